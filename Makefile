@@ -1,0 +1,46 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test lint bench campaign clean
+
+help:  ## Show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 demo"; exit 1; }
+	@echo "Setting up $(VENV) (about a minute, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@$(PIP) -e '.[dev,dg]'
+	@touch $@
+
+demo: $(VENV)/.run  ## Set up, start the sandbox, backfill it through Dagster, show the result
+	@$(BIN)/crm-pipeline demo
+
+dev: $(VENV)/.run  ## Start PostgreSQL, the sandbox, the Dagster UI and daemon; Ctrl-C stops all
+	@$(BIN)/crm-pipeline up
+
+test: $(VENV)/.dev  ## Set up and run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev  ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## Measure speed as ratios against peers
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+campaign: $(VENV)/.dev  ## The long figures of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks --campaign $(ARGS)
+
+clean:  ## Remove the virtual environment and caches, keep data/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
