@@ -1,0 +1,200 @@
+"""Every error that this package raises on purpose.
+
+::
+
+    CrmError
+    ├── ConfigError (ValueError)        connections.yaml or the environment is wrong
+    │   ├── SecretMissing               an environment variable with a secret is not set
+    │   └── UnknownName                 a name that is not among the known ones
+    ├── StoreError                      files, DuckDB or PostgreSQL
+    │   ├── DatabaseUnavailable         PostgreSQL cannot be reached
+    │   ├── CommitConflict              somebody else committed first
+    │   └── CorruptFile                 a file of ours cannot be read
+    ├── ContractError (ValueError)      a staged table breaks its contract; the current version stays
+    ├── CountMismatch                   the vendor's count and ours differ
+    ├── BudgetExhausted                 our share of the vendor's call budget is spent
+    └── VendorError                     the vendor answered, or failed to
+        ├── Retriable                   the same request may succeed later
+        │   ├── ConnectionLost (ConnectionError)
+        │   ├── Throttled
+        │   └── Unavailable
+        ├── SessionExpired              log in again once, then retry
+        ├── Fatal                       no retry will help
+        │   ├── AuthFailed (PermissionError)
+        │   ├── NotPermitted (PermissionError)
+        │   ├── Rejected (ValueError)   the vendor refused the request
+        │   │   └── UnknownField        a field vanished between describe and read
+        │   ├── JobFailed               an asynchronous job ended badly
+        │   └── ProtocolError           an answer that the vendor's documentation does not allow
+        └── Skippable                   this object cannot be had; the others go on
+
+A text names the thing, what was expected and what to do (`cure`). Texts never carry secrets or
+personal data.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class CrmError(Exception):
+    """Base of all errors raised on purpose; `cure` says what to do about it."""
+
+    def __init__(self, message: str, *, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.cure}".strip()
+
+
+class ConfigError(CrmError, ValueError):
+    """The configuration is wrong; nothing was touched."""
+
+
+class SecretMissing(ConfigError):
+    """An environment variable that should hold a secret is not set."""
+
+    def __init__(self, variable: str, *, owner: str) -> None:
+        super().__init__(
+            f"{owner} needs the environment variable {variable}, which is not set.",
+            cure=f"Export {variable} or add it to the file .env beside connections.yaml.",
+        )
+        self.variable = variable
+
+
+class UnknownName(ConfigError):
+    """A name that is not among the known ones; the text lists those and guesses what was meant."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
+        names = sorted(known)
+        shown = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+        close = difflib.get_close_matches(name, names, n=1)
+        place = f" in {where}" if where else ""
+        super().__init__(
+            f"unknown {kind} '{name}'{place}; known: {shown or 'none'}.",
+            cure=f"Did you mean '{close[0]}'?" if close else "",
+        )
+        self.name = name
+
+
+class StoreError(CrmError):
+    """Files, DuckDB or PostgreSQL did not do what was asked."""
+
+
+class DatabaseUnavailable(StoreError):
+    """PostgreSQL cannot be reached or started."""
+
+
+class CommitConflict(StoreError):
+    """Somebody else committed a version of the same table first."""
+
+
+class CorruptFile(StoreError):
+    """A file that this package wrote cannot be read back."""
+
+
+class ContractError(CrmError, ValueError):
+    """A staged table breaks its contract; the current version stays.
+
+    Attributes:
+        failures: one `(rule, failing rows, example keys)` per broken rule; never field values.
+    """
+
+    def __init__(
+        self, message: str, *, failures: Iterable[tuple[str, int, list[str]]] = (), cure: str = ""
+    ) -> None:
+        super().__init__(message, cure=cure)
+        self.failures = list(failures)
+
+
+class CountMismatch(CrmError):
+    """The vendor's count of a window and what landed differ; the window is not committed."""
+
+
+class BudgetExhausted(CrmError):
+    """Our share of the vendor's call budget is spent; `wait_s` says when it frees up."""
+
+    def __init__(self, message: str, *, wait_s: float, cure: str = "") -> None:
+        super().__init__(message, cure=cure)
+        self.wait_s = wait_s
+
+
+class VendorError(CrmError):
+    """The vendor answered with an error, or did not answer.
+
+    Attributes:
+        status: HTTP status, or None where there was no answer.
+        code: the vendor's own error code, or "".
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str = "", cure: str = ""
+    ) -> None:
+        super().__init__(message, cure=cure)
+        self.status = status
+        self.code = code
+
+
+class Retriable(VendorError):
+    """The same request may succeed later."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        cure: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status, code=code, cure=cure)
+        self.retry_after_s = retry_after_s
+
+
+class ConnectionLost(Retriable, ConnectionError):
+    """The connection failed, timed out, or ended before the answer was complete."""
+
+
+class Throttled(Retriable):
+    """The vendor asked us to slow down; `retry_after_s` is its own figure where it gave one."""
+
+
+class Unavailable(Retriable):
+    """The vendor has a problem of its own (5xx and its relatives)."""
+
+
+class SessionExpired(VendorError):
+    """The access token is dead: log in once, then retry once."""
+
+
+class Fatal(VendorError):
+    """No retry will help; a human or a configuration change is needed."""
+
+
+class AuthFailed(Fatal, PermissionError):
+    """The vendor refuses the credentials."""
+
+
+class NotPermitted(Fatal, PermissionError):
+    """The login is good, but may not do this."""
+
+
+class Rejected(Fatal, ValueError):
+    """The vendor refused the request as wrong."""
+
+
+class UnknownField(Rejected):
+    """A selected field is not, or no longer, there."""
+
+
+class JobFailed(Fatal):
+    """An asynchronous job of the vendor ended without a result."""
+
+
+class ProtocolError(Fatal):
+    """An answer that the vendor's documentation does not allow, such as a repeated page token."""
+
+
+class Skippable(VendorError):
+    """This object cannot be had from this account; the others go on."""
