@@ -1,0 +1,95 @@
+"""Which errors are tried again, how long to wait, when to stop.
+
+Waiting grows exponentially with full jitter (https://aws.amazon.com/blogs/architecture/
+exponential-backoff-and-jitter/), a vendor's own figure wins, and a budget shared by all requests of
+a connection keeps a broken vendor from being hammered: a retry costs one token, a success earns a
+tenth.
+"""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import stamina
+import structlog
+
+from crm_pipeline.kernel.errors import Retriable
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+class RetryBudget:
+    """Tokens that retries spend and successes earn back; thread-safe."""
+
+    def __init__(self, tokens: float = 20.0, earned_per_success: float = 0.1) -> None:
+        self._ceiling = tokens
+        self._tokens = tokens
+        self._earned = earned_per_success
+        self._lock = threading.Lock()
+
+    def spend(self) -> bool:
+        """Take a token for one retry; False where none is left."""
+        with self._lock:
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+    def earn(self) -> None:
+        """Give back a fraction of a token for a success."""
+        with self._lock:
+            self._tokens = min(self._ceiling, self._tokens + self._earned)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how patiently a request is tried again.
+
+    Attributes:
+        attempts: tries in all, the first included.
+        base_s, cap_s: the n-th wait is uniform over [0, min(cap_s, base_s * 2**n)].
+        timeout_s: no further try is started after this long.
+    """
+
+    attempts: int = 6
+    base_s: float = 0.5
+    cap_s: float = 30.0
+    timeout_s: float = 300.0
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    uniform: Callable[[float, float], float] = random.uniform
+
+    def wait_s(self, tries: int, error: Retriable) -> float:
+        """Return how long to wait after the given number of failed tries."""
+        if error.retry_after_s is not None:
+            return error.retry_after_s + self.uniform(0, 1)
+        return self.uniform(0, min(self.cap_s, self.base_s * 2 ** (tries - 1)))
+
+    def call(self, attempt: Callable[[], T]) -> T:
+        """Call until it succeeds, fails for good, or patience or budget is spent.
+
+        Raises:
+            Retriable: the last error, when patience or budget is spent.
+        """
+        tries = 0
+
+        def judge(error: Exception) -> bool | float:
+            nonlocal tries
+            tries += 1
+            if not isinstance(error, Retriable):
+                return False
+            if not self.budget.spend():
+                _log.warning("retry_budget_spent", error=type(error).__name__)
+                return False
+            return self.wait_s(tries, error)
+
+        for context in stamina.retry_context(
+            on=judge, attempts=self.attempts, timeout=self.timeout_s
+        ):
+            with context:
+                result = attempt()
+                self.budget.earn()
+                return result
+        raise AssertionError("unreachable")
