@@ -1,0 +1,1 @@
+"""Floor 1: the common language of tables, mappings and contracts. Does no input or output."""

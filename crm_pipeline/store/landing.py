@@ -1,0 +1,168 @@
+"""Landing: raw records as they came, append-only, with windows that commit.
+
+A batch is one Parquet file and its manifest. Batches belong to a window; nobody reads them before
+the window's own file says that it was read to its end. The watermark of an object is derived from
+the committed windows and kept nowhere else.
+
+Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `windows/<id>.json`,
+`schemas/<fingerprint>.json`; `windows/<id>.open` names the process that is writing a window.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from crm_pipeline.kernel.clock import Clock, SystemClock, Window, gap_free_edge
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.kernel.identity import from_path_name, path_name
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.store import files
+from crm_pipeline.store.manifest import Kind, Manifest, Shape, WindowCommit, commit_from
+from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
+from crm_pipeline.store.window import WindowWriter, is_being_written, remove_unfinished
+
+
+class Landing:
+    """The landing zone below one data folder (`settings.data`)."""
+
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+        self.root = root
+        self.clock = clock or SystemClock()
+
+    def folder(self, connection: str, obj: str) -> Path:
+        """Return the folder of one object."""
+        return self.root / "landing" / path_name(connection) / path_name(obj)
+
+    def quarantine(self, connection: str, obj: str) -> Path:
+        """Return the folder of an object's rows that could not be landed."""
+        return self.root / "quarantine" / path_name(connection) / path_name(obj)
+
+    def objects(self, connection: str) -> list[str]:
+        """Return the objects of a connection that have landed something, by name."""
+        folder = self.root / "landing" / path_name(connection)
+        if not folder.is_dir():
+            return []
+        return sorted(from_path_name(entry.name) for entry in folder.iterdir() if entry.is_dir())
+
+    def windows(self, connection: str, obj: str) -> list[WindowCommit]:
+        """Return the committed windows of an object in the order of their commits.
+
+        Raises:
+            CorruptFile: a commit cannot be read; nothing is skipped silently.
+        """
+        folder = self.folder(connection, obj)
+        try:
+            commits = [
+                commit_from(files.read_json(path), folder)
+                for path in (folder / "windows").glob("*.json")
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptFile(
+                f"a window commit of {connection}.{obj} cannot be read: {error!r}.",
+                cure=f"Look at {folder / 'windows'}; restore the file from a backup.",
+            ) from error
+        return sorted(commits, key=lambda commit: (commit.committed_at, commit.window_id))
+
+    def batches(self, connection: str, obj: str) -> list[Manifest]:
+        """Return the committed batches of an object, oldest commit first."""
+        return [batch for commit in self.windows(connection, obj) for batch in commit.batches]
+
+    def watermark(self, connection: str, obj: str) -> datetime | None:
+        """Return the instant before which every change of the object has been read.
+
+        It is the upper edge of the gap-free union of committed windows (never a maximum over
+        records); None before a window without lower edge was committed.
+        """
+        return gap_free_edge(
+            commit.window for commit in self.windows(connection, obj) if commit.kind == "window"
+        )
+
+    def schema(self, connection: str, obj: str, fingerprint: str) -> Schema:
+        """Return the fields of an object as they were described when a batch was read."""
+        path = self.folder(connection, obj) / "schemas" / f"{fingerprint}.json"
+        try:
+            return Schema.from_json(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+            raise CorruptFile(f"the schema {path} cannot be read: {error!r}.") from error
+
+    def latest_schema(self, connection: str, obj: str) -> Schema | None:
+        """Return the fields of an object as its last committed window saw them."""
+        commits = self.windows(connection, obj)
+        if not commits:
+            return None
+        return self.schema(connection, obj, commits[-1].schema_fingerprint)
+
+    def known(self, connection: str, obj: str, since: datetime, shape: Shape) -> Known:
+        """Return the versions of records landed with a stamp >= `since`."""
+        keys: dict[bool, list[pa.Array]] = {True: [], False: []}
+        for batch in self.batches(connection, obj):
+            if batch.kind == "window" and batch.window.to_at <= since:
+                continue
+            table = pq.read_table(
+                batch.path,
+                columns=[*KEY_COLUMNS, "_record_hash"],
+                filters=pc.field("_modified_at") >= pa.scalar(since, STAMP),
+            )
+            is_same = batch.shape == shape
+            for part in table.to_batches():
+                hashes = part.column("_record_hash") if is_same else None
+                keys[is_same].append(version_keys(part, hashes))
+        return Known(exact=_distinct(keys[True]), stamped=_distinct(keys[False]))
+
+    def newest(self, connection: str, obj: str, since: datetime) -> tuple[int, datetime | None]:
+        """Return how many records landed with a stamp >= `since`, and the newest stamp of all."""
+        ids: list[pa.Array] = []
+        newest: datetime | None = None
+        for batch in self.batches(connection, obj):
+            if batch.kind == "window" and batch.window.to_at <= since:
+                continue
+            table = pq.read_table(
+                batch.path,
+                columns=["_source_id", "_modified_at"],
+                filters=pc.field("_modified_at") >= pa.scalar(since, STAMP),
+            )
+            ids.extend(table.column("_source_id").chunks)
+            found = pc.max(table.column("_modified_at")).as_py()
+            newest = max(filter(None, (newest, found)), default=None)
+        return len(_distinct(ids)), newest
+
+    def begin(
+        self, connection: str, obj: str, window: Window, schema: Schema, kind: Kind = "window"
+    ) -> WindowWriter:
+        """Open a window for writing, after clearing what dead processes left unfinished."""
+        folder = files.make_folder(self.folder(connection, obj))
+        self.clear_unfinished(connection, obj)
+        path = folder / "schemas" / f"{schema.fingerprint}.json"
+        if not path.exists():
+            with files.replacing(path) as temporary:
+                temporary.write_text(schema.to_json(), encoding="utf-8")
+        return WindowWriter(
+            folder=folder,
+            quarantine=self.quarantine(connection, obj),
+            connection=connection,
+            obj=obj,
+            window=window,
+            kind=kind,
+            schema=schema,
+            clock=self.clock,
+        )
+
+    def clear_unfinished(self, connection: str, obj: str) -> int:
+        """Remove the batches of windows whose writer died before the commit; say how many.
+
+        A window that another living process is writing stays untouched.
+        """
+        cleared = 0
+        for marker in (self.folder(connection, obj) / "windows").glob("*.open"):
+            if not is_being_written(files.read_json(marker), self.clock.now()):
+                cleared += remove_unfinished(
+                    self.folder(connection, obj), self.quarantine(connection, obj), marker.stem
+                )
+        return cleared
+
+
+def _distinct(arrays: list[pa.Array]) -> pa.Array:
+    return pa.chunked_array(arrays, pa.string()).combine_chunks().unique()

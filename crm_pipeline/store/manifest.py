@@ -1,0 +1,136 @@
+"""The records kept beside landed data: one manifest for a batch, one commit for a window."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
+
+Kind = Literal["window", "point", "sweep"]
+Shape = Literal["csv", "json"]
+_INSTANTS = frozenset({"started_at", "finished_at", "committed_at"})
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One Parquet file of landed records: what was asked, what came, at what cost.
+
+    Attributes:
+        kind: `window` (all records changed in the window), `point` (single re-reads), `sweep`
+            (full re-reads that say nothing about time).
+        shape: `csv`, one text column per source field, or `json`, one column `record`.
+        vendor_count: the vendor's own number of records for this request, where it gave one.
+        sequence: position within its window.
+        path: the Parquet file.
+    """
+
+    batch_id: str
+    window_id: str
+    kind: Kind
+    connection: str
+    object: str
+    route: str
+    shape: Shape
+    window: Window
+    records: int
+    bytes: int
+    sha256: str
+    vendor_count: int | None
+    calls: int
+    schema_fingerprint: str
+    extractor: str
+    started_at: datetime
+    finished_at: datetime
+    sequence: int
+    month: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class WindowCommit:
+    """The statement that a window was read to its end.
+
+    Attributes:
+        records: rows landed by this window's batches.
+        known: rows read that an earlier window had landed already.
+        quarantined: rows read that could not be landed, kept under `quarantine/`.
+        vendor_count: the vendor's count of the window, taken after reading; None if not offered.
+        vendor_count_before: the same, taken before reading.
+        complete: the read held every live record of the object, so that absence means deletion.
+        route: how it was read, and `reason` why that way.
+    """
+
+    window_id: str
+    kind: Kind
+    connection: str
+    object: str
+    window: Window
+    batches: tuple[Manifest, ...]
+    records: int
+    known: int
+    quarantined: int
+    vendor_count: int | None
+    vendor_count_before: int | None
+    calls: int
+    route: str
+    reason: str
+    complete: bool
+    schema_fingerprint: str
+    committed_at: datetime
+
+
+def manifest_record(manifest: Manifest) -> dict[str, Any]:
+    """Return a manifest as a JSON-able mapping."""
+    return _plain(asdict(replace(manifest, path=Path(manifest.path.name))), manifest.window)
+
+
+def commit_record(commit: WindowCommit) -> dict[str, Any]:
+    """Return a window commit as a JSON-able mapping, its manifests included."""
+    record = _plain(asdict(replace(commit, batches=())), commit.window)
+    record["batches"] = [manifest_record(manifest) for manifest in commit.batches]
+    return record
+
+
+def manifest_from(record: Mapping[str, Any], folder: Path) -> Manifest:
+    """Read a manifest; `folder` is the object's landing folder."""
+    values = _rich(record)
+    values["path"] = folder / values["month"] / values["path"]
+    return Manifest(**values)
+
+
+def commit_from(record: Mapping[str, Any], folder: Path) -> WindowCommit:
+    """Read a window commit; `folder` is the object's landing folder."""
+    values = _rich(record)
+    values["batches"] = tuple(manifest_from(batch, folder) for batch in record["batches"])
+    return WindowCommit(**values)
+
+
+def _plain(values: dict[str, Any], window: Window) -> dict[str, Any]:
+    plain = {
+        key: format_instant(value)
+        if isinstance(value, datetime)
+        else str(value)
+        if isinstance(value, Path)
+        else value
+        for key, value in values.items()
+    }
+    plain["window"] = {
+        "from": format_instant(window.from_at) if window.from_at else None,
+        "from_side": "inclusive",
+        "to": format_instant(window.to_at),
+        "to_side": "exclusive",
+    }
+    return plain
+
+
+def _rich(record: Mapping[str, Any]) -> dict[str, Any]:
+    values = {
+        key: parse_instant(value) if key in _INSTANTS else value for key, value in record.items()
+    }
+    start = record["window"]["from"]
+    values["window"] = Window(
+        parse_instant(start) if start else None, parse_instant(record["window"]["to"])
+    )
+    return values

@@ -1,0 +1,244 @@
+"""Versioned Parquet tables and releases.
+
+A table version is a folder with base, delta and tombstone files and a `version.json`, written once.
+A release names the version of every table. `releases/<n>.json` is created with a hard link, which
+fails where the number is taken: that is the compare-and-swap on which commits rest, without a lock
+that a killed process could leave behind. `release.json` is a copy of the newest one; readers that
+find it one behind look for the next number.
+
+Layout: `tables/<table>/<version>/{base,delta,tombstones}-*.parquet`, `tables/releases/<n>.json`.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from crm_pipeline.kernel.clock import format_instant, parse_instant
+from crm_pipeline.kernel.errors import CommitConflict, CorruptFile, StoreError
+from crm_pipeline.kernel.identity import path_name, sortable_id
+from crm_pipeline.store import files
+
+Part = Literal["base", "delta", "tombstones"]
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Release:
+    """The version of every table at one moment; number 0 is the empty beginning."""
+
+    number: int = 0
+    tables: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    committed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """One immutable version of a table; `rows` counts what `Tables.relation` yields.
+
+    Attributes:
+        key: columns by which delta and tombstone rows replace base rows.
+        meta: what the stage that wrote it wants to remember (inputs, contract results).
+    """
+
+    name: str
+    version: str
+    parent: str | None
+    key: tuple[str, ...]
+    rows: int
+    base: tuple[Path, ...]
+    delta: tuple[Path, ...]
+    tombstones: tuple[Path, ...]
+    meta: Mapping[str, Any]
+    committed_at: datetime
+
+
+class Staged:
+    """A version that is being written; nobody sees it before `commit`."""
+
+    def __init__(self, tables: "Tables", name: str, key: Sequence[str]) -> None:
+        self.tables = tables
+        self.name = name
+        self.key = tuple(key)
+        self.version = sortable_id()
+        self.folder = tables.folder(name) / self.version
+        self.is_committed = False
+        self._parts: dict[Part, list[Path]] = {"base": [], "delta": [], "tombstones": []}
+
+    def path(self, part: Part = "base") -> Path:
+        """Return the name of a new Parquet file of this version; the caller writes it."""
+        files.make_folder(self.folder)
+        paths = self._parts[part]
+        paths.append(self.folder / f"{part}-{len(paths):05d}.parquet")
+        return paths[-1]
+
+    def commit(
+        self, parent: TableVersion | None, rows: int, meta: Mapping[str, Any] | None = None
+    ) -> Release:
+        """Make this the current version of its table, provided that `parent` still is.
+
+        Raises:
+            CommitConflict: somebody else committed in between; nothing changed.
+            StoreError: a staged file is missing or could not be written.
+        """
+        for path in (path for paths in self._parts.values() for path in paths):
+            if not path.exists():
+                raise StoreError(f"{path} was staged but never written.")
+            files.sync_file(path)
+        record: dict[str, Any] = {
+            "name": self.name,
+            "version": self.version,
+            "parent": parent.version if parent else None,
+            "key": list(self.key),
+            "rows": rows,
+            "base": [path.name for path in self._parts["base"]],
+            "delta": [path.name for path in self._parts["delta"]],
+            "tombstones": [path.name for path in self._parts["tombstones"]],
+            "meta": dict(meta or {}),
+            "committed_at": format_instant(datetime.now(UTC)),
+        }
+        files.write_json(self.folder / "version.json", record)
+        release = self.tables.advance(self.name, parent.version if parent else None, self.version)
+        self.is_committed = True
+        return release
+
+
+class Tables:
+    """All versioned tables below one data folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "tables"
+        self._releases = self.root / "releases"
+        self._pointer = self.root / "release.json"
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a table; each part of the name is made safe as a path."""
+        return self.root.joinpath(*(path_name(part) for part in name.split("/")))
+
+    def current(self) -> Release:
+        """Return the newest release."""
+        try:
+            newest = _release(files.read_json(self._pointer))
+        except FileNotFoundError:
+            newest = Release()
+        while (following := self._releases / f"{newest.number + 1}.json").exists():
+            newest = _release(files.read_json(following))
+        return newest
+
+    def release(self, number: int) -> Release:
+        """Return a release by number.
+
+        Raises:
+            StoreError: there is none, or it was collected.
+        """
+        try:
+            return _release(files.read_json(self._releases / f"{number}.json"))
+        except FileNotFoundError as error:
+            raise StoreError(f"there is no release {number} in {self._releases}.") from error
+
+    def names(self, prefix: str = "", release: Release | None = None) -> list[str]:
+        """Return the tables of a release whose names start with `prefix`, sorted."""
+        chosen = release or self.current()
+        return sorted(name for name in chosen.tables if name.startswith(prefix))
+
+    def version(self, name: str, release: Release | None = None) -> TableVersion | None:
+        """Return the version of a table in a release, by default the newest; None if it has none.
+
+        Raises:
+            CorruptFile: the release names a version that cannot be read.
+        """
+        chosen = (release or self.current()).tables.get(name)
+        if chosen is None:
+            return None
+        folder = self.folder(name) / chosen
+        try:
+            return _version(folder, files.read_json(folder / "version.json"))
+        except (FileNotFoundError, KeyError) as error:
+            raise CorruptFile(
+                f"version {chosen} of table {name} is named by the current release but incomplete.",
+                cure="Restore the folder from a backup, or rebuild the table from landing.",
+            ) from error
+
+    @contextmanager
+    def stage(self, name: str, key: Sequence[str] = ()) -> Iterator[Staged]:
+        """Yield a new version to write into; it is removed unless it was committed."""
+        staged = Staged(self, name, key)
+        try:
+            yield staged
+        finally:
+            if not staged.is_committed and staged.folder.exists():
+                shutil.rmtree(staged.folder)
+
+    def advance(self, name: str, parent: str | None, version: str) -> Release:
+        """Create the next release with one table changed; compare-and-swap on its version."""
+        while True:
+            current = self.current()
+            if current.tables.get(name) != parent:
+                raise CommitConflict(
+                    f"table {name} was changed by another run while this one was working.",
+                    cure="Run the step again: it starts from the new version.",
+                )
+            release = Release(
+                current.number + 1, {**current.tables, name: version}, datetime.now(UTC)
+            )
+            record = _record(release)
+            if files.create_json(self._releases / f"{release.number}.json", record):
+                files.write_json(self._pointer, record)
+                return release
+
+    @staticmethod
+    def relation(version: TableVersion) -> str:
+        """Return SQL (DuckDB) for the rows of a version: base, less tombstones, with deltas."""
+        base = _parquet(version.base)
+        if not version.delta and not version.tombstones:
+            return f"(SELECT * FROM {base})"
+        key = ", ".join(f'"{column}"' for column in version.key)
+        if not key:
+            raise CorruptFile(f"table {version.name} has deltas but no key.")
+        gone = " UNION ALL ".join(
+            f"SELECT {key} FROM {_parquet(paths)}"
+            for paths in (version.tombstones, version.delta)
+            if paths
+        )
+        kept = f"SELECT * FROM {base} ANTI JOIN ({gone}) USING ({key})"
+        if not version.delta:
+            return f"({kept})"
+        delta = f"SELECT * FROM {_parquet(version.delta)}"
+        return f"({kept} UNION ALL BY NAME {delta})"
+
+
+def _parquet(paths: Sequence[Path]) -> str:
+    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    return f"read_parquet([{listed}], union_by_name = true)"
+
+
+def _record(release: Release) -> dict[str, Any]:
+    at = format_instant(release.committed_at) if release.committed_at else None
+    return {"number": release.number, "tables": dict(release.tables), "committed_at": at}
+
+
+def _release(record: Mapping[str, Any]) -> Release:
+    at = record["committed_at"]
+    return Release(record["number"], record["tables"], parse_instant(at) if at else None)
+
+
+def _version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
+    def paths(part: Part) -> tuple[Path, ...]:
+        return tuple(folder / name for name in record[part])
+
+    return TableVersion(
+        name=record["name"],
+        version=record["version"],
+        parent=record["parent"],
+        key=tuple(record["key"]),
+        rows=record["rows"],
+        base=paths("base"),
+        delta=paths("delta"),
+        tombstones=paths("tombstones"),
+        meta=record["meta"],
+        committed_at=parse_instant(record["committed_at"]),
+    )
