@@ -4,11 +4,14 @@ All instants are timezone-aware UTC. Windows are half-open, `[from_at, to_at)`; 
 `from_at` reaches back for ever and also holds records that carry no stamp.
 """
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_MONTH = re.compile(r"(\d{4})-(\d{2})(-\d{2})?\Z", re.ASCII)
 
 
 class Clock(Protocol):
@@ -90,6 +93,10 @@ class Month:
     year: int
     month: int
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.month <= 12:
+            raise ValueError(f"'{self}' is no month; write it as 2026-11")
+
     @classmethod
     def of(cls, at: datetime) -> "Month":
         """Return the month that holds the instant."""
@@ -98,9 +105,15 @@ class Month:
 
     @classmethod
     def parse(cls, text: str) -> "Month":
-        """Read `2026-11` or `2026-11-01`."""
-        year, month = text.split("-")[:2]
-        return cls(int(year), int(month))
+        """Read `2026-11` or `2026-11-01`.
+
+        Raises:
+            ValueError: the text is no month.
+        """
+        found = _MONTH.match(text)
+        if found is None:
+            raise ValueError(f"'{text}' is no month; write it as 2026-11")
+        return cls(int(found[1]), int(found[2]))
 
     @property
     def start_at(self) -> datetime:

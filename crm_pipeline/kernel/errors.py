@@ -34,6 +34,7 @@ personal data.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class CrmError(Exception):
@@ -46,6 +47,18 @@ class CrmError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.cure}".strip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default an exception is rebuilt from its text alone, which most of ours do not take;
+        # one that cannot be rebuilt breaks a whole pool of worker processes.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[CrmError], args: tuple[Any, ...], state: dict[str, Any]) -> CrmError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(CrmError, ValueError):

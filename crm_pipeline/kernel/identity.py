@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}\Z")
+_NAMELESS = "%"  # no encoded name is a lone percent sign, and an empty component would be no folder
 _lock = threading.Lock()
 _last_ms = 0
 
@@ -40,10 +41,10 @@ def path_name(name: str) -> str:
     """
     if _SAFE.match(name):
         return name
-    encoded = quote(name, safe="")
+    encoded = quote(name, safe="") or _NAMELESS
     return "%2E" + encoded[1:] if encoded.startswith(".") else encoded
 
 
 def from_path_name(component: str) -> str:
     """Undo `path_name`."""
-    return unquote(component)
+    return "" if component == _NAMELESS else unquote(component)

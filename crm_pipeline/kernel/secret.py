@@ -3,16 +3,15 @@
 import re
 
 HIDDEN = "***"
-_QUERY = re.compile(
-    r"(?i)\b(access_token|refresh_token|client_secret|client_assertion|assertion|api[_-]?key|api_token|"
-    r"password|code|code_verifier|signature|sig|token)=([^&\s\"']+)"
+_NAMES = (
+    r"[\w-]*(?:token|secret|password|passwd|pwd|api_?-?key|hapikey|assertion|signature)"
+    r"|code_verifier|code|sig|sid|jwt"
 )
-_JSON = re.compile(
-    r"(?i)\"(access_token|refresh_token|client_secret|id_token|password|api[_-]?key|signature)\""
-    r"\s*:\s*\"[^\"]*\""
-)
-_BEARER = re.compile(r"(?i)\b(bearer|basic|oauth)\s+[A-Za-z0-9._~+/!=-]{8,}")
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]*@")
+_PAIR = re.compile(rf"(?i)(?<![\w-])({_NAMES})=([^&\s\"']+)")
+_FIELD = re.compile(rf"(?i)([\"'])({_NAMES})\1(\s*:\s*)([\"'])(?:\\.|(?!\4)[^\\])*\4")
+_SCHEME = re.compile(r"(?i)\b(bearer|basic|oauth)\s+[A-Za-z0-9._~+/!=-]{8,}")
+_JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+_USERINFO = re.compile(r"(?<=://)[^/?#\s\"']+@")
 
 
 class Secret:
@@ -51,7 +50,8 @@ class Secret:
 
 def redacted(text: str) -> str:
     """Return the text with tokens, passwords and user information in URLs blotted out."""
-    text = _QUERY.sub(rf"\1={HIDDEN}", text)
-    text = _JSON.sub(rf'"\1": "{HIDDEN}"', text)
-    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+    text = _PAIR.sub(rf"\1={HIDDEN}", text)
+    text = _FIELD.sub(rf"\1\2\1\3\4{HIDDEN}\4", text)
+    text = _SCHEME.sub(rf"\1 {HIDDEN}", text)
+    text = _JWT.sub(HIDDEN, text)
     return _USERINFO.sub(f"{HIDDEN}@", text)

@@ -72,8 +72,12 @@ class Schema:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short text that changes when a field comes, goes, or changes type or label."""
-        return fingerprint([(f.name, f.label, f.type, f.scale, f.calculated) for f in self.fields])
+        """A short text that changes with anything in the schema.
+
+        Landing keeps one schema per fingerprint: what is left out here would be kept as it was at
+        first, however often it was described anew.
+        """
+        return fingerprint(asdict(self))
 
     def to_json(self) -> str:
         """Write the schema as JSON text."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.kernel.errors import CorruptFile, CrmError, StoreError
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -35,13 +35,16 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder and those above it.
+    """Make a folder and those above it, and flush their entries to the disk.
 
     Raises:
         StoreError: the place is not writable.
     """
     with explained(path):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            sync_folder(folder.parent)
     return path
 
 
@@ -50,6 +53,8 @@ def explained(path: Path) -> Iterator[None]:
     """Turn the operating system's errors about a path into one sentence with a cure."""
     try:
         yield
+    except CrmError:
+        raise  # some are OSErrors as well (a lost connection), but none is about this path
     except OSError as error:
         raise StoreError(
             f"cannot write {path}: {error.strerror or error}.", cure=_cure(error.errno)
@@ -119,9 +124,8 @@ def read_json(path: Path) -> dict[str, Any]:
         CorruptFile: it is there but is not JSON.
         FileNotFoundError: it is not there.
     """
-    text = path.read_text(encoding="utf-8")
     try:
-        value = json.loads(text)
+        value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CorruptFile(
             f"{path} is damaged: {error}.", cure="Restore it from a backup, or move it away."

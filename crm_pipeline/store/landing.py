@@ -157,7 +157,11 @@ class Landing:
         """
         cleared = 0
         for marker in (self.folder(connection, obj) / "windows").glob("*.open"):
-            if not is_being_written(files.read_json(marker), self.clock.now()):
+            try:
+                owner = files.read_json(marker)
+            except FileNotFoundError:  # its writer finished, or somebody else cleared it, just now
+                continue
+            if not is_being_written(owner, self.clock.now()):
                 cleared += remove_unfinished(
                     self.folder(connection, obj), self.quarantine(connection, obj), marker.stem
                 )

@@ -80,8 +80,8 @@ class Known:
             return batch
         hashes = hasher.hashes(batch.select(raw_names(batch)))
         is_known = pc.or_(
-            pc.is_in(version_keys(batch, hashes), value_set=self.exact),
-            pc.is_in(version_keys(batch), value_set=self.stamped),
+            pc.is_in(version_keys(batch, hashes), value_set=self.exact, skip_nulls=True),
+            pc.is_in(version_keys(batch), value_set=self.stamped, skip_nulls=True),
         )
         return batch.filter(pc.invert(is_known))
 
@@ -120,9 +120,10 @@ class RecordHasher:
         """Return one unsigned 64-bit hash per row over all columns, in their order."""
         if raw.num_rows == 0:
             return pa.array([], pa.uint64())
-        names = ", ".join('"' + name.replace('"', '""') + '"' for name in raw.schema.names)
-        relation = self._connection.from_arrow(pa.Table.from_batches([raw]))
-        result = relation.project(f"hash({names}) AS h").to_arrow_table()
+        # Numbered, because DuckDB takes names that differ only in case for one column.
+        names = [f"c{index}" for index in range(raw.num_columns)]
+        relation = self._connection.from_arrow(pa.Table.from_batches([raw]).rename_columns(names))
+        result = relation.project(f"hash({', '.join(names)}) AS h").to_arrow_table()
         return result.column("h").combine_chunks()
 
     def close(self) -> None:
@@ -132,7 +133,9 @@ class RecordHasher:
 
 def months(batch: pa.RecordBatch) -> Mapping[str, int]:
     """Count the records of each month of modification; "" stands for records without a stamp."""
-    texts = pc.strftime(batch.column("_modified_at"), format="%Y-%m").fill_null("")
+    # Without a time zone, as instants are UTC anyway: Arrow would look for the system's zone files.
+    stamps = batch.column("_modified_at").cast(pa.timestamp("us"))
+    texts = pc.strftime(stamps, format="%Y-%m").fill_null("")
     counted = pc.value_counts(texts)
     return {entry["values"]: entry["counts"] for entry in counted.to_pylist()}
 

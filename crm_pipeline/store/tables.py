@@ -11,7 +11,7 @@ Layout: `tables/<table>/<version>/{base,delta,tombstones}-*.parquet`, `tables/re
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.errors import CommitConflict, CorruptFile, StoreError
 from crm_pipeline.kernel.identity import path_name, sortable_id
 from crm_pipeline.store import files
+from crm_pipeline.store.engine import quoted
 
 Part = Literal["base", "delta", "tombstones"]
 _EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -66,6 +67,7 @@ class Staged:
         self.key = tuple(key)
         self.version = sortable_id()
         self.folder = tables.folder(name) / self.version
+        self.begun_at = tables.current().number
         self.is_committed = False
         self._parts: dict[Part, list[Path]] = {"base": [], "delta": [], "tombstones": []}
 
@@ -88,7 +90,8 @@ class Staged:
         for path in (path for paths in self._parts.values() for path in paths):
             if not path.exists():
                 raise StoreError(f"{path} was staged but never written.")
-            files.sync_file(path)
+            with files.explained(path):
+                files.sync_file(path)
         record: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
@@ -124,10 +127,15 @@ class Tables:
         try:
             newest = _release(files.read_json(self._pointer))
         except FileNotFoundError:
-            newest = Release()
+            newest = self._last_kept()
         while (following := self._releases / f"{newest.number + 1}.json").exists():
             newest = _release(files.read_json(following))
         return newest
+
+    def _last_kept(self) -> Release:
+        """Return the newest release without the pointer, which was never written or is lost."""
+        numbers = [int(path.stem) for path in self._releases.glob("*.json")]
+        return self.release(max(numbers)) if numbers else Release()
 
     def release(self, number: int) -> Release:
         """Return a release by number.
@@ -170,8 +178,20 @@ class Tables:
         try:
             yield staged
         finally:
-            if not staged.is_committed and staged.folder.exists():
-                shutil.rmtree(staged.folder)
+            if not staged.is_committed and not self._is_released(staged):
+                shutil.rmtree(staged.folder, ignore_errors=True)
+
+    def _is_released(self, staged: Staged) -> bool:
+        """Say whether a release names the version, whatever error its commit ended with.
+
+        A commit may fail or be interrupted after its release was created; readers follow that.
+        """
+        newest = self.current()
+        numbers = range(staged.begun_at + 1, newest.number)
+        return any(
+            release.tables.get(staged.name) == staged.version
+            for release in (newest, *map(self.release, numbers))
+        )
 
     def advance(self, name: str, parent: str | None, version: str) -> Release:
         """Create the next release with one table changed; compare-and-swap on its version."""
@@ -187,16 +207,26 @@ class Tables:
             )
             record = _record(release)
             if files.create_json(self._releases / f"{release.number}.json", record):
-                files.write_json(self._pointer, record)
+                # The release stands; without the pointer readers only look a little longer.
+                with suppress(StoreError):
+                    files.write_json(self._pointer, record)
                 return release
 
     @staticmethod
     def relation(version: TableVersion) -> str:
-        """Return SQL (DuckDB) for the rows of a version: base, less tombstones, with deltas."""
+        """Return SQL (DuckDB) for the rows of a version: base, less tombstones, with deltas.
+
+        A key is at most once in all deltas together; a tombstone takes a row out of the base only.
+
+        Raises:
+            CorruptFile: the version has no base, or deltas without a key.
+        """
+        if not version.base:
+            raise CorruptFile(f"table {version.name} has no base files.")
         base = _parquet(version.base)
         if not version.delta and not version.tombstones:
             return f"(SELECT * FROM {base})"
-        key = ", ".join(f'"{column}"' for column in version.key)
+        key = ", ".join(quoted(column) for column in version.key)
         if not key:
             raise CorruptFile(f"table {version.name} has deltas but no key.")
         gone = " UNION ALL ".join(

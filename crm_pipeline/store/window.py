@@ -1,10 +1,11 @@
 """Writing one window into landing: batches, quarantine, and the commit that makes them count."""
 
+import platform
 import shutil
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ EXTRACTOR = "crm_pipeline/1"
 _ROW_GROUP_ROWS = 60_000
 _ROW_GROUP_BYTES = 64 << 20
 _FOREIGN_OWNER_EXPIRES = timedelta(days=2)
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,6 @@ class WindowWriter:
         self._quarantine = quarantine
         self._lock = threading.Lock()
         self._sequence = 0
-        self._is_committed = False
         files.write_json(self._marker, {**_owner(), "started_at": format_instant(clock.now())})
 
     @property
@@ -199,7 +200,6 @@ class WindowWriter:
             committed_at=self.clock.now(),
         )
         files.write_json(self.folder / "windows" / f"{self.window_id}.json", commit_record(commit))
-        self._is_committed = True
         return commit
 
     def __enter__(self) -> Self:
@@ -219,12 +219,12 @@ def _write_parquet(
 ) -> tuple[int, Mapping[str, int]]:
     months: Counter[str] = Counter()
     rows = 0
-    hasher = records.RecordHasher()
     extracted = pa.scalar(extracted_at, records.STAMP)
     groups = _row_groups(batch for batch in batches if batch.num_rows)
     first = next(groups, None)
     if first is None:
         return 0, months
+    hasher = records.RecordHasher()
     with files.replacing(path) as temporary:
         writer: pq.ParquetWriter | None = None
         try:
@@ -272,10 +272,22 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _owner() -> dict[str, Any]:
     process = psutil.Process()
     return {
-        "host": socket.gethostname(),
+        "host": platform.node(),
+        "boot": _boot(),
         "pid": process.pid,
-        "process_started": process.create_time(),
+        "process_started": _started(process),
     }
+
+
+def _boot() -> str:
+    """Return what tells this start of the machine from others, where the system says it."""
+    return _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
+
+
+def _started(process: psutil.Process) -> float:
+    """Return when a process started, in seconds that setting the clock does not move."""
+    started = process.create_time()
+    return started - psutil.boot_time() if psutil.LINUX else started
 
 
 def is_being_written(marker: Mapping[str, Any], now: datetime) -> bool:
@@ -284,30 +296,38 @@ def is_being_written(marker: Mapping[str, Any], now: datetime) -> bool:
     On this host the process is looked up by id and start time; another host's marker is believed
     for two days.
     """
-    if marker["host"] != socket.gethostname():
+    if marker["host"] != platform.node():
         return now - parse_instant(marker["started_at"]) < _FOREIGN_OWNER_EXPIRES
+    if marker["boot"] != _boot():
+        return False
     try:
-        started = psutil.Process(marker["pid"]).create_time()
+        process = psutil.Process(marker["pid"])
+        # A killed process whose parent has not asked for its end is still listed.
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        started = _started(process)
     except psutil.NoSuchProcess:
         return False
-    return bool(abs(started - float(marker["process_started"])) < 1.0)
+    return bool(abs(started - float(marker["process_started"])) < 2.0)
 
 
 def remove_unfinished(folder: Path, quarantine: Path, window_id: str) -> int:
     """Remove the marker and spool of a window and, unless it committed, its batches; count them.
 
-    The marker goes last, so that a removal cut short is taken up again.
+    The marker goes last, so that a removal cut short is taken up again. Several processes may clear
+    the same window at once.
     """
     removed = 0
     if not (folder / "windows" / f"{window_id}.json").exists():
         for place in (folder, quarantine):
             for path in place.glob(f"????-??/{window_id}-*.*"):
-                path.unlink()
+                path.unlink(missing_ok=True)
                 removed += path.suffix == ".json"
             for path in place.glob(f"????-??/.{window_id}-*{files.TEMPORARY_SUFFIX}"):
-                path.unlink()
-    spool = folder / "spool" / window_id
-    if spool.is_dir():
-        shutil.rmtree(spool)
+                path.unlink(missing_ok=True)
+    for path in (folder / "windows").glob(f".{window_id}.*{files.TEMPORARY_SUFFIX}"):
+        path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder / "spool" / window_id)
     (folder / "windows" / f"{window_id}.open").unlink(missing_ok=True)
     return removed

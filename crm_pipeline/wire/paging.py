@@ -62,8 +62,20 @@ class Keyset(Generic[PageT, PlaceT]):
         return self._first
 
     def next(self, page: PageT) -> PlaceT | None:
-        """Return the key of the last record."""
-        return None if self._is_final(page) else self._read_last(page)
+        """Return the key of the last record.
+
+        Raises:
+            ProtocolError: the page is not the last one, and yet empty.
+        """
+        if self._is_final(page):
+            return None
+        last = self._read_last(page)
+        if last is None:
+            raise ProtocolError(
+                "the vendor sent a page without records, although more are to come.",
+                cure="Run again; if it persists, report it to the vendor with the time of the run.",
+            )
+        return last
 
 
 def walk(

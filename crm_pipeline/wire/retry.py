@@ -8,6 +8,7 @@ tenth.
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -50,8 +51,9 @@ class RetryPolicy:
 
     Attributes:
         attempts: tries in all, the first included.
-        base_s, cap_s: the n-th wait is uniform over [0, min(cap_s, base_s * 2**n)].
-        timeout_s: no further try is started after this long.
+        base_s, cap_s: the n-th wait is uniform over [0, min(cap_s, base_s * 2**(n - 1))].
+        timeout_s: no further try is started after this long; a wait that would end later is not
+            begun.
     """
 
     attempts: int = 6
@@ -60,11 +62,12 @@ class RetryPolicy:
     timeout_s: float = 300.0
     budget: RetryBudget = field(default_factory=RetryBudget)
     uniform: Callable[[float, float], float] = random.uniform
+    monotonic: Callable[[], float] = time.monotonic
 
     def wait_s(self, tries: int, error: Retriable) -> float:
         """Return how long to wait after the given number of failed tries."""
         if error.retry_after_s is not None:
-            return error.retry_after_s + self.uniform(0, 1)
+            return max(0.0, error.retry_after_s) + self.uniform(0, 1)
         return self.uniform(0, min(self.cap_s, self.base_s * 2 ** (tries - 1)))
 
     def call(self, attempt: Callable[[], T]) -> T:
@@ -74,16 +77,20 @@ class RetryPolicy:
             Retriable: the last error, when patience or budget is spent.
         """
         tries = 0
+        started = self.monotonic()
 
         def judge(error: Exception) -> bool | float:
             nonlocal tries
             tries += 1
-            if not isinstance(error, Retriable):
+            if not isinstance(error, Retriable) or tries >= self.attempts:
+                return False
+            wait_s = self.wait_s(tries, error)
+            if self.monotonic() - started + wait_s >= self.timeout_s:
                 return False
             if not self.budget.spend():
                 _log.warning("retry_budget_spent", error=type(error).__name__)
                 return False
-            return self.wait_s(tries, error)
+            return wait_s
 
         for context in stamina.retry_context(
             on=judge, attempts=self.attempts, timeout=self.timeout_s

@@ -3,25 +3,44 @@
 TLS 1.2 is the floor, every request has time limits, redirects are not followed (an API that
 redirects is misconfigured, and a token must not travel), and the vendor's judge decides once
 whether an answer is an error.
+
+Errors of the HTTP library carry whole URLs and header values, and tracebacks print the errors that
+an error came from. So ours never come from them: only words that were cleaned of secrets are kept.
 """
 
+import re
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
-import structlog
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from crm_pipeline.kernel.errors import ConnectionLost, CrmError, Fatal, ProtocolError
+from crm_pipeline.kernel.errors import (
+    ConnectionLost,
+    CrmError,
+    Fatal,
+    ProtocolError,
+    VendorError,
+)
 from crm_pipeline.kernel.secret import redacted
 
-_log = structlog.get_logger(__name__)
 _CHUNK_BYTES = 1 << 20
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_QUERY = re.compile(r"\?[^\s'\")]+")
+_CONNECTION = re.compile(r"^<?[\w.]*Connection(?:Pool)?(?:\(.*?\)| object at 0x\w+>): ")
+_ADDRESS_ERRORS = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidURL,
+)
+_DROPPED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 class TlsAdapter(HTTPAdapter):
@@ -71,12 +90,17 @@ class HttpSession:
     ) -> None:
         self.owner = owner
         self.calls = 0
+        self._lock = threading.Lock()
         self._judge = judge
         self._permit = permit
         self._observe = observe
         self._timeouts = timeouts or Timeouts()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = user_agent
+        # Without a login of its own, requests puts one from ~/.netrc in the place of our token.
+        self._session.auth = _unchanged
+        # Cookies are shared state: an API needs none, and threads would trip over each other's.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.mount("https://", TlsAdapter(pool_maxsize=16))
         if not allow_http:
             self._session.adapters.pop("http://")
@@ -101,18 +125,8 @@ class HttpSession:
             ConnectionLost: no answer, or not all of it.
             CrmError: what the judge says.
         """
-        with self._permit(), self._answered(url):
-            self.calls += 1
-            response = self._session.request(
-                method,
-                url,
-                params=params,
-                headers=headers,
-                json=json,
-                data=data,
-                timeout=(self._timeouts.connect_s, self._timeouts.read_s),
-                allow_redirects=False,
-            )
+        with self._permit():
+            response = self._send(method, url, params=params, headers=headers, json=json, data=data)
         self._inspect(response)
         return response
 
@@ -130,67 +144,138 @@ class HttpSession:
             ConnectionLost: the answer ended before its announced length.
             CrmError: what the judge says.
         """
-        with self._permit(), self._answered(url):
-            self.calls += 1
-            response = self._session.get(
-                url,
-                params=params,
-                headers=headers,
-                stream=True,
-                timeout=(self._timeouts.connect_s, self._timeouts.read_s),
-                allow_redirects=False,
-            )
+        with self._permit():
+            response = self._send("GET", url, params=params, headers=headers, stream=True)
             try:
+                if response.status_code >= 300:
+                    self._load(response)
                 self._inspect(response)
-                yield response, response.raw.stream(_CHUNK_BYTES, decode_content=False)
+                yield response, self._chunks(response)
             finally:
                 response.close()
+
+    def _send(self, method: str, url: str, **given: Any) -> requests.Response:
+        with self._lock:
+            self.calls += 1
+        try:
+            return self._session.request(
+                method,
+                url,
+                timeout=(self._timeouts.connect_s, self._timeouts.read_s),
+                allow_redirects=False,
+                **given,
+            )
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            failure = self._failure(url, error)
+        except UnicodeError:
+            failure = self._bad_header(url)
+        except OSError as error:
+            # How requests says that REQUESTS_CA_BUNDLE names no file.
+            failure = Fatal(
+                f"{self.owner}: no request was sent to {_place(url)}: {redacted(str(error))}.",
+                cure="Check the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).",
+            )
+        raise failure
+
+    def _load(self, response: requests.Response) -> None:
+        """Read an answer to its end."""
+        failure: VendorError | None = None
+        try:
+            response.content  # noqa: B018 - reading it keeps it
+        except requests.exceptions.RequestException as error:
+            failure = self._failure(response.url, error)
+        if failure is not None:
+            raise failure
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        """Yield the bytes as received; only the vendor's failures become ours, not the reader's."""
+        chunks = response.raw.stream(_CHUNK_BYTES, decode_content=False)
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+                failure = self._failure(response.url, error)
+                break
+            if chunk is None:
+                return
+            yield chunk
+        raise failure
 
     def _inspect(self, response: requests.Response) -> None:
         if self._observe is not None:
             self._observe(response)
-        error = self._judge(response)
-        if error is None and 300 <= response.status_code < 400 and response.status_code != 304:
+        error: CrmError | None
+        if response.status_code in _REDIRECTS:
+            target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
             error = ProtocolError(
-                f"{self.owner}: {_place(response.url)} redirects elsewhere.",
+                f"{self.owner}: {_place(response.url)} redirects to "
+                f"{target.scheme}://{target.hostname}.",
                 status=response.status_code,
                 cure="Set login_url to the address that the account really lives at.",
             )
+        else:
+            error = self._judge(response)
         if error is not None:
             raise error
 
-    @contextmanager
-    def _answered(self, url: str) -> Iterator[None]:
-        try:
-            yield
-        except requests.exceptions.SSLError as error:
-            raise Fatal(
-                f"{self.owner}: no trusted TLS connection to {_place(url)}: {_words(error)}.",
-                cure="Check the address, the clock and the CA bundle (REQUESTS_CA_BUNDLE).",
-            ) from error
-        except requests.exceptions.InvalidSchema as error:
-            raise Fatal(
-                f"{self.owner}: {_place(url)} is not https.",
+    def _failure(self, url: str, error: Exception) -> VendorError:
+        """Return our error for one of the HTTP library's."""
+        place = _place(url)
+        if isinstance(error, requests.exceptions.InvalidHeader):
+            return self._bad_header(url)
+        if isinstance(error, _ADDRESS_ERRORS):
+            return Fatal(
+                f"{self.owner}: {place} is no https address.",
                 cure="Plain http is allowed for connections with `sandbox: true` only.",
-            ) from error
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise ConnectionLost(
-                f"{self.owner}: {_place(url)} did not answer, or not to the end: {_words(error)}.",
-                cure="Check the address and the network; for the sandbox: is it running?",
-            ) from error
+            )
+        if isinstance(error, requests.exceptions.SSLError) and not isinstance(
+            _origin(error), _DROPPED
+        ):
+            return Fatal(
+                f"{self.owner}: no trusted TLS connection to {place}: {_words(error)}.",
+                cure="Check the address, the clock and the CA bundle (REQUESTS_CA_BUNDLE).",
+            )
+        return ConnectionLost(
+            f"{self.owner}: {place} did not answer, or not to the end: {_words(error)}.",
+            cure="Check the address and the network; for the sandbox: is it running?",
+        )
+
+    def _bad_header(self, url: str) -> VendorError:
+        return Fatal(
+            f"{self.owner}: no request was sent to {_place(url)}: a header holds characters that "
+            "headers may not hold.",
+            cure="Look for line breaks, blanks and typographic signs in the secrets.",
+        )
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _place(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    """Name an address without user, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an unreadable address"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Return the error at the bottom of the HTTP library's wrappers."""
+    while True:
+        inner = getattr(error, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
+        if inner is None:
+            return error
+        error = inner
 
 
 def _words(error: BaseException) -> str:
-    """Say what happened without the object addresses and wrappers of the HTTP library."""
-    while error.args and isinstance(error.args[0], BaseException):
-        error = error.args[0]
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        error = reason
-    text = redacted(str(error.args[-1] if error.args else error))
-    return text.split(">: ")[-1].rstrip(".") or type(error).__name__
+    """Say what happened without the addresses, wrappers and secrets of the HTTP library."""
+    error = _origin(error)
+    text = str(error.args[-1] if error.args else error)
+    text = _QUERY.sub("?***", redacted(_CONNECTION.sub("", text)))
+    return text.rstrip(".") or type(error).__name__

@@ -1,0 +1,228 @@
+"""The PostgreSQL connection: which server, a pool of connections, transactions.
+
+The embedded server is in `embedded.py`, the numbered changes of our schema in `migrations.py`. What
+the tables hold belongs to the modules that use them (`tokens.py`, `gate.py` and so on).
+"""
+
+import contextlib
+import os
+import re
+import select
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its case
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from crm_pipeline.kernel.errors import DatabaseUnavailable, StoreError
+from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.migrations import apply_migrations
+
+URL_VARIABLE = "CRM_DATABASE_URL"
+_SCHEME = re.compile(r"\Apostgres(?:ql)?(?:\+[a-z0-9]+)?://")
+_CONNECT_TIMEOUT_S = 10
+_IDLE_UNPROVEN_S = 30.0
+_IDLE_KEPT = 10
+_CURE = (
+    f"Start the embedded server with `crm-pipeline db start`, or mend {URL_VARIABLE} (name, password,"
+    " network, firewall) if you use a server of yours."
+)
+
+
+class DatabaseSettings(Protocol):
+    """The part of the settings that says where PostgreSQL is."""
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment, `.env` included."""
+
+
+class Database:
+    """A pool of connections to one database; opened at first use, safe with threads.
+
+    At most ten idle ones are kept. There is no upper bound, because a transaction may wait for
+    somebody who needs one too (a token refresh asks the gate); threads bound it. A forked process
+    opens connections of its own.
+
+    Args:
+        url: `postgresql://`, `postgres://` or SQLAlchemy's `postgresql+psycopg2://`.
+        application: name that the server shows for our connections.
+    """
+
+    def __init__(self, url: str, *, application: str = "crm-pipeline") -> None:
+        if not _SCHEME.match(url):
+            raise StoreError(
+                "the database URL does not begin with postgresql://.",
+                cure=f"Write {URL_VARIABLE} as postgresql://user:password@host:5432/database.",
+            )
+        self._dsn = _SCHEME.sub("postgresql://", url)
+        self._application = application
+        self._lock = threading.Lock()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._idle: list[tuple[Connection, float]] = []
+
+    def __repr__(self) -> str:
+        return f"Database({redacted(self._dsn)!r})"
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """Yield a cursor; commit at the end, roll back on any exception.
+
+        A connection that died while idle (the server was restarted) is replaced before it is given
+        out. One that dies later is not: what was sent may have been done.
+
+        Raises:
+            DatabaseUnavailable: the server cannot be reached, or the connection broke on the way.
+        """
+        connection = self._checked_out()
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+            connection.commit()
+        except psycopg2.Error as error:
+            if _is_broken(connection):
+                raise self._lost(error) from error
+            raise
+        finally:
+            self._check_in(connection)
+
+    def migrate(self) -> list[str]:
+        """Bring the schema `crm_state` up to date; return the names of what was applied.
+
+        Raises:
+            StoreError: a migration failed, or one that was applied has been edited since.
+        """
+        with self.transaction() as cursor:
+            return apply_migrations(cursor)
+
+    def close(self) -> None:
+        """Close the idle connections; the next transaction opens new ones."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            connection.close()
+
+    def _checked_out(self) -> Connection:
+        while True:
+            with self._lock:
+                # Two processes on one connection would read each other's answers.
+                if self._pid != os.getpid():
+                    self._reset()
+                connection, since = self._idle.pop() if self._idle else (None, 0.0)
+            if connection is None:
+                return self._connected()
+            if _is_alive(connection, idle_s=time.monotonic() - since):
+                return connection
+            connection.close()
+
+    def _check_in(self, connection: Connection) -> None:
+        if not _is_broken(connection):
+            with contextlib.suppress(psycopg2.Error):
+                connection.rollback()
+        with self._lock:
+            kept = not _is_broken(connection) and len(self._idle) < _IDLE_KEPT
+            if kept and self._pid == os.getpid():
+                self._idle.append((connection, time.monotonic()))
+                return
+        connection.close()
+
+    def _connected(self) -> Connection:
+        try:
+            return psycopg2.connect(
+                self._dsn,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                application_name=self._application,
+                keepalives_idle=30,
+            )
+        except psycopg2.OperationalError as error:
+            raise self._unreachable(error) from error
+        except psycopg2.ProgrammingError:
+            # Its text repeats the URL, password included; nor may it show as the cause.
+            raise StoreError(
+                "the database URL cannot be read.",
+                cure=f"Write {URL_VARIABLE} as postgresql://user:password@host:5432/database, special"
+                " characters of the password percent-encoded.",
+            ) from None
+
+    def _unreachable(self, error: Exception) -> DatabaseUnavailable:
+        words = " ".join(redacted(str(error)).split()).partition(" Is the server running")[0]
+        return DatabaseUnavailable(
+            f"PostgreSQL at {redacted(self._dsn)} cannot be reached: {words}.", cure=_CURE
+        )
+
+    def _lost(self, error: Exception) -> DatabaseUnavailable:
+        words = " ".join(redacted(str(error)).split())
+        return DatabaseUnavailable(
+            f"the connection to PostgreSQL at {redacted(self._dsn)} broke in the middle of a"
+            f" transaction: {words}.",
+            cure="It is rolled back unless it was just being committed; run the step again. "
+            + _CURE,
+        )
+
+
+def database_url(settings: DatabaseSettings) -> str | None:
+    """Return the URL of the database in SQLAlchemy's form, None where no server is named or runs.
+
+    `CRM_DATABASE_URL` comes first, then a running embedded server of the data folder.
+    """
+    given = settings.environ.get(URL_VARIABLE, "").strip()
+    if given:
+        return _SCHEME.sub("postgresql+psycopg2://", given)
+    return EmbeddedServer(settings.data).url()
+
+
+@contextlib.contextmanager
+def running_database(settings: DatabaseSettings) -> Iterator[Database]:
+    """Yield the database with its schema up to date, starting the embedded server if needed.
+
+    A server that this started is stopped again once nobody uses it in this way any more.
+
+    Raises:
+        StoreError, DatabaseUnavailable: see `EmbeddedServer.start` and `Database.migrate`.
+    """
+    with contextlib.ExitStack() as stack:
+        url = settings.environ.get(URL_VARIABLE, "").strip()
+        if not url:
+            url = stack.enter_context(EmbeddedServer(settings.data).borrowed())
+        database = stack.enter_context(Database(url))
+        database.migrate()
+        yield database
+
+
+def _is_broken(connection: Connection) -> bool:
+    return bool(connection.closed)
+
+
+def _is_alive(connection: Connection, idle_s: float) -> bool:
+    # A server that went away said so: an idle connection has nothing to read.
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    if poll.poll(0):
+        return False
+    if idle_s < _IDLE_UNPROVEN_S:
+        return True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except psycopg2.Error:
+        return False
+    return True

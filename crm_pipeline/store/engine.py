@@ -1,0 +1,173 @@
+"""Runs SQL over Parquet with DuckDB: in memory, bounded, one engine for one piece of work.
+
+Belongs here: opening DuckDB with limits, naming the steps of a query, writing Parquet, quoting.
+Does not belong here: which tables exist and what their SQL says.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.identity import sortable_id
+from crm_pipeline.store import files
+
+ROW_GROUP_ROWS = 122_880
+_PARQUET = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+
+
+def quoted(identifier: str) -> str:
+    """Return a name as a quoted SQL identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str | None) -> str:
+    """Return a text as an SQL literal."""
+    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def parquet_files(paths: Sequence[Path], options: str = "") -> str:
+    """Return SQL that reads Parquet files by column name."""
+    listed = ", ".join(literal(str(path)) for path in paths)
+    return f"read_parquet([{listed}], union_by_name = true{options})"
+
+
+class Engine:
+    """A DuckDB in memory with limits; use it as a context manager.
+
+    Args:
+        temp: folder for what does not fit into memory; a folder of its own is made there.
+        memory_limit: as DuckDB writes it.
+    """
+
+    def __init__(self, temp: Path, *, memory_limit: str = "2GB", threads: int = 2) -> None:
+        self.temp = temp / f"engine-{sortable_id()}"
+        self.memory_limit = memory_limit
+        self.threads = threads
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB connection, opened at first use."""
+        if self._connection is None:
+            files.make_folder(self.temp)
+            self._connection = duckdb.connect(
+                ":memory:",
+                config={
+                    "memory_limit": self.memory_limit,
+                    "threads": self.threads,
+                    "temp_directory": str(self.temp),
+                    "preserve_insertion_order": False,
+                    "autoinstall_known_extensions": False,
+                },
+            )
+            self._connection.execute("SET TimeZone = 'UTC'")
+        return self._connection
+
+    def run(self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> None:
+        """Execute one statement.
+
+        Raises:
+            StoreError: DuckDB refuses it, or memory or disk do not suffice.
+        """
+        self._execute(sql, params)
+
+    def rows(
+        self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Execute one statement and return all its rows; for small results only."""
+        return self._execute(sql, params).fetchall()
+
+    def row(
+        self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> tuple[Any, ...]:
+        """Execute a statement that yields one row and return that."""
+        row = self._execute(sql, params).fetchone()
+        assert row is not None
+        return tuple(row)
+
+    def arrow(self, sql: str) -> pa.Table:
+        """Execute one statement and return its rows as an Arrow table; for bounded results only."""
+        with self._explained(sql):
+            return self.connection.sql(sql).to_arrow_table()
+
+    def view(self, name: str, sql: str) -> str:
+        """Name a query, so that the next step and a debugger can select from it."""
+        self.run(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {sql}")
+        return quoted(name)
+
+    def table(self, name: str, sql: str) -> str:
+        """Compute a query once and name its result."""
+        self.run(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {sql}")
+        return quoted(name)
+
+    def load(self, name: str, rows: pa.Table) -> str:
+        """Name rows that were made in Python."""
+        self.connection.register("_loaded", rows)
+        try:
+            return self.table(name, "SELECT * FROM _loaded")
+        finally:
+            self.connection.unregister("_loaded")
+
+    def columns(self, relation: str) -> dict[str, str]:
+        """Return the columns of a relation and their types, in order."""
+        described = self.rows(f"DESCRIBE SELECT * FROM {relation}")
+        return {name: kind for name, kind, *_ in described}
+
+    def copy_to(self, sql: str, path: Path, *, metadata: Mapping[str, str] | None = None) -> int:
+        """Write the rows of a query to a Parquet file and return how many there were."""
+        noted = ", ".join(
+            f"{quoted(key)}: {literal(text)}" for key, text in (metadata or {}).items()
+        )
+        extra = f", KV_METADATA {{{noted}}}" if noted else ""
+        count = self.row(f"COPY ({sql}) TO {literal(str(path))} ({_PARQUET}{extra})")[0]
+        return int(count)
+
+    def rollback(self) -> None:
+        """Give up the open transaction, if there is one."""
+        with suppress(duckdb.Error):
+            self.connection.rollback()
+
+    def close(self) -> None:
+        """Close DuckDB and remove what it spilled."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        shutil.rmtree(self.temp, ignore_errors=True)
+
+    def _execute(
+        self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None
+    ) -> duckdb.DuckDBPyConnection:
+        with self._explained(sql):
+            return self.connection.execute(sql, params)
+
+    @contextmanager
+    def _explained(self, sql: str) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise StoreError(
+                f"DuckDB needs more than {self.memory_limit} of memory: {error}",
+                cure="Raise the memory limit, or make room on the disk that holds data/.",
+            ) from error
+        except duckdb.Error as error:
+            raise StoreError(
+                f"DuckDB: {error}", cure=f"The statement began: {sql[:200]}"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,91 @@
+"""The rows of the table `crm_state.gate`: read, locked and written for `gate.py`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
+
+from crm_pipeline.store.budget import Book, LimitShape
+
+# The clock is read outside the inner query: inside it would be read before the wait for the lock.
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_COLUMNS = "group_name, limit_name, kind, calls, period_s, state"
+_LOCKED = f"""
+SET LOCAL synchronous_commit = off;
+WITH held AS MATERIALIZED (
+    SELECT {_COLUMNS} FROM crm_state.gate
+    WHERE group_name = %s AND limit_name = ANY(%s)
+    ORDER BY limit_name FOR UPDATE
+)
+SELECT {_COLUMNS}, {_NOW} FROM held ORDER BY limit_name COLLATE "C"
+"""
+_MISSING = """
+INSERT INTO crm_state.gate (group_name, limit_name, kind, calls, period_s, state)
+VALUES (%s, %s, %s, %s, %s, '{}') ON CONFLICT DO NOTHING
+"""
+_WRITE = """
+UPDATE crm_state.gate SET kind = %s, calls = %s, period_s = %s, state = %s
+WHERE group_name = %s AND limit_name = %s
+"""
+_READ = f"""
+SELECT {_COLUMNS}, {_NOW} FROM crm_state.gate
+WHERE %s::text IS NULL OR group_name = %s ORDER BY group_name, limit_name
+"""
+
+
+@dataclass
+class Row:
+    """One limit as last written, its account, and the database's time when it was read."""
+
+    group: str
+    name: str
+    kind: str
+    calls: int
+    period_s: float
+    book: Book
+    now_ms: int
+
+
+class Rows:
+    """Access within one transaction."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    def locked(self, group: str, limits: Sequence[LimitShape]) -> list[Row]:
+        """Lock and return the rows of the limits, in the order of their names; make missing ones.
+
+        A crash of the server may lose the last transactions (`synchronous_commit` is off): some
+        calls of the last second are then forgotten, which the vendor's own refusal would tell.
+        """
+        names = [limit.name for limit in limits]
+        self._cursor.execute(_LOCKED, (group, names))
+        found = [_row(values) for values in self._cursor.fetchall()]
+        if len(found) < len(names):
+            for limit in limits:
+                self._cursor.execute(
+                    _MISSING, (group, limit.name, limit.kind, limit.calls, limit.period_s)
+                )
+            self._cursor.execute(_LOCKED, (group, names))
+            found = [_row(values) for values in self._cursor.fetchall()]
+        return found
+
+    def write(self, rows: Sequence[Row], limits: Sequence[LimitShape]) -> None:
+        """Write the accounts, and the limits as they are configured now."""
+        for row, limit in zip(rows, limits, strict=True):
+            state = json.dumps(row.book.written(), separators=(",", ":"))
+            self._cursor.execute(
+                _WRITE, (limit.kind, limit.calls, limit.period_s, state, row.group, row.name)
+            )
+
+    def of_group(self, group: str | None) -> list[Row]:
+        """Return the rows of a group, or all, without locking them."""
+        self._cursor.execute(_READ, (group, group))
+        return [_row(values) for values in self._cursor.fetchall()]
+
+
+def _row(values: Sequence[Any]) -> Row:
+    group, name, kind, calls, period_s, state, now_ms = values
+    return Row(group, name, kind, calls, period_s, Book.read(state), int(now_ms))

@@ -1,0 +1,76 @@
+"""Numbered changes of the schema `crm_state`: the files `migrations/NNNN_name.sql`, applied in order.
+
+A file that was applied anywhere is never edited; the next change is the next number.
+"""
+
+import hashlib
+from importlib import resources
+
+import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
+
+from crm_pipeline.kernel.errors import StoreError
+
+_LOCK = 0x63726D5F7374  # "crm_st"; any number, the same in every process
+_BEFORE = """
+CREATE SCHEMA IF NOT EXISTS crm_state;
+CREATE TABLE IF NOT EXISTS crm_state.migrations (
+    name text PRIMARY KEY,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)
+"""
+
+
+def migration_files() -> list[tuple[str, str]]:
+    """Return name and text of all migrations of this version, in order."""
+    folder = resources.files(__package__) / "migrations"
+    found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(name, (folder / name).read_text(encoding="utf-8")) for name in found]
+
+
+def apply_migrations(cursor: Cursor, files: list[tuple[str, str]] | None = None) -> list[str]:
+    """Apply within the caller's transaction what the database has not seen; return the names.
+
+    Args:
+        cursor: of a transaction; all is committed with it or nothing.
+        files: names and texts; those of the package by default.
+
+    Raises:
+        StoreError: one fails, or one that was applied differs from the file of that name.
+    """
+    wanted = migration_files() if files is None else files
+    # Two processes that start together; the lock goes with the transaction.
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    cursor.execute("SELECT to_regclass('crm_state.migrations') IS NULL")
+    if cursor.fetchall()[0][0]:
+        cursor.execute(_BEFORE)
+    cursor.execute("SELECT name, sha256 FROM crm_state.migrations")
+    applied: dict[str, str] = dict(cursor.fetchall())
+    fresh = []
+    for name, text in wanted:
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        if name not in applied:
+            _apply(cursor, name, text, sha256)
+            fresh.append(name)
+        elif applied[name] != sha256:
+            raise StoreError(
+                f"the migration {name} is not the one that this database was made with.",
+                cure="Restore the file as it was released, and put changes into a new number.",
+            )
+    return fresh
+
+
+def _apply(cursor: Cursor, name: str, text: str, sha256: str) -> None:
+    try:
+        cursor.execute(text)
+    except psycopg2.Error as error:
+        words = " ".join(str(error).split())
+        raise StoreError(
+            f"the migration {name} failed: {words}.",
+            cure="Nothing was changed. The user of the database must own the schema crm_state or be"
+            " allowed to create it.",
+        ) from error
+    cursor.execute(
+        "INSERT INTO crm_state.migrations (name, sha256) VALUES (%s, %s)", (name, sha256)
+    )

@@ -1,0 +1,126 @@
+"""The file that analysts open: `crm.duckdb`, a link to a snapshot, replaced in one step.
+
+Belongs here: building beside, swapping in, opening read-only, collecting old snapshots. Does not
+belong here: what the file holds.
+
+A reader that has a snapshot open keeps it, whatever is published or collected meanwhile: the link
+is resolved when a connection opens, and a removed file lives on until its last reader closes it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.identity import sortable_id
+from crm_pipeline.store import files
+
+STORAGE_VERSION = "v1.2.0"
+"""The oldest DuckDB that can read the file."""
+_OPEN_ATTEMPTS = 5
+_ABANDONED = timedelta(days=1)
+
+
+class Snapshots:
+    """The published database below one data folder (`settings.data`)."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.link = data / "crm.duckdb"
+        self.folder = data / "snapshots"
+
+    def current(self) -> Path | None:
+        """Return the snapshot that the link points to; None before the first publish."""
+        try:
+            target = self.data / self.link.readlink()
+        except OSError:
+            return None
+        return target if target.exists() else None
+
+    @contextmanager
+    def building(self, name: str) -> Iterator[Path]:
+        """Yield a path to build a snapshot at; on success it becomes the current one.
+
+        Raises:
+            StoreError: the folder is not writable or the disk is full; the current one stays.
+        """
+        files.make_folder(self.folder)
+        temporary = self.folder / f".{name}.{sortable_id()}{files.TEMPORARY_SUFFIX}"
+        target = self.folder / name
+        try:
+            with files.explained(target):
+                yield temporary
+                files.sync_file(temporary)
+                temporary.replace(target)
+                files.sync_folder(self.folder)
+                self._swap(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+            temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
+
+    def collect(self, now: datetime, *, keep_last: int = 3, keep_days: int = 14) -> list[Path]:
+        """Remove old snapshots: all but the last few and the last of each day for some days."""
+        current = self.current()
+        made = sorted(
+            ((datetime.fromtimestamp(p.stat().st_mtime, UTC), p) for p in self._snapshots()),
+            reverse=True,
+        )
+        kept = {current} | {path for _, path in made[:keep_last]}
+        days: set[str] = set()
+        for at, path in made:
+            day = at.date().isoformat()
+            if day not in days and now - at <= timedelta(days=keep_days):
+                days.add(day)
+                kept.add(path)
+        gone = [path for _, path in made if path not in kept]
+        for path in [*gone, *self._abandoned(now)]:
+            path.unlink(missing_ok=True)
+        return gone
+
+    def _swap(self, target: Path) -> None:
+        fresh = self.data / f".crm.duckdb.{sortable_id()}{files.TEMPORARY_SUFFIX}"
+        fresh.symlink_to(target.relative_to(self.data))
+        fresh.replace(self.link)
+        files.sync_folder(self.data)
+
+    def _snapshots(self) -> list[Path]:
+        return list(self.folder.glob("crm-*.duckdb")) if self.folder.is_dir() else []
+
+    def _abandoned(self, now: datetime) -> list[Path]:
+        """Temporary files of publishers that died; a living one is never a day old."""
+        return [
+            path
+            for path in self.folder.glob(f".crm-*{files.TEMPORARY_SUFFIX}*")
+            if now - datetime.fromtimestamp(path.stat().st_mtime, UTC) > _ABANDONED
+        ]
+
+
+def open_published(data: Path) -> duckdb.DuckDBPyConnection:
+    """Open the published database read-only, in UTC; the caller closes the connection.
+
+    Raises:
+        StoreError: nothing has been published yet, or the file cannot be read.
+    """
+    snapshots = Snapshots(data)
+    for attempt in range(_OPEN_ATTEMPTS):
+        target = snapshots.current()
+        if target is None and not snapshots.link.is_symlink():
+            break
+        try:
+            connection = duckdb.connect(str(target or snapshots.link), read_only=True)
+        except duckdb.Error as error:
+            # Between reading the link and opening its target a collector may remove the target.
+            if attempt == _OPEN_ATTEMPTS - 1:
+                raise StoreError(
+                    f"{snapshots.link} cannot be opened: {error}", cure="Publish again."
+                ) from error
+            continue
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
+    raise StoreError(
+        f"nothing has been published to {snapshots.link} yet.",
+        cure="Run `crm-pipeline demo`, or a backfill from the Dagster UI.",
+    )

@@ -1,0 +1,42 @@
+import gc
+import os
+from collections.abc import Iterator
+
+import pytest
+import stamina
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["crm_pipeline_tests.servers", "crm_pipeline_tests.scenes"]
+
+_OURS = ("CRM_", "DAGSTER_", "SALESFORCE_")
+
+settings.register_profile(
+    "house",
+    derandomize=True,  # the same examples in every run; HYPOTHESIS_PROFILE=fresh draws new ones
+    deadline=None,  # a busy machine is no failure
+    database=None,  # no folder of examples beside the code; a failure prints its example
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("fresh", settings.get_profile("house"), derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees what the machine that it runs on is set up for."""
+    for name in list(os.environ):
+        if name.startswith(_OURS) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting() -> Iterator[None]:
+    """Retries happen as often as the policy says, but at once."""
+    with stamina.set_testing(True, attempts=1_000, cap=True):
+        yield
+
+
+def pytest_unconfigure() -> None:
+    # The hook that hypothesis leaves behind keeps DuckDB's types alive until the interpreter ends,
+    # and its binding then prints a page of warnings.
+    gc.callbacks.clear()

@@ -1,0 +1,259 @@
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.kernel.clock import SystemClock
+from crm_pipeline.kernel.errors import BudgetExhausted, ConfigError, DatabaseUnavailable
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.gate import Gate
+from crm_pipeline.wire.throttle import Limit
+
+BURST = Limit("burst", 40, 0.4)
+DAILY = Limit("daily", 9, 86_400.0, "daily")
+
+
+@pytest.fixture
+def gate(database: Database) -> Iterator[Gate]:
+    with Gate(database, SystemClock()) as gate:
+        yield gate
+
+
+def in_threads(count: int, work) -> None:
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def spend(gate: Gate, *limits: Limit, calls: int = 1) -> None:
+    for _ in range(calls):
+        with gate.permit("acme", limits):
+            pass
+
+
+def test_never_over_the_ceiling_with_processes(fresh_url: str, database: Database) -> None:
+    """Two processes of six threads never hold more than the ceiling, from acquire to one window
+    after the reply; and what the ceiling allows is used.
+    """
+    worker = Path(__file__).with_name("gate_worker.py")
+    arguments = [sys.executable, "-W", "error", str(worker), fresh_url]
+    workers = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    calls = [call for w in workers for call in json.loads(w.communicate(timeout=60)[0])]
+    assert [w.returncode for w in workers] == [0, 0]
+    for limit, index in [(BURST, 2), (Limit("credits", 100, 1.0), 3)]:
+        for taken, *_ in calls:
+            held = sum(c[index] for c in calls if c[0] <= taken < c[1] + limit.period_s)
+            assert held <= limit.calls
+    assert len(calls) == 2 * 6 * 12
+
+
+def test_uncontended_permits_are_leased_in_packs(gate: Gate, monkeypatch) -> None:
+    """Many calls under a high ceiling ask the database a few times only."""
+    contacts = []
+    settled = Gate._settled
+    monkeypatch.setattr(Gate, "_settled", lambda *args: contacts.append(1) or settled(*args))
+    spend(gate, Limit("burst", 10_000, 10.0), calls=3000)
+    assert len(contacts) < 300
+    gate.flush()
+    (found,) = gate.usage("acme")
+    assert (found.used, found.under_way) == (3000, 0)
+
+
+def test_the_wait_is_told(gate: Gate) -> None:
+    """A permit says how long it was waited for."""
+    limit = Limit("burst", 2, 0.2)
+    waits = []
+    for _ in range(3):
+        with gate.permit("acme", [limit]) as waited_s:
+            waits.append(waited_s)
+    assert max(waits[:2]) < 0.15 < waits[2] < 5
+
+
+def test_groups_do_not_share(gate: Gate) -> None:
+    """Another group has a budget of its own."""
+    with gate.permit("acme", [DAILY], weight=9), gate.permit("other", [DAILY], weight=9):
+        pass
+
+
+def test_a_call_that_fails_counts(gate: Gate) -> None:
+    """An exception inside the permit passes, and the call is counted."""
+    with pytest.raises(KeyError), gate.permit("acme", [DAILY]):
+        raise KeyError
+    gate.flush()
+    assert gate.usage("acme")[0].used == 1
+
+
+def test_concurrency(gate: Gate) -> None:
+    """No more calls are under way than allowed, and all come through."""
+    limit = Limit("parallel", 3, 1.0, "concurrency")
+    under_way, most, lock = [0], [0], threading.Lock()
+
+    def work() -> None:
+        with gate.permit("acme", [limit]):
+            with lock:
+                under_way[0] += 1
+                most[0] = max(most[0], under_way[0])
+            threading.Event().wait(0.01)
+            with lock:
+                under_way[0] -= 1
+
+    in_threads(9, work)
+    assert 1 <= most[0] <= 3
+
+
+def test_daily_limit_is_refused(gate: Gate) -> None:
+    """A spent day names group, limit, figures and the time to try again, and does not wait."""
+    spend(gate, DAILY, calls=9)
+    with pytest.raises(BudgetExhausted) as caught, gate.permit("acme", [DAILY]):
+        pass
+    text = str(caught.value)
+    assert "daily limit 'daily' of group 'acme' is spent: 9 of 9 calls in the last 24 hours" in text
+    assert f"{datetime.now(UTC):%Y}-" in text
+    assert 23 * 3600 < caught.value.wait_s <= 24.5 * 3600
+
+
+def test_every_thread_is_refused(gate: Gate) -> None:
+    """Of many threads that wait for one desk each gets the refusal; none hangs."""
+    spend(gate, DAILY, calls=9)
+    refused = []
+
+    def work() -> None:
+        try:
+            spend(gate, DAILY)
+        except BudgetExhausted:
+            refused.append(1)
+
+    in_threads(5, work)
+    assert len(refused) == 5
+
+
+def test_the_vendors_counter_overrules(gate: Gate) -> None:
+    """With the vendor's counter past our share there is nothing left, and both figures are told."""
+    limit = Limit("daily", 900, 86_400.0, "daily")
+    gate.observe("acme", "daily", 950, 1000)
+    with pytest.raises(BudgetExhausted, match=r"950 of 1,000; our share of that is 90%") as caught:
+        spend(gate, limit)
+    assert caught.value.wait_s <= 3600
+    (found,) = gate.usage("acme")
+    assert (found.vendor_used, found.vendor_ceiling, found.ceiling) == (950, 1000, 1000)
+    gate.observe("acme", "daily", 10, 1000)
+    gate.flush()
+    spend(gate, limit)
+    gate.flush()
+    assert gate.usage("acme")[0].used == 11
+
+
+def test_observing_is_cheap(gate: Gate, monkeypatch) -> None:
+    """A figure is written at first, every 50 calls and past 80 %, not with every call."""
+    written = []
+    monkeypatch.setattr("crm_pipeline.store.observations._EVERY_S", 1e9)
+    monkeypatch.setattr(
+        "crm_pipeline.store.observations.Observations._write",
+        lambda self, group, name, used, ceiling: written.append(used),
+    )
+    monkeypatch.setattr(gate._attendant, "ring", lambda: None)
+    for used in [*range(1, 103), 100_000]:
+        gate.observe("acme", "daily", used, 120_000)
+    assert written == [1, 51, 101, 100_000]
+    gate.observe("acme", "daily", 99_999, 120_000)
+    gate.flush()
+    assert written[-1] == 99_999
+
+
+def test_a_killed_process(database: Database, gate: Gate, monkeypatch) -> None:
+    """Permits of a process that vanished come back when its lease and one window are over."""
+    monkeypatch.setattr("crm_pipeline.store.budget.LEASE_MS", 50)
+    limit = Limit("burst", 2, 0.1)
+    dead = Gate(database, SystemClock())
+    monkeypatch.setattr(dead._attendant, "ring", lambda: None)
+    permit = dead.permit("acme", [limit], weight=2)
+    permit.__enter__()
+    with gate.permit("acme", [limit]) as waited_s:
+        assert waited_s > 0.1
+    dead._desks.clear()
+    dead.close()
+
+
+def test_closing_gives_back(database: Database) -> None:
+    """A closed gate leaves nothing under way, though packs were taken."""
+    with Gate(database, SystemClock()) as gate:
+        spend(gate, Limit("burst", 10_000, 10.0), calls=50)
+    (found,) = Gate(database, SystemClock()).usage()
+    assert (found.used, found.under_way) == (50, 0)
+
+
+def test_the_background_tells(database: Database, gate: Gate) -> None:
+    """A reply reaches the database without anybody asking again."""
+    told = threading.Event()
+    settled = gate._settled
+
+    def noted(desk, delta, *args):
+        verdict = settled(desk, delta, *args)
+        if delta.replied and delta.kept == 0:
+            told.set()
+        return verdict
+
+    gate._settled = noted
+    spend(gate, BURST)
+    assert told.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("limits", "weight", "words"),
+    [
+        ([BURST], 41, "can never pass the limit 'burst'"),
+        ([BURST], 0, "can never pass"),
+        ([Limit("none", 0, 1.0)], 1, "must be positive"),
+        ([BURST, BURST], 1, "its name unique"),
+    ],
+)
+def test_impossible_limits(gate: Gate, limits: list[Limit], weight: int, words: str) -> None:
+    """What can never be granted is an error, not a wait."""
+    with pytest.raises(ConfigError, match=words), gate.permit("acme", limits, weight=weight):
+        pass
+
+
+def test_usage_by_day(gate: Gate, database: Database) -> None:
+    """Counts of calls add up by group, day and operation, over gates."""
+    gate.record("acme", "query")
+    gate.record("acme", "query", calls=4, weight=8)
+    gate.record("other", "bulk", calls=2)
+    gate.flush()
+    with Gate(database, SystemClock()) as other:
+        other.record("acme", "query")
+    with database.transaction() as cursor:
+        cursor.execute("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date")
+        (today,) = cursor.fetchone()
+    found = [(u.group, u.day, u.operation, u.calls, u.weight) for u in gate.usage_by_day(days=2)]
+    assert found == [("acme", today, "query", 6, 10), ("other", today, "bulk", 2, 2)]
+    assert [u.calls for u in gate.usage_by_day("other")] == [2]
+
+
+def test_without_a_database() -> None:
+    """An unreachable database is said by the permit; counting and closing do not fail."""
+    with Gate(Database("postgresql://127.0.0.1:1/crm"), SystemClock()) as gate:
+        gate.record("acme", "query")
+        gate.observe("acme", "daily", 1, 100)
+        with pytest.raises(DatabaseUnavailable):
+            spend(gate, BURST)
+
+
+def test_a_forked_process_has_its_own_permits(gate: Gate) -> None:
+    """What the parent took in advance is not the child's to spend, nor what it counted to write."""
+    spend(gate, Limit("burst", 10_000, 10.0), calls=50)
+    gate._attendant.end()
+    gate.record("acme", "query")
+    before = list(gate._desks.values())
+    gate._pid = -1
+    gate.record("acme", "query", calls=2)
+    assert before
+    assert list(gate._desks.values()) == []
+    gate.flush()
+    assert [u.calls for u in gate.usage_by_day()] == [2]

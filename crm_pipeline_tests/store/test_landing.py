@@ -1,0 +1,452 @@
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from crm_pipeline.kernel.clock import FrozenClock, Window, gap_free_edge
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store import files
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.records import KEY_COLUMNS, STAMP, RecordHasher
+from crm_pipeline.store.window import Counts, WindowWriter
+
+ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
+SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"),))
+HERE = Path(__file__).parent
+
+
+def hours(number: float) -> datetime:
+    return ORIGIN + timedelta(hours=number)
+
+
+def batch_of(*ids: str, at: datetime | None = ORIGIN, value: str = "") -> pa.RecordBatch:
+    count = len(ids)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(ids, pa.string()),
+            pa.array([at] * count, STAMP),
+            pa.array([False] * count, pa.bool_()),
+            pa.array([value or one for one in ids], pa.string()),
+        ],
+        names=[*KEY_COLUMNS, "Id"],
+    )
+
+
+def write(writer: WindowWriter, *ids: str, shape: Any = "csv", **options: Any) -> None:
+    page = [batch_of(*ids, **options)]
+    writer.write(page, shape=shape, route="bulk", extracted_at=ORIGIN)
+
+
+def land(landing: Landing, window: Window, *ids: str, kind: Any = "window", **options: Any) -> str:
+    with landing.begin("acme", "Contact", window, SCHEMA, kind) as writer:
+        write(writer, *ids, **options)
+        writer.commit(Counts())
+    return writer.window_id
+
+
+def die(writer: WindowWriter) -> None:
+    """Leave everything as it is, marked as of a process that is no more."""
+    marker = files.read_json(writer._marker)
+    files.write_json(writer._marker, {**marker, "pid": _dead_pid()})
+
+
+def _dead_pid() -> int:
+    pid = 4_000_000
+    while psutil.pid_exists(pid):
+        pid += 1
+    return pid
+
+
+def ids_in(landing: Landing) -> list[str]:
+    found = []
+    for manifest in landing.batches("acme", "Contact"):
+        assert files.sha256_of(manifest.path) == manifest.sha256
+        found += pq.read_table(manifest.path).column("_source_id").to_pylist()
+    return sorted(found)
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Landing:
+    return Landing(tmp_path, FrozenClock(hours(100)))
+
+
+class Interleaved(RuleBasedStateMachine):
+    """Writers of one object begin, write, commit, give up or are killed in any order."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = FrozenClock(hours(100))
+        self.landing = Landing(Path(self.folder.name), self.clock)
+        self.living: dict[WindowWriter, list[str]] = {}
+        self.committed: dict[WindowWriter, list[str]] = {}
+        self.dead: list[WindowWriter] = []
+        self.numbers = iter(range(10_000))
+
+    @rule(start=st.none() | st.integers(0, 5), length=st.integers(0, 3))
+    def begin(self, start: int | None, length: int) -> None:
+        span = Window(None if start is None else hours(start), hours((start or 0) + length))
+        writer = self.landing.begin("acme", "Contact", span, SCHEMA).__enter__()
+        self.living[writer] = []
+        self.dead.clear()  # beginning clears up
+
+    def _one(self, data: st.DataObject) -> WindowWriter:
+        return data.draw(st.sampled_from(list(self.living)))
+
+    @precondition(lambda self: self.living)
+    @rule(data=st.data(), count=st.integers(0, 3))
+    def write(self, data: st.DataObject, count: int) -> None:
+        writer = self._one(data)
+        ids = [str(next(self.numbers)) for _ in range(count)]
+        write(writer, *ids)
+        self.living[writer] += ids
+
+    @precondition(lambda self: self.living)
+    @rule(data=st.data())
+    def set_aside(self, data: st.DataObject) -> None:
+        self._one(data).quarantine([("no id", "text")])
+
+    @precondition(lambda self: self.living)
+    @rule(data=st.data())
+    def commit(self, data: st.DataObject) -> None:
+        writer = self._one(data)
+        self.clock.advance(data.draw(st.sampled_from([0, 1])))
+        writer.commit(Counts())
+        writer.__exit__(None, None, None)
+        self.committed[writer] = self.living.pop(writer)
+
+    @precondition(lambda self: self.living)
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        writer = self._one(data)
+        writer.__exit__(ValueError, ValueError(), None)
+        del self.living[writer]
+
+    @precondition(lambda self: self.living)
+    @rule(data=st.data(), is_late=st.booleans())
+    def kill(self, data: st.DataObject, is_late: bool) -> None:
+        """Killed before its commit, or between its commit and the clearing up behind it."""
+        writer = self._one(data)
+        ids = self.living.pop(writer)
+        if is_late:
+            writer.commit(Counts())
+            self.committed[writer] = ids
+        die(writer)
+        self.dead.append(writer)
+
+    @rule()
+    def clear(self) -> None:
+        self.landing.clear_unfinished("acme", "Contact")
+        self.dead.clear()
+
+    @invariant()
+    def only_and_all_committed_records_are_visible(self) -> None:
+        if not hasattr(self, "landing"):
+            return
+        fresh = Landing(self.landing.root)
+        assert ids_in(fresh) == sorted(chain.from_iterable(self.committed.values()))
+        spans = [writer.window for writer in self.committed]
+        assert fresh.watermark("acme", "Contact") == gap_free_edge(spans)
+
+    @invariant()
+    def living_writers_keep_their_files(self) -> None:
+        for writer in getattr(self, "living", ()):
+            assert writer._marker.exists()
+            for manifest in writer.manifests:
+                assert manifest.path.exists()
+                assert manifest.path.with_suffix(".json").exists()
+
+    @invariant()
+    def nothing_is_left_of_those_who_gave_up(self) -> None:
+        if not hasattr(self, "landing"):
+            return
+        known = {w.window_id for w in (*self.living, *self.committed, *self.dead)}
+        for path in self.landing.root.rglob("*-*.*"):
+            if path.suffix in {".parquet", ".tmp"}:
+                assert path.name.lstrip(".").split("-")[0] in known
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_flushing() -> Iterator[None]:
+    """Flushing matters to power cuts only, which no test here makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+TestInterleaved = Interleaved.TestCase
+TestInterleaved.settings = settings(max_examples=15, stateful_step_count=18)
+TestInterleaved.__doc__ = (
+    "In any interleaving nothing uncommitted is visible, nothing committed is lost, and no living "
+    "writer is touched."
+)
+
+
+@pytest.fixture(scope="module")
+def first_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("landed") / "data"
+    land(Landing(root, FrozenClock(hours(0))), Window(None, hours(0)), "1", "2")
+    return root
+
+
+def test_kill_at_any_write_loses_nothing(first_window: Path, tmp_path: Path) -> None:
+    """Killed at whichever write: all is readable, a window is whole or not there, and the next run ends clean."""
+    program = subprocess.Popen(
+        [sys.executable, str(HERE / "killed_writer.py"), "land"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    seen: list[int] = []
+    with program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        for number in range(1, 200):
+            root = shutil.copytree(first_window, tmp_path / str(number))
+            program.stdin.write(f"{root} {number}\n")
+            program.stdin.flush()
+            outcome = program.stdout.readline().strip()
+            seen.append(_check_after_kill(root))
+            if outcome != "killed":
+                break
+        program.stdin.close()
+    assert outcome == "done 0"
+    assert seen[0] == 1
+    assert seen[-1] == 2
+    assert seen == sorted(seen)
+    assert 20 < len(seen) < 150  # the failpoints are hit
+
+
+def _check_after_kill(root: Path) -> int:
+    landing = Landing(root, FrozenClock(hours(100)))
+    windows = landing.windows("acme", "Contact")
+    assert ids_in(landing) == (["1", "2"] if len(windows) == 1 else ["1", "2", "3", "4", "5"])
+    assert landing.watermark("acme", "Contact") == hours(0 if len(windows) == 1 else 24)
+    for window in windows:
+        assert landing.schema("acme", "Contact", window.schema_fingerprint)
+    land(landing, Window(hours(0), hours(48)), "9")
+    assert "9" in ids_in(landing)
+    assert landing.watermark("acme", "Contact") == hours(48)
+    kept = {w.window_id for w in landing.windows("acme", "Contact")}
+    for path in root.rglob("*"):
+        # A marker or schema that was never finished stays as a few bytes under a hidden name.
+        if path.is_file() and path.parent.name != "schemas" and ".open." not in path.name:
+            assert path.name.split("-")[0].split(".")[0] in kept, path
+    assert not list(root.rglob("*.open"))
+    assert not list(root.rglob("page.csv"))
+    return len(windows)
+
+
+def test_objects_are_found_by_their_own_names(landing: Landing) -> None:
+    """Whatever an object is called, it is listed by that name and keeps to its folder."""
+    for name in ("Contact", "../Odd", "a/b", ".x"):
+        with landing.begin("acme", name, Window(None, ORIGIN), SCHEMA) as writer:
+            write(writer, "1")
+            writer.commit(Counts())
+    assert landing.objects("acme") == sorted(["Contact", "../Odd", "a/b", ".x"])
+    assert landing.objects("other") == []
+    assert {path.name for path in landing.root.iterdir()} == {"landing"}
+    assert {path.name for path in (landing.root / "landing").iterdir()} == {"acme"}
+
+
+def test_batches_come_in_the_order_of_commits(landing: Landing) -> None:
+    """A window that began first but committed last is last; within a window the order of writing holds."""
+    clock = landing.clock
+    assert isinstance(clock, FrozenClock)
+    with (
+        landing.begin("acme", "Contact", Window(None, hours(1)), SCHEMA) as early,
+        landing.begin("acme", "Contact", Window(hours(1), hours(2)), SCHEMA) as late,
+    ):
+        for writer in (late, early, early):
+            write(writer, "1")
+        clock.advance(1)
+        late.commit(Counts())
+        clock.advance(1)
+        early.commit(Counts())
+    batches = landing.batches("acme", "Contact")
+    assert [b.window_id for b in batches] == [late.window_id, early.window_id, early.window_id]
+    assert [b.sequence for b in batches] == [1, 1, 2]
+
+
+def test_a_commit_is_read_back_as_it_was_made(landing: Landing) -> None:
+    """Every figure of a commit and its manifests survives its file."""
+    with landing.begin("acme", "Contact", Window(None, hours(1)), SCHEMA) as writer:
+        write(writer, "1", "2")
+        writer.quarantine([("no id", "x"), ("no id", "y")])
+        made = writer.commit(
+            Counts(
+                vendor_count=5,
+                vendor_count_before=4,
+                known=1,
+                complete=True,
+                route="bulk+rest",
+                reason="because",
+                calls=7,
+            )
+        )
+    [read] = landing.windows("acme", "Contact")
+    assert read == made
+    assert (read.records, read.known, read.quarantined) == (2, 1, 2)
+    assert list(read.batches) == writer.manifests == landing.batches("acme", "Contact")
+
+
+def test_landing_may_move(landing: Landing, tmp_path: Path) -> None:
+    """Files name each other relatively: a data folder that was moved is read as before."""
+    land(landing, Window(None, hours(1)), "1")
+    moved = shutil.copytree(landing.root / "landing", tmp_path / "elsewhere" / "landing").parent
+    shutil.rmtree(landing.root / "landing")
+    assert ids_in(Landing(moved)) == ["1"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"window": {}}', "\x00"])
+def test_a_damaged_commit_is_an_error(landing: Landing, text: str) -> None:
+    """A commit that cannot be read stops the reader; it is not passed over."""
+    window_id = land(landing, Window(None, hours(1)), "1")
+    (landing.folder("acme", "Contact") / "windows" / f"{window_id}.json").write_text(text)
+    with pytest.raises(CorruptFile):
+        landing.windows("acme", "Contact")
+
+
+def test_a_damaged_schema_is_an_error(landing: Landing) -> None:
+    """A schema that is gone or broken is CorruptFile."""
+    with pytest.raises(CorruptFile):
+        landing.schema("acme", "Contact", "0000")
+
+
+def test_points_and_sweeps_do_not_move_the_watermark(landing: Landing) -> None:
+    """Only windows say that a span of time was read."""
+    land(landing, Window(None, hours(1)), "1")
+    land(landing, Window(None, hours(9)), "1", kind="sweep")
+    land(landing, Window(None, hours(9)), "1", kind="point")
+    assert landing.watermark("acme", "Contact") == hours(1)
+    assert landing.watermark("acme", "Nothing") is None
+
+
+def test_the_latest_schema_is_that_of_the_last_commit(landing: Landing) -> None:
+    """A field that came with the last window is in the latest schema; earlier ones are kept."""
+    assert landing.latest_schema("acme", "Contact") is None
+    land(landing, Window(None, hours(1)), "1")
+    newer = Schema("Contact", "Contact", (*SCHEMA.fields, Field("Name", "Name", "string")))
+    assert isinstance(landing.clock, FrozenClock)
+    landing.clock.advance(1)
+    with landing.begin("acme", "Contact", Window(hours(1), hours(2)), newer) as writer:
+        writer.commit(Counts())
+    assert landing.latest_schema("acme", "Contact") == newer
+    assert landing.schema("acme", "Contact", SCHEMA.fingerprint) == SCHEMA
+
+
+def test_known_versions_by_shape(landing: Landing) -> None:
+    """Landed versions are known exactly in their own shape and by stamp in the other, from `since` on."""
+    hasher = RecordHasher()
+    land(landing, Window(None, hours(2)), "old", at=hours(0))
+    land(landing, Window(hours(2), hours(4)), "a", "b", at=hours(3))
+    read = batch_of("old", "a", "b", "c", at=hours(3))
+    edited = batch_of("a", at=hours(3), value="edited within the second")
+
+    same = landing.known("acme", "Contact", hours(2), "csv")
+    assert same.rest_of(read, hasher).column("_source_id").to_pylist() == ["old", "c"]
+    assert same.rest_of(edited, hasher).num_rows == 1
+    other = landing.known("acme", "Contact", hours(2), "json")
+    assert other.rest_of(read, hasher).column("_source_id").to_pylist() == ["old", "c"]
+    assert landing.known("acme", "Contact", hours(4), "csv").is_empty()
+    assert landing.known("acme", "Nothing", hours(0), "csv").is_empty()
+    hasher.close()
+
+
+def test_what_is_known_comes_from_every_kind_of_batch(landing: Landing) -> None:
+    """A sweep says nothing about time, so its records count whatever its window."""
+    land(landing, Window(None, hours(0)), "a", kind="sweep", at=hours(3))
+    assert len(landing.known("acme", "Contact", hours(2), "csv").exact) == 1
+    assert landing.newest("acme", "Contact", hours(2)) == (1, hours(3))
+
+
+def test_newest_counts_records_not_versions(landing: Landing) -> None:
+    """A record that landed twice counts once; the newest stamp is that of all."""
+    assert landing.newest("acme", "Contact", hours(0)) == (0, None)
+    land(landing, Window(None, hours(2)), "a", "b", at=hours(1))
+    land(landing, Window(hours(0), hours(4)), "a", at=hours(3))
+    assert landing.newest("acme", "Contact", hours(1)) == (2, hours(3))
+    assert landing.newest("acme", "Contact", hours(2)) == (1, hours(3))
+    assert landing.newest("acme", "Contact", hours(4)) == (0, None)
+
+
+def test_uncommitted_records_are_not_known(landing: Landing) -> None:
+    """What a window has written but not committed is read again."""
+    with landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA) as writer:
+        write(writer, "a")
+        assert landing.known("acme", "Contact", hours(-1), "csv").is_empty()
+        assert landing.newest("acme", "Contact", hours(-1)) == (0, None)
+
+
+def test_clearing_counts_the_batches_of_the_dead(landing: Landing) -> None:
+    """Clearing removes batches, quarantine and spool of a killed writer, and says how many batches."""
+    writer = landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA)
+    write(writer, "a")
+    write(writer, "b")
+    (writer.spool / "page.csv").write_text("x")
+    writer.quarantine([("no id", "x")])
+    assert landing.clear_unfinished("acme", "Contact") == 0
+    die(writer)
+    assert landing.clear_unfinished("acme", "Contact") == 3
+    assert landing.clear_unfinished("acme", "Contact") == 0
+    left = [path for path in landing.root.rglob("*") if path.is_file()]
+    assert [path.parent.name for path in left] == ["schemas"]
+
+
+def test_a_marker_that_goes_while_we_look(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that finishes while another process clears up does not disturb that process."""
+    landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA)
+
+    def gone(path: Path) -> dict[str, Any]:
+        path.unlink()
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(files, "read_json", gone)
+    assert landing.clear_unfinished("acme", "Contact") == 0
+
+
+def test_many_clear_the_same_window_at_once(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever another process removes just before we do, clearing up goes on to the end."""
+    writer = landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA)
+    write(writer, "a")
+    writer.quarantine([("no id", "x")])
+    (writer.spool / "page.csv").write_text("x")
+    die(writer)
+    unlink, rmtree = Path.unlink, shutil.rmtree
+
+    def second(path: Path, missing_ok: bool = False) -> None:  # noqa: FBT002 - as in pathlib
+        unlink(path, missing_ok=True)
+        unlink(path, missing_ok=missing_ok)
+
+    def late(path: Path) -> None:
+        rmtree(path)
+        rmtree(path)
+
+    monkeypatch.setattr(Path, "unlink", second)
+    monkeypatch.setattr(shutil, "rmtree", late)
+    landing.clear_unfinished("acme", "Contact")
+    left = [path for path in landing.root.rglob("*") if path.is_file()]
+    assert [path.parent.name for path in left] == ["schemas"]

@@ -1,0 +1,130 @@
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.store.published import Snapshots, open_published
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def publish(snapshots: Snapshots, number: int) -> None:
+    """Publish two tables that both say `number`, so that a reader can tell a torn state."""
+    name = f"crm-{number:08d}.duckdb"
+    with snapshots.building(name) as path, duckdb.connect(str(path)) as database:
+        for table in ("a", "b"):
+            database.execute(f"CREATE TABLE {table} AS SELECT {number} AS n FROM range(1000)")
+
+
+def test_100_publishes_under_readers(tmp_path: Path):
+    """Readers that open the file in a loop see no error and no torn state."""
+    snapshots = Snapshots(tmp_path)
+    publish(snapshots, 0)
+    done = threading.Event()
+    problems: list[str] = []
+    seen: set[int] = set()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                with open_published(tmp_path) as database:
+                    low, high, rows = database.execute(
+                        "SELECT min(n), max(n), count(*) FROM (FROM a UNION ALL FROM b)"
+                    ).fetchall()[0]
+                if low != high or rows != 2000:
+                    problems.append(f"torn: {low}, {high}, {rows}")
+                seen.add(low)
+            except Exception as error:  # noqa: BLE001 - whatever a reader meets is a failure
+                problems.append(repr(error))
+                return
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(1, 101):
+            publish(snapshots, number)
+            snapshots.collect(datetime.now(UTC), keep_last=1, keep_days=0)
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert problems == []
+    assert len(seen) > 1
+
+
+def test_the_link_is_relative(tmp_path: Path):
+    """The data folder can be moved or mounted elsewhere."""
+    snapshots = Snapshots(tmp_path / "data")
+    publish(snapshots, 1)
+    assert str(snapshots.link.readlink()) == "snapshots/crm-00000001.duckdb"
+    (tmp_path / "data").rename(tmp_path / "moved")
+    with open_published(tmp_path / "moved") as database:
+        assert database.execute("SELECT max(n) FROM a").fetchall() == [(1,)]
+
+
+def test_the_file_opens_by_its_stable_name(tmp_path: Path):
+    """`duckdb data/crm.duckdb` is all that an analyst types."""
+    publish(Snapshots(tmp_path), 1)
+    with duckdb.connect(str(tmp_path / "crm.duckdb"), read_only=True) as database:
+        assert database.execute("SELECT max(n) FROM a").fetchall() == [(1,)]
+
+
+def test_a_reader_cannot_write(tmp_path: Path):
+    """The published database is opened read-only."""
+    publish(Snapshots(tmp_path), 1)
+    with open_published(tmp_path) as database, pytest.raises(duckdb.Error, match="read-only"):
+        database.execute("CREATE TABLE x (y INT)")
+
+
+def test_a_failed_build_changes_nothing(tmp_path: Path):
+    """The current snapshot stays and the half-built one goes."""
+    snapshots = Snapshots(tmp_path)
+    publish(snapshots, 1)
+
+    def fail() -> None:
+        with snapshots.building("crm-00000002.duckdb") as path:
+            path.write_text("half")
+            raise StoreError("the build failed.")
+
+    with pytest.raises(StoreError):
+        fail()
+    assert [p.name for p in snapshots.folder.iterdir()] == ["crm-00000001.duckdb"]
+    assert snapshots.current() == snapshots.folder / "crm-00000001.duckdb"
+
+
+def test_retention_keeps_the_last_few_and_one_a_day(tmp_path: Path):
+    """Older snapshots go, except the last of each of the last days and the current one."""
+    snapshots = Snapshots(tmp_path)
+    ages_h = {1: 24 * 40, 2: 30, 3: 29, 4: 5, 5: 4, 6: 3, 7: 2}
+    for number, hours in ages_h.items():
+        publish(snapshots, number)
+        at = (NOW - timedelta(hours=hours)).timestamp()
+        os.utime(snapshots.folder / f"crm-{number:08d}.duckdb", (at, at))
+    snapshots.collect(NOW, keep_last=2, keep_days=14)
+    kept = sorted(int(p.stem.removeprefix("crm-")) for p in snapshots.folder.iterdir())
+    assert kept == [3, 6, 7]
+
+
+def test_leftovers_of_killed_publishers_are_collected(tmp_path: Path):
+    """A day-old temporary file belongs to nobody; a fresh one may be somebody's."""
+    snapshots = Snapshots(tmp_path)
+    publish(snapshots, 1)
+    old, fresh = (snapshots.folder / f".crm-2.duckdb.{n}.tmp" for n in ("old", "fresh"))
+    for path in (old, fresh):
+        path.write_text("")
+    at = (NOW - timedelta(days=2)).timestamp()
+    os.utime(old, (at, at))
+    os.utime(fresh, (NOW.timestamp(), NOW.timestamp()))
+    snapshots.collect(NOW)
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
+def test_nothing_published_says_what_to_do(tmp_path: Path):
+    """Before the first publish the error names the command."""
+    with pytest.raises(StoreError, match="crm-pipeline demo"):
+        open_published(tmp_path)
