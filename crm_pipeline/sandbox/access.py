@@ -1,0 +1,11 @@
+"""How to reach a running sandbox, as lines that the command line can print."""
+
+from crm_pipeline.sandbox.server import SandboxServer
+
+
+def describe_access(sandbox: SandboxServer) -> list[tuple[str, str]]:
+    """Return labels and values: the address, every vendor's access, the admin API."""
+    lines = [("Address", sandbox.url)]
+    for emulation in sandbox.emulations.values():
+        lines += emulation.access(sandbox.url)
+    return [*lines, ("Admin", f"{sandbox.url}/_admin")]

@@ -1,0 +1,43 @@
+"""The sandbox's idea of the present.
+
+Everything that stamps, expires or counts days asks this clock, so a test can stand at any date.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+
+class SandboxClock:
+    """Tell the time, real by default, shifted or standing still on request.
+
+    Args:
+        fixed: stand still at this moment until told otherwise.
+    """
+
+    def __init__(self, fixed: datetime | None = None) -> None:
+        self._fixed = fixed
+        self._offset = timedelta(0)
+
+    def now(self) -> datetime:
+        """Return the present as an aware UTC datetime."""
+        moment = self._fixed if self._fixed is not None else datetime.now(UTC) + self._offset
+        return moment.astimezone(UTC)
+
+    def stamp(self) -> datetime:
+        """Return the present in whole seconds, as a naive UTC datetime for storage."""
+        return self.now().astimezone(UTC).replace(microsecond=0, tzinfo=None)
+
+    def stand_at(self, moment: datetime) -> None:
+        """Stand still at one moment."""
+        self._fixed = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def shift(self, seconds: float) -> None:
+        """Run again, ahead of real time by a number of seconds (behind it when negative)."""
+        self._fixed = None
+        self._offset = timedelta(seconds=seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Move forward from wherever the clock is."""
+        if self._fixed is not None:
+            self._fixed += timedelta(seconds=seconds)
+        else:
+            self._offset += timedelta(seconds=seconds)

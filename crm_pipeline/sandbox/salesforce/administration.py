@@ -1,0 +1,86 @@
+"""The admin API of the org: the same methods as in Python, as JSON over HTTP."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from crm_pipeline.sandbox.http import Request, Response, json_response
+from crm_pipeline.sandbox.salesforce.translation import python_value
+
+if TYPE_CHECKING:
+    from crm_pipeline.sandbox.salesforce.emulation import SalesforceSandbox
+
+
+def administer(sandbox: "SalesforceSandbox", request: Request) -> Response:
+    """Answer one admin request; POST bodies are JSON objects with the arguments.
+
+    Raises:
+        KeyError: a record is missing.
+        ValueError: an argument is missing or wrong.
+    """
+    parts = [part for part in request.path.split("/") if part]
+    if request.method == "GET":
+        return json_response(_seen(sandbox, parts, request.query))
+    actions = _actions(sandbox)
+    if len(parts) != 1 or parts[0] not in actions:
+        raise ValueError(f"unknown admin action '{'/'.join(parts)}'; known: {', '.join(actions)}")
+    arguments = request.json() or {}
+    if not isinstance(arguments, dict):
+        raise TypeError("the body must be a JSON object with the arguments")
+    try:
+        result = actions[parts[0]](**arguments)
+    except TypeError as problem:
+        raise ValueError(f"{parts[0]}: {problem}") from problem
+    return json_response({"ok": True, "result": result})
+
+
+def _actions(sandbox: "SalesforceSandbox") -> dict[str, Callable[..., Any]]:
+    plain = (
+        sandbox.delete,
+        sandbox.restore,
+        sandbox.hard_delete,
+        sandbox.merge,
+        sandbox.rename_field,
+        sandbox.retype_field,
+        sandbox.hide_field,
+        sandbox.add_field,
+        sandbox.hide_object,
+        sandbox.expire_sessions,
+        sandbox.rotate,
+        sandbox.register_certificate,
+        sandbox.set_daily_limit,
+        sandbox.set_bulk,
+    )
+    # Values come as an object of their own, so that no field name can clash with an argument.
+    actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
+    return actions | {
+        "edit": lambda name, record, fields, stamp=None: sandbox.edit(
+            name, record, stamp=stamp, **fields
+        ),
+        "create": lambda name, fields, stamp=None: sandbox.create(name, stamp=stamp, **fields),
+        "formula_change": lambda name, record, fields: sandbox.formula_change(
+            name, record, **fields
+        ),
+    }
+
+
+def _seen(sandbox: "SalesforceSandbox", parts: list[str], query: dict[str, str]) -> Any:
+    options: dict[str, Any] = {
+        "include_deleted": query.get("include_deleted", "").lower() in {"1", "true"}
+    }
+    for key in ("since", "until"):
+        if key in query:
+            options[key] = datetime.fromisoformat(query[key])
+    if len(parts) == 2 and parts[0] == "count":
+        return {"object": parts[1], "count": sandbox.count(parts[1], **options)}
+    if len(parts) == 2 and parts[0] == "rows":
+        limit = int(query["limit"]) if "limit" in query else None
+        rows = sandbox.rows(parts[1], limit=limit, **options)
+        return {"rows": [{key: python_value(value) for key, value in row.items()} for row in rows]}
+    if len(parts) == 2 and parts[0] == "identities":
+        return {"identities": sandbox.identities(parts[1])}
+    if parts == ["usage"]:
+        return {"used": sandbox.usage.used, "maximum": sandbox.usage.maximum}
+    if parts == ["objects"]:
+        return {one.name: sandbox.count(one.name) for one in sandbox.org.objects}
+    raise ValueError("known: count/<object>, rows/<object>, identities/<object>, usage, objects")
