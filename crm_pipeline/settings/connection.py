@@ -1,0 +1,123 @@
+"""The frozen dataclasses that the rest of the package reads; they hold names of secrets, no secrets.
+
+The only way to a secret is `Settings.secret`, which hands out a `Secret` at the moment of use.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crm_pipeline.kernel.clock import Month
+from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
+from crm_pipeline.kernel.secret import Secret
+
+
+@dataclass(frozen=True)
+class AuthSettings:
+    """How to log in.
+
+    Attributes:
+        kind: the way of logging in, such as `client_credentials`.
+        variables: what is needed -> the environment variable that holds it, such as
+            `{"client_id": "ACME_CLIENT_ID"}`.
+    """
+
+    kind: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ObjectSettings:
+    """One object of the vendor that is extracted.
+
+    Attributes:
+        route: `rest`, `bulk`, or `auto` to choose by volume.
+        snapshot: True reads it whole at each refresh, False in windows by modification stamp; None
+            leaves the choice to what the vendor says about the object.
+    """
+
+    name: str
+    route: str = "auto"
+    snapshot: bool | None = None
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One account at one vendor; docs/connections.md describes every key."""
+
+    name: str
+    vendor: str
+    login_url: str
+    auth: AuthSettings
+    objects: tuple[ObjectSettings, ...]
+    start: Month
+    cadence: str
+    probe_every_s: int
+    lookback_s: int
+    share: float
+    limit_group: str
+    api_version: str | None
+    sandbox: bool
+    mapping: Mapping[str, Mapping[str, str | None]]
+
+    def object(self, name: str) -> ObjectSettings:
+        """Return the settings of an object.
+
+        Raises:
+            UnknownName: the connection does not read such an object.
+        """
+        for candidate in self.objects:
+            if candidate.name == name:
+                return candidate
+        where = f"connection '{self.name}' of connections.yaml"
+        raise UnknownName("object", name, [known.name for known in self.objects], where=where)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything configured.
+
+    Attributes:
+        root: the folder that holds connections.yaml.
+        data: where everything that is written goes.
+        environ: the environment with `.env` beneath it; hidden from every text, as it holds secrets.
+    """
+
+    root: Path
+    data: Path
+    connections: Mapping[str, Connection]
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def file(self) -> Path:
+        """The path of connections.yaml."""
+        return self.root / "connections.yaml"
+
+    def connection(self, name: str) -> Connection:
+        """Return a connection by name.
+
+        Raises:
+            UnknownName: there is none of that name.
+        """
+        if name not in self.connections:
+            raise UnknownName("connection", name, self.connections, where=str(self.file))
+        return self.connections[name]
+
+    def secret(self, connection: Connection, key: str) -> Secret:
+        """Return a secret of a connection, such as `client_secret`.
+
+        Raises:
+            SecretMissing: its environment variable is not set, or empty.
+            ConfigError: the connection names no variable for it.
+        """
+        variable = connection.auth.variables.get(key)
+        if variable is None:
+            raise ConfigError(
+                f"connection '{connection.name}' names no environment variable for its {key}.",
+                cure=f"Add '{key}_env: NAME_OF_THE_VARIABLE' under "
+                f"connections.{connection.name}.auth in {self.file}.",
+            )
+        value = self.environ.get(variable, "").strip()
+        if not value:
+            raise SecretMissing(variable, owner=f"connection '{connection.name}'")
+        return Secret(value)

@@ -1,0 +1,174 @@
+"""Finds and reads connections.yaml and .env, and explains what is wrong with them.
+
+Nothing else is read or written, and no secret is needed: a missing one is found at its first use.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from crm_pipeline.kernel.errors import ConfigError, UnknownName
+from crm_pipeline.settings.connection import Settings
+from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.schema import (
+    RETIRED_FIELDS,
+    AuthModel,
+    ConnectionModel,
+    FileModel,
+    ObjectModel,
+)
+from crm_pipeline.settings.vendors import known_vendors
+
+_FILE = "connections.yaml"
+_CHECKOUT = Path(__file__).resolve().parent.parent.parent
+_EXPECTED = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be a text",
+    "dict_type": "must be a mapping (keys with values)",
+    "model_type": "must be a mapping (keys with values)",
+    "list_type": "must be a list",
+}
+
+
+def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read connections.yaml and .env.
+
+    Args:
+        root: the folder of connections.yaml; by default CRM_HOME, else DAGSTER_HOME if it holds the
+            file, else the nearest folder upward from here that does, else the package's checkout.
+        environ: stands in for the environment of the process, which wins over .env.
+
+    Raises:
+        ConfigError: something in the two files is wrong; the text names file, line, key and cure.
+    """
+    given = dict(os.environ if environ is None else environ)
+    folder = _root(root, given)
+    merged = {**_dotenv(folder / ".env"), **given}
+    document = Document.read(folder / _FILE)
+    port = _sandbox_port(merged)
+    models = parsed(document)
+    data = merged.get("CRM_DATA") or "data"
+    return Settings(
+        root=folder,
+        data=(folder / Path(data).expanduser()).resolve(),
+        connections={name: model.connection(name, port) for name, model in models.items()},
+        environ=merged,
+    )
+
+
+def parsed(document: Document) -> Mapping[str, ConnectionModel]:
+    """Return the connections of a document.
+
+    Raises:
+        ConfigError: something in it is wrong.
+    """
+    try:
+        model = FileModel.model_validate(document.data, context={"vendors": known_vendors()})
+    except ValidationError as errors:
+        # With a wrong key, what follows from it (a missing one) is noise: unknown keys come first.
+        found = sorted(
+            errors.errors(include_url=False, include_input=False),
+            key=lambda error: (error["type"] != "extra_forbidden", document.line(_path(error))),
+        )
+        raise _explained(document, found[0], further=len(found) - 1) from None
+    return model.connections
+
+
+def _root(root: Path | None, environ: Mapping[str, str]) -> Path:
+    if root is not None:
+        return root.resolve()
+    if home := environ.get("CRM_HOME"):
+        return Path(home).expanduser().resolve()
+    cwd = Path.cwd()
+    candidates = [cwd, *cwd.parents, _CHECKOUT]
+    if home := environ.get("DAGSTER_HOME"):
+        candidates.insert(0, Path(home).expanduser().resolve())
+    for folder in candidates:
+        if (folder / _FILE).is_file():
+            return folder
+    raise ConfigError(
+        f"there is no {_FILE} in {cwd} or in a folder above it.",
+        cure=f"Change into the folder that holds {_FILE}, or name it in the environment variable CRM_HOME.",
+    )
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    try:
+        # No interpolation: a secret may well contain a dollar sign.
+        values = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {type(error).__name__}.",
+            cure="Check its permissions, and that it is UTF-8 text.",
+        ) from None
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _sandbox_port(environ: Mapping[str, str]) -> int | None:
+    text = environ.get("CRM_SANDBOX_PORT", "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65_536:
+        raise ConfigError(
+            f"the environment variable CRM_SANDBOX_PORT is '{text}', which is no port.",
+            cure="Set it to a number from 1 to 65535, or unset it.",
+        )
+    return int(text)
+
+
+def _path(error: Any) -> tuple[str | int, ...]:
+    location: tuple[str | int, ...] = tuple(error["loc"])
+    context = error.get("ctx", {})
+    if "path" in context:
+        return (*location, *context["path"])
+    return (*location, context["at"]) if "at" in context else location
+
+
+def _explained(document: Document, error: Any, *, further: int) -> ConfigError:
+    path = _path(error)
+    where = f"{document.path}:{document.line(path)}"
+    dotted = ".".join(str(step) for step in path)
+    context: Mapping[str, Any] = error.get("ctx", {})
+    more = f" {further} more to correct in this file." if further else ""
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return UnknownName("key", str(path[-1]), _allowed(path), where=f"{where} ({dotted})")
+    if kind == "unknown":
+        known: Iterable[str] = context["known"]
+        return UnknownName(context["kind"], context["name"], known, where=f"{where} ({dotted})")
+    if kind == "literal_error":
+        return ConfigError(
+            f"{where}: {dotted} has a value that is not allowed; allowed: {context['expected']}.",
+            cure=f"Write one of these.{more}",
+        )
+    if kind == "missing":
+        return ConfigError(f"{where}: {dotted} is missing.", cure=f"Add it.{more}")
+    if kind == "rule":
+        if isinstance(path[-1] if path else None, int):
+            dotted = ".".join(str(step) for step in error["loc"])
+        cure = f"{context['cure']}{more}"
+        return ConfigError(f"{where}: {dotted or _FILE} {context['text']}.", cure=cure)
+    text = _EXPECTED.get(kind) or error["msg"][0].lower() + error["msg"][1:]
+    return ConfigError(
+        f"{where}: {dotted or 'the file'} {text.replace('input should', 'must')}.",
+        cure=f"Correct the value; docs/connections.md describes every key.{more}",
+    )
+
+
+def _allowed(path: Sequence[str | int]) -> list[str]:
+    model: type[FileModel | ConnectionModel | AuthModel | ObjectModel] = FileModel
+    if "auth" in path[2:-1]:
+        model = AuthModel
+    elif "objects" in path[2:-1]:
+        model = ObjectModel
+    elif len(path) == 3:
+        model = ConnectionModel
+    return [name for name in model.model_fields if name not in RETIRED_FIELDS]

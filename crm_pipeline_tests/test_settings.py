@@ -1,0 +1,300 @@
+import os
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.kernel.clock import Month
+from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
+from crm_pipeline.settings import Settings, known_vendors, load_settings
+
+GOOD = """\
+connections:
+  acme:
+    vendor: salesforce
+    login_url: https://acme.my.salesforce.com/
+    auth:
+      kind: client_credentials
+      client_id_env: ACME_ID
+      client_secret_env: ACME_SECRET
+    objects: [Account, Contact]
+    start: 2019-05
+    cadence: "0 * * * *"
+    share: 1
+    mapping:
+      Contact: {Region__c: region, Junk__c: null}
+"""
+MINIMAL = """\
+connections:
+  acme:
+    vendor: salesforce
+    login_url: https://acme.my.salesforce.com
+    auth: {kind: client_credentials, client_id_env: ACME_ID, client_secret_env: ACME_SECRET}
+    objects: []
+"""
+
+
+def load(folder: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
+    (folder / "connections.yaml").write_text(textwrap.dedent(text), encoding="utf-8")
+    return load_settings(folder, environ or {})
+
+
+def test_every_key_arrives(tmp_path: Path) -> None:
+    """A full entry becomes the dataclass with its values, addresses without a trailing slash."""
+    acme = load(tmp_path, GOOD).connection("acme")
+
+    assert acme.login_url == "https://acme.my.salesforce.com"
+    assert [o.name for o in acme.objects] == ["Account", "Contact"]
+    assert acme.start == Month(2019, 5)
+    assert acme.share == 1.0
+    assert acme.limit_group == "acme"
+    assert acme.mapping == {"Contact": {"Region__c": "region", "Junk__c": None}}
+    assert acme.auth.variables == {"client_id": "ACME_ID", "client_secret": "ACME_SECRET"}
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """What is left out has the documented default."""
+    acme = load(tmp_path, MINIMAL).connection("acme")
+
+    assert (acme.start, acme.cadence) == (Month(2018, 1), "*/15 * * * *")
+    assert (acme.probe_every_s, acme.lookback_s, acme.share) == (60, 600, 0.9)
+    assert (acme.api_version, acme.sandbox, acme.objects) == (None, False, ())
+
+
+def test_objects_with_options(tmp_path: Path) -> None:
+    """The mapping form of objects carries options, and nothing stands for the defaults."""
+    text = MINIMAL.replace("[]", "{Account: , Contact: {route: bulk, snapshot: true}}")
+    account, contact = load(tmp_path, text).connection("acme").objects
+
+    assert (account.route, account.snapshot) == ("auto", None)
+    assert (contact.route, contact.snapshot) == ("bulk", True)
+
+
+@pytest.mark.parametrize("written", ["66.0", "'66.0'", "66"])
+def test_api_version_needs_no_quotes(tmp_path: Path, written: str) -> None:
+    """A version reads the same with and without quotes."""
+    text = MINIMAL + f"    api_version: {written}\n"
+    assert load(tmp_path, text).connection("acme").api_version == "66.0"
+
+
+TYPOS = {
+    "unknown vendor": ("vendor: salesforce", "vendor: salesforse", 3, "vendor", "'salesforce'?"),
+    "unknown key": ("start: 2019", "strat: 2019", 10, "strat", "'start'?"),
+    "unknown top-level key": ("connections:", "conections:", 1, "conections", "'connections'?"),
+    "unknown auth key": ("client_id_env", "client_id_evn", 7, "client_id_evn", "'client_id_env'?"),
+    "secret instead of name": (
+        "client_secret_env:",
+        "client_secret:",
+        8,
+        "client_secret",
+        "_env'?",
+    ),
+    "unknown auth kind": (
+        "client_credentials",
+        "client_credential",
+        6,
+        "auth.kind",
+        "Did you mean",
+    ),
+    "missing variable": ("      client_id_env: ACME_ID\n", "", 5, "auth", "client_id_env: NAME"),
+    "foreign variable": (
+        "ACME_SECRET",
+        "A\n      refresh_token_env: B",
+        9,
+        "auth",
+        "Remove refresh",
+    ),
+    "plain http": ("https://", "http://", 4, "login_url", "Write https://"),
+    "no address": ("https://acme.my", "acme.my", 4, "login_url", "Write it like https://"),
+    "bad port": (".com/", ".com:99999/", 4, "login_url", "Write it like https://"),
+    "login in address": ("https://", "https://me:pw@", 4, "login_url", "into the environment"),
+    "month": ("2019-05", "2019-13", 10, "start", "like 2018-01"),
+    "future month": ("2019-05", "2099-01", 10, "start", "first month"),
+    "cron of four fields": ('"0 * * * *"', '"0 * * *"', 11, "cadence", "every 15 minutes"),
+    "cron out of range": ('"0 * * * *"', '"0 25 * * *"', 11, "cadence", "every 15 minutes"),
+    "share above 1": ("share: 1", "share: 90", 12, "share", "docs/connections.md"),
+    "share as text": ("share: 1", "share: most", 12, "share", "docs/connections.md"),
+    "mapping of unknown object": ("Contact: {", "Contcat: {", 14, "Contcat", "'Contact'?"),
+    "objects as text": (
+        "[Account, Contact]",
+        "Account",
+        9,
+        "objects",
+        "objects: [Account, Contact]",
+    ),
+    "object twice": ("Account, Contact", "Account, Account", 9, "objects", "Keep one"),
+    "object no name": ("[Account, Contact]", "[Account, {a: 1}]", 9, "objects", "API names"),
+    "unknown option": ("[Account, Contact]", "{Contact: {rote: rest}}", 9, "rote", "'route'?"),
+    "unknown route": ("[Account, Contact]", "{Contact: {route: bluk}}", 9, "route", "'bulk'"),
+    "key twice": ("    share: 1", "    share: 1\n    share: 0.5", 13, "share", "Keep one"),
+    "connection name": ("  acme:", "  Acme-EMEA:", 2, "Acme-EMEA", "salesforce_emea"),
+    "reserved name": ("  acme:", "  crm:", 2, "crm", "Choose another"),
+    "missing key": ("    vendor: salesforce\n", "", 2, "vendor", "Add it"),
+    "syntax": ("objects: [Account, Contact]", "objects: [Account", 10, "YAML", "bracket"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "line", "key", "cure"), TYPOS.values(), ids=TYPOS)
+def test_typo(tmp_path: Path, old: str, new: str, line: int, key: str, cure: str) -> None:
+    """A typo is reported with the file, the line, the key and what to write instead."""
+    assert old in GOOD
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD.replace(old, new, 1))
+
+    text = str(caught.value)
+    assert f"{tmp_path / 'connections.yaml'}:{line}" in text
+    assert key in text
+    assert cure in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://acme.my.salesforce.com",
+        "http://10.0.0.7/salesforce",
+        "http://127.0.0.1.evil.example",
+    ],
+)
+def test_sandbox_excuses_plain_http_only_at_home(tmp_path: Path, url: str) -> None:
+    """`sandbox: true` does not let secrets travel in plain text to another machine."""
+    text = MINIMAL.replace("https://acme.my.salesforce.com", url) + "    sandbox: true\n"
+    with pytest.raises(ConfigError, match="plain http"):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:8765", "[::1]:8765", "127.0.0.1"])
+def test_sandbox_port_comes_from_the_environment(tmp_path: Path, host: str) -> None:
+    """CRM_SANDBOX_PORT moves a sandbox's address, and no other."""
+    text = MINIMAL.replace("https://acme.my.salesforce.com", f"http://{host}/salesforce")
+    settings = load(tmp_path, text + "    sandbox: true\n", {"CRM_SANDBOX_PORT": "9001"})
+    assert settings.connection("acme").login_url.endswith(":9001/salesforce")
+
+    real = load(tmp_path, MINIMAL, {"CRM_SANDBOX_PORT": "9001"})
+    assert real.connection("acme").login_url == "https://acme.my.salesforce.com"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "eight", "-1", "²"])
+def test_sandbox_port_is_a_port(tmp_path: Path, port: str) -> None:
+    """A port that is none is named together with its variable."""
+    with pytest.raises(ConfigError, match="CRM_SANDBOX_PORT"):
+        load(tmp_path, MINIMAL, {"CRM_SANDBOX_PORT": port})
+
+
+def test_pasted_secret_is_not_repeated(tmp_path: Path) -> None:
+    """Somebody who pastes the secret itself is told so, in a text that does not show it."""
+    secret = "A1B2C3D4" * 8  # shaped like a Salesforce consumer secret
+    with pytest.raises(ConfigError, match="treat it as exposed") as caught:
+        load(tmp_path, GOOD.replace("ACME_SECRET", secret))
+    assert secret not in str(caught.value)
+
+
+def test_retired_logins_reach_the_connector(tmp_path: Path) -> None:
+    """Logins that vendors retire load, so that the connector can say until when they work."""
+    auth = "auth: {kind: password, username_env: USER_NAME, password_env: PASS_WORD}"
+    text = "\n".join(
+        auth.rjust(len(auth) + 4) if "auth:" in row else row for row in MINIMAL.split("\n")
+    )
+    assert load(tmp_path, text).connection("acme").auth.kind == "password"
+
+
+def test_secrets_come_from_the_environment_over_dotenv(tmp_path: Path) -> None:
+    """`.env` is read as it stands, the real environment wins, and os.environ stays as it was."""
+    (tmp_path / ".env").write_text("ACME_ID=from-file\nACME_SECRET='a$HOME b'\nFLAG\n")
+    settings = load(tmp_path, GOOD, {"ACME_ID": "from-environment"})
+    acme = settings.connection("acme")
+
+    assert settings.secret(acme, "client_id").reveal() == "from-environment"
+    assert settings.secret(acme, "client_secret").reveal() == "a$HOME b"
+    assert "ACME_SECRET" not in os.environ
+    assert "from-environment" not in repr(settings)
+
+
+@pytest.mark.parametrize("environ", [{}, {"ACME_SECRET": ""}, {"ACME_SECRET": "  "}])
+def test_missing_secret_names_the_variable(tmp_path: Path, environ: dict[str, str]) -> None:
+    """A secret that is not set, or empty, is an error at its use that names the variable."""
+    settings = load(tmp_path, GOOD, environ)
+    with pytest.raises(SecretMissing, match=r"'acme' needs .* ACME_SECRET") as caught:
+        settings.secret(settings.connection("acme"), "client_secret")
+    assert ".env" in caught.value.cure
+
+
+def test_secret_that_the_connection_does_not_name(tmp_path: Path) -> None:
+    """Asking for a secret without a variable says which line to add."""
+    settings = load(tmp_path, GOOD)
+    with pytest.raises(ConfigError, match="refresh_token_env: NAME"):
+        settings.secret(settings.connection("acme"), "refresh_token")
+
+
+def test_unknown_connection_and_object(tmp_path: Path) -> None:
+    """A wrong name is answered with the known ones and a guess."""
+    settings = load(tmp_path, GOOD)
+    with pytest.raises(UnknownName, match="Did you mean 'acme'"):
+        settings.connection("acmee")
+    with pytest.raises(UnknownName, match="Did you mean 'Contact'"):
+        settings.connection("acme").object("Contcat")
+
+
+@pytest.mark.parametrize("variable", ["CRM_HOME", "DAGSTER_HOME"])
+def test_root_from_the_environment(tmp_path: Path, variable: str) -> None:
+    """CRM_HOME, or DAGSTER_HOME where it holds the file, say where connections.yaml is."""
+    (tmp_path / "connections.yaml").write_text(MINIMAL)
+    assert load_settings(environ={variable: str(tmp_path)}).root == tmp_path
+
+
+def test_root_upward_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a word, the nearest connections.yaml upward counts, whatever DAGSTER_HOME is."""
+    (tmp_path / "connections.yaml").write_text(MINIMAL)
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert load_settings(environ={"DAGSTER_HOME": str(inner)}).root == tmp_path
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A folder without connections.yaml is an error that names the path."""
+    with pytest.raises(ConfigError, match="No such file") as caught:
+        load_settings(environ={"CRM_HOME": str(tmp_path)})
+    assert str(tmp_path / "connections.yaml") in str(caught.value)
+
+
+def test_data_folder(tmp_path: Path) -> None:
+    """Data is beside connections.yaml unless CRM_DATA says otherwise; relative means from there."""
+    assert load(tmp_path, MINIMAL).data == tmp_path / "data"
+    assert load(tmp_path, MINIMAL, {"CRM_DATA": "elsewhere"}).data == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    "content", [b"connections: \xff\xfe", b"connections: {a: &x [*y]}", b"- 1"]
+)
+def test_unreadable_files(tmp_path: Path, content: bytes) -> None:
+    """Broken bytes and broken YAML are errors with a cure, not tracebacks."""
+    (tmp_path / "connections.yaml").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path, {})
+    assert caught.value.cure
+
+
+def test_shipped_file_loads_with_an_empty_environment() -> None:
+    """The connections.yaml of the repository needs nothing to load and points at the sandbox."""
+    root = Path(__file__).resolve().parent.parent
+    settings = load_settings(root, {})
+    demo = settings.connection("salesforce_demo")
+
+    assert demo.sandbox
+    assert demo.login_url == "http://127.0.0.1:8765/salesforce"
+    assert len(demo.objects) == 16
+
+
+def test_commented_example_of_the_shipped_file_is_valid(tmp_path: Path) -> None:
+    """The example of a real org in connections.yaml works once the '# ' in front is removed."""
+    shipped = Path(__file__).resolve().parent.parent / "connections.yaml"
+    before, marker, example = shipped.read_text().partition("  # salesforce_acme:")
+    uncommented = "\n".join(row.replace("  # ", "  ", 1) for row in (marker + example).split("\n"))
+    assert "salesforce_acme" in load(tmp_path, before + uncommented).connections
+
+
+def test_vendors_are_the_connector_folders() -> None:
+    """Known vendors are listed from the folders of crm_pipeline/connectors."""
+    assert "salesforce" in known_vendors()
+    assert not any(name.startswith("_") for name in known_vendors())
