@@ -1,0 +1,214 @@
+"""What a connector is: a vendor's abilities as data, and accounts that are opened from settings.
+
+Shared code asks the declarations here and never the vendor's name.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+
+from crm_pipeline.kernel.clock import Clock, Window
+from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.settings import Connection, ObjectSettings, Settings
+from crm_pipeline.store.gate import Gate
+from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.tokens import TokenStore
+from crm_pipeline.wire.retry import RetryPolicy
+
+Level = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a vendor's API offers; shared code asks here.
+
+    Attributes:
+        bulk_read: an asynchronous export for large volumes.
+        counts: the vendor counts the records of a window by itself.
+        deleted_flag: deleted records are read like others, with a mark.
+        keeps_locator_over_login: a download goes on with a new access token.
+    """
+
+    bulk_read: bool
+    counts: bool
+    deleted_flag: bool
+    keeps_locator_over_login: bool
+
+
+@dataclass(frozen=True)
+class ApiVersion:
+    """One version of a vendor's API and the dates on which it ends, where they are known."""
+
+    version: str
+    released: str
+    deprecated_on: date | None = None
+    retired_on: date | None = None
+
+
+@dataclass(frozen=True)
+class VendorLimits:
+    """What `limits.yaml` says: the pinned version, its relatives, and the published ceilings."""
+
+    api_version: str
+    versions: tuple[ApiVersion, ...]
+    ceilings: Mapping[str, int]
+    retirements: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object as the vendor lists it."""
+
+    name: str
+    label: str
+    custom: bool
+    queryable: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a check-up; `cure` says exactly what to change where the level is not ok."""
+
+    level: Level
+    what: str
+    detail: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What a connection can do, and what is missing."""
+
+    connection: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing failed."""
+        return all(finding.level != "fail" for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The vendor's own call counter, as its last answer gave it; None where it gave none."""
+
+    calls: int
+    used: int | None
+    ceiling: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one window of one object will be read, and why so.
+
+    Attributes:
+        window: None reads everything that there is now (a snapshot).
+        complete: the read holds every live record, so that absence means deletion.
+        stamp_field: the field that windows and keysets go by; None for snapshots.
+        vendor_count: the vendor's count of the window before reading.
+        calls: the estimate.
+    """
+
+    object: str
+    window: Window | None
+    route: str
+    reason: str
+    schema: Schema
+    stamp_field: str | None
+    complete: bool
+    vendor_count: int | None
+    calls: int
+
+
+@dataclass
+class Page:
+    """One page of records on its way to landing.
+
+    Attributes:
+        batches: yields record batches with the key columns of `store.records`; once.
+        extracted_at: when the vendor was asked.
+        expected: how many records the vendor says the page has.
+        rejected: filled while `batches` runs: `(reason, text)` of rows that cannot be landed.
+    """
+
+    shape: Shape
+    route: str
+    batches: Callable[[], Iterator[pa.RecordBatch]]
+    extracted_at: datetime
+    expected: int | None = None
+    calls: int = 0
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What an account needs from the outside."""
+
+    settings: Settings
+    clock: Clock
+    tokens: TokenStore
+    gate: Gate
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+class Account(Protocol):
+    """One account at a vendor, logged in when first needed."""
+
+    connection: Connection
+
+    def check(self) -> Checkup:
+        """Look at login, identity, permissions, budget and objects; never raises VendorError."""
+
+    def objects(self) -> list[ObjectInfo]:
+        """List the objects that this login may see."""
+
+    def describe(self, obj: str) -> Schema:
+        """Return the fields of an object that can be read.
+
+        Raises:
+            NotPermitted: the object is not there for this login; the text lists what is.
+        """
+
+    def vendor_now(self) -> datetime:
+        """Return the vendor's clock, cut to whole seconds."""
+
+    def count(self, plan: Plan) -> int | None:
+        """Return the vendor's count of what the plan reads; None where it cannot count."""
+
+    def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
+        """Choose the route for a window; reads the schema and the vendor's count."""
+
+    def pages(self, plan: Plan, spool: Path) -> Iterator[Page]:
+        """Read what the plan says; large pages are spooled below `spool` as received."""
+
+    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+        """Return how many records changed at or after an instant, and the newest stamp; one call."""
+
+    def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
+        """Return the fields of an object and its newest records."""
+
+    @property
+    def usage(self) -> Usage:
+        """What was called through this account, and the vendor's counter."""
+
+    def close(self) -> None:
+        """Give back what was held."""
+
+
+class Connector(Protocol):
+    """One vendor."""
+
+    vendor: str
+    abilities: Abilities
+    limits: VendorLimits
+    mapping: tuple[ObjectMap, ...]
+    default_objects: tuple[str, ...]
+    snapshot_objects: frozenset[str]
+
+    def open(self, connection: Connection, tools: Tools) -> Account:
+        """Open an account without touching the network."""

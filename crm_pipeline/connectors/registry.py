@@ -1,0 +1,33 @@
+"""Finds the connectors: every folder beside this module that exports the name `connector`."""
+
+import importlib
+import pkgutil
+from functools import cache
+
+import crm_pipeline.connectors
+from crm_pipeline.connectors.base import Connector
+from crm_pipeline.kernel.errors import ConfigError, UnknownName
+
+
+@cache
+def vendors() -> tuple[str, ...]:
+    """Return the known vendors, by name."""
+    modules = pkgutil.iter_modules(crm_pipeline.connectors.__path__)
+    return tuple(sorted(module.name for module in modules if module.ispkg))
+
+
+@cache
+def connector(vendor: str) -> Connector:
+    """Return the connector of a vendor.
+
+    Raises:
+        UnknownName: there is none; the text lists those that there are.
+        ConfigError: the folder does not export a connector.
+    """
+    if vendor not in vendors():
+        raise UnknownName("vendor", vendor, vendors())
+    module = importlib.import_module(f"{crm_pipeline.connectors.__name__}.{vendor}")
+    found: Connector | None = getattr(module, "connector", None)
+    if found is None or found.vendor != vendor:
+        raise ConfigError(f"{module.__name__} does not export a connector for '{vendor}'.")
+    return found

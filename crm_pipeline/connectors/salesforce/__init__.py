@@ -1,0 +1,62 @@
+"""Salesforce: reading through REST and Bulk API 2.0. Exports one name, `connector`."""
+
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from crm_pipeline.connectors.base import Abilities, ApiVersion, Tools, VendorLimits
+from crm_pipeline.connectors.salesforce.account import SalesforceAccount
+from crm_pipeline.connectors.salesforce.mapping import MAPPING
+from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.settings import Connection
+
+__all__ = ["connector"]
+
+
+class SalesforceConnector:
+    """Implements `connectors.base.Connector`."""
+
+    vendor = "salesforce"
+    abilities = Abilities(
+        bulk_read=True, counts=True, deleted_flag=True, keeps_locator_over_login=True
+    )
+    mapping: tuple[ObjectMap, ...] = MAPPING
+    # Short lists that carry no IsDeleted: read whole each time, and what is absent is gone.
+    snapshot_objects = frozenset({"OpportunityStage"})
+    default_objects = (
+        "Account",
+        "Contact",
+        "Lead",
+        "Opportunity",
+        "OpportunityHistory",
+        "OpportunityLineItem",
+        "OpportunityContactRole",
+        "Product2",
+        "Campaign",
+        "CampaignMember",
+        "Case",
+        "Task",
+        "Event",
+        "User",
+        "OpportunityStage",
+    )
+
+    @cached_property
+    def limits(self) -> VendorLimits:
+        """Published limits, versions and end-of-life dates, from limits.yaml."""
+        raw: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("limits.yaml").read_text())
+        return VendorLimits(
+            api_version=raw["api_version"],
+            versions=tuple(ApiVersion(**version) for version in raw["versions"]),
+            ceilings=raw["ceilings"],
+            retirements=tuple(raw["retirements"]),
+        )
+
+    def open(self, connection: Connection, tools: Tools) -> SalesforceAccount:
+        """Open an org without touching the network."""
+        return SalesforceAccount(connection, tools, self.limits, self.snapshot_objects)
+
+
+connector = SalesforceConnector()

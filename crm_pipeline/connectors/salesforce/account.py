@@ -1,0 +1,195 @@
+"""A Salesforce org as an account of the pipeline."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from crm_pipeline.connectors.base import (
+    Checkup,
+    ObjectInfo,
+    Page,
+    Plan,
+    Tools,
+    Usage,
+    VendorLimits,
+)
+from crm_pipeline.connectors.salesforce import bulk, checkup, describe, rest, soql
+from crm_pipeline.connectors.salesforce.api import Api
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected, UnknownName
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.settings import Connection, ObjectSettings
+
+# A Bulk job costs at least six calls (create, polls, result, delete) and some seconds.
+_BULK_CALLS = 6
+_BULK_FROM_PAGES = 5
+
+
+class SalesforceAccount:
+    """Implements `connectors.base.Account`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        tools: Tools,
+        limits: VendorLimits,
+        snapshot_objects: frozenset[str],
+    ) -> None:
+        self.connection = connection
+        self._tools = tools
+        self._snapshots = snapshot_objects
+        self._api = Api(connection, tools, limits)
+        self._listed = cache(self._list)
+
+    @property
+    def usage(self) -> Usage:
+        """What was called through this account, and the org's counter."""
+        return self._api.usage
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._api.close()
+
+    def check(self) -> Checkup:
+        """Look at login, identity, permissions, budget and objects."""
+        return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
+
+    def objects(self) -> list[ObjectInfo]:
+        """List the objects that this login may see."""
+        return list(self._listed())
+
+    def describe(self, obj: str) -> Schema:
+        """Return the fields of an object that can be read.
+
+        Raises:
+            NotPermitted: the object is not there for this login.
+        """
+        known = [info.name for info in self.objects()]
+        if obj not in known:
+            unknown = UnknownName("object", obj, known)
+            raise NotPermitted(
+                f"{self.connection.name}: object {obj} does not exist or is hidden from this login.",
+                code="INVALID_TYPE",
+                cure=f"{unknown.cure} Grant Read and View All on it to the API user, or take it "
+                "out of connections.yaml.".strip(),
+            )
+        path = f"{self._api.base}/sobjects/{quote(obj, safe='')}/describe"
+        return describe.schema_of(self._api.get(path).json())
+
+    def vendor_now(self) -> datetime:
+        """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
+        if not self._api.usage.calls:
+            self._api.get("/services/data/")
+        return self._api.now()
+
+    def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
+        """Choose the route for a window by its number of records."""
+        schema = self.describe(obj.name)
+        is_snapshot = self._is_snapshot(obj, schema)
+        plan = Plan(
+            object=obj.name,
+            window=None if is_snapshot else window,
+            route="rest",
+            reason="",
+            schema=schema,
+            stamp_field=None if is_snapshot else describe.stamp_field(schema),
+            complete=is_snapshot,
+            vendor_count=None,
+            calls=0,
+        )
+        count = self.count(plan)
+        return self._routed(replace(plan, vendor_count=count), obj.route, count)
+
+    def count(self, plan: Plan) -> int:
+        """Return the org's count of what the plan reads, deleted records included."""
+        query = soql.count(plan.object, plan.stamp_field, plan.window)
+        return int(self._api.get(f"{self._api.base}/queryAll/", q=query).json()["totalSize"])
+
+    def pages(self, plan: Plan, spool: Path) -> Iterator[Page]:
+        """Read what the plan says; Bulk falls back to REST where Bulk refuses the object."""
+        if plan.route == "rest":
+            yield from rest.pages(self._api, plan)
+            return
+        try:
+            job = bulk.create(self._api, plan)
+        except Rejected as error:
+            if not bulk.is_refusal_of_bulk(error) or self._is_too_long(plan):
+                raise
+            yield from rest.pages(self._api, plan)
+        else:
+            yield from bulk.pages(self._api, plan, job, spool=spool, clock=self._tools.clock)
+
+    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+        """Return how many records changed at or after an instant, and the newest stamp."""
+        stamp_field = describe.stamp_field(schema)
+        if stamp_field is None:
+            raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
+        query = soql.newest(schema.object, stamp_field, since)
+        row = self._api.get(f"{self._api.base}/queryAll/", q=query).json()["records"][0]
+        stamp = row.get("newest")
+        return int(row.get("changed") or 0), parse_instant(stamp) if stamp else None
+
+    def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
+        """Return the fields of an object and its newest records."""
+        schema = self.describe(obj)
+        stamp = describe.stamp_field(schema)
+        order = f" ORDER BY {stamp} DESC" if stamp else ""
+        query = soql.select(schema.names, obj, [], tail=f"{order} LIMIT {rows}")
+        found: list[dict[str, Any]] = self._api.get(f"{self._api.base}/query/", q=query).json()[
+            "records"
+        ]
+        return schema, [{key: row.get(key) for key in schema.names} for row in found]
+
+    def _list(self) -> tuple[ObjectInfo, ...]:
+        entries = self._api.get(f"{self._api.base}/sobjects").json()["sobjects"]
+        return tuple(
+            ObjectInfo(
+                name=entry["name"],
+                label=entry["label"],
+                custom=bool(entry["custom"]),
+                queryable=bool(entry["queryable"]),
+            )
+            for entry in entries
+        )
+
+    def _is_snapshot(self, obj: ObjectSettings, schema: Schema) -> bool:
+        if obj.snapshot is not None:
+            return obj.snapshot
+        return obj.name in self._snapshots or describe.stamp_field(schema) is None
+
+    def _is_too_long(self, plan: Plan) -> bool:
+        longest = soql.Key("2026-01-01T00:00:00.000Z", "0" * 18)
+        query = soql.page(
+            plan.schema.names,
+            plan.object,
+            stamp_field=plan.stamp_field,
+            window=plan.window,
+            key=longest,
+            limit=2000,
+        )
+        # The rest of the address and the path stay below 512 bytes.
+        return len(quote(query, safe="")) + 512 > self._api.limits.ceilings["uri_bytes"]
+
+    def _routed(self, plan: Plan, asked: str, count: int) -> Plan:
+        rest_calls = math.ceil(count / self._api.limits.ceilings["query_page_records"]) + 1
+        bulk_calls = _BULK_CALLS + count // bulk.PAGE_RECORDS
+        if asked != "auto":
+            calls = bulk_calls if asked == "bulk" else rest_calls
+            return replace(
+                plan, route=asked, calls=calls, reason=f"connections.yaml says 'route: {asked}'"
+            )
+        if self._is_too_long(plan):
+            reason = f"{len(plan.schema.fields)} fields make the query too long for one address"
+            return replace(plan, route="bulk", calls=bulk_calls, reason=reason)
+        if rest_calls > _BULK_FROM_PAGES:
+            reason = f"{count:,} records: {bulk_calls} calls by Bulk, {rest_calls} calls by REST"
+            return replace(plan, route="bulk", calls=bulk_calls, reason=reason)
+        reason = (
+            f"{count:,} records: {rest_calls} calls by REST, at least {bulk_calls} calls by Bulk"
+        )
+        return replace(plan, route="rest", calls=rest_calls, reason=reason)

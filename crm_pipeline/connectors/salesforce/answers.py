@@ -1,0 +1,144 @@
+"""What Salesforce's answers mean: one judge for data answers, one for the login server.
+
+Data errors are a JSON array `[{"message", "errorCode", "fields"?}]`, login errors an object
+`{"error", "error_description"?}` (REST API Developer Guide, "Status Codes and Error Responses").
+Bodies of 406, 420 and 5xx may be empty or HTML.
+"""
+
+import json
+from typing import Any
+
+import requests
+
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    BudgetExhausted,
+    CrmError,
+    Fatal,
+    NotPermitted,
+    ProtocolError,
+    Rejected,
+    SessionExpired,
+    Throttled,
+    Unavailable,
+    UnknownField,
+    VendorError,
+)
+from crm_pipeline.kernel.secret import redacted
+
+# Without a body in the vendor's form these pass by themselves (peers retry them as well).
+_PASSING = frozenset({406, 408, 420, 429, 500, 502, 503, 504})
+_SHORT = 300
+_NOT_PERMITTED = ("API_DISABLED_FOR_ORG", "INSUFFICIENT_ACCESS", "TXN_SECURITY_METERING_ERROR")
+_AUTH_CURES = {
+    "invalid_client_id": "Check the variable with the client id (the app's consumer key).",
+    "invalid_client": "Check the variable with the client secret (the app's consumer secret).",
+    "invalid_grant": "The refresh token is expired or revoked (idle for 30 days, rotated elsewhere, "
+    "or withdrawn by an admin): authorize the app again and store the new token.",
+    "unsupported_grant_type": "Allow this flow in the app's OAuth settings.",
+    "inactive_user": "Activate the user that the app runs as.",
+    "inactive_org": "The org is locked or expired: ask its owner.",
+}
+
+
+def judge(owner: str, response: requests.Response) -> CrmError | None:
+    """Return the error that a data answer stands for; None for a success."""
+    status = response.status_code
+    if status < 300 or status == 304:
+        return _masked_login_page(owner, response)
+    code, message, fields = _error_of(response)
+    said = f"{owner}: Salesforce answered {status} {code}: {message}".strip()
+    if status == 401:
+        return SessionExpired(said, status=status, code=code)
+    if code == "REQUEST_LIMIT_EXCEEDED":
+        return _limit(said, message)
+    if status in _PASSING and (not code or status >= 500 or status == 429):
+        return Unavailable(said, status=status, code=code, cure="Try again later.")
+    if code in {"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"}:
+        return Unavailable(said, status=status, code=code)
+    if code == "INVALID_FIELD":
+        return UnknownField(said, status=status, code=code, cure=_field_cure(fields))
+    if code == "INVALID_TYPE" or code.startswith(_NOT_PERMITTED):
+        return NotPermitted(
+            said,
+            status=status,
+            code=code,
+            cure="Grant the API user's permission set access to this object and the API, "
+            "or take the object out of connections.yaml.",
+        )
+    if status == 410:
+        return Fatal(
+            said,
+            status=status,
+            code=code,
+            cure="This API version is retired: remove api_version from connections.yaml.",
+        )
+    return Rejected(said, status=status, code=code)
+
+
+def judge_login(owner: str, response: requests.Response) -> VendorError | None:
+    """Return the error that a login server's answer stands for; None for a success."""
+    status = response.status_code
+    if status < 300:
+        return _masked_login_page(owner, response)
+    body = _json(response)
+    code = str(body.get("error", "")) if isinstance(body, dict) else ""
+    if status in _PASSING and not code:
+        return Unavailable(f"{owner}: the login server answered {status}.", status=status)
+    description = str(body.get("error_description") or "") if isinstance(body, dict) else ""
+    detail = f"{code} {description}".strip() or f"HTTP {status}"
+    return AuthFailed(
+        f"{owner}: Salesforce refused the login: {redacted(detail)[:_SHORT]}.",
+        status=status,
+        code=code,
+        cure=_AUTH_CURES.get(code, "Check login_url and the app's OAuth settings."),
+    )
+
+
+def _masked_login_page(owner: str, response: requests.Response) -> VendorError | None:
+    if "text/html" not in response.headers.get("Content-Type", ""):
+        return None
+    return ProtocolError(
+        f"{owner}: Salesforce answered {response.status_code} with a web page where data was "
+        "expected.",
+        status=response.status_code,
+        cure="Often a login or maintenance page: check that login_url is the My Domain address.",
+    )
+
+
+def _limit(said: str, message: str) -> CrmError:
+    # One code for the daily ceiling and for concurrent long requests; only the text tells.
+    if "TotalRequests" in message:
+        return BudgetExhausted(
+            said,
+            wait_s=3600,
+            cure="The org's rolling 24-hour ceiling is reached: wait, or ask an admin which app "
+            "uses the calls (Setup, Company Information, API Requests).",
+        )
+    return Throttled(said, status=403, code="REQUEST_LIMIT_EXCEEDED", retry_after_s=20)
+
+
+def _field_cure(fields: str) -> str:
+    named = f" ({fields})" if fields else ""
+    return (
+        f"A field{named} was removed, renamed or hidden between describe and read: run again; the "
+        "next describe no longer has it."
+    )
+
+
+def _json(response: requests.Response) -> Any:
+    try:
+        return json.loads(response.content or b"null")
+    except ValueError:
+        return None
+
+
+def _error_of(response: requests.Response) -> tuple[str, str, str]:
+    body = _json(response)
+    if isinstance(body, list) and body:
+        body = body[0]
+    if not isinstance(body, dict):
+        return "", "", ""
+    fields = ", ".join(str(name) for name in body.get("fields") or ())
+    message = redacted(str(body.get("message", "")).strip().replace("\n", " "))[:_SHORT]
+    return str(body.get("errorCode", "")), message, fields

@@ -1,0 +1,366 @@
+"""Which Salesforce field feeds which column of the common model, as tables of data.
+
+Fields that are not named here are kept in `custom`. Ids carry their object in the first three
+characters (key prefix), by which fields that point to several objects are told apart.
+"""
+
+from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap
+
+_USER = (("005", "User"),)
+_RECORD = (
+    FieldMap("Id", "source_id"),
+    FieldMap("IsDeleted", "is_deleted"),
+    FieldMap("CreatedDate", "created_at"),
+    FieldMap("SystemModstamp", "modified_at"),
+)
+# An owner can also be a queue (prefix 00G): the id stays, but there is no user to point to.
+_OWNED = (*_RECORD, FieldMap("OwnerId", "owner_source_id", _USER))
+_CURRENCY = FieldMap("CurrencyIsoCode", "currency")
+_PIPELINE = {
+    "pipeline_source_id": "default",
+    "pipeline_key": "{connection}:Pipeline:default",
+}
+_WHO = (("003", "Contact"), ("00Q", "Lead"))
+_WHAT = (
+    ("001", "Account"),
+    ("006", "Opportunity"),
+    ("500", "Case"),
+    ("701", "Campaign"),
+    ("01t", "Product2"),
+)
+
+
+def _same(pairs: str) -> tuple[FieldMap, ...]:
+    """Read `Source=column` pairs for fields that need no more than their column's type."""
+    split = (pair.split("=") for pair in pairs.split())
+    return tuple(FieldMap(source, column) for source, column in split)
+
+
+def _points_to(source: str, column: str, obj: str) -> FieldMap:
+    return FieldMap(source, column, (("", obj),))
+
+
+def _address(prefix: str) -> tuple[FieldMap, ...]:
+    return _same(
+        f"{prefix}Street=street {prefix}City=city {prefix}State=state "
+        f"{prefix}PostalCode=postal_code {prefix}Country=country"
+    )
+
+
+_PERSON = (
+    *_same(
+        "Salutation=salutation FirstName=first_name LastName=last_name Name=full_name "
+        "Title=title Email=email Phone=phone MobilePhone=mobile_phone Fax=fax "
+        "LeadSource=source HasOptedOutOfEmail=email_opt_out DoNotCall=do_not_call "
+        "EmailBouncedDate=email_bounced_at EmailBouncedReason=email_bounced_reason "
+        "LastActivityDate=last_activity_on"
+    ),
+)
+
+_ACCOUNT = ObjectMap(
+    "Account",
+    "companies",
+    (
+        *_OWNED,
+        *_same(
+            "Name=name Website=website Phone=phone Fax=fax Industry=industry "
+            "Type=company_type Rating=rating NumberOfEmployees=employees "
+            "AnnualRevenue=annual_revenue AccountNumber=account_number AccountSource=source "
+            "Description=description LastActivityDate=last_activity_on"
+        ),
+        _CURRENCY,
+        _points_to("ParentId", "parent_source_id", "Account"),
+        _points_to("MasterRecordId", "merged_into", "Account"),
+        *_address("Billing"),
+    ),
+)
+
+_CONTACT = ObjectMap(
+    "Contact",
+    "contacts",
+    (
+        *_OWNED,
+        *_PERSON,
+        *_same(
+            "Department=department HomePhone=home_phone OtherPhone=other_phone "
+            "AssistantPhone=assistant_phone Birthdate=birth_date"
+        ),
+        _points_to("AccountId", "company_source_id", "Account"),
+        _points_to("ReportsToId", "reports_to_source_id", "Contact"),
+        _points_to("MasterRecordId", "merged_into", "Contact"),
+        *_address("Mailing"),
+    ),
+)
+
+_LEAD = ObjectMap(
+    "Lead",
+    "leads",
+    (
+        *_OWNED,
+        *_PERSON,
+        *_same(
+            "Company=company_name Website=website Industry=industry Status=status "
+            "Rating=rating NumberOfEmployees=employees AnnualRevenue=annual_revenue "
+            "IsConverted=is_converted ConvertedDate=converted_on"
+        ),
+        _CURRENCY,
+        _points_to("ConvertedAccountId", "converted_company_source_id", "Account"),
+        _points_to("ConvertedContactId", "converted_contact_source_id", "Contact"),
+        _points_to("ConvertedOpportunityId", "converted_deal_source_id", "Opportunity"),
+        _points_to("MasterRecordId", "merged_into", "Lead"),
+        *_address(""),
+    ),
+)
+
+_OPPORTUNITY = ObjectMap(
+    "Opportunity",
+    "deals",
+    (
+        *_OWNED,
+        *_same(
+            "Name=name StageName=stage Amount=amount ExpectedRevenue=expected_revenue "
+            "Probability=probability TotalOpportunityQuantity=quantity CloseDate=close_date "
+            "IsClosed=is_closed IsWon=is_won ForecastCategoryName=forecast_category "
+            "Type=deal_type LeadSource=source NextStep=next_step Description=description "
+            "LastStageChangeDate=stage_changed_at LastActivityDate=last_activity_on"
+        ),
+        _CURRENCY,
+        _points_to("AccountId", "company_source_id", "Account"),
+        _points_to("ContactId", "primary_contact_source_id", "Contact"),
+        _points_to("CampaignId", "campaign_source_id", "Campaign"),
+    ),
+    _PIPELINE,
+)
+
+_OPPORTUNITY_HISTORY = ObjectMap(
+    "OpportunityHistory",
+    "deal_stage_history",
+    (
+        *_RECORD,
+        *_same(
+            "StageName=stage Amount=amount ExpectedRevenue=expected_revenue "
+            "Probability=probability CloseDate=close_date ForecastCategory=forecast_category "
+            "CreatedDate=changed_at"
+        ),
+        _CURRENCY,
+        _points_to("OpportunityId", "deal_source_id", "Opportunity"),
+        FieldMap("CreatedById", "changed_by_source_id", _USER),
+    ),
+)
+
+_LINE_ITEM = ObjectMap(
+    "OpportunityLineItem",
+    "deal_line_items",
+    (
+        *_RECORD,
+        *_same(
+            "Name=name ProductCode=product_code Quantity=quantity UnitPrice=unit_price "
+            "ListPrice=list_price Discount=discount TotalPrice=total_price "
+            "ServiceDate=service_date SortOrder=position Description=description"
+        ),
+        _CURRENCY,
+        _points_to("OpportunityId", "deal_source_id", "Opportunity"),
+        _points_to("Product2Id", "product_source_id", "Product2"),
+    ),
+)
+
+_CONTACT_ROLE = ObjectMap(
+    "OpportunityContactRole",
+    "associations",
+    (
+        *_RECORD,
+        *_same("Role=role IsPrimary=is_primary"),
+        _points_to("OpportunityId", "from_source_id", "Opportunity"),
+        _points_to("ContactId", "to_source_id", "Contact"),
+    ),
+    {"from_table": "deals", "to_table": "contacts"},
+)
+
+_PRODUCT = ObjectMap(
+    "Product2",
+    "products",
+    (
+        *_RECORD,
+        *_same(
+            "Name=name ProductCode=product_code StockKeepingUnit=sku Family=family "
+            "QuantityUnitOfMeasure=unit IsActive=is_active Description=description"
+        ),
+        _CURRENCY,
+    ),
+)
+
+_CAMPAIGN = ObjectMap(
+    "Campaign",
+    "campaigns",
+    (
+        *_OWNED,
+        *_same(
+            "Name=name Type=campaign_type Status=status IsActive=is_active "
+            "StartDate=starts_on EndDate=ends_on BudgetedCost=budgeted_cost "
+            "ActualCost=actual_cost ExpectedRevenue=expected_revenue "
+            "ExpectedResponse=expected_response NumberSent=number_sent "
+            "Description=description"
+        ),
+        _CURRENCY,
+        _points_to("ParentId", "parent_source_id", "Campaign"),
+    ),
+)
+
+_CAMPAIGN_MEMBER = ObjectMap(
+    "CampaignMember",
+    "campaign_members",
+    (
+        *_RECORD,
+        *_same("Status=status HasResponded=has_responded FirstRespondedDate=first_responded_on"),
+        _points_to("CampaignId", "campaign_source_id", "Campaign"),
+        _points_to("ContactId", "contact_source_id", "Contact"),
+        _points_to("LeadId", "lead_source_id", "Lead"),
+    ),
+)
+
+_CASE = ObjectMap(
+    "Case",
+    "tickets",
+    (
+        *_OWNED,
+        *_same(
+            "CaseNumber=number Subject=subject Description=description Status=status "
+            "Priority=priority Origin=origin Type=ticket_type Reason=reason "
+            "IsClosed=is_closed IsEscalated=is_escalated ClosedDate=closed_at"
+        ),
+        _points_to("AccountId", "company_source_id", "Account"),
+        _points_to("ContactId", "contact_source_id", "Contact"),
+        _points_to("ParentId", "parent_source_id", "Case"),
+        _points_to("MasterRecordId", "merged_into", "Case"),
+    ),
+)
+
+_ABOUT = (
+    *_OWNED,
+    *_same("Subject=subject Description=body ActivityDate=due_on"),
+    FieldMap("WhoId", "who_source_id", _WHO),
+    FieldMap("WhoId", "contact_source_id", (("", "Contact"),), only="003"),
+    FieldMap("WhoId", "lead_source_id", (("", "Lead"),), only="00Q"),
+    FieldMap("WhatId", "what_source_id", _WHAT),
+    FieldMap("WhatId", "deal_source_id", (("", "Opportunity"),), only="006"),
+    FieldMap("WhatId", "ticket_source_id", (("", "Case"),), only="500"),
+    FieldMap("WhatId", "campaign_source_id", (("", "Campaign"),), only="701"),
+    _points_to("AccountId", "company_source_id", "Account"),
+)
+
+_TASK = ObjectMap(
+    "Task",
+    "activities",
+    (
+        *_ABOUT,
+        FieldMap(
+            "TaskSubtype",
+            "activity_type",
+            values=(("Call", "call"), ("Email", "email"), ("ListEmail", "email")),
+            otherwise="task",
+        ),
+        *_same(
+            "Status=status Priority=priority IsClosed=is_closed "
+            "CompletedDateTime=completed_at CallDurationInSeconds=call_seconds "
+            "CallType=call_direction CallDisposition=call_result"
+        ),
+    ),
+    {"activity_type": "task"},
+)
+
+_EVENT = ObjectMap(
+    "Event",
+    "activities",
+    (
+        *_ABOUT,
+        *_same(
+            "StartDateTime=starts_at EndDateTime=ends_at IsAllDayEvent=is_all_day "
+            "DurationInMinutes=duration_minutes Location=location"
+        ),
+    ),
+    {"activity_type": "meeting"},
+)
+
+_USERS = ObjectMap(
+    "User",
+    "users",
+    (
+        *_RECORD,
+        *_same(
+            "FirstName=first_name LastName=last_name Name=full_name Username=username "
+            "Email=email Phone=phone MobilePhone=mobile_phone Title=title "
+            "Department=department UserType=user_type IsActive=is_active "
+            "TimeZoneSidKey=time_zone UserRoleId=role_source_id LastLoginDate=last_login_at"
+        ),
+        FieldMap("ManagerId", "manager_source_id", _USER),
+    ),
+)
+
+_STAGE = ObjectMap(
+    "OpportunityStage",
+    "stages",
+    (
+        *_RECORD,
+        *_same(
+            "ApiName=name MasterLabel=label SortOrder=position DefaultProbability=probability "
+            "IsClosed=is_closed IsWon=is_won IsActive=is_active "
+            "ForecastCategoryName=forecast_category Description=description"
+        ),
+    ),
+    _PIPELINE,
+)
+
+# Salesforce has no pipeline record: the stages of an org form one pipeline.
+_PIPELINES = ObjectMap(
+    "OpportunityStage",
+    "pipelines",
+    (),
+    {
+        "object": "Pipeline",
+        "source_id": "default",
+        "name": "default",
+        "label": "Sales pipeline",
+        "is_default": "true",
+    },
+    single_row=True,
+)
+
+_CURRENCY_TYPE = ObjectMap(
+    "CurrencyType",
+    "exchange_rates",
+    (
+        *_RECORD,
+        *_same("IsoCode=currency ConversionRate=rate IsCorporate=is_main"),
+    ),
+)
+
+_DATED_RATE = ObjectMap(
+    "DatedConversionRate",
+    "exchange_rates",
+    (
+        *_RECORD,
+        *_same("IsoCode=currency ConversionRate=rate StartDate=starts_on NextStartDate=ends_on"),
+    ),
+)
+
+MAPPING: tuple[ObjectMap, ...] = (
+    _ACCOUNT,
+    _CONTACT,
+    _LEAD,
+    _OPPORTUNITY,
+    _OPPORTUNITY_HISTORY,
+    _LINE_ITEM,
+    _CONTACT_ROLE,
+    _PRODUCT,
+    _CAMPAIGN,
+    _CAMPAIGN_MEMBER,
+    _CASE,
+    _TASK,
+    _EVENT,
+    _USERS,
+    _STAGE,
+    _PIPELINES,
+    _CURRENCY_TYPE,
+    _DATED_RATE,
+    ObjectMap(ANY_OBJECT, "", _OWNED),
+)

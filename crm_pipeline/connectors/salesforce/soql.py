@@ -1,0 +1,83 @@
+"""SOQL texts that the connector sends: windows, keysets, counts.
+
+Stamps are compared in whole seconds by the vendor, so a page goes on behind the pair (stamp, id):
+thousands of records can share one stamp. Literals: SOQL and SOSL Reference, "Date Formats".
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from crm_pipeline.kernel.clock import Window
+
+
+class Key(NamedTuple):
+    """The place behind which a keyset page starts; `stamp` is "" where only ids count."""
+
+    stamp: str
+    id: str
+
+
+BEGINNING = Key("", "")
+
+
+def instant(at: datetime) -> str:
+    """Write an instant as a SOQL literal, with milliseconds only where there are any."""
+    utc = at.astimezone(UTC)
+    millis = utc.microsecond // 1000
+    return utc.strftime("%Y-%m-%dT%H:%M:%S") + (f".{millis:03d}Z" if millis else "Z")
+
+
+def text(value: str) -> str:
+    """Write a string literal."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def window_condition(stamp_field: str | None, window: Window | None) -> list[str]:
+    """Return the conditions of a half-open window; none for a snapshot."""
+    if stamp_field is None or window is None:
+        return []
+    lower = [f"{stamp_field} >= {instant(window.from_at)}"] if window.from_at else []
+    return [*lower, f"{stamp_field} < {instant(window.to_at)}"]
+
+
+def behind(stamp_field: str | None, key: Key) -> list[str]:
+    """Return the condition for records behind a key in the order (stamp, id)."""
+    if key == BEGINNING:
+        return []
+    if stamp_field is None:
+        return [f"Id > {text(key.id)}"]
+    same = f"({stamp_field} = {key.stamp} AND Id > {text(key.id)})"
+    return [f"({stamp_field} > {key.stamp} OR {same})"]
+
+
+def select(fields: Sequence[str], obj: str, conditions: Sequence[str], *, tail: str = "") -> str:
+    """Return a SELECT."""
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT {', '.join(fields)} FROM {obj}{where}{tail}"
+
+
+def page(
+    fields: Sequence[str],
+    obj: str,
+    *,
+    stamp_field: str | None,
+    window: Window | None,
+    key: Key,
+    limit: int,
+) -> str:
+    """Return the SELECT of one keyset page."""
+    conditions = [*window_condition(stamp_field, window), *behind(stamp_field, key)]
+    order = f"{stamp_field}, Id" if stamp_field else "Id"
+    return select(fields, obj, conditions, tail=f" ORDER BY {order} LIMIT {limit}")
+
+
+def count(obj: str, stamp_field: str | None, window: Window | None) -> str:
+    """Return the SELECT that counts a window."""
+    return select(["COUNT()"], obj, window_condition(stamp_field, window))
+
+
+def newest(obj: str, stamp_field: str, since: datetime) -> str:
+    """Return the SELECT that counts what changed since an instant and names the newest stamp."""
+    fields = ["COUNT(Id) changed", f"MAX({stamp_field}) newest"]
+    return select(fields, obj, [f"{stamp_field} >= {instant(since)}"])

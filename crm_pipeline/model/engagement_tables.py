@@ -1,0 +1,139 @@
+"""Work with customers as tables of data: activities, campaigns, tickets, associations."""
+
+from crm_pipeline.model.people_tables import CURRENCY, OWNER
+from crm_pipeline.model.table import (
+    Rule,
+    Table,
+    day,
+    flag,
+    instant,
+    money,
+    number,
+    reference,
+    text,
+    whole,
+)
+
+ACTIVITY_TYPES = ("call", "email", "meeting", "note", "task")
+
+ACTIVITIES = Table(
+    "activities",
+    "activity",
+    "Calls, e-mails, meetings, notes and tasks.",
+    (
+        text("activity_type", f"One of {', '.join(ACTIVITY_TYPES)}."),
+        text("subject", "Subject."),
+        text("body", "Text."),
+        text("status", "Status."),
+        text("priority", "Priority."),
+        flag("is_closed", "Whether it is done."),
+        day("due_on", "Day on which it is due, or took place."),
+        instant("starts_at", "When it starts."),
+        instant("ends_at", "When it ends."),
+        instant("completed_at", "When it was done."),
+        flag("is_all_day", "Whether it lasts whole days."),
+        whole("duration_minutes", "Duration in minutes."),
+        whole("call_seconds", "Duration of the call in seconds."),
+        text("call_direction", "Inbound, outbound or internal, as the CRM writes it."),
+        text("call_result", "Outcome of the call."),
+        text("location", "Place."),
+        *reference("who", "", "The person it is with: a contact or a lead."),
+        *reference("what", "", "The record it is about: a company, a deal, a ticket or another."),
+        *reference("contact", "contacts", "The contact it is with."),
+        *reference("lead", "leads", "The lead it is with."),
+        *reference("company", "companies", "The company it belongs to."),
+        *reference("deal", "deals", "The deal it is about."),
+        *reference("ticket", "tickets", "The ticket it is about."),
+        *reference("campaign", "campaigns", "The campaign it is about."),
+        *OWNER,
+    ),
+    (
+        Rule("required", "activity_type", "error"),
+        Rule("one_of", "activity_type", "error", values=ACTIVITY_TYPES),
+        Rule("not_before", "ends_at", other="starts_at"),
+        Rule("between", "duration_minutes", low=0),
+    ),
+)
+
+CAMPAIGNS = Table(
+    "campaigns",
+    "campaign",
+    "Marketing campaigns.",
+    (
+        text("name", "Name."),
+        text("campaign_type", "Kind of campaign."),
+        text("status", "Status."),
+        flag("is_active", "Whether it runs."),
+        day("starts_on", "First day."),
+        day("ends_on", "Last day."),
+        money("budgeted_cost", "Planned cost."),
+        money("actual_cost", "Cost so far."),
+        money("expected_revenue", "Planned revenue."),
+        CURRENCY,
+        number("expected_response", "Expected responses in percent."),
+        whole("number_sent", "Persons addressed."),
+        *reference("parent", "campaigns", "The campaign above this one."),
+        *OWNER,
+        text("description", "Free text."),
+    ),
+    (
+        Rule("required", "name"),
+        Rule("not_before", "ends_on", other="starts_on"),
+        Rule("between", "actual_cost", low=0),
+    ),
+)
+
+CAMPAIGN_MEMBERS = Table(
+    "campaign_members",
+    "campaign_member",
+    "Who was addressed by a campaign, and whether they answered.",
+    (
+        *reference("campaign", "campaigns", "The campaign."),
+        *reference("contact", "contacts", "The contact addressed."),
+        *reference("lead", "leads", "The lead addressed."),
+        text("status", "Status."),
+        flag("has_responded", "Whether the person answered."),
+        day("first_responded_on", "Day of the first answer."),
+    ),
+    (Rule("required", "campaign_key"),),
+)
+
+TICKETS = Table(
+    "tickets",
+    "ticket",
+    "Support cases.",
+    (
+        text("number", "Number as people see it, as text: leading zeros stay."),
+        text("subject", "Subject."),
+        text("description", "Text."),
+        text("status", "Status."),
+        text("priority", "Priority."),
+        text("origin", "Channel it came through."),
+        text("ticket_type", "Kind."),
+        text("reason", "Reason."),
+        flag("is_closed", "Whether it is closed."),
+        flag("is_escalated", "Whether it was escalated."),
+        instant("closed_at", "When it was closed."),
+        *reference("company", "companies", "The company concerned."),
+        *reference("contact", "contacts", "The person concerned."),
+        *reference("parent", "tickets", "The ticket above this one."),
+        *OWNER,
+    ),
+    (Rule("required", "status"), Rule("not_before", "closed_at", other="created_at")),
+)
+
+ASSOCIATIONS = Table(
+    "associations",
+    "association",
+    "Links that are records of their own in the CRM, such as the contacts of a deal with their "
+    "roles. Plain look-ups stand as key columns in the tables themselves.",
+    (
+        text("from_table", "Table of the first record."),
+        *reference("from", "", "The first record."),
+        text("to_table", "Table of the second record."),
+        *reference("to", "", "The second record."),
+        text("role", "Role of the second record for the first, or label of the link."),
+        flag("is_primary", "Whether this is the main link of its kind."),
+    ),
+    (Rule("required", "from_key"), Rule("required", "to_key")),
+)

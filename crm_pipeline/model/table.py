@@ -1,0 +1,210 @@
+"""What a table of the common model is: columns, rules, and the columns that every table has.
+
+Belongs here: the words in which `tables` and its neighbours are written. The tables themselves are
+data and stand there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+MONEY = "DECIMAL(24,6)"
+"""Eighteen digits before the point, as the largest CRM allows, and six behind it: two would round
+unit prices and exchange rates silently."""
+INSTANT = "TIMESTAMPTZ"
+POINTS = "STRUCT(value VARCHAR, label VARCHAR, is_primary BOOLEAN)[]"
+
+Severity = Literal["error", "warning"]
+RuleKind = Literal["required", "unique", "between", "one_of", "matches", "not_before", "implies"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        type: as DuckDB writes it.
+        expression: SQL over the other columns, for columns that are derived.
+        refers_to: the table whose key the column holds.
+    """
+
+    name: str
+    type: str
+    description: str
+    expression: str = ""
+    refers_to: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One statement about every row; rows where its columns are NULL satisfy all but `required`.
+
+    Attributes:
+        severity: an `error` keeps the table's current version, a `warning` is counted and shown.
+        low, high: the bounds of `between`, either may be None.
+        values: the allowed values of `one_of`.
+        pattern: the regular expression of `matches`.
+        other: the earlier column of `not_before`; the column that `implies` demands to be true.
+    """
+
+    kind: RuleKind
+    column: str
+    severity: Severity = "warning"
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] = ()
+    pattern: str = ""
+    other: str = ""
+
+    @property
+    def name(self) -> str:
+        """A short name, unique within the table."""
+        suffix = f" {self.other}" if self.other else ""
+        return f"{self.column} {self.kind.replace('_', ' ')}{suffix}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the common model, or the table of a custom object.
+
+    Attributes:
+        singular: what one row is; `<singular>_key` is the key.
+        body: the columns beside those that every table has.
+        is_common: False for the table of a custom object.
+    """
+
+    name: str
+    singular: str
+    description: str
+    body: tuple[Column, ...]
+    body_rules: tuple[Rule, ...] = ()
+    is_common: bool = True
+
+    @property
+    def key(self) -> str:
+        """The name of the key column."""
+        return f"{self.singular}_key"
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns in their order."""
+        return (*_head(self), *self.body, *TAIL)
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """All columns by name."""
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, those of every table included."""
+        required = ("connection", "object", "source_id", self.key, "is_deleted", "batch_id")
+        return (
+            *(Rule("required", name, "error") for name in required),
+            Rule("unique", self.key, "error"),
+            Rule("not_before", "modified_at", other="created_at"),
+            *self.body_rules,
+        )
+
+    @property
+    def mappable(self) -> tuple[str, ...]:
+        """The columns that a source field can feed."""
+        free = [c.name for c in self.body if not c.expression and not c.name.endswith("_key")]
+        return (*free, "created_at", "modified_at")
+
+
+def _head(table: Table) -> tuple[Column, ...]:
+    return (
+        Column("connection", "VARCHAR", "Name of the connection that the row came through."),
+        Column("object", "VARCHAR", "The vendor's name of the object that the row was read from."),
+        Column("source_id", "VARCHAR", "The vendor's own id, exactly as given."),
+        Column(
+            table.key,
+            "VARCHAR",
+            "Key over all connections: <connection>:<object>:<source_id>. It never changes.",
+        ),
+    )
+
+
+TAIL = (
+    Column(
+        "custom",
+        "VARCHAR",
+        "JSON text: every source field that has no column here, by API name, as text or null; also "
+        "the original text of values that did not fit their column.",
+    ),
+    Column(
+        "unconverted",
+        "VARCHAR[]",
+        "Source fields of this row whose text did not fit the type of their column; the column is "
+        "NULL and the text stands in custom. NULL where all values fitted.",
+    ),
+    Column("created_at", INSTANT, "When the record was created in the CRM (UTC)."),
+    Column("modified_at", INSTANT, "When the record was last changed in the CRM (UTC)."),
+    Column("is_deleted", "BOOLEAN", "Whether the record is deleted in the CRM."),
+    Column("merged_into", "VARCHAR", "Key of the record that this one was merged into, if any."),
+    Column("batch_id", "VARCHAR", "The landed batch that the row was read from; see ops.batches."),
+)
+
+
+def text(name: str, description: str) -> Column:
+    """Describe a column of text."""
+    return Column(name, "VARCHAR", description)
+
+
+def money(name: str, description: str) -> Column:
+    """Describe an amount; its currency stands in the column `currency`."""
+    return Column(name, MONEY, f"{description} In `currency`.")
+
+
+def instant(name: str, description: str) -> Column:
+    """Describe a moment."""
+    return Column(name, INSTANT, f"{description} UTC.")
+
+
+def day(name: str, description: str) -> Column:
+    """Describe a calendar day."""
+    return Column(name, "DATE", description)
+
+
+def flag(name: str, description: str) -> Column:
+    """Describe a truth value; NULL means unknown."""
+    return Column(name, "BOOLEAN", f"{description} NULL is unknown.")
+
+
+def whole(name: str, description: str) -> Column:
+    """Describe a whole number."""
+    return Column(name, "BIGINT", description)
+
+
+def number(name: str, description: str) -> Column:
+    """Describe a number that is measured rather than counted."""
+    return Column(name, "DOUBLE", description)
+
+
+def reference(name: str, table: str, description: str) -> tuple[Column, Column]:
+    """Describe a reference: the vendor's id and our key of the record it points to."""
+    where = f" Joins {table}." if table else ""
+    return (
+        Column(f"{name}_source_id", "VARCHAR", f"{description} The vendor's id."),
+        Column(f"{name}_key", "VARCHAR", f"{description} Our key.{where}", refers_to=table),
+    )
+
+
+def points(name: str, members: Iterable[tuple[str, str]], description: str) -> Column:
+    """Describe a list of contact points made of columns, each `(column, label)`, best one first."""
+    listed = list(members)
+    if len(listed) == 1:
+        column, label = listed[0]
+        entry = f"{{'value': {column}, 'label': '{label}', 'is_primary': true}}"
+        alone = f"CASE WHEN {column} IS NULL THEN [] ELSE [{entry}] END"
+        return Column(name, POINTS, description, alone)
+    entries = []
+    taken: list[str] = []
+    for column, label in listed:
+        first = " AND ".join([f"{column} IS NOT NULL", *(f"{c} IS NULL" for c in taken)])
+        entries.append(f"{{'value': {column}, 'label': '{label}', 'is_primary': {first}}}")
+        taken.append(column)
+    expression = f"list_filter([{', '.join(entries)}], lambda p: p.value IS NOT NULL)"
+    return Column(name, POINTS, description, expression)

@@ -1,0 +1,172 @@
+"""Judges a staged version before it is committed: all rows by SQL, types and a sample by pandera."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.contracts import arrow_type, broken, count_sql, pandera_schema
+from crm_pipeline.model.table import Rule, Table
+from crm_pipeline.store.engine import Engine, parquet_files, quoted
+
+SAMPLE_ROWS = 500
+EXAMPLES = 5
+UNCONVERTED_SHARE = 0.2
+"""Above this share of a field's values (and `UNCONVERTED_ROWS`) the vendor's type has changed."""
+UNCONVERTED_ROWS = 20
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """How a rule fared: the number of rows that break it and the keys of a few of them."""
+
+    rule: str
+    severity: str
+    failures: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the contract says about a staged version."""
+
+    rows: int
+    deleted: int
+    results: tuple[RuleResult, ...]
+    unconverted: Mapping[str, int]
+
+    @property
+    def errors(self) -> tuple[RuleResult, ...]:
+        """The rules that forbid the commit."""
+        return tuple(r for r in self.results if r.severity == "error" and r.failures)
+
+    @property
+    def warnings(self) -> tuple[RuleResult, ...]:
+        """The rules that are broken and only shown."""
+        return tuple(r for r in self.results if r.severity == "warning" and r.failures)
+
+
+def judge(engine: Engine, table: Table, path: Path, columns: Mapping[str, str | None]) -> Verdict:
+    """Check a staged Parquet file against the contract of its table.
+
+    `columns` says which column a source field, written `<object>.<field>`, feeds.
+    """
+    relation = parquet_files([path])
+    counted = engine.row(count_sql(table, relation))
+    results = [
+        RuleResult(
+            rule.name,
+            rule.severity,
+            int(count),
+            _examples(engine, table, rule, relation) if count else (),
+        )
+        for rule, count in zip(table.rules, counted[2:], strict=True)
+    ]
+    unconverted = _unconverted(engine, relation)
+    results.extend(_conversions(engine, relation, unconverted, columns))
+    results.append(_pandera(engine, table, relation))
+    return Verdict(int(counted[0]), int(counted[1]), tuple(results), unconverted)
+
+
+def refuse(name: str, verdict: Verdict) -> ContractError:
+    """Return the error that says why a version is not committed."""
+    told = "; ".join(
+        f"{r.rule}: {r.failures:,} rows"
+        + (f" (such as {', '.join(r.examples)})" if r.examples else "")
+        for r in verdict.errors
+    )
+    return ContractError(
+        f"{name} breaks its contract: {told}. The table keeps its current version.",
+        failures=[(r.rule, r.failures, list(r.examples)) for r in verdict.errors],
+        cure="Correct the records in the CRM, or map the field elsewhere in connections.yaml, and "
+        "build the table again.",
+    )
+
+
+def _examples(engine: Engine, table: Table, rule: Rule, relation: str) -> tuple[str, ...]:
+    key = quoted(table.key)
+    if rule.kind == "unique":
+        sql = f"SELECT {key} FROM {relation} GROUP BY ALL HAVING count(*) > 1 LIMIT {EXAMPLES}"
+    else:
+        sql = f"SELECT {key} FROM {relation} WHERE {broken(rule)} LIMIT {EXAMPLES}"
+    return tuple(str(row[0]) for row in engine.rows(sql))
+
+
+def _unconverted(engine: Engine, relation: str) -> dict[str, int]:
+    return {
+        f"{obj}.{field}": int(count)
+        for obj, field, count in engine.rows(
+            "SELECT object, field, count(*) FROM (SELECT object, unnest(unconverted) AS field "
+            f"FROM {relation} WHERE unconverted IS NOT NULL) GROUP BY ALL ORDER BY 1, 2"
+        )
+    }
+
+
+def _conversions(
+    engine: Engine,
+    relation: str,
+    unconverted: Mapping[str, int],
+    columns: Mapping[str, str | None],
+) -> list[RuleResult]:
+    results = []
+    for name, bad in unconverted.items():
+        obj, field = name.split(".", 1)
+        column = columns.get(name)
+        good = (
+            engine.row(
+                f"SELECT count({quoted(column)}) FROM {relation} WHERE object = $object",
+                {"object": obj},
+            )[0]
+            if column
+            else 0
+        )
+        is_type_change = bad >= UNCONVERTED_ROWS and bad > UNCONVERTED_SHARE * (good + bad)
+        examples = engine.rows(
+            f"SELECT source_id FROM {relation} WHERE object = $object "
+            f"AND list_contains(unconverted, $field) LIMIT {EXAMPLES}",
+            {"object": obj, "field": field},
+        )
+        results.append(
+            RuleResult(
+                f"{name} fits {column}",
+                "error" if is_type_change else "warning",
+                bad,
+                tuple(str(row[0]) for row in examples),
+            )
+        )
+    return results
+
+
+def _pandera(engine: Engine, table: Table, relation: str) -> RuleResult:
+    """Let pandera check types and rules on a sample that holds the suspicious rows first."""
+    import pandas as pd
+    import pandera.errors
+
+    suspects = [broken(rule) for rule in table.rules if rule.severity == "error"]
+    sample = engine.arrow(
+        f"(SELECT * FROM {relation} WHERE {' OR '.join(suspects)} LIMIT {SAMPLE_ROWS}) UNION ALL "
+        f"(SELECT * FROM {relation} WHERE NOT coalesce({' OR '.join(suspects)}, false) "
+        f"LIMIT {SAMPLE_ROWS})"
+    )
+    frame = sample.to_pandas(types_mapper=pd.ArrowDtype)
+    try:
+        pandera_schema(table).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        reasons = sorted({f"{c} {k}" for c, k in zip(cases["column"], cases["check"], strict=True)})
+        return RuleResult("pandera", "error", len(cases), tuple(reasons[:EXAMPLES]))
+    return RuleResult("pandera", "error", 0)
+
+
+def column_schema(table: Table) -> Sequence[Mapping[str, Any]]:
+    """Describe the table's columns for people: name, type, description."""
+    return [
+        {
+            "name": c.name,
+            "type": c.type,
+            "arrow": str(arrow_type(c.type)),
+            "description": c.description,
+        }
+        for c in table.columns
+    ]

@@ -1,0 +1,70 @@
+"""Refuses to build a table whose mapped source field has gone from the vendor's object.
+
+A field that was never there (hidden from the API user, or not in this edition) is simply NULL. A
+field that was there and is not any more was renamed, removed or hidden: going on would empty a
+column that people rely on.
+"""
+
+import difflib
+
+from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.schema import Field
+from crm_pipeline.stages.normalized.inputs import ObjectInput
+
+
+def check_fields(connection: str, one: ObjectInput) -> None:
+    """Check that every mapped field that earlier reads had is in the newest schema as well.
+
+    The user's overrides are part of the mapping: what they set to null is not mapped any more.
+
+    Raises:
+        ContractError: one is gone; the text names the column, likely successors and the cure.
+    """
+    for entry in one.entry.fields:
+        if entry.source in one.newest.by_name:
+            continue
+        last = next(
+            (s for s in reversed(one.schemas[:-1]) if entry.source in s.by_name),
+            None,
+        )
+        if last is None:
+            continue
+        new = [field for field in one.newest.fields if field.name not in last.by_name]
+        raise _vanished(connection, one, last.by_name[entry.source], entry.column, new)
+
+
+def candidates(gone: Field, new: list[Field]) -> list[Field]:
+    """Order new fields by how much their name or label resembles those of the one that is gone."""
+
+    def likeness(field: Field) -> float:
+        pairs = ((field.name, gone.name), (field.label, gone.label))
+        close = max(difflib.SequenceMatcher(None, a.lower(), b.lower()).ratio() for a, b in pairs)
+        return close + (0.25 if field.type == gone.type else 0.0)
+
+    return sorted(new, key=lambda field: (-likeness(field), field.name))
+
+
+def _vanished(
+    connection: str, one: ObjectInput, gone: Field, column: str, new: list[Field]
+) -> ContractError:
+    ordered = candidates(gone, new)
+    listed = ", ".join(f"{f.name} ('{f.label}', {f.type})" for f in ordered[:5])
+    lines = ["connections:", f"  {connection}:", "    mapping:", f"      {one.object}:"]
+    renamed = [f"        {ordered[0].name}: {column}"] if ordered else []
+    accepted = f"        {gone.name}: null"
+    cure = "\n".join(
+        [
+            "If it was renamed, add to connections.yaml:" if renamed else "",
+            *([*lines, *renamed] if renamed else []),
+            "To go on without it:",
+            *lines,
+            accepted,
+        ]
+    ).strip()
+    seen = f"New fields that may be its successor: {listed}." if listed else "No field is new."
+    return ContractError(
+        f"{one.object}.{gone.name} ('{gone.label}') is gone from {connection}; it fed "
+        f"{one.entry.table}.{column}. {seen} The table {one.entry.table} keeps its current version.",
+        failures=[(f"{one.object}.{gone.name} is present", 0, [])],
+        cure=cure,
+    )

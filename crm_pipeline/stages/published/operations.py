@@ -1,0 +1,263 @@
+"""Schema `ops`: what was read, what it cost, what changed and how good it is, as tables."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from crm_pipeline.model.schema import changes
+from crm_pipeline.stages.published.relations import PublishedTable, connection_of
+from crm_pipeline.stages.published.views import View
+from crm_pipeline.store.landing import Landing
+
+_TEXT = pa.string()
+_WHOLE = pa.int64()
+_INSTANT = pa.timestamp("us", "UTC")
+
+
+@dataclass(frozen=True)
+class ApiUsage:
+    """One reading of a call budget."""
+
+    connection: str
+    limit_name: str
+    used: int
+    ceiling: int
+    observed_at: datetime
+
+
+@dataclass(frozen=True)
+class OpsTable:
+    """One table of schema `ops`: `columns` maps a name to its type and description."""
+
+    name: str
+    description: str
+    columns: dict[str, tuple[pa.DataType, str]]
+    rows: Sequence[tuple[Any, ...]]
+
+    @property
+    def arrow(self) -> pa.Table:
+        """The rows as an Arrow table."""
+        arrays = [
+            pa.array([row[index] for row in self.rows], kind)
+            for index, (kind, _) in enumerate(self.columns.values())
+        ]
+        return pa.table(dict(zip(self.columns, arrays, strict=True)))
+
+
+_OBJECT = {
+    "connection": (_TEXT, "Name of the connection."),
+    "object": (_TEXT, "The vendor's name of the object."),
+}
+_SPAN = {
+    "from_at": (_INSTANT, "Start of the span, included; NULL is the beginning of time."),
+    "to_at": (_INSTANT, "End of the span, not included."),
+}
+
+
+def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
+    """List the committed windows."""
+    rows = [
+        (
+            connection,
+            obj,
+            one.window_id,
+            one.kind,
+            one.window.from_at,
+            one.window.to_at,
+            one.records,
+            one.known,
+            one.quarantined,
+            one.vendor_count,
+            one.calls,
+            one.route,
+            one.reason,
+            one.complete,
+            one.committed_at,
+        )
+        for connection in connections
+        for obj in landing.objects(connection)
+        for one in landing.windows(connection, obj)
+    ]
+    columns = {
+        **_OBJECT,
+        "window_id": (_TEXT, "Id of the window."),
+        "kind": (_TEXT, "window: all changes of the span; point: single records; sweep: all ids."),
+        **_SPAN,
+        "records": (_WHOLE, "Records landed."),
+        "known": (_WHOLE, "Records read that had landed before."),
+        "quarantined": (_WHOLE, "Records read that could not be landed."),
+        "vendor_count": (_WHOLE, "The vendor's own count of the span; NULL if it offers none."),
+        "calls": (_WHOLE, "API calls spent."),
+        "route": (_TEXT, "How it was read."),
+        "reason": (_TEXT, "Why that way."),
+        "is_complete": (pa.bool_(), "Whether every live record was read, so absence is deletion."),
+        "committed_at": (_INSTANT, "When the window was finished."),
+    }
+    return OpsTable("windows", "Spans of time that were read to their end.", columns, rows)
+
+
+def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
+    """List the committed batches."""
+    rows = [
+        (
+            connection,
+            obj,
+            one.batch_id,
+            one.window_id,
+            one.route,
+            one.records,
+            one.bytes,
+            one.calls,
+            one.schema_fingerprint,
+            one.sha256,
+            one.started_at,
+            one.finished_at,
+        )
+        for connection in connections
+        for obj in landing.objects(connection)
+        for one in landing.batches(connection, obj)
+    ]
+    columns = {
+        **_OBJECT,
+        "batch_id": (_TEXT, "Id of the batch; rows of schema crm carry it."),
+        "window_id": (_TEXT, "The window that the batch belongs to."),
+        "route": (_TEXT, "How it was read."),
+        "records": (_WHOLE, "Records in the batch."),
+        "bytes": (_WHOLE, "Size of the landed file."),
+        "calls": (_WHOLE, "API calls spent."),
+        "schema_fingerprint": (_TEXT, "Stands for the fields as they were."),
+        "sha256": (_TEXT, "Checksum of the landed file."),
+        "started_at": (_INSTANT, "When reading began."),
+        "finished_at": (_INSTANT, "When the file was whole."),
+    }
+    return OpsTable("batches", "Landed files.", columns, rows)
+
+
+def table_versions(published: Iterable[PublishedTable]) -> OpsTable:
+    """List the versions that the publication is made of."""
+    rows = [
+        (
+            connection_of(version),
+            table.name,
+            version.version,
+            version.rows,
+            version.meta["live"],
+            version.meta["batches"],
+            version.meta["quarantined"],
+            version.committed_at,
+        )
+        for table in published
+        for version in table.versions
+    ]
+    columns = {
+        "connection": _OBJECT["connection"],
+        "table_name": (_TEXT, "Table of schema crm."),
+        "version": (_TEXT, "Version of the connection's part."),
+        "rows": (_WHOLE, "Records, deleted ones included."),
+        "live": (_WHOLE, "Records that are not deleted."),
+        "batches": (_WHOLE, "Landed batches that it is made of."),
+        "quarantined": (_WHOLE, "Landed rows that could not be used; see data/quarantine."),
+        "committed_at": (_INSTANT, "When the version was made."),
+    }
+    return OpsTable("tables", "Versions that this file is made of.", columns, rows)
+
+
+def quality(published: Iterable[PublishedTable]) -> OpsTable:
+    """List how every rule fared on every version."""
+    rows = [
+        (connection_of(version), table.name, rule, severity, failures, version.rows, examples)
+        for table in published
+        for version in table.versions
+        for rule, severity, failures, examples in version.meta["results"]
+    ]
+    columns = {
+        "connection": _OBJECT["connection"],
+        "table_name": (_TEXT, "Table of schema crm."),
+        "rule": (_TEXT, "What is asked of every row."),
+        "severity": (_TEXT, "error: such a version is never published; warning: shown here."),
+        "failures": (_WHOLE, "Rows that break the rule."),
+        "rows": (_WHOLE, "Rows that were looked at."),
+        "examples": (pa.list_(_TEXT), "Keys of a few such rows."),
+    }
+    return OpsTable(
+        "quality", "Rules of the contracts and the rows that break them.", columns, rows
+    )
+
+
+def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:
+    """List how the vendors' fields changed between reads."""
+    rows: list[tuple[Any, ...]] = []
+    for connection in connections:
+        for obj in landing.objects(connection):
+            last = ""
+            for window in landing.windows(connection, obj):
+                found = window.schema_fingerprint
+                if last and found != last:
+                    old = landing.schema(connection, obj, last)
+                    new = landing.schema(connection, obj, found)
+                    rows.extend(
+                        (connection, obj, window.committed_at, said) for said in changes(old, new)
+                    )
+                last = found
+    columns = {
+        **_OBJECT,
+        "seen_at": (_INSTANT, "When the first read with the new fields was finished."),
+        "change": (_TEXT, "What changed, in words."),
+    }
+    return OpsTable("schema_changes", "Changes of the vendors' fields.", columns, rows)
+
+
+def fields(views: Iterable[tuple[str, str, str, View]]) -> OpsTable:
+    """List every source field and where analysts find it; rows are (connection, object, table, view)."""
+    rows = [
+        (
+            connection,
+            obj,
+            column.field,
+            column.label,
+            column.type,
+            table,
+            column.column,
+            f"{view.schema}.{view.name}",
+            column.name,
+        )
+        for connection, obj, table, view in views
+        for column in view.columns
+    ]
+    columns = {
+        **_OBJECT,
+        "field": (_TEXT, "The field's API name."),
+        "label": (_TEXT, "The field's human name."),
+        "type": (_TEXT, "The vendor's type."),
+        "table_name": (_TEXT, "Table of schema crm."),
+        "column_name": (_TEXT, "Column there; NULL: the value stands in custom, by API name."),
+        "view_name": (_TEXT, "View with one column per field."),
+        "view_column": (_TEXT, "Column of that view."),
+    }
+    return OpsTable("fields", "Where to find each source field.", columns, rows)
+
+
+def api_usage(readings: Iterable[ApiUsage]) -> OpsTable:
+    """List the readings of call budgets."""
+    rows = [(r.connection, r.limit_name, r.used, r.ceiling, r.observed_at) for r in readings]
+    columns = {
+        "connection": _OBJECT["connection"],
+        "limit_name": (_TEXT, "The vendor's limit."),
+        "used": (_WHOLE, "Calls used in the limit's period."),
+        "ceiling": (_WHOLE, "Calls allowed in the limit's period."),
+        "observed_at": (_INSTANT, "When that was so."),
+    }
+    return OpsTable("api_usage", "Call budgets of the vendors.", columns, rows)
+
+
+def publication(release: int, layout: int, at: datetime) -> OpsTable:
+    """Describe the published file itself."""
+    columns = {
+        "release": (_WHOLE, "Number of the release that the file shows."),
+        "layout": (_WHOLE, "Version of the file's layout."),
+        "published_at": (_INSTANT, "When it was built."),
+    }
+    return OpsTable("publication", "What this file is.", columns, [(release, layout, at)])

@@ -1,0 +1,222 @@
+"""Builds the analysts' database and Parquet files from the current release and swaps them in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.stages.published import operations
+from crm_pipeline.stages.published.operations import ApiUsage, OpsTable
+from crm_pipeline.stages.published.relations import (
+    PublishedTable,
+    connection_of,
+    published_tables,
+)
+from crm_pipeline.stages.published.views import KEY, View, view_of
+from crm_pipeline.store import files
+from crm_pipeline.store.engine import Engine, literal, quoted
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.published import STORAGE_VERSION, Snapshots
+from crm_pipeline.store.tables import Release, Tables
+
+LAYOUT = 1
+"""Raise it when the same release would give another file."""
+_DATABASE = "building"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a publish did.
+
+    Attributes:
+        release: number of the release that analysts see now.
+        path: the snapshot; `crm.duckdb` points to it.
+        changed: False where that release was published already; nothing was written then.
+        rows: live rows of each table of schema `crm`; `deleted` those of `<table>_deleted`.
+    """
+
+    release: int
+    path: Path
+    changed: bool
+    rows: Mapping[str, int] = field(default_factory=dict)
+    deleted: Mapping[str, int] = field(default_factory=dict)
+    bytes: int = 0
+
+
+def publish(
+    landing: Landing,
+    tables: Tables,
+    engine: Engine,
+    *,
+    usage: Sequence[ApiUsage] = (),
+    keep_last: int = 3,
+    keep_days: int = 14,
+    is_forced: bool = False,
+) -> Publication:
+    """Publish the current release to `crm.duckdb` and `published/*.parquet`.
+
+    Args:
+        landing: read for schema `ops`; its root is the data folder that is published to.
+        tables: where the release comes from.
+        engine: does the work.
+        usage: readings of call budgets for `ops.api_usage`.
+        keep_last: how many snapshots stay in any case.
+        keep_days: for how many days the last snapshot of each day stays.
+        is_forced: build even if the release is published already.
+
+    Raises:
+        StoreError: the disk is full or not writable; readers keep what they had.
+    """
+    release = tables.current()
+    snapshots = Snapshots(landing.root)
+    name = _snapshot_name(release)
+    current = snapshots.current()
+    if current is not None and current.name == name and not is_forced:
+        return Publication(release.number, current, changed=False, bytes=current.stat().st_size)
+    build = _Build(landing, tables, engine, release, published_tables(tables, release))
+    with snapshots.building(name) as path:
+        rows, deleted = build.database(path, usage)
+        build.parquet(landing.root / "published")
+    snapshots.collect(landing.clock.now(), keep_last=keep_last, keep_days=keep_days)
+    path = snapshots.folder / name
+    return Publication(release.number, path, True, rows, deleted, path.stat().st_size)  # noqa: FBT003
+
+
+def _snapshot_name(release: Release) -> str:
+    """Name a snapshot by release and content, so that no name is ever used for another file."""
+    return f"crm-{release.number:08d}-{fingerprint([LAYOUT, dict(release.tables)])[:8]}.duckdb"
+
+
+@dataclass(frozen=True)
+class _Build:
+    landing: Landing
+    tables: Tables
+    engine: Engine
+    release: Release
+    published: Sequence[PublishedTable]
+
+    @property
+    def connections(self) -> list[str]:
+        return sorted({connection_of(v) for table in self.published for v in table.versions})
+
+    def database(
+        self, path: Path, usage: Sequence[ApiUsage]
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Write the database file; return the live and the deleted rows of each table."""
+        run = self.engine.run
+        run(f"ATTACH {literal(str(path))} AS {_DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
+        try:
+            # One transaction: a thousand comments would otherwise be as many flushes of the log.
+            run("BEGIN")
+            for schema in ("crm", "ops", *(f"crm_{name}" for name in self.connections)):
+                run(f"CREATE SCHEMA {_DATABASE}.{quoted(schema)}")
+            counts = [self._table(table) for table in self.published]
+            views = self._views()
+            for _, _, _, view in views:
+                self._view(view)
+            for ops in self._operations(views, usage):
+                self._ops(ops)
+            run("COMMIT")
+            run(f"CHECKPOINT {_DATABASE}")
+        except BaseException:
+            self.engine.rollback()
+            raise
+        finally:
+            run(f"DETACH {_DATABASE}")
+        live = {table.name: n for table, (n, _) in zip(self.published, counts, strict=True)}
+        gone = {table.name: n for table, (_, n) in zip(self.published, counts, strict=True)}
+        return live, gone
+
+    def parquet(self, folder: Path) -> None:
+        """Bring the Parquet files up to date; a file whose rows are the same is left alone."""
+        files.make_folder(folder)
+        expected = set()
+        for table in self.published:
+            for name, sql in (
+                (table.name, table.live_sql),
+                (table.deleted_name, table.deleted_sql),
+            ):
+                path = folder / f"{name}.parquet"
+                expected.add(path)
+                if not self._is_current(path, table):
+                    with files.replacing(path) as temporary:
+                        self.engine.copy_to(
+                            sql,
+                            temporary,
+                            metadata={"crm_pipeline_versions": self._identity(table)},
+                        )
+        for path in folder.glob("*.parquet"):
+            if path not in expected:
+                path.unlink()
+
+    def _identity(self, table: PublishedTable) -> str:
+        return f"{LAYOUT}:{fingerprint([table.columns, table.identity])}"
+
+    def _is_current(self, path: Path, table: PublishedTable) -> bool:
+        if not path.exists():
+            return False
+        noted = self.engine.rows(
+            f"SELECT decode(value) FROM parquet_kv_metadata({literal(str(path))}) "
+            "WHERE decode(key) = 'crm_pipeline_versions'"
+        )
+        return noted == [(self._identity(table),)]
+
+    def _table(self, table: PublishedTable) -> tuple[int, int]:
+        counts = []
+        for name, sql, what in (
+            (table.name, table.live_sql, "Live records only."),
+            (table.deleted_name, table.deleted_sql, f"Deleted; live ones: crm.{table.name}."),
+        ):
+            target = f"{_DATABASE}.crm.{quoted(name)}"
+            made = self.engine.row(f"CREATE TABLE {target} AS {sql}")
+            counts.append(int(made[0]))
+            self._comment("TABLE", target, f"{table.description} {what}")
+            self._comments(target, {c: about for c, _, about in table.columns})
+        return counts[0], counts[1]
+
+    def _views(self) -> list[tuple[str, str, str, View]]:
+        found = []
+        for table in self.published:
+            types = {name: kind for name, kind, _ in table.columns}
+            for version in table.versions:
+                connection = connection_of(version)
+                key = f"{version.meta['table']['singular']}_key"
+                for described in version.meta["objects"]:
+                    view = view_of(connection, table.name, key, described, types)
+                    found.append((connection, described["object"], table.name, view))
+        return found
+
+    def _view(self, view: View) -> None:
+        target = f"{_DATABASE}.{quoted(view.schema)}.{quoted(view.name)}"
+        self.engine.run(f"CREATE VIEW {target} AS {view.sql}")
+        self._comment("VIEW", target, view.comment)
+        comments = {column.name: column.comment for column in view.columns}
+        self._comments(target, {**comments, KEY: "Key by which the row joins schema crm."})
+
+    def _operations(
+        self, views: Sequence[tuple[str, str, str, View]], usage: Sequence[ApiUsage]
+    ) -> list[OpsTable]:
+        return [
+            operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
+            operations.windows(self.landing, self.connections),
+            operations.batches(self.landing, self.connections),
+            operations.table_versions(self.published),
+            operations.quality(self.published),
+            operations.schema_changes(self.landing, self.connections),
+            operations.fields(views),
+            operations.api_usage(usage),
+        ]
+
+    def _ops(self, table: OpsTable) -> None:
+        target = f"{_DATABASE}.ops.{quoted(table.name)}"
+        loaded = self.engine.load(f"ops {table.name}", table.arrow)
+        self.engine.run(f"CREATE TABLE {target} AS SELECT * FROM {loaded}")
+        self._comment("TABLE", target, table.description)
+        self._comments(target, {name: about for name, (_, about) in table.columns.items()})
+
+    def _comment(self, kind: str, target: str, comment: str) -> None:
+        self.engine.run(f"COMMENT ON {kind} {target} IS {literal(comment)}")
+
+    def _comments(self, target: str, columns: Mapping[str, str]) -> None:
+        for name, comment in columns.items():
+            self._comment("COLUMN", f"{target}.{quoted(name)}", comment)

@@ -1,0 +1,110 @@
+"""Views that show an object as people know it: one column per source field under its human name."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crm_pipeline.model.casts import cast
+from crm_pipeline.model.schema import Field
+from crm_pipeline.model.tables import column_type
+from crm_pipeline.store.engine import literal, quoted
+
+KEY = "crm_key"
+"""Last column of every view: the key by which its rows join schema `crm`."""
+
+
+@dataclass(frozen=True)
+class ViewColumn:
+    """One column of a view."""
+
+    name: str
+    field: str
+    label: str
+    type: str
+    column: str | None
+    sql: str
+
+    @property
+    def comment(self) -> str:
+        """What the column is, for people."""
+        return f"{self.label}: source field {self.field} ({self.type})."
+
+
+@dataclass(frozen=True)
+class View:
+    """The view of one object of one connection."""
+
+    schema: str
+    name: str
+    comment: str
+    columns: tuple[ViewColumn, ...]
+    sql: str
+
+
+def view_of(
+    connection: str, table: str, key: str, described: Mapping[str, Any], types: Mapping[str, str]
+) -> View:
+    """Make the view of an object.
+
+    Args:
+        connection: the connection that the object belongs to.
+        table: the table of schema `crm` that holds the rows.
+        key: its key column.
+        described: an entry of `objects` in the version's meta: object, label, view, fields.
+        types: column -> type of the table.
+    """
+    names = _names(described["fields"])
+    columns = tuple(
+        _column(name, field, types) for name, field in zip(names, described["fields"], strict=True)
+    )
+    obj = described["object"]
+    custom = [column.field for column in columns if column.column is None]
+    unpacked = f", json_transform(custom, {_structure(custom)}) AS _j" if custom else ""
+    rows = (
+        f"SELECT *{unpacked} FROM crm.{quoted(table)} "
+        f"WHERE connection = {literal(connection)} AND object = {literal(obj)}"
+    )
+    listed = ", ".join(f"{column.sql} AS {quoted(column.name)}" for column in columns)
+    last = f"{quoted(key)} AS {quoted(KEY)}"
+    return View(
+        schema=f"crm_{connection}",
+        name=described["view"],
+        comment=f"{described['label']} ({obj}) of {connection}, live records, by its own field "
+        f"names; {KEY} joins crm.{table}.{key}.",
+        columns=columns,
+        sql=f"SELECT {', '.join(part for part in (listed, last) if part)} FROM ({rows})",
+    )
+
+
+def _names(fields: Sequence[Sequence[Any]]) -> list[str]:
+    """Name the columns by label; labels that several fields share carry the API name as well."""
+    shared = Counter(str(label or name).lower() for name, label, *_ in fields)
+    taken = {KEY}
+    names = []
+    for name, label, *_ in fields:
+        wanted = str(label or name)
+        if shared[wanted.lower()] > 1 or wanted.lower() in taken:
+            wanted = f"{wanted} ({name})"
+        names.append(wanted if wanted.lower() not in taken else name)
+        taken.add(names[-1].lower())
+    return names
+
+
+def _column(name: str, field: Sequence[Any], types: Mapping[str, str]) -> ViewColumn:
+    api_name, label, kind, common_type, column, scale = field
+    wanted = column_type(Field(api_name, label, kind, common_type, scale=scale))
+    if column is None or column not in types:
+        return ViewColumn(name, api_name, label, kind, None, cast(f"_j.{quoted(api_name)}", wanted))
+    if column == "merged_into":
+        sql = "regexp_replace(merged_into, '^[^:]*:[^:]*:', '')"
+    elif types[column] == "VARCHAR":
+        sql = cast(quoted(column), wanted)
+    else:
+        sql = quoted(column)
+    return ViewColumn(name, api_name, label, kind, column, sql)
+
+
+def _structure(names: Sequence[str]) -> str:
+    escaped = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
+    return literal("{" + ", ".join(f'"{name}": "VARCHAR"' for name in escaped) + "}")

@@ -1,0 +1,47 @@
+"""Opening an account with everything it needs: secrets, tokens, gate, clock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from crm_pipeline.connectors.base import Account, Tools
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.settings import Settings
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.gate import Gate
+from crm_pipeline.store.state_key import StateKey
+from crm_pipeline.store.tokens import TokenStore
+from crm_pipeline.wire.retry import RetryPolicy
+
+
+@contextmanager
+def opened(
+    settings: Settings,
+    name: str,
+    database: Database,
+    *,
+    clock: Clock | None = None,
+    retry: RetryPolicy | None = None,
+) -> Iterator[Account]:
+    """Open a connection's account; closing flushes what was counted.
+
+    Raises:
+        UnknownName: there is no such connection.
+        ConfigError: its login cannot work.
+    """
+    connection = settings.connection(name)
+    time = clock or SystemClock()
+    gate = Gate(database, time)
+    tools = Tools(
+        settings=settings,
+        clock=time,
+        tokens=TokenStore(database, StateKey.of(settings)),
+        gate=gate,
+        retry=retry or RetryPolicy(),
+    )
+    account = connector(connection.vendor).open(connection, tools)
+    try:
+        yield account
+    finally:
+        account.close()
+        gate.close()

@@ -1,0 +1,59 @@
+"""Logins: what is refused before anything is sent, and what a rotated refresh token needs."""
+
+import pytest
+
+from crm_pipeline.connectors.salesforce.login import refuse_unusable
+from crm_pipeline.kernel.clock import Month
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.settings import AuthSettings, Connection
+from crm_pipeline_tests.scenes import SceneMaker
+
+
+def connection(kind: str, login_url: str) -> Connection:
+    return Connection(
+        name="acme",
+        vendor="salesforce",
+        login_url=login_url,
+        auth=AuthSettings(kind, {}),
+        objects=(),
+        start=Month(2020, 1),
+        cadence="0 * * * *",
+        probe_every_s=60,
+        lookback_s=600,
+        share=0.9,
+        limit_group="acme",
+        api_version=None,
+        sandbox=False,
+        mapping={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("password", "2027-02-20"), ("username_password", "2027-02-20"), ("soap", "Summer '27")],
+)
+def test_retiring_logins_are_refused_with_their_date(kind: str, words: str) -> None:
+    """Username-password and SOAP logins are refused in plain words that name when they end."""
+    with pytest.raises(ConfigError, match=words) as caught:
+        refuse_unusable(connection(kind, "https://acme.my.salesforce.com"))
+    assert "client_credentials" in caught.value.cure
+
+
+@pytest.mark.parametrize("host", ["login", "test"])
+def test_client_credentials_need_my_domain(host: str) -> None:
+    """Client credentials on a generic login host are refused before anything is sent."""
+    with pytest.raises(ConfigError, match="client credentials do not work") as caught:
+        refuse_unusable(connection("client_credentials", f"https://{host}.salesforce.com"))
+    assert "My Domain" in caught.value.cure
+    refuse_unusable(connection("refresh_token", f"https://{host}.salesforce.com"))
+
+
+def test_rotated_refresh_tokens_are_kept(make_scene: SceneMaker) -> None:
+    """With rotation on, each login uses the token that the last one brought, over restarts."""
+    with make_scene(kind="refresh_token") as scene:
+        scene.org.rotate(on=True)
+        for _ in range(3):
+            scene.org.expire_sessions()
+            scene.extract("User")
+        logins = [e for e in scene.sandbox.journal.entries() if e.path.endswith("/oauth2/token")]
+        assert [entry.status for entry in logins] == [200, 200, 200]

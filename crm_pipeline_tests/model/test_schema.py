@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_pipeline.model.schema import Field, Schema, changes
+
+TEXTS = st.text(alphabet='aB_0 "\\\n\0é漢😀', max_size=8)
+FIELDS = st.builds(
+    Field,
+    name=TEXTS,
+    label=TEXTS,
+    type=TEXTS,
+    common_type=st.sampled_from(["string", "decimal", "timestamp"]),
+    nullable=st.booleans(),
+    custom=st.booleans(),
+    calculated=st.booleans(),
+    length=st.integers(0, 300),
+    precision=st.integers(0, 18),
+    scale=st.integers(0, 9),
+    reference_to=st.lists(TEXTS, max_size=2).map(tuple),
+    values=st.lists(TEXTS, max_size=2).map(tuple),
+)
+SCHEMAS = st.builds(
+    Schema, object=TEXTS, label=TEXTS, fields=st.lists(FIELDS, max_size=4).map(tuple)
+)
+NAME = Field("Name", "Full Name", "string")
+STAGE = Field("StageName", "Stage", "picklist", values=("Won", "Lost"))
+BASE = Schema("Opportunity", "Opportunity", (NAME, STAGE))
+
+
+@given(SCHEMAS)
+def test_a_schema_survives_its_file(schema: Schema) -> None:
+    """What is stored beside the records is read back equal, fingerprint included."""
+    back = Schema.from_json(schema.to_json())
+    assert back == schema
+    assert back.fingerprint == schema.fingerprint
+
+
+@given(SCHEMAS, SCHEMAS)
+def test_equal_fingerprints_mean_equal_schemas(one: Schema, other: Schema) -> None:
+    """Landing keeps one schema per fingerprint, so two that differ must not share one."""
+    assert (one.fingerprint == other.fingerprint) == (one == other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": "Whole Name"},
+        {"type": "textarea"},
+        {"common_type": "json"},
+        {"nullable": False},
+        {"calculated": True},
+        {"length": 80},
+        {"precision": 18},
+        {"scale": 2},
+        {"reference_to": ("User",)},
+        {"values": ("a",)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_fingerprint_moves_with_every_property(change: dict[str, object]) -> None:
+    """A schema that is described anew in any respect is stored anew."""
+    changed = Schema("Opportunity", "Opportunity", (replace(NAME, **change), STAGE))
+    assert changed.fingerprint != BASE.fingerprint
+
+
+def test_changes_are_said_in_words() -> None:
+    """Fields that went, came, changed type or label are each one sentence."""
+    new = Schema(
+        "Opportunity",
+        "Opportunity",
+        (replace(NAME, label="Deal"), Field("Amount", "Amount", "currency")),
+    )
+    assert changes(BASE, new) == [
+        "Opportunity.StageName is gone ('Stage', picklist)",
+        "Opportunity.Name is now called 'Deal'",
+        "Opportunity.Amount is new ('Amount', currency)",
+    ]
+    retyped = Schema("Opportunity", "Opportunity", (replace(NAME, type="textarea"), STAGE))
+    assert changes(BASE, retyped) == ["Opportunity.Name was string and is now textarea"]
+
+
+def test_no_change_is_no_words() -> None:
+    """The same schema has nothing to say, in whatever order its fields come."""
+    turned = Schema("Opportunity", "Opportunity", (STAGE, NAME))
+    assert changes(BASE, BASE) == changes(BASE, turned) == []
+
+
+def test_names_keep_the_vendors_order() -> None:
+    """Fields are listed in the order in which the vendor describes them."""
+    assert BASE.names == ("Name", "StageName")
+    assert BASE.by_name["StageName"] is STAGE

@@ -1,0 +1,113 @@
+"""Fixtures that more than one floor's tests need: a sandbox, a database, and both at one time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.base import Account
+from crm_pipeline.kernel.clock import FrozenClock
+from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.salesforce import credentials
+from crm_pipeline.sandbox.salesforce.emulation import SalesforceSandbox
+from crm_pipeline.sandbox.server import SandboxServer
+from crm_pipeline.settings import ObjectSettings, Settings, load_settings
+from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.wire.retry import RetryPolicy
+
+START = "2026-11-23T10:00:00Z"
+ENVIRON = {
+    "DEMO_CLIENT_ID": credentials.CLIENT_ID,
+    "DEMO_CLIENT_SECRET": credentials.CLIENT_SECRET,
+    "DEMO_REFRESH_TOKEN": credentials.REFRESH_TOKEN,
+}
+CONNECTIONS = """
+connections:
+  demo:
+    vendor: salesforce
+    login_url: {url}/salesforce
+    sandbox: true
+    start: 2020-01
+    auth:
+      kind: {kind}
+      client_id_env: DEMO_CLIENT_ID
+      client_secret_env: DEMO_CLIENT_SECRET
+{auth}
+    objects: [Account, Contact, Opportunity, User, OpportunityStage, Invoice__c]
+"""
+
+
+@dataclass
+class Scene:
+    """A sandbox and a pipeline that stand at one moment; time passes only with `advance`."""
+
+    sandbox: SandboxServer
+    settings: Settings
+    database: Database
+    clock: FrozenClock
+
+    @property
+    def org(self) -> SalesforceSandbox:
+        return self.sandbox.salesforce
+
+    @property
+    def landing(self) -> Landing:
+        return Landing(self.settings.data, self.clock)
+
+    def advance(self, seconds: float = 60) -> None:
+        self.clock.advance(seconds)
+        self.sandbox.clock.stand_at(self.clock.now())
+
+    def account(self, **policy: Any) -> AbstractContextManager[Account]:
+        retry = RetryPolicy(**policy) if policy else None
+        return opened(self.settings, "demo", self.database, clock=self.clock, retry=retry)
+
+    def extract(
+        self, obj: str = "Contact", *, mode: Mode = "range", route: str = "auto", **options: Any
+    ) -> Extraction:
+        with self.account() as account:
+            return extract(
+                account,
+                ObjectSettings(obj, route=route),
+                options.pop("window", None),
+                mode=mode,
+                landing=self.landing,
+                **options,
+            )
+
+    def paths(self, pattern: str) -> list[Path]:
+        return sorted(self.settings.data.glob(pattern))
+
+
+SceneMaker = Callable[..., AbstractContextManager[Scene]]
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path, database: Database) -> SceneMaker:
+    """Make scenes with worlds of their own."""
+
+    @contextmanager
+    def make(contacts: int = 120, kind: str = "client_credentials") -> Iterator[Scene]:
+        clock = FrozenClock(START)
+        with SandboxServer(
+            contacts=contacts, now=clock.now(), clock=SandboxClock(clock.now())
+        ) as sandbox:
+            auth = "      refresh_token_env: DEMO_REFRESH_TOKEN" if kind == "refresh_token" else ""
+            text = CONNECTIONS.format(url=sandbox.url, kind=kind, auth=auth)
+            (tmp_path / "connections.yaml").write_text(text)
+            settings = load_settings(tmp_path, ENVIRON)
+            yield Scene(sandbox, settings, database, clock)
+
+    return make
+
+
+@pytest.fixture
+def scene(make_scene: SceneMaker) -> Iterator[Scene]:
+    """A scene with a small world."""
+    with make_scene() as made:
+        yield made

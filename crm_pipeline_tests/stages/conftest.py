@@ -1,0 +1,188 @@
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from crm_pipeline.connectors.salesforce.mapping import MAPPING
+from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
+from crm_pipeline.stages.normalized import Normalized, normalize, tables_for
+from crm_pipeline.stages.published import Publication, publish
+from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.window import Counts
+
+STAMP = pa.timestamp("us", "UTC")
+TYPES = {
+    "boolean": "boolean",
+    "int": "integer",
+    "double": "double",
+    "currency": "decimal",
+    "percent": "double",
+    "date": "date",
+    "datetime": "timestamp",
+    "address": "json",
+}
+
+
+def field(spec: str) -> Field:
+    """Read `Name`, `Name:type`, `Name:type:Label` or `Name:reference:Label:Target`."""
+    name, kind, label, target = [*spec.split(":"), "", "", ""][:4]
+    common: Any = TYPES.get(kind, "string")
+    refers = (target,) if target else ()
+    return Field(name, label or name, kind or "string", common, reference_to=refers)
+
+
+def schema(obj: str, *specs: str) -> Schema:
+    """Make a schema; every object has an id, stamps and a deletion mark."""
+    base = ("Id:id:Record ID", "IsDeleted:boolean:Deleted", "CreatedDate:datetime:Created Date")
+    last = "SystemModstamp:datetime:System Modstamp"
+    return Schema(obj, obj, tuple(field(spec) for spec in (*base, *specs, last)))
+
+
+class Org:
+    """A CRM whose records are landed by hand, and the stages that work on them."""
+
+    def __init__(self, data: Path) -> None:
+        self.clock = FrozenClock("2026-11-23T10:00Z")
+        self.landing = Landing(data, self.clock)
+        self.tables = Tables(data)
+        self.data = data
+        self.mappings: dict[str, dict[str, str | None]] = {}
+        self.objects: dict[str, set[str]] = {}
+
+    def connection(self, name: str = "acme") -> Connection:
+        names = sorted(self.objects.get(name, ()))
+        return Connection(
+            name=name,
+            vendor="salesforce",
+            login_url="https://acme.my.salesforce.com",
+            auth=AuthSettings("client_credentials", {}),
+            objects=tuple(ObjectSettings(obj) for obj in names),
+            start=Month(2018, 1),
+            cadence="*/15 * * * *",
+            probe_every_s=60,
+            lookback_s=600,
+            share=0.9,
+            limit_group=name,
+            api_version=None,
+            sandbox=False,
+            mapping=self.mappings,
+        )
+
+    def land(
+        self,
+        described: Schema,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        shape: str = "csv",
+        connection: str = "acme",
+        complete: bool = False,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        """Land one window with one batch, a minute after the one before."""
+        self.clock.advance(60)
+        self.objects.setdefault(connection, set()).add(described.object)
+        window = Window(None, self.clock.now())
+        writer = self.landing.begin(connection, described.object, window, described)
+        with writer:
+            if rows:
+                names = list(columns or described.names)
+                writer.write(
+                    [_batch(names, rows, shape)],
+                    shape=shape,
+                    route="bulk" if shape == "csv" else "rest",
+                    extracted_at=self.clock.now(),
+                )
+            writer.commit(Counts(complete=complete))
+
+    def engine(self) -> Engine:
+        return Engine(self.data / "tmp", memory_limit="512MB", threads=1)
+
+    def normalize(self, table: str, connection: str = "acme") -> Normalized:
+        with self.engine() as engine:
+            return normalize(
+                self.connection(connection),
+                table,
+                self.landing,
+                self.tables,
+                MAPPING,
+                engine=engine,
+            )
+
+    def rows(self, table: str, columns: str, connection: str = "acme") -> list[tuple[Any, ...]]:
+        version = self.tables.version(f"normalized/{connection}/{table}")
+        assert version is not None
+        with duckdb.connect() as database:
+            database.execute("SET TimeZone = 'UTC'")
+            return database.execute(
+                f"SELECT {columns} FROM {self.tables.relation(version)} ORDER BY ALL"
+            ).fetchall()
+
+    def table_names(self, connection: str = "acme") -> list[str]:
+        return list(tables_for(self.connection(connection), MAPPING))
+
+    def publish(self, **options: Any) -> Publication:
+        with self.engine() as engine:
+            return publish(self.landing, self.tables, engine, **options)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with open_published(self.data) as database:
+            return database.execute(sql).fetchall()
+
+
+def _batch(names: list[str], rows: Sequence[Mapping[str, Any]], shape: str) -> pa.RecordBatch:
+    full = [{"IsDeleted": "false", "SystemModstamp": "2026-01-01T00:00:00.000Z", **r} for r in rows]
+    keys = {
+        "_source_id": pa.array([row.get("Id", "") for row in full], pa.string()),
+        "_modified_at": pa.array([_stamp(row) for row in full], STAMP),
+        "_deleted": pa.array([str(row["IsDeleted"]).lower() == "true" for row in full], pa.bool_()),
+    }
+    if shape == "csv":
+        raw = {
+            name: pa.array([_cell(row.get(name)) for row in full], pa.string()) for name in names
+        }
+    else:
+        texts = [json.dumps({n: row.get(n) for n in names if n in row}) for row in full]
+        raw = {"record": pa.array(texts, pa.string())}
+    return pa.RecordBatch.from_pydict({**keys, **raw})
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _stamp(row: Mapping[str, Any]) -> datetime | None:
+    text = row["SystemModstamp"]
+    return parse_instant(text) if text else None
+
+
+@pytest.fixture
+def org(tmp_path: Path) -> Org:
+    return Org(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def new_org() -> Any:
+    """Make further orgs, each in a folder of its own."""
+    return Org
+
+
+@pytest.fixture(scope="session")
+def make_schema() -> Any:
+    """Make schemas in fixtures that live longer than a test."""
+    return schema
+
+
+@pytest.fixture
+def described() -> Any:
+    """Make schemas in tests: `described("Contact", "Email:email:Email")`."""
+    return schema

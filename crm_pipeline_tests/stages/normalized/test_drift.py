@@ -1,0 +1,80 @@
+import pytest
+
+from crm_pipeline.kernel.errors import ContractError, UnknownName
+
+ROW = {"Id": "003A", "LastName": "Ng", "Email": "a@b.co", "Region__c": "EMEA"}
+
+
+def test_a_vanished_mapped_field_keeps_the_version_and_proposes_its_successor(org, described):
+    """A rename is refused with the column, the likely new name and the lines to add."""
+    org.land(described("Contact", "LastName", "Email:email:Email"), [ROW])
+    before = org.normalize("contacts").version
+    renamed = described("Contact", "LastName", "Shoe__c", "E_Mail__c:email:E-Mail")
+    org.land(renamed, [{**ROW, "E_Mail__c": "c@d.co"}])
+    with pytest.raises(ContractError) as caught:
+        org.normalize("contacts")
+    text = str(caught.value)
+    assert "Contact.Email ('Email') is gone from acme; it fed contacts.email" in text
+    assert text.index("E_Mail__c") < text.index("Shoe__c")
+    assert "mapping:\n      Contact:\n        E_Mail__c: email" in text
+    assert "Email: null" in text
+    assert org.tables.version("normalized/acme/contacts") == before
+
+
+def test_the_proposed_lines_cure_it(org, described):
+    """With the successor mapped, the table is built and old values stay for unread records."""
+    org.land(described("Contact", "LastName", "Email:email:Email"), [ROW, {**ROW, "Id": "003B"}])
+    org.land(
+        described("Contact", "LastName", "E_Mail__c:email:E-Mail"), [{**ROW, "E_Mail__c": "c@d.co"}]
+    )
+    org.mappings = {"Contact": {"E_Mail__c": "email"}}
+    org.normalize("contacts")
+    assert org.rows("contacts", "source_id, email, custom ->> 'Email'") == [
+        ("003A", "c@d.co", None),
+        ("003B", None, "a@b.co"),
+    ]
+
+
+def test_a_field_set_to_null_is_let_go(org, described):
+    """The user may go on without the field; its old values stay in custom."""
+    org.land(described("Contact", "LastName", "Email:email:Email"), [ROW])
+    org.land(described("Contact", "LastName"), [{**ROW, "Id": "003B"}])
+    org.mappings = {"Contact": {"Email": None}}
+    org.normalize("contacts")
+    assert org.rows("contacts", "email, custom ->> 'Email'") == [(None, "a@b.co"), (None, None)]
+
+
+def test_a_field_that_never_was_is_null(org, described):
+    """Fields hidden from the API user from the start are unknown, not false."""
+    org.land(described("Contact", "LastName"), [ROW])
+    org.normalize("contacts")
+    assert org.rows("contacts", "email, email_opt_out, lawful_basis") == [(None, None, None)]
+
+
+def test_an_unmapped_field_comes_and_goes(org, described):
+    """Custom fields may appear and vanish; values stay where they were read."""
+    org.land(described("Contact", "LastName", "Region__c"), [ROW])
+    org.land(described("Contact", "LastName", "Zone__c"), [{**ROW, "Id": "003B", "Zone__c": "Z"}])
+    org.normalize("contacts")
+    wanted = "custom ->> 'Region__c', custom ->> 'Zone__c'"
+    assert org.rows("contacts", wanted) == [("EMEA", None), (None, "Z")]
+
+
+def test_a_user_maps_a_custom_field_without_code(org, described):
+    """connections.yaml moves a custom field into a column, replacing what fed it."""
+    org.land(
+        described("Contact", "LastName", "Department", "Region__c"), [{**ROW, "Department": "D"}]
+    )
+    org.mappings = {"Contact": {"Region__c": "department"}}
+    org.normalize("contacts")
+    assert org.rows("contacts", "department, custom ->> 'Department', custom ->> 'Region__c'") == [
+        ("EMEA", "D", None)
+    ]
+
+
+def test_an_unknown_column_is_refused(org, described):
+    """A typo in the mapping lists the columns that exist."""
+    org.land(described("Contact", "LastName"), [ROW])
+    org.mappings = {"Contact": {"Region__c": "departement"}}
+    with pytest.raises(UnknownName, match="Did you mean 'department'"):
+        org.normalize("contacts")

@@ -1,0 +1,30 @@
+from crm_pipeline.stages.normalized import preview
+
+
+def test_a_preview_shows_no_person(org, described):
+    """Names, addresses and free text are masked; keys, numbers and flags are not."""
+    contact = described("Contact", "LastName", "Email", "HasOptedOutOfEmail:boolean", "Notes__c")
+    row = {
+        "Id": "003A",
+        "LastName": "Lovelace",
+        "Email": "ada@lovelace.example",
+        "HasOptedOutOfEmail": "true",
+        "Notes__c": "secret",
+    }
+    org.land(contact, [row, {**row, "Id": "003B", "IsDeleted": "true"}])
+    version = org.normalize("contacts").version
+    with org.engine() as engine:
+        (shown,) = preview(engine, version)
+    assert shown["contact_key"] == "acme:Contact:003A"
+    assert (shown["last_name"], shown["email"]) == ("L***", "a***@l***.example")
+    assert shown["email_opt_out"] == "true"
+    assert not any("ovelace" in str(value) or "secret" in str(value) for value in shown.values())
+
+
+def test_a_text_with_lines_is_masked_whole(org, described):
+    """Masking does not stop at the end of a line."""
+    org.land(described("Lead", "Street"), [{"Id": "00QA", "Street": "x\na@b.example\nsecret.de"}])
+    version = org.normalize("leads").version
+    with org.engine() as engine:
+        (shown,) = preview(engine, version)
+    assert "secret" not in shown["street"]

@@ -1,0 +1,204 @@
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.model.tables import TABLES
+from crm_pipeline.stages.published import ApiUsage
+from crm_pipeline.store.published import open_published
+
+
+@pytest.fixture
+def contacts(org, described):
+    """Two contacts, one of them deleted, published."""
+    org.schema = described("Contact", "LastName:string:Last Name", "Email:email:Email")
+    rows = [
+        {"Id": "003A", "LastName": "Ng", "Email": "a@b.co"},
+        {"Id": "003B", "LastName": "Li", "IsDeleted": "true"},
+    ]
+    org.land(org.schema, rows)
+    org.normalize("contacts")
+    return org
+
+
+def names(org, sql):
+    return [row[0] for row in org.query(sql)]
+
+
+def test_live_and_deleted_rows_stand_apart(contacts):
+    """`crm.<table>` holds live rows, `crm.<table>_deleted` the others, files alike."""
+    done = contacts.publish()
+    assert (done.changed, done.rows["contacts"], done.deleted["contacts"]) == (True, 1, 1)
+    assert names(contacts, "SELECT last_name FROM crm.contacts") == ["Ng"]
+    assert names(contacts, "SELECT last_name FROM crm.contacts_deleted") == ["Li"]
+    files = contacts.data / "published"
+    for name, expected in (("contacts", "Ng"), ("contacts_deleted", "Li")):
+        with duckdb.connect() as other:
+            sql = f"SELECT last_name FROM '{files / name}.parquet'"
+            assert other.execute(sql).fetchall() == [(expected,)]
+
+
+def test_every_common_table_is_there(contacts):
+    """Queries written for one org run on another that lacks an object."""
+    contacts.publish()
+    found = names(contacts, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'crm'")
+    assert set(found) == {*TABLES, *(f"{name}_deleted" for name in TABLES)}
+
+
+def test_everything_has_a_comment(contacts):
+    """Every table, view and column says what it is."""
+    contacts.publish()
+    silent = contacts.query(
+        "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL "
+        "UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL "
+        "UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns() "
+        "WHERE NOT internal AND coalesce(comment, '') = ''"
+    )
+    assert silent == []
+
+
+def test_the_same_release_is_published_once(contacts):
+    """Nothing is written where nothing changed; a forced publish builds again."""
+    first = contacts.publish()
+    stamp = first.path.stat().st_mtime_ns
+    files = {p: p.stat().st_mtime_ns for p in (contacts.data / "published").iterdir()}
+    again = contacts.publish()
+    assert (again.changed, again.path, again.path.stat().st_mtime_ns) == (False, first.path, stamp)
+    forced = contacts.publish(is_forced=True)
+    assert forced.changed
+    assert {p: p.stat().st_mtime_ns for p in (contacts.data / "published").iterdir()} == files
+
+
+def test_a_failed_publish_leaves_the_old_one(contacts, described, monkeypatch):
+    """Readers keep what they had, and nothing is left behind."""
+    first = contacts.publish()
+    contacts.land(contacts.schema, [{"Id": "003C", "LastName": "New"}])
+    contacts.normalize("contacts")
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise StoreError("the disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("crm_pipeline.store.engine.Engine.copy_to", fail)
+        with pytest.raises(StoreError):
+            contacts.publish()
+    assert contacts.query("SELECT count(*) FROM crm.contacts") == [(1,)]
+    assert [p.name for p in (contacts.data / "snapshots").iterdir()] == [first.path.name]
+    assert contacts.publish().rows["contacts"] == 2
+
+
+def test_views_carry_human_names(org, described):
+    """A view has one typed column per source field; shared labels carry the API name."""
+    org.land(
+        described(
+            "Account",
+            "Name:string:Account Name",
+            "AnnualRevenue:currency:Revenue",
+            "Revenue__c:currency:Revenue",
+            "Since__c:date:Customer since",
+            'Big__c:boolean:Is it "big"?',
+            "MasterRecordId:reference:Master:Account",
+        ),
+        [
+            {
+                "Id": "001A",
+                "Name": "Acme",
+                "AnnualRevenue": "5",
+                "Revenue__c": "7.5",
+                "Since__c": "2020-02-03",
+                "Big__c": "true",
+                "MasterRecordId": "001B",
+            }
+        ],
+    )
+    org.normalize("companies")
+    org.publish()
+    with open_published(org.data) as database:
+        relation = database.sql("SELECT * FROM crm_acme.account")
+        described_columns = list(zip(relation.columns, map(str, relation.types), strict=True))
+        (row,) = relation.fetchall()
+    assert described_columns == [
+        ("Record ID", "VARCHAR"),
+        ("Deleted", "BOOLEAN"),
+        ("Created Date", "TIMESTAMP WITH TIME ZONE"),
+        ("Account Name", "VARCHAR"),
+        ("Revenue (AnnualRevenue)", "DECIMAL(24,6)"),
+        ("Revenue (Revenue__c)", "DECIMAL(24,6)"),
+        ("Customer since", "DATE"),
+        ('Is it "big"?', "BOOLEAN"),
+        ("Master", "VARCHAR"),
+        ("System Modstamp", "TIMESTAMP WITH TIME ZONE"),
+        ("crm_key", "VARCHAR"),
+    ]
+    assert [str(v) for v in row[3:9]] == [
+        "Acme",
+        "5.000000",
+        "7.500000",
+        "2020-02-03",
+        "True",
+        "001B",
+    ]
+    assert row[-1] == "acme:Account:001A"
+
+
+def test_custom_objects_have_table_and_view(org, described):
+    """A custom object is published by its name, and as a view by its labels."""
+    invoice = described("Invoice__c", "Name:string:Number", "Total__c:currency:Total")
+    org.land(invoice, [{"Id": "a01A", "Name": "INV-1", "Total__c": "2.5"}])
+    org.normalize("invoice")
+    org.publish()
+    assert [float(r[0]) for r in org.query("SELECT total FROM crm.invoice")] == [2.5]
+    assert org.query('SELECT "Number" FROM crm_acme.invoice') == [("INV-1",)]
+
+
+def test_operations_are_published(contacts, described):
+    """Schema ops tells windows, batches, versions, rules, schema changes and budgets."""
+    wider = described(
+        "Contact", "LastName:string:Last Name", "Email:email:Email", "Vip__c:boolean:VIP"
+    )
+    contacts.land(wider, [{"Id": "003C", "LastName": "Wu", "Email": "bad", "Vip__c": "true"}])
+    contacts.normalize("contacts")
+    at = contacts.clock.now()
+    contacts.publish(usage=[ApiUsage("acme", "daily", 25, 15000, at)])
+    assert contacts.query("SELECT count(*), sum(records) FROM ops.windows") == [(2, 3)]
+    assert contacts.query("SELECT count(*), sum(records) FROM ops.batches") == [(2, 3)]
+    assert contacts.query("SELECT table_name, rows, live FROM ops.tables") == [("contacts", 3, 2)]
+    assert contacts.query("SELECT change FROM ops.schema_changes") == [
+        ("Contact.Vip__c is new ('VIP', boolean)",)
+    ]
+    rule = "SELECT failures, examples FROM ops.quality WHERE rule = 'email matches'"
+    assert contacts.query(rule) == [(1, ["acme:Contact:003C"])]
+    assert contacts.query("SELECT used, ceiling FROM ops.api_usage") == [(25, 15000)]
+    assert contacts.query("SELECT release FROM ops.publication") == [(2,)]
+    where = "SELECT column_name, view_column FROM ops.fields WHERE field IN ('Email', 'Vip__c')"
+    assert contacts.query(f"{where} ORDER BY field") == [("email", "Email"), (None, "VIP")]
+
+
+def test_connections_may_disagree_on_a_custom_type(org, described):
+    """Two orgs with the same custom object and different types meet as text."""
+    org.land(described("Plan__c", "Size__c:int"), [{"Id": "a1", "Size__c": "5"}], connection="acme")
+    org.land(described("Plan__c", "Size__c"), [{"Id": "a1", "Size__c": "XL"}], connection="globex")
+    org.normalize("plan", "acme")
+    org.normalize("plan", "globex")
+    org.publish()
+    assert names(org, "SELECT size FROM crm.plan ORDER BY 1") == ["5", "XL"]
+
+
+def test_an_open_reader_keeps_its_release(contacts):
+    """What a reader has opened stays whole, even when its snapshot is collected."""
+    first = contacts.publish()
+    with open_published(contacts.data) as reader:
+        for number in range(2):
+            contacts.land(contacts.schema, [{"Id": f"new {number}", "LastName": "New"}])
+            contacts.normalize("contacts")
+            contacts.publish(keep_last=1, keep_days=0)
+        assert not first.path.exists()
+        assert reader.sql("SELECT last_name FROM crm.contacts").fetchall() == [("Ng",)]
+    assert contacts.query("SELECT count(*) FROM crm.contacts") == [(3,)]
+
+
+def test_no_reader_before_the_first_publish(tmp_path: Path):
+    """Opening what is not there says what to do."""
+    with pytest.raises(StoreError, match="nothing has been published"):
+        open_published(tmp_path)

@@ -1,0 +1,377 @@
+"""From the vendor to landing: what is read, what is refused, and what a refresh skips."""
+
+import json
+
+import duckdb
+import pytest
+
+from crm_pipeline.connectors.salesforce import bulk
+from crm_pipeline.kernel.clock import Month, Window, parse_instant
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    BudgetExhausted,
+    ConnectionLost,
+    CountMismatch,
+    JobFailed,
+    NotPermitted,
+    ProtocolError,
+    Unavailable,
+)
+from crm_pipeline_tests.scenes import START, Scene, SceneMaker
+
+ROUTES = ["rest", "bulk"]
+
+
+def landed(scene: Scene, obj: str = "Contact") -> dict[str, dict[str, str | None]]:
+    """The newest landed version of each record, as texts, whatever its shape."""
+    versions: dict[str, tuple[object, ...]] = {}
+    found: dict[str, dict[str, str | None]] = {}
+    for batch in scene.landing.batches("demo", obj):
+        relation = duckdb.sql(f"SELECT * FROM read_parquet('{batch.path}')")
+        for row in (dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()):
+            version = (row["_modified_at"] or "", row["_extracted_at"], row["_batch_id"])
+            if row["_source_id"] in versions and versions[row["_source_id"]] > version:
+                continue
+            versions[row["_source_id"]] = version
+            record = json.loads(row["record"]) if "record" in row else row
+            found[row["_source_id"]] = {**record, "_deleted": row["_deleted"]}
+    return found
+
+
+def ids(scene: Scene, obj: str = "Contact") -> set[str]:
+    return {row["Id"] for row in scene.org.rows(obj, include_deleted=True)}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_record_of_the_org_lands(scene: Scene, route: str) -> None:
+    """A first read lands every record, deleted ones with their mark, and commits the window."""
+    done = scene.extract(route=route)
+    assert set(landed(scene)) == ids(scene)
+    assert (
+        done.records
+        == done.read
+        == done.vendor_count
+        == scene.org.count("Contact", include_deleted=True)
+    )
+    assert done.deleted == sum(
+        row["IsDeleted"] for row in scene.org.rows("Contact", include_deleted=True)
+    )
+    assert (done.reconciled, done.changed, done.route) == (True, True, route)
+    assert done.watermark == parse_instant(START)
+    assert sum(done.months.values()) == done.records
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_values_land_as_they_are(scene: Scene, route: str) -> None:
+    """Texts that other tools turn into numbers or nulls survive, byte for byte."""
+    nasty = [
+        "01234",
+        "NA",
+        "NULL",
+        "null",
+        "nan",
+        "1e5",
+        "1234567890123456789",
+        "a\nb",
+        'q"q',
+        "é😀",
+    ]
+    chosen = sorted(ids(scene))[: len(nasty)]
+    for record, value in zip(chosen, nasty, strict=True):
+        scene.org.edit("Contact", record, Title=value)
+    scene.advance()
+    scene.extract(route=route)
+    rows = landed(scene)
+    assert [rows[record]["Title"] for record in chosen] == nasty
+
+
+def test_many_records_of_one_second_cross_the_page_boundary(make_scene: SceneMaker) -> None:
+    """REST pages of 2,000 lose nothing where thousands of records share one stamp."""
+    with make_scene(contacts=5_600) as scene:
+        done = scene.extract(route="rest")
+        assert (
+            len(landed(scene)) == done.records == scene.org.count("Contact", include_deleted=True)
+        )
+        assert done.records > 2 * 2_000
+
+
+def test_bulk_pages_by_locator(scene: Scene) -> None:
+    """A Bulk result of many pages lands whole, and the spool is empty afterwards."""
+    scene.org.set_bulk(page_rows=25)
+    done = scene.extract(route="bulk")
+    assert set(landed(scene)) == ids(scene)
+    assert len(scene.landing.batches("demo", "Contact")) == -(-done.records // 25)
+    assert scene.paths("**/spool/*") == []
+
+
+def test_route_goes_by_volume(make_scene: SceneMaker) -> None:
+    """Few records are read by REST, many by Bulk; the reason names the numbers."""
+    with make_scene(contacts=8_500) as scene:
+        few, many = scene.extract("User"), scene.extract("Contact")
+    assert (few.route, many.route) == ("rest", "bulk")
+    assert "8,500 records" in many.reason
+    assert "calls by REST" in many.reason
+
+
+def test_windows_of_months_join_to_the_whole(scene: Scene) -> None:
+    """Month after month lands the same records as one read, and the watermark follows the gap-free union."""
+    edge = Month.parse("2025-01")
+    scene.extract(window=Window(edge.start_at, Month.parse("2027-01").start_at))
+    assert scene.landing.watermark("demo", "Contact") is None
+    done = scene.extract(window=Window(None, edge.start_at))
+    assert set(landed(scene)) == ids(scene)
+    assert done.watermark == parse_instant(START)
+
+
+def test_refresh_without_changes_lands_nothing(scene: Scene) -> None:
+    """Two refreshes with nothing changed land nothing and leave no file but the window's commit."""
+    scene.extract(route="bulk")
+    before = scene.paths("landing/**/*.parquet")
+    for _ in range(2):
+        scene.advance(5)
+        done = scene.extract(mode="refresh")
+        assert (done.records, done.changed) == (0, False)
+    assert scene.paths("landing/**/*.parquet") == before
+    assert done.watermark == scene.clock.now().replace(microsecond=0)
+
+
+def test_refresh_lands_edits_creations_deletions_and_a_restore(scene: Scene) -> None:
+    """What happened since the last window lands once, as versions of their own."""
+    scene.extract(route="bulk")
+    first, second, third, *_ = sorted(row["Id"] for row in scene.org.rows("Contact"))
+    gone = next(r["Id"] for r in scene.org.rows("Contact", include_deleted=True) if r["IsDeleted"])
+    scene.advance()
+    scene.org.edit("Contact", first, Title="Chief")
+    scene.org.delete("Contact", second)
+    scene.org.restore("Contact", gone)
+    new = scene.org.create("Contact", LastName="New")
+    scene.advance()
+    done = scene.extract(mode="refresh")
+    rows = landed(scene)
+    assert done.records == 4
+    assert rows[first]["Title"] == "Chief"
+    assert (rows[second]["_deleted"], rows[gone]["_deleted"], rows[new]["_deleted"]) == (1, 0, 0)
+    assert third in rows
+    scene.advance()
+    assert scene.extract(mode="refresh").records == 0
+
+
+def test_two_edits_within_one_second_are_both_seen(scene: Scene) -> None:
+    """The second of two edits in one second lands although id and stamp are known."""
+    scene.extract()
+    record = min(ids(scene))
+    scene.advance()
+    scene.org.edit("Contact", record, Title="one")
+    stamp = scene.clock.now()
+    scene.advance(1)
+    scene.extract(mode="refresh")
+    scene.org.edit("Contact", record, stamp=stamp, Title="two")
+    scene.advance(1)
+    scene.extract(mode="refresh")
+    assert landed(scene)[record]["Title"] == "two"
+
+
+def test_late_commits_within_the_lookback_are_found(scene: Scene) -> None:
+    """A record that becomes visible with a stamp before the watermark lands with the next refresh."""
+    scene.extract()
+    scene.advance()
+    new = scene.org.create("Contact", LastName="Late", stamp=parse_instant("2026-11-23T09:55:00Z"))
+    assert scene.extract(mode="refresh").records == 1
+    assert new in landed(scene)
+
+
+def test_an_unchanged_snapshot_lands_nothing(scene: Scene) -> None:
+    """A snapshot that holds the same records as the last one leaves that one standing."""
+    first = scene.extract("OpportunityStage")
+    again = scene.extract("OpportunityStage", mode="refresh")
+    assert (first.changed, again.changed, again.window_id) == (True, False, first.window_id)
+    stage = scene.org.rows("OpportunityStage")[0]["Id"]
+    scene.org.edit("OpportunityStage", stage, MasterLabel="Renamed")
+    changed = scene.extract("OpportunityStage", mode="refresh")
+    assert changed.changed
+    assert landed(scene, "OpportunityStage")[stage]["MasterLabel"] == "Renamed"
+
+
+@pytest.mark.parametrize("kind", ["status", "drop", "truncate"])
+@pytest.mark.parametrize(("route", "path"), [("rest", "/queryAll"), ("bulk", "/results")])
+def test_passing_faults_lose_nothing(scene: Scene, kind: str, route: str, path: str) -> None:
+    """A 503, a dropped connection and a truncated answer are tried again until all is there."""
+    scene.org.set_bulk(page_rows=50)
+    fault = scene.sandbox.faults.order(kind, path=path, times=2)
+    done = scene.extract(route=route)
+    assert fault.consumed == 2
+    assert set(landed(scene)) == ids(scene)
+    assert done.reconciled
+
+
+@pytest.mark.parametrize(("kind", "error"), [("status", Unavailable), ("drop", ConnectionLost)])
+def test_lasting_faults_are_said_and_leave_nothing(
+    scene: Scene, kind: str, error: type[Exception]
+) -> None:
+    """A vendor that stays broken ends the run with its words; nothing half is kept."""
+    scene.sandbox.faults.order(kind, path="/queryAll", nth=2, times=99)
+    with pytest.raises(error, match="demo"):
+        scene.extract(route="rest")
+    assert scene.landing.windows("demo", "Contact") == []
+    assert scene.paths("landing/demo/Contact/20*/*") == []
+    scene.sandbox.faults.clear()
+    scene.extract(route="rest")
+    assert set(landed(scene)) == ids(scene)
+
+
+@pytest.mark.parametrize(("route", "path"), [("rest", "/queryAll"), ("bulk", "/results")])
+@pytest.mark.parametrize("login", ["client_credentials", "refresh_token"])
+def test_session_expiring_in_the_middle_is_renewed_once(
+    make_scene: SceneMaker, route: str, path: str, login: str
+) -> None:
+    """A session that dies during a download is replaced by one login; the read goes on."""
+    with make_scene(kind=login) as scene:
+        scene.org.rotate(on=login == "refresh_token")
+        scene.org.set_bulk(page_rows=50)
+        scene.sandbox.faults.order("expire_session", path=path, nth=2)
+        scene.extract(route=route)
+        assert set(landed(scene)) == ids(scene)
+        logins = [e for e in scene.sandbox.journal.entries() if e.path.endswith("/oauth2/token")]
+        assert [entry.status for entry in logins] == [200, 200]
+
+
+def test_failed_job_says_the_vendors_words(scene: Scene) -> None:
+    """A Bulk job that fails is not retried blindly; the error carries its message."""
+    scene.sandbox.faults.order(
+        "fail_job", method="POST", path="/jobs/query", message="InternalServerError : try later"
+    )
+    with pytest.raises(JobFailed, match="InternalServerError : try later") as caught:
+        scene.extract(route="bulk")
+    assert "route: rest" in caught.value.cure
+    assert scene.landing.windows("demo", "Contact") == []
+    scene.extract(route="bulk")
+    assert set(landed(scene)) == ids(scene)
+
+
+def test_bulk_refusal_falls_back_to_rest(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that Bulk does not support is read by REST, and the route says so."""
+    body = '[{"errorCode":"INVALIDENTITY","message":"Entity is not supported by the Bulk API."}]'
+    scene.sandbox.faults.order("status", method="POST", path="/jobs/query", status=400, body=body)
+    assert scene.extract(route="bulk").route == "rest"
+    assert set(landed(scene)) == ids(scene)
+
+
+def test_renamed_field_is_reported(scene: Scene) -> None:
+    """A renamed field is named in the extraction; the records land with the new name."""
+    scene.extract()
+    scene.org.rename_field("Contact", "Title", "Position__c")
+    scene.advance()
+    done = scene.extract()
+    assert any("Contact.Title is gone" in change for change in done.schema_changes)
+    assert any("Contact.Position__c is new" in change for change in done.schema_changes)
+    assert all("Position__c" in row for row in landed(scene).values())
+
+
+def test_field_that_vanishes_between_describe_and_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INVALID_FIELD in the middle makes the object described anew; the run goes on."""
+    with scene.account() as account:
+        original = account.plan
+
+        def plan_then_hide(*args: object) -> object:
+            plan = original(*args)  # type: ignore[arg-type]
+            if "Title" in plan.schema.by_name:
+                scene.org.hide_field("Contact", "Title")
+            return plan
+
+        monkeypatch.setattr(account, "plan", plan_then_hide)
+        from crm_pipeline.settings import ObjectSettings
+        from crm_pipeline.stages.raw import extract
+
+        done = extract(
+            account, ObjectSettings("Contact"), None, mode="range", landing=scene.landing
+        )
+    assert "Title" not in done.schema.by_name
+    assert set(landed(scene)) == ids(scene)
+
+
+def test_counts_that_disagree_commit_nothing(scene: Scene) -> None:
+    """If the vendor counts more than was read, twice, the window is refused with both numbers."""
+    body = '{"totalSize":500,"done":true,"records":[]}'
+    scene.sandbox.faults.order("status", path=r"/queryAll.*COUNT", status=200, body=body, times=4)
+    with pytest.raises(CountMismatch, match="read 120 records"):
+        scene.extract(route="rest")
+    assert scene.landing.windows("demo", "Contact") == []
+
+
+def test_hidden_object_names_what_to_grant(scene: Scene) -> None:
+    """An object that the login may not see is refused with the cure, not read as empty."""
+    scene.org.hide_object("Contact")
+    with pytest.raises(NotPermitted, match="hidden from this login") as caught:
+        scene.extract()
+    assert "Grant Read" in caught.value.cure
+
+
+def test_login_page_instead_of_data_is_no_empty_answer(scene: Scene) -> None:
+    """A web page with status 200 is an error, never zero records."""
+    scene.sandbox.faults.order("html_login", path="/queryAll", times=9)
+    with pytest.raises(ProtocolError, match="web page"):
+        scene.extract(route="rest")
+
+
+def test_empty_body_is_no_empty_answer(scene: Scene) -> None:
+    """A 200 without a body is an error, never zero records."""
+    scene.sandbox.faults.order("empty_body", path="/queryAll.*ORDER", status=200, times=9)
+    with pytest.raises(ProtocolError, match="not what Salesforce documents"):
+        scene.extract(route="rest")
+
+
+def test_daily_budget_stops_at_our_share(scene: Scene) -> None:
+    """At 90 % of the org's daily ceiling nothing more is sent, and the text says when to go on."""
+    scene.org.set_daily_limit(maximum=1000, used=890)
+
+    def read_on() -> None:
+        for _ in range(10):
+            scene.extract("User")
+
+    with pytest.raises(BudgetExhausted) as caught:
+        read_on()
+    assert caught.value.wait_s > 0
+    assert scene.org.usage.used <= 901
+
+
+def test_wrong_secret_says_which_variable_to_check(scene: Scene) -> None:
+    """Refused credentials end the run with the vendor's reason and without the secret."""
+    scene.settings.environ["DEMO_CLIENT_SECRET"] = "wrong-secret-value"  # type: ignore[index]
+    with pytest.raises(AuthFailed) as caught:
+        scene.extract()
+    assert "secret" in caught.value.cure
+    assert "wrong-secret-value" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ['"003x","2026-01-01T00:00:00.000Z"\n', '"","",""\n'])
+def test_rows_that_cannot_land_are_quarantined(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """A CSV line with too few cells, or without an id, is kept aside with its reason and counted."""
+    original = bulk.CsvPage.batches
+
+    def spoil(page: bulk.CsvPage) -> object:
+        import gzip
+
+        names = page._plan.schema.names
+        content = (
+            gzip.decompress(page._file.read_bytes())
+            if page._file.suffix == ".gz"
+            else page._file.read_bytes()
+        )
+        head, first, rest = content.split(b"\n", 2)
+        broken = b",".join([b'""'] * (len(names) if line.startswith('""') else 3))
+        spoiled = b"\n".join([head, broken, rest])
+        assert first
+        page._file.write_bytes(gzip.compress(spoiled) if page._file.suffix == ".gz" else spoiled)
+        return original(page)
+
+    monkeypatch.setattr(bulk.CsvPage, "batches", spoil)
+    done = scene.extract("Opportunity", route="bulk")
+    assert (done.quarantined, done.records) == (1, done.read - 1)
+    assert done.reconciled
+    [kept] = scene.paths("quarantine/demo/Opportunity/*/*.parquet")
+    [(reason,)] = duckdb.sql(f"SELECT _reason FROM read_parquet('{kept}')").fetchall()
+    assert reason in {"record without Id", f"3 cells where {len(done.schema.names)} were expected"}
