@@ -1,6 +1,6 @@
 """Fixtures that more than one floor's tests need: a sandbox, a database, and both at one time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +32,15 @@ connections:
     vendor: salesforce
     login_url: {url}/salesforce
     sandbox: true
-    start: 2020-01
+    start: 2026-06
     auth:
       kind: {kind}
       client_id_env: DEMO_CLIENT_ID
       client_secret_env: DEMO_CLIENT_SECRET
 {auth}
-    objects: [Account, Contact, Opportunity, User, OpportunityStage, Invoice__c]
+    objects: [{objects}]
 """
+OBJECTS = ("Account", "Contact", "Opportunity", "User", "OpportunityStage", "Invoice__c")
 
 
 @dataclass
@@ -88,19 +89,25 @@ SceneMaker = Callable[..., AbstractContextManager[Scene]]
 
 
 @pytest.fixture
-def make_scene(tmp_path: Path, database: Database) -> SceneMaker:
+def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker:
     """Make scenes with worlds of their own."""
 
     @contextmanager
-    def make(contacts: int = 120, kind: str = "client_credentials") -> Iterator[Scene]:
+    def make(
+        contacts: int = 120,
+        kind: str = "client_credentials",
+        objects: Sequence[str] = OBJECTS,
+    ) -> Iterator[Scene]:
         clock = FrozenClock(START)
         with SandboxServer(
             contacts=contacts, now=clock.now(), clock=SandboxClock(clock.now())
         ) as sandbox:
             auth = "      refresh_token_env: DEMO_REFRESH_TOKEN" if kind == "refresh_token" else ""
-            text = CONNECTIONS.format(url=sandbox.url, kind=kind, auth=auth)
+            text = CONNECTIONS.format(
+                url=sandbox.url, kind=kind, auth=auth, objects=", ".join(objects)
+            )
             (tmp_path / "connections.yaml").write_text(text)
-            settings = load_settings(tmp_path, ENVIRON)
+            settings = load_settings(tmp_path, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
             yield Scene(sandbox, settings, database, clock)
 
     return make

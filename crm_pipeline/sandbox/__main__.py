@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import threading
+from datetime import datetime
 from types import FrameType
 
 from crm_pipeline.sandbox.server import SandboxServer
@@ -16,10 +17,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one")
     parser.add_argument("--seed", type=int, default=7, help="the same seed gives the same world")
     parser.add_argument("--contacts", type=int, default=10_000, help="size of the world")
+    parser.add_argument(
+        "--now", type=datetime.fromisoformat, help="all stamps end here (default: this hour)"
+    )
     options = parser.parse_args(arguments)
     try:
         sandbox = SandboxServer(
-            host=options.host, port=options.port, seed=options.seed, contacts=options.contacts
+            host=options.host,
+            port=options.port,
+            seed=options.seed,
+            contacts=options.contacts,
+            now=options.now,
         )
     except (OSError, ValueError, OverflowError) as problem:
         sys.stderr.write(f"The sandbox cannot listen on {options.host}:{options.port}: {problem}\n")

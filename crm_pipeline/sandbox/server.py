@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
-    allow_reuse_address = True
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], sandbox: "SandboxServer") -> None:
@@ -36,6 +35,7 @@ class _Listener(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         # The inherited method looks the host name up, which can take seconds without a resolver.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         socket.socket.bind(self.socket, self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]

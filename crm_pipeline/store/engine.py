@@ -4,6 +4,7 @@ Belongs here: opening DuckDB with limits, naming the steps of a query, writing P
 Does not belong here: which tables exist and what their SQL says.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import duckdb
+import psutil
 import pyarrow as pa
 
 from crm_pipeline.kernel.errors import StoreError
@@ -47,7 +49,7 @@ class Engine:
     """
 
     def __init__(self, temp: Path, *, memory_limit: str = "2GB", threads: int = 2) -> None:
-        self.temp = temp / f"engine-{sortable_id()}"
+        self.temp = temp / f"engine-{os.getpid()}-{sortable_id()}"
         self.memory_limit = memory_limit
         self.threads = threads
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -56,6 +58,7 @@ class Engine:
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The DuckDB connection, opened at first use."""
         if self._connection is None:
+            _remove_leftovers(self.temp.parent)
             files.make_folder(self.temp)
             self._connection = duckdb.connect(
                 ":memory:",
@@ -171,3 +174,11 @@ class Engine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes spilled."""
+    for left in folder.glob("engine-*-*"):
+        pid = left.name.split("-")[1]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)

@@ -437,7 +437,7 @@ def test_many_clear_the_same_window_at_once(
     die(writer)
     unlink, rmtree = Path.unlink, shutil.rmtree
 
-    def second(path: Path, missing_ok: bool = False) -> None:  # noqa: FBT002 - as in pathlib
+    def second(path: Path, missing_ok: bool = False) -> None:
         unlink(path, missing_ok=True)
         unlink(path, missing_ok=missing_ok)
 

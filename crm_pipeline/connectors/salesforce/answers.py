@@ -48,8 +48,11 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
         return _masked_login_page(owner, response)
     code, message, fields = _error_of(response)
     said = f"{owner}: Salesforce answered {status} {code}: {message}".strip()
-    if status == 401:
-        return SessionExpired(said, status=status, code=code)
+    # The identity service answers 403 to a dead token, the data API 401.
+    if status == 401 or (status == 403 and "/services/oauth2/" in response.url):
+        return SessionExpired(
+            said, status=status, code=code, cure="The login was renewed once and refused again."
+        )
     if code == "REQUEST_LIMIT_EXCEEDED":
         return _limit(said, message)
     if status in _PASSING and (not code or status >= 500 or status == 429):

@@ -20,6 +20,7 @@ from crm_pipeline.connectors.salesforce import answers
 from crm_pipeline.connectors.salesforce.login import Login, refuse_unusable
 from crm_pipeline.kernel.errors import ConnectionLost, ProtocolError, SessionExpired
 from crm_pipeline.settings import Connection
+from crm_pipeline.store import files
 from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire.session import HttpSession
 from crm_pipeline.wire.throttle import Limit
@@ -115,6 +116,7 @@ class Api:
             try:
                 with (
                     self._http.stream(url, params=params, headers=headers) as (response, chunks),
+                    files.explained(to),
                     to.open("wb") as file,
                 ):
                     for chunk in chunks:
@@ -146,9 +148,10 @@ class Api:
         with self._login_lock:
             if stale is None or self._token is None or self._token.version == stale.version:
                 login = Login(self._tools.settings, self.connection, self._login_http)
-                self._token = self._tools.retry.call(
-                    lambda: self._tools.tokens.refreshed(self.connection.name, stale, login)
-                )
+                token = self._tools.tokens.refreshed(self.connection.name, stale, login)
+                if not login.is_ours(token):
+                    token = self._tools.tokens.refreshed(self.connection.name, token, login)
+                self._token = token
 
     def _permit(self) -> AbstractContextManager[object]:
         ceiling = self._ceiling or self.limits.ceilings[DAILY]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import requests
 
 from crm_pipeline.kernel.errors import ConfigError, ProtocolError
+from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.store.tokens import StoredToken
@@ -66,7 +67,7 @@ class Login:
         form = {"client_id": secret(self._connection, "client_id").reveal()}
         refresh_token: Secret | None = None
         if self._connection.auth.kind == "refresh_token":
-            given = stored.refresh_token if stored else None
+            given = stored.refresh_token if stored and self.is_ours(stored) else None
             refresh_token = given or secret(self._connection, "refresh_token")
             form |= {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
             if "client_secret" in self._connection.auth.variables:
@@ -79,6 +80,18 @@ class Login:
         url = f"{self._connection.login_url}/services/oauth2/token"
         return self._token(self._http.request("POST", url, data=form), refresh_token)
 
+    def is_ours(self, token: StoredToken) -> bool:
+        """Say whether a token came from the address and app that connections.yaml names now.
+
+        A connection that was pointed at another org must not go on with the old one's token.
+        """
+        return token.extra.get("login") == self._identity()
+
+    def _identity(self) -> str:
+        client_id = self._settings.secret(self._connection, "client_id").reveal()
+        kind = self._connection.auth.kind
+        return fingerprint([kind, self._connection.login_url, client_id])
+
     def _token(self, response: requests.Response, used: Secret | None) -> StoredToken:
         try:
             body = response.json()
@@ -90,7 +103,7 @@ class Login:
                 issued_at=datetime.fromtimestamp(int(issued) / 1000, UTC)
                 if issued
                 else datetime.now(UTC),
-                extra={"id": str(body.get("id", "")), "scope": str(body.get("scope", ""))},
+                extra={"id": str(body.get("id", "")), "login": self._identity()},
                 version=0,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -57,3 +57,20 @@ def test_rotated_refresh_tokens_are_kept(make_scene: SceneMaker) -> None:
             scene.extract("User")
         logins = [e for e in scene.sandbox.journal.entries() if e.path.endswith("/oauth2/token")]
         assert [entry.status for entry in logins] == [200, 200, 200]
+
+
+def test_a_token_of_another_org_is_not_used(make_scene: SceneMaker) -> None:
+    """A connection that is pointed at another address logs in there, whatever token is stored."""
+    with make_scene() as first, make_scene() as second:
+        first.extract("User")
+        second.extract("User")
+        assert next(entry.status for entry in second.sandbox.journal.entries()) == 200
+        assert {entry.status for entry in first.sandbox.journal.entries()} == {200}
+
+
+def test_identity_with_a_dead_token_logs_in_again(make_scene: SceneMaker) -> None:
+    """The identity service answers 403 to a dead token; that is a renewal, not a failure."""
+    with make_scene() as scene, scene.account() as account:
+        assert account.check().is_healthy
+        scene.org.expire_sessions()
+        assert next(f for f in account.check().findings if f.what == "identity").level == "ok"

@@ -1,0 +1,33 @@
+"""The command line: the same verbs as the Dagster UI, and those that set the stage for it.
+
+One module per group of commands; they import what they need inside functions, so that `--help` and a
+typo are answered at once. Nothing here decides anything about data.
+"""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run `crm-pipeline`."""
+    from crm_pipeline.cli.app import app
+    from crm_pipeline.cli.failures import INTERRUPTED
+
+    try:
+        app(args=_debug_first(sys.argv[1:]), prog_name="crm-pipeline")
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            # Threads of an interrupted run would keep the program alive until they are done.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise
+
+
+def _debug_first(arguments: list[str]) -> list[str]:
+    """Let `--debug` stand anywhere, though it belongs to the whole program."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    if "--debug" not in arguments[:end]:
+        return arguments
+    rest = [argument for argument in arguments[:end] if argument != "--debug"]
+    return ["--debug", *rest, *arguments[end:]]

@@ -1,0 +1,244 @@
+"""`check`, `discover`, `preview`: a look at an account before anything is extracted from it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crm_pipeline.kernel.errors import ConfigError, CrmError, UnknownName, VendorError
+
+if TYPE_CHECKING:
+    from crm_pipeline.connectors.base import Account, Checkup, Finding, ObjectInfo
+    from crm_pipeline.model.schema import Schema
+    from crm_pipeline.settings import Connection, Settings
+    from crm_pipeline.store.database import Database
+    from crm_pipeline.wire.retry import RetryPolicy
+
+_MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+ConnectionArgument = Annotated[str, typer.Argument(help="A connection of connections.yaml.")]
+
+
+def check(
+    connection: Annotated[
+        str | None, typer.Argument(help="Only this connection; by default all.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that each connection works: login, permissions, budget, objects.
+
+    Nothing is extracted. The exit code is 1 if anything failed, and each failure comes with what to
+    do about it.
+
+    For instance:
+
+      crm-pipeline check
+      crm-pipeline check salesforce_demo --json
+    """
+    from crm_pipeline.cli.console import emit_json
+    from crm_pipeline.cli.logs import to_stderr
+    from crm_pipeline.settings import load_settings
+    from crm_pipeline.store.database import running_database
+
+    to_stderr("error")
+    settings = load_settings()
+    names = [settings.connection(connection).name] if connection else list(settings.connections)
+    if not names:
+        raise ConfigError(f"{settings.file} holds no connection.", cure="Add one, then check it.")
+    with running_database(settings) as database:
+        checkups = [_checkup(settings, name, database) for name in names]
+    if as_json:
+        emit_json([_checkup_record(checkup) for checkup in checkups])
+    else:
+        for checkup in checkups:
+            _show_checkup(checkup)
+    if not all(checkup.is_healthy for checkup in checkups):
+        raise typer.Exit(1)
+
+
+def discover(
+    connection: ConnectionArgument,
+    write: Annotated[
+        bool, typer.Option("--write", help="Add the objects found to connections.yaml.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List also the objects that are not usually read.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the objects of an account with their fields and counts.
+
+    Looked at are the objects in connections.yaml, those that this vendor is usually read for, and
+    custom ones; each costs about two API calls. With --write the ones not yet in connections.yaml are
+    added there (custom ones only if they hold records); comments and order of the file stay.
+
+    For instance:
+
+      crm-pipeline discover salesforce_demo
+      crm-pipeline discover salesforce_acme --write
+    """
+    from crm_pipeline.cli.console import emit_json, say
+    from crm_pipeline.cli.discovery import survey, write_objects
+    from crm_pipeline.settings import load_settings
+
+    settings = load_settings()
+    chosen = settings.connection(connection)
+    with _account(settings, chosen) as account:
+        found = survey(account, chosen)
+        listed = account.objects() if everything else []
+    if as_json:
+        emit_json([entry.record() for entry in found])
+    else:
+        _show_survey(found, listed)
+    if write:
+        added = write_objects(settings, chosen, found)
+        say(f"added to {settings.file}: {', '.join(added)}" if added else "nothing to add")
+
+
+def preview(
+    connection: ConnectionArgument,
+    obj: Annotated[str, typer.Argument(metavar="OBJECT", help="An object's API name.")],
+    rows: Annotated[int, typer.Option(min=1, max=200, help="How many of the newest records.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest records of an object with its fields and their types.
+
+    Values are shown as they are, personal data included.
+
+    For instance:
+
+      crm-pipeline preview salesforce_demo Contact
+      crm-pipeline preview salesforce_demo Invoice__c --rows 25 --json
+    """
+    from crm_pipeline.cli.console import emit_json, output
+    from crm_pipeline.settings import load_settings
+
+    settings = load_settings()
+    with _account(settings, settings.connection(connection)) as account:
+        try:
+            schema, records = account.preview(obj, rows)
+        except VendorError:
+            _explain_unknown(account, connection, obj)
+            raise
+    if as_json:
+        fields = [_field_record(field) for field in schema.fields]
+        emit_json({"object": schema.object, "fields": fields, "records": records})
+    else:
+        output().print(_preview_table(schema, records))
+
+
+@contextmanager
+def _account(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
+    from crm_pipeline.cli.console import working
+    from crm_pipeline.cli.logs import to_stderr
+    from crm_pipeline.stages.raw import opened
+    from crm_pipeline.store.database import running_database
+
+    to_stderr("error")
+    with (
+        working(f"asking {chosen.name}"),
+        running_database(settings) as database,
+        opened(settings, chosen.name, database, retry=_impatient()) as account,
+    ):
+        yield account
+
+
+def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup":
+    from crm_pipeline.cli.console import working
+    from crm_pipeline.connectors.base import Checkup, Finding
+    from crm_pipeline.stages.raw import opened
+
+    try:
+        with (
+            working(f"checking {name}"),
+            opened(settings, name, database, retry=_impatient()) as account,
+        ):
+            return account.check()
+    except CrmError as error:
+        # One connection that cannot even be opened says nothing about the others.
+        return Checkup(name, (Finding("fail", "open", error.message, error.cure),))
+
+
+def _impatient() -> "RetryPolicy":
+    from crm_pipeline.wire.retry import RetryPolicy
+
+    # Somebody is waiting for the answer; runs are more patient.
+    return RetryPolicy(attempts=3, cap_s=2.0, timeout_s=15.0)
+
+
+def _explain_unknown(account: "Account", connection: str, obj: str) -> None:
+    try:
+        known = [info.name for info in account.objects() if info.queryable]
+    except CrmError:
+        return
+    if obj not in known:
+        raise UnknownName("object", obj, known, where=f"connection '{connection}'")
+
+
+def _checkup_record(checkup: "Checkup") -> dict[str, Any]:
+    findings = [vars(finding) for finding in checkup.findings]
+    return {
+        "connection": checkup.connection,
+        "healthy": checkup.is_healthy,
+        "findings": findings,
+    }
+
+
+def _show_checkup(checkup: "Checkup") -> None:
+    from rich.text import Text
+
+    from crm_pipeline.cli.console import output, table
+
+    rows = [
+        (Text.from_markup(_MARKS[finding.level]), finding.what, _detail(finding))
+        for finding in checkup.findings
+    ]
+    output().print(table(checkup.connection, ("", "what", "found"), rows))
+
+
+def _detail(finding: "Finding") -> str:
+    if finding.level == "ok" or not finding.cure:
+        return finding.detail
+    return f"{finding.detail}\n-> {finding.cure}"
+
+
+def _show_survey(found: Any, listed: "list[ObjectInfo]") -> None:
+    from crm_pipeline.cli.console import output, table
+
+    columns = ("object", "label", "records", "fields", "custom fields", "in connections.yaml")
+    rows = [entry.row() for entry in found]
+    console = output()
+    console.print(table("", columns, rows, numbers=(2, 3, 4)))
+    looked_at = {entry.name for entry in found}
+    others = [info.name for info in listed if info.queryable and info.name not in looked_at]
+    if others:
+        console.print(f"also there: {', '.join(others)}")
+
+
+def _field_record(field: Any) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "label": field.label,
+        "type": field.type,
+        "common_type": field.common_type,
+        "custom": field.custom,
+    }
+
+
+def _preview_table(schema: "Schema", records: list[dict[str, Any]]) -> Any:
+    from crm_pipeline.cli.console import table
+
+    shown = records[:3]
+    rows = [
+        (field.name, field.type, field.label, *(_short(record.get(field.name)) for record in shown))
+        for field in schema.fields
+    ]
+    columns = ("field", "type", "label", *(f"record {n + 1}" for n in range(len(shown))))
+    return table(f"{schema.object}: {len(schema.fields)} fields", columns, rows)
+
+
+def _short(value: Any) -> str:
+    text = "" if value is None else " ".join(str(value).split())
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,69 @@
+"""The commands by name, and the options that belong to all of them."""
+
+import os
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from crm_pipeline.cli import accounts, demo, query, runs, sandbox, stack, status
+from crm_pipeline.cli.console import flowing
+from crm_pipeline.cli.database import db
+from crm_pipeline.cli.failures import ExplainingGroup
+from crm_pipeline.cli.logs import LEVEL_VARIABLE
+
+_HELP = """From CRMs to one DuckDB file that analysts can trust.
+
+The first two commands: `crm-pipeline demo` fills data/crm.duckdb from an emulated Salesforce org,
+`crm-pipeline up` opens the Dagster UI on the same project. Accounts are entries of connections.yaml;
+`crm-pipeline check` says whether they work. Each command explains itself with --help.
+"""
+
+
+app = typer.Typer(
+    name="crm-pipeline",
+    help=flowing(_HELP),
+    cls=ExplainingGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="On failure, print the traceback as well.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+    if debug:
+        os.environ.setdefault(LEVEL_VARIABLE, "debug")  # child processes inherit it
+
+
+def version() -> None:
+    """Print the versions of this package and of what it stands on."""
+    import platform
+    from importlib import metadata
+
+    from crm_pipeline import __version__
+    from crm_pipeline.cli.console import output
+
+    console = output()
+    console.print(f"crm-pipeline {__version__}")
+    console.print(f"python {platform.python_version()}")
+    for name in ("dagster", "duckdb", "pyarrow", "pandera"):
+        console.print(f"{name} {metadata.version(name)}")
+
+
+def _register(panel: str, *commands: Callable[..., None]) -> None:
+    for command in commands:
+        app.command(help=flowing(command.__doc__ or ""), rich_help_panel=panel)(command)
+
+
+_register("Start here", demo.demo, stack.up)
+_register("Accounts", accounts.check, accounts.discover, accounts.preview)
+_register("Runs", runs.backfill, runs.refresh)
+_register("Results", query.query, status.status)
+_register("Services", sandbox.sandbox, version)
+app.add_typer(db, rich_help_panel="Services")

@@ -1,0 +1,164 @@
+"""`demo`: from nothing to a filled data/crm.duckdb, with the sandbox as the CRM."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crm_pipeline.cli.interruption import interruptible
+from crm_pipeline.cli.progress import progress
+from crm_pipeline.kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from crm_pipeline.cli.emulated import WorldChoice
+    from crm_pipeline.orchestration.runs import RunSummary
+    from crm_pipeline.settings import Settings
+
+QUERY = """\
+SELECT stage, count(*) AS deals, sum(amount) AS amount, sum(expected_revenue) AS weighted
+FROM crm.deals
+WHERE NOT is_closed
+GROUP BY stage
+ORDER BY weighted DESC"""
+
+
+def demo(
+    contacts: Annotated[
+        int | None, typer.Option(min=20, help="Size of the world; by default 10,000 contacts.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same world.")] = None,
+) -> None:
+    """Fill data/crm.duckdb from an emulated Salesforce org, and show what came out.
+
+    Starts PostgreSQL and the sandbox, reads the org through Dagster, publishes, and stops both again.
+    Run again it reads what changed since. It never touches an account that is not marked 'sandbox: true'.
+
+    For instance:
+
+      crm-pipeline demo
+      crm-pipeline demo --contacts 500
+    """
+    from crm_pipeline.cli.emulated import choose_world
+    from crm_pipeline.cli.logs import to_stderr
+    from crm_pipeline.cli.workspace import ready_data, with_dotenv
+    from crm_pipeline.settings import load_settings
+
+    to_stderr()
+    settings = load_settings()
+    names = [name for name, c in settings.connections.items() if c.sandbox]
+    if not names:
+        raise ConfigError(
+            f"no connection of {settings.file} is marked 'sandbox: true'; demo reads only those.",
+            cure="Add the entry salesforce_demo from the repository's connections.yaml, or use "
+            "`crm-pipeline backfill CONNECTION` for your own account.",
+        )
+    ready_data(settings)
+    settings = with_dotenv(settings)
+    world = choose_world(settings, contacts=contacts, seed=seed)
+    _fill(settings, names, world)
+    _show_query(settings)
+
+
+def _fill(settings: "Settings", names: list[str], world: "WorldChoice") -> None:
+    from crm_pipeline.cli.emulated import served
+    from crm_pipeline.cli.runs import explain, instance_of
+
+    started_s = time.monotonic()
+    _say(f"[bold]1[/]  sandbox: {world}")
+    with served(settings, world):
+        _say("[bold]2[/]  PostgreSQL and Dagster")
+        with instance_of(settings) as instance:
+            for name in names:
+                _say(f"[bold]3[/]  {name}: raw, normalized, published")
+                summary = _run(settings, name, instance)
+                explain(summary)
+                _show(settings, name, summary, time.monotonic() - started_s)
+
+
+def _run(settings: "Settings", name: str, instance: "dg.DagsterInstance") -> "RunSummary":
+    from crm_pipeline.orchestration.runs import run_backfill, run_refresh
+    from crm_pipeline.store.landing import Landing
+
+    landing = Landing(settings.data)
+    has_landed = any(landing.windows(name, obj) for obj in landing.objects(name))
+    with progress("refresh" if has_landed else "backfill") as told:
+        if has_landed:
+            return interruptible(
+                instance, lambda: run_refresh(settings, name, instance, on_step=told)
+            )
+        return interruptible(
+            instance, lambda: run_backfill(settings, name, None, None, instance, on_step=told)
+        )
+
+
+def _show(settings: "Settings", name: str, summary: "RunSummary", elapsed_s: float) -> None:
+    from crm_pipeline.cli.console import output, table
+    from crm_pipeline.cli.standing import objects_of
+
+    console = output()
+    rows = [
+        (
+            entry.name,
+            summary.landed.get(entry.name, 0),
+            entry.landed,
+            entry.last and entry.last.vendor_count,
+            entry.reconciled,
+            entry.last and entry.last.route,
+        )
+        for entry in objects_of(settings, settings.connection(name))
+    ]
+    columns = ("object", "landed now", "landed in all", "count of the CRM", "compared", "route")
+    console.print(table(f"{name}, raw", columns, rows, numbers=(1, 2, 3)))
+    published = _published_rows(settings)
+    parts = ("table", "rows", "deleted")
+    console.print(table("published in schema crm", parts, published, numbers=(1, 2)))
+    news = "" if summary.rows else " Nothing had changed: what was published stays."
+    console.print(
+        f"{sum(summary.landed.values()):,} records landed with {summary.calls:,} API calls, "
+        f"{sum(count for _, count, _ in published):,} rows published, {elapsed_s:.1f} s.{news}"
+    )
+
+
+def _published_rows(settings: "Settings") -> list[tuple[str, int, int]]:
+    from crm_pipeline.cli.query import run
+    from crm_pipeline.model.tables import DELETED_SUFFIX
+    from crm_pipeline.store.engine import literal, quoted
+
+    _, names = run(
+        settings.data,
+        "SELECT table_name FROM information_schema.tables "
+        "WHERE table_schema = 'crm' ORDER BY table_name",
+    )
+    counts = " UNION ALL ".join(
+        f"SELECT {literal(name)}, count(*) FROM crm.{quoted(name)}" for (name,) in names
+    )
+    rows = {str(name): int(count) for name, count in run(settings.data, counts)[1]}
+    return [
+        (name, count, rows.get(name + DELETED_SUFFIX, 0))
+        for name, count in rows.items()
+        if not (name.endswith(DELETED_SUFFIX) and name.removesuffix(DELETED_SUFFIX) in rows)
+    ]
+
+
+def _show_query(settings: "Settings") -> None:
+    from crm_pipeline.cli.console import output
+    from crm_pipeline.cli.query import run, show
+
+    console = output()
+    console.print(f"\n[bold]The open pipeline by stage[/]\n\n{QUERY}")
+    show(*run(settings.data, QUERY))
+    console.print(
+        "Next:\n"
+        f'  crm-pipeline query "FROM crm.contacts LIMIT 5"    or: duckdb {settings.data / "crm.duckdb"}\n'
+        "  crm-pipeline status                               where each object stands\n"
+        "  make dev  (crm-pipeline up)                       the Dagster UI on the same project\n"
+        "  docs/connections.md                               connect a real org"
+    )
+
+
+def _say(text: str) -> None:
+    from crm_pipeline.cli.console import notes
+
+    notes().print(text)

@@ -1,0 +1,91 @@
+"""What an account holds, looked at object by object, and its entry in connections.yaml."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from crm_pipeline.connectors.base import Account, ObjectInfo
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.errors import NotPermitted, Rejected, Skippable
+from crm_pipeline.settings import Connection, ObjectSettings, Settings
+from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.editing import with_objects
+from crm_pipeline.settings.load import parsed
+from crm_pipeline.store import files
+
+if TYPE_CHECKING:
+    from crm_pipeline.model.schema import Schema
+
+
+@dataclass(frozen=True)
+class Found:
+    """One object of an account; without a schema it cannot be read, and `problem` says why."""
+
+    name: str
+    label: str
+    custom: bool
+    configured: bool
+    schema: "Schema | None" = None
+    count: int | None = None
+    problem: str = ""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it belongs into connections.yaml: readable, and not an empty custom object."""
+        return self.schema is not None and not (self.custom and self.count == 0)
+
+    def row(self) -> tuple[Any, ...]:
+        """Return the cells of the table."""
+        if self.schema is None:
+            return self.name, self.problem or self.label, None, None, None, self.configured
+        custom = sum(field.custom for field in self.schema.fields)
+        fields = len(self.schema.fields)
+        return self.name, self.label, self.count, fields, custom, self.configured
+
+    def record(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        fields = self.schema.fields if self.schema else ()
+        return {
+            "object": self.name,
+            "label": self.label,
+            "custom": self.custom,
+            "configured": self.configured,
+            "records": self.count,
+            "problem": self.problem,
+            "fields": [
+                {"name": f.name, "label": f.label, "type": f.type, "custom": f.custom}
+                for f in fields
+            ],
+        }
+
+
+def survey(account: Account, connection: Connection) -> list[Found]:
+    """Look at the configured objects, the vendor's usual ones and the custom ones."""
+    listed = {info.name: info for info in account.objects()}
+    configured = [obj.name for obj in connection.objects]
+    usual = [name for name in connector(connection.vendor).default_objects if name in listed]
+    custom = sorted(info.name for info in listed.values() if info.custom and info.queryable)
+    names = dict.fromkeys((*configured, *usual, *custom))
+    return [_look(account, listed.get(name), name, name in configured) for name in names]
+
+
+def write_objects(settings: Settings, connection: Connection, found: list[Found]) -> list[str]:
+    """Add what is wanted and not there yet to connections.yaml; return the names added."""
+    added = [entry.name for entry in found if entry.is_wanted and not entry.configured]
+    if not added:
+        return []
+    document = Document.read(settings.file)
+    text = with_objects(document, connection.name, added)
+    parsed(Document(settings.file, text))
+    with files.replacing(settings.file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(settings.file.stat().st_mode & 0o777)
+    return added
+
+
+def _look(account: Account, info: ObjectInfo | None, name: str, configured: bool) -> Found:
+    label, custom = (info.label, info.custom) if info else ("", False)
+    try:
+        plan = account.plan(ObjectSettings(name, snapshot=True), None)
+    except (NotPermitted, Rejected, Skippable) as error:
+        return Found(name, label, custom, configured, problem=error.message)
+    return Found(name, label, custom, configured, plan.schema, plan.vendor_count)

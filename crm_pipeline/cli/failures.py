@@ -1,0 +1,66 @@
+"""How a command ends badly: one paragraph on stderr, an exit code, and a traceback only on request."""
+
+import sys
+import textwrap
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from crm_pipeline.kernel.errors import ConfigError, CrmError
+from crm_pipeline.kernel.secret import redacted
+
+FAILED = 1
+USAGE = 2  # what click uses for wrong arguments, and we for a wrong configuration
+UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
+INTERRUPTED = 130
+
+
+class ExplainingGroup(TyperGroup):
+    """The group of all commands; it turns errors into paragraphs and exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except CrmError as error:
+            code = USAGE if isinstance(error, ConfigError) else FAILED
+            raise typer.Exit(_report(error, str(error), code, debug=_wants_debug(ctx))) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith(("typer", "click")):
+                raise
+            text = (
+                f"unexpected {type(error).__name__}: {error}. "
+                "Run the command again with --debug for the traceback, and please report it."
+            )
+            raise typer.Exit(_report(error, text, UNEXPECTED, debug=_wants_debug(ctx))) from None
+
+
+def _wants_debug(ctx: Any) -> bool:
+    return bool(ctx.params.get("debug"))
+
+
+def _report(error: BaseException, text: str, code: int, *, debug: bool) -> int:
+    if debug:
+        # Some libraries put whole URLs, tokens included, into their errors.
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))) + "\n")
+    sys.stderr.write(paragraph(text) + "\n")
+    return code
+
+
+def paragraph(text: str) -> str:
+    """Return a text as one paragraph that begins with `error:`, without secrets."""
+    flat = " ".join(redacted(text).split())
+    if not sys.stderr.isatty():
+        return f"error: {flat}"
+    import shutil
+
+    width = min(100, shutil.get_terminal_size().columns)
+    return textwrap.fill(f"error: {flat}", width, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,68 @@
+"""Ctrl-C during a run: ends at once, with the run marked as cancelled.
+
+Dagster takes an interrupt for the failure of one step, tries that again and goes on with the others.
+So a run works in a thread of its own, where it sees no signals, and this thread listens.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+T = TypeVar("T")
+_LOOK_EVERY_S = 0.2
+
+
+def interruptible(instance: "dg.DagsterInstance", work: Callable[[], T]) -> T:
+    """Call `work`, which runs a job of this instance, and return what it returns.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; what the run had committed stands, and it is marked as cancelled.
+            Its threads still work: the program has to end.
+    """
+    outcome: dict[str, Any] = {}
+
+    def call() -> None:
+        try:
+            outcome["value"] = work()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            outcome["error"] = error
+
+    thread = threading.Thread(target=call, daemon=True, name="run")
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        with contextlib.suppress(Exception):
+            _cancel_own_runs(instance)
+        # What its threads say while PostgreSQL is taken from under them is no news.
+        logging.disable()
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+        raise
+    if "error" in outcome:
+        raise outcome["error"]
+    value: T = outcome["value"]
+    return value
+
+
+def _cancel_own_runs(instance: "dg.DagsterInstance") -> None:
+    import dagster as dg
+
+    from crm_pipeline.orchestration.reconcile import worker_of
+
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    for record in instance.get_run_records(started):
+        run = record.dagster_run
+        worker = worker_of(instance, run.run_id)
+        if worker is not None and worker.pid == os.getpid():
+            instance.report_run_canceled(
+                run, "Interrupted by the user; what it had committed stands."
+            )

@@ -1,0 +1,55 @@
+"""Log lines of commands: to stderr, without secrets, and only what matters unless asked for more."""
+
+import logging
+import os
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+from crm_pipeline.kernel.secret import redacted
+
+LEVEL_VARIABLE = "CRM_LOG_LEVEL"
+
+
+def to_stderr(default: str = "warning") -> None:
+    """Send the log lines of this process to stderr; CRM_LOG_LEVEL overrides the level."""
+    import structlog
+
+    name = os.environ.get(LEVEL_VARIABLE, "") or default
+    level = logging.getLevelNamesMapping().get(name.upper(), logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _short_retry,
+            _without_secrets,
+            structlog.processors.LogfmtRenderer(
+                key_order=["timestamp", "level", "event"], sort_keys=True
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        # Looked up at each line: stderr may have been replaced since.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _short_retry(
+    logger: object,  # noqa: ARG001 - structlog hands it to every processor
+    name: str,  # noqa: ARG001 - as above
+    event: MutableMapping[str, Any],
+) -> MutableMapping[str, Any]:
+    """Leave of stamina's line what a person wants: which try comes next, when, and why."""
+    if event.get("event") == "stamina.retry_scheduled":
+        for key in ("callable", "args", "kwargs", "waited_so_far"):
+            event.pop(key, None)
+        event["event"] = "retry"
+    return event
+
+
+def _without_secrets(
+    logger: object,  # noqa: ARG001 - structlog hands it to every processor
+    name: str,  # noqa: ARG001 - as above
+    event: MutableMapping[str, Any],
+) -> MutableMapping[str, Any]:
+    return {k: redacted(v) if isinstance(v, str) else v for k, v in event.items()}

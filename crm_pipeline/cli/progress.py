@@ -1,0 +1,82 @@
+"""Progress of a run: a bar per object in a terminal, a line per object elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Told(Protocol):
+    """What a run calls with `(step, records so far, records expected)`."""
+
+    def __call__(self, step: str, records: int, expected: int | None) -> None:
+        """Take the news."""
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Told]:
+    """Show how the steps of a run advance; yield what the run is to call."""
+    from crm_pipeline.cli.console import notes
+
+    console = notes()
+    if console.is_terminal:
+        with _bars(console, title) as told:
+            yield told
+        return
+    lines = _Lines(console, title)
+    yield lines
+    lines.end()
+
+
+@contextmanager
+def _bars(console: "Console", title: str) -> Iterator[Told]:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+
+    tasks: dict[str, TaskID] = {}
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:>9,.0f}"),
+        Elapsed(),
+    )
+    with Progress(*columns, console=console, transient=True) as shown:
+        whole = shown.add_task(title, total=None)
+
+        def told(step: str, records: int, expected: int | None) -> None:
+            if step not in tasks:
+                for done in tasks.values():
+                    shown.stop_task(done)
+                tasks[step] = shown.add_task(step, total=expected)
+            shown.update(tasks[step], completed=records, total=expected)
+            shown.update(whole, description=f"{title}: {len(tasks)} steps")
+
+        yield told
+
+
+class _Lines:
+    """One line for each step, written when the next one begins."""
+
+    def __init__(self, console: "Console", title: str) -> None:
+        self._console = console
+        self._started_s = time.monotonic()
+        self._step = ""
+        self._records = 0
+        console.print(f"{title} ...")
+
+    def __call__(self, step: str, records: int, expected: int | None) -> None:  # noqa: ARG002
+        if step != self._step:
+            self.end()
+        self._step, self._records = step, records
+
+    def end(self) -> None:
+        """Write the line of the step that has just ended."""
+        if self._step:
+            elapsed_s = time.monotonic() - self._started_s
+            records = f"{self._records:,} records, " if self._records else ""
+            self._console.print(f"  {self._step}: {records}{elapsed_s:.1f} s")
+        self._step = ""

@@ -1,0 +1,95 @@
+"""`query`: SQL over the analysts' file, read-only, while runs go on."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crm_pipeline.kernel.errors import ConfigError, StoreError
+
+_SHOWN_ROWS = 50
+
+
+class QueryFailed(StoreError):
+    """DuckDB refuses the statement."""
+
+
+def query(
+    sql: Annotated[
+        str, typer.Argument(help="A statement in DuckDB's SQL; '-' reads it from stdin.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Rows as JSON objects.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Rows as CSV with a header.")] = False,
+) -> None:
+    """Ask data/crm.duckdb something.
+
+    The file is opened read-only; a publish at the same moment disturbs nobody. Without --json or
+    --csv the first 50 rows are shown.
+
+    For instance:
+
+      crm-pipeline query "FROM crm.contacts LIMIT 5"
+      crm-pipeline query "SELECT stage_name, count(*) FROM crm.deals GROUP BY ALL" --csv > stages.csv
+      crm-pipeline query "SHOW ALL TABLES"
+    """
+    from crm_pipeline.settings import load_settings
+
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv exclude each other.", cure="Choose one.")
+    statement = sys.stdin.read() if sql == "-" else sql
+    data = load_settings().data
+    columns, rows = run(data, statement, limit=None if as_json or as_csv else _SHOWN_ROWS + 1)
+    if as_json:
+        from crm_pipeline.cli.console import emit_json
+
+        emit_json([dict(zip(columns, row, strict=True)) for row in rows])
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    else:
+        show(columns, rows)
+
+
+def run(
+    data: Path, statement: str, *, limit: int | None = None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return column names and rows of a statement over the analysts' file.
+
+    Raises:
+        StoreError: there is no file yet, or it cannot be opened.
+        QueryFailed: DuckDB refuses the statement.
+    """
+    import duckdb
+
+    from crm_pipeline.store.published import open_published
+
+    with closing(open_published(data)) as connection:
+        try:
+            result = connection.execute(statement)
+            columns = [column[0] for column in result.description or ()]
+            return columns, result.fetchall() if limit is None else result.fetchmany(limit)
+        except duckdb.Error as error:
+            raise QueryFailed(
+                f"DuckDB says: {str(error).strip()}",
+                cure='`crm-pipeline query "SHOW ALL TABLES"` lists tables and columns.',
+            ) from error
+
+
+def show(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows as a table, and how to get the others."""
+    from crm_pipeline.cli.console import output, say, table
+
+    numbers = [
+        index
+        for index in range(len(columns))
+        if any(type(row[index]) in (int, float, Decimal) for row in rows)
+    ]
+    output().print(table("", columns, rows[:_SHOWN_ROWS], numbers=numbers))
+    if len(rows) > _SHOWN_ROWS:
+        say(f"The first {_SHOWN_ROWS} rows; --csv or --json writes all.")

@@ -1,0 +1,37 @@
+"""The folder that commands work in: is data/ writable, is there a .env, which world is it?"""
+
+import os
+from pathlib import Path
+
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.store import files
+
+
+def ready_data(settings: Settings) -> Path:
+    """Make the data folder and its folder `run`, and make sure that both can be written.
+
+    Raises:
+        StoreError: they cannot.
+    """
+    run = files.make_folder(settings.data / "run")
+    for folder in (settings.data, run):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"cannot write {folder}: permission denied.",
+                cure="Make the folder writable for this user, or set CRM_DATA to another folder.",
+            )
+    return run
+
+
+def with_dotenv(settings: Settings) -> Settings:
+    """Copy .env.example to .env where there is none and a connection is the sandbox's."""
+    target, example = settings.root / ".env", settings.root / ".env.example"
+    if not any(c.sandbox for c in settings.connections.values()):
+        return settings
+    if target.exists() or not example.is_file():
+        return settings
+    with files.replacing(target) as temporary:
+        temporary.write_bytes(example.read_bytes())
+        temporary.chmod(0o600)
+    return load_settings(settings.root)

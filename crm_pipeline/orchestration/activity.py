@@ -1,0 +1,78 @@
+"""What schedules and sensors ask before they launch.
+
+Is a run of the connection under way, and how did the last ones end?
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from crm_pipeline.orchestration.jobs import CONNECTION_TAG
+from crm_pipeline.settings import Connection
+
+_ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_LOOKED_AT = 10
+_FIRST_PAUSE_S = 60.0
+_LONGEST_PAUSE_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Activity:
+    """The runs of one connection.
+
+    Attributes:
+        under_way: `<job> <status>` of a run that is queued or running, or None.
+        last_run_id: the newest run that ended.
+        failures: how many of the newest runs failed in a row.
+        ended_at: when the newest of them ended.
+    """
+
+    under_way: str | None = None
+    last_run_id: str = ""
+    failures: int = 0
+    ended_at: datetime | None = None
+
+    def pause_s(self, now: datetime) -> float:
+        """Return how long to leave a failing connection alone: a minute, doubling up to an hour."""
+        if not self.failures or self.ended_at is None:
+            return 0.0
+        pause: float = min(_FIRST_PAUSE_S * 2 ** (self.failures - 1), _LONGEST_PAUSE_S)
+        return max(0.0, pause - (now - self.ended_at).total_seconds())
+
+
+def activity_of(instance: dg.DagsterInstance, connection: Connection) -> Activity:
+    """Look at the runs of a connection's jobs."""
+    tags = {CONNECTION_TAG: connection.name}
+    active = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ACTIVE), limit=1)
+    ended = instance.get_run_records(
+        dg.RunsFilter(
+            tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+        ),
+        limit=_LOOKED_AT,
+    )
+    run = active[0].dagster_run if active else None
+    newest = ended[0] if ended else None
+    ended_s = newest.end_time if newest else None
+    return Activity(
+        under_way=f"{run.job_name} is {run.status.value.lower()}" if run else None,
+        last_run_id=newest.dagster_run.run_id if newest else "",
+        failures=_failures([record.dagster_run.status for record in ended]),
+        ended_at=datetime.fromtimestamp(ended_s, UTC) if ended_s is not None else None,
+    )
+
+
+def _failures(statuses: Sequence[dg.DagsterRunStatus]) -> int:
+    count = 0
+    for status in statuses:
+        if status != dg.DagsterRunStatus.FAILURE:
+            break
+        count += 1
+    return count

@@ -1,0 +1,55 @@
+"""Assembles the definitions. Nothing is opened here: no network, no database, no secret.
+
+Inside a deployment of your own::
+
+    from crm_pipeline.orchestration.build import build_defs
+
+    defs = dg.Definitions.merge(build_defs(), my_definitions)
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from crm_pipeline.orchestration.jobs import all_jobs, refresh_name
+from crm_pipeline.orchestration.normalized import normalized_assets
+from crm_pipeline.orchestration.published import published_assets
+from crm_pipeline.orchestration.raw import raw_assets
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.schedules import schedule_of
+from crm_pipeline.orchestration.sensors import sensor_of
+from crm_pipeline.settings import Settings, load_settings
+
+RESOURCE = "crm"
+
+
+def build_defs(
+    settings: Settings | None = None, overrides: Mapping[str, object] | None = None
+) -> dg.Definitions:
+    """Return all assets, jobs, schedules and sensors of the connections.
+
+    Args:
+        settings: by default connections.yaml and the environment.
+        overrides: resources by name that replace ours; `crm` is the `Workspace`.
+
+    Raises:
+        ConfigError: connections.yaml is wrong. A missing secret is not: it fails the runs of its own
+            connection, when they need it.
+    """
+    chosen = settings or load_settings()
+    connections = list(chosen.connections.values())
+    jobs = all_jobs(chosen)
+    by_name = {job.name: job for job in jobs}
+    refreshes = [(one, by_name[refresh_name(one.name)]) for one in connections]
+    return dg.Definitions(
+        assets=[
+            *(asset for one in connections for asset in raw_assets(one)),
+            *(asset for one in connections for asset in normalized_assets(one)),
+            *published_assets(connections),
+        ],
+        jobs=jobs,
+        schedules=[schedule_of(chosen, one, job) for one, job in refreshes],
+        sensors=[sensor_of(chosen, one, job) for one, job in refreshes],
+        resources={RESOURCE: Workspace(chosen), **(overrides or {})},
+        executor=dg.in_process_executor,
+    )

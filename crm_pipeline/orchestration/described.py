@@ -1,0 +1,127 @@
+"""What a materialisation shows: counts, cost, window, schema, and a masked preview.
+
+Numbers keep the same name over time, so that Dagster plots them. Nothing here may carry secrets or
+personal data; previews go through `masking`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.kernel.clock import Window, format_instant
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.model.table import Column
+from crm_pipeline.orchestration.masking import as_table, preview
+from crm_pipeline.stages.normalized import Normalized
+from crm_pipeline.stages.published import Publication
+from crm_pipeline.stages.raw import Extraction
+
+Metadata = dict[str, Any]
+
+
+def extraction(done: Extraction) -> Metadata:
+    """Describe what one extraction did; schema and preview only where something changed."""
+    metadata: Metadata = {
+        "dagster/partition_row_count": done.records,
+        "changed": done.changed,
+        "records_read": done.read,
+        "records_landed": done.records,
+        "records_already_landed": done.known,
+        "records_deleted": done.deleted,
+        "records_quarantined": done.quarantined,
+        "bytes": done.bytes,
+        "api_calls": done.calls,
+        "api_calls_planned": done.planned_calls,
+        "window": window(done.window),
+        "window_id": done.window_id,
+        "route": done.route,
+        "route_reason": done.reason,
+    }
+    if done.vendor_count is not None:
+        metadata["source_count"] = done.vendor_count
+    if done.watermark is not None:
+        metadata["watermark"] = format_instant(done.watermark)
+    if done.schema_changes:
+        metadata["schema_changes"] = dg.MetadataValue.md(_bullets(done.schema_changes))
+    if done.changed:
+        metadata["dagster/column_schema"] = source_columns(done.schema)
+        if shown := preview(done.schema, done.sample):
+            metadata["preview"] = dg.MetadataValue.md(shown)
+    return metadata
+
+
+def normalized(done: Normalized, shown: Sequence[Mapping[str, str | None]] = ()) -> Metadata:
+    """Describe what one build of a normalized table did; `shown` are masked rows."""
+    metadata: Metadata = {
+        "dagster/row_count": done.rows,
+        "changed": done.changed,
+        "rows_live": done.live,
+        "rows_deleted": done.rows - done.live,
+        "batches": done.batches,
+        "rows_quarantined": done.quarantined,
+        "values_unconverted": sum(done.unconverted.values()),
+    }
+    if done.version is not None:
+        metadata["version"] = done.version.version
+    if done.changed and done.unconverted:
+        metadata["unconverted"] = dg.MetadataValue.md(
+            _bullets(f"{name}: {count:,}" for name, count in done.unconverted.items())
+        )
+    if done.changed and done.columns:
+        metadata["dagster/column_schema"] = _told_columns(done.columns)
+    if shown:
+        metadata["preview"] = dg.MetadataValue.md(as_table(shown))
+    return metadata
+
+
+def published(done: Publication, table: str) -> Metadata:
+    """Describe one table of a publish."""
+    metadata: Metadata = {"changed": done.changed, "release": done.release, "file": done.path.name}
+    if table in done.rows:
+        metadata["dagster/row_count"] = done.rows[table]
+        metadata["rows_deleted"] = done.deleted.get(table, 0)
+    return metadata
+
+
+def window(span: Window) -> str:
+    """Write a window for people."""
+    start = format_instant(span.from_at) if span.from_at else "the beginning"
+    return f"{start} up to {format_instant(span.to_at)}"
+
+
+def source_columns(schema: Schema) -> dg.TableSchema:
+    """Describe the vendor's fields."""
+    return dg.TableSchema(columns=[_source_column(field) for field in schema.fields])
+
+
+def model_columns(columns: Iterable[Column]) -> dg.TableSchema:
+    """Describe the columns of a table of the common model."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name=column.name, type=column.type, description=column.description)
+            for column in columns
+        ]
+    )
+
+
+def _source_column(field: Field) -> dg.TableColumn:
+    return dg.TableColumn(
+        name=field.name,
+        type=field.type,
+        description=field.label,
+        constraints=dg.TableColumnConstraints(nullable=field.nullable),
+    )
+
+
+def _told_columns(columns: Iterable[Mapping[str, Any]]) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name=told["name"], type=told["type"], description=told["description"])
+            for told in columns
+        ]
+    )
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

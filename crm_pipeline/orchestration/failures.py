@@ -1,0 +1,82 @@
+"""Turns errors into failures of a Dagster step: one sentence, a cure, and whether to try again.
+
+Dagster keeps what a step raises, and shows it to everybody. Errors of ours carry neither secrets nor
+personal data; the texts of others are redacted first.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.kernel.errors import (
+    BudgetExhausted,
+    CommitConflict,
+    CrmError,
+    Retriable,
+    VendorError,
+)
+from crm_pipeline.kernel.secret import redacted
+
+GENTLE = dg.RetryPolicy(
+    max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+"""Requests are retried where they are made; this is for outages that last longer."""
+
+
+@contextmanager
+def as_failure(
+    log: Callable[[str], Any], *, but: tuple[type[CrmError], ...] = ()
+) -> Iterator[None]:
+    """Raise `dg.Failure` instead of any error.
+
+    Args:
+        log: gets the traceback of an error that nobody expected.
+        but: errors that the caller turns into something more telling.
+    """
+    try:
+        yield
+    except dg.Failure:
+        raise
+    except CrmError as error:
+        if isinstance(error, but):
+            raise
+        raise failure(error) from None
+    except Exception as error:  # noqa: BLE001 - whatever it is, Dagster would store its text
+        log(redacted(traceback.format_exc()))
+        # The chain is cut: Dagster would store the original text beside ours.
+        raise unexpected(error) from None
+
+
+def failure(error: CrmError) -> dg.Failure:
+    """Return an error of ours as a failure."""
+    metadata: dict[str, Any] = {"error": type(error).__name__}
+    if error.cure:
+        metadata["cure"] = error.cure
+    if isinstance(error, VendorError):
+        if error.status is not None:
+            metadata["http_status"] = error.status
+        if error.code:
+            metadata["vendor_code"] = error.code
+    if isinstance(error, BudgetExhausted):
+        metadata["budget_frees_up_in_s"] = float(error.wait_s)
+    return dg.Failure(
+        description=redacted(str(error)),
+        metadata=metadata,
+        allow_retries=isinstance(error, Retriable | CommitConflict),
+    )
+
+
+def unexpected(error: Exception) -> dg.Failure:
+    """Return an error that nobody expected as a failure, which is not tried again."""
+    kind = type(error).__name__
+    return dg.Failure(
+        description=f"{kind}: {redacted(str(error))}".strip(": "),
+        metadata={
+            "error": kind,
+            "cure": "This is a fault of crm-pipeline; the step's log has more.",
+        },
+        allow_retries=False,
+    )

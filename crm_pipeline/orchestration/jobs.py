@@ -1,0 +1,94 @@
+"""Jobs: what can be launched by name.
+
+Per connection `<connection>_backfill` (a range of months, everything in it landed again) and
+`<connection>_refresh` (what changed since the watermark), both from raw to published in one run; and
+`publish`, which only rebuilds the analysts' file.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.kernel.clock import Month
+from crm_pipeline.orchestration.normalized import normalized_key, normalized_tables
+from crm_pipeline.orchestration.partitions import range_tags
+from crm_pipeline.orchestration.published import published_key, published_tables
+from crm_pipeline.orchestration.raw import MODE_TAG, raw_key
+from crm_pipeline.settings import Connection, Settings
+
+CONNECTION_TAG = "crm/connection"
+PUBLISH_JOB = "publish"
+Job = Any
+"""What `define_asset_job` returns; Dagster does not export its class."""
+
+
+def backfill_name(connection: str) -> str:
+    """Return the name of a connection's backfill job."""
+    return f"{connection}_backfill"
+
+
+def refresh_name(connection: str) -> str:
+    """Return the name of a connection's refresh job."""
+    return f"{connection}_refresh"
+
+
+def all_jobs(settings: Settings) -> list[Job]:
+    """Return every job."""
+    jobs: list[Job] = []
+    for connection in settings.connections.values():
+        jobs += [backfill_job(settings, connection), refresh_job(settings, connection)]
+    return [*jobs, publish_job(settings)]
+
+
+def backfill_job(settings: Settings, connection: Connection) -> Job:
+    """Return the job that reads a range of months of a connection, however often they were read."""
+    return dg.define_asset_job(
+        backfill_name(connection.name),
+        selection=_selection(settings, connection),
+        description=f"Read a range of months of {connection.name} again, whole, and publish. One run "
+        "for the whole range; run it first for a new connection.",
+        tags={CONNECTION_TAG: connection.name},
+        executor_def=dg.in_process_executor,
+    )
+
+
+def refresh_job(settings: Settings, connection: Connection) -> Job:
+    """Return the job that reads what changed in a connection since its watermarks."""
+    return dg.define_asset_job(
+        refresh_name(connection.name),
+        selection=_selection(settings, connection),
+        description=f"Read what changed in {connection.name} since the watermark of each object, less "
+        f"{connection.lookback_s} s, and publish. The partitions of its run say which months it "
+        "touches; what it reads does not depend on them.",
+        tags={CONNECTION_TAG: connection.name, MODE_TAG: "refresh"},
+        executor_def=dg.in_process_executor,
+    )
+
+
+def publish_job(settings: Settings) -> Job:
+    """Return the job that publishes the current release."""
+    tables = published_tables(settings.connections.values())
+    return dg.define_asset_job(
+        PUBLISH_JOB,
+        selection=dg.AssetSelection.assets(*(published_key(table) for table in tables)),
+        description="Build data/crm.duckdb and data/published/ from the current release.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def refresh_request(
+    connection: Connection, months: tuple[Month, Month], run_key: str | None = None
+) -> dg.RunRequest:
+    """Return the request to run the refresh job; its partitions are the months that it touches."""
+    return dg.RunRequest(
+        run_key=run_key, job_name=refresh_name(connection.name), tags=range_tags(*months)
+    )
+
+
+def _selection(settings: Settings, connection: Connection) -> dg.AssetSelection:
+    tables = published_tables(settings.connections.values())
+    return dg.AssetSelection.assets(
+        *(raw_key(connection.name, obj.name) for obj in connection.objects),
+        *(normalized_key(connection.name, table) for table in normalized_tables(connection)),
+        *(published_key(table) for table in tables),
+    )

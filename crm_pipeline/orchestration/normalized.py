@@ -1,0 +1,75 @@
+"""Normalized assets: one per table of the common model and connection, built by `stages.normalized`.
+
+They are not partitioned: each build reads what has landed and says whether anything changed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.tables import TABLES
+from crm_pipeline.orchestration import checks, described
+from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
+from crm_pipeline.orchestration.raw import raw_key
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.settings import Connection
+from crm_pipeline.stages.normalized import normalize, preview, tables_for
+
+BUILD_POOL = "build"
+"""Steps that build tables wait for each other: each may use all the memory that it is allowed."""
+
+
+def normalized_key(connection: str, table: str) -> dg.AssetKey:
+    """Return the key of a normalized asset."""
+    return dg.AssetKey([connection, "normalized", table])
+
+
+def normalized_tables(connection: Connection) -> dict[str, tuple[str, ...]]:
+    """Return the tables of a connection, each with the objects that feed it."""
+    return tables_for(connection, connector(connection.vendor).mapping)
+
+
+def normalized_assets(connection: Connection) -> list[dg.AssetsDefinition]:
+    """Return the normalized assets of a connection."""
+    tables = normalized_tables(connection)
+    return [_normalized_asset(connection, name, objects) for name, objects in tables.items()]
+
+
+def _normalized_asset(
+    connection: Connection, table: str, objects: tuple[str, ...]
+) -> dg.AssetsDefinition:
+    key = normalized_key(connection.name, table)
+    model = TABLES.get(table)
+    about = model.description if model else f"A custom object ({', '.join(objects)})."
+
+    @dg.asset(
+        key=key,
+        deps=[raw_key(connection.name, obj) for obj in objects],
+        description=f"{about} From {', '.join(objects)} of {connection.name}; typed, the latest "
+        "version of each record, every other field in `custom`.",
+        group_name="normalized",
+        kinds={"duckdb", "parquet"},
+        pool=BUILD_POOL,
+        retry_policy=GENTLE,
+        check_specs=checks.normalized_specs(key),
+        metadata={"dagster/column_schema": described.model_columns(model.columns)} if model else {},
+    )
+    def built(
+        context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        maps = connector(connection.vendor).mapping
+        crm.progress(f"normalize {table}")(0, None)
+        try:
+            with as_failure(context.log.error, but=(ContractError,)), crm.engine() as engine:
+                done = normalize(connection, table, crm.landing, crm.tables, maps, engine)
+                shown = preview(engine, done.version) if done.changed and done.version else []
+        except ContractError as error:
+            yield checks.contract_refused(error)
+            raise failure(error) from None
+        yield dg.MaterializeResult(metadata=described.normalized(done, shown))
+        yield from checks.normalized_results(done)
+
+    return built

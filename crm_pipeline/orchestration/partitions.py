@@ -1,0 +1,107 @@
+"""Monthly partitions of a connection, the window that a range of them means, and run tags for it.
+
+A partition is a month of the records' modification stamp (UTC). The first one is open-ended and also
+holds what is older or carries no stamp.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.clock import Month, Window
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.settings import Connection, ObjectSettings
+from crm_pipeline.store.landing import Landing
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+
+def is_snapshot(connection: Connection, obj: ObjectSettings) -> bool:
+    """Say whether an object is read whole; the user's word comes before the vendor's."""
+    if obj.snapshot is not None:
+        return obj.snapshot
+    return obj.name in connector(connection.vendor).snapshot_objects
+
+
+def monthly(connection: Connection) -> dg.MonthlyPartitionsDefinition:
+    """Return the partitions of a connection, from its first month up to the running one."""
+    return dg.MonthlyPartitionsDefinition(start_date=partition_key(connection.start), end_offset=1)
+
+
+def partition_key(month: Month) -> str:
+    """Return Dagster's name of a month's partition."""
+    return f"{month}-01"
+
+
+def window_between(connection: Connection, first_key: str, last_key: str) -> Window:
+    """Return the window of a range of partitions; that of the first partition has no lower edge."""
+    first, last = Month.parse(first_key), Month.parse(last_key)
+    from_at = None if first <= connection.start else first.start_at
+    return Window(from_at, last.end_at)
+
+
+def range_tags(first: Month, last: Month) -> dict[str, str]:
+    """Return the run tags that select a range of partitions in one run."""
+    return {RANGE_START_TAG: partition_key(first), RANGE_END_TAG: partition_key(last)}
+
+
+def months_between(
+    connection: Connection, first: Month | None, last: Month | None, now: datetime
+) -> tuple[Month, Month]:
+    """Return the months of a backfill, by default all that there are.
+
+    Raises:
+        ConfigError: the range is empty or lies outside the connection's partitions.
+    """
+    newest = Month.of(now)
+    chosen = (first or connection.start, last or newest)
+    if not connection.start <= chosen[0] <= chosen[1] <= newest:
+        raise ConfigError(
+            f"{chosen[0]} to {chosen[1]} is no range of months of connection '{connection.name}'.",
+            cure=f"Choose months from {connection.start} to {newest}, the earlier one first.",
+        )
+    return chosen
+
+
+def refreshed_months(
+    connection: Connection, watermarks: Iterable[datetime | None], now: datetime
+) -> tuple[Month, Month]:
+    """Return the months that a refresh touches: from the oldest watermark, less the lookback, to now.
+
+    An object that was never read is read from the beginning.
+    """
+    newest = Month.of(now)
+    known = list(watermarks)
+    oldest = min((mark for mark in known if mark is not None), default=None)
+    if oldest is None or None in known:
+        return min(connection.start, newest), newest
+    month = Month.of(oldest - timedelta(seconds=connection.lookback_s))
+    return min(max(month, connection.start), newest), newest
+
+
+def touched_months(connection: Connection, landing: Landing, now: datetime) -> tuple[Month, Month]:
+    """Return the months that a refresh of a connection would touch now."""
+    dated = [obj.name for obj in connection.objects if not is_snapshot(connection, obj)]
+    marks = [landing.watermark(connection.name, name) for name in dated]
+    return refreshed_months(connection, marks, now)
+
+
+def month_keys(months: Mapping[str, int], first_key: str, last_key: str) -> dict[str, int]:
+    """Return counts per month as counts per partition; older months belong to the first one."""
+    keys: dict[str, int] = {}
+    for text, records in months.items():
+        key = _key_of(text, first_key)
+        if first_key <= key <= last_key:
+            keys[key] = keys.get(key, 0) + records
+    return keys
+
+
+def _key_of(text: str, first_key: str) -> str:
+    try:
+        return max(partition_key(Month.parse(text)), first_key)
+    except ValueError:
+        # Records without a stamp are counted under a name that is no month.
+        return first_key

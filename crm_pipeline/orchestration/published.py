@@ -1,0 +1,67 @@
+"""Published assets: the tables that analysts read, all built by one step of `stages.published`."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.model.tables import TABLES
+from crm_pipeline.orchestration import described
+from crm_pipeline.orchestration.failures import GENTLE, as_failure
+from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_key, normalized_tables
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.settings import Connection
+from crm_pipeline.stages.published import publish
+
+
+def published_key(table: str) -> dg.AssetKey:
+    """Return the key of a published asset."""
+    return dg.AssetKey(["crm", "published", table])
+
+
+def published_tables(connections: Iterable[Connection]) -> dict[str, list[dg.AssetKey]]:
+    """Return every table of schema `crm`, each with the normalized assets that feed it."""
+    tables: dict[str, list[dg.AssetKey]] = {name: [] for name in TABLES}
+    for connection in connections:
+        for table in normalized_tables(connection):
+            tables.setdefault(table, []).append(normalized_key(connection.name, table))
+    return tables
+
+
+def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
+    """Return the step that publishes the current release: one asset per table, one file."""
+    tables = published_tables(connections)
+
+    @dg.multi_asset(
+        name="publish_tables",
+        specs=[_spec(table, sources) for table, sources in tables.items()],
+        description="Builds crm.duckdb from the current release beside the old one and swaps it in.",
+        pool=BUILD_POOL,
+        retry_policy=GENTLE,
+    )
+    def built(
+        context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        crm.progress("publish")(0, None)
+        with as_failure(context.log.error), crm.engine() as engine:
+            done = publish(crm.landing, crm.tables, engine, usage=crm.api_usage())
+        for table in tables:
+            yield dg.MaterializeResult(
+                asset_key=published_key(table), metadata=described.published(done, table)
+            )
+
+    return [built]
+
+
+def _spec(table: str, sources: list[dg.AssetKey]) -> dg.AssetSpec:
+    model = TABLES.get(table)
+    about = model.description if model else "The table of a custom object."
+    columns = {"dagster/column_schema": described.model_columns(model.columns)} if model else {}
+    return dg.AssetSpec(
+        published_key(table),
+        deps=sources,
+        description=f"crm.{table} of data/crm.duckdb. {about}",
+        group_name="published",
+        kinds={"duckdb"},
+        metadata=columns,
+    )

@@ -1,0 +1,112 @@
+"""Raw assets: one per object of a connection, landed by `stages.raw`.
+
+Objects with a modification stamp are partitioned by its month; a range of months is one run with as
+few vendor jobs as sensible. Snapshots are read whole.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.errors import ConfigError, CountMismatch
+from crm_pipeline.orchestration import checks, described
+from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
+from crm_pipeline.orchestration.partitions import (
+    is_snapshot,
+    month_keys,
+    monthly,
+    window_between,
+)
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.settings import Connection, ObjectSettings
+from crm_pipeline.stages.raw import Extraction, Mode, extract
+
+MODE_TAG = "crm/mode"
+Emitted = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
+
+
+def raw_key(connection: str, obj: str) -> dg.AssetKey:
+    """Return the key of a raw asset."""
+    return dg.AssetKey([connection, "raw", obj])
+
+
+def api_pool(connection: Connection) -> str:
+    """Return the pool in which steps that call a connection's API wait for each other."""
+    return f"api_{connection.name}"
+
+
+def raw_assets(connection: Connection) -> list[dg.AssetsDefinition]:
+    """Return the raw assets of a connection."""
+    return [_raw_asset(connection, obj) for obj in connection.objects]
+
+
+def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefinition:
+    key = raw_key(connection.name, obj.name)
+    partitioned = not is_snapshot(connection, obj)
+
+    def landed(context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]) -> Emitted:
+        mode: Mode = "refresh" if context.run.tags.get(MODE_TAG) == "refresh" else "range"
+        try:
+            with as_failure(context.log.error, but=(CountMismatch,)):
+                span = _window(context, connection) if partitioned and mode == "range" else None
+                told = crm.progress(obj.name)
+                with crm.account(connection.name) as account:
+                    done = extract(
+                        account, obj, span, mode=mode, landing=crm.landing, on_progress=told
+                    )
+        except CountMismatch as error:
+            yield checks.count_refused(error)
+            raise failure(error) from None
+        if partitioned:
+            _count_months(context, done)
+        yield dg.MaterializeResult(metadata=described.extraction(done))
+        yield from checks.raw_results(done)
+
+    return _decorated(connection, obj, key, partitioned=partitioned)(landed)
+
+
+def _decorated(
+    connection: Connection, obj: ObjectSettings, key: dg.AssetKey, *, partitioned: bool
+) -> Callable[[Callable[..., Emitted]], dg.AssetsDefinition]:
+    how = "by month of modification" if partitioned else "whole, as a snapshot"
+    with warnings.catch_warnings():
+        # `backfill_policy` is the one beta parameter of Dagster that this package uses.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.asset(
+            key=key,
+            description=f"{obj.name} of {connection.name} as {connection.vendor} gives it: "
+            f"landed losslessly, append-only, {how}.",
+            group_name="raw",
+            kinds={connection.vendor, "parquet"},
+            pool=api_pool(connection),
+            partitions_def=monthly(connection) if partitioned else None,
+            backfill_policy=dg.BackfillPolicy.single_run() if partitioned else None,
+            retry_policy=GENTLE,
+            check_specs=checks.raw_specs(key),
+        )
+
+
+def _window(context: dg.AssetExecutionContext, connection: Connection) -> Window:
+    if not _has_months(context):
+        raise ConfigError(
+            f"this run of {context.run.job_name} says no range of months.",
+            cure=f"Choose partitions when launching it, or run {connection.name}_refresh.",
+        )
+    keys = context.partition_key_range
+    return window_between(connection, keys.start, keys.end)
+
+
+def _count_months(context: dg.AssetExecutionContext, done: Extraction) -> None:
+    """Show beside each partition what landed in it; other numbers are about the whole window."""
+    if not _has_months(context):
+        return
+    keys = context.partition_key_range
+    for key, records in month_keys(done.months, keys.start, keys.end).items():
+        context.add_asset_metadata({"records_in_month": records}, partition_key=key)
+
+
+def _has_months(context: dg.AssetExecutionContext) -> bool:
+    return bool(context.has_partition_key or context.has_partition_key_range)

@@ -1,0 +1,164 @@
+"""Runs of the jobs in this process, for the command line and for tests.
+
+They are ordinary runs of the same jobs: recorded in the same storage, seen in the web interface, and
+reconciled like others if this process is killed.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.kernel.clock import Clock, Month, SystemClock
+from crm_pipeline.orchestration.build import RESOURCE, build_defs
+from crm_pipeline.orchestration.instance import quick_events
+from crm_pipeline.orchestration.jobs import PUBLISH_JOB, backfill_name, refresh_name
+from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
+from crm_pipeline.orchestration.reconcile import HOST_TAG
+from crm_pipeline.orchestration.resources import Tell, Workspace
+from crm_pipeline.settings import Settings
+
+_LOCATION_TAG = ".dagster/repository"
+_LOCATION = "__repository__@crm_pipeline"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A step that failed: its key, the sentence, and what to do about it."""
+
+    step: str
+    message: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        landed: records landed per object.
+        rows: rows per table of schema `crm`; only tables of a publish that wrote something.
+        changed: keys of the assets that changed.
+        failed: steps that failed; those that were skipped because of them are not listed.
+    """
+
+    run_id: str
+    job: str
+    is_success: bool
+    landed: Mapping[str, int] = field(default_factory=dict)
+    calls: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    failed: tuple[Failed, ...] = ()
+
+
+def run_backfill(
+    settings: Settings,
+    connection: str,
+    first: Month | None,
+    last: Month | None,
+    instance: dg.DagsterInstance,
+    *,
+    on_step: Tell | None = None,
+    clock: Clock | None = None,
+) -> RunSummary:
+    """Read a range of months of a connection, by default all, and publish.
+
+    `on_step` is told `(step, records so far, records expected)`.
+
+    Raises:
+        UnknownName: there is no such connection.
+        ConfigError: the range is empty or outside the connection's months.
+    """
+    chosen = settings.connection(connection)
+    now = (clock or SystemClock()).now()
+    tags = range_tags(*months_between(chosen, first, last, now))
+    return _run(
+        Workspace(settings, clock=clock, tell=on_step), backfill_name(connection), tags, instance
+    )
+
+
+def run_refresh(
+    settings: Settings,
+    connection: str,
+    instance: dg.DagsterInstance,
+    *,
+    on_step: Tell | None = None,
+    clock: Clock | None = None,
+) -> RunSummary:
+    """Read what changed in a connection since its watermarks, and publish.
+
+    Raises:
+        UnknownName: there is no such connection.
+    """
+    chosen = settings.connection(connection)
+    crm = Workspace(settings, clock=clock, tell=on_step)
+    tags = range_tags(*touched_months(chosen, crm.landing, crm.clock.now()))
+    return _run(crm, refresh_name(connection), tags, instance)
+
+
+def run_publish(
+    settings: Settings, instance: dg.DagsterInstance, on_step: Tell | None = None
+) -> RunSummary:
+    """Publish the current release."""
+    return _run(Workspace(settings, tell=on_step), PUBLISH_JOB, {}, instance)
+
+
+def _run(
+    crm: Workspace, name: str, tags: Mapping[str, str], instance: dg.DagsterInstance
+) -> RunSummary:
+    job = build_defs(crm.settings, {RESOURCE: crm}).resolve_job_def(name)
+    # With the location's tag the web interface shows the run below its job.
+    marked = {**tags, HOST_TAG: os.uname().nodename, _LOCATION_TAG: _LOCATION}
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with quick_events():
+        result = job.execute_in_process(
+            run_config=quiet, instance=instance, tags=marked, raise_on_error=False
+        )
+    return _summary(result, name)
+
+
+def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
+    landed: dict[str, int] = {}
+    rows: dict[str, int] = {}
+    calls: dict[str, int] = {}
+    changed: set[str] = set()
+    for event in result.get_asset_materialization_events():
+        key = event.step_materialization_data.materialization.asset_key
+        told = {k: v.value for k, v in event.materialization.metadata.items()}
+        if told.get("changed"):
+            changed.add(key.to_user_string())
+        if key.path[1] == "raw":
+            landed[key.path[-1]] = _number(told.get("records_landed"))
+            calls[key.path[-1]] = _number(told.get("api_calls"))
+        elif key.path[1] == "published" and "dagster/row_count" in told:
+            rows[key.path[-1]] = _number(told["dagster/row_count"])
+    return RunSummary(
+        run_id=result.run_id,
+        job=name,
+        is_success=result.success,
+        landed=landed,
+        calls=sum(calls.values()),
+        rows=rows,
+        changed=tuple(sorted(changed)),
+        failed=tuple(_failures(result)),
+    )
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> list[Failed]:
+    found = []
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        told = event.step_failure_data.user_failure_data
+        error = event.step_failure_data.error
+        message = (told.description if told else None) or (error.message if error else "")
+        cure = told.metadata.get("cure") if told else None
+        text = str(cure.value) if cure is not None else ""
+        # A failure's sentence ends with its cure; here the two are apart.
+        found.append(Failed(str(event.step_key), (message or "").removesuffix(text).strip(), text))
+    return found
+
+
+def _number(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0

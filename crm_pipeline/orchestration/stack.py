@@ -1,0 +1,361 @@
+"""The whole of it on one machine: PostgreSQL, sandbox, code server, webserver and daemon.
+
+`crm-pipeline up` starts a `Stack`, waits, and stops it. Starting first puts right what an earlier,
+killed one left behind: processes, runs that nobody works on, places in pools. One stack per data
+folder.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+import yaml
+
+from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.kernel.identity import fingerprint, sortable_id
+from crm_pipeline.orchestration.children import (
+    MARK_VARIABLE,
+    Child,
+    Records,
+    end_all,
+    write_records,
+)
+from crm_pipeline.orchestration.health import (
+    is_listening,
+    is_loaded,
+    is_unix_socket_answering,
+    require_free,
+)
+from crm_pipeline.orchestration.instance import environment, opened_instance
+from crm_pipeline.orchestration.reconcile import Here, reconcile
+from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.store.database import URL_VARIABLE, Database, database_url
+from crm_pipeline.store.embedded import EmbeddedServer
+
+LOCATION = "crm_pipeline"
+_MODULE = "crm_pipeline.definitions"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LONGEST_SOCKET = 100  # the kernel allows 108 bytes
+_RESTARTS = 3
+_LOOK_EVERY_S = 1.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What may be chosen.
+
+    Attributes:
+        port: of the web interface.
+        sandbox_options: more for the sandbox's command line, such as `("--contacts", "500")`.
+        start_timeout_s: how long Dagster may take to come up.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    with_sandbox: bool = True
+    sandbox_options: tuple[str, ...] = ()
+    start_timeout_s: float = 120.0
+
+
+@dataclass
+class Stack:
+    """See the module. Use `start`, `wait`, `stop`; `stop` may be called at any time.
+
+    Attributes:
+        urls: what was started -> where it is.
+    """
+
+    settings: Settings
+    options: StackOptions = field(default_factory=StackOptions)
+    urls: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._folder = self.settings.data / "run"
+        self._mark = sortable_id()
+        self._children: list[Child] = []
+        self._restarts: dict[str, int] = {}
+        self._ends = contextlib.ExitStack()
+        self._asked_to_stop = threading.Event()
+        self._tell: Progress = lambda _: None
+        self._url = ""
+        self._is_up = False
+        self._is_alone = False
+        self._owns_database = False
+
+    def start(self, progress: Progress | None = None) -> None:
+        """Start everything and return when it works.
+
+        Raises:
+            ConfigError: a port is in use, another stack runs on the data folder, or the definitions
+                do not load.
+            StoreError: the data folder is not writable, PostgreSQL does not start, or a program ends
+                at once; the text carries its last words.
+        """
+        self._tell = progress or self._tell
+        try:
+            self._hold_signals()
+            self._lock()
+            self._end_leftovers()
+            require_free(self.options.host, self.options.port, "the web interface", "--port")
+            self._start_database()
+            self._reconcile()
+            self._start_sandboxes()
+            self._start_dagster()
+            self._await_dagster()
+            self._is_up = True
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self) -> None:
+        """Watch over the programs until somebody asks to stop (Ctrl-C, SIGTERM, or `ask_to_stop`).
+
+        One that ends by itself is started again, up to three times.
+
+        Raises:
+            StoreError: one ended too often; the text carries its last words.
+        """
+        while not self._asked_to_stop.wait(_LOOK_EVERY_S):
+            for child in self._children:
+                if not child.is_running() and not self._asked_to_stop.is_set():
+                    self._revive(child)
+
+    def ask_to_stop(self, *_: object) -> None:
+        """Make `wait` return; safe in signal handlers."""
+        self._asked_to_stop.set()
+
+    def stop(self) -> None:
+        """Stop everything in order: nothing new is launched, then runs end, then PostgreSQL."""
+        self._asked_to_stop.set()
+        had_children = bool(self._children)
+        for child in reversed(self._children):
+            self._tell(f"stopping {child.name}")
+            child.stop()
+        self._children.clear()
+        if had_children and self._url:
+            # Whatever the database says, stopping goes on; the next start reconciles too.
+            with contextlib.suppress(Exception):
+                self._reconcile()
+        if self._is_alone:
+            if self._owns_database:
+                self._tell("stopping PostgreSQL")
+                EmbeddedServer(self.settings.data).stop()
+            self._records.unlink(missing_ok=True)
+            self._is_alone = self._owns_database = False
+        self._ends.close()
+        self.urls.clear()
+
+    def __enter__(self) -> "Stack":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def _records(self) -> Path:
+        return self._folder / "children.json"
+
+    @property
+    def _socket(self) -> Path:
+        here = fingerprint([os.uname().nodename, str(self.settings.data)])
+        path = self._folder / f"{here[:8]}.sock"
+        if len(str(path)) <= _LONGEST_SOCKET:
+            return path
+        # Only root and we can use a folder below /run or /tmp that we made.
+        return Path("/tmp") / f"crm-{os.getuid()}-{here}" / "code.sock"  # noqa: S108
+
+    def _hold_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before = signal.signal(number, self._on_signal)
+            self._ends.callback(signal.signal, number, before)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        is_first = not self._asked_to_stop.is_set()
+        self._asked_to_stop.set()
+        if is_first and not self._is_up:
+            # There is no `wait` yet that would look.
+            raise KeyboardInterrupt
+
+    def _lock(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(
+                f"the data folder {self.settings.data} is not writable ({error.strerror}).",
+                cure="Give this user write permission, or set CRM_DATA to another folder.",
+            ) from error
+        self._ends.callback(os.close, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"`crm-pipeline up` is running already on {self.settings.data}.",
+                cure="Use that one, stop it first, or set CRM_DATA to another folder.",
+            ) from None
+        self._is_alone = True
+
+    def _end_leftovers(self) -> None:
+        before = Records.read(self._records)
+        self._owns_database = (
+            before.owns_database and EmbeddedServer(self.settings.data).is_running()
+        )
+        left = before.living()
+        if left:
+            self._tell(f"ending {len(left)} processes of a stack that was killed")
+            end_all(left)
+
+    def _start_database(self) -> None:
+        given = self.settings.environ.get(URL_VARIABLE, "").strip()
+        if not given:
+            server = EmbeddedServer(self.settings.data)
+            if not server.is_running():
+                self._tell("starting PostgreSQL")
+                self._owns_database = True
+            self._write_records()
+            server.start()
+        url = database_url(self.settings)
+        assert url is not None
+        with Database(url) as database:
+            database.migrate()
+        self._url = url
+        self.urls["PostgreSQL"] = "given by CRM_DATABASE_URL" if given else url
+
+    def _reconcile(self) -> None:
+        with opened_instance(self.settings, self._url) as instance:
+            done = reconcile(instance, Here.of(self.settings, [self._socket]))
+        if done.runs:
+            self._tell(f"ended {len(done.runs)} runs whose process was gone")
+        if done.slots_freed_for:
+            self._tell(f"freed the pools of {len(done.slots_freed_for)} runs that are over")
+
+    def _start_sandboxes(self) -> None:
+        ports: set[int] = set()
+        for connection in self.settings.connections.values():
+            address = _sandbox_address(connection)
+            if address is None or not self.options.with_sandbox or address[1] in ports:
+                continue
+            host, port = address
+            ports.add(port)
+            self.urls[f"sandbox of {connection.name}"] = connection.login_url
+            if is_listening(host, port):
+                self._tell(f"using the sandbox that listens on port {port}")
+                continue
+            self._tell("starting the sandbox")
+            command = ["-m", "crm_pipeline", "sandbox", "--host", host, "--port", str(port)]
+            child = self._child("sandbox", [*command, *self.options.sandbox_options])
+            self._await(partial(is_listening, host, port), [child], "the sandbox")
+
+    def _start_dagster(self) -> None:
+        self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        workspace = self._folder / "workspace.yaml"
+        server = {"location_name": LOCATION, "socket": str(self._socket)}
+        workspace.write_text(
+            yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8"
+        )
+        self._tell("starting Dagster")
+        options = ["--socket", str(self._socket), "--location-name", LOCATION]
+        code = self._child(
+            "code server",
+            [
+                "-m",
+                "dagster",
+                "code-server",
+                "start",
+                *options,
+                "-m",
+                _MODULE,
+                "--log-level",
+                "info",
+            ],
+        )
+        self._await(lambda: is_unix_socket_answering(str(self._socket)), [code], "the code server")
+        web = ["-h", self.options.host, "-p", str(self.options.port)]
+        self._child("webserver", ["-m", "dagster_webserver", *web, "-w", str(workspace)])
+        self._child("daemon", ["-m", "dagster._daemon", "run", "-w", str(workspace)])
+
+    def _await_dagster(self) -> None:
+        host = "127.0.0.1" if self.options.host in {"0.0.0.0", "::"} else self.options.host  # noqa: S104
+        url = f"http://{f'[{host}]' if ':' in host else host}:{self.options.port}"
+        self._await(lambda: is_loaded(url), self._children, "Dagster")
+        self.urls["Dagster"] = url
+
+    def _await(self, is_ready: Callable[[], bool], needed: list[Child], what: str) -> None:
+        until = time.monotonic() + self.options.start_timeout_s
+        while not is_ready():
+            for child in needed:
+                if not child.is_running():
+                    raise _ended(child)
+            if time.monotonic() > until:
+                raise StoreError(
+                    f"{what} did not come up within {self.options.start_timeout_s:.0f} s.",
+                    cure=f"The logs in {self._folder} say what it is doing.",
+                )
+            self._asked_to_stop.wait(0.2)
+
+    def _child(self, name: str, arguments: list[str]) -> Child:
+        child = Child(
+            name=name,
+            command=[sys.executable, *arguments],
+            environ=self._environ(),
+            cwd=self.settings.root,
+            log=self._folder / f"{name.replace(' ', '-')}.log",
+        )
+        self._children.append(child)
+        child.start()
+        self._write_records()
+        return child
+
+    def _write_records(self) -> None:
+        write_records(self._records, self._mark, self._children, owns_database=self._owns_database)
+
+    def _environ(self) -> Mapping[str, str]:
+        return {
+            **os.environ,
+            **self.settings.environ,
+            **environment(self.settings, self._url),
+            MARK_VARIABLE: self._mark,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _revive(self, child: Child) -> None:
+        times = self._restarts[child.name] = self._restarts.get(child.name, 0) + 1
+        if times > _RESTARTS:
+            raise _ended(child)
+        self._tell(f"{child.name} ended by itself; starting it again")
+        child.stop()
+        if child.name == "code server":
+            self._socket.unlink(missing_ok=True)
+        child.start()
+        self._write_records()
+
+
+def _sandbox_address(connection: Connection) -> tuple[str, int] | None:
+    """Return where the sandbox of a connection listens; None for real accounts."""
+    parts = urlsplit(connection.login_url)
+    if not connection.sandbox or parts.hostname not in _LOOPBACK or parts.port is None:
+        return None
+    return parts.hostname, parts.port
+
+
+def _ended(child: Child) -> StoreError:
+    return StoreError(
+        f"{child.name} ended by itself. Its log ({child.log}) ends:\n{child.log_tail()}",
+        cure="Correct what it names and start again.",
+    )

@@ -1,0 +1,222 @@
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crm_pipeline.stages.raw
+import crm_pipeline.store.database
+from crm_pipeline.connectors.base import Checkup, Finding, ObjectInfo, Plan
+from crm_pipeline.kernel.errors import AuthFailed, CrmError, NotPermitted, SecretMissing
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.settings import ObjectSettings, Settings, load_settings
+from crm_pipeline_tests.cli.conftest import CONNECTIONS, Run
+
+FIELDS = (Field("Id", "Contact ID", "id"), Field("Region__c", "Region", "picklist", custom=True))
+HELD = {"Contact": 1234, "Lead": 5, "Invoice__c": 7, "Empty__c": 0}
+
+
+@dataclass
+class Org:
+    """An account without a vendor."""
+
+    findings: tuple[Finding, ...] = (Finding("ok", "login", "as integration@acme.example"),)
+
+    def check(self) -> Checkup:
+        return Checkup("acme", self.findings)
+
+    def objects(self) -> list[ObjectInfo]:
+        return [ObjectInfo(n, n.rstrip("_c"), n.endswith("__c"), queryable=True) for n in HELD]
+
+    def plan(self, obj: ObjectSettings, window: None) -> Plan:
+        if obj.name not in HELD:
+            raise NotPermitted(f"{obj.name} cannot be read by this user.", cure="Ask the admin.")
+        schema = Schema(obj.name, obj.name, FIELDS)
+        count = HELD[obj.name]
+        return Plan(
+            obj.name, None, "rest", "", schema, None, complete=True, vendor_count=count, calls=1
+        )
+
+    def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
+        if obj == "Secret__c":
+            raise NotPermitted("Secret__c cannot be read.", cure="Grant Read on Secret__c.")
+        self.plan(ObjectSettings(obj), None)
+        return Schema(obj, obj, FIELDS), [{"Id": "003A", "Region__c": "EMEA"}] * rows
+
+
+class Desk:
+    """Stands in for PostgreSQL and the registry; `orgs` says what each connection opens as."""
+
+    def __init__(self) -> None:
+        self.orgs: dict[str, Org | CrmError] = {"acme": Org(), "demo": Org()}
+
+    @contextlib.contextmanager
+    def database(self, settings: Settings) -> Iterator[object]:
+        yield object()
+
+    @contextlib.contextmanager
+    def opened(self, settings: Settings, name: str, database: object, **_: object) -> Iterator[Org]:
+        org = self.orgs[name]
+        if isinstance(org, CrmError):
+            raise org
+        yield org
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk()
+    monkeypatch.setattr(crm_pipeline.stages.raw, "opened", made.opened)
+    monkeypatch.setattr(crm_pipeline.store.database, "running_database", made.database)
+    return made
+
+
+def test_check_of_healthy_connections(run: Run, desk: Desk) -> None:
+    """Healthy connections are listed with what was found; the exit code is 0."""
+    result = run("check")
+    assert result.exit_code == 0
+    assert "acme" in result.stdout
+    assert "as integration@acme.example" in result.stdout
+
+
+def test_check_names_what_to_fix(run: Run, desk: Desk) -> None:
+    """A failed finding makes the exit code 1 and comes with its cure; warnings do not fail."""
+    desk.orgs["acme"] = Org(
+        (Finding("fail", "permissions", "no API Enabled", "Grant API Enabled to the user."),)
+    )
+    desk.orgs["demo"] = Org((Finding("warn", "budget", "80 % spent", "Wait."),))
+
+    result = run("check")
+    assert result.exit_code == 1
+    assert "Grant API Enabled" in result.stdout
+    assert run("check", "demo").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SecretMissing("ACME_SECRET", owner="acme"), AuthFailed("refused.", cure="Renew the secret.")],
+)
+def test_check_goes_on_with_the_others(run: Run, desk: Desk, error: CrmError) -> None:
+    """A connection that cannot even be opened fails alone, with message and cure."""
+    desk.orgs["acme"] = error
+    result = run("check", "--json")
+    acme, demo = json.loads(result.stdout)
+
+    assert result.exit_code == 1
+    assert acme["findings"][0]["detail"] == error.message
+    assert acme["findings"][0]["cure"] == error.cure
+    assert demo["healthy"]
+
+
+def test_check_of_unknown_connection(run: Run, desk: Desk) -> None:
+    """A connection that is not in the file is a usage error with a guess."""
+    result = run("check", "acem")
+    assert result.exit_code == 2
+    assert "Did you mean 'acme'?" in result.stderr
+
+
+def test_check_without_connections(run: Run, desk: Desk, project: Path) -> None:
+    """An empty file is not a success."""
+    (project / "connections.yaml").write_text("connections: {}\n")
+    assert run("check").exit_code == 2
+
+
+def test_preview(run: Run, desk: Desk) -> None:
+    """The fields of an object are shown with type, label and values of the newest records."""
+    text = run("preview", "acme", "Contact").stdout
+    assert all(word in text for word in ("Region__c", "picklist", "Region", "EMEA"))
+
+    shown = json.loads(run("preview", "acme", "Contact", "--rows", "2", "--json").stdout)
+    assert [field["name"] for field in shown["fields"]] == ["Id", "Region__c"]
+    assert len(shown["records"]) == 2
+
+
+def test_preview_of_unknown_object(run: Run, desk: Desk) -> None:
+    """An object that the account does not have is answered with what it has."""
+    result = run("preview", "acme", "Contcat")
+    assert result.exit_code == 2
+    assert "Did you mean 'Contact'?" in result.stderr
+
+
+def test_preview_of_forbidden_object(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that is there but not permitted keeps the vendor's words and the cure."""
+    monkeypatch.setitem(HELD, "Secret__c", 1)
+    result = run("preview", "acme", "Secret__c")
+    assert result.exit_code == 1
+    assert "Grant Read on Secret__c" in result.stderr
+
+
+def test_discover(run: Run, desk: Desk) -> None:
+    """Objects are listed with counts and fields; one that cannot be read says why."""
+    text = run("discover", "acme").stdout
+    assert "1,234" in text
+    assert "Account cannot be read" in text
+
+    records = {
+        entry["object"]: entry for entry in json.loads(run("discover", "acme", "--json").stdout)
+    }
+    assert records["Invoice__c"]["records"] == 7
+    assert records["Contact"]["configured"]
+    assert not records["Lead"]["configured"]
+    assert records["Contact"]["fields"][1] == {
+        "name": "Region__c",
+        "label": "Region",
+        "type": "picklist",
+        "custom": True,
+    }
+
+
+@pytest.mark.parametrize("connection", ["acme", "demo"])
+def test_discover_writes_what_is_missing(
+    run: Run, desk: Desk, project: Path, connection: str
+) -> None:
+    """--write adds readable objects, no empty custom ones, and keeps the rest of the file."""
+    result = run("discover", connection, "--write")
+    assert result.exit_code == 0
+
+    objects = [o.name for o in load_settings().connection(connection).objects]
+    assert objects[:2] == ["Account", "Contact"]
+    assert set(objects[2:]) == {"Lead", "Invoice__c"}
+    assert "# people" in (project / "connections.yaml").read_text()
+    other = "demo" if connection == "acme" else "acme"
+    assert len(load_settings().connection(other).objects) == 2
+
+    before = (project / "connections.yaml").read_text()
+    assert "nothing to add" in run("discover", connection, "--write").stderr
+    assert (project / "connections.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ("[]", ["X__c", "Lead"]),
+        ("[Account]", ["Account", "X__c", "Lead"]),
+        ("{Account: {route: bulk}}", ["Account", "X__c", "Lead"]),
+        (
+            "\n      Account:\n      Contact: {route: bulk}  # big\n",
+            ["Account", "Contact", "X__c", "Lead"],
+        ),
+        ("\n      Account:\n        route: rest", ["Account", "X__c", "Lead"]),
+        ("\n    - Account\n\n    # the end", ["Account", "X__c", "Lead"]),
+    ],
+)
+def test_objects_are_added_in_the_form_that_is_there(
+    project: Path, objects: str, expected: list[str]
+) -> None:
+    """Lists and mappings, in brackets or by line, are extended without losing options or comments."""
+    from crm_pipeline.settings.document import Document
+    from crm_pipeline.settings.editing import with_objects
+
+    path = project / "connections.yaml"
+    path.write_text(CONNECTIONS.replace("[Account, Contact]", objects))
+    before = load_settings().connection("acme").objects
+    path.write_text(with_objects(Document.read(path), "acme", ["X__c", "Lead"]))
+
+    after = load_settings()
+    assert [o.name for o in after.connection("acme").objects] == expected
+    assert after.connection("acme").objects[: len(before)] == before
+    assert path.read_text().count("#") == CONNECTIONS.replace("[Account, Contact]", objects).count(
+        "#"
+    )

@@ -1,0 +1,61 @@
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from crm_pipeline.cli.app import app
+from crm_pipeline_tests.cli.conftest import Run
+
+COMMANDS = [
+    "demo",
+    "up",
+    "check",
+    "discover",
+    "preview",
+    "backfill",
+    "refresh",
+    "query",
+    "status",
+    "sandbox",
+    "version",
+    "db",
+]
+
+
+def test_commands_are_these(run: Run) -> None:
+    """The commands are the documented ones, in the order in which one needs them."""
+    assert list(get_command(app).commands) == COMMANDS  # type: ignore[attr-defined]
+    assert run("--help").exit_code == 0
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in {"version", "db"}])
+def test_help_teaches_by_example(run: Run, command: str) -> None:
+    """The help of each command says what it does and shows how it is called."""
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"crm-pipeline {command}" in result.stdout
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    """The command line can be asked for help without loading what the commands work with."""
+    heavy = "{'dagster', 'duckdb', 'pyarrow', 'pandas', 'pydantic', 'psycopg2', 'requests', 'yaml'}"
+    code = f"import sys, crm_pipeline.cli.app; print(sorted({heavy} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_version(run: Run) -> None:
+    """`version` names this package and those that results depend on."""
+    text = run("version").stdout
+    assert "crm-pipeline 0." in text
+    assert "dagster 1." in text
+
+
+def test_wrong_command_is_a_usage_error(run: Run) -> None:
+    """A misspelt command has exit code 2 and a guess."""
+    result = run("stauts")
+    assert result.exit_code == 2
+    assert "status" in result.stderr

@@ -1,0 +1,83 @@
+"""The two commands of the README, as a user runs them, on a small world."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline_tests.cli.conftest import Program, Run
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def shipped(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project as it is cloned: no .env, no data, but a port of its own for the sandbox."""
+    (project / ".env").unlink()
+    for name in ("connections.yaml", ".env.example", "dagster.yaml"):
+        shutil.copy(CHECKOUT / name, project / name)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("CRM_SANDBOX_PORT", str(free.getsockname()[1]))
+    return project
+
+
+def test_demo_twice(program: Program, shipped: Path) -> None:
+    """`demo` fills crm.duckdb and stops what it started; run again it finds nothing changed."""
+    first = program("demo", "--contacts", "60")
+    assert first.returncode == 0, first.stderr
+    assert "equal" in first.stdout
+    assert "differ" not in first.stdout
+    assert (shipped / ".env").stat().st_mode & 0o777 == 0o600
+    snapshot = (shipped / "data" / "crm.duckdb").resolve()
+    assert not EmbeddedServer(shipped / "data").is_running()
+
+    second = program("demo")
+    assert second.returncode == 0, second.stderr
+    assert "0 records landed" in second.stdout
+    assert "Nothing had changed" in second.stdout
+    assert (shipped / "data" / "crm.duckdb").resolve() == snapshot
+
+    counted = program("query", "SELECT count(*) AS n FROM crm.contacts", "--csv")
+    assert 50 <= int(counted.stdout.split()[1]) <= 60
+
+    other = program("demo", "--contacts", "70")
+    assert other.returncode == 2
+    assert "would mix" in other.stderr
+
+
+def test_demo_wants_a_sandbox(run: Run, project: Path) -> None:
+    """`demo` reads only connections of the sandbox, and says so where there is none."""
+    text = (project / "connections.yaml").read_text()
+    (project / "connections.yaml").write_text(text.partition("  demo:")[0])
+    result = run("demo")
+    assert result.exit_code == 2
+    assert "sandbox: true" in result.stderr
+
+
+@pytest.mark.parametrize("ending", ["stdin", "interrupt"])
+def test_sandbox_ends_on_request(shipped: Path, ending: str) -> None:
+    """The sandbox says where it is and ends quietly: on Ctrl-C, or with the process that started it."""
+    options = ["--ends-with-stdin"] if ending == "stdin" else []
+    with subprocess.Popen(
+        [sys.executable, "-m", "crm_pipeline", "sandbox", "--contacts", "20", *options],
+        env=os.environ,
+        cwd=shipped,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        assert os.environ["CRM_SANDBOX_PORT"] in child.stdout.readline()
+        if ending == "interrupt":
+            child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=30)
+        assert child.returncode == 0
+        assert errors == ""

@@ -1,0 +1,86 @@
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.cli import emulated
+from crm_pipeline.cli.emulated import WorldChoice, choose_world, remember, running
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.store import files
+
+WORLD = WorldChoice(seed=3, contacts=500, now=datetime(2026, 11, 1, 10, tzinfo=UTC))
+
+
+@pytest.fixture
+def settings(project: Path) -> Settings:
+    return load_settings()
+
+
+def test_first_world_has_the_defaults(settings: Settings) -> None:
+    """With nothing remembered the documented world is drawn, up to the hour that has begun."""
+    world = choose_world(settings, contacts=None, seed=None)
+    assert (world.seed, world.contacts) == (7, 10_000)
+    assert (world.now.minute, world.now.second) == (0, 0)
+    assert choose_world(settings, contacts=50, seed=0).seed == 0
+
+
+def test_world_is_remembered(settings: Settings) -> None:
+    """A later start shows the same world, its last moment included."""
+    remember(settings, WORLD, "http://127.0.0.1:8765")
+    assert choose_world(settings, contacts=None, seed=None) == WORLD
+
+
+def test_worlds_do_not_mix(settings: Settings) -> None:
+    """Another world is refused once records of the first have landed, and only then."""
+    remember(settings, WORLD, "http://127.0.0.1:8765")
+    assert choose_world(settings, contacts=60, seed=None).contacts == 60
+
+    (settings.data / "landing" / "demo").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="would mix") as caught:
+        choose_world(settings, contacts=60, seed=None)
+    assert "CRM_DATA" in caught.value.cure
+    assert choose_world(settings, contacts=500, seed=3) == WORLD
+
+
+def test_running_sandbox_is_recognised_by_its_process(settings: Settings) -> None:
+    """A sandbox counts as running while the process that wrote its name lives, not its number."""
+    assert running(settings) is None
+    remember(settings, WORLD, "http://127.0.0.1:8765")
+    assert running(settings) == ("http://127.0.0.1:8765", WORLD)
+
+    path = settings.data / "run" / "sandbox.json"
+    files.write_json(path, {**files.read_json(path), "process_started": 1.0})
+    assert running(settings) is None
+
+
+def test_one_sandbox_for_all(project: Path) -> None:
+    """Sandbox connections that point at two places are refused."""
+    text = (project / "connections.yaml").read_text()
+    twin = text.partition("  demo:")[2].replace("8765", "9999")
+    (project / "connections.yaml").write_text(f"{text}  other:{twin}")
+    with pytest.raises(ConfigError, match="several addresses"):
+        emulated.address(load_settings())
+
+
+def test_failed_child_speaks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the child says on its way out is what the user reads."""
+    code = "import sys; sys.exit('error: port 8765 of 127.0.0.1 is in use by another program.')"
+    real = subprocess.Popen
+
+    def spawn(command: list[str], **options: object) -> object:
+        return real([sys.executable, "-c", code], **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(emulated.subprocess, "Popen", spawn)
+    with pytest.raises(emulated.SandboxFailed, match="port 8765"), emulated.served(settings, WORLD):
+        pass
+
+
+def test_child_is_told_the_data_folder(settings: Settings) -> None:
+    """The child works on the same project, wherever this process was started."""
+    environment = emulated._environment(settings)
+    assert environment["CRM_HOME"] == str(settings.root)
+    assert environment["PATH"] == os.environ["PATH"]

@@ -1,0 +1,84 @@
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from crm_pipeline.cli import _debug_first
+from crm_pipeline.cli.failures import ExplainingGroup
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    ConfigError,
+    CrmError,
+    DatabaseUnavailable,
+    SecretMissing,
+    StoreError,
+    UnknownName,
+)
+
+FAILURES = [
+    (ConfigError("a.", cure="b."), 2, "error: a. b."),
+    (SecretMissing("ACME_SECRET", owner="acme"), 2, "ACME_SECRET"),
+    (UnknownName("object", "Contcat", ["Contact"]), 2, "Did you mean 'Contact'?"),
+    (StoreError("disk\n   full.", cure="Free some."), 1, "error: disk full. Free some."),
+    (DatabaseUnavailable("no server."), 1, "error: no server."),
+    (AuthFailed("refused: client_secret=hush-hush&x=1"), 1, "client_secret=***"),
+    (ZeroDivisionError("x"), 70, "--debug"),
+    (KeyboardInterrupt(), 130, ""),
+]
+
+
+def failing(error: BaseException) -> typer.Typer:
+    app = typer.Typer(cls=ExplainingGroup, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def options(debug: bool = False) -> None:
+        pass
+
+    @app.command()
+    def work() -> None:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(("error", "code", "text"), FAILURES)
+def test_one_paragraph_and_a_code(error: BaseException, code: int, text: str) -> None:
+    """Each error ends in its exit code and one line on stderr, with no traceback and no secret."""
+    result = CliRunner().invoke(failing(error), ["work"])
+
+    assert result.exit_code == code
+    assert text in result.stderr
+    assert result.stderr.count("\n") == (1 if text else 0)
+    assert "Traceback" not in result.output
+    assert "hush-hush" not in result.output
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("error", "code", "text"), FAILURES[:-1])
+def test_debug_adds_the_traceback(error: BaseException, code: int, text: str) -> None:
+    """With --debug the traceback precedes the same paragraph; secrets stay hidden in it, too."""
+    result = CliRunner().invoke(failing(error), ["--debug", "work"])
+
+    assert result.exit_code == code
+    assert "Traceback (most recent call last)" in result.stderr
+    assert text in result.stderr
+    assert "hush-hush" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        (["check"], ["check"]),
+        (["check", "--debug"], ["--debug", "check"]),
+        (["--debug", "check", "a"], ["--debug", "check", "a"]),
+        (["query", "--", "--debug"], ["query", "--", "--debug"]),
+    ],
+)
+def test_debug_may_stand_anywhere(given: list[str], understood: list[str]) -> None:
+    """--debug counts wherever it stands, except behind `--`."""
+    assert _debug_first(given) == understood
+
+
+def test_exit_codes_of_commands_pass() -> None:
+    """A command's own exit code is not touched."""
+    assert CliRunner().invoke(failing(typer.Exit(3)), ["work"]).exit_code == 3
+    assert CliRunner().invoke(failing(CrmError("x")), ["wrok"]).exit_code == 2

@@ -1,0 +1,106 @@
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crm_pipeline.cli.runs
+import crm_pipeline.orchestration.runs
+from crm_pipeline.kernel.clock import Month
+from crm_pipeline.orchestration.runs import Failed, RunSummary
+from crm_pipeline_tests.cli.conftest import Run
+
+DONE = RunSummary("r1", "acme_backfill", True, landed={"Contact": 1200}, calls=7)  # noqa: FBT003
+CURE = "Add it to .env."
+BROKEN = RunSummary(
+    "r2",
+    "acme_backfill",
+    is_success=False,
+    failed=(
+        *(Failed(f"acme__raw__O{n}", "ACME_SECRET is not set.", CURE) for n in range(5)),
+        Failed("acme__normalized__contacts", "3 rows break a rule.", "Look at quarantine."),
+    ),
+)
+
+
+class Dagster:
+    """Stands in for the runs; remembers how it was called."""
+
+    def __init__(self) -> None:
+        self.summary = DONE
+        self.calls: list[tuple[Any, ...]] = []
+
+    def run(self, settings: object, *arguments: Any, on_step: Any) -> RunSummary:
+        self.calls.append(arguments)
+        on_step("Account", 10, 10)
+        on_step("Contact", 1200, 1200)
+        return self.summary
+
+
+@pytest.fixture
+def dagster(monkeypatch: pytest.MonkeyPatch) -> Dagster:
+    made = Dagster()
+
+    @contextlib.contextmanager
+    def instance_of(settings: object) -> Iterator[str]:
+        yield "instance"
+
+    monkeypatch.setattr(crm_pipeline.cli.runs, "instance_of", instance_of)
+    monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_backfill", made.run)
+    monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_refresh", made.run)
+    return made
+
+
+def test_backfill_of_a_range(run: Run, dagster: Dagster) -> None:
+    """Months are passed on; progress goes to stderr, the result to stdout."""
+    result = run("backfill", "acme", "--from", "2024-01", "--to", "2024-12")
+
+    assert result.exit_code == 0
+    assert dagster.calls == [("acme", Month(2024, 1), Month(2024, 12), "instance")]
+    assert "1,200 records landed with 7 API calls" in result.stdout
+    assert "Contact: 1,200 records" in result.stderr
+    assert "Account: 10 records" in result.stderr
+
+
+def test_refresh_as_json(run: Run, dagster: Dagster) -> None:
+    """--json leaves nothing but JSON on stdout."""
+    result = run("refresh", "acme", "--json")
+    assert json.loads(result.stdout)["landed"] == {"Contact": 1200}
+    assert dagster.calls == [("acme", "instance")]
+
+
+@pytest.mark.parametrize("arguments", [["backfill", "acme"], ["refresh", "acme", "--json"]])
+def test_failed_steps_are_explained(run: Run, dagster: Dagster, arguments: list[str]) -> None:
+    """A failed run ends with exit code 1 and one paragraph for each reason, not for each step."""
+    dagster.summary = BROKEN
+    result = run(*arguments)
+
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert result.exit_code == 1
+    assert len(errors) == 2
+    assert "acme/raw/O0, acme/raw/O1, acme/raw/O2 and 2 more: ACME_SECRET" in errors[0]
+    assert CURE in errors[0]
+
+
+@pytest.mark.parametrize("month", ["2024", "2024-13", "last", "2024-xx"])
+def test_no_month(run: Run, dagster: Dagster, month: str) -> None:
+    """What is no month is a usage error."""
+    result = run("backfill", "acme", "--from", month)
+    assert result.exit_code == 2
+    assert month in result.stderr
+    assert dagster.calls == []
+
+
+def test_unknown_connection(run: Run, dagster: Dagster) -> None:
+    """A connection that is not there is refused before anything starts."""
+    assert run("refresh", "acem").exit_code == 2
+    assert dagster.calls == []
+
+
+def test_data_not_writable(run: Run, project: Path, dagster: Dagster) -> None:
+    """A data folder that cannot be written is found before anything starts."""
+    (project / "data").write_text("")
+    assert run("backfill", "acme").exit_code == 1
+    assert dagster.calls == []

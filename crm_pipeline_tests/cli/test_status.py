@@ -1,0 +1,76 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from crm_pipeline.kernel.clock import FrozenClock, Window
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.window import Counts
+from crm_pipeline_tests.cli.conftest import Run
+
+UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def land(data: Path, obj: str, rows: int, vendor_count: int | None) -> None:
+    landing = Landing(data, FrozenClock("2026-11-01T00:10:00Z"))
+    schema = Schema(obj, obj, (Field("Id", "Id", "id"),))
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array([str(n) for n in range(rows)]),
+            pa.array([UNTIL] * rows, pa.timestamp("us", "UTC")),
+            pa.array([False] * rows),
+            pa.array([str(n) for n in range(rows)]),
+        ],
+        names=["_source_id", "_modified_at", "_deleted", "Id"],
+    )
+    with landing.begin("acme", obj, Window(None, UNTIL), schema) as window:
+        window.write([batch], shape="csv", route="bulk", extracted_at=UNTIL)
+        window.commit(Counts(vendor_count=vendor_count, route="bulk", calls=4))
+
+
+def test_nothing_read_yet(run: Run) -> None:
+    """Before the first run every configured object is listed as never read."""
+    result = run("status")
+    assert result.exit_code == 0
+    assert result.stdout.count("never read") == 4
+    assert "nothing yet" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("rows", "vendor_count", "said"),
+    [(3, 3, "equal"), (3, 5, "2 differ"), (3, None, "not counted")],
+)
+def test_last_window(
+    run: Run, project: Path, rows: int, vendor_count: int | None, said: str
+) -> None:
+    """A read object shows its watermark, its rows and how its count came out, without PostgreSQL."""
+    land(project / "data", "Contact", rows, vendor_count)
+
+    text = run("status").stdout
+    assert "2026-11-01 00:00" in text
+    assert said in text
+    assert "unknown while PostgreSQL is not running" in text
+
+    acme = json.loads(run("status", "--json").stdout)["connections"][0]
+    contact = next(entry for entry in acme["objects"] if entry["object"] == "Contact")
+    assert contact["landed_rows"] == rows
+    assert contact["watermark"] == "2026-11-01T00:00:00Z"
+    assert contact["last_window"]["vendor_count"] == vendor_count
+    assert contact["mismatched_windows"] == (1 if said == "2 differ" else 0)
+
+
+def test_objects_no_longer_configured(run: Run, project: Path) -> None:
+    """What has landed is shown although connections.yaml does not name it any more."""
+    land(project / "data", "Old__c", 2, 2)
+    assert "Old__c" in run("status").stdout
+
+
+def test_published(run: Run, project: Path) -> None:
+    """The snapshot behind data/crm.duckdb is named."""
+    (project / "data" / "snapshots").mkdir(parents=True)
+    (project / "data" / "snapshots" / "crm-7.duckdb").write_bytes(b"x" * 10)
+    (project / "data" / "crm.duckdb").symlink_to("snapshots/crm-7.duckdb")
+    assert "crm-7.duckdb" in run("status").stdout

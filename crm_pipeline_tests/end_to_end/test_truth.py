@@ -1,0 +1,176 @@
+"""The published file equals the emulated org, field by field, after a backfill and after changes."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.runs import RunSummary, run_backfill, run_refresh
+from crm_pipeline.store.published import open_published
+from crm_pipeline_tests.scenes import Scene, SceneMaker
+
+OBJECTS = (*connector("salesforce").default_objects, "Invoice__c")
+
+
+@pytest.fixture
+def org(make_scene: SceneMaker) -> Iterator[Scene]:
+    with make_scene(contacts=150, objects=OBJECTS) as scene:
+        yield scene
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def plain(value: Any) -> Any:
+    """One form for what the org holds and what is published."""
+    match value:
+        case None | "":
+            return None
+        case bool():
+            return value
+        case dt.datetime():
+            aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+            return aware.astimezone(dt.UTC).replace(microsecond=0)
+        case dt.date():
+            return value
+        case int() | float() | Decimal():
+            return round(float(value), 4)
+        case _:
+            return str(value)
+
+
+def published(scene: Scene, obj: str) -> dict[str, dict[str, Any]]:
+    """The rows of an object's view, by id and API name."""
+    with closing(open_published(scene.settings.data)) as connection:
+        fields = dict(
+            connection.execute(
+                "SELECT field, view_column FROM ops.fields WHERE object = ?", [obj]
+            ).fetchall()
+        )
+        [(view,)] = connection.execute(
+            "SELECT DISTINCT view_name FROM ops.fields WHERE object = ?", [obj]
+        ).fetchall()
+        cursor = connection.execute(f"FROM {view}")
+        columns = [column[0] for column in cursor.description]
+        rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    named = [{api: plain(row[label]) for api, label in fields.items()} for row in rows]
+    return {row["Id"]: row for row in named}
+
+
+def truth(scene: Scene, obj: str) -> dict[str, dict[str, Any]]:
+    rows = scene.org.rows(obj)
+    return {row["Id"]: {name: plain(value) for name, value in row.items()} for row in rows}
+
+
+def assert_equal(scene: Scene) -> None:
+    for obj in OBJECTS:
+        ours, theirs = published(scene, obj), truth(scene, obj)
+        assert set(ours) == set(theirs), obj
+        for record, row in theirs.items():
+            expected = {name: value for name, value in row.items() if name in ours[record]}
+            assert len(expected) >= len(row) - 3, obj  # compound fields are read by their parts
+            assert ours[record] == expected, obj
+
+
+def sensed(scene: Scene, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+    crm = Workspace(scene.settings, clock=scene.clock)
+    sensor = build_defs(scene.settings).resolve_sensor_def("demo_changes")
+    with dg.build_sensor_context(instance=instance, resources={"crm": crm}) as context:
+        found: Any = sensor(context)
+    assert isinstance(found, dg.RunRequest | dg.SkipReason)
+    return found
+
+
+def backfilled(scene: Scene, instance: dg.DagsterInstance) -> RunSummary:
+    done = run_backfill(scene.settings, "demo", None, None, instance, clock=scene.clock)
+    assert done.is_success, done.failed
+    return done
+
+
+def change(scene: Scene) -> None:
+    """Edit, create, delete and restore something in every object that allows it."""
+    for obj in OBJECTS:
+        rows = scene.org.rows(obj)
+        if obj in {"OpportunityHistory", "OpportunityStage", "User"}:
+            scene.org.edit(obj, rows[0]["Id"])
+            continue
+        scene.org.edit(obj, rows[0]["Id"])
+        scene.org.delete(obj, rows[1]["Id"])
+        gone = [row for row in scene.org.rows(obj, include_deleted=True) if row["IsDeleted"]]
+        scene.org.restore(obj, gone[-1]["Id"])
+    scene.org.edit("Contact", scene.org.rows("Contact")[5]["Id"], Title='01234\n"NA", 😀')
+    scene.org.create("Contact", LastName="nan", Title="1e5")
+    scene.org.create("Account", Name="NULL")
+
+
+def test_published_equals_the_world(org: Scene, instance: dg.DagsterInstance) -> None:
+    """After the backfill, and after edits, creations, deletions and restores that the sensor saw."""
+    first = backfilled(org, instance)
+    assert first.landed == {obj: org.org.count(obj, include_deleted=True) for obj in OBJECTS}
+    assert_equal(org)
+
+    assert isinstance(sensed(org, instance), dg.SkipReason)
+    org.advance()
+    change(org)
+    org.advance()
+    assert isinstance(sensed(org, instance), dg.RunRequest)
+    second = run_refresh(org.settings, "demo", instance, clock=org.clock)
+    assert second.is_success, second.failed
+    assert 0 < sum(second.landed.values()) < 100
+    assert_equal(org)
+
+
+def test_refreshes_without_changes_do_nothing(org: Scene, instance: dg.DagsterInstance) -> None:
+    """Two refreshes with nothing changed land nothing and publish nothing."""
+    backfilled(org, instance)
+    data = org.settings.data
+    before = (sorted(data.glob("landing/**/*.parquet")), (data / "crm.duckdb").readlink())
+    releases = sorted(data.glob("tables/releases/*"))
+    for _ in range(2):
+        org.advance()
+        done = run_refresh(org.settings, "demo", instance, clock=org.clock)
+        assert done.is_success, done.failed
+        assert (sum(done.landed.values()), done.rows, done.changed) == (0, {}, ())
+    after = (sorted(data.glob("landing/**/*.parquet")), (data / "crm.duckdb").readlink())
+    assert (before, releases) == (after, sorted(data.glob("tables/releases/*")))
+
+
+def test_a_renamed_field_keeps_the_last_good_table(
+    org: Scene, instance: dg.DagsterInstance
+) -> None:
+    """The run fails with the field's name and what to write; analysts keep what they had."""
+    backfilled(org, instance)
+    before = published(org, "Contact")
+    org.org.rename_field("Contact", "Email", "Email_Address__c")
+    org.advance()
+    org.org.edit("Contact", next(iter(before)), Title="Edited after the rename")
+    org.advance()
+    done = run_refresh(org.settings, "demo", instance, clock=org.clock)
+    assert not done.is_success
+    [failed] = done.failed
+    assert "Email" in failed.message
+    assert "Email_Address__c" in failed.message + failed.cure
+    assert published(org, "Contact") == before
+    assert done.landed["Contact"] > 0, "the raw records are safe"
+
+    text = org.settings.file.read_text()
+    org.settings.file.write_text(
+        text + "    mapping:\n      Contact: {Email_Address__c: email, Email: null}\n"
+    )
+    from crm_pipeline.settings import load_settings
+
+    org.settings = load_settings(org.settings.root, org.settings.environ)
+    again = run_refresh(org.settings, "demo", instance, clock=org.clock)
+    assert again.is_success, again.failed
+    edited = published(org, "Contact")[next(iter(before))]
+    assert edited["Title"] == "Edited after the rename"

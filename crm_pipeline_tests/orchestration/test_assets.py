@@ -1,0 +1,182 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from crm_pipeline.connectors.base import Account
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.orchestration import normalized, raw
+from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.settings import Settings
+from crm_pipeline.stages.normalized import Normalized
+from crm_pipeline.stages.raw import Extraction
+
+SCHEMA = Schema("Contact", "Contact", (Field("Id", "Id", "id"), Field("Email", "Email", "email")))
+DONE = Extraction(
+    connection="acme",
+    object="Contact",
+    window=Window(None, parse_instant("2026-03-01T00:00:00Z")),
+    window_id="w1",
+    route="bulk",
+    reason="many",
+    records=5,
+    read=6,
+    known=1,
+    deleted=1,
+    quarantined=0,
+    bytes=100,
+    calls=4,
+    planned_calls=5,
+    vendor_count=6,
+    vendor_count_before=6,
+    reconciled=True,
+    changed=True,
+    schema=SCHEMA,
+    schema_changes=["Contact.Fax is gone ('Fax', phone)"],
+    watermark=parse_instant("2026-03-01T00:00:00Z"),
+    months={"2025-12": 2, "2026-02": 3},
+    sample=[{"Id": "003", "Email": "ada@analytical.example"}],
+)
+
+
+class Offline(Workspace):
+    """A workspace that opens nothing."""
+
+    secret_missing = False
+
+    @contextmanager
+    def account(self, connection: str) -> Iterator[Account]:
+        if self.secret_missing:
+            raise SecretMissing("ACME_CLIENT_SECRET", owner=f"connection '{connection}'")
+        yield None  # type: ignore[misc]
+
+
+def run(settings: Settings, job: str, asset: list[str], **tags: str) -> dg.ExecuteInProcessResult:
+    crm = Offline(settings)
+    crm.secret_missing = bool(tags.pop("secret_missing", ""))
+    definition = build_defs(settings, {"crm": crm}).resolve_job_def(job)
+    months = {RANGE_START_TAG: "2026-01-01", RANGE_END_TAG: "2026-02-01"}
+    return definition.execute_in_process(
+        asset_selection=[dg.AssetKey(asset)],
+        tags={} if tags.pop("without_months", "") else months,
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    [event] = result.filter_events(lambda event: event.is_step_failure)
+    told = event.step_failure_data.user_failure_data
+    assert told is not None
+    return str(told.description)
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+
+
+def test_a_range_of_months_is_one_extraction(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run reads one window; every month of it is materialised and says what landed in it."""
+    seen: list[tuple[Any, str]] = []
+
+    def extract(account: Any, obj: Any, window: Any, *, mode: str, **_: Any) -> Extraction:
+        seen.append((window, mode))
+        return DONE
+
+    monkeypatch.setattr(raw, "extract", extract)
+    result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
+    events = result.asset_materializations_for_node("acme__raw__Contact")
+    months = {one.partition: one.metadata["records_in_month"].value for one in events}
+    assert seen == [(DONE.window, "range")]
+    assert months == {"2026-01-01": 2, "2026-02-01": 3}
+    assert checks_of(result) == {"source_count": True, "fields": False}
+
+
+def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the issue wants to see of an extraction, without personal data."""
+    monkeypatch.setattr(raw, "extract", lambda *_, **__: DONE)
+    result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
+    told = result.asset_materializations_for_node("acme__raw__Contact")[0].metadata
+    numbers = ("records_landed", "source_count", "api_calls", "api_calls_planned", "bytes")
+    assert [told[name].value for name in numbers] == [5, 6, 4, 5, 100]
+    assert told["window"].value == "the beginning up to 2026-03-01T00:00:00Z"
+    assert told["route"].value == "bulk"
+    assert isinstance(told["dagster/column_schema"].value, dg.TableSchema)
+    assert "a***@a***.example" in str(told["preview"].value)
+    assert "ada@" not in str(told)
+
+
+def test_a_refresh_ignores_the_partitions_window(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mode of the run decides: a refresh reads from the watermark."""
+    seen: list[tuple[Any, str]] = []
+
+    def extract(account: Any, obj: Any, window: Any, *, mode: str, **_: Any) -> Extraction:
+        seen.append((window, mode))
+        return replace(DONE, changed=False, records=0, months={})
+
+    monkeypatch.setattr(raw, "extract", extract)
+    result = run(settings, "acme_refresh", ["acme", "raw", "Contact"])
+    told = result.asset_materializations_for_node("acme__raw__Contact")[0].metadata
+    assert seen == [(None, "refresh")]
+    assert told["changed"].value is False
+    assert "preview" not in told
+
+
+def test_a_missing_secret_fails_its_own_run_and_names_the_variable(settings: Settings) -> None:
+    """The definitions load; the run of that connection fails, once, with the cure."""
+    result = run(settings, "acme_backfill", ["acme", "raw", "Contact"], secret_missing="yes")
+    assert not result.success
+    assert "ACME_CLIENT_SECRET" in failure_of(result)
+    assert not result.filter_events(lambda event: event.is_step_up_for_retry)
+
+
+def test_a_backfill_without_months_says_so(settings: Settings) -> None:
+    """A range has to be chosen; the error says how."""
+    result = run(settings, "acme_backfill", ["acme", "raw", "Contact"], without_months="yes")
+    assert "no range of months" in failure_of(result)
+
+
+def test_counts_that_differ_fail_the_check_and_the_step(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not committed is shown as a failed check, and nothing is materialised."""
+
+    def extract(*_: Any, **__: Any) -> Extraction:
+        raise CountMismatch("read 5, but the vendor counts 6.")
+
+    monkeypatch.setattr(raw, "extract", extract)
+    result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
+    assert checks_of(result) == {"source_count": False}
+    assert "counts 6" in failure_of(result)
+    assert not result.get_asset_materialization_events()
+
+
+def test_a_broken_contract_fails_the_check_and_the_step(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check lists rules, counts and keys; the table keeps its version."""
+
+    def normalize(*_: Any, **__: Any) -> Normalized:
+        raise ContractError(
+            "acme.contacts breaks its contract.", failures=[("email required", 3, ["acme:1"])]
+        )
+
+    monkeypatch.setattr(normalized, "normalize", normalize)
+    result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
+    [check] = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert "| email required | error | 3 | acme:1 |" in str(check.metadata["broken"].value)
+    assert "breaks its contract" in failure_of(result)

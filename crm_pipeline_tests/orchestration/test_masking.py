@@ -1,0 +1,61 @@
+import pytest
+
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.orchestration.masking import masked_email, preview
+
+SCHEMA = Schema(
+    "Contact",
+    "Contact",
+    (
+        Field("Id", "Contact ID", "id"),
+        Field("LastName", "Last Name", "string"),
+        Field("Email", "Email", "email"),
+        Field("Phone", "Phone", "phone"),
+        Field("Description", "Description", "textarea"),
+        Field("Birthdate", "Birthdate", "date", "date"),
+        Field("AccountId", "Account", "reference", reference_to=("Account",)),
+        Field("LeadSource", "Lead Source", "picklist", values=("Web", "Fair")),
+        Field("AnnualRevenue", "Revenue", "currency", "decimal"),
+    ),
+)
+ROW = {
+    "Id": "003A",
+    "LastName": "Lovelace",
+    "Email": "ada.lovelace@analytical.example",
+    "Phone": "+44 20 7946 0000",
+    "Description": "Wrote | the\nfirst program",
+    "Birthdate": "1815-12-10",
+    "AccountId": "001B",
+    "LeadSource": "Web|Fair",
+    "AnnualRevenue": "12.50",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("john@acme.com", "j***@a***.com"),
+        ("a@b.CO", "a***@b***.co"),
+        ("x.y@sub.acme.co.uk", "x***@s***.uk"),
+        ("not an address", "***"),
+        ("", "***"),
+    ],
+)
+def test_addresses_are_masked(text: str, masked: str) -> None:
+    """Two initials and the last label stay."""
+    assert masked_email(text) == masked
+
+
+def test_a_preview_identifies_nobody() -> None:
+    """Names, phones, free text and birthdays are left out; addresses are masked."""
+    shown = preview(SCHEMA, [ROW])
+    for secret in ("Lovelace", "lovelace", "7946", "program", "1815", "analytical"):
+        assert secret not in shown
+    assert shown.splitlines()[2] == "| 003A | a***@a***.example | 001B | Web\\|Fair | 12.50 |"
+    assert "4 more fields" in shown
+
+
+def test_nothing_to_show_is_no_table() -> None:
+    """Without records or harmless fields there is no preview."""
+    assert preview(SCHEMA, []) == ""
+    assert preview(Schema("X", "X", (Field("Name", "Name", "string"),)), [{"Name": "Ada"}]) == ""

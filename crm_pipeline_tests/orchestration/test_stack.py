@@ -1,0 +1,52 @@
+import fcntl
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.orchestration.instance import make_home
+from crm_pipeline.orchestration.stack import Stack, StackOptions
+from crm_pipeline.settings import Settings
+
+
+def test_a_port_in_use_is_named_with_its_flag(settings: Settings) -> None:
+    """The error names the port and how to choose another; nothing was started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"port {port}.*--port"):
+            Stack(settings, StackOptions(port=port)).start()
+    assert not (settings.data / "postgres").exists()
+
+
+def test_a_second_stack_on_the_same_data_is_refused(settings: Settings) -> None:
+    """One stack per data folder; the first one's records stay."""
+    folder = settings.data / "run"
+    folder.mkdir(parents=True)
+    (folder / "children.json").write_text("{}")
+    with (folder / "up.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="running already"):
+            Stack(settings).start()
+    assert (folder / "children.json").exists()
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(settings: Settings) -> None:
+    """A file where the folder should be, or no permission: one sentence with the cure."""
+    settings.data.write_text("in the way")
+    with pytest.raises(StoreError, match="CRM_DATA"):
+        Stack(settings).start()
+
+
+def test_the_home_keeps_everything_below_data(settings: Settings) -> None:
+    """Dagster's home is a copy of dagster.yaml that names the data folder absolutely."""
+    home = make_home(settings)
+    config = yaml.safe_load((home / "dagster.yaml").read_text())
+    assert home == settings.data / "dagster"
+    assert config["storage"]["postgres"]["postgres_url"] == {"env": "CRM_DATABASE_URL"}
+    for part in ("local_artifact_storage", "compute_logs"):
+        assert Path(config[part]["config"]["base_dir"]).is_relative_to(settings.data)
+    assert config["telemetry"] == {"enabled": False}

@@ -1,0 +1,129 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from crm_pipeline.model.tables import TABLES
+from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.settings import load_settings
+from crm_pipeline_tests.orchestration.projects import make_settings
+
+
+@pytest.fixture
+def defs(tmp_path: Path) -> dg.Definitions:
+    return build_defs(make_settings(tmp_path / "project"))
+
+
+def keys_of(defs: dg.Definitions) -> set[str]:
+    return {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
+
+
+def test_the_shipped_project_loads_with_an_empty_environment(tmp_path: Path) -> None:
+    """Importing the definitions needs no variable, warns of nothing and writes nothing."""
+    program = (
+        "from crm_pipeline.definitions import defs\n"
+        "from dagster import Definitions\n"
+        "Definitions.validate_loadable(defs)\n"
+        "import os; print(sorted(os.listdir('.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-W", "error", "-c", program],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "CRM_HOME": str(load_settings().root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout.strip()) == (0, "", "[]")
+
+
+def test_assets_are_named_after_connection_stage_and_object(defs: dg.Definitions) -> None:
+    """Raw per object, normalized per table, published once for all connections."""
+    keys = keys_of(defs)
+    published = {f"crm/published/{name}" for name in TABLES}
+    assert keys >= {
+        "acme/raw/Account",
+        "acme/raw/Contact",
+        "acme/raw/Invoice__c",
+        "acme/raw/OpportunityStage",
+        "acme/normalized/companies",
+        "acme/normalized/contacts",
+        "acme/normalized/invoice",
+        "other/raw/Lead",
+        "other/normalized/leads",
+        "crm/published/invoice",
+        *published,
+    }
+    assert {key.split("/")[1] for key in keys} == {"raw", "normalized", "published"}
+
+
+def test_the_graph_reads_from_raw_to_published(defs: dg.Definitions) -> None:
+    """Dependencies, groups and kinds show the way of the data."""
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    contacts = specs["acme/normalized/contacts"]
+    assert [dep.asset_key.to_user_string() for dep in contacts.deps] == ["acme/raw/Contact"]
+    leads = specs["crm/published/leads"]
+    assert [dep.asset_key.to_user_string() for dep in leads.deps] == ["other/normalized/leads"]
+    assert {key: specs[key].group_name for key in ("acme/raw/Account", "crm/published/leads")} == {
+        "acme/raw/Account": "raw",
+        "crm/published/leads": "published",
+    }
+    assert specs["acme/raw/Account"].kinds == {"salesforce", "parquet"}
+    assert all(spec.description for spec in specs.values())
+
+
+def test_months_are_partitions_and_snapshots_have_none(defs: dg.Definitions) -> None:
+    """Objects with a stamp are partitioned by month and backfilled in one run."""
+    graph = defs.resolve_asset_graph()
+    account = graph.get(dg.AssetKey(["acme", "raw", "Account"]))
+    stage = graph.get(dg.AssetKey(["acme", "raw", "OpportunityStage"]))
+    assert isinstance(account.partitions_def, dg.MonthlyPartitionsDefinition)
+    assert account.backfill_policy == dg.BackfillPolicy.single_run()
+    assert stage.partitions_def is None
+
+
+def test_checks_belong_to_their_assets(defs: dg.Definitions) -> None:
+    """Counts and fields are checked with raw, the contract with normalized."""
+    graph = defs.resolve_asset_graph()
+    checks = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
+    assert {
+        ("acme/raw/Account", "source_count"),
+        ("acme/raw/Account", "fields"),
+        ("acme/normalized/contacts", "contract"),
+    } <= checks
+
+
+def test_jobs_schedules_and_sensors_per_connection(defs: dg.Definitions) -> None:
+    """Each connection can be backfilled and refreshed, at its cadence or when something changed."""
+    repository = defs.get_repository_def()
+    names = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    expected = {"acme_backfill", "acme_refresh", "other_backfill", "other_refresh", "publish"}
+    assert names == expected
+    assert {one.name: one.cron_schedule for one in repository.schedule_defs}["acme_cadence"] == (
+        "5 * * * *"
+    )
+    sensors = {one.name: one.minimum_interval_seconds for one in repository.sensor_defs}
+    assert sensors == {"acme_changes": 60, "other_changes": 60}
+
+
+def test_a_job_reaches_from_raw_to_published_of_one_connection(defs: dg.Definitions) -> None:
+    """A backfill reads its own connection only, and publishes."""
+    job = defs.resolve_job_def("acme_backfill")
+    stages = {key.to_user_string().rsplit("/", 1)[0] for key in job.asset_layer.selected_asset_keys}
+    assert stages == {"acme/raw", "acme/normalized", "crm/published"}
+    assert defs.resolve_job_def("acme_refresh").tags["crm/mode"] == "refresh"
+
+
+@pytest.mark.parametrize(("value", "running"), [(None, False), ("off", False), ("on", True)])
+def test_nothing_runs_by_itself_until_asked(
+    tmp_path: Path, value: str | None, running: bool
+) -> None:
+    """Schedules and sensors are stopped until CRM_AUTOMATION=on."""
+    environ = {"CRM_AUTOMATION": value} if value else {}
+    repository = build_defs(make_settings(tmp_path / "project", environ)).get_repository_def()
+    status = {one.default_status.value for one in repository.schedule_defs} | {
+        one.default_status.value for one in repository.sensor_defs
+    }
+    assert status == {"RUNNING" if running else "STOPPED"}
