@@ -1,6 +1,5 @@
 """A Salesforce org as an account of the pipeline."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -25,8 +24,10 @@ from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected, Un
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 
-# A Bulk job costs at least six calls (create, polls, result, delete) and some seconds.
-_BULK_CALLS = 6
+# Every window costs a describe and two counts; a Bulk job also its creation, about three polls and its
+# removal, and some seconds. Up to five REST pages are cheaper than that.
+_WINDOW_CALLS = 3
+_JOB_CALLS = 5
 _BULK_FROM_PAGES = 5
 
 
@@ -176,8 +177,9 @@ class SalesforceAccount:
         return len(quote(query, safe="")) + 512 > self._api.limits.ceilings["uri_bytes"]
 
     def _routed(self, plan: Plan, asked: str, count: int) -> Plan:
-        rest_calls = math.ceil(count / self._api.limits.ceilings["query_page_records"]) + 1
-        bulk_calls = _BULK_CALLS + count // bulk.PAGE_RECORDS
+        rest_pages = count // self._api.limits.ceilings["query_page_records"] + 1
+        rest_calls = _WINDOW_CALLS + rest_pages
+        bulk_calls = _WINDOW_CALLS + _JOB_CALLS + count // bulk.PAGE_RECORDS + 1
         if asked != "auto":
             calls = bulk_calls if asked == "bulk" else rest_calls
             return replace(
@@ -186,10 +188,8 @@ class SalesforceAccount:
         if self._is_too_long(plan):
             reason = f"{len(plan.schema.fields)} fields make the query too long for one address"
             return replace(plan, route="bulk", calls=bulk_calls, reason=reason)
-        if rest_calls > _BULK_FROM_PAGES:
+        if rest_pages > _BULK_FROM_PAGES:
             reason = f"{count:,} records: {bulk_calls} calls by Bulk, {rest_calls} calls by REST"
             return replace(plan, route="bulk", calls=bulk_calls, reason=reason)
-        reason = (
-            f"{count:,} records: {rest_calls} calls by REST, at least {bulk_calls} calls by Bulk"
-        )
+        reason = f"{count:,} records: {rest_calls} calls by REST, {bulk_calls} calls by Bulk"
         return replace(plan, route="rest", calls=rest_calls, reason=reason)
