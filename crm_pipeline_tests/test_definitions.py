@@ -105,7 +105,7 @@ def test_jobs_schedules_and_sensors_per_connection(defs: dg.Definitions) -> None
         "5 * * * *"
     )
     sensors = {one.name: one.minimum_interval_seconds for one in repository.sensor_defs}
-    assert sensors == {"acme_changes": 60, "other_changes": 60}
+    assert sensors == {"acme_changes": 60, "other_changes": 60, "publish_after_failure": 30}
 
 
 def test_a_job_reaches_from_raw_to_published_of_one_connection(defs: dg.Definitions) -> None:

@@ -5,6 +5,7 @@ typo are answered at once. Nothing here decides anything about data.
 """
 
 import os
+import signal
 import sys
 
 
@@ -13,6 +14,8 @@ def main() -> None:
     from crm_pipeline.cli.app import app
     from crm_pipeline.cli.failures import INTERRUPTED
 
+    # Service managers and `timeout` send SIGTERM: it ends a command as Ctrl-C does, tidily.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(args=_debug_first(sys.argv[1:]), prog_name="crm-pipeline")
     except SystemExit as ending:

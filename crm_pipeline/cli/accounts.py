@@ -39,7 +39,7 @@ def check(
     """
     from crm_pipeline.cli.console import emit_json
     from crm_pipeline.cli.logs import to_stderr
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.store.database import running_database
 
     to_stderr("error")
@@ -81,7 +81,7 @@ def discover(
     """
     from crm_pipeline.cli.console import emit_json, say
     from crm_pipeline.cli.discovery import survey, write_objects
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
     chosen = settings.connection(connection)
@@ -113,7 +113,7 @@ def preview(
       crm-pipeline preview salesforce_demo Invoice__c --rows 25 --json
     """
     from crm_pipeline.cli.console import emit_json, output
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
     with _account(settings, settings.connection(connection)) as account:

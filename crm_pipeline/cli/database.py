@@ -26,9 +26,9 @@ def start() -> None:
     import shlex
 
     from crm_pipeline.cli.console import say, working
+    from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.kernel.secret import redacted
     from crm_pipeline.orchestration.instance import environment
-    from crm_pipeline.settings import load_settings
     from crm_pipeline.store.embedded import EmbeddedServer
 
     settings = load_settings()
@@ -45,7 +45,7 @@ def start() -> None:
 def stop() -> None:
     """Stop the server in data/postgres; its data stays."""
     from crm_pipeline.cli.console import say, working
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.store.embedded import EmbeddedServer
 
     with working("stopping PostgreSQL"):
@@ -60,7 +60,7 @@ def url() -> None:
 
       export CRM_DATABASE_URL="$(crm-pipeline db url)"
     """
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.store.database import database_url
 
     found = database_url(load_settings())

@@ -1,5 +1,6 @@
 """`demo`: from nothing to a filled data/crm.duckdb, with the sandbox as the CRM."""
 
+import shutil
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,8 +43,7 @@ def demo(
     """
     from crm_pipeline.cli.emulated import choose_world
     from crm_pipeline.cli.logs import to_stderr
-    from crm_pipeline.cli.workspace import ready_data, with_dotenv
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings, ready_data, with_dotenv
 
     to_stderr()
     settings = load_settings()
@@ -147,14 +147,16 @@ def _show_query(settings: "Settings") -> None:
     from crm_pipeline.cli.query import run, show
 
     console = output()
+    program = "crm-pipeline" if shutil.which("crm-pipeline") else ".venv/bin/crm-pipeline"
     console.print(f"\n[bold]The open pipeline by stage[/]\n\n{QUERY}")
     show(*run(settings.data, QUERY))
     console.print(
         "Next:\n"
-        f'  crm-pipeline query "FROM crm.contacts LIMIT 5"    or: duckdb {settings.data / "crm.duckdb"}\n'
-        "  crm-pipeline status                               where each object stands\n"
-        "  make dev  (crm-pipeline up)                       the Dagster UI on the same project\n"
-        "  docs/connections.md                               connect a real org"
+        f"  {program} status    where each object stands\n"
+        f"  {program} query 'SELECT full_name, title, email FROM crm.contacts LIMIT 5'\n"
+        f"  duckdb -readonly {settings.data / 'crm.duckdb'}\n"
+        "  make dev    the Dagster UI on the same project\n"
+        "  docs/connections.md    connect a real org"
     )
 
 

@@ -6,6 +6,9 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+from structlog import DropEvent
+from structlog.typing import Processor
+
 from crm_pipeline.kernel.secret import redacted
 
 LEVEL_VARIABLE = "CRM_LOG_LEVEL"
@@ -21,7 +24,7 @@ def to_stderr(default: str = "warning") -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _short_retry,
+            _short_retry(level),
             _without_secrets,
             structlog.processors.LogfmtRenderer(
                 key_order=["timestamp", "level", "event"], sort_keys=True
@@ -34,17 +37,23 @@ def to_stderr(default: str = "warning") -> None:
     )
 
 
-def _short_retry(
-    logger: object,  # noqa: ARG001 - structlog hands it to every processor
-    name: str,  # noqa: ARG001 - as above
-    event: MutableMapping[str, Any],
-) -> MutableMapping[str, Any]:
-    """Leave of stamina's line what a person wants: which try comes next, when, and why."""
-    if event.get("event") == "stamina.retry_scheduled":
-        for key in ("callable", "args", "kwargs", "waited_so_far"):
-            event.pop(key, None)
-        event["event"] = "retry"
-    return event
+def _short_retry(level: int) -> Processor:
+    """Leave of stamina's line what a person wants; it is news, not a warning: most retries succeed."""
+
+    def shortened(
+        logger: object,  # noqa: ARG001 - structlog hands it to every processor
+        name: str,  # noqa: ARG001 - as above
+        event: MutableMapping[str, Any],
+    ) -> MutableMapping[str, Any]:
+        if event.get("event") == "stamina.retry_scheduled":
+            if level > logging.INFO:
+                raise DropEvent
+            for key in ("callable", "args", "kwargs", "waited_so_far"):
+                event.pop(key, None)
+            event["event"], event["level"] = "retry", "info"
+        return event
+
+    return shortened
 
 
 def _without_secrets(

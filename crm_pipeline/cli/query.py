@@ -13,6 +13,7 @@ import typer
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 
 _SHOWN_ROWS = 50
+_NARROWEST = 14  # characters of a column in a terminal; with less nothing can be read
 
 
 class QueryFailed(StoreError):
@@ -33,15 +34,19 @@ def query(
 
     For instance:
 
-      crm-pipeline query "FROM crm.contacts LIMIT 5"
-      crm-pipeline query "SELECT stage_name, count(*) FROM crm.deals GROUP BY ALL" --csv > stages.csv
+      crm-pipeline query "SELECT full_name, title, email FROM crm.contacts LIMIT 5"
+      crm-pipeline query "SELECT stage, count(*) FROM crm.deals GROUP BY ALL" --csv > stages.csv
       crm-pipeline query "SHOW ALL TABLES"
     """
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other.", cure="Choose one.")
     statement = sys.stdin.read() if sql == "-" else sql
+    if not statement.strip():
+        raise ConfigError(
+            "there is no statement.", cure='Write one, such as "SHOW ALL TABLES", or - for stdin.'
+        )
     data = load_settings().data
     columns, rows = run(data, statement, limit=None if as_json or as_csv else _SHOWN_ROWS + 1)
     if as_json:
@@ -72,7 +77,10 @@ def run(
     with closing(open_published(data)) as connection:
         try:
             result = connection.execute(statement)
-            columns = [column[0] for column in result.description or ()]
+            # Of a mere comment DuckDB returns nothing at all.
+            columns = [column[0] for column in getattr(result, "description", None) or ()]
+            if not columns:
+                return [], []
             return columns, result.fetchall() if limit is None else result.fetchmany(limit)
         except duckdb.Error as error:
             raise QueryFailed(
@@ -90,6 +98,13 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         for index in range(len(columns))
         if any(type(row[index]) in (int, float, Decimal) for row in rows)
     ]
-    output().print(table("", columns, rows[:_SHOWN_ROWS], numbers=numbers))
+    console = output()
+    fitting = max(1, console.width // _NARROWEST) if console.is_terminal else len(columns)
+    shown = [row[:fitting] for row in rows[:_SHOWN_ROWS]]
+    console.print(table("", columns[:fitting], shown, numbers=[n for n in numbers if n < fitting]))
+    if len(columns) > fitting:
+        say(
+            f"{len(columns) - fitting} more columns do not fit; name the ones you want instead of *."
+        )
     if len(rows) > _SHOWN_ROWS:
         say(f"The first {_SHOWN_ROWS} rows; --csv or --json writes all.")

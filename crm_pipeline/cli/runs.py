@@ -147,8 +147,7 @@ def _published_line(settings: "Settings", summary: "RunSummary") -> str:
 
 def _prepared(connection: str) -> "Settings":
     from crm_pipeline.cli.logs import to_stderr
-    from crm_pipeline.cli.workspace import ready_data
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings, ready_data
 
     to_stderr()
     settings = load_settings()

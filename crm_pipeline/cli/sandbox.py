@@ -36,8 +36,7 @@ def sandbox(
       crm-pipeline sandbox --port 9000 --seed 1 --contacts 500
     """
     from crm_pipeline.cli.emulated import address, choose_world, new_world, remember
-    from crm_pipeline.cli.workspace import ready_data
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings, ready_data
 
     settings = load_settings()
     expected = address(settings)

@@ -31,9 +31,8 @@ def up(
     """
     from crm_pipeline.cli.emulated import choose_world
     from crm_pipeline.cli.logs import to_stderr
-    from crm_pipeline.cli.workspace import ready_data, with_dotenv
+    from crm_pipeline.cli.workspace import load_settings, ready_data, with_dotenv
     from crm_pipeline.orchestration.stack import Stack, StackOptions
-    from crm_pipeline.settings import load_settings
 
     to_stderr()
     settings = load_settings()

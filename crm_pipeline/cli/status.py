@@ -29,7 +29,7 @@ def status(
     """
     from crm_pipeline.cli.console import emit_json
     from crm_pipeline.cli.standing import objects_of
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
     objects = {

@@ -3,9 +3,26 @@
 import os
 from pathlib import Path
 
+from crm_pipeline import settings as configuration
 from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
+
+
+def load_settings() -> Settings:
+    """Read the configuration, for a command.
+
+    Raises:
+        ConfigError: it is wrong.
+        StoreError: something other than a folder stands where the data folder should be.
+    """
+    loaded = configuration.load_settings()
+    if loaded.data.exists() and not loaded.data.is_dir():
+        raise StoreError(
+            f"{loaded.data} is a file, and a folder is needed there.",
+            cure="Move it away, or set CRM_DATA to another folder.",
+        )
+    return loaded
 
 
 def ready_data(settings: Settings) -> Path:
@@ -34,4 +51,4 @@ def with_dotenv(settings: Settings) -> Settings:
     with files.replacing(target) as temporary:
         temporary.write_bytes(example.read_bytes())
         temporary.chmod(0o600)
-    return load_settings(settings.root)
+    return configuration.load_settings(settings.root)

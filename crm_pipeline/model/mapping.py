@@ -23,6 +23,8 @@ class FieldMap:
             says which object the key names, and "" fits every id. Empty leaves it to the schema.
         only: take the value only where it starts with this.
         values: source text -> common text; anything else becomes `otherwise`.
+        former: fields that fed the column before; where they are gone from the vendor (renamed), records
+            that were read before still have their value there.
     """
 
     source: str
@@ -31,6 +33,7 @@ class FieldMap:
     only: str = ""
     values: tuple[tuple[str, str], ...] = ()
     otherwise: str | None = None
+    former: tuple[str, ...] = ()
 
     @property
     def is_lossless(self) -> bool:
@@ -87,7 +90,8 @@ def with_overrides(
 ) -> ObjectMap:
     """Return a mapping with the user's additions of connections.yaml applied.
 
-    A field that the user maps replaces what fed that column; `None` leaves the field in `custom`.
+    A field that the user maps replaces what fed that column, which becomes its former one; `None`
+    leaves the field in `custom`.
 
     Raises:
         UnknownName: the user names a column that the table does not have or that cannot be mapped.
@@ -103,7 +107,17 @@ def with_overrides(
                 raise UnknownName(f"column of {table.name}", column, table.mappable, where=place)
     taken = {column for column in wanted.values() if column is not None}
     kept = [f for f in entry.fields if f.source not in wanted and f.column not in taken]
-    added = [FieldMap(source, column) for source, column in wanted.items() if column is not None]
+    added = [
+        FieldMap(
+            source,
+            column,
+            former=tuple(
+                f.source for f in entry.fields if f.column == column and f.source not in wanted
+            ),
+        )
+        for source, column in wanted.items()
+        if column is not None
+    ]
     replaced = taken | {f"{column.removesuffix('_source_id')}_key" for column in taken}
     constants = {k: v for k, v in entry.constants.items() if k not in replaced}
     return replace(entry, fields=(*kept, *added), constants=constants)

@@ -19,6 +19,11 @@ _ACTIVE = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_ENDED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
 _LOOKED_AT = 10
 _FIRST_PAUSE_S = 60.0
 _LONGEST_PAUSE_S = 3600.0
@@ -52,12 +57,7 @@ def activity_of(instance: dg.DagsterInstance, connection: Connection) -> Activit
     """Look at the runs of a connection's jobs."""
     tags = {CONNECTION_TAG: connection.name}
     active = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ACTIVE), limit=1)
-    ended = instance.get_run_records(
-        dg.RunsFilter(
-            tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-        ),
-        limit=_LOOKED_AT,
-    )
+    ended = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ENDED), limit=_LOOKED_AT)
     run = active[0].dagster_run if active else None
     newest = ended[0] if ended else None
     ended_s = newest.end_time if newest else None
@@ -72,7 +72,7 @@ def activity_of(instance: dg.DagsterInstance, connection: Connection) -> Activit
 def _failures(statuses: Sequence[dg.DagsterRunStatus]) -> int:
     count = 0
     for status in statuses:
-        if status != dg.DagsterRunStatus.FAILURE:
+        if status == dg.DagsterRunStatus.SUCCESS:
             break
-        count += 1
+        count += status == dg.DagsterRunStatus.FAILURE
     return count

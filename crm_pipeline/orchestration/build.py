@@ -11,13 +11,13 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from crm_pipeline.orchestration.jobs import all_jobs, refresh_name
+from crm_pipeline.orchestration.jobs import PUBLISH_JOB, all_jobs, refresh_name
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
 from crm_pipeline.orchestration.raw import raw_assets
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import schedule_of
-from crm_pipeline.orchestration.sensors import sensor_of
+from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
 from crm_pipeline.settings import Settings, load_settings
 
 RESOURCE = "crm"
@@ -49,7 +49,10 @@ def build_defs(
         ],
         jobs=jobs,
         schedules=[schedule_of(chosen, one, job) for one, job in refreshes],
-        sensors=[sensor_of(chosen, one, job) for one, job in refreshes],
+        sensors=[
+            *(sensor_of(chosen, one, job) for one, job in refreshes),
+            partial_publish(chosen, [job for job in jobs if job.name != PUBLISH_JOB], jobs[-1]),
+        ],
         resources={RESOURCE: Workspace(chosen), **(overrides or {})},
         executor=dg.in_process_executor,
     )

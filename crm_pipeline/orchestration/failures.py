@@ -23,7 +23,11 @@ from crm_pipeline.kernel.secret import redacted
 GENTLE = dg.RetryPolicy(
     max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-"""Requests are retried where they are made; this is for outages that last longer."""
+"""For steps that build tables: a commit that lost a race starts again from the new version.
+
+Raw steps have none: requests are retried where they are made, and a CRM that stays away is asked again by
+the next run.
+"""
 
 
 @contextmanager

@@ -14,7 +14,8 @@ _PLAIN = frozenset({"boolean", "integer", "decimal", "double", "date", "time", "
 _IDS = frozenset({"id", "reference"})
 _EMAIL = re.compile(r"([^@\s]+)@([^@\s]+)\.([A-Za-z0-9-]{2,})")
 _PERSONAL = re.compile(
-    r"birth|latitude|longitude|salary|income|ssn|tax|gender|passport", re.IGNORECASE
+    r"birth|latitude|longitude|salary|income|ssn|tax|gender|passport|phone|mobile|fax|iban|national",
+    re.IGNORECASE,
 )
 _COLUMNS = 8
 _ROWS = 5

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.model.tables import TABLES
+from crm_pipeline.model.tables import TABLES, normalized_name
 from crm_pipeline.orchestration import described
 from crm_pipeline.orchestration.failures import GENTLE, as_failure
 from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_key, normalized_tables
@@ -30,7 +30,11 @@ def published_tables(connections: Iterable[Connection]) -> dict[str, list[dg.Ass
 
 def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
     """Return the step that publishes the current release: one asset per table, one file."""
+    connections = list(connections)
     tables = published_tables(connections)
+    wanted = {
+        normalized_name(one.name, table) for one in connections for table in normalized_tables(one)
+    }
 
     @dg.multi_asset(
         name="publish_tables",
@@ -44,7 +48,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
     ) -> Iterator[dg.MaterializeResult[Any]]:
         crm.progress("publish")(0, None)
         with as_failure(context.log.error), crm.engine() as engine:
-            done = publish(crm.landing, crm.tables, engine, usage=crm.api_usage())
+            done = publish(crm.landing, crm.tables, engine, wanted=wanted, usage=crm.api_usage())
         for table in tables:
             yield dg.MaterializeResult(
                 asset_key=published_key(table), metadata=described.published(done, table)

@@ -13,7 +13,7 @@ import dagster as dg
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, CountMismatch
 from crm_pipeline.orchestration import checks, described
-from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
+from crm_pipeline.orchestration.failures import as_failure, failure
 from crm_pipeline.orchestration.partitions import (
     is_snapshot,
     month_keys,
@@ -84,7 +84,6 @@ def _decorated(
             pool=api_pool(connection),
             partitions_def=monthly(connection) if partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if partitioned else None,
-            retry_policy=GENTLE,
             check_specs=checks.raw_specs(key),
         )
 

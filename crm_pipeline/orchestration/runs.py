@@ -6,7 +6,7 @@ reconciled like others if this process is killed.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -117,7 +117,14 @@ def _run(
         result = job.execute_in_process(
             run_config=quiet, instance=instance, tags=marked, raise_on_error=False
         )
-    return _summary(result, name)
+    summary = _summary(result, name)
+    if summary.is_success or name == PUBLISH_JOB or not summary.changed:
+        return summary
+    # What failed stays as it was; the tables that were built need not wait for it.
+    published = _run(crm, PUBLISH_JOB, {}, instance)
+    return replace(
+        summary, rows=published.rows, changed=tuple(sorted({*summary.changed, *published.changed}))
+    )
 
 
 def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:

@@ -100,3 +100,24 @@ def sensor_of(settings: Settings, connection: Connection, refresh: Job) -> dg.Se
         return refresh_request(connection, months, decision.run_key)
 
     return changes
+
+
+def partial_publish(settings: Settings, monitored: list[Job], publish: Job) -> dg.SensorDefinition:
+    """Return the sensor that publishes what is good after a run that failed in parts.
+
+    In a run, publishing waits for all tables, so one object that cannot be read would keep the others
+    from analysts. A table whose object failed stays as it was.
+    """
+    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+
+    @dg.run_failure_sensor(
+        name="publish_after_failure",
+        monitored_jobs=monitored,
+        request_job=publish,
+        default_status=running if is_automatic(settings) else stopped,
+        description="Publish the tables that a failed run did build; what failed stays as it was.",
+    )
+    def publish_after_failure(context: dg.RunFailureSensorContext) -> dg.RunRequest:
+        return dg.RunRequest(run_key=context.dagster_run.run_id)
+
+    return publish_after_failure

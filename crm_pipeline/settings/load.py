@@ -104,6 +104,9 @@ def _dotenv(path: Path) -> dict[str, str]:
     try:
         # No interpolation: a secret may well contain a dollar sign.
         values = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except PermissionError:
+        # An analyst who shares the folder needs no secrets; what does need one says which.
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {type(error).__name__}.",

@@ -159,6 +159,12 @@ class Engine:
                 f"DuckDB needs more than {self.memory_limit} of memory: {error}",
                 cure="Raise the memory limit, or make room on the disk that holds data/.",
             ) from error
+        except duckdb.DataError as error:
+            # Its text quotes the value that did not fit, which may be anybody's.
+            raise StoreError(
+                f"DuckDB: a value does not fit ({type(error).__name__}).",
+                cure=f"The statement began: {sql[:200]}",
+            ) from None
         except duckdb.Error as error:
             raise StoreError(
                 f"DuckDB: {error}", cure=f"The statement began: {sql[:200]}"

@@ -31,6 +31,8 @@ class Landing:
     def __init__(self, root: Path, clock: Clock | None = None) -> None:
         self.root = root
         self.clock = clock or SystemClock()
+        # A commit is written once under a name of its own, so each is read and parsed once.
+        self._commits: dict[Path, WindowCommit] = {}
 
     def folder(self, connection: str, obj: str) -> Path:
         """Return the folder of one object."""
@@ -55,16 +57,19 @@ class Landing:
         """
         folder = self.folder(connection, obj)
         try:
-            commits = [
-                commit_from(files.read_json(path), folder)
-                for path in (folder / "windows").glob("*.json")
-            ]
+            commits = [self._commit(path, folder) for path in (folder / "windows").glob("*.json")]
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptFile(
                 f"a window commit of {connection}.{obj} cannot be read: {error!r}.",
                 cure=f"Look at {folder / 'windows'}; restore the file from a backup.",
             ) from error
         return sorted(commits, key=lambda commit: (commit.committed_at, commit.window_id))
+
+    def _commit(self, path: Path, folder: Path) -> WindowCommit:
+        known = self._commits.get(path)
+        if known is None:
+            known = self._commits[path] = commit_from(files.read_json(path), folder)
+        return known
 
     def batches(self, connection: str, obj: str) -> list[Manifest]:
         """Return the committed batches of an object, oldest commit first."""

@@ -7,8 +7,8 @@ A reader that has a snapshot open keeps it, whatever is published or collected m
 is resolved when a connection opens, and a removed file lives on until its last reader closes it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,10 +64,7 @@ class Snapshots:
     def collect(self, now: datetime, *, keep_last: int = 3, keep_days: int = 14) -> list[Path]:
         """Remove old snapshots: all but the last few and the last of each day for some days."""
         current = self.current()
-        made = sorted(
-            ((datetime.fromtimestamp(p.stat().st_mtime, UTC), p) for p in self._snapshots()),
-            reverse=True,
-        )
+        made = sorted(_dated(self._snapshots()), reverse=True)
         kept = {current} | {path for _, path in made[:keep_last]}
         days: set[str] = set()
         for at, path in made:
@@ -91,11 +88,15 @@ class Snapshots:
 
     def _abandoned(self, now: datetime) -> list[Path]:
         """Temporary files of publishers that died; a living one is never a day old."""
-        return [
-            path
-            for path in self.folder.glob(f".crm-*{files.TEMPORARY_SUFFIX}*")
-            if now - datetime.fromtimestamp(path.stat().st_mtime, UTC) > _ABANDONED
-        ]
+        left = _dated(self.folder.glob(f".crm-*{files.TEMPORARY_SUFFIX}*"))
+        return [path for at, path in left if now - at > _ABANDONED]
+
+
+def _dated(paths: Iterable[Path]) -> Iterator[tuple[datetime, Path]]:
+    """Yield when each file was changed; one that another publisher just removed is left out."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield datetime.fromtimestamp(path.stat().st_mtime, UTC), path
 
 
 def open_published(data: Path) -> duckdb.DuckDBPyConnection:

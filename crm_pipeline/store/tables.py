@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -25,6 +25,8 @@ from crm_pipeline.store import files
 from crm_pipeline.store.engine import quoted
 
 Part = Literal["base", "delta", "tombstones"]
+KEPT_FOR = timedelta(days=1)
+"""How long a version stays after it was replaced: longer than any step reads or writes."""
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -211,6 +213,29 @@ class Tables:
                 with suppress(StoreError):
                     files.write_json(self._pointer, record)
                 return release
+
+    def collect(self, now: datetime, keep_for: timedelta = KEPT_FOR) -> list[Path]:
+        """Remove the versions that no release of late names, and what dead writers left behind."""
+        kept = self._named_since(now - keep_for)
+        gone = []
+        for name in self.names():
+            for folder in self.folder(name).glob("*"):
+                with suppress(FileNotFoundError):  # another process collects as well
+                    changed_at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+                    if (name, folder.name) not in kept and now - changed_at > keep_for:
+                        shutil.rmtree(folder)
+                        gone.append(folder)
+        return gone
+
+    def _named_since(self, then: datetime) -> set[tuple[str, str]]:
+        """Return the versions, each with its table's name, that were current then or after."""
+        release = self.current()
+        named = set(release.tables.items())
+        while release.number > 1 and release.committed_at and release.committed_at > then:
+            # The release before was current until this one came.
+            release = self.release(release.number - 1)
+            named |= set(release.tables.items())
+        return named
 
     @staticmethod
     def relation(version: TableVersion) -> str:

@@ -88,7 +88,7 @@ class RetryPolicy:
             if self.monotonic() - started + wait_s >= self.timeout_s:
                 return False
             if not self.budget.spend():
-                _log.warning("retry_budget_spent", error=type(error).__name__)
+                _log.info("retry_budget_spent", error=type(error).__name__)
                 return False
             return wait_s
 

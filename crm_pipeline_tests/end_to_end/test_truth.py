@@ -164,13 +164,30 @@ def test_a_renamed_field_keeps_the_last_good_table(
     assert done.landed["Contact"] > 0, "the raw records are safe"
 
     text = org.settings.file.read_text()
-    org.settings.file.write_text(
-        text + "    mapping:\n      Contact: {Email_Address__c: email, Email: null}\n"
-    )
+    org.settings.file.write_text(text + "    mapping:\n      Contact: {Email_Address__c: email}\n")
     from crm_pipeline.settings import load_settings
 
     org.settings = load_settings(org.settings.root, org.settings.environ)
     again = run_refresh(org.settings, "demo", instance, clock=org.clock)
     assert again.is_success, again.failed
-    edited = published(org, "Contact")[next(iter(before))]
-    assert edited["Title"] == "Edited after the rename"
+    after = published(org, "Contact")
+    assert after[next(iter(before))]["Title"] == "Edited after the rename"
+    with closing(open_published(org.settings.data)) as connection:
+        emails = dict(connection.execute("SELECT source_id, email FROM crm.contacts").fetchall())
+    assert emails == {key: row["Email_Address__c"] for key, row in truth(org, "Contact").items()}
+
+
+def test_one_lost_object_does_not_keep_the_others_back(
+    org: Scene, instance: dg.DagsterInstance
+) -> None:
+    """A run in which one object cannot be read fails by its name, and publishes what is good."""
+    backfilled(org, instance)
+    org.org.hide_object("Lead")
+    org.advance()
+    record = org.org.rows("Contact")[0]["Id"]
+    org.org.edit("Contact", record, Title="Published all the same")
+    org.advance()
+    done = run_refresh(org.settings, "demo", instance, clock=org.clock)
+    assert [failed.step for failed in done.failed] == ["demo__raw__Lead"]
+    assert published(org, "Contact")[record]["Title"] == "Published all the same"
+    assert published(org, "Lead") == truth(org, "Lead")

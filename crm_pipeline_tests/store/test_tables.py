@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +232,24 @@ def test_a_version_that_cannot_be_read_is_an_error(tables: Tables, damage: str) 
         path.write_text("" if damage == "empty" else "{}")
     with pytest.raises(CorruptFile):
         tables.version(NAME)
+
+
+def test_old_versions_are_collected(tables: Tables) -> None:
+    """What was current within the last day stays whole; what was replaced before it goes."""
+    releases = [commit(tables, {number: "a"}) for number in range(4)]
+    commit(tables, {1: "b"}, "normalized/acme/deals")
+    with tables.stage(NAME, ("k",)) as staged:
+        write(staged, "base", {9: "z"})
+        now = datetime.now(UTC)
+        assert tables.collect(now + timedelta(hours=23)) == []
+        gone = tables.collect(now + timedelta(days=2))
+        assert {path.name for path in gone} == {
+            *(release.tables[NAME] for release in releases[:3]),
+            staged.version,
+        }
+    assert rows_of(tables.version(NAME)) == {3: "a"}
+    assert rows_of(tables.version("normalized/acme/deals")) == {1: "b"}
+    assert rows_of(tables.version(NAME, releases[-1])) == {3: "a"}
 
 
 def test_table_names_stay_below_the_tables(tables: Tables) -> None:

@@ -20,7 +20,13 @@ from crm_pipeline.connectors.base import (
 from crm_pipeline.connectors.salesforce import bulk, checkup, describe, rest, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.clock import Window, parse_instant
-from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected, UnknownName
+from crm_pipeline.kernel.errors import (
+    ConfigError,
+    NotPermitted,
+    ProtocolError,
+    Rejected,
+    UnknownName,
+)
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 
@@ -92,6 +98,11 @@ class SalesforceAccount:
         """Choose the route for a window by its number of records."""
         schema = self.describe(obj.name)
         is_snapshot = self._is_snapshot(obj, schema)
+        if not is_snapshot and describe.stamp_field(schema) is None:
+            raise ConfigError(
+                f"{self.connection.name}: {obj.name} carries no stamp, so it cannot be read by windows.",
+                cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
+            )
         plan = Plan(
             object=obj.name,
             window=None if is_snapshot else window,

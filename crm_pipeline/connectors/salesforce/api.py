@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,6 +79,10 @@ class Api:
             self._renew(None)
         assert self._token is not None
         return self._token
+
+    def log_in(self) -> None:
+        """Log in anew with the secrets as they are configured now, whatever token is stored."""
+        self._tools.retry.call(lambda: self._renew(self.token()))
 
     def get(self, path: str, **params: str) -> requests.Response:
         """GET a path below the instance, with retries."""
@@ -154,9 +158,16 @@ class Api:
                 self._token = token
 
     def _permit(self) -> AbstractContextManager[object]:
-        ceiling = self._ceiling or self.limits.ceilings[DAILY]
+        ceiling = self._ceiling or self._last_ceiling
         share = Limit(DAILY, int(ceiling * self.connection.share), _DAY_S, "daily")
         return self._tools.gate.permit(self.connection.limit_group, [share])
+
+    @cached_property
+    def _last_ceiling(self) -> int:
+        """The org's ceiling as any account last saw it; the lowest published one before that."""
+        standing = self._tools.gate.usage(self.connection.limit_group)
+        told = [limit.vendor_ceiling for limit in standing if limit.name == DAILY]
+        return next(filter(None, told), self.limits.ceilings[DAILY])
 
     def _observe(self, response: requests.Response) -> None:
         self._tools.gate.record(self.connection.limit_group, _operation(response.url))

@@ -7,8 +7,10 @@ by a block of CSV. Source: Bulk API 2.0 Developer Guide, "Query Jobs".
 import gzip
 import json
 import random
+import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,10 +21,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.salesforce import soql
+from crm_pipeline.connectors.salesforce import describe, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.clock import Clock
-from crm_pipeline.kernel.errors import JobFailed, ProtocolError, Rejected
+from crm_pipeline.kernel.errors import JobFailed, ProtocolError, Rejected, VendorError
 from crm_pipeline.store import records
 from crm_pipeline.wire.paging import Link, walk
 
@@ -30,9 +32,11 @@ PAGE_RECORDS = 50_000
 _BLOCK_BYTES = 8 << 20  # must hold the longest record: 400,000 characters by the vendor's limits
 _FIRST_POLL_S = 0.5
 _LAST_POLL_S = 30.0
+_LONGEST_S = 6 * 3600.0  # a job that works longer is stuck; a million records take minutes
 _FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
 # A record without an id, or a line with too few or too many cells, cannot be landed.
 _NO_ID = "record without Id"
+_QUOTED = re.compile(r"'.*'", re.DOTALL)
 
 
 def create(api: Api, plan: Plan) -> str:
@@ -61,6 +65,7 @@ def wait(api: Api, job: str, clock: Clock, uniform: Callable[[float, float], flo
         JobFailed: it failed or was aborted; the text carries the vendor's words.
     """
     pause_s = _FIRST_POLL_S
+    started_s = clock.monotonic()
     while True:
         info: dict[str, Any] = api.get(f"{api.base}/jobs/query/{job}").json()
         state = info.get("state")
@@ -74,6 +79,13 @@ def wait(api: Api, job: str, clock: Clock, uniform: Callable[[float, float], flo
                 code=str(state),
                 cure="Nothing was landed. Set 'route: rest' for this object in connections.yaml if "
                 "it fails again.",
+            )
+        if clock.monotonic() - started_s > _LONGEST_S:
+            raise JobFailed(
+                f"{api.connection.name}: Bulk job {job} is still {state} after "
+                f"{_LONGEST_S / 3600:.0f} hours.",
+                code=str(state),
+                cure="Nothing was landed. Abort it in Setup, Bulk Data Load Jobs, and run again.",
             )
         clock.sleep(pause_s * uniform(0.8, 1.2))
         pause_s = min(_LAST_POLL_S, pause_s * 1.6)
@@ -116,7 +128,9 @@ def pages(
     link = Link[tuple[str | None, Page]]("", lambda read: read[0])
     for _, page in walk(link, fetch, owner=f"{api.connection.name}.{plan.object}"):
         yield page
-    api.delete(f"{api.base}/jobs/query/{job}")
+    # All was read: a job that stays is no reason to read again, the vendor removes it after 7 days.
+    with suppress(VendorError):
+        api.delete(f"{api.base}/jobs/query/{job}")
 
 
 def _page(api: Api, plan: Plan, file: Path, asked_at: datetime, expected: int | None) -> Page:
@@ -164,10 +178,12 @@ class CsvPage:
                     rows += raw.num_rows
                     yield self._keyed(raw)
         except (pa.ArrowInvalid, EOFError, OSError, zlib.error) as error:
+            # Arrow quotes the value that it could not read, which may be anybody's.
+            words = _QUOTED.sub("'***'", str(error))[:200]
             raise ProtocolError(
-                f"{self._owner}: a Bulk page is no readable CSV: {str(error)[:200]}",
+                f"{self._owner}: a Bulk page is no readable CSV: {words}",
                 cure="Nothing of this window counts; run again.",
-            ) from error
+            ) from None
         rows += sum(reason != _NO_ID for reason, _ in self._rejected)
         if self._expected is not None and rows != self._expected:
             raise ProtocolError(
@@ -181,7 +197,7 @@ class CsvPage:
         batch = records.keyed(
             raw,
             id_field="Id",
-            modified_field=self._plan.stamp_field,
+            modified_field=describe.stamp_field(self._plan.schema),
             deleted_field="IsDeleted" if "IsDeleted" in names else None,
         )
         has_id = pc.not_equal(raw.column("Id"), "")

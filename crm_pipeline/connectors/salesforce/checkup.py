@@ -1,5 +1,6 @@
 """What `crm-pipeline check` asks a Salesforce org: login, identity, version, budget, objects."""
 
+import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ _LOW_BUDGET = 0.9
 def findings(api: Api) -> Iterator[Finding]:
     """Yield one finding after the other; without an answer or a login there is only one."""
     try:
+        api.log_in()
         offered = {entry["version"] for entry in api.get("/services/data/").json()}
     except CrmError as error:
         yield Finding("fail", "login", error.message, error.cure)
@@ -86,13 +88,23 @@ def _budget(api: Api) -> Iterator[Finding]:
 def _objects(api: Api) -> Iterator[Finding]:
     listed = {entry["name"]: entry for entry in api.get(f"{api.base}/sobjects").json()["sobjects"]}
     wanted = [settings.name for settings in api.connection.objects]
+    if not wanted:
+        yield Finding(
+            "warn",
+            "objects",
+            "none are named in connections.yaml yet.",
+            f"`crm-pipeline discover {api.connection.name} --write` adds those of this org.",
+        )
+        return
     missing = [name for name in wanted if not listed.get(name, {}).get("queryable")]
     for name in missing:
+        close = difflib.get_close_matches(name, listed, n=1) if name not in listed else []
         yield Finding(
             "fail",
             "object",
-            f"{name} is not readable for this login.",
-            "Grant Read and View All on it to the API user, or take it out of connections.yaml.",
+            f"{name} does not exist or is not readable for this login.",
+            (f"Did you mean '{close[0]}'? " if close else "")
+            + "Grant Read and View All on it to the API user, or take it out of connections.yaml.",
         )
     readable = [name for name in wanted if name not in missing]
     yield Finding(

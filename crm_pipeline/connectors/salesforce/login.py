@@ -81,16 +81,23 @@ class Login:
         return self._token(self._http.request("POST", url, data=form), refresh_token)
 
     def is_ours(self, token: StoredToken) -> bool:
-        """Say whether a token came from the address and app that connections.yaml names now.
+        """Say whether a token was got with the address, app and secrets that are configured now.
 
-        A connection that was pointed at another org must not go on with the old one's token.
+        A connection that was pointed at another org must not go on with the old one's token, and a
+        secret that was withdrawn or replaced must not be covered up by a session that still lives.
+
+        Raises:
+            SecretMissing: a variable is not set.
         """
         return token.extra.get("login") == self._identity()
 
     def _identity(self) -> str:
-        client_id = self._settings.secret(self._connection, "client_id").reveal()
-        kind = self._connection.auth.kind
-        return fingerprint([kind, self._connection.login_url, client_id])
+        auth = self._connection.auth
+        secrets = [
+            self._settings.secret(self._connection, name).reveal()
+            for name in sorted(auth.variables)
+        ]
+        return fingerprint([auth.kind, self._connection.login_url, *secrets])
 
     def _token(self, response: requests.Response, used: Secret | None) -> StoredToken:
         try:

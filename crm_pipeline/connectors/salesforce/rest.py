@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.salesforce import soql
+from crm_pipeline.connectors.salesforce import describe, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.store import records
@@ -27,10 +27,10 @@ class _Envelope(msgspec.Struct):
 class _KeyFields(msgspec.Struct):
     Id: str
     IsDeleted: bool = False
-    SystemModstamp: str = ""
-    LastModifiedDate: str = ""
-    CreatedDate: str = ""
-    LoginTime: str = ""
+    SystemModstamp: str | None = None
+    LastModifiedDate: str | None = None
+    CreatedDate: str | None = None
+    LoginTime: str | None = None
 
 
 class _KeyRows(msgspec.Struct):
@@ -44,16 +44,20 @@ class RestPage:
         try:
             envelope = msgspec.json.decode(body, type=_Envelope)
             keys = msgspec.json.decode(body, type=_KeyRows).records
-        except msgspec.DecodeError as error:
+            stamps = [getattr(key, stamp_field) if stamp_field else None for key in keys]
+            self._modified_at = records.stamps(pa.array(stamps, pa.string()))
+        except (msgspec.DecodeError, pa.ArrowInvalid) as error:
+            # Arrow quotes the value that it could not read; msgspec names its place only.
+            told = error if isinstance(error, msgspec.DecodeError) else "a stamp is no instant"
             raise ProtocolError(
-                f"{owner}: a query answer is not what Salesforce documents: {error}.",
+                f"{owner}: a query answer is not what Salesforce documents: {told}.",
                 cure="Run again; if it persists, report it to the vendor.",
             ) from None
         self.is_cut = len(keys) < envelope.totalSize
         self.total = envelope.totalSize
         self._texts = [bytes(record).decode() for record in envelope.records]
         self._keys = keys
-        self._stamps = [getattr(key, stamp_field) if stamp_field else "" for key in keys]
+        self._last_stamp = stamps[-1] if stamps else None
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -63,7 +67,7 @@ class RestPage:
         """The key of the last record, with the stamp as a SOQL literal."""
         if not self._keys:
             return None
-        stamp = self._stamps[-1].replace("+0000", "Z").replace(".000Z", "Z")
+        stamp = (self._last_stamp or "").replace("+0000", "Z").replace(".000Z", "Z")
         return soql.Key(stamp, self._keys[-1].Id)
 
     def batch(self) -> pa.RecordBatch:
@@ -71,7 +75,7 @@ class RestPage:
         return pa.RecordBatch.from_arrays(
             [
                 pa.array([key.Id for key in self._keys], pa.string()),
-                records.stamps(pa.array(self._stamps, pa.string())),
+                self._modified_at,
                 pa.array([key.IsDeleted for key in self._keys], pa.bool_()),
                 pa.array(self._texts, pa.string()),
             ],
@@ -82,6 +86,8 @@ class RestPage:
 def pages(api: Api, plan: Plan) -> Iterator[Page]:
     """Read a plan's window in keyset pages."""
     limit = api.limits.ceilings["query_page_records"]
+    # A snapshot is not read by stamps, but its records carry them: they decide which version is newer.
+    modified_field = describe.stamp_field(plan.schema)
 
     def fetch(key: soql.Key) -> tuple[RestPage, Page]:
         asked_at = api.now()
@@ -94,7 +100,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
             limit=limit,
         )
         body = api.get(f"{api.base}/queryAll/", q=query).content
-        rest = RestPage(body, plan.stamp_field, f"{api.connection.name}.{plan.object}")
+        rest = RestPage(body, modified_field, f"{api.connection.name}.{plan.object}")
         page = Page(
             shape="json",
             route="rest",

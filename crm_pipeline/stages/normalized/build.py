@@ -89,10 +89,11 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     entries = [
         with_overrides(entry, connection.mapping, where=connection.name) for entry in known[table]
     ]
+    name = normalized_name(connection.name, table)
+    # First the version, then what landed: a build that is overtaken in between must not commit.
+    parent = tables.version(name)
     gathered = [collect(connection.name, entry, landing) for entry in entries]
     inputs = [one for one in gathered if one is not None]
-    name = normalized_name(connection.name, table)
-    parent = tables.version(name)
     if not inputs:
         return _unchanged(table, parent)
     feeds = [_feed(one, connection.mapping) for one in inputs]
@@ -168,7 +169,7 @@ class _Build:
     def _object(self, feed: Feed) -> dict[str, Any]:
         """Describe an object for the views that show it field by field."""
         one = feed.one
-        told = {f.source: f.column for f in reversed(feed.mapped) if f.is_lossless}
+        told = {f.source: f.column for f in reversed(feed.mapped) if feed.is_told(f)}
         return {
             "object": one.object,
             "label": one.newest.label,

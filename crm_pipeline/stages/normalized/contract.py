@@ -80,7 +80,8 @@ def refuse(name: str, verdict: Verdict) -> ContractError:
         f"{name} breaks its contract: {told}. The table keeps its current version.",
         failures=[(r.rule, r.failures, list(r.examples)) for r in verdict.errors],
         cure="Correct the records in the CRM, or map the field elsewhere in connections.yaml, and "
-        "build the table again.",
+        "build the table again. Where the type of a field was changed, run a backfill: records read "
+        "before carry the old values.",
     )
 
 

@@ -49,18 +49,18 @@ def _vanished(
 ) -> ContractError:
     ordered = candidates(gone, new)
     listed = ", ".join(f"{f.name} ('{f.label}', {f.type})" for f in ordered[:5])
-    lines = ["connections:", f"  {connection}:", "    mapping:", f"      {one.object}:"]
-    renamed = [f"        {ordered[0].name}: {column}"] if ordered else []
-    accepted = f"        {gone.name}: null"
-    cure = "\n".join(
-        [
-            "If it was renamed, add to connections.yaml:" if renamed else "",
-            *([*lines, *renamed] if renamed else []),
-            "To go on without it:",
-            *lines,
-            accepted,
-        ]
-    ).strip()
+
+    def line(field: str, target: str) -> str:
+        return f"`mapping: {{{one.object}: {{{field}: {target}}}}}`"
+
+    where = f"under {connection} in connections.yaml"
+    go_on = f"to go on without it, write {line(gone.name, 'null')}"
+    cure = (
+        f"If it was renamed, write {line(ordered[0].name, column)} {where}: records read before keep "
+        f"the value of the old field; {go_on}."
+        if ordered
+        else f"{go_on[0].upper()}{go_on[1:]} {where}."
+    )
     seen = f"New fields that may be its successor: {listed}." if listed else "No field is new."
     return ContractError(
         f"{one.object}.{gone.name} ('{gone.label}') is gone from {connection}; it fed "

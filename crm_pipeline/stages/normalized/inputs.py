@@ -83,8 +83,8 @@ def _schemas(
 def _complete_from(windows: Sequence[WindowCommit]) -> int:
     position = found = 0
     for window in windows:
-        # A read that left out rows landed before proves nothing by what it does not hold.
-        if window.complete and window.known == 0:
+        # A read that left out rows, or could not land some, proves nothing by what it does not hold.
+        if window.complete and window.known == 0 and window.quarantined == 0:
             found = position
         position += len(window.batches)
     return found

@@ -1,11 +1,19 @@
 """A few rows of a version that anybody may see: no name, address or text of a person in clear."""
 
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from crm_pipeline.store.engine import Engine, quoted
 from crm_pipeline.store.tables import Tables, TableVersion
 
 _HIDDEN = frozenset({"custom", "unconverted", "emails", "phones", "batch_id", "birth_date"})
+_SHOWN = frozenset({"connection", "object", "source_id", "merged_into"})
+# Columns of custom objects have the users' names: numbers and days of these kinds may be a person's.
+_PERSONAL = re.compile(
+    r"birth|latitude|longitude|salary|income|ssn|tax|gender|passport|phone|mobile|fax|iban|national"
+)
 _MASKED_EMAIL = r"regexp_replace({0}, '^(.).*@(.).*(\.[^.]*)$', '\1***@\2***\3')"
 _MASKED_TEXT = "left({0}, 1) || '***'"
 
@@ -15,10 +23,13 @@ def preview(engine: Engine, version: TableVersion, rows: int = 5) -> list[dict[s
 
     Empty columns are left out; every value is text or None.
     """
+    names = {column["name"] for column in version.meta["columns"]}
+    ids = {name for name in names if _is_id(name, names)} | _SHOWN | set(version.key)
     columns = {
-        column["name"]: _shown(column["name"], column["type"])
+        column["name"]: _shown(column["name"], column["type"], is_plain=column["name"] in ids)
         for column in version.meta["columns"]
         if column["name"] not in _HIDDEN
+        and (column["name"] in ids or not _PERSONAL.search(column["name"]) or _is_text(column))
     }
     listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
     found = engine.rows(
@@ -29,9 +40,20 @@ def preview(engine: Engine, version: TableVersion, rows: int = 5) -> list[dict[s
     return [{name: row[name] for name in filled} for row in table]
 
 
-def _shown(name: str, kind: str) -> str:
+def _is_id(name: str, names: AbstractSet[str]) -> bool:
+    """Say whether a column holds ids of records, by its name and its neighbour's."""
+    if name.endswith("_source_id"):
+        return f"{name.removesuffix('_source_id')}_key" in names
+    return name.endswith("_key") and f"{name.removesuffix('_key')}_source_id" in names
+
+
+def _is_text(column: Mapping[str, str]) -> bool:
+    return column["type"] == "VARCHAR"
+
+
+def _shown(name: str, kind: str, *, is_plain: bool) -> str:
     column = quoted(name)
-    if kind != "VARCHAR" or name.endswith(("_key", "_id")) or name in {"connection", "object"}:
+    if kind != "VARCHAR" or is_plain:
         return f"CAST({column} AS VARCHAR)"
     masked_email = _MASKED_EMAIL.format(column)
     text = _MASKED_TEXT.format(column)

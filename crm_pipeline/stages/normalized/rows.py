@@ -34,12 +34,21 @@ class Feed:
     @property
     def rest(self) -> tuple[str, ...]:
         """The source fields that go to `custom` because no column tells their text."""
-        told = {f.source for f in self.mapped if f.is_lossless}
+        told = {f.source for f in self.mapped if self.is_told(f)}
         return tuple(field.name for field in self.one.fields if field.name not in told)
 
     @property
     def _names(self) -> frozenset[str]:
         return frozenset(field.name for field in self.one.fields)
+
+    def gone(self, entry: FieldMap) -> tuple[str, ...]:
+        """Return the former fields of a column that the vendor has no more: they were renamed."""
+        live = self.one.newest.by_name
+        return tuple(name for name in entry.former if name in self._names and name not in live)
+
+    def is_told(self, entry: FieldMap) -> bool:
+        """Say whether the field's text can be told from its column."""
+        return entry.is_lossless and not self.gone(entry)
 
     def references(self, entry: FieldMap) -> tuple[tuple[str, str], ...]:
         """Return what a field's ids point to: the mapping's word, else the schema's."""
@@ -117,12 +126,18 @@ def _value(connection: str, feed: Feed, column: Column) -> str:
         base = f"{column.name.removesuffix('_key')}_source_id"
         source = next((f for f in feed.mapped if f.column == base), None)
         if source is not None:
-            text = chosen(raw(source.source), source)
+            text = chosen(_text(feed, source), source)
             return key_of(connection, text, feed.references(source))
     if entry is None:
         return fallback or f"NULL::{column.type}"
-    value = cast(chosen(raw(entry.source), entry), column.type)
+    value = cast(chosen(_text(feed, entry), entry), column.type)
     return f"coalesce({value}, {fallback})" if fallback else value
+
+
+def _text(feed: Feed, entry: FieldMap) -> str:
+    """Return SQL for a field's text; records read before it was renamed have it in the former one."""
+    texts = [raw(name) for name in (entry.source, *feed.gone(entry))]
+    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
 
 
 def _deleted(feed: Feed) -> str:
@@ -143,7 +158,7 @@ def _final(feed: Feed, typed: str) -> str:
         f.source: f"({raw(f.source)} IS NOT NULL AND {quoted(f.column)} IS NULL)"
         for f in feed.mapped
         if f.column not in _SYSTEM
-        and f.is_lossless
+        and feed.is_told(f)
         and feed.table.by_name[f.column].type != "VARCHAR"
         and f.column not in feed.entry.constants
         and f.column != "modified_at"

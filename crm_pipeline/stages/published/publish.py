@@ -1,7 +1,7 @@
 """Builds the analysts' database and Parquet files from the current release and swaps them in."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crm_pipeline.kernel.identity import fingerprint
@@ -48,6 +48,7 @@ def publish(
     tables: Tables,
     engine: Engine,
     *,
+    wanted: Collection[str] | None = None,
     usage: Sequence[ApiUsage] = (),
     keep_last: int = 3,
     keep_days: int = 14,
@@ -59,6 +60,8 @@ def publish(
         landing: read for schema `ops`; its root is the data folder that is published to.
         tables: where the release comes from.
         engine: does the work.
+        wanted: the normalized tables to publish, by name; None publishes all. A table of a
+            connection or object that is read no more would stay as it was for ever.
         usage: readings of call budgets for `ops.api_usage`.
         keep_last: how many snapshots stay in any case.
         keep_days: for how many days the last snapshot of each day stays.
@@ -68,6 +71,9 @@ def publish(
         StoreError: the disk is full or not writable; readers keep what they had.
     """
     release = tables.current()
+    if wanted is not None:
+        chosen = {name: version for name, version in release.tables.items() if name in wanted}
+        release = replace(release, tables=chosen)
     snapshots = Snapshots(landing.root)
     name = _snapshot_name(release)
     current = snapshots.current()
@@ -77,7 +83,9 @@ def publish(
     with snapshots.building(name) as path:
         rows, deleted = build.database(path, usage)
         build.parquet(landing.root / "published")
-    snapshots.collect(landing.clock.now(), keep_last=keep_last, keep_days=keep_days)
+    now = landing.clock.now()
+    snapshots.collect(now, keep_last=keep_last, keep_days=keep_days)
+    tables.collect(now)
     path = snapshots.folder / name
     return Publication(release.number, path, True, rows, deleted, path.stat().st_size)  # noqa: FBT003
 

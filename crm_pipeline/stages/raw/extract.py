@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -27,6 +28,7 @@ from crm_pipeline.store.window import Counts, WindowWriter
 
 Mode = Literal["range", "refresh"]
 Progress = Callable[[int, int | None], None]
+KnownIn = Callable[[Shape], Known | None]
 _ATTEMPTS = 2  # a field may vanish, or late commits may disturb a count, between two requests
 _PARSERS = 2
 _SAMPLE_ROWS = 5
@@ -212,15 +214,21 @@ def _described(
     )
 
 
-def _known(task: _Task, plan: Plan, span: Window) -> Known | None:
-    if task.mode == "range" or plan.complete or span.from_at is None:
-        return None
-    shape: Shape = "csv" if plan.route == "bulk" else "json"
-    known = task.landing.known(task.connection, plan.object, span.from_at, shape)
-    return None if known.is_empty() else known
+def _known(task: _Task, plan: Plan, span: Window) -> KnownIn:
+    """Return what looks up the versions that have landed, for pages of a shape."""
+    since = None if task.mode == "range" or plan.complete else span.from_at
+
+    @cache  # by the shape that pages really have: Bulk may fall back to REST
+    def known(shape: Shape) -> Known | None:
+        if since is None:
+            return None
+        found = task.landing.known(task.connection, plan.object, since, shape)
+        return None if found.is_empty() else found
+
+    return known
 
 
-def _land(task: _Task, plan: Plan, writer: WindowWriter, known: Known | None) -> _Tally:
+def _land(task: _Task, plan: Plan, writer: WindowWriter, known: KnownIn) -> _Tally:
     """Write page after page; while some are parsed, the next one is downloaded."""
     tally = _Tally()
     running: set[Future[_Tally]] = set()
@@ -235,7 +243,7 @@ def _land(task: _Task, plan: Plan, writer: WindowWriter, known: Known | None) ->
 
     with ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse") as parsers:
         for page in task.account.pages(plan, writer.spool):
-            running.add(parsers.submit(_write, page, writer, known))
+            running.add(parsers.submit(_write, page, writer, known(page.shape)))
             if len(running) >= _PARSERS:
                 running = collect(FIRST_COMPLETED)
         collect(ALL_COMPLETED)

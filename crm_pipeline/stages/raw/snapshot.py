@@ -1,5 +1,7 @@
 """Snapshots: objects that are read whole each time, and whether a new reading says anything new."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,15 +17,17 @@ def is_unchanged(landing: Landing, writer: WindowWriter) -> str | None:
     if not complete or complete[-1].schema_fingerprint != writer.schema.fingerprint:
         return None
     last = complete[-1]
-    if last.records != sum(manifest.records for manifest in writer.manifests):
+    records = sum(manifest.records for manifest in writer.manifests)
+    if (last.records, last.quarantined) != (records, writer.quarantined):
         return None
-    return last.window_id if _contents(last.batches) == _contents(writer.manifests) else None
+    if not records:
+        return last.window_id
+    is_same = _contents(last.batches).equals(_contents(writer.manifests))
+    return last.window_id if is_same else None
 
 
-def _contents(manifests: tuple[Manifest, ...] | list[Manifest]) -> set[tuple[str, int]]:
+def _contents(manifests: Sequence[Manifest]) -> pa.Table:
+    """Return ids and hashes of the records, whatever their order was."""
     columns = ["_source_id", "_record_hash"]
     tables = [pq.read_table(manifest.path, columns=columns) for manifest in manifests]
-    if not tables:
-        return set()
-    joined = pa.concat_tables(tables)
-    return set(zip(*(joined.column(name).to_pylist() for name in columns), strict=True))
+    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in columns])

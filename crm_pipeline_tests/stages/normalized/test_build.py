@@ -2,8 +2,11 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import pytest
+
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
-from crm_pipeline.stages.normalized import tables_for
+from crm_pipeline.kernel.errors import CommitConflict
+from crm_pipeline.stages.normalized import build, tables_for
 
 
 def test_every_source_field_is_mapped_or_in_custom(org, described):
@@ -271,3 +274,22 @@ def test_merged_records_point_to_their_master(org, described):
     )
     org.normalize("contacts")
     assert org.rows("contacts", "is_deleted, merged_into") == [(True, "acme:Contact:003B")]
+
+
+def test_a_build_that_was_overtaken_does_not_undo_the_other(org, described, monkeypatch):
+    """Landing as it was before another build's commit never replaces what that one committed."""
+    contact = described("Contact", "LastName")
+    org.land(contact, [{"Id": "003A", "LastName": "first"}])
+    collect = build.collect
+
+    def overtaken(*given):
+        found = collect(*given)
+        monkeypatch.setattr(build, "collect", collect)
+        org.land(contact, [{"Id": "003B", "LastName": "second"}])
+        org.normalize("contacts")
+        return found
+
+    monkeypatch.setattr(build, "collect", overtaken)
+    with pytest.raises(CommitConflict):
+        org.normalize("contacts")
+    assert org.rows("contacts", "last_name") == [("first",), ("second",)]

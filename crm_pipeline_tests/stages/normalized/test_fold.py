@@ -1,5 +1,8 @@
 import pytest
 
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.store.window import Counts
+
 BEFORE = "2026-01-01T00:00:00.000Z"
 AFTER = "2026-02-01T00:00:00.000Z"
 
@@ -94,3 +97,13 @@ def test_ids_that_differ_in_case_are_different_records(contacts):
     rows = [{"Id": "003a", "LastName": "low"}, {"Id": "003A", "LastName": "high"}]
     contacts.land(contacts.schema, rows)
     assert state(contacts) == [("high", False), ("low", False)]
+
+
+def test_a_complete_read_with_quarantined_rows_deletes_nothing(contacts):
+    """The record that is missing may be the one that could not land."""
+    contacts.land(contacts.schema, [contact("kept"), {**contact("other"), "Id": "003B"}])
+    window = Window(None, contacts.clock.now())
+    with contacts.landing.begin("acme", "Contact", window, contacts.schema) as writer:
+        writer.quarantine([("2 cells where 5 were expected", '"003A","kept"')])
+        writer.commit(Counts(complete=True))
+    assert state(contacts) == [("kept", False), ("other", False)]

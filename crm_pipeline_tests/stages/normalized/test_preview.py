@@ -28,3 +28,19 @@ def test_a_text_with_lines_is_masked_whole(org, described):
     with org.engine() as engine:
         (shown,) = preview(engine, version)
     assert "secret" not in shown["street"]
+
+
+def test_a_custom_object_shows_only_ids_of_records(org, described):
+    """What people call an id or a key in their own objects may be a person's, numbers as well."""
+    fields = ("National_Id__c", "License_Key__c", "Mobile__c:double", "Size__c:double")
+    owner = "Account__c:reference:Account:Account"
+    row = {"Id": "a01A", "National_Id__c": "QQ123456C", "License_Key__c": "k-123-456"}
+    row |= {"Mobile__c": "447700900123", "Size__c": "7", "Account__c": "001A"}
+    org.land(described("Badge__c", *fields, owner), [row])
+    version = org.normalize("badge").version
+    with org.engine() as engine:
+        (shown,) = preview(engine, version)
+    assert (shown["national_id"], shown["license_key"]) == ("Q***", "k***")
+    assert "mobile" not in shown
+    assert (shown["size"], shown["account_source_id"]) == ("7.0", "001A")
+    assert (shown["badge_key"], shown["account_key"]) == ("acme:Badge__c:a01A", "acme:Account:001A")

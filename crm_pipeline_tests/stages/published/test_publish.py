@@ -202,3 +202,24 @@ def test_no_reader_before_the_first_publish(tmp_path: Path):
     """Opening what is not there says what to do."""
     with pytest.raises(StoreError, match="nothing has been published"):
         open_published(tmp_path)
+
+
+def test_what_is_read_no_more_is_not_published(org, described):
+    """An object that is renamed by a namesake, or left out, does not stay beside its successor."""
+    old = described("Invoice__c", "Amount__c")
+    org.land(old, [{"Id": "a1", "Amount__c": "1"}])
+    org.normalize("invoice")
+    org.publish()
+    org.land(described("Invoice", "Amount"), [{"Id": "b1", "Amount": "2"}])
+    tables = org.table_names()
+    for table in tables:
+        org.normalize(table)
+    org.publish(wanted={f"normalized/acme/{table}" for table in tables})
+    assert "invoice" not in tables
+    assert names(org, "SELECT view_name FROM duckdb_views() WHERE schema_name = 'crm_acme'")
+    found = names(
+        org, "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'invoice%' ORDER BY 1"
+    )
+    assert [name for name in found if not name.endswith("_deleted")] == sorted(tables)
+    assert org.publish(wanted=set()).changed
+    assert names(org, "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'inv%'") == []

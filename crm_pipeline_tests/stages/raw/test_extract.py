@@ -106,10 +106,10 @@ def test_bulk_pages_by_locator(scene: Scene) -> None:
 
 def test_route_goes_by_volume(make_scene: SceneMaker) -> None:
     """Few records are read by REST, many by Bulk; the reason names the numbers."""
-    with make_scene(contacts=8_500) as scene:
+    with make_scene(contacts=10_500) as scene:
         few, many = scene.extract("User"), scene.extract("Contact")
     assert (few.route, many.route) == ("rest", "bulk")
-    assert "8,500 records" in many.reason
+    assert "10,500 records" in many.reason
     assert "calls by REST" in many.reason
 
 

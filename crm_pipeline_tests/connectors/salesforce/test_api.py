@@ -1,0 +1,27 @@
+"""Calls of one account: what the gate is told."""
+
+import pytest
+
+from crm_pipeline.kernel.errors import BudgetExhausted
+from crm_pipeline_tests.scenes import Scene
+
+
+def test_a_new_account_goes_on_under_the_ceiling_of_the_org(scene: Scene) -> None:
+    """An org with a larger ceiling than the published lowest one is not refused in the next step."""
+    scene.org.usage.set(maximum=100_000, used=50_000)
+    assert scene.extract("User").records
+    assert scene.extract("Account").records
+
+
+def test_a_new_account_stops_at_the_share_of_the_ceiling(scene: Scene) -> None:
+    """What one account saw of the org's counter stops the next one before its first call."""
+    scene.org.usage.set(maximum=100_000, used=89_990)
+
+    def read_on() -> None:
+        for _ in range(10):
+            scene.extract("User")
+
+    with pytest.raises(BudgetExhausted):
+        read_on()
+    with pytest.raises(BudgetExhausted, match=r"of\s90,000 calls"):
+        scene.extract("User")

@@ -1,0 +1,74 @@
+"""Snapshots: what they say about records that were read in another way before, or not at all."""
+
+from collections.abc import Iterator
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from crm_pipeline.connectors.salesforce import bulk
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.stages.raw import Extraction, extract
+from crm_pipeline_tests.scenes import Scene
+
+
+def read(scene: Scene, obj: str, **options: object) -> Extraction:
+    settings = ObjectSettings(obj, **options)  # type: ignore[arg-type]
+    with scene.account() as account:
+        return extract(account, settings, None, mode="refresh", landing=scene.landing)
+
+
+@pytest.mark.parametrize("route", ["rest", "bulk"])
+def test_a_snapshot_carries_the_stamps_of_its_records(scene: Scene, route: str) -> None:
+    """Without them an older version from a window would win over the newer one of a snapshot."""
+    scene.extract("Account")
+    account = scene.org.rows("Account")[0]["Id"]
+    scene.advance()
+    scene.org.edit("Account", account, Name="Renamed")
+    scene.advance()
+    done = read(scene, "Account", snapshot=True, route=route)
+    stamps = [
+        duckdb.sql(f"SELECT _modified_at FROM '{batch.path}' WHERE _source_id = '{account}'")
+        for batch in scene.landing.batches("demo", "Account")
+    ]
+    [(first,), (second,)] = [row for found in stamps for row in found.fetchall()]
+    assert first < second
+    assert done.records == scene.org.count("Account", include_deleted=True)
+
+
+def test_an_empty_snapshot_stands(scene: Scene) -> None:
+    """Nothing twice is the same as nothing once."""
+    for row in scene.org.rows("Invoice__c", include_deleted=True):
+        scene.org.hard_delete("Invoice__c", row["Id"])
+    first, again = (read(scene, "Invoice__c", snapshot=True) for _ in range(2))
+    assert (first.records, again.window_id) == (0, first.window_id)
+
+
+def test_a_snapshot_that_lost_a_row_to_quarantine_is_new(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same records beside a row that could not land are not the same reading."""
+    first = read(scene, "Account", snapshot=True, route="bulk")
+    batches = bulk.CsvPage.batches
+
+    def without_it(page: bulk.CsvPage) -> Iterator[pa.RecordBatch]:
+        found = [batch.filter(pc.not_equal(batch["Name"], "Spoilt")) for batch in batches(page)]
+        page._rejected.append(("2 cells where 9 were expected", "x"))
+        yield from found
+
+    monkeypatch.setattr(bulk.CsvPage, "batches", without_it)
+    scene.org.create("Account", Name="Spoilt")
+    again = read(scene, "Account", snapshot=True, route="bulk")
+    assert again.window_id != first.window_id
+    assert scene.paths("quarantine/demo/Account/*/*.parquet")
+
+
+def test_windows_need_a_stamp(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`snapshot: false` for an object without a stamp is refused; it would land again at each refresh."""
+    monkeypatch.setattr(
+        "crm_pipeline.connectors.salesforce.account.describe.stamp_field", lambda _: None
+    )
+    with pytest.raises(ConfigError, match="carries no stamp"):
+        read(scene, "Account", snapshot=False)
