@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import stamina
+import structlog
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["crm_pipeline_tests.servers", "crm_pipeline_tests.scenes"]
@@ -27,6 +28,13 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> Iterator[None]:
+    """Commands configure the logging of the whole process; the next test starts without that."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
