@@ -36,7 +36,7 @@ lint: $(VENV)/.dev  ## Check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.dev  ## Measure speed as ratios against peers
+bench: $(VENV)/.dev  ## Measure speed as ratios against peers on the same bytes
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 campaign: $(VENV)/.dev  ## The long figures of docs/benchmarks.md
