@@ -1,7 +1,10 @@
 """Stage what happens around people and deals: campaigns, roles, tasks, events, cases, invoices."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crm_pipeline.sandbox.companies import noise
 from crm_pipeline.sandbox.salesforce.ids import make_ids
@@ -145,7 +148,24 @@ def stage_activities(staging: Staging) -> None:
         columns["contact_id"] = make_ids("003", np.where(rng.random(count) < 0.8, contact, -1))
         columns["account_id"] = make_ids("001", account)
         columns["opportunity_id"] = make_ids("006", _deals(rng, staging, count))
+        if name == "Task":
+            columns |= _about_leads(rng, staging, columns)
         staging.add(name, columns, prefix)
+
+
+def _about_leads(
+    rng: np.random.Generator, staging: Staging, columns: dict[str, Any]
+) -> dict[str, Any]:
+    """Make a quarter of the tasks about leads, which have neither account nor deal."""
+    count = len(columns["deleted"])
+    is_lead = pa.array(rng.random(count) < 0.25)
+    leads = make_ids("00Q", rng.integers(0, staging.lead_count, count))
+    nothing = pa.scalar(None, pa.string())
+    return {
+        "contact_id": pc.if_else(is_lead, leads, columns["contact_id"]),
+        "account_id": pc.if_else(is_lead, nothing, columns["account_id"]),
+        "opportunity_id": pc.if_else(is_lead, nothing, columns["opportunity_id"]),
+    }
 
 
 def _deals(rng: np.random.Generator, staging: Staging, count: int) -> Integers:
