@@ -148,9 +148,13 @@ def _account(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
 def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup":
     from crm_pipeline.cli.console import working
     from crm_pipeline.connectors.base import Checkup, Finding
+    from crm_pipeline.connectors.registry import connector
+    from crm_pipeline.stages.normalized import check_mapping
     from crm_pipeline.stages.raw import opened
 
+    chosen = settings.connection(name)
     try:
+        check_mapping(chosen, connector(chosen.vendor).mapping)
         with (
             working(f"checking {name}"),
             opened(settings, name, database, retry=_impatient()) as account,

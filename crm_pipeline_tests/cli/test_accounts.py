@@ -110,6 +110,21 @@ def test_check_goes_on_with_the_others(run: Run, desk: Desk, error: CrmError) ->
     assert demo["healthy"]
 
 
+def test_check_looks_at_the_mapping(run: Run, desk: Desk, project: Path) -> None:
+    """A mapping to a column that does not exist is found by `check`, before any run."""
+    text = CONNECTIONS.replace(
+        "    objects: [Account, Contact]\n",
+        "    objects: [Account, Contact]\n    mapping: {Contact: {Foo__c: titel}}\n",
+        1,
+    )
+    (project / "connections.yaml").write_text(text)
+    result = run("check", "acme", "--json")
+    assert result.exit_code == 1
+    [finding] = json.loads(result.stdout)[0]["findings"]
+    assert "unknown column of contacts 'titel'" in finding["detail"]
+    assert "Did you mean 'title'?" in finding["cure"]
+
+
 def test_check_of_unknown_connection(run: Run, desk: Desk) -> None:
     """A connection that is not in the file is a usage error with a guess."""
     result = run("check", "acem")

@@ -1,7 +1,7 @@
 """From landing to the common model: one table per connection, typed, folded and judged."""
 
-from crm_pipeline.stages.normalized.build import Normalized, normalize, tables_for
+from crm_pipeline.stages.normalized.build import Normalized, check_mapping, normalize, tables_for
 from crm_pipeline.stages.normalized.contract import RuleResult
 from crm_pipeline.stages.normalized.preview import preview
 
-__all__ = ["Normalized", "RuleResult", "normalize", "preview", "tables_for"]
+__all__ = ["Normalized", "RuleResult", "check_mapping", "normalize", "preview", "tables_for"]

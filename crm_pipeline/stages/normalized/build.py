@@ -67,6 +67,17 @@ def tables_for(connection: Connection, maps: Sequence[ObjectMap]) -> dict[str, t
     return {name: tuple(entry.object for entry in entries) for name, entries in tables.items()}
 
 
+def check_mapping(connection: Connection, maps: Sequence[ObjectMap]) -> None:
+    """Check the user's `mapping` of a connection against the columns that there are.
+
+    Raises:
+        UnknownName: it names a column that its table does not have.
+    """
+    for entries in tables_of((o.name for o in connection.objects), maps).values():
+        for entry in entries:
+            with_overrides(entry, connection.mapping, where=connection.name)
+
+
 def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain at the call
     connection: Connection,
     table: str,
