@@ -127,3 +127,30 @@ def test_nothing_runs_by_itself_until_asked(
         one.default_status.value for one in repository.sensor_defs
     }
     assert status == {"RUNNING" if running else "STOPPED"}
+
+
+@dg.op
+def fails() -> None:
+    raise ValueError
+
+
+@dg.job
+def broken() -> None:
+    fails()
+
+
+def test_a_failed_run_asks_for_a_publish(defs: dg.Definitions) -> None:
+    """After a run that failed in parts, the publish job is asked for, once for each run."""
+    sensor = defs.resolve_sensor_def("publish_after_failure")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = broken.execute_in_process(instance=instance, raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            sensor_name=sensor.name,
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
+            dagster_event=result.get_run_failure_event(),
+        ).for_run_failure()
+        request = sensor(context)
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_key == result.run_id
+    assert sensor.job_name == "publish"

@@ -4,7 +4,6 @@ Dagster takes an interrupt for the failure of one step, tries that again and goe
 So a run works in a thread of its own, where it sees no signals, and this thread listens.
 """
 
-import contextlib
 import logging
 import os
 import sys
@@ -12,6 +11,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from crm_pipeline.cli.console import say
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -41,8 +42,10 @@ def interruptible(instance: "dg.DagsterInstance", work: Callable[[], T]) -> T:
         while thread.is_alive():
             thread.join(_LOOK_EVERY_S)
     except KeyboardInterrupt:
-        with contextlib.suppress(Exception):
+        try:
             _cancel_own_runs(instance)
+        except Exception as error:  # noqa: BLE001 - the program ends in any case
+            say(f"the run was not marked as cancelled ({type(error).__name__}); `up` does that")
         # What its threads say while PostgreSQL is taken from under them is no news.
         logging.disable()
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end

@@ -145,9 +145,12 @@ class Stack:
             child.stop()
         self._children.clear()
         if had_children and self._url:
-            # Whatever the database says, stopping goes on; the next start reconciles too.
-            with contextlib.suppress(Exception):
+            try:
                 self._reconcile()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rest has to be stopped
+                self._tell(
+                    f"runs were not reconciled ({type(error).__name__}); the next start does"
+                )
         if self._is_alone:
             if self._owns_database:
                 self._tell("stopping PostgreSQL")

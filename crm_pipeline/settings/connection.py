@@ -3,6 +3,7 @@
 The only way to a secret is `Settings.secret`, which hands out a `Secret` at the moment of use.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +119,13 @@ class Settings:
                 f"connections.{connection.name}.auth in {self.file}.",
             )
         value = self.environ.get(variable, "").strip()
+        file = self.root / ".env"
+        if not value and file.is_file() and not os.access(file, os.R_OK):
+            raise ConfigError(
+                f"connection '{connection.name}' needs {variable}, and {file} is not readable for "
+                "this user.",
+                cure=f"Run as the user that owns the file, or export {variable}.",
+            )
         if not value:
             raise SecretMissing(variable, owner=f"connection '{connection.name}'")
         return Secret(value)

@@ -59,3 +59,28 @@ def test_wrong_command_is_a_usage_error(run: Run) -> None:
     result = run("stauts")
     assert result.exit_code == 2
     assert "status" in result.stderr
+
+
+def test_sigterm_ends_a_command_like_an_interrupt() -> None:
+    """What service managers and `timeout` send ends a command tidily, its cleaning up included."""
+    code = """
+import signal, sys
+from crm_pipeline.cli import app as module, main
+@module.app.command()
+def linger():
+    print("ready", flush=True)
+    try:
+        signal.pause()
+    finally:
+        print("cleaned up", flush=True)
+sys.argv = ["crm-pipeline", "linger"]
+main()
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    child.terminate()
+    said, complaint = child.communicate(timeout=30)
+    assert (said, complaint, child.returncode) == ("cleaned up\n", "", 130)

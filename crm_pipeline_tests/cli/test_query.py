@@ -84,3 +84,11 @@ def test_nothing_published_yet(run: Run) -> None:
     result = run("query", "SELECT 1")
     assert result.exit_code == 1
     assert "crm-pipeline demo" in result.stderr
+
+
+@pytest.mark.parametrize("statement", ["", "   "])
+def test_no_statement(run: Run, statement: str) -> None:
+    """An empty statement is a usage error with an example, not a crash."""
+    result = run("query", statement)
+    assert result.exit_code == 2
+    assert "SHOW ALL TABLES" in result.stderr

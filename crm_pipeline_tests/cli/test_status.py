@@ -74,3 +74,12 @@ def test_published(run: Run, project: Path) -> None:
     (project / "data" / "snapshots" / "crm-7.duckdb").write_bytes(b"x" * 10)
     (project / "data" / "crm.duckdb").symlink_to("snapshots/crm-7.duckdb")
     assert "crm-7.duckdb" in run("status").stdout
+
+
+def test_a_file_in_place_of_the_data_folder(run: Run, project: Path) -> None:
+    """Commands that only read say as well that a folder is needed there."""
+    (project / "data").write_text("")
+    for command in (["status"], ["query", "SELECT 1"], ["db", "url"]):
+        result = run(*command)
+        assert result.exit_code == 1, command
+        assert "a folder is needed there" in result.stderr

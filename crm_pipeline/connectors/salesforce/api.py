@@ -82,7 +82,8 @@ class Api:
 
     def log_in(self) -> None:
         """Log in anew with the secrets as they are configured now, whatever token is stored."""
-        self._tools.retry.call(lambda: self._renew(self.token()))
+        stale = self._tools.tokens.load(self.connection.name)
+        self._tools.retry.call(lambda: self._renew(stale))
 
     def get(self, path: str, **params: str) -> requests.Response:
         """GET a path below the instance, with retries."""

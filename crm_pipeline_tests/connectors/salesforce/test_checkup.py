@@ -86,3 +86,24 @@ def test_retired_version_is_refused_with_those_that_work(scene: Scene) -> None:
     finding = check(scene)["version"]
     assert finding.level == "fail"
     assert "68.0" in finding.cure
+
+
+@pytest.mark.parametrize(
+    ("objects", "level", "cure"),
+    [
+        ("[]", "warn", "discover demo --write"),
+        ("[Acount, User]", "fail", "Did you mean 'Account'?"),
+    ],
+)
+def test_objects_that_are_not_named_well(scene: Scene, objects: str, level: str, cure: str) -> None:
+    """No objects yet is a step to take, not a failure; a typo is answered with what was meant."""
+    from crm_pipeline.settings import load_settings
+
+    text = scene.settings.file.read_text()
+    head = text[: text.index("    objects:")]
+    scene.settings.file.write_text(f"{head}    objects: {objects}\n")
+    scene.settings = load_settings(scene.settings.root, scene.settings.environ)
+    found = check(scene)
+    finding = found.get("object", found["objects"])
+    assert finding.level == level
+    assert cure in finding.cure

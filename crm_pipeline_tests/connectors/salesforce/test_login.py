@@ -4,7 +4,7 @@ import pytest
 
 from crm_pipeline.connectors.salesforce.login import refuse_unusable
 from crm_pipeline.kernel.clock import Month
-from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.kernel.errors import AuthFailed, ConfigError, SecretMissing
 from crm_pipeline.settings import AuthSettings, Connection
 from crm_pipeline_tests.scenes import SceneMaker
 
@@ -74,3 +74,25 @@ def test_identity_with_a_dead_token_logs_in_again(make_scene: SceneMaker) -> Non
         assert account.check().is_healthy
         scene.org.expire_sessions()
         assert next(f for f in account.check().findings if f.what == "identity").level == "ok"
+
+
+@pytest.mark.parametrize(("value", "error"), [("", SecretMissing), ("another", AuthFailed)])
+def test_a_living_session_does_not_cover_up_a_changed_secret(
+    make_scene: SceneMaker, value: str, error: type[Exception]
+) -> None:
+    """With a token stored, a secret that was withdrawn or replaced is found at once."""
+    with make_scene() as scene:
+        scene.extract("User")
+        scene.settings.environ["DEMO_CLIENT_SECRET"] = value  # type: ignore[index]
+        with pytest.raises(error):
+            scene.extract("User")
+
+
+def test_a_check_logs_in_once(make_scene: SceneMaker) -> None:
+    """Each check proves the login with one request, whether or not a token is stored."""
+    with make_scene() as scene:
+        for expected in (1, 2):
+            with scene.account() as account:
+                assert account.check().is_healthy
+            entries = scene.sandbox.journal.entries()
+            assert sum(e.path.endswith("/oauth2/token") for e in entries) == expected
