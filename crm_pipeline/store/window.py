@@ -4,7 +4,7 @@ import platform
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from crm_pipeline.kernel.clock import Clock, Month, Window, format_instant, parse_instant
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store import files, records
+from crm_pipeline.store import files
+from crm_pipeline.store.batch_file import write_batch_file
 from crm_pipeline.store.manifest import (
     Kind,
     Manifest,
@@ -30,8 +31,6 @@ from crm_pipeline.store.manifest import (
 )
 
 EXTRACTOR = "crm_pipeline/1"
-_ROW_GROUP_ROWS = 60_000
-_ROW_GROUP_BYTES = 64 << 20
 _FOREIGN_OWNER_EXPIRES = timedelta(days=2)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -114,7 +113,7 @@ class WindowWriter:
         batch_id = f"{self.window_id}-{sequence:05d}"
         path = self.folder / self.month / f"{batch_id}.parquet"
         started_at = self.clock.now()
-        rows, months = _write_parquet(path, batches, batch_id, extracted_at)
+        rows, months = write_batch_file(path, batches, batch_id, extracted_at)
         if rows == 0:
             return None
         manifest = Manifest(
@@ -212,61 +211,6 @@ class WindowWriter:
         traceback: TracebackType | None,
     ) -> None:
         remove_unfinished(self.folder, self._quarantine, self.window_id)
-
-
-def _write_parquet(
-    path: Path, batches: Iterable[pa.RecordBatch], batch_id: str, extracted_at: datetime
-) -> tuple[int, Mapping[str, int]]:
-    months: Counter[str] = Counter()
-    rows = 0
-    extracted = pa.scalar(extracted_at, records.STAMP)
-    groups = _row_groups(batch for batch in batches if batch.num_rows)
-    first = next(groups, None)
-    if first is None:
-        return 0, months
-    hasher = records.RecordHasher()
-    with files.replacing(path) as temporary:
-        writer: pq.ParquetWriter | None = None
-        try:
-            for group in _chain(first, groups):
-                months.update(records.months(group))
-                rows += group.num_rows
-                done = records.finished(
-                    group, batch_id=batch_id, extracted_at=extracted, hasher=hasher
-                )
-                writer = writer or pq.ParquetWriter(
-                    temporary,
-                    done.schema,
-                    compression="zstd",
-                    compression_level=1,
-                    use_dictionary=records.low_cardinality(done),
-                )
-                writer.write_batch(done, row_group_size=_ROW_GROUP_ROWS)
-        finally:
-            hasher.close()
-            if writer is not None:
-                writer.close()
-    return rows, months
-
-
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
-
-
-def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Join small batches, so that a row group is large enough to be read well."""
-    held: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        size += batch.nbytes
-        if rows >= _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES:
-            yield pa.concat_batches(held)
-            held, rows, size = [], 0, 0
-    if held:
-        yield pa.concat_batches(held)
 
 
 def _owner() -> dict[str, Any]:
