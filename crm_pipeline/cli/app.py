@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crm_pipeline.cli import accounts, demo, query, runs, sandbox, stack, status
+from crm_pipeline.cli import accounts, demo, query, runs, safekeeping, sandbox, stack, status
 from crm_pipeline.cli.console import flowing
 from crm_pipeline.cli.database import db
 from crm_pipeline.cli.failures import ExplainingGroup
@@ -65,5 +65,5 @@ _register("Start here", demo.demo, stack.up)
 _register("Accounts", accounts.check, accounts.discover, accounts.preview)
 _register("Runs", runs.backfill, runs.refresh)
 _register("Results", query.query, status.status)
-_register("Services", sandbox.sandbox, version)
+_register("Services", safekeeping.backup, safekeeping.restore, sandbox.sandbox, version)
 app.add_typer(db, rich_help_panel="Services")

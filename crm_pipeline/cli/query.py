@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from crm_pipeline.stages.published.past import Snapshot
 
 _SHOWN_ROWS = 50
 _NARROWEST = 14  # characters of a column in a terminal; with less nothing can be read
@@ -26,6 +29,12 @@ def query(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Rows as JSON objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Rows as CSV with a header.")] = False,
+    as_of: Annotated[
+        str,
+        typer.Option(
+            metavar="DAY", help="What was published then: 2026-11-20 or 2026-11-20T15:30."
+        ),
+    ] = "",
 ) -> None:
     """Ask data/crm.duckdb something.
 
@@ -37,7 +46,9 @@ def query(
       crm-pipeline query "SELECT full_name, title, email FROM crm.contacts LIMIT 5"
       crm-pipeline query "SELECT stage, count(*) FROM crm.deals GROUP BY ALL" --csv > stages.csv
       crm-pipeline query "SHOW ALL TABLES"
+      crm-pipeline query "SELECT count(*) FROM crm.deals" --as-of 2026-11-20
     """
+    from crm_pipeline.cli.console import say
     from crm_pipeline.cli.workspace import load_settings
 
     if as_json and as_csv:
@@ -48,7 +59,11 @@ def query(
             "there is no statement.", cure='Write one, such as "SHOW ALL TABLES", or - for stdin.'
         )
     data = load_settings().data
-    columns, rows = run(data, statement, limit=None if as_json or as_csv else _SHOWN_ROWS + 1)
+    snapshot = _snapshot(data, as_of) if as_of else None
+    limit = None if as_json or as_csv else _SHOWN_ROWS + 1
+    columns, rows = run(data, statement, snapshot=snapshot and snapshot.path, limit=limit)
+    if snapshot:
+        say(f"From {snapshot}.")
     if as_json:
         from crm_pipeline.cli.console import emit_json
 
@@ -61,10 +76,16 @@ def query(
         show(columns, rows)
 
 
+def _snapshot(data: Path, as_of: str) -> "Snapshot":
+    from crm_pipeline.stages.published.past import parse_as_of, snapshot_as_of
+
+    return snapshot_as_of(data, parse_as_of(as_of))
+
+
 def run(
-    data: Path, statement: str, *, limit: int | None = None
+    data: Path, statement: str, *, snapshot: Path | None = None, limit: int | None = None
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return column names and rows of a statement over the analysts' file.
+    """Return column names and rows of a statement over the analysts' file, or over a snapshot.
 
     Raises:
         StoreError: there is no file yet, or it cannot be opened.
@@ -72,9 +93,10 @@ def run(
     """
     import duckdb
 
-    from crm_pipeline.store.published import open_published
+    from crm_pipeline.store.published import open_published, open_snapshot
 
-    with closing(open_published(data)) as connection:
+    opened = open_snapshot(snapshot) if snapshot else open_published(data)
+    with closing(opened) as connection:
         try:
             result = connection.execute(statement)
             # Of a mere comment DuckDB returns nothing at all.

@@ -64,7 +64,7 @@ class Snapshots:
     def collect(self, now: datetime, *, keep_last: int = 3, keep_days: int = 14) -> list[Path]:
         """Remove old snapshots: all but the last few and the last of each day for some days."""
         current = self.current()
-        made = sorted(_dated(self._snapshots()), reverse=True)
+        made = sorted(_dated(self.kept()), reverse=True)
         kept = {current} | {path for _, path in made[:keep_last]}
         days: set[str] = set()
         for at, path in made:
@@ -83,7 +83,8 @@ class Snapshots:
         fresh.replace(self.link)
         files.sync_folder(self.data)
 
-    def _snapshots(self) -> list[Path]:
+    def kept(self) -> list[Path]:
+        """Return the snapshots that there are, in no order."""
         return list(self.folder.glob("crm-*.duckdb")) if self.folder.is_dir() else []
 
     def _abandoned(self, now: datetime) -> list[Path]:
@@ -119,9 +120,25 @@ def open_published(data: Path) -> duckdb.DuckDBPyConnection:
                     f"{snapshots.link} cannot be opened: {error}", cure="Publish again."
                 ) from error
             continue
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection
+        return _in_utc(connection)
     raise StoreError(
         f"nothing has been published to {snapshots.link} yet.",
         cure="Run `crm-pipeline demo`, or a backfill from the Dagster UI.",
     )
+
+
+def open_snapshot(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open one snapshot read-only, in UTC; the caller closes the connection.
+
+    Raises:
+        StoreError: it was collected, or cannot be read.
+    """
+    try:
+        return _in_utc(duckdb.connect(str(path), read_only=True))
+    except duckdb.Error as error:
+        raise StoreError(f"{path} cannot be opened: {error}", cure="Choose another one.") from error
+
+
+def _in_utc(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection

@@ -3,12 +3,13 @@
 A table version is a folder with base, delta and tombstone files and a `version.json`, written once.
 A release names the version of every table. `releases/<n>.json` is created with a hard link, which
 fails where the number is taken: that is the compare-and-swap on which commits rest, without a lock
-that a killed process could leave behind. `release.json` is a copy of the newest one; readers that
-find it one behind look for the next number.
+that a killed process could leave behind. `release.json` is a copy of the newest one for people and
+other programs; nothing here reads it.
 
 Layout: `tables/<table>/<version>/{base,delta,tombstones}-*.parquet`, `tables/releases/<n>.json`.
 """
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from crm_pipeline.store.engine import quoted
 Part = Literal["base", "delta", "tombstones"]
 KEPT_FOR = timedelta(days=1)
 """How long a version stays after it was replaced: longer than any step reads or writes."""
+_VERSION = re.compile(r"[0-9a-f]{26}\Z")
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -125,17 +127,11 @@ class Tables:
         return self.root.joinpath(*(path_name(part) for part in name.split("/")))
 
     def current(self) -> Release:
-        """Return the newest release."""
-        try:
-            newest = _release(files.read_json(self._pointer))
-        except FileNotFoundError:
-            newest = self._last_kept()
-        while (following := self._releases / f"{newest.number + 1}.json").exists():
-            newest = _release(files.read_json(following))
-        return newest
+        """Return the newest release.
 
-    def _last_kept(self) -> Release:
-        """Return the newest release without the pointer, which was never written or is lost."""
+        The folder is asked, not `release.json`: a writer that was held up for long may put that back
+        behind what the collector has removed.
+        """
         numbers = [int(path.stem) for path in self._releases.glob("*.json")]
         return self.release(max(numbers)) if numbers else Release()
 
@@ -190,10 +186,13 @@ class Tables:
         """
         newest = self.current()
         numbers = range(staged.begun_at + 1, newest.number)
-        return any(
-            release.tables.get(staged.name) == staged.version
-            for release in (newest, *map(self.release, numbers))
-        )
+        try:
+            return any(
+                release.tables.get(staged.name) == staged.version
+                for release in (newest, *map(self.release, numbers))
+            )
+        except StoreError:  # collected by now: the collector, which knows, removes the folder
+            return True
 
     def advance(self, name: str, parent: str | None, version: str) -> Release:
         """Create the next release with one table changed; compare-and-swap on its version."""
@@ -209,33 +208,48 @@ class Tables:
             )
             record = _record(release)
             if files.create_json(self._releases / f"{release.number}.json", record):
-                # The release stands; without the pointer readers only look a little longer.
+                # The release stands, whatever becomes of its copy.
                 with suppress(StoreError):
                     files.write_json(self._pointer, record)
                 return release
 
     def collect(self, now: datetime, keep_for: timedelta = KEPT_FOR) -> list[Path]:
-        """Remove the versions that no release of late names, and what dead writers left behind."""
-        kept = self._named_since(now - keep_for)
-        gone = []
-        for name in self.names():
-            for folder in self.folder(name).glob("*"):
-                with suppress(FileNotFoundError):  # another process collects as well
-                    changed_at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
-                    if (name, folder.name) not in kept and now - changed_at > keep_for:
-                        shutil.rmtree(folder)
-                        gone.append(folder)
+        """Remove what no release of late names: versions, older releases, what the dead left behind.
+
+        A release stays as long as one that followed it is younger than `keep_for`; so does each
+        version that a kept release names.
+        """
+        kept = self._since(now - keep_for)
+        versions = {
+            (self.folder(name) / version) for one in kept for name, version in one.tables.items()
+        }
+        gone = [path for path in self._releases.glob("*.json") if int(path.stem) < kept[-1].number]
+        gone += [
+            path
+            for path in (*self._version_folders(), *self.root.rglob(f".*{files.TEMPORARY_SUFFIX}"))
+            if path not in versions and _is_older(path, now - keep_for)
+        ]
+        for path in gone:
+            with suppress(FileNotFoundError):  # another process collects as well
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         return gone
 
-    def _named_since(self, then: datetime) -> set[tuple[str, str]]:
-        """Return the versions, each with its table's name, that were current then or after."""
-        release = self.current()
-        named = set(release.tables.items())
-        while release.number > 1 and release.committed_at and release.committed_at > then:
+    def _since(self, then: datetime) -> list[Release]:
+        """Return the releases that were current then or after, newest first."""
+        found = [self.current()]
+        while found[-1].number > 1 and found[-1].committed_at and found[-1].committed_at > then:
             # The release before was current until this one came.
-            release = self.release(release.number - 1)
-            named |= set(release.tables.items())
-        return named
+            try:
+                found.append(self.release(found[-1].number - 1))
+            except StoreError:  # collected by another process
+                break
+        return found
+
+    def _version_folders(self) -> Iterator[Path]:
+        """Yield the folders of all versions of all tables, also of tables never committed."""
+        for path in self.root.rglob("*"):
+            if _VERSION.match(path.name) and path.is_dir():
+                yield path
 
     @staticmethod
     def relation(version: TableVersion) -> str:
@@ -264,6 +278,13 @@ class Tables:
             return f"({kept})"
         delta = f"SELECT * FROM {_parquet(version.delta)}"
         return f"({kept} UNION ALL BY NAME {delta})"
+
+
+def _is_older(path: Path, then: datetime) -> bool:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC) < then
+    except FileNotFoundError:  # another process collects as well
+        return False
 
 
 def _parquet(paths: Sequence[Path]) -> str:

@@ -92,3 +92,48 @@ def test_no_statement(run: Run, statement: str) -> None:
     result = run("query", statement)
     assert result.exit_code == 2
     assert "SHOW ALL TABLES" in result.stderr
+
+
+@pytest.fixture
+def past(project: Path) -> Path:
+    folder = project / "data" / "snapshots"
+    folder.mkdir(parents=True)
+    for release, day in ((1, 18), (2, 20), (3, 22)):
+        with duckdb.connect(str(folder / f"crm-{release:08d}-ab.duckdb")) as connection:
+            connection.execute("CREATE SCHEMA ops")
+            connection.execute(
+                f"CREATE TABLE ops.publication AS SELECT {release} AS release,"
+                f" TIMESTAMPTZ '2026-11-{day} 12:00:00Z' AS published_at"
+            )
+    (project / "data" / "crm.duckdb").symlink_to("snapshots/crm-00000003-ab.duckdb")
+    return folder
+
+
+RELEASE = "SELECT release FROM ops.publication"
+
+
+@pytest.mark.parametrize(
+    ("moment", "release"),
+    [
+        ("2026-11-18", 1),
+        ("2026-11-20T11:59:59", 1),
+        ("2026-11-20T12:00:00Z", 2),
+        ("2026-11-20T12:30+01:00", 1),
+        ("2026-11-20", 2),
+        ("2030-01-01", 3),
+    ],
+)
+def test_as_of(run: Run, past: Path, moment: str, release: int) -> None:
+    """The snapshot is the one that analysts saw at that moment, whatever the file's own time."""
+    result = run("query", RELEASE, "--json", "--as-of", moment)
+    assert json.loads(result.stdout) == [{"release": release}]
+    assert f"crm-{release:08d}-ab.duckdb, published at 2026-11-" in result.stderr
+
+
+def test_as_of_before_all(run: Run, past: Path) -> None:
+    """A moment before all that is kept is refused, and the nearest snapshot named."""
+    (past / "crm-nobody.duckdb").write_text("no database")
+    result = run("query", RELEASE, "--as-of", "2026-11-17")
+    assert result.exit_code == 1
+    assert "the nearest is crm-00000001-ab.duckdb, published at 2026-11-18 12:00" in result.stderr
+    assert "is no moment" in run("query", RELEASE, "--as-of", "yesterday").stderr

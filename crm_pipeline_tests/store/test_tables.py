@@ -235,9 +235,13 @@ def test_a_version_that_cannot_be_read_is_an_error(tables: Tables, damage: str) 
 
 
 def test_old_versions_are_collected(tables: Tables) -> None:
-    """What was current within the last day stays whole; what was replaced before it goes."""
+    """What was current within the last day stays whole; what was replaced before it goes, releases too."""
     releases = [commit(tables, {number: "a"}) for number in range(4)]
     commit(tables, {1: "b"}, "normalized/acme/deals")
+    torn = tables.folder(NAME).parent / "never" / "0123456789abcdef0123456789"
+    torn.mkdir(parents=True)
+    leftover = tables.root / "releases" / ".6.json.0a1b2c3d.tmp"
+    leftover.write_text("{")
     with tables.stage(NAME, ("k",)) as staged:
         write(staged, "base", {9: "z"})
         now = datetime.now(UTC)
@@ -245,8 +249,14 @@ def test_old_versions_are_collected(tables: Tables) -> None:
         gone = tables.collect(now + timedelta(days=2))
         assert {path.name for path in gone} == {
             *(release.tables[NAME] for release in releases[:3]),
+            *(f"{number}.json" for number in range(1, 5)),
             staged.version,
+            torn.name,
+            leftover.name,
         }
+    assert tables.collect(now + timedelta(days=2)) == []
+    assert tables.current().number == 5
+    assert commit(tables, {7: "n"}, "normalized/acme/users").number == 6
     assert rows_of(tables.version(NAME)) == {3: "a"}
     assert rows_of(tables.version("normalized/acme/deals")) == {1: "b"}
     assert rows_of(tables.version(NAME, releases[-1])) == {3: "a"}

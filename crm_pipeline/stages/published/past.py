@@ -1,0 +1,86 @@
+"""Earlier states of the published database: which snapshot shows a moment."""
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+import duckdb
+
+from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.store.published import Snapshots
+
+_STATED = "SELECT release, published_at FROM ops.publication"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One published file: analysts saw it from `published_at` until the next one came."""
+
+    path: Path
+    release: int
+    published_at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.path.name}, published at {_said(self.published_at)}"
+
+
+def kept_snapshots(data: Path) -> list[Snapshot]:
+    """Return the snapshots below a data folder, oldest first, by what they say of themselves."""
+    return sorted(_stated(Snapshots(data).kept()), key=lambda one: (one.published_at, one.release))
+
+
+def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
+    """Return what analysts saw at a moment: the last snapshot that was published by then.
+
+    Raises:
+        StoreError: none so old is kept; the text names the nearest.
+    """
+    kept = kept_snapshots(data)
+    shown = [one for one in kept if one.published_at <= at]
+    if shown:
+        return shown[-1]
+    if not kept:
+        raise StoreError(
+            f"nothing has been published below {data} yet.",
+            cure="Run `crm-pipeline demo`, or a backfill from the Dagster UI.",
+        )
+    raise StoreError(
+        f"no snapshot of {_said(at)} or before is kept; the nearest is {kept[0]}.",
+        cure="The last three snapshots stay, and one a day for 14 days. What a record was earlier is "
+        "in data/landing, which keeps every version that was read.",
+    )
+
+
+def parse_as_of(text: str) -> datetime:
+    """Read a day, which means its end, or an instant; without offset it is UTC.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+        if "T" not in text and " " not in text:
+            end = datetime.combine(at.date(), time(), UTC) + timedelta(days=1)
+            return end - timedelta(microseconds=1)
+        return parse_instant(text) if at.tzinfo else at.replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ConfigError(
+            f"'{text}' is no moment.",
+            cure="Write a day, 2026-11-20, or an instant, 2026-11-20T15:30 (UTC).",
+        ) from error
+
+
+def _stated(paths: list[Path]) -> Iterator[Snapshot]:
+    for path in paths:
+        # One may be collected meanwhile, and another may be somebody's own file.
+        with suppress(duckdb.Error), closing(duckdb.connect(str(path), read_only=True)) as file:
+            file.execute("SET TimeZone = 'UTC'")
+            for release, published_at in file.execute(_STATED).fetchall():
+                yield Snapshot(path, release, published_at)
+
+
+def _said(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
