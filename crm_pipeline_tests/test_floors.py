@@ -22,6 +22,7 @@ FLOORS = {
     "watch": 5,
     "receiver": 5,
     "orchestration": 6,
+    "client": 5,
     "definitions": 7,
     "cli": 7,
     "__main__": 8,

@@ -192,6 +192,20 @@ class Account(Protocol):
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its newest records."""
 
+    def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
+        """Yield the records of a query in the vendor's language.
+
+        Raises:
+            Rejected: the vendor refuses it, or has no query language.
+        """
+
+    def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
+        """Return one record by id, or by the value of the field `by`.
+
+        Raises:
+            Rejected: there is no such record.
+        """
+
     @property
     def usage(self) -> Usage:
         """What was called through this account, and the vendor's counter."""

@@ -17,7 +17,7 @@ from crm_pipeline.connectors.base import (
     Usage,
     VendorLimits,
 )
-from crm_pipeline.connectors.salesforce import bulk, checkup, describe, rest, soql
+from crm_pipeline.connectors.salesforce import bulk, checkup, describe, direct, rest, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
@@ -156,6 +156,14 @@ class SalesforceAccount:
             "records"
         ]
         return schema, [{key: row.get(key) for key in schema.names} for row in found]
+
+    def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
+        """Yield the records of a SOQL query."""
+        return direct.query(self._api, text, include_deleted=include_deleted)
+
+    def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
+        """Return one record by id or external id."""
+        return direct.get(self._api, obj, record, by)
 
     def _list(self) -> tuple[ObjectInfo, ...]:
         entries = self._api.get(f"{self._api.base}/sobjects").json()["sobjects"]

@@ -1,0 +1,96 @@
+from collections.abc import Iterator
+
+import pytest
+
+import crm_pipeline
+from crm_pipeline.kernel.errors import ProtocolError, Rejected, UnknownName
+from crm_pipeline_tests.scenes import ENVIRON, Scene, SceneMaker
+
+
+@pytest.fixture
+def scene(make_scene: SceneMaker) -> Iterator[Scene]:
+    """An org whose contacts take two pages."""
+    with make_scene(contacts=2_300) as made:
+        yield made
+
+
+@pytest.fixture
+def client(scene: Scene, fresh_url: str) -> Iterator[crm_pipeline.Client]:
+    environ = {**ENVIRON, "CRM_DATABASE_URL": fresh_url}
+    with crm_pipeline.connect("demo", scene.settings.root, environ) as made:
+        yield made
+
+
+def test_query_reads_all_pages(client: crm_pipeline.Client, scene: Scene) -> None:
+    """A query yields every record over many pages, without the org's bookkeeping."""
+    rows = list(client.query("SELECT Id, LastName, Account.Name FROM Contact ORDER BY Id"))
+    assert len(rows) == scene.org.count("Contact") > 2000
+    assert set(rows[0]) == {"Id", "LastName", "Account"}
+    assert set(next(row["Account"] for row in rows if row["Account"])) == {"Name"}
+    assert client.usage.used
+
+
+def test_deleted_records_on_request(client: crm_pipeline.Client, scene: Scene) -> None:
+    """Deleted records come with include_deleted only."""
+    everything = list(client.query("SELECT Id FROM Contact", include_deleted=True))
+    assert len(everything) == scene.org.count("Contact", include_deleted=True)
+    assert len(everything) > len(list(client.query("SELECT Id FROM Contact")))
+
+
+def test_count(client: crm_pipeline.Client, scene: Scene) -> None:
+    """COUNT() is answered without records, and is not an empty result."""
+    [row] = client.query("SELECT COUNT() FROM Contact")
+    assert row == {"count": scene.org.count("Contact")}
+    assert list(client.query("SELECT Id FROM Contact WHERE LastName = 'Nobody'")) == []
+
+
+def test_forgotten_query(client: crm_pipeline.Client, scene: Scene) -> None:
+    """A query whose locator died in the middle is an error that says what to do, not a short list."""
+    rows = client.query("SELECT Id FROM Contact")
+    for _ in range(10):
+        next(rows)
+    scene.org.expire_sessions()
+    with pytest.raises(Rejected, match="forgotten the rest") as caught:
+        list(rows)
+    assert "again" in caught.value.cure
+
+
+def test_record_by_id(client: crm_pipeline.Client) -> None:
+    """A record is had by id; one that is not there is refused by name."""
+    [contact] = client.query("SELECT Id, LastName FROM Contact LIMIT 1")
+    assert client.get("Contact", contact["Id"])["LastName"] == contact["LastName"]
+    with pytest.raises(Rejected, match="404"):
+        client.get("Contact", "003000000000000AAA")
+
+
+def test_describe_and_objects(client: crm_pipeline.Client) -> None:
+    """Objects and fields are listed as the pipeline sees them."""
+    assert "Contact" in {obj.name for obj in client.objects()}
+    assert "LastName" in client.describe("Contact").names
+
+
+def test_unknown_connection(scene: Scene) -> None:
+    """A wrong name is told before anything is started."""
+    with pytest.raises(UnknownName, match="demmo"):
+        crm_pipeline.connect("demmo", scene.settings.root, ENVIRON)
+
+
+def test_fewer_records_than_announced(
+    client: crm_pipeline.Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that lacks records is an error."""
+    from crm_pipeline.connectors.salesforce.api import Api
+
+    get = Api.get
+
+    def short(api: Api, path: str, **params: str) -> object:
+        response = get(api, path, **params)
+        if "/query" in path:
+            body = response.json()
+            del body["records"][-1]
+            monkeypatch.setattr(response, "json", lambda: body)
+        return response
+
+    monkeypatch.setattr(Api, "get", short)
+    with pytest.raises(ProtocolError, match="announced"):
+        list(client.query("SELECT Id FROM Contact"))
