@@ -61,7 +61,7 @@ def query(
     data = load_settings().data
     snapshot = _snapshot(data, as_of) if as_of else None
     limit = None if as_json or as_csv else _SHOWN_ROWS + 1
-    columns, rows = run(data, statement, snapshot=snapshot and snapshot.path, limit=limit)
+    columns, rows = run(data, statement, snapshot=snapshot.path if snapshot else None, limit=limit)
     if snapshot:
         say(f"From {snapshot}.")
     if as_json:
