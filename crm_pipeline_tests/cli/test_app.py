@@ -17,6 +17,8 @@ COMMANDS = [
     "refresh",
     "query",
     "status",
+    "backup",
+    "restore",
     "sandbox",
     "version",
     "db",
