@@ -8,8 +8,10 @@ Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `
 `schemas/<fingerprint>.json`; `windows/<id>.open` names the process that is writing a window.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +24,8 @@ from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.manifest import Kind, Manifest, Shape, WindowCommit, commit_from
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
-from crm_pipeline.store.window import WindowWriter, is_being_written, remove_unfinished
+from crm_pipeline.store.unfinished import Unfinished, claimed, described, remove_unfinished
+from crm_pipeline.store.window import WindowWriter
 
 
 class Landing:
@@ -135,9 +138,25 @@ class Landing:
         return len(_distinct(ids)), newest
 
     def begin(
-        self, connection: str, obj: str, window: Window, schema: Schema, kind: Kind = "window"
+        self,
+        connection: str,
+        obj: str,
+        window: Window,
+        schema: Schema,
+        kind: Kind = "window",
+        *,
+        purpose: Mapping[str, Any] | None = None,
     ) -> WindowWriter:
-        """Open a window for writing, after clearing what dead processes left unfinished."""
+        """Open a window for writing, after clearing what dead processes left unfinished.
+
+        Args:
+            connection: whose object it is.
+            obj: the object.
+            window: what is being read.
+            schema: the fields as they are described now.
+            kind: see `Manifest`.
+            purpose: what the reader will want to know again if this process dies; see `unfinished`.
+        """
         folder = files.make_folder(self.folder(connection, obj))
         self.clear_unfinished(connection, obj)
         path = folder / "schemas" / f"{schema.fingerprint}.json"
@@ -153,24 +172,61 @@ class Landing:
             kind=kind,
             schema=schema,
             clock=self.clock,
+            purpose=purpose,
         )
+
+    def unfinished(self, connection: str, obj: str) -> list[Unfinished]:
+        """Return the windows that dead processes left and that can be resumed, newest first."""
+        found = []
+        for marker in self._markers(connection, obj):
+            with claimed(marker, self.clock.now()) as record:
+                left = described(marker, record) if record else None
+            if left is not None:
+                found.append(left)
+        return sorted(found, key=lambda left: left.window_id, reverse=True)
+
+    def resume(
+        self, connection: str, obj: str, left: Unfinished, schema: Schema
+    ) -> WindowWriter | None:
+        """Go on with a window that a dead process left; None if somebody else does by now.
+
+        The batches of the pages that were done stay, everything else of that process goes.
+        """
+        with claimed(left.marker, self.clock.now()) as record:
+            if record is None:
+                return None
+            writer = WindowWriter(
+                folder=self.folder(connection, obj),
+                quarantine=self.quarantine(connection, obj),
+                connection=connection,
+                obj=obj,
+                window=left.window,
+                kind=left.kind,
+                schema=schema,
+                clock=self.clock,
+                purpose=left.purpose,
+                window_id=left.window_id,
+            )
+        if not left.same_boot:
+            writer.spool.distrust()
+        writer.take_over(list(writer.spool.all_done()))
+        return writer
 
     def clear_unfinished(self, connection: str, obj: str) -> int:
         """Remove the batches of windows whose writer died before the commit; say how many.
 
         A window that another living process is writing stays untouched.
         """
+        folder, quarantine = self.folder(connection, obj), self.quarantine(connection, obj)
         cleared = 0
-        for marker in (self.folder(connection, obj) / "windows").glob("*.open"):
-            try:
-                owner = files.read_json(marker)
-            except FileNotFoundError:  # its writer finished, or somebody else cleared it, just now
-                continue
-            if not is_being_written(owner, self.clock.now()):
-                cleared += remove_unfinished(
-                    self.folder(connection, obj), self.quarantine(connection, obj), marker.stem
-                )
+        for marker in self._markers(connection, obj):
+            with claimed(marker, self.clock.now()) as record:
+                if record is not None:
+                    cleared += remove_unfinished(folder, quarantine, marker.stem)
         return cleared
+
+    def _markers(self, connection: str, obj: str) -> list[Path]:
+        return sorted((self.folder(connection, obj) / "windows").glob("*.open"))
 
 
 def _distinct(arrays: list[pa.Array]) -> pa.Array:

@@ -116,21 +116,29 @@ def _plain(values: dict[str, Any], window: Window) -> dict[str, Any]:
         else value
         for key, value in values.items()
     }
-    plain["window"] = {
+    plain["window"] = window_record(window)
+    return plain
+
+
+def window_record(window: Window) -> dict[str, Any]:
+    """Return a window as a JSON-able mapping."""
+    return {
         "from": format_instant(window.from_at) if window.from_at else None,
         "from_side": "inclusive",
         "to": format_instant(window.to_at),
         "to_side": "exclusive",
     }
-    return plain
+
+
+def window_from(record: Mapping[str, Any]) -> Window:
+    """Read what `window_record` wrote."""
+    start = record["from"]
+    return Window(parse_instant(start) if start else None, parse_instant(record["to"]))
 
 
 def _rich(record: Mapping[str, Any]) -> dict[str, Any]:
     values = {
         key: parse_instant(value) if key in _INSTANTS else value for key, value in record.items()
     }
-    start = record["window"]["from"]
-    values["window"] = Window(
-        parse_instant(start) if start else None, parse_instant(record["window"]["to"])
-    )
+    values["window"] = window_from(record["window"])
     return values

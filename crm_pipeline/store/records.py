@@ -135,9 +135,11 @@ def months(batch: pa.RecordBatch) -> Mapping[str, int]:
     """Count the records of each month of modification; "" stands for records without a stamp."""
     # Without a time zone, as instants are UTC anyway: Arrow would look for the system's zone files.
     stamps = batch.column("_modified_at").cast(pa.timestamp("us"))
-    texts = pc.strftime(stamps, format="%Y-%m").fill_null("")
-    counted = pc.value_counts(texts)
-    return {entry["values"]: entry["counts"] for entry in counted.to_pylist()}
+    counted = pc.value_counts(pc.floor_temporal(stamps, unit="month"))
+    return {
+        f"{entry['values']:%Y-%m}" if entry["values"] else "": entry["counts"]
+        for entry in counted.to_pylist()
+    }
 
 
 def low_cardinality(batch: pa.RecordBatch) -> list[str]:
