@@ -32,6 +32,7 @@ class Org:
         self.clock = clock
         self.lock = threading.RLock()
         self.schema_moment = clock.stamp()
+        self.revision = 0  # another one, another answer to the same query
         self._connection = duckdb.connect(":memory:")
         self._connection.execute("SET preserve_insertion_order = true")
         fill(self._connection, world)
@@ -88,6 +89,7 @@ class Org:
     def replace(self, sobject: SObject) -> None:
         """Put a changed object in the place of the old one."""
         self._objects[sobject.name.lower()] = sobject
+        self.revision += 1
         self.schema_moment = self.clock.stamp()
 
     @contextmanager
@@ -102,6 +104,7 @@ class Org:
                 cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
+            self.revision += 1
 
     def new_id(self, sobject: SObject) -> str:
         """Return an id that was never used."""
