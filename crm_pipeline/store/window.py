@@ -28,6 +28,7 @@ from crm_pipeline.store.manifest import (
     manifest_record,
     window_record,
 )
+from crm_pipeline.store.records import RecordHasher
 from crm_pipeline.store.spool import PageDone, Spool
 from crm_pipeline.store.unfinished import owner, remove_batches, remove_unfinished
 
@@ -90,6 +91,7 @@ class WindowWriter:
         self.months: Counter[str] = Counter()
         self.quarantined = 0
         self.manifests: list[Manifest] = []
+        self.hasher = RecordHasher()
         self._quarantine = quarantine
         self._lock = threading.Lock()
         self._sequence = 0
@@ -149,7 +151,9 @@ class WindowWriter:
         batch_id = f"{self.window_id}-{sequence:05d}"
         path = self.folder / self.month / f"{batch_id}.parquet"
         started_at = self.clock.now()
-        rows, months = write_batch_file(path, batches, batch_id, extracted_at)
+        rows, months = write_batch_file(
+            path, batches, batch_id=batch_id, extracted_at=extracted_at, hasher=self.hasher
+        )
         if rows == 0:
             return None
         manifest = Manifest(
@@ -247,6 +251,7 @@ class WindowWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.hasher.close()
         is_committed = (self.folder / "windows" / f"{self.window_id}.json").exists()
         may_pass = isinstance(error, Retriable) or not isinstance(error, Exception | None)
         if may_pass and not is_committed and self.spool.request is not None:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.records import Known, RecordHasher, raw_names
+from crm_pipeline.store.records import Known, raw_names
 from crm_pipeline.store.spool import PageDone
 from crm_pipeline.store.window import WindowWriter
 
@@ -73,11 +73,10 @@ def land(
 
 def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
     tally = Tally(routes={page.route})
-    hasher = RecordHasher()
 
     def news() -> Iterator[pa.RecordBatch]:
         for batch in page.batches():
-            rest = known.rest_of(batch, hasher) if known else batch
+            rest = known.rest_of(batch, writer.hasher) if known else batch
             tally.read += batch.num_rows
             tally.landed += rest.num_rows
             tally.deleted += pc.sum(rest.column("_deleted")).as_py() or 0
@@ -85,17 +84,14 @@ def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
                 tally.sample.extend(_sample(rest, _SAMPLE_ROWS))
             yield rest
 
-    try:
-        written = writer.write(
-            news(),
-            shape=page.shape,
-            route=page.route,
-            extracted_at=page.extracted_at,
-            calls=page.calls,
-            vendor_count=page.expected,
-        )
-    finally:
-        hasher.close()
+    written = writer.write(
+        news(),
+        shape=page.shape,
+        route=page.route,
+        extracted_at=page.extracted_at,
+        calls=page.calls,
+        vendor_count=page.expected,
+    )
     refused = writer.quarantine(page.rejected)
     tally.read += len(page.rejected)
     if page.number is not None:
