@@ -225,6 +225,18 @@ def test_the_daily_jobs_are_used_up(scene: Scene) -> None:
     assert (done.route, set(landed(scene))) == ("rest", ids(scene))
 
 
+def test_jobs_are_counted(scene: Scene) -> None:
+    """Each Bulk job counts against the jobs of a day, of which we take our share only."""
+    scene.extract(route="bulk")
+    with scene.account() as account:
+        [jobs_of_a_day] = [
+            limit
+            for limit in account._tools.gate.usage("demo")  # type: ignore[attr-defined]
+            if limit.name == "daily_bulk_query_jobs"
+        ]
+    assert (jobs_of_a_day.used, jobs_of_a_day.ceiling) == (1, 9000)
+
+
 def test_one_of_two_takes_over(scene: Scene, cut: Any) -> None:
     """Of two processes that find the same dead window, one goes on with it; the other leaves it."""
     cut(scene, 100)
