@@ -14,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-import requests
+
+from benchmarks.sandbox import running_sandbox
 
 ORDER = ("land", "peer_pandas", "peer_duckdb", "normalise", "publish")
 
@@ -30,19 +30,9 @@ def main() -> None:
     parser.add_argument("--campaign", action="store_true", help="800,000 contacts")
     options = parser.parse_args()
     contacts = options.contacts or (800_000 if options.campaign else 100_000)
-    command = [sys.executable, "-m", "crm_pipeline.sandbox", "--port", "0"]
-    server = subprocess.Popen(
-        [*command, "--contacts", str(contacts)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        url = server.stdout.readline().split()[-1]
-        now = datetime.now(UTC).isoformat()
-        requests.post(f"{url}/_admin/clock", json={"fixed": now}).raise_for_status()
+    with running_sandbox(contacts) as url:
         _rounds(url, 1, [case for case in ORDER if case not in {"normalise", "publish"}])
         results = _rounds(url, options.rounds, ORDER)
-    finally:
-        server.terminate()
-        server.wait()
     print(_report(results, contacts, options.rounds))
 
 

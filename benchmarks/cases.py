@@ -172,7 +172,7 @@ def _tree_mb(process: psutil.Process) -> float:
     return total / 2**20
 
 
-def _measured(run: Callable[[], int]) -> dict[str, float]:
+def measured(run: Callable[[], int]) -> dict[str, float]:
     import pandas as pd  # noqa: F401 - all cases pay for their libraries before the clock runs
     import pyarrow.parquet  # noqa: F401
 
@@ -201,5 +201,5 @@ def _measured(run: Callable[[], int]) -> dict[str, float]:
 if __name__ == "__main__":
     name, address, place = sys.argv[1:]
     prepared = CASES[name](address, Path(place))
-    print(json.dumps(_measured(prepared)))
+    print(json.dumps(measured(prepared)))
     getattr(prepared, "end", lambda: None)()
