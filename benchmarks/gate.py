@@ -37,14 +37,14 @@ class Case:
 
     @property
     def possible(self) -> float:
-        """Calls a second that the narrowest limit allows."""
+        """Weight a second that the narrowest limit allows."""
         return min(self.allowed(limit) for limit in self.limits)
 
     def allowed(self, limit: tuple[str, int, float, str]) -> float:
-        """Calls a second that one limit allows."""
+        """Weight a second that one limit allows."""
         _, calls, seconds, kind = limit
         window_s = seconds if kind == "rolling" else 0
-        return calls / statistics.mean(self.weights) / (window_s + MEAN_S)
+        return calls / (window_s + MEAN_S)
 
 
 def cases(seconds: float) -> list[Case]:
@@ -75,7 +75,7 @@ class Result:
 
     Attributes:
         most: largest weight within any window, by limit.
-        pace: calls a second, over all windows.
+        pace: weight a second, over all windows.
     """
 
     calls: int
@@ -125,12 +125,12 @@ def judged(case: Case, entries: Sequence[dict]) -> Result:
 
 
 def pace(arrivals: Sequence[tuple[float, int]], case: Case) -> float:
-    """Return calls a second: how long it takes until a ceiling's worth of calls has come again.
+    """Return weight a second: how long it takes until a ceiling's worth of calls has come again.
 
     Calls come in waves; to divide all of them by the time between first and last would depend on
     where in a wave the measurement ended.
     """
-    ceiling = min(case.limits, key=lambda limit: case.allowed(limit))[1]
+    ceiling = min(case.limits, key=case.allowed)[1]
     total, reached, spans = 0, [], []
     for at, weight in arrivals:
         total += weight
@@ -141,7 +141,7 @@ def pace(arrivals: Sequence[tuple[float, int]], case: Case) -> float:
             start += 1
         if reached[start][0] + ceiling == total:
             spans.append(at - reached[start][1])
-    return ceiling * len(arrivals) / total / statistics.mean(spans)
+    return ceiling / statistics.mean(spans)
 
 
 def busiest(arrivals: Sequence[tuple[float, int]], seconds: float) -> int:
@@ -253,10 +253,9 @@ def report(seconds: float = 25.0, only: str = "") -> str:
     from crm_pipeline.store.embedded import EmbeddedServer
 
     lines = [
-        f"{PROCESSES} processes, {LATENCY_S[0] * 1000:.0f}-{LATENCY_S[1] * 1000:.0f} ms, counted"
-        " in the sandbox's journal",
+        f"{PROCESSES} processes, answers after {LATENCY_S[0]:g} to {LATENCY_S[1]:g} s",
         "",
-        "| limits | calls | most in a window | refused | calls/s | of what is possible |",
+        "| limits | calls | most in a window | refused | weight/s | of what is possible |",
         "|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory(prefix="crm-") as folder:
@@ -276,8 +275,7 @@ def report(seconds: float = 25.0, only: str = "") -> str:
             server.stop()
     lines += [
         "",
-        f"Permits a second through leases, ceilings raised: {alone:,} in one process, "
-        f"{together:,} in {PROCESSES} together.",
+        f"Leased permits a second, ceilings raised: {alone:,}; {PROCESSES} processes: {together:,}",
     ]
     return "\n".join(lines)
 
