@@ -9,6 +9,7 @@ Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,15 @@ from crm_pipeline.kernel.clock import Clock, SystemClock, Window, gap_free_edge
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store import files
-from crm_pipeline.store.manifest import Kind, Manifest, Shape, WindowCommit, commit_from
+from crm_pipeline.store import compaction, files
+from crm_pipeline.store.manifest import (
+    Kind,
+    Manifest,
+    Shape,
+    WindowCommit,
+    commit_from,
+    commit_record,
+)
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
 from crm_pipeline.store.unfinished import Unfinished, claimed, described, remove_unfinished
 from crm_pipeline.store.window import WindowWriter
@@ -60,13 +68,25 @@ class Landing:
         """
         folder = self.folder(connection, obj)
         try:
-            commits = [self._commit(path, folder) for path in (folder / "windows").glob("*.json")]
+            commits = compaction.current(self._commits_in(folder))
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptFile(
                 f"a window commit of {connection}.{obj} cannot be read: {error!r}.",
                 cure=f"Look at {folder / 'windows'}; restore the file from a backup.",
             ) from error
         return sorted(commits, key=lambda commit: (commit.committed_at, commit.window_id))
+
+    def _commits_in(self, folder: Path) -> list[WindowCommit]:
+        names = compaction.commit_names(folder)
+        while True:
+            commits: list[WindowCommit] = []
+            with suppress(FileNotFoundError):  # somebody merged it just now
+                commits = [self._commit(folder / "windows" / name, folder) for name in names]
+            # A listing taken while files come and go may miss both the old and the new one; two
+            # alike cannot.
+            before, names = names, compaction.commit_names(folder)
+            if names == before and len(commits) == len(names):
+                return commits
 
     def _commit(self, path: Path, folder: Path) -> WindowCommit:
         known = self._commits.get(path)
@@ -149,6 +169,8 @@ class Landing:
     ) -> WindowWriter:
         """Open a window for writing, after clearing what dead processes left unfinished.
 
+        Old windows that landed nothing are merged as well, once there are many.
+
         Args:
             connection: whose object it is.
             obj: the object.
@@ -159,6 +181,8 @@ class Landing:
         """
         folder = files.make_folder(self.folder(connection, obj))
         self.clear_unfinished(connection, obj)
+        if compaction.is_worthwhile(folder):
+            self.merge_unchanged(connection, obj)
         path = folder / "schemas" / f"{schema.fingerprint}.json"
         if not path.exists():
             with files.replacing(path) as temporary:
@@ -211,6 +235,26 @@ class Landing:
             writer.spool.distrust()
         writer.take_over(list(writer.spool.all_done()))
         return writer
+
+    def merge_unchanged(self, connection: str, obj: str) -> int:
+        """Merge old window commits that landed nothing; say how many were replaced.
+
+        Watermark and batches stay as they are. If another process is at it, nothing is done.
+
+        Raises:
+            StoreError: the disk is full or not writable; nothing is lost.
+        """
+        folder = self.folder(connection, obj)
+        with compaction.alone(folder) as is_alone:
+            if not is_alone:
+                return 0
+            compaction.remove_replaced(folder, self._commits_in(folder))  # if one died before that
+            merged = compaction.merged(self.windows(connection, obj))
+            for commit in merged:
+                path = folder / "windows" / f"{commit.window_id}.json"
+                files.write_json(path, commit_record(commit))
+            compaction.remove_replaced(folder, merged)
+        return sum(len(commit.supersedes) for commit in merged)
 
     def clear_unfinished(self, connection: str, obj: str) -> int:
         """Remove the batches of windows whose writer died before the commit; say how many.

@@ -60,6 +60,9 @@ class WindowCommit:
         vendor_count_before: the same, taken before reading.
         complete: the read held every live record of the object, so that absence means deletion.
         route: how it was read, and `reason` why that way.
+        reads: how many reads this stands for. Old ones that landed nothing are merged: the span and
+            the calls are then those of all, the counts those of the last.
+        supersedes: the window ids of the commits that this one replaced.
     """
 
     window_id: str
@@ -79,6 +82,8 @@ class WindowCommit:
     complete: bool
     schema_fingerprint: str
     committed_at: datetime
+    reads: int = 1
+    supersedes: tuple[str, ...] = ()
 
 
 def manifest_record(manifest: Manifest) -> dict[str, Any]:
@@ -104,6 +109,7 @@ def commit_from(record: Mapping[str, Any], folder: Path) -> WindowCommit:
     """Read a window commit; `folder` is the object's landing folder."""
     values = _rich(record)
     values["batches"] = tuple(manifest_from(batch, folder) for batch in record["batches"])
+    values["supersedes"] = tuple(record.get("supersedes", ()))
     return WindowCommit(**values)
 
 
