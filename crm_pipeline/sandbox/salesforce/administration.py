@@ -50,6 +50,10 @@ def _actions(sandbox: "SalesforceSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.register_certificate,
         sandbox.set_daily_limit,
         sandbox.set_bulk,
+        sandbox.refuse_writes,
+        sandbox.set_replication,
+        sandbox.set_long_requests,
+        sandbox.set_largest_upload,
     )
     # Values come as an object of their own, so that no field name can clash with an argument.
     actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
