@@ -62,6 +62,8 @@ def _actions(sandbox: "SalesforceSandbox") -> dict[str, Callable[..., Any]]:
             name, record, stamp=stamp, **fields
         ),
         "create": lambda name, fields, stamp=None: sandbox.create(name, stamp=stamp, **fields),
+        "send_outbound": sandbox.outbound.send,
+        "deliver_outbound": sandbox.outbound.deliver,
         "formula_change": lambda name, record, fields: sandbox.formula_change(
             name, record, **fields
         ),
@@ -83,8 +85,12 @@ def _seen(sandbox: "SalesforceSandbox", parts: list[str], query: dict[str, str])
         return {"rows": [{key: python_value(value) for key, value in row.items()} for row in rows]}
     if len(parts) == 2 and parts[0] == "identities":
         return {"identities": sandbox.identities(parts[1])}
+    if parts == ["outbound"]:
+        return {"notifications": sandbox.outbound.listed()}
     if parts == ["usage"]:
         return {"used": sandbox.usage.used, "maximum": sandbox.usage.maximum}
     if parts == ["objects"]:
         return {one.name: sandbox.count(one.name) for one in sandbox.org.objects}
-    raise ValueError("known: count/<object>, rows/<object>, identities/<object>, usage, objects")
+    raise ValueError(
+        "known: count/<object>, rows/<object>, identities/<object>, outbound, usage, objects"
+    )

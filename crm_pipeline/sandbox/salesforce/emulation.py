@@ -21,10 +21,12 @@ from crm_pipeline.sandbox.salesforce.ingest import IngestDesk
 from crm_pipeline.sandbox.salesforce.long_requests import LongRequests
 from crm_pipeline.sandbox.salesforce.oauth import OAuthDesk
 from crm_pipeline.sandbox.salesforce.org import Org
+from crm_pipeline.sandbox.salesforce.outbound import OutboundDesk
 from crm_pipeline.sandbox.salesforce.query import QueryDesk
 from crm_pipeline.sandbox.salesforce.records import RecordDesk
 from crm_pipeline.sandbox.salesforce.replication import ReplicationDesk
 from crm_pipeline.sandbox.salesforce.sessions import Session, SessionBook
+from crm_pipeline.sandbox.salesforce.soap import SoapDesk
 from crm_pipeline.sandbox.salesforce.sobject_collections import CollectionDesk
 from crm_pipeline.sandbox.salesforce.truth import Truth
 from crm_pipeline.sandbox.salesforce.usage import ApiUsage
@@ -56,6 +58,8 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
         self.long_requests = LongRequests(self.clock)
         self.ingest = IngestDesk(self.org, self.writer, self.usage, self.bulk.settings)
         self._records = RecordDesk(self.org, self.writer)
+        self._soap = SoapDesk(self.org, self.sessions, self.usage, self.queries)
+        self.outbound = OutboundDesk(self.org, self.sessions)
         self._collections = CollectionDesk(self.org, self.writer, self._records)
 
     def expire_sessions(self) -> int:
@@ -84,6 +88,8 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
         """Answer one request to the vendor."""
         if request.path.startswith("/services/oauth2/"):
             return self._oauth.handle(request)
+        if request.path.startswith("/services/Soap/"):
+            return self._soap.handle(request)
         if request.path.startswith("/id/"):
             return self._oauth.identity(request)
         if request.path.rstrip("/") == "/services/data":
@@ -120,6 +126,7 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
     def close(self) -> None:
         """Remove job results and close the database."""
         self.long_requests.close()
+        self.outbound.close()
         self.bulk.close()
         self.ingest.close()
         self.org.close()
