@@ -29,7 +29,7 @@ def write_batch_file(
     if first is None:
         return 0, months
     hasher = records.RecordHasher()
-    with files.replacing(path) as temporary:
+    with files.replacing(path, "batch") as temporary:
         writer: pq.ParquetWriter | None = None
         try:
             for group in _chain(first, groups):
