@@ -33,7 +33,7 @@ def write_batch_file(
     first = next(groups, None)
     if first is None:
         return 0, months
-    with files.replacing(path) as temporary:
+    with files.replacing(path, "batch") as temporary:
         writer: pq.ParquetWriter | None = None
         try:
             for group in _chain(first, groups):

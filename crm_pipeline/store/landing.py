@@ -185,7 +185,7 @@ class Landing:
             self.merge_unchanged(connection, obj)
         path = folder / "schemas" / f"{schema.fingerprint}.json"
         if not path.exists():
-            with files.replacing(path) as temporary:
+            with files.replacing(path, "schema") as temporary:
                 temporary.write_text(schema.to_json(), encoding="utf-8")
         return WindowWriter(
             folder=folder,

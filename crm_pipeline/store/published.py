@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 
@@ -52,9 +53,13 @@ class Snapshots:
         target = self.folder / name
         try:
             with files.explained(target):
+                reached("snapshot", "begin")
                 yield temporary
+                reached("snapshot", "written")
                 files.sync_file(temporary)
+                reached("snapshot", "flushed")
                 temporary.replace(target)
+                reached("snapshot", "named")
                 files.sync_folder(self.folder)
                 self._swap(target)
         finally:
@@ -74,13 +79,18 @@ class Snapshots:
                 kept.add(path)
         gone = [path for _, path in made if path not in kept]
         for path in [*gone, *self._abandoned(now)]:
+            reached("old_snapshots", "begin")
             path.unlink(missing_ok=True)
+            reached("old_snapshots", "removed")
         return gone
 
     def _swap(self, target: Path) -> None:
         fresh = self.data / f".crm.duckdb.{sortable_id()}{files.TEMPORARY_SUFFIX}"
+        reached("link", "begin")
         fresh.symlink_to(target.relative_to(self.data))
+        reached("link", "written")
         fresh.replace(self.link)
+        reached("link", "named")
         files.sync_folder(self.data)
 
     def kept(self) -> list[Path]:

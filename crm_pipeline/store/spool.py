@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.store import files
 
 _REQUEST = "request.json"
@@ -68,7 +69,7 @@ class Spool:
 
     def begin(self, request: Mapping[str, Any]) -> None:
         """Note what was asked, so that another process can go on with it."""
-        files.write_json(self.folder / _REQUEST, request)
+        files.write_json(self.folder / _REQUEST, request, "request")
 
     def path(self, number: int, suffix: str) -> Path:
         """Return where the bytes of a page belong."""
@@ -80,8 +81,11 @@ class Spool:
         place = self.folder / f"{number:05d}.json"
         temporary = place.with_suffix(files.TEMPORARY_SUFFIX)
         with files.explained(place):
+            reached("page", "begin")
             temporary.write_text(json.dumps(record), encoding="utf-8")
+            reached("page", "written")
             temporary.replace(place)
+            reached("page", "named")
         return SpooledPage(number, file, facts)
 
     def kept(self, number: int) -> SpooledPage | None:
@@ -99,7 +103,8 @@ class Spool:
     def done(self, number: int, page: PageDone) -> None:
         """State that the records of a page are in batches, and remove its bytes."""
         record = self._read(f"{number:05d}.json") or {}
-        files.write_json(self.folder / f"{number:05d}{_DONE}", {**record, "page": asdict(page)})
+        told = {**record, "page": asdict(page)}
+        files.write_json(self.folder / f"{number:05d}{_DONE}", told, "page_done")
         (self.folder / f"{number:05d}.json").unlink(missing_ok=True)
         if "file" in record:
             (self.folder / record["file"]).unlink(missing_ok=True)

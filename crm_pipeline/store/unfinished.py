@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.store import files
 from crm_pipeline.store.manifest import Kind, window_from
 from crm_pipeline.store.spool import Spool
@@ -143,13 +144,17 @@ def remove_unfinished(folder: Path, quarantine: Path, window_id: str) -> int:
     the same window at once.
     """
     removed = 0
+    reached("clearing", "begin")
     if not (folder / "windows" / f"{window_id}.json").exists():
         removed = remove_batches(folder, quarantine, window_id)
+    reached("clearing", "batches")
     for path in (folder / "windows").glob(f".{window_id}.*{files.TEMPORARY_SUFFIX}"):
         path.unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         shutil.rmtree(folder / "spool" / window_id)
+    reached("clearing", "spool")
     (folder / "windows" / f"{window_id}.open").unlink(missing_ok=True)
+    reached("clearing", "marker")
     return removed
 
 

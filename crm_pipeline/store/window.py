@@ -107,7 +107,7 @@ class WindowWriter:
             "purpose": self.purpose,
             "left": left,
         }
-        files.write_json(self._marker, record)
+        files.write_json(self._marker, record, "marker")
 
     def take_over(self, pages: Iterable[PageDone]) -> None:
         """Keep the batches of pages that an earlier writer of this window did, remove its others."""
@@ -178,7 +178,7 @@ class WindowWriter:
             month=self.month,
             path=path,
         )
-        files.write_json(path.with_suffix(".json"), manifest_record(manifest))
+        files.write_json(path.with_suffix(".json"), manifest_record(manifest), "manifest")
         with self._lock:
             self.months.update(months)
             self.manifests.append(manifest)
@@ -199,7 +199,7 @@ class WindowWriter:
             }
         )
         path = self._quarantine / self.month / f"{batch_id}.parquet"
-        with files.replacing(path) as temporary:
+        with files.replacing(path, "rejects") as temporary:
             pq.write_table(table, temporary, compression="zstd")
         files.write_json(
             path.with_suffix(".json"),
@@ -213,6 +213,7 @@ class WindowWriter:
                 "schema_fingerprint": self.schema.fingerprint,
                 "quarantined_at": format_instant(self.clock.now()),
             },
+            "rejects_manifest",
         )
         with self._lock:
             self.quarantined += len(rows)
@@ -239,7 +240,8 @@ class WindowWriter:
             schema_fingerprint=self.schema.fingerprint,
             committed_at=self.clock.now(),
         )
-        files.write_json(self.folder / "windows" / f"{self.window_id}.json", commit_record(commit))
+        path = self.folder / "windows" / f"{self.window_id}.json"
+        files.write_json(path, commit_record(commit), "commit")
         return commit
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.stages.published import operations
 from crm_pipeline.stages.published.operations import ApiUsage, OpsTable
@@ -147,7 +148,7 @@ class _Build:
                 path = folder / f"{name}.parquet"
                 expected.add(path)
                 if not self._is_current(path, table):
-                    with files.replacing(path) as temporary:
+                    with files.replacing(path, "parquet") as temporary:
                         self.engine.copy_to(
                             sql,
                             temporary,
@@ -155,7 +156,9 @@ class _Build:
                         )
         for path in folder.glob("*.parquet"):
             if path not in expected:
+                reached("outdated", "begin")
                 path.unlink()
+                reached("outdated", "removed")
 
     def _identity(self, table: PublishedTable) -> str:
         return f"{LAYOUT}:{fingerprint([table.columns, table.identity])}"
