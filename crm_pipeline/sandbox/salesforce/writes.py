@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from crm_pipeline.sandbox.salesforce.automatic import default_values, stage_values
 from crm_pipeline.sandbox.salesforce.errors import ApiError, invalid_type, malformed_id
 from crm_pipeline.sandbox.salesforce.org import Org
 from crm_pipeline.sandbox.salesforce.refusals import RefusalBook
 from crm_pipeline.sandbox.salesforce.schema import Field, SObject
-from crm_pipeline.sandbox.salesforce.stages import stage_values
 from crm_pipeline.sandbox.salesforce.storage import RowStore
 from crm_pipeline.sandbox.salesforce.validation import (
     WrongTypeError,
@@ -260,7 +260,9 @@ def object_for_write(org: Org, name: Any) -> SObject:
 def _fill(order: Order) -> None:
     key = order.values
     order.values = checked_values(order.sobject, order.body, new=order.created)
-    order.values |= key if order.created else {}
+    if order.created:
+        given = {name: value for name, value in order.values.items() if value is not None}
+        order.values |= default_values(order.sobject) | given | key
     check_required(order.sobject, order.values, new=order.created)
 
 
