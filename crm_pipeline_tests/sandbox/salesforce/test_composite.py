@@ -115,7 +115,11 @@ def test_batch(own) -> None:
     assert body["hasErrors"] is True
     assert [one["statusCode"] for one in body["results"]] == [201, 404, 200]
     assert body["results"][0]["result"]["success"] is True
-    assert own.sandbox.salesforce.usage.used == used + 4
+    assert own.sandbox.salesforce.usage.used == used + 3
+    own.sandbox.salesforce.set_daily_limit(maximum=used + 5)
+    spent = send(own, *parts, path="/batch", key="batchRequests").json()
+    assert [one["statusCode"] for one in spent["results"]] == [201, 404, 403]
+    own.sandbox.salesforce.set_daily_limit(maximum=1000)
     halted = send(own, *parts, path="/batch", key="batchRequests", haltOnError=True).json()
     assert [one["statusCode"] for one in halted["results"]] == [201, 404, 412]
     assert halted["results"][2]["result"][0]["errorCode"] == "BATCH_PROCESSING_HALTED"
