@@ -89,7 +89,7 @@ class IngestRun:
             self.tally.unprocessed.extend(rows)
             raise
         left = most
-        while left != 0 and not stopped():
+        while not stopped():
             chunk = list(islice(rows, _CHUNK if left is None else min(_CHUNK, left)))
             if not chunk:
                 break

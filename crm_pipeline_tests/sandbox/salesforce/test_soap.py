@@ -186,20 +186,25 @@ def test_dead_session(own) -> None:
     assert fault_of(retired) == (500, "sf:UNSUPPORTED_API_VERSION", kind)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
-        '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE a [<!ENTITY b "c">]><a/>'.encode(
-            "utf-16"
-        ),
-        b"<a>",
-        b"",
-        b"<a/>",
-    ],
-)
+def test_document_type(client) -> None:
+    """A login that would be right is refused when it declares entities, in whatever encoding."""
+    text = (
+        '<?xml version="1.0"?><!DOCTYPE e [<!ENTITY u "user0">]>'
+        '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+        '<login xmlns="urn:partner.soap.sforce.com"><username>&u;@sandbox.example</username>'
+        f"<password>{credentials.PASSWORD}</password></login></e:Body></e:Envelope>"
+    )
+    url = f"{client.root}/services/Soap/u/64.0"
+    plain = text.replace('<!DOCTYPE e [<!ENTITY u "user0">]>', "").replace("&u;", "user0")
+    assert requests.post(url, data=plain.encode()).status_code == 200
+    refused = requests.post(url, data=text.encode())
+    assert b"a document type is not allowed" in refused.content
+    assert fault_of(requests.post(url, data=text.encode("utf-16")))[0] == 500
+
+
+@pytest.mark.parametrize("body", [b"<a>", b"", b"<a/>", b"\xff"])
 def test_unreadable(client, body: bytes) -> None:
-    """A document type, in whatever encoding, and what is no envelope are refused with a fault."""
+    """What is no envelope is refused with a fault."""
     answer = requests.post(f"{client.root}/services/Soap/u/66.0", data=body)
     assert fault_of(answer)[0] == 500
     assert b"INVALID_SOAP_HEADER" in answer.content
