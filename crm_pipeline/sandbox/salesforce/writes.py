@@ -11,6 +11,7 @@ from typing import Any
 
 from crm_pipeline.sandbox.salesforce.automatic import default_values, stage_values
 from crm_pipeline.sandbox.salesforce.errors import ApiError, invalid_type, malformed_id
+from crm_pipeline.sandbox.salesforce.opportunities import follow_up
 from crm_pipeline.sandbox.salesforce.org import Org
 from crm_pipeline.sandbox.salesforce.refusals import RefusalBook
 from crm_pipeline.sandbox.salesforce.schema import Field, SObject
@@ -238,6 +239,9 @@ class Writer:
             self._store.remove(sobject, [order.record for order in old])
         else:
             self._store.update(sobject, ((order.record, order.values) for order in old))
+        if sobject.name == "Opportunity" and not orders[0].removes:
+            written = ((order.record, order.values) for order in orders)
+            follow_up(self._org, self._store, written)
 
 
 def key_field(sobject: SObject, name: str) -> Field | None:

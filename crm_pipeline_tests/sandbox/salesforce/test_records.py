@@ -164,16 +164,29 @@ def test_writes_are_seen(own) -> None:
     assert own.get("/queryAll", params={"q": soql}).json()["totalSize"] == 2
 
 
-def test_stage_decides(own) -> None:
-    """An opportunity's stage sets its probability and whether it is won."""
-    body = {"Name": "x", "StageName": "Closed Won", "CloseDate": "2026-11-30"}
-    made = own.http.post(f"{own.base}/sobjects/Opportunity", json=body).json()["id"]
-    url = f"{own.base}/sobjects/Opportunity/{made}"
-    seen = own.http.get(url).json()
-    assert (seen["IsWon"], seen["IsClosed"], seen["Probability"]) == (True, True, 100.0)
-    own.http.patch(url, json={"StageName": "Prospecting", "Probability": 15})
-    seen = own.http.get(url).json()
-    assert (seen["IsWon"], seen["IsClosed"], seen["Probability"]) == (False, False, 15.0)
+def test_opportunities(own) -> None:
+    """A stage sets probability and outcome; each change of stage, amount or date leaves a history row."""
+    url = f"{own.base}/sobjects/Opportunity"
+    body = {"Name": "x", "StageName": "Closed Won", "CloseDate": "2026-11-30", "Amount": 50}
+    made = own.http.post(url, json=body).json()["id"]
+    shown = "IsWon", "IsClosed", "Probability", "ExpectedRevenue", "Fiscal"
+    seen = own.http.get(f"{url}/{made}").json()
+    assert [seen[name] for name in shown] == [True, True, 100.0, 50.0, "2026 4"]
+    own.sandbox.clock.advance(60)
+    own.http.patch(f"{url}/{made}", json={"Description": "no history"})
+    own.http.patch(f"{url}/{made}", json={"StageName": "Prospecting", "Probability": 20})
+    seen = own.http.get(f"{url}/{made}").json()
+    assert [seen[name] for name in shown] == [False, False, 20.0, 10.0, "2026 4"]
+    history = own.records(
+        "SELECT StageName, Amount, ExpectedRevenue, CreatedDate FROM OpportunityHistory "
+        f"WHERE OpportunityId = '{made}' ORDER BY CreatedDate"
+    )
+    for row in history:
+        row.pop("attributes")
+    assert [tuple(row.values()) for row in history] == [
+        ("Closed Won", 50.0, 50.0, "2026-11-01T12:00:00.000+0000"),
+        ("Prospecting", 50.0, 10.0, "2026-11-01T12:01:00.000+0000"),
+    ]
 
 
 def test_by_key(own) -> None:
