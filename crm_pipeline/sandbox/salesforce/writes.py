@@ -11,6 +11,7 @@ from typing import Any
 
 from crm_pipeline.sandbox.salesforce.automatic import default_values, stage_values
 from crm_pipeline.sandbox.salesforce.errors import ApiError, invalid_type, malformed_id
+from crm_pipeline.sandbox.salesforce.foreign_keys import fill_in
 from crm_pipeline.sandbox.salesforce.opportunities import follow_up
 from crm_pipeline.sandbox.salesforce.org import Org
 from crm_pipeline.sandbox.salesforce.refusals import RefusalBook
@@ -116,7 +117,11 @@ class Writer:
             for order in orders:
                 order.created = True
         self._find_by_id(_fine(order for order in orders if not order.created))
-        for order in _fine(order for order in orders if not order.removes):
+        written = _fine(order for order in orders if not order.removes)
+        problems = fill_in(self._org, sobject, [order.body for order in written])
+        for order, problem in zip(written, problems, strict=True):
+            order.error = problem
+        for order in _fine(written):
             _guarded(order, _fill, order)
         self._check_unique(sobject, _fine(orders))
         self._check_references(sobject, _fine(orders))

@@ -144,6 +144,20 @@ def test_upsert(jobs) -> None:
     assert sorted(row["Name"] for row in rows) == ["a", "b"]
 
 
+def test_parent_by_external_id(jobs) -> None:
+    """A column can name a parent by its external id; a parent that is not there fails its record alone."""
+    parent = jobs.client.sandbox.salesforce.create("Account", Name="p", External_Key__c="p-1")
+    info = jobs.ended("LastName,Account.External_Key__c\na,p-1\nb,p-2\nc,\n", "insert", "Contact")
+    assert (info["numberRecordsProcessed"], info["numberRecordsFailed"]) == (3, 1)
+    error = jobs.results(info["id"], "failedResults")[0]["sf__Error"]
+    assert error.startswith("INVALID_FIELD:Foreign key external ID: p-2 not found")
+    made = {row["LastName"]: row["sf__Id"] for row in jobs.results(info["id"], "successfulResults")}
+    there = {row["Id"]: row["AccountId"] for row in jobs.client.sandbox.salesforce.rows("Contact")}
+    assert {name: there[record] for name, record in made.items()} == {"a": parent, "c": None}
+    info = jobs.ended("LastName,Account.Name\na,p\n", "insert", "Contact")
+    assert info["errorMessage"] == "InvalidBatch : Field name not found : Account.Name"
+
+
 @pytest.mark.parametrize("operation", ["delete", "hardDelete"])
 def test_delete(jobs, operation: str) -> None:
     """Statement 19: a delete leaves the record in the recycle bin, a hardDelete nowhere; both want ids."""

@@ -189,6 +189,18 @@ def test_opportunities(own) -> None:
     ]
 
 
+def test_parent_by_external_id(own) -> None:
+    """A parent can be named by its external id; one that is not there refuses the record."""
+    parent = own.sandbox.salesforce.create("Account", Name="p", External_Key__c="p-1")
+    url = f"{own.base}/sobjects/Contact"
+    body = {"LastName": "x", "Account": {"External_Key__c": "p-1"}}
+    made = own.http.post(url, json=body).json()["id"]
+    assert own.http.get(f"{url}/{made}").json()["AccountId"] == parent
+    for wrong in ({"External_Key__c": "p-2"}, {"Name": "p"}, {}):
+        refused = own.http.post(url, json=body | {"Account": wrong})
+        assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, "INVALID_FIELD")
+
+
 def test_by_key(own) -> None:
     """A record is read, and deleted, by an external id, however the id has to be encoded."""
     record = own.sandbox.salesforce.create("Account", Name="x", External_Key__c="a/b c+d")
