@@ -20,7 +20,7 @@ _BATCH_ADDRESS = re.compile(r"/?(?:services/data/)?v(\d+\.\d)(/.*)")
 _REFERENCE = re.compile(r"@\{([A-Za-z]\w*)((?:\.\w+|\[\d+\])+)\}")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_HEAVY = re.compile(r"/(?:query|queryAll|composite/sobjects)\b", re.IGNORECASE)
+_HEAVY = re.compile(r"/services/data/v[\d.]+/(?:query|queryAll|composite/sobjects)(?:/|$)")
 
 Route = Callable[[Request, str, str], Response]
 
@@ -74,12 +74,20 @@ class CompositeDesk:
                 }
                 results.append({"statusCode": 412, "result": [halted]})
                 continue
-            self._usage.count()
-            match = _BATCH_ADDRESS.fullmatch(urlsplit(str(part.get("url"))).path)
-            answer = self._answer(request, part, match, part.get("richInput"))
+            # The call that carries the batch has been counted for the first of them.
+            answer = self._independent(request, part, counted=not results)
             results.append({"statusCode": answer.status, "result": _document(answer)})
         broken = any(one["statusCode"] >= 400 for one in results)
         return json_response({"hasErrors": broken, "results": results})
+
+    def _independent(self, request: Request, part: dict[str, Any], *, counted: bool) -> Response:
+        try:
+            if not counted:
+                self._usage.count()
+        except ApiError as refusal:
+            return refusal.response()
+        match = _BATCH_ADDRESS.fullmatch(urlsplit(str(part["url"])).path)
+        return self._answer(request, part, match, part.get("richInput"))
 
     def _all_or_none(self, request: Request, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
@@ -168,7 +176,7 @@ def _check_composite(parts: list[dict[str, Any]]) -> None:
         raise unreadable("every subrequest needs a referenceId of letters, digits and underscores")
     if len(set(names)) < len(names):
         raise ApiError(400, "INVALID_REQUEST", "every referenceId must be unique in the request")
-    heavy = sum(_HEAVY.search(urlsplit(str(part["url"])).path) is not None for part in parts)
+    heavy = sum(_HEAVY.match(urlsplit(str(part["url"])).path) is not None for part in parts)
     if heavy > MOST_HEAVY:
         raise ApiError(
             400,

@@ -19,7 +19,7 @@ from crm_pipeline.sandbox.salesforce.bulk import BulkSettings
 from crm_pipeline.sandbox.salesforce.errors import ApiError, not_found, unreadable
 from crm_pipeline.sandbox.salesforce.ids import make_id
 from crm_pipeline.sandbox.salesforce.ingest_file import UnreadableUploadError, Upload
-from crm_pipeline.sandbox.salesforce.ingest_run import OPERATIONS, IngestRun, result_rows
+from crm_pipeline.sandbox.salesforce.ingest_run import OPERATIONS, IngestRun, Tally, result_rows
 from crm_pipeline.sandbox.salesforce.org import Org
 from crm_pipeline.sandbox.salesforce.results import DELIMITERS, LINE_ENDS
 from crm_pipeline.sandbox.salesforce.translation import python_value
@@ -50,6 +50,8 @@ class IngestJob:
     upload: Upload
     state: str = "Open"
     polls: int = 0
+    processed: int = 0
+    failed: int = 0
     most: int | None = None
     failure: str = ""
     done: threading.Event = field(default_factory=threading.Event)
@@ -200,9 +202,9 @@ class IngestDesk:
     def _abandon(self, job: IngestJob) -> None:
         """End a job that was never closed; a running one stops by itself before its next chunk."""
         if job.upload.path.exists():
-            job.most = 0
             self._process(job)
-        job.done.set()
+        else:
+            self._keep(job)
 
     def _process(self, job: IngestJob) -> None:
         try:
@@ -211,10 +213,23 @@ class IngestDesk:
             job.failure = job.failure or str(problem)
         except Exception as problem:  # noqa: BLE001 - a failed job reports its reason
             job.failure = job.failure or f"InternalServerError : {problem}"
-        job.run.tally.shuffle(random.Random(job.id))  # noqa: S311 - an order, not a secret
-        self._usage.count_batches(job.run.tally.processed)
         job.upload.path.unlink(missing_ok=True)
+        self._keep(job)
+
+    def _keep(self, job: IngestJob) -> None:
+        """Write the results down, so that a finished job takes no memory."""
+        tally = job.run.tally
+        job.processed, job.failed = tally.processed, len(tally.failed)
+        tally.shuffle(random.Random(job.id))  # noqa: S311 - an order, not a secret
+        self._usage.count_batches(job.processed)
+        for kind in _RESULTS:
+            rows = result_rows(tally, kind, float(job.version))
+            self._path(job, kind).write_bytes(job.upload.written(next(rows), rows))
+        job.run.tally = Tally()
         job.done.set()
+
+    def _path(self, job: IngestJob, kind: str) -> Path:
+        return self._folder / f"{job.id}.{kind}"
 
     def _poll(self, job: IngestJob) -> None:
         if job.state == "Open" or job.state in _FINISHED:
@@ -243,9 +258,7 @@ class IngestDesk:
             raise ApiError(
                 400, "INVALIDJOBSTATE", f"The job is not complete, its state is {job.state}"
             )
-        rows = result_rows(job.run.tally, kind, float(job.version))
-        body = job.upload.written(next(rows), rows)
-        return Response(200, body, content_type="text/csv")
+        return Response(200, self._path(job, kind).read_bytes(), content_type="text/csv")
 
     def _delete(self, job: IngestJob) -> Response:
         if job.state not in _FINISHED:
@@ -255,7 +268,8 @@ class IngestDesk:
                 "Error encountered when deleting the job because the job is not terminated",
             )
         del self._jobs[job.id]
-        job.upload.path.unlink(missing_ok=True)
+        for kind in _RESULTS:
+            self._path(job, kind).unlink(missing_ok=True)
         return Response(204)
 
     def _list(self, request: Request) -> Response:
@@ -286,12 +300,11 @@ class IngestDesk:
         return info | job.settings
 
     def _progress(self, job: IngestJob) -> dict[str, Any]:
-        shown = job.state in _FINISHED
-        tally = job.run.tally
+        shown = job.state in _FINISHED and job.done.is_set()
         progress = {
             "jobType": "V2Ingest",
-            "numberRecordsProcessed": tally.processed if shown else 0,
-            "numberRecordsFailed": len(tally.failed) if shown else 0,
+            "numberRecordsProcessed": job.processed if shown else 0,
+            "numberRecordsFailed": job.failed if shown else 0,
             "retries": 0,
             "totalProcessingTime": 100 * job.polls,
             "apiActiveProcessingTime": 60 * job.polls,

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.sandbox.salesforce.errors import ApiError
+from crm_pipeline.sandbox.salesforce.foreign_keys import ForeignKey, foreign_key
+from crm_pipeline.sandbox.salesforce.org import Org
 from crm_pipeline.sandbox.salesforce.results import DELIMITERS, LINE_ENDS
 from crm_pipeline.sandbox.salesforce.schema import Field, SObject
 
@@ -69,35 +71,69 @@ class Upload:
         return text.getvalue().encode()
 
 
-def fields_of(header: Sequence[str], sobject: SObject) -> list[Field]:
-    """Return the fields of a header.
+@dataclass(frozen=True)
+class UploadColumn:
+    """One column: a field, or with `parent` a relationship by the parent's external id."""
+
+    field: Field
+    parent: ForeignKey | None = None
+
+    def set_in(self, body: dict[str, Any], cell: str) -> None:
+        """Set what a cell says: an empty one says nothing, `#N/A` says null.
+
+        Raises:
+            ApiError: the cell is not of its field's type.
+        """
+        if cell == NULL:
+            body[self.field.name] = None
+        elif cell and self.parent is not None:
+            body[self.field.relationship] = {self.parent.key.name: cell}
+        elif cell:
+            body[self.field.name] = _typed(self.field, cell)
+
+
+def columns_of(header: Sequence[str], org: Org, sobject: SObject) -> list[UploadColumn]:
+    """Return the columns that a header names; `Account.External_Key__c` is a parent's external id.
 
     Raises:
         UnreadableUploadError: a column is unknown or there twice; then no record is processed.
     """
-    fields = []
+    columns: list[UploadColumn] = []
     for name in header:
-        one = sobject.find(name.strip())
-        if one is None:
-            raise UnreadableUploadError(f"InvalidBatch : Field name not found : {name}")
-        if one in fields:
+        column = _column(name.strip(), org, sobject)
+        if column.field in [one.field for one in columns]:
             raise UnreadableUploadError(f"InvalidBatch : Field name duplicated : {name}")
-        fields.append(one)
-    return fields
+        columns.append(column)
+    return columns
 
 
-def record_of(fields: Sequence[Field], row: Sequence[str]) -> dict[str, Any]:
-    """Return the values that a row sets: an empty cell sets nothing, `#N/A` sets null.
+def _column(name: str, org: Org, sobject: SObject) -> UploadColumn:
+    relationship, _, field = name.rpartition(".")
+    one = sobject.find(name)
+    if one is not None:
+        return UploadColumn(one)
+    try:
+        parent = foreign_key(org, sobject, relationship, field)
+    except ApiError as problem:
+        text = f"InvalidBatch : Field name not found : {name}"
+        raise UnreadableUploadError(text) from problem
+    return UploadColumn(parent.link, parent)
+
+
+def record_of(columns: Sequence[UploadColumn], row: Sequence[str]) -> dict[str, Any]:
+    """Return the values that a row sets.
 
     Raises:
         ApiError: a cell is not of its field's type, or the row has another number of cells.
     """
-    if len(row) != len(fields):
+    if len(row) != len(columns):
         raise ApiError(
-            400, "INVALID_CSV", f"{len(fields)} columns were expected, {len(row)} are there"
+            400, "INVALID_CSV", f"{len(columns)} columns were expected, {len(row)} are there"
         )
-    given = zip(fields, row, strict=True)
-    return {one.name: None if cell == NULL else _typed(one, cell) for one, cell in given if cell}
+    body: dict[str, Any] = {}
+    for column, cell in zip(columns, row, strict=True):
+        column.set_in(body, cell)
+    return body
 
 
 def _typed(one: Field, cell: str) -> Any:

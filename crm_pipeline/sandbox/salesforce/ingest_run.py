@@ -9,12 +9,13 @@ from crm_pipeline.sandbox.salesforce.errors import ApiError
 from crm_pipeline.sandbox.salesforce.ingest_file import (
     UnreadableUploadError,
     Upload,
-    fields_of,
+    UploadColumn,
+    columns_of,
     record_of,
     wrong_type,
 )
 from crm_pipeline.sandbox.salesforce.org import Org
-from crm_pipeline.sandbox.salesforce.schema import Field, SObject
+from crm_pipeline.sandbox.salesforce.schema import SObject
 from crm_pipeline.sandbox.salesforce.validation import WrongTypeError
 from crm_pipeline.sandbox.salesforce.writes import Order, Writer, key_field
 
@@ -83,31 +84,33 @@ class IngestRun:
         self.tally.header = next(rows, [])
         sobject = self._org.visible(self._name)
         try:
-            fields = fields_of(self.tally.header, sobject)
-            self._check_columns(fields)
+            columns = columns_of(self.tally.header, self._org, sobject)
+            self._check_columns(columns)
         except UnreadableUploadError:
             self.tally.unprocessed.extend(rows)
             raise
         left = most
-        while left != 0 and not stopped():
+        while not stopped():
             chunk = list(islice(rows, _CHUNK if left is None else min(_CHUNK, left)))
             if not chunk:
                 break
             left = None if left is None else left - len(chunk)
-            self._write(sobject, fields, chunk)
+            self._write(sobject, columns, chunk)
         self.tally.unprocessed.extend(rows)
 
-    def _check_columns(self, fields: Sequence[Field]) -> None:
-        names = {one.name for one in fields}
-        if self._operation in {"delete", "hardDelete"} and names != {"Id"}:
+    def _check_columns(self, columns: Sequence[UploadColumn]) -> None:
+        names = {one.field.name for one in columns if one.parent is None}
+        if self._operation in {"delete", "hardDelete"} and (names != {"Id"} or len(columns) > 1):
             text = f"InvalidBatch : The '{self._operation}' batch must contain only ids"
             raise UnreadableUploadError(text)
         needed = {"update": "Id", "upsert": self._key}.get(self._operation, "")
         if needed and needed.lower() not in {name.lower() for name in names}:
             raise UnreadableUploadError(f"InvalidBatch : Field name not found : {needed}")
 
-    def _write(self, sobject: SObject, fields: Sequence[Field], chunk: list[list[str]]) -> None:
-        orders = [self._order(sobject, fields, row) for row in chunk]
+    def _write(
+        self, sobject: SObject, columns: Sequence[UploadColumn], chunk: list[list[str]]
+    ) -> None:
+        orders = [self._order(sobject, columns, row) for row in chunk]
         self._writer.apply(orders, typed=False)
         for order, row in zip(orders, chunk, strict=True):
             if order.error is None:
@@ -115,10 +118,10 @@ class IngestRun:
             else:
                 self.tally.failed.append([order.record, _error_text(order.error), *row])
 
-    def _order(self, sobject: SObject, fields: Sequence[Field], row: list[str]) -> Order:
+    def _order(self, sobject: SObject, columns: Sequence[UploadColumn], row: list[str]) -> Order:
         order = Order(OPERATIONS[self._operation], sobject)
         try:
-            order.body = record_of(fields, row)
+            order.body = record_of(columns, row)
         except ApiError as problem:
             order.error = problem
             return order

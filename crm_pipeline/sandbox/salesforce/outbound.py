@@ -87,8 +87,8 @@ class OutboundDesk:
         Args:
             url: the receiver, on this machine.
             name: the object.
-            records: the ids of its records.
-            fields: what the message carries beside the id.
+            records: its records' ids.
+            fields: what is sent beside the id.
             duplicates: how often an acknowledged message comes once more.
             shuffle: whether notifications leave in another order.
             foreign: whether the message claims to be from another organization.
@@ -101,24 +101,11 @@ class OutboundDesk:
         Raises:
             ValueError: the address is not local, or a field is unknown.
         """
-        sobject = self._org.known(name)
-        chosen = []
-        for wanted in fields:
-            one = sobject.find(wanted)
-            if one is None or one.is_compound:
-                raise ValueError(f"unknown field '{wanted}' of {sobject.name}")
-            chosen.append(one)
-        now = self._org.clock.now()
+        sobject, now = self._org.known(name), self._org.clock.now()
+        receiver, chosen = Receiver(url, ca_file), _chosen(sobject, fields)
         header = self._header(foreign=foreign, with_session=with_session)
-        receiver = Receiver(url, ca_file)
         order = OutboundOrder(receiver, sobject, chosen, header, now, duplicates, shuffle)
-        with self._lock:
-            for record in records:
-                self._made += 1
-                order.notifications.append(
-                    Notification(make_id("04l", self._made), full_id(record), now)
-                )
-            self._orders.append(order)
+        self._queue(order, records)
         self._attend()
         return self.deliver()
 
@@ -148,6 +135,16 @@ class OutboundDesk:
         self._closed.set()
         if self._attendant is not None:
             self._attendant.join(timeout=5)
+
+    def _queue(self, order: OutboundOrder, records: Sequence[str]) -> None:
+        with self._lock:
+            first = self._made + 1
+            self._made += len(records)
+            order.notifications = [
+                Notification(make_id("04l", number), full_id(record), order.made_at)
+                for number, record in enumerate(records, first)
+            ]
+            self._orders.append(order)
 
     def _deliver(self, order: OutboundOrder) -> None:
         now = self._org.clock.now()
@@ -210,6 +207,16 @@ class OutboundDesk:
     def _keep_delivering(self) -> None:
         while not self._closed.wait(_GLANCE_S):
             self.deliver()
+
+
+def _chosen(sobject: SObject, names: Sequence[str]) -> list[Field]:
+    chosen = []
+    for name in names:
+        one = sobject.find(name)
+        if one is None or one.is_compound:
+            raise ValueError(f"unknown field '{name}' of {sobject.name}")
+        chosen.append(one)
+    return chosen
 
 
 def _written(one: Field) -> str:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from crm_pipeline.sandbox.salesforce.automatic import default_values, stage_values
 from crm_pipeline.sandbox.salesforce.errors import ApiError, invalid_type, malformed_id
+from crm_pipeline.sandbox.salesforce.foreign_keys import fill_in
+from crm_pipeline.sandbox.salesforce.opportunities import follow_up
 from crm_pipeline.sandbox.salesforce.org import Org
 from crm_pipeline.sandbox.salesforce.refusals import RefusalBook
 from crm_pipeline.sandbox.salesforce.schema import Field, SObject
-from crm_pipeline.sandbox.salesforce.stages import stage_values
 from crm_pipeline.sandbox.salesforce.storage import RowStore
 from crm_pipeline.sandbox.salesforce.validation import (
     WrongTypeError,
@@ -115,7 +117,11 @@ class Writer:
             for order in orders:
                 order.created = True
         self._find_by_id(_fine(order for order in orders if not order.created))
-        for order in _fine(order for order in orders if not order.removes):
+        written = _fine(order for order in orders if not order.removes)
+        problems = fill_in(self._org, sobject, [order.body for order in written])
+        for order, problem in zip(written, problems, strict=True):
+            order.error = problem
+        for order in _fine(written):
             _guarded(order, _fill, order)
         self._check_unique(sobject, _fine(orders))
         self._check_references(sobject, _fine(orders))
@@ -238,6 +244,9 @@ class Writer:
             self._store.remove(sobject, [order.record for order in old])
         else:
             self._store.update(sobject, ((order.record, order.values) for order in old))
+        if sobject.name == "Opportunity" and not orders[0].removes:
+            written = ((order.record, order.values) for order in orders)
+            follow_up(self._org, self._store, written)
 
 
 def key_field(sobject: SObject, name: str) -> Field | None:
@@ -260,7 +269,9 @@ def object_for_write(org: Org, name: Any) -> SObject:
 def _fill(order: Order) -> None:
     key = order.values
     order.values = checked_values(order.sobject, order.body, new=order.created)
-    order.values |= key if order.created else {}
+    if order.created:
+        given = {name: value for name, value in order.values.items() if value is not None}
+        order.values |= default_values(order.sobject) | given | key
     check_required(order.sobject, order.values, new=order.created)
 
 

@@ -1,4 +1,4 @@
-"""What the vendor sets by itself when an opportunity gets a stage."""
+"""What the vendor sets by itself: the first status of a new record, and what a stage means."""
 
 from datetime import datetime
 from typing import Any
@@ -21,3 +21,14 @@ def stage_values(sobject: SObject, values: dict[str, Any], now: datetime) -> dic
         "LastStageChangeDate": now,
     }
     return {name: value for name, value in following.items() if name not in values}
+
+
+def default_values(sobject: SObject) -> dict[str, Any]:
+    """Return what a new record gets where the client gives nothing."""
+    values: dict[str, Any] = {}
+    for one in sobject.fields:
+        if one.name == "Status" and one.type == "picklist" and one.values:
+            values[one.stored] = one.values[0]
+        elif one.name == "Priority" and one.type == "picklist":
+            values[one.stored] = "Normal" if "Normal" in one.values else "Medium"
+    return values
