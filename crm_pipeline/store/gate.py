@@ -106,10 +106,12 @@ class Gate:
         """
         desk = self._desk(group, tuple(limits), weight)
         waited_s = self._acquire(desk, weight)
+        process = os.getpid()
         try:
             yield waited_s
         finally:
-            if desk.reply(weight, time.monotonic()):
+            # A child forked in here leaves a permit that is its parent's to give back.
+            if process == os.getpid() and desk.reply(weight, time.monotonic()):
                 self._attendant.ring()
 
     def observe(self, group: str, name: str, used: int, ceiling: int) -> None:
@@ -148,6 +150,7 @@ class Gate:
 
     def flush(self) -> None:
         """Write everything noted so far, and give back the permits taken in advance."""
+        self._be_own()
         self._observations.write()
         self._counts.flush()
         for desk in list(self._desks.values()):
