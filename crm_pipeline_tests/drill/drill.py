@@ -172,9 +172,7 @@ def assert_whole(sandbox: SandboxServer, data: Path, objects: Iterable[str] = OB
         assert_published_equals(sandbox.salesforce, data, obj)
     assert not list(data.rglob("*.open"))
     assert not [path for path in data.glob("landing/*/*/spool/*") if any(path.iterdir())]
-    committed = {
-        window.window_id for obj in objects for window in landing.windows(CONNECTION, obj)
-    }
+    committed = {window.window_id for obj in objects for window in landing.windows(CONNECTION, obj)}
     for path in data.glob("landing/*/*/????-??/*"):
         assert path.name.lstrip(".").split("-")[0] in committed, path
     assert len(Snapshots(data).kept()) == 1

@@ -15,7 +15,6 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pandera.pandas as pandera
-import pyarrow.dataset
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.salesforce import bulk_results
@@ -68,9 +67,7 @@ class Run:
         schema = self.landing.latest_schema(self.connection.name, obj)
         assert schema is not None
         window = Window(self.clock.now(), self.clock.now())
-        with self.landing.begin(
-            self.connection.name, obj, window, schema, kind="point"
-        ) as writer:
+        with self.landing.begin(self.connection.name, obj, window, schema, kind="point") as writer:
             writer.quarantine([("no id", "a row")])
             writer.commit(Counts())
 
@@ -78,9 +75,7 @@ class Run:
         with self._engine() as engine:
             for table, objects in tables_for(self.connection, self.maps).items():
                 if set(objects) & set(self.objects):
-                    normalize(
-                        self.connection, table, self.landing, self.tables, self.maps, engine
-                    )
+                    normalize(self.connection, table, self.landing, self.tables, self.maps, engine)
 
     def publish(self) -> None:
         # As a table leaves behind that is published no more.
@@ -126,7 +121,7 @@ def forked(order: dict[str, Any]) -> dict[str, Any]:
                 told: dict[str, Any] = {"outcome": "done", "points": carry_out(order)}
             except CrmError as error:
                 told = {"outcome": type(error).__name__, "message": str(error)}
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - the fault is told to the parent
                 told = {"outcome": "fault", "message": traceback.format_exc()}
             json.dump(told, answer)
         os._exit(0)
