@@ -98,9 +98,12 @@ class Snapshots:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Let one publisher at a time look at the link and replace it; a killed one holds nothing."""
-        with (self.folder / ".turn").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(folder)
 
     def _is_overtaken(self, target: Path, shown: Path | None) -> bool:
         """Say whether a later release came since `shown`; what was there before may be later.
