@@ -101,7 +101,7 @@ def _copy(folder: Path, batch: dict, number: int) -> dict:
     source = folder / batch["month"] / batch["path"]
     target = source.with_name(f"{batch_id}.parquet")
     changed = ", ".join(
-        f"replace({column}, '003', '{100 + number}') AS {column}"
+        f"regexp_replace({column}, '^003', '{100 + number}') AS {column}"
         for column in ("_source_id", "Id", "ReportsToId")
     )
     duckdb.sql(

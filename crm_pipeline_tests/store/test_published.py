@@ -90,7 +90,8 @@ def test_where_links_cannot_be_a_copy_is_made(tmp_path: Path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", refuse)
         share(source, path)
-    assert path.read_bytes() == b"rows" and not path.samefile(source)
+    assert path.read_bytes() == b"rows"
+    assert not path.samefile(source)
 
 
 def test_the_link_is_relative(tmp_path: Path):

@@ -80,7 +80,7 @@ def test_a_failed_publish_leaves_the_old_one(contacts, described, monkeypatch):
         raise StoreError("the disk is full.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("crm_pipeline.stages.published.publish.share", fail)
+        patch.setattr("crm_pipeline.store.files.replacing", fail)
         with pytest.raises(StoreError):
             contacts.publish()
     assert contacts.query("SELECT count(*) FROM crm.contacts") == [(1,)]
