@@ -7,7 +7,12 @@ A reader that has a snapshot open keeps it, whatever is published or collected m
 is resolved when a connection opens, and a removed file lives on until its last reader closes it.
 """
 
-from collections.abc import Iterable, Iterator
+import errno
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +28,7 @@ STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
 _OPEN_ATTEMPTS = 5
 _ABANDONED = timedelta(days=1)
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
 class Snapshots:
@@ -42,8 +48,15 @@ class Snapshots:
         return target if target.exists() else None
 
     @contextmanager
-    def building(self, name: str) -> Iterator[Path]:
+    def building(self, name: str, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
         """Yield a path to build a snapshot at; on success it becomes the current one.
+
+        Where another publisher showed a later release while this one was building, nothing changes
+        and no file of that name stays.
+
+        Args:
+            name: the snapshot's file, `crm-<release>-<content>.duckdb`.
+            also: brings up to date what goes with the snapshot, in the same turn.
 
         Raises:
             StoreError: the folder is not writable or the disk is full; the current one stays.
@@ -51,6 +64,7 @@ class Snapshots:
         files.make_folder(self.folder)
         temporary = self.folder / f".{name}.{sortable_id()}{files.TEMPORARY_SUFFIX}"
         target = self.folder / name
+        shown = self.current()
         try:
             with files.explained(target):
                 reached("snapshot", "begin")
@@ -58,10 +72,14 @@ class Snapshots:
                 reached("snapshot", "written")
                 files.sync_file(temporary)
                 reached("snapshot", "flushed")
-                temporary.replace(target)
-                reached("snapshot", "named")
-                files.sync_folder(self.folder)
-                self._swap(target)
+                with self._turn():
+                    if self._is_overtaken(target, shown):
+                        return
+                    also()
+                    temporary.replace(target)
+                    reached("snapshot", "named")
+                    files.sync_folder(self.folder)
+                    self._swap(target)
         finally:
             temporary.unlink(missing_ok=True)
             temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
@@ -84,6 +102,26 @@ class Snapshots:
             reached("old_snapshots", "removed")
         return gone
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one publisher at a time look at the link and replace it; a killed one holds nothing."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _is_overtaken(self, target: Path, shown: Path | None) -> bool:
+        """Say whether a later release came since `shown`; what was there before may be later.
+
+        Somebody who restored older tables publishes an older release, and means it.
+        """
+        current = self.current()
+        if current is None or current == shown:
+            return False
+        return release_number(current) > release_number(target)
+
     def _swap(self, target: Path) -> None:
         fresh = self.data / f".crm.duckdb.{sortable_id()}{files.TEMPORARY_SUFFIX}"
         reached("link", "begin")
@@ -101,6 +139,29 @@ class Snapshots:
         """Temporary files of publishers that died; a living one is never a day old."""
         left = _dated(self.folder.glob(f".crm-*{files.TEMPORARY_SUFFIX}*"))
         return [path for at, path in left if now - at > _ABANDONED]
+
+
+def release_number(snapshot: Path) -> int:
+    """Return the number of the release that a snapshot shows; 0 for a file that is not ours."""
+    found = re.match(r"crm-(\d+)", snapshot.name)
+    return int(found[1]) if found else 0
+
+
+def share(source: Path, path: Path) -> None:
+    """Make `path` the same file as `source`, which nobody changes; a copy where links cannot be.
+
+    Raises:
+        StoreError: the folder is not writable or the disk is full; `path` is as it was.
+    """
+    if path.exists() and path.samefile(source):
+        return
+    with files.replacing(path) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(source, temporary)
 
 
 def _dated(paths: Iterable[Path]) -> Iterator[tuple[datetime, Path]]:
