@@ -105,6 +105,7 @@ def run(case: Case, database_url: str, processes: int = PROCESSES) -> Result:
     finally:
         server.terminate()
         server.wait()
+        server.stdout.close()
     return judged(case, entries)
 
 

@@ -180,7 +180,7 @@ def work(home: Path, database_url: str) -> None:
             try:
                 list(account.query("SELECT Id FROM User LIMIT 1", include_deleted=False))
             except CrmError as error:
-                words = f"{type(error).__name__}: {error} {error.cure}"
+                words = f"{type(error).__name__}: {error}"
             print(json.dumps(words), flush=True)
 
 

@@ -96,8 +96,7 @@ def remove_replaced(folder: Path, commits: Sequence[WindowCommit]) -> None:
 def _is_empty(commit: WindowCommit) -> bool:
     if commit.kind != "window" or commit.complete or commit.batches or commit.quarantined:
         return False
-    counts = [c for c in (commit.vendor_count, commit.vendor_count_before) if c is not None]
-    return not counts or min(counts) <= commit.known <= max(counts)  # a difference stays in sight
+    return commit.vendor_count in (None, commit.known)  # a difference stays in sight
 
 
 def _joined(run: Sequence[WindowCommit]) -> list[WindowCommit]:

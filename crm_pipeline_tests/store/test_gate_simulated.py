@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.gate import Case, busiest, pace
+from benchmarks.gate import Case, busiest, pace, run
 from crm_pipeline.wire.throttle import Limit
 from crm_pipeline_tests.store.gate_simulation import Process, World
 
@@ -89,3 +89,13 @@ def test_after_a_kill_the_rest_go_on(after_s: float) -> None:
     late = [(at, weight) for at, weight in sorted(world.arrived) if at > 70]
     case = Case("", (("burst", 50, 1.0, "rolling"),), 30.0)
     assert pace(late, case) > 0.95 * case.possible
+
+
+def test_real_calls_are_never_refused(fresh_url: str) -> None:
+    """Two processes, real HTTP, random latency: a sandbox that enforces the ceiling refuses nothing."""
+    case = Case("", (("burst", 20, 1.0, "rolling"), ("parallel", 6, 1.0, "concurrency")), 2.5, 6)
+    found = run(case, fresh_url, processes=2)
+    assert found.refused == 0
+    assert found.most["burst"] <= 20
+    assert found.most["parallel"] <= 6
+    assert found.calls >= 20
