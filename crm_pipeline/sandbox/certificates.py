@@ -58,7 +58,7 @@ class Authority:
             if asked not in covered and wildcard not in covered and owns(asked):
                 tunnel.context = single(asked)
 
-        shared.sni_callback = choose  # type: ignore[assignment]  # may return nothing
+        shared.sni_callback = choose
         return shared
 
     def _context(self, names: tuple[str, ...]) -> ssl.SSLContext:

@@ -117,7 +117,7 @@ class Connection(BaseHTTPRequestHandler):
 
     do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - inherited names
 
-    def do_CONNECT(self) -> None:  # noqa: N802 - inherited name
+    def do_CONNECT(self) -> None:
         """Open a tunnel whose other end is the sandbox itself."""
         sandbox: SandboxServer = self.server.sandbox
         request = self._request(self.path, "")
@@ -131,6 +131,7 @@ class Connection(BaseHTTPRequestHandler):
         else:
             self._note(sandbox, request, 200)
             self.connection.sendall(ESTABLISHED)
+            self.close_connection = False  # what many clients ask in HTTP/1.0 begins anew
             self.request = self._opened(self.connection)
             super().setup()
 
