@@ -6,7 +6,6 @@ Shared code asks the declarations here and never the vendor's name.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings, Settings
 from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.spool import Spool
 from crm_pipeline.store.tokens import TokenStore
 from crm_pipeline.wire.retry import RetryPolicy
 
@@ -133,6 +133,7 @@ class Page:
         batches: yields record batches with the key columns of `store.records`; once.
         extracted_at: when the vendor was asked.
         expected: how many records the vendor says the page has.
+        number: its place in the spool, for pages that are spooled.
         rejected: filled while `batches` runs: `(reason, text)` of rows that cannot be landed.
     """
 
@@ -142,6 +143,7 @@ class Page:
     extracted_at: datetime
     expected: int | None = None
     calls: int = 0
+    number: int | None = None
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -183,8 +185,17 @@ class Account(Protocol):
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the route for a window; reads the schema and the vendor's count."""
 
-    def pages(self, plan: Plan, spool: Path) -> Iterator[Page]:
-        """Read what the plan says; large pages are spooled below `spool` as received."""
+    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+        """Read what the plan says; large pages are spooled as received.
+
+        A spool that holds a request is gone on with: pages that are done there are not yielded.
+
+        Raises:
+            ReadLost: the vendor no longer has what was being read.
+        """
+
+    def forget(self, spool: Spool) -> None:
+        """Give back what the vendor keeps for a read whose window has committed."""
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp; one call."""

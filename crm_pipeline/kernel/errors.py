@@ -19,6 +19,7 @@
         │   ├── Throttled
         │   └── Unavailable
         ├── SessionExpired              log in again once, then retry
+        ├── ReadLost                    what was being read is gone at the vendor: begin it anew
         ├── Fatal                       no retry will help
         │   ├── AuthFailed (PermissionError)
         │   ├── NotPermitted (PermissionError)
@@ -179,6 +180,10 @@ class Unavailable(Retriable):
 
 class SessionExpired(VendorError):
     """The access token is dead: log in once, then retry once."""
+
+
+class ReadLost(VendorError):
+    """A job or a place in its result is gone at the vendor; nothing is wrong but to begin anew."""
 
 
 class Fatal(VendorError):

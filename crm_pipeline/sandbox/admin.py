@@ -1,4 +1,4 @@
-"""The admin API below `/_admin/`: faults, journal, clock; the rest goes to the vendors."""
+"""The admin API below `/_admin/`: faults, journal, pace, clock; the rest goes to the vendors."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -25,7 +25,7 @@ class AdminDesk:
         path = request.path.removeprefix("/_admin").strip("/")
         head, _, rest = path.partition("/")
         desks = {"": self._overview, "faults": self._faults, "journal": self._journal}
-        desks |= {"clock": self._clock}
+        desks |= {"clock": self._clock, "pace": self._pace}
         try:
             if head in desks and not rest:
                 return json_response(desks[head](request))
@@ -69,6 +69,11 @@ class AdminDesk:
         if "status" in query:
             filters["status"] = int(query["status"])
         return {"count": journal.count(), "entries": journal.as_rows(**filters)}
+
+    def _pace(self, request: Request) -> dict[str, Any]:
+        if request.method == "POST":
+            self._sandbox.pace.set(request.json() or {})
+        return self._sandbox.pace.shown()
 
     def _clock(self, request: Request) -> dict[str, Any]:
         clock = self._sandbox.clock

@@ -194,6 +194,9 @@ class Connection(BaseHTTPRequestHandler):
     ) -> _Outcome:
         if o is not None and (played := self._play_before(sandbox, o)) is not None:
             return played
+        if (refused := sandbox.pace.refusal()) is not None:
+            return self._whole(refused)
+        sandbox.stopping.wait(sandbox.pace.delay_s())
         if vendor is None:
             known = ", ".join(f"/{name}" for name in sandbox.vendors)
             message = f"no vendor answers here; address one by prefix: {known}"

@@ -1,7 +1,7 @@
 """Faults on order: what shall go wrong, for which requests, how often.
 
 Orders are served first in, first out. The server plays the transport faults; the vendors play
-those that need their own state (`expire_session`, `fail_job`).
+those that need their own state (`expire_session`, `fail_job`, `hold`, `query_timeout`).
 """
 
 import re
@@ -20,6 +20,8 @@ KINDS = (
     "fail_job",
     "html_login",
     "empty_body",
+    "hold",
+    "query_timeout",
 )
 
 
@@ -37,8 +39,9 @@ class FaultOrder:
         status: the status of `status` and `empty_body`.
         body: the body of `status`.
         headers: extra headers of `status`.
-        after: how many body bytes `truncate` lets through.
-        seconds: how long `slow` and `hang` wait.
+        after: how many body bytes `truncate` lets through; how many records a job that writes has
+            processed when `fail_job` ends it.
+        seconds: how long `slow` and `hang` wait; how long `hold` lasts by the sandbox's clock.
         message: the error text of `fail_job`.
     """
 

@@ -19,6 +19,7 @@ from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.connection import Connection
 from crm_pipeline.sandbox.faults import FaultBook
 from crm_pipeline.sandbox.journal import Journal
+from crm_pipeline.sandbox.pace import Pace
 from crm_pipeline.sandbox.registry import Emulation, Premises, find_vendors, vendor_of_host
 from crm_pipeline.sandbox.world import World
 
@@ -88,6 +89,7 @@ class SandboxServer:
         self.clock = clock or SandboxClock()
         self.faults = FaultBook()
         self.journal = Journal(journal_capacity)
+        self.pace = Pace()
         self.stopping = threading.Event()
         self._listener = _Listener((host, port), self)
         moment = now or self.clock.now().replace(minute=0, second=0, microsecond=0)

@@ -15,7 +15,12 @@ _ROW_GROUP_BYTES = 64 << 20
 
 
 def write_batch_file(
-    path: Path, batches: Iterable[pa.RecordBatch], batch_id: str, extracted_at: datetime
+    path: Path,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    batch_id: str,
+    extracted_at: datetime,
+    hasher: records.RecordHasher,
 ) -> tuple[int, Mapping[str, int]]:
     """Write the records of one page and return their number and how many each month has.
 
@@ -28,8 +33,7 @@ def write_batch_file(
     first = next(groups, None)
     if first is None:
         return 0, months
-    hasher = records.RecordHasher()
-    with files.replacing(path) as temporary:
+    with files.replacing(path, "batch") as temporary:
         writer: pq.ParquetWriter | None = None
         try:
             for group in _chain(first, groups):
@@ -44,10 +48,10 @@ def write_batch_file(
                     compression="zstd",
                     compression_level=1,
                     use_dictionary=records.low_cardinality(done),
+                    write_statistics=list(records.KEY_COLUMNS),  # nobody filters by a raw column
                 )
                 writer.write_batch(done, row_group_size=_ROW_GROUP_ROWS)
         finally:
-            hasher.close()
             if writer is not None:
                 writer.close()
     return rows, months

@@ -6,7 +6,7 @@ and waiting are in `gate.py`, sharing a lease between threads in `desk.py`.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -165,6 +165,47 @@ class Verdict:
     granted: int = 0
     wait_s: float = 0.0
     refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class News:
+    """What a process tells in one contact.
+
+    Attributes:
+        lease: id of its lease.
+        replied: calls that ended, each by how many seconds ago, and its weight.
+        kept: weight that it goes on holding.
+    """
+
+    lease: str
+    replied: tuple[tuple[float, int], ...]
+    kept: int
+
+
+def entered(
+    accounts: Sequence[tuple[LimitShape, Book, int]], news: News, need: int, wish: int
+) -> Verdict:
+    """Enter a process's news into the accounts, and what it is granted of `need` to `wish`.
+
+    Args:
+        accounts: each limit with its book and the database's time in milliseconds.
+        news: of the process.
+        need: weight without which the caller cannot go on; 0 to tell news only.
+        wish: weight that it would take.
+    """
+    for limit, book, now_ms in accounts:
+        book.settle(limit, now_ms)
+        for ago_s, weight in news.replied:
+            # Up, and one more, for the fractions of milliseconds that the database's time lacks.
+            book.spend(limit, weight, at_ms=math.ceil(now_ms + 1 - ago_s * 1000))
+        book.hold(news.lease, news.kept, now_ms)
+    verdict = Verdict()
+    if need:
+        latest_ms = max(now_ms for *_, now_ms in accounts)
+        verdict = decide([(limit, book) for limit, book, _ in accounts], need, wish, latest_ms)
+    for _, book, now_ms in accounts:
+        book.hold(news.lease, news.kept + verdict.granted, now_ms)
+    return verdict
 
 
 def pack_most(limits: Iterable[LimitShape]) -> int:

@@ -20,7 +20,8 @@ from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 
-ROW_GROUP_ROWS = 122_880
+ROW_GROUP_ROWS = 20_480
+"""A thread holds a row group in memory, both reading and writing: this bounds a stage's memory."""
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
 
 
@@ -91,8 +92,7 @@ class Engine:
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> tuple[Any, ...]:
         """Execute a statement that yields one row and return that."""
-        row = self._execute(sql, params).fetchone()
-        assert row is not None
+        [row] = self._execute(sql, params).fetchall()  # to its end: an open result blocks `load`
         return tuple(row)
 
     def arrow(self, sql: str) -> pa.Table:

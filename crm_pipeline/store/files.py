@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.kernel.errors import CorruptFile, CrmError, StoreError
+from crm_pipeline.kernel.failpoint import reached
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -72,8 +73,12 @@ def _cure(code: int | None) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, what: str = "") -> Iterator[Path]:
     """Yield a temporary path; what was written there replaces `path` in one step on success.
+
+    Args:
+        path: the file.
+        what: its name among the failpoints (`kernel.failpoint`).
 
     Raises:
         StoreError: writing failed; `path` is as it was.
@@ -82,21 +87,25 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
     try:
         with explained(path):
+            reached(what, "begin")
             yield temporary
+            reached(what, "written")
             sync_file(temporary)
+            reached(what, "flushed")
             temporary.replace(path)
+            reached(what, "named")
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file in one step."""
-    with replacing(path) as temporary:
+def write_json(path: Path, value: Mapping[str, Any], what: str = "") -> None:
+    """Write a JSON file in one step; `what` as in `replacing`."""
+    with replacing(path, what) as temporary:
         temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def create_json(path: Path, value: Mapping[str, Any]) -> bool:
+def create_json(path: Path, value: Mapping[str, Any], what: str = "") -> bool:
     """Write a JSON file in one step unless it is there already; say whether it was written.
 
     A hard link is the one file operation that both checks and creates, on every POSIX file system.
@@ -105,12 +114,16 @@ def create_json(path: Path, value: Mapping[str, Any]) -> bool:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
     try:
         with explained(path):
+            reached(what, "begin")
             temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+            reached(what, "written")
             sync_file(temporary)
+            reached(what, "flushed")
             try:
                 os.link(temporary, path)
             except FileExistsError:
                 return False
+            reached(what, "named")
             sync_folder(path.parent)
             return True
     finally:

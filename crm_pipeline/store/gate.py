@@ -21,9 +21,10 @@ from crm_pipeline.store.attendant import Attendant
 from crm_pipeline.store.budget import (
     LEASE_MS,
     LimitShape,
+    News,
     Refusal,
     Verdict,
-    decide,
+    entered,
     used_weight,
 )
 from crm_pipeline.store.database import Database
@@ -106,10 +107,12 @@ class Gate:
         """
         desk = self._desk(group, tuple(limits), weight)
         waited_s = self._acquire(desk, weight)
+        process = os.getpid()
         try:
             yield waited_s
         finally:
-            if desk.reply(weight, time.monotonic()):
+            # A child forked in here leaves a permit that is its parent's to give back.
+            if process == os.getpid() and desk.reply(weight, time.monotonic()):
                 self._attendant.ring()
 
     def observe(self, group: str, name: str, used: int, ceiling: int) -> None:
@@ -148,6 +151,7 @@ class Gate:
 
     def flush(self) -> None:
         """Write everything noted so far, and give back the permits taken in advance."""
+        self._be_own()
         self._observations.write()
         self._counts.flush()
         for desk in list(self._desks.values()):
@@ -230,19 +234,15 @@ class Gate:
     def _settled(self, desk: Desk, delta: Delta, need: int, wish: int, told_at: float) -> Verdict:
         with self._database.transaction() as cursor:
             rows = Rows(cursor).locked(desk.group, desk.limits)
-            for row, limit in zip(rows, desk.limits, strict=True):
-                row.book.settle(limit, row.now_ms)
-                for moment, weight in delta.replied:
-                    ended_ms = math.ceil(row.now_ms + 1 - (told_at - moment) * 1000)
-                    row.book.spend(limit, weight, at_ms=ended_ms)
-                row.book.hold(desk.lease, delta.kept, row.now_ms)
-            verdict = Verdict()
-            if need:
-                now_ms = max(row.now_ms for row in rows)
-                books = [row.book for row in rows]
-                verdict = decide(zip(desk.limits, books, strict=True), need, wish, now_ms)
-            for row in rows:
-                row.book.hold(desk.lease, delta.kept + verdict.granted, row.now_ms)
+            accounts = [
+                (limit, row.book, row.now_ms) for limit, row in zip(desk.limits, rows, strict=True)
+            ]
+            news = News(
+                desk.lease,
+                tuple((told_at - moment, weight) for moment, weight in delta.replied),
+                delta.kept,
+            )
+            verdict = entered(accounts, news, need, wish)
             if delta.out or verdict.granted:
                 Rows(cursor).write(rows, desk.limits)
             return verdict

@@ -8,8 +8,11 @@ Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `
 `schemas/<fingerprint>.json`; `windows/<id>.open` names the process that is writing a window.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +22,18 @@ from crm_pipeline.kernel.clock import Clock, SystemClock, Window, gap_free_edge
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store import files
-from crm_pipeline.store.manifest import Kind, Manifest, Shape, WindowCommit, commit_from
+from crm_pipeline.store import compaction, files
+from crm_pipeline.store.manifest import (
+    Kind,
+    Manifest,
+    Shape,
+    WindowCommit,
+    commit_from,
+    commit_record,
+)
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
-from crm_pipeline.store.window import WindowWriter, is_being_written, remove_unfinished
+from crm_pipeline.store.unfinished import Unfinished, claimed, described, remove_unfinished
+from crm_pipeline.store.window import WindowWriter
 
 
 class Landing:
@@ -57,13 +68,25 @@ class Landing:
         """
         folder = self.folder(connection, obj)
         try:
-            commits = [self._commit(path, folder) for path in (folder / "windows").glob("*.json")]
+            commits = compaction.current(self._commits_in(folder))
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptFile(
                 f"a window commit of {connection}.{obj} cannot be read: {error!r}.",
                 cure=f"Look at {folder / 'windows'}; restore the file from a backup.",
             ) from error
         return sorted(commits, key=lambda commit: (commit.committed_at, commit.window_id))
+
+    def _commits_in(self, folder: Path) -> list[WindowCommit]:
+        names = compaction.commit_names(folder)
+        while True:
+            commits: list[WindowCommit] = []
+            with suppress(FileNotFoundError):  # somebody merged it just now
+                commits = [self._commit(folder / "windows" / name, folder) for name in names]
+            # A listing taken while files come and go may miss both the old and the new one; two
+            # alike cannot.
+            before, names = names, compaction.commit_names(folder)
+            if names == before and len(commits) == len(names):
+                return commits
 
     def _commit(self, path: Path, folder: Path) -> WindowCommit:
         known = self._commits.get(path)
@@ -135,14 +158,34 @@ class Landing:
         return len(_distinct(ids)), newest
 
     def begin(
-        self, connection: str, obj: str, window: Window, schema: Schema, kind: Kind = "window"
+        self,
+        connection: str,
+        obj: str,
+        window: Window,
+        schema: Schema,
+        kind: Kind = "window",
+        *,
+        purpose: Mapping[str, Any] | None = None,
     ) -> WindowWriter:
-        """Open a window for writing, after clearing what dead processes left unfinished."""
+        """Open a window for writing, after clearing what dead processes left unfinished.
+
+        Old windows that landed nothing are merged as well, once there are many.
+
+        Args:
+            connection: whose object it is.
+            obj: the object.
+            window: what is being read.
+            schema: the fields as they are described now.
+            kind: see `Manifest`.
+            purpose: what the reader will want to know again if this process dies; see `unfinished`.
+        """
         folder = files.make_folder(self.folder(connection, obj))
         self.clear_unfinished(connection, obj)
+        if compaction.is_worthwhile(folder):
+            self.merge_unchanged(connection, obj)
         path = folder / "schemas" / f"{schema.fingerprint}.json"
         if not path.exists():
-            with files.replacing(path) as temporary:
+            with files.replacing(path, "schema") as temporary:
                 temporary.write_text(schema.to_json(), encoding="utf-8")
         return WindowWriter(
             folder=folder,
@@ -153,24 +196,81 @@ class Landing:
             kind=kind,
             schema=schema,
             clock=self.clock,
+            purpose=purpose,
         )
+
+    def unfinished(self, connection: str, obj: str) -> list[Unfinished]:
+        """Return the windows that dead processes left and that can be resumed, newest first."""
+        found = []
+        for marker in self._markers(connection, obj):
+            with claimed(marker, self.clock.now()) as record:
+                left = described(marker, record) if record else None
+            if left is not None:
+                found.append(left)
+        return sorted(found, key=lambda left: left.window_id, reverse=True)
+
+    def resume(
+        self, connection: str, obj: str, left: Unfinished, schema: Schema
+    ) -> WindowWriter | None:
+        """Go on with a window that a dead process left; None if somebody else does by now.
+
+        The batches of the pages that were done stay, everything else of that process goes.
+        """
+        with claimed(left.marker, self.clock.now()) as record:
+            if record is None:
+                return None
+            writer = WindowWriter(
+                folder=self.folder(connection, obj),
+                quarantine=self.quarantine(connection, obj),
+                connection=connection,
+                obj=obj,
+                window=left.window,
+                kind=left.kind,
+                schema=schema,
+                clock=self.clock,
+                purpose=left.purpose,
+                window_id=left.window_id,
+            )
+        if not left.same_boot:
+            writer.spool.distrust()
+        writer.take_over(list(writer.spool.all_done()))
+        return writer
+
+    def merge_unchanged(self, connection: str, obj: str) -> int:
+        """Merge old window commits that landed nothing; say how many were replaced.
+
+        Watermark and batches stay as they are. If another process is at it, nothing is done.
+
+        Raises:
+            StoreError: the disk is full or not writable; nothing is lost.
+        """
+        folder = self.folder(connection, obj)
+        with compaction.alone(folder) as is_alone:
+            if not is_alone:
+                return 0
+            compaction.remove_replaced(folder, self._commits_in(folder))  # if one died before that
+            merged = compaction.merged(self.windows(connection, obj))
+            for commit in merged:
+                path = folder / "windows" / f"{commit.window_id}.json"
+                files.write_json(path, commit_record(commit))
+            compaction.remove_replaced(folder, merged)
+        return sum(len(commit.supersedes) for commit in merged)
 
     def clear_unfinished(self, connection: str, obj: str) -> int:
         """Remove the batches of windows whose writer died before the commit; say how many.
 
         A window that another living process is writing stays untouched.
         """
+        folder, quarantine = self.folder(connection, obj), self.quarantine(connection, obj)
         cleared = 0
-        for marker in (self.folder(connection, obj) / "windows").glob("*.open"):
-            try:
-                owner = files.read_json(marker)
-            except FileNotFoundError:  # its writer finished, or somebody else cleared it, just now
-                continue
-            if not is_being_written(owner, self.clock.now()):
-                cleared += remove_unfinished(
-                    self.folder(connection, obj), self.quarantine(connection, obj), marker.stem
-                )
+        for marker in self._markers(connection, obj):
+            with claimed(marker, self.clock.now()) as record:
+                if record is not None:
+                    cleared += remove_unfinished(folder, quarantine, marker.stem)
         return cleared
+
+    def _markers(self, connection: str, obj: str) -> list[Path]:
+        return sorted((self.folder(connection, obj) / "windows").glob("*.open"))
 
 
 def _distinct(arrays: list[pa.Array]) -> pa.Array:

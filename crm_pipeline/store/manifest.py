@@ -60,6 +60,9 @@ class WindowCommit:
         vendor_count_before: the same, taken before reading.
         complete: the read held every live record of the object, so that absence means deletion.
         route: how it was read, and `reason` why that way.
+        reads: how many reads this stands for. Old ones that landed nothing are merged: the span and
+            the calls are then those of all, the counts those of the last.
+        supersedes: the window ids of the commits that this one replaced.
     """
 
     window_id: str
@@ -79,6 +82,8 @@ class WindowCommit:
     complete: bool
     schema_fingerprint: str
     committed_at: datetime
+    reads: int = 1
+    supersedes: tuple[str, ...] = ()
 
 
 def manifest_record(manifest: Manifest) -> dict[str, Any]:
@@ -104,6 +109,7 @@ def commit_from(record: Mapping[str, Any], folder: Path) -> WindowCommit:
     """Read a window commit; `folder` is the object's landing folder."""
     values = _rich(record)
     values["batches"] = tuple(manifest_from(batch, folder) for batch in record["batches"])
+    values["supersedes"] = tuple(record.get("supersedes", ()))
     return WindowCommit(**values)
 
 
@@ -116,21 +122,29 @@ def _plain(values: dict[str, Any], window: Window) -> dict[str, Any]:
         else value
         for key, value in values.items()
     }
-    plain["window"] = {
+    plain["window"] = window_record(window)
+    return plain
+
+
+def window_record(window: Window) -> dict[str, Any]:
+    """Return a window as a JSON-able mapping."""
+    return {
         "from": format_instant(window.from_at) if window.from_at else None,
         "from_side": "inclusive",
         "to": format_instant(window.to_at),
         "to_side": "exclusive",
     }
-    return plain
+
+
+def window_from(record: Mapping[str, Any]) -> Window:
+    """Read what `window_record` wrote."""
+    start = record["from"]
+    return Window(parse_instant(start) if start else None, parse_instant(record["to"]))
 
 
 def _rich(record: Mapping[str, Any]) -> dict[str, Any]:
     values = {
         key: parse_instant(value) if key in _INSTANTS else value for key, value in record.items()
     }
-    start = record["window"]["from"]
-    values["window"] = Window(
-        parse_instant(start) if start else None, parse_instant(record["window"]["to"])
-    )
+    values["window"] = window_from(record["window"])
     return values

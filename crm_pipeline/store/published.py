@@ -7,7 +7,12 @@ A reader that has a snapshot open keeps it, whatever is published or collected m
 is resolved when a connection opens, and a removed file lives on until its last reader closes it.
 """
 
-from collections.abc import Iterable, Iterator
+import errno
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +20,7 @@ from pathlib import Path
 import duckdb
 
 from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 
@@ -22,6 +28,7 @@ STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
 _OPEN_ATTEMPTS = 5
 _ABANDONED = timedelta(days=1)
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
 class Snapshots:
@@ -41,8 +48,15 @@ class Snapshots:
         return target if target.exists() else None
 
     @contextmanager
-    def building(self, name: str) -> Iterator[Path]:
+    def building(self, name: str, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
         """Yield a path to build a snapshot at; on success it becomes the current one.
+
+        Where another publisher showed a later release while this one was building, nothing changes
+        and no file of that name stays.
+
+        Args:
+            name: the snapshot's file, `crm-<release>-<content>.duckdb`.
+            also: brings up to date what goes with the snapshot, in the same turn.
 
         Raises:
             StoreError: the folder is not writable or the disk is full; the current one stays.
@@ -50,13 +64,22 @@ class Snapshots:
         files.make_folder(self.folder)
         temporary = self.folder / f".{name}.{sortable_id()}{files.TEMPORARY_SUFFIX}"
         target = self.folder / name
+        shown = self.current()
         try:
             with files.explained(target):
+                reached("snapshot", "begin")
                 yield temporary
+                reached("snapshot", "written")
                 files.sync_file(temporary)
-                temporary.replace(target)
-                files.sync_folder(self.folder)
-                self._swap(target)
+                reached("snapshot", "flushed")
+                with self._turn():
+                    if self._is_overtaken(target, shown):
+                        return
+                    also()
+                    temporary.replace(target)
+                    reached("snapshot", "named")
+                    files.sync_folder(self.folder)
+                    self._swap(target)
         finally:
             temporary.unlink(missing_ok=True)
             temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
@@ -74,13 +97,38 @@ class Snapshots:
                 kept.add(path)
         gone = [path for _, path in made if path not in kept]
         for path in [*gone, *self._abandoned(now)]:
+            reached("old_snapshots", "begin")
             path.unlink(missing_ok=True)
+            reached("old_snapshots", "removed")
         return gone
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one publisher at a time look at the link and replace it; a killed one holds nothing."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _is_overtaken(self, target: Path, shown: Path | None) -> bool:
+        """Say whether a later release came since `shown`; what was there before may be later.
+
+        Somebody who restored older tables publishes an older release, and means it.
+        """
+        current = self.current()
+        if current is None or current == shown:
+            return False
+        return release_number(current) > release_number(target)
 
     def _swap(self, target: Path) -> None:
         fresh = self.data / f".crm.duckdb.{sortable_id()}{files.TEMPORARY_SUFFIX}"
+        reached("link", "begin")
         fresh.symlink_to(target.relative_to(self.data))
+        reached("link", "written")
         fresh.replace(self.link)
+        reached("link", "named")
         files.sync_folder(self.data)
 
     def kept(self) -> list[Path]:
@@ -91,6 +139,29 @@ class Snapshots:
         """Temporary files of publishers that died; a living one is never a day old."""
         left = _dated(self.folder.glob(f".crm-*{files.TEMPORARY_SUFFIX}*"))
         return [path for at, path in left if now - at > _ABANDONED]
+
+
+def release_number(snapshot: Path) -> int:
+    """Return the number of the release that a snapshot shows; 0 for a file that is not ours."""
+    found = re.match(r"crm-(\d+)", snapshot.name)
+    return int(found[1]) if found else 0
+
+
+def share(source: Path, path: Path) -> None:
+    """Make `path` the same file as `source`, which nobody changes; a copy where links cannot be.
+
+    Raises:
+        StoreError: the folder is not writable or the disk is full; `path` is as it was.
+    """
+    if path.exists() and path.samefile(source):
+        return
+    with files.replacing(path) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(source, temporary)
 
 
 def _dated(paths: Iterable[Path]) -> Iterator[tuple[datetime, Path]]:

@@ -5,6 +5,7 @@ first, then the raw columns: one string column per source field (shape csv), or 
 with the JSON text (shape json).
 """
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -111,10 +112,15 @@ def finished(
 
 
 class RecordHasher:
-    """Hashes whole records with DuckDB; equal records of one shape have equal hashes."""
+    """Hashes whole records with DuckDB; equal records of one shape have equal hashes.
+
+    Safe with threads: each has a cursor of its own.
+    """
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config={"threads": 1})
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._database: duckdb.DuckDBPyConnection | None = None
 
     def hashes(self, raw: pa.RecordBatch) -> pa.Array:
         """Return one unsigned 64-bit hash per row over all columns, in their order."""
@@ -122,22 +128,34 @@ class RecordHasher:
             return pa.array([], pa.uint64())
         # Numbered, because DuckDB takes names that differ only in case for one column.
         names = [f"c{index}" for index in range(raw.num_columns)]
-        relation = self._connection.from_arrow(pa.Table.from_batches([raw]).rename_columns(names))
+        relation = self._cursor().from_arrow(pa.Table.from_batches([raw]).rename_columns(names))
         result = relation.project(f"hash({', '.join(names)}) AS h").to_arrow_table()
         return result.column("h").combine_chunks()
 
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        found: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if found is None:
+            with self._lock:
+                if self._database is None:
+                    self._database = duckdb.connect(":memory:", config={"threads": 1})
+                found = self._local.cursor = self._database.cursor()
+        return found
+
     def close(self) -> None:
-        """Close the DuckDB connection."""
-        self._connection.close()
+        """Close the database."""
+        if self._database is not None:
+            self._database.close()
 
 
 def months(batch: pa.RecordBatch) -> Mapping[str, int]:
     """Count the records of each month of modification; "" stands for records without a stamp."""
     # Without a time zone, as instants are UTC anyway: Arrow would look for the system's zone files.
     stamps = batch.column("_modified_at").cast(pa.timestamp("us"))
-    texts = pc.strftime(stamps, format="%Y-%m").fill_null("")
-    counted = pc.value_counts(texts)
-    return {entry["values"]: entry["counts"] for entry in counted.to_pylist()}
+    counted = pc.value_counts(pc.floor_temporal(stamps, unit="month"))
+    return {
+        f"{entry['values']:%Y-%m}" if entry["values"] else "": entry["counts"]
+        for entry in counted.to_pylist()
+    }
 
 
 def low_cardinality(batch: pa.RecordBatch) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.errors import CommitConflict, CorruptFile, StoreError
+from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import path_name, sortable_id
 from crm_pipeline.store import files
 from crm_pipeline.store.engine import quoted
@@ -78,6 +79,8 @@ class Staged:
     def path(self, part: Part = "base") -> Path:
         """Return the name of a new Parquet file of this version; the caller writes it."""
         files.make_folder(self.folder)
+        with files.explained(self.folder):
+            reached("part", "begin")
         paths = self._parts[part]
         paths.append(self.folder / f"{part}-{len(paths):05d}.parquet")
         return paths[-1]
@@ -95,7 +98,9 @@ class Staged:
             if not path.exists():
                 raise StoreError(f"{path} was staged but never written.")
             with files.explained(path):
+                reached("part", "written")
                 files.sync_file(path)
+                reached("part", "flushed")
         record: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
@@ -108,7 +113,7 @@ class Staged:
             "meta": dict(meta or {}),
             "committed_at": format_instant(datetime.now(UTC)),
         }
-        files.write_json(self.folder / "version.json", record)
+        files.write_json(self.folder / "version.json", record, "version")
         release = self.tables.advance(self.name, parent.version if parent else None, self.version)
         self.is_committed = True
         return release
@@ -207,10 +212,10 @@ class Tables:
                 current.number + 1, {**current.tables, name: version}, datetime.now(UTC)
             )
             record = _record(release)
-            if files.create_json(self._releases / f"{release.number}.json", record):
+            if files.create_json(self._releases / f"{release.number}.json", record, "release"):
                 # The release stands, whatever becomes of its copy.
                 with suppress(StoreError):
-                    files.write_json(self._pointer, record)
+                    files.write_json(self._pointer, record, "pointer")
                 return release
 
     def collect(self, now: datetime, keep_for: timedelta = KEPT_FOR) -> list[Path]:
@@ -230,8 +235,10 @@ class Tables:
             if path not in versions and _is_older(path, now - keep_for)
         ]
         for path in gone:
+            reached("collecting", "begin")
             with suppress(FileNotFoundError):  # another process collects as well
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+            reached("collecting", "removed")
         return gone
 
     def _since(self, then: datetime) -> list[Release]:

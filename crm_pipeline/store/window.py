@@ -1,22 +1,19 @@
 """Writing one window into landing: batches, quarantine, and the commit that makes them count."""
 
-import platform
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crm_pipeline.kernel.clock import Clock, Month, Window, format_instant, parse_instant
+from crm_pipeline.kernel.clock import Clock, Month, Window, format_instant
+from crm_pipeline.kernel.errors import Retriable
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files
@@ -27,12 +24,15 @@ from crm_pipeline.store.manifest import (
     Shape,
     WindowCommit,
     commit_record,
+    manifest_from,
     manifest_record,
+    window_record,
 )
+from crm_pipeline.store.records import RecordHasher
+from crm_pipeline.store.spool import PageDone, Spool
+from crm_pipeline.store.unfinished import owner, remove_batches, remove_unfinished
 
 EXTRACTOR = "crm_pipeline/1"
-_FOREIGN_OWNER_EXPIRES = timedelta(days=2)
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,20 @@ class Counts:
     calls: int = 0
 
 
+@dataclass(frozen=True)
+class Written:
+    """A batch that was written, and how many of its records each month of modification has."""
+
+    manifest: Manifest
+    months: Mapping[str, int]
+
+
 class WindowWriter:
-    """Writes the batches of one window; leaving the `with` block without commit removes them."""
+    """Writes the batches of one window; leaving the `with` block without commit removes them.
+
+    Where the vendor works on a request that outlives this process (`spool.request`) and the block is
+    left by an error that may pass, or from outside, all stays for another process to go on with.
+    """
 
     def __init__(
         self,
@@ -62,6 +74,8 @@ class WindowWriter:
         kind: Kind,
         schema: Schema,
         clock: Clock,
+        purpose: Mapping[str, Any] | None = None,
+        window_id: str | None = None,
     ) -> None:
         self.folder = folder
         self.connection = connection
@@ -70,20 +84,44 @@ class WindowWriter:
         self.kind = kind
         self.schema = schema
         self.clock = clock
-        self.window_id = sortable_id()
+        self.window_id = window_id or sortable_id()
+        self.purpose = dict(purpose or {})
+        self.spool = Spool(folder / "spool" / self.window_id)
         self.month = str(Month.of(window.to_at - timedelta(microseconds=1)))
         self.months: Counter[str] = Counter()
         self.quarantined = 0
         self.manifests: list[Manifest] = []
+        self.hasher = RecordHasher()
         self._quarantine = quarantine
         self._lock = threading.Lock()
         self._sequence = 0
-        files.write_json(self._marker, {**_owner(), "started_at": format_instant(clock.now())})
+        self._mark()
 
-    @property
-    def spool(self) -> Path:
-        """A folder for bytes as received; it goes when the window has committed."""
-        return files.make_folder(self.folder / "spool" / self.window_id)
+    def _mark(self, *, left: bool = False) -> None:
+        record = {
+            **owner(),
+            "started_at": format_instant(self.clock.now()),
+            "window": window_record(self.window),
+            "kind": self.kind,
+            "schema_fingerprint": self.schema.fingerprint,
+            "purpose": self.purpose,
+            "left": left,
+        }
+        files.write_json(self._marker, record, "marker")
+
+    def take_over(self, pages: Iterable[PageDone]) -> None:
+        """Keep the batches of pages that an earlier writer of this window did, remove its others."""
+        kept: set[str] = set()
+        for page in pages:
+            kept.update(page.batches)
+            self.months.update(page.months)
+        remove_batches(self.folder, self._quarantine, self.window_id, but=frozenset(kept))
+        for path in sorted(self.folder.glob(f"????-??/{self.window_id}-*.json")):
+            self.manifests.append(manifest_from(files.read_json(path), self.folder))
+        for path in self._quarantine.glob(f"????-??/{self.window_id}-*.json"):
+            self.quarantined += int(files.read_json(path)["records"])
+        # A name is never used twice, not even that of a batch that was thrown away.
+        self._sequence = max((_sequence(batch_id) for batch_id in kept), default=0) + 100_000
 
     @property
     def _marker(self) -> Path:
@@ -98,7 +136,7 @@ class WindowWriter:
         extracted_at: datetime,
         calls: int = 0,
         vendor_count: int | None = None,
-    ) -> Manifest | None:
+    ) -> "Written | None":
         """Write one page as one Parquet file with its manifest; None where there are no records.
 
         The batches carry the key columns of `store.records`. `extracted_at` is when the page was
@@ -113,7 +151,9 @@ class WindowWriter:
         batch_id = f"{self.window_id}-{sequence:05d}"
         path = self.folder / self.month / f"{batch_id}.parquet"
         started_at = self.clock.now()
-        rows, months = write_batch_file(path, batches, batch_id, extracted_at)
+        rows, months = write_batch_file(
+            path, batches, batch_id=batch_id, extracted_at=extracted_at, hasher=self.hasher
+        )
         if rows == 0:
             return None
         manifest = Manifest(
@@ -138,16 +178,16 @@ class WindowWriter:
             month=self.month,
             path=path,
         )
-        files.write_json(path.with_suffix(".json"), manifest_record(manifest))
+        files.write_json(path.with_suffix(".json"), manifest_record(manifest), "manifest")
         with self._lock:
             self.months.update(months)
             self.manifests.append(manifest)
-        return manifest
+        return Written(manifest, dict(months))
 
-    def quarantine(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Keep rows that cannot be landed, each `(reason, text as received)`."""
+    def quarantine(self, rows: Sequence[tuple[str, str]]) -> str | None:
+        """Keep rows that cannot be landed, each `(reason, text as received)`; return the batch id."""
         if not rows:
-            return
+            return None
         with self._lock:
             self._sequence += 1
             batch_id = f"{self.window_id}-{self._sequence:05d}"
@@ -159,7 +199,7 @@ class WindowWriter:
             }
         )
         path = self._quarantine / self.month / f"{batch_id}.parquet"
-        with files.replacing(path) as temporary:
+        with files.replacing(path, "rejects") as temporary:
             pq.write_table(table, temporary, compression="zstd")
         files.write_json(
             path.with_suffix(".json"),
@@ -173,9 +213,11 @@ class WindowWriter:
                 "schema_fingerprint": self.schema.fingerprint,
                 "quarantined_at": format_instant(self.clock.now()),
             },
+            "rejects_manifest",
         )
         with self._lock:
             self.quarantined += len(rows)
+        return batch_id
 
     def commit(self, counts: Counts) -> WindowCommit:
         """State that the window was read to its end; from now on its batches are read."""
@@ -198,7 +240,8 @@ class WindowWriter:
             schema_fingerprint=self.schema.fingerprint,
             committed_at=self.clock.now(),
         )
-        files.write_json(self.folder / "windows" / f"{self.window_id}.json", commit_record(commit))
+        path = self.folder / "windows" / f"{self.window_id}.json"
+        files.write_json(path, commit_record(commit), "commit")
         return commit
 
     def __enter__(self) -> Self:
@@ -210,68 +253,14 @@ class WindowWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        remove_unfinished(self.folder, self._quarantine, self.window_id)
+        self.hasher.close()
+        is_committed = (self.folder / "windows" / f"{self.window_id}.json").exists()
+        may_pass = isinstance(error, Retriable) or not isinstance(error, Exception | None)
+        if may_pass and not is_committed and self.spool.request is not None:
+            self._mark(left=True)
+        else:
+            remove_unfinished(self.folder, self._quarantine, self.window_id)
 
 
-def _owner() -> dict[str, Any]:
-    process = psutil.Process()
-    return {
-        "host": platform.node(),
-        "boot": _boot(),
-        "pid": process.pid,
-        "process_started": _started(process),
-    }
-
-
-def _boot() -> str:
-    """Return what tells this start of the machine from others, where the system says it."""
-    return _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
-
-
-def _started(process: psutil.Process) -> float:
-    """Return when a process started, in seconds that setting the clock does not move."""
-    started = process.create_time()
-    return started - psutil.boot_time() if psutil.LINUX else started
-
-
-def is_being_written(marker: Mapping[str, Any], now: datetime) -> bool:
-    """Say whether the writer that left this marker may still be at work.
-
-    On this host the process is looked up by id and start time; another host's marker is believed
-    for two days.
-    """
-    if marker["host"] != platform.node():
-        return now - parse_instant(marker["started_at"]) < _FOREIGN_OWNER_EXPIRES
-    if marker["boot"] != _boot():
-        return False
-    try:
-        process = psutil.Process(marker["pid"])
-        # A killed process whose parent has not asked for its end is still listed.
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        started = _started(process)
-    except psutil.NoSuchProcess:
-        return False
-    return bool(abs(started - float(marker["process_started"])) < 2.0)
-
-
-def remove_unfinished(folder: Path, quarantine: Path, window_id: str) -> int:
-    """Remove the marker and spool of a window and, unless it committed, its batches; count them.
-
-    The marker goes last, so that a removal cut short is taken up again. Several processes may clear
-    the same window at once.
-    """
-    removed = 0
-    if not (folder / "windows" / f"{window_id}.json").exists():
-        for place in (folder, quarantine):
-            for path in place.glob(f"????-??/{window_id}-*.*"):
-                path.unlink(missing_ok=True)
-                removed += path.suffix == ".json"
-            for path in place.glob(f"????-??/.{window_id}-*{files.TEMPORARY_SUFFIX}"):
-                path.unlink(missing_ok=True)
-    for path in (folder / "windows").glob(f".{window_id}.*{files.TEMPORARY_SUFFIX}"):
-        path.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder / "spool" / window_id)
-    (folder / "windows" / f"{window_id}.open").unlink(missing_ok=True)
-    return removed
+def _sequence(batch_id: str) -> int:
+    return int(batch_id.rpartition("-")[2])

@@ -70,8 +70,8 @@ import signal, sys
 from crm_pipeline.cli import app as module, main
 @module.app.command()
 def linger():
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)  # inside, for the signal may come at once
         signal.pause()
     finally:
         print("cleaned up", flush=True)

@@ -14,6 +14,7 @@ from crm_pipeline.kernel.errors import (
     CrmError,
     Fatal,
     NotPermitted,
+    ReadLost,
     Rejected,
     Retriable,
     SecretMissing,
@@ -103,7 +104,7 @@ def test_errors_are_the_fitting_builtin_as_well(
 
 def test_the_vendor_families_do_not_overlap() -> None:
     """Whether to retry, to stop or to skip follows from the class alone."""
-    families = (Retriable, SessionExpired, Fatal, Skippable)
+    families = (Retriable, SessionExpired, ReadLost, Fatal, Skippable)
     leaves = [
         v for _, v in inspect.getmembers(errors, inspect.isclass) if issubclass(v, VendorError)
     ]

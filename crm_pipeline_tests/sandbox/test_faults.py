@@ -99,6 +99,17 @@ def test_html_login_and_empty_body(client) -> None:
     assert (nothing.status_code, nothing.content) == (200, b"")
 
 
+def test_query_timeout(client) -> None:
+    """Statement 24: a query that runs too long answers 400 QUERY_TIMEOUT, not an empty result."""
+    client.sandbox.faults.order("query_timeout", path="/query")
+    late, fine = (client.query("SELECT Id FROM User") for _ in range(2))
+    assert late.status_code == 400
+    assert late.json() == [
+        {"message": "Your query request was running for too long.", "errorCode": "QUERY_TIMEOUT"}
+    ]
+    assert fine.status_code == 200
+
+
 def test_expire_session(client) -> None:
     """An expired session answers 401 until the client logs in again."""
     client.sandbox.faults.order("expire_session", path="/query")

@@ -257,3 +257,16 @@ def test_a_forked_process_has_its_own_permits(gate: Gate) -> None:
     assert list(gate._desks.values()) == []
     gate.flush()
     assert [u.calls for u in gate.usage_by_day()] == [2]
+
+
+def test_a_child_forked_during_a_call(fresh_url: str) -> None:
+    """A child that leaves its parent's permit and flushes does not give the permit back."""
+    worker = Path(__file__).with_name("forked_worker.py")
+    done = subprocess.run(
+        [sys.executable, str(worker), fresh_url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "0 7 0", done.stderr

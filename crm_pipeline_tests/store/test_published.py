@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ import duckdb
 import pytest
 
 from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.store.published import Snapshots, open_published
+from crm_pipeline.store.published import Snapshots, open_published, share
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -55,6 +56,42 @@ def test_100_publishes_under_readers(tmp_path: Path):
             reader.join()
     assert problems == []
     assert len(seen) > 1
+
+
+def test_a_slower_publisher_of_an_older_release_gives_way(tmp_path: Path):
+    """A release that came meanwhile stays; what goes with the snapshot stays as well."""
+    snapshots = Snapshots(tmp_path)
+    publish(snapshots, 1)
+    touched: list[str] = []
+    with snapshots.building("crm-00000002.duckdb", lambda: touched.append("also")) as path:
+        publish(snapshots, 3)
+        path.touch()
+    assert snapshots.current() == snapshots.folder / "crm-00000003.duckdb"
+    assert touched == []
+    assert not (snapshots.folder / "crm-00000002.duckdb").exists()
+
+
+def test_an_older_release_can_be_published_again(tmp_path: Path):
+    """Who restores older tables gets them shown: only what came during the build is newer."""
+    snapshots = Snapshots(tmp_path)
+    publish(snapshots, 7)
+    publish(snapshots, 4)
+    assert snapshots.current() == snapshots.folder / "crm-00000004.duckdb"
+
+
+def test_where_links_cannot_be_a_copy_is_made(tmp_path: Path, monkeypatch):
+    """On a file system without hard links the shared file is a copy with the same bytes."""
+    source, path = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(b"rows")
+
+    def refuse(*args: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        share(source, path)
+    assert path.read_bytes() == b"rows"
+    assert not path.samefile(source)
 
 
 def test_the_link_is_relative(tmp_path: Path):

@@ -191,10 +191,10 @@ def test_an_interrupted_commit_keeps_what_a_release_names(
 ) -> None:
     """Ctrl-C between the release and the pointer does not remove the files of the release."""
 
-    def interrupt(path: Path, value: object) -> None:
+    def interrupt(path: Path, value: object, what: str) -> None:
         if path.name == "release.json":
             raise KeyboardInterrupt
-        write_json(path, value)  # type: ignore[arg-type]
+        write_json(path, value, what)  # type: ignore[arg-type]
 
     write_json = files.write_json
     monkeypatch.setattr(files, "write_json", interrupt)

@@ -23,7 +23,8 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, STATE_COLUMNS
-from crm_pipeline.store.window import Counts, WindowWriter, is_being_written
+from crm_pipeline.store.unfinished import is_being_written
+from crm_pipeline.store.window import Counts, WindowWriter
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"), Field("Name", "Name", "string")))
@@ -58,6 +59,10 @@ def begin(landing: Landing, to_at: datetime = ORIGIN) -> WindowWriter:
     return landing.begin("acme", "Contact", Window(None, to_at), SCHEMA)
 
 
+def page_manifest(writer: WindowWriter, batches: Any, **options: Any) -> Any:
+    return page(writer, batches, **options).manifest
+
+
 def page(writer: WindowWriter, batches: Any, **options: Any) -> Any:
     given = {"shape": "csv", "route": "bulk", "extracted_at": ORIGIN, **options}
     return writer.write(batches, **given)
@@ -65,7 +70,7 @@ def page(writer: WindowWriter, batches: Any, **options: Any) -> Any:
 
 def test_odd_values_survive(writer: WindowWriter) -> None:
     """Leading zeros, words for null, long numbers, line breaks and emoji are landed as they came."""
-    manifest = page(writer, [batch_of(ODD)])
+    manifest = page_manifest(writer, [batch_of(ODD)])
     table = pq.read_table(manifest.path)
     assert table.column_names == [*STATE_COLUMNS, "Name"]
     assert table.column("Name").to_pylist() == ODD
@@ -75,7 +80,9 @@ def test_odd_values_survive(writer: WindowWriter) -> None:
 
 def test_the_manifest_says_what_is_in_the_file(writer: WindowWriter) -> None:
     """Records, bytes, sum, counts and costs are those of the file beside it."""
-    manifest = page(writer, [batch_of(["a"]), batch_of(["b", "c"])], calls=2, vendor_count=3)
+    manifest = page_manifest(
+        writer, [batch_of(["a"]), batch_of(["b", "c"])], calls=2, vendor_count=3
+    )
     assert manifest.records == pq.read_metadata(manifest.path).num_rows == 3
     assert manifest.bytes == manifest.path.stat().st_size
     assert manifest.sha256 == files.sha256_of(manifest.path)
@@ -111,7 +118,7 @@ def test_small_batches_share_a_row_group(writer: WindowWriter) -> None:
     """Thousands of small batches make few row groups, in their order; large ones are cut."""
     numbers = iter(range(150_000))
     batches = (batch_of([str(next(numbers)) for _ in range(1_000)]) for _ in range(150))
-    manifest = page(writer, batches)
+    manifest = page_manifest(writer, batches)
     sizes = [
         pq.read_metadata(manifest.path).row_group(n).num_rows
         for n in range(pq.read_metadata(manifest.path).num_row_groups)
@@ -164,7 +171,7 @@ def test_leaving_without_commit_leaves_nothing(landing: Landing) -> None:
     with pytest.raises(ZeroDivisionError), begin(landing) as writer:
         page(writer, [batch_of(["a"])])
         writer.quarantine([("no id", "x")])
-        (writer.spool / "page").write_text("x")
+        writer.spool.path(1, ".csv").write_text("x")
         raise ZeroDivisionError
     assert landing.windows("acme", "Contact") == []
     assert {p.parent.name for p in landing.root.rglob("*") if p.is_file()} == {"schemas"}

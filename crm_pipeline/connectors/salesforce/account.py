@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -19,8 +18,10 @@ from crm_pipeline.connectors.base import (
 )
 from crm_pipeline.connectors.salesforce import bulk, checkup, describe, direct, rest, soql
 from crm_pipeline.connectors.salesforce.api import Api
+from crm_pipeline.connectors.salesforce.bulk_results import PAGE_RECORDS
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
+    BudgetExhausted,
     ConfigError,
     NotPermitted,
     ProtocolError,
@@ -29,6 +30,7 @@ from crm_pipeline.kernel.errors import (
 )
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
+from crm_pipeline.store.spool import Spool
 
 # Every window costs a describe and two counts; a Bulk job also its creation, about three polls and its
 # removal, and some seconds. Up to five REST pages are cheaper than that.
@@ -122,19 +124,31 @@ class SalesforceAccount:
         query = soql.count(plan.object, plan.stamp_field, plan.window)
         return int(self._api.get(f"{self._api.base}/queryAll/", q=query).json()["totalSize"])
 
-    def pages(self, plan: Plan, spool: Path) -> Iterator[Page]:
+    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
         """Read what the plan says; Bulk falls back to REST where Bulk refuses the object."""
-        if plan.route == "rest":
-            yield from rest.pages(self._api, plan)
-            return
-        try:
-            job = bulk.create(self._api, plan)
-        except Rejected as error:
-            if not bulk.is_refusal_of_bulk(error) or self._is_too_long(plan):
-                raise
+        job = bulk.noted(self._api, plan, spool)
+        if job is None and plan.route == "bulk":
+            job = self._new_job(plan, spool)
+        if job is None:
             yield from rest.pages(self._api, plan)
         else:
             yield from bulk.pages(self._api, plan, job, spool=spool, clock=self._tools.clock)
+
+    def _new_job(self, plan: Plan, spool: Spool) -> bulk.Job | None:
+        """Create a job; None where Bulk cannot be had for this, but REST can."""
+        try:
+            return bulk.create(self._api, plan, spool)
+        except Rejected as error:
+            if not bulk.is_refusal_of_bulk(error) or self._is_too_long(plan):
+                raise
+        except BudgetExhausted:
+            if self._is_too_long(plan):
+                raise
+        return None
+
+    def forget(self, spool: Spool) -> None:
+        """Delete the job of a window that has committed."""
+        bulk.give_back(self._api, spool)
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp."""
@@ -198,7 +212,7 @@ class SalesforceAccount:
     def _routed(self, plan: Plan, asked: str, count: int) -> Plan:
         rest_pages = count // self._api.limits.ceilings["query_page_records"] + 1
         rest_calls = _WINDOW_CALLS + rest_pages
-        bulk_calls = _WINDOW_CALLS + _JOB_CALLS + count // bulk.PAGE_RECORDS + 1
+        bulk_calls = _WINDOW_CALLS + _JOB_CALLS + count // PAGE_RECORDS + 1
         if asked != "auto":
             calls = bulk_calls if asked == "bulk" else rest_calls
             return replace(

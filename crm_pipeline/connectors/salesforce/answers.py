@@ -55,6 +55,13 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
         )
     if code == "REQUEST_LIMIT_EXCEEDED":
         return _limit(said, message)
+    if code == "LIMIT_EXCEEDED":
+        return BudgetExhausted(
+            said,
+            wait_s=3600,
+            cure="The org's Bulk jobs of a day are used up: wait, set 'route: rest' for small objects, "
+            "or ask an admin which app makes them (Setup, Bulk Data Load Jobs).",
+        )
     if status in _PASSING and (not code or status >= 500 or status == 429):
         return Unavailable(said, status=status, code=code, cure="Try again later.")
     if code in {"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"}:

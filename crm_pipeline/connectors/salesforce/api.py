@@ -30,6 +30,7 @@ T = TypeVar("T")
 _USAGE = re.compile(r"(?<![-\w])api-usage=(\d+)/(\d+)")
 _DAY_S = 86_400.0
 DAILY = "daily_api_requests"
+JOBS = "daily_bulk_query_jobs"
 
 
 class Api:
@@ -100,6 +101,22 @@ class Api:
                 "POST", token.instance_url + path, json=body, headers=_bearer(token)
             )
         )
+
+    def create_job(self, body: Mapping[str, Any]) -> requests.Response:
+        """Create a Bulk query job; they have a daily ceiling of their own.
+
+        Raises:
+            BudgetExhausted: our share of the jobs of a day is spent.
+        """
+        share = int(self.limits.ceilings[JOBS] * self.connection.share)
+        limit = Limit(JOBS, share, _DAY_S, "daily")
+
+        def attempt(token: StoredToken) -> requests.Response:
+            url = f"{token.instance_url}{self.base}/jobs/query"
+            with self._tools.gate.permit(self.connection.limit_group, [limit]):
+                return self._http.request("POST", url, json=body, headers=_bearer(token))
+
+        return self._patiently(attempt)
 
     def delete(self, path: str) -> requests.Response:
         """DELETE a path below the instance, with retries."""

@@ -1,9 +1,7 @@
 """One spooled page of Bulk CSV into record batches; memory is bounded by a block of CSV."""
 
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+from isal import igzip, isal_zlib
 
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.connectors.salesforce import describe
@@ -20,6 +19,7 @@ from crm_pipeline.store import records
 _BLOCK_BYTES = 8 << 20  # must hold the longest record: 400,000 characters by the vendor's limits
 # A record without an id, or a line with too few or too many cells, cannot be landed.
 _NO_ID = "record without Id"
+_UNREADABLE: tuple[Any, ...] = (pa.ArrowInvalid, EOFError, OSError, isal_zlib.error)
 _QUOTED = re.compile(r"'.*'", re.DOTALL)
 
 
@@ -41,19 +41,19 @@ class CsvPage:
         self._rejected = rejected
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the records with their key columns, then remove the file.
+        """Yield the records with their key columns.
 
         Raises:
             ProtocolError: other columns, or another number of records, than announced.
         """
         rows = 0
-        self._check_header()
         try:
-            with self._opened() as source:
+            self._check_header()
+            with self._bytes() as file, self._opened(file) as source:
                 for raw in source:
                     rows += raw.num_rows
                     yield self._keyed(raw)
-        except (pa.ArrowInvalid, EOFError, OSError, zlib.error) as error:
+        except _UNREADABLE as error:
             # Arrow quotes the value that it could not read, which may be anybody's.
             words = _QUOTED.sub("'***'", str(error))[:200]
             raise ProtocolError(
@@ -66,7 +66,6 @@ class CsvPage:
                 f"{self._owner}: a Bulk page announced {self._expected} records and held {rows}.",
                 cure="Nothing of this window counts; run again.",
             )
-        self._file.unlink()
 
     def _keyed(self, raw: pa.RecordBatch) -> pa.RecordBatch:
         names = self._plan.schema.by_name
@@ -83,10 +82,14 @@ class CsvPage:
             self._rejected.append((_NO_ID, json.dumps(row, ensure_ascii=False)))
         return batch.filter(has_id)
 
-    def _opened(self) -> Any:
+    def _bytes(self) -> Any:
+        # Inflates gzip in less than half the time of zlib, which is a third of what a page costs.
+        return igzip.open(self._file) if self._file.suffix == ".gz" else self._file.open("rb")
+
+    def _opened(self, file: Any) -> Any:
         names = self._plan.schema.names
         return pacsv.open_csv(
-            self._file,
+            file,
             read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
             parse_options=pacsv.ParseOptions(
                 newlines_in_values=True, invalid_row_handler=self._invalid
@@ -101,8 +104,7 @@ class CsvPage:
         )
 
     def _check_header(self) -> None:
-        opener = gzip.open if self._file.suffix == ".gz" else open
-        with opener(self._file, "rb") as file:
+        with self._bytes() as file:
             line = file.readline().decode("utf-8", "replace").rstrip("\r\n")
         found = [cell.strip('"') for cell in line.split(",")]
         names = list(self._plan.schema.names)

@@ -50,6 +50,10 @@ def _actions(sandbox: "SalesforceSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.register_certificate,
         sandbox.set_daily_limit,
         sandbox.set_bulk,
+        sandbox.refuse_writes,
+        sandbox.set_replication,
+        sandbox.set_long_requests,
+        sandbox.set_largest_upload,
     )
     # Values come as an object of their own, so that no field name can clash with an argument.
     actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
@@ -58,6 +62,8 @@ def _actions(sandbox: "SalesforceSandbox") -> dict[str, Callable[..., Any]]:
             name, record, stamp=stamp, **fields
         ),
         "create": lambda name, fields, stamp=None: sandbox.create(name, stamp=stamp, **fields),
+        "send_outbound": sandbox.outbound.send,
+        "deliver_outbound": sandbox.outbound.deliver,
         "formula_change": lambda name, record, fields: sandbox.formula_change(
             name, record, **fields
         ),
@@ -79,8 +85,12 @@ def _seen(sandbox: "SalesforceSandbox", parts: list[str], query: dict[str, str])
         return {"rows": [{key: python_value(value) for key, value in row.items()} for row in rows]}
     if len(parts) == 2 and parts[0] == "identities":
         return {"identities": sandbox.identities(parts[1])}
+    if parts == ["outbound"]:
+        return {"notifications": sandbox.outbound.listed()}
     if parts == ["usage"]:
         return {"used": sandbox.usage.used, "maximum": sandbox.usage.maximum}
     if parts == ["objects"]:
         return {one.name: sandbox.count(one.name) for one in sandbox.org.objects}
-    raise ValueError("known: count/<object>, rows/<object>, identities/<object>, usage, objects")
+    raise ValueError(
+        "known: count/<object>, rows/<object>, identities/<object>, outbound, usage, objects"
+    )

@@ -17,7 +17,7 @@ from crm_pipeline.sandbox.salesforce.errors import ApiError, not_found
 from crm_pipeline.sandbox.salesforce.ids import make_id
 from crm_pipeline.sandbox.salesforce.locators import locator_of, position_of
 from crm_pipeline.sandbox.salesforce.org import Org
-from crm_pipeline.sandbox.salesforce.results import DELIMITERS, LINE_ENDS, JobResult
+from crm_pipeline.sandbox.salesforce.results import DELIMITERS, LINE_ENDS, JobResult, ResultShelf
 from crm_pipeline.sandbox.salesforce.schema import COMPOUND_TYPES
 from crm_pipeline.sandbox.salesforce.soql import parse
 from crm_pipeline.sandbox.salesforce.translation import Plan, Translator, python_value
@@ -74,6 +74,7 @@ class BulkDesk:
         self._jobs: dict[str, Job] = {}
         self._made = 0
         self._folder = Path(tempfile.mkdtemp(prefix="sandbox-bulk-"))
+        self._shelf = ResultShelf(self._folder)
         self.settings = BulkSettings()
 
     def close(self) -> None:
@@ -119,7 +120,9 @@ class BulkDesk:
             self._made += 1
             self._usage.bulk_jobs += 1
             number = make_id("750", self._made)
-        result = JobResult(self._folder / number, plan, DELIMITERS[delimiter], LINE_ENDS[line_end])
+        result = self._shelf.lend(
+            plan, DELIMITERS[delimiter], LINE_ENDS[line_end], self._org.revision
+        )
         settings = {
             "operation": operation,
             "object": plan.sobject.name,
@@ -275,7 +278,7 @@ class BulkDesk:
                 "Error encountered when deleting the job because the job is not terminated",
             )
         del self._jobs[job.id]
-        shutil.rmtree(self._folder / job.id, ignore_errors=True)
+        self._shelf.drop(job.result)
         return Response(204)
 
 

@@ -9,26 +9,35 @@ from crm_pipeline.sandbox.salesforce import credentials
 from crm_pipeline.sandbox.salesforce.administration import administer
 from crm_pipeline.sandbox.salesforce.bulk import BulkDesk
 from crm_pipeline.sandbox.salesforce.changes import Changes, SchemaChanges
+from crm_pipeline.sandbox.salesforce.composite import CompositeDesk
+from crm_pipeline.sandbox.salesforce.controls import WriteControls
 from crm_pipeline.sandbox.salesforce.describe import (
     global_describe,
     object_basics,
     object_describe,
 )
 from crm_pipeline.sandbox.salesforce.errors import ApiError, not_found
+from crm_pipeline.sandbox.salesforce.ingest import IngestDesk
+from crm_pipeline.sandbox.salesforce.long_requests import LongRequests
 from crm_pipeline.sandbox.salesforce.oauth import OAuthDesk
 from crm_pipeline.sandbox.salesforce.org import Org
+from crm_pipeline.sandbox.salesforce.outbound import OutboundDesk
 from crm_pipeline.sandbox.salesforce.query import QueryDesk
 from crm_pipeline.sandbox.salesforce.records import RecordDesk
+from crm_pipeline.sandbox.salesforce.replication import ReplicationDesk
 from crm_pipeline.sandbox.salesforce.sessions import Session, SessionBook
+from crm_pipeline.sandbox.salesforce.soap import SoapDesk
+from crm_pipeline.sandbox.salesforce.sobject_collections import CollectionDesk
 from crm_pipeline.sandbox.salesforce.truth import Truth
 from crm_pipeline.sandbox.salesforce.usage import ApiUsage
 from crm_pipeline.sandbox.salesforce.versions import check_version, listed_versions
+from crm_pipeline.sandbox.salesforce.writes import Writer
 
 _DATA = re.compile(r"/services/data/v(\d+\.\d)(/.*)?")
 _LONGEST = 16_384
 
 
-class SalesforceSandbox(Truth, Changes, SchemaChanges):
+class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
     """One emulated org: answers requests, and lets tests look and change behind the API.
 
     Args:
@@ -44,7 +53,14 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges):
         self.bulk = BulkDesk(self.org, self.usage)
         self.queries = QueryDesk(self.org)
         self._oauth = OAuthDesk(self.org, self.sessions)
-        self._records = RecordDesk(self.org, self)
+        self.writer = Writer(self.org)
+        self.replication = ReplicationDesk(self.org)
+        self.long_requests = LongRequests(self.clock)
+        self.ingest = IngestDesk(self.org, self.writer, self.usage, self.bulk.settings)
+        self._records = RecordDesk(self.org, self.writer)
+        self._soap = SoapDesk(self.org, self.sessions, self.usage, self.queries)
+        self.outbound = OutboundDesk(self.org, self.sessions)
+        self._collections = CollectionDesk(self.org, self.writer, self._records)
 
     def expire_sessions(self) -> int:
         """End every session; the next call of each client gets a 401."""
@@ -72,6 +88,8 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges):
         """Answer one request to the vendor."""
         if request.path.startswith("/services/oauth2/"):
             return self._oauth.handle(request)
+        if request.path.startswith("/services/Soap/"):
+            return self._soap.handle(request)
         if request.path.startswith("/id/"):
             return self._oauth.identity(request)
         if request.path.rstrip("/") == "/services/data":
@@ -107,7 +125,10 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges):
 
     def close(self) -> None:
         """Remove job results and close the database."""
+        self.long_requests.close()
+        self.outbound.close()
         self.bulk.close()
+        self.ingest.close()
         self.org.close()
 
     def _data(self, request: Request, version: str, path: str) -> Response:
@@ -119,7 +140,14 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges):
             raise ApiError(431, "HEADERS_TOO_LONG", "The URI and headers are too long")
         session = self._session(request)
         self.usage.count()
-        response = self._route(request, version, path, session)
+        order = request.fault
+        if order is not None and order.kind == "query_timeout":
+            raise ApiError(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
+        if order is not None and order.kind == "hold":
+            with self.long_requests.held(order.seconds):
+                response = self._route(request, version, path, session)
+        else:
+            response = self._route(request, version, path, session)
         return response.with_header(*self.usage.header)
 
     def _session(self, request: Request) -> Session:
@@ -147,7 +175,25 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges):
             return self._limits(request, rest)
         if head == "jobs" and rest[:1] == ["query"]:
             return self.bulk.handle(request, version, rest[1:])
+        if head == "jobs" and rest[:1] == ["ingest"]:
+            return self.ingest.handle(request, version, rest[1:])
+        if head == "composite":
+            return self._composite(request, version, rest, session)
         raise not_found()
+
+    def _composite(
+        self, request: Request, version: str, rest: list[str], session: Session
+    ) -> Response:
+        if rest[:1] == ["sobjects"]:
+            return self._collections.handle(request, version, rest[1:])
+        desk = CompositeDesk(
+            self.org,
+            self.usage,
+            lambda inner, its_version, path: self._route(inner, its_version, path, session),
+        )
+        if request.method != "POST" or rest not in ([], ["batch"]):
+            raise not_found()
+        return desk.batch(request) if rest else desk.composite(request)
 
     def _sobjects(self, request: Request, version: str, rest: list[str]) -> Response:
         if not rest:
@@ -158,12 +204,12 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges):
             raise not_found() from problem
         if len(rest) == 1:
             if request.method == "POST":
-                return self._records.collection(request, rest[0])
+                return self._records.create(request, rest[0], version)
             return object_basics(self.org, rest[0], version)
         if rest[1:] == ["describe"]:
             return object_describe(self.org, request, rest[0], version)
         if rest[1:] in (["updated"], ["deleted"]):
-            return self._records.replication(request, rest[0], rest[1])
+            return self.replication.answer(request, rest[0], rest[1])
         if len(rest) == 2:
             return self._records.one(request, rest[0], rest[1], version)
         if len(rest) == 3:
@@ -182,5 +228,5 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges):
 
     def _resources(self, version: str) -> Response:
         base = f"/services/data/v{version}"
-        names = ("sobjects", "query", "queryAll", "limits", "jobs")
+        names = ("sobjects", "query", "queryAll", "limits", "jobs", "composite")
         return json_response({name: f"{base}/{name}" for name in names})

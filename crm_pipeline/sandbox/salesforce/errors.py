@@ -47,6 +47,21 @@ def invalid_field(name: str, entity: str) -> ApiError:
     )
 
 
+def no_such_column(name: str, entity: str) -> ApiError:
+    """Return the error for a field in a write that does not exist or may not be seen."""
+    return ApiError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {entity}")
+
+
+def malformed_id(label: str, value: object, field: str) -> ApiError:
+    """Return the error for an id that is none, or one of another object."""
+    return ApiError(400, "MALFORMED_ID", f"{label}: id value of incorrect type: {value}", [field])
+
+
+def unreadable(message: str) -> ApiError:
+    """Return the error for a body that is not the JSON that was expected."""
+    return ApiError(400, "JSON_PARSER_ERROR", message)
+
+
 def invalid_type(name: str) -> ApiError:
     """Return the error for an object that does not exist or may not be seen."""
     return ApiError(

@@ -32,12 +32,14 @@ class Org:
         self.clock = clock
         self.lock = threading.RLock()
         self.schema_moment = clock.stamp()
+        self.revision = 0  # another one, another answer to the same query
         self._connection = duckdb.connect(":memory:")
         self._connection.execute("SET preserve_insertion_order = true")
         fill(self._connection, world)
         self._objects = {one.name.lower(): one for one in ALL_OBJECTS}
         self._local = threading.local()
         self._next: dict[str, int] = {}
+        self._in_transaction = False
 
     @property
     def organization_id(self) -> str:
@@ -88,28 +90,38 @@ class Org:
     def replace(self, sobject: SObject) -> None:
         """Put a changed object in the place of the old one."""
         self._objects[sobject.name.lower()] = sobject
+        self.revision += 1
         self.schema_moment = self.clock.stamp()
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give the one writer's cursor inside a transaction."""
+        """Give the one writer's cursor inside a transaction; an inner block joins the outer one."""
         with self.lock:
             cursor = self.cursor()
+            if self._in_transaction:
+                yield cursor
+                return
             cursor.execute("BEGIN")
+            self._in_transaction = True
             try:
                 yield cursor
             except BaseException:
                 cursor.execute("ROLLBACK")
                 raise
-            cursor.execute("COMMIT")
+            else:
+                cursor.execute("COMMIT")
+                self.revision += 1
+            finally:
+                self._in_transaction = False
 
     def new_id(self, sobject: SObject) -> str:
         """Return an id that was never used."""
         with self.lock:
             if sobject.prefix not in self._next:
-                row = self.cursor().execute(f'SELECT count(*) FROM "{sobject.name}"').fetchone()
+                # Fetched to the end: a result that is still open keeps the cursor from other work.
+                rows = self.cursor().execute(f'SELECT count(*) FROM "{sobject.name}"').fetchall()
                 # A gap keeps later records apart from the first population, as in a real org.
-                self._next[sobject.prefix] = (row[0] if row else 0) + 1000
+                self._next[sobject.prefix] = int(rows[0][0]) + 1000
             number = self._next[sobject.prefix]
             self._next[sobject.prefix] += 1
             return make_id(sobject.prefix, number)

@@ -1,5 +1,6 @@
 """REST queries: a page of records, and locators for the rest, tied to the session that asked."""
 
+import json
 import re
 import threading
 from collections import OrderedDict
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crm_pipeline.sandbox.http import Request, Response, json_response
+from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.salesforce.errors import ApiError, malformed
 from crm_pipeline.sandbox.salesforce.ids import make_id
 from crm_pipeline.sandbox.salesforce.org import Org
@@ -32,6 +33,33 @@ class _OpenQuery:
     session: str
 
 
+@dataclass(frozen=True)
+class QueryPage:
+    """One page of an answer.
+
+    Attributes:
+        plan: the resolved query.
+        total: how many rows the whole answer has.
+        records: the JSON of each record.
+        locator: where the next page is, or empty.
+    """
+
+    plan: Plan
+    total: int
+    records: list[str]
+    locator: str
+
+    def response(self, version: str) -> Response:
+        """Return the page as REST sends it."""
+        done, after = "true", ""
+        if self.locator:
+            done = "false"
+            after = f',"nextRecordsUrl":"/services/data/v{version}/query/{self.locator}"'
+        records = ",".join(self.records)
+        body = f'{{"totalSize":{self.total},"done":{done}{after},"records":[{records}]}}'
+        return Response(200, body.encode())
+
+
 class QueryDesk:
     """Answer `/query`, `/queryAll` and locators.
 
@@ -51,22 +79,44 @@ class QueryDesk:
         text = request.query.get("q")
         if text is None:
             raise malformed("SOQL statement cannot be empty or null")
-        plan = Translator(self._org, parse(text), deleted=deleted).plan()
-        if plan.query.is_count:
-            return _document(self._count(plan), [], "")
-        if plan.query.is_aggregate:
-            return self._aggregate(plan)
-        batch = self._batch(request)
-        rows = self._row_numbers(plan)
-        records = self._page(plan, version, rows[:batch])
-        following = ""
-        if len(rows) > batch:
-            locator = self._remember(_OpenQuery(plan, rows, session))
-            following = f"/services/data/v{version}/query/{locator}-{batch}"
-        return _document(len(rows), records, following)
+        wanted = _wanted_batch(request)
+        return self.first(text, version, session, deleted=deleted, batch=wanted).response(version)
 
     def more(self, request: Request, version: str, session: str, locator: str) -> Response:
-        """Return a later page.
+        """Return a later page."""
+        return self.following(locator, version, session, _wanted_batch(request)).response(version)
+
+    def first(
+        self, text: str, version: str, session: str, *, deleted: bool, batch: int | None
+    ) -> QueryPage:
+        """Run a query and return its first page.
+
+        Args:
+            text: the SOQL.
+            version: the API version, which the records' URLs name.
+            session: whose locator it will be.
+            deleted: whether rows in the recycle bin are wanted too.
+            batch: the size of a page that was asked for, if any.
+
+        Raises:
+            ApiError: the query is not allowed.
+        """
+        plan = Translator(self._org, parse(text), deleted=deleted).plan()
+        if plan.query.is_count:
+            return QueryPage(plan, self._count(plan), [], "")
+        if plan.query.is_aggregate:
+            records = self._aggregate(plan)
+            return QueryPage(plan, len(records), records, "")
+        size = self._size(batch)
+        rows = self._row_numbers(plan)
+        records = self._page(plan, version, rows[:size])
+        locator = ""
+        if len(rows) > size:
+            locator = f"{self._remember(_OpenQuery(plan, rows, session))}-{size}"
+        return QueryPage(plan, len(rows), records, locator)
+
+    def following(self, locator: str, version: str, session: str, batch: int | None) -> QueryPage:
+        """Return the page at a locator.
 
         Raises:
             ApiError: `INVALID_QUERY_LOCATOR` for an unknown locator or another session's.
@@ -77,15 +127,13 @@ class QueryDesk:
         if match is None or found is None or found.session != session:
             raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         start = int(match[2])
-        after = start + self._batch(request)
+        after = start + self._size(batch)
         records = self._page(found.plan, version, found.rows[start:after])
-        following = f"/services/data/v{version}/query/{match[1]}-{after}"
-        return _document(len(found.rows), records, following if after < len(found.rows) else "")
+        following = f"{match[1]}-{after}" if after < len(found.rows) else ""
+        return QueryPage(found.plan, len(found.rows), records, following)
 
-    def _batch(self, request: Request) -> int:
-        wanted = re.search(r"batchSize\s*=\s*(\d+)", request.header("sforce-query-options"))
-        size = int(wanted[1]) if wanted else DEFAULT_BATCH
-        size = min(max(size, _SMALLEST_BATCH), DEFAULT_BATCH)
+    def _size(self, batch: int | None) -> int:
+        size = min(max(batch or DEFAULT_BATCH, _SMALLEST_BATCH), DEFAULT_BATCH)
         # The vendor does not promise the size that was asked for.
         return size - size // 10 if self.loose_batches else size
 
@@ -126,22 +174,22 @@ class QueryDesk:
         row = self._org.cursor().execute(sql, plan.params).fetchone()
         return int(row[0]) if row else 0
 
-    def _aggregate(self, plan: Plan) -> Response:
+    def _aggregate(self, plan: Plan) -> list[str]:
         columns = ", ".join(f'{sql} AS "{name}"' for name, sql in plan.selected)
         grouping = f" GROUP BY {', '.join(plan.groups)}" if plan.groups else ""
         sql = f"SELECT {columns} {plan.source}{plan.where}{grouping}{plan.order}{plan.window}"
         rows = self._org.cursor().execute(sql, plan.params).fetchall()
         names = [name for name, _ in plan.selected]
-        records = [
-            {"attributes": {"type": "AggregateResult"}}
-            | {name: python_value(value) for name, value in zip(names, row, strict=True)}
+        return [
+            json.dumps(
+                {"attributes": {"type": "AggregateResult"}}
+                | {name: python_value(value) for name, value in zip(names, row, strict=True)},
+                ensure_ascii=False,
+            )
             for row in rows
         ]
-        return json_response({"totalSize": len(records), "done": True, "records": records})
 
 
-def _document(total: int, records: list[str], following: str) -> Response:
-    done = "false" if following else "true"
-    after = f',"nextRecordsUrl":"{following}"' if following else ""
-    body = f'{{"totalSize":{total},"done":{done}{after},"records":[{",".join(records)}]}}'
-    return Response(200, body.encode())
+def _wanted_batch(request: Request) -> int | None:
+    wanted = re.search(r"batchSize\s*=\s*(\d+)", request.header("sforce-query-options"))
+    return int(wanted[1]) if wanted else None

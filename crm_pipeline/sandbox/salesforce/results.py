@@ -1,12 +1,18 @@
-"""The result of a Bulk job on disk: one file of CSV lines and where each record begins."""
+"""The results of Bulk jobs on disk: a file of CSV lines each, and where each record begins.
 
-import gzip
+A query that is asked again while nothing has changed has the same result, and is not run again: the
+vendor's work is done on the vendor's machines, and what shares ours with it should not pay for it.
+"""
+
+import shutil
 import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+from isal import igzip
 from numpy.typing import NDArray
 
 from crm_pipeline.sandbox.salesforce.rendering import csv_header, csv_line
@@ -22,13 +28,14 @@ DELIMITERS = {
 }
 LINE_ENDS = {"LF": "\n", "CRLF": "\r\n"}
 _ROWS_AT_ONCE = 50_000
+_REMEMBERED = 4
 
 
 class JobResult:
-    """The lines of one finished job.
+    """The lines of one query.
 
     Args:
-        folder: a folder of this job alone.
+        folder: a folder of this result alone.
         plan: the query.
         delimiter: between cells.
         line_end: after each record.
@@ -41,6 +48,8 @@ class JobResult:
         self._line_end = line_end
         self._lines = folder / "lines.csv"
         self._lock = threading.Lock()
+        self._zipping: dict[tuple[int, int], threading.Lock] = {}
+        self._is_written = False
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self.header = csv_header(plan, delimiter, line_end)
 
@@ -50,7 +59,17 @@ class JobResult:
         return len(self._starts) - 1
 
     def write(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Run the query and write its lines as one snapshot."""
+        """Run the query, unless it was run, and write its lines as one snapshot."""
+        with self._lock:
+            if not self._is_written:
+                self._write(cursor)
+                self._is_written = True
+
+    def remove(self) -> None:
+        """Remove the files."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write(self, cursor: duckdb.DuckDBPyConnection) -> None:
         self._folder.mkdir(parents=True)
         plan = self._plan
         line = csv_line(plan, self._delimiter, self._line_end)
@@ -77,8 +96,10 @@ class JobResult:
             return self._plain(first, last)
         kept = self._folder / f"{first}-{last}.csv.gz"
         with self._lock:
+            zipping = self._zipping.setdefault((first, last), threading.Lock())
+        with zipping:
             if not kept.exists():
-                kept.write_bytes(gzip.compress(self._plain(first, last), 1, mtime=0))
+                kept.write_bytes(igzip.compress(self._plain(first, last), 1, mtime=0))
         return kept.read_bytes()
 
     def _plain(self, first: int, last: int) -> bytes:
@@ -86,3 +107,46 @@ class JobResult:
         with self._lines.open("rb") as file:
             file.seek(start)
             return self.header + file.read(end - start)
+
+
+class ResultShelf:
+    """The results of jobs that were not deleted, and of the last few queries.
+
+    Args:
+        folder: where results are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._made = 0
+        self._remembered: OrderedDict[tuple[Any, ...], JobResult] = OrderedDict()
+        self._lent: dict[JobResult, int] = {}
+
+    def lend(self, plan: Plan, delimiter: str, line_end: str, revision: int) -> JobResult:
+        """Return the result of a query on one revision of the org; give it back with `drop`."""
+        columns = tuple(column.keys for column in plan.columns)
+        source = (plan.source, plan.where, plan.order, plan.window, *map(str, plan.params))
+        key = (revision, delimiter, line_end, columns, source)
+        with self._lock:
+            result = self._remembered.pop(key, None)
+            if result is None:
+                self._made += 1
+                result = JobResult(self._folder / f"{self._made:06d}", plan, delimiter, line_end)
+            self._remembered[key] = result
+            self._lent[result] = self._lent.get(result, 0) + 1
+            if len(self._remembered) > _REMEMBERED:
+                _, oldest = self._remembered.popitem(last=False)
+                self._forget(oldest)
+        return result
+
+    def drop(self, result: JobResult) -> None:
+        """Take a result back; one that nobody uses or remembers is removed."""
+        with self._lock:
+            self._lent[result] -= 1
+            self._forget(result)
+
+    def _forget(self, result: JobResult) -> None:
+        if not self._lent.get(result) and result not in self._remembered.values():
+            self._lent.pop(result, None)
+            result.remove()

@@ -26,6 +26,7 @@ class ApiUsage:
         self.maximum = maximum
         self.used = 0
         self.bulk_jobs = 0
+        self.bulk_batches = 0
         self.app_name = ""
 
     def count(self) -> None:
@@ -38,6 +39,11 @@ class ApiUsage:
             if self.used >= self.maximum:
                 raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
             self.used += 1
+
+    def count_batches(self, records: int) -> None:
+        """Count the internal batches of an ingest job, which the vendor makes of 10,000 records."""
+        with self._lock:
+            self.bulk_batches += -(-records // 10_000)
 
     def set(self, maximum: int | None = None, used: int | None = None) -> None:
         """Change the limit, the counter, or both."""
@@ -58,5 +64,7 @@ class ApiUsage:
         made = {name: {"Max": most, "Remaining": most} for name, most in _OTHER_LIMITS.items()}
         jobs = _OTHER_LIMITS["DailyBulkV2QueryJobs"]
         made["DailyBulkV2QueryJobs"] = {"Max": jobs, "Remaining": jobs - self.bulk_jobs}
+        batches = _OTHER_LIMITS["DailyBulkApiBatches"]
+        made["DailyBulkApiBatches"]["Remaining"] = batches - self.bulk_batches
         left = max(0, self.maximum - self.used)
         return {"DailyApiRequests": {"Max": self.maximum, "Remaining": left}} | made

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from crm_pipeline.kernel.errors import UnknownName
@@ -23,7 +24,7 @@ from crm_pipeline.stages.normalized.quarantine import keep_unusable
 from crm_pipeline.stages.normalized.rows import Feed, custom_feed, define_rows
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables import Staged, Tables, TableVersion
 
 CODE_VERSION = 1
 """Raise it when the same landed bytes would give other rows."""
@@ -142,14 +143,24 @@ class _Build:
             rows = define_rows(self.engine, connection, feed, records)
             parts.append(f"SELECT * FROM {rows}")
         with self.tables.stage(self.name, (self.table.key,)) as staged:
-            path = staged.path("base")
-            self.engine.copy_to(" UNION ALL BY NAME ".join(parts), path)
-            verdict = judge(self.engine, self.table, path, self._fed())
+            paths = self._write(staged, " UNION ALL BY NAME ".join(parts))
+            verdict = judge(self.engine, self.table, paths, self._fed())
             if verdict.errors:
                 raise refuse(f"{connection}.{self.table.name}", verdict)
             staged.commit(self.parent, verdict.rows, self._meta(verdict, quarantined))
         version = self.tables.version(self.name)
         return _result(self.table.name, version, changed=True)
+
+    def _write(self, staged: Staged, rows: str) -> list[Path]:
+        """Write live and deleted rows to files of their own, so that analysts get the former as is."""
+        live = staged.path("base")
+        # Rows that are neither, which the contract refuses, must be in what it looks at.
+        self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted IS NOT TRUE", live)
+        if not self.engine.row(f"SELECT count(*) FROM ({rows}) WHERE is_deleted")[0]:
+            return [live]
+        deleted = staged.path("base")
+        self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted", deleted)
+        return [live, deleted]
 
     def _fed(self) -> dict[str, str | None]:
         return {

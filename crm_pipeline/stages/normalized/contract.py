@@ -47,12 +47,14 @@ class Verdict:
         return tuple(r for r in self.results if r.severity == "warning" and r.failures)
 
 
-def judge(engine: Engine, table: Table, path: Path, columns: Mapping[str, str | None]) -> Verdict:
-    """Check a staged Parquet file against the contract of its table.
+def judge(
+    engine: Engine, table: Table, paths: Sequence[Path], columns: Mapping[str, str | None]
+) -> Verdict:
+    """Check staged Parquet files against the contract of their table.
 
     `columns` says which column a source field, written `<object>.<field>`, feeds.
     """
-    relation = parquet_files([path])
+    relation = parquet_files(paths)
     counted = engine.row(count_sql(table, relation))
     results = [
         RuleResult(

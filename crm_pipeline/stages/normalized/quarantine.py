@@ -22,7 +22,7 @@ def keep_unusable(engine: Engine, connection: str, one: ObjectInput, landing: La
         sql = quarantine_sql(one, shape)
         path = folder / f"{name}-{shape}.parquet"
         if sql is not None and not path.exists():
-            with files.replacing(path) as temporary:
+            with files.replacing(path, "rejects") as temporary:
                 engine.copy_to(sql, temporary)
     record = {
         "connection": connection,
@@ -31,7 +31,7 @@ def keep_unusable(engine: Engine, connection: str, one: ObjectInput, landing: La
         "reasons": {"the record carries no id": count},
         "quarantined_at": format_instant(landing.clock.now()),
     }
-    files.write_json(folder / f"{name}.json", record)
+    files.write_json(folder / f"{name}.json", record, "rejects_manifest")
     return count
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.stages.published import operations
 from crm_pipeline.stages.published.operations import ApiUsage, OpsTable
@@ -12,11 +13,12 @@ from crm_pipeline.stages.published.relations import (
     connection_of,
     published_tables,
 )
+from crm_pipeline.stages.published.stored import long_text_columns, separate_files
 from crm_pipeline.stages.published.views import KEY, View, view_of
 from crm_pipeline.store import files
 from crm_pipeline.store.engine import Engine, literal, quoted
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import STORAGE_VERSION, Snapshots
+from crm_pipeline.store.published import STORAGE_VERSION, Snapshots, release_number, share
 from crm_pipeline.store.tables import Release, Tables
 
 LAYOUT = 1
@@ -80,13 +82,16 @@ def publish(
     if current is not None and current.name == name and not is_forced:
         return Publication(release.number, current, changed=False, bytes=current.stat().st_size)
     build = _Build(landing, tables, engine, release, published_tables(tables, release))
-    with snapshots.building(name) as path:
+    with snapshots.building(name, lambda: build.parquet(landing.root / "published")) as path:
         rows, deleted = build.database(path, usage)
-        build.parquet(landing.root / "published")
     now = landing.clock.now()
     snapshots.collect(now, keep_last=keep_last, keep_days=keep_days)
     tables.collect(now)
     path = snapshots.folder / name
+    shown = snapshots.current()
+    if shown is not None and not path.exists():  # somebody published a later release meanwhile
+        size = shown.stat().st_size
+        return Publication(release_number(shown), shown, changed=False, bytes=size)
     return Publication(release.number, path, True, rows, deleted, path.stat().st_size)  # noqa: FBT003
 
 
@@ -140,22 +145,24 @@ class _Build:
         files.make_folder(folder)
         expected = set()
         for table in self.published:
-            for name, sql in (
-                (table.name, table.live_sql),
-                (table.deleted_name, table.deleted_sql),
+            live, deleted = separate_files(self.engine, table)
+            for name, sql, same in (
+                (table.name, table.live_sql, live),
+                (table.deleted_name, table.deleted_sql, deleted),
             ):
                 path = folder / f"{name}.parquet"
                 expected.add(path)
-                if not self._is_current(path, table):
-                    with files.replacing(path) as temporary:
-                        self.engine.copy_to(
-                            sql,
-                            temporary,
-                            metadata={"crm_pipeline_versions": self._identity(table)},
-                        )
+                if same is not None:
+                    share(same, path)
+                elif not self._is_current(path, table):
+                    noted = {"crm_pipeline_versions": self._identity(table)}
+                    with files.replacing(path, "parquet") as temporary:
+                        self.engine.copy_to(sql, temporary, metadata=noted)
         for path in folder.glob("*.parquet"):
             if path not in expected:
+                reached("outdated", "begin")
                 path.unlink()
+                reached("outdated", "removed")
 
     def _identity(self, table: PublishedTable) -> str:
         return f"{LAYOUT}:{fingerprint([table.columns, table.identity])}"
@@ -171,13 +178,18 @@ class _Build:
 
     def _table(self, table: PublishedTable) -> tuple[int, int]:
         counts = []
+        long_texts = long_text_columns(self.engine, table)
         for name, sql, what in (
             (table.name, table.live_sql, "Live records only."),
             (table.deleted_name, table.deleted_sql, f"Deleted; live ones: crm.{table.name}."),
         ):
             target = f"{_DATABASE}.crm.{quoted(name)}"
-            made = self.engine.row(f"CREATE TABLE {target} AS {sql}")
-            counts.append(int(made[0]))
+            columns = ", ".join(
+                f"{quoted(c)} {kind}{' USING COMPRESSION zstd' if c in long_texts else ''}"
+                for c, kind, _ in table.columns
+            )
+            self.engine.run(f"CREATE TABLE {target} ({columns})")
+            counts.append(int(self.engine.row(f"INSERT INTO {target} {sql}")[0]))
             self._comment("TABLE", target, f"{table.description} {what}")
             self._comments(target, {c: about for c, _, about in table.columns})
         return counts[0], counts[1]

@@ -52,7 +52,8 @@ class PublishedTable:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
         parts = [f"SELECT {empty} WHERE false"]
         parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
-        return f"SELECT * FROM ({' UNION ALL BY NAME '.join(parts)}) {condition}"
+        listed = ", ".join(quoted(name) for name, _, _ in self.columns)
+        return f"SELECT {listed} FROM ({' UNION ALL BY NAME '.join(parts)}) {condition}"
 
 
 def connection_of(version: TableVersion) -> str:

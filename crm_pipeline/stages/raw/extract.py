@@ -1,93 +1,41 @@
 """Extract one object: choose the window, read it, land it, count it, commit it.
 
 A window counts only when it was read to its end and the vendor's count agrees; otherwise nothing of
-it is kept and the error says what differed.
+it is kept and the error says what differed. What a process left that was killed while the vendor
+worked for it is gone on with.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from crm_pipeline.connectors.base import Account, Page, Plan
+from crm_pipeline.connectors.base import Account, Plan
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import CountMismatch, UnknownField
+from crm_pipeline.kernel.errors import (
+    CountMismatch,
+    JobFailed,
+    ProtocolError,
+    ReadLost,
+    UnknownField,
+)
 from crm_pipeline.model.schema import Schema, changes
 from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.stages.raw.extraction import Extraction, joined
+from crm_pipeline.stages.raw.pages import KnownIn, Tally, land
 from crm_pipeline.stages.raw.snapshot import is_unchanged
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.records import Known, RecordHasher, raw_names
+from crm_pipeline.store.records import Known
+from crm_pipeline.store.unfinished import Unfinished
 from crm_pipeline.store.window import Counts, WindowWriter
 
 Mode = Literal["range", "refresh"]
 Progress = Callable[[int, int | None], None]
-KnownIn = Callable[[Shape], Known | None]
-_ATTEMPTS = 2  # a field may vanish, or late commits may disturb a count, between two requests
-_PARSERS = 2
-_SAMPLE_ROWS = 5
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """What one extraction did.
-
-    Attributes:
-        window_id: the committed window; for an unchanged snapshot the one that still stands.
-        records: rows landed; `read` = `records` + `known` + `quarantined`.
-        known: rows that an earlier window had landed already (the look-back overlap).
-        vendor_count: the vendor's count after reading; `vendor_count_before` before reading.
-        reconciled: the counts agree; None where the vendor does not count.
-        changed: something landed.
-        months: landed rows by month of modification.
-        sample: a few raw records, unmasked; whoever shows them masks them.
-    """
-
-    connection: str
-    object: str
-    window: Window
-    window_id: str
-    route: str
-    reason: str
-    records: int
-    read: int
-    known: int
-    deleted: int
-    quarantined: int
-    bytes: int
-    calls: int
-    planned_calls: int
-    vendor_count: int | None
-    vendor_count_before: int | None
-    reconciled: bool | None
-    changed: bool
-    schema: Schema
-    schema_changes: list[str]
-    watermark: datetime | None
-    months: Mapping[str, int]
-    sample: list[dict[str, Any]]
-
-
-@dataclass
-class _Tally:
-    read: int = 0
-    landed: int = 0
-    deleted: int = 0
-    routes: set[str] = field(default_factory=set)
-    sample: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, page: "_Tally") -> None:
-        self.read += page.read
-        self.landed += page.landed
-        self.deleted += page.deleted
-        self.routes |= page.routes
-        self.sample += page.sample[: _SAMPLE_ROWS - len(self.sample)]
+# A field may vanish, late commits may disturb a count, a job may go, all between two requests.
+_ATTEMPTS = 2
+_PASSING = (UnknownField, CountMismatch, ReadLost)
 
 
 @dataclass(frozen=True)
@@ -129,10 +77,21 @@ def extract(
     """
     task = _Task(account, obj, mode, landing, on_progress)
     span = _span(task, window)
+    resumed = _resumed(task, span)
+    if resumed is None:
+        return _whole(task, span)
+    if span.to_at <= resumed.window.to_at:
+        return resumed
+    overlap = resumed.window.to_at - timedelta(seconds=account.connection.lookback_s)
+    start = max(overlap, span.from_at) if span.from_at else overlap
+    return joined(resumed, _whole(replace(task, mode="refresh"), Window(start, span.to_at)))
+
+
+def _whole(task: _Task, span: Window) -> Extraction:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _attempt(task, span)
-        except (UnknownField, CountMismatch):
+        except _PASSING:
             if attempt == _ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
@@ -153,9 +112,50 @@ def _span(task: _Task, window: Window | None) -> Window:
 def _attempt(task: _Task, span: Window) -> Extraction:
     calls_before = task.account.usage.calls
     plan = task.account.plan(task.obj, span)
+    purpose = {"mode": task.mode, "vendor_count": plan.vendor_count}
+    writer = task.landing.begin(task.connection, task.obj.name, span, plan.schema, purpose=purpose)
+    return _read(task, plan, writer, calls_before)
+
+
+def _resumed(task: _Task, span: Window) -> Extraction | None:
+    """Finish a window that another process left, if it is one of those asked for now."""
+    for left in task.landing.unfinished(task.connection, task.obj.name):
+        if not _fits(left, task.mode, span):
+            continue
+        calls_before = task.account.usage.calls
+        plan = task.account.plan(task.obj, left.window)
+        if plan.complete or plan.schema.fingerprint != left.schema_fingerprint:
+            continue
+        # The job's records are of the moment when it was made, and so is the count to compare with.
+        plan = replace(
+            plan,
+            vendor_count=left.purpose["vendor_count"],
+            reason=f"{plan.reason}; resumed, the job of an earlier run was still there",
+        )
+        writer = task.landing.resume(task.connection, task.obj.name, left, plan.schema)
+        if writer is None:
+            continue
+        try:
+            return _read(replace(task, mode=left.purpose["mode"]), plan, writer, calls_before)
+        except (*_PASSING, JobFailed, ProtocolError):
+            return None  # nothing of it was kept: it is read anew
+    return None
+
+
+def _fits(left: Unfinished, mode: Mode, span: Window) -> bool:
+    return (
+        left.kind == "window"
+        and left.purpose.get("mode") in {"range", mode}
+        and left.window.from_at == span.from_at
+        and left.window.to_at <= span.to_at
+    )
+
+
+def _read(task: _Task, plan: Plan, writer: WindowWriter, calls_before: int) -> Extraction:
     before = task.landing.latest_schema(task.connection, task.obj.name)
-    with task.landing.begin(task.connection, task.obj.name, span, plan.schema) as writer:
-        tally = _land(task, plan, writer, _known(task, plan, span))
+    with writer:
+        known = _known(task, plan, writer.window)
+        tally = land(task.account.pages(plan, writer.spool), writer, known, _told(task, plan))
         counted = task.account.count(plan)
         _reconcile(task, plan, tally.read, counted)
         counts = Counts(
@@ -170,18 +170,26 @@ def _attempt(task: _Task, span: Window) -> Extraction:
         stands = is_unchanged(task.landing, writer) if plan.complete else None
         if stands is None:
             writer.commit(counts)
+        task.account.forget(writer.spool)
     return _described(
-        task, plan, span, writer=writer, tally=tally, counts=counts, before=before, stands=stands
+        task, plan, writer=writer, tally=tally, counts=counts, before=before, stands=stands
     )
+
+
+def _told(task: _Task, plan: Plan) -> Callable[[int], None]:
+    def told(records: int) -> None:
+        if task.on_progress is not None:
+            task.on_progress(records, plan.vendor_count)
+
+    return told
 
 
 def _described(
     task: _Task,
     plan: Plan,
-    span: Window,
     *,
     writer: WindowWriter,
-    tally: _Tally,
+    tally: Tally,
     counts: Counts,
     before: Schema | None,
     stands: str | None,
@@ -190,7 +198,7 @@ def _described(
     return Extraction(
         connection=task.connection,
         object=task.obj.name,
-        window=span,
+        window=writer.window,
         window_id=stands or writer.window_id,
         route=counts.route,
         reason=counts.reason,
@@ -226,63 +234,6 @@ def _known(task: _Task, plan: Plan, span: Window) -> KnownIn:
         return None if found.is_empty() else found
 
     return known
-
-
-def _land(task: _Task, plan: Plan, writer: WindowWriter, known: KnownIn) -> _Tally:
-    """Write page after page; while some are parsed, the next one is downloaded."""
-    tally = _Tally()
-    running: set[Future[_Tally]] = set()
-
-    def collect(when: str) -> set[Future[_Tally]]:
-        done, rest = wait(running, return_when=when)
-        for future in done:
-            tally.add(future.result())
-        if task.on_progress is not None:
-            task.on_progress(tally.read, plan.vendor_count)
-        return rest
-
-    with ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse") as parsers:
-        for page in task.account.pages(plan, writer.spool):
-            running.add(parsers.submit(_write, page, writer, known(page.shape)))
-            if len(running) >= _PARSERS:
-                running = collect(FIRST_COMPLETED)
-        collect(ALL_COMPLETED)
-    return tally
-
-
-def _write(page: Page, writer: WindowWriter, known: Known | None) -> _Tally:
-    tally = _Tally(routes={page.route})
-    hasher = RecordHasher()
-
-    def news() -> Iterator[pa.RecordBatch]:
-        for batch in page.batches():
-            rest = known.rest_of(batch, hasher) if known else batch
-            tally.read += batch.num_rows
-            tally.landed += rest.num_rows
-            tally.deleted += pc.sum(rest.column("_deleted")).as_py() or 0
-            if len(tally.sample) < _SAMPLE_ROWS and rest.num_rows:
-                tally.sample.extend(_sample(rest, _SAMPLE_ROWS))
-            yield rest
-
-    try:
-        writer.write(
-            news(),
-            shape=page.shape,
-            route=page.route,
-            extracted_at=page.extracted_at,
-            calls=page.calls,
-            vendor_count=page.expected,
-        )
-    finally:
-        hasher.close()
-    writer.quarantine(page.rejected)
-    tally.read += len(page.rejected)
-    return tally
-
-
-def _sample(batch: pa.RecordBatch, rows: int) -> list[dict[str, Any]]:
-    raw = batch.slice(0, rows).select(raw_names(batch)).to_pylist()
-    return [msgspec.json.decode(row["record"]) if "record" in row else row for row in raw]
 
 
 def _reconcile(task: _Task, plan: Plan, read: int, counted: int | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.connectors.base import Plan
-from crm_pipeline.connectors.salesforce.bulk import CsvPage
+from crm_pipeline.connectors.salesforce.csv_page import CsvPage
 from crm_pipeline.kernel.errors import JobFailed, ProtocolError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline_tests.scenes import Scene

@@ -113,6 +113,21 @@ def test_snapshot(own) -> None:
     assert own.get(f"/jobs/query/{job}/results").content == before
 
 
+def test_a_query_that_is_asked_again(own) -> None:
+    """The same query shares a result until the data change; deleting one job leaves the other's."""
+    soql = "SELECT Id, Title FROM Contact ORDER BY Id"
+    first, second = own.finished_job(soql), own.finished_job(soql)
+    row = own.records("SELECT Id FROM Contact ORDER BY Id LIMIT 1")[0]
+    own.sandbox.salesforce.edit("Contact", row["Id"], Title="Changed later")
+    third = own.finished_job(soql)
+    assert own.http.delete(f"{own.base}/jobs/query/{first}").status_code == 204
+    texts = [own.get(f"/jobs/query/{job}/results").text for job in (second, third)]
+    assert ["Changed later" in text for text in texts] == [False, True]
+    for limit in range(1, 7):  # other queries push it out of what is remembered
+        own.finished_job(f"SELECT Id FROM Contact LIMIT {limit}")
+    assert own.get(f"/jobs/query/{second}/results").text == texts[0]
+
+
 def test_results_before_the_end(client) -> None:
     """Statement 17: results of an unfinished job are refused."""
     job = client.job("SELECT Id FROM Contact").json()["id"]

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 
@@ -31,6 +33,41 @@ def test_daily_cap(own) -> None:
         {"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}
     ]
     assert "Retry-After" not in refused.headers
+
+
+def test_long_requests(own) -> None:
+    """Statement 15: the 26th simultaneous request of 20 seconds is refused with the daily cap's code and
+    another message, without Retry-After; a short one is not, and the 25 are answered in the end."""
+    long = own.sandbox.salesforce.long_requests
+    own.sandbox.faults.order("hold", path="/limits", seconds=20, times=26)
+    with ThreadPoolExecutor(25) as pool:
+        running = [pool.submit(own.get, "/limits") for _ in range(25)]
+        try:
+            assert long.wait_until(running=25)
+            refused = own.get("/limits")
+            assert own.query("SELECT Id FROM User LIMIT 1").status_code == 200
+        finally:
+            own.sandbox.clock.advance(20)
+        assert {one.result().status_code for one in running} == {200}
+    assert (refused.status_code, refused.json()) == (
+        403,
+        [
+            {
+                "message": "ConcurrentPerOrgLongTxn Limit exceeded.",
+                "errorCode": "REQUEST_LIMIT_EXCEEDED",
+            }
+        ],
+    )
+    assert "Retry-After" not in refused.headers
+
+
+def test_long_request_settings(own) -> None:
+    """How many long requests are allowed and what counts as long can be changed."""
+    own.admin("/salesforce/set_long_requests", {"maximum": 0, "threshold_s": 0.01})
+    own.sandbox.faults.order("hold", path="/limits", seconds=0.01)
+    assert own.get("/limits").status_code == 403
+    own.sandbox.faults.order("hold", path="/limits", seconds=0.001)
+    assert own.get("/limits").status_code == 200
 
 
 def test_versions(client) -> None:

@@ -49,29 +49,168 @@ def test_upsert(own) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    ("body", "code", "fields"),
     [
-        ({"Name": "x", "Nope": 1}, "INVALID_FIELD"),
-        ({"Phone": "1"}, "REQUIRED_FIELD_MISSING"),
-        ({"Name": "x", "CreatedDate": "2020-01-01T00:00:00Z"}, "INVALID_FIELD_FOR_INSERT_UPDATE"),
-        ({"Name": "x", "AnnualRevenue": "many"}, "JSON_PARSER_ERROR"),
-        ([], "JSON_PARSER_ERROR"),
+        ({"Name": "x", "Nope": 1}, "INVALID_FIELD", None),
+        ({"Phone": "1"}, "REQUIRED_FIELD_MISSING", ["Name"]),
+        (
+            {"Name": "x", "CreatedDate": "2020-01-01T00:00:00Z"},
+            "INVALID_FIELD_FOR_INSERT_UPDATE",
+            ["CreatedDate"],
+        ),
+        ({"Name": "x", "ParentId": "001xx"}, "MALFORMED_ID", ["ParentId"]),
+        ({"Name": "x", "ParentId": "003Hr00000072wa"}, "MALFORMED_ID", ["ParentId"]),
+        ({"Name": "x", "ParentId": "001Hr0000zzzzzz"}, "INVALID_CROSS_REFERENCE_KEY", ["ParentId"]),
+        ({"Name": "x" * 256}, "STRING_TOO_LONG", ["Name"]),
+        ({"Name": "x", "External_Key__c": "A-0"}, "DUPLICATE_VALUE", ["External_Key__c"]),
+        ({"Name": "x", "AnnualRevenue": "many"}, "JSON_PARSER_ERROR", None),
+        ({"Name": ["x"]}, "JSON_PARSER_ERROR", None),
+        ([], "JSON_PARSER_ERROR", None),
     ],
 )
-def test_refused_bodies(own, body, code: str) -> None:
-    """Each mistake in a body has its code, and nothing is created."""
-    before = own.sandbox.salesforce.count("Account")
-    answer = own.http.post(f"{own.base}/sobjects/Account", json=body)
+def test_refused_bodies(client, body, code: str, fields) -> None:
+    """Each mistake in a body has its code and names its fields, and nothing is created."""
+    before = client.sandbox.salesforce.count("Account")
+    answer = client.http.post(f"{client.base}/sobjects/Account", json=body)
     assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, code)
+    assert answer.json()[0].get("fields") == fields
+    assert client.sandbox.salesforce.count("Account") == before
+
+
+def test_refused_email(client) -> None:
+    """An e-mail address that is none is refused."""
+    body = {"LastName": "x", "Email": "no address"}
+    answer = client.http.post(f"{client.base}/sobjects/Contact", json=body)
+    assert answer.json()[0]["errorCode"] == "INVALID_EMAIL_ADDRESS"
+
+
+def test_refused_addresses(own) -> None:
+    """A record that is deleted, of another object, unknown or not the client's to write is refused."""
+    gone = own.sandbox.salesforce.create("Account", Name="gone")
+    own.sandbox.salesforce.delete("Account", gone)
+    stage = own.sandbox.salesforce.rows("OpportunityStage")[0]["Id"]
+    for path, status, code in (
+        (f"Account/{gone}", 404, "ENTITY_IS_DELETED"),
+        ("Account/003Hr00000072wa", 400, "MALFORMED_ID"),
+        ("Account/001Hr0000zzzzzz", 404, "NOT_FOUND"),
+        (f"OpportunityStage/{stage}", 400, "INVALID_TYPE_FOR_OPERATION"),
+    ):
+        for method, body in (("PATCH", {"Description": "x"}), ("DELETE", None)):
+            answer = own.http.request(method, f"{own.base}/sobjects/{path}", json=body)
+            assert (answer.status_code, answer.json()[0]["errorCode"]) == (status, code), path
+
+
+@pytest.mark.parametrize(
+    "code", ["UNABLE_TO_LOCK_ROW", "DUPLICATES_DETECTED", "FIELD_CUSTOM_VALIDATION_EXCEPTION"]
+)
+def test_refusals_on_order(own, code: str) -> None:
+    """A lock, a duplicate rule or a validation rule refuses as many writes as ordered, no others."""
+    order = {"code": code, "name": "Account", "field": "Name", "times": 2}
+    assert own.admin("/salesforce/refuse_writes", order).json()["ok"] is True
+    before = own.sandbox.salesforce.count("Account")
+    lead = own.http.post(f"{own.base}/sobjects/Lead", json={"LastName": "x", "Company": "y"})
+    assert lead.status_code == 201
+    for _ in range(2):
+        answer = own.http.post(f"{own.base}/sobjects/Account", json={"Name": "x"})
+        assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, code)
+        assert answer.json()[0]["fields"] == ["Name"]
     assert own.sandbox.salesforce.count("Account") == before
+    assert own.http.post(f"{own.base}/sobjects/Account", json={"Name": "x"}).status_code == 201
+
+
+def test_unknown_refusal(client) -> None:
+    """A refusal that the vendor does not know is not accepted."""
+    answer = client.admin("/salesforce/refuse_writes", {"code": "BAD_MOOD"})
+    assert answer.status_code == 400
+    assert "known: UNABLE_TO_LOCK_ROW" in answer.json()["error"]
 
 
 def test_conditional_update(own) -> None:
-    """A write that is conditional on an older state answers 412."""
+    """A write that is conditional on an older state answers 412 and writes nothing."""
     record = own.sandbox.salesforce.create("Account", Name="x")
     url = f"{own.base}/sobjects/Account/{record}"
-    header = {"If-Unmodified-Since": "Sat, 31 Oct 2026 00:00:00 GMT"}
-    assert own.http.patch(url, json={"Name": "y"}, headers=header).status_code == 412
+    older = {"If-Unmodified-Since": "Sat, 31 Oct 2026 00:00:00 GMT"}
+    assert own.http.patch(url, json={"Name": "y"}, headers=older).status_code == 412
+    assert own.http.delete(url, headers=older).status_code == 412
+    assert own.http.get(url).json()["Name"] == "x"
+    newer = {"If-Unmodified-Since": "Mon, 02 Nov 2026 00:00:00 GMT"}
+    assert own.http.patch(url, json={"Name": "y"}, headers=newer).status_code == 204
+    assert own.http.get(url).json()["Name"] == "y"
+
+
+def test_writes_are_seen(own) -> None:
+    """Statement 11: what is written is in query, queryAll, the lists of changes and the truth, stamped
+    by the sandbox's clock."""
+    sales, url = own.sandbox.salesforce, f"{own.base}/sobjects/Contact"
+    kept = own.http.post(url, json={"LastName": "Noether", "FirstName": "Emmy"}).json()["id"]
+    gone = own.http.post(url, json={"LastName": "Gone"}).json()["id"]
+    own.sandbox.clock.advance(3600)
+    own.http.patch(f"{url}/{kept}", json={"FirstName": "Amalie"})
+    own.http.delete(f"{url}/{gone}")
+    row = next(one for one in sales.rows("Contact") if one["Id"] == kept)
+    assert (row["Name"], row["CreatedDate"]) == (
+        "Amalie Noether",
+        sales.clock.stamp().replace(hour=12),
+    )
+    assert row["SystemModstamp"] == row["LastModifiedDate"] == sales.clock.stamp()
+    assert row["CreatedById"] == row["OwnerId"] == sales.org.user_id
+    own.sandbox.clock.advance(60)
+    window = {"start": "2026-11-01T12:30:00Z", "end": "2026-11-01T13:01:00Z"}
+    assert own.get("/sobjects/Contact/updated", params=window).json()["ids"] == [kept]
+    deleted = own.get("/sobjects/Contact/deleted", params=window).json()["deletedRecords"]
+    assert deleted == [{"id": gone, "deletedDate": "2026-11-01T13:00:00.000+0000"}]
+    soql = f"SELECT Id FROM Contact WHERE Id IN ('{kept}', '{gone}')"
+    assert [one["Id"] for one in own.records(soql)] == [kept]
+    assert own.get("/queryAll", params={"q": soql}).json()["totalSize"] == 2
+
+
+def test_opportunities(own) -> None:
+    """A stage sets probability and outcome; each change of stage, amount or date leaves a history row."""
+    url = f"{own.base}/sobjects/Opportunity"
+    body = {"Name": "x", "StageName": "Closed Won", "CloseDate": "2026-11-30", "Amount": 50}
+    made = own.http.post(url, json=body).json()["id"]
+    shown = "IsWon", "IsClosed", "Probability", "ExpectedRevenue", "Fiscal"
+    seen = own.http.get(f"{url}/{made}").json()
+    assert [seen[name] for name in shown] == [True, True, 100.0, 50.0, "2026 4"]
+    own.sandbox.clock.advance(60)
+    own.http.patch(f"{url}/{made}", json={"Description": "no history"})
+    own.http.patch(f"{url}/{made}", json={"StageName": "Prospecting", "Probability": 20})
+    seen = own.http.get(f"{url}/{made}").json()
+    assert [seen[name] for name in shown] == [False, False, 20.0, 10.0, "2026 4"]
+    history = own.records(
+        "SELECT StageName, Amount, ExpectedRevenue, CreatedDate FROM OpportunityHistory "
+        f"WHERE OpportunityId = '{made}' ORDER BY CreatedDate"
+    )
+    for row in history:
+        row.pop("attributes")
+    assert [tuple(row.values()) for row in history] == [
+        ("Closed Won", 50.0, 50.0, "2026-11-01T12:00:00.000+0000"),
+        ("Prospecting", 50.0, 10.0, "2026-11-01T12:01:00.000+0000"),
+    ]
+
+
+def test_parent_by_external_id(own) -> None:
+    """A parent can be named by its external id; one that is not there refuses the record."""
+    parent = own.sandbox.salesforce.create("Account", Name="p", External_Key__c="p-1")
+    url = f"{own.base}/sobjects/Contact"
+    body = {"LastName": "x", "Account": {"External_Key__c": "p-1"}}
+    made = own.http.post(url, json=body).json()["id"]
+    assert own.http.get(f"{url}/{made}").json()["AccountId"] == parent
+    for wrong in ({"External_Key__c": "p-2"}, {"Name": "p"}, {}):
+        refused = own.http.post(url, json=body | {"Account": wrong})
+        assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, "INVALID_FIELD")
+
+
+def test_by_key(own) -> None:
+    """A record is read, and deleted, by an external id, however the id has to be encoded."""
+    record = own.sandbox.salesforce.create("Account", Name="x", External_Key__c="a/b c+d")
+    url = f"{own.base}/sobjects/Account/External_Key__c/a%2Fb%20c+d"
+    assert own.http.get(url).json()["Id"] == record
+    assert own.http.delete(url).status_code == 204
+    assert own.http.get(url).status_code == 404
+    body = {"External_Key__c": "z", "Name": "x"}
+    both = own.http.patch(f"{own.base}/sobjects/Account/External_Key__c/z", json=body)
+    assert (both.status_code, both.json()[0]["errorCode"]) == (400, "INVALID_FIELD")
 
 
 def test_replication_lists(own) -> None:
@@ -95,3 +234,18 @@ def test_replication_lists(own) -> None:
         assert window(kind, start).json()[0]["errorCode"] == "INVALID_REPLICATION_DATE"
     backwards = window("updated", "2026-11-01T11:00:30Z", "2026-11-01T11:00:00Z")
     assert backwards.status_code == 400
+
+
+def test_open_transaction(own) -> None:
+    """Statement 10: while a transaction is open, latestDateCovered stays before it, and so do the ids."""
+    sales = own.sandbox.salesforce
+    early = sales.create("Account", Name="early", stamp="2026-11-01T11:00:00Z")
+    late = sales.create("Account", Name="late", stamp="2026-11-01T11:50:00Z")
+    window = {"start": "2026-11-01T10:59:00Z", "end": "2026-11-01T11:55:00Z"}
+    own.admin("/salesforce/set_replication", {"open_since": "2026-11-01T11:45:30Z"})
+    body = own.get("/sobjects/Account/updated", params=window).json()
+    assert body["latestDateCovered"] == "2026-11-01T11:45:00.000+0000"
+    assert (early in body["ids"], late in body["ids"]) == (True, False)
+    own.admin("/salesforce/set_replication", {"most_ids": 1})
+    refused = own.get("/sobjects/Account/updated", params=window)
+    assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, "EXCEEDED_ID_LIMIT")

@@ -93,7 +93,7 @@ def test_an_error_rule_refuses_the_version(deals):
     )
     strict = dataclasses.replace(table, body_rules=rules)
     with deals.engine() as engine:
-        verdict = judge(engine, strict, version.base[0], {})
+        verdict = judge(engine, strict, version.base, {})
     assert {(r.rule, r.failures) for r in verdict.errors} == {("amount between", 2), ("pandera", 2)}
 
 
@@ -106,7 +106,7 @@ def test_pandera_alone_refuses_a_wrong_type(deals):
         dataclasses.replace(c, type="BIGINT") if c.name == "amount" else c for c in table.body
     )
     with deals.engine() as engine:
-        verdict = judge(engine, dataclasses.replace(table, body=body), version.base[0], {})
+        verdict = judge(engine, dataclasses.replace(table, body=body), version.base, {})
     assert [r.rule for r in verdict.errors] == ["pandera"]
 
 

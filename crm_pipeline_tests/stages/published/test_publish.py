@@ -80,12 +80,78 @@ def test_a_failed_publish_leaves_the_old_one(contacts, described, monkeypatch):
         raise StoreError("the disk is full.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("crm_pipeline.store.engine.Engine.copy_to", fail)
+        patch.setattr("crm_pipeline.store.files.replacing", fail)
         with pytest.raises(StoreError):
             contacts.publish()
     assert contacts.query("SELECT count(*) FROM crm.contacts") == [(1,)]
     assert [p.name for p in (contacts.data / "snapshots").iterdir()] == [first.path.name]
     assert contacts.publish().rows["contacts"] == 2
+
+
+def test_files_of_one_connection_are_shared_with_the_table(contacts, described):
+    """What one connection feeds is not encoded again; with a second one the file holds both."""
+    contacts.publish()
+    version = contacts.tables.version("normalized/acme/contacts")
+    files = [contacts.data / "published" / f"{n}.parquet" for n in ("contacts", "contacts_deleted")]
+    assert [a.samefile(b) for a, b in zip(files, version.base, strict=True)] == [True, True]
+    contacts.land(contacts.schema, [{"Id": "003Z", "LastName": "Za"}], connection="other")
+    contacts.normalize("contacts", "other")
+    contacts.publish()
+    with duckdb.connect() as other:
+        found = [other.execute(f"SELECT last_name FROM '{f}' ORDER BY 1").fetchall() for f in files]
+    assert found == [[("Ng",), ("Za",)], [("Li",)]]
+
+
+def test_mixed_files_are_never_shared(contacts):
+    """A table written with live and deleted rows in one file is published apart all the same."""
+    current = contacts.tables.version("normalized/acme/contacts")
+    with contacts.tables.stage(current.name, current.key) as staged:
+        with contacts.engine() as engine:
+            engine.copy_to(f"SELECT * FROM {contacts.tables.relation(current)}", staged.path())
+        staged.commit(current, current.rows, current.meta)
+    contacts.publish()
+    for name, expected in (("contacts", "Ng"), ("contacts_deleted", "Li")):
+        path = contacts.data / "published" / f"{name}.parquet"
+        with duckdb.connect() as other:
+            assert other.execute(f"SELECT last_name FROM '{path}'").fetchall() == [(expected,)]
+
+
+def test_long_texts_are_stored_with_zstd(org, described):
+    """Much text that hardly repeats takes a third of what DuckDB's own choice takes; the rest keeps that."""
+    wide = described("Contact", "LastName:string:Last Name", "Notes__c:string:Notes")
+    notes = " ".join(f"{n * 7919 % 1000003:x}" for n in range(400))
+    rows = [{"Id": f"003{n:06}", "LastName": "Ng", "Notes__c": f"{n}{notes}"} for n in range(2500)]
+    org.land(wide, rows)
+    org.normalize("contacts")
+    org.publish()
+    stored = dict(
+        org.query(
+            "SELECT column_name, list(DISTINCT compression) FROM pragma_storage_info('crm.contacts') "
+            "WHERE segment_type = 'VARCHAR' AND column_name IN ('custom', 'last_name') GROUP BY ALL"
+        )
+    )
+    assert [name.lower() for name in stored["custom"]] == ["zstd"]
+    assert "zstd" not in [name.lower() for name in stored["last_name"]]
+
+
+def test_of_two_publishers_the_older_release_gives_way(contacts):
+    """A publish that is overtaken by a later release changes neither the database nor the files."""
+
+    class Overtaken(list[ApiUsage]):
+        def __iter__(self):
+            contacts.land(contacts.schema, [{"Id": "003C", "LastName": "New"}])
+            contacts.normalize("contacts")
+            contacts.later = contacts.publish()
+            return super().__iter__()
+
+    done = contacts.publish(usage=Overtaken())
+    assert (done.changed, done.path) == (False, contacts.later.path)
+    assert done.release == contacts.later.release == 2
+    assert names(contacts, "SELECT last_name FROM crm.contacts ORDER BY 1") == ["New", "Ng"]
+    path = contacts.data / "published" / "contacts.parquet"
+    with duckdb.connect() as other:
+        assert other.execute(f"SELECT count(*) FROM '{path}'").fetchall() == [(2,)]
+    assert list((contacts.data / "snapshots").iterdir()) == [contacts.later.path]
 
 
 def test_views_carry_human_names(org, described):

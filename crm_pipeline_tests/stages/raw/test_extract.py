@@ -5,7 +5,7 @@ import json
 import duckdb
 import pytest
 
-from crm_pipeline.connectors.salesforce import bulk
+from crm_pipeline.connectors.salesforce import csv_page
 from crm_pipeline.kernel.clock import Month, Window, parse_instant
 from crm_pipeline.kernel.errors import (
     AuthFailed,
@@ -350,9 +350,9 @@ def test_rows_that_cannot_land_are_quarantined(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     """A CSV line with too few cells, or without an id, is kept aside with its reason and counted."""
-    original = bulk.CsvPage.batches
+    original = csv_page.CsvPage.batches
 
-    def spoil(page: bulk.CsvPage) -> object:
+    def spoil(page: csv_page.CsvPage) -> object:
         import gzip
 
         names = page._plan.schema.names
@@ -368,7 +368,7 @@ def test_rows_that_cannot_land_are_quarantined(
         page._file.write_bytes(gzip.compress(spoiled) if page._file.suffix == ".gz" else spoiled)
         return original(page)
 
-    monkeypatch.setattr(bulk.CsvPage, "batches", spoil)
+    monkeypatch.setattr(csv_page.CsvPage, "batches", spoil)
     done = scene.extract("Opportunity", route="bulk")
     assert (done.quarantined, done.records) == (1, done.read - 1)
     assert done.reconciled

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from crm_pipeline.connectors.salesforce import bulk
+from crm_pipeline.connectors.salesforce import csv_page
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import Extraction, extract
@@ -51,14 +51,14 @@ def test_a_snapshot_that_lost_a_row_to_quarantine_is_new(
 ) -> None:
     """The same records beside a row that could not land are not the same reading."""
     first = read(scene, "Account", snapshot=True, route="bulk")
-    batches = bulk.CsvPage.batches
+    batches = csv_page.CsvPage.batches
 
-    def without_it(page: bulk.CsvPage) -> Iterator[pa.RecordBatch]:
+    def without_it(page: csv_page.CsvPage) -> Iterator[pa.RecordBatch]:
         found = [batch.filter(pc.not_equal(batch["Name"], "Spoilt")) for batch in batches(page)]
         page._rejected.append(("2 cells where 9 were expected", "x"))
         yield from found
 
-    monkeypatch.setattr(bulk.CsvPage, "batches", without_it)
+    monkeypatch.setattr(csv_page.CsvPage, "batches", without_it)
     scene.org.create("Account", Name="Spoilt")
     again = read(scene, "Account", snapshot=True, route="bulk")
     assert again.window_id != first.window_id

@@ -1,0 +1,220 @@
+"""Speed and memory of the stages `normalized` and `published`, on landed contacts that are kept.
+
+`python -m benchmarks.tables --contacts 800000 --copies 10` lands once below `--folder` (from a sandbox of
+its own), makes ten times as many records of that by changing ids and e-mail addresses, and prints a
+Markdown table. Each stage runs alone in a child process on hard links to the landed files; peak memory is
+that of the child and all that it starts, above what it held before.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+STAGES = ("normalise", "publish")
+CONNECTIONS = """
+connections:
+  bench:
+    vendor: salesforce
+    login_url: http://127.0.0.1:9/salesforce
+    sandbox: true
+    auth: {kind: client_credentials, client_id_env: BENCH_ID, client_secret_env: BENCH_SECRET}
+    objects: {Contact: {route: bulk}}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+    parser.add_argument("--contacts", type=int, default=100_000, help="contacts to land")
+    parser.add_argument("--copies", type=int, default=1, help="times that as many records")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument(
+        "--folder", type=Path, default=Path(tempfile.gettempdir()) / "crm-benchmark-tables"
+    )
+    options = parser.parse_args()
+    landed = landed_contacts(options.folder, options.contacts)
+    if options.copies > 1:
+        landed = replicated(landed, options.folder, options.copies)
+    rounds = [_round(landed, options.folder) for _ in range(options.rounds)]
+    print(_report(rounds))
+
+
+def landed_contacts(folder: Path, contacts: int) -> Path:
+    """Return a data folder with so many contacts landed; it is made at the first call."""
+    target = folder / f"landed-{contacts}"
+    if target.exists():
+        return target
+    draft = folder / f"landing-{contacts}-{os.getpid()}"
+    sandbox = [sys.executable, "-m", "crm_pipeline.sandbox", "--port", "0"]
+    server = subprocess.Popen(
+        [*sandbox, "--contacts", str(contacts)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        url = server.stdout.readline().split()[-1]
+        command = [sys.executable, "-m", "benchmarks.cases", "land", url, str(draft)]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+    finally:
+        server.terminate()
+        server.wait()
+    target.mkdir()
+    (draft / "data" / "landing").rename(target / "landing")
+    shutil.rmtree(draft)
+    return target
+
+
+def replicated(landed: Path, folder: Path, copies: int) -> Path:
+    """Return a data folder with each landed record several times, under other ids and addresses."""
+    target = folder / f"{landed.name}-x{copies}"
+    if target.exists():
+        return target
+    draft = folder / f"{target.name}-{os.getpid()}"
+    shutil.copytree(landed, draft, copy_function=os.link)
+    for path in draft.glob("landing/*/*/windows/*.json"):
+        commit = json.loads(path.read_text())
+        landed_batches = list(commit["batches"])
+        for number in range(1, copies):
+            for batch in landed_batches:
+                commit["batches"].append(_copy(path.parent.parent, batch, number))
+        commit["records"] = sum(batch["records"] for batch in commit["batches"])
+        path.unlink()  # a hard link: the landed folder keeps its own
+        path.write_text(json.dumps(commit))
+    draft.rename(target)
+    return target
+
+
+def _copy(folder: Path, batch: dict, number: int) -> dict:
+    """Write a landed file again under a new batch id and return its manifest."""
+    import duckdb
+
+    batch_id = f"{batch['batch_id']}x{number}"
+    source = folder / batch["month"] / batch["path"]
+    target = source.with_name(f"{batch_id}.parquet")
+    changed = ", ".join(
+        f"regexp_replace({column}, '^003', '{100 + number}') AS {column}"
+        for column in ("_source_id", "Id", "ReportsToId")
+    )
+    duckdb.sql(
+        f"COPY (SELECT * REPLACE ({changed}, '{batch_id}' AS _batch_id, "
+        f"CASE WHEN Email <> '' THEN '{number}' || Email ELSE Email END AS Email) "
+        f"FROM read_parquet('{source}')) TO '{target}' "
+        "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+    )
+    return {**batch, "batch_id": batch_id, "path": target.name, "bytes": target.stat().st_size}
+
+
+def _round(landed: Path, folder: Path) -> dict[str, dict[str, float]]:
+    work = folder / f"work-{os.getpid()}"
+    shutil.copytree(landed, work / "data", copy_function=os.link)
+    try:
+        measured = {}
+        for stage in STAGES:
+            command = [sys.executable, "-m", "benchmarks.tables", "--stage", stage, str(work)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            measured[stage] = json.loads(done.stdout.splitlines()[-1])
+            print(f"{stage}: {measured[stage]}", file=sys.stderr)
+        return measured
+    finally:
+        shutil.rmtree(work)
+
+
+def _report(rounds: list[dict[str, dict[str, float]]]) -> str:
+    lines = [
+        "| stage | rows | seconds | CPU s | peak MB above idle | MB written |",
+        "|---|---|---|---|---|---|",
+    ]
+    for stage in STAGES:
+        runs = [one[stage] for one in rounds]
+        told = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        lines.append(
+            f"| {stage} | {told['rows']:,.0f} | {told['seconds']:.2f} | {told['cpu_s']:.2f} | "
+            f"{told['peak_mb']:,.0f} | {told['written_mb']:,.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _stage(stage: str, work: Path) -> Callable[[], int]:
+    """Prepare a stage on the data folder below `work`; what it imports counts as idle."""
+    import pandas as pd
+    import pandera.pandas as pandera
+
+    from crm_pipeline.connectors.registry import connector
+    from crm_pipeline.settings import load_settings
+    from crm_pipeline.stages.normalized import normalize
+    from crm_pipeline.stages.published import publish
+    from crm_pipeline.store.engine import Engine
+    from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.tables import Tables
+
+    assert pd, pandera
+    (work / "connections.yaml").write_text(CONNECTIONS)
+    settings = load_settings(work, {"BENCH_ID": "id", "BENCH_SECRET": "secret"})
+    connection = settings.connection("bench")
+    maps = connector(connection.vendor).mapping
+    landing, tables = Landing(settings.data), Tables(settings.data)
+
+    def run() -> int:
+        with Engine(temp=settings.data / "tmp") as engine:
+            if stage == "publish":
+                return publish(landing, tables, engine).rows["contacts"]
+            return normalize(connection, "contacts", landing, tables, maps, engine).rows
+
+    return run
+
+
+def _measured(run: Callable[[], int], data: Path) -> dict[str, float]:
+    process = psutil.Process()
+    peak = idle = _resident(process)
+    finished = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not finished.wait(0.02):
+            peak = max(peak, _resident(process))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    before, size, started_s = os.times(), _bytes(data), time.perf_counter()
+    rows = run()
+    seconds, after = time.perf_counter() - started_s, os.times()
+    finished.set()
+    watcher.join()
+    return {
+        "rows": rows,
+        "seconds": seconds,
+        "cpu_s": sum(after[:4]) - sum(before[:4]),
+        "peak_mb": (peak - idle) / 2**20,
+        "written_mb": (_bytes(data) - size) / 2**20,
+    }
+
+
+def _resident(process: psutil.Process) -> int:
+    """Return the resident memory of a process and all below it."""
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += one.memory_info().rss
+    return total
+
+
+def _bytes(folder: Path) -> int:
+    """Return what the files of a folder take, linked ones once."""
+    found = (path.stat(follow_symlinks=False) for path in folder.rglob("*") if path.is_file())
+    return sum({one.st_ino: one.st_size for one in found}.values())
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--stage"]:
+        print(json.dumps(_measured(_stage(sys.argv[2], Path(sys.argv[3])), Path(sys.argv[3]))))
+    else:
+        main()

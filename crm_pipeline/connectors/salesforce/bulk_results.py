@@ -1,0 +1,184 @@
+"""The result of a finished Bulk job: its pages into the spool, several at a time where offered.
+
+A page is spooled exactly as it arrives (gzip kept); `csv_page` parses it. Pages that are in the
+spool already, because a process died, are not asked for again. Source: Bulk API 2.0 Developer
+Guide, "Get Results for a Query Job", "Get Parallel Results for a Query Job".
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from crm_pipeline.connectors.base import Page, Plan
+from crm_pipeline.connectors.salesforce.api import Api
+from crm_pipeline.connectors.salesforce.csv_page import CsvPage
+from crm_pipeline.kernel.errors import CountMismatch, ProtocolError, ReadLost, Rejected
+from crm_pipeline.store.spool import Spool, SpooledPage
+from crm_pipeline.wire.paging import Link, walk
+
+PAGE_RECORDS = 50_000
+DOWNLOADS = 4
+_PARALLEL_SINCE = 58.0
+
+
+class BulkResults:
+    """Reads the pages of one job.
+
+    Args:
+        api: the account.
+        plan: what was asked for.
+        job: the job's id.
+        asked_at: when the job was made; its records are of that moment.
+        spool: where pages are kept.
+    """
+
+    def __init__(self, api: Api, plan: Plan, job: str, asked_at: datetime, spool: Spool) -> None:
+        self._api = api
+        self._plan = plan
+        self._asked_at = asked_at
+        self._spool = spool
+        self._place = f"{api.base}/jobs/query/{job}"
+        self._owner = f"{api.connection.name}.{plan.object}"
+
+    def pages(self, records: int) -> Iterator[Page]:
+        """Yield the pages that are not done yet, in their order.
+
+        Args:
+            records: how many the job says it has.
+
+        Raises:
+            ReadLost: the job, or a place in its result, is gone.
+            CountMismatch: the pages hold another number.
+        """
+        found = 0
+        for spooled in self._spooled(records):
+            counted = spooled.facts["records"]
+            found += records if counted is None else counted
+            if not self._spool.is_done(spooled.number):
+                yield self._page(spooled, counted)
+        if found != records:
+            raise CountMismatch(
+                f"{self._owner}: the Bulk job announced {records:,} records, its pages {found:,}.",
+                cure="Nothing of this window was kept. Run it again.",
+            )
+
+    def _page(self, spooled: SpooledPage, counted: int | None) -> Page:
+        rejected: list[tuple[str, str]] = []
+        parse = CsvPage(self._owner, self._plan, spooled.file, counted, rejected)
+        return Page(
+            shape="csv",
+            route="bulk",
+            batches=parse.batches,
+            extracted_at=self._asked_at,
+            expected=counted,
+            calls=1,
+            number=spooled.number,
+            rejected=rejected,
+        )
+
+    def _spooled(self, records: int) -> Iterator[SpooledPage]:
+        if records > PAGE_RECORDS and float(self._api.version) >= _PARALLEL_SINCE:
+            first = self._addresses_at(f"{self._place}/resultPages")
+            if first is not None:
+                yield from self._side_by_side(first)
+                return
+        yield from self._one_by_one()
+
+    def _side_by_side(self, first: dict[str, Any]) -> Iterator[SpooledPage]:
+        """Download ahead of the reader; at most `DOWNLOADS` pages are on their way or waiting."""
+        running: deque[Future[SpooledPage]] = deque()
+        pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="download")
+        try:
+            for number, address in enumerate(self._addresses(first), 1):
+                running.append(pool.submit(self._fetched, number, address))
+                if len(running) >= DOWNLOADS:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _addresses(self, page: dict[str, Any]) -> Iterator[str]:
+        """Yield the addresses of all result pages, five of which the vendor lists at a time."""
+        seen: set[str] = set()
+        while True:
+            for entry in page["resultPages"]:
+                # The guide's table, its example and the vendor's collection name it differently.
+                yield self._below(entry.get("resultUrl") or entry.get("resultLink"))
+            following = page.get("nextRecordsUrl") or page.get("nextRecordUrl")
+            if page.get("done", not following) or not following:
+                return
+            address = self._below(following)
+            if address in seen:
+                raise ProtocolError(f"{self._owner}: the list of result pages repeats itself.")
+            seen.add(address)
+            page = self._addresses_at(address) or {"resultPages": []}
+
+    def _addresses_at(self, address: str) -> dict[str, Any] | None:
+        """Return one list of addresses; None where the first one is not offered."""
+        try:
+            return dict(self._api.get(address).json())
+        except Rejected as error:
+            if address.endswith("/resultPages") and error.status in {400, 404, 405}:
+                return None
+            raise self._explained(error) from error
+
+    def _below(self, address: Any) -> str:
+        """Return an address of the vendor's as a path of this job's; it may lack its first slash."""
+        parts = urlsplit(str(address))
+        path = "/" + parts.path.lstrip("/")
+        if not path.lower().startswith(self._place.lower()):
+            raise ProtocolError(
+                f"{self._owner}: a result page lies outside of its job.",
+                cure="Run again; if it persists, report it to the vendor.",
+            )
+        return f"{path}?{parts.query}" if parts.query else path
+
+    def _one_by_one(self) -> Iterator[SpooledPage]:
+        numbers = iter(range(1, 1 << 31))
+
+        def fetch(locator: str) -> SpooledPage:
+            address = f"{self._place}/results?maxRecords={PAGE_RECORDS}"
+            following = f"{address}&locator={quote(locator, safe='')}" if locator else address
+            return self._fetched(next(numbers), following)
+
+        link = Link[SpooledPage]("", lambda page: page.facts["next"])
+        yield from walk(link, fetch, owner=self._owner)
+
+    def _fetched(self, number: int, address: str) -> SpooledPage:
+        kept = self._spool.kept(number)
+        if kept is not None:
+            if kept.facts["address"] != address:
+                raise ReadLost(
+                    f"{self._owner}: the pages of the job are others than before.",
+                    cure="Run it again; the window is read anew.",
+                )
+            return kept
+        file = self._spool.path(number, ".csv")
+        try:
+            response = self._api.download(address, file)
+        except Rejected as error:
+            raise self._explained(error) from error
+        if response.headers.get("Content-Encoding") == "gzip":
+            file = file.rename(file.with_suffix(".csv.gz"))
+        following = response.headers.get("Sforce-Locator")
+        counted = response.headers.get("Sforce-NumberOfRecords")
+        facts = {
+            "address": address,
+            "records": int(counted) if counted else None,
+            # The end is the text "null", not an absent header.
+            "next": following if following and following != "null" else None,
+        }
+        return self._spool.keep(number, file, facts)
+
+    def _explained(self, error: Rejected) -> Exception:
+        """A job or locator that is gone calls for a new job; anything else is what it is."""
+        if error.status == 404 or "LOCATOR" in error.code.upper():
+            return ReadLost(
+                f"{self._owner}: the result of the Bulk job is gone ({error.code}).",
+                cure="Run it again; the window is read anew.",
+            )
+        return error

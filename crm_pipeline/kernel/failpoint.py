@@ -1,0 +1,136 @@
+"""Named places between two writes at which a drill may kill this process or fail its disk.
+
+The variable `CRM_FAILPOINT`, read once, says `<point>:<nth>:<action>`: what happens when the process
+comes to a point for the n-th time. A point is `<what is written>.<step>`, see `POINTS`; `*` is any.
+Actions: `kill` (SIGKILL to itself), `full` (the disk has no space left), `broken` (the disk fails).
+Without the variable a point costs one comparison.
+"""
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from crm_pipeline.kernel.errors import ConfigError, UnknownName
+
+VARIABLE = "CRM_FAILPOINT"
+_FILE = ("begin", "written", "flushed", "named")
+_WRITES: Mapping[str, tuple[str, ...]] = {
+    # landing
+    "schema": _FILE,
+    "marker": _FILE,
+    "request": _FILE,
+    "page": ("begin", "written", "named"),  # not flushed, see `store.spool`
+    "page_done": _FILE,
+    "batch": _FILE,
+    "manifest": _FILE,
+    "rejects": _FILE,
+    "rejects_manifest": _FILE,
+    "commit": _FILE,
+    "clearing": ("begin", "batches", "spool", "marker"),
+    # tables
+    "part": ("begin", "written", "flushed"),
+    "version": _FILE,
+    "release": _FILE,
+    "pointer": _FILE,
+    "collecting": ("begin", "removed"),
+    # published
+    "snapshot": _FILE,
+    "link": ("begin", "written", "named"),
+    "parquet": _FILE,
+    "outdated": ("begin", "removed"),
+    "old_snapshots": ("begin", "removed"),
+}
+POINTS = frozenset(f"{what}.{step}" for what, steps in _WRITES.items() for step in steps)
+"""Every point that there is. A file is `begin`: nothing is there; `written` under a temporary name;
+`flushed` to the disk; `named`: it has its name, and its folder is not flushed yet."""
+
+Watcher = Callable[[str], None]
+
+
+@dataclass
+class _Place:
+    watcher: Watcher | None = None
+
+
+_place = _Place()
+
+
+def reached(what: str, step: str) -> None:
+    """Say that the process is at a point; usually nothing happens."""
+    watcher = _place.watcher or _ordered()
+    if watcher is not None and what:
+        watcher(f"{what}.{step}")
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Tell every point that the process comes to, in place of what the environment orders."""
+    before, _place.watcher = _place.watcher, watcher
+    try:
+        yield
+    finally:
+        _place.watcher = before
+
+
+def armed(order: str) -> Watcher:
+    """Return what carries out an order, `<point>:<nth>:<action>`.
+
+    Raises:
+        ConfigError: it is no order, or names what there is not.
+    """
+    point, nth, action = _parsed(order)
+    lock = threading.Lock()
+    times = 0
+
+    def watch(name: str) -> None:
+        nonlocal times
+        if point not in {name, "*"}:
+            return
+        with lock:
+            times += 1
+            is_it = times == nth
+        if is_it:
+            _ACTIONS[action](name)
+
+    return watch
+
+
+def _parsed(order: str) -> tuple[str, int, str]:
+    parts = order.split(":")
+    if len(parts) != 3 or not parts[1].isdigit() or int(parts[1]) < 1:
+        raise ConfigError(
+            f"'{order}' is no order for a failpoint.",
+            cure=f"Write <point>:<nth>:<action>, such as commit.named:1:kill, or unset {VARIABLE}.",
+        )
+    point, nth, action = parts
+    if point != "*" and point not in POINTS:
+        raise UnknownName("failpoint", point, POINTS, where=VARIABLE)
+    if action not in _ACTIONS:
+        raise UnknownName("action", action, _ACTIONS, where=VARIABLE)
+    return point, int(nth), action
+
+
+@cache
+def _ordered() -> Watcher | None:
+    order = os.environ.get(VARIABLE, "")
+    return armed(order) if order else None
+
+
+def _kill(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _full(_: str) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _broken(_: str) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+_ACTIONS: Mapping[str, Watcher] = {"kill": _kill, "full": _full, "broken": _broken}

@@ -1,0 +1,78 @@
+"""What one extraction did, as its callers and Dagster's metadata tell it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.model.schema import Schema
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What one extraction did.
+
+    Attributes:
+        window_id: the committed window; for an unchanged snapshot the one that still stands.
+        records: rows landed; `read` = `records` + `known` + `quarantined`.
+        known: rows that an earlier window had landed already (the look-back overlap).
+        vendor_count: the vendor's count after reading; `vendor_count_before` before reading.
+        reconciled: the counts agree; None where the vendor does not count.
+        changed: something landed.
+        months: landed rows by month of modification.
+        sample: a few raw records, unmasked; whoever shows them masks them.
+    """
+
+    connection: str
+    object: str
+    window: Window
+    window_id: str
+    route: str
+    reason: str
+    records: int
+    read: int
+    known: int
+    deleted: int
+    quarantined: int
+    bytes: int
+    calls: int
+    planned_calls: int
+    vendor_count: int | None
+    vendor_count_before: int | None
+    reconciled: bool | None
+    changed: bool
+    schema: Schema
+    schema_changes: list[str]
+    watermark: datetime | None
+    months: Mapping[str, int]
+    sample: list[dict[str, Any]]
+
+
+def joined(first: Extraction, second: Extraction) -> Extraction:
+    """Return one account of two windows that were read one after the other."""
+    return replace(
+        second,
+        window=Window(first.window.from_at, second.window.to_at),
+        route="+".join(sorted({*first.route.split("+"), *second.route.split("+")})),
+        reason=f"{first.reason}; then the rest: {second.reason}",
+        records=first.records + second.records,
+        read=first.read + second.read,
+        known=first.known + second.known,
+        deleted=first.deleted + second.deleted,
+        quarantined=first.quarantined + second.quarantined,
+        bytes=first.bytes + second.bytes,
+        calls=first.calls + second.calls,
+        planned_calls=first.planned_calls + second.planned_calls,
+        vendor_count=_sum(first.vendor_count, second.vendor_count),
+        vendor_count_before=_sum(first.vendor_count_before, second.vendor_count_before),
+        changed=first.changed or second.changed,
+        schema_changes=[*first.schema_changes, *second.schema_changes],
+        months=dict(sorted((Counter(first.months) + Counter(second.months)).items())),
+        sample=first.sample or second.sample,
+    )
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second

@@ -1,0 +1,113 @@
+"""Page after page into the batches of a window; while some are parsed, others are downloaded."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm_pipeline.connectors.base import Page
+from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.records import Known, raw_names
+from crm_pipeline.store.spool import PageDone
+from crm_pipeline.store.window import WindowWriter
+
+KnownIn = Callable[[Shape], Known | None]
+_PARSERS = 2
+_SAMPLE_ROWS = 5
+
+
+@dataclass
+class Tally:
+    """What was read and landed so far."""
+
+    read: int = 0
+    landed: int = 0
+    deleted: int = 0
+    routes: set[str] = field(default_factory=set)
+    sample: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, page: "Tally") -> None:
+        """Count a page."""
+        self.read += page.read
+        self.landed += page.landed
+        self.deleted += page.deleted
+        self.routes |= page.routes
+        self.sample += page.sample[: _SAMPLE_ROWS - len(self.sample)]
+
+
+def land(
+    pages: Iterator[Page], writer: WindowWriter, known: KnownIn, told: Callable[[int], None]
+) -> Tally:
+    """Write pages and return what they held, with those that a writer before this one has done.
+
+    Args:
+        pages: asked for one after the other, from this thread.
+        writer: of the window.
+        known: what has landed already, by the shape of a page.
+        told: is told the number of records so far.
+    """
+    tally = Tally()
+    for done in writer.spool.all_done():
+        tally.add(Tally(done.read, done.landed, done.deleted, {done.route}))
+    running: set[Future[Tally]] = set()
+
+    def collect(when: str) -> set[Future[Tally]]:
+        ended, rest = wait(running, return_when=when)
+        for future in ended:
+            tally.add(future.result())
+        told(tally.read)
+        return rest
+
+    with ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse") as parsers:
+        for page in pages:
+            running.add(parsers.submit(_write, page, writer, known(page.shape)))
+            if len(running) >= _PARSERS:
+                running = collect(FIRST_COMPLETED)
+        collect(ALL_COMPLETED)
+    return tally
+
+
+def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
+    tally = Tally(routes={page.route})
+
+    def news() -> Iterator[pa.RecordBatch]:
+        for batch in page.batches():
+            rest = known.rest_of(batch, writer.hasher) if known else batch
+            tally.read += batch.num_rows
+            tally.landed += rest.num_rows
+            tally.deleted += pc.sum(rest.column("_deleted")).as_py() or 0
+            if len(tally.sample) < _SAMPLE_ROWS and rest.num_rows:
+                tally.sample.extend(_sample(rest, _SAMPLE_ROWS))
+            yield rest
+
+    written = writer.write(
+        news(),
+        shape=page.shape,
+        route=page.route,
+        extracted_at=page.extracted_at,
+        calls=page.calls,
+        vendor_count=page.expected,
+    )
+    refused = writer.quarantine(page.rejected)
+    tally.read += len(page.rejected)
+    if page.number is not None:
+        batch_ids = (written.manifest.batch_id if written else None, refused)
+        done = PageDone(
+            batches=tuple(batch_id for batch_id in batch_ids if batch_id),
+            months=written.months if written else {},
+            read=tally.read,
+            landed=tally.landed,
+            deleted=tally.deleted,
+            route=page.route,
+        )
+        writer.spool.done(page.number, done)
+    return tally
+
+
+def _sample(batch: pa.RecordBatch, rows: int) -> list[dict[str, Any]]:
+    raw = batch.slice(0, rows).select(raw_names(batch)).to_pylist()
+    return [msgspec.json.decode(row["record"]) if "record" in row else row for row in raw]

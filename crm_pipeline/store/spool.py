@@ -1,0 +1,137 @@
+"""Pages as received, kept until their window has committed, so that a crash costs no call twice.
+
+A spool is a folder of one window: `request.json` says what was asked of the vendor (a job that
+lives on by itself), `<page>.json` what is known of a page, `<page>.csv...` are its bytes. When its
+records are in a batch, `<page>.done.json` takes the place of both.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.kernel.failpoint import reached
+from crm_pipeline.store import files
+
+_REQUEST = "request.json"
+_DONE = ".done.json"
+
+
+@dataclass(frozen=True)
+class SpooledPage:
+    """One page that arrived whole.
+
+    Attributes:
+        facts: what the connector noted beside it.
+        file: the bytes as received; not there any more once the page is done.
+    """
+
+    number: int
+    file: Path
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PageDone:
+    """What became of one page.
+
+    Attributes:
+        batches: ids of the batches and quarantine files that its records are in.
+        months: landed records by month of modification.
+        read: records of the page, `landed` those that an earlier window did not hold.
+    """
+
+    batches: tuple[str, ...]
+    months: Mapping[str, int]
+    read: int
+    landed: int
+    deleted: int
+    route: str
+
+
+class Spool:
+    """The pages of one window; safe with threads that each handle pages of their own.
+
+    Args:
+        folder: made when something is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def request(self) -> Mapping[str, Any] | None:
+        """What was asked of the vendor; None where nothing is to be resumed."""
+        path = self.folder / _REQUEST
+        return files.read_json(path) if path.exists() else None
+
+    def begin(self, request: Mapping[str, Any]) -> None:
+        """Note what was asked, so that another process can go on with it."""
+        files.write_json(self.folder / _REQUEST, request, "request")
+
+    def path(self, number: int, suffix: str) -> Path:
+        """Return where the bytes of a page belong."""
+        return files.make_folder(self.folder) / f"{number:05d}{suffix}"
+
+    def keep(self, number: int, file: Path, facts: Mapping[str, Any]) -> SpooledPage:
+        """State that a page has arrived whole; not flushed, as its bytes are not: see `distrust`."""
+        record = {"file": file.name, "bytes": file.stat().st_size, "facts": dict(facts)}
+        place = self.folder / f"{number:05d}.json"
+        temporary = place.with_suffix(files.TEMPORARY_SUFFIX)
+        with files.explained(place):
+            reached("page", "begin")
+            temporary.write_text(json.dumps(record), encoding="utf-8")
+            reached("page", "written")
+            temporary.replace(place)
+            reached("page", "named")
+        return SpooledPage(number, file, facts)
+
+    def kept(self, number: int) -> SpooledPage | None:
+        """Return a page that has arrived, with its bytes or, if it is done, without."""
+        record = self._read(f"{number:05d}{_DONE}")
+        if record is not None:
+            return SpooledPage(number, self.folder / record["file"], record["facts"])
+        record = self._read(f"{number:05d}.json")
+        if record is None:
+            return None
+        file = self.folder / record["file"]
+        is_whole = file.exists() and file.stat().st_size == record["bytes"]
+        return SpooledPage(number, file, record["facts"]) if is_whole else None
+
+    def done(self, number: int, page: PageDone) -> None:
+        """State that the records of a page are in batches, and remove its bytes."""
+        record = self._read(f"{number:05d}.json") or {}
+        told = {**record, "page": asdict(page)}
+        files.write_json(self.folder / f"{number:05d}{_DONE}", told, "page_done")
+        (self.folder / f"{number:05d}.json").unlink(missing_ok=True)
+        if "file" in record:
+            (self.folder / record["file"]).unlink(missing_ok=True)
+
+    def is_done(self, number: int) -> bool:
+        """Say whether the records of a page are in batches."""
+        return (self.folder / f"{number:05d}{_DONE}").exists()
+
+    def all_done(self) -> Iterator[PageDone]:
+        """Yield what was stated of each page that is done."""
+        for path in sorted(self.folder.glob(f"?????{_DONE}")):
+            record = self._read(path.name)
+            if record is not None:
+                page = record["page"]
+                yield PageDone(**{**page, "batches": tuple(page["batches"])})
+
+    def distrust(self) -> None:
+        """Remove what a power cut may have damaged; of pages that are done all was flushed."""
+        for path in self.folder.glob("[0-9]*"):
+            if not path.name.endswith(_DONE):
+                path.unlink(missing_ok=True)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            return files.read_json(self.folder / name)
+        except (
+            FileNotFoundError,
+            CorruptFile,
+        ):  # a page of which nothing is known is fetched again
+            return None

@@ -1,0 +1,184 @@
+"""A small project to be killed: an emulated org, a folder that can be copied, and the worker.
+
+Belongs here: setting up, giving orders, and what must hold after a kill and after the run that
+follows it. The long campaign in `benchmarks/crashes.py` uses the same.
+"""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pyarrow.parquet as pq
+
+from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.journal import JournalEntry
+from crm_pipeline.sandbox.salesforce import credentials
+from crm_pipeline.sandbox.server import SandboxServer
+from crm_pipeline.store import files
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.published import Snapshots, open_published
+from crm_pipeline.store.tables import Tables
+from crm_pipeline_tests.truth import assert_published_equals
+
+CONNECTION = "drill"
+OBJECTS = ("OpportunityStage", "Contact")
+PAGE_RECORDS = 20
+_CONNECTIONS = """
+connections:
+  drill:
+    vendor: salesforce
+    login_url: {url}/salesforce
+    sandbox: true
+    auth: {{kind: client_credentials, client_id_env: DRILL_ID, client_secret_env: DRILL_SECRET}}
+    objects: {{OpportunityStage: {{}}, Contact: {{route: bulk}}}}
+"""
+_ENVIRON = {"DRILL_ID": credentials.CLIENT_ID, "DRILL_SECRET": credentials.CLIENT_SECRET}
+
+
+@dataclass
+class Drill:
+    """See the module.
+
+    Attributes:
+        now: the moment at which sandbox and pipeline stand. It lies ahead of the files' own times, so
+            that collectors find something to collect.
+    """
+
+    sandbox: SandboxServer
+    root: Path
+    database_url: str
+    now: datetime
+    program: Sequence[str] = (sys.executable, "-m", "crm_pipeline_tests.drill.worker")
+    _process: subprocess.Popen[str] | None = field(default=None, init=False)
+
+    def project(self, name: str, template: "Path | None" = None) -> Path:
+        """Make a project's folder, with the data of another one."""
+        root = self.root / name
+        if template is not None:
+            return Path(shutil.copytree(template, root, symlinks=True))
+        root.mkdir()
+        (root / "connections.yaml").write_text(_CONNECTIONS.format(url=self.sandbox.url))
+        return root
+
+    def order(
+        self, root: Path, failpoint: str = "", *, objects: Sequence[str] = OBJECTS, **more: Any
+    ) -> dict[str, Any]:
+        """Let the worker run the pipeline on a project; return how it ended."""
+        order = {
+            "root": str(root),
+            "environ": {**_ENVIRON, "CRM_DATABASE_URL": self.database_url},
+            "now": format_instant(self.now),
+            "connection": CONNECTION,
+            "objects": list(objects),
+            "page_records": PAGE_RECORDS,
+            "failpoint": failpoint,
+            **more,
+        }
+        process = self._worker()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        return dict(json.loads(process.stdout.readline()))
+
+    def _worker(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                list(self.program), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        return self._process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            with self._process as process:
+                assert process.stdin is not None
+                process.stdin.close()
+
+
+@contextmanager
+def drill(root: Path, database_url: str, contacts: int = 60) -> Iterator[Drill]:
+    """Set a drill up with a world of its own."""
+    now = datetime.now(UTC).replace(microsecond=0) + timedelta(days=10)
+    with (
+        SandboxServer(contacts=contacts, now=now, clock=SandboxClock(now)) as sandbox,
+        Drill(sandbox, root, database_url, now) as made,
+    ):
+        yield made
+
+
+def assert_readable(data: Path) -> None:
+    """All that readers may open is whole, whatever a killed process has left beside it."""
+    landing, tables = Landing(data), Tables(data)
+    for obj in landing.objects(CONNECTION):
+        for window in landing.windows(CONNECTION, obj):
+            assert landing.schema(CONNECTION, obj, window.schema_fingerprint)
+            for batch in window.batches:
+                assert files.sha256_of(batch.path) == batch.sha256
+    for name in tables.names():
+        version = tables.version(name)
+        assert version is not None
+        counted = duckdb.sql(f"SELECT count(*) FROM {tables.relation(version)}").fetchall()
+        assert counted == [(version.rows,)]
+    for path in _visible(data, "*.parquet"):
+        assert pq.read_table(path) is not None
+    for path in _visible(data, "*.json"):
+        assert files.read_json(path)
+    if (data / "crm.duckdb").is_symlink():
+        with closing(open_published(data)) as reader:
+            assert reader.execute("SELECT count(*) FROM ops.publication").fetchone() == (1,)
+
+
+def _visible(data: Path, pattern: str) -> Iterable[Path]:
+    outdated = data / "published" / "no_more.parquet"  # of the worker's own making, and empty
+    places = ("landing", "quarantine", "tables", "published")
+    found = (path for place in places for path in (data / place).rglob(pattern))
+    return [
+        path
+        for path in found
+        if not path.name.startswith(".") and "spool" not in path.parts and path != outdated
+    ]
+
+
+def assert_whole(sandbox: SandboxServer, data: Path, objects: Iterable[str] = OBJECTS) -> None:
+    """Nothing is lost, nothing doubled, nothing left over; analysts see what the org holds."""
+    assert_readable(data)
+    landing = Landing(data)
+    for obj in objects:
+        for window in landing.windows(CONNECTION, obj):
+            found = Counter[str]()
+            for batch in window.batches:
+                found.update(pq.read_table(batch.path).column("_source_id").to_pylist())
+            assert sum(found.values()) == len(found) == window.records
+        assert_published_equals(sandbox.salesforce, data, obj)
+    assert not list(data.rglob("*.open"))
+    assert not [path for path in data.glob("landing/*/*/spool/*") if any(path.iterdir())]
+    committed = {window.window_id for obj in objects for window in landing.windows(CONNECTION, obj)}
+    for path in data.glob("landing/*/*/????-??/*"):
+        assert path.name.lstrip(".").split("-")[0] in committed, path
+    assert len(Snapshots(data).kept()) == 1
+
+
+def fetched_again(entries: Iterable[JournalEntry], records: int, page_records: int) -> int:
+    """Count the result pages of Bulk jobs that were asked for more often than one read needs."""
+    pages = sum("/jobs/query/" in one.path and "/results" in one.path for one in entries)
+    return pages - max(1, math.ceil(records / page_records))

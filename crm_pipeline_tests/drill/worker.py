@@ -1,0 +1,153 @@
+"""The pipeline in one process, without Dagster, that dies where it is told to.
+
+Each line of its input is an order in JSON; a fork of the warm process carries it out, and the answer
+is one line: `done`, `killed`, or the error. `python -m crm_pipeline_tests.drill.worker`
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pandera.pandas as pandera
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.connectors.salesforce import bulk_results
+from crm_pipeline.kernel.clock import Clock, FrozenClock, SystemClock, Window
+from crm_pipeline.kernel.errors import CrmError
+from crm_pipeline.kernel.failpoint import armed, watching
+from crm_pipeline.model.tables import normalized_name
+from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.stages.normalized import normalize, tables_for
+from crm_pipeline.stages.published import publish
+from crm_pipeline.stages.raw import extract, opened
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.window import Counts
+
+STAGES = ("land", "normalise", "publish")
+
+
+class Run:
+    """One order: which project, which objects, which stages."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.settings: Settings = load_settings(Path(order["root"]), order["environ"])
+        self.clock: Clock = FrozenClock(order["now"]) if order.get("now") else SystemClock()
+        self.objects: list[str] = order["objects"]
+        self.connection = self.settings.connection(order["connection"])
+        self.maps = connector(self.connection.vendor).mapping
+        self.landing = Landing(self.settings.data, self.clock)
+        self.tables = Tables(self.settings.data)
+        if order.get("page_records"):
+            # A page of the vendor's real size would take a world a thousand times as large.
+            bulk_results.PAGE_RECORDS = order["page_records"]
+
+    def land(self) -> None:
+        with Database(self.settings.environ["CRM_DATABASE_URL"]) as database:
+            for obj in self.connection.objects:
+                if obj.name not in self.objects:
+                    continue
+                with opened(
+                    self.settings, self.connection.name, database, clock=self.clock
+                ) as account:
+                    extract(account, obj, None, mode="range", landing=self.landing)
+        self._reject()
+
+    def _reject(self) -> None:
+        """Set a row aside, as a page with a broken line does."""
+        obj = self.objects[-1]
+        schema = self.landing.latest_schema(self.connection.name, obj)
+        assert schema is not None
+        window = Window(self.clock.now(), self.clock.now())
+        with self.landing.begin(self.connection.name, obj, window, schema, kind="point") as writer:
+            writer.quarantine([("no id", "a row")])
+            writer.commit(Counts())
+
+    def normalise(self) -> None:
+        with self._engine() as engine:
+            for table, objects in tables_for(self.connection, self.maps).items():
+                if set(objects) & set(self.objects):
+                    normalize(self.connection, table, self.landing, self.tables, self.maps, engine)
+
+    def publish(self) -> None:
+        # As a table leaves behind that is published no more.
+        outdated = self.settings.data / "published" / "no_more.parquet"
+        outdated.parent.mkdir(exist_ok=True)
+        outdated.touch()
+        wanted = {
+            normalized_name(self.connection.name, table)
+            for table in tables_for(self.connection, self.maps)
+        }
+        with self._engine() as engine:
+            publish(self.landing, self.tables, engine, wanted=wanted, keep_last=1, keep_days=0)
+
+    def _engine(self) -> Engine:
+        return Engine(self.settings.data / "tmp", memory_limit="512MB", threads=1)
+
+
+def carry_out(order: dict[str, Any]) -> list[str]:
+    """Do what is ordered and return the points that were reached."""
+    run = Run(order)
+    seen: list[str] = []
+    deadly = armed(order["failpoint"]) if order.get("failpoint") else None
+
+    def watch(name: str) -> None:
+        seen.append(name)
+        if deadly is not None:
+            deadly(name)
+
+    with watching(watch):
+        for stage in order.get("stages", STAGES):
+            getattr(run, stage)()
+    return seen
+
+
+def forked(order: dict[str, Any]) -> dict[str, Any]:
+    """Let a child do it, and say how that ended."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        with os.fdopen(writing, "w") as answer:
+            try:
+                told: dict[str, Any] = {"outcome": "done", "points": carry_out(order)}
+            except CrmError as error:
+                told = {"outcome": type(error).__name__, "message": str(error)}
+            except BaseException:  # noqa: BLE001 - the fault is told to the parent
+                told = {"outcome": "fault", "message": traceback.format_exc()}
+            json.dump(told, answer)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        text = answer.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return {"outcome": "killed"}
+    return dict(json.loads(text))
+
+
+def warm_up() -> None:
+    """Import what is imported late, so that no child has to."""
+    pandera.DataFrameSchema({"a": pandera.Column(int)}).validate(pd.DataFrame({"a": [1]}))
+    duckdb.connect().close()
+    # The kernel keeps what a killed process wrote; to flush it matters to power cuts only.
+    os.fsync = lambda _: None  # type: ignore[assignment]
+
+
+def main() -> None:
+    warm_up()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(forked(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
