@@ -22,6 +22,9 @@ def sandbox(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same world.")] = None,
     contacts: Annotated[int | None, typer.Option(min=20, help="Size of the world.")] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Speak TLS on the same port too, with a CA of its own.")
+    ] = False,
     ends_with_stdin: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve an emulated Salesforce org on this machine, until Ctrl-C.

@@ -5,8 +5,10 @@ import signal
 import sys
 import threading
 from datetime import datetime
+from pathlib import Path
 from types import FrameType
 
+from crm_pipeline.sandbox.certificates import Authority
 from crm_pipeline.sandbox.server import SandboxServer
 
 
@@ -20,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--now", type=datetime.fromisoformat, help="all stamps end here (default: this hour)"
     )
+    parser.add_argument(
+        "--tls", type=Path, metavar="FOLDER", help="speak TLS too; keep the authority there"
+    )
     options = parser.parse_args(arguments)
     try:
         sandbox = SandboxServer(
@@ -28,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             seed=options.seed,
             contacts=options.contacts,
             now=options.now,
+            authority=Authority(options.tls) if options.tls else None,
         )
     except (OSError, ValueError, OverflowError) as problem:
         sys.stderr.write(f"The sandbox cannot listen on {options.host}:{options.port}: {problem}\n")

@@ -8,4 +8,10 @@ def describe_access(sandbox: SandboxServer) -> list[tuple[str, str]]:
     lines = [("Address", sandbox.url)]
     for emulation in sandbox.emulations.values():
         lines += emulation.access(sandbox.url)
+    if sandbox.authority is not None:
+        lines += [
+            ("TLS address", sandbox.address("https")),
+            ("CA bundle", str(sandbox.authority.bundle)),
+            ("Proxy", f"HTTPS_PROXY={sandbox.url} REQUESTS_CA_BUNDLE={sandbox.authority.bundle}"),
+        ]
     return [*lines, ("Admin", f"{sandbox.url}/_admin")]

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import socket
+import ssl
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -16,6 +17,14 @@ from urllib.parse import unquote_plus, urlsplit
 
 from crm_pipeline.sandbox.faults import FaultOrder
 from crm_pipeline.sandbox.http import Request, Response, json_response
+from crm_pipeline.sandbox.tunnel import (
+    ESTABLISHED,
+    begins_with_handshake,
+    no_tunnel,
+    refusal,
+    secured,
+    shake_hands,
+)
 
 if TYPE_CHECKING:
     from crm_pipeline.sandbox.server import SandboxServer
@@ -47,15 +56,22 @@ class Connection(BaseHTTPRequestHandler):
     server: Any
 
     def setup(self) -> None:
-        """Register the connection, so that the server can hang up when it stops."""
+        """Register the connection, so that the server can hang up; TLS if the client begins it."""
+        try:
+            self.request = self._opened(self.request)
+        except OSError:
+            self.server.open.pop(threading.current_thread(), None)
+            raise
         super().setup()
-        self.server.open[threading.current_thread()] = self.connection
 
     def finish(self) -> None:
         """Forget the connection."""
         self.server.open.pop(threading.current_thread(), None)
         with contextlib.suppress(OSError):
             super().finish()
+        if isinstance(self.connection, ssl.SSLSocket):
+            # The server closes what it accepted, which TLS has taken over.
+            self.connection.close()
 
     def serve(self) -> None:
         """Read a request, find who answers, write the answer, keep the journal."""
@@ -63,6 +79,12 @@ class Connection(BaseHTTPRequestHandler):
         began = time.perf_counter()
         parts = urlsplit(self.path)
         request = self._request(parts.path, parts.query)
+        if parts.netloc:
+            # A client that takes us for its proxy names the whole address.
+            request = replace(request, host=parts.netloc)
+        if parts.netloc and not sandbox.is_here(parts.netloc):
+            self._refuse(sandbox, request, refusal(parts.netloc, sandbox.hosts))
+            return
         if parts.path.startswith("/_admin"):
             self._transmit(self._whole(sandbox.admin.handle(request)))
             return
@@ -70,7 +92,9 @@ class Connection(BaseHTTPRequestHandler):
         path = parts.path if by_host or vendor is None else parts.path[len(vendor) + 1 :]
         target = f"{path}?{unquote_plus(parts.query)}" if parts.query else path
         order = sandbox.faults.take(vendor or "", self.command, target)
-        base_url = sandbox.url if by_host else f"{sandbox.url}/{vendor}"
+        scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
+        own = f"{sandbox.address(scheme)}/{vendor}"
+        base_url = f"{scheme}://{request.host}" if by_host else own
         request = replace(request, path=path, base_url=base_url, by_host=by_host, fault=order)
         outcome = self._answer(sandbox, vendor, request, order)
         sandbox.journal.record(
@@ -93,8 +117,57 @@ class Connection(BaseHTTPRequestHandler):
 
     do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - inherited names
 
+    def do_CONNECT(self) -> None:
+        """Open a tunnel whose other end is the sandbox itself."""
+        sandbox: SandboxServer = self.server.sandbox
+        request = self._request(self.path, "")
+        if not sandbox.is_here(self.path):
+            self._refuse(sandbox, request, refusal(self.path, sandbox.hosts))
+        elif sandbox.tls is None:
+            self._refuse(sandbox, request, no_tunnel("start the sandbox with --tls for tunnels"))
+        elif isinstance(self.connection, ssl.SSLSocket):
+            reason = "one TLS inside another is not spoken here; name the proxy with http://"
+            self._refuse(sandbox, request, no_tunnel(reason))
+        else:
+            self._note(sandbox, request, 200)
+            self.connection.sendall(ESTABLISHED)
+            self.close_connection = False  # what many clients ask in HTTP/1.0 begins anew
+            self.request = self._opened(self.connection)
+            super().setup()
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - inherited signature
         """Write nothing to stderr: the journal has it."""
+
+    def _opened(self, connection: socket.socket) -> socket.socket:
+        """Return the connection, in TLS where we have certificates and the client begins with it."""
+        thread, sandbox = threading.current_thread(), self.server.sandbox
+        self.server.open[thread] = connection
+        if sandbox.tls is None or not begins_with_handshake(connection):
+            return connection
+        secure = self.server.open[thread] = secured(connection, sandbox.tls)
+        try:
+            shake_hands(secure)
+        except OSError:
+            secure.close()
+            raise
+        return secure
+
+    def _refuse(self, sandbox: "SandboxServer", request: Request, response: Response) -> None:
+        """Answer what no vendor sees, and hang up."""
+        self._note(sandbox, request, response.status)
+        self._transmit(replace(self._whole(response), hang_up=True))
+
+    def _note(self, sandbox: "SandboxServer", request: Request, status: int) -> None:
+        sandbox.journal.record(
+            at=sandbox.clock.now(),
+            vendor="",
+            method=self.command,
+            path=request.path,
+            query_text=request.query_text,
+            status=status,
+            sent=0,
+            duration=0.0,
+        )
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":

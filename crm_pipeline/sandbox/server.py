@@ -6,6 +6,7 @@ decided in the vendor's own folder.
 
 import contextlib
 import socket
+import ssl
 import threading
 from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from crm_pipeline.sandbox.admin import AdminDesk
+from crm_pipeline.sandbox.certificates import Authority
 from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.connection import Connection
 from crm_pipeline.sandbox.faults import FaultBook
@@ -65,6 +67,8 @@ class SandboxServer:
         now: the world's stamps end before this moment; by default the current hour.
         clock: the sandbox's present; by default real time.
         journal_capacity: how many requests the journal keeps in detail.
+        authority: issues certificates for TLS and for tunnels on the same port; without one the
+            sandbox speaks plain HTTP only.
 
     Raises:
         OSError: the port is taken.
@@ -80,6 +84,7 @@ class SandboxServer:
         now: datetime | None = None,
         clock: SandboxClock | None = None,
         journal_capacity: int = 20_000,
+        authority: Authority | None = None,
     ) -> None:
         self.clock = clock or SandboxClock()
         self.faults = FaultBook()
@@ -92,6 +97,8 @@ class SandboxServer:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
         self.world = World(seed=seed, contacts=contacts, now=moment)
         self.vendors = find_vendors()
+        self.authority = authority
+        self.tls = self._tls(authority) if authority else None
         premises = Premises(self.world, self.clock)
         self.emulations: dict[str, Emulation] = {
             name: vendor.open(premises) for name, vendor in self.vendors.items()
@@ -104,8 +111,12 @@ class SandboxServer:
     @property
     def url(self) -> str:
         """The address without a trailing slash."""
+        return self.address("http")
+
+    def address(self, scheme: str) -> str:
+        """Return the address under `http`, or `https` with an authority."""
         host, port = self._listener.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"{scheme}://{host!s}:{port}"
 
     @property
     def port(self) -> int:
@@ -118,6 +129,18 @@ class SandboxServer:
         emulation: Any = self.emulations["salesforce"]
         found: SalesforceSandbox = emulation
         return found
+
+    @property
+    def hosts(self) -> dict[str, tuple[str, ...]]:
+        """The host names that each vendor stands under."""
+        return {name: vendor.hosts for name, vendor in self.vendors.items()}
+
+    def is_here(self, host: str) -> bool:
+        """Say whether a host is the sandbox's own: a vendor's, or this machine at our port."""
+        if vendor_of_host(self.vendors, host) is not None:
+            return True
+        name, _, port = host.rpartition(":")
+        return port == str(self.port) and name in {"localhost", self._listener.server_address[0]}
 
     def vendor_of(self, host: str, path: str) -> tuple[str | None, bool]:
         """Return the vendor of a request and whether the Host header named it."""
@@ -153,6 +176,12 @@ class SandboxServer:
             self._thread.join(timeout=5)
         for emulation in self.emulations.values():
             emulation.close()
+
+    def _tls(self, authority: Authority) -> ssl.SSLContext:
+        patterns = [pattern for vendor in self.vendors.values() for pattern in vendor.hosts]
+        return authority.context(
+            patterns, owns=lambda name: vendor_of_host(self.vendors, name) is not None
+        )
 
     def __enter__(self) -> Self:
         return self.start()

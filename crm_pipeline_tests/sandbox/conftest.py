@@ -8,10 +8,18 @@ import pytest
 import requests
 
 from crm_pipeline.sandbox import SandboxServer
+from crm_pipeline.sandbox.certificates import Authority
 from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.salesforce import credentials
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+
+def through_proxy(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what a client with hard-wired https addresses needs to reach the sandbox instead."""
+    assert sandbox.authority is not None
+    monkeypatch.setenv("HTTPS_PROXY", sandbox.url)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(sandbox.authority.bundle))
 
 
 class Client:
@@ -67,9 +75,14 @@ class Client:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[SandboxServer]:
-    """A world of 300 contacts that no test changes."""
-    with SandboxServer(contacts=300, seed=7, now=NOW) as running:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def sandbox(authority: Authority) -> Iterator[SandboxServer]:
+    """A world of 300 contacts that no test changes, over plain HTTP and TLS on one port."""
+    with SandboxServer(contacts=300, seed=7, now=NOW, authority=authority) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""The OAuth 2.0 endpoints: token, revoke, introspect, userinfo, and the identity URL."""
+"""The OAuth 2.0 endpoints: authorize, token, revoke, introspect, userinfo, and the identity URL."""
 
 import base64
 import binascii
@@ -17,6 +17,7 @@ from crm_pipeline.sandbox.salesforce.assertions import (
     is_meant_here,
     public_key_of,
 )
+from crm_pipeline.sandbox.salesforce.consent import ConsentDesk
 from crm_pipeline.sandbox.salesforce.org import Org
 from crm_pipeline.sandbox.salesforce.sessions import Session, SessionBook
 
@@ -53,11 +54,13 @@ class OAuthDesk:
         self._org = org
         self._sessions = sessions
         self._signer: RSAPublicKey | None = None
+        self._consent = ConsentDesk(org.clock)
 
     def handle(self, request: Request) -> Response:
         """Answer one OAuth request."""
         action = request.path.removeprefix("/services/oauth2/").strip("/")
         actions = {
+            "authorize": self._consent.handle,
             "token": self._token,
             "revoke": self._revoke,
             "introspect": self._introspect,
@@ -83,6 +86,7 @@ class OAuthDesk:
         form = request.form
         grants = {
             "refresh_token": self._refresh,
+            "authorization_code": self._code,
             "client_credentials": self._client_credentials,
             "password": self._password,
             "urn:ietf:params:oauth:grant-type:jwt-bearer": self._assertion,
@@ -100,6 +104,17 @@ class OAuthDesk:
         session, following = traded
         answer = self._answer(request, session) | {"scope": _SCOPE}
         return answer | ({"refresh_token": following} if following else {})
+
+    def _code(self, request: Request, form: dict[str, str]) -> dict[str, Any]:
+        self._check_client(request, form, secret_needed=False)
+        wrong = self._consent.redeem(
+            form.get("code", ""), form.get("redirect_uri", ""), form.get("code_verifier", "")
+        )
+        if wrong is not None:
+            raise OAuthError("invalid_grant", wrong)
+        following = self._sessions.begin_chain()
+        answer = self._answer(request, self._sessions.issue())
+        return answer | {"refresh_token": following, "scope": _SCOPE}
 
     def _client_credentials(self, request: Request, form: dict[str, str]) -> dict[str, Any]:
         if request.host.split(":")[0].lower() in _LOGIN_HOSTS:

@@ -83,6 +83,13 @@ class SessionBook:
                 self._sessions.clear()
         return self.issue(), following
 
+    def begin_chain(self) -> str:
+        """Give out a first refresh token, as a user's consent does."""
+        token = f"sandbox-refresh-{secrets.token_urlsafe(24)}"
+        with self._lock:
+            self._refresh[token] = self._clock.now()
+        return token
+
     def knows_refresh(self, token: str) -> bool:
         """Tell whether a refresh token works."""
         with self._lock:

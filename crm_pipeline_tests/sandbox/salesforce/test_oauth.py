@@ -1,3 +1,10 @@
+import base64
+import hashlib
+import re
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
 import jwt
 import pytest
 import requests
@@ -67,9 +74,11 @@ def test_client_credentials_need_my_domain(sandbox, host: str) -> None:
 def test_rotation(own) -> None:
     """Statement 3: rotation replaces the refresh token, ends sessions and kills their locators."""
     own.sandbox.salesforce.rotate()
-    page = own.query(
-        "SELECT Id FROM OpportunityHistory", headers={"Sforce-Query-Options": "batchSize=200"}
-    )
+    for _ in range(201):
+        own.sandbox.salesforce.create("Product2", Name="x")
+    soql = "SELECT Id FROM Product2"
+    page = own.query(soql, headers={"Sforce-Query-Options": "batchSize=200"}).json()
+    assert page["done"] is False
     first = own.token(grant_type="refresh_token", refresh_token=credentials.REFRESH_TOKEN).json()
     assert first["refresh_token"] != credentials.REFRESH_TOKEN
     again = own.token(grant_type="refresh_token", refresh_token=credentials.REFRESH_TOKEN)
@@ -81,7 +90,8 @@ def test_rotation(own) -> None:
     assert own.query("SELECT Id FROM User").status_code == 401
     own.login()
     assert own.query("SELECT Id FROM User").status_code == 200
-    assert page.json()["done"] is True
+    dead = own.http.get(own.root + page["nextRecordsUrl"])
+    assert (dead.status_code, dead.json()[0]["errorCode"]) == (400, "INVALID_QUERY_LOCATOR")
 
 
 def test_idle_refresh_token(own) -> None:
@@ -180,3 +190,150 @@ def test_jwt_bearer(own, keys) -> None:
         (400, "invalid_grant")
     ] * 5
     assert login(iss="x").json()["error"] == "invalid_client_id"
+
+
+VERIFIER = "v" * 50
+CALLBACK = "http://localhost:1717/OauthRedirect"
+
+
+def challenge(verifier: str = VERIFIER) -> str:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def consented(own, decision: str = "allow", **changes: str) -> dict[str, str]:
+    """Go to the page as a browser does, press a button, and return what the app is sent."""
+    asked = {
+        "response_type": "code",
+        "client_id": credentials.CLIENT_ID,
+        "redirect_uri": CALLBACK,
+        "state": "s<1>&",
+        "scope": "api refresh_token",
+        "code_challenge": challenge(),
+        "code_challenge_method": "S256",
+    }
+    page = requests.get(f"{own.root}/services/oauth2/authorize", params=asked | changes)
+    assert page.status_code == 200, page.text
+    action = unescape(re.search(r'action="([^"]+)"', page.text)[1])
+    fields = re.findall(r'name="([^"]+)" value="([^"]*)">', page.text)
+    form = {name: unescape(value) for name, value in fields if name != "decision"}
+    answer = requests.post(action, data=form | {"decision": decision}, allow_redirects=False)
+    assert answer.status_code == 302
+    target = answer.headers["Location"]
+    assert target.startswith(CALLBACK + "?")
+    return dict(parse_qsl(urlsplit(target).query))
+
+
+def redeemed(own, code: str, **changes: str) -> dict[str, Any]:
+    form = {"code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+    return own.token(**({"grant_type": "authorization_code"} | form | changes)).json()
+
+
+def test_authorization_code(own) -> None:
+    """Statement 1: consent gives a code, and the code a session and a refresh token of its own."""
+    sent = consented(own)
+    assert sent["state"] == "s<1>&"
+    answer = redeemed(own, sent["code"])
+    assert set(answer) == COMMON | {"scope", "refresh_token"}
+    own.http.headers["Authorization"] = f"Bearer {answer['access_token']}"
+    assert own.get("/limits").status_code == 200
+    chain = own.token(grant_type="refresh_token", refresh_token=answer["refresh_token"])
+    assert chain.status_code == 200
+    assert answer["refresh_token"] != credentials.REFRESH_TOKEN
+
+
+def test_refused_consent(own) -> None:
+    """A user who says no sends the app an error and no code."""
+    sent = consented(own, "deny")
+    assert sent == {
+        "error": "access_denied",
+        "error_description": "end-user denied authorization",
+        "state": "s<1>&",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"code_verifier": "w" * 50}, "invalid code verifier"),
+        ({"code_verifier": ""}, "invalid code verifier"),
+        ({"redirect_uri": "http://localhost:1/OauthRedirect"}, "redirect_uri must match"),
+    ],
+)
+def test_a_code_is_for_one_app_and_one_use(own, change: dict[str, str], words: str) -> None:
+    """A code is worth nothing with another verifier or address, and dead after its first use."""
+    code = consented(own)["code"]
+    refused = redeemed(own, code, **change)
+    assert refused["error"] == "invalid_grant"
+    assert words in refused["error_description"]
+    assert redeemed(own, code)["error_description"] == "expired authorization code"
+
+
+def test_a_code_is_short_lived(own) -> None:
+    """A code dies after a quarter of an hour by the sandbox's clock."""
+    codes = [consented(own)["code"] for _ in range(2)]
+    own.sandbox.clock.advance(15 * 60)
+    assert "access_token" in redeemed(own, codes[0])
+    own.sandbox.clock.advance(1)
+    assert redeemed(own, codes[1])["error_description"] == "expired authorization code"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"client_id": "x"}, "invalid_client_id"),
+        ({"redirect_uri": "https://evil.example/OauthRedirect"}, "redirect_uri_mismatch"),
+        ({"redirect_uri": "http://localhost.evil.example/OauthRedirect"}, "redirect_uri_mismatch"),
+    ],
+)
+def test_a_wrong_app_is_not_redirected(own, change: dict[str, str], words: str) -> None:
+    """What is wrong with app or address is said on a page, and goes nowhere."""
+    asked = {"client_id": credentials.CLIENT_ID, "redirect_uri": CALLBACK} | change
+    page = requests.get(
+        f"{own.root}/services/oauth2/authorize", params=asked, allow_redirects=False
+    )
+    assert page.status_code == 400
+    assert words in page.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"code_challenge": ""},
+        {"code_challenge": "short"},
+        {"code_challenge_method": "plain"},
+        {"response_type": "token"},
+    ],
+)
+def test_pkce_is_required(own, change: dict[str, str]) -> None:
+    """Without an S256 challenge there is no page, only an error for the app."""
+    asked = {
+        "client_id": credentials.CLIENT_ID,
+        "redirect_uri": CALLBACK,
+        "response_type": "code",
+        "code_challenge": challenge(),
+        "code_challenge_method": "S256",
+    } | change
+    answer = requests.get(
+        f"{own.root}/services/oauth2/authorize", params=asked, allow_redirects=False
+    )
+    sent = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+    assert answer.status_code == 302
+    assert sent["error"] in {"invalid_request", "unsupported_response_type"}
+
+
+def test_revoked_chain(own) -> None:
+    """A revoked refresh token is inactive, takes the sessions with it, and refreshes nothing."""
+    chain = redeemed(own, consented(own)["code"])["refresh_token"]
+    client = {"client_id": credentials.CLIENT_ID, "client_secret": credentials.CLIENT_SECRET}
+    oauth = f"{own.root}/services/oauth2"
+
+    def is_active() -> bool:
+        return requests.post(f"{oauth}/introspect", data=client | {"token": chain}).json()["active"]
+
+    assert is_active()
+    assert requests.post(f"{oauth}/revoke", data={"token": chain}).status_code == 200
+    assert not is_active()
+    assert own.get("/limits").status_code == 401
+    refused = own.token(grant_type="refresh_token", refresh_token=chain)
+    assert refused.json()["error_description"] == "expired access/refresh token"

@@ -1,4 +1,5 @@
-"""simple-salesforce, unmodified, against the sandbox; only its transport is told where to go."""
+"""simple-salesforce, unmodified, against the sandbox: plain HTTP with a transport that is told where
+to go, and TLS to the vendor's own host names through the sandbox as a proxy, by the environment alone."""
 
 import csv
 import io
@@ -20,7 +21,7 @@ from simple_salesforce.exceptions import (
 from crm_pipeline.sandbox import SandboxServer
 from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.salesforce import credentials
-from crm_pipeline_tests.sandbox.conftest import NOW
+from crm_pipeline_tests.sandbox.conftest import NOW, through_proxy
 
 
 class ToSandbox(HTTPAdapter):
@@ -37,26 +38,37 @@ class ToSandbox(HTTPAdapter):
         return super().send(request, **options)
 
 
-@pytest.fixture(scope="session")
-def org() -> Iterator[SandboxServer]:
+@pytest.fixture(scope="session", params=["plain", "tls"])
+def org(request, authority) -> Iterator[SandboxServer]:
     """The sandbox that the official client reads and writes; its clock stands still."""
-    with SandboxServer(contacts=300, seed=7, now=NOW, clock=SandboxClock(NOW)) as running:
+    own = authority if request.param == "tls" else None
+    with SandboxServer(
+        contacts=300, seed=7, now=NOW, clock=SandboxClock(NOW), authority=own
+    ) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
-def sf(org) -> Iterator[Salesforce]:
+@pytest.fixture
+def session(org, monkeypatch) -> Iterator[requests.Session]:
+    """What the client sends with; over TLS a plain session, and the environment says the rest."""
+    with requests.Session() as made:
+        if org.authority is not None:
+            through_proxy(org, monkeypatch)
+        else:
+            made.mount("https://", ToSandbox(org.port))
+        yield made
+
+
+@pytest.fixture
+def sf(session) -> Salesforce:
     """The official client, logged in by client credentials."""
-    session = requests.Session()
-    session.mount("https://", ToSandbox(org.port))
-    yield Salesforce(
+    return Salesforce(
         consumer_key=credentials.CLIENT_ID,
         consumer_secret=credentials.CLIENT_SECRET,
         domain="sandbox.my",
         version="66.0",
         session=session,
     )
-    session.close()
 
 
 def test_query_all(sf, org) -> None:
@@ -99,33 +111,29 @@ def test_bulk2(sf, org, tmp_path) -> None:
     assert len(files) == -(-org.salesforce.count("Contact") // 150)
 
 
-def test_password_login(sandbox) -> None:
+def test_password_login(session) -> None:
     """The client's password login works on the generic login host."""
-    with requests.Session() as session:
-        session.mount("https://", ToSandbox(sandbox.port))
-        client = Salesforce(
-            username=credentials.USERNAME,
-            password=credentials.PASSWORD,
-            consumer_key=credentials.CLIENT_ID,
-            consumer_secret=credentials.CLIENT_SECRET,
-            domain="login",
-            version="66.0",
-            session=session,
-        )
-        assert client.sf_instance == credentials.MY_DOMAIN
-        assert client.query("SELECT COUNT() FROM User")["totalSize"] == 25
+    client = Salesforce(
+        username=credentials.USERNAME,
+        password=credentials.PASSWORD,
+        consumer_key=credentials.CLIENT_ID,
+        consumer_secret=credentials.CLIENT_SECRET,
+        domain="login",
+        version="66.0",
+        session=session,
+    )
+    assert client.sf_instance == credentials.MY_DOMAIN
+    assert client.query("SELECT COUNT() FROM User")["totalSize"] == 25
 
 
-def test_soap_login(sandbox) -> None:
+def test_soap_login(session) -> None:
     """Statement 20: the client's login by password and security token goes through SOAP."""
-    with requests.Session() as session:
-        session.mount("https://", ToSandbox(sandbox.port))
-        options = {"username": credentials.USERNAME, "security_token": "abc", "session": session}
-        client = Salesforce(password=credentials.PASSWORD, version="59.0", **options)
-        assert client.sf_instance == credentials.MY_DOMAIN
-        assert client.query("SELECT COUNT() FROM User")["totalSize"] == 25
-        with pytest.raises(SalesforceAuthenticationFailed, match="INVALID_LOGIN"):
-            Salesforce(password="wrong", version="59.0", **options)
+    options = {"username": credentials.USERNAME, "security_token": "abc", "session": session}
+    client = Salesforce(password=credentials.PASSWORD, version="59.0", **options)
+    assert client.sf_instance == credentials.MY_DOMAIN
+    assert client.query("SELECT COUNT() FROM User")["totalSize"] == 25
+    with pytest.raises(SalesforceAuthenticationFailed, match="INVALID_LOGIN"):
+        Salesforce(password="wrong", version="59.0", **options)
 
 
 def test_single_records(sf, org) -> None:
