@@ -49,7 +49,7 @@ class Engine:
         memory_limit: as DuckDB writes it.
     """
 
-    def __init__(self, temp: Path, *, memory_limit: str = "2GB", threads: int = 2) -> None:
+    def __init__(self, temp: Path, *, memory_limit: str = "640MB", threads: int = 2) -> None:
         self.temp = temp / f"engine-{os.getpid()}-{sortable_id()}"
         self.memory_limit = memory_limit
         self.threads = threads
