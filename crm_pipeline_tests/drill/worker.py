@@ -68,9 +68,7 @@ class Run:
         schema = self.landing.latest_schema(self.connection.name, obj)
         assert schema is not None
         window = Window(self.clock.now(), self.clock.now())
-        with self.landing.begin(
-            self.connection.name, obj, window, schema, kind="point"
-        ) as writer:
+        with self.landing.begin(self.connection.name, obj, window, schema, kind="point") as writer:
             writer.quarantine([("no id", "a row")])
             writer.commit(Counts())
 
@@ -78,9 +76,7 @@ class Run:
         with self._engine() as engine:
             for table, objects in tables_for(self.connection, self.maps).items():
                 if set(objects) & set(self.objects):
-                    normalize(
-                        self.connection, table, self.landing, self.tables, self.maps, engine
-                    )
+                    normalize(self.connection, table, self.landing, self.tables, self.maps, engine)
 
     def publish(self) -> None:
         # As a table leaves behind that is published no more.

@@ -80,7 +80,9 @@ def test_odd_values_survive(writer: WindowWriter) -> None:
 
 def test_the_manifest_says_what_is_in_the_file(writer: WindowWriter) -> None:
     """Records, bytes, sum, counts and costs are those of the file beside it."""
-    manifest = page_manifest(writer, [batch_of(["a"]), batch_of(["b", "c"])], calls=2, vendor_count=3)
+    manifest = page_manifest(
+        writer, [batch_of(["a"]), batch_of(["b", "c"])], calls=2, vendor_count=3
+    )
     assert manifest.records == pq.read_metadata(manifest.path).num_rows == 3
     assert manifest.bytes == manifest.path.stat().st_size
     assert manifest.sha256 == files.sha256_of(manifest.path)
