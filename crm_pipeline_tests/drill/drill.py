@@ -60,10 +60,11 @@ class Drill:
     root: Path
     database_url: str
     now: datetime
+    page_records: int = PAGE_RECORDS
     program: Sequence[str] = (sys.executable, "-m", "crm_pipeline_tests.drill.worker")
     _process: subprocess.Popen[str] | None = field(default=None, init=False)
 
-    def project(self, name: str, template: "Path | None" = None) -> Path:
+    def project(self, name: str, template: Path | None = None) -> Path:
         """Make a project's folder, with the data of another one."""
         root = self.root / name
         if template is not None:
@@ -82,7 +83,7 @@ class Drill:
             "now": format_instant(self.now),
             "connection": CONNECTION,
             "objects": list(objects),
-            "page_records": PAGE_RECORDS,
+            "page_records": self.page_records,
             "failpoint": failpoint,
             **more,
         }
@@ -123,6 +124,7 @@ def drill(root: Path, database_url: str, contacts: int = 60) -> Iterator[Drill]:
         SandboxServer(contacts=contacts, now=now, clock=SandboxClock(now)) as sandbox,
         Drill(sandbox, root, database_url, now) as made,
     ):
+        sandbox.salesforce.bulk.settings.page_rows = PAGE_RECORDS
         yield made
 
 
@@ -175,10 +177,11 @@ def assert_whole(sandbox: SandboxServer, data: Path, objects: Iterable[str] = OB
     committed = {window.window_id for obj in objects for window in landing.windows(CONNECTION, obj)}
     for path in data.glob("landing/*/*/????-??/*"):
         assert path.name.lstrip(".").split("-")[0] in committed, path
-    assert len(Snapshots(data).kept()) == 1
+    # A kill behind the link leaves the former snapshot to the next publish.
+    assert len(Snapshots(data).kept()) <= 2
 
 
 def fetched_again(entries: Iterable[JournalEntry], records: int, page_records: int) -> int:
     """Count the result pages of Bulk jobs that were asked for more often than one read needs."""
-    pages = sum("/jobs/query/" in one.path and "/results" in one.path for one in entries)
+    pages = sum("/jobs/query/" in one.path and one.path.endswith("/results") for one in entries)
     return pages - max(1, math.ceil(records / page_records))
