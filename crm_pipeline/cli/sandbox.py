@@ -13,11 +13,13 @@ from crm_pipeline.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
     from crm_pipeline.cli.emulated import WorldChoice
+    from crm_pipeline.sandbox.certificates import Authority
     from crm_pipeline.sandbox.server import SandboxServer
     from crm_pipeline.settings import Settings
 
 
 def sandbox(
+    *,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same world.")] = None,
@@ -33,10 +35,14 @@ def sandbox(
     it and shows the world that data/ holds records of, or a new one of 10,000 contacts. Addresses and
     credentials are printed; docs/sandbox.md describes the admin API and the faults on order.
 
+    With --tls clients that insist on https or on the vendor's host names run against it as well: it
+    is their proxy, and its own certificate authority, kept in data/run, vouches for the hosts.
+
     For instance:
 
       crm-pipeline sandbox
       crm-pipeline sandbox --port 9000 --seed 1 --contacts 500
+      crm-pipeline sandbox --tls
     """
     from crm_pipeline.cli.emulated import address, choose_world, new_world, remember
     from crm_pipeline.cli.workspace import load_settings, ready_data
@@ -51,7 +57,8 @@ def sandbox(
     else:
         world = new_world(contacts=contacts, seed=seed)
     finished = threading.Event()
-    with _opened(*place, world) as server:
+    authority = _authority(settings) if tls else None
+    with _opened(*place, world, authority) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: finished.set())
         if is_ours:
@@ -62,14 +69,34 @@ def sandbox(
         finished.wait()
 
 
-def _opened(host: str, port: int, world: "WorldChoice") -> "SandboxServer":
+def _authority(settings: "Settings") -> "Authority":
+    from crm_pipeline.sandbox.certificates import Authority
+
+    folder = settings.data / "run"
+    try:
+        return Authority(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"the sandbox's certificate authority cannot be kept in {folder}: {error.strerror}.",
+            cure="Make the folder writable, or set CRM_DATA to another.",
+        ) from error
+
+
+def _opened(
+    host: str, port: int, world: "WorldChoice", authority: "Authority | None"
+) -> "SandboxServer":
     from crm_pipeline.cli.console import working
     from crm_pipeline.sandbox.server import SandboxServer
 
     try:
         with working(f"drawing a world of {world}"):
             return SandboxServer(
-                host=host, port=port, seed=world.seed, contacts=world.contacts, now=world.now
+                host=host,
+                port=port,
+                seed=world.seed,
+                contacts=world.contacts,
+                now=world.now,
+                authority=authority,
             )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
