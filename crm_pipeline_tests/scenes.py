@@ -25,6 +25,7 @@ ENVIRON = {
     "DEMO_CLIENT_ID": credentials.CLIENT_ID,
     "DEMO_CLIENT_SECRET": credentials.CLIENT_SECRET,
     "DEMO_REFRESH_TOKEN": credentials.REFRESH_TOKEN,
+    "DEMO_USERNAME": credentials.USERNAME,
 }
 CONNECTIONS = """
 connections:
@@ -36,10 +37,17 @@ connections:
     auth:
       kind: {kind}
       client_id_env: DEMO_CLIENT_ID
-      client_secret_env: DEMO_CLIENT_SECRET
 {auth}
     objects: [{objects}]
 """
+AUTH = {
+    "client_credentials": ("client_secret_env: DEMO_CLIENT_SECRET",),
+    "refresh_token": (
+        "client_secret_env: DEMO_CLIENT_SECRET",
+        "refresh_token_env: DEMO_REFRESH_TOKEN",
+    ),
+    "jwt_bearer": ("username_env: DEMO_USERNAME", "private_key_env: DEMO_PRIVATE_KEY"),
+}
 OBJECTS = ("Account", "Contact", "Opportunity", "User", "OpportunityStage", "Invoice__c")
 
 
@@ -102,7 +110,7 @@ def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker
         with SandboxServer(
             contacts=contacts, now=clock.now(), clock=SandboxClock(clock.now())
         ) as sandbox:
-            auth = "      refresh_token_env: DEMO_REFRESH_TOKEN" if kind == "refresh_token" else ""
+            auth = "\n".join(f"      {line}" for line in AUTH[kind])
             text = CONNECTIONS.format(
                 url=sandbox.url, kind=kind, auth=auth, objects=", ".join(objects)
             )

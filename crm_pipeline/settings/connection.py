@@ -21,10 +21,14 @@ class AuthSettings:
         kind: the way of logging in, such as `client_credentials`.
         variables: what is needed -> the environment variable that holds it, such as
             `{"client_id": "ACME_CLIENT_ID"}`.
+        callback_url: where a browser is sent back to after a login, if not to the usual place.
+        audience: whom an assertion is meant for, if not the vendor's usual one.
     """
 
     kind: str
     variables: Mapping[str, str]
+    callback_url: str | None = None
+    audience: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,10 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from crm_pipeline.kernel.errors import ConfigError, UnknownName
+from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
-from crm_pipeline.settings.schema import (
-    RETIRED_FIELDS,
-    AuthModel,
-    ConnectionModel,
-    FileModel,
-    ObjectModel,
-)
+from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
 from crm_pipeline.settings.vendors import known_vendors
 
 _FILE = "connections.yaml"

@@ -6,110 +6,31 @@ and line.
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from crm_pipeline.kernel.clock import Month, SystemClock
+from crm_pipeline.settings.auth import AuthModel
 from crm_pipeline.settings.cadence import cron_problem
-from crm_pipeline.settings.connection import AuthSettings, Connection, ObjectSettings
+from crm_pipeline.settings.connection import Connection, ObjectSettings
+from crm_pipeline.settings.model import Model, problem
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 RESERVED = frozenset({"crm", "ops", "history"})  # schemas crm, ops and crm_history of crm.duckdb
-# A Salesforce secret is 64 upper-case hexadecimal digits: a shorter limit tells it from a name.
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,59}\Z")
 _OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 
-KINDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    # kind -> variables that it needs, variables that it may have
-    "client_credentials": (frozenset({"client_id", "client_secret"}), frozenset()),
-    "refresh_token": (frozenset({"client_id", "refresh_token"}), frozenset({"client_secret"})),
-}
-# Known, so that the connector can say in plain words until when the vendor still takes them.
-RETIRED_KINDS = frozenset({"password", "username_password", "soap"})
-RETIRED_FIELDS = frozenset({"username_env", "password_env", "security_token_env"})
 
-
-def problem(text: str, *, cure: str = "", **context: Any) -> PydanticCustomError:
-    """Return the error that a validator raises; load.py adds file and line."""
-    escaped = text.replace("{", "{{").replace("}", "}}")
-    return PydanticCustomError("rule", escaped, {"text": text, "cure": cure, **context})
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
-class AuthModel(_Model):
-    """The key `auth` of a connection."""
-
-    kind: str
-    client_id_env: str | None = None
-    client_secret_env: str | None = None
-    refresh_token_env: str | None = None
-    username_env: str | None = None
-    password_env: str | None = None
-    security_token_env: str | None = None
-
-    @field_validator("kind")
-    @classmethod
-    def _known_kind(cls, value: str) -> str:
-        if value not in KINDS and value not in RETIRED_KINDS:
-            raise PydanticCustomError(
-                "unknown", "unknown", {"kind": "auth kind", "name": value, "known": sorted(KINDS)}
-            )
-        return value
-
-    @field_validator("*")
-    @classmethod
-    def _variable_name(cls, value: str | None, info: Any) -> str | None:
-        if info.field_name == "kind" or value is None or _VARIABLE.match(value):
-            return value
-        raise problem(
-            "is not the name of an environment variable (capital letters, digits and _; at most 60)",
-            cure="Put the secret itself into the environment or .env, and only the variable's name "
-            "here. If this was the secret, treat it as exposed.",
-        )
-
-    @model_validator(mode="after")
-    def _complete(self) -> "AuthModel":
-        if self.kind in RETIRED_KINDS:
-            return self
-        needed, optional = KINDS[self.kind]
-        given = self.variables().keys()
-        if missing := sorted(needed - given):
-            raise problem(
-                f"is of kind {self.kind}, which also needs {', '.join(f'{m}_env' for m in missing)}",
-                cure="Add "
-                + " and ".join(f"'{m}_env: NAME_OF_THE_VARIABLE'" for m in missing)
-                + ".",
-            )
-        if extra := sorted(given - needed - optional):
-            raise problem(
-                f"does not belong to the kind {self.kind}; "
-                f"allowed: {', '.join(sorted(f'{n}_env' for n in needed | optional))}",
-                cure=f"Remove {extra[0]}_env or change the kind.",
-                at=f"{extra[0]}_env",
-            )
-        return self
-
-    def variables(self) -> dict[str, str]:
-        """Return what is needed -> the variable that holds it."""
-        fields = self.model_dump(exclude={"kind"}, exclude_none=True)
-        return {key.removesuffix("_env"): value for key, value in fields.items()}
-
-
-class ObjectModel(_Model):
+class ObjectModel(Model):
     """An object in the mapping form of `objects`."""
 
     route: Literal["auto", "rest", "bulk"] = "auto"
     snapshot: bool | None = None
 
 
-class ConnectionModel(_Model):
+class ConnectionModel(Model):
     """One connection."""
 
     vendor: str
@@ -124,7 +45,7 @@ class ConnectionModel(_Model):
     share: Annotated[float, Field(gt=0, le=1)] = 0.9
     limit_group: str | None = None
     api_version: str | None = None
-    mapping: dict[str, dict[str, str | None]] = {}
+    mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
 
     @field_validator("vendor")
     @classmethod
@@ -260,7 +181,7 @@ class ConnectionModel(_Model):
             name=name,
             vendor=self.vendor,
             login_url=login_url,
-            auth=AuthSettings(self.auth.kind, self.auth.variables()),
+            auth=self.auth.settings(),
             objects=tuple(
                 ObjectSettings(key, options.route, options.snapshot)
                 for key, options in self.objects.items()
@@ -277,7 +198,7 @@ class ConnectionModel(_Model):
         )
 
 
-class FileModel(_Model):
+class FileModel(Model):
     """The whole file."""
 
     connections: dict[str, ConnectionModel]

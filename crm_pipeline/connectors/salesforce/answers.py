@@ -30,15 +30,6 @@ from crm_pipeline.kernel.secret import redacted
 _PASSING = frozenset({406, 408, 420, 429, 500, 502, 503, 504})
 _SHORT = 300
 _NOT_PERMITTED = ("API_DISABLED_FOR_ORG", "INSUFFICIENT_ACCESS", "TXN_SECURITY_METERING_ERROR")
-_AUTH_CURES = {
-    "invalid_client_id": "Check the variable with the client id (the app's consumer key).",
-    "invalid_client": "Check the variable with the client secret (the app's consumer secret).",
-    "invalid_grant": "The refresh token is expired or revoked (idle for 30 days, rotated elsewhere, "
-    "or withdrawn by an admin): authorize the app again and store the new token.",
-    "unsupported_grant_type": "Allow this flow in the app's OAuth settings.",
-    "inactive_user": "Activate the user that the app runs as.",
-    "inactive_org": "The org is locked or expired: ask its owner.",
-}
 
 
 def judge(owner: str, response: requests.Response) -> CrmError | None:
@@ -87,7 +78,10 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
 
 
 def judge_login(owner: str, response: requests.Response) -> VendorError | None:
-    """Return the error that a login server's answer stands for; None for a success."""
+    """Return the error that a login server's answer stands for; None for a success.
+
+    What to do about a refusal depends on the flow: `login_cures` knows.
+    """
     status = response.status_code
     if status < 300:
         return _masked_login_page(owner, response)
@@ -101,7 +95,6 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
         f"{owner}: Salesforce refused the login: {redacted(detail)[:_SHORT]}.",
         status=status,
         code=code,
-        cure=_AUTH_CURES.get(code, "Check login_url and the app's OAuth settings."),
     )
 
 

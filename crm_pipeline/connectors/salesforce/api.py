@@ -18,6 +18,7 @@ import requests
 from crm_pipeline.connectors.base import Tools, Usage, VendorLimits
 from crm_pipeline.connectors.salesforce import answers
 from crm_pipeline.connectors.salesforce.login import Login, refuse_unusable
+from crm_pipeline.connectors.salesforce.token_endpoint import TokenEndpoint
 from crm_pipeline.kernel.errors import ConnectionLost, ProtocolError, SessionExpired
 from crm_pipeline.settings import Connection
 from crm_pipeline.store import files
@@ -47,9 +48,11 @@ class Api:
         self._skew = timedelta(0)
         self._used: int | None = None
         self._ceiling: int | None = None
-        session = partial(HttpSession, connection.name, allow_http=connection.sandbox)
-        self._login_http = session(judge=partial(answers.judge_login, connection.name))
-        self._http = session(
+        self._endpoint = TokenEndpoint(connection, tools.clock)
+        self._login = Login(tools.settings, connection, self._endpoint)
+        self._http = HttpSession(
+            connection.name,
+            allow_http=connection.sandbox,
             judge=partial(answers.judge, connection.name),
             permit=self._permit,
             observe=self._observe,
@@ -67,7 +70,7 @@ class Api:
 
     def close(self) -> None:
         """Close all connections."""
-        self._login_http.close()
+        self._endpoint.close()
         self._http.close()
 
     def now(self) -> datetime:
@@ -85,6 +88,13 @@ class Api:
         """Log in anew with the secrets as they are configured now, whatever token is stored."""
         stale = self._tools.tokens.load(self.connection.name)
         self._tools.retry.call(lambda: self._renew(stale))
+
+    @property
+    def passed_over(self) -> str:
+        """What to do about a refresh token of the environment that was refused; "" without one."""
+        is_kind = self.connection.auth.kind == "refresh_token"
+        is_so = is_kind and self._login.is_passed_over(self.token())
+        return self._login.passed_over_cure() if is_so else ""
 
     def get(self, path: str, **params: str) -> requests.Response:
         """GET a path below the instance, with retries."""
@@ -169,10 +179,9 @@ class Api:
     def _renew(self, stale: StoredToken | None) -> None:
         with self._login_lock:
             if stale is None or self._token is None or self._token.version == stale.version:
-                login = Login(self._tools.settings, self.connection, self._login_http)
-                token = self._tools.tokens.refreshed(self.connection.name, stale, login)
-                if not login.is_ours(token):
-                    token = self._tools.tokens.refreshed(self.connection.name, token, login)
+                token = self._tools.tokens.refreshed(self.connection.name, stale, self._login)
+                if not self._login.is_ours(token):
+                    token = self._tools.tokens.refreshed(self.connection.name, token, self._login)
                 self._token = token
 
     def _permit(self) -> AbstractContextManager[object]:

@@ -24,6 +24,13 @@ def findings(api: Api) -> Iterator[Finding]:
     place = api.token().instance_url
     scheme = "TLS 1.2 or newer" if place.startswith("https") else "plain HTTP (sandbox)"
     yield Finding("ok", "login", f"{api.connection.auth.kind}, {place}, {scheme}")
+    if api.passed_over:
+        yield Finding(
+            "warn",
+            "refresh token",
+            "Salesforce refuses that of the environment; the stored one is used.",
+            api.passed_over,
+        )
     if api.version not in offered:
         yield Finding(
             "fail",

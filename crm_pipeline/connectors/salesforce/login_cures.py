@@ -1,0 +1,222 @@
+"""What to do about a refused login, by what Salesforce says: what to click in Setup, what to run here.
+
+The texts are those of Salesforce Help ("OAuth 2.0 Authorization Errors" and the page of each flow) and
+those that other clients meet. Descriptions are matched by a few words, as their wording varies.
+"""
+
+from dataclasses import dataclass
+
+from crm_pipeline.settings import Connection
+
+REFRESH = "refresh_token"
+CODE = "authorization_code"
+CREDENTIALS = "client_credentials"
+ASSERTION = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+# From here on a wrong clock is a likelier reason than any other.
+_SKEW_S = 60.0
+_APP = "Setup, External Client App Manager (or Manage Connected Apps), the app"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A refusal and its cure; an empty `grant`, `code` or `words` fits any.
+
+    Attributes:
+        grant: the flow.
+        code: Salesforce's error code.
+        words: a part of its description.
+        cure: what to do; names in braces are the connection and its variables.
+    """
+
+    grant: str
+    code: str
+    words: str
+    cure: str
+
+    def fits(self, grant: str, code: str, said: str) -> bool:
+        """Say whether this is it."""
+        return self.grant in ("", grant) and self.code in ("", code) and self.words in said
+
+
+# The first that fits counts.
+_CASES = (
+    Case(
+        ASSERTION,
+        "invalid_grant",
+        "approved this consumer",
+        f"Let the user in: {_APP}, Policies: set Permitted Users to 'Admin approved users are "
+        "pre-authorized' and add a profile or a permission set of the user (one that is not bound to "
+        "the licence Salesforce API Integration, which cannot hold apps). Check the user name in "
+        "{username} as well.",
+    ),
+    Case(
+        ASSERTION,
+        "invalid_grant",
+        "audience",
+        "Set 'audience' under connections.{name}.auth to the address of the login server: the org's My "
+        "Domain, https://login.salesforce.com, or https://test.salesforce.com for a sandbox.",
+    ),
+    Case(
+        ASSERTION,
+        "invalid_grant",
+        "invalid assertion",
+        "The signature does not fit: upload the certificate that belongs to the key in {private_key} "
+        f"({_APP}, OAuth settings, Enable JWT Bearer Flow), and check that {{client_id}} holds the "
+        "consumer key of this very app.",
+    ),
+    Case(
+        ASSERTION,
+        "invalid_grant",
+        "expired",
+        "Salesforce takes an assertion for about three minutes: set this machine's clock right (NTP).",
+    ),
+    Case(
+        CODE,
+        "invalid_grant",
+        "expired",
+        "A code works once and for 15 minutes: run `crm-pipeline login {name}` again and finish it in "
+        "one go.",
+    ),
+    Case(
+        CODE,
+        "invalid_grant",
+        "code",
+        "A code works once, and only for the login that asked for it: run `crm-pipeline login {name}` "
+        "again.",
+    ),
+    Case(
+        "",
+        "",
+        "redirect_uri",
+        f"Register the callback address exactly as it was printed: {_APP}, OAuth settings, Callback "
+        "URL. Changes take up to ten minutes.",
+    ),
+    Case(
+        "",
+        "",
+        "ip restricted",
+        f"This machine's address is outside of what the user may log in from: {_APP}, Policies, IP "
+        "Relaxation, or Login IP Ranges of the user's profile.",
+    ),
+    Case(
+        "",
+        "",
+        "not admin approved",
+        f"Add a profile or a permission set of the user to the app: {_APP}, Policies.",
+    ),
+    Case(
+        CREDENTIALS,
+        "",
+        "client credentials user",
+        f"Name the user that the app runs as: {_APP}, Policies, Enable Client Credentials Flow, Run As.",
+    ),
+    Case(
+        CREDENTIALS,
+        "invalid_grant",
+        "",
+        f"Set login_url to the org's My Domain, and name the user that the app runs as ({_APP}, "
+        "Policies, Enable Client Credentials Flow, Run As).",
+    ),
+    Case(
+        REFRESH,
+        "invalid_grant",
+        "",
+        "The refresh token is expired or revoked (idle for 30 days, rotated elsewhere, pushed out by "
+        "later logins of the same user, or withdrawn: Setup, Connected Apps OAuth Usage): run "
+        "`crm-pipeline login {name}`, or authorize the app again and store the new token in "
+        "{refresh_token}.",
+    ),
+    Case(
+        "",
+        "invalid_client_id",
+        "",
+        "Check {client_id}: it must hold the app's consumer key, and login_url must be this app's org. "
+        "A new app takes up to ten minutes.",
+    ),
+    Case(
+        "",
+        "invalid_client",
+        "",
+        "Check {client_secret}: it must hold the app's consumer secret.",
+    ),
+    Case(
+        "",
+        "app_not_found",
+        "",
+        "Set login_url (and 'audience', if you set it) to the My Domain of the org that has the app.",
+    ),
+    Case(
+        "",
+        "unsupported_grant_type",
+        "",
+        f"Allow this flow: {_APP}, OAuth settings, Flow Enablement.",
+    ),
+    Case(
+        "", "invalid_scope", "", f"Add the scopes of docs/connections.md: {_APP}, OAuth settings."
+    ),
+    Case(
+        "",
+        "invalid_app_access",
+        "",
+        f"Add a profile or a permission set of the user to the app: {_APP}, Policies.",
+    ),
+    Case(
+        "",
+        "inactive_user",
+        "",
+        "Activate or unfreeze the user that logs in: Setup, Users; then run "
+        "`crm-pipeline check {name}`.",
+    ),
+    Case("", "inactive_org", "", "The org is locked, closed or expired: ask its owner."),
+    Case(
+        "",
+        "access_denied",
+        "",
+        "Run `crm-pipeline login {name}` again and choose Allow, as the user that the pipeline shall "
+        "read as.",
+    ),
+    Case(
+        "",
+        "",
+        "rate exceeded",
+        "Too many logins of this user within an hour: wait, then run again.",
+    ),
+)
+
+
+def cure(connection: Connection, grant: str, code: str, said: str, *, skew_s: float = 0) -> str:
+    """Return what to do about a refusal.
+
+    Args:
+        connection: whose login it was.
+        grant: the flow.
+        code: Salesforce's error code.
+        said: its description, in any form.
+        skew_s: by how much our clock is ahead of Salesforce's.
+    """
+    words = said.lower()
+    found = next(
+        (case.cure for case in _CASES if case.fits(grant, code, words)),
+        "Check login_url and the app's OAuth settings.",
+    )
+    if grant == ASSERTION and abs(skew_s) > _SKEW_S:
+        where = "ahead of" if skew_s > 0 else "behind"
+        found = (
+            f"This machine's clock is {abs(skew_s):,.0f} s {where} Salesforce's, which makes assertions "
+            f"invalid: set it right (NTP). {found}"
+        )
+    return found.format(name=connection.name, **_variables(connection))
+
+
+def _variables(connection: Connection) -> dict[str, str]:
+    """Return words for each variable that a text may name."""
+    named = connection.auth.variables
+    words = {
+        "client_id": "the variable with the consumer key",
+        "client_secret": "the variable with the consumer secret",
+        "username": "the variable with the user name",
+        "refresh_token": "the variable that 'refresh_token_env' names",
+    }
+    key = named.get("private_key") or named.get("private_key_file") or "the key's variable"
+    return {**words, **named, "private_key": key}
