@@ -85,7 +85,7 @@ def discover(
 
     settings = load_settings()
     chosen = settings.connection(connection)
-    with _account(settings, chosen) as account:
+    with _asked(settings, chosen) as account:
         found = survey(account, chosen)
         listed = account.objects() if everything else []
     if as_json:
@@ -116,7 +116,7 @@ def preview(
     from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
-    with _account(settings, settings.connection(connection)) as account:
+    with _asked(settings, settings.connection(connection)) as account:
         try:
             schema, records = account.preview(obj, rows)
         except VendorError:
@@ -130,18 +130,25 @@ def preview(
 
 
 @contextmanager
-def _account(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
-    from crm_pipeline.cli.console import working
+def account_of(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
+    """Open the account of a connection for somebody who is waiting."""
     from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.stages.raw import opened
     from crm_pipeline.store.database import running_database
 
     to_stderr("error")
     with (
-        working(f"asking {chosen.name}"),
         running_database(settings) as database,
         opened(settings, chosen.name, database, retry=_impatient()) as account,
     ):
+        yield account
+
+
+@contextmanager
+def _asked(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
+    from crm_pipeline.cli.console import working
+
+    with working(f"asking {chosen.name}"), account_of(settings, chosen) as account:
         yield account
 
 

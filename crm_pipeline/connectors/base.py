@@ -61,6 +61,21 @@ class VendorLimits:
 
 
 @dataclass(frozen=True)
+class LoginKind:
+    """One way of logging in, for whoever has to choose.
+
+    Attributes:
+        kind: its name in connections.yaml.
+        summary: when it is the right one, in a sentence.
+        by_browser: a person lets the pipeline in once, with `crm-pipeline login`.
+    """
+
+    kind: str
+    summary: str
+    by_browser: bool = False
+
+
+@dataclass(frozen=True)
 class ObjectInfo:
     """One object as the vendor lists it."""
 
@@ -158,6 +173,27 @@ class Tools:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
+class Consent(Protocol):
+    """A login that a person gives in a browser; good for one attempt.
+
+    Attributes:
+        address: where the person decides.
+        redirect_uri: where the browser is sent back to, with the answer in its query.
+        state: what the answer has to repeat.
+    """
+
+    address: str
+    redirect_uri: str
+    state: str
+
+    def accept(self, answer: Mapping[str, str]) -> None:
+        """Trade the answer for tokens and store them, encrypted.
+
+        Raises:
+            AuthFailed: the person or the vendor refused, or the answer belongs to another attempt.
+        """
+
+
 class Account(Protocol):
     """One account at a vendor, logged in when first needed."""
 
@@ -165,6 +201,16 @@ class Account(Protocol):
 
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects; never raises VendorError."""
+
+    def consent(self, redirect_uri: str) -> Consent:
+        """Begin a login by a person.
+
+        Raises:
+            ConfigError: this connection logs in by itself.
+        """
+
+    def who(self) -> str:
+        """Say as whom, and to what, this is logged in."""
 
     def objects(self) -> list[ObjectInfo]:
         """List the objects that this login may see."""
@@ -226,14 +272,30 @@ class Account(Protocol):
 
 
 class Connector(Protocol):
-    """One vendor."""
+    """One vendor.
+
+    Attributes:
+        logins: its ways of logging in, the one to prefer first.
+        callback_url: where browsers are sent back to after a login, unless configured.
+        address_example: what `login_url` looks like.
+    """
 
     vendor: str
+    logins: tuple[LoginKind, ...]
+    callback_url: str
+    address_example: str
     abilities: Abilities
     limits: VendorLimits
     mapping: tuple[ObjectMap, ...]
     default_objects: tuple[str, ...]
     snapshot_objects: frozenset[str]
+
+    def vet(self, connection: Connection) -> None:
+        """Refuse settings that cannot work, before anything is sent.
+
+        Raises:
+            ConfigError: they cannot.
+        """
 
     def open(self, connection: Connection, tools: Tools) -> Account:
         """Open an account without touching the network."""

@@ -80,6 +80,19 @@ class TokenStore:
             version, _ = _stored(cursor, connection)
             return self._write(cursor, connection, replace(token, version=version + 1))
 
+    def replaced(
+        self, connection: str, make: Callable[[StoredToken | None], StoredToken]
+    ) -> StoredToken:
+        """Store what `make` makes of the stored token, and return it with its new version.
+
+        Raises:
+            StoreError: the stored one was encrypted with another key.
+        """
+        with self._turn(connection), self._locked(connection) as cursor:
+            version, sealed = _stored(cursor, connection)
+            made = make(self._opened(connection, version, sealed))
+            return self._write(cursor, connection, replace(made, version=version + 1))
+
     def forget(self, connection: str) -> bool:
         """Remove the token; say whether there was one."""
         with self._locked(connection) as cursor:

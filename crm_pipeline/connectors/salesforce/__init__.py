@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
-from crm_pipeline.connectors.base import Abilities, ApiVersion, Tools, VendorLimits
+from crm_pipeline.connectors.base import Abilities, ApiVersion, LoginKind, Tools, VendorLimits
 from crm_pipeline.connectors.salesforce.account import SalesforceAccount
+from crm_pipeline.connectors.salesforce.consent import CALLBACK_URL
+from crm_pipeline.connectors.salesforce.login import refuse_unusable
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.settings import Connection
@@ -22,6 +24,23 @@ class SalesforceConnector:
     abilities = Abilities(
         bulk_read=True, counts=True, deleted_flag=True, keeps_locator_over_login=True
     )
+    logins = (
+        LoginKind(
+            "client_credentials",
+            "key and secret of an app that runs as a user of its own: the simplest for a server",
+        ),
+        LoginKind(
+            "jwt_bearer",
+            "a key file instead of a secret: nothing to renew, the app knows the certificate",
+        ),
+        LoginKind(
+            "refresh_token",
+            "a person logs in once in the browser; ends after 30 days without a run",
+            by_browser=True,
+        ),
+    )
+    callback_url = CALLBACK_URL
+    address_example = "https://acme.my.salesforce.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
     # Short lists that carry no IsDeleted: read whole each time, and what is absent is gone.
     snapshot_objects = frozenset({"OpportunityStage"})
@@ -53,6 +72,10 @@ class SalesforceConnector:
             ceilings=raw["ceilings"],
             retirements=tuple(raw["retirements"]),
         )
+
+    def vet(self, connection: Connection) -> None:
+        """Refuse an address or a login that cannot work."""
+        refuse_unusable(connection)
 
     def open(self, connection: Connection, tools: Tools) -> SalesforceAccount:
         """Open an org without touching the network."""

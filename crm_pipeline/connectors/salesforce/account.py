@@ -19,6 +19,7 @@ from crm_pipeline.connectors.base import (
 from crm_pipeline.connectors.salesforce import bulk, checkup, describe, direct, rest, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.bulk_results import PAGE_RECORDS
+from crm_pipeline.connectors.salesforce.consent import CodeConsent
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
     BudgetExhausted,
@@ -67,6 +68,14 @@ class SalesforceAccount:
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
+
+    def consent(self, redirect_uri: str) -> CodeConsent:
+        """Begin a login by a person."""
+        return self._api.consent(redirect_uri)
+
+    def who(self) -> str:
+        """Say as whom, and to which org, this is logged in."""
+        return checkup.who(self._api)
 
     def objects(self) -> list[ObjectInfo]:
         """List the objects that this login may see."""

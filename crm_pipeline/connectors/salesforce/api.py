@@ -17,9 +17,10 @@ import requests
 
 from crm_pipeline.connectors.base import Tools, Usage, VendorLimits
 from crm_pipeline.connectors.salesforce import answers
+from crm_pipeline.connectors.salesforce.consent import CodeConsent
 from crm_pipeline.connectors.salesforce.login import Login, refuse_unusable
 from crm_pipeline.connectors.salesforce.token_endpoint import TokenEndpoint
-from crm_pipeline.kernel.errors import ConnectionLost, ProtocolError, SessionExpired
+from crm_pipeline.kernel.errors import ConfigError, ConnectionLost, ProtocolError, SessionExpired
 from crm_pipeline.settings import Connection
 from crm_pipeline.store import files
 from crm_pipeline.store.tokens import StoredToken
@@ -88,6 +89,21 @@ class Api:
         """Log in anew with the secrets as they are configured now, whatever token is stored."""
         stale = self._tools.tokens.load(self.connection.name)
         self._tools.retry.call(lambda: self._renew(stale))
+
+    def consent(self, redirect_uri: str) -> CodeConsent:
+        """Begin a login by a person.
+
+        Raises:
+            ConfigError: this connection logs in by itself.
+        """
+        kind = self.connection.auth.kind
+        if kind != "refresh_token":
+            raise ConfigError(
+                f"connection '{self.connection.name}' is of kind {kind}: it logs in by itself.",
+                cure=f"Run `crm-pipeline check {self.connection.name}`; a login by a person is for "
+                "'kind: refresh_token'.",
+            )
+        return CodeConsent(self._login, self._endpoint, self._tools.tokens, redirect_uri)
 
     @property
     def passed_over(self) -> str:

@@ -47,10 +47,15 @@ def findings(api: Api) -> Iterator[Finding]:
             yield Finding("fail", ask.__name__.strip("_"), error.message, error.cure)
 
 
+def who(api: Api) -> str:
+    """Say as whom, and to which org, an account is logged in."""
+    found = api.identity()
+    user = found.get("preferred_username") or found.get("user_id")
+    return f"user {user} of organization {found.get('organization_id')}"
+
+
 def _identity(api: Api) -> Iterator[Finding]:
-    who = api.identity()
-    user = who.get("preferred_username") or who.get("user_id")
-    yield Finding("ok", "identity", f"user {user} of organization {who.get('organization_id')}")
+    yield Finding("ok", "identity", who(api))
 
 
 def _permissions(api: Api) -> Iterator[Finding]:

@@ -26,13 +26,18 @@ _RETIRED = {
     "2027-02-20",
     "soap": "SOAP login(), which is gone since API v65.0 and retired for all versions in Summer '27",
 }
+_PAGES = (".lightning.force.com", ".salesforce-setup.com", ".visual.force.com")
+_MY_DOMAIN = (
+    "Set login_url to the org's My Domain, https://<MyDomain>.my.salesforce.com (Setup, My Domain)."
+)
 
 
 def refuse_unusable(connection: Connection) -> None:
     """Refuse logins that cannot work, before anything is sent.
 
     Raises:
-        ConfigError: a retiring login, or client credentials on a generic login host.
+        ConfigError: a retiring login, client credentials on a generic login host, or an address
+            that was copied from a page.
     """
     kind = connection.auth.kind
     where = f"connection '{connection.name}'"
@@ -42,11 +47,20 @@ def refuse_unusable(connection: Connection) -> None:
             cure="Create an External Client App with the client credentials flow, set "
             "'kind: client_credentials' and see docs/connections.md.",
         )
-    if kind == "client_credentials" and urlsplit(connection.login_url).hostname in _GENERIC_HOSTS:
+    address = urlsplit(connection.login_url)
+    host = (address.hostname or "").lower()
+    if kind == "client_credentials" and host in _GENERIC_HOSTS:
         raise ConfigError(
-            f"{where}: client credentials do not work on {connection.login_url}.",
-            cure="Set login_url to the org's My Domain, https://<MyDomain>.my.salesforce.com "
-            "(Setup, My Domain).",
+            f"{where}: client credentials do not work on {connection.login_url}.", cure=_MY_DOMAIN
+        )
+    if host.endswith(_PAGES):
+        raise ConfigError(
+            f"{where}: {host} shows pages to people; it has no login.", cure=_MY_DOMAIN
+        )
+    if host.endswith(".salesforce.com") and address.path not in ("", "/"):
+        raise ConfigError(
+            f"{where}: login_url goes on behind the host ({address.path}).",
+            cure=f"Set login_url to {address.scheme}://{host}.",
         )
 
 

@@ -1,0 +1,168 @@
+"""`login`: a person lets the pipeline in, once, in the browser."""
+
+import os
+import sys
+import webbrowser
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from crm_pipeline.cli.accounts import ConnectionArgument
+from crm_pipeline.kernel.errors import ConfigError, CrmError
+
+if TYPE_CHECKING:
+    from crm_pipeline.connectors.base import Account
+    from crm_pipeline.settings import Connection, Settings
+
+_LOCAL = frozenset({"localhost", "127.0.0.1"})
+
+
+def login(
+    connection: ConnectionArgument,
+    *,
+    paste: Annotated[
+        bool,
+        typer.Option("--paste", help="For servers: log in elsewhere, paste the address back."),
+    ] = False,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address, open nothing.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the callback address; 0 takes a free one."),
+    ] = None,
+    wait_s: Annotated[
+        float, typer.Option("--wait", min=1, help="Seconds to wait for the browser to come back.")
+    ] = 300,
+) -> None:
+    """Get the first tokens of a connection with `kind: refresh_token`: log in once in the browser.
+
+    The tokens go encrypted into the database and are never shown; from then on the connection renews
+    them by itself. Log in as the user that the pipeline shall read as: a private window of the browser
+    helps. The callback address that is printed must be registered in the app, exactly so.
+
+    For instance:
+
+      crm-pipeline login salesforce_acme
+      crm-pipeline login salesforce_acme --paste
+      crm-pipeline login salesforce_acme --port 8500
+    """
+    from crm_pipeline.cli.accounts import account_of
+    from crm_pipeline.cli.console import say
+    from crm_pipeline.cli.workspace import load_settings
+
+    settings = load_settings()
+    chosen = settings.connection(connection)
+    with account_of(settings, chosen) as account:
+        log_in(
+            account,
+            callback_address(chosen, port),
+            paste=paste,
+            opens_browser=not no_browser,
+            wait_s=wait_s,
+        )
+    say(f"Next: crm-pipeline check {connection}")
+
+
+def log_in(
+    account: "Account", redirect_uri: str, *, paste: bool, opens_browser: bool, wait_s: float
+) -> None:
+    """Lead a person through the login of an account, and say as whom it is logged in then.
+
+    Raises:
+        ConfigError: the account logs in by itself, or the callback address is of no use.
+        AuthFailed: it was refused, or nobody came back.
+    """
+    from crm_pipeline.cli.callback import Callback, pasted
+    from crm_pipeline.cli.console import say, working
+
+    if paste:
+        consent = account.consent(redirect_uri)
+        _show(consent.address, redirect_uri)
+        say("The browser is sent to an address that does not open: that is right. Copy it whole.")
+        consent.accept(pasted(_line("Paste it here: "), consent.state))
+    else:
+        _refuse_elsewhere(redirect_uri)
+        account.consent(redirect_uri)  # what is wrong with the connection is said before the port's
+        with Callback(redirect_uri) as callback:
+            consent = account.consent(callback.redirect_uri)
+            _show(consent.address, consent.redirect_uri)
+            if opens_browser and _has_browser():
+                webbrowser.open(consent.address)
+            with working("waiting for the browser to come back"):
+                answer = callback.wait(wait_s)
+        consent.accept(answer)
+    _confirm(account)
+
+
+def callback_address(connection: "Connection", port: int | None = None) -> str:
+    """Return the callback address of a connection, with another port if one is given.
+
+    Raises:
+        ConfigError: a port was given for an address of another machine.
+    """
+    from crm_pipeline.connectors.registry import connector
+
+    address = connection.auth.callback_url or connector(connection.vendor).callback_url
+    if port is None:
+        return address
+    _refuse_elsewhere(address)
+    url = urlsplit(address)
+    return url._replace(netloc=f"{url.hostname}:{port}").geturl()
+
+
+def offer_of(settings: "Settings", connection: "Connection") -> bool:
+    """Say whether a connection is one that a person logs in for, and has not got a token yet."""
+    from crm_pipeline.connectors.registry import connector
+
+    kinds = {kind.kind for kind in connector(connection.vendor).logins if kind.by_browser}
+    variable = connection.auth.variables.get("refresh_token", "")
+    return connection.auth.kind in kinds and not settings.environ.get(variable)
+
+
+def _refuse_elsewhere(address: str) -> None:
+    if urlsplit(address).hostname not in _LOCAL:
+        raise ConfigError(
+            f"the callback address {address} is not on this machine, so nobody can come back here.",
+            cure="Use --paste, or set callback_url to an address on localhost.",
+        )
+
+
+def _show(address: str, redirect_uri: str) -> None:
+    from crm_pipeline.cli.console import output, say
+
+    say(f"Callback address, to be registered in the app exactly so: {redirect_uri}")
+    say("Open this address, log in as the user of the integration, and choose Allow:")
+    # In one line whatever the terminal's width: it is copied.
+    output().print(address, soft_wrap=True, markup=False)
+
+
+def _has_browser() -> bool:
+    """Say whether a browser with windows can be opened; one in this terminal would block it."""
+    if os.environ.get("BROWSER") or sys.platform in {"darwin", "win32"}:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _line(question: str) -> str:
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    text = sys.stdin.readline()
+    if not text.strip():
+        raise ConfigError(
+            "nothing was pasted.", cure="Run the command again; it reads one line from its input."
+        )
+    return text
+
+
+def _confirm(account: "Account") -> None:
+    from crm_pipeline.cli.console import say
+
+    try:
+        who = account.who()
+    except CrmError as error:
+        # The tokens are stored already; what this is about, `check` tells in full.
+        say(f"logged in; the tokens are stored. Who it is could not be asked: {error.message}")
+        return
+    say(f"logged in as {who}; the tokens are stored, encrypted.")

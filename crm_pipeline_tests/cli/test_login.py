@@ -1,0 +1,292 @@
+"""`login` over HTTP: a person in a browser, the sandbox's consent page, and this machine's callback."""
+
+import re
+import socket
+import webbrowser
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html import unescape
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import requests
+from typer.testing import CliRunner, Result
+
+from crm_pipeline.cli.app import app
+from crm_pipeline.cli.callback import Callback, pasted
+from crm_pipeline.kernel.errors import AuthFailed
+from crm_pipeline.store.state_key import StateKey
+from crm_pipeline.store.tokens import StoredToken, TokenStore
+from crm_pipeline_tests.scenes import ENVIRON, Scene, SceneMaker
+
+
+@dataclass
+class Person:
+    """Somebody with a browser: decides on the consent page, and goes where it sends them."""
+
+    decision: str = "allow"
+    meddle: Callable[[str], str] = str
+    visited: list[str] = field(default_factory=list)
+
+    def open(self, address: str) -> bool:
+        self.visit(self.meddle(self.back(address)))
+        return True
+
+    def visit(self, address: str) -> requests.Response:
+        self.visited.append(address)
+        return requests.get(address, timeout=5)
+
+    def back(self, address: str) -> str:
+        """Return where the consent page sends the browser."""
+        page = requests.get(address, timeout=5)
+        assert page.status_code == 200, page.text
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
+        form = {name: unescape(value) for name, value in fields.items()}
+        action = unescape(re.findall(r'action="([^"]+)"', page.text)[0])
+        answer = requests.post(
+            action, data=form | {"decision": self.decision}, allow_redirects=False, timeout=5
+        )
+        return answer.headers["Location"]
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Person:
+    made = Person()
+    monkeypatch.setattr(webbrowser, "open", made.open)
+    monkeypatch.setenv("BROWSER", "a browser")
+    return made
+
+
+@pytest.fixture
+def scene(make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A connection by refresh token that nobody has logged in yet, as commands find it."""
+    with make_scene(contacts=20, kind="refresh_token") as made:
+        environ = ENVIRON | {"CRM_DATABASE_URL": made.settings.environ["CRM_DATABASE_URL"]}
+        del environ["DEMO_REFRESH_TOKEN"]
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("CRM_HOME", str(made.settings.root))
+        yield made
+
+
+def login(*options: str, given: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["login", "demo", *options], input=given)
+
+
+def stored(scene: Scene) -> StoredToken | None:
+    return TokenStore(scene.database, StateKey.of(scene.settings)).load("demo")
+
+
+def read(scene: Scene) -> None:
+    scene.settings.environ.pop("DEMO_REFRESH_TOKEN", None)
+    with scene.account(attempts=1) as account:
+        account.objects()
+
+
+def test_login(scene: Scene, person: Person) -> None:
+    """From nothing to tokens: afterwards the connection works without a variable, over session ends, and
+    no token was shown."""
+    scene.org.rotate(on=True)
+    result = login("--port", "0")
+    assert result.exit_code == 0, result.output
+    assert "user user0@sandbox.example of organization 00D" in result.stderr
+    assert "crm-pipeline check demo" in result.stderr
+    token = stored(scene)
+    assert token is not None
+    assert token.refresh_token is not None
+    for secret in (token.access_token, token.refresh_token):
+        assert secret.reveal() not in result.output
+    scene.org.expire_sessions()
+    read(scene)
+    assert stored(scene).refresh_token != token.refresh_token
+    callback = urlsplit(person.visited[0])
+    assert f"registered in the app exactly so: http://localhost:{callback.port}" in result.stderr
+
+
+def test_a_login_outlasts_the_environment(scene: Scene, person: Person) -> None:
+    """A token that the environment held before the login does not take over after it."""
+    scene.settings.environ["DEMO_REFRESH_TOKEN"] = old = "sandbox-refresh-token"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEMO_REFRESH_TOKEN", old)
+        assert login("--port", "0").exit_code == 0
+    scene.sandbox.journal.clear()
+    with scene.account(attempts=1) as account:
+        account.objects()
+    assert scene.sandbox.journal.entries(path="/services/oauth2/token") == []
+
+
+@pytest.mark.parametrize(
+    ("meddle", "words"),
+    [
+        (lambda address: address.replace("state=", "state=x"), "its state is another"),
+        (lambda address: re.sub(r"state=[^&]*", "", address), "its state is another"),
+        (lambda address: re.sub(r"code=[^&]*", "code=forged", address), "works once"),
+    ],
+)
+def test_an_answer_that_is_not_ours(
+    scene: Scene, person: Person, meddle: Callable[[str], str], words: str
+) -> None:
+    """An answer with another state, or a code that was made up or used, gives no token."""
+    person.meddle = meddle
+    result = login("--port", "0")
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert stored(scene) is None
+
+
+def test_a_refusal_by_the_person(scene: Scene, person: Person) -> None:
+    """Who chooses Deny is told so on the page and in the terminal; an earlier login stays as it was."""
+    assert login("--port", "0").exit_code == 0
+    before = stored(scene)
+    person.decision = "deny"
+    result = login("--port", "0")
+    assert result.exit_code == 1
+    assert "access_denied end-user denied authorization" in result.stderr
+    assert "choose Allow" in result.stderr
+    assert stored(scene) == before
+
+
+def test_paste(scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a server the address is printed whole, and what the browser shows is pasted back."""
+    monkeypatch.setattr(webbrowser, "open", None)
+    shown = []
+    real = Person.back
+
+    def answer(_: object) -> str:
+        shown.append(real(person, consents[0].address))
+        return shown[-1] + "\n"
+
+    consents = []
+    from crm_pipeline.connectors.salesforce.account import SalesforceAccount
+
+    begin = SalesforceAccount.consent
+    monkeypatch.setattr(
+        SalesforceAccount, "consent", lambda *a: (consents.append(begin(*a)), consents[-1])[1]
+    )
+    monkeypatch.setattr("crm_pipeline.cli.login._line", answer)
+    result = login("--paste")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split() == [consents[0].address]
+    assert shown[0].startswith("http://localhost:8401/OauthRedirect?code=")
+    assert stored(scene) is not None
+    again = login("--paste")  # a new attempt has a state of its own
+    assert again.exit_code == 1
+    assert "its state is another" in again.stderr
+
+
+def test_nothing_is_pasted(scene: Scene) -> None:
+    """The end of the input is no answer."""
+    result = login("--paste", given="")
+    assert result.exit_code == 2
+    assert "nothing was pasted" in result.stderr
+
+
+CODE = "aPrx.x-y_z=="
+ESCAPED = CODE.replace("=", "%3D")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"http://localhost:8401/OauthRedirect?code={ESCAPED}&state=s\n",
+        f" http://localhost:8401/OauthRedirect?state=s&code={ESCAPED} ",
+        f"http://localhost:8401/Oauth\nRedirect?code={ESCAPED}&sta te=s",
+        CODE,
+        ESCAPED,
+        f"code={ESCAPED}",
+    ],
+)
+def test_what_may_be_pasted(text: str) -> None:
+    """The whole address in any form that a terminal makes of it, or the code alone."""
+    assert pasted(text, "s") == {"code": CODE, "state": "s"}
+
+
+@pytest.mark.parametrize("text", ["http://localhost:8401/OauthRedirect", "https://x/?state=s", "?"])
+def test_what_may_not_be_pasted(text: str) -> None:
+    """An address without an answer is refused with what to copy."""
+    with pytest.raises(AuthFailed, match="neither") as caught:
+        pasted(text, "s")
+    assert "address bar" in caught.value.cure
+
+
+def test_a_port_in_use(scene: Scene, person: Person) -> None:
+    """A port that another program has is said, with the way around it, before anybody logs in."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = login("--port", str(port))
+    assert result.exit_code == 2
+    assert f"port {port} of this machine is in use" in result.stderr
+    assert "--paste" in result.stderr
+    assert person.visited == []
+
+
+def test_nobody_comes(scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the time limit the command ends by itself; without windows no browser is opened."""
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("crm_pipeline.cli.callback.Callback.wait", _impatiently(Callback.wait))
+    result = login("--port", "0")
+    assert result.exit_code == 1
+    assert "nobody came back" in result.stderr
+    assert person.visited == []
+
+
+def _impatiently(wait):
+    return lambda callback, timeout_s: wait(callback, timeout_s / 1e6)
+
+
+def test_an_address_on_another_host(scene: Scene) -> None:
+    """A callback address elsewhere cannot be waited for here: it is for --paste."""
+    text = scene.settings.file.read_text()
+    place = "      callback_url: https://acme.example/back\n      refresh_token_env"
+    scene.settings.file.write_text(text.replace("      refresh_token_env", place))
+    result = login()
+    assert result.exit_code == 2
+    assert "Use --paste" in result.stderr
+
+
+def test_a_connection_that_logs_in_by_itself(
+    make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`login` for client credentials says that there is nothing to do."""
+    with make_scene(contacts=20) as scene:
+        monkeypatch.setenv("CRM_HOME", str(scene.settings.root))
+        monkeypatch.setenv("CRM_DATABASE_URL", scene.settings.environ["CRM_DATABASE_URL"])
+        result = login()
+    assert result.exit_code == 2
+    assert "logs in by itself" in result.stderr
+
+
+def test_other_visitors() -> None:
+    """An icon, another path, a silent connection and a visit without an answer do not end the wait."""
+    with (
+        Callback("http://localhost:0/OauthRedirect") as callback,
+        socket.create_connection(("127.0.0.1", urlsplit(callback.redirect_uri).port)),
+    ):
+        root = callback.redirect_uri.replace("localhost", "127.0.0.1")
+        assert (
+            requests.get(urlsplit(root)._replace(path="/favicon.ico").geturl()).status_code == 404
+        )
+        assert requests.get(root).status_code == 404
+        assert requests.get(root + "x?code=1").status_code == 404
+        page = requests.get(root + "?error=%3Cb%3E&state=s")
+        assert "&lt;b&gt;" in page.text
+        assert callback.wait(5) == dict(parse_qsl("error=%3Cb%3E&state=s"))
+
+
+def test_nothing_is_stored_without_a_refresh_token(
+    scene: Scene, person: Person, tmp_path: Path
+) -> None:
+    """An app that may not keep a refresh token is told which scope is missing; nothing is stored."""
+    desk = scene.org._oauth
+    real = desk._code
+
+    def without(*given):
+        return {name: value for name, value in real(*given).items() if name != "refresh_token"}
+
+    desk._code = without
+    result = login("--port", "0")
+    assert result.exit_code == 1
+    assert "refresh_token, offline_access" in result.stderr
+    assert stored(scene) is None
