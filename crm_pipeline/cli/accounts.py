@@ -1,6 +1,6 @@
 """`check`, `discover`, `preview`: a look at an account before anything is extracted from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,22 +38,18 @@ def check(
       crm-pipeline check salesforce_demo --json
     """
     from crm_pipeline.cli.console import emit_json
-    from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.cli.workspace import load_settings
-    from crm_pipeline.store.database import running_database
 
-    to_stderr("error")
     settings = load_settings()
     names = [settings.connection(connection).name] if connection else list(settings.connections)
     if not names:
         raise ConfigError(f"{settings.file} holds no connection.", cure="Add one, then check it.")
-    with running_database(settings) as database:
-        checkups = [_checkup(settings, name, database) for name in names]
+    checkups = checked(settings, names)
     if as_json:
         emit_json([_checkup_record(checkup) for checkup in checkups])
     else:
         for checkup in checkups:
-            _show_checkup(checkup)
+            show_checkup(checkup)
     if not all(checkup.is_healthy for checkup in checkups):
         raise typer.Exit(1)
 
@@ -79,12 +75,25 @@ def discover(
       crm-pipeline discover salesforce_demo
       crm-pipeline discover salesforce_acme --write
     """
-    from crm_pipeline.cli.console import emit_json, say
-    from crm_pipeline.cli.discovery import survey, write_objects
     from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
     chosen = settings.connection(connection)
+    discovered(settings, chosen, write=write, everything=everything, as_json=as_json)
+
+
+def discovered(
+    settings: "Settings",
+    chosen: "Connection",
+    *,
+    write: bool,
+    everything: bool = False,
+    as_json: bool = False,
+) -> None:
+    """List what an account holds and, if wanted, write it into connections.yaml."""
+    from crm_pipeline.cli.console import emit_json, say
+    from crm_pipeline.cli.discovery import survey, write_objects
+
     with _asked(settings, chosen) as account:
         found = survey(account, chosen)
         listed = account.objects() if everything else []
@@ -152,6 +161,16 @@ def _asked(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
         yield account
 
 
+def checked(settings: "Settings", names: Sequence[str]) -> "list[Checkup]":
+    """Look at connections, one after the other."""
+    from crm_pipeline.cli.logs import to_stderr
+    from crm_pipeline.store.database import running_database
+
+    to_stderr("error")
+    with running_database(settings) as database:
+        return [_checkup(settings, name, database) for name in names]
+
+
 def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup":
     from crm_pipeline.cli.console import working
     from crm_pipeline.connectors.base import Checkup, Finding
@@ -197,7 +216,8 @@ def _checkup_record(checkup: "Checkup") -> dict[str, Any]:
     }
 
 
-def _show_checkup(checkup: "Checkup") -> None:
+def show_checkup(checkup: "Checkup") -> None:
+    """Print what was found, with what to do about it."""
     from rich.text import Text
 
     from crm_pipeline.cli.console import output, table

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from crm_pipeline.cli import accounts, demo, login, query, runs, safekeeping, sandbox, stack, status
+from crm_pipeline.cli import (
+    accounts,
+    add,
+    demo,
+    login,
+    query,
+    runs,
+    safekeeping,
+    sandbox,
+    stack,
+    status,
+)
 from crm_pipeline.cli.console import flowing
 from crm_pipeline.cli.database import db
 from crm_pipeline.cli.failures import ExplainingGroup
@@ -62,7 +73,7 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
 
 
 _register("Start here", demo.demo, stack.up)
-_register("Accounts", login.login, accounts.check, accounts.discover, accounts.preview)
+_register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
 _register("Runs", runs.backfill, runs.refresh)
 _register("Results", query.query, status.status)
 _register("Services", safekeeping.backup, safekeeping.restore, sandbox.sandbox, version)

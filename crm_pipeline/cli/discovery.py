@@ -1,6 +1,7 @@
 """What an account holds, looked at object by object, and its entry in connections.yaml."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crm_pipeline.connectors.base import Account, ObjectInfo
@@ -76,10 +77,17 @@ def write_objects(settings: Settings, connection: Connection, found: list[Found]
     document = Document.read(settings.file)
     text = with_objects(document, connection.name, added)
     parsed(Document(settings.file, text))
-    with files.replacing(settings.file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(settings.file.stat().st_mode & 0o777)
+    write_text(settings.file, text)
     return added
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file of the user's in one step; its permissions stay, and a link stays a link."""
+    target = path.resolve()
+    with files.replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o777)
 
 
 def _look(account: Account, info: ObjectInfo | None, name: str, configured: bool) -> Found:

@@ -88,7 +88,7 @@ def log_in(
         with Callback(redirect_uri) as callback:
             consent = account.consent(callback.redirect_uri)
             _show(consent.address, consent.redirect_uri)
-            if opens_browser and _has_browser():
+            if opens_browser and has_browser():
                 webbrowser.open(consent.address)
             with working("waiting for the browser to come back"):
                 answer = callback.wait(wait_s)
@@ -138,7 +138,7 @@ def _show(address: str, redirect_uri: str) -> None:
     output().print(address, soft_wrap=True, markup=False)
 
 
-def _has_browser() -> bool:
+def has_browser() -> bool:
     """Say whether a browser with windows can be opened; one in this terminal would block it."""
     if os.environ.get("BROWSER") or sys.platform in {"darwin", "win32"}:
         return True

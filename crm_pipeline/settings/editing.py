@@ -1,7 +1,10 @@
-"""Adds objects to a connection in the text of connections.yaml, leaving everything else as it is."""
+"""Adds connections and their objects to the text of connections.yaml, leaving everything else as it is."""
 
+import json
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
@@ -69,3 +72,30 @@ def _options(value: yaml.Node) -> str:
 def _line(name: str, is_mapping: bool) -> str:
     quoted = name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) else f'"{name}"'
     return f"{quoted}:" if is_mapping else f"- {quoted}"
+
+
+def with_connection(document: Document, name: str, entry: Mapping[str, Any]) -> str:
+    """Return the text of the document with this connection added behind all others.
+
+    Comments and order stay.
+    """
+    text = document.text
+    node, _ = document.node(("connections",))
+    if _is_flow(node):
+        assert node is not None
+        end = node.end_mark.index - 1
+        return f"{text[:end].rstrip().rstrip(',')}, {name}: {json.dumps(entry)}{text[end:]}"
+    column = 2
+    if node is None:
+        text = f"{text.rstrip()}\n\nconnections:\n" if text.strip() else "connections:\n"
+    elif isinstance(node, yaml.MappingNode) and node.value:
+        column = node.value[0][0].start_mark.column
+    else:
+        text = text[: node.start_mark.index].rstrip(" ") + text[node.end_mark.index :]
+    block = yaml.safe_dump({name: dict(entry)}, sort_keys=False, allow_unicode=True, width=1000)
+    gap = "\n" if node is None or text.rstrip().endswith("connections:") else "\n\n"
+    return text.rstrip() + gap + textwrap.indent(block, " " * column)
+
+
+def _is_flow(node: yaml.Node | None) -> bool:
+    return isinstance(node, yaml.MappingNode) and bool(node.flow_style) and bool(node.value)

@@ -45,6 +45,11 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
     given = dict(os.environ if environ is None else environ)
     folder = _root(root, given)
     merged = {**_dotenv(folder / ".env"), **given}
+    if not (folder / _FILE).exists():
+        raise ConfigError(
+            f"{folder / _FILE} cannot be read: No such file or directory.",
+            cure="Check the path (CRM_HOME), or make the file with `crm-pipeline add`.",
+        )
     document = Document.read(folder / _FILE)
     port = _sandbox_port(merged)
     models = parsed(document)
@@ -55,6 +60,14 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
         connections={name: model.connection(name, port) for name, model in models.items()},
         environ=merged,
     )
+
+
+def place_of_file(environ: Mapping[str, str] | None = None) -> Path:
+    """Return where connections.yaml is, or where it belongs if there is none yet."""
+    try:
+        return _root(None, os.environ if environ is None else environ) / _FILE
+    except ConfigError:
+        return Path.cwd() / _FILE
 
 
 def parsed(document: Document) -> Mapping[str, ConnectionModel]:
@@ -89,7 +102,8 @@ def _root(root: Path | None, environ: Mapping[str, str]) -> Path:
             return folder
     raise ConfigError(
         f"there is no {_FILE} in {cwd} or in a folder above it.",
-        cure=f"Change into the folder that holds {_FILE}, or name it in the environment variable CRM_HOME.",
+        cure=f"Change into the folder that holds {_FILE}, or name it in the environment variable CRM_HOME; "
+        "`crm-pipeline add` makes a new one.",
     )
 
 

@@ -10,6 +10,7 @@ from crm_pipeline_tests.cli.conftest import Run
 COMMANDS = [
     "demo",
     "up",
+    "add",
     "login",
     "check",
     "discover",

@@ -1,0 +1,173 @@
+"""`add`: from nothing to a connection that has been checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crm_pipeline.kernel.errors import ConfigError, CrmError
+
+if TYPE_CHECKING:
+    from crm_pipeline.cli.asking import Asker
+    from crm_pipeline.cli.draft import Draft, Entry
+    from crm_pipeline.kernel.secret import Secret
+    from crm_pipeline.settings import Connection, Settings
+
+_SHOWN = frozenset({"username", "private_key_file"})  # nothing that would have to be hidden
+
+
+def add(
+    name: Annotated[str | None, typer.Argument(help="Its name, such as salesforce_emea.")] = None,
+    *,
+    vendor: Annotated[str | None, typer.Option(help="The kind of CRM.")] = None,
+    login_url: Annotated[
+        str | None, typer.Option("--login-url", help="Address of the account, https://...")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="How to log in.")] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option("--variable", metavar="KEY=NAME", help="Name of a variable; may be repeated."),
+    ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="An account of the sandbox on this machine.")
+    ] = False,
+    discover: Annotated[
+        bool, typer.Option("--discover", help="If the check is good, fill in the objects.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing; take what is proposed.")
+    ] = False,
+) -> None:
+    """Add an account to connections.yaml, step by step, and check it.
+
+    Asks for what the options leave open: vendor, name, address, kind of login, secrets (typed unseen, and
+    written into .env only if you say so). Then it logs in, checks, and offers to fill in the objects. What
+    is in the files already is never changed. Without a terminal, or with --yes, nothing is asked: NAME,
+    --login-url and --kind are needed then, and the secrets have to be in the environment or in .env.
+
+    For instance:
+
+      crm-pipeline add
+      crm-pipeline add salesforce_acme --kind refresh_token
+      crm-pipeline add salesforce_acme --login-url https://acme.my.salesforce.com --kind client_credentials --yes
+      crm-pipeline add acme --login-url https://acme.my.salesforce.com --kind jwt_bearer --variable private_key=ACME_PEM --yes
+    """
+    from crm_pipeline.cli.asking import Asker, is_interactive
+    from crm_pipeline.cli.draft import Draft
+    from crm_pipeline.cli.questions import completed
+    from crm_pipeline.settings.load import place_of_file
+
+    asker = Asker(asks=is_interactive() and not yes)
+    draft = Draft(place_of_file())
+    options = {"vendor": vendor, "name": name, "login_url": login_url, "kind": kind}
+    known = {key: value for key, value in options.items() if value is not None}
+    entry = completed(asker, draft, known, sandbox=sandbox, variables=_named(variable or []))
+    text = draft.write(entry)
+    asker.say(f"added '{entry.name}' to {draft.path}")
+    _finish(asker, draft, entry, text, discovers=discover)
+
+
+def _named(pairs: Sequence[str]) -> dict[str, str]:
+    named = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals and value):
+            raise ConfigError(
+                f"--variable {pair}: is not of the form KEY=NAME.",
+                cure="Write it like --variable client_id=ACME_CLIENT_ID.",
+            )
+        named[key.removesuffix("_env")] = value
+    return named
+
+
+def _finish(asker: "Asker", draft: "Draft", entry: "Entry", text: str, *, discovers: bool) -> None:
+    """Secrets, login, check, objects; ends with the next command."""
+    from crm_pipeline.cli.login import offer_of
+    from crm_pipeline.cli.workspace import load_settings
+
+    typed = _typed(asker, load_settings(), entry)
+    settings = load_settings()
+    settings = replace(settings, environ={**settings.environ, **_revealed(typed)})
+    chosen = settings.connection(entry.name)
+    if offer_of(settings, chosen) and not _logged_in(asker, settings, chosen):
+        asker.say(f"Next: crm-pipeline login {entry.name}")
+        return
+    if not _is_healthy(settings, entry.name):
+        if asker.confirms("Take the entry out of connections.yaml again?", proposal=False):
+            undone = draft.take_back(text)
+            asker.say(
+                f"{draft.path} is as it was" if undone else "the file has changed since: left"
+            )
+        else:
+            asker.say(f"The entry stays. When it is corrected: crm-pipeline check {entry.name}")
+        raise typer.Exit(1)
+    if discovers or asker.confirms("Fill in the objects that it holds?", proposal=True):
+        from crm_pipeline.cli.accounts import discovered
+
+        discovered(settings, chosen, write=True)
+        asker.say(f"Next: crm-pipeline backfill {entry.name}")
+    else:
+        asker.say(f"Next: crm-pipeline discover {entry.name} --write")
+
+
+def _typed(asker: "Asker", settings: "Settings", entry: "Entry") -> "dict[str, Secret]":
+    """Ask for the secrets that are not set yet, and write them into .env if that is wanted."""
+    from crm_pipeline.cli.envfile import save
+    from crm_pipeline.cli.questions import WORDS
+    from crm_pipeline.kernel.secret import Secret
+
+    typed: dict[str, Secret] = {}
+    if entry.sandbox and asker.asks:
+        asker.say("The sandbox's credentials are public: `crm-pipeline sandbox` prints them.")
+    for key, variable in entry.variables.items():
+        if settings.environ.get(variable, "").strip():
+            asker.say(f"  [dim]{variable} is set already[/]")
+            continue
+        hidden = key not in _SHOWN
+        how = "not shown, " if hidden else ""
+        question = f"{WORDS[key]} ({how}Enter leaves {variable} for later)"
+        if value := asker.value(question, hidden=hidden):
+            typed[variable] = Secret(value)
+    if not typed:
+        return typed
+    file = settings.root / ".env"
+    if asker.confirms(f"Write {', '.join(typed)} into {file} (mode 0600)?", proposal=True):
+        try:
+            for done in save(settings.root, typed):
+                asker.say(done)
+            asker.say(f"written into {file}")
+        except CrmError as error:
+            asker.say(f"[red]{error.message}[/] {error.cure}")
+    else:
+        asker.say(f"Kept for this check only. Export later: {', '.join(typed)}")
+    return typed
+
+
+def _revealed(secrets: "Mapping[str, Secret]") -> dict[str, str]:
+    return {name: secret.reveal() for name, secret in secrets.items()}
+
+
+def _logged_in(asker: "Asker", settings: "Settings", chosen: "Connection") -> bool:
+    """Offer the login by a person; say whether it was done."""
+    from crm_pipeline.cli.accounts import account_of
+    from crm_pipeline.cli.login import callback_address, has_browser, log_in
+
+    redirect_uri = callback_address(chosen)
+    if not asker.confirms("Log in now, in the browser?", proposal=True):
+        return False
+    try:
+        with account_of(settings, chosen) as account:
+            log_in(account, redirect_uri, paste=not has_browser(), opens_browser=True, wait_s=300)
+    except CrmError as error:
+        asker.say(f"[red]{error.message}[/] {error.cure}")
+        return False
+    return True
+
+
+def _is_healthy(settings: "Settings", name: str) -> bool:
+    from crm_pipeline.cli.accounts import checked, show_checkup
+
+    (checkup,) = checked(settings, [name])
+    show_checkup(checkup)
+    return checkup.is_healthy

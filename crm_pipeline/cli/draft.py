@@ -1,0 +1,150 @@
+"""A new entry of connections.yaml: what it says, whether it may stand there, writing and taking back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crm_pipeline.cli.discovery import write_text
+from crm_pipeline.cli.emulated import DEFAULT_ADDRESS
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.settings.auth import KINDS, KindRules
+from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.editing import with_connection
+from crm_pipeline.settings.load import parsed
+
+_NEW_FILE = """\
+# The accounts that crm-pipeline reads, one entry each; docs/connections.md describes every key.
+# No secrets belong here: keys that end in _env name environment variables.
+
+connections:
+"""
+_LONGEST_VARIABLE = 60
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known about a new connection so far; what is not yet has a harmless value."""
+
+    name: str
+    vendor: str
+    login_url: str
+    kind: str
+    sandbox: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def blank(cls, vendor: str) -> "Entry":
+        """Return an entry of a vendor that would be accepted as it is.
+
+        Raises:
+            UnknownName: there is no such vendor.
+        """
+        of = connector(vendor)
+        return cls("new", vendor, of.address_example, of.logins[0].kind)
+
+    @property
+    def rules(self) -> KindRules:
+        """What its kind of login takes."""
+        return KINDS[self.kind]
+
+    def proposed(self, wanted: tuple[str, ...] = ()) -> dict[str, str]:
+        """Return the variables that its login needs, and those `wanted` of the optional ones."""
+        rules = self.rules
+        given = [name for name in rules.variables if name in self.variables]
+        needed = [*rules.needed, *rules.one_of[:1]]
+        if set(given) & set(rules.one_of):
+            needed = [*rules.needed]
+        names = dict.fromkeys([*needed, *given, *wanted])
+        room = _LONGEST_VARIABLE - len("_PRIVATE_KEY_FILE")
+        prefix = self.name.upper()[:room]
+        return {name: self.variables.get(name, f"{prefix}_{name.upper()}") for name in names}
+
+    def data(self) -> dict[str, Any]:
+        """Return it as it stands in the file."""
+        auth = {f"{name}_env": variable for name, variable in self.proposed().items()}
+        sandbox = {"sandbox": True} if self.sandbox else {}
+        return {
+            "vendor": self.vendor,
+            "login_url": self.login_url,
+            **sandbox,
+            "auth": {"kind": self.kind, **auth},
+            "objects": [],
+        }
+
+
+class Draft:
+    """The file, and what can be added to it.
+
+    Args:
+        path: of connections.yaml; it need not exist.
+
+    Raises:
+        ConfigError: something in the file is wrong already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_new = not path.exists()
+        self._before = Document(path, _NEW_FILE) if self.is_new else Document.read(path)
+        empty = self._before.data in (None, {"connections": None})
+        self.known = {} if empty else dict(parsed(self._before))
+
+    def sandbox_address(self, vendor: str) -> str:
+        """Return where the sandbox is, or will be, for a vendor."""
+        for model in self.known.values():
+            if model.sandbox:
+                return f"{model.login_url.rpartition('/')[0]}/{vendor}"
+        host, port = DEFAULT_ADDRESS
+        return f"http://{host}:{port}/{vendor}"
+
+    def refuse(self, entry: Entry) -> None:
+        """Make sure that an entry may stand in the file, before anything is written.
+
+        Raises:
+            ConfigError: it may not.
+        """
+        self._text_with(entry)
+
+    def write(self, entry: Entry) -> str:
+        """Add the entry to the file; return the new text.
+
+        Raises:
+            ConfigError: it may not stand there, or the file has changed meanwhile.
+        """
+        if not self.is_new and Document.read(self.path).text != self._before.text:
+            raise ConfigError(
+                f"{self.path} was changed by somebody else meanwhile; nothing was written.",
+                cure="Run the command again.",
+            )
+        text = self._text_with(entry)
+        write_text(self.path, text)
+        return text
+
+    def take_back(self, written: str) -> bool:
+        """Restore the file unless somebody has changed it since; say whether that was done."""
+        if Document.read(self.path).text != written:
+            return False
+        if self.is_new:
+            self.path.unlink()
+        else:
+            write_text(self.path, self._before.text)
+        return True
+
+    def _text_with(self, entry: Entry) -> str:
+        if entry.name in self.known:
+            raise ConfigError(
+                f"{self.path} has a connection '{entry.name}' already; it is left as it is.",
+                cure="Choose another name, or change the entry in the file.",
+            )
+        text = with_connection(self._before, entry.name, entry.data())
+        after = dict(parsed(Document(self.path, text)))
+        added = after.pop(entry.name, None)
+        if added is None or after != self.known:
+            raise ConfigError(
+                f"{self.path} is written in a form that nothing can be added to safely.",
+                cure="Add the entry by hand; docs/connections.md has one to copy.",
+            )
+        connector(entry.vendor).vet(added.connection(entry.name, None))
+        return text

@@ -1,0 +1,175 @@
+"""What `add` asks, one question after the other; each answer is checked before the next question."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from crm_pipeline.cli.asking import Asker
+from crm_pipeline.cli.draft import Draft, Entry
+from crm_pipeline.connectors.registry import connector, vendors
+from crm_pipeline.kernel.errors import ConfigError, UnknownName
+from crm_pipeline.settings.auth import VARIABLE
+
+_SANDBOX = "sandbox"
+# What a person knows the variables as.
+WORDS = {
+    "client_id": "client id of the app (consumer key)",
+    "client_secret": "client secret of the app (consumer secret)",
+    "refresh_token": "first refresh token",
+    "username": "name of the user that logs in",
+    "private_key_file": "path of the private key's file (PEM)",
+    "private_key": "private key (PEM, one line with \\n)",
+}
+
+
+def completed(
+    asker: Asker,
+    draft: Draft,
+    given: Mapping[str, str],
+    *,
+    sandbox: bool,
+    variables: Mapping[str, str],
+) -> Entry:
+    """Return the entry with nothing left open; what is asked for is checked at once.
+
+    Args:
+        asker: asks for what is not given.
+        draft: the file that it has to fit into.
+        given: those of `vendor`, `name`, `login_url` and `kind` that are known.
+        sandbox: whether it is an account of the sandbox.
+        variables: names of variables that are not to be proposed.
+
+    Raises:
+        ConfigError: something is wrong, or missing where nobody can be asked.
+    """
+    known = dict(given)
+    if len(vendors()) == 1:
+        known.setdefault("vendor", vendors()[0])
+    missing = [key for key in _QUESTIONS if key not in known]
+    if sandbox and "login_url" in missing:
+        missing.remove("login_url")
+    if missing and not asker.asks:
+        raise _nobody_asked(missing)
+    entry = Entry.blank(known.get("vendor") or vendors()[0])
+    entry = replace(entry, sandbox=sandbox, variables=variables, **known)
+    _refuse_unknown(entry)
+    for key in missing:
+        entry = _QUESTIONS[key](asker, draft, entry)
+    if sandbox and "login_url" not in known:
+        entry = replace(entry, login_url=draft.sandbox_address(entry.vendor))
+    entry = _with_variables(asker, entry)
+    draft.refuse(entry)
+    return entry
+
+
+def _nobody_asked(missing: list[str]) -> ConfigError:
+    options = ["NAME" if key == "name" else "--" + key.replace("_", "-") for key in missing]
+    verb = "is" if len(options) == 1 else "are"
+    return ConfigError(
+        f"nobody can be asked here, and {', '.join(options)} {verb} missing.",
+        cure="Add what is missing, or run the command in a terminal and without --yes. "
+        "`crm-pipeline add --help` shows examples.",
+    )
+
+
+def _ask_vendor(asker: Asker, draft: Draft, known: Entry) -> Entry:  # noqa: ARG001
+    asker.say("Which CRM is it?")
+    options = {name: connector(name).address_example for name in vendors()}
+    return replace(known, vendor=asker.choice("CRM", options))
+
+
+def _ask_name(asker: Asker, draft: Draft, known: Entry) -> Entry:
+    asker.say(
+        "Its name becomes part of paths and of the schema crm_<name>: choose it once, keep it."
+    )
+
+    def accepted(answer: str) -> str:
+        draft.refuse(replace(Entry.blank(known.vendor), name=answer))
+        return answer
+
+    return replace(known, name=asker.text(f"Name, such as {known.vendor}_emea", "", accepted))
+
+
+def _ask_address(asker: Asker, draft: Draft, known: Entry) -> Entry:
+    example = connector(known.vendor).address_example
+    local = draft.sandbox_address(known.vendor)
+    asker.say(
+        f"Where does the account live? Like {example}; '{_SANDBOX}' is the sandbox on this machine, {local}."
+    )
+
+    def placed(answer: str) -> Entry:
+        if answer == _SANDBOX:
+            return replace(known, login_url=local, sandbox=True)
+        whole = answer if "://" in answer else f"https://{answer}"
+        return replace(known, login_url=whole.rstrip("/"))
+
+    def accepted(answer: str) -> str:
+        refused = None
+        for login in connector(known.vendor).logins:
+            try:
+                draft.refuse(replace(placed(answer), kind=login.kind, variables={}))
+            except ConfigError as error:
+                refused = error
+            else:
+                return answer
+        assert refused is not None  # every vendor has a login
+        raise refused
+
+    return placed(asker.text("Address", "", accepted))
+
+
+def _ask_kind(asker: Asker, draft: Draft, known: Entry) -> Entry:
+    asker.say("How shall it log in? docs/connections.md says what to set up for each.")
+    options = {login.kind: login.summary for login in connector(known.vendor).logins}
+    while True:
+        chosen = replace(known, kind=asker.choice("Kind of login", options))
+        try:
+            draft.refuse(replace(chosen, variables={}))
+        except ConfigError as error:
+            asker.say(f"[red]{error.message}[/] {error.cure}")
+        else:
+            return chosen
+
+
+def _refuse_unknown(entry: Entry) -> None:
+    kinds = [login.kind for login in connector(entry.vendor).logins]
+    if entry.kind not in kinds:
+        raise UnknownName("kind of login", entry.kind, kinds)
+
+
+def _with_variables(asker: Asker, known: Entry) -> Entry:
+    for key in known.variables:
+        if key not in known.rules.variables:
+            raise UnknownName("variable", key, known.rules.variables, where=f"kind {known.kind}")
+    wanted = tuple(
+        key
+        for key in known.rules.optional
+        if key == "client_secret"
+        and key not in known.variables
+        and asker.confirms("Does the app ask for its client secret as well?", proposal=True)
+    )
+    names = known.proposed(wanted)
+    if names.keys() <= known.variables.keys():
+        return replace(known, variables=names)
+    asker.say(f"Environment variables: {', '.join(names.values())}")
+    if asker.confirms("Should any of them have another name?", proposal=False):
+
+        def accepted(answer: str) -> str:
+            if not VARIABLE.match(answer):
+                raise ConfigError(
+                    "that is no name of a variable.", cure="Use capital letters, digits and _."
+                )
+            return answer
+
+        names = {
+            key: asker.text(f"Variable with the {WORDS[key]}", proposal, accepted)
+            for key, proposal in names.items()
+        }
+    return replace(known, variables=names)
+
+
+_QUESTIONS: Mapping[str, Callable[[Asker, Draft, Entry], Entry]] = {
+    "vendor": _ask_vendor,
+    "name": _ask_name,
+    "login_url": _ask_address,
+    "kind": _ask_kind,
+}
