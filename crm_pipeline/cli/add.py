@@ -100,6 +100,8 @@ def _finish(asker: "Asker", draft: "Draft", entry: "Entry", text: str, *, discov
                 f"{draft.path} is as it was" if undone else "the file has changed since: left"
             )
         else:
+            if entry.sandbox:
+                asker.say("The sandbox is started by `crm-pipeline sandbox`, in another terminal.")
             asker.say(f"The entry stays. When it is corrected: crm-pipeline check {entry.name}")
         raise typer.Exit(1)
     if discovers or asker.confirms("Fill in the objects that it holds?", proposal=True):

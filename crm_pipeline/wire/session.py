@@ -235,6 +235,11 @@ class HttpSession:
                 f"{self.owner}: no trusted TLS connection to {place}: {_words(error)}.",
                 cure="Check the address, the clock and the CA bundle (REQUESTS_CA_BUNDLE).",
             )
+        if isinstance(error, requests.exceptions.ProxyError):
+            return ConnectionLost(
+                f"{self.owner}: the proxy did not let a request through to {place}: {_words(error)}.",
+                cure="Check HTTPS_PROXY and NO_PROXY, and that the proxy lets this host through.",
+            )
         return ConnectionLost(
             f"{self.owner}: {place} did not answer, or not to the end: {_words(error)}.",
             cure="Check the address and the network; for the sandbox: is it running?",

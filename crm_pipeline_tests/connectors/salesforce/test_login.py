@@ -48,6 +48,22 @@ def test_client_credentials_need_my_domain(host: str) -> None:
     refuse_unusable(connection("refresh_token", f"https://{host}.salesforce.com"))
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://acme.lightning.force.com", "shows pages"),
+        ("https://acme.my.salesforce-setup.com", "shows pages"),
+        ("https://acme.my.salesforce.com/services/oauth2/token", "goes on behind the host"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["client_credentials", "refresh_token", "jwt_bearer"])
+def test_addresses_that_were_copied_from_a_page(kind: str, address: str, words: str) -> None:
+    """An address of pages, or with a path, is refused before anything is sent, with the one to set."""
+    with pytest.raises(ConfigError, match=words) as caught:
+        refuse_unusable(connection(kind, address))
+    assert "https://" in caught.value.cure
+
+
 def test_rotated_refresh_tokens_are_kept(make_scene: SceneMaker) -> None:
     """With rotation on, each login uses the token that the last one brought, over restarts."""
     with make_scene(kind="refresh_token") as scene:

@@ -1,0 +1,268 @@
+"""`add`: the walk from nothing to a checked connection, asked and unasked, against the sandbox."""
+
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+import crm_pipeline.cli.asking
+from crm_pipeline.cli.app import app
+from crm_pipeline.cli.draft import Draft, Entry
+from crm_pipeline.cli.envfile import save
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.kernel.secret import Secret
+from crm_pipeline.sandbox.salesforce import credentials
+from crm_pipeline.sandbox.server import SandboxServer
+from crm_pipeline.settings import load_settings
+from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.editing import with_connection
+from crm_pipeline.settings.load import parsed
+from crm_pipeline_tests.cli.conftest import CONNECTIONS
+
+UNASKED = ("--login-url", "https://acme.my.salesforce.com", "--kind", "client_credentials")
+
+
+def add(*arguments: str, answers: tuple[str, ...] = ()) -> Result:
+    lines = "".join(f"{answer}\n" for answer in answers)
+    return CliRunner().invoke(app, ["add", *arguments], input=lines)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with nothing in it, and nobody to ask."""
+    monkeypatch.setenv("CRM_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer(contacts=20) as running:
+        yield running
+
+
+@pytest.fixture
+def org(
+    home: Path, sandbox: SandboxServer, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> SandboxServer:
+    """A sandbox where connections of the sandbox are looked for, and a database."""
+    monkeypatch.setenv("CRM_SANDBOX_PORT", str(sandbox.port))
+    monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
+    return sandbox
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody sits at a terminal."""
+    monkeypatch.setattr(crm_pipeline.cli.asking, "is_interactive", lambda: True)
+
+
+def test_a_newcomer(org: SandboxServer, asked: None, home: Path) -> None:
+    """From an empty folder to a filled-in connection; wrong answers are asked for again, secrets lie in
+    .env for their owner alone and are shown nowhere, and the end names the next command."""
+    wrong = ("Acme", "crm", "demo", "acme.lightning.force.com", "http://acme.example", "sandbox")
+    secrets = (credentials.CLIENT_ID, credentials.CLIENT_SECRET)
+    result = add(answers=(*wrong, "4", "1", "n", *secrets, "y", "y"))
+    assert result.exit_code == 0, result.output
+    assert result.stderr.strip().endswith("Next: crm-pipeline backfill demo")
+    assert [secret for secret in secrets if secret in result.output] == []
+    for words in ("reserved name", "no name for a connection", "Setup, My Domain", "plain http"):
+        assert words in result.stderr
+    settings = load_settings()
+    demo = settings.connection("demo")
+    assert demo.sandbox
+    assert {"Account", "Contact", "Invoice__c"} <= {obj.name for obj in demo.objects}
+    assert settings.secret(demo, "client_secret").reveal() == credentials.CLIENT_SECRET
+    assert stat.S_IMODE((home / ".env").stat().st_mode) == 0o600
+
+
+def test_a_failed_check_can_be_taken_back(org: SandboxServer, asked: None, home: Path) -> None:
+    """What the check finds is shown; the entry stays or goes as wanted, and the exit code is 1."""
+    typed = ("demo", "sandbox", "client_credentials", "n", "wrong", "wrong", "n")
+    kept = add(answers=(*typed, "n"))
+    assert kept.exit_code == 1
+    assert "invalid_client_id" in kept.output
+    assert "DEMO_CLIENT_ID" in kept.output
+    assert kept.stderr.strip().endswith("crm-pipeline check demo")
+    assert "Export later: DEMO_CLIENT_ID, DEMO_CLIENT_SECRET" in kept.stderr
+    assert not (home / ".env").exists()
+    before = (home / "connections.yaml").read_text()
+    typed = ("demo", "two", *typed[1:])
+    undone = add(answers=(*typed, "y"))
+    assert undone.exit_code == 1
+    assert "already" in undone.stderr
+    assert (home / "connections.yaml").read_text() == before
+
+
+def test_other_names_for_variables(asked: None, home: Path) -> None:
+    """Each variable can have a name of the user's own; a secret in the place of a name is not taken."""
+    answers = ("acme", "acme.my.salesforce.com", "3", "y", "y", "hush-hush", "OWN_ID", "OWN_SECRET")
+    result = add(answers=(*answers, "", "", "n"))
+    assert result.exit_code == 0, result.output
+    assert "crm-pipeline login acme" in result.stderr
+    acme = load_settings().connection("acme")
+    assert acme.login_url == "https://acme.my.salesforce.com"
+    assert acme.auth.variables == {"client_id": "OWN_ID", "client_secret": "OWN_SECRET"}
+
+
+def test_unasked(org: SandboxServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options alone do the same in a script; secrets come from the environment and stay there."""
+    monkeypatch.setenv("MY_ID", credentials.CLIENT_ID)
+    monkeypatch.setenv("DEMO_CLIENT_SECRET", credentials.CLIENT_SECRET)
+    options = ("--sandbox", "--kind", "client_credentials", "--variable", "client_id=MY_ID")
+    result = add("demo", *options, "--discover")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.strip().endswith("Next: crm-pipeline backfill demo")
+    assert load_settings().connection("demo").auth.variables["client_id"] == "MY_ID"
+    assert not (home / ".env").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "NAME, --login-url, --kind are missing"),
+        (("acme", "--kind", "refresh_token"), "--login-url is missing"),
+        (("acme", "--sandbox"), "--kind is missing"),
+        (("Acme", *UNASKED), "no name for a connection"),
+        (("acme", "--vendor", "salesfroce", *UNASKED), "Did you mean 'salesforce'"),
+        (("acme", *UNASKED[:3], "jwt"), "unknown kind of login 'jwt'"),
+        (("acme", *UNASKED, "--variable", "client_id"), "KEY=NAME"),
+        (("acme", *UNASKED, "--variable", "clientid=X"), "Did you mean 'client_id'"),
+        (("acme", *UNASKED, "--variable", "client_id=hush"), "treat it as exposed"),
+        (("acme", "--login-url", "http://acme.example", *UNASKED[2:]), "plain http"),
+        (("acme", "--login-url", "https://login.salesforce.com", *UNASKED[2:]), "My Domain"),
+        (
+            ("acme", "--login-url", "https://acme.my.salesforce.com/home", *UNASKED[2:]),
+            "goes on behind the host",
+        ),
+    ],
+)
+def test_what_cannot_be_added(home: Path, arguments: tuple[str, ...], words: str) -> None:
+    """A mistake is a usage error that names it, and no file is made."""
+    result = add(*arguments, "--yes")
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert list(home.iterdir()) == []
+
+
+def test_what_is_there_stays(home: Path) -> None:
+    """A name that is taken is refused; a file that is wrong already is left alone."""
+    file = home / "connections.yaml"
+    for text, words in ((CONNECTIONS, "'acme' already"), ("connections: [", "no valid YAML")):
+        file.write_text(text)
+        result = add("acme", *UNASKED)
+        assert result.exit_code == 2
+        assert words in result.stderr
+        assert file.read_text() == text
+
+
+FLOW = """\
+connections: {first: {vendor: salesforce, login_url: 'https://x.my.salesforce.com',
+  objects: [], auth: {kind: refresh_token, client_id_env: X}},}  # flow
+"""
+ENTRY = Entry("acme", "salesforce", "https://a.my.salesforce.com", "refresh_token")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connections:\n",
+        "connections: {}  # none yet\n",
+        "connections: null",
+        "# nothing but a comment\n",
+        "",
+        CONNECTIONS.replace("acme:", "first:"),
+        CONNECTIONS.replace("acme:", "first:").rstrip() + "\n\n  # later:\n  #   vendor: x\n# end",
+        CONNECTIONS.replace("acme:", "first:").replace("\n  ", "\n    "),
+        FLOW,
+    ],
+)
+def test_entries_are_added_in_the_form_that_is_there(tmp_path: Path, text: str) -> None:
+    """Whatever the file looks like, it gains the entry and loses neither comment nor connection."""
+    path = tmp_path / "connections.yaml"
+    path.write_text(text)
+    draft = Draft(path)
+    written = draft.write(ENTRY)
+    after = parsed(Document.read(path))
+    assert list(after) == [*draft.known, "acme"]
+    assert {name: after[name] for name in draft.known} == draft.known
+    comments = [line[line.index("#") :] for line in text.splitlines() if "#" in line]
+    assert [comment for comment in comments if comment not in written] == []
+    assert draft.take_back(written)
+    assert path.read_text() == text
+
+
+def test_a_draft_does_not_overwrite_others(tmp_path: Path) -> None:
+    """A file that somebody changes meanwhile is neither written over nor taken back."""
+    path = tmp_path / "connections.yaml"
+    path.write_text(CONNECTIONS)
+    draft = Draft(path)
+    path.write_text(CONNECTIONS + "# mine\n")
+    with pytest.raises(ConfigError, match="meanwhile"):
+        draft.write(Entry.blank("salesforce"))
+    assert not draft.take_back(CONNECTIONS)
+    assert path.read_text().endswith("# mine\n")
+
+
+def test_the_entry_has_the_usual_form(tmp_path: Path) -> None:
+    """An entry is written by line, with its keys in the order of the documentation."""
+    text = with_connection(Document(tmp_path, "connections:\n"), "acme", ENTRY.data())
+    assert text.splitlines()[1:] == [
+        "  acme:",
+        "    vendor: salesforce",
+        "    login_url: https://a.my.salesforce.com",
+        "    auth:",
+        "      kind: refresh_token",
+        "      client_id_env: ACME_CLIENT_ID",
+        "    objects: []",
+    ]
+    assert yaml.safe_load(text)["connections"]["acme"] == ENTRY.data()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", "a'b\"c", "$HOME \\n \\", "-----BEGIN-----\nMII=\n-----END-----\n", "# x", "é"],
+)
+def test_secrets_are_read_back_the_same(home: Path, value: str) -> None:
+    """Any secret survives the way into .env and out of it; what was there stays, the mode becomes 0600."""
+    file = home / ".env"
+    file.write_text("# mine\nOLD='1'")
+    file.chmod(0o644)
+    assert save(home, {"NEW": Secret(value)}) == []
+    (home / "connections.yaml").write_text("connections: {}\n")
+    environ = load_settings(home, {}).environ
+    assert (environ["OLD"], environ["NEW"]) == ("1", value)
+    assert file.read_text().startswith("# mine\nOLD='1'\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_variable_that_has_a_value_is_not_written_over(home: Path) -> None:
+    """A variable of .env that has a value keeps it."""
+    (home / ".env").write_text("OLD=1\n")
+    with pytest.raises(ConfigError, match="holds OLD already"):
+        save(home, {"OLD": Secret("2"), "NEW": Secret("3")})
+    assert (home / ".env").read_text() == "OLD=1\n"
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+def test_secrets_stay_out_of_version_control(home: Path) -> None:
+    """In a repository .env is ignored before it is written; one that git has already is not touched."""
+    git(home, "init", "-q")
+    (home / ".gitignore").write_text("data/")
+    inner = home / "inner"
+    inner.mkdir()
+    (done,) = save(home, {"A": Secret("1")})
+    assert ".gitignore" in done
+    assert (home / ".gitignore").read_text() == "data/\n.env\n"
+    assert save(inner, {"A": Secret("1")}) == []  # the rule of the folder above holds here too
+    git(home, "add", "-f", ".env")
+    with pytest.raises(ConfigError, match="version control") as caught:
+        save(home, {"B": Secret("2")})
+    assert "git rm --cached" in caught.value.cure
+    assert "B" not in (home / ".env").read_text()
