@@ -155,7 +155,7 @@ def share(source: Path, path: Path) -> None:
     """
     if path.exists() and path.samefile(source):
         return
-    with files.replacing(path) as temporary:
+    with files.replacing(path, "parquet") as temporary:
         try:
             os.link(source, temporary)
         except OSError as error:

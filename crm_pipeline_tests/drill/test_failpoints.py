@@ -28,8 +28,8 @@ class Scenes:
 
 
 @pytest.fixture(scope="module")
-def scenes(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
-    with drill(tmp_path_factory.mktemp("drill"), postgres_url, CONTACTS) as made:
+def scenes(module_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
+    with drill(tmp_path_factory.mktemp("drill"), module_url, CONTACTS) as made:
         # A first release without contacts, so that there is something to replace and to collect.
         root = made.project("begun")
         assert made.order(root, objects=OBJECTS[:1])["outcome"] == "done"

@@ -114,7 +114,7 @@ def test_what_changed_meanwhile_is_read_behind_it(scene: Scene, cut: Any) -> Non
     assert set(rows) == ids(scene)
     assert rows[first]["Title"] == "Chief"
     assert (rows[second]["_deleted"], rows[new]["_deleted"]) == (True, False)
-    assert done.watermark == scene.clock.now().replace(microsecond=0)
+    assert done.watermark == scene.sandbox.clock.now().replace(microsecond=0)
     assert len(scene.landing.windows("demo", "Contact")) == 2
 
 
