@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    crashes,
     gate,
     landing_memory,
     startup,
@@ -94,6 +95,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Tables at 8 million": lambda: _tables(10),
     "Gate": gate.report,
     "Tokens": tokens.report,
+    "Crashes": crashes.report,
     "Start-up": startup.report,
 }
 

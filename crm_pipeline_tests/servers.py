@@ -43,7 +43,8 @@ def _run_in_postgres(url: str, statement: str) -> None:
 
 
 @contextmanager
-def _database_of_its_own(postgres_url: str) -> Iterator[str]:
+def database_of_its_own(postgres_url: str) -> Iterator[str]:
+    """A migrated database for some tests: what is written to `postgres_url` is in every new one."""
     name = f"t{sortable_id()}"
     _run_in_postgres(postgres_url, f"CREATE DATABASE {name} TEMPLATE crm")
     yield postgres_url.replace("/crm?", f"/{name}?")
@@ -52,14 +53,7 @@ def _database_of_its_own(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def fresh_url(postgres_url: str) -> Iterator[str]:
-    with _database_of_its_own(postgres_url) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def module_url(postgres_url: str) -> Iterator[str]:
-    """A database for all tests of a module: what is written to `postgres_url` is in every new one."""
-    with _database_of_its_own(postgres_url) as url:
+    with database_of_its_own(postgres_url) as url:
         yield url
 
 
