@@ -1,78 +1,103 @@
-"""Run the benchmarks and print a table in Markdown: `make bench`, `make bench ARGS='--contacts 800000'`.
+"""Run the benchmarks and print tables in Markdown: `make bench`, `make bench ARGS='--contacts 800000'`.
 
 All cases read the same bytes from one sandbox, whose clock stands still, so that everybody's query has
 been run once before the first round that counts: what is compared is the clients' work, not that of
 the emulated vendor on the same cores. Each case is a process of its own. Cases alternate and the
 median of several rounds counts, because a machine's speed drifts.
+
+`make campaign` takes all long figures of docs/benchmarks.md, one section after the other; about an hour.
+`make campaign ARGS='--only gate'` takes those whose name holds the word.
 """
 
 import argparse
-import json
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
+from benchmarks import (
+    crashes,
+    gate,
+    landing_memory,
+    startup,
+    tables,
+    through_dagster,
+    tokens,
+)
+from benchmarks.measuring import Figures, alone, machine, medians, table
 from benchmarks.sandbox import running_sandbox
 
 ORDER = ("land", "peer_pandas", "peer_duckdb", "normalise", "publish")
+LARGE = 800_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--contacts", type=int)
+    parser.add_argument("--contacts", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--campaign", action="store_true", help="800,000 contacts")
+    parser.add_argument("--campaign", action="store_true", help="all long figures")
+    parser.add_argument("--only", default="", help="sections of the campaign whose name holds this")
     options = parser.parse_args()
-    contacts = options.contacts or (800_000 if options.campaign else 100_000)
+    if not options.campaign:
+        print(report(options.contacts, options.rounds))
+        return
+    for name, section in CAMPAIGN.items():
+        if options.only in name:
+            print(f"## {name}\n\n{section()}\n", flush=True)
+
+
+def report(contacts: int, rounds: int) -> str:
+    """Measure landing, its peers, and the tables, and return a table in Markdown."""
     with running_sandbox(contacts) as url:
         _rounds(url, 1, [case for case in ORDER if case not in {"normalise", "publish"}])
-        results = _rounds(url, options.rounds, ORDER)
-    print(_report(results, contacts, options.rounds))
+        results = _rounds(url, rounds, ORDER)
+    columns = ("case", "rows", "seconds", "CPU s", "peak MB above idle", "against `land`")
+    rows = (_row(case, runs, results["land"]) for case, runs in results.items())
+    head = f"{contacts:,} contacts, median of {rounds} rounds; {machine()}"
+    return f"{head}\n\n{table(columns, rows)}"
 
 
-def _rounds(url: str, rounds: int, cases: Sequence[str]) -> dict[str, list[dict[str, float]]]:
-    results: dict[str, list[dict[str, float]]] = {case: [] for case in cases}
+def _rounds(url: str, rounds: int, cases: Sequence[str]) -> dict[str, list[Figures]]:
+    results: dict[str, list[Figures]] = {case: [] for case in cases}
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             for case in cases:
                 ours = Path(folder) / ("peer" if case.startswith("peer") else "ours")
                 ours.mkdir(exist_ok=True)
-                done = subprocess.run(
-                    [sys.executable, "-m", "benchmarks.cases", case, url, str(ours)],
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    check=True,
-                )
-                results[case].append(json.loads(done.stdout.splitlines()[-1]))
+                results[case].append(alone("benchmarks.cases", case, url, str(ours)))
                 print(f"round {number + 1} {case}: {results[case][-1]}", file=sys.stderr)
     return results
 
 
-def _report(results: dict[str, list[dict[str, float]]], contacts: int, rounds: int) -> str:
-    machine = f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB"
-    python = platform.python_version()
-    lines = [
-        f"{contacts:,} contacts, median of {rounds} rounds; {machine}, Python {python}",
-        "",
-        "| case | rows | seconds | CPU s | peak MB above idle | against `land` |",
-        "|---|---|---|---|---|---|",
-    ]
-    land_s = [round_["seconds"] for round_ in results["land"]]
-    for case, runs in results.items():
-        ratio = statistics.median(r["seconds"] / land for r, land in zip(runs, land_s, strict=True))
-        values = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
-        lines.append(
-            f"| {case} | {values['rows']:,.0f} | {values['seconds']:.2f} | {values['cpu_s']:.2f} | "
-            f"{values['peak_mb']:.0f} | {ratio:.2f} |"
-        )
-    return "\n".join(lines)
+def _row(case: str, runs: Sequence[Figures], land: Sequence[Figures]) -> tuple[str, ...]:
+    told = medians(runs)
+    ratios = [{"x": run["seconds"] / ours["seconds"]} for run, ours in zip(runs, land, strict=True)]
+    times = (f"{told['seconds']:.2f}", f"{told['cpu_s']:.2f}")
+    return (
+        case,
+        f"{told['rows']:,.0f}",
+        *times,
+        f"{told['peak_mb']:,.0f}",
+        f"{medians(ratios)['x']:.2f}",
+    )
 
+
+def _tables(copies: int) -> str:
+    with tempfile.TemporaryDirectory(prefix="crm-") as folder:
+        return tables.report(Path(folder), LARGE, copies, rounds=3 if copies == 1 else 1)
+
+
+CAMPAIGN: Mapping[str, Callable[[], str]] = {
+    "Stages by themselves": lambda: report(LARGE, 3),
+    "Through Dagster": lambda: through_dagster.report(LARGE),
+    "Tables and peers": lambda: _tables(1),
+    "Landing memory": landing_memory.report,
+    "Tables at 8 million": lambda: _tables(10),
+    "Gate": gate.report,
+    "Tokens": tokens.report,
+    "Crashes": crashes.report,
+    "Start-up": startup.report,
+}
 
 if __name__ == "__main__":
     main()

@@ -3,19 +3,17 @@
 `python -m benchmarks.cases CASE SANDBOX_URL FOLDER`
 """
 
-import contextlib
 import json
-import resource
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import requests
 from requests.adapters import HTTPAdapter
+
+from benchmarks.measuring import measured
 
 LOGIN = {"client_id": "sandbox-client-id", "client_secret": "sandbox-client-secret"}
 CONNECTIONS = """
@@ -30,7 +28,7 @@ connections:
 ENVIRON = {"BENCH_ID": LOGIN["client_id"], "BENCH_SECRET": LOGIN["client_secret"]}
 
 
-def _settings(url: str, folder: Path):
+def settings_of(url: str, folder: Path):
     from crm_pipeline.settings import load_settings
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +42,7 @@ def land(url: str, folder: Path) -> Callable[[], int]:
     from crm_pipeline.store.database import running_database
     from crm_pipeline.store.landing import Landing
 
-    settings = _settings(url, folder)
+    settings = settings_of(url, folder)
 
     def run() -> int:
         with opened(settings, "bench", database) as account:
@@ -95,7 +93,7 @@ def normalise(url: str, folder: Path) -> Callable[[], int]:
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tables import Tables
 
-    settings = _settings(url, folder)
+    settings = settings_of(url, folder)
 
     def run() -> int:
         connection = settings.connection("bench")
@@ -116,7 +114,7 @@ def publish(url: str, folder: Path) -> Callable[[], int]:
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tables import Tables
 
-    settings = _settings(url, folder)
+    settings = settings_of(url, folder)
 
     def run() -> int:
         with Engine(temp=settings.data / "tmp") as engine:
@@ -163,42 +161,10 @@ def _download(url: str, folder: Path) -> list[Path]:
     return sorted((folder / "pages").iterdir())
 
 
-def _tree_mb(process: psutil.Process) -> float:
-    """Memory of a process and all below it, PostgreSQL's included."""
-    total = 0
-    for one in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total += one.memory_info().rss
-    return total / 2**20
-
-
-def measured(run: Callable[[], int]) -> dict[str, float]:
+if __name__ == "__main__":
     import pandas as pd  # noqa: F401 - all cases pay for their libraries before the clock runs
     import pyarrow.parquet  # noqa: F401
 
-    process = psutil.Process()
-    peak = idle = _tree_mb(process)
-    finished = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not finished.wait(0.02):
-            peak = max(peak, _tree_mb(process))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    started_s = time.perf_counter()
-    rows = run()
-    seconds = time.perf_counter() - started_s
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    finished.set()
-    watcher.join()
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"rows": rows, "seconds": seconds, "cpu_s": cpu_s, "peak_mb": peak - idle}
-
-
-if __name__ == "__main__":
     name, address, place = sys.argv[1:]
     prepared = CASES[name](address, Path(place))
     print(json.dumps(measured(prepared)))

@@ -7,7 +7,6 @@ goes through files and holds no page in memory.
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,33 +15,23 @@ from pathlib import Path
 
 import requests
 
-from benchmarks.cases import LOGIN, measured
+from benchmarks.cases import LOGIN
+from benchmarks.measuring import alone, measured, table
 from benchmarks.sandbox import running_sandbox
 
 CONTACTS = 800_000
 
 
-def main() -> None:
-    """Print one row for each number of rows."""
+def report() -> str:
+    """Return one row for each number of rows."""
+    rows = []
     with running_sandbox(CONTACTS) as url, tempfile.TemporaryDirectory() as folder:
         fields = _download(url, Path(folder))
-        print("| rows landed | seconds | CPU s | peak MB above idle |\n|---|---|---|---|")
         for times in (1, 10):
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.landing_memory",
-                folder,
-                str(times),
-                fields,
-            ]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            row = json.loads(done.stdout.splitlines()[-1])
-            print(
-                f"| {row['rows']:,} | {row['seconds']:.1f} | {row['cpu_s']:.1f} | "
-                f"{row['peak_mb']:.0f} |",
-                flush=True,
-            )
+            run = alone("benchmarks.landing_memory", folder, str(times), fields)
+            shown = (f"{run['rows']:,.0f}", f"{run['seconds']:.1f}", f"{run['cpu_s']:.1f}")
+            rows.append((*shown, f"{run['peak_mb']:.0f}"))
+    return table(("rows landed", "seconds", "CPU s", "peak MB above idle"), rows)
 
 
 def _download(url: str, folder: Path) -> str:
@@ -111,7 +100,10 @@ def land_pages(folder: Path, times: int, names: list[str]) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) == 1:
-        main()
+        print(report())
     else:
+        import pandas as pd  # noqa: F401 - what is loaded by now counts as idle
+        import pyarrow.parquet  # noqa: F401
+
         place, count, fields = sys.argv[1:]
         print(json.dumps(measured(lambda: land_pages(Path(place), int(count), fields.split(",")))))

@@ -10,18 +10,16 @@ import argparse
 import json
 import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import psutil
+from benchmarks import peers
+from benchmarks.measuring import Figures, alone, measured, medians, table
+from benchmarks.sandbox import running_sandbox
 
+FOLDER = Path(tempfile.gettempdir()) / "crm-benchmark-tables"
 STAGES = ("normalise", "publish")
 CONNECTIONS = """
 connections:
@@ -39,15 +37,28 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, default=100_000, help="contacts to land")
     parser.add_argument("--copies", type=int, default=1, help="times that as many records")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument(
-        "--folder", type=Path, default=Path(tempfile.gettempdir()) / "crm-benchmark-tables"
-    )
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args()
-    landed = landed_contacts(options.folder, options.contacts)
-    if options.copies > 1:
-        landed = replicated(landed, options.folder, options.copies)
-    rounds = [_round(landed, options.folder) for _ in range(options.rounds)]
-    print(_report(rounds))
+    print(report(options.folder, options.contacts, options.copies, options.rounds))
+
+
+def report(folder: Path, contacts: int, copies: int = 1, rounds: int = 1) -> str:
+    """Measure and return a table in Markdown."""
+    landed = landed_contacts(folder, contacts)
+    if copies > 1:
+        landed = replicated(landed, folder, copies)
+    # At ten times the size the peers need more memory than there is.
+    chosen = STAGES if copies > 1 else (*STAGES, *peers.CASES)
+    results = [_round(landed, folder, chosen) for _ in range(rounds)]
+    columns = ("stage", "rows", "seconds", "CPU s", "peak MB above idle", "MB written")
+    return table(columns, (_row(stage, [one[stage] for one in results]) for stage in results[0]))
+
+
+def _row(stage: str, runs: Sequence[Figures]) -> tuple[str, ...]:
+    told = medians(runs)
+    times = (f"{told['seconds']:.2f}", f"{told['cpu_s']:.2f}")
+    sizes = (f"{told['peak_mb']:,.0f}", f"{told['written_mb']:,.0f}")
+    return (stage, f"{told['rows']:,.0f}", *times, *sizes)
 
 
 def landed_contacts(folder: Path, contacts: int) -> Path:
@@ -56,17 +67,8 @@ def landed_contacts(folder: Path, contacts: int) -> Path:
     if target.exists():
         return target
     draft = folder / f"landing-{contacts}-{os.getpid()}"
-    sandbox = [sys.executable, "-m", "crm_pipeline.sandbox", "--port", "0"]
-    server = subprocess.Popen(
-        [*sandbox, "--contacts", str(contacts)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        url = server.stdout.readline().split()[-1]
-        command = [sys.executable, "-m", "benchmarks.cases", "land", url, str(draft)]
-        subprocess.run(command, check=True, stdout=sys.stderr)
-    finally:
-        server.terminate()
-        server.wait()
+    with running_sandbox(contacts) as url:
+        alone("benchmarks.cases", "land", url, str(draft))
     target.mkdir()
     (draft / "data" / "landing").rename(target / "landing")
     shutil.rmtree(draft)
@@ -113,40 +115,22 @@ def _copy(folder: Path, batch: dict, number: int) -> dict:
     return {**batch, "batch_id": batch_id, "path": target.name, "bytes": target.stat().st_size}
 
 
-def _round(landed: Path, folder: Path) -> dict[str, dict[str, float]]:
+def _round(landed: Path, folder: Path, chosen: Sequence[str]) -> dict[str, Figures]:
     work = folder / f"work-{os.getpid()}"
     shutil.copytree(landed, work / "data", copy_function=os.link)
     try:
-        measured = {}
-        for stage in STAGES:
-            command = [sys.executable, "-m", "benchmarks.tables", "--stage", stage, str(work)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            measured[stage] = json.loads(done.stdout.splitlines()[-1])
-            print(f"{stage}: {measured[stage]}", file=sys.stderr)
-        return measured
+        return {stage: alone("benchmarks.tables", "--stage", stage, str(work)) for stage in chosen}
     finally:
         shutil.rmtree(work)
-
-
-def _report(rounds: list[dict[str, dict[str, float]]]) -> str:
-    lines = [
-        "| stage | rows | seconds | CPU s | peak MB above idle | MB written |",
-        "|---|---|---|---|---|---|",
-    ]
-    for stage in STAGES:
-        runs = [one[stage] for one in rounds]
-        told = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        lines.append(
-            f"| {stage} | {told['rows']:,.0f} | {told['seconds']:.2f} | {told['cpu_s']:.2f} | "
-            f"{told['peak_mb']:,.0f} | {told['written_mb']:,.0f} |"
-        )
-    return "\n".join(lines)
 
 
 def _stage(stage: str, work: Path) -> Callable[[], int]:
     """Prepare a stage on the data folder below `work`; what it imports counts as idle."""
     import pandas as pd
     import pandera.pandas as pandera
+
+    if stage == "peer_normalise_polars":
+        import polars as pl  # noqa: F401
 
     from crm_pipeline.connectors.registry import connector
     from crm_pipeline.settings import load_settings
@@ -163,48 +147,19 @@ def _stage(stage: str, work: Path) -> Callable[[], int]:
     maps = connector(connection.vendor).mapping
     landing, tables = Landing(settings.data), Tables(settings.data)
 
+    files = sorted((settings.data / "landing").glob("*/*/????-??/*.parquet"))
+
     def run() -> int:
+        if stage in peers.CASES:
+            target = work / stage
+            target.mkdir()
+            return peers.CASES[stage](files, target)
         with Engine(temp=settings.data / "tmp") as engine:
             if stage == "publish":
                 return publish(landing, tables, engine).rows["contacts"]
             return normalize(connection, "contacts", landing, tables, maps, engine).rows
 
     return run
-
-
-def _measured(run: Callable[[], int], data: Path) -> dict[str, float]:
-    process = psutil.Process()
-    peak = idle = _resident(process)
-    finished = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not finished.wait(0.02):
-            peak = max(peak, _resident(process))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    before, size, started_s = os.times(), _bytes(data), time.perf_counter()
-    rows = run()
-    seconds, after = time.perf_counter() - started_s, os.times()
-    finished.set()
-    watcher.join()
-    return {
-        "rows": rows,
-        "seconds": seconds,
-        "cpu_s": sum(after[:4]) - sum(before[:4]),
-        "peak_mb": (peak - idle) / 2**20,
-        "written_mb": (_bytes(data) - size) / 2**20,
-    }
-
-
-def _resident(process: psutil.Process) -> int:
-    """Return the resident memory of a process and all below it."""
-    total = 0
-    for one in (process, *process.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):
-            total += one.memory_info().rss
-    return total
 
 
 def _bytes(folder: Path) -> int:
@@ -215,6 +170,9 @@ def _bytes(folder: Path) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--stage"]:
-        print(json.dumps(_measured(_stage(sys.argv[2], Path(sys.argv[3])), Path(sys.argv[3]))))
+        work = Path(sys.argv[3])
+        run, size = _stage(sys.argv[2], work), _bytes(work)
+        figures = measured(run)
+        print(json.dumps(figures | {"written_mb": (_bytes(work) - size) / 2**20}))
     else:
         main()

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -41,12 +42,19 @@ def _run_in_postgres(url: str, statement: str) -> None:
         connection.close()
 
 
-@pytest.fixture
-def fresh_url(postgres_url: str) -> Iterator[str]:
+@contextmanager
+def database_of_its_own(postgres_url: str) -> Iterator[str]:
+    """A migrated database for some tests: what is written to `postgres_url` is in every new one."""
     name = f"t{sortable_id()}"
     _run_in_postgres(postgres_url, f"CREATE DATABASE {name} TEMPLATE crm")
     yield postgres_url.replace("/crm?", f"/{name}?")
     _run_in_postgres(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def fresh_url(postgres_url: str) -> Iterator[str]:
+    with database_of_its_own(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from crm_pipeline.store.database import URL_VARIABLE
 
 HOST_TAG = "crm/host"
 _GRPC_TAG = ".dagster/grpc_info"
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
@@ -87,7 +87,7 @@ class Here:
 
 def reconcile(instance: dg.DagsterInstance, here: Here) -> Reconciled:
     """End the runs whose process is gone, and free the slots of every run that is over."""
-    records = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED))
+    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     dead = [
         record.dagster_run
         for record in records

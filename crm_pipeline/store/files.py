@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from crm_pipeline.kernel.errors import CorruptFile, CrmError, StoreError
 from crm_pipeline.kernel.failpoint import reached
 
 TEMPORARY_SUFFIX = ".tmp"
+_ABANDONED = timedelta(days=1)
 
 
 def sync_file(path: Path) -> None:
@@ -96,7 +98,27 @@ def replacing(path: Path, what: str = "") -> Iterator[Path]:
             reached(what, "named")
             sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
+
+
+def discard(*temporaries: Path) -> None:
+    """Remove temporary files, as far as the disk lets us.
+
+    One that stays is in nobody's way, and collectors take it; an error here would hide the one that
+    is being told, or make one of a write that succeeded.
+    """
+    for path in temporaries:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def abandoned(paths: Iterable[Path], now: datetime) -> Iterator[Path]:
+    """Yield the temporary files among `paths` whose writer died: a living one is never a day old."""
+    for path in paths:
+        if path.name.startswith(".") and TEMPORARY_SUFFIX in path.name:
+            with suppress(FileNotFoundError):  # somebody else collects as well
+                if now - datetime.fromtimestamp(path.lstat().st_mtime, UTC) > _ABANDONED:
+                    yield path
 
 
 def write_json(path: Path, value: Mapping[str, Any], what: str = "") -> None:
@@ -127,7 +149,7 @@ def create_json(path: Path, value: Mapping[str, Any], what: str = "") -> bool:
             sync_folder(path.parent)
             return True
     finally:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -263,6 +263,11 @@ class Landing:
         """
         folder, quarantine = self.folder(connection, obj), self.quarantine(connection, obj)
         cleared = 0
+        for place in (
+            folder / "schemas",
+            folder / "windows",
+        ):  # writers that died before the marker
+            files.discard(*files.abandoned(place.glob(".*"), self.clock.now()))
         for marker in self._markers(connection, obj):
             with claimed(marker, self.clock.now()) as record:
                 if record is not None:

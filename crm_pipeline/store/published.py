@@ -27,7 +27,6 @@ from crm_pipeline.store import files
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
 _OPEN_ATTEMPTS = 5
-_ABANDONED = timedelta(days=1)
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
@@ -81,8 +80,7 @@ class Snapshots:
                     files.sync_folder(self.folder)
                     self._swap(target)
         finally:
-            temporary.unlink(missing_ok=True)
-            temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
+            files.discard(temporary, temporary.with_name(f"{temporary.name}.wal"))
 
     def collect(self, now: datetime, *, keep_last: int = 3, keep_days: int = 14) -> list[Path]:
         """Remove old snapshots: all but the last few and the last of each day for some days."""
@@ -97,9 +95,10 @@ class Snapshots:
                 kept.add(path)
         gone = [path for _, path in made if path not in kept]
         for path in [*gone, *self._abandoned(now)]:
-            reached("old_snapshots", "begin")
-            path.unlink(missing_ok=True)
-            reached("old_snapshots", "removed")
+            with files.explained(path):
+                reached("old_snapshots", "begin")
+                path.unlink(missing_ok=True)
+                reached("old_snapshots", "removed")
         return gone
 
     @contextmanager
@@ -136,9 +135,13 @@ class Snapshots:
         return list(self.folder.glob("crm-*.duckdb")) if self.folder.is_dir() else []
 
     def _abandoned(self, now: datetime) -> list[Path]:
-        """Temporary files of publishers that died; a living one is never a day old."""
-        left = _dated(self.folder.glob(f".crm-*{files.TEMPORARY_SUFFIX}*"))
-        return [path for at, path in left if now - at > _ABANDONED]
+        """Return what publishers left that died: half a snapshot, a link, a Parquet file."""
+        places = (
+            self.folder.glob(".crm-*"),
+            self.data.glob(f".{self.link.name}.*"),
+            (self.data / "published").glob(".*"),
+        )
+        return [path for place in places for path in files.abandoned(place, now)]
 
 
 def release_number(snapshot: Path) -> int:
@@ -155,7 +158,7 @@ def share(source: Path, path: Path) -> None:
     """
     if path.exists() and path.samefile(source):
         return
-    with files.replacing(path) as temporary:
+    with files.replacing(path, "parquet") as temporary:
         try:
             os.link(source, temporary)
         except OSError as error:

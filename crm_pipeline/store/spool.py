@@ -105,9 +105,9 @@ class Spool:
         record = self._read(f"{number:05d}.json") or {}
         told = {**record, "page": asdict(page)}
         files.write_json(self.folder / f"{number:05d}{_DONE}", told, "page_done")
-        (self.folder / f"{number:05d}.json").unlink(missing_ok=True)
-        if "file" in record:
-            (self.folder / record["file"]).unlink(missing_ok=True)
+        gone = [f"{number:05d}.json", *([record["file"]] if "file" in record else [])]
+        # What stays, the commit clears with the folder.
+        files.discard(*(self.folder / name for name in gone))
 
     def is_done(self, number: int) -> bool:
         """Say whether the records of a page are in batches."""

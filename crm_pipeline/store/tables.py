@@ -235,10 +235,10 @@ class Tables:
             if path not in versions and _is_older(path, now - keep_for)
         ]
         for path in gone:
-            reached("collecting", "begin")
-            with suppress(FileNotFoundError):  # another process collects as well
+            with files.explained(path), suppress(FileNotFoundError):  # others collect as well
+                reached("collecting", "begin")
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            reached("collecting", "removed")
+                reached("collecting", "removed")
         return gone
 
     def _since(self, then: datetime) -> list[Release]:

@@ -91,8 +91,14 @@ def is_being_written(marker: Mapping[str, Any], now: datetime) -> bool:
 
 
 def described(marker: Path, record: Mapping[str, Any]) -> Unfinished | None:
-    """Return what can be resumed of a dead window; None if nothing was asked for that lives on."""
+    """Return what can be resumed of a dead window; None if nothing was asked for that lives on.
+
+    Nor can a window that committed, whose writer died while it cleared up: of what its spool said of
+    the batches a part may be gone.
+    """
     window_id = marker.stem
+    if marker.with_suffix(".json").exists():
+        return None
     if "window" not in record or Spool(spool_folder(marker)).request is None:
         return None
     return Unfinished(
@@ -142,19 +148,23 @@ def remove_unfinished(folder: Path, quarantine: Path, window_id: str) -> int:
 
     The marker goes last, so that a removal cut short is taken up again. Several processes may clear
     the same window at once.
+
+    Raises:
+        StoreError: something cannot be removed; the next run takes it up.
     """
     removed = 0
-    reached("clearing", "begin")
-    if not (folder / "windows" / f"{window_id}.json").exists():
-        removed = remove_batches(folder, quarantine, window_id)
-    reached("clearing", "batches")
-    for path in (folder / "windows").glob(f".{window_id}.*{files.TEMPORARY_SUFFIX}"):
-        path.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder / "spool" / window_id)
-    reached("clearing", "spool")
-    (folder / "windows" / f"{window_id}.open").unlink(missing_ok=True)
-    reached("clearing", "marker")
+    with files.explained(folder):
+        reached("clearing", "begin")
+        if not (folder / "windows" / f"{window_id}.json").exists():
+            removed = remove_batches(folder, quarantine, window_id)
+        reached("clearing", "batches")
+        for path in (folder / "windows").glob(f".{window_id}.*{files.TEMPORARY_SUFFIX}"):
+            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder / "spool" / window_id)
+        reached("clearing", "spool")
+        (folder / "windows" / f"{window_id}.open").unlink(missing_ok=True)
+        reached("clearing", "marker")
     return removed
 
 

@@ -4,11 +4,17 @@ Each line of its input is an order in JSON; a fork of the warm process carries i
 is one line: `done`, `killed`, or the error. `python -m crm_pipeline_tests.drill.worker`
 """
 
+import ctypes
 import json
 import os
+import select
 import signal
+import subprocess
 import sys
+import time
 import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +39,9 @@ from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.window import Counts
 
 STAGES = ("land", "normalise", "publish")
+Work = Callable[[dict[str, Any]], dict[str, Any]]
+_flush = os.fsync
+_SET_TRACER, _ANY = 0x59616D61, -1  # prctl(2): PR_SET_PTRACER
 
 
 class Run:
@@ -93,7 +102,7 @@ class Run:
         return Engine(self.settings.data / "tmp", memory_limit="512MB", threads=1)
 
 
-def carry_out(order: dict[str, Any]) -> list[str]:
+def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     """Do what is ordered and return the points that were reached."""
     run = Run(order)
     seen: list[str] = []
@@ -107,18 +116,24 @@ def carry_out(order: dict[str, Any]) -> list[str]:
     with watching(watch):
         for stage in order.get("stages", STAGES):
             getattr(run, stage)()
-    return seen
+    return {"points": seen}
 
 
-def forked(order: dict[str, Any]) -> dict[str, Any]:
+def forked(order: dict[str, Any], work: Work) -> dict[str, Any]:
     """Let a child do it, and say how that ended."""
     reading, writing = os.pipe()
+    held, release = os.pipe()
+    strace: Sequence[str] = order.get("strace", ())
     child = os.fork()
     if child == 0:
         os.close(reading)
+        os.close(release)
+        if strace:
+            be_traced()
+        os.read(held, 1)
         with os.fdopen(writing, "w") as answer:
             try:
-                told: dict[str, Any] = {"outcome": "done", "points": carry_out(order)}
+                told: dict[str, Any] = {"outcome": "done", **work(order)}
             except CrmError as error:
                 told = {"outcome": type(error).__name__, "message": str(error)}
             except BaseException:  # noqa: BLE001 - the fault is told to the parent
@@ -126,12 +141,39 @@ def forked(order: dict[str, Any]) -> dict[str, Any]:
             json.dump(told, answer)
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as answer:
+    os.close(held)
+    with traced(child, strace), os.fdopen(reading) as answer:
+        os.close(release)
+        patience_s = order.get("kill_after_s")
+        if patience_s is not None and not select.select([reading], [], [], patience_s)[0]:
+            os.kill(child, signal.SIGKILL)
         text = answer.read()
-    _, status = os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return {"outcome": "killed"}
     return dict(json.loads(text))
+
+
+def be_traced() -> None:
+    """Let a process that is no ancestor trace this one, and flush for real: that is a call, too."""
+    os.fsync = _flush  # what the parent put in its place
+    ctypes.CDLL(None).prctl(_SET_TRACER, ctypes.c_long(_ANY), 0, 0, 0)
+
+
+@contextmanager
+def traced(child: int, options: Sequence[str]) -> Iterator[None]:
+    """Have `strace` at a child, whose first step waits for the block to begin."""
+    if not options:
+        yield
+        return
+    status = Path(f"/proc/{child}/status")
+    with subprocess.Popen(["strace", *options, "-p", str(child)]) as tracer:
+        while "TracerPid:\t0\n" in status.read_text():
+            if tracer.poll() is not None:
+                os.kill(child, signal.SIGKILL)
+                raise SystemExit("strace ended before it began")
+            time.sleep(0.001)
+        yield
 
 
 def warm_up() -> None:
@@ -142,12 +184,13 @@ def warm_up() -> None:
     os.fsync = lambda _: None  # type: ignore[assignment]
 
 
-def main() -> None:
+def serve(work: Work) -> None:
+    """Carry out one order after the other, each in a child."""
     warm_up()
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(forked(json.loads(line))) + "\n")
+        sys.stdout.write(json.dumps(forked(json.loads(line), work)) + "\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    serve(carry_out)

@@ -114,7 +114,7 @@ def test_what_changed_meanwhile_is_read_behind_it(scene: Scene, cut: Any) -> Non
     assert set(rows) == ids(scene)
     assert rows[first]["Title"] == "Chief"
     assert (rows[second]["_deleted"], rows[new]["_deleted"]) == (True, False)
-    assert done.watermark == scene.clock.now().replace(microsecond=0)
+    assert done.watermark == scene.sandbox.clock.now().replace(microsecond=0)
     assert len(scene.landing.windows("demo", "Contact")) == 2
 
 
@@ -273,6 +273,30 @@ def test_bytes_from_before_a_power_cut_are_not_believed(
     assert finished > 0
     assert (jobs(scene), done.records) == (1, len(ids(scene)))
     assert set(landed(scene)) == ids(scene)
+
+
+def test_a_window_that_committed_is_not_gone_on_with(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that dies while it clears up behind its commit leaves the commit's batches alone."""
+
+    def killed_half_way(folder: Path) -> None:
+        for note in sorted(folder.glob("*.done.json"))[:5]:
+            note.unlink()
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unfinished.shutil, "rmtree", killed_half_way)
+        with pytest.raises(Killed):
+            scene.extract(route="bulk")
+    [marker] = scene.paths("landing/demo/Contact/windows/*.open")
+    files.write_json(marker, {**files.read_json(marker), "pid": dead_pid()})
+    [committed] = scene.landing.windows("demo", "Contact")
+    assert scene.landing.unfinished("demo", "Contact") == []
+    scene.extract(route="bulk")
+    assert all(batch.path.exists() for batch in committed.batches)
+    assert set(landed(scene)) == ids(scene)
+    assert scene.paths("landing/demo/Contact/windows/*.open") == []
 
 
 def test_a_damaged_note_costs_a_page(scene: Scene, cut: Any) -> None:
