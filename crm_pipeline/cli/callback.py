@@ -30,10 +30,11 @@ class Callback:
     def __init__(self, redirect_uri: str) -> None:
         url = urlsplit(redirect_uri)
         self._answers: queue.Queue[dict[str, str]] = queue.Queue()
+        wanted = 80 if url.port is None else url.port
         try:
-            self._server = _Server(("127.0.0.1", url.port or 80), url.path, self._answers)
+            self._server = _Server(("127.0.0.1", wanted), url.path, self._answers)
         except OSError as error:
-            raise _no_port(url.port or 80, error) from error
+            raise _no_port(wanted, error) from error
         port = self._server.server_address[1]
         self.redirect_uri = url._replace(netloc=f"{url.hostname}:{port}").geturl()
         # A browser may open a connection and say nothing: each has a thread of its own.

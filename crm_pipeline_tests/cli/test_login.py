@@ -210,6 +210,14 @@ def test_what_may_not_be_pasted(text: str) -> None:
     assert "address bar" in caught.value.cure
 
 
+def test_port_0_is_a_free_one() -> None:
+    """Two logins at one time that ask for any port get one each, and it stands in their addresses."""
+    with Callback("http://localhost:0/x") as one, Callback("http://localhost:0/x") as other:
+        ports = {urlsplit(callback.redirect_uri).port for callback in (one, other)}
+    assert len(ports) == 2
+    assert min(ports) > 1023
+
+
 def test_a_port_in_use(scene: Scene, person: Person) -> None:
     """A port that another program has is said, with the way around it, before anybody logs in."""
     with socket.create_server(("127.0.0.1", 0)) as other:
