@@ -239,6 +239,15 @@ def test_secrets_are_read_back_the_same(home: Path, value: str) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_file_that_would_swallow_a_secret_is_left_alone(home: Path) -> None:
+    """Behind a quote that is not closed a new line would be part of the old value: nothing is written."""
+    (home / ".env").write_text("OLD='1\n")
+    with pytest.raises(ConfigError, match="read back the same") as caught:
+        save(home, {"NEW": Secret("hush")})
+    assert "quote" in caught.value.cure
+    assert (home / ".env").read_text() == "OLD='1\n"
+
+
 def test_a_variable_that_has_a_value_is_not_written_over(home: Path) -> None:
     """A variable of .env that has a value keeps it."""
     (home / ".env").write_text("OLD=1\n")
