@@ -194,6 +194,7 @@ class Landing:
             schema=schema,
             clock=self.clock,
             purpose=purpose,
+            not_before=self._last_commit(connection, obj),
         )
 
     def unfinished(self, connection: str, obj: str) -> list[Unfinished]:
@@ -227,6 +228,7 @@ class Landing:
                 clock=self.clock,
                 purpose=left.purpose,
                 window_id=left.window_id,
+                not_before=self._last_commit(connection, obj),
             )
         if not left.same_boot:
             writer.spool.distrust()
@@ -270,6 +272,10 @@ class Landing:
                 if record is not None:
                     cleared += remove_unfinished(folder, quarantine, marker.stem)
         return cleared
+
+    def _last_commit(self, connection: str, obj: str) -> datetime | None:
+        commits = self.windows(connection, obj)
+        return commits[-1].committed_at if commits else None
 
     def _markers(self, connection: str, obj: str) -> list[Path]:
         return sorted((self.folder(connection, obj) / "windows").glob("*.open"))

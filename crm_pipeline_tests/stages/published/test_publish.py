@@ -5,6 +5,7 @@ import pytest
 
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.model.tables import TABLES
+from crm_pipeline.settings import Keeping
 from crm_pipeline.stages.published import ApiUsage
 from crm_pipeline.store.published import open_published
 
