@@ -1,4 +1,4 @@
-"""Kills and failing disks: every failpoint, every system call that writes, and backfills at random.
+"""Kills and failing disks: every failpoint, every system call that writes, backfills at random, `up`.
 
 `python -m benchmarks.crashes [--kills 50] [--every 1] [--only syscalls]`. After each blow everything that
 readers may open is whole, and the next run ends by itself with what the emulated org holds, each
@@ -25,6 +25,7 @@ from crm_pipeline_tests.drill.drill import drill
 from crm_pipeline_tests.drill.rehearsal import Rehearsal, rehearsed
 from crm_pipeline_tests.drill.syscalls import EFFECTS, Injection, unusable
 from crm_pipeline_tests.drill.worker import STAGES
+from crm_pipeline_tests.end_to_end.killed_up import Project
 
 CONTACTS = 240
 _MANY = 40  # uses of one call; of more, as many are taken, evenly spread
@@ -128,6 +129,22 @@ def at_random(root: Path, url: str, kills: int, seed: int = 3) -> list[Tally]:
     return [tally]
 
 
+def killed_up(root: Path, _: str) -> list[Tally]:
+    """Kill `crm-pipeline up` in a run: alone, with the run and PostgreSQL, with all its programs."""
+    tally = Tally("`up` killed in a run, and started again")
+    for victims in ("up", "some", "everything"):
+        project = Project.at(root / victims)
+
+        def blow(project: Project = project, victims: str = victims) -> tuple[bool, int]:
+            with project.running() as program:
+                left = project.killed_in_a_run(program, victims)
+            project.taken_over(left)
+            return True, 0
+
+        tally.strike(victims, blow)
+    return [tally]
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -152,6 +169,7 @@ def report(kills: int = 50, every: int = 1, only: str = "") -> str:
         "failpoints": failpoints,
         "syscalls": lambda root, url: syscalls(root, url, every),
         "backfills": lambda root, url: at_random(root, url, kills),
+        "up": killed_up,
     }
     tallies: list[Tally] = []
     for name, run in series.items():
@@ -168,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crashes", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--every", type=int, default=1, help="take every n-th use of a system call")
-    parser.add_argument("--only", default="", help="failpoints, syscalls, or backfills")
+    parser.add_argument("--only", default="", help="failpoints, syscalls, backfills, up")
     options = parser.parse_args(arguments)
     print(report(options.kills, options.every, options.only))
 

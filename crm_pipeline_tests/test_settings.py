@@ -6,7 +6,7 @@ import pytest
 
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
-from crm_pipeline.settings import Settings, known_vendors, load_settings
+from crm_pipeline.settings import Keeping, Settings, known_vendors, load_settings
 
 GOOD = """\
 connections:
@@ -298,3 +298,25 @@ def test_vendors_are_the_connector_folders() -> None:
     """Known vendors are listed from the folders of crm_pipeline/connectors."""
     assert "salesforce" in known_vendors()
     assert not any(name.startswith("_") for name in known_vendors())
+
+
+def test_what_is_kept(tmp_path: Path) -> None:
+    """How much of the past stays is set by variables, and has values of its own without them."""
+    assert load(tmp_path, MINIMAL).keeping == Keeping(3, 14, 1)
+    given = {"CRM_KEEP_SNAPSHOTS": "5", "CRM_KEEP_SNAPSHOT_DAYS": "0", "CRM_KEEP_VERSION_DAYS": "7"}
+    assert load(tmp_path, MINIMAL, given).keeping == Keeping(5, 0, 7)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CRM_KEEP_SNAPSHOTS", "0"),
+        ("CRM_KEEP_SNAPSHOT_DAYS", "-1"),
+        ("CRM_KEEP_SNAPSHOT_DAYS", "14d"),
+        ("CRM_KEEP_VERSION_DAYS", "0"),
+    ],
+)
+def test_what_cannot_be_kept_so(tmp_path: Path, variable: str, value: str) -> None:
+    """A number that is none, or unsafe, is refused when the settings are read."""
+    with pytest.raises(ConfigError, match=variable):
+        load(tmp_path, MINIMAL, {variable: value})

@@ -48,7 +48,14 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
     ) -> Iterator[dg.MaterializeResult[Any]]:
         crm.progress("publish")(0, None)
         with as_failure(context.log.error), crm.engine() as engine:
-            done = publish(crm.landing, crm.tables, engine, wanted=wanted, usage=crm.api_usage())
+            done = publish(
+                crm.landing,
+                crm.tables,
+                engine,
+                wanted=wanted,
+                usage=crm.api_usage(),
+                keeping=crm.settings.keeping,
+            )
         for table in tables:
             yield dg.MaterializeResult(
                 asset_key=published_key(table), metadata=described.published(done, table)

@@ -11,6 +11,7 @@ from pathlib import Path
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.kernel.secret import Secret
+from crm_pipeline.settings.keeping import Keeping
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ class Settings:
     def file(self) -> Path:
         """The path of connections.yaml."""
         return self.root / "connections.yaml"
+
+    @property
+    def keeping(self) -> Keeping:
+        """How much of the past stays."""
+        return Keeping.of(self.environ)
 
     def connection(self, name: str) -> Connection:
         """Return a connection by name.

@@ -15,6 +15,7 @@ from crm_pipeline.kernel.errors import ConfigError, UnknownName
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.keeping import Keeping
 from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
 from crm_pipeline.settings.vendors import known_vendors
 
@@ -52,6 +53,7 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
         )
     document = Document.read(folder / _FILE)
     port = _sandbox_port(merged)
+    Keeping.of(merged)  # whoever mistyped it learns that now, and not from a publish
     models = parsed(document)
     data = merged.get("CRM_DATA") or "data"
     return Settings(

@@ -23,6 +23,7 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import compaction, files
+from crm_pipeline.store.damage import unreadable_batch
 from crm_pipeline.store.manifest import (
     Kind,
     Manifest,
@@ -114,7 +115,11 @@ class Landing:
         try:
             return Schema.from_json(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            raise CorruptFile(f"the schema {path} cannot be read: {error!r}.") from error
+            raise CorruptFile(
+                f"the schema {path} cannot be read: {error!r}.",
+                cure=f"Restore it from a backup; or move it away, and `crm-pipeline backfill "
+                f"{connection}` writes it again if the fields are the same as then.",
+            ) from error
 
     def latest_schema(self, connection: str, obj: str) -> Schema | None:
         """Return the fields of an object as its last committed window saw them."""
@@ -129,11 +134,7 @@ class Landing:
         for batch in self.batches(connection, obj):
             if batch.kind == "window" and batch.window.to_at <= since:
                 continue
-            table = pq.read_table(
-                batch.path,
-                columns=[*KEY_COLUMNS, "_record_hash"],
-                filters=pc.field("_modified_at") >= pa.scalar(since, STAMP),
-            )
+            table = _since(batch, since, [*KEY_COLUMNS, "_record_hash"])
             is_same = batch.shape == shape
             for part in table.to_batches():
                 hashes = part.column("_record_hash") if is_same else None
@@ -147,11 +148,7 @@ class Landing:
         for batch in self.batches(connection, obj):
             if batch.kind == "window" and batch.window.to_at <= since:
                 continue
-            table = pq.read_table(
-                batch.path,
-                columns=["_source_id", "_modified_at"],
-                filters=pc.field("_modified_at") >= pa.scalar(since, STAMP),
-            )
+            table = _since(batch, since, ["_source_id", "_modified_at"])
             ids.extend(table.column("_source_id").chunks)
             found = pc.max(table.column("_modified_at")).as_py()
             newest = max(filter(None, (newest, found)), default=None)
@@ -197,6 +194,7 @@ class Landing:
             schema=schema,
             clock=self.clock,
             purpose=purpose,
+            not_before=self._last_commit(connection, obj),
         )
 
     def unfinished(self, connection: str, obj: str) -> list[Unfinished]:
@@ -230,6 +228,7 @@ class Landing:
                 clock=self.clock,
                 purpose=left.purpose,
                 window_id=left.window_id,
+                not_before=self._last_commit(connection, obj),
             )
         if not left.same_boot:
             writer.spool.distrust()
@@ -274,8 +273,24 @@ class Landing:
                     cleared += remove_unfinished(folder, quarantine, marker.stem)
         return cleared
 
+    def _last_commit(self, connection: str, obj: str) -> datetime | None:
+        commits = self.windows(connection, obj)
+        return commits[-1].committed_at if commits else None
+
     def _markers(self, connection: str, obj: str) -> list[Path]:
         return sorted((self.folder(connection, obj) / "windows").glob("*.open"))
+
+
+def _since(batch: Manifest, since: datetime, columns: list[str]) -> pa.Table:
+    """Read columns of the records of a batch that were changed since a moment."""
+    try:
+        return pq.read_table(
+            batch.path,
+            columns=columns,
+            filters=pc.field("_modified_at") >= pa.scalar(since, STAMP),
+        )
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable_batch(batch) from error
 
 
 def _distinct(arrays: list[pa.Array]) -> pa.Array:

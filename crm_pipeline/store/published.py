@@ -27,6 +27,7 @@ from crm_pipeline.store import files
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
 _OPEN_ATTEMPTS = 5
+_AGAIN = "Run `crm-pipeline refresh CONNECTION`: a snapshot that cannot be opened is built again."
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
@@ -191,7 +192,7 @@ def open_published(data: Path) -> duckdb.DuckDBPyConnection:
             # Between reading the link and opening its target a collector may remove the target.
             if attempt == _OPEN_ATTEMPTS - 1:
                 raise StoreError(
-                    f"{snapshots.link} cannot be opened: {error}", cure="Publish again."
+                    f"{snapshots.link} cannot be opened: {error}.", cure=_AGAIN
                 ) from error
             continue
         return _in_utc(connection)
@@ -199,6 +200,15 @@ def open_published(data: Path) -> duckdb.DuckDBPyConnection:
         f"nothing has been published to {snapshots.link} yet.",
         cure="Run `crm-pipeline demo`, or a backfill from the Dagster UI.",
     )
+
+
+def can_be_opened(path: Path) -> bool:
+    """Say whether DuckDB takes a file for a database of its own."""
+    try:
+        duckdb.connect(str(path), read_only=True).close()
+    except duckdb.Error:
+        return False
+    return True
 
 
 def open_snapshot(path: Path) -> duckdb.DuckDBPyConnection:

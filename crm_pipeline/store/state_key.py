@@ -57,7 +57,7 @@ class StateKey:
         """Return the key from `CRM_STATE_KEY`, else from `data/state.key`, which is made if missing.
 
         Raises:
-            ConfigError: it is no key.
+            ConfigError: it is no key, or others may read the file.
             StoreError: the file cannot be read or written.
         """
         given = settings.environ.get(KEY_VARIABLE, "").strip()
@@ -66,11 +66,17 @@ class StateKey:
         path = settings.data / KEY_FILE
         try:
             text = _read_or_make(path)
+            mode = path.stat().st_mode & 0o777
         except OSError as error:
             raise StoreError(
                 f"the key file {path} cannot be read or made ({error.strerror}).",
                 cure=f"Give this user access to it, or set {KEY_VARIABLE}.",
             ) from error
+        if mode & 0o077:
+            raise ConfigError(
+                f"the key file {path} has mode {mode:04o}: others on this machine may use it.",
+                cure=f"Run `chmod 600 {path}`; where the disk knows no modes, set {KEY_VARIABLE}.",
+            )
         return cls(_decoded(text.strip(), str(path)), origin=f"the file {path}")
 
     def __repr__(self) -> str:

@@ -31,6 +31,7 @@ KEPT_FOR = timedelta(days=1)
 """How long a version stays after it was replaced: longer than any step reads or writes."""
 _VERSION = re.compile(r"[0-9a-f]{26}\Z")
 _EMPTY: Mapping[str, str] = MappingProxyType({})
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,15 @@ class Tables:
         except (FileNotFoundError, KeyError) as error:
             raise CorruptFile(
                 f"version {chosen} of table {name} is named by the current release but incomplete.",
-                cure="Restore the folder from a backup, or rebuild the table from landing.",
+                cure="Run `crm-pipeline refresh CONNECTION`: it builds the table again from landing.",
             ) from error
+
+    def unreadable(self, name: str) -> TableVersion | None:
+        """Return the current version of a table as if it held nothing, so that it can be replaced."""
+        chosen = self.current().tables.get(name)
+        if chosen is None:
+            return None
+        return TableVersion(name, chosen, None, (), 0, (), (), (), {}, _EVER)
 
     @contextmanager
     def stage(self, name: str, key: Sequence[str] = ()) -> Iterator[Staged]:

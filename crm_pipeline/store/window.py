@@ -76,6 +76,7 @@ class WindowWriter:
         clock: Clock,
         purpose: Mapping[str, Any] | None = None,
         window_id: str | None = None,
+        not_before: datetime | None = None,
     ) -> None:
         self.folder = folder
         self.connection = connection
@@ -86,6 +87,7 @@ class WindowWriter:
         self.clock = clock
         self.window_id = window_id or sortable_id()
         self.purpose = dict(purpose or {})
+        self._not_before = not_before
         self.spool = Spool(folder / "spool" / self.window_id)
         self.month = str(Month.of(window.to_at - timedelta(microseconds=1)))
         self.months: Counter[str] = Counter()
@@ -238,11 +240,21 @@ class WindowWriter:
             reason=counts.reason,
             complete=counts.complete,
             schema_fingerprint=self.schema.fingerprint,
-            committed_at=self.clock.now(),
+            committed_at=self._commit_time(),
         )
         path = self.folder / "windows" / f"{self.window_id}.json"
         files.write_json(path, commit_record(commit), "commit")
         return commit
+
+    def _commit_time(self) -> datetime:
+        """Return the present, or a moment behind the commit before where the clock was set back.
+
+        Commits are ordered by it: the last complete read decides what is deleted.
+        """
+        now = self.clock.now()
+        if self._not_before is None or now > self._not_before:
+            return now
+        return self._not_before + timedelta(microseconds=1)
 
     def __enter__(self) -> Self:
         return self

@@ -28,7 +28,7 @@ from crm_pipeline.kernel.clock import Clock, FrozenClock, SystemClock, Window
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.kernel.failpoint import armed, watching
 from crm_pipeline.model.tables import normalized_name
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Keeping, Settings, load_settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, opened
@@ -96,7 +96,7 @@ class Run:
             for table in tables_for(self.connection, self.maps)
         }
         with self._engine() as engine:
-            publish(self.landing, self.tables, engine, wanted=wanted, keep_last=1, keep_days=0)
+            publish(self.landing, self.tables, engine, wanted=wanted, keeping=Keeping(1, 0))
 
     def _engine(self) -> Engine:
         return Engine(self.settings.data / "tmp", memory_limit="512MB", threads=1)

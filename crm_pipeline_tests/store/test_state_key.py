@@ -71,6 +71,19 @@ def test_unreadable_file(tmp_path: Path) -> None:
         StateKey.of(settings(tmp_path))
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+def test_a_file_that_others_may_use(tmp_path: Path, mode: int) -> None:
+    """A key file that is open to others is refused with the command that closes it."""
+    StateKey.of(settings(tmp_path))
+    path = tmp_path / "state.key"
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match=f"mode {mode:04o}") as caught:
+        StateKey.of(settings(tmp_path))
+    assert f"chmod 600 {path}" in caught.value.cure
+    path.chmod(0o600)
+    StateKey.of(settings(tmp_path))
+
+
 @pytest.mark.parametrize("change", ["key", "context", "body", "format", "short"])
 def test_what_cannot_be_opened(change: str) -> None:
     """Another key, another context and damage are told apart from nothing: all are refused."""

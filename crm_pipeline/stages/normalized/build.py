@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.kernel.errors import UnknownName
+from crm_pipeline.kernel.errors import CorruptFile, UnknownName
 from crm_pipeline.model.mapping import ObjectMap, tables_of, with_overrides
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import TABLES, normalized_name, view_name
@@ -22,6 +22,7 @@ from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import ObjectInput, collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.quarantine import keep_unusable
 from crm_pipeline.stages.normalized.rows import Feed, custom_feed, define_rows
+from crm_pipeline.store.damage import blamed_on, damaged_batch, has_footers
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
@@ -103,7 +104,7 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     ]
     name = normalized_name(connection.name, table)
     # First the version, then what landed: a build that is overtaken in between must not commit.
-    parent = tables.version(name)
+    parent = _parent(tables, name)
     gathered = [collect(connection.name, entry, landing) for entry in entries]
     inputs = [one for one in gathered if one is not None]
     if not inputs:
@@ -114,7 +115,17 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
         return _unchanged(table, parent)
     for one in inputs:
         check_fields(connection.name, one)
-    return _Build(connection, name, parent, feeds, state, landing, tables, engine).run()
+    with blamed_on(lambda: damaged_batch(batch for one in inputs for batch in one.batches)):
+        return _Build(connection, name, parent, feeds, state, landing, tables, engine).run()
+
+
+def _parent(tables: Tables, name: str) -> TableVersion | None:
+    """Return the current version; one that cannot be read is as if of nothing, and replaced."""
+    try:
+        version = tables.version(name)
+    except CorruptFile:
+        return tables.unreadable(name)
+    return version if version is None or has_footers(version) else tables.unreadable(name)
 
 
 @dataclass(frozen=True)

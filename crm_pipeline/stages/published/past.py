@@ -49,8 +49,8 @@ def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
         )
     raise StoreError(
         f"no snapshot of {_said(at)} or before is kept; the nearest is {kept[0]}.",
-        cure="The last three snapshots stay, and one a day for 14 days. What a record was earlier is "
-        "in data/landing, which keeps every version that was read.",
+        cure="CRM_KEEP_SNAPSHOTS and CRM_KEEP_SNAPSHOT_DAYS say how many stay from now on. What a "
+        "record was earlier is in data/landing, which keeps every version that was read.",
     )
 
 

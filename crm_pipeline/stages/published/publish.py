@@ -1,11 +1,14 @@
 """Builds the analysts' database and Parquet files from the current release and swaps them in."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
+from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.settings import Keeping
 from crm_pipeline.stages.published import operations
 from crm_pipeline.stages.published.operations import ApiUsage, OpsTable
 from crm_pipeline.stages.published.relations import (
@@ -16,14 +19,22 @@ from crm_pipeline.stages.published.relations import (
 from crm_pipeline.stages.published.stored import long_text_columns, separate_files
 from crm_pipeline.stages.published.views import KEY, View, view_of
 from crm_pipeline.store import files
+from crm_pipeline.store.damage import blamed_on, damaged_version
 from crm_pipeline.store.engine import Engine, literal, quoted
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import STORAGE_VERSION, Snapshots, release_number, share
-from crm_pipeline.store.tables import Release, Tables
+from crm_pipeline.store.published import (
+    STORAGE_VERSION,
+    Snapshots,
+    can_be_opened,
+    release_number,
+    share,
+)
+from crm_pipeline.store.tables import Release, Tables, TableVersion
 
 LAYOUT = 1
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
+_USUAL = Keeping()
 
 
 @dataclass(frozen=True)
@@ -52,8 +63,7 @@ def publish(
     *,
     wanted: Collection[str] | None = None,
     usage: Sequence[ApiUsage] = (),
-    keep_last: int = 3,
-    keep_days: int = 14,
+    keeping: Keeping = _USUAL,
     is_forced: bool = False,
 ) -> Publication:
     """Publish the current release to `crm.duckdb` and `published/*.parquet`.
@@ -65,8 +75,7 @@ def publish(
         wanted: the normalized tables to publish, by name; None publishes all. A table of a
             connection or object that is read no more would stay as it was for ever.
         usage: readings of call budgets for `ops.api_usage`.
-        keep_last: how many snapshots stay in any case.
-        keep_days: for how many days the last snapshot of each day stays.
+        keeping: how much of the past stays when the new is there.
         is_forced: build even if the release is published already.
 
     Raises:
@@ -79,20 +88,28 @@ def publish(
     snapshots = Snapshots(landing.root)
     name = _snapshot_name(release)
     current = snapshots.current()
-    if current is not None and current.name == name and not is_forced:
+    if current is not None and current.name == name and not is_forced and can_be_opened(current):
         return Publication(release.number, current, changed=False, bytes=current.stat().st_size)
-    build = _Build(landing, tables, engine, release, published_tables(tables, release))
-    with snapshots.building(name, lambda: build.parquet(landing.root / "published")) as path:
-        rows, deleted = build.database(path, usage)
+    with blamed_on(lambda: damaged_version(_versions(tables, release))):
+        build = _Build(landing, tables, engine, release, published_tables(tables, release))
+        with snapshots.building(name, lambda: build.parquet(landing.root / "published")) as path:
+            rows, deleted = build.database(path, usage)
     now = landing.clock.now()
-    snapshots.collect(now, keep_last=keep_last, keep_days=keep_days)
-    tables.collect(now)
+    snapshots.collect(now, keep_last=keeping.snapshots, keep_days=keeping.snapshot_days)
+    tables.collect(now, timedelta(days=keeping.version_days))
     path = snapshots.folder / name
     shown = snapshots.current()
     if shown is not None and not path.exists():  # somebody published a later release meanwhile
         size = shown.stat().st_size
         return Publication(release_number(shown), shown, changed=False, bytes=size)
     return Publication(release.number, path, True, rows, deleted, path.stat().st_size)  # noqa: FBT003
+
+
+def _versions(tables: Tables, release: Release) -> Iterator[TableVersion]:
+    for name in release.tables:
+        version = tables.version(name, release)
+        if version is not None:
+            yield version
 
 
 def _snapshot_name(release: Release) -> str:
@@ -170,10 +187,13 @@ class _Build:
     def _is_current(self, path: Path, table: PublishedTable) -> bool:
         if not path.exists():
             return False
-        noted = self.engine.rows(
-            f"SELECT decode(value) FROM parquet_kv_metadata({literal(str(path))}) "
-            "WHERE decode(key) = 'crm_pipeline_versions'"
-        )
+        try:
+            noted = self.engine.rows(
+                f"SELECT decode(value) FROM parquet_kv_metadata({literal(str(path))}) "
+                "WHERE decode(key) = 'crm_pipeline_versions'"
+            )
+        except StoreError:  # damaged: it is written again
+            return False
         return noted == [(self._identity(table),)]
 
     def _table(self, table: PublishedTable) -> tuple[int, int]:

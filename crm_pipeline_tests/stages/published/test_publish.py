@@ -5,6 +5,7 @@ import pytest
 
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.model.tables import TABLES
+from crm_pipeline.settings import Keeping
 from crm_pipeline.stages.published import ApiUsage
 from crm_pipeline.store.published import open_published
 
@@ -258,7 +259,7 @@ def test_an_open_reader_keeps_its_release(contacts):
         for number in range(2):
             contacts.land(contacts.schema, [{"Id": f"new {number}", "LastName": "New"}])
             contacts.normalize("contacts")
-            contacts.publish(keep_last=1, keep_days=0)
+            contacts.publish(keeping=Keeping(1, 0))
         assert not first.path.exists()
         assert reader.sql("SELECT last_name FROM crm.contacts").fetchall() == [("Ng",)]
     assert contacts.query("SELECT count(*) FROM crm.contacts") == [(3,)]

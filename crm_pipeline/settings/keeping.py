@@ -1,0 +1,50 @@
+"""How much of the past stays on the disk, from the environment; docs/operations.md says what of what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crm_pipeline.kernel.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What collectors leave.
+
+    Attributes:
+        snapshots: so many of the newest snapshots of crm.duckdb stay in any case.
+        snapshot_days: for so many days the last snapshot of each day stays.
+        version_days: for so many days after it was replaced a table's version stays, and so does each
+            release that names it.
+    """
+
+    snapshots: int = 3
+    snapshot_days: int = 14
+    version_days: int = 1
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Keeping":
+        """Read the variables.
+
+        Raises:
+            ConfigError: one is no whole number, or less than is safe.
+        """
+        usual = cls()
+        return cls(
+            snapshots=_number(environ, "CRM_KEEP_SNAPSHOTS", usual.snapshots, least=1),
+            snapshot_days=_number(environ, "CRM_KEEP_SNAPSHOT_DAYS", usual.snapshot_days, least=0),
+            # Less than a day, and a step that takes long might lose what it reads.
+            version_days=_number(environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1),
+        )
+
+
+def _number(environ: Mapping[str, str], variable: str, usual: int, least: int) -> int:
+    text = environ.get(variable, "").strip()
+    if not text:
+        return usual
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ConfigError(
+            f"the environment variable {variable} is '{text}'; expected is a whole number from "
+            f"{least} on.",
+            cure=f"Correct it, or unset it: then it is {usual}.",
+        )
+    return int(text)
