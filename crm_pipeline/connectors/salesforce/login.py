@@ -53,6 +53,8 @@ def refuse_unusable(connection: Connection) -> None:
         raise ConfigError(
             f"{where}: client credentials do not work on {connection.login_url}.", cure=_MY_DOMAIN
         )
+    if not connection.sandbox and "." not in host:
+        raise ConfigError(f"{where}: {connection.login_url} is no org's address.", cure=_MY_DOMAIN)
     if host.endswith(_PAGES):
         raise ConfigError(
             f"{where}: {host} shows pages to people; it has no login.", cure=_MY_DOMAIN

@@ -54,6 +54,7 @@ def test_client_credentials_need_my_domain(host: str) -> None:
         ("https://acme.lightning.force.com", "shows pages"),
         ("https://acme.my.salesforce-setup.com", "shows pages"),
         ("https://acme.my.salesforce.com/services/oauth2/token", "goes on behind the host"),
+        ("https://acme", "no org's address"),
     ],
 )
 @pytest.mark.parametrize("kind", ["client_credentials", "refresh_token", "jwt_bearer"])
