@@ -21,10 +21,12 @@ def write_batch_file(
     batch_id: str,
     extracted_at: datetime,
     hasher: records.RecordHasher,
+    dictionaries: dict[tuple[str, ...], list[str]],
 ) -> tuple[int, Mapping[str, int]]:
     """Write the records of one page and return their number and how many each month has.
 
-    No file is written for no records.
+    No file is written for no records. Which columns a dictionary pays for is looked up in
+    `dictionaries` by all their names, and decided once for all pages of that form.
     """
     months: Counter[str] = Counter()
     rows = 0
@@ -42,12 +44,15 @@ def write_batch_file(
                 done = records.finished(
                     group, batch_id=batch_id, extracted_at=extracted, hasher=hasher
                 )
+                names = tuple(done.schema.names)
+                if names not in dictionaries:
+                    dictionaries[names] = records.low_cardinality(done)
                 writer = writer or pq.ParquetWriter(
                     temporary,
                     done.schema,
                     compression="zstd",
                     compression_level=1,
-                    use_dictionary=records.low_cardinality(done),
+                    use_dictionary=dictionaries[names],
                     write_statistics=list(records.KEY_COLUMNS),  # nobody filters by a raw column
                 )
                 writer.write_batch(done, row_group_size=_ROW_GROUP_ROWS)

@@ -95,6 +95,7 @@ class WindowWriter:
         self.manifests: list[Manifest] = []
         self.hasher = RecordHasher()
         self._quarantine = quarantine
+        self._dictionaries: dict[tuple[str, ...], list[str]] = {}
         self._lock = threading.Lock()
         self._sequence = 0
         self._mark()
@@ -154,7 +155,12 @@ class WindowWriter:
         path = self.folder / self.month / f"{batch_id}.parquet"
         started_at = self.clock.now()
         rows, months = write_batch_file(
-            path, batches, batch_id=batch_id, extracted_at=extracted_at, hasher=self.hasher
+            path,
+            batches,
+            batch_id=batch_id,
+            extracted_at=extracted_at,
+            hasher=self.hasher,
+            dictionaries=self._dictionaries,
         )
         if rows == 0:
             return None

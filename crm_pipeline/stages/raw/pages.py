@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.records import Known, raw_names
+from crm_pipeline.store.records import Known, raw_names, warm_up
 from crm_pipeline.store.spool import PageDone
 from crm_pipeline.store.window import WindowWriter
 
@@ -63,6 +63,8 @@ def land(
         return rest
 
     with ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse") as parsers:
+        # While the vendor works on its first answer. What fails here fails again where it is told.
+        parsers.submit(warm_up, writer.hasher)
         for page in pages:
             running.add(parsers.submit(_write, page, writer, known(page.shape)))
             if len(running) >= _PARSERS:
