@@ -139,12 +139,17 @@ class Draft:
                 cure="Choose another name, or change the entry in the file.",
             )
         text = with_connection(self._before, entry.name, entry.data())
-        after = dict(parsed(Document(self.path, text)))
+        unsafe = ConfigError(
+            f"{self.path} is written in a form that nothing can be added to safely.",
+            cure="Add the entry by hand; docs/connections.md has one to copy.",
+        )
+        try:
+            document = Document(self.path, text)
+        except ConfigError:
+            raise unsafe from None  # it names a line of the new text, which nobody can look at
+        after = dict(parsed(document))
         added = after.pop(entry.name, None)
         if added is None or after != self.known:
-            raise ConfigError(
-                f"{self.path} is written in a form that nothing can be added to safely.",
-                cure="Add the entry by hand; docs/connections.md has one to copy.",
-            )
+            raise unsafe
         connector(entry.vendor).vet(added.connection(entry.name, None))
         return text

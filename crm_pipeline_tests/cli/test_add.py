@@ -195,6 +195,30 @@ def test_entries_are_added_in_the_form_that_is_there(tmp_path: Path, text: str) 
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("harm", ["no YAML", "another entry lost", "another entry changed"])
+def test_a_form_that_would_suffer_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    """Where the entry cannot be added without harm the file stays, and the error says to do it by hand."""
+    text = CONNECTIONS.replace("acme:", "first:")
+    if harm == "no YAML":
+        text = text.rstrip() + "\n...\n"  # nothing may follow the end of a document
+    path = tmp_path / "connections.yaml"
+    path.write_text(text)
+    draft = Draft(path)
+    if harm != "no YAML":
+        # No form is known that does this: the editor is broken in its place.
+        whole = with_connection(Document(path, text), ENTRY.name, ENTRY.data())
+        lost = with_connection(Document(path, "connections:\n"), ENTRY.name, ENTRY.data())
+        changed = whole.replace("objects: [", "objects: [Lead, ", 1)
+        broken = lost if harm == "another entry lost" else changed
+        assert broken != whole
+        monkeypatch.setattr("crm_pipeline.cli.draft.with_connection", lambda *_: broken)
+    with pytest.raises(ConfigError, match="nothing can be added to safely"):
+        draft.write(ENTRY)
+    assert path.read_text() == text
+
+
 def test_a_draft_does_not_overwrite_others(tmp_path: Path) -> None:
     """A file that somebody changes meanwhile is neither written over nor taken back."""
     path = tmp_path / "connections.yaml"
