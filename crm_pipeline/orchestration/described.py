@@ -23,7 +23,6 @@ Metadata = dict[str, Any]
 def extraction(done: Extraction) -> Metadata:
     """Describe what one extraction did; schema and preview only where something changed."""
     metadata: Metadata = {
-        "dagster/partition_row_count": done.records,
         "changed": done.changed,
         "records_read": done.read,
         "records_landed": done.records,

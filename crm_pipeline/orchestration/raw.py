@@ -104,7 +104,7 @@ def _count_months(context: dg.AssetExecutionContext, done: Extraction) -> None:
         return
     keys = context.partition_key_range
     for key, records in month_keys(done.months, keys.start, keys.end).items():
-        context.add_asset_metadata({"records_in_month": records}, partition_key=key)
+        context.add_asset_metadata({"dagster/partition_row_count": records}, partition_key=key)
 
 
 def _has_months(context: dg.AssetExecutionContext) -> bool:

@@ -95,7 +95,7 @@ def test_a_range_of_months_is_one_extraction(
     monkeypatch.setattr(raw, "extract", extract)
     result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
     events = result.asset_materializations_for_node("acme__raw__Contact")
-    months = {one.partition: one.metadata["records_in_month"].value for one in events}
+    months = {one.partition: one.metadata["dagster/partition_row_count"].value for one in events}
     assert seen == [(DONE.window, "range")]
     assert months == {"2026-01-01": 2, "2026-02-01": 3}
     assert checks_of(result) == {"source_count": True, "fields": False}
