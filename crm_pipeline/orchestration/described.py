@@ -21,7 +21,7 @@ Metadata = dict[str, Any]
 
 
 def extraction(done: Extraction) -> Metadata:
-    """Describe what one extraction did; schema and preview only where something changed."""
+    """Describe what one extraction did, in numbers and words."""
     metadata: Metadata = {
         "changed": done.changed,
         "records_read": done.read,
@@ -43,10 +43,16 @@ def extraction(done: Extraction) -> Metadata:
         metadata["watermark"] = format_instant(done.watermark)
     if done.schema_changes:
         metadata["schema_changes"] = dg.MetadataValue.md(_bullets(done.schema_changes))
-    if done.changed:
-        metadata["dagster/column_schema"] = source_columns(done.schema)
-        if shown := preview(done.schema, done.sample):
-            metadata["preview"] = dg.MetadataValue.md(shown)
+    return metadata
+
+
+def extracted(done: Extraction) -> Metadata:
+    """Show schema and preview of what was extracted, where something changed; some 20 KB."""
+    if not done.changed:
+        return {}
+    metadata: Metadata = {"dagster/column_schema": source_columns(done.schema)}
+    if shown := preview(done.schema, done.sample):
+        metadata["preview"] = dg.MetadataValue.md(shown)
     return metadata
 
 

@@ -60,9 +60,12 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
         except CountMismatch as error:
             yield checks.count_refused(error)
             raise failure(error) from None
-        if partitioned:
-            _count_months(context, done)
-        yield dg.MaterializeResult(metadata=described.extraction(done))
+        metadata = described.extraction(done)
+        if partitioned and _has_months(context):
+            _describe_months(context, done)
+        else:
+            metadata |= described.extracted(done)
+        yield dg.MaterializeResult(metadata=metadata)
         yield from checks.raw_results(done)
 
     return _decorated(connection, obj, key, partitioned=partitioned)(landed)
@@ -98,13 +101,15 @@ def _window(context: dg.AssetExecutionContext, connection: Connection) -> Window
     return window_between(connection, keys.start, keys.end)
 
 
-def _count_months(context: dg.AssetExecutionContext, done: Extraction) -> None:
-    """Show beside each partition what landed in it; other numbers are about the whole window."""
-    if not _has_months(context):
-        return
+def _describe_months(context: dg.AssetExecutionContext, done: Extraction) -> None:
+    """Show beside each partition what landed in it; other numbers are about the whole window.
+
+    Schema and preview stand with the last partition only: a backfill has a hundred of them.
+    """
     keys = context.partition_key_range
     for key, records in month_keys(done.months, keys.start, keys.end).items():
         context.add_asset_metadata({"dagster/partition_row_count": records}, partition_key=key)
+    context.add_asset_metadata(described.extracted(done), partition_key=keys.end)
 
 
 def _has_months(context: dg.AssetExecutionContext) -> bool:

@@ -104,10 +104,14 @@ def test_a_range_of_months_is_one_extraction(
 def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the issue wants to see of an extraction, without personal data."""
+    """Numbers stand with every month, schema and preview with the last; no personal data."""
     monkeypatch.setattr(raw, "extract", lambda *_, **__: DONE)
     result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
-    told = result.asset_materializations_for_node("acme__raw__Contact")[0].metadata
+    first, last = result.asset_materializations_for_node("acme__raw__Contact")
+    assert (first.partition, last.partition) == ("2026-01-01", "2026-02-01")
+    assert {"preview", "dagster/column_schema"}.isdisjoint(first.metadata)
+    assert first.metadata["records_landed"] == last.metadata["records_landed"]
+    told = last.metadata
     numbers = ("records_landed", "source_count", "api_calls", "api_calls_planned", "bytes")
     assert [told[name].value for name in numbers] == [5, 6, 4, 5, 100]
     assert told["window"].value == "the beginning up to 2026-03-01T00:00:00Z"
