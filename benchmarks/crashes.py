@@ -8,18 +8,15 @@ listed. The project is small: what matters is where a blow falls, not how much t
 
 import argparse
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.database import migrated_server
 from benchmarks.measuring import machine, table
 from crm_pipeline.kernel.failpoint import POINTS
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.embedded import EmbeddedServer
 from crm_pipeline_tests.drill.backfill import backfills, killed, moments, undisturbed
 from crm_pipeline_tests.drill.drill import drill
 from crm_pipeline_tests.drill.rehearsal import Rehearsal, rehearsed
@@ -150,19 +147,6 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-@contextmanager
-def _place() -> Iterator[tuple[Path, str]]:
-    with tempfile.TemporaryDirectory(prefix="crm-") as folder:
-        server = EmbeddedServer(Path(folder) / "data")
-        url = server.start()
-        try:
-            with Database(url) as database:
-                database.migrate()
-            yield Path(folder), url
-        finally:
-            server.stop()
-
-
 def report(kills: int = 50, every: int = 1, only: str = "") -> str:
     """Let all blows fall and return a table in Markdown, with what did not hold below it."""
     series: dict[str, Callable[[Path, str], list[Tally]]] = {
@@ -174,7 +158,7 @@ def report(kills: int = 50, every: int = 1, only: str = "") -> str:
     tallies: list[Tally] = []
     for name, run in series.items():
         if only in name:
-            with _place() as (root, url):
+            with migrated_server() as (root, url):
                 tallies += run(root, url)
     columns = ("blow", "times", "fell on nothing", "did not hold", "pages again, at most", "s")
     lines = [machine(), "", table(columns, [tally.row() for tally in tallies])]

@@ -11,12 +11,10 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import requests
 
@@ -250,8 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def report(seconds: float = 25.0, only: str = "") -> str:
     """Measure everything and return tables in Markdown."""
+    from benchmarks.database import migrated_server
     from crm_pipeline.store.database import Database
-    from crm_pipeline.store.embedded import EmbeddedServer
 
     lines = [
         f"{PROCESSES} processes, answers after {LATENCY_S[0]:g} to {LATENCY_S[1]:g} s",
@@ -259,21 +257,15 @@ def report(seconds: float = 25.0, only: str = "") -> str:
         "| limits | calls | most in a window | refused | weight/s | of what is possible |",
         "|---|---|---|---|---|---|",
     ]
-    with tempfile.TemporaryDirectory(prefix="crm-") as folder:
-        server = EmbeddedServer(Path(folder) / "data")
-        url = server.start()
-        try:
-            with Database(url) as database:
-                database.migrate()
-                for case in cases(seconds):
-                    if only in case.name:
-                        lines.append(row(case, run(case, url)))
-                        print(lines[-1], file=sys.stderr)
-                        with database.transaction() as cursor:
-                            cursor.execute("DELETE FROM crm_state.gate")
-            alone, together = leased(url)
-        finally:
-            server.stop()
+    with migrated_server() as (_, url):
+        with Database(url) as database:
+            for case in cases(seconds):
+                if only in case.name:
+                    lines.append(row(case, run(case, url)))
+                    print(lines[-1], file=sys.stderr)
+                    with database.transaction() as cursor:
+                        cursor.execute("DELETE FROM crm_state.gate")
+        alone, together = leased(url)
     lines += [
         "",
         f"Leased permits a second, ceilings raised: {alone:,}; {PROCESSES} processes: {together:,}",

@@ -186,32 +186,25 @@ def work(home: Path, database_url: str) -> None:
 
 def report(expiries: int = 1000, kills: int = 100) -> str:
     """Measure and return a table in Markdown."""
+    from benchmarks.database import migrated_server
     from crm_pipeline.store.database import Database
-    from crm_pipeline.store.embedded import EmbeddedServer
 
     lines = [
         "| case | expiries | granted refreshes | refused | used before stored | killed | lost | s |",
         "|---|---|---|---|---|---|---|---|",
     ]
     told: set[str] = set()
-    with tempfile.TemporaryDirectory(prefix="crm-") as folder:
-        server = EmbeddedServer(Path(folder) / "data")
-        url = server.start()
-        try:
-            with Database(url) as database:
-                database.migrate()
-            cases = {"8 processes": (expiries, 0), "and one of them killed": (3 * kills, kills)}
-            for name, (count, killed) in cases.items():
-                with Database(url) as database, database.transaction() as cursor:
-                    cursor.execute("DELETE FROM crm_state.tokens")
-                found = run(url, count, 8, kills=killed)
-                told |= set(found.failures)
-                lines.append(
-                    f"| {name} | {found.expiries:,} | {found.refreshes:,} | {found.refused} | "
-                    f"{found.unstored} | {found.kills} | {found.lost} | {found.seconds:.0f} |"
-                )
-        finally:
-            server.stop()
+    with migrated_server() as (_, url):
+        cases = {"8 processes": (expiries, 0), "and one of them killed": (3 * kills, kills)}
+        for name, (count, killed) in cases.items():
+            with Database(url) as database, database.transaction() as cursor:
+                cursor.execute("DELETE FROM crm_state.tokens")
+            found = run(url, count, 8, kills=killed)
+            told |= set(found.failures)
+            lines.append(
+                f"| {name} | {found.expiries:,} | {found.refreshes:,} | {found.refused} | "
+                f"{found.unstored} | {found.kills} | {found.lost} | {found.seconds:.0f} |"
+            )
     lines += [f"\nWhat a caller was told: {words}" for words in sorted(told)]
     return "\n".join(lines)
 
