@@ -2,28 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from crm_pipeline.sandbox.salesforce.org import Org
 from crm_pipeline.sandbox.salesforce.schema import SObject
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 STAMPS = ("LastModifiedDate", "SystemModstamp")
-_ARROW = {
-    "BOOLEAN": pa.bool_(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "DATE": pa.date32(),
-    "TIMESTAMP": pa.timestamp("us"),
-    "VARCHAR": pa.string(),
-}
-_BATCH = "written_batch"
 
 
 class RowStore:
@@ -51,8 +37,7 @@ class RowStore:
         with self._org.writing() as cursor:
             ids = [self._org.new_id(sobject) for _ in rows]
             whole = [defaults | row | {"Id": made} for row, made in zip(rows, ids, strict=True)]
-            with _registered(cursor, sobject, whole):
-                cursor.execute(f'INSERT INTO "{sobject.name}" BY NAME SELECT * FROM {_BATCH}')
+            self._org.insert(sobject.name, whole)
             self._name_people(cursor, sobject, ids)
         return ids
 
@@ -61,24 +46,13 @@ class RowStore:
         merged: dict[str, dict[str, Any]] = defaultdict(dict)
         for record, values in changes:
             merged[record] |= values
-        groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
         stored = {one.stored for one in sobject.fields}
         fixed: dict[str, Any] = dict.fromkeys(STAMPS, self._org.clock.stamp())
         fixed["LastModifiedById"] = self._org.user_id
         fixed = {name: value for name, value in fixed.items() if name in stored}
-        for record, values in merged.items():
-            row = values | fixed
-            groups[tuple(sorted(row))].append(row | {"Id": record})
         with self._org.writing() as cursor:
-            for columns, rows in groups.items():
-                sets = ", ".join(f'"{name}" = b."{name}"' for name in columns)
-                if not sets:
-                    continue
-                with _registered(cursor, sobject, rows):
-                    cursor.execute(
-                        f'UPDATE "{sobject.name}" SET {sets} FROM {_BATCH} b '
-                        f'WHERE "{sobject.name}"."Id" = b."Id"'
-                    )
+            rows = {record: values | fixed for record, values in merged.items()}
+            self._org.update(sobject.name, "Id", rows)
             self._name_people(cursor, sobject, list(merged))
 
     def bin(self, sobject: SObject, ids: Sequence[str]) -> None:
@@ -87,11 +61,7 @@ class RowStore:
 
     def remove(self, sobject: SObject, ids: Sequence[str]) -> None:
         """Take rows away so that no API shows them any more."""
-        with self._org.writing() as cursor:
-            cursor.execute(
-                f'DELETE FROM "{sobject.name}" WHERE "Id" IN (SELECT unnest(?::VARCHAR[]))',
-                [list(ids)],
-            )
+        self._org.remove(sobject.name, "Id", ids)
 
     def _name_people(
         self, cursor: duckdb.DuckDBPyConnection, sobject: SObject, ids: list[str]
@@ -104,17 +74,3 @@ class RowStore:
                 'WHERE "Id" IN (SELECT unnest(?::VARCHAR[]))',
                 [ids],
             )
-
-
-@contextmanager
-def _registered(
-    cursor: duckdb.DuckDBPyConnection, sobject: SObject, rows: Sequence[dict[str, Any]]
-) -> "Iterator[None]":
-    types = {one.stored: _ARROW[one.column_type] for one in sobject.fields}
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: pa.array([row.get(name) for row in rows], types[name]) for name in names}
-    cursor.register(_BATCH, pa.table(columns))
-    try:
-        yield
-    finally:
-        cursor.unregister(_BATCH)

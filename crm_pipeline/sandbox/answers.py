@@ -1,0 +1,36 @@
+"""Answers that are kept as long as nothing changed, so that a benchmark measures the client."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+
+class AnswerCache:
+    """Bodies by question and revision; the longest unused ones go first.
+
+    Args:
+        most_bytes: what may be kept.
+    """
+
+    def __init__(self, most_bytes: int = 256 << 20) -> None:
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[int, bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable, revision: int, make: Callable[[], bytes]) -> bytes:
+        """Return the body for a question, made where there is none of this revision."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None and kept[0] == revision:
+                self._kept.move_to_end(key)
+                return kept[1]
+        body = make()
+        with self._lock:
+            before = self._kept.pop(key, None)
+            self._bytes += len(body) - (len(before[1]) if before else 0)
+            self._kept[key] = (revision, body)
+            while self._bytes > self._most and len(self._kept) > 1:
+                _, (_, dropped) = self._kept.popitem(last=False)
+                self._bytes -= len(dropped)
+        return body
