@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -90,7 +90,14 @@ class Gate:
         self.close()
 
     @contextlib.contextmanager
-    def permit(self, group: str, limits: Sequence[LimitShape], weight: int = 1) -> Iterator[float]:
+    def permit(
+        self,
+        group: str,
+        limits: Sequence[LimitShape],
+        weight: int | Mapping[str, int] = 1,
+        *,
+        member: str = "",
+    ) -> Iterator[float]:
         """Wait until a call may be made under all the limits; yield the seconds waited.
 
         The call is to be made inside the `with`. It counts until one window after its end, whether
@@ -99,12 +106,19 @@ class Gate:
         Args:
             group: who shares the limits (`limit_group` of a connection).
             limits: of the group; a call may fall under some of them only.
-            weight: what the call costs.
+            weight: what the call costs: under each limit the same, or by the limit's name; one that
+                is not named costs 1, and 0 is for a limit that the call does not fall under.
+            member: who of the group asks, the connection's name; by default the group itself.
 
         Raises:
             BudgetExhausted: a daily limit is spent; `wait_s` says when to try again.
             ConfigError: a limit is not positive, or the call weighs more than it.
         """
+        del member
+        if not isinstance(weight, int):
+            # The dearest price for all: too careful where they differ.
+            limits = [limit for limit in limits if weight.get(limit.name, 1)]
+            weight = max((weight.get(limit.name, 1) for limit in limits), default=1)
         desk = self._desk(group, tuple(limits), weight)
         waited_s = self._acquire(desk, weight)
         process = os.getpid()
@@ -115,12 +129,13 @@ class Gate:
             if process == os.getpid() and desk.reply(weight, time.monotonic()):
                 self._attendant.ring()
 
-    def observe(self, group: str, name: str, used: int, ceiling: int) -> None:
+    def observe(self, group: str, name: str, used: int, ceiling: int, *, member: str = "") -> None:
         """Let the vendor's own counter of a daily limit overrule ours.
 
         Cheap enough for every reply: written once a second, every 50 calls, or past 80 %; until
         then the figure in force may lack so many calls.
         """
+        del member
         self._be_own()
         if self._observations.note(group, name, used, ceiling):
             # The reply is good even if its figure cannot be kept; the next permit will tell.
@@ -129,11 +144,34 @@ class Gate:
         else:
             self._attendant.ring()
 
-    def record(self, group: str, operation: str, calls: int = 1, weight: int | None = None) -> None:
+    def record(
+        self,
+        group: str,
+        operation: str,
+        calls: int = 1,
+        weight: int | None = None,
+        *,
+        member: str = "",
+    ) -> None:
         """Count calls made, for the accounts by day; written within a second or at `close`."""
+        del member
         self._be_own()
         if self._counts.add(group, operation, calls, calls if weight is None else weight):
             self._attendant.ring()
+
+    def remaining(
+        self, group: str, limits: Sequence[LimitShape], *, member: str = ""
+    ) -> int | None:
+        """Return what is left today of the daily limits among them, in their unit; None without any."""
+        del member
+        daily = {limit.name: limit.calls for limit in limits if limit.kind == "daily"}
+        if not daily:
+            return None
+        for row in self.usage(group):
+            if row.name in daily:
+                left = min(daily[row.name], row.ceiling) - row.used - row.under_way
+                daily[row.name] = max(0, left)
+        return min(daily.values())
 
     def usage(self, group: str | None = None) -> list[LimitUsage]:
         """Return how the limits stand, of one group or of all."""
