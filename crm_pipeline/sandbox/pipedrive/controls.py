@@ -1,0 +1,123 @@
+"""What a test or a person may switch in the emulated companies: sessions, limits, settings."""
+
+import re
+import threading
+from datetime import datetime
+from typing import Any
+
+from crm_pipeline.sandbox.http import Request
+from crm_pipeline.sandbox.pipedrive.company import Companies
+from crm_pipeline.sandbox.pipedrive.oauth import OAuthDesk
+
+SETTINGS = (
+    "contact_sync",
+    "marketing",
+    "is_suspended",
+    "most_deals",
+    "gone_as_404",
+    "flat_paging",
+    "old_recents",
+)
+
+
+class Controls:
+    """Switches.
+
+    Attributes:
+        query_token: whether `?api_token=` lets one in, as it did before it went undocumented.
+    """
+
+    def __init__(self, companies: Companies, oauth: OAuthDesk) -> None:
+        self._controlled = companies
+        self._oauth = oauth
+        self._blanks: list[list[Any]] = []
+        self._guard = threading.Lock()
+        self._retired: tuple[datetime | None, int] = (None, 410)
+        self.query_token = False
+
+    def expire_sessions(self) -> int:
+        """End every OAuth access token; API tokens live on."""
+        return self._oauth.grants.expire()
+
+    def rotate(self, *, on: bool = True) -> None:
+        """Switch refresh token rotation; the vendor always rotates."""
+        self._oauth.grants.rotates = on
+
+    def grant(self, scopes: list[str], *, account: str = "main") -> str:
+        """Grant the app these scopes only; return the refresh token."""
+        return self._oauth.grant(account, scopes)
+
+    def set_limits(self, *, account: str = "main", **values: Any) -> dict[str, Any]:
+        """Change ceilings; without values only tell them.
+
+        Args:
+            account: the company.
+            values: `plan`, `daily` (tokens), `used` (spent today), `api_token`, `app` and `search`
+                (calls in two seconds), `patience`, `ban_s`, `shows_daily`.
+
+        Raises:
+            ValueError: a name is unknown.
+        """
+        limits = self._controlled[account].limits
+        known = {"api_token", "app", "search", "patience", "ban_s", "shows_daily"}
+        if unknown := set(values) - known - {"plan", "daily", "used"}:
+            raise ValueError(f"unknown limit {sorted(unknown)}")
+        if "plan" in values:
+            limits.set_plan(values["plan"])
+        if "daily" in values:
+            limits.daily.amount = int(values["daily"])
+        if "used" in values:
+            limits.daily.spend(int(values["used"]) - limits.daily.used)
+        for name in known & values.keys():
+            setattr(limits, name, values[name])
+        limits.forget()
+        told = {name: getattr(limits, name) for name in sorted(known)}
+        return told | {"plan": limits.plan, "daily": limits.daily.amount, "used": limits.daily.used}
+
+    def set_company(self, *, account: str = "main", **values: Any) -> None:
+        """Change settings of a company; `Company` says what each of them means.
+
+        Raises:
+            ValueError: a name is unknown.
+        """
+        company = self._controlled[account]
+        if unknown := set(values) - set(SETTINGS):
+            raise ValueError(f"unknown setting {sorted(unknown)}; known: {', '.join(SETTINGS)}")
+        for name, value in values.items():
+            setattr(company, name, set(value) if name == "gone_as_404" else value)
+        company.tables.bump()
+
+    def accept_query_token(self, *, on: bool = True) -> None:
+        """Let `?api_token=` in, or not."""
+        self.query_token = on
+
+    def retire_v1(self, at: datetime | str | None = None, *, status: int = 410) -> None:
+        """End the old v1 operations at a moment of the sandbox's clock; without one they go on.
+
+        Args:
+            at: the moment.
+            status: what they answer then, 404 or 410.
+        """
+        moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+        self._retired = (moment, status)
+
+    def v1_status(self) -> int:
+        """Return what retired operations answer now; 0 while they work."""
+        moment, status = self._retired
+        clock = self._controlled.clock
+        return status if moment is not None and clock.now() >= moment else 0
+
+    def answer_nothing(self, path: str, *, times: int = 1) -> None:
+        """Let the next requests to a path (a regular expression) succeed with `data: null`."""
+        re.compile(path)
+        with self._guard:
+            self._blanks.append([path, times])
+
+    def is_blank(self, request: Request) -> bool:
+        """Say whether this request was ordered to have no data, and count it."""
+        with self._guard:
+            for order in self._blanks:
+                if order[1] > 0 and re.search(order[0], request.path):
+                    order[1] -= 1
+                    return True
+        return False

@@ -1,0 +1,321 @@
+"""Deals, their products and stages, pipelines and the product catalogue."""
+
+from crm_pipeline.sandbox.pipedrive.objects.columns import (
+    HISTORY,
+    MERGED_INTO,
+    OWNER,
+    VISIBLE_TO,
+    activities_of,
+    counted,
+    person_card,
+    picked,
+    v1_stamps,
+)
+from crm_pipeline.sandbox.pipedrive.schema import INSTANT_V1, Column, Entity
+
+_LABELS = ((51, "Renewal"), (52, "Upsell"), (53, "Strategic"))
+_REASONS = ("Price", "No budget", "Chose a competitor", "No answer", "Termin verpasst")
+_CATEGORIES = (("1", "Hardware"), ("2", "Software"), ("3", "Services"))
+_DEAL_SORTS = ("id", "update_time", "add_time")
+
+DEALS = Entity(
+    "deals",
+    "deal",
+    (
+        Column("id", "int", "i + 1", "ID"),
+        Column("title", "varchar", "title", "Title", writable=True),
+        Column("creator_user_id", "user", "owner_id", "Creator"),
+        OWNER,
+        Column("person_id", "people", "person_id", "Contact person", writable=True),
+        Column("org_id", "org", "org_id", "Organization", writable=True),
+        Column("stage_id", "stage", "stage_id", "Stage", writable=True),
+        Column("pipeline_id", "int", "pipeline_id", "Pipeline", writable=True),
+        Column("value", "money", "amount::DOUBLE", "Value", writable=True),
+        Column("currency", "varchar", "currency", "Currency", writable=True),
+        *HISTORY,
+        MERGED_INTO,
+        Column("stage_change_time", "instant", "stage_changed", "Last stage change"),
+        Column("status", "status", "status", "Status", writable=True),
+        Column(
+            "is_archived", "boolean", "archived_at IS NOT NULL", "Archive status", writable=True
+        ),
+        Column("archive_time", "instant", "archived_at", writable=True),
+        Column(
+            "probability",
+            "int",
+            "CASE WHEN r3 % 6 = 0 THEN probability END",
+            "Probability",
+            writable=True,
+        ),
+        Column(
+            "lost_reason",
+            "varchar",
+            f"CASE WHEN status = 'lost' THEN {picked(_REASONS, 'r4')} END",
+            "Lost reason",
+            writable=True,
+        ),
+        VISIBLE_TO,
+        Column("close_time", "instant", "closed_at", "Deal closed on", writable=True),
+        Column(
+            "won_time",
+            "instant",
+            "CASE WHEN status = 'won' THEN closed_at END",
+            "Won time",
+            writable=True,
+        ),
+        Column(
+            "lost_time",
+            "instant",
+            "CASE WHEN status = 'lost' THEN closed_at END",
+            "Lost time",
+            writable=True,
+        ),
+        Column(
+            "expected_close_date", "date", "close_at::DATE", "Expected close date", writable=True
+        ),
+        Column(
+            "label_ids",
+            "labels",
+            "CASE WHEN r2 % 4 = 0 THEN [51 + r2 % 3] ELSE [] END",
+            "Labels",
+            writable=True,
+            options=_LABELS,
+        ),
+        Column(
+            "origin", "varchar", picked(("ManuallyCreated", "API", "Import"), "r5"), "Source origin"
+        ),
+        Column("origin_id", "varchar", "NULL", "Source origin ID"),
+        Column("channel", "int", "NULL", "Source channel", writable=False),
+        Column("channel_id", "varchar", "NULL", "Source channel ID"),
+        Column("source_lead_id", "uuid", "NULL", "Source lead"),
+        Column("arr", "double", "NULL", "ARR"),
+        Column("mrr", "double", "NULL", "MRR"),
+        Column("acv", "double", "NULL", "ACV"),
+        *activities_of("deal_id"),
+        Column(
+            "first_won_time",
+            "instant",
+            computed="strftime(r.won_time, '%Y-%m-%dT%H:%M:%SZ')",
+            shown="asked",
+        ),
+        counted("products_count", "SELECT count(*) FROM deal_products q WHERE q.deal_id = r.id"),
+        counted("files_count"),
+        counted(
+            "notes_count", "SELECT count(*) FROM notes n WHERE n.deal_id = r.id AND n.active_flag"
+        ),
+        counted("followers_count"),
+        counted("email_messages_count"),
+        counted("participants_count", "CASE WHEN r.person_id IS NULL THEN 0 ELSE 1 END"),
+        Column("last_incoming_mail_time", "instant", computed="NULL::VARCHAR", shown="asked"),
+        Column("last_outgoing_mail_time", "instant", computed="NULL::VARCHAR", shown="asked"),
+        Column("smart_bcc_email", "varchar", computed="NULL::VARCHAR", shown="asked"),
+    ),
+    fields_path="dealFields",
+    filters={key: key for key in ("owner_id", "person_id", "org_id", "pipeline_id", "stage_id")},
+    sorts=_DEAL_SORTS,
+    asks=("status",),
+    missing="Deal not found",
+    v1=(
+        ("id", "r.id"),
+        ("creator_user_id", person_card("u")),
+        ("user_id", person_card("u")),
+        (
+            "person_id",
+            (
+                "CASE WHEN p.id IS NOT NULL THEN {'active_flag': NOT p.is_deleted, 'name': p.name, "
+                "'email': p.emails, 'phone': p.phones, 'owner_id': p.owner_id, 'value': p.id} END"
+            ),
+        ),
+        (
+            "org_id",
+            (
+                "CASE WHEN o.id IS NOT NULL THEN {'name': o.name, 'people_count': 0, "
+                "'owner_id': o.owner_id, 'address': o.address.value, 'active_flag': NOT o.is_deleted, "
+                "'cc_email': NULL::VARCHAR, 'value': o.id} END"
+            ),
+        ),
+        *((key, f"r.{key}") for key in ("stage_id", "title", "value", "currency")),
+        *v1_stamps(),
+        ("stage_change_time", INSTANT_V1.format("r.stage_change_time")),
+        ("active", "r.status = 'open' AND NOT r.is_deleted"),
+        ("deleted", "r.is_deleted"),
+        *((key, f"r.{key}") for key in ("is_archived", "status", "probability", "lost_reason")),
+        ("visible_to", "r.visible_to::VARCHAR"),
+        ("pipeline_id", "r.pipeline_id"),
+        *((key, INSTANT_V1.format(f"r.{key}")) for key in ("close_time", "won_time", "lost_time")),
+        ("expected_close_date", "r.expected_close_date"),
+        ("label", "array_to_string(r.label_ids, ',')"),
+        ("person_name", "p.name"),
+        ("org_name", "o.name"),
+        ("owner_name", "u.name"),
+        ("formatted_value", "r.currency || ' ' || r.value"),
+        ("weighted_value", "r.value * coalesce(r.probability, 100) / 100"),
+        ("weighted_value_currency", "r.currency"),
+        ("origin", "r.origin"),
+    ),
+    v1_from=(
+        "LEFT JOIN users u ON u.id = r.owner_id LEFT JOIN organizations o ON o.id = r.org_id "
+        "LEFT JOIN persons p ON p.id = r.person_id"
+    ),
+)
+
+DEAL_PRODUCTS = Entity(
+    "deal_products",
+    "deal_product",
+    (
+        Column("id", "int", "i + 1"),
+        Column("deal_id", "ref", "deal_id"),
+        Column("product_id", "ref", "product_id", writable=True),
+        Column("product_variation_id", "ref", "NULL", writable=True),
+        Column("name", "varchar", "name"),
+        Column("order_nr", "int", "position"),
+        Column("quantity", "double", "quantity::DOUBLE", writable=True),
+        Column("item_price", "double", "round(total / quantity, 2)", writable=True),
+        Column("discount", "double", "0.0", writable=True),
+        Column("discount_type", "choice", "'percentage'", writable=True),
+        Column("tax", "double", "0.0", writable=True),
+        Column("tax_method", "choice", "'none'", writable=True),
+        Column("sum", "double", "total::DOUBLE"),
+        Column("currency", "varchar", "currency"),
+        Column(
+            "comments",
+            "text",
+            "CASE WHEN r1 % 9 = 0 THEN 'As discussed' ELSE '' END",
+            writable=True,
+        ),
+        Column("is_enabled", "boolean", "true", writable=True),
+        Column("billing_frequency", "choice", "'one-time'", writable=True),
+        Column("billing_frequency_cycles", "int", "NULL", writable=True),
+        Column("billing_start_date", "date", "NULL", writable=True),
+        Column("add_time", "instant", "created"),
+        Column("update_time", "instant", "touched"),
+    ),
+    sorts=("id", "deal_id", "add_time", "update_time", "order_nr"),
+    period=(),
+    created=201,
+)
+
+PRODUCTS = Entity(
+    "products",
+    "product",
+    (
+        Column("id", "int", "i + 1", "ID"),
+        Column("name", "varchar", "name", "Name", writable=True),
+        Column(
+            "code",
+            "varchar",
+            "CASE WHEN i % 7 = 6 THEN '' ELSE code END",
+            "Product code",
+            writable=True,
+        ),
+        Column(
+            "description",
+            "text",
+            "CASE WHEN r2 % 3 = 0 THEN name || chr(10) || '👍' ELSE '' END",
+            writable=True,
+        ),
+        Column("unit", "varchar", "CASE WHEN r3 % 2 = 0 THEN 'piece' END", writable=True),
+        Column("tax", "double", "[0.0, 7.0, 19.0][1 + r4 % 3]", writable=True),
+        Column(
+            "category",
+            "choice",
+            "[NULL, '1', '2', '3'][1 + r5 % 4]",
+            writable=True,
+            options=_CATEGORIES,
+        ),
+        OWNER,
+        *HISTORY,
+        Column("is_linkable", "boolean", "true", writable=True),
+        VISIBLE_TO,
+        Column(
+            "prices",
+            "prices",
+            "[{'product_id': i + 1, 'price': price, 'currency': 'EUR', 'cost': round(price / 2, 2), "
+            "'direct_cost': NULL, 'notes': ''}]",
+            "Unit prices",
+            writable=True,
+        ),
+        Column("billing_frequency", "choice", "'one-time'", writable=True),
+        Column("billing_frequency_cycles", "int", "NULL", writable=True),
+    ),
+    scope="products",
+    fields_path="productFields",
+    filters={"owner_id": "owner_id"},
+    sorts=("id", "name", "add_time", "update_time"),
+    period=("updated_since",),
+    end="none",
+    missing="Product not found",
+    created=201,
+    v1=(
+        *((key, f"r.{key}") for key in ("id", "name", "code", "unit", "tax", "description")),
+        ("active_flag", "NOT r.is_deleted"),
+        ("selectable", "r.is_linkable"),
+        ("visible_to", "r.visible_to::VARCHAR"),
+        ("owner_id", person_card("u")),
+        ("prices", "r.prices"),
+        *v1_stamps(),
+    ),
+    v1_from="LEFT JOIN users u ON u.id = r.owner_id",
+)
+
+PIPELINES = Entity(
+    "pipelines",
+    "pipeline",
+    (
+        Column("id", "int", "id"),
+        Column("name", "varchar", "name", writable=True),
+        Column("order_nr", "int", "order_nr"),
+        Column("is_deleted", "boolean", "false"),
+        Column("deleted_at", "instant", "NULL", shown="never"),
+        Column("is_deal_probability_enabled", "boolean", "true", writable=True),
+        Column("add_time", "instant", "created"),
+        Column("update_time", "instant", "touched"),
+    ),
+    period=(),
+    end="missing",
+    missing="Pipeline not found",
+    v1=(
+        *((key, f"r.{key}") for key in ("id", "name", "order_nr")),
+        ("url_title", "r.name"),
+        ("active", "NOT r.is_deleted"),
+        ("deal_probability", "r.is_deal_probability_enabled"),
+        *v1_stamps(),
+        ("selected", "r.order_nr = 1"),
+    ),
+)
+
+STAGES = Entity(
+    "stages",
+    "stage",
+    (
+        Column("id", "int", "id"),
+        Column("order_nr", "int", "order_nr"),
+        Column("name", "varchar", "name", writable=True),
+        Column("is_deleted", "boolean", "false"),
+        Column("deleted_at", "instant", "NULL", shown="never"),
+        Column("deal_probability", "int", "probability", writable=True),
+        Column("pipeline_id", "ref", "pipeline_id", writable=True),
+        Column("is_deal_rot_enabled", "boolean", "order_nr % 2 = 0", writable=True),
+        Column("days_to_rotten", "int", "CASE WHEN order_nr % 2 = 0 THEN 30 END", writable=True),
+        Column("add_time", "instant", "created"),
+        Column("update_time", "instant", "touched"),
+    ),
+    filters={"pipeline_id": "pipeline_id"},
+    sorts=("id", "update_time", "add_time", "order_nr"),
+    period=(),
+    end="missing",
+    missing="Stage not found",
+    v1=(
+        *(
+            (key, f"r.{key}")
+            for key in ("id", "order_nr", "name", "deal_probability", "pipeline_id")
+        ),
+        ("active_flag", "NOT r.is_deleted"),
+        ("rotten_flag", "r.is_deal_rot_enabled"),
+        ("rotten_days", "r.days_to_rotten"),
+        *v1_stamps(),
+        ("pipeline_name", "l.name"),
+        ("pipeline_deal_probability", "l.is_deal_probability_enabled"),
+    ),
+    v1_from="LEFT JOIN pipelines l ON l.id = r.pipeline_id",
+)

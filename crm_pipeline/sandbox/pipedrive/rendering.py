@@ -1,0 +1,101 @@
+"""SQL that turns a record into the JSON of an answer, in the shape of v2 or of v1."""
+
+from collections.abc import Iterable, Sequence
+
+from crm_pipeline.sandbox.pipedrive.company import Company
+from crm_pipeline.sandbox.pipedrive.custom_fields import CustomField
+from crm_pipeline.sandbox.pipedrive.objects.columns import person_card
+from crm_pipeline.sandbox.pipedrive.schema import Column, Entity
+
+
+def struct(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a DuckDB structure literal of names and expressions."""
+    return "{" + ", ".join(f"'{name}': {sql}" for name, sql in pairs) + "}"
+
+
+def shape_v2(
+    company: Company,
+    entity: Entity,
+    asked: Sequence[str] = (),
+    keys: Sequence[str] | None = None,
+    *,
+    labels: bool = False,
+) -> str:
+    """Return SQL for the v2 JSON of the record `r`.
+
+    Args:
+        company: whose record.
+        entity: its object.
+        asked: columns named by `include_fields`.
+        keys: custom fields to show; None for all.
+        labels: whether options come as id and label (`include_option_labels`).
+    """
+    pairs = [(one.name, one.shape) for one in entity.columns if _is_shown(company, one, asked)]
+    if entity.has_custom:
+        custom = [
+            (one.code, _labelled(one) if labels else f'r."{one.code}"')
+            for one in company.custom[entity.name]
+            if keys is None or one.code in keys
+        ]
+        pairs.append(("custom_fields", struct(custom) if custom else "'{}'::JSON"))
+    return f"to_json({struct(pairs)})::VARCHAR"
+
+
+def _is_shown(company: Company, column: Column, asked: Sequence[str]) -> bool:
+    if column.shown == "asked":
+        is_app = column.name in {"marketing_status", "doi_status"}
+        return column.name in asked and (company.marketing or not is_app)
+    return column.shown == "always" or (column.shown == "sync" and company.contact_sync)
+
+
+def _labelled(one: CustomField) -> str:
+    """Return SQL that shows options with their labels."""
+    if one.type not in {"enum", "set"}:
+        return f'r."{one.code}"'
+    known = "MAP {" + ", ".join(f"{o.id}: {_quoted(o.label)}" for o in one.options) + "}"
+    if not one.options:
+        return "NULL"
+    pair = "{{'id': {0}, 'label': {1}[{0}]}}"
+    if one.type == "enum":
+        shown = pair.format(f'r."{one.code}"', known)
+        return f'CASE WHEN r."{one.code}" IS NOT NULL THEN {shown} END'
+    return f'list_transform(r."{one.code}", lambda one: {pair.format("one", known)})'
+
+
+def shape_v1(company: Company, entity: Entity, me: int) -> tuple[str, str]:
+    """Return SQL for the v1 JSON of the record `r`, and the joins that it needs."""
+    pairs = list(entity.v1)
+    joins = entity.v1_from
+    fields = company.custom.get("deals" if entity.name == "leads" else entity.name, [])
+    if entity.name != "leads":
+        for number, one in enumerate(fields):
+            pairs += _v1_values(one, f"k{number}")
+            if one.type in {"user", "org", "people"}:
+                table = {"user": "users", "org": "organizations", "people": "persons"}[one.type]
+                joins += f' LEFT JOIN {table} k{number} ON k{number}.id = r."{one.code}"'
+    sql = f"to_json({struct(pairs)})::VARCHAR"
+    return sql.replace("$company_id", str(company.company_id)).replace("$me", str(me)), joins
+
+
+def _v1_values(one: CustomField, alias: str) -> list[tuple[str, str]]:
+    """Return a custom field in v1: at the top level, structures with siblings, options as text."""
+    value = f'r."{one.code}"'
+    if one.type == "user":
+        return [(one.code, person_card(alias))]
+    if one.type in {"org", "people"}:
+        shown = f"{{'name': {alias}.name, 'value': {alias}.id}}"
+        return [(one.code, f"CASE WHEN {alias}.id IS NOT NULL THEN {shown} END")]
+    if one.type == "enum":
+        return [(one.code, f"{value}::VARCHAR")]
+    if one.type == "set":
+        return [(one.code, f"array_to_string({value}, ',')")]
+    if not one.members:
+        return [(one.code, value)]
+    return [
+        (one.code if member == "value" else f"{one.code}_{member}", f"{value}.{member}")
+        for member in one.members
+    ]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
