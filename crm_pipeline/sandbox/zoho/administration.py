@@ -1,0 +1,106 @@
+"""The admin API of the emulated orgs: look behind the API, change records and schema.
+
+Every action takes `account` (`main` or `second`).
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from crm_pipeline.sandbox.http import Request, Response, json_response
+
+if TYPE_CHECKING:
+    from crm_pipeline.sandbox.zoho.emulation import ZohoSandbox
+
+
+def administer(sandbox: "ZohoSandbox", request: Request) -> Response:
+    """Answer one admin request; POST bodies are JSON objects with the arguments.
+
+    Raises:
+        KeyError: a record is missing.
+        ValueError: an argument is missing or wrong.
+    """
+    parts = [part for part in request.path.split("/") if part]
+    if request.method == "GET":
+        return json_response(_seen(sandbox, parts, request.query))
+    actions = _actions(sandbox)
+    if len(parts) != 1 or parts[0] not in actions:
+        raise ValueError(f"unknown admin action '{'/'.join(parts)}'; known: {', '.join(actions)}")
+    arguments = request.json() or {}
+    if not isinstance(arguments, dict):
+        raise TypeError("the body must be a JSON object with the arguments")
+    try:
+        result = actions[parts[0]](**arguments)
+    except TypeError as problem:
+        raise ValueError(f"{parts[0]}: {problem}") from problem
+    return json_response({"ok": True, "result": result})
+
+
+def _actions(sandbox: "ZohoSandbox") -> dict[str, Callable[..., Any]]:
+    plain = (
+        sandbox.delete,
+        sandbox.restore,
+        sandbox.hard_delete,
+        sandbox.merge,
+        sandbox.rename_field,
+        sandbox.relabel_field,
+        sandbox.retype_field,
+        sandbox.hide_field,
+        sandbox.restrict_field,
+        sandbox.add_field,
+        sandbox.add_choice,
+        sandbox.hide_object,
+        sandbox.expire_sessions,
+        sandbox.set_token_limits,
+        sandbox.set_credits,
+        sandbox.set_concurrency,
+        sandbox.set_paging,
+        sandbox.set_search,
+        sandbox.set_developer,
+        sandbox.set_foreign,
+    )
+    # Values come as an object of their own, so that no field name can clash with an argument.
+    actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
+    return actions | {
+        "edit": lambda name, record, fields, stamp=None, account="main": sandbox.edit(
+            name, record, stamp=stamp, account=account, **fields
+        ),
+        "create": lambda name, fields, stamp=None, account="main": sandbox.create(
+            name, stamp=stamp, account=account, **fields
+        ),
+        "formula_change": lambda name, record, fields, account="main": sandbox.formula_change(
+            name, record, account=account, **fields
+        ),
+    }
+
+
+def _seen(sandbox: "ZohoSandbox", parts: list[str], query: dict[str, str]) -> Any:
+    account = query.get("account", "main")
+    options: dict[str, Any] = {
+        "include_deleted": query.get("include_deleted", "").lower() in {"1", "true"},
+        "account": account,
+    }
+    for key in ("since", "until"):
+        if key in query:
+            options[key] = datetime.fromisoformat(query[key])
+    if len(parts) == 2 and parts[0] == "count":
+        return {"object": parts[1], "count": sandbox.count(parts[1], **options)}
+    if len(parts) == 2 and parts[0] == "rows":
+        limit = int(query["limit"]) if "limit" in query else None
+        rows = sandbox.rows(parts[1], limit=limit, **options)
+        return {"rows": [{key: _plain(value) for key, value in row.items()} for row in rows]}
+    if len(parts) == 2 and parts[0] == "identities":
+        return {"identities": sandbox.identities(parts[1], account=account)}
+    if parts == ["usage"]:
+        spent = sandbox.apis[account].meter.credits
+        return {"used": spent.used, "maximum": spent.calls}
+    if parts == ["objects"]:
+        shown = [one for one in sandbox.org(account).modules if not one.listed_only]
+        return {one.name: sandbox.count(one.name, account=account) for one in shown}
+    raise ValueError("known: count/<module>, rows/<module>, identities/<module>, usage, objects")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,97 @@
+"""What an admin may order: limits, sessions, how the vendor behaves where that is not confirmed."""
+
+from typing import TYPE_CHECKING
+
+from crm_pipeline.sandbox.zoho.errors import ZohoError
+from crm_pipeline.sandbox.zoho.limits import Meter
+
+if TYPE_CHECKING:
+    from crm_pipeline.sandbox.zoho.api import OrgApi
+    from crm_pipeline.sandbox.zoho.oauth import OAuthDesk
+
+_FOREIGN = {
+    "AUTHENTICATION_FAILURE": (401, "Authentication failed"),
+    "INVALID_TOKEN": (401, "invalid oauth token"),
+    "INVALID_HOST": (400, "The host name given is not valid for the organization"),
+}
+
+
+class Controls:
+    """The orders of an admin to the desks of the orgs."""
+
+    apis: "dict[str, OrgApi]"
+    oauth: "OAuthDesk"
+    _foreign_code = "AUTHENTICATION_FAILURE"
+
+    def expire_sessions(self) -> int:
+        """End every access token; the next call of each client gets a 401."""
+        return self.oauth.grants.expire()
+
+    def set_token_limits(
+        self,
+        requests: int | None = None,
+        period_s: float | None = None,
+        most_access: int | None = None,
+        most_refresh: int | None = None,
+    ) -> None:
+        """Change how many token requests come within how many seconds, and how many tokens live."""
+        self.oauth.set_limits(requests, period_s, most_access, most_refresh)
+
+    def set_credits(
+        self, total: int | None = None, used: int | None = None, *, account: str = "main"
+    ) -> None:
+        """Change the credits of 24 hours, what of them is used, or both."""
+        self._meter(account).set_credits(total, used)
+
+    def set_concurrency(
+        self, total: int | None = None, heavy: int | None = None, *, account: str = "main"
+    ) -> None:
+        """Change how many calls, and how many heavy ones, may be under way at once."""
+        self._meter(account).set_concurrency(total, heavy)
+
+    def set_paging(
+        self, by_number: int | None = None, by_token: int | None = None, *, account: str = "main"
+    ) -> None:
+        """Change how many rows come by page number, and how many by page token."""
+        limits = self._api(account).listing.limits
+        limits.by_number = limits.by_number if by_number is None else by_number
+        limits.by_token = limits.by_token if by_token is None else by_token
+
+    def set_search(
+        self,
+        lag_s: float | None = None,
+        contains: bool | None = None,
+        *,
+        account: str = "main",
+    ) -> None:
+        """Change how far the search index lags, and whether equality of text is containment."""
+        settings = self._api(account).search.settings
+        settings.lag_s = settings.lag_s if lag_s is None else lag_s
+        settings.contains = settings.contains if contains is None else contains
+
+    def set_developer(self, *, on: bool = True, account: str = "main") -> None:
+        """Make an org a developer environment, which lists fewer modules."""
+        self._api(account).org.is_developer = on
+
+    def set_foreign(self, code: str) -> None:
+        """Change what a token answers at another data centre's host; sources differ.
+
+        Raises:
+            ValueError: the code is another one.
+        """
+        if code not in _FOREIGN:
+            raise ValueError(f"unknown code '{code}'; known: {', '.join(_FOREIGN)}")
+        self._foreign_code = code
+
+    def foreign_token(self) -> ZohoError:
+        """Return the refusal for a token at another data centre's host."""
+        status, message = _FOREIGN[self._foreign_code]
+        return ZohoError(status, self._foreign_code, message)
+
+    def _api(self, account: str) -> "OrgApi":
+        if account not in self.apis:
+            raise ValueError(f"unknown account '{account}'; known: {', '.join(self.apis)}")
+        return self.apis[account]
+
+    def _meter(self, account: str) -> Meter:
+        return self._api(account).meter

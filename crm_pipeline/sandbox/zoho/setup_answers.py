@@ -1,0 +1,320 @@
+"""Layouts and pipelines, the org, its currencies and users, related lists and views.
+
+https://www.zoho.com/crm/developer/docs/api/v8/layouts-meta.html, `get-pipelines.html`,
+`get-org-data.html`, `get-users.html`.
+"""
+
+import json
+from typing import Any
+
+from crm_pipeline.sandbox.deals import STAGES
+from crm_pipeline.sandbox.http import Request, Response, json_response
+from crm_pipeline.sandbox.zoho.accounts import Pipeline
+from crm_pipeline.sandbox.zoho.errors import invalid_data, missing_param, no_such_address
+from crm_pipeline.sandbox.zoho.listing import page_of, per_page_of
+from crm_pipeline.sandbox.zoho.metadata import MetadataDesk, profiles_of
+from crm_pipeline.sandbox.zoho.org import Org
+from crm_pipeline.sandbox.zoho.related import RELATED
+from crm_pipeline.sandbox.zoho.schema import Module
+from crm_pipeline.sandbox.zoho.staging import USER_COUNT
+
+_USER_TYPES = {
+    "": "true",
+    "AllUsers": "true",
+    "ActiveUsers": "status = 'active'",
+    "DeactiveUsers": "status = 'disabled'",
+    "ActiveConfirmedUsers": "status = 'active'",
+    "ConfirmedUsers": "true",
+    "NotConfirmedUsers": "false",
+    "DeletedUsers": "status = 'deleted'",
+    "AdminUsers": "status = 'active' AND \"Reporting_To\" IS NULL",
+}
+_USER_SQL = """
+SELECT to_json({
+    'id': t.id::VARCHAR, 'first_name': t.first_name, 'last_name': t.last_name,
+    'full_name': t.full_name, 'email': t.email, 'status': t.status, 'zuid': t.zuid,
+    'confirm': true, 'created_time': zoho_moment(t.created_time),
+    'Modified_Time': zoho_moment(t."Modified_Time"), 'type__s': 'Regular User',
+    'Reporting_To': CASE WHEN b.id IS NOT NULL THEN {'name': b.full_name, 'id': b.id::VARCHAR} END,
+    'phone': NULL::VARCHAR, 'mobile': NULL::VARCHAR, 'microsoft': false
+})::VARCHAR
+FROM "Users" t LEFT JOIN "Users" b ON b.id = t."Reporting_To"
+"""
+
+
+class SetupDesk:
+    """Answers about what an administrator sets up.
+
+    Args:
+        org: whose set-up.
+        metadata: describes fields.
+    """
+
+    def __init__(self, org: Org, metadata: MetadataDesk) -> None:
+        self._org = org
+        self._metadata = metadata
+
+    def layouts(self, request: Request, rest: list[str]) -> Response:
+        """Answer `settings/layouts` and one layout below it: every module has one."""
+        name = request.query.get("module", "")
+        if not name:
+            raise missing_param("module")
+        module = self._org.find(name)
+        if module is None:
+            raise invalid_data("the module name given seems to be invalid", param_name="module")
+        if module.listed_only or (rest and rest[0] != self._layout_id(module)):
+            return Response(204)
+        return json_response({"layouts": [self._layout(module)]})
+
+    def pipelines(self, request: Request, rest: list[str]) -> Response:
+        """Answer `settings/pipeline` for the layout of Deals, and one pipeline below it."""
+        layout = request.query.get("layout_id", "")
+        if not layout:
+            raise missing_param("layout_id")
+        if layout != self._layout_id(self._org.behind("Deals")):
+            raise invalid_data("the layout_id given is invalid", param_name="layout_id")
+        listed = [
+            self._pipeline(one, place) for place, one in enumerate(self._org.account.pipelines)
+        ]
+        chosen = [one for one in listed if not rest or one["id"] == rest[0]]
+        return json_response({"pipeline": chosen}) if chosen else Response(204)
+
+    def org(self, rest: list[str]) -> Response:
+        """Answer `org` and `org/currencies`."""
+        if rest == ["currencies"]:
+            return json_response({"currencies": self._currencies()})
+        if rest:
+            raise no_such_address()
+        account = self._org.account
+        shown = {
+            "id": self._org.ids.setting("org", account.key),
+            "zgid": self._org.org_id,
+            "company_name": account.company,
+            "domain_name": f"org{self._org.org_id}",
+            "type": "developer" if self._org.is_developer else "production",
+            "time_zone": account.zone,
+            "currency": f"{account.currency} - {account.currency}",
+            "currency_symbol": {"USD": "$", "EUR": "€"}[account.currency],
+            "iso_code": account.currency,
+            "currency_locale": "en_US",
+            "country_code": {"us": "US", "eu": "DE"}[account.centre],
+            "created_time": "2017-03-01T09:00:00-08:00",
+            "privacy_settings": account.key == "main",
+            "license_details": {
+                "paid_expiry": None,
+                "users_license_purchased": USER_COUNT,
+                "trial_type": None,
+                "trial_expiry": None,
+                "paid": True,
+                "paid_type": "enterprise",
+                "portal_users_license_purchased": 0,
+            },
+        }
+        return json_response({"org": [shown]})
+
+    def users(self, request: Request, rest: list[str]) -> Response:
+        """Answer `users` and one user below it."""
+        query = request.query
+        kind = query.get("type", "")
+        tables = self._org.tables
+        if rest or kind == "CurrentUser":
+            wanted = str(self._org.user_id) if kind == "CurrentUser" else rest[0]
+            found = tables.value(f"{_USER_SQL} WHERE t.id::VARCHAR = ?", [wanted])
+            return json_response({"users": [self._user(found)]}) if found else Response(204)
+        if kind not in _USER_TYPES:
+            raise invalid_data("the type given is invalid", param_name="type")
+        page, per_page = page_of(query), per_page_of(query)
+        where = f"t._ended IS NULL AND {_USER_TYPES[kind].replace('status', 't.status')}"
+        rows = (
+            tables.cursor()
+            .execute(
+                f"{_USER_SQL} WHERE {where} ORDER BY t.id LIMIT {per_page + 1} "
+                f"OFFSET {(page - 1) * per_page}"
+            )
+            .fetchall()
+        )
+        if not rows:
+            return Response(204)
+        shown = [self._user(row[0]) for row in rows[:per_page]]
+        info = {"per_page": per_page, "count": len(shown), "page": page}
+        return json_response(
+            {"users": shown, "info": info | {"more_records": len(rows) > per_page}}
+        )
+
+    def related_lists(self, request: Request) -> Response:
+        """Answer `settings/related_lists`."""
+        module = self._org.visible(request.query.get("module", ""))
+        listed = []
+        for place, (name, link) in enumerate(RELATED.get(module.stored, {}).items(), 1):
+            target = self._org.behind(link.table)
+            listed.append(
+                {
+                    "id": self._org.ids.setting("related", f"{module.stored}.{name}"),
+                    "api_name": name,
+                    "name": name,
+                    "display_label": name.replace("_", " "),
+                    "sequence_number": str(place),
+                    "href": f"{module.name}/{{ENTITYID}}/{name}",
+                    "module": {
+                        "api_name": target.name,
+                        "id": self._org.ids.setting("module", target.stored),
+                    },
+                    "type": "default",
+                }
+            )
+        return json_response({"related_lists": listed}) if listed else Response(204)
+
+    def views(self, request: Request) -> Response:
+        """Answer `settings/custom_views`: one view of everything for each module."""
+        module = self._org.visible(request.query.get("module", ""))
+        view = {
+            "id": self._org.ids.setting("view", module.stored),
+            "name": f"All {module.plural}",
+            "system_name": f"ALL{module.stored.upper()}",
+            "display_value": f"All {module.plural}",
+            "default": True,
+            "system_defined": True,
+            "category": "public_views",
+            "favorite": None,
+        }
+        info = {"per_page": 200, "default": view["id"], "count": 1, "page": 1}
+        return json_response({"custom_views": [view], "info": info | {"more_records": False}})
+
+    def _layout_id(self, module: Module) -> str:
+        return self._org.ids.setting("layout", module.stored)
+
+    def _layout(self, module: Module) -> dict[str, Any]:
+        fields = [
+            self._metadata.field(module, one)
+            for one in module.visible_fields
+            if not one.name.startswith("$")
+        ]
+        section = {
+            "display_label": f"{module.singular} Information",
+            "sequence_number": 1,
+            "isSubformSection": False,
+            "tab_traversal": "left_to_right",
+            "api_name": f"{module.stored}_Information",
+            "column_count": 2,
+            "mode": "view",
+            "actions_allowed": dict.fromkeys(
+                (
+                    "add_field",
+                    "rename",
+                    "change_tab_traversal",
+                    "reorder",
+                    "delete",
+                    "remove_field",
+                    "change_column_count",
+                ),
+                True,
+            ),
+            "name": f"{module.singular} Information",
+            "generated_type": "default",
+            "id": self._org.ids.setting("section", module.stored),
+            "type": "used",
+            "fields": fields,
+        }
+        actions = ("edit", "rename", "clone", "downgrade", "delete", "deactivate")
+        return {
+            "id": self._layout_id(module),
+            "name": "Standard",
+            "api_name": "Standard",
+            "display_label": "Standard",
+            "status": "active",
+            "visible": True,
+            "source": "crm",
+            "generated_type": "system",
+            "has_more_profiles": False,
+            "show_business_card": True,
+            "created_for": None,
+            "created_time": None,
+            "modified_time": None,
+            "created_by": None,
+            "modified_by": None,
+            "convert_mapping": None,
+            "profiles": self._views_of_profiles(),
+            "actions_allowed": dict.fromkeys((*actions, "set_layout_permissions"), True),
+            "sections": [section],
+        }
+
+    def _views_of_profiles(self) -> list[dict[str, Any]]:
+        view = {"name": "Standard View", "id": self._org.ids.setting("view", "profile")}
+        return [
+            profile
+            | {
+                "default": True,
+                "_default_view": view | {"type": "layout"},
+                "_default_assignment_view": view | {"type": "layout"},
+            }
+            for profile in profiles_of(self._org)
+        ]
+
+    def _pipeline(self, one: Pipeline, place: int) -> dict[str, Any]:
+        maps = [
+            {
+                "display_value": name,
+                "actual_value": name,
+                "sequence_number": step,
+                "id": self._org.ids.setting("choice", f"Deals.Stage.{name}"),
+                "colour_code": "#879bfc",
+                "forecast_type": "Open" if not stage.closed else f"Closed {_outcome(stage.won)}",
+                "forecast_category": {
+                    "name": "Closed" if stage.won else "Omitted" if stage.closed else "Pipeline",
+                    "id": self._org.ids.setting("forecast", stage.forecast),
+                },
+                "delete": False,
+            }
+            for step, (name, stage) in enumerate(zip(one.stages, STAGES, strict=True), 1)
+        ]
+        return {
+            "display_value": one.name,
+            "actual_value": one.name,
+            "default": place == 0,
+            "maps": maps,
+            "id": self._org.ids.setting("pipeline", one.name),
+            "child_available": False,
+            "parent": None,
+        }
+
+    def _currencies(self) -> list[dict[str, Any]]:
+        base = self._org.account.currency
+        rates = {"USD": "1.000000000", "EUR": "0.920000000", "GBP": "0.790000000"}
+        return [
+            {
+                "symbol": {"USD": "$", "EUR": "€", "GBP": "£"}[code],
+                "iso_code": code,
+                "name": code,
+                "exchange_rate": "1.000000000" if code == base else rate,
+                "is_base": code == base,
+                "is_active": True,
+                "prefix_symbol": True,
+                "created_time": None,
+                "modified_time": None,
+                "created_by": None,
+                "modified_by": None,
+                "format": {
+                    "decimal_separator": "Period",
+                    "thousand_separator": "Comma",
+                    "decimal_places": "2",
+                },
+                "id": self._org.ids.setting("currency", code),
+            }
+            for code, rate in rates.items()
+        ]
+
+    def _user(self, text: str) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(text)
+        chief = shown["Reporting_To"] is None
+        profile = profiles_of(self._org)[0 if chief else 1]
+        role = "CEO" if chief else "Manager"
+        return shown | {
+            "profile": profile,
+            "role": {"name": role, "id": self._org.ids.setting("role", role)},
+            "time_zone": self._org.account.zone,
+            "locale": "en_US",
+        }
+
+
+def _outcome(is_won: bool) -> str:
+    return "Won" if is_won else "Lost"
