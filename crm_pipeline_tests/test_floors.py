@@ -28,7 +28,11 @@ FLOORS = {
     "__main__": 8,
 }
 # Folders whose members do not know each other, and what of them is common to all members.
-SIBLINGS = {"connectors": {"base", "registry"}, "stages": set[str](), "sandbox": set[str]()}
+SIBLINGS = {
+    "connectors": {path.stem for path in (ROOT / "connectors").glob("*.py")},
+    "stages": set[str](),
+    "sandbox": set[str](),
+}
 # Whoever calls one of these opens a socket.
 SOCKETS = (
     "socket.socket",

@@ -6,9 +6,11 @@ Shared code asks the declarations here and never the vendor's name.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from importlib.resources import files
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
+import yaml
 
 from crm_pipeline.kernel.clock import Clock, Window
 from crm_pipeline.model.mapping import ObjectMap
@@ -32,12 +34,14 @@ class Abilities:
         counts: the vendor counts the records of a window by itself.
         deleted_flag: deleted records are read like others, with a mark.
         keeps_locator_over_login: a download goes on with a new access token.
+        probes: whether anything changed can be asked in one call.
     """
 
     bulk_read: bool
     counts: bool
     deleted_flag: bool
     keeps_locator_over_login: bool
+    probes: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,17 @@ class VendorLimits:
     versions: tuple[ApiVersion, ...]
     ceilings: Mapping[str, int]
     retirements: tuple[Mapping[str, Any], ...] = ()
+
+
+def published_limits(package: str) -> VendorLimits:
+    """Read `limits.yaml` of a connector's folder."""
+    raw: dict[str, Any] = yaml.safe_load(files(package).joinpath("limits.yaml").read_text())
+    return VendorLimits(
+        api_version=raw["api_version"],
+        versions=tuple(ApiVersion(**version) for version in raw["versions"]),
+        ceilings=raw["ceilings"],
+        retirements=tuple(raw["retirements"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -110,11 +125,42 @@ class Checkup:
 
 @dataclass(frozen=True)
 class Usage:
-    """The vendor's own call counter, as its last answer gave it; None where it gave none."""
+    """What was called through an account.
+
+    Attributes:
+        calls: made by us.
+        used, ceiling: the vendor's own counter of the day, as its last answer gave it; None where
+            it gave none.
+        cost: of our calls, in the vendor's unit.
+        unit: `calls`, `credits` or `tokens`.
+    """
 
     calls: int
     used: int | None
     ceiling: int | None
+    cost: int = 0
+    unit: str = "calls"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One way of reading a window, as an estimate.
+
+    Attributes:
+        name: as `route:` in connections.yaml.
+        calls: how many requests.
+        cost: in the vendor's unit.
+        seconds: how long the vendor's clock makes it last.
+        how: what is done, in a few words.
+        impediment: why it cannot be taken; "" where it can.
+    """
+
+    name: str
+    calls: int
+    cost: int
+    seconds: float
+    how: str
+    impediment: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +172,9 @@ class Plan:
         complete: the read holds every live record, so that absence means deletion.
         stamp_field: the field that windows and keysets go by; None for snapshots.
         vendor_count: the vendor's count of the window before reading.
-        calls: the estimate.
+        calls: the estimate; `cost` in the vendor's `unit`, `seconds` by the vendor's clock.
+        routes: all that were weighed, the taken one among them.
+        remaining: what was left of the day's budget then; None where there is none.
     """
 
     object: str
@@ -138,6 +186,11 @@ class Plan:
     complete: bool
     vendor_count: int | None
     calls: int
+    cost: int = 0
+    unit: str = "calls"
+    seconds: float = 0.0
+    routes: tuple[Route, ...] = ()
+    remaining: int | None = None
 
 
 @dataclass
@@ -148,7 +201,9 @@ class Page:
         batches: yields record batches with the key columns of `store.records`; once.
         extracted_at: when the vendor was asked.
         expected: how many records the vendor says the page has.
-        number: its place in the spool, for pages that are spooled.
+        number: its place in the spool, for pages that are noted there.
+        facts: what the spool keeps of it once it is done, for whoever goes on with the window.
+        counted: whether the vendor's count of the window includes its records.
         rejected: filled while `batches` runs: `(reason, text)` of rows that cannot be landed.
     """
 
@@ -159,6 +214,8 @@ class Page:
     expected: int | None = None
     calls: int = 0
     number: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    counted: bool = True
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
 

@@ -32,11 +32,15 @@ def extraction(done: Extraction) -> Metadata:
         "bytes": done.bytes,
         "api_calls": done.calls,
         "api_calls_planned": done.planned_calls,
+        "seconds_planned": round(done.planned_s, 1),
         "window": window(done.window),
         "window_id": done.window_id,
         "route": done.route,
         "route_reason": done.reason,
     }
+    if done.unit != "calls":
+        metadata[f"api_{done.unit}"] = done.cost
+        metadata[f"api_{done.unit}_planned"] = done.planned_cost
     if done.vendor_count is not None:
         metadata["source_count"] = done.vendor_count
     if done.watermark is not None:

@@ -39,6 +39,7 @@ class KindRules:
 
 
 KINDS: Mapping[str, KindRules] = {
+    "token": KindRules(("token",)),
     "client_credentials": KindRules(("client_id", "client_secret")),
     "refresh_token": KindRules(
         ("client_id",), ("client_secret", "refresh_token"), options=("callback_url",)
@@ -57,6 +58,7 @@ class AuthModel(Model):
     """How a connection logs in."""
 
     kind: str
+    token_env: str | None = None
     client_id_env: str | None = None
     client_secret_env: str | None = None
     refresh_token_env: str | None = None

@@ -37,7 +37,7 @@ class ObjectSettings:
     """One object of the vendor that is extracted.
 
     Attributes:
-        route: `rest`, `bulk`, or `auto` to choose by volume.
+        route: one of the vendor's, or `auto` to choose by volume, time and budget.
         snapshot: True reads it whole at each refresh, False in windows by modification stamp; None
             leaves the choice to what the vendor says about the object.
     """
@@ -63,6 +63,7 @@ class Connection:
     share: float
     limit_group: str
     api_version: str | None
+    ceilings: Mapping[str, int]
     sandbox: bool
     mapping: Mapping[str, Mapping[str, str | None]]
 

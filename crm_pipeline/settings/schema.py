@@ -6,7 +6,7 @@ and line.
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -17,6 +17,7 @@ from crm_pipeline.settings.auth import AuthModel
 from crm_pipeline.settings.cadence import cron_problem
 from crm_pipeline.settings.connection import Connection, ObjectSettings
 from crm_pipeline.settings.model import Model, problem
+from crm_pipeline.settings.vendors import facts_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 RESERVED = frozenset({"crm", "ops", "history"})  # schemas crm, ops and crm_history of crm.duckdb
@@ -26,7 +27,7 @@ _OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 class ObjectModel(Model):
     """An object in the mapping form of `objects`."""
 
-    route: Literal["auto", "rest", "bulk"] = "auto"
+    route: str = "auto"
     snapshot: bool | None = None
 
 
@@ -45,6 +46,7 @@ class ConnectionModel(Model):
     share: Annotated[float, Field(gt=0, le=1)] = 0.9
     limit_group: str | None = None
     api_version: str | None = None
+    ceilings: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
 
     @field_validator("vendor")
@@ -139,10 +141,7 @@ class ConnectionModel(Model):
     @classmethod
     def _version(cls, value: Any) -> Any:
         # `66.0` without quotes is a number to YAML and a version to everybody else.
-        text = str(float(value)) if type(value) in (int, float) else value
-        if text is not None and not (isinstance(text, str) and re.fullmatch(r"\d{1,3}\.\d", text)):
-            raise problem("is no API version", cure="Write it like '66.0', or leave it out.")
-        return text
+        return str(float(value)) if type(value) in (int, float) else value
 
     @model_validator(mode="after")
     def _plain_http_stays_at_home(self) -> "ConnectionModel":
@@ -157,19 +156,30 @@ class ConnectionModel(Model):
         return self
 
     @model_validator(mode="after")
+    def _words_of_the_vendor(self) -> "ConnectionModel":
+        facts = facts_of(self.vendor)
+        if self.api_version is not None and not re.fullmatch(
+            facts.version_pattern, self.api_version
+        ):
+            raise problem(
+                f"is no API version of {self.vendor}",
+                cure=f"Write it like '{facts.version_example}', or leave it out.",
+                at="api_version",
+            )
+        for name, options in self.objects.items():
+            if options.route not in ("auto", *facts.routes):
+                known = sorted(("auto", *facts.routes))
+                raise _unknown("route", options.route, known, ("objects", name, "route"))
+        for name in self.ceilings:
+            if name not in facts.ceilings:
+                raise _unknown("ceiling", name, sorted(facts.ceilings), ("ceilings", name))
+        return self
+
+    @model_validator(mode="after")
     def _mapping_of_own_objects(self) -> "ConnectionModel":
         for name in self.mapping:
             if name not in self.objects:
-                raise PydanticCustomError(
-                    "unknown",
-                    "unknown",
-                    {
-                        "kind": "object",
-                        "name": name,
-                        "known": sorted(self.objects),
-                        "path": ("mapping", name),
-                    },
-                )
+                raise _unknown("object", name, sorted(self.objects), ("mapping", name))
         return self
 
     def connection(self, name: str, sandbox_port: int | None) -> Connection:
@@ -193,6 +203,7 @@ class ConnectionModel(Model):
             share=self.share,
             limit_group=self.limit_group or name,
             api_version=self.api_version,
+            ceilings=self.ceilings,
             sandbox=self.sandbox,
             mapping=self.mapping,
         )
@@ -221,6 +232,11 @@ class FileModel(Model):
                     at=name,
                 )
         return {} if value is None else value
+
+
+def _unknown(kind: str, name: str, known: list[str], path: tuple[str, ...]) -> PydanticCustomError:
+    context = {"kind": kind, "name": name, "known": known, "path": path}
+    return PydanticCustomError("unknown", "unknown", context)
 
 
 def _is_loopback(host: str) -> bool:

@@ -121,6 +121,7 @@ def _merged(group: Sequence[WindowCommit]) -> WindowCommit:
         window_id=sortable_id(),
         window=Window(group[0].window.from_at, max(commit.window.to_at for commit in group)),
         calls=sum(commit.calls for commit in group),
+        cost=sum(commit.cost for commit in group),
         reads=sum(commit.reads for commit in group),
         supersedes=tuple(commit.window_id for commit in group),
     )

@@ -7,7 +7,7 @@ records are in a batch, `<page>.done.json` takes the place of both.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class PageDone:
         batches: ids of the batches and quarantine files that its records are in.
         months: landed records by month of modification.
         read: records of the page, `landed` those that an earlier window did not hold.
+        counted: whether the vendor's count of the window includes them.
+        facts: what the connector noted of the page.
     """
 
     batches: tuple[str, ...]
@@ -49,6 +51,8 @@ class PageDone:
     landed: int
     deleted: int
     route: str
+    counted: bool = True
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Spool:
@@ -60,6 +64,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._given = 0
 
     @property
     def request(self) -> Mapping[str, Any] | None:
@@ -70,6 +75,14 @@ class Spool:
     def begin(self, request: Mapping[str, Any]) -> None:
         """Note what was asked, so that another process can go on with it."""
         files.write_json(self.folder / _REQUEST, request, "request")
+
+    def fresh_number(self) -> int:
+        """Return a number that no page of this window has, for pages that come in no order."""
+        if not self._given:
+            taken = (int(path.name[:5]) for path in self.folder.glob("[0-9]*"))
+            self._given = max(taken, default=0)
+        self._given += 1
+        return self._given
 
     def path(self, number: int, suffix: str) -> Path:
         """Return where the bytes of a page belong."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crm_pipeline.kernel.clock import Clock, Month, Window, format_instant
-from crm_pipeline.kernel.errors import Retriable
+from crm_pipeline.kernel.errors import BudgetExhausted, Retriable
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files
@@ -46,6 +46,7 @@ class Counts:
     route: str = ""
     reason: str = ""
     calls: int = 0
+    cost: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Written:
 class WindowWriter:
     """Writes the batches of one window; leaving the `with` block without commit removes them.
 
-    Where the vendor works on a request that outlives this process (`spool.request`) and the block is
-    left by an error that may pass, or from outside, all stays for another process to go on with.
+    Where another process can go on with the read (`spool.request`) and the block is left by an error
+    that may pass, a spent budget, or from outside, all stays for that.
     """
 
     def __init__(
@@ -242,6 +243,7 @@ class WindowWriter:
             vendor_count=counts.vendor_count,
             vendor_count_before=counts.vendor_count_before,
             calls=counts.calls,
+            cost=counts.cost,
             route=counts.route,
             reason=counts.reason,
             complete=counts.complete,
@@ -273,7 +275,8 @@ class WindowWriter:
     ) -> None:
         self.hasher.close()
         is_committed = (self.folder / "windows" / f"{self.window_id}.json").exists()
-        may_pass = isinstance(error, Retriable) or not isinstance(error, Exception | None)
+        passing = (Retriable, BudgetExhausted)
+        may_pass = isinstance(error, passing) or not isinstance(error, Exception | None)
         if may_pass and not is_committed and self.spool.request is not None:
             self._mark(left=True)
         else:

@@ -1,14 +1,15 @@
 """Salesforce: reading through REST and Bulk API 2.0. Exports one name, `connector`."""
 
 from functools import cached_property
-from importlib.resources import files
-from typing import Any
 
-import yaml
-
-from crm_pipeline.connectors.base import Abilities, ApiVersion, LoginKind, Tools, VendorLimits
+from crm_pipeline.connectors.base import (
+    Abilities,
+    LoginKind,
+    Tools,
+    VendorLimits,
+    published_limits,
+)
 from crm_pipeline.connectors.salesforce.account import SalesforceAccount
-from crm_pipeline.connectors.salesforce.consent import CALLBACK_URL
 from crm_pipeline.connectors.salesforce.login import refuse_unusable
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.model.mapping import ObjectMap
@@ -39,7 +40,7 @@ class SalesforceConnector:
             by_browser=True,
         ),
     )
-    callback_url = CALLBACK_URL
+    callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://acme.my.salesforce.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
     # Short lists that carry no IsDeleted: read whole each time, and what is absent is gone.
@@ -65,13 +66,7 @@ class SalesforceConnector:
     @cached_property
     def limits(self) -> VendorLimits:
         """Published limits, versions and end-of-life dates, from limits.yaml."""
-        raw: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("limits.yaml").read_text())
-        return VendorLimits(
-            api_version=raw["api_version"],
-            versions=tuple(ApiVersion(**version) for version in raw["versions"]),
-            ceilings=raw["ceilings"],
-            retirements=tuple(raw["retirements"]),
-        )
+        return published_limits(__package__)
 
     def vet(self, connection: Connection) -> None:
         """Refuse an address or a login that cannot work."""

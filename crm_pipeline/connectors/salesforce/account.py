@@ -12,14 +12,16 @@ from crm_pipeline.connectors.base import (
     ObjectInfo,
     Page,
     Plan,
+    Route,
     Tools,
     Usage,
     VendorLimits,
 )
+from crm_pipeline.connectors.consent import CodeConsent
+from crm_pipeline.connectors.routes import planned
 from crm_pipeline.connectors.salesforce import bulk, checkup, describe, direct, rest, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.bulk_results import PAGE_RECORDS
-from crm_pipeline.connectors.salesforce.consent import CodeConsent
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
     BudgetExhausted,
@@ -34,10 +36,12 @@ from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
 
 # Every window costs a describe and two counts; a Bulk job also its creation, about three polls and its
-# removal, and some seconds. Up to five REST pages are cheaper than that.
+# removal, and some seconds: as long as about five REST pages take.
 _WINDOW_CALLS = 3
 _JOB_CALLS = 5
-_BULK_FROM_PAGES = 5
+_CALL_S = 1.0
+_JOB_S = 1.0
+_BULK_RECORDS_PER_S = 20_000
 
 
 class SalesforceAccount:
@@ -97,12 +101,12 @@ class SalesforceAccount:
                 "out of connections.yaml.".strip(),
             )
         path = f"{self._api.base}/sobjects/{quote(obj, safe='')}/describe"
-        return describe.schema_of(self._api.get(path).json())
+        return describe.schema_of(self._api.ask(path).json())
 
     def vendor_now(self) -> datetime:
         """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
         if not self._api.usage.calls:
-            self._api.get("/services/data/")
+            self._api.ask("/services/data/")
         return self._api.now()
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
@@ -131,7 +135,7 @@ class SalesforceAccount:
     def count(self, plan: Plan) -> int:
         """Return the org's count of what the plan reads, deleted records included."""
         query = soql.count(plan.object, plan.stamp_field, plan.window)
-        return int(self._api.get(f"{self._api.base}/queryAll/", q=query).json()["totalSize"])
+        return int(self._api.ask(f"{self._api.base}/queryAll/", q=query).json()["totalSize"])
 
     def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
         """Read what the plan says; Bulk falls back to REST where Bulk refuses the object."""
@@ -165,7 +169,7 @@ class SalesforceAccount:
         if stamp_field is None:
             raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
         query = soql.newest(schema.object, stamp_field, since)
-        row = self._api.get(f"{self._api.base}/queryAll/", q=query).json()["records"][0]
+        row = self._api.ask(f"{self._api.base}/queryAll/", q=query).json()["records"][0]
         stamp = row.get("newest")
         return int(row.get("changed") or 0), parse_instant(stamp) if stamp else None
 
@@ -175,7 +179,7 @@ class SalesforceAccount:
         stamp = describe.stamp_field(schema)
         order = f" ORDER BY {stamp} DESC" if stamp else ""
         query = soql.select(schema.names, obj, [], tail=f"{order} LIMIT {rows}")
-        found: list[dict[str, Any]] = self._api.get(f"{self._api.base}/query/", q=query).json()[
+        found: list[dict[str, Any]] = self._api.ask(f"{self._api.base}/query/", q=query).json()[
             "records"
         ]
         return schema, [{key: row.get(key) for key in schema.names} for row in found]
@@ -189,7 +193,7 @@ class SalesforceAccount:
         return direct.get(self._api, obj, record, by)
 
     def _list(self) -> tuple[ObjectInfo, ...]:
-        entries = self._api.get(f"{self._api.base}/sobjects").json()["sobjects"]
+        entries = self._api.ask(f"{self._api.base}/sobjects").json()["sobjects"]
         return tuple(
             ObjectInfo(
                 name=entry["name"],
@@ -219,19 +223,19 @@ class SalesforceAccount:
         return len(quote(query, safe="")) + 512 > self._api.limits.ceilings["uri_bytes"]
 
     def _routed(self, plan: Plan, asked: str, count: int) -> Plan:
-        rest_pages = count // self._api.limits.ceilings["query_page_records"] + 1
-        rest_calls = _WINDOW_CALLS + rest_pages
-        bulk_calls = _WINDOW_CALLS + _JOB_CALLS + count // PAGE_RECORDS + 1
-        if asked != "auto":
-            calls = bulk_calls if asked == "bulk" else rest_calls
-            return replace(
-                plan, route=asked, calls=calls, reason=f"connections.yaml says 'route: {asked}'"
-            )
-        if self._is_too_long(plan):
-            reason = f"{len(plan.schema.fields)} fields make the query too long for one address"
-            return replace(plan, route="bulk", calls=bulk_calls, reason=reason)
-        if rest_pages > _BULK_FROM_PAGES:
-            reason = f"{count:,} records: {bulk_calls} calls by Bulk, {rest_calls} calls by REST"
-            return replace(plan, route="bulk", calls=bulk_calls, reason=reason)
-        reason = f"{count:,} records: {rest_calls} calls by REST, {bulk_calls} calls by Bulk"
-        return replace(plan, route="rest", calls=rest_calls, reason=reason)
+        pages = count // self._api.limits.ceilings["query_page_records"] + 1
+        by_rest, by_bulk = _WINDOW_CALLS + pages, _WINDOW_CALLS + _JOB_CALLS + count // PAGE_RECORDS
+        too_long = ""
+        if asked != "rest" and self._is_too_long(plan):
+            too_long = f"{len(plan.schema.fields)} fields make the query too long for one address"
+        routes = (
+            Route("rest", by_rest, by_rest, by_rest * _CALL_S, "pages by stamp and id", too_long),
+            Route(
+                "bulk",
+                by_bulk + 1,
+                by_bulk + 1,
+                by_bulk * _CALL_S + _JOB_S + count / _BULK_RECORDS_PER_S,
+                "one job, its result in pages side by side",
+            ),
+        )
+        return planned(plan, routes, asked=asked, remaining=self._api.remaining)

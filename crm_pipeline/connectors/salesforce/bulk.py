@@ -153,7 +153,7 @@ def _query(plan: Plan) -> str:
 
 def _info(api: Api, plan: Plan, job: Job) -> dict[str, Any]:
     try:
-        return dict(api.get(f"{api.base}/jobs/query/{job.id}").json())
+        return dict(api.ask(f"{api.base}/jobs/query/{job.id}").json())
     except Rejected as error:
         if error.status == 404:
             raise _gone(api, plan, "is not there any more") from error

@@ -120,7 +120,7 @@ class BulkResults:
     def _addresses_at(self, address: str) -> dict[str, Any] | None:
         """Return one list of addresses; None where the first one is not offered."""
         try:
-            return dict(self._api.get(address).json())
+            return dict(self._api.ask(address).json())
         except Rejected as error:
             if address.endswith("/resultPages") and error.status in {400, 404, 405}:
                 return None
@@ -159,7 +159,7 @@ class BulkResults:
             return kept
         file = self._spool.path(number, ".csv")
         try:
-            response = self._api.download(address, file)
+            response = self._api.fetch(address, file)
         except Rejected as error:
             raise self._explained(error) from error
         if response.headers.get("Content-Encoding") == "gzip":

@@ -17,7 +17,7 @@ def findings(api: Api) -> Iterator[Finding]:
     """Yield one finding after the other; without an answer or a login there is only one."""
     try:
         api.log_in()
-        offered = {entry["version"] for entry in api.get("/services/data/").json()}
+        offered = {entry["version"] for entry in api.ask("/services/data/").json()}
     except CrmError as error:
         yield Finding("fail", "login", error.message, error.cure)
         return
@@ -61,7 +61,7 @@ def _identity(api: Api) -> Iterator[Finding]:
 def _permissions(api: Api) -> Iterator[Finding]:
     query = f"SELECT {', '.join(_PERMISSIONS)} FROM UserPermissionAccess"
     try:
-        rows: list[dict[str, Any]] = api.get(f"{api.base}/query/", q=query).json()["records"]
+        rows: list[dict[str, Any]] = api.ask(f"{api.base}/query/", q=query).json()["records"]
     except Fatal as error:
         yield Finding(
             "warn",
@@ -84,7 +84,7 @@ def _permissions(api: Api) -> Iterator[Finding]:
 
 
 def _budget(api: Api) -> Iterator[Finding]:
-    daily = api.get(f"{api.base}/limits").json()["DailyApiRequests"]
+    daily = api.ask(f"{api.base}/limits").json()["DailyApiRequests"]
     used, ceiling = daily["Max"] - daily["Remaining"], daily["Max"]
     ours = int(ceiling * api.connection.share)
     detail = f"{used:,} of {ceiling:,} calls used in the last 24 h; we stop at {ours:,}"
@@ -98,7 +98,7 @@ def _budget(api: Api) -> Iterator[Finding]:
 
 
 def _objects(api: Api) -> Iterator[Finding]:
-    listed = {entry["name"]: entry for entry in api.get(f"{api.base}/sobjects").json()["sobjects"]}
+    listed = {entry["name"]: entry for entry in api.ask(f"{api.base}/sobjects").json()["sobjects"]}
     wanted = [settings.name for settings in api.connection.objects]
     if not wanted:
         yield Finding(

@@ -26,7 +26,7 @@ def query(api: Api, soql: str, *, include_deleted: bool) -> Iterator[dict[str, A
 
     def fetch(place: str) -> dict[str, Any]:
         if place == first:
-            return dict(api.get(first, q=soql).json())
+            return dict(api.ask(first, q=soql).json())
         return _following(api, place)
 
     seen = total = 0
@@ -51,7 +51,7 @@ def get(api: Api, obj: str, record: str, by: str | None) -> dict[str, Any]:
         Rejected: there is no such record.
     """
     place = "/".join(quote(part, safe="") for part in (obj, by, record) if part)
-    return dict(_plain(api, api.get(f"{api.base}/sobjects/{place}").json()))
+    return dict(_plain(api, api.ask(f"{api.base}/sobjects/{place}").json()))
 
 
 def _next(page: dict[str, Any]) -> str | None:
@@ -60,7 +60,7 @@ def _next(page: dict[str, Any]) -> str | None:
 
 def _following(api: Api, place: str) -> dict[str, Any]:
     try:
-        return dict(api.get(place).json())
+        return dict(api.ask(place).json())
     except Rejected as error:
         if error.code != _DEAD:
             raise

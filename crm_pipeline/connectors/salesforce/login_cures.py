@@ -6,10 +6,9 @@ those that other clients meet. Descriptions are matched by a few words, as their
 
 from dataclasses import dataclass
 
+from crm_pipeline.connectors.dialect import CODE, REFRESH, Refused
 from crm_pipeline.settings import Connection
 
-REFRESH = "refresh_token"
-CODE = "authorization_code"
 CREDENTIALS = "client_credentials"
 ASSERTION = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -185,28 +184,20 @@ _CASES = (
 )
 
 
-def cure(connection: Connection, grant: str, code: str, said: str, *, skew_s: float = 0) -> str:
-    """Return what to do about a refusal.
-
-    Args:
-        connection: whose login it was.
-        grant: the flow.
-        code: Salesforce's error code.
-        said: its description, in any form.
-        skew_s: by how much our clock is ahead of Salesforce's.
-    """
-    words = said.lower()
+def cure(refused: Refused) -> str:
+    """Return what to do about a refusal."""
+    words = refused.said.lower()
     found = next(
-        (case.cure for case in _CASES if case.fits(grant, code, words)),
+        (case.cure for case in _CASES if case.fits(refused.grant, refused.code, words)),
         "Check login_url and the app's OAuth settings.",
     )
-    if grant == ASSERTION and abs(skew_s) > _SKEW_S:
-        where = "ahead of" if skew_s > 0 else "behind"
+    if refused.grant == ASSERTION and abs(refused.skew_s) > _SKEW_S:
+        where = "ahead of" if refused.skew_s > 0 else "behind"
         found = (
-            f"This machine's clock is {abs(skew_s):,.0f} s {where} Salesforce's, which makes assertions "
-            f"invalid: set it right (NTP). {found}"
+            f"This machine's clock is {abs(refused.skew_s):,.0f} s {where} Salesforce's, which makes "
+            f"assertions invalid: set it right (NTP). {found}"
         )
-    return found.format(name=connection.name, **_variables(connection))
+    return found.format(name=refused.connection.name, **_variables(refused.connection))
 
 
 def _variables(connection: Connection) -> dict[str, str]:

@@ -99,7 +99,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
             key=key,
             limit=limit,
         )
-        body = api.get(f"{api.base}/queryAll/", q=query).content
+        body = api.ask(f"{api.base}/queryAll/", q=query).content
         rest = RestPage(body, modified_field, f"{api.connection.name}.{plan.object}")
         page = Page(
             shape="json",

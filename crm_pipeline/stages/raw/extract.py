@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Literal
 
-from crm_pipeline.connectors.base import Account, Plan
+from crm_pipeline.connectors.base import Account, Plan, Usage
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import (
     CountMismatch,
@@ -110,11 +110,11 @@ def _span(task: _Task, window: Window | None) -> Window:
 
 
 def _attempt(task: _Task, span: Window) -> Extraction:
-    calls_before = task.account.usage.calls
+    before = task.account.usage
     plan = task.account.plan(task.obj, span)
     purpose = {"mode": task.mode, "vendor_count": plan.vendor_count}
     writer = task.landing.begin(task.connection, task.obj.name, span, plan.schema, purpose=purpose)
-    return _read(task, plan, writer, calls_before)
+    return _read(task, plan, writer, before)
 
 
 def _resumed(task: _Task, span: Window) -> Extraction | None:
@@ -122,7 +122,7 @@ def _resumed(task: _Task, span: Window) -> Extraction | None:
     for left in task.landing.unfinished(task.connection, task.obj.name):
         if not _fits(left, task.mode, span):
             continue
-        calls_before = task.account.usage.calls
+        before = task.account.usage
         plan = task.account.plan(task.obj, left.window)
         if plan.complete or plan.schema.fingerprint != left.schema_fingerprint:
             continue
@@ -136,7 +136,7 @@ def _resumed(task: _Task, span: Window) -> Extraction | None:
         if writer is None:
             continue
         try:
-            return _read(replace(task, mode=left.purpose["mode"]), plan, writer, calls_before)
+            return _read(replace(task, mode=left.purpose["mode"]), plan, writer, before)
         except (*_PASSING, JobFailed, ProtocolError):
             return None  # nothing of it was kept: it is read anew
     return None
@@ -151,13 +151,13 @@ def _fits(left: Unfinished, mode: Mode, span: Window) -> bool:
     )
 
 
-def _read(task: _Task, plan: Plan, writer: WindowWriter, calls_before: int) -> Extraction:
+def _read(task: _Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extraction:
     before = task.landing.latest_schema(task.connection, task.obj.name)
     with writer:
         known = _known(task, plan, writer.window)
         tally = land(task.account.pages(plan, writer.spool), writer, known, _told(task, plan))
         counted = task.account.count(plan)
-        _reconcile(task, plan, tally.read, counted)
+        _reconcile(task, plan, tally.read - tally.uncounted, counted)
         counts = Counts(
             vendor_count=counted,
             vendor_count_before=plan.vendor_count,
@@ -165,7 +165,8 @@ def _read(task: _Task, plan: Plan, writer: WindowWriter, calls_before: int) -> E
             complete=plan.complete,
             route="+".join(sorted(tally.routes)) or plan.route,
             reason=plan.reason,
-            calls=task.account.usage.calls - calls_before,
+            calls=task.account.usage.calls - used.calls,
+            cost=task.account.usage.cost - used.cost,
         )
         stands = is_unchanged(task.landing, writer) if plan.complete else None
         if stands is None:
@@ -210,6 +211,10 @@ def _described(
         bytes=0 if stands else sum(manifest.bytes for manifest in writer.manifests),
         calls=counts.calls,
         planned_calls=plan.calls,
+        cost=counts.cost,
+        planned_cost=plan.cost,
+        unit=plan.unit,
+        planned_s=plan.seconds,
         vendor_count=counts.vendor_count,
         vendor_count_before=counts.vendor_count_before,
         reconciled=None if counts.vendor_count is None else True,
@@ -250,6 +255,12 @@ def _reconcile(task: _Task, plan: Plan, read: int, counted: int | None) -> None:
             f"{task.connection}.{plan.object} {plan.window or 'snapshot'}: read {read:,} records "
             f"by {plan.route}, but the vendor counts {counted:,} ({plan.vendor_count:,} before "
             "reading).",
-            cure="Nothing of this window was kept. Run it again; if it persists, try the other "
-            "route ('route: rest' or 'route: bulk') and report the difference.",
+            cure="Nothing of this window was kept. Run it again; if it persists, try another route "
+            f"({_others(plan)}) and report the difference.",
         )
+
+
+def _others(plan: Plan) -> str:
+    """Name the routes that were not taken."""
+    names = [r.name for r in plan.routes if not r.impediment and r.name != plan.route]
+    return " or ".join(f"'route: {name}'" for name in names) or "there is none yet"

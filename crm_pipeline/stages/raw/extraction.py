@@ -18,6 +18,7 @@ class Extraction:
         window_id: the committed window; for an unchanged snapshot the one that still stands.
         records: rows landed; `read` = `records` + `known` + `quarantined`.
         known: rows that an earlier window had landed already (the look-back overlap).
+        cost: of the calls in the vendor's `unit`; the plan's estimates beside it.
         vendor_count: the vendor's count after reading; `vendor_count_before` before reading.
         reconciled: the counts agree; None where the vendor does not count.
         changed: something landed.
@@ -39,6 +40,10 @@ class Extraction:
     bytes: int
     calls: int
     planned_calls: int
+    cost: int
+    planned_cost: int
+    unit: str
+    planned_s: float
     vendor_count: int | None
     vendor_count_before: int | None
     reconciled: bool | None
@@ -65,6 +70,9 @@ def joined(first: Extraction, second: Extraction) -> Extraction:
         bytes=first.bytes + second.bytes,
         calls=first.calls + second.calls,
         planned_calls=first.planned_calls + second.planned_calls,
+        cost=first.cost + second.cost,
+        planned_cost=first.planned_cost + second.planned_cost,
+        planned_s=first.planned_s + second.planned_s,
         vendor_count=_sum(first.vendor_count, second.vendor_count),
         vendor_count_before=_sum(first.vendor_count_before, second.vendor_count_before),
         changed=first.changed or second.changed,

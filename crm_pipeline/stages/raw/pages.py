@@ -22,13 +22,14 @@ _SAMPLE_ROWS = 5
 
 @dataclass
 class Tally:
-    """What was read and landed so far."""
+    """What was read and landed so far; of `read`, `uncounted` are not in the vendor's count."""
 
     read: int = 0
     landed: int = 0
     deleted: int = 0
     routes: set[str] = field(default_factory=set)
     sample: list[dict[str, Any]] = field(default_factory=list)
+    uncounted: int = 0
 
     def add(self, page: "Tally") -> None:
         """Count a page."""
@@ -36,6 +37,7 @@ class Tally:
         self.landed += page.landed
         self.deleted += page.deleted
         self.routes |= page.routes
+        self.uncounted += page.uncounted
         self.sample += page.sample[: _SAMPLE_ROWS - len(self.sample)]
 
 
@@ -52,7 +54,8 @@ def land(
     """
     tally = Tally()
     for done in writer.spool.all_done():
-        tally.add(Tally(done.read, done.landed, done.deleted, {done.route}))
+        uncounted = 0 if done.counted else done.read
+        tally.add(Tally(done.read, done.landed, done.deleted, {done.route}, uncounted=uncounted))
     running: set[Future[Tally]] = set()
 
     def collect(when: str) -> set[Future[Tally]]:
@@ -96,6 +99,7 @@ def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
     )
     refused = writer.quarantine(page.rejected)
     tally.read += len(page.rejected)
+    tally.uncounted = 0 if page.counted else tally.read
     if page.number is not None:
         batch_ids = (written.manifest.batch_id if written else None, refused)
         done = PageDone(
@@ -105,6 +109,8 @@ def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
             landed=tally.landed,
             deleted=tally.deleted,
             route=page.route,
+            counted=page.counted,
+            facts=page.facts,
         )
         writer.spool.done(page.number, done)
     return tally

@@ -2,13 +2,8 @@
 
 import pytest
 
-from crm_pipeline.connectors.salesforce.login_cures import (
-    ASSERTION,
-    CODE,
-    CREDENTIALS,
-    REFRESH,
-    cure,
-)
+from crm_pipeline.connectors.dialect import CODE, REFRESH, Refused
+from crm_pipeline.connectors.salesforce.login_cures import ASSERTION, CREDENTIALS, cure
 from crm_pipeline.settings import AuthSettings, Connection
 from crm_pipeline_tests.connectors.salesforce.test_login import connection
 
@@ -58,13 +53,15 @@ def acme(variables: dict[str, str]) -> Connection:
 )
 def test_every_refusal_has_its_cure(grant: str, code: str, said: str, words: list[str]) -> None:
     """The cure names what to click, what to run, or the connection's own variable."""
-    text = cure(acme(NAMED), grant, code, f"acme: Salesforce refused the login: {code} {said}.")
+    text = cure(
+        Refused(acme(NAMED), grant, code, f"acme: Salesforce refused the login: {code} {said}.")
+    )
     assert [word for word in words if word not in text] == []
-    assert "{" not in text + cure(acme({}), grant, code, said)
+    assert "{" not in text + cure(Refused(acme({}), grant, code, said))
 
 
 @pytest.mark.parametrize("grant", [REFRESH, CODE, CREDENTIALS])
 def test_a_wrong_clock_matters_to_assertions_only(grant: str) -> None:
     """Other flows carry no time, so a wrong clock is not blamed."""
-    assert "clock" not in cure(acme(NAMED), grant, "invalid_grant", "", skew_s=900)
-    assert "clock" in cure(acme(NAMED), ASSERTION, "invalid_grant", "", skew_s=900)
+    assert "clock" not in cure(Refused(acme(NAMED), grant, "invalid_grant", "", 900))
+    assert "clock" in cure(Refused(acme(NAMED), ASSERTION, "invalid_grant", "", 900))

@@ -1,6 +1,6 @@
-"""Which refresh token is shown to Salesforce: that of the stored chain, or the environment's.
+"""Which refresh token is shown to the vendor: that of the stored chain, or the environment's.
 
-Where the org rotates, each refresh token buys its successor and dies: a chain. The environment's token
+Where the vendor rotates, each refresh token buys its successor and dies: a chain. The environment's token
 can only begin one. So a chain remembers the tokens that the environment has held while it lived, as
 fingerprints, and the rule is: **a token that the chain has not seen is newer, and is tried first; one
 that it has seen is never shown again.**
@@ -23,7 +23,7 @@ class Chain:
     Attributes:
         app: fingerprint of the address and the app that it belongs to.
         seen: fingerprints of the environment's tokens that it has met, the one it began with among them.
-        refused: the last of them that Salesforce refused in its favour, or "".
+        refused: the last of them that the vendor refused in its favour, or "".
     """
 
     app: str

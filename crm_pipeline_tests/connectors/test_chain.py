@@ -5,7 +5,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.connectors.salesforce.chain import Chain, mark_of, sources
+from crm_pipeline.connectors.chain import Chain, mark_of, sources
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.kernel.secret import Secret

@@ -1,4 +1,4 @@
-"""A person lets the pipeline in: OAuth 2.0 authorization code with PKCE (Salesforce's web server flow).
+"""A person lets the pipeline in: OAuth 2.0 authorization code, with PKCE where the vendor has it.
 
 The code travels through the browser, so it is worth nothing without the verifier, which stays here
 (RFC 7636), and is only taken with the state of this very attempt (RFC 6749, section 10.12).
@@ -11,15 +11,14 @@ from urllib.parse import urlencode
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from crm_pipeline.connectors.salesforce import login_cures
-from crm_pipeline.connectors.salesforce.chain import Chain
-from crm_pipeline.connectors.salesforce.login import Login
-from crm_pipeline.connectors.salesforce.token_endpoint import TokenEndpoint
+from crm_pipeline.connectors.chain import Chain
+from crm_pipeline.connectors.dialect import CODE, Refused
+from crm_pipeline.connectors.login import RefreshLogin
+from crm_pipeline.connectors.token_endpoint import TokenEndpoint
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 
-CALLBACK_URL = "http://localhost:8401/OauthRedirect"
 _STATE_BYTES = 24
 _VERIFIER_BYTES = 64
 _SHORT = 300
@@ -38,7 +37,7 @@ class CodeConsent:
 
     def __init__(
         self,
-        login: Login,
+        login: RefreshLogin,
         endpoint: TokenEndpoint,
         tokens: TokenStore,
         redirect_uri: str,
@@ -53,24 +52,26 @@ class CodeConsent:
         self._verifier = random(_VERIFIER_BYTES)
         self.state = random(_STATE_BYTES)
         self.redirect_uri = redirect_uri
-        # Without `scope` the app's own scopes are asked for: what its admin allowed, and no less.
+        dialect = endpoint.dialect
+        # Where nothing is said about scopes, the app's own are asked for: what its admin allowed.
         asked = {
             "response_type": "code",
             "client_id": self._client["client_id"],
             "redirect_uri": redirect_uri,
             "state": self.state,
-            "code_challenge": create_s256_code_challenge(self._verifier),
-            "code_challenge_method": "S256",
+            **dialect.asked(endpoint.connection),
         }
-        place = f"{endpoint.connection.login_url}/services/oauth2/authorize"
-        self.address = f"{place}?{urlencode(asked)}"
+        if dialect.pkce:
+            asked["code_challenge"] = create_s256_code_challenge(self._verifier)
+            asked["code_challenge_method"] = "S256"
+        self.address = f"{dialect.authorize_url(endpoint.connection)}?{urlencode(asked)}"
         tokens.load(self._name)  # a token that cannot be opened is told before anybody logs in
 
     def accept(self, answer: Mapping[str, str]) -> None:
         """Trade the answer for tokens; they begin a new chain.
 
         Raises:
-            AuthFailed: the person or Salesforce refused, or the answer belongs to another attempt.
+            AuthFailed: the person or the vendor refused, or the answer belongs to another attempt.
         """
         again = f"Run `crm-pipeline login {self._name}` again"
         if not hmac.compare_digest(answer.get("state", "").encode(), self.state.encode()):
@@ -80,21 +81,19 @@ class CodeConsent:
             )
         if "error" in answer or not answer.get("code"):
             raise self._refusal(answer)
-        traded = self._endpoint.ask(
-            {
-                "grant_type": login_cures.CODE,
-                "code": answer["code"],
-                "redirect_uri": self.redirect_uri,
-                "code_verifier": self._verifier,
-                **self._client,
-            }
-        )
+        form = {
+            "grant_type": CODE,
+            "code": answer["code"],
+            "redirect_uri": self.redirect_uri,
+        }
+        dialect = self._endpoint.dialect
+        if dialect.pkce:
+            form["code_verifier"] = self._verifier
+        traded = self._endpoint.ask(form, self._client)
         if not traded.get("refresh_token"):
             raise AuthFailed(
-                f"{self._name}: Salesforce let the app in, but gave no refresh token.",
-                cure="Add the scope 'Perform requests at any time (refresh_token, offline_access)' to "
-                "the app, and choose a Refresh Token Policy other than 'Immediately expire'. "
-                f"{again} then.",
+                f"{self._name}: {dialect.vendor} let the app in, but gave no refresh token.",
+                cure=f"{dialect.no_refresh_cure} {again} then.".strip(),
             )
         self._tokens.replaced(self._name, lambda stored: self._begun(traded, stored))
 
@@ -111,5 +110,5 @@ class CodeConsent:
         return AuthFailed(
             f"{self._name}: the login was refused: {redacted(said)[:_SHORT]}.",
             code=code,
-            cure=login_cures.cure(self._endpoint.connection, login_cures.CODE, code, said),
+            cure=self._endpoint.dialect.cure(Refused(self._endpoint.connection, CODE, code, said)),
         )

@@ -1,0 +1,311 @@
+"""One account's calls: login, the gate, retries, usage. What is a vendor's own comes in as data.
+
+Every call of a connector goes through the verbs of `VendorApi`; a vendor's `api.py` derives from it.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+
+from crm_pipeline.connectors.base import Tools, Usage, VendorLimits
+from crm_pipeline.connectors.consent import CodeConsent
+from crm_pipeline.connectors.dialect import Dialect
+from crm_pipeline.connectors.login import FixedToken, RefreshLogin
+from crm_pipeline.connectors.metering import Meter, Operation, Reading
+from crm_pipeline.connectors.token_endpoint import TokenEndpoint, expires_at
+from crm_pipeline.kernel.errors import ConfigError, ConnectionLost, ProtocolError, SessionExpired
+from crm_pipeline.settings import Connection
+from crm_pipeline.store import files
+from crm_pipeline.store.tokens import StoredToken
+from crm_pipeline.wire.session import HttpSession, Judge
+
+T = TypeVar("T")
+# A token that ends within this time is renewed before it is used: a call may wait at the gate.
+_AHEAD = timedelta(seconds=120)
+
+
+class VendorApi:
+    """Calls of one account.
+
+    Args:
+        connection: whose.
+        tools: from the outside.
+        limits: of the vendor.
+        judge: turns an answer into an error.
+        meter: what calls cost.
+        dialect: of the vendor's OAuth server.
+        login: what gets tokens, where it is not one of the two usual ways.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        tools: Tools,
+        limits: VendorLimits,
+        *,
+        judge: Judge,
+        meter: Meter,
+        dialect: Dialect,
+        login: type[RefreshLogin] = RefreshLogin,
+    ) -> None:
+        self.connection = connection
+        self.limits = limits
+        self.meter = meter
+        self.version = connection.api_version or limits.api_version
+        self._tools = tools
+        self._token: StoredToken | None = None
+        self._login_lock = threading.Lock()
+        self._skew = timedelta(0)
+        self._counts_lock = threading.Lock()
+        self._spent = 0
+        self._reading: Reading | None = None
+        self._endpoint = TokenEndpoint(connection, tools.clock, dialect)
+        self._login: RefreshLogin | FixedToken = (
+            FixedToken(tools.settings, connection, tools.clock)
+            if "token" in connection.auth.variables
+            else login(tools.settings, connection, self._endpoint)
+        )
+        self._http = HttpSession(
+            connection.name,
+            allow_http=connection.sandbox,
+            judge=judge,
+            observe=self._observe,
+        )
+
+    @property
+    def usage(self) -> Usage:
+        """Calls made here and what they cost, and the vendor's counter as last seen."""
+        told = self._reading
+        return Usage(
+            calls=self._http.calls,
+            used=told.used if told else None,
+            ceiling=told.ceiling if told else None,
+            cost=self._spent,
+            unit=self.meter.unit,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._endpoint.close()
+        self._http.close()
+
+    def now(self) -> datetime:
+        """Return the vendor's clock in whole seconds, from the `Date` of its answers."""
+        return (self._tools.clock.now() + self._skew).replace(microsecond=0)
+
+    def token(self) -> StoredToken:
+        """Return a token that lives; the first use logs in."""
+        if self._token is None:
+            self._renew(None)
+        assert self._token is not None
+        until = expires_at(self._token)
+        if until is not None and until - _AHEAD <= self._tools.clock.now():
+            self._renew(self._token)
+        return self._token
+
+    def log_in(self) -> None:
+        """Log in anew with the secrets as they are configured now, whatever token is stored."""
+        if isinstance(self._login, FixedToken):
+            self._token = self._login()
+            return
+        stale = self._tools.tokens.load(self.connection.name)
+        self._tools.retry.call(lambda: self._renew(stale))
+
+    def consent(self, redirect_uri: str) -> CodeConsent:
+        """Begin a login by a person.
+
+        Raises:
+            ConfigError: this connection logs in by itself.
+        """
+        kind = self.connection.auth.kind
+        if kind != "refresh_token" or isinstance(self._login, FixedToken):
+            raise ConfigError(
+                f"connection '{self.connection.name}' is of kind {kind}: it logs in by itself.",
+                cure=f"Run `crm-pipeline check {self.connection.name}`; a login by a person is for "
+                "'kind: refresh_token'.",
+            )
+        return CodeConsent(self._login, self._endpoint, self._tools.tokens, redirect_uri)
+
+    @property
+    def passed_over(self) -> str:
+        """What to do about a refresh token of the environment that was refused; "" without one."""
+        login = self._login
+        if isinstance(login, FixedToken) or self.connection.auth.kind != "refresh_token":
+            return ""
+        return login.passed_over_cure() if login.is_passed_over(self.token()) else ""
+
+    @property
+    def remaining(self) -> int | None:
+        """What is left of today's budget, in the vendor's unit; None where there is none."""
+        limits = self.meter.limits(Operation("plan"))
+        return self._tools.gate.remaining(
+            self.connection.limit_group, limits, member=self.connection.name
+        )
+
+    def get(self, path: str, operation: Operation, **params: str) -> requests.Response:
+        """GET a path below the account's address, with retries."""
+        return self.request("GET", path, operation, params=params)
+
+    def request(
+        self, method: str, path: str, operation: Operation, **given: Any
+    ) -> requests.Response:
+        """Send a request, with retries: only for what may happen twice.
+
+        Args:
+            method: the HTTP method.
+            path: below the account's address, or a whole address of the vendor.
+            operation: what is asked.
+            **given: `params`, `json`, `data` and `headers` as `HttpSession.request` takes them.
+        """
+        headers = given.pop("headers", {})
+
+        def attempt(token: StoredToken) -> requests.Response:
+            with self._permitted(operation):
+                return self._http.request(
+                    method,
+                    self.place(token, path),
+                    headers={**self.authorization(token), **headers},
+                    **given,
+                )
+
+        return self.patiently(attempt)
+
+    def download(
+        self, path: str, to: Path, operation: Operation, *, accept: str, **params: str
+    ) -> requests.Response:
+        """GET into a file, bytes as received, and return the answer with its headers.
+
+        A broken download starts again from its beginning; a partial file is never left.
+        """
+
+        def attempt(token: StoredToken) -> requests.Response:
+            headers = {
+                **self.authorization(token),
+                "Accept": accept,
+                "Accept-Encoding": "gzip",
+            }
+            try:
+                with (
+                    self._permitted(operation),
+                    self._http.stream(self.place(token, path), params=params, headers=headers) as (
+                        response,
+                        chunks,
+                    ),
+                    files.explained(to),
+                    to.open("wb") as file,
+                ):
+                    for chunk in chunks:
+                        file.write(chunk)
+                    return response
+            except (ConnectionLost, SessionExpired):
+                to.unlink(missing_ok=True)
+                raise
+
+        return self.patiently(attempt)
+
+    def place(self, token: StoredToken, path: str) -> str:
+        """Return the whole address of a path."""
+        return path if "://" in path else token.instance_url + path
+
+    def authorization(self, token: StoredToken) -> dict[str, str]:
+        """Return the headers that say who we are."""
+        return {"Authorization": f"Bearer {token.access_token.reveal()}"}
+
+    def patiently(self, attempt: Callable[[StoredToken], T]) -> T:
+        """Call with a living token, with retries."""
+        return self._tools.retry.call(lambda: self._with_login(attempt))
+
+    def _with_login(self, attempt: Callable[[StoredToken], T]) -> T:
+        """Call with the current token; log in again once where the session has expired."""
+        token = self.token()
+        try:
+            return attempt(token)
+        except SessionExpired:
+            if isinstance(self._login, FixedToken):
+                raise
+            self._renew(token)
+            return attempt(self.token())
+
+    def _renew(self, stale: StoredToken | None) -> None:
+        login = self._login
+        if isinstance(login, FixedToken):
+            self._token = login()
+            return
+        with self._login_lock:
+            if stale is None or self._token is None or self._token.version == stale.version:
+                token = self._tools.tokens.refreshed(self.connection.name, stale, login)
+                if not login.is_ours(token):
+                    token = self._tools.tokens.refreshed(self.connection.name, token, login)
+                self._token = token
+
+    @contextmanager
+    def _permitted(self, operation: Operation) -> Iterator[None]:
+        connection = self.connection
+        with self._tools.gate.permit(
+            connection.limit_group,
+            self.meter.limits(operation),
+            self.meter.weights(operation),
+            member=connection.name,
+        ):
+            self._tools.gate.record(
+                connection.limit_group,
+                operation.name,
+                weight=operation.cost,
+                member=connection.name,
+            )
+            with self._counts_lock:
+                self._spent += operation.cost
+            yield
+
+    def _observe(self, response: requests.Response) -> None:
+        for reading in self.meter.readings(response):
+            self._reading = self._reading_kept(reading)
+            self._tools.gate.observe(
+                self.connection.limit_group,
+                reading.limit,
+                reading.used,
+                reading.ceiling,
+                member=self.connection.name,
+            )
+        if "Date" in response.headers:
+            try:
+                vendor = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+            except ValueError as error:
+                raise ProtocolError(
+                    f"{self.connection.name}: the answer's Date header is no date."
+                ) from error
+            self._skew = vendor - self._tools.clock.now()
+
+    def _reading_kept(self, reading: Reading) -> Reading | None:
+        """Keep the counter of the day: that of a window of seconds says nothing to people."""
+        daily = {
+            limit.name for limit in self.meter.limits(Operation("any")) if limit.kind == "daily"
+        }
+        return reading if reading.limit in daily else self._reading
+
+
+def as_mapping(response: requests.Response, owner: str) -> Mapping[str, Any]:
+    """Return an answer that has to be a JSON object.
+
+    Raises:
+        ProtocolError: it is not.
+    """
+    try:
+        found = response.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        what = "nothing" if not response.content else "something else"
+        raise ProtocolError(
+            f"{owner}: the vendor answered {response.status_code} with {what} where a JSON object was "
+            "expected.",
+            status=response.status_code,
+            cure="Run again; if it persists, report it to the vendor with the time of the run.",
+        )
+    return found

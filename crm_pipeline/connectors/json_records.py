@@ -1,0 +1,63 @@
+"""Records of a JSON answer as a batch for landing: the text of each as received, and its keys."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pyarrow as pa
+
+from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.store import records
+
+SCHEMA = pa.schema(
+    [
+        ("_source_id", pa.string()),
+        ("_modified_at", records.STAMP),
+        ("_deleted", pa.bool_()),
+        ("record", pa.string()),
+    ]
+)
+
+
+def batch_of(
+    *,
+    ids: Sequence[str],
+    stamps: Sequence[str | None] | Sequence[datetime | None],
+    texts: Sequence[bytes | memoryview | str],
+    deleted: Sequence[bool] | bool = False,
+    owner: str,
+) -> pa.RecordBatch:
+    """Return records in the shape `json`.
+
+    Args:
+        ids: the vendor's ids as text.
+        stamps: ISO 8601 instants with `Z` or an offset, or datetimes; None or "" where there is none.
+        texts: each record's JSON.
+        deleted: of each record, or of all.
+        owner: for error texts.
+
+    Raises:
+        ProtocolError: a stamp is no instant, or a text is no UTF-8.
+    """
+    marks = [deleted] * len(ids) if isinstance(deleted, bool) else deleted
+    try:
+        plain = [text if isinstance(text, str) else str(text, "utf-8") for text in texts]
+        modified = (
+            pa.array(stamps, records.STAMP)
+            if any(isinstance(stamp, datetime) for stamp in stamps)
+            else records.stamps(pa.array(stamps, pa.string()))
+        )
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        # Arrow quotes the value that it could not read: that may be somebody's data.
+        raise ProtocolError(
+            f"{owner}: an answer holds a stamp that is no instant, or text that is not UTF-8.",
+            cure="Run again; if it persists, report it to the vendor with the time of the run.",
+        ) from None
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(ids, pa.string()),
+            modified,
+            pa.array(marks, pa.bool_()),
+            pa.array(plain, pa.string()),
+        ],
+        schema=SCHEMA,
+    )
