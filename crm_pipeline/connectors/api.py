@@ -57,6 +57,7 @@ class VendorApi:
         self.connection = connection
         self.limits = limits
         self.meter = meter
+        self.dialect = dialect
         self.version = connection.api_version or limits.api_version
         self._tools = tools
         self._token: StoredToken | None = None

@@ -5,16 +5,15 @@ asked for again at any time.
 """
 
 from collections.abc import Iterator
-from functools import partial
 
 import msgspec
 import pyarrow as pa
 
 from crm_pipeline.connectors.base import Page, Plan
+from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.salesforce import describe, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store import records
 from crm_pipeline.wire.paging import Keyset, walk
 
 
@@ -44,19 +43,22 @@ class RestPage:
         try:
             envelope = msgspec.json.decode(body, type=_Envelope)
             keys = msgspec.json.decode(body, type=_KeyRows).records
-            stamps = [getattr(key, stamp_field) if stamp_field else None for key in keys]
-            self._modified_at = records.stamps(pa.array(stamps, pa.string()))
-        except (msgspec.DecodeError, pa.ArrowInvalid) as error:
-            # Arrow quotes the value that it could not read; msgspec names its place only.
-            told = error if isinstance(error, msgspec.DecodeError) else "a stamp is no instant"
+        except msgspec.DecodeError as error:
             raise ProtocolError(
-                f"{owner}: a query answer is not what Salesforce documents: {told}.",
+                f"{owner}: a query answer is not what Salesforce documents: {error}.",
                 cure="Run again; if it persists, report it to the vendor.",
             ) from None
+        stamps = [getattr(key, stamp_field) if stamp_field else None for key in keys]
         self.is_cut = len(keys) < envelope.totalSize
         self.total = envelope.totalSize
-        self._texts = [bytes(record).decode() for record in envelope.records]
         self._keys = keys
+        self._batch = batch_of(
+            ids=[key.Id for key in keys],
+            stamps=stamps,
+            texts=[memoryview(record) for record in envelope.records],
+            deleted=[key.IsDeleted for key in keys],
+            owner=owner,
+        )
         self._last_stamp = stamps[-1] if stamps else None
 
     def __len__(self) -> int:
@@ -70,17 +72,10 @@ class RestPage:
         stamp = (self._last_stamp or "").replace("+0000", "Z").replace(".000Z", "Z")
         return soql.Key(stamp, self._keys[-1].Id)
 
-    def batch(self) -> pa.RecordBatch:
-        """Return the records in the shape `json`."""
-        return pa.RecordBatch.from_arrays(
-            [
-                pa.array([key.Id for key in self._keys], pa.string()),
-                self._modified_at,
-                pa.array([key.IsDeleted for key in self._keys], pa.bool_()),
-                pa.array(self._texts, pa.string()),
-            ],
-            names=[*records.KEY_COLUMNS, "record"],
-        )
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the records in the shape `json`."""
+        if self._keys:
+            yield self._batch
 
 
 def pages(api: Api, plan: Plan) -> Iterator[Page]:
@@ -104,7 +99,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
         page = Page(
             shape="json",
             route="rest",
-            batches=partial(_single, rest),
+            batches=rest.batches,
             extracted_at=asked_at,
             expected=len(rest),
             calls=1,
@@ -118,8 +113,3 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
     )
     for _, page in walk(keyset, fetch, owner=f"{api.connection.name}.{plan.object}"):
         yield page
-
-
-def _single(rest: RestPage) -> Iterator[pa.RecordBatch]:
-    if len(rest):
-        yield rest.batch()

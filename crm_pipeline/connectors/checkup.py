@@ -1,0 +1,92 @@
+"""The frame of a check-up: login first, then one question after the other, none of which ends the others.
+
+What is asked of a vendor stands in its own folder.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from crm_pipeline.connectors.api import VendorApi
+from crm_pipeline.connectors.base import Finding
+from crm_pipeline.kernel.errors import CrmError
+
+Ask = tuple[str, Callable[[], Iterator[Finding]]]
+_LOW_BUDGET = 0.9
+
+
+def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -> Iterator[Finding]:
+    """Yield one finding after the other; without an answer or a login there is only one.
+
+    Args:
+        api: the account's.
+        greet: asks something that every login may ask.
+        asks: the vendor's own questions, each with the name that a refusal is reported under.
+    """
+    try:
+        api.log_in()
+        greet()
+    except CrmError as error:
+        yield Finding("fail", "login", error.message, error.cure)
+        return
+    place = api.token().instance_url
+    scheme = "TLS 1.2 or newer" if place.startswith("https") else "plain HTTP (sandbox)"
+    yield Finding("ok", "login", f"{api.connection.auth.kind}, {place}, {scheme}")
+    if api.passed_over:
+        yield Finding(
+            "warn",
+            "refresh token",
+            f"{api.dialect.vendor} refuses that of the environment; the stored one is used.",
+            api.passed_over,
+        )
+    for what, ask in asks:
+        try:
+            yield from ask()
+        except CrmError as error:
+            yield Finding("fail", what, error.message, error.cure)
+
+
+def budget(api: VendorApi, used: int, ceiling: int, *, span: str) -> Finding:
+    """Judge the vendor's own counter; `span` says since when it counts, such as `today`."""
+    ours = int(ceiling * api.connection.share)
+    unit = api.meter.unit
+    detail = f"{used:,} of {ceiling:,} {unit} used {span}; we stop at {ours:,}"
+    if used >= ours:
+        cure = "Wait, or raise `share` in connections.yaml knowingly."
+        return Finding("fail", "budget", detail, cure)
+    is_low = used >= ours * _LOW_BUDGET
+    return Finding("warn" if is_low else "ok", "budget", detail, "Little is left." * is_low)
+
+
+def objects(
+    api: VendorApi, listed: Mapping[str, bool] | Iterable[str], *, cure: str
+) -> Iterator[Finding]:
+    """Compare the configured objects with those that the login may read.
+
+    Args:
+        api: the account's.
+        listed: the objects that there are; as a mapping also whether each can be read.
+        cure: how a missing one is made readable.
+    """
+    known = listed if isinstance(listed, Mapping) else dict.fromkeys(listed, True)
+    wanted = [settings.name for settings in api.connection.objects]
+    if not wanted:
+        yield Finding(
+            "warn",
+            "objects",
+            "none are named in connections.yaml yet.",
+            f"`crm-pipeline discover {api.connection.name} --write` adds those of this account.",
+        )
+        return
+    missing = [name for name in wanted if not known.get(name)]
+    for name in missing:
+        close = difflib.get_close_matches(name, known, n=1) if name not in known else []
+        meant = f"Did you mean '{close[0]}'? " if close else ""
+        yield Finding(
+            "fail",
+            "object",
+            f"{name} does not exist or is not readable for this login.",
+            f"{meant}{cure}",
+        )
+    readable = len(wanted) - len(missing)
+    detail = f"{readable} of {len(wanted)} readable"
+    yield Finding("ok" if readable else "fail", "objects", detail)
