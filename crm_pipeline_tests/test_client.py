@@ -81,7 +81,7 @@ def test_fewer_records_than_announced(
     """An answer that lacks records is an error."""
     from crm_pipeline.connectors.salesforce.api import Api
 
-    get = Api.get
+    get = Api.ask
 
     def short(api: Api, path: str, **params: str) -> object:
         response = get(api, path, **params)
@@ -91,6 +91,6 @@ def test_fewer_records_than_announced(
             monkeypatch.setattr(response, "json", lambda: body)
         return response
 
-    monkeypatch.setattr(Api, "get", short)
+    monkeypatch.setattr(Api, "ask", short)
     with pytest.raises(ProtocolError, match="announced"):
         list(client.query("SELECT Id FROM Contact"))

@@ -12,6 +12,7 @@ from crm_pipeline.settings.auth import VARIABLE
 _SANDBOX = "sandbox"
 # What a person knows the variables as.
 WORDS = {
+    "token": "token",
     "client_id": "client id of the app (consumer key)",
     "client_secret": "client secret of the app (consumer secret)",
     "refresh_token": "first refresh token",

@@ -63,9 +63,9 @@ class Connection:
     share: float
     limit_group: str
     api_version: str | None
-    ceilings: Mapping[str, int]
     sandbox: bool
     mapping: Mapping[str, Mapping[str, str | None]]
+    ceilings: Mapping[str, int] = field(default_factory=dict)
 
     def object(self, name: str) -> ObjectSettings:
         """Return the settings of an object.

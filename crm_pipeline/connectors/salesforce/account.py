@@ -39,8 +39,9 @@ from crm_pipeline.store.spool import Spool
 # removal, and some seconds: as long as about five REST pages take.
 _WINDOW_CALLS = 3
 _JOB_CALLS = 5
-_CALL_S = 1.0
-_JOB_S = 1.0
+_CALL_S = 0.4
+_PAGE_S = 1.05
+_JOB_S = 3.0
 _BULK_RECORDS_PER_S = 20_000
 
 
@@ -229,7 +230,14 @@ class SalesforceAccount:
         if asked != "rest" and self._is_too_long(plan):
             too_long = f"{len(plan.schema.fields)} fields make the query too long for one address"
         routes = (
-            Route("rest", by_rest, by_rest, by_rest * _CALL_S, "pages by stamp and id", too_long),
+            Route(
+                "rest",
+                by_rest,
+                by_rest,
+                _WINDOW_CALLS * _CALL_S + pages * _PAGE_S,
+                "pages by stamp and id",
+                too_long,
+            ),
             Route(
                 "bulk",
                 by_bulk + 1,

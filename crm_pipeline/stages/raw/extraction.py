@@ -40,10 +40,6 @@ class Extraction:
     bytes: int
     calls: int
     planned_calls: int
-    cost: int
-    planned_cost: int
-    unit: str
-    planned_s: float
     vendor_count: int | None
     vendor_count_before: int | None
     reconciled: bool | None
@@ -53,6 +49,10 @@ class Extraction:
     watermark: datetime | None
     months: Mapping[str, int]
     sample: list[dict[str, Any]]
+    cost: int = 0
+    planned_cost: int = 0
+    unit: str = "calls"
+    planned_s: float = 0.0
 
 
 def joined(first: Extraction, second: Extraction) -> Extraction:

@@ -23,5 +23,5 @@ def test_a_new_account_stops_at_the_share_of_the_ceiling(scene: Scene) -> None:
 
     with pytest.raises(BudgetExhausted):
         read_on()
-    with pytest.raises(BudgetExhausted, match=r"of\s90,000 calls"):
+    with pytest.raises(BudgetExhausted, match=r"left of our share|of 90,000 calls"):
         scene.extract("User")

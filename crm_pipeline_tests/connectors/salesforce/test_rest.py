@@ -16,7 +16,8 @@ def answer(*stamps: str | None) -> bytes:
 def test_a_record_may_have_no_stamp() -> None:
     """A snapshot takes records as they are; a missing stamp is null, not an error."""
     page = RestPage(answer("2026-01-01T00:00:00.000+0000", None), "SystemModstamp", "acme.X")
-    stamps = page.batch()["_modified_at"]
+    [batch] = page.batches()
+    stamps = batch["_modified_at"]
     assert (stamps[0].is_valid, stamps[1].is_valid) == (True, False)
     assert page.last is not None
     assert page.last.id == "0011"
@@ -24,6 +25,6 @@ def test_a_record_may_have_no_stamp() -> None:
 
 def test_a_stamp_that_is_none_is_refused_without_its_text() -> None:
     """What stands there may be anybody's; the error names no value."""
-    with pytest.raises(ProtocolError, match="a stamp is no instant") as caught:
+    with pytest.raises(ProtocolError, match="a stamp that is no instant") as caught:
         RestPage(answer("ada@lovelace.example"), "SystemModstamp", "acme.X")
     assert "lovelace" not in str(caught.value)

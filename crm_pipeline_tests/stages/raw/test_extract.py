@@ -110,7 +110,8 @@ def test_route_goes_by_volume(make_scene: SceneMaker) -> None:
         few, many = scene.extract("User"), scene.extract("Contact")
     assert (few.route, many.route) == ("rest", "bulk")
     assert "10,500 records" in many.reason
-    assert "calls by REST" in many.reason
+    assert "rest 9 calls" in many.reason
+    assert "bulk 9 calls" in many.reason
 
 
 def test_windows_of_months_join_to_the_whole(scene: Scene) -> None:
