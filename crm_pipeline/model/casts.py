@@ -3,11 +3,27 @@
 Text that does not fit becomes NULL; whoever casts counts that and keeps the text.
 """
 
+from crm_pipeline.model.schema import Form
 
-def cast(text: str, kind: str) -> str:
-    """Return SQL that reads the text as a DuckDB type, or NULL where it does not fit."""
+_MILLISECONDS = r"-?[0-9]{1,15}"
+_ZONELESS = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:]{5,8}(\.[0-9]+)?)?"
+
+_CLOCK = "[0-9]{1,4}:[0-5][0-9](:[0-5][0-9])?"
+
+
+def cast(text: str, kind: str, form: Form = "") -> str:
+    """Return SQL that reads the text as a DuckDB type, or NULL where it does not fit.
+
+    The day of an instant is the day as written, in the zone that the text names. `form` is that of
+    `Field.form`.
+    """
     if kind == "VARCHAR":
         return text
+    if kind in {"TIMESTAMPTZ", "DATE"} and form not in {"", "clock"}:
+        return _formed(text, kind, form)
+    if kind == "BIGINT" and form == "clock":
+        parts = f"split_part({text}, ':', 1)::BIGINT * 60 + split_part({text}, ':', 2)::BIGINT"
+        return f"CASE WHEN regexp_full_match({text}, '{_CLOCK}') THEN {parts} END"
     if kind == "BIGINT":
         # Bulk answers may print whole numbers as 7.0; a plain cast would also round 7.5 to 8.
         return (
@@ -22,3 +38,21 @@ def cast(text: str, kind: str) -> str:
     if kind == "DOUBLE":
         return f"CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) THEN TRY_CAST({text} AS DOUBLE) END"
     return f"TRY_CAST({text} AS {kind})"
+
+
+def _formed(text: str, kind: str, form: Form) -> str:
+    if form == "local":
+        # Said in full, because analysts' sessions have time zones of their own.
+        if kind == "DATE":
+            return f"TRY_CAST({text} AS DATE)"
+        return (
+            f"CASE WHEN regexp_full_match({text}, '{_ZONELESS}') "
+            f"THEN TRY_CAST({text} AS TIMESTAMP) AT TIME ZONE 'UTC' "
+            f"ELSE TRY_CAST({text} AS TIMESTAMPTZ) END"
+        )
+    at = f"make_timestamp_ms(TRY_CAST({text} AS BIGINT))"
+    counted = f"{at} AT TIME ZONE 'UTC'" if kind == "TIMESTAMPTZ" else f"CAST({at} AS DATE)"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{_MILLISECONDS}') THEN {counted} "
+        f"ELSE TRY_CAST({text} AS {kind}) END"
+    )

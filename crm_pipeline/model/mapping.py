@@ -1,54 +1,150 @@
 """How a vendor's fields feed the common model: dataclasses that vendors and users fill with data.
 
-Belongs here: the words of a mapping, the user's additions from connections.yaml, and which tables a
-connection has. The vendors' own mappings stand in `connectors/<vendor>/mapping.py`.
+Belongs here: the words of a mapping. What a connection makes of it (its tables, the user's additions)
+stands in `selection`, the vendors' own mappings in `connectors/<vendor>/mapping.py`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from crm_pipeline.kernel.errors import UnknownName
-from crm_pipeline.model.tables import TABLES, custom_table_name
+from crm_pipeline.model.schema import Form
 
 ANY_OBJECT = "*"
-"""The object name of the mapping that objects without one of their own use."""
+"""The object name of the mappings that objects without one of their own use."""
+RECORD = "record."
+"""Begins the sources of an exploded table that are fields of the record, not of the list's element."""
+RECORD_ID = f"{RECORD}_source_id"
+"""In an exploded table, the record's id."""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Takes a value from one element of a JSON list of objects.
+
+    Attributes:
+        key: the element's key whose value is taken; elements without one are passed over.
+        only: keys and the texts that an element must have there.
+        prefer: keys and texts of the elements that go before the others.
+    """
+
+    key: str
+    only: tuple[tuple[str, str], ...] = ()
+    prefer: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Points:
+    """Reads a whole list of contact points: e-mail addresses or phones, primary one first.
+
+    Attributes:
+        value, label, primary: keys of the elements of a JSON list of objects; the first of `primary`
+            that an element has counts.
+        separator: the source is text separated by this instead, and what it holds comes behind the
+            points that the table's columns make, under `label`.
+    """
+
+    value: str = "value"
+    label: str = "label"
+    primary: tuple[str, ...] = ("primary", "primary_flag")
+    separator: str = ""
 
 
 @dataclass(frozen=True)
 class FieldMap:
     """One source field and the column that it feeds.
 
+    A source is a field of the schema. One that is not there but has dots in its name, or is read by
+    `pick` or `points`, is a path from the root of JSON records: `address.city`. In an exploded
+    table it is a path in the element, or a field of the record behind `RECORD`.
+
     Attributes:
         references: for record ids, `(id prefix, object)`; the first prefix that the id starts with
             says which object the key names, and "" fits every id. Empty leaves it to the schema.
+        object_in: for record ids, the source that holds the name of the object.
         only: take the value only where it starts with this.
+        when: take the value only where another source has this text: `(source, text)`.
         values: source text -> common text; anything else becomes `otherwise`.
         former: fields that fed the column before; where they are gone from the vendor (renamed), records
             that were read before still have their value there.
+        fallback: sources that are read where this one is empty, best first.
+        joined: sources whose texts are put behind this one's, with a space between.
+        form: as `Field.form`, for sources that no schema describes.
+        factor: what a number is multiplied with, to be in the column's unit.
+        is_object: the text names an object, the column its table.
+        pick, points: the source is a JSON list of objects, read as they say.
     """
 
     source: str
     column: str
     references: tuple[tuple[str, str], ...] = ()
+    object_in: str = ""
     only: str = ""
+    when: tuple[str, str] | None = None
     values: tuple[tuple[str, str], ...] = ()
     otherwise: str | None = None
     former: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+    form: Form = ""
+    factor: float = 1.0
+    is_object: bool = False
+    pick: Pick | None = None
+    points: Points | None = None
 
     @property
     def is_lossless(self) -> bool:
         """Whether the source text can be told from the column."""
-        return not self.only and not self.values
+        chosen = self.only or self.when or self.values or self.is_object or self.pick
+        composed = self.fallback or self.joined or self.factor != 1
+        is_part = self.points is not None and self.points.separator
+        return not (chosen or composed or is_part)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every text of the source is meant for the column, so that NULL means unfit."""
+        return not (self.only or self.when or self.values or self.pick or self.points)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the source is a JSON list of objects."""
+        return self.pick is not None or (self.points is not None and not self.points.separator)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Everything that the column is made of, former fields apart."""
+        other = (self.when[0],) if self.when else ()
+        named = (self.object_in,) if self.object_in else ()
+        return (self.source, *self.fallback, *self.joined, *other, *named)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A source in a merge's winner that names the ids of its losers.
+
+    Attributes:
+        separator: stands between the ids.
+        until: an id ends here; "" takes the whole part.
+    """
+
+    source: str
+    separator: str = ";"
+    until: str = ""
 
 
 @dataclass(frozen=True)
 class ObjectMap:
-    """How one object of a vendor feeds one table.
+    """How one object of a vendor feeds one table; several may feed different tables from one object.
 
     Attributes:
         constants: columns that are the same in every row, or where their field is empty;
-            `{connection}` stands for the connection's name.
+            `{connection}`, `{object}` and `{table}` stand for the names of the connection, the object and
+            the object's own table.
         single_row: the object only proves that the table has one row, made of the constants.
+        each: path of a JSON list in the record; each of its elements becomes a row (the table is
+            exploded). A list that is missing says nothing: the rows of the record's last list stay. An
+            empty one removes them.
+        identity: in an exploded table, the sources that make `source_id` behind the record's id.
+        merges: where winners name their losers; those become deleted and point to the winner.
     """
 
     object: str
@@ -56,68 +152,15 @@ class ObjectMap:
     fields: tuple[FieldMap, ...]
     constants: Mapping[str, str] = field(default_factory=dict)
     single_row: bool = False
+    each: tuple[str, ...] = ()
+    identity: tuple[str, ...] = ()
+    merges: tuple[Merge, ...] = ()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a row of the table is a record of the object."""
+        return not (self.single_row or self.each)
 
     def feeding(self, column: str) -> FieldMap | None:
         """Return the field map of a column."""
         return next((entry for entry in self.fields if entry.column == column), None)
-
-
-def tables_of(
-    objects: Iterable[str], maps: Sequence[ObjectMap]
-) -> dict[str, tuple[ObjectMap, ...]]:
-    """Return the normalized tables of a connection, each with the maps of the objects feeding it.
-
-    Args:
-        objects: the objects that the connection reads.
-        maps: the vendor's mapping; its entry for `ANY_OBJECT` serves all other objects.
-    """
-    names = sorted(set(objects))
-    mapped = {entry.object for entry in maps}
-    tables: dict[str, tuple[ObjectMap, ...]] = {}
-    for entry in maps:
-        if entry.object in names:
-            tables[entry.table] = (*tables.get(entry.table, ()), entry)
-    template = next((entry for entry in maps if entry.object == ANY_OBJECT), None)
-    for name in names:
-        if name not in mapped and template is not None:
-            table = custom_table_name(name, names)
-            tables[table] = (replace(template, object=name, table=table),)
-    return tables
-
-
-def with_overrides(
-    entry: ObjectMap, overrides: Mapping[str, Mapping[str, str | None]], *, where: str = ""
-) -> ObjectMap:
-    """Return a mapping with the user's additions of connections.yaml applied.
-
-    A field that the user maps replaces what fed that column, which becomes its former one; `None`
-    leaves the field in `custom`.
-
-    Raises:
-        UnknownName: the user names a column that the table does not have or that cannot be mapped.
-    """
-    wanted = overrides.get(entry.object, {})
-    table = TABLES.get(entry.table)
-    if not wanted or entry.single_row:
-        return entry
-    if table is not None:
-        for source, column in wanted.items():
-            if column is not None and column not in table.mappable:
-                place = f"mapping.{entry.object}.{source}{f' of {where}' if where else ''}"
-                raise UnknownName(f"column of {table.name}", column, table.mappable, where=place)
-    taken = {column for column in wanted.values() if column is not None}
-    kept = [f for f in entry.fields if f.source not in wanted and f.column not in taken]
-    added = [
-        FieldMap(
-            source,
-            column,
-            former=tuple(
-                f.source for f in entry.fields if f.column == column and f.source not in wanted
-            ),
-        )
-        for source, column in wanted.items()
-        if column is not None
-    ]
-    replaced = taken | {f"{column.removesuffix('_source_id')}_key" for column in taken}
-    constants = {k: v for k, v in entry.constants.items() if k not in replaced}
-    return replace(entry, fields=(*kept, *added), constants=constants)

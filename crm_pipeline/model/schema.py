@@ -6,7 +6,7 @@ names and types change while records stay.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -24,11 +24,16 @@ CommonType = Literal[
     "json",
     "binary",
 ]
+Multiple = Literal["", ";", "json"]
+Form = Literal["", "epoch_ms", "date_epoch_ms", "local", "clock"]
 
 
 @dataclass(frozen=True)
 class Field:
     """One field of a vendor's object.
+
+    Names are unique within an object, whatever their case. Parts of a composite value are fields of their
+    own: `<name>_currency` with the path `(..., "currency")`.
 
     Attributes:
         type: the vendor's own type name.
@@ -36,6 +41,15 @@ class Field:
         calculated: a formula; its value changes without any stamp of the record moving.
         reference_to: objects that the value points to, for references.
         values: the allowed values of a pick list.
+        path: keys from the root of a JSON record to the value; empty means `(name,)`. A CSV column has
+            the field's name, whatever the path.
+        options: stored value and human label of each entry of a pick list; what is not listed is
+            shown as stored.
+        multiple: how a pick list of several values is written: "" holds one, ";" is text separated
+            by semicolons (empty parts are no values), "json" a JSON array (semicolons in CSV).
+        form: how a date, an instant or a duration is written, where it is not ISO 8601 with a zone:
+            "epoch_ms" (milliseconds since 1970, or ISO), "date_epoch_ms" (milliseconds at 00:00 UTC, or
+            ISO), "local" (no zone is named and UTC is meant), "clock" (HH:MM[:SS], as whole minutes).
     """
 
     name: str
@@ -50,6 +64,35 @@ class Field:
     scale: int = 0
     reference_to: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    multiple: Multiple = ""
+    form: Form = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys from the root of a JSON record to the value."""
+        return self.path or (self.name,)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is stored; later properties only where they say something.
+
+        Schemas that were stored before those existed so keep their fingerprints.
+        """
+        stored = asdict(self)
+        return {k: v for k, v in stored.items() if k not in _LATER or v != _LATER[k]}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        lists = {k: tuple(raw[k]) for k in ("reference_to", "values", "path") if k in raw}
+        options = tuple((value, label) for value, label in raw.get("options", ()))
+        return cls(**{**raw, **lists, "options": options})
+
+
+_LATER = {
+    f.name: f.default for f in fields(Field) if f.name in {"path", "options", "multiple", "form"}
+}
 
 
 @dataclass(frozen=True)
@@ -77,27 +120,22 @@ class Schema:
         Landing keeps one schema per fingerprint: what is left out here would be kept as it was at
         first, however often it was described anew.
         """
-        return fingerprint(asdict(self))
+        return fingerprint(self._to_dict())
 
     def to_json(self) -> str:
         """Write the schema as JSON text."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
+        return json.dumps(self._to_dict(), ensure_ascii=False, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote."""
         raw: dict[str, Any] = json.loads(text)
-        fields = tuple(
-            Field(
-                **{
-                    **field,
-                    "reference_to": tuple(field["reference_to"]),
-                    "values": tuple(field["values"]),
-                }
-            )
-            for field in raw["fields"]
-        )
-        return cls(object=raw["object"], label=raw["label"], fields=fields)
+        listed = tuple(Field.from_dict(field) for field in raw["fields"])
+        return cls(object=raw["object"], label=raw["label"], fields=listed)
+
+    def _to_dict(self) -> dict[str, Any]:
+        listed = [field.to_dict() for field in self.fields]
+        return {"object": self.object, "label": self.label, "fields": listed}
 
 
 def changes(old: Schema, new: Schema) -> list[str]:

@@ -2,7 +2,8 @@ import pytest
 
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.kernel.errors import UnknownName
-from crm_pipeline.model.mapping import ANY_OBJECT, tables_of, with_overrides
+from crm_pipeline.model.mapping import ANY_OBJECT
+from crm_pipeline.model.selection import tables_of, with_overrides
 from crm_pipeline.model.tables import TABLES
 
 SALESFORCE = [entry for entry in MAPPING if entry.object != ANY_OBJECT]

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,10 @@ FIELDS = st.builds(
     scale=st.integers(0, 9),
     reference_to=st.lists(TEXTS, max_size=2).map(tuple),
     values=st.lists(TEXTS, max_size=2).map(tuple),
+    path=st.lists(TEXTS, max_size=2).map(tuple),
+    options=st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(tuple),
+    multiple=st.sampled_from(["", ";", "json"]),
+    form=st.sampled_from(["", "epoch_ms", "date_epoch_ms", "local", "clock"]),
 )
 SCHEMAS = st.builds(
     Schema, object=TEXTS, label=TEXTS, fields=st.lists(FIELDS, max_size=4).map(tuple)
@@ -57,6 +62,10 @@ def test_equal_fingerprints_mean_equal_schemas(one: Schema, other: Schema) -> No
         {"scale": 2},
         {"reference_to": ("User",)},
         {"values": ("a",)},
+        {"path": ("properties", "Name")},
+        {"options": (("a", "A"),)},
+        {"multiple": ";"},
+        {"form": "local"},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -64,6 +73,26 @@ def test_the_fingerprint_moves_with_every_property(change: dict[str, object]) ->
     """A schema that is described anew in any respect is stored anew."""
     changed = Schema("Opportunity", "Opportunity", (replace(NAME, **change), STAGE))
     assert changed.fingerprint != BASE.fingerprint
+
+
+def test_a_schema_that_was_stored_before_is_the_same() -> None:
+    """Schemas from before paths, options, lists and forms keep their text and their fingerprint."""
+    assert BASE.fingerprint == "ed2805be8efc0fdc"
+    stored = json.loads(BASE.to_json())["fields"][0]
+    assert list(stored) == [
+        "name",
+        "label",
+        "type",
+        "common_type",
+        "nullable",
+        "custom",
+        "calculated",
+        "length",
+        "precision",
+        "scale",
+        "reference_to",
+        "values",
+    ]
 
 
 def test_changes_are_said_in_words() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
+from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
 from crm_pipeline.stages.normalized import Normalized, normalize, tables_for
@@ -58,6 +59,7 @@ class Org:
         self.data = data
         self.mappings: dict[str, dict[str, str | None]] = {}
         self.objects: dict[str, set[str]] = {}
+        self.maps: tuple[ObjectMap, ...] = MAPPING
 
     def connection(self, name: str = "acme") -> Connection:
         names = sorted(self.objects.get(name, ()))
@@ -104,6 +106,38 @@ class Org:
                 )
             writer.commit(Counts(complete=complete))
 
+    def land_records(
+        self,
+        described: Schema,
+        records: Sequence[Mapping[str, Any]],
+        *,
+        key: str = "id",
+        stamp: str = "updatedAt",
+        deleted: str = "archived",
+        connection: str = "acme",
+        complete: bool = False,
+    ) -> None:
+        """Land one window with one batch of records as a vendor's JSON shows them, ids as text."""
+        self.clock.advance(60)
+        self.objects.setdefault(connection, set()).add(described.object)
+        window = Window(None, self.clock.now())
+        stamps = [record.get(stamp) for record in records]
+        batch = {
+            "_source_id": pa.array([str(record[key]) for record in records], pa.string()),
+            "_modified_at": pa.array([parse_instant(s) if s else None for s in stamps], STAMP),
+            "_deleted": pa.array([record.get(deleted) is True for record in records], pa.bool_()),
+            "record": pa.array([json.dumps(r, ensure_ascii=False) for r in records], pa.string()),
+        }
+        with self.landing.begin(connection, described.object, window, described) as writer:
+            if records:
+                writer.write(
+                    [pa.RecordBatch.from_pydict(batch)],
+                    shape="json",
+                    route="rest",
+                    extracted_at=self.clock.now(),
+                )
+            writer.commit(Counts(complete=complete))
+
     def engine(self) -> Engine:
         return Engine(self.data / "tmp", memory_limit="512MB", threads=1)
 
@@ -114,7 +148,7 @@ class Org:
                 table,
                 self.landing,
                 self.tables,
-                MAPPING,
+                self.maps,
                 engine=engine,
             )
 
@@ -128,7 +162,7 @@ class Org:
             ).fetchall()
 
     def table_names(self, connection: str = "acme") -> list[str]:
-        return list(tables_for(self.connection(connection), MAPPING))
+        return list(tables_for(self.connection(connection), self.maps))
 
     def publish(self, **options: Any) -> Publication:
         with self.engine() as engine:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.kernel.errors import CorruptFile, UnknownName
-from crm_pipeline.model.mapping import ObjectMap, tables_of, with_overrides
+from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.model.schema import Field
+from crm_pipeline.model.selection import own_tables, tables_of, with_overrides
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import TABLES, normalized_name, view_name
 from crm_pipeline.settings import Connection
@@ -18,10 +20,12 @@ from crm_pipeline.stages.normalized.contract import (
     refuse,
 )
 from crm_pipeline.stages.normalized.drift import check_fields
+from crm_pipeline.stages.normalized.elements import exploded
+from crm_pipeline.stages.normalized.feed import Feed, custom_feed
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import ObjectInput, collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.quarantine import keep_unusable
-from crm_pipeline.stages.normalized.rows import Feed, custom_feed, define_rows
+from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.store.damage import blamed_on, damaged_batch, has_footers
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
@@ -29,6 +33,7 @@ from crm_pipeline.store.tables import Staged, Tables, TableVersion
 
 CODE_VERSION = 1
 """Raise it when the same landed bytes would give other rows."""
+_LATER = frozenset({"options", "multiple", "form"})
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,10 @@ class Normalized:
 def tables_for(connection: Connection, maps: Sequence[ObjectMap]) -> dict[str, tuple[str, ...]]:
     """Return the normalized tables of a connection, each with the objects that feed it."""
     tables = tables_of((o.name for o in connection.objects), maps)
-    return {name: tuple(entry.object for entry in entries) for name, entries in tables.items()}
+    return {
+        name: tuple(dict.fromkeys(entry.object for entry in entries))
+        for name, entries in tables.items()
+    }
 
 
 def check_mapping(connection: Connection, maps: Sequence[ObjectMap]) -> None:
@@ -109,7 +117,8 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     inputs = [one for one in gathered if one is not None]
     if not inputs:
         return _unchanged(table, parent)
-    feeds = [_feed(one, connection.mapping) for one in inputs]
+    owners = own_tables((o.name for o in connection.objects), maps)
+    feeds = [_feed(one, connection.mapping, owners) for one in inputs]
     state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds])
     if parent is not None and parent.meta.get("inputs") == state:
         return _unchanged(table, parent)
@@ -146,11 +155,13 @@ class _Build:
     def run(self) -> Normalized:
         connection = self.connection.name
         quarantined = sum(
-            keep_unusable(self.engine, connection, feed.one, self.landing) for feed in self.feeds
+            keep_unusable(self.engine, connection, feed.one, self.landing)
+            for feed in self.feeds
+            if not feed.entry.each
         )
         parts = []
         for feed in self.feeds:
-            records = folded(self.engine, feed.one)
+            records = (exploded if feed.entry.each else folded)(self.engine, feed.one)
             rows = define_rows(self.engine, connection, feed, records)
             parts.append(f"SELECT * FROM {rows}")
         with self.tables.stage(self.name, (self.table.key,)) as staged:
@@ -166,8 +177,9 @@ class _Build:
         """Write live and deleted rows to files of their own, so that analysts get the former as is."""
         live = staged.path("base")
         # Rows that are neither, which the contract refuses, must be in what it looks at.
-        self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted IS NOT TRUE", live)
-        if not self.engine.row(f"SELECT count(*) FROM ({rows}) WHERE is_deleted")[0]:
+        written = self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted IS NOT TRUE", live)
+        # Counting all rows, unlike the deleted ones, reads no record again.
+        if self.engine.row(f"SELECT count(*) FROM ({rows})")[0] == written:
             return [live]
         deleted = staged.path("base")
         self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted", deleted)
@@ -196,7 +208,7 @@ class _Build:
                 "description": self.table.description,
             },
             "columns": [dict(column) for column in column_schema(self.table)],
-            "objects": [self._object(feed) for feed in self.feeds if not feed.entry.single_row],
+            "objects": [self._object(feed) for feed in self.feeds if feed.entry.is_own],
         }
 
     def _object(self, feed: Feed) -> dict[str, Any]:
@@ -208,18 +220,28 @@ class _Build:
             "label": one.newest.label,
             "view": view_name(one.object, [o.name for o in self.connection.objects]),
             "fields": [
-                [f.name, f.label, f.type, f.common_type, told.get(f.name), f.scale]
+                [f.name, f.label, f.type, f.common_type, told.get(f.name), f.scale, *_later(f)]
                 for f in one.fields
             ],
         }
 
 
-def _feed(one: ObjectInput, overrides: Mapping[str, Mapping[str, str | None]]) -> Feed:
+def _later(field: Field) -> list[dict[str, Any]]:
+    """Return what a view has to know of some fields only."""
+    stored = field.to_dict()
+    known = {name: value for name, value in stored.items() if name in _LATER}
+    return [known] if known else []
+
+
+def _feed(
+    one: ObjectInput, overrides: Mapping[str, Mapping[str, str | None]], owners: Mapping[str, str]
+) -> Feed:
     table = TABLES.get(one.entry.table)
     if table is not None:
-        return Feed(one, one.entry, table)
+        return Feed(one, one.entry, table, owners)
     wanted = overrides.get(one.object, {})
-    return custom_feed(one, frozenset(name for name, column in wanted.items() if column is None))
+    left_out = frozenset(name for name, column in wanted.items() if column is None)
+    return custom_feed(one, left_out, owners)
 
 
 def _unchanged(table: str, version: TableVersion | None) -> Normalized:

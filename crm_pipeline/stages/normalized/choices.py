@@ -1,28 +1,62 @@
-"""SQL for what a mapping says about a field's text: chosen values, prefixes, keys of references."""
+"""SQL for what a mapping says about a field's text: where it comes from, what is chosen, what it names."""
 
+from crm_pipeline.model.casts import cast
 from crm_pipeline.model.mapping import FieldMap
+from crm_pipeline.stages.normalized.feed import Feed
+from crm_pipeline.stages.normalized.lists import picked
+from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.store.engine import literal
 
 
-def chosen(text: str, entry: FieldMap) -> str:
-    """Return SQL for a field's text after the mapping's choices of values and prefixes."""
+def chosen(feed: Feed, entry: FieldMap) -> str:
+    """Return SQL for a field's text after the mapping's choices."""
+    text = picked(entry, entry.pick) if entry.pick else _text(feed, entry)
+    if entry.when:
+        other, wanted = entry.when
+        is_so = f"{raw(other)} = {literal(wanted)}" if feed.present((other,)) else "false"
+        text = f"CASE WHEN {is_so} THEN {text} END"
     if entry.only:
-        return f"CASE WHEN starts_with({text}, {literal(entry.only)}) THEN {text} END"
-    if entry.values:
-        cases = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in entry.values)
-        otherwise = literal(entry.otherwise)
+        text = f"CASE WHEN starts_with({text}, {literal(entry.only)}) THEN {text} END"
+    values = tuple(feed.tables.items()) if entry.is_object else entry.values
+    if values:
+        cases = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in values)
+        otherwise = text if entry.is_object else literal(entry.otherwise)
         return (
             f"CASE WHEN {text} IS NULL THEN NULL ELSE CASE {text} {cases} ELSE {otherwise} END END"
         )
     return text
 
 
-def key_of(connection: str, text: str, references: tuple[tuple[str, str], ...]) -> str:
+def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
+    """Return SQL for a field's value in its column's type, NULL where it does not fit."""
+    text = chosen(feed, entry)
+    if entry.factor == 1:
+        return cast(text, kind, feed.form(entry))
+    number = f"{cast(text, 'DOUBLE')} * {entry.factor!r}"
+    return f"TRY_CAST(round({number}, 9) AS {kind})"
+
+
+def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:
     """Return SQL for our key of the record that an id points to; NULL where none is meant."""
+    text = chosen(feed, entry)
+    if entry.object_in:
+        named = raw(entry.object_in) if feed.present((entry.object_in,)) else "NULL::VARCHAR"
+        return f"({literal(f'{connection}:')} || {named} || ':' || {text})"
     whens: list[str] = []
-    for prefix, obj in references:
+    for prefix, obj in feed.references(entry):
         key = f"{literal(f'{connection}:{obj}:')} || {text}"
         if not prefix:
             return f"CASE {' '.join(whens)} ELSE {key} END" if whens else f"({key})"
         whens.append(f"WHEN starts_with({text}, {literal(prefix)}) THEN {key}")
     return f"CASE {' '.join(whens)} END" if whens else "NULL::VARCHAR"
+
+
+def _text(feed: Feed, entry: FieldMap) -> str:
+    """Return SQL for a field's text; records read before it was renamed have it in the former one."""
+    own = raw(entry.source)
+    joined = "".join(f", {raw(name)}" for name in feed.present(entry.joined))
+    if joined:
+        own = f"CASE WHEN {own} IS NOT NULL THEN concat_ws(' ', {own}{joined}) END"
+    others = (*feed.gone(entry), *feed.present(entry.fallback))
+    texts = [own, *(raw(name) for name in others)]
+    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"

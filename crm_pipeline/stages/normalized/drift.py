@@ -8,6 +8,7 @@ column that people rely on.
 import difflib
 
 from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.mapping import RECORD, FieldMap
 from crm_pipeline.model.schema import Field
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 
@@ -21,16 +22,21 @@ def check_fields(connection: str, one: ObjectInput) -> None:
         ContractError: one is gone; the text names the column, likely successors and the cure.
     """
     for entry in one.entry.fields:
-        if entry.source in one.newest.by_name:
+        source = _field_of(one, entry)
+        if source is None or source in one.newest.by_name:
             continue
-        last = next(
-            (s for s in reversed(one.schemas[:-1]) if entry.source in s.by_name),
-            None,
-        )
+        last = next((s for s in reversed(one.schemas[:-1]) if source in s.by_name), None)
         if last is None:
             continue
         new = [field for field in one.newest.fields if field.name not in last.by_name]
-        raise _vanished(connection, one, last.by_name[entry.source], entry.column, new)
+        raise _vanished(connection, one, last.by_name[source], entry.column, new)
+
+
+def _field_of(one: ObjectInput, entry: FieldMap) -> str | None:
+    """Return the record's field that feeds a column; None where a list's element does."""
+    if not one.entry.each:
+        return entry.source
+    return entry.source.removeprefix(RECORD) if entry.source.startswith(RECORD) else None
 
 
 def candidates(gone: Field, new: list[Field]) -> list[Field]:

@@ -5,58 +5,71 @@ when we saw the record gone, so any live read that is later supersedes it, and i
 that is earlier. Only records that landed more than once are ranked, over keys alone.
 """
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 
-from crm_pipeline.model.schema import Field
 from crm_pipeline.stages.normalized.inputs import ObjectInput
-from crm_pipeline.store.engine import Engine, literal, parquet_files, quoted
-from crm_pipeline.store.manifest import Manifest
+from crm_pipeline.stages.normalized.merges import winners
+from crm_pipeline.stages.normalized.reading import raw
+from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys, versions
+from crm_pipeline.store.engine import Engine, parquet_files
 
-RAW = "src."
-"""Prefix of raw columns, so that no source field clashes with a common column."""
-_KEYS = "_source_id, _modified_at, _deleted, _extracted_at, _batch_id"
-_HAS_ID = "_source_id IS NOT NULL AND _source_id <> ''"
-
-
-def raw(field: str) -> str:
-    """Return the quoted column that carries a source field's text."""
-    return quoted(RAW + field)
+EMPTY = (
+    "(SELECT ''::VARCHAR AS _source_id, NULL::TIMESTAMPTZ AS _modified_at, false AS _deleted, "
+    "''::VARCHAR AS _batch_id, true AS _is_seen, NULL::VARCHAR AS _winner)"
+)
+"""SQL for the state columns of an object of which nothing has landed."""
 
 
 def folded(engine: Engine, one: ObjectInput) -> str:
     """Define the latest state of each record of an object and return the relation's name.
 
     It has `_source_id`, `_modified_at`, `_deleted`, `_batch_id`, `_is_seen` (False where the newest
-    complete read no longer has the record) and one text column per source field, "" as NULL.
+    complete read no longer has the record), `_winner` (the id of the record that it was merged into) and
+    one text column per source, "" as NULL.
     """
-    name = one.object
+    name = one.name
     if not one.batches:
-        return _empty(engine, one)
-    source = engine.view(f"{name} source", _source(engine, one))
-    losers = _losers(engine, one)
-    seen = _seen(engine, one)
-    latest = (
-        f" ANTI JOIN {losers} AS l ON s._batch_id = l._batch_id AND s._row = l._row"
-        if losers
-        else ""
-    )
-    columns = ", ".join(f"nullif({raw(f.name)}, '') AS {raw(f.name)}" for f in one.fields)
-    listed = f", {columns}" if columns else ""
+        nothing = "".join(f", NULL::VARCHAR AS {raw(source.name)}" for source in one.of_record)
+        return engine.view(f"{name} folded", f"SELECT *{nothing} FROM {EMPTY} WHERE false")
+    columns = "".join(f", {raw(source.name)}" for source in one.of_record)
+    source = engine.view(f"{name} source", versions(engine, one, one.of_record))
     return engine.view(
         f"{name} folded",
-        f"SELECT _source_id, _modified_at, _deleted, _batch_id, {seen} AS _is_seen{listed} "
-        f"FROM {source} AS s{latest} WHERE {_HAS_ID}",
+        f"SELECT {_state(engine, one)}{columns} FROM {source} AS s{_latest(engine, one)} WHERE {HAS_ID}",
     )
+
+
+def states(engine: Engine, one: ObjectInput) -> str:
+    """Define the latest state of each record without its texts; see `folded`."""
+    return engine.view(
+        f"{one.name} states",
+        f"SELECT {_state(engine, one)} FROM {all_keys(one.batches)} AS s{_latest(engine, one)} "
+        f"WHERE {HAS_ID}",
+    )
+
+
+def _state(engine: Engine, one: ObjectInput) -> str:
+    merged = winners(engine, one)
+    winner = (
+        f"(SELECT winner FROM {merged} WHERE loser = _source_id)" if merged else "NULL::VARCHAR"
+    )
+    seen = _seen(engine, one)
+    return f"_source_id, _modified_at, _deleted, _batch_id, {seen} AS _is_seen, {winner} AS _winner"
+
+
+def _latest(engine: Engine, one: ObjectInput) -> str:
+    losers = _losers(engine, one)
+    if losers is None:
+        return ""
+    return f" ANTI JOIN {losers} AS l ON s._batch_id = l._batch_id AND s._row = l._row"
 
 
 def without_id(engine: Engine, one: ObjectInput) -> int:
     """Count the landed rows that carry no id and can therefore not be normalized."""
     if not one.batches:
         return 0
-    keys = _all_keys(one.batches)
-    return int(engine.row(f"SELECT count(*) FROM {keys} WHERE NOT ({_HAS_ID})")[0])
+    keys = all_keys(one.batches)
+    return int(engine.row(f"SELECT count(*) FROM {keys} WHERE NOT ({HAS_ID})")[0])
 
 
 def quarantine_sql(one: ObjectInput, shape: str) -> str | None:
@@ -70,63 +83,36 @@ def quarantine_sql(one: ObjectInput, shape: str) -> str | None:
     )
 
 
-def _source(engine: Engine, one: ObjectInput) -> str:
-    parts = []
-    csv = [batch.path for batch in one.batches if batch.shape == "csv"]
-    if csv:
-        relation = parquet_files(csv, ", file_row_number = true")
-        present = {name.lower(): name for name in engine.columns(relation)}
-        parts.append(_select(relation, one.fields, {k: quoted(v) for k, v in present.items()}))
-    json = [batch.path for batch in one.batches if batch.shape == "json"]
-    if json:
-        names = [field.name for field in one.fields]
-        relation = (
-            f"(SELECT {_KEYS}, file_row_number, json_transform(record, {_structure(names)}) AS r "
-            f"FROM {parquet_files(json, ', file_row_number = true')})"
-            if names
-            else parquet_files(json, ", file_row_number = true")
-        )
-        parts.append(_select(relation, one.fields, {n.lower(): f"r.{quoted(n)}" for n in names}))
-    return " UNION ALL ".join(parts)
-
-
-def _select(relation: str, fields: Sequence[Field], present: dict[str, str]) -> str:
-    columns = [
-        f"{present.get(field.name.lower(), 'NULL::VARCHAR')} AS {raw(field.name)}"
-        for field in fields
-    ]
-    return f"SELECT {', '.join([_KEYS, 'file_row_number AS _row', *columns])} FROM {relation}"
-
-
-def _structure(names: Sequence[str]) -> str:
-    entries = ", ".join(f'{_json_text(name)}:"VARCHAR"' for name in names)
-    return literal("{" + entries + "}")
-
-
-def _json_text(name: str) -> str:
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _all_keys(batches: Sequence[Manifest]) -> str:
-    paths = [batch.path for batch in batches]
-    relation = parquet_files(paths, ", file_row_number = true")
-    return f"(SELECT {_KEYS}, file_row_number AS _row FROM {relation})"
-
-
 def _losers(engine: Engine, one: ObjectInput) -> str | None:
     """Compute the rows that are not the latest state of their record; None where all are."""
-    name = one.object
-    keys = _all_keys(one.batches)
-    repeated = engine.table(
-        f"{name} repeated",
-        # Hashes take a third of the memory of ids; one shared by chance only ranks a record in vain.
-        f"SELECT hash(_source_id) AS _hash FROM {keys} WHERE {_HAS_ID} "
-        "GROUP BY ALL HAVING count(*) > 1",
-    )
-    if not engine.row(f"SELECT count(*) FROM {repeated}")[0]:
+    name = one.name
+    keys = all_keys(one.batches)
+    repeated = repeated_ids(engine, one)
+    if repeated is None:
         return None
-    sequences = engine.load(
-        f"{name} sequences",
+    places = engine.view(
+        f"{name} places",
+        f"SELECT k.*, struct_pack(at := _extracted_at, sequence := _sequence, row := _row) AS _place "
+        f"FROM {keys} AS k SEMI JOIN {repeated} AS r ON hash(k._source_id) = r._hash "
+        f"JOIN {sequences(engine, one)} AS b USING (_batch_id)",
+    )
+    marked = engine.view(
+        f"{name} marked",
+        f"SELECT *, _deleted AND _modified_at IS NULL AND coalesce(_place > "
+        f"max(_place) FILTER (WHERE NOT _deleted) OVER (PARTITION BY _source_id), true) AS _is_end, "
+        f"_deleted AND _modified_at IS NULL AS _is_unstamped FROM {places}",
+    )
+    return engine.table(
+        f"{name} losers",
+        f"SELECT _batch_id, _row FROM {marked} QUALIFY row_number() OVER (PARTITION BY _source_id "
+        f"ORDER BY _is_end DESC, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC) > 1",
+    )
+
+
+def sequences(engine: Engine, one: ObjectInput) -> str:
+    """Define the place of each batch in the order of reading: `_batch_id` and `_sequence`."""
+    return engine.load(
+        f"{one.name} sequences",
         pa.table(
             {
                 "_batch_id": pa.array([b.batch_id for b in one.batches], pa.string()),
@@ -134,23 +120,17 @@ def _losers(engine: Engine, one: ObjectInput) -> str | None:
             }
         ),
     )
-    states = engine.view(
-        f"{name} states",
-        f"SELECT k.*, struct_pack(at := _extracted_at, sequence := _sequence, row := _row) AS _place "
-        f"FROM {keys} AS k SEMI JOIN {repeated} AS r ON hash(k._source_id) = r._hash "
-        f"JOIN {sequences} AS b USING (_batch_id)",
+
+
+def repeated_ids(engine: Engine, one: ObjectInput) -> str | None:
+    """Compute hashes (`_hash`) of the ids that landed more than once; None where there are none."""
+    repeated = engine.table(
+        f"{one.name} repeated",
+        # Hashes take a third of the memory of ids; one shared by chance only ranks a record in vain.
+        f"SELECT hash(_source_id) AS _hash FROM {all_keys(one.batches)} WHERE {HAS_ID} "
+        "GROUP BY ALL HAVING count(*) > 1",
     )
-    marked = engine.view(
-        f"{name} marked",
-        f"SELECT *, _deleted AND _modified_at IS NULL AND coalesce(_place > "
-        f"max(_place) FILTER (WHERE NOT _deleted) OVER (PARTITION BY _source_id), true) AS _is_end, "
-        f"_deleted AND _modified_at IS NULL AS _is_unstamped FROM {states}",
-    )
-    return engine.table(
-        f"{name} losers",
-        f"SELECT _batch_id, _row FROM {marked} QUALIFY row_number() OVER (PARTITION BY _source_id "
-        f"ORDER BY _is_end DESC, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC) > 1",
-    )
+    return repeated if engine.row(f"SELECT count(*) FROM {repeated}")[0] else None
 
 
 def _seen(engine: Engine, one: ObjectInput) -> str:
@@ -160,14 +140,5 @@ def _seen(engine: Engine, one: ObjectInput) -> str:
     later = one.batches[one.complete_from :]
     if not later:
         return "false"
-    seen = engine.table(f"{one.object} seen", f"SELECT DISTINCT _source_id FROM {_all_keys(later)}")
+    seen = engine.table(f"{one.name} seen", f"SELECT DISTINCT _source_id FROM {all_keys(later)}")
     return f"(_source_id IN (SELECT _source_id FROM {seen}))"
-
-
-def _empty(engine: Engine, one: ObjectInput) -> str:
-    columns = "".join(f", NULL::VARCHAR AS {raw(field.name)}" for field in one.fields)
-    return engine.view(
-        f"{one.object} folded",
-        "SELECT ''::VARCHAR AS _source_id, NULL::TIMESTAMPTZ AS _modified_at, false AS _deleted, "
-        f"''::VARCHAR AS _batch_id, true AS _is_seen{columns} WHERE false",
-    )

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from crm_pipeline.kernel.identity import fingerprint
-from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.model.mapping import RECORD_ID, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.stages.normalized import sources
+from crm_pipeline.stages.normalized.reading import Source
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest, WindowCommit
 
@@ -37,13 +40,32 @@ class ObjectInput:
         return self.schemas[-1]
 
     @property
+    def name(self) -> str:
+        """A name for the steps of the work, apart from those of other maps of the object."""
+        return ".".join((self.object, *self.entry.each))
+
+    @cached_property
     def fields(self) -> tuple[Field, ...]:
-        """All fields that records may carry: the newest schema's, then those that are gone."""
-        found = dict(self.newest.by_name)
-        for schema in reversed(self.schemas[:-1]):
-            for field in schema.fields:
-                found.setdefault(field.name, field)
-        return tuple(found.values())
+        """All fields that records may carry; none in an exploded table, whose rows are no records."""
+        return () if self.entry.each else sources.all_fields(self.schemas)
+
+    @cached_property
+    def of_record(self) -> tuple[Source, ...]:
+        """What is read from each record."""
+        if self.entry.each:
+            return sources.exploded_sources(self.entry, self.schemas)[0]
+        return sources.record_sources(self.entry, self.schemas)
+
+    @cached_property
+    def of_element(self) -> tuple[Source, ...]:
+        """What is read from each element, in an exploded table."""
+        return sources.exploded_sources(self.entry, self.schemas)[1] if self.entry.each else ()
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Everything that the columns of the table can be made of."""
+        read = {source.name for source in (*self.of_record, *self.of_element)}
+        return frozenset(read | {RECORD_ID}) if self.entry.each else frozenset(read)
 
 
 def collect(connection: str, entry: ObjectMap, landing: Landing) -> ObjectInput | None:

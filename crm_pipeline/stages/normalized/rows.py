@@ -4,92 +4,33 @@ Three named steps: `<object> folded` (text), `<object> typed` (one column per co
 and `<object> rows` (derived columns, `custom`, `unconverted`).
 """
 
-from dataclasses import dataclass
+import json
 
-from crm_pipeline.model.casts import cast
-from crm_pipeline.model.mapping import FieldMap, ObjectMap
+from crm_pipeline.model.mapping import FieldMap
 from crm_pipeline.model.table import Column, Table
-from crm_pipeline.model.tables import custom_columns, custom_table
-from crm_pipeline.stages.normalized.choices import chosen, key_of
-from crm_pipeline.stages.normalized.fold import raw
-from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.stages.normalized.choices import key_of, typed
+from crm_pipeline.stages.normalized.elements import ELEMENT
+from crm_pipeline.stages.normalized.feed import Feed
+from crm_pipeline.stages.normalized.lists import contact_points, parsed_lists
+from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.store.engine import Engine, literal, quoted
 
 _SYSTEM = frozenset({"source_id", "is_deleted", "merged_into"})
-
-
-@dataclass(frozen=True)
-class Feed:
-    """One object with its mapping completed against the fields that it really has."""
-
-    one: ObjectInput
-    entry: ObjectMap
-    table: Table
-
-    @property
-    def mapped(self) -> tuple[FieldMap, ...]:
-        """The field maps whose field exists."""
-        return tuple(f for f in self.entry.fields if f.source in self._names)
-
-    @property
-    def rest(self) -> tuple[str, ...]:
-        """The source fields that go to `custom` because no column tells their text."""
-        told = {f.source for f in self.mapped if self.is_told(f)}
-        return tuple(field.name for field in self.one.fields if field.name not in told)
-
-    @property
-    def _names(self) -> frozenset[str]:
-        return frozenset(field.name for field in self.one.fields)
-
-    def gone(self, entry: FieldMap) -> tuple[str, ...]:
-        """Return the former fields of a column that the vendor has no more: they were renamed."""
-        live = self.one.newest.by_name
-        return tuple(name for name in entry.former if name in self._names and name not in live)
-
-    def is_told(self, entry: FieldMap) -> bool:
-        """Say whether the field's text can be told from its column."""
-        return entry.is_lossless and not self.gone(entry)
-
-    def references(self, entry: FieldMap) -> tuple[tuple[str, str], ...]:
-        """Return what a field's ids point to: the mapping's word, else the schema's."""
-        if entry.references:
-            return entry.references
-        field = next((f for f in self.one.fields if f.name == entry.source), None)
-        return (("", field.reference_to[0]),) if field and len(field.reference_to) == 1 else ()
-
-
-def custom_feed(one: ObjectInput, ignored: frozenset[str] = frozenset()) -> Feed:
-    """Complete the mapping of a custom object: a typed column of its own for every field.
-
-    `ignored` are fields that the user wants left in `custom`.
-    """
-    head = tuple(entry for entry in one.entry.fields if entry.column in _HEAD)
-    named = {f.source: f for f in one.entry.fields if f.column not in _HEAD}
-    left_out = ignored | {entry.source for entry in head}
-    own = [field for field in one.fields if field.name not in left_out]
-    names = {source: entry.column for source, entry in named.items()}
-    columns = custom_columns(one.entry.table, own, names)
-    fields = [
-        FieldMap(f.name, column, named[f.name].references if f.name in named else ())
-        for column, f in columns.items()
-    ]
-    table = custom_table(one.entry.table, one.newest.label, columns)
-    return Feed(one, ObjectMap(one.object, table.name, (*head, *fields)), table)
-
-
-_HEAD = frozenset({"source_id", "is_deleted", "created_at", "modified_at", "merged_into"})
+_FED = "fed."
+"""Prefix of columns with what feeds a column that is derived, where nothing does."""
 
 
 def define_rows(engine: Engine, connection: str, feed: Feed, folded: str) -> str:
     """Define the rows of an object in the table's columns and return the relation's name."""
     if feed.entry.single_row:
         return _single_row(engine, connection, feed, folded)
-    name = feed.one.object
-    typed = engine.view(f"{name} typed", _typed(connection, feed, folded))
-    return engine.view(f"{name} rows", _final(feed, typed))
+    name = feed.one.name
+    values = engine.view(f"{name} typed", _typed(connection, feed, folded))
+    return engine.view(f"{name} rows", _final(feed, values))
 
 
 def _typed(connection: str, feed: Feed, folded: str) -> str:
+    lists = "".join(f", {column}" for column in parsed_lists(feed))
     columns = [
         f"{literal(connection)} AS connection",
         f"{literal(feed.one.object)} AS object",
@@ -100,12 +41,16 @@ def _typed(connection: str, feed: Feed, folded: str) -> str:
             for column in (*feed.table.body, *_stamps(feed.table))
             if not column.expression
         ),
+        *_fed(feed),
         f"{_deleted(feed)} AS is_deleted",
         f"{_merged(connection, feed)} AS merged_into",
         "_batch_id AS batch_id",
-        *(raw(field.name) for field in feed.one.fields),
+        *(raw(name) for name in sorted(feed.one.names)),
+        *((ELEMENT,) if feed.entry.each else ()),
+        *(quoted(f"list.{f.source}") for f in _point_lists(feed)),
     ]
-    return f"SELECT {', '.join(columns)} FROM {folded}"
+    source = f"(SELECT *{lists} FROM {folded})" if lists else folded
+    return f"SELECT {', '.join(columns)} FROM {source}"
 
 
 def _stamps(table: Table) -> tuple[Column, ...]:
@@ -115,70 +60,111 @@ def _stamps(table: Table) -> tuple[Column, ...]:
 def _value(connection: str, feed: Feed, column: Column) -> str:
     constant = feed.entry.constants.get(column.name)
     fallback = (
-        f"CAST({literal(constant.replace('{connection}', connection))} AS {column.type})"
+        f"CAST({literal(_filled(constant, connection, feed))} AS {column.type})"
         if constant is not None
         else "_modified_at"
         if column.name == "modified_at"
         else None
     )
-    entry = next((f for f in feed.mapped if f.column == column.name), None)
+    entry = feed.feeding(column.name)
     if entry is None and column.name.endswith("_key"):
-        base = f"{column.name.removesuffix('_key')}_source_id"
-        source = next((f for f in feed.mapped if f.column == base), None)
+        source = feed.feeding(f"{column.name.removesuffix('_key')}_source_id")
         if source is not None:
-            text = chosen(_text(feed, source), source)
-            return key_of(connection, text, feed.references(source))
+            return key_of(connection, feed, source)
     if entry is None:
         return fallback or f"NULL::{column.type}"
-    value = cast(chosen(_text(feed, entry), entry), column.type)
+    value = typed(feed, entry, column.type)
     return f"coalesce({value}, {fallback})" if fallback else value
 
 
-def _text(feed: Feed, entry: FieldMap) -> str:
-    """Return SQL for a field's text; records read before it was renamed have it in the former one."""
-    texts = [raw(name) for name in (entry.source, *feed.gone(entry))]
-    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+def _filled(constant: str, connection: str, feed: Feed) -> str:
+    obj = feed.one.object
+    names = {"{connection}": connection, "{object}": obj, "{table}": feed.tables.get(obj, obj)}
+    for placeholder, name in names.items():
+        constant = constant.replace(placeholder, name)
+    return constant
+
+
+def _fed(feed: Feed) -> list[str]:
+    """Return what feeds columns that are derived in other objects, lists of points apart."""
+    return [
+        f"{typed(feed, f, feed.table.by_name[f.column].type)} AS {quoted(_FED + f.column)}"
+        for f in feed.mapped
+        if f.column not in _SYSTEM and feed.table.by_name[f.column].expression and not f.points
+    ]
+
+
+def _point_lists(feed: Feed) -> list[FieldMap]:
+    return [f for f in feed.mapped if f.points is not None and not f.points.separator]
 
 
 def _deleted(feed: Feed) -> str:
-    entry = next((f for f in feed.mapped if f.column == "is_deleted"), None)
-    said = f" OR coalesce({cast(raw(entry.source), 'BOOLEAN')}, false)" if entry else ""
-    return f"(_deleted OR NOT _is_seen{said})"
+    entry = feed.feeding("is_deleted")
+    said = f" OR coalesce({typed(feed, entry, 'BOOLEAN')}, false)" if entry else ""
+    gone = " OR _winner IS NOT NULL" if feed.entry.merges else ""
+    return f"(_deleted OR NOT _is_seen{said}{gone})"
 
 
 def _merged(connection: str, feed: Feed) -> str:
-    entry = next((f for f in feed.mapped if f.column == "merged_into"), None)
-    if entry is None:
-        return "NULL::VARCHAR"
-    return key_of(connection, raw(entry.source), feed.references(entry))
+    entry = feed.feeding("merged_into")
+    own = key_of(connection, feed, entry) if entry else "NULL::VARCHAR"
+    if not feed.entry.merges:
+        return own
+    return f"coalesce({own}, {literal(f'{connection}:{feed.one.object}:')} || _winner)"
 
 
-def _final(feed: Feed, typed: str) -> str:
-    bad = {
+def _final(feed: Feed, values: str) -> str:
+    unfit = {
         f.source: f"({raw(f.source)} IS NOT NULL AND {quoted(f.column)} IS NULL)"
         for f in feed.mapped
         if f.column not in _SYSTEM
-        and feed.is_told(f)
+        and f.is_whole
+        and not feed.gone(f)
         and feed.table.by_name[f.column].type != "VARCHAR"
+        and not feed.table.by_name[f.column].expression
         and f.column not in feed.entry.constants
         and f.column != "modified_at"
     }
-    computed = {"custom": _custom(feed, bad), "unconverted": _unconverted(bad)}
+    computed = {"custom": _custom(feed, unfit), "unconverted": _unconverted(unfit)}
     columns = []
     for column in feed.table.columns:
-        sql = computed.get(column.name, column.expression)
+        sql = computed.get(column.name) or _derived(feed, column)
         columns.append(f"{sql} AS {quoted(column.name)}" if sql else quoted(column.name))
-    return f"SELECT {', '.join(columns)} FROM {typed}"
+    return f"SELECT {', '.join(columns)} FROM {values}"
 
 
-def _custom(feed: Feed, bad: dict[str, str]) -> str:
-    entries = ", ".join(f"{quoted(name)} := {raw(name)}" for name in feed.rest)
+def _derived(feed: Feed, column: Column) -> str:
+    """Return the expression of a derived column; what the mapping feeds it with goes first."""
+    entry = feed.feeding(column.name) if column.expression else None
+    if entry is None:
+        return column.expression
+    if entry.points:
+        return contact_points(entry, entry.points, column.expression)
+    return f"coalesce({quoted(_FED + column.name)}, {column.expression})"
+
+
+def _custom(feed: Feed, unfit: dict[str, str]) -> str:
+    """Return what no column tells; `unfit` are sources whose text did not fit their column."""
+    rest = feed.rest
+    bad = {name: sql for name, sql in unfit.items() if name not in rest}
+    if feed.entry.each:
+        return _rest_of_element(feed, bad)
+    entries = ", ".join(f"{quoted(name)} := {raw(name)}" for name in rest)
     base = f"to_json(struct_pack({entries}))::VARCHAR" if entries else "'{}'"
     if not bad:
         return base
     kept = ", ".join(f"{quoted(n)} := CASE WHEN {sql} THEN {raw(n)} END" for n, sql in bad.items())
     merged = f"json_merge_patch({base}::JSON, to_json(struct_pack({kept})))::VARCHAR"
     return f"CASE WHEN {' OR '.join(bad.values())} THEN {merged} ELSE {base} END"
+
+
+def _rest_of_element(feed: Feed, bad: dict[str, str]) -> str:
+    """Return the element without the keys that columns tell; one that did not fit stays whole."""
+    told = {f.source: None for f in feed.mapped if feed.is_told(f) and "." not in f.source}
+    rest = f"CAST(json_merge_patch({ELEMENT}, {literal(json.dumps(told))}) AS VARCHAR)"
+    if not bad:
+        return rest
+    return f"CASE WHEN {' OR '.join(bad.values())} THEN CAST({ELEMENT} AS VARCHAR) ELSE {rest} END"
 
 
 def _unconverted(bad: dict[str, str]) -> str:

@@ -91,18 +91,55 @@ def _names(fields: Sequence[Sequence[Any]]) -> list[str]:
     return names
 
 
-def _column(name: str, field: Sequence[Any], types: Mapping[str, str]) -> ViewColumn:
-    api_name, label, kind, common_type, column, scale = field
-    wanted = column_type(Field(api_name, label, kind, common_type, scale=scale))
+def _column(name: str, described: Sequence[Any], types: Mapping[str, str]) -> ViewColumn:
+    api_name, label, kind, common_type, column, scale, *more = described
+    later = more[0] if more else {}
+    field = Field.from_dict(
+        {
+            **later,
+            "name": api_name,
+            "label": label,
+            "type": kind,
+            "common_type": common_type,
+            "scale": scale,
+        }
+    )
     if column is None or column not in types:
-        return ViewColumn(name, api_name, label, kind, None, cast(f"_j.{quoted(api_name)}", wanted))
+        return ViewColumn(
+            name, api_name, label, kind, None, _value(field, f"_j.{quoted(api_name)}")
+        )
     if column == "merged_into":
         sql = "regexp_replace(merged_into, '^[^:]*:[^:]*:', '')"
     elif types[column] == "VARCHAR":
-        sql = cast(quoted(column), wanted)
+        sql = _value(field, quoted(column))
     else:
         sql = quoted(column)
     return ViewColumn(name, api_name, label, kind, column, sql)
+
+
+def _value(field: Field, text: str) -> str:
+    """Return SQL that shows a field's text: typed, pick lists by their labels."""
+    wanted = column_type(field)
+    if wanted != "VARCHAR":
+        return cast(text, wanted, field.form)
+    if field.multiple == ";":
+        parts = f"list_transform(string_split({text}, ';'), lambda v: trim(v))"
+    elif field.multiple == "json":
+        parsed = f"from_json({text}, '[\"VARCHAR\"]')"
+        parts = f"CASE WHEN json_valid({text}) THEN {parsed} END"
+    else:
+        return _label(field, text)
+    kept = f"list_filter({parts}, lambda v: v <> '')"
+    return f"list_transform({kept}, lambda v: {_label(field, 'v')})" if field.options else kept
+
+
+def _label(field: Field, value: str) -> str:
+    if not field.options:
+        return value
+    labels = ", ".join(
+        f"{literal(v)}: {literal(label)}" for v, label in dict(field.options).items()
+    )
+    return f"coalesce(MAP {{{labels}}}[{value}], {value})"
 
 
 def _structure(names: Sequence[str]) -> str:

@@ -1,0 +1,81 @@
+"""What a connection makes of a vendor's mapping: its tables, and the user's additions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from crm_pipeline.kernel.errors import UnknownName
+from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap
+from crm_pipeline.model.tables import TABLES, custom_table_name
+
+
+def tables_of(
+    objects: Iterable[str], maps: Sequence[ObjectMap]
+) -> dict[str, tuple[ObjectMap, ...]]:
+    """Return the normalized tables of a connection, each with the maps of the objects feeding it.
+
+    Args:
+        objects: the objects that the connection reads.
+        maps: the vendor's mapping; its entries for `ANY_OBJECT` serve all other objects, one with an
+            empty table name stands for the object's own table.
+    """
+    names = sorted(set(objects))
+    mapped = {entry.object for entry in maps}
+    tables: dict[str, tuple[ObjectMap, ...]] = {}
+    for entry in maps:
+        if entry.object in names:
+            tables[entry.table] = (*tables.get(entry.table, ()), entry)
+    templates = [entry for entry in maps if entry.object == ANY_OBJECT]
+    for name in names:
+        if name in mapped:
+            continue
+        for template in templates:
+            table = template.table or custom_table_name(name, names)
+            made = replace(template, object=name, table=table)
+            tables[table] = (*tables.get(table, ()), made)
+    return tables
+
+
+def own_tables(objects: Iterable[str], maps: Sequence[ObjectMap]) -> dict[str, str]:
+    """Return the table that holds the records of each object, of objects that are not read as well."""
+    known = {entry.object: entry.table for entry in maps if entry.is_own and entry.table}
+    for table, entries in tables_of(objects, maps).items():
+        known.update({entry.object: table for entry in entries if entry.is_own})
+    return known
+
+
+def with_overrides(
+    entry: ObjectMap, overrides: Mapping[str, Mapping[str, str | None]], *, where: str = ""
+) -> ObjectMap:
+    """Return a mapping with the user's additions of connections.yaml applied.
+
+    A field that the user maps replaces what fed that column, which becomes its former one; `None`
+    leaves the field in `custom`.
+
+    Raises:
+        UnknownName: the user names a column that the table does not have or that cannot be mapped.
+    """
+    wanted = overrides.get(entry.object, {})
+    table = TABLES.get(entry.table)
+    if not wanted or not entry.is_own:
+        return entry
+    if table is not None:
+        for source, column in wanted.items():
+            if column is not None and column not in table.mappable:
+                place = f"mapping.{entry.object}.{source}{f' of {where}' if where else ''}"
+                raise UnknownName(f"column of {table.name}", column, table.mappable, where=place)
+    taken = {column for column in wanted.values() if column is not None}
+    kept = [f for f in entry.fields if f.source not in wanted and f.column not in taken]
+    added = [
+        FieldMap(
+            source,
+            column,
+            former=tuple(
+                f.source for f in entry.fields if f.column == column and f.source not in wanted
+            ),
+        )
+        for source, column in wanted.items()
+        if column is not None
+    ]
+    replaced = taken | {f"{column.removesuffix('_source_id')}_key" for column in taken}
+    constants = {k: v for k, v in entry.constants.items() if k not in replaced}
+    return replace(entry, fields=(*kept, *added), constants=constants)

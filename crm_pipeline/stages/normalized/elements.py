@@ -1,0 +1,92 @@
+"""SQL for exploded tables: each element of a list in a record becomes a row.
+
+A version of a record that has the list replaces all rows of earlier ones. A version without it says
+nothing about it: the rows stay, deleted if the record is.
+"""
+
+from crm_pipeline.model.mapping import RECORD_ID
+from crm_pipeline.stages.normalized.fold import EMPTY, repeated_ids, sequences, states
+from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.stages.normalized.reading import Layout, json_columns, raw
+from crm_pipeline.stages.normalized.versions import HAS_ID, versions
+from crm_pipeline.store.engine import Engine
+
+ELEMENT = "_element"
+"""The column with the element's JSON text."""
+
+
+def exploded(engine: Engine, one: ObjectInput) -> str:
+    """Define the elements of all records' lists and return the relation's name.
+
+    It has the columns of `fold.folded`, of which `_source_id` is the row's own, and `_element`. Of
+    elements of one record that share their identity the first stays.
+    """
+    if not one.batches:
+        return _nothing(engine, one)
+    elements = engine.view(f"{one.name} elements", _elements(engine, one))
+    layout = Layout(path for source in one.of_element for path in source.paths)
+    read = ["*", *json_columns(layout, "_e", one.of_element), f"_source_id AS {raw(RECORD_ID)}"]
+    parsed = f"(SELECT *, {layout.transform(ELEMENT)} AS _e FROM {elements})"
+    ids = ["_source_id", *(f"coalesce({raw(source)}, '')" for source in one.entry.identity)]
+    columns = [
+        "_modified_at",
+        "_deleted OR _winner IS NOT NULL AS _deleted",
+        "_batch_id",
+        "_is_seen",
+        "NULL::VARCHAR AS _winner",
+        raw(RECORD_ID),
+        *(raw(source.name) for source in (*one.of_record, *one.of_element)),
+        ELEMENT,
+    ]
+    return engine.view(
+        f"{one.name} exploded",
+        f"SELECT {_joined(ids)} AS _source_id, {', '.join(columns)} "
+        f"FROM (SELECT {', '.join(read)} FROM {parsed}) "
+        f"QUALIFY row_number() OVER (PARTITION BY {_joined(ids)} ORDER BY _position) = 1",
+    )
+
+
+def _elements(engine: Engine, one: ObjectInput) -> str:
+    """Return SQL for the elements of each record's last list, with the record's latest state."""
+    kept = "".join(f", l.{raw(source.name)}" for source in one.of_record)
+    state = "s._source_id, l._modified_at, s._deleted, l._batch_id, s._is_seen, s._winner"
+    lists = (
+        f"SELECT {state}{kept}, unnest(l._elements) AS {ELEMENT}, "
+        f"generate_subscripts(l._elements, 1) AS _position "
+        f"FROM {_lists(engine, one)} AS l JOIN {states(engine, one)} AS s USING (_source_id)"
+    )
+    return f"SELECT * FROM ({lists}) WHERE {ELEMENT} IS NOT NULL"
+
+
+def _lists(engine: Engine, one: ObjectInput) -> str:
+    """Define the last version of each record that has the list."""
+    name = one.name
+    all_lists = engine.view(
+        f"{name} all lists",
+        f"SELECT * FROM ({versions(engine, one, one.of_record, each=one.entry.each)}) "
+        f"WHERE {HAS_ID} AND _elements IS NOT NULL",
+    )
+    repeated = repeated_ids(engine, one)
+    if repeated is None:
+        return all_lists
+    older = engine.table(
+        f"{name} older lists",
+        f"SELECT _batch_id, _row FROM {all_lists} AS l JOIN {sequences(engine, one)} AS b "
+        f"USING (_batch_id) SEMI JOIN {repeated} AS r ON hash(l._source_id) = r._hash "
+        f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY _modified_at DESC NULLS LAST, "
+        f"_extracted_at DESC, _sequence DESC, _row DESC) > 1",
+    )
+    return engine.view(
+        f"{name} lists",
+        f"SELECT * FROM {all_lists} AS l ANTI JOIN {older} AS o USING (_batch_id, _row)",
+    )
+
+
+def _nothing(engine: Engine, one: ObjectInput) -> str:
+    texts = [raw(RECORD_ID), *(raw(s.name) for s in (*one.of_record, *one.of_element)), ELEMENT]
+    columns = "".join(f", NULL::VARCHAR AS {text}" for text in texts)
+    return engine.view(f"{one.name} exploded", f"SELECT *{columns} FROM {EMPTY} WHERE false")
+
+
+def _joined(parts: list[str]) -> str:
+    return " || ':' || ".join(parts)

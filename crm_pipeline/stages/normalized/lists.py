@@ -1,0 +1,68 @@
+"""SQL for JSON lists of objects within a record: one element's value, or all contact points."""
+
+from collections.abc import Iterable
+
+from crm_pipeline.model.mapping import FieldMap, Pick, Points
+from crm_pipeline.stages.normalized.feed import Feed
+from crm_pipeline.stages.normalized.reading import as_json, raw
+from crm_pipeline.store.engine import literal, quoted
+
+
+def parsed_lists(feed: Feed) -> list[str]:
+    """Return columns with the lists that a mapping reads, each parsed once."""
+    lists = {f.source for f in feed.mapped if f.is_list}
+    return [
+        f"{as_json(raw(name), _structure(feed, name))} AS {_parsed(name)}" for name in sorted(lists)
+    ]
+
+
+def picked(entry: FieldMap, pick: Pick) -> str:
+    """Return SQL for the text that `pick` takes from a list."""
+    value = quoted(pick.key)
+    wanted = [f"x.{value} IS NOT NULL", f"x.{value} <> ''", *_equal(pick.only)]
+    kept = f"list_filter({_parsed(entry.source)}, lambda x: {' AND '.join(wanted)})"
+    first = f"{kept}[1].{value}"
+    if not pick.prefer:
+        return first
+    preferred = f"list_filter({kept}, lambda x: {' AND '.join(_equal(pick.prefer))})"
+    return f"coalesce({preferred}[1].{value}, {first})"
+
+
+def contact_points(entry: FieldMap, points: Points, derived: str) -> str:
+    """Return SQL for a list of contact points, the primary one first; `derived` is the column's own."""
+    if points.separator:
+        parts = f"string_split({raw(entry.source)}, {literal(points.separator)})"
+        kept = f"list_filter({parts}, lambda x: trim(x) <> '')"
+        point = f"{{'value': trim(x), 'label': {literal(points.label)}, 'is_primary': false}}"
+        return f"list_concat({derived}, list_transform({kept}, lambda x: {point}))"
+    value = f"x.{quoted(points.value)}"
+    kept = f"list_filter({_parsed(entry.source)}, lambda x: {value} IS NOT NULL AND {value} <> '')"
+    flags = ", ".join(f"lower(x.{quoted(key)})" for key in points.primary)
+    is_primary = f"coalesce({flags}, '') IN ('true', '1')"
+    ordered = (
+        f"list_concat(list_filter({kept}, lambda x: {is_primary}), "
+        f"list_filter({kept}, lambda x: NOT ({is_primary})))"
+    )
+    point = f"{{'value': {value}, 'label': x.{quoted(points.label)}, 'is_primary': i = 1}}"
+    return f"coalesce(list_transform({ordered}, lambda x, i: {point}), {derived})"
+
+
+def _parsed(source: str) -> str:
+    return quoted(f"list.{source}")
+
+
+def _structure(feed: Feed, source: str) -> str:
+    keys = {key for f in feed.mapped if f.source == source for key in _keys(f)}
+    return "[{" + ",".join(f'"{key}":"VARCHAR"' for key in sorted(keys)) + "}]"
+
+
+def _keys(entry: FieldMap) -> Iterable[str]:
+    if entry.pick:
+        yield entry.pick.key
+        yield from (key for key, _ in (*entry.pick.only, *entry.pick.prefer))
+    if entry.points and not entry.points.separator:
+        yield from (entry.points.value, entry.points.label, *entry.points.primary)
+
+
+def _equal(wanted: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"x.{quoted(key)} = {literal(text)}" for key, text in wanted]
