@@ -47,6 +47,7 @@ class Slice:
         behind: how many records come behind it in the span, where the vendor says so.
         calls: that it took.
         rejected: `(reason, text)` of rows that cannot be landed.
+        cursor: the vendor's own mark of the place behind it, where it gave one.
     """
 
     places: Sequence[int]
@@ -56,6 +57,7 @@ class Slice:
     behind: int | None = None
     calls: int = 1
     rejected: tuple[tuple[str, str], ...] = ()
+    cursor: str = ""
 
 
 Reader = Callable[[Span], Generator[Slice]]
@@ -88,6 +90,10 @@ class _Chunk:
     high: int = 0
     slices: list[Slice] = field(default_factory=list)
 
+    def facts(self) -> Mapping[str, Any]:
+        cursor = self.slices[-1].cursor
+        return {"low": self.low, "high": self.high, **({"cursor": cursor} if cursor else {})}
+
     def is_full(self) -> bool:
         rows: int = sum(one.batch.num_rows for one in self.slices)
         size: int = sum(one.batch.nbytes for one in self.slices)
@@ -106,6 +112,7 @@ class Lanes:
         splits: whether a span may be begun anywhere in its middle.
         unique: no two records have one place.
         counted: whether the vendor's count of the window includes these records.
+        note: what the spool keeps with each chunk, besides its range, route and cursor.
     """
 
     def __init__(
@@ -119,6 +126,7 @@ class Lanes:
         splits: bool = True,
         unique: bool = True,
         counted: bool = True,
+        note: Mapping[str, Any] | None = None,
     ) -> None:
         self._read = read
         self._at_once = at_once
@@ -128,6 +136,7 @@ class Lanes:
         self._splits = splits
         self._unique = unique
         self._counted = counted
+        self._note = dict(note or {})
         self._changed = threading.Condition()
         self._waiting: list[Span] = []
         self._lanes: list[_Lane] = []
@@ -173,7 +182,7 @@ class Lanes:
             extracted_at=min(one.asked_at for one in chunk.slices),
             calls=sum(one.calls for one in chunk.slices),
             number=self._spool.fresh_number() if self._spool else None,
-            facts={"low": chunk.low, "high": chunk.high, "route": self._route},
+            facts={**self._note, **chunk.facts(), "route": self._route},
             counted=self._counted,
             rejected=[row for one in chunk.slices for row in one.rejected],
         )
@@ -273,7 +282,7 @@ def _cut(one: Slice, keep: int) -> Slice:
     if keep == len(one.places):
         return one
     # What does not belong here is read by the lane that took the upper part.
-    return replace(one, places=one.places[:keep], batch=one.batch.slice(0, keep))
+    return replace(one, places=one.places[:keep], batch=one.batch.slice(0, keep), cursor="")
 
 
 def missing(whole: Span, done: Iterable[Mapping[str, Any]], *, parts: int = 1) -> list[Span]:

@@ -5,6 +5,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -179,3 +180,19 @@ def test_a_whole_is_cut_into_parts() -> None:
     assert missing(Span(0, 10), [], parts=3) == [Span(0, 3), Span(3, 6), Span(6, 10)]
     assert missing(Span(5, 7), [], parts=4) == [Span(5, 6), Span(6, 7)]
     assert missing(Span(0, 9), [{"low": 0, "high": 9}]) == []
+
+
+def test_the_vendors_own_marks_are_noted(tmp_path: Path) -> None:
+    """A chunk says where the vendor goes on, unless its end was given to another lane."""
+
+    def read(span: Span) -> Generator[Slice]:
+        yield replace(slice_of([1, 2], is_last=False), cursor="after 2")
+        span.high = 4
+        yield replace(slice_of([3, 4], is_last=True), cursor="after 4")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CHUNK_ROWS", 2)
+        noted = Lanes(read, at_once=1, owner="a", route="list", splits=False, note={"part": "live"})
+        facts = [page.facts for page in noted.pages([Span(0, 9)])]
+    whole = {"part": "live", "route": "list", "low": 0, "high": 3, "cursor": "after 2"}
+    assert facts == [whole, {"part": "live", "route": "list", "low": 3, "high": 4}]
