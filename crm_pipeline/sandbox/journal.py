@@ -23,6 +23,7 @@ _SECRET_NAMES = frozenset(
         "code",
         "oauth_token",
         "api_key",
+        "api_token",
         "hapikey",
     }
 )

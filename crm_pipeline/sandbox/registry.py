@@ -5,6 +5,7 @@ A vendor is added by adding its folder; nothing here names one.
 
 import importlib
 import pkgutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Protocol
@@ -53,12 +54,12 @@ class Vendor(Protocol):
         ...
 
 
-def find_vendors() -> dict[str, Vendor]:
-    """Import every sub-package of the sandbox and return its vendors by name."""
+def find_vendors(names: Collection[str] = ()) -> dict[str, Vendor]:
+    """Import the sandbox's sub-packages (all, or those of these names) and return the vendors."""
     package = importlib.import_module("crm_pipeline.sandbox")
     found: dict[str, Vendor] = {}
     for entry in pkgutil.iter_modules(package.__path__):
-        if entry.ispkg:
+        if entry.ispkg and (not names or entry.name in names):
             module = importlib.import_module(f"{package.__name__}.{entry.name}")
             vendor: Vendor | None = getattr(module, "vendor", None)
             if vendor is not None:

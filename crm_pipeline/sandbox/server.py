@@ -8,6 +8,7 @@ import contextlib
 import socket
 import ssl
 import threading
+from collections.abc import Collection
 from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
 from types import TracebackType
@@ -69,6 +70,7 @@ class SandboxServer:
         journal_capacity: how many requests the journal keeps in detail.
         authority: issues certificates for TLS and for tunnels on the same port; without one the
             sandbox speaks plain HTTP only.
+        vendors: open these only, because opening costs time; by default all there are.
 
     Raises:
         OSError: the port is taken.
@@ -85,6 +87,7 @@ class SandboxServer:
         clock: SandboxClock | None = None,
         journal_capacity: int = 20_000,
         authority: Authority | None = None,
+        vendors: Collection[str] = (),
     ) -> None:
         self.clock = clock or SandboxClock()
         self.faults = FaultBook()
@@ -96,7 +99,7 @@ class SandboxServer:
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
         self.world = World(seed=seed, contacts=contacts, now=moment)
-        self.vendors = find_vendors()
+        self.vendors = find_vendors(vendors)
         self.authority = authority
         self.tls = self._tls(authority) if authority else None
         premises = Premises(self.world, self.clock)

@@ -147,3 +147,13 @@ def test_command_with_port_in_use(sandbox) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"127.0.0.1:{sandbox.port}" in done.stderr
+
+
+def test_chosen_vendors() -> None:
+    """A sandbox can open some vendors only; the others do not answer."""
+    with SandboxServer(contacts=20, vendors=["pipedrive"]) as running:
+        assert list(running.emulations) == ["pipedrive"]
+        assert requests.get(f"{running.url}/pipedrive/v1/users", timeout=10).status_code == 401
+        assert (
+            requests.get(f"{running.url}/salesforce/services/data", timeout=10).status_code == 404
+        )

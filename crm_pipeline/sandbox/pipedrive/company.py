@@ -36,6 +36,7 @@ class Company:
         most_deals: how many deals the plan allows; None for any number.
         flat_paging: whether v1 lists carry their paging at the top of additional_data, as the schemas
             say, and not below `pagination`, as the examples say.
+        search_lag_s: how old a change must be before search finds it.
         old_recents: whether recents older than a month are refused (`refuse`) or cut (`cut`).
     """
 
@@ -53,6 +54,7 @@ class Company:
         self.most_deals: int | None = None
         self.flat_paging = False
         self.old_recents = "refuse"
+        self.search_lag_s = 0.0
         self.answers = AnswerCache()
         self.limits = Limits(clock, USER_COUNT - USER_COUNT // 6)
         self._next: dict[str, int] = {}

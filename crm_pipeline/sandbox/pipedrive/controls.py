@@ -17,6 +17,7 @@ SETTINGS = (
     "gone_as_404",
     "flat_paging",
     "old_recents",
+    "search_lag_s",
 )
 
 

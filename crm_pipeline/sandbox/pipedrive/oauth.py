@@ -103,7 +103,8 @@ class OAuthDesk:
 
     def _token(self, request: Request) -> Response:
         form = request.form
-        if not request.header("content-type").startswith("application/x-www-form-urlencoded"):
+        kind = request.header("content-type")
+        if request.body and not kind.startswith("application/x-www-form-urlencoded"):
             raise OAuthError(
                 "invalid_request",
                 "Invalid request: content must be application/x-www-form-urlencoded",

@@ -3,13 +3,21 @@
 import re
 from functools import cache
 
-from crm_pipeline.sandbox.pipedrive import history, metadata, reads, reads_v1, recents, setup
+from crm_pipeline.sandbox.pipedrive import (
+    history,
+    metadata,
+    reads,
+    reads_v1,
+    recents,
+    search,
+    setup,
+)
 from crm_pipeline.sandbox.pipedrive.errors import ApiError
 from crm_pipeline.sandbox.pipedrive.route import Route
 
 ROUTES: tuple[Route, ...] = tuple(
     route
-    for module in (reads, metadata, reads_v1, setup, history, recents)
+    for module in (reads, metadata, reads_v1, setup, history, recents, search)
     for route in module.ROUTES
 )
 

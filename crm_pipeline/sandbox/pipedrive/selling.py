@@ -77,7 +77,8 @@ def stage_deals(staging: Staging) -> None:
     }
     staging.add("steps", {"i": np.arange(steps.num_rows), "r1": steps["r1"].to_numpy(), **told})
     last = steps["last"].to_numpy(zero_copy_only=False)
-    changed = np.where(is_closed, np.concatenate([[0], at[:-1]]), at)
+    moved = (steps["step"].to_numpy() == 0) | (stage_id != np.concatenate([[0], stage_id[:-1]]))
+    changed = at[np.maximum.accumulate(np.where(moved, np.arange(len(at)), 0))]
     current = steps.filter(steps["last"])
     extra = {
         "pipeline_id": pipeline[last] + 1,
