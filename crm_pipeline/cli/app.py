@@ -11,6 +11,7 @@ from crm_pipeline.cli import (
     add,
     demo,
     login,
+    plan,
     query,
     runs,
     safekeeping,
@@ -74,7 +75,7 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
 
 _register("Start here", demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
-_register("Runs", runs.backfill, runs.refresh)
+_register("Runs", plan.plan, runs.backfill, runs.refresh)
 _register("Results", query.query, status.status)
 _register("Services", safekeeping.backup, safekeeping.restore, sandbox.sandbox, version)
 app.add_typer(db, rich_help_panel="Services")

@@ -74,6 +74,8 @@ def _fill(settings: "Settings", names: list[str], world: "WorldChoice") -> None:
                 _say(f"[bold]3[/]  {name}: raw, normalized, published")
                 summary = _run(settings, name, instance)
                 explain(summary)
+                if not summary.is_success:
+                    raise typer.Exit(1)
                 _show(settings, name, summary, time.monotonic() - started_s)
 
 

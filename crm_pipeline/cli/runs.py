@@ -1,13 +1,14 @@
 """`backfill` and `refresh`: runs of the Dagster jobs in this process, without the web interface."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crm_pipeline.cli.interruption import interruptible
-from crm_pipeline.cli.progress import progress
+from crm_pipeline.cli.progress import Told, progress
 from crm_pipeline.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,11 +19,19 @@ if TYPE_CHECKING:
     from crm_pipeline.settings import Settings
 
 ConnectionArgument = Annotated[str, typer.Argument(help="A connection of connections.yaml.")]
+ConnectionsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[CONNECTION]...", help="Connections of connections.yaml."),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All connections, one after the other.")]
+Run = Callable[["Settings", str, "dg.DagsterInstance", Told], "RunSummary"]
 JsonOption = Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")]
 
 
 def backfill(
-    connection: ConnectionArgument,
+    connections: ConnectionsArgument = None,
+    *,
+    everything: AllOption = False,
     first: Annotated[
         str | None, typer.Option("--from", metavar="YYYY-MM", help="By default the first month.")
     ] = None,
@@ -31,47 +40,81 @@ def backfill(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a range of months of an account whole, and publish.
+    """Read a range of months of accounts whole, and publish.
 
     It is one run of the same Dagster job that the UI launches, recorded there as well. Months are those
     of the records' last modification; the first one holds everything older, too. Nothing that landed
-    before is removed.
+    before is removed. Of several accounts one that fails does not keep back the others.
 
     For instance:
 
       crm-pipeline backfill salesforce_demo
+      crm-pipeline backfill --all
       crm-pipeline backfill salesforce_demo --from 2024-01 --to 2024-12
     """
     from crm_pipeline.orchestration.runs import run_backfill
 
-    months = (_month(first, "--from"), _month(last, "--to"))
-    settings = _prepared(connection)
-    with instance_of(settings) as instance, progress(f"backfill of {connection}") as told:
-        summary = interruptible(
-            instance,
-            lambda: run_backfill(settings, connection, *months, instance, on_step=told),
-        )
-    report(settings, summary, as_json=as_json)
+    months = (month_of(first, "--from"), month_of(last, "--to"))
+
+    def run(
+        settings: "Settings", name: str, instance: "dg.DagsterInstance", told: Told
+    ) -> "RunSummary":
+        return run_backfill(settings, name, *months, instance, on_step=told)
+
+    _one_after_the_other("backfill", connections, run, everything=everything, as_json=as_json)
 
 
-def refresh(connection: ConnectionArgument, as_json: JsonOption = False) -> None:
-    """Read what changed in an account since the last time, and publish.
+def refresh(
+    connections: ConnectionsArgument = None,
+    *,
+    everything: AllOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read what changed in accounts since the last time, and publish.
 
     Each object is read from its watermark, less the lookback of the connection; an object that was never
-    read is read from the beginning. Where nothing changed nothing is written.
+    read is read from the beginning. Where nothing changed nothing is written. Of several accounts one
+    that fails does not keep back the others.
 
     For instance:
 
       crm-pipeline refresh salesforce_demo
+      crm-pipeline refresh --all
     """
     from crm_pipeline.orchestration.runs import run_refresh
 
-    settings = _prepared(connection)
-    with instance_of(settings) as instance, progress(f"refresh of {connection}") as told:
-        summary = interruptible(
-            instance, lambda: run_refresh(settings, connection, instance, on_step=told)
-        )
-    report(settings, summary, as_json=as_json)
+    def run(
+        settings: "Settings", name: str, instance: "dg.DagsterInstance", told: Told
+    ) -> "RunSummary":
+        return run_refresh(settings, name, instance, on_step=told)
+
+    _one_after_the_other("refresh", connections, run, everything=everything, as_json=as_json)
+
+
+def _one_after_the_other(
+    what: str, connections: list[str] | None, run: Run, *, everything: bool, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from crm_pipeline.cli.console import emit_json
+
+    settings = _prepared(connections or [], everything=everything)
+    names = list(settings.connections) if everything else connections or []
+    summaries = []
+    with instance_of(settings) as instance:
+        for name in names:
+            with progress(f"{what} of {name}") as told:
+                summary = interruptible(instance, partial(run, settings, name, instance, told))
+            summaries.append(summary)
+            if not as_json:
+                report(settings, summary)
+    if as_json:
+        records = [asdict(summary) for summary in summaries]
+        emit_json(records if everything or len(names) > 1 else records[0])
+        for summary in summaries:
+            explain(summary)
+    if not all(summary.is_success for summary in summaries):
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -93,31 +136,18 @@ def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
         yield instance
 
 
-def report(settings: "Settings", summary: "RunSummary", *, as_json: bool = False) -> None:
-    """Say what a run did.
+def report(settings: "Settings", summary: "RunSummary") -> None:
+    """Say what a run did, and on stderr why steps failed."""
+    from crm_pipeline.cli.console import output
 
-    Raises:
-        typer.Exit: it failed; each failed step has been explained on stderr.
-    """
-    from dataclasses import asdict
-
-    from crm_pipeline.cli.console import emit_json, output
-
-    if as_json:
-        emit_json(asdict(summary))
-    else:
-        landed = sum(summary.landed.values())
-        line = f"{summary.job}: {landed:,} records landed with {summary.calls:,} API calls"
-        output().print(f"{line}; {_published_line(settings, summary)}.")
+    landed = sum(summary.landed.values())
+    line = f"{summary.job}: {landed:,} records landed with {summary.calls:,} API calls"
+    output().print(f"{line}; {_published_line(settings, summary)}.")
     explain(summary)
 
 
 def explain(summary: "RunSummary") -> None:
-    """Write a paragraph for each way in which steps failed, naming those that failed so.
-
-    Raises:
-        typer.Exit: the run failed.
-    """
+    """Write a paragraph for each way in which steps failed, naming those that failed so."""
     import sys
 
     from crm_pipeline.cli.failures import paragraph
@@ -130,8 +160,6 @@ def explain(summary: "RunSummary") -> None:
     for text, names in steps.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         sys.stderr.write(paragraph(f"{', '.join(names[:3])}{more}: {text}") + "\n")
-    if not summary.is_success:
-        raise typer.Exit(1)
 
 
 def _published_line(settings: "Settings", summary: "RunSummary") -> str:
@@ -145,18 +173,30 @@ def _published_line(settings: "Settings", summary: "RunSummary") -> str:
     return f"{len(summary.rows)} tables published as {current.name if current else '?'}"
 
 
-def _prepared(connection: str) -> "Settings":
+def _prepared(connections: list[str], *, everything: bool) -> "Settings":
     from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.cli.workspace import load_settings, ready_data
 
     to_stderr()
     settings = load_settings()
-    settings.connection(connection)
+    for name in connections:
+        settings.connection(name)
+    if everything == bool(connections):
+        known = ", ".join(settings.connections)
+        raise ConfigError(
+            "name connections, or say --all, and not both.",
+            cure=f"There are: {known or 'none yet'}.",
+        )
     ready_data(settings)
     return settings
 
 
-def _month(text: str | None, option: str) -> "Month | None":
+def month_of(text: str | None, option: str) -> "Month | None":
+    """Read the month of an option.
+
+    Raises:
+        ConfigError: it is none.
+    """
     from crm_pipeline.kernel.clock import Month
 
     if text is None:

@@ -104,3 +104,28 @@ def test_data_not_writable(run: Run, project: Path, dagster: Dagster) -> None:
     (project / "data").write_text("")
     assert run("backfill", "acme").exit_code == 1
     assert dagster.calls == []
+
+
+@pytest.mark.parametrize("arguments", [["backfill", "--all"], ["refresh", "acme", "demo"]])
+def test_several_accounts(run: Run, dagster: Dagster, arguments: list[str]) -> None:
+    """All are read, one after the other; one that fails does not keep back the others, but is told."""
+    dagster.summary = BROKEN
+    result = run(*arguments)
+    assert [call[0] for call in dagster.calls] == ["acme", "demo"]
+    assert result.exit_code == 1
+    assert result.stderr.count("ACME_SECRET is not set") == 2
+
+
+@pytest.mark.parametrize("arguments", [["backfill"], ["refresh", "acme", "--all"]])
+def test_which_accounts_has_to_be_clear(run: Run, dagster: Dagster, arguments: list[str]) -> None:
+    """Neither none nor both: the known connections are listed, and nothing runs."""
+    result = run(*arguments)
+    assert result.exit_code != 0
+    assert "acme, demo" in result.stderr
+    assert dagster.calls == []
+
+
+def test_several_accounts_as_json(run: Run, dagster: Dagster) -> None:
+    """A list, one summary for each."""
+    found = json.loads(run("refresh", "--all", "--json").stdout)
+    assert [one["landed"] for one in found] == [{"Contact": 1200}] * 2

@@ -87,6 +87,19 @@ def extract(
     return joined(resumed, _whole(replace(task, mode="refresh"), Window(start, span.to_at)))
 
 
+def planned(
+    account: Account,
+    obj: ObjectSettings,
+    window: Window | None,
+    *,
+    mode: Mode,
+    landing: Landing,
+) -> Plan:
+    """Return how `extract` would read now, with the same arguments; reads no records."""
+    task = _Task(account, obj, mode, landing, None)
+    return account.plan(obj, _span(task, window))
+
+
 def _whole(task: _Task, span: Window) -> Extraction:
     for attempt in range(1, _ATTEMPTS + 1):
         try:

@@ -1,0 +1,70 @@
+"""`plan` shows what the next read would do, and reads nothing."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from crm_pipeline.cli.app import app
+from crm_pipeline_tests.scenes import ENVIRON, Scene
+
+
+@pytest.fixture
+def planned(scene: Scene) -> "Planned":
+    return Planned(scene)
+
+
+class Planned:
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        url = scene.settings.environ["CRM_DATABASE_URL"]
+        self.environ = {**ENVIRON, "CRM_HOME": str(scene.settings.root), "CRM_DATABASE_URL": url}
+
+    def __call__(self, *arguments: str) -> Result:
+        return CliRunner().invoke(app, ["plan", "demo", *arguments], env=self.environ)
+
+
+def test_the_taken_route_comes_first(planned: Planned) -> None:
+    """Every route of the vendor is shown with its figures, the taken one with an arrow."""
+    result = planned("--object", "Contact")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines() if line.strip()]
+    title, heads, _, taken, other = lines[:5]
+    assert title[:1] == ["Contact:"]
+    count = planned.scene.org.count("Contact", include_deleted=True)
+    assert title[-2:] == [str(count), "records"]
+    assert heads == ["route", "calls", "cost", "seconds", "how"]
+    assert (taken[:3], other[0]) == (["->", "rest", "4"], "bulk")
+    assert planned.scene.paths("landing/**/*.parquet") == []
+
+
+def test_all_objects_are_added_up(planned: Planned) -> None:
+    """Without --object every configured one is planned; the last line has the sum and the budget."""
+    result = planned()
+    assert result.exit_code == 0, result.output
+    told = result.stdout.splitlines()[-1]
+    assert told.startswith("all 6 objects: ")
+    assert "left of our share of today" in told
+
+
+def test_a_refresh_plans_its_own_window(planned: Planned) -> None:
+    """After a read only the look-back is due; --backfill and --from plan the whole or a range."""
+    planned.scene.extract("Contact")
+    options = ("--object", "Contact", "--json")
+    [refresh] = json.loads(planned(*options).stdout)
+    [whole] = json.loads(planned(*options, "--backfill").stdout)
+    [months] = json.loads(planned(*options, "--from", "2026-08", "--to", "2026-09").stdout)
+    assert (refresh["from"], refresh["records"]) == ("2026-11-23T09:50:00Z", 0)
+    assert (whole["from"], whole["records"]) == (
+        None,
+        planned.scene.org.count("Contact", include_deleted=True),
+    )
+    assert (months["from"], months["to"]) == ("2026-08-01T00:00:00Z", "2026-10-01T00:00:00Z")
+    assert {route["route"] for route in whole["routes"]} == {"rest", "bulk"}
+
+
+def test_an_unknown_object_is_named(planned: Planned) -> None:
+    """The known ones are listed."""
+    result = planned("--object", "Contcat")
+    assert result.exit_code != 0
+    assert "Contact" in result.stderr
