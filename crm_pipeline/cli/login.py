@@ -36,11 +36,12 @@ def login(
         float, typer.Option("--wait", min=1, help="Seconds to wait for the browser to come back.")
     ] = 300,
 ) -> None:
-    """Get the first tokens of a connection with `kind: refresh_token`: log in once in the browser.
+    """Get the first tokens of a connection with `kind: refresh_token` or `self_client`: log in once.
 
     The tokens go encrypted into the database and are never shown; from then on the connection renews
     them by itself. Log in as the user that the pipeline shall read as: a private window of the browser
-    helps. The callback address that is printed must be registered in the app, exactly so.
+    helps. The callback address that is printed must be registered in the app, exactly so. A self client
+    has no browser that comes back: make the code where this says, and paste it.
 
     For instance:
 
@@ -77,14 +78,17 @@ def log_in(
     from crm_pipeline.cli.callback import Callback, pasted
     from crm_pipeline.cli.console import say, working
 
-    if paste:
-        consent = account.consent(redirect_uri)
+    # What is wrong with the connection is said before the port's.
+    consent = account.consent(redirect_uri)
+    if consent.by_hand:
+        _point_to(consent.address, consent.by_hand)
+        consent.accept({"code": _line("Paste the code here: ")})
+    elif paste:
         _show(consent.address, redirect_uri)
         say("The browser is sent to an address that does not open: that is right. Copy it whole.")
         consent.accept(pasted(_line("Paste it here: "), consent.state))
     else:
         _refuse_elsewhere(redirect_uri)
-        account.consent(redirect_uri)  # what is wrong with the connection is said before the port's
         with Callback(redirect_uri) as callback:
             consent = account.consent(callback.redirect_uri)
             _show(consent.address, consent.redirect_uri)
@@ -136,6 +140,13 @@ def _show(address: str, redirect_uri: str) -> None:
     say("Open this address, log in as the user of the integration, and choose Allow:")
     # In one line whatever the terminal's width: it is copied.
     output().print(address, soft_wrap=True, markup=False)
+
+
+def _point_to(address: str, how: str) -> None:
+    from crm_pipeline.cli.console import output, say
+
+    output().print(address, soft_wrap=True, markup=False)
+    say(how)
 
 
 def has_browser() -> bool:

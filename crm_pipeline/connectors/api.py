@@ -4,7 +4,7 @@ Every call of a connector goes through the verbs of `VendorApi`; a vendor's `api
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -13,17 +13,19 @@ from typing import Any, TypeVar
 
 import requests
 
-from crm_pipeline.connectors.base import Tools, Usage, VendorLimits
-from crm_pipeline.connectors.consent import CodeConsent
+from crm_pipeline.connectors.base import Consent, Tools, Usage, VendorLimits
+from crm_pipeline.connectors.consent import CodeConsent, HandConsent
 from crm_pipeline.connectors.dialect import Dialect
 from crm_pipeline.connectors.login import FixedToken, RefreshLogin
 from crm_pipeline.connectors.metering import Meter, Operation, Reading
 from crm_pipeline.connectors.token_endpoint import TokenEndpoint, expires_at
 from crm_pipeline.kernel.errors import ConfigError, ConnectionLost, ProtocolError, SessionExpired
 from crm_pipeline.settings import Connection
+from crm_pipeline.settings.auth import BY_PERSON
 from crm_pipeline.store import files
 from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire.session import HttpSession, Judge
+from crm_pipeline.wire.throttle import Limit
 
 T = TypeVar("T")
 # A token that ends within this time is renewed before it is used: a call may wait at the gate.
@@ -44,6 +46,7 @@ class VendorApi:
         meter: what calls cost.
         dialect: of the vendor's OAuth server.
         login: what gets tokens, where it is not one of the two usual ways.
+        login_limits: what the vendor counts token requests under; usually nothing.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class VendorApi:
         meter: Meter,
         dialect: Dialect,
         login: type[RefreshLogin] = RefreshLogin,
+        login_limits: Sequence[Limit] = (),
     ) -> None:
         self.connection = connection
         self.limits = limits
@@ -70,7 +74,14 @@ class VendorApi:
         self._spent = 0
         self._reading: Reading | None = None
         self._round_trip_s: float | None = None
-        self._endpoint = TokenEndpoint(connection, tools.clock, dialect)
+        self._login_limits = login_limits
+        self._endpoint = TokenEndpoint(
+            connection,
+            tools.clock,
+            dialect,
+            permit=self._login_permitted,
+            observe=self._read_counters,
+        )
         self._login: RefreshLogin | FixedToken = (
             FixedToken(tools.settings, connection, tools.clock)
             if "token" in connection.auth.variables
@@ -127,26 +138,30 @@ class VendorApi:
         stale = self._tools.tokens.load(self.connection.name)
         self._tools.retry.call(lambda: self._renew(stale))
 
-    def consent(self, redirect_uri: str) -> CodeConsent:
+    def consent(self, redirect_uri: str) -> Consent:
         """Begin a login by a person.
 
         Raises:
             ConfigError: this connection logs in by itself.
         """
         kind = self.connection.auth.kind
-        if kind != "refresh_token" or isinstance(self._login, FixedToken):
+        kinds = " or ".join(f"'kind: {one}'" for one in sorted(BY_PERSON))
+        if kind not in BY_PERSON or isinstance(self._login, FixedToken):
             raise ConfigError(
                 f"connection '{self.connection.name}' is of kind {kind}: it logs in by itself.",
                 cure=f"Run `crm-pipeline check {self.connection.name}`; a login by a person is for "
-                "'kind: refresh_token'.",
+                f"{kinds}.",
             )
+        desk = self.dialect.by_hand.get(kind)
+        if desk is not None:
+            return HandConsent(self._login, self._endpoint, self._tools.tokens, desk)
         return CodeConsent(self._login, self._endpoint, self._tools.tokens, redirect_uri)
 
     @property
     def passed_over(self) -> str:
         """What to do about a refresh token of the environment that was refused; "" without one."""
         login = self._login
-        if isinstance(login, FixedToken) or self.connection.auth.kind != "refresh_token":
+        if isinstance(login, FixedToken) or self.connection.auth.kind not in BY_PERSON:
             return ""
         return login.passed_over_cure() if login.is_passed_over(self.token()) else ""
 
@@ -273,10 +288,35 @@ class VendorApi:
                 self._spent += operation.cost
             yield
 
+    @contextmanager
+    def _login_permitted(self) -> Iterator[None]:
+        if not self._login_limits:
+            yield
+            return
+        connection = self.connection
+        with self._tools.gate.permit(
+            connection.limit_group, self._login_limits, member=connection.name
+        ):
+            self._tools.gate.record(
+                connection.limit_group, "login", weight=0, member=connection.name
+            )
+            yield
+
     def _observe(self, response: requests.Response) -> None:
         lasted_s = response.elapsed.total_seconds()
         before_s = lasted_s if self._round_trip_s is None else self._round_trip_s
         self._round_trip_s = before_s + (lasted_s - before_s) * _WEIGHT
+        self._read_counters(response)
+        if "Date" in response.headers:
+            try:
+                vendor = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+            except ValueError as error:
+                raise ProtocolError(
+                    f"{self.connection.name}: the answer's Date header is no date."
+                ) from error
+            self._skew = vendor - self._tools.clock.now()
+
+    def _read_counters(self, response: requests.Response) -> None:
         for reading in self.meter.readings(response):
             self._reading = self._reading_kept(reading)
             self._tools.gate.observe(
@@ -286,14 +326,6 @@ class VendorApi:
                 reading.ceiling,
                 member=self.connection.name,
             )
-        if "Date" in response.headers:
-            try:
-                vendor = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-            except ValueError as error:
-                raise ProtocolError(
-                    f"{self.connection.name}: the answer's Date header is no date."
-                ) from error
-            self._skew = vendor - self._tools.clock.now()
 
     def _reading_kept(self, reading: Reading) -> Reading | None:
         """Keep the counter of the day: that of a window of seconds says nothing to people."""

@@ -231,17 +231,20 @@ class Tools:
 
 
 class Consent(Protocol):
-    """A login that a person gives in a browser; good for one attempt.
+    """A login that a person gives; good for one attempt.
 
     Attributes:
         address: where the person decides.
         redirect_uri: where the browser is sent back to, with the answer in its query.
         state: what the answer has to repeat.
+        by_hand: how to make the code at `address` and bring it here, as the answer `code`; "" where the
+            browser brings it.
     """
 
     address: str
     redirect_uri: str
     state: str
+    by_hand: str
 
     def accept(self, answer: Mapping[str, str]) -> None:
         """Trade the answer for tokens and store them, encrypted.

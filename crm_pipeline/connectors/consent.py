@@ -1,6 +1,6 @@
 """A person lets the pipeline in: OAuth 2.0 authorization code, with PKCE where the vendor has it.
 
-The code travels through the browser, so it is worth nothing without the verifier, which stays here
+The code comes by the browser, or a person makes it at the vendor and brings it. By the browser it travels through the browser, so it is worth nothing without the verifier, which stays here
 (RFC 7636), and is only taken with the state of this very attempt (RFC 6749, section 10.12).
 """
 
@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from crm_pipeline.connectors.chain import Chain
-from crm_pipeline.connectors.dialect import CODE, Refused
+from crm_pipeline.connectors.dialect import CODE, Desk, Refused
 from crm_pipeline.connectors.login import RefreshLogin
-from crm_pipeline.connectors.token_endpoint import TokenEndpoint
+from crm_pipeline.connectors.token_endpoint import ENDPOINT, TokenEndpoint
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.store.tokens import StoredToken, TokenStore
@@ -24,7 +24,70 @@ _VERIFIER_BYTES = 64
 _SHORT = 300
 
 
-class CodeConsent:
+class _Trade:
+    """What both ways share: a code is traded for tokens, which begin a new chain."""
+
+    def __init__(self, login: RefreshLogin, endpoint: TokenEndpoint, tokens: TokenStore) -> None:
+        self._login = login
+        self._endpoint = endpoint
+        self._tokens = tokens
+        self._name = endpoint.connection.name
+        self._client = login.client()
+
+    def _trade(self, form: Mapping[str, str], again: str, at: str = "") -> None:
+        traded = self._endpoint.ask({"grant_type": CODE, **form}, self._client, at=at)
+        dialect = self._endpoint.dialect
+        if not traded.get("refresh_token"):
+            raise AuthFailed(
+                f"{self._name}: {dialect.vendor} let the app in, but gave no refresh token.",
+                cure=f"{dialect.no_refresh_cure} {again} then.".strip(),
+            )
+        self._tokens.replaced(self._name, lambda stored: self._begun(traded, stored, at))
+
+    def _begun(
+        self, traded: Mapping[str, object], stored: StoredToken | None, at: str
+    ) -> StoredToken:
+        # What the environment holds now is older than this login, as is all that it held before.
+        before = self._login.chain(stored) or Chain(self._login.app())
+        chain = before.continued(self._login.given(), "environment")
+        extra = {"login": self._login.identity(), **chain.extra(), **({ENDPOINT: at} if at else {})}
+        return self._endpoint.token(traded, None, extra)
+
+
+class HandConsent(_Trade):
+    """Implements `connectors.base.Consent`: a person makes a code at the vendor and brings it here.
+
+    Args:
+        login: the connection's login.
+        endpoint: where the code is traded.
+        tokens: where the tokens go.
+        desk: where the code is made.
+    """
+
+    redirect_uri = ""
+    state = ""
+
+    def __init__(
+        self, login: RefreshLogin, endpoint: TokenEndpoint, tokens: TokenStore, desk: Desk
+    ) -> None:
+        super().__init__(login, endpoint, tokens)
+        self.address = desk.address(endpoint.connection)
+        self.by_hand = desk.how
+        tokens.load(self._name)  # a token that cannot be opened is told before a code is spent
+
+    def accept(self, answer: Mapping[str, str]) -> None:
+        """Trade the code for tokens; they begin a new chain.
+
+        Raises:
+            AuthFailed: the vendor refused.
+        """
+        code = answer.get("code", "").strip()
+        self._trade(
+            {"code": code}, f"Run `crm-pipeline login {self._name}` again, with a new code,"
+        )
+
+
+class CodeConsent(_Trade):
     """Implements `connectors.base.Consent`.
 
     Args:
@@ -35,6 +98,8 @@ class CodeConsent:
         random: returns url-safe text made of so many random bytes.
     """
 
+    by_hand = ""
+
     def __init__(
         self,
         login: RefreshLogin,
@@ -44,11 +109,7 @@ class CodeConsent:
         *,
         random: Callable[[int], str] = secrets.token_urlsafe,
     ) -> None:
-        self._login = login
-        self._endpoint = endpoint
-        self._tokens = tokens
-        self._name = endpoint.connection.name
-        self._client = login.client()
+        super().__init__(login, endpoint, tokens)
         self._verifier = random(_VERIFIER_BYTES)
         self.state = random(_STATE_BYTES)
         self.redirect_uri = redirect_uri
@@ -81,28 +142,12 @@ class CodeConsent:
             )
         if "error" in answer or not answer.get("code"):
             raise self._refusal(answer)
-        form = {
-            "grant_type": CODE,
-            "code": answer["code"],
-            "redirect_uri": self.redirect_uri,
-        }
+        form = {"code": answer["code"], "redirect_uri": self.redirect_uri}
         dialect = self._endpoint.dialect
         if dialect.pkce:
             form["code_verifier"] = self._verifier
-        traded = self._endpoint.ask(form, self._client)
-        if not traded.get("refresh_token"):
-            raise AuthFailed(
-                f"{self._name}: {dialect.vendor} let the app in, but gave no refresh token.",
-                cure=f"{dialect.no_refresh_cure} {again} then.".strip(),
-            )
-        self._tokens.replaced(self._name, lambda stored: self._begun(traded, stored))
-
-    def _begun(self, traded: Mapping[str, object], stored: StoredToken | None) -> StoredToken:
-        # What the environment holds now is older than this login, as is all that it held before.
-        before = self._login.chain(stored) or Chain(self._login.app())
-        chain = before.continued(self._login.given(), "environment")
-        extra = {"login": self._login.identity(), **chain.extra()}
-        return self._endpoint.token(traded, None, extra)
+        at = dialect.exchange_at(self._endpoint.connection, answer)
+        self._trade(form, again, at)
 
     def _refusal(self, answer: Mapping[str, str]) -> AuthFailed:
         code = answer.get("error", "no_code")

@@ -53,6 +53,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Desk:
+    """Where a person makes a code by hand, and what to click there."""
+
+    address: Callable[[Connection], str]
+    how: str
+
+
+@dataclass(frozen=True)
 class Dialect:
     """One vendor's OAuth server.
 
@@ -68,6 +76,9 @@ class Dialect:
         asked: further parameters of the address where a person decides, such as scopes.
         dead: error codes that say that a refresh token is worth nothing.
         no_refresh_cure: what to do where a person let us in and no refresh token came.
+        by_hand: kinds of login whose code a person makes at the vendor: where, and how.
+        exchange_at: the token endpoint that a person's answer names; "" for `token_url`. Raises AuthFailed
+            where it is not the vendor's.
     """
 
     vendor: str
@@ -81,3 +92,5 @@ class Dialect:
     asked: Callable[[Connection], Mapping[str, str]] = lambda _: {}
     dead: frozenset[str] = frozenset({"invalid_grant"})
     no_refresh_cure: str = ""
+    by_hand: Mapping[str, Desk] = field(default_factory=dict)
+    exchange_at: Callable[[Connection, Mapping[str, str]], str] = lambda *_: ""

@@ -6,7 +6,7 @@ import structlog
 
 from crm_pipeline.connectors.chain import Chain, Source, mark_of, sources
 from crm_pipeline.connectors.dialect import REFRESH
-from crm_pipeline.connectors.token_endpoint import TokenEndpoint
+from crm_pipeline.connectors.token_endpoint import ENDPOINT, TokenEndpoint
 from crm_pipeline.kernel.clock import Clock
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError
 from crm_pipeline.kernel.identity import fingerprint
@@ -182,9 +182,11 @@ class RefreshLogin:
         used = stored.refresh_token if stored and source == "stored" else given
         assert used is not None  # `sources` names no source that is not there
         form = {"grant_type": REFRESH, "refresh_token": used.reveal()}
-        answer = self._endpoint.ask(form, self.client())
+        at = stored.extra.get(ENDPOINT, "") if stored and source == "stored" else ""
+        answer = self._endpoint.ask(form, self.client(), at=at)
         following = (chain or Chain(self.app())).continued(given, source)
-        return self._endpoint.token(answer, used, {"login": self.identity(), **following.extra()})
+        extra = {"login": self.identity(), **following.extra(), **({ENDPOINT: at} if at else {})}
+        return self._endpoint.token(answer, used, extra)
 
     def _no_token(self) -> ConfigError:
         connection = self._connection

@@ -1,7 +1,8 @@
 """A vendor's token endpoint: a form goes in, an answer or an explained refusal comes out."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -16,9 +17,11 @@ from crm_pipeline.kernel.errors import AuthFailed, ProtocolError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
-from crm_pipeline.wire.session import HttpSession
+from crm_pipeline.wire.session import HttpSession, Permit
 
 EXPIRES = "expires_at"
+# Where the chain of a stored token is refreshed, if not at the usual endpoint.
+ENDPOINT = "token_endpoint"
 
 
 class TokenEndpoint:
@@ -28,16 +31,28 @@ class TokenEndpoint:
         connection: whose login server it is.
         clock: the present, which assertions carry and answers may lack.
         dialect: the vendor's.
+        permit: entered around every request; the rate gate, where the vendor counts these.
+        observe: sees every answer, errors included.
     """
 
-    def __init__(self, connection: Connection, clock: Clock, dialect: Dialect) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Clock,
+        dialect: Dialect,
+        *,
+        permit: Permit = nullcontext,
+        observe: Callable[[requests.Response], None] | None = None,
+    ) -> None:
         self.connection = connection
         self.clock = clock
         self.dialect = dialect
         self._skew_s = 0.0
+        self._observed = observe
         self._http = HttpSession(
             connection.name,
             judge=partial(dialect.judge, connection.name),
+            permit=permit,
             observe=self._observe,
             allow_http=connection.sandbox,
         )
@@ -46,12 +61,15 @@ class TokenEndpoint:
         """Close all connections."""
         self._http.close()
 
-    def ask(self, form: Mapping[str, str], client: Mapping[str, str]) -> Mapping[str, Any]:
+    def ask(
+        self, form: Mapping[str, str], client: Mapping[str, str], *, at: str = ""
+    ) -> Mapping[str, Any]:
         """Return the answer to a form.
 
         Args:
             form: what is asked for.
             client: `client_id` and `client_secret` of the app; empty where the form proves who we are.
+            at: the endpoint, where it is not the usual one.
 
         Raises:
             AuthFailed: the vendor refuses; the cure says what to do.
@@ -65,7 +83,7 @@ class TokenEndpoint:
             headers["Authorization"] = _basic(client)
         try:
             response = self._http.request(
-                "POST", self.dialect.token_url(self.connection), data=fields, headers=headers
+                "POST", at or self.dialect.token_url(self.connection), data=fields, headers=headers
             )
         except AuthFailed as refusal:
             refusal.cure = self.dialect.cure(
@@ -121,6 +139,8 @@ class TokenEndpoint:
         )
 
     def _observe(self, response: requests.Response) -> None:
+        if self._observed is not None:
+            self._observed(response)
         said = response.headers.get("Date", "")
         try:
             vendor = parsedate_to_datetime(said).astimezone(UTC)

@@ -44,10 +44,13 @@ KINDS: Mapping[str, KindRules] = {
     "refresh_token": KindRules(
         ("client_id",), ("client_secret", "refresh_token"), options=("callback_url",)
     ),
+    "self_client": KindRules(("client_id", "client_secret"), ("refresh_token",)),
     "jwt_bearer": KindRules(
         ("client_id", "username"), one_of=("private_key_file", "private_key"), options=("audience",)
     ),
 }
+# A person lets these in once with `crm-pipeline login`; from then on refresh tokens do.
+BY_PERSON = frozenset(kind for kind, rules in KINDS.items() if "refresh_token" in rules.variables)
 # Known, so that the connector can say in plain words until when the vendor still takes them.
 RETIRED_KINDS = frozenset({"password", "username_password", "soap"})
 RETIRED_FIELDS = frozenset({"password_env", "security_token_env"})

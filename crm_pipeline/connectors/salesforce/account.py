@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from crm_pipeline.connectors.base import (
     Checkup,
+    Consent,
     ObjectInfo,
     Page,
     Plan,
@@ -17,7 +18,6 @@ from crm_pipeline.connectors.base import (
     Usage,
     VendorLimits,
 )
-from crm_pipeline.connectors.consent import CodeConsent
 from crm_pipeline.connectors.routes import planned
 from crm_pipeline.connectors.salesforce import bulk, checkup, describe, direct, rest, soql
 from crm_pipeline.connectors.salesforce.api import Api
@@ -74,7 +74,7 @@ class SalesforceAccount:
         """Look at login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
 
-    def consent(self, redirect_uri: str) -> CodeConsent:
+    def consent(self, redirect_uri: str) -> Consent:
         """Begin a login by a person."""
         return self._api.consent(redirect_uri)
 
