@@ -96,11 +96,9 @@ def custom_v1(one: CustomField, place: int = 0) -> dict[str, Any]:
     options = [{"id": o.id, "label": o.label} for o in one.options]
     described = _v1(one.id, one.code, one.name, kind=one.type, place=place, options=options)
     stamps = {"add_time": str(one.added), "update_time": str(one.updated)}
-    gone = [{"id": o.id, "label": o.label} for o in one.gone]
-    described |= {**stamps, "edit_flag": True, "options_deleted": gone}
-    if one.type not in {"enum", "set"}:
-        described.pop("options", None)
-        described.pop("options_deleted", None)
+    described |= {**stamps, "edit_flag": True}
+    if one.gone:
+        described["options_deleted"] = [{"id": o.id, "label": o.label} for o in one.gone]
     return described
 
 
@@ -114,14 +112,7 @@ def _v1(
     off = dict.fromkeys(("edit_flag", "important_flag", "mandatory_flag", "is_subfield"), False)
     stamps = {"add_time": "2018-01-01 00:00:00", "update_time": "2018-01-01 00:00:00"}
     made = {"id": number, "key": key, "name": name, "order_nr": place, "field_type": kind}
-    return (
-        made
-        | stamps
-        | on
-        | off
-        | {"bulk_edit_allowed": True}
-        | ({"options": options} if options else {})
-    )
+    return made | stamps | on | off | {"bulk_edit_allowed": True, "options": options or None}
 
 
 def _list_v2(entity: Entity) -> Handler:

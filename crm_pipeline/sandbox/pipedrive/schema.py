@@ -53,7 +53,7 @@ KINDS = {
     "instant": Kind("TIMESTAMP", "date"),
     "uuid": Kind("VARCHAR", "varchar"),
     "uuids": Kind("VARCHAR[]", "set"),
-    "participants": Kind('STRUCT("person_id" INTEGER, "primary" BOOLEAN)[]', "participants"),
+    "participants": Kind('STRUCT("person_id" INTEGER, "primary" BOOLEAN)[]', "people"),
     "attendees": Kind("JSON", "varchar"),
     "prices": Kind(
         'STRUCT("product_id" INTEGER, "price" DOUBLE, "currency" VARCHAR, "cost" DOUBLE, '

@@ -1,0 +1,186 @@
+"""Answers against the vendor's OpenAPI descriptions, where they stand beside the repository."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crm_pipeline_tests.contracts import Difference, validate
+
+V2 = "openapi-v2.2026-08.yaml"
+V1 = "openapi-v1.2026-08.yaml"
+OLD = "openapi-v1.2026-01-before-removal.yaml"
+
+# The description calls these plain strings and numbers; the vendor's own examples, its clients'
+# release notes and live answers have nulls there.
+NULLS = {
+    "/deals": ("person_id", "org_id", "probability", "won_time", "lost_time", "update_time"),
+    "/persons": ("org_id", "picture_id", "update_time", "birthday", "notes"),
+    "/organizations": ("update_time",),
+    "/activities": (
+        *("deal_id", "lead_id", "person_id", "org_id", "project_id", "priority", "note"),
+        *("marked_as_done_time", "location", "conference_meeting_client", "update_time"),
+        *("conference_meeting_url", "conference_meeting_id", "attendees"),
+    ),
+    "/products": ("unit",),
+    "/stages": (),
+    "/pipelines": (),
+}
+FIELDS = ("$.data[*].add_time", "$.data[*].update_time", "$.data[*].field_type")
+ADDRESSES = {"/persons": "postal_address", "/organizations": "address", "/activities": "location"}
+
+
+def besides(path: str, start: str) -> tuple[str, ...]:
+    """Return the known nulls of an object below a JSON path."""
+    known = [f"{start}.{name}" for name in NULLS[path]]
+    if path in ADDRESSES:
+        known.append(f"{start}.{ADDRESSES[path]}")
+    ends = ("$.additional_data.next_cursor", "$.additional_data")
+    return (*known, *ends)
+
+
+@pytest.mark.parametrize("account", ["main", "second"])
+@pytest.mark.parametrize("path", NULLS)
+def test_lists(path: str, account: str, request: pytest.FixtureRequest) -> None:
+    """v2 lists, all pages of them, are what the vendor describes, but for known nulls."""
+    client = request.getfixturevalue(account)
+    body = client.v2(path, limit=500).json()
+    validate("pipedrive", V2, "GET", path, 200, body, besides=besides(path, "$.data[*]"))
+
+
+@pytest.mark.parametrize("path", NULLS)
+def test_nothing_undescribed(main, path: str) -> None:
+    """v2 records have no property that the vendor does not describe or show in its examples."""
+    shown = {
+        "/deals": ("$.data[*].creator_user_id", "$.data[*].archive_time"),
+        "/products": ("$.data[*].prices", "$.data[*].billing_frequency"),
+    }
+    known = (*besides(path, "$.data[*]"), *shown.get(path, ()))
+    body = main.v2(path, limit=100).json()
+    validate("pipedrive", V2, "GET", path, 200, body, closed=True, besides=known)
+
+
+@pytest.mark.parametrize("path", NULLS)
+def test_records(main, path: str) -> None:
+    """v2 records by id are what the vendor describes."""
+    record = main.data(f"/api/v2{path}", limit=1)[0]["id"]
+    body = main.v2(f"{path}/{record}").json()
+    validate("pipedrive", V2, "GET", f"{path}/{{id}}", 200, body, besides=besides(path, "$.data"))
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/dealFields", {"limit": 500}),
+        ("/personFields", {"include_fields": "ui_visibility", "limit": 500}),
+        ("/organizationFields", {}),
+        ("/productFields", {}),
+        ("/activityFields", {}),
+        ("/deals/archived", {}),
+        ("/deals/products", {"deal_ids": "1,2,3,4,5,6"}),
+        ("/persons/search", {"term": "an"}),
+        ("/organizations/search", {"term": "an"}),
+        ("/deals/search", {"term": "an"}),
+        ("/leads/search", {"term": "an"}),
+        ("/products/search", {"term": "sea"}),
+        ("/itemSearch", {"term": "an"}),
+    ],
+)
+def test_other_v2(main, path: str, query: dict[str, Any]) -> None:
+    """Field metadata, line items and searches of v2 are what the vendor describes."""
+    answer = main.v2(path, **query)
+    assert answer.status_code == 200, answer.text
+    known = ("$.additional_data.next_cursor",)
+    if path == "/deals/archived":
+        known = besides("/deals", "$.data[*]")
+    if path.endswith("earch"):
+        # Amounts and product codes are whole numbers in the description; a record may have no company.
+        item = "$.data.items[*].item"
+        known += (f"{item}.value", f"{item}.organization", f"{item}.person", f"{item}.address")
+        known += (f"{item}.code",)
+    validate("pipedrive", V2, "GET", path, 200, answer.json(), besides=known)
+
+
+@pytest.mark.parametrize(
+    ("path", "template", "known"),
+    [
+        ("/v1/leads", "/leads", ()),
+        ("/v1/leads/archived", "/leads/archived", ()),
+        ("/v1/leadLabels", "/leadLabels", ()),
+        ("/v1/leadSources", "/leadSources", ()),
+        (
+            "/v1/notes",
+            "/notes",
+            tuple(
+                f"$.data[*].{name}"
+                for name in (
+                    *("deal", "person", "organization", "deal_id", "person_id", "org_id"),
+                    *("lead_id", "project_id", "task_id", "user.icon_url"),
+                )
+            ),
+        ),
+        ("/v1/users", "/users", ()),
+        ("/v1/users/me", "/users/me", ("$.data.company_industry",)),
+        # The description wants RFC 3339 here and shows v1's own form in its examples.
+        ("/v1/activityTypes", "/activityTypes", ("$.data[*].add_time", "$.data[*].update_time")),
+        ("/v1/currencies", "/currencies", ()),
+        ("/v1/filters", "/filters", ()),
+        ("/v1/userSettings", "/userSettings", ()),
+        # Types are narrowed to those that can be created, against the examples.
+        ("/v1/personFields", "/personFields", FIELDS),
+        ("/v1/noteFields", "/noteFields", ("$.data[*].field_type", "$.data[*].options")),
+        ("/v1/deals/1/flow", "/deals/{id}/flow", ()),
+        ("/v1/deals/1/changelog", "/deals/{id}/changelog", ("$.additional_data.next_cursor",)),
+    ],
+)
+def test_v1(main, path: str, template: str, known: tuple[str, ...]) -> None:
+    """What is left of v1 is what the vendor describes."""
+    answer = main.get(path)
+    assert answer.status_code == 200, answer.text
+    validate("pipedrive", V1, "GET", template, 200, answer.json(), besides=known)
+
+
+@pytest.mark.parametrize("name", ["deals", "persons", "organizations", "pipelines", "stages"])
+def test_old_v1(main, name: str) -> None:
+    """What went out of support is what the vendor described while it was supported."""
+    nulls = {
+        "persons": ("org_id", "org_name", "label", "update_time"),
+        "organizations": (
+            *("update_time", "label", "address_route", "address_admin_area_level_1", "address"),
+            *("address_street_number", "address_postal_code", "address_formatted_address"),
+        ),
+        "deals": (
+            *("person_id", "org_id", "person_name", "org_name", "won_time", "lost_time"),
+            *("update_time", "lost_reason", "close_time", "creator_user_id.has_pic"),
+            *("user_id.has_pic",),
+        ),
+        "stages": ("rotten_days",),
+    }.get(name, ())
+    known = tuple(f"$.data[*].{one}" for one in nulls)
+    body = main.get(f"/v1/{name}", limit=200).json()
+    validate("pipedrive", OLD, "GET", f"/{name}", 200, body, besides=known)
+
+
+def test_refusals(main) -> None:
+    """Refusals whose form is described have that form."""
+    missing = main.get("/v1/leads/00000000-0000-4000-8000-000000000000").json()
+    validate("pipedrive", V1, "GET", "/leads/{id}", 404, missing)
+    main.http.headers["x-api-token"] = "nonsense"
+    try:
+        refused = main.get("/v1/users/me").json()
+    finally:
+        main.http.headers["x-api-token"] = main.access.api_token
+    validate("pipedrive", V1, "GET", "/users/me", 401, refused)
+
+
+def test_a_planted_difference(main) -> None:
+    """The comparison sees it when a record is not what is described."""
+    body = main.v2("/persons").json()
+    body["data"][3]["owner_id"] = {"id": 1}
+    with pytest.raises(Difference, match=r"\$\.data\[3\]\.owner_id"):
+        validate(
+            *("pipedrive", V2, "GET", "/persons", 200),
+            body,
+            besides=besides("/persons", "$.data[*]"),
+        )
