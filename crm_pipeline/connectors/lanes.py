@@ -94,6 +94,22 @@ class _Chunk:
         cursor = self.slices[-1].cursor
         return {"low": self.low, "high": self.high, **({"cursor": cursor} if cursor else {})}
 
+    def split(self) -> "_Chunk":
+        """Keep what lies below `high`, and return the rest, which is all where nothing does."""
+        rest: list[Slice] = []
+        while self.slices:
+            last = self.slices.pop()
+            keep = bisect_left(last.places, self.high)
+            if keep == len(last.places) and keep:
+                self.slices.append(last)
+                break
+            head, tail = _parts(last, keep)
+            rest.insert(0, tail)
+            if keep:
+                self.slices.append(head)
+                break
+        return _Chunk(self.high if self.slices else self.low, self.high, rest)
+
     def is_full(self) -> bool:
         rows: int = sum(one.batch.num_rows for one in self.slices)
         size: int = sum(one.batch.nbytes for one in self.slices)
@@ -231,9 +247,14 @@ class Lanes:
         with closing(self._read(lane.span)) as slices:
             while not (is_end or self._stopped):
                 is_end = self._advance(lane, next(slices), chunk)
-                if is_end or chunk.is_full():
+                if is_end:
                     self._hand_over(chunk)
-                    chunk = _Chunk(chunk.high)
+                elif chunk.is_full():
+                    # Of a place that many records share, more may come: it is left to the next chunk.
+                    rest = _Chunk(chunk.high) if self._unique else chunk.split()
+                    if chunk.slices:
+                        self._hand_over(chunk)
+                    chunk = rest
 
     def _advance(self, lane: _Lane, one: Slice, chunk: _Chunk) -> bool:
         """Enter a slice; return whether it ends its lane."""
@@ -283,6 +304,14 @@ def _cut(one: Slice, keep: int) -> Slice:
         return one
     # What does not belong here is read by the lane that took the upper part.
     return replace(one, places=one.places[:keep], batch=one.batch.slice(0, keep), cursor="")
+
+
+def _parts(one: Slice, at: int) -> tuple[Slice, Slice]:
+    """Cut an answer in two; the call that it took, and its cursor, belong to the second part."""
+    head = replace(
+        one, places=one.places[:at], batch=one.batch.slice(0, at), calls=0, rejected=(), cursor=""
+    )
+    return head, replace(one, places=one.places[at:], batch=one.batch.slice(at))
 
 
 def missing(whole: Span, done: Iterable[Mapping[str, Any]], *, parts: int = 1) -> list[Span]:

@@ -117,6 +117,27 @@ def test_after_a_crash_only_what_is_missing_is_read(
     assert rows(iter([*done, *again])) == Counter(str(place) for place in places)
 
 
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(0, 12), min_size=20, max_size=150), st.integers(1, 4), st.integers(1, 9)
+)
+def test_after_a_crash_no_record_of_a_shared_second_comes_twice(
+    places: list[int], at_once: int, page: int
+) -> None:
+    """A chunk ends between two seconds, so that the second reading can begin with a whole one."""
+    vendor = Vendor(places, page, tells=False)
+    vendor.fails_at = max(places)
+    done: list[Page] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CHUNK_ROWS", 4)
+        with pytest.raises(Unavailable):
+            done.extend(lanes(vendor, at_once, unique=False).pages([Span(0, 13)]))
+        vendor.fails_at = None
+        gaps = missing(Span(0, 13), [page.facts for page in done])
+        again = list(lanes(vendor, at_once, unique=False).pages(gaps))
+    assert rows(iter([*done, *again])) == Counter(str(place) for place in places)
+
+
 def test_idle_lanes_take_a_part_of_the_work() -> None:
     """All records lie in one corner, and still every lane reads its part of them."""
     vendor = Vendor(list(range(9_000, 9_400)), 5, pause_s=0.002)
