@@ -166,7 +166,10 @@ def _allowed(entity: Entity) -> set[str]:
 
 def _selection(entity: Entity, reader: Reader, made: Question) -> None:
     made.asked = reader.words("include_fields", 50)
-    known = {one.name for one in entity.columns if one.shown == "asked"}
+    # The vendor's description lists a deal's lead among these, and shows it in plain answers.
+    known = {
+        one.name for one in entity.columns if one.shown == "asked" or one.name == "source_lead_id"
+    }
     reader.problems += [
         f"include_fields: '{name}' is not a valid value" for name in made.asked if name not in known
     ]

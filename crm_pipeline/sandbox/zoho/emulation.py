@@ -1,7 +1,6 @@
 """The Zoho CRM emulation at work: hosts, tokens, routing, and the Python face for tests."""
 
 import re
-from collections.abc import Callable
 
 from crm_pipeline.sandbox.answers import AnswerCache
 from crm_pipeline.sandbox.grants import Access, GrantBook
@@ -14,7 +13,6 @@ from crm_pipeline.sandbox.zoho.centres import centre_of, is_accounts
 from crm_pipeline.sandbox.zoho.changes import Changes
 from crm_pipeline.sandbox.zoho.controls import Controls
 from crm_pipeline.sandbox.zoho.credentials import BY_ACCOUNT
-from crm_pipeline.sandbox.zoho.deliveries import Mailman
 from crm_pipeline.sandbox.zoho.errors import ZohoError, no_such_address
 from crm_pipeline.sandbox.zoho.limits import is_heavy
 from crm_pipeline.sandbox.zoho.oauth import OAuthDesk
@@ -39,9 +37,8 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock = premises.clock
         tokens, cache = PageTokens(premises.clock), AnswerCache()
-        self.mailman = Mailman()
         self.apis = {
-            key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache, self.mailman)
+            key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache)
             for key, account in ACCOUNTS.items()
         }
         self.oauth = OAuthDesk(premises.clock, lambda key: self.apis[key].org.org_id)
@@ -69,7 +66,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
         call = Call(request, access, parts)
         try:
             with api.meter.under_way(heavy=is_heavy(request)):
-                answer = _desk(api, request)(call)
+                answer = api.answer(call)
         except ZohoError as refusal:
             answer = refusal.response()
         for header in api.meter.headers:
@@ -131,7 +128,3 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
         if centre is not None and centre.key != ACCOUNTS[access.account].centre:
             raise self.foreign_token()
         return access
-
-
-def _desk(api: OrgApi, request: Request) -> Callable[[Call], Response]:
-    return api.bulk if request.path.startswith("/crm/bulk/") else api.answer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline_tests.contracts import Difference, validate
+from crm_pipeline_tests.contracts import Difference, described, validate
 
 V2 = "openapi-v2.2026-08.yaml"
 V1 = "openapi-v1.2026-08.yaml"
@@ -47,6 +47,15 @@ def test_lists(path: str, account: str, request: pytest.FixtureRequest) -> None:
     client = request.getfixturevalue(account)
     body = client.v2(path, limit=500).json()
     validate("pipedrive", V2, "GET", path, 200, body, besides=besides(path, "$.data[*]"))
+
+
+@pytest.mark.parametrize("path", ["/deals", "/persons", "/organizations", "/activities"])
+def test_everything_that_can_be_asked_for(main, path: str) -> None:
+    """What the vendor's description lists for include_fields is taken, each and all."""
+    parameters = described("pipedrive", V2)["paths"][path]["get"]["parameters"]
+    listed = next(one for one in parameters if one["name"] == "include_fields")["schema"]["enum"]
+    [row] = main.data(f"/api/v2{path}", include_fields=",".join(listed), limit=1)
+    assert set(listed) <= set(row)
 
 
 @pytest.mark.parametrize("path", NULLS)

@@ -42,6 +42,22 @@ def activities_of(column: str) -> tuple[Column, ...]:
     )
 
 
+def outcomes_of(column: str, notes: str) -> tuple[Column, ...]:
+    """Return what a party's deals came to, and the other counters that a request can ask for."""
+    of = f"d.{column} = r.id AND d.status"
+    return (
+        counted("won_deals_count", deals_where(f"{of} = 'won'")),
+        counted("lost_deals_count", deals_where(f"{of} = 'lost'")),
+        counted("related_won_deals_count"),
+        counted("related_lost_deals_count"),
+        counted(
+            "notes_count", f"SELECT count(*) FROM notes n WHERE n.{notes} = r.id AND n.active_flag"
+        ),
+        counted("followers_count"),
+        Column("smart_bcc_email", "varchar", computed="NULL::VARCHAR", shown="asked"),
+    )
+
+
 def picked(values: tuple[str, ...], noise: str) -> str:
     """Return SQL that picks one of some values by a noise column."""
     quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
