@@ -56,6 +56,8 @@ def _actions(sandbox: "ZohoSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.set_concurrency,
         sandbox.set_paging,
         sandbox.set_search,
+        sandbox.set_coql,
+        sandbox.set_bulk,
         sandbox.set_developer,
         sandbox.set_foreign,
     )
@@ -91,13 +93,17 @@ def _seen(sandbox: "ZohoSandbox", parts: list[str], query: dict[str, str]) -> An
         return {"rows": [{key: _plain(value) for key, value in row.items()} for row in rows]}
     if len(parts) == 2 and parts[0] == "identities":
         return {"identities": sandbox.identities(parts[1], account=account)}
+    if parts == ["deliveries"]:
+        return {"deliveries": sandbox.mailman.listed()}
     if parts == ["usage"]:
         spent = sandbox.apis[account].meter.credits
         return {"used": spent.used, "maximum": spent.calls}
     if parts == ["objects"]:
         shown = [one for one in sandbox.org(account).modules if not one.listed_only]
         return {one.name: sandbox.count(one.name, account=account) for one in shown}
-    raise ValueError("known: count/<module>, rows/<module>, identities/<module>, usage, objects")
+    raise ValueError(
+        "known: count/<module>, rows/<module>, identities/<module>, deliveries, usage, objects"
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from crm_pipeline.sandbox.answers import AnswerCache
 from crm_pipeline.sandbox.grants import Access
 from crm_pipeline.sandbox.http import Request, Response
+from crm_pipeline.sandbox.zoho.bulk_read import BulkReadDesk
 from crm_pipeline.sandbox.zoho.centres import is_developer
+from crm_pipeline.sandbox.zoho.coql_plan import CoqlDesk
+from crm_pipeline.sandbox.zoho.deliveries import Mailman
 from crm_pipeline.sandbox.zoho.errors import no_such_address, wrong_method
-from crm_pipeline.sandbox.zoho.limits import CUSTOM_VIEW, Meter
+from crm_pipeline.sandbox.zoho.limits import CUSTOM_VIEW, Meter, query_cost
 from crm_pipeline.sandbox.zoho.listing import ListingDesk
 from crm_pipeline.sandbox.zoho.metadata import MetadataDesk
 from crm_pipeline.sandbox.zoho.org import Org
@@ -53,15 +56,18 @@ class OrgApi:
         org: the org.
         tokens: makes page tokens.
         cache: keeps the rows of pages.
+        mailman: takes callbacks and notifications out.
     """
 
-    def __init__(self, org: Org, tokens: PageTokens, cache: AnswerCache) -> None:
+    def __init__(self, org: Org, tokens: PageTokens, cache: AnswerCache, mailman: Mailman) -> None:
         self.org = org
         self.store = RecordStore(org)
         self.meter = Meter(org.clock, USER_COUNT)
         self.listing = ListingDesk(org, tokens, cache)
         self.search = SearchDesk(org)
         self.records = RecordDesk(org)
+        self.coql = CoqlDesk(org)
+        self.bulk_read = BulkReadDesk(org, self.meter, mailman)
         self._related = RelatedDesk(org)
         self._metadata = MetadataDesk(org)
         self._setup = SetupDesk(org, self._metadata)
@@ -77,10 +83,23 @@ class OrgApi:
             "settings": self._settings,
             "org": self._org_data,
             "users": self._users,
+            "coql": self._coql,
         }
         if head in special:
             return special[head](call, rest)
         return self._module(call, self.org.visible(head), rest)
+
+    def bulk(self, call: Call) -> Response:
+        """Answer one call below `/crm/bulk/v8`.
+
+        Raises:
+            ZohoError: the refusal.
+        """
+        head, *rest = call.parts or [""]
+        if head == "read":
+            call.demand("ZohoCRM.bulk.READ")
+            return self.bulk_read.handle(call.request, rest, call.access.scopes)
+        raise no_such_address()
 
     def _settings(self, call: Call, rest: list[str]) -> Response:
         kind, *below = rest or [""]
@@ -115,6 +134,16 @@ class OrgApi:
         self.meter.charge(1)
         return self._setup.users(call.request, rest)
 
+    def _coql(self, call: Call, rest: list[str]) -> Response:
+        if rest:
+            raise no_such_address()
+        call.must_be("POST")
+        call.demand("ZohoCRM.coql.READ")
+        query = self.coql.read(call.request)
+        call.demand(f"ZohoCRM.modules.{query.module}.READ")
+        self.meter.charge(query_cost(query.limit))
+        return self.coql.answer(query)
+
     def _module(self, call: Call, module: Module, rest: list[str]) -> Response:
         call.demand(f"ZohoCRM.modules.{module.name}.{operation(call.method)}")
         request = call.request
@@ -139,5 +168,6 @@ class OrgApi:
         raise no_such_address()
 
     def close(self) -> None:
-        """Close the org."""
+        """Close the org and remove the files of its jobs."""
+        self.bulk_read.close()
         self.org.close()

@@ -69,6 +69,27 @@ class Controls:
         settings.lag_s = settings.lag_s if lag_s is None else lag_s
         settings.contains = settings.contains if contains is None else contains
 
+    def set_coql(self, *, account: str = "main", **changed: int | bool) -> None:
+        """Change limits and unconfirmed habits of COQL; see `CoqlSettings`.
+
+        Raises:
+            ValueError: there is no such setting.
+        """
+        settings = self._api(account).coql.settings
+        for name, value in changed.items():
+            if not hasattr(settings, name):
+                known = ", ".join(vars(settings))
+                raise ValueError(f"unknown setting '{name}'; known: {known}")
+            setattr(settings, name, value)
+
+    def set_bulk(
+        self, polls: int | None = None, page_rows: int | None = None, *, account: str = "main"
+    ) -> None:
+        """Change after how many polls a job is complete, and how many rows it reads at most."""
+        settings = self._api(account).bulk_read.settings
+        settings.polls = settings.polls if polls is None else polls
+        settings.page_rows = settings.page_rows if page_rows is None else page_rows
+
     def set_developer(self, *, on: bool = True, account: str = "main") -> None:
         """Make an org a developer environment, which lists fewer modules."""
         self._api(account).org.is_developer = on

@@ -1,6 +1,7 @@
 """The Zoho CRM emulation at work: hosts, tokens, routing, and the Python face for tests."""
 
 import re
+from collections.abc import Callable
 
 from crm_pipeline.sandbox.answers import AnswerCache
 from crm_pipeline.sandbox.grants import Access, GrantBook
@@ -13,6 +14,7 @@ from crm_pipeline.sandbox.zoho.centres import centre_of, is_accounts
 from crm_pipeline.sandbox.zoho.changes import Changes
 from crm_pipeline.sandbox.zoho.controls import Controls
 from crm_pipeline.sandbox.zoho.credentials import BY_ACCOUNT
+from crm_pipeline.sandbox.zoho.deliveries import Mailman
 from crm_pipeline.sandbox.zoho.errors import ZohoError, no_such_address
 from crm_pipeline.sandbox.zoho.limits import is_heavy
 from crm_pipeline.sandbox.zoho.oauth import OAuthDesk
@@ -37,8 +39,9 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock = premises.clock
         tokens, cache = PageTokens(premises.clock), AnswerCache()
+        self.mailman = Mailman()
         self.apis = {
-            key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache)
+            key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache, self.mailman)
             for key, account in ACCOUNTS.items()
         }
         self.oauth = OAuthDesk(premises.clock, lambda key: self.apis[key].org.org_id)
@@ -66,7 +69,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
         call = Call(request, access, parts)
         try:
             with api.meter.under_way(heavy=is_heavy(request)):
-                answer = api.answer(call)
+                answer = _desk(api, request)(call)
         except ZohoError as refusal:
             answer = refusal.response()
         for header in api.meter.headers:
@@ -128,3 +131,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
         if centre is not None and centre.key != ACCOUNTS[access.account].centre:
             raise self.foreign_token()
         return access
+
+
+def _desk(api: OrgApi, request: Request) -> Callable[[Call], Response]:
+    return api.bulk if request.path.startswith("/crm/bulk/") else api.answer

@@ -59,6 +59,11 @@ def fill(
             connection.execute(_create(by_table[table], source, staging))
         else:
             connection.execute(f'CREATE TABLE "{table}" AS SELECT * FROM {source} ORDER BY i')
+    # A deal takes its history along.
+    connection.execute(
+        'UPDATE "DealHistory" h SET _ended = d._ended, _ended_at = d._ended_at FROM "Deals" d '
+        'WHERE d.id = h."Potential_Name" AND d._ended IS NOT NULL'
+    )
     connection.execute("PRAGMA enable_optimizer")
     staging.clear()
 

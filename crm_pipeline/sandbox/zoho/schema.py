@@ -278,4 +278,4 @@ def _tags() -> Field:
         'CASE WHEN r2 % 11 = 0 THEN \'[{"name":"Fair 2026","id":"\' || tag_id || '
         '\'","color_code":"#57B1FD"}]\' ELSE \'[]\' END'
     )
-    return make("Tag", "text", tag, length=2000, structured=True, coql=False)
+    return make("Tag", "text", tag, length=2000, structured=True)

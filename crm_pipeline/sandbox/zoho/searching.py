@@ -128,7 +128,7 @@ def _condition(way: str, value: str, module: Module) -> Condition | None:
         return parse_criteria(value)
     kinds = _WORD_TYPES if way == "word" else {way}
     operator = "contains" if way == "word" else "="
-    names = [one.name for one in _shown(module) if one.type in kinds]
+    names = [one.name for one in _shown(module) if one.type in kinds and not one.structured]
     parts = tuple(Comparison(name, operator, (value,)) for name in names)
     return Junction("OR", parts) if parts else None
 

@@ -12,6 +12,8 @@ from crm_pipeline.sandbox.zoho.org import Org
 from crm_pipeline.sandbox.zoho.population import PROBABILITIES
 from crm_pipeline.sandbox.zoho.schema import Module
 
+# What goes and returns together with a record: the table and its column for the record.
+_BELOW = {"Deals": ("DealHistory", "Potential_Name"), "Quotes": ("Quoted_Items", "Parent_Id")}
 _STAMPS = ("Modified_Time", "Last_Activity_Time")
 
 
@@ -98,15 +100,25 @@ class RecordStore:
         self, module: Module, ids: Sequence[int], state: str, moment: datetime, master: int | None
     ) -> None:
         """Put records into the recycle bin or beyond it; `master` took their place in a merge."""
-        ended = {"_ended": state, "_ended_at": moment, "_master": master}
-        self._org.tables.update(module.stored, "id", dict.fromkeys(ids, ended))
+        ended = {"_ended": state, "_ended_at": moment}
+        with self._org.tables.writing():
+            gone = dict.fromkeys(ids, ended | {"_master": master})
+            self._org.tables.update(module.stored, "id", gone)
+            if module.stored in _BELOW:
+                table, parent = _BELOW[module.stored]
+                self._org.tables.update(table, parent, dict.fromkeys(ids, ended))
         self._tell(module, "delete", dict.fromkeys(ids, ()))
 
     def revive(self, module: Module, ids: Sequence[int], moment: datetime) -> None:
         """Take records out of the recycle bin."""
-        living = {"_ended": None, "_ended_at": None, "_master": None}
+        living = {"_ended": None, "_ended_at": None}
         stamps = {"Modified_Time": moment} if module.has("Modified_Time") else {}
-        self._org.tables.update(module.stored, "id", dict.fromkeys(ids, living | stamps))
+        with self._org.tables.writing():
+            back = dict.fromkeys(ids, living | stamps | {"_master": None})
+            self._org.tables.update(module.stored, "id", back)
+            if module.stored in _BELOW:
+                table, parent = _BELOW[module.stored]
+                self._org.tables.update(table, parent, dict.fromkeys(ids, living))
         self._tell(module, "insert", dict.fromkeys(ids, ()))
 
     def replace_rows(

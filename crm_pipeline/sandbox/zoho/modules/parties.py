@@ -75,9 +75,7 @@ def _person() -> tuple[Field, ...]:
         flag("Email_Opt_Out", "opted_out"),
         choice("Unsubscribed_Mode", ("Consent form", "Manual"), _when_out("'Manual'"), **_FIXED),
         moment("Unsubscribed_Time", _when_out("modified"), **_FIXED),
-        make(
-            "Data_Processing_Basis_Details", "consent_lookup", _BASIS, structured=True, coql=False
-        ),
+        make("Data_Processing_Basis_Details", "consent_lookup", _BASIS, structured=True),
         choice("Lead_Source", SOURCES, f"CASE WHEN r3 % 5 > 0 THEN {picked(SOURCES, 'r5')} END"),
     )
 
