@@ -106,7 +106,10 @@ TICKETS = Table(
         text("number", "Number as people see it, as text: leading zeros stay."),
         text("subject", "Subject."),
         text("description", "Text."),
-        text("status", "Status."),
+        *reference(
+            "pipeline", "pipelines", "The pipeline it moves through, where tickets have some."
+        ),
+        text("status", "Status; where there are pipelines, the name of a stage."),
         text("priority", "Priority."),
         text("origin", "Channel it came through."),
         text("ticket_type", "Kind."),

@@ -117,6 +117,17 @@ class FieldMap:
         return (self.source, *self.fallback, *self.joined, *other, *named)
 
 
+def same(pairs: str) -> tuple[FieldMap, ...]:
+    """Read `source=column` pairs for fields that need no more than their column's type."""
+    split = (pair.split("=") for pair in pairs.split())
+    return tuple(FieldMap(source, column) for source, column in split)
+
+
+def points_to(source: str, column: str, obj: str) -> FieldMap:
+    """Map ids that all belong to one object."""
+    return FieldMap(source, column, (("", obj),))
+
+
 @dataclass(frozen=True)
 class Merge:
     """A source in a merge's winner that names the ids of its losers.

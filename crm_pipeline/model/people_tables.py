@@ -135,8 +135,10 @@ COMPANIES = Table(
 LEADS = Table(
     "leads",
     "lead",
-    "Prospects that are not contacts yet, one row per lead record, converted ones included.",
+    "Prospects that are not contacts yet, one row per lead record, converted ones included. In some "
+    "CRMs a lead is a person, in others a chance with a contact or a company.",
     (
+        text("name", "Name of the lead, where it is not a person."),
         *NAMES,
         text("title", "Job title."),
         text("company_name", "Company as entered."),
@@ -156,6 +158,12 @@ LEADS = Table(
         money("annual_revenue", "Revenue of the company in a year."),
         CURRENCY,
         *OWNER,
+        *reference(
+            "contact", "contacts", "The contact that the lead is about, if not a person itself."
+        ),
+        *reference(
+            "company", "companies", "The company that the lead is about, if it is a record."
+        ),
         flag("is_converted", "Whether the lead was converted."),
         day("converted_on", "Day of the conversion."),
         *reference("converted_company", "companies", "The company made of the lead."),
@@ -166,7 +174,7 @@ LEADS = Table(
         *_BOUNCES,
         _LAST_ACTIVITY,
     ),
-    (_EMAIL_RULE, Rule("required", "last_name"), Rule("required", "status")),
+    (_EMAIL_RULE,),
 )
 
 USERS = Table(

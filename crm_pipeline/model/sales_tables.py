@@ -124,6 +124,7 @@ PIPELINES = Table(
     (
         text("name", "Name."),
         text("label", "Name as people see it."),
+        text("for_table", "Table of what moves through it: deals, tickets or leads."),
         flag("is_default", "Whether deals without a pipeline belong here."),
     ),
     (Rule("required", "name"),),

@@ -1,23 +1,71 @@
+import importlib
+from pathlib import Path
+
 import pytest
 
+import crm_pipeline.connectors
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.kernel.errors import UnknownName
-from crm_pipeline.model.mapping import ANY_OBJECT
+from crm_pipeline.model.mapping import RECORD_ID
 from crm_pipeline.model.selection import tables_of, with_overrides
 from crm_pipeline.model.tables import TABLES
 
-SALESFORCE = [entry for entry in MAPPING if entry.object != ANY_OBJECT]
+FOLDERS = sorted(Path(*crm_pipeline.connectors.__path__).glob("*/mapping.py"))
+VENDORS = {
+    path.parent.name: importlib.import_module(f"crm_pipeline.connectors.{path.parent.name}.mapping")
+    for path in FOLDERS
+}
+ENTRIES = [
+    pytest.param(entry, id=f"{vendor}-{entry.object}-{entry.table}")
+    for vendor, module in VENDORS.items()
+    for entry in module.MAPPING
+    if entry.table
+]
 SYSTEM = {"source_id", "is_deleted", "merged_into"}
 
 
-@pytest.mark.parametrize("entry", SALESFORCE, ids=lambda e: f"{e.object}-{e.table}")
+@pytest.mark.parametrize("entry", ENTRIES)
 def test_every_map_feeds_columns_that_exist(entry):
-    """A mapping names a column of its table, each column once."""
+    """A mapping names a column of its table, each column once; derived ones can be fed as well."""
     table = TABLES[entry.table]
     fed = [field.column for field in entry.fields]
-    assert set(fed) <= {*table.mappable, *SYSTEM}
+    derived = {column.name for column in table.columns if column.expression}
+    assert set(fed) <= {*table.mappable, *derived, *SYSTEM}
     assert len(fed) == len(set(fed))
     assert set(entry.constants) <= {*table.by_name}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_references_name_what_they_point_to(entry):
+    """An id without a key of ours joins nothing: maps of ids say what the id belongs to."""
+    plain = {"source_id", "role_source_id"}
+    references = [
+        f for f in entry.fields if f.column.endswith("_source_id") and f.column not in plain
+    ]
+    assert [
+        f for f in references if not (f.references or f.object_in or f.source == RECORD_ID)
+    ] == []
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_references_point_to_objects_that_are_mapped(vendor):
+    """The object in a key is one whose records have a table of the kind that the column joins."""
+    maps = VENDORS[vendor].MAPPING
+    own = {entry.object: entry.table for entry in maps if entry.table and not entry.each}
+    wrong = [
+        (entry.object, entry.table, field.column, obj)
+        for entry in maps
+        if entry.table
+        for field in entry.fields
+        for _, obj in field.references
+        if obj not in own
+        or TABLES[entry.table].by_name[_key(field.column)].refers_to not in {"", own[obj]}
+    ]
+    assert wrong == []
+
+
+def _key(column):
+    return "merged_into" if column == "merged_into" else f"{column.removesuffix('_source_id')}_key"
 
 
 def test_the_tables_of_a_connection():

@@ -4,7 +4,7 @@ Fields that are not named here are kept in `custom`. Ids carry their object in t
 characters (key prefix), by which fields that point to several objects are told apart.
 """
 
-from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap
+from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap, points_to, same
 
 _USER = (("005", "User"),)
 _RECORD = (
@@ -30,25 +30,15 @@ _WHAT = (
 )
 
 
-def _same(pairs: str) -> tuple[FieldMap, ...]:
-    """Read `Source=column` pairs for fields that need no more than their column's type."""
-    split = (pair.split("=") for pair in pairs.split())
-    return tuple(FieldMap(source, column) for source, column in split)
-
-
-def _points_to(source: str, column: str, obj: str) -> FieldMap:
-    return FieldMap(source, column, (("", obj),))
-
-
 def _address(prefix: str) -> tuple[FieldMap, ...]:
-    return _same(
+    return same(
         f"{prefix}Street=street {prefix}City=city {prefix}State=state "
         f"{prefix}PostalCode=postal_code {prefix}Country=country"
     )
 
 
 _PERSON = (
-    *_same(
+    *same(
         "Salutation=salutation FirstName=first_name LastName=last_name Name=full_name "
         "Title=title Email=email Phone=phone MobilePhone=mobile_phone Fax=fax "
         "LeadSource=source HasOptedOutOfEmail=email_opt_out DoNotCall=do_not_call "
@@ -62,15 +52,15 @@ _ACCOUNT = ObjectMap(
     "companies",
     (
         *_OWNED,
-        *_same(
+        *same(
             "Name=name Website=website Phone=phone Fax=fax Industry=industry "
             "Type=company_type Rating=rating NumberOfEmployees=employees "
             "AnnualRevenue=annual_revenue AccountNumber=account_number AccountSource=source "
             "Description=description LastActivityDate=last_activity_on"
         ),
         _CURRENCY,
-        _points_to("ParentId", "parent_source_id", "Account"),
-        _points_to("MasterRecordId", "merged_into", "Account"),
+        points_to("ParentId", "parent_source_id", "Account"),
+        points_to("MasterRecordId", "merged_into", "Account"),
         *_address("Billing"),
     ),
 )
@@ -81,13 +71,13 @@ _CONTACT = ObjectMap(
     (
         *_OWNED,
         *_PERSON,
-        *_same(
+        *same(
             "Department=department HomePhone=home_phone OtherPhone=other_phone "
             "AssistantPhone=assistant_phone Birthdate=birth_date"
         ),
-        _points_to("AccountId", "company_source_id", "Account"),
-        _points_to("ReportsToId", "reports_to_source_id", "Contact"),
-        _points_to("MasterRecordId", "merged_into", "Contact"),
+        points_to("AccountId", "company_source_id", "Account"),
+        points_to("ReportsToId", "reports_to_source_id", "Contact"),
+        points_to("MasterRecordId", "merged_into", "Contact"),
         *_address("Mailing"),
     ),
 )
@@ -98,16 +88,16 @@ _LEAD = ObjectMap(
     (
         *_OWNED,
         *_PERSON,
-        *_same(
+        *same(
             "Company=company_name Website=website Industry=industry Status=status "
             "Rating=rating NumberOfEmployees=employees AnnualRevenue=annual_revenue "
             "IsConverted=is_converted ConvertedDate=converted_on"
         ),
         _CURRENCY,
-        _points_to("ConvertedAccountId", "converted_company_source_id", "Account"),
-        _points_to("ConvertedContactId", "converted_contact_source_id", "Contact"),
-        _points_to("ConvertedOpportunityId", "converted_deal_source_id", "Opportunity"),
-        _points_to("MasterRecordId", "merged_into", "Lead"),
+        points_to("ConvertedAccountId", "converted_company_source_id", "Account"),
+        points_to("ConvertedContactId", "converted_contact_source_id", "Contact"),
+        points_to("ConvertedOpportunityId", "converted_deal_source_id", "Opportunity"),
+        points_to("MasterRecordId", "merged_into", "Lead"),
         *_address(""),
     ),
 )
@@ -117,7 +107,7 @@ _OPPORTUNITY = ObjectMap(
     "deals",
     (
         *_OWNED,
-        *_same(
+        *same(
             "Name=name StageName=stage Amount=amount ExpectedRevenue=expected_revenue "
             "Probability=probability TotalOpportunityQuantity=quantity CloseDate=close_date "
             "IsClosed=is_closed IsWon=is_won ForecastCategoryName=forecast_category "
@@ -125,9 +115,9 @@ _OPPORTUNITY = ObjectMap(
             "LastStageChangeDate=stage_changed_at LastActivityDate=last_activity_on"
         ),
         _CURRENCY,
-        _points_to("AccountId", "company_source_id", "Account"),
-        _points_to("ContactId", "primary_contact_source_id", "Contact"),
-        _points_to("CampaignId", "campaign_source_id", "Campaign"),
+        points_to("AccountId", "company_source_id", "Account"),
+        points_to("ContactId", "primary_contact_source_id", "Contact"),
+        points_to("CampaignId", "campaign_source_id", "Campaign"),
     ),
     _PIPELINE,
 )
@@ -137,13 +127,13 @@ _OPPORTUNITY_HISTORY = ObjectMap(
     "deal_stage_history",
     (
         *_RECORD,
-        *_same(
+        *same(
             "StageName=stage Amount=amount ExpectedRevenue=expected_revenue "
             "Probability=probability CloseDate=close_date ForecastCategory=forecast_category "
             "CreatedDate=changed_at"
         ),
         _CURRENCY,
-        _points_to("OpportunityId", "deal_source_id", "Opportunity"),
+        points_to("OpportunityId", "deal_source_id", "Opportunity"),
         FieldMap("CreatedById", "changed_by_source_id", _USER),
     ),
 )
@@ -153,14 +143,14 @@ _LINE_ITEM = ObjectMap(
     "deal_line_items",
     (
         *_RECORD,
-        *_same(
+        *same(
             "Name=name ProductCode=product_code Quantity=quantity UnitPrice=unit_price "
             "ListPrice=list_price Discount=discount TotalPrice=total_price "
             "ServiceDate=service_date SortOrder=position Description=description"
         ),
         _CURRENCY,
-        _points_to("OpportunityId", "deal_source_id", "Opportunity"),
-        _points_to("Product2Id", "product_source_id", "Product2"),
+        points_to("OpportunityId", "deal_source_id", "Opportunity"),
+        points_to("Product2Id", "product_source_id", "Product2"),
     ),
 )
 
@@ -169,9 +159,9 @@ _CONTACT_ROLE = ObjectMap(
     "associations",
     (
         *_RECORD,
-        *_same("Role=role IsPrimary=is_primary"),
-        _points_to("OpportunityId", "from_source_id", "Opportunity"),
-        _points_to("ContactId", "to_source_id", "Contact"),
+        *same("Role=role IsPrimary=is_primary"),
+        points_to("OpportunityId", "from_source_id", "Opportunity"),
+        points_to("ContactId", "to_source_id", "Contact"),
     ),
     {"from_table": "deals", "to_table": "contacts"},
 )
@@ -181,7 +171,7 @@ _PRODUCT = ObjectMap(
     "products",
     (
         *_RECORD,
-        *_same(
+        *same(
             "Name=name ProductCode=product_code StockKeepingUnit=sku Family=family "
             "QuantityUnitOfMeasure=unit IsActive=is_active Description=description"
         ),
@@ -194,7 +184,7 @@ _CAMPAIGN = ObjectMap(
     "campaigns",
     (
         *_OWNED,
-        *_same(
+        *same(
             "Name=name Type=campaign_type Status=status IsActive=is_active "
             "StartDate=starts_on EndDate=ends_on BudgetedCost=budgeted_cost "
             "ActualCost=actual_cost ExpectedRevenue=expected_revenue "
@@ -202,7 +192,7 @@ _CAMPAIGN = ObjectMap(
             "Description=description"
         ),
         _CURRENCY,
-        _points_to("ParentId", "parent_source_id", "Campaign"),
+        points_to("ParentId", "parent_source_id", "Campaign"),
     ),
 )
 
@@ -211,10 +201,10 @@ _CAMPAIGN_MEMBER = ObjectMap(
     "campaign_members",
     (
         *_RECORD,
-        *_same("Status=status HasResponded=has_responded FirstRespondedDate=first_responded_on"),
-        _points_to("CampaignId", "campaign_source_id", "Campaign"),
-        _points_to("ContactId", "contact_source_id", "Contact"),
-        _points_to("LeadId", "lead_source_id", "Lead"),
+        *same("Status=status HasResponded=has_responded FirstRespondedDate=first_responded_on"),
+        points_to("CampaignId", "campaign_source_id", "Campaign"),
+        points_to("ContactId", "contact_source_id", "Contact"),
+        points_to("LeadId", "lead_source_id", "Lead"),
     ),
 )
 
@@ -223,21 +213,21 @@ _CASE = ObjectMap(
     "tickets",
     (
         *_OWNED,
-        *_same(
+        *same(
             "CaseNumber=number Subject=subject Description=description Status=status "
             "Priority=priority Origin=origin Type=ticket_type Reason=reason "
             "IsClosed=is_closed IsEscalated=is_escalated ClosedDate=closed_at"
         ),
-        _points_to("AccountId", "company_source_id", "Account"),
-        _points_to("ContactId", "contact_source_id", "Contact"),
-        _points_to("ParentId", "parent_source_id", "Case"),
-        _points_to("MasterRecordId", "merged_into", "Case"),
+        points_to("AccountId", "company_source_id", "Account"),
+        points_to("ContactId", "contact_source_id", "Contact"),
+        points_to("ParentId", "parent_source_id", "Case"),
+        points_to("MasterRecordId", "merged_into", "Case"),
     ),
 )
 
 _ABOUT = (
     *_OWNED,
-    *_same("Subject=subject Description=body ActivityDate=due_on"),
+    *same("Subject=subject Description=body ActivityDate=due_on"),
     FieldMap("WhoId", "who_source_id", _WHO),
     FieldMap("WhoId", "contact_source_id", (("", "Contact"),), only="003"),
     FieldMap("WhoId", "lead_source_id", (("", "Lead"),), only="00Q"),
@@ -245,7 +235,7 @@ _ABOUT = (
     FieldMap("WhatId", "deal_source_id", (("", "Opportunity"),), only="006"),
     FieldMap("WhatId", "ticket_source_id", (("", "Case"),), only="500"),
     FieldMap("WhatId", "campaign_source_id", (("", "Campaign"),), only="701"),
-    _points_to("AccountId", "company_source_id", "Account"),
+    points_to("AccountId", "company_source_id", "Account"),
 )
 
 _TASK = ObjectMap(
@@ -259,7 +249,7 @@ _TASK = ObjectMap(
             values=(("Call", "call"), ("Email", "email"), ("ListEmail", "email")),
             otherwise="task",
         ),
-        *_same(
+        *same(
             "Status=status Priority=priority IsClosed=is_closed "
             "CompletedDateTime=completed_at CallDurationInSeconds=call_seconds "
             "CallType=call_direction CallDisposition=call_result"
@@ -273,7 +263,7 @@ _EVENT = ObjectMap(
     "activities",
     (
         *_ABOUT,
-        *_same(
+        *same(
             "StartDateTime=starts_at EndDateTime=ends_at IsAllDayEvent=is_all_day "
             "DurationInMinutes=duration_minutes Location=location"
         ),
@@ -286,7 +276,7 @@ _USERS = ObjectMap(
     "users",
     (
         *_RECORD,
-        *_same(
+        *same(
             "FirstName=first_name LastName=last_name Name=full_name Username=username "
             "Email=email Phone=phone MobilePhone=mobile_phone Title=title "
             "Department=department UserType=user_type IsActive=is_active "
@@ -301,7 +291,7 @@ _STAGE = ObjectMap(
     "stages",
     (
         *_RECORD,
-        *_same(
+        *same(
             "ApiName=name MasterLabel=label SortOrder=position DefaultProbability=probability "
             "IsClosed=is_closed IsWon=is_won IsActive=is_active "
             "ForecastCategoryName=forecast_category Description=description"
@@ -320,6 +310,7 @@ _PIPELINES = ObjectMap(
         "source_id": "default",
         "name": "default",
         "label": "Sales pipeline",
+        "for_table": "deals",
         "is_default": "true",
     },
     single_row=True,
@@ -330,7 +321,7 @@ _CURRENCY_TYPE = ObjectMap(
     "exchange_rates",
     (
         *_RECORD,
-        *_same("IsoCode=currency ConversionRate=rate IsCorporate=is_main"),
+        *same("IsoCode=currency ConversionRate=rate IsCorporate=is_main"),
     ),
 )
 
@@ -339,7 +330,7 @@ _DATED_RATE = ObjectMap(
     "exchange_rates",
     (
         *_RECORD,
-        *_same("IsoCode=currency ConversionRate=rate StartDate=starts_on NextStartDate=ends_on"),
+        *same("IsoCode=currency ConversionRate=rate StartDate=starts_on NextStartDate=ends_on"),
     ),
 )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from crm_pipeline.model.mapping import FieldMap, ObjectMap
+from crm_pipeline.model.mapping import RECORD_ID, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Form
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import custom_columns, custom_table
@@ -73,6 +73,8 @@ class Feed:
         """Return what a field's ids point to: the mapping's word, else the schema's."""
         if entry.references:
             return entry.references
+        if entry.source == RECORD_ID:
+            return (("", self.one.object),)
         field = self.field(entry.source)
         return (("", field.reference_to[0]),) if field and len(field.reference_to) == 1 else ()
 

@@ -1,0 +1,297 @@
+"""Which HubSpot property feeds which column of the common model, as tables of data.
+
+A record is the vendor's own, `{id, properties: {...}, createdAt, updatedAt, archived}`, and one key that
+the connector adds: `associations`, a flat list of `{to_object, to_id, category, type_id, label}`,
+one entry per label. Sources are names of properties; the keys around them are fields of those names.
+Properties that are not named here are kept in `custom`. An empty text is a cleared property: no value.
+
+Source: https://developers.hubspot.com/docs/guides/crm/understanding-the-crm and the properties that
+`GET /crm/v3/properties/{type}` lists for a new account.
+"""
+
+from crm_pipeline.model.mapping import (
+    ANY_OBJECT,
+    RECORD_ID,
+    FieldMap,
+    Merge,
+    ObjectMap,
+    Pick,
+    Points,
+    points_to,
+    same,
+)
+
+_RECORD = same("id=source_id archived=is_deleted createdAt=created_at updatedAt=modified_at")
+_OWNED = (*_RECORD, points_to("hubspot_owner_id", "owner_source_id", "owners"))
+# A merge makes a new record; both old ids vanish from lists and searches without a trace but these.
+_MERGES = (Merge("hs_merged_object_ids"), Merge("hs_calculated_merged_vids", until=":"))
+_PRIMARY = (("label", "Primary"),)
+_PERCENT = 100.0
+
+
+def _linked(obj: str, column: str) -> FieldMap:
+    """Map the first associated record of an object, the primary one if one is."""
+    pick = Pick("to_id", only=(("to_object", obj),), prefer=_PRIMARY)
+    return FieldMap("associations", column, (("", obj),), pick=pick)
+
+
+_CONTACT = ObjectMap(
+    "contacts",
+    "contacts",
+    (
+        *_OWNED,
+        *same(
+            "salutation=salutation firstname=first_name lastname=last_name jobtitle=title "
+            "email=email phone=phone mobilephone=mobile_phone fax=fax "
+            "address=street city=city state=state zip=postal_code country=country "
+            "hs_analytics_source=source hs_email_optout=email_opt_out hs_legal_basis=lawful_basis "
+            "hs_email_hard_bounce_reason_enum=email_bounced_reason "
+            "notes_last_updated=last_activity_on"
+        ),
+        FieldMap("hs_additional_emails", "emails", points=Points(label="other", separator=";")),
+        points_to("associatedcompanyid", "company_source_id", "companies"),
+    ),
+    merges=_MERGES,
+)
+
+_COMPANY = ObjectMap(
+    "companies",
+    "companies",
+    (
+        *_OWNED,
+        *same(
+            "name=name website=website domain=domain phone=phone industry=industry "
+            "type=company_type numberofemployees=employees annualrevenue=annual_revenue "
+            "address=street city=city state=state zip=postal_code country=country "
+            "hs_analytics_source=source description=description "
+            "notes_last_updated=last_activity_on"
+        ),
+        points_to("hs_parent_company_id", "parent_source_id", "companies"),
+    ),
+    merges=_MERGES,
+)
+
+_DEAL = ObjectMap(
+    "deals",
+    "deals",
+    (
+        *_OWNED,
+        *same(
+            "dealname=name dealstage=stage amount=amount deal_currency_code=currency "
+            "hs_projected_amount=expected_revenue closedate=close_date "
+            "hs_is_closed=is_closed hs_is_closed_won=is_won dealtype=deal_type "
+            "hs_manual_forecast_category=forecast_category hs_analytics_source=source "
+            "hs_next_step=next_step description=description "
+            "hs_v2_date_entered_current_stage=stage_changed_at "
+            "notes_last_updated=last_activity_on"
+        ),
+        FieldMap("hs_deal_stage_probability", "probability", factor=_PERCENT),
+        points_to("pipeline", "pipeline_source_id", "deal_pipelines"),
+        _linked("companies", "company_source_id"),
+        _linked("contacts", "primary_contact_source_id"),
+    ),
+    merges=_MERGES,
+)
+
+_STAGE_HISTORY = ObjectMap(
+    "deals",
+    "deal_stage_history",
+    (
+        FieldMap("value", "stage"),
+        FieldMap("timestamp", "changed_at", form="epoch_ms"),
+        FieldMap("timestamp", "created_at", form="epoch_ms"),
+        FieldMap(RECORD_ID, "deal_source_id"),
+    ),
+    each=("propertiesWithHistory", "dealstage"),
+    identity=("timestamp", "value"),
+    merges=_MERGES,
+)
+
+_LINE_ITEM = ObjectMap(
+    "line_items",
+    "deal_line_items",
+    (
+        *_RECORD,
+        *same(
+            "name=name hs_sku=product_code quantity=quantity price=unit_price amount=total_price "
+            "hs_discount_percentage=discount hs_line_item_currency_code=currency "
+            "hs_position_on_quote=position description=description"
+        ),
+        points_to("hs_product_id", "product_source_id", "products"),
+        _linked("deals", "deal_source_id"),
+    ),
+    merges=_MERGES,
+)
+
+_PRODUCT = ObjectMap(
+    "products",
+    "products",
+    (*_RECORD, *same("name=name hs_sku=sku description=description")),
+    merges=_MERGES,
+)
+
+_TICKET = ObjectMap(
+    "tickets",
+    "tickets",
+    (
+        *_OWNED,
+        *same(
+            "subject=subject content=description hs_pipeline_stage=status "
+            "hs_ticket_priority=priority source_type=origin hs_ticket_category=ticket_type "
+            "hs_is_closed=is_closed closed_date=closed_at"
+        ),
+        points_to("hs_pipeline", "pipeline_source_id", "ticket_pipelines"),
+        _linked("companies", "company_source_id"),
+        _linked("contacts", "contact_source_id"),
+    ),
+    merges=_MERGES,
+)
+
+_LEAD = ObjectMap(
+    "leads",
+    "leads",
+    (
+        *_OWNED,
+        *same(
+            "hs_lead_name=name hs_pipeline_stage=status hs_lead_label=rating hs_lead_source=source"
+        ),
+        points_to("hs_primary_contact_id", "contact_source_id", "contacts"),
+        _linked("companies", "company_source_id"),
+    ),
+    merges=_MERGES,
+)
+
+_ENGAGED = (
+    *_OWNED,
+    _linked("contacts", "who_source_id"),
+    _linked("contacts", "contact_source_id"),
+    _linked("leads", "lead_source_id"),
+    _linked("companies", "company_source_id"),
+    _linked("deals", "deal_source_id"),
+    _linked("tickets", "ticket_source_id"),
+)
+
+
+def _activity(obj: str, kind: str, *fields: FieldMap) -> ObjectMap:
+    return ObjectMap(
+        obj, "activities", (*_ENGAGED, *fields), {"activity_type": kind}, merges=_MERGES
+    )
+
+
+_ACTIVITIES = (
+    _activity(
+        "tasks",
+        "task",
+        *same(
+            "hs_task_subject=subject hs_task_body=body hs_task_status=status "
+            "hs_task_priority=priority hs_timestamp=due_on"
+        ),
+        # As long as a task is open, this property says when it is due.
+        FieldMap("hs_task_completion_date", "completed_at", when=("hs_task_status", "COMPLETED")),
+        FieldMap("hs_task_status", "is_closed", values=(("COMPLETED", "true"),), otherwise="false"),
+    ),
+    _activity("notes", "note", *same("hs_note_body=body hs_timestamp=due_on")),
+    _activity(
+        "meetings",
+        "meeting",
+        *same(
+            "hs_meeting_title=subject hs_meeting_body=body hs_meeting_outcome=status "
+            "hs_timestamp=due_on hs_meeting_start_time=starts_at hs_meeting_end_time=ends_at "
+            "hs_meeting_location=location"
+        ),
+    ),
+    _activity(
+        "calls",
+        "call",
+        *same(
+            "hs_call_title=subject hs_call_body=body hs_call_status=status "
+            "hs_call_direction=call_direction hs_call_disposition=call_result "
+            "hs_timestamp=starts_at"
+        ),
+        FieldMap("hs_timestamp", "due_on"),
+        FieldMap("hs_call_duration", "call_seconds", factor=0.001),
+    ),
+    _activity(
+        "emails",
+        "email",
+        *same(
+            "hs_email_subject=subject hs_email_text=body hs_email_status=status "
+            "hs_timestamp=starts_at"
+        ),
+        FieldMap("hs_timestamp", "due_on"),
+    ),
+)
+
+_OWNERS = ObjectMap(
+    "owners",
+    "users",
+    (
+        *_RECORD,
+        *same("firstName=first_name lastName=last_name email=email type=user_type"),
+        FieldMap("archived", "is_active", values=(("false", "true"), ("true", "false"))),
+    ),
+)
+
+
+def _pipelines(obj: str, table: str, default: str) -> tuple[ObjectMap, ObjectMap]:
+    """Map the pipelines of an object, and the stages in them."""
+    is_default = FieldMap("id", "is_default", values=((default, "true"),), otherwise="false")
+    pipelines = ObjectMap(
+        obj, "pipelines", (*_RECORD, *same("id=name label=label"), is_default), {"for_table": table}
+    )
+    stages = (
+        *same(
+            "id=name label=label displayOrder=position createdAt=created_at updatedAt=modified_at"
+        ),
+        FieldMap(RECORD_ID, "pipeline_source_id"),
+        FieldMap("metadata.probability", "probability", factor=_PERCENT),
+        FieldMap(
+            "metadata.isClosed",
+            "is_closed",
+            values=(("true", "true"), ("CLOSED", "true")),
+            otherwise="false",
+            fallback=("metadata.ticketState",),
+        ),
+        FieldMap(
+            "metadata.probability",
+            "is_won",
+            values=(("1.0", "true"), ("1", "true")),
+            otherwise="false",
+        ),
+        FieldMap("archived", "is_active", values=(("false", "true"), ("true", "false"))),
+    )
+    return pipelines, ObjectMap(obj, "stages", stages, each=("stages",), identity=("id",))
+
+
+def _links(obj: str) -> ObjectMap:
+    """Map the associations of an object; each link is seen from both of its ends."""
+    fields = (
+        FieldMap(RECORD_ID, "from_source_id"),
+        FieldMap("to_object", "to_table", is_object=True),
+        FieldMap("to_id", "to_source_id", object_in="to_object"),
+        FieldMap("label", "role"),
+        FieldMap("label", "is_primary", values=(("Primary", "true"),), otherwise="false"),
+    )
+    return ObjectMap(
+        obj,
+        "associations",
+        fields,
+        {"from_table": "{table}", "is_primary": "false"},
+        each=("associations",),
+        identity=("to_object", "to_id", "category", "type_id"),
+        merges=_MERGES,
+    )
+
+
+_OWN = (_CONTACT, _COMPANY, _DEAL, _LINE_ITEM, _PRODUCT, _TICKET, _LEAD, *_ACTIVITIES)
+
+MAPPING: tuple[ObjectMap, ...] = (
+    *_OWN,
+    _STAGE_HISTORY,
+    *(_links(entry.object) for entry in _OWN),
+    _OWNERS,
+    *_pipelines("deal_pipelines", "deals", "default"),
+    *_pipelines("ticket_pipelines", "tickets", "0"),
+    ObjectMap(ANY_OBJECT, "", _OWNED, merges=_MERGES),
+    _links(ANY_OBJECT),
+)

@@ -1,0 +1,251 @@
+"""Which Pipedrive field feeds which column of the common model, as tables of data.
+
+Sources are the keys of API v2 records; leads, notes and users come from v1, whose instants name no zone
+and are UTC. Parts of composite values are fields of their own, as in `address_locality`. Custom
+fields have 40-digit keys that differ in every company: they stay in `custom`, unless
+connections.yaml maps them.
+
+Source: https://developers.pipedrive.com/docs/api/v1 (which documents v2 as well).
+"""
+
+from crm_pipeline.model.mapping import (
+    ANY_OBJECT,
+    FieldMap,
+    ObjectMap,
+    Pick,
+    Points,
+    points_to,
+    same,
+)
+
+_RECORD = same("id=source_id is_deleted=is_deleted add_time=created_at update_time=modified_at")
+_OWNER = points_to("owner_id", "owner_source_id", "users")
+_OWNED = (*_RECORD, _OWNER)
+_PRIMARY = (("primary", "true"),)
+# API v1: the flag says that the record is not deleted.
+_ACTIVE = FieldMap(
+    "active_flag", "is_deleted", values=(("false", "true"), ("0", "true")), otherwise="false"
+)
+
+
+def _address(prefix: str) -> tuple[FieldMap, ...]:
+    """Map an address; one that the vendor could not take apart is a text, and that is its street."""
+    return (
+        FieldMap(
+            f"{prefix}_route",
+            "street",
+            joined=(f"{prefix}_street_number",),
+            fallback=(prefix,),
+        ),
+        *same(
+            f"{prefix}_locality=city {prefix}_admin_area_level_1=state "
+            f"{prefix}_postal_code=postal_code {prefix}_country=country"
+        ),
+    )
+
+
+def _phone(label: str, column: str) -> FieldMap:
+    return FieldMap("phones", column, pick=Pick("value", only=(("label", label),)))
+
+
+_DEAL = ObjectMap(
+    "deals",
+    "deals",
+    (
+        *_OWNED,
+        *same(
+            "title=name stage_id=stage value=amount currency=currency probability=probability "
+            "stage_change_time=stage_changed_at origin=source"
+        ),
+        points_to("org_id", "company_source_id", "organizations"),
+        points_to("person_id", "primary_contact_source_id", "persons"),
+        points_to("pipeline_id", "pipeline_source_id", "pipelines"),
+        # In the company's own time zone, unlike close_time.
+        FieldMap("local_close_date", "close_date", fallback=("close_time", "expected_close_date")),
+        FieldMap(
+            "status",
+            "is_closed",
+            values=(("open", "false"), ("won", "true"), ("lost", "true")),
+        ),
+        FieldMap(
+            "status",
+            "is_won",
+            values=(("open", "false"), ("won", "true"), ("lost", "false")),
+        ),
+    ),
+)
+
+_PERSON = ObjectMap(
+    "persons",
+    "contacts",
+    (
+        *_OWNED,
+        *same(
+            "name=full_name first_name=first_name last_name=last_name job_title=title "
+            "birthday=birth_date"
+        ),
+        FieldMap("emails", "email", pick=Pick("value", prefer=_PRIMARY)),
+        FieldMap("emails", "emails", points=Points()),
+        FieldMap("phones", "phone", pick=Pick("value", prefer=_PRIMARY)),
+        _phone("mobile", "mobile_phone"),
+        _phone("home", "home_phone"),
+        _phone("other", "other_phone"),
+        FieldMap("phones", "phones", points=Points()),
+        points_to("org_id", "company_source_id", "organizations"),
+        *_address("postal_address"),
+        # Nobody asked yet whoever is at no_consent: unknown.
+        FieldMap(
+            "marketing_status",
+            "email_opt_out",
+            values=(("subscribed", "false"), ("unsubscribed", "true")),
+        ),
+    ),
+)
+
+_ORGANIZATION = ObjectMap(
+    "organizations",
+    "companies",
+    (
+        *_OWNED,
+        *same(
+            "name=name website=website industry=industry annual_revenue=annual_revenue "
+            "employee_count=employees"
+        ),
+        *_address("address"),
+    ),
+)
+
+_ABOUT = (
+    points_to("person_id", "who_source_id", "persons"),
+    points_to("person_id", "contact_source_id", "persons"),
+    points_to("lead_id", "lead_source_id", "leads"),
+    points_to("org_id", "company_source_id", "organizations"),
+    points_to("deal_id", "deal_source_id", "deals"),
+)
+
+_ACTIVITY = ObjectMap(
+    "activities",
+    "activities",
+    (
+        *_OWNED,
+        *_ABOUT,
+        # Companies add kinds of their own; whatever is to be done is a task.
+        FieldMap(
+            "type",
+            "activity_type",
+            values=(
+                ("call", "call"),
+                ("email", "email"),
+                ("meeting", "meeting"),
+                ("lunch", "meeting"),
+            ),
+            otherwise="task",
+        ),
+        *same(
+            "subject=subject note=body done=is_closed due_date=due_on priority=priority "
+            "marked_as_done_time=completed_at location=location"
+        ),
+        FieldMap("duration", "duration_minutes", form="clock"),
+    ),
+    {"activity_type": "task"},
+)
+
+_NOTE = ObjectMap(
+    "notes",
+    "activities",
+    (
+        *same("id=source_id content=body"),
+        _ACTIVE,
+        FieldMap("add_time", "created_at", form="local"),
+        FieldMap("update_time", "modified_at", form="local"),
+        FieldMap("add_time", "due_on"),
+        points_to("user_id", "owner_source_id", "users"),
+        *_ABOUT,
+    ),
+    {"activity_type": "note"},
+)
+
+_LEAD = ObjectMap(
+    "leads",
+    "leads",
+    (
+        *same(
+            "id=source_id add_time=created_at update_time=modified_at title=name source_name=source"
+        ),
+        _OWNER,
+        points_to("person_id", "contact_source_id", "persons"),
+        points_to("organization_id", "company_source_id", "organizations"),
+    ),
+)
+
+_PRODUCT = ObjectMap(
+    "products",
+    "products",
+    (
+        *_RECORD,
+        *same(
+            "name=name code=product_code unit=unit category=family description=description "
+            "is_linkable=is_active"
+        ),
+    ),
+)
+
+_DEAL_PRODUCT = ObjectMap(
+    "deal_products",
+    "deal_line_items",
+    (
+        *same(
+            "id=source_id add_time=created_at update_time=modified_at name=name "
+            "quantity=quantity item_price=unit_price sum=total_price currency=currency "
+            "order_nr=position comments=description"
+        ),
+        points_to("deal_id", "deal_source_id", "deals"),
+        points_to("product_id", "product_source_id", "products"),
+        FieldMap("discount", "discount", when=("discount_type", "percentage")),
+    ),
+)
+
+_USER = ObjectMap(
+    "users",
+    "users",
+    (
+        *same(
+            "id=source_id is_deleted=is_deleted name=full_name email=email phone=phone "
+            "active_flag=is_active timezone_name=time_zone role_id=role_source_id"
+        ),
+        FieldMap("created", "created_at", form="local"),
+        FieldMap("modified", "modified_at", form="local"),
+        FieldMap("last_login", "last_login_at", form="local"),
+    ),
+)
+
+_PIPELINE = ObjectMap(
+    "pipelines", "pipelines", (*_RECORD, *same("id=name name=label")), {"for_table": "deals"}
+)
+
+# A deal is won or lost by its status, in whatever stage it stands.
+_STAGE = ObjectMap(
+    "stages",
+    "stages",
+    (
+        *_RECORD,
+        *same("id=name name=label order_nr=position deal_probability=probability"),
+        points_to("pipeline_id", "pipeline_source_id", "pipelines"),
+    ),
+    {"is_closed": "false", "is_won": "false"},
+)
+
+MAPPING: tuple[ObjectMap, ...] = (
+    _DEAL,
+    _PERSON,
+    _ORGANIZATION,
+    _ACTIVITY,
+    _NOTE,
+    _LEAD,
+    _PRODUCT,
+    _DEAL_PRODUCT,
+    _USER,
+    _PIPELINE,
+    _STAGE,
+    ObjectMap(ANY_OBJECT, "", _OWNED),
+)
