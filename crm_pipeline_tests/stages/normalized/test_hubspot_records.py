@@ -1,0 +1,492 @@
+"""Payloads are made up, in the shapes that the vendor documents."""
+
+import importlib
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from crm_pipeline.model.schema import Field, Schema
+
+MAPPING = importlib.import_module("crm_pipeline.connectors.hubspot.mapping").MAPPING
+ROOT = (
+    Field("id", "Record ID", "id"),
+    Field("createdAt", "Created", "datetime", "timestamp"),
+    Field("updatedAt", "Updated", "datetime", "timestamp"),
+    Field("archived", "Archived", "bool", "boolean"),
+)
+KINDS: dict[str, dict[str, Any]] = {
+    "number": {"common_type": "decimal"},
+    "bool": {"common_type": "boolean"},
+    "date": {"common_type": "date", "form": "date_epoch_ms"},
+    "datetime": {"common_type": "timestamp", "form": "epoch_ms"},
+    "list": {"multiple": ";"},
+}
+
+
+def schema(obj: str, specs: str, **options: tuple[tuple[str, str], ...]) -> Schema:
+    """Describe properties by `name` or `name:kind`, their labels from `options`."""
+    fields = []
+    for spec in specs.split():
+        name, kind = [*spec.split(":"), "string"][:2]
+        more = {"options": options[name]} if name in options else {}
+        path = ("properties", name)
+        fields.append(Field(name, name.title(), kind, path=path, **KINDS.get(kind, {}), **more))
+    return Schema(obj, obj, (*ROOT, *fields))
+
+
+def record(number: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "properties": properties,
+        "createdAt": "2025-06-01T08:00:00.000Z",
+        "updatedAt": "2026-01-02T03:04:05.678Z",
+        "archived": False,
+    }
+
+
+def link(obj: str, to: Any, label: str | None = None, kind: int = 279) -> dict[str, Any]:
+    return {
+        "to_object": obj,
+        "to_id": to,
+        "category": "HUBSPOT_DEFINED",
+        "type_id": kind,
+        "label": label,
+    }
+
+
+@pytest.fixture
+def portal(org):
+    org.maps = MAPPING
+    return org
+
+
+def built(portal, table: str, columns: str, connection: str = "acme") -> list[tuple[Any, ...]]:
+    portal.normalize(table, connection)
+    return portal.rows(table, columns, connection)
+
+
+CONTACT = schema(
+    "contacts",
+    "firstname lastname email hs_additional_emails phone mobilephone jobtitle zip hubspot_owner_id "
+    "associatedcompanyid hs_email_optout:bool hs_legal_basis:list notes_last_updated:datetime "
+    "lifecyclestage hs_merged_object_ids hs_calculated_merged_vids kanaele:list punkte:number",
+    lifecyclestage=(("lead", "Lead"), ("1044001", "Stammkunde")),
+    kanaele=(("mail", "E-Mail"), ("tel", "Telefon")),
+)
+
+
+def test_a_contact(portal):
+    """Properties become columns, with owner, company, consent and all addresses; the rest is custom."""
+    portal.land_records(
+        CONTACT,
+        [
+            record(
+                "151",
+                firstname="Zoë",
+                lastname="Ng 吴",
+                email="zoe@ng.example",
+                hs_additional_emails="z@ng.example;zoe@old.example",
+                mobilephone="+49 170 1",
+                zip="01067",
+                hubspot_owner_id="7001",
+                associatedcompanyid="9007199254740993",
+                hs_email_optout="true",
+                hs_legal_basis="Legitimate interest \u2013 existing customer;Not applicable",
+                notes_last_updated="1767225600123",
+                lifecyclestage="1044001",
+                kanaele=";tel;;mail",
+                punkte="12.5",
+            )
+        ],
+    )
+    ((row),) = built(
+        portal,
+        "contacts",
+        "contact_key, first_name, last_name, emails, primary_phone, postal_code, owner_key, "
+        "company_key, email_opt_out, lawful_basis, last_activity_on::VARCHAR, "
+        "created_at::VARCHAR, modified_at::VARCHAR, custom",
+    )
+    assert row[:3] == ("acme:contacts:151", "Zoë", "Ng 吴")
+    assert [(p["value"], p["is_primary"]) for p in row[3]] == [
+        ("zoe@ng.example", True),
+        ("z@ng.example", False),
+        ("zoe@old.example", False),
+    ]
+    assert row[4:11] == (
+        "+49 170 1",
+        "01067",
+        "acme:owners:7001",
+        "acme:companies:9007199254740993",
+        True,
+        "Legitimate interest \u2013 existing customer;Not applicable",
+        "2026-01-01",
+    )
+    assert row[11:13] == ("2025-06-01 08:00:00+00", "2026-01-02 03:04:05.678+00")
+    custom = json.loads(row[13])
+    assert (custom["kanaele"], custom["punkte"], custom["lifecyclestage"]) == (
+        ";tel;;mail",
+        "12.5",
+        "1044001",
+    )
+    assert custom["notes_last_updated"] == "1767225600123"
+
+
+def test_cleared_properties_are_no_values(portal):
+    """Null, an empty text and a missing property are the same: nothing is known."""
+    portal.land_records(
+        CONTACT,
+        [
+            record("1", email="", hs_email_optout="", notes_last_updated="", kanaele=""),
+            record("2", email=None, hs_email_optout=None, notes_last_updated=None, kanaele=None),
+            record("3"),
+        ],
+    )
+    columns = "email, emails, email_opt_out, last_activity_on, unconverted, custom"
+    rows = built(portal, "contacts", columns)
+    assert rows[0] == rows[1] == rows[2]
+    assert rows[0][:5] == (None, [], None, None, None)
+    assert set(json.loads(rows[0][5]).values()) == {None}
+
+
+def test_views_show_what_people_see(portal):
+    """Labels of options, lists of labels, typed values; stored values stay in the tables."""
+    portal.land_records(
+        CONTACT, [record("1", lifecyclestage="1044001", kanaele="tel;fax;mail", punkte="7")]
+    )
+    portal.normalize("contacts")
+    portal.publish()
+    sql = 'SELECT "Lifecyclestage", "Kanaele", "Punkte", "Archived" FROM crm_acme.contacts'
+    assert portal.query(sql) == [
+        ("Stammkunde", ["Telefon", "fax", "E-Mail"], Decimal("7.000000"), False)
+    ]
+    assert portal.query("SELECT custom ->> 'lifecyclestage' FROM crm.contacts") == [("1044001",)]
+
+
+def test_a_company(portal):
+    """The portal's own domain goes before the website's."""
+    company = schema(
+        "companies", "name domain website numberofemployees:number annualrevenue:number industry"
+    )
+    portal.land_records(
+        company,
+        [
+            record("7", name="Acme", domain="acme.example", website="https://shop.acme.test/x"),
+            record("8", name="Beta", website="http://www.beta.test", numberofemployees="50"),
+        ],
+    )
+    assert built(portal, "companies", "name, domain, employees, company_key") == [
+        ("Acme", "acme.example", None, "acme:companies:7"),
+        ("Beta", "beta.test", 50, "acme:companies:8"),
+    ]
+
+
+DEAL = schema(
+    "deals",
+    "dealname amount:number deal_currency_code dealstage pipeline closedate:datetime "
+    "hs_deal_stage_probability:number hs_projected_amount:number hs_is_closed:bool "
+    "hs_is_closed_won:bool hubspot_owner_id hs_merged_object_ids",
+    dealstage=(("closedwon", "Closed Won"),),
+)
+
+
+def test_a_deal(portal):
+    """Money keeps its currency and exact cents, chances become percent, links become references."""
+    deal = record(
+        "3001",
+        dealname="Rahmenvertrag",
+        amount="1500.10",
+        deal_currency_code="EUR",
+        dealstage="closedwon",
+        pipeline="default",
+        closedate="2026-03-31T22:30:00Z",
+        hs_deal_stage_probability="0.200000000000000011102230246251565404236316680908203125",
+        hs_projected_amount="300.02",
+        hs_is_closed="true",
+        hs_is_closed_won="true",
+        hubspot_owner_id="7001",
+    )
+    deal["associations"] = [
+        link("contacts", 151, kind=3),
+        link("companies", "8", kind=341),
+        link("companies", "7", kind=341),
+        link("companies", "7", "Primary", kind=5),
+    ]
+    portal.land_records(DEAL, [deal])
+    columns = (
+        "name, amount, currency, stage, pipeline_key, close_date::VARCHAR, probability, "
+        "expected_revenue, is_closed, is_won, company_key, primary_contact_key, owner_key"
+    )
+    assert built(portal, "deals", columns) == [
+        (
+            "Rahmenvertrag",
+            Decimal("1500.100000"),
+            "EUR",
+            "closedwon",
+            "acme:deal_pipelines:default",
+            "2026-03-31",
+            20.0,
+            Decimal("300.020000"),
+            True,
+            True,
+            "acme:companies:7",
+            "acme:contacts:151",
+            "acme:owners:7001",
+        )
+    ]
+    ((custom,),) = portal.rows("deals", "custom")
+    assert json.loads(custom)["closedate"] == "2026-03-31T22:30:00Z"
+    portal.publish()
+    assert portal.query('SELECT "Dealstage" FROM crm_acme.deals') == [("Closed Won",)]
+
+
+def test_money_that_is_no_number_is_kept(portal):
+    """An amount that cannot be read is named, not dropped and not zero."""
+    portal.land_records(DEAL, [record("1", amount="1.500,10")])
+    columns = "amount, unconverted, custom ->> 'amount'"
+    assert built(portal, "deals", columns) == [(None, ["amount"], "1.500,10")]
+
+
+def test_the_stage_history_of_deals(portal):
+    """Each entry of a property's history is a row of its own, whichever way its instant is written."""
+    deal = record("3001", dealstage="closedwon")
+    deal["propertiesWithHistory"] = {
+        "dealstage": [
+            {
+                "value": "closedwon",
+                "timestamp": "2026-02-01T00:00:00.000Z",
+                "sourceType": "CRM_UI",
+                "updatedByUserId": 42,
+            },
+            {"value": "contractsent", "timestamp": 1767225600123, "sourceType": "API"},
+        ]
+    }
+    portal.land_records(DEAL, [deal])
+    columns = "stage, epoch_ms(changed_at), deal_key, custom ->> 'sourceType'"
+    assert built(portal, "deal_stage_history", columns) == [
+        ("closedwon", 1769904000000, "acme:deals:3001", "CRM_UI"),
+        ("contractsent", 1767225600123, "acme:deals:3001", "API"),
+    ]
+
+
+def test_associations(portal):
+    """A link is a row per label, to standard and own objects, ids as texts or numbers."""
+    portal.objects["acme"] = {"p44_machines", "companies"}
+    contact = record("151")
+    contact["associations"] = [
+        link("companies", 7, "Primary", 1),
+        link("companies", "7", None, 279),
+        link("companies", "7", None, 279),
+        link("p44_machines", 12, "Operator", 33),
+    ]
+    portal.land_records(CONTACT, [contact])
+    machine = {**record("12"), "associations": [link("contacts", "151", "Operator", 34)]}
+    portal.land_records(schema("p44_machines", "serial"), [machine])
+    columns = "from_table, from_key, to_table, to_key, role, is_primary"
+    person, machines = "acme:contacts:151", "acme:p44_machines:12"
+    assert built(portal, "associations", columns) == [
+        ("contacts", person, "companies", "acme:companies:7", "Primary", True),
+        ("contacts", person, "companies", "acme:companies:7", None, False),
+        ("contacts", person, "p44_machines", machines, "Operator", False),
+        ("p44_machines", machines, "contacts", person, "Operator", False),
+    ]
+
+
+def test_pipelines_and_their_stages(portal):
+    """Nested stages are rows; their metadata are texts, chances become percent."""
+    fields = (
+        Field("label", "Label", "string"),
+        Field("displayOrder", "Order", "number", "integer"),
+    )
+    deals = {
+        "id": "default",
+        "label": "Sales Pipeline",
+        "displayOrder": 0,
+        "archived": False,
+        "stages": [
+            {
+                "id": "appointmentscheduled",
+                "label": "Appointment Scheduled",
+                "displayOrder": 0,
+                "metadata": {"isClosed": "false", "probability": "0.2"},
+                "archived": False,
+            },
+            {
+                "id": "closedwon",
+                "label": "Closed Won",
+                "displayOrder": 5,
+                "metadata": {"isClosed": "true", "probability": "1.0"},
+                "archived": False,
+            },
+        ],
+    }
+    tickets = {
+        "id": "0",
+        "label": "Support",
+        "archived": False,
+        "stages": [
+            {"id": "1", "label": "New", "displayOrder": 0, "metadata": {"ticketState": "OPEN"}},
+            {"id": "4", "label": "Done", "displayOrder": 3, "metadata": {"ticketState": "CLOSED"}},
+        ],
+    }
+    for obj, pipeline in (("deal_pipelines", deals), ("ticket_pipelines", tickets)):
+        portal.land_records(Schema(obj, obj, (*ROOT, *fields)), [pipeline], complete=True)
+    assert built(portal, "pipelines", "pipeline_key, name, label, for_table, is_default") == [
+        ("acme:deal_pipelines:default", "default", "Sales Pipeline", "deals", True),
+        ("acme:ticket_pipelines:0", "0", "Support", "tickets", True),
+    ]
+    columns = "source_id, pipeline_key, name, position, probability, is_closed, is_won"
+    sales, support = "acme:deal_pipelines:default", "acme:ticket_pipelines:0"
+    assert built(portal, "stages", columns) == [
+        ("0:1", support, "1", 0, None, False, None),
+        ("0:4", support, "4", 3, None, True, None),
+        ("default:appointmentscheduled", sales, "appointmentscheduled", 0, 20.0, False, False),
+        ("default:closedwon", sales, "closedwon", 5, 100.0, True, True),
+    ]
+
+
+def test_a_ticket(portal):
+    """Tickets move through pipelines and belong to people and companies."""
+    ticket = schema(
+        "tickets",
+        "subject content hs_pipeline hs_pipeline_stage hs_ticket_priority closed_date:datetime",
+    )
+    found = record("9", subject="Ausfall", hs_pipeline="0", hs_pipeline_stage="4")
+    found["associations"] = [link("contacts", "151", kind=16), link("companies", "7", kind=339)]
+    portal.land_records(ticket, [found])
+    columns = "subject, pipeline_key, status, company_key, contact_key"
+    assert built(portal, "tickets", columns) == [
+        ("Ausfall", "acme:ticket_pipelines:0", "4", "acme:companies:7", "acme:contacts:151")
+    ]
+
+
+def test_five_kinds_of_activities(portal):
+    """Tasks, notes, meetings, calls and e-mails are one table; durations are seconds."""
+    tasks = schema(
+        "tasks",
+        "hs_task_subject hs_task_status hs_timestamp:datetime hs_task_completion_date:datetime",
+    )
+    done = "1767225600000"
+    portal.land_records(
+        tasks,
+        [
+            record(
+                "1", hs_task_status="COMPLETED", hs_timestamp=done, hs_task_completion_date=done
+            ),
+            record("2", hs_task_status="NOT_STARTED", hs_task_completion_date=done),
+        ],
+    )
+    call = record("3", hs_call_duration="61500", hs_timestamp="2026-01-01T00:00:00Z")
+    call["associations"] = [link("deals", "3001"), link("contacts", "151")]
+    portal.land_records(schema("calls", "hs_call_duration:number hs_timestamp:datetime"), [call])
+    meeting = record("4", hs_meeting_start_time=done, hs_meeting_end_time="2026-01-01T01:00:00Z")
+    names = "hs_meeting_start_time:datetime hs_meeting_end_time:datetime"
+    portal.land_records(schema("meetings", names), [meeting])
+    portal.land_records(schema("notes", "hs_note_body"), [record("5", hs_note_body="<p>x</p>")])
+    portal.land_records(schema("emails", "hs_email_subject"), [record("6", hs_email_subject="Re:")])
+    columns = (
+        "source_id, activity_type, is_closed, epoch_ms(completed_at), call_seconds, "
+        "epoch_ms(starts_at), epoch_ms(ends_at), deal_key, contact_key"
+    )
+    at = int(done)
+    assert built(portal, "activities", columns) == [
+        ("1", "task", True, at, None, None, None, None, None),
+        ("2", "task", False, None, None, None, None, None, None),
+        ("3", "call", None, None, 62, at, None, "acme:deals:3001", "acme:contacts:151"),
+        ("4", "meeting", None, None, None, at, at + 3_600_000, None, None),
+        ("5", "note", None, None, None, None, None, None, None),
+        ("6", "email", None, None, None, None, None, None, None),
+    ]
+
+
+def test_line_items_and_products(portal):
+    """A line item belongs to the deal that it is linked with."""
+    item = record(
+        "1", name="Wartung", quantity="2", price="9.99", hs_product_id="5", amount="19.98"
+    )
+    item["associations"] = [link("deals", 3001, kind=20)]
+    names = (
+        "name quantity:number price:number amount:number hs_product_id hs_line_item_currency_code"
+    )
+    portal.land_records(schema("line_items", names), [item])
+    columns = "name, quantity, unit_price, total_price, deal_key, product_key"
+    assert built(portal, "deal_line_items", columns) == [
+        (
+            "Wartung",
+            Decimal("2.000000"),
+            Decimal("9.990000"),
+            Decimal("19.980000"),
+            "acme:deals:3001",
+            "acme:products:5",
+        )
+    ]
+
+
+def test_owners_are_users(portal):
+    """Owners join by their id, not by the user's; archived ones are deleted and not active."""
+    fields = (
+        *ROOT,
+        *(
+            Field(name, name, "string")
+            for name in ("email", "type", "firstName", "lastName", "userId")
+        ),
+    )
+    owners = [
+        {"id": "7001", "email": "a@b.co", "type": "PERSON", "userId": 42, "archived": False},
+        {"id": "7002", "email": "c@d.co", "type": "PERSON", "userId": None, "archived": True},
+    ]
+    portal.land_records(Schema("owners", "Owners", fields), owners)
+    columns = "user_key, email, is_active, is_deleted, custom ->> 'userId'"
+    assert built(portal, "users", columns) == [
+        ("acme:owners:7001", "a@b.co", True, False, "42"),
+        ("acme:owners:7002", "c@d.co", False, True, None),
+    ]
+
+
+@pytest.mark.parametrize("is_winner_first", [True, False])
+def test_a_merge_makes_a_new_record(portal, is_winner_first):
+    """Both old contacts point to the new one, though no list names them any more."""
+    old = [record("1", email="a@b.co"), record("2")]
+    new = [record("3", hs_merged_object_ids="1;2", hs_calculated_merged_vids="1:1767225600123")]
+    for part in (new, old) if is_winner_first else (old, new):
+        portal.land_records(CONTACT, part)
+    assert built(portal, "contacts", "source_id, is_deleted, merged_into") == [
+        ("1", True, "acme:contacts:3"),
+        ("2", True, "acme:contacts:3"),
+        ("3", False, None),
+    ]
+
+
+def test_a_custom_object_has_its_own_table(portal):
+    """Own objects are typed by their schema, owned, and linked by associations."""
+    machine = schema("p44_machines", "serial price:number bought:date hubspot_owner_id")
+    row = record("12", serial="007", price="10.5", bought="1767225600000", hubspot_owner_id="7001")
+    portal.land_records(machine, [row])
+    assert portal.table_names() == ["p44_machines", "associations"]
+    columns = "p44_machines_key, serial, price, bought::VARCHAR, owner_key"
+    assert built(portal, "p44_machines", columns) == [
+        ("acme:p44_machines:12", "007", Decimal("10.500000"), "2026-01-01", "acme:owners:7001")
+    ]
+
+
+def test_two_portals_do_not_collide(portal):
+    """The same ids in two accounts are two contacts, with links that stay within each."""
+    for name in ("acme", "globex"):
+        contact = {**record("151", lastname=name), "associations": [link("companies", "7")]}
+        portal.land_records(CONTACT, [contact], connection=name)
+        built(portal, "contacts", "1", name)
+        built(portal, "associations", "1", name)
+    portal.publish()
+    assert portal.query("SELECT contact_key, last_name FROM crm.contacts ORDER BY 1") == [
+        ("acme:contacts:151", "acme"),
+        ("globex:contacts:151", "globex"),
+    ]
+    joined = (
+        "SELECT c.connection, to_key FROM crm.contacts AS c "
+        "JOIN crm.associations AS a ON a.from_key = c.contact_key ORDER BY 1"
+    )
+    assert portal.query(joined) == [
+        ("acme", "acme:companies:7"),
+        ("globex", "globex:companies:7"),
+    ]
