@@ -1,5 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what it needs in .venv.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -32,8 +33,8 @@ demo: $(VENV)/.run  ## Set up, start the sandbox, backfill it through Dagster, s
 dev: $(VENV)/.run  ## Start PostgreSQL, the sandbox, the Dagster UI and daemon; Ctrl-C stops all
 	@$(BIN)/crm-pipeline up
 
-test: $(VENV)/.dev  ## Set up and run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev  ## Set up and run all tests, two side by side
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style and types
 	@$(BIN)/ruff check .

@@ -15,6 +15,7 @@ COMMANDS = [
     "check",
     "discover",
     "preview",
+    "plan",
     "backfill",
     "refresh",
     "query",

@@ -16,9 +16,9 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def server_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def server_settings(server_folder: Path) -> Iterator[Settings]:
     """Settings of a data folder whose PostgreSQL runs."""
-    chosen = make_settings(tmp_path_factory.mktemp("served") / "project")
+    chosen = make_settings(server_folder / "project")
     server = EmbeddedServer(chosen.data)
     server.start()
     yield chosen
