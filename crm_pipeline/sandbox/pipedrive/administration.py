@@ -35,7 +35,7 @@ def administer(sandbox: "PipedriveSandbox", request: Request) -> Response:
 
 
 def _actions(sandbox: "PipedriveSandbox") -> dict[str, Callable[..., Any]]:
-    plain = (
+    plain: tuple[Callable[..., Any], ...] = (
         sandbox.expire_sessions,
         sandbox.rotate,
         sandbox.grant,
@@ -45,7 +45,34 @@ def _actions(sandbox: "PipedriveSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.retire_v1,
         sandbox.answer_nothing,
     )
-    return {method.__name__: method for method in plain}
+    plain += (
+        sandbox.delete,
+        sandbox.restore,
+        sandbox.hard_delete,
+        sandbox.merge,
+        sandbox.rename_field,
+        sandbox.retype_field,
+        sandbox.hide_field,
+        sandbox.remove_field,
+        sandbox.add_field,
+        sandbox.add_option,
+        sandbox.rename_option,
+        sandbox.remove_option,
+        sandbox.hide_object,
+    )
+    # Values come as an object of their own, so that no field name can clash with an argument.
+    actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
+    return actions | {
+        "edit": lambda name, record, fields, stamp=None, account="main": sandbox.edit(
+            name, record, stamp=stamp, account=account, **fields
+        ),
+        "create": lambda name, fields, stamp=None, account="main": sandbox.create(
+            name, stamp=stamp, account=account, **fields
+        ),
+        "formula_change": lambda name, record, fields, account="main": sandbox.formula_change(
+            name, record, account=account, **fields
+        ),
+    }
 
 
 def _seen(sandbox: "PipedriveSandbox", parts: list[str], query: dict[str, str]) -> Any:

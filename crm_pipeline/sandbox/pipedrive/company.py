@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from crm_pipeline.sandbox.answers import AnswerCache
 from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.pipedrive.conversion_book import ConversionBook
 from crm_pipeline.sandbox.pipedrive.credentials import ACCOUNTS
 from crm_pipeline.sandbox.pipedrive.custom_fields import CustomField, Option, make_code
 from crm_pipeline.sandbox.pipedrive.limits import Limits
@@ -17,6 +18,7 @@ from crm_pipeline.sandbox.pipedrive.plans import PLANS
 from crm_pipeline.sandbox.pipedrive.population import fill, known_leads
 from crm_pipeline.sandbox.pipedrive.schema import Entity
 from crm_pipeline.sandbox.pipedrive.staging import USER_COUNT, Staging
+from crm_pipeline.sandbox.pipedrive.store import Store
 from crm_pipeline.sandbox.tables import Tables
 from crm_pipeline.sandbox.world import World
 
@@ -36,6 +38,11 @@ class Company:
         most_deals: how many deals the plan allows; None for any number.
         flat_paging: whether v1 lists carry their paging at the top of additional_data, as the schemas
             say, and not below `pagination`, as the examples say.
+        merge_keeps_path: objects of which a merge keeps the id in the path; for persons the vendor
+            says that the other one stays, for deals and organizations it says nothing.
+        hidden: objects that users may not see at present.
+        conversion_polls: how often a conversion says that it runs before it is done.
+        conversion_fails: whether it ends as failed then.
         search_lag_s: how old a change must be before search finds it.
         old_recents: whether recents older than a month are refused (`refuse`) or cut (`cut`).
     """
@@ -55,6 +62,10 @@ class Company:
         self.flat_paging = False
         self.old_recents = "refuse"
         self.search_lag_s = 0.0
+        self.merge_keeps_path: set[str] = set()
+        self.hidden: set[str] = set()
+        self.conversion_polls = 2
+        self.conversion_fails = False
         self.answers = AnswerCache()
         self.limits = Limits(clock, USER_COUNT - USER_COUNT // 6)
         self._next: dict[str, int] = {}
@@ -65,6 +76,8 @@ class Company:
         self.lead_labels = {label: _label_id(name, label) for label in self.plan.lead_labels}
         staging = Staging(self.tables.connection, world, self.plan)
         fill(self.tables, staging, self.custom, list(self.lead_labels.values()))
+        self.store = Store(self)
+        self.conversions = ConversionBook()
 
     @property
     def company_id(self) -> int:
@@ -112,6 +125,10 @@ class Company:
         """Return the id of the next record of an object."""
         sql = f'SELECT coalesce(max("id"), 0) + 1 FROM "{entity.name}"'
         return self.number(entity.name, lambda: int(self.tables.value(sql)))
+
+    def fields(self, entity: str) -> list[CustomField]:
+        """Return the custom fields of an object that users may see."""
+        return [one for one in self.custom.get(entity, []) if not one.is_hidden]
 
     def field(self, entity: str, key: str) -> CustomField | None:
         """Return a custom field by its key, or by its name."""

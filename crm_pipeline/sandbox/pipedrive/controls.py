@@ -18,6 +18,9 @@ SETTINGS = (
     "flat_paging",
     "old_recents",
     "search_lag_s",
+    "merge_keeps_path",
+    "conversion_polls",
+    "conversion_fails",
 )
 
 
@@ -85,7 +88,7 @@ class Controls:
         if unknown := set(values) - set(SETTINGS):
             raise ValueError(f"unknown setting {sorted(unknown)}; known: {', '.join(SETTINGS)}")
         for name, value in values.items():
-            setattr(company, name, set(value) if name == "gone_as_404" else value)
+            setattr(company, name, set(value) if isinstance(value, list) else value)
         company.tables.bump()
 
     def accept_query_token(self, *, on: bool = True) -> None:

@@ -49,6 +49,7 @@ class CustomField:
         code: the 40-hex key; it stays when the name changes.
         sql: how the first population fills it.
         gone: options that were removed, as v1 remembers them.
+        is_hidden: whether users may not see it.
     """
 
     id: int
@@ -60,6 +61,7 @@ class CustomField:
     options: list[Option] = field(default_factory=list)
     sql: str = "NULL"
     gone: list[Option] = field(default_factory=list)
+    is_hidden: bool = False
 
     @property
     def column(self) -> str:

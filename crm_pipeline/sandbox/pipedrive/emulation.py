@@ -7,6 +7,7 @@ from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.pipedrive import credentials
 from crm_pipeline.sandbox.pipedrive.administration import administer
+from crm_pipeline.sandbox.pipedrive.changes import Changes, SchemaChanges
 from crm_pipeline.sandbox.pipedrive.company import Companies
 from crm_pipeline.sandbox.pipedrive.controls import Controls
 from crm_pipeline.sandbox.pipedrive.errors import ApiError, unauthorized
@@ -22,7 +23,7 @@ _SHARED_HOST = "api.pipedrive.com"
 _NOT_SHARED = re.compile(r"/api/v1/(leads|leadLabels|leadSources|goals/find|mailbox)\b")
 
 
-class PipedriveSandbox(Truth, Controls):
+class PipedriveSandbox(Truth, Changes, SchemaChanges, Controls):
     """The emulated companies: answers requests, and lets tests look and change behind the API.
 
     Args:
@@ -34,6 +35,8 @@ class PipedriveSandbox(Truth, Controls):
         self.companies = Companies(premises.world, premises.clock)
         self.oauth = OAuthDesk(premises.clock)
         Truth.__init__(self, self.companies)
+        Changes.__init__(self, self.companies)
+        SchemaChanges.__init__(self, self.companies)
         Controls.__init__(self, self.companies, self.oauth)
 
     def handle(self, request: Request) -> Response:
@@ -121,4 +124,6 @@ class PipedriveSandbox(Truth, Controls):
             return refusal
         if sight.scopes is not None and route.scopes and not sight.scopes & set(route.scopes):
             raise ApiError(403, "Scope and URL mismatch")
+        if sight.company.hidden & set(route.template.split("/")):
+            raise ApiError(403, "You do not have permissions to do this.")
         return None

@@ -23,7 +23,7 @@ def fields_v2(
 ) -> list[dict[str, Any]]:
     """Return every field of an object as v2 describes it."""
     made = [_system_v2(one) for one in entity.columns if one.shown != "never"]
-    made += [custom_v2(one) for one in company.custom.get(entity.name, [])]
+    made += [custom_v2(one) for one in company.fields(entity.name)]
     for one in made:
         one |= {name: _extra(name) for name in extras}
     return made
@@ -86,7 +86,7 @@ def fields_v1(company: Company, entity: Entity) -> list[dict[str, Any]]:
                 options=options,
             )
         )
-    for place, one in enumerate(company.custom.get(entity.name, []), len(made)):
+    for place, one in enumerate(company.fields(entity.name), len(made)):
         made.append(custom_v1(one, place))
     return made
 

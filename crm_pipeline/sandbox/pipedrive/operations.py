@@ -4,20 +4,36 @@ import re
 from functools import cache
 
 from crm_pipeline.sandbox.pipedrive import (
+    conversions,
+    field_writes,
     history,
+    merges,
     metadata,
     reads,
     reads_v1,
     recents,
     search,
     setup,
+    writes,
 )
 from crm_pipeline.sandbox.pipedrive.errors import ApiError
 from crm_pipeline.sandbox.pipedrive.route import Route
 
 ROUTES: tuple[Route, ...] = tuple(
     route
-    for module in (reads, metadata, reads_v1, setup, history, recents, search)
+    for module in (
+        reads,
+        metadata,
+        reads_v1,
+        setup,
+        history,
+        recents,
+        search,
+        writes,
+        merges,
+        field_writes,
+        conversions,
+    )
     for route in module.ROUTES
 )
 

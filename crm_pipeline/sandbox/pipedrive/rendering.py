@@ -1,11 +1,14 @@
 """SQL that turns a record into the JSON of an answer, in the shape of v2 or of v1."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from crm_pipeline.sandbox.pipedrive.company import Company
 from crm_pipeline.sandbox.pipedrive.custom_fields import CustomField
 from crm_pipeline.sandbox.pipedrive.objects.columns import person_card
 from crm_pipeline.sandbox.pipedrive.schema import Column, Entity
+
+if TYPE_CHECKING:
+    from crm_pipeline.sandbox.pipedrive.company import Company
 
 
 def struct(pairs: Iterable[tuple[str, str]]) -> str:
@@ -14,7 +17,7 @@ def struct(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def shape_v2(
-    company: Company,
+    company: "Company",
     entity: Entity,
     asked: Sequence[str] = (),
     keys: Sequence[str] | None = None,
@@ -34,14 +37,14 @@ def shape_v2(
     if entity.has_custom:
         custom = [
             (one.code, _labelled(one) if labels else f'r."{one.code}"')
-            for one in company.custom[entity.name]
+            for one in company.fields(entity.name)
             if keys is None or one.code in keys
         ]
         pairs.append(("custom_fields", struct(custom) if custom else "'{}'::JSON"))
     return f"to_json({struct(pairs)})::VARCHAR"
 
 
-def _is_shown(company: Company, column: Column, asked: Sequence[str]) -> bool:
+def _is_shown(company: "Company", column: Column, asked: Sequence[str]) -> bool:
     if column.shown == "asked":
         is_app = column.name in {"marketing_status", "doi_status"}
         return column.name in asked and (company.marketing or not is_app)
@@ -62,17 +65,15 @@ def _labelled(one: CustomField) -> str:
     return f'list_transform(r."{one.code}", lambda one: {pair.format("one", known)})'
 
 
-def shape_v1(company: Company, entity: Entity, me: int) -> tuple[str, str]:
+def shape_v1(company: "Company", entity: Entity, me: int) -> tuple[str, str]:
     """Return SQL for the v1 JSON of the record `r`, and the joins that it needs."""
     pairs = list(entity.v1)
     joins = entity.v1_from
-    fields = company.custom.get("deals" if entity.name == "leads" else entity.name, [])
-    if entity.name != "leads":
-        for number, one in enumerate(fields):
-            pairs += _v1_values(one, f"k{number}")
-            if one.type in {"user", "org", "people"}:
-                table = {"user": "users", "org": "organizations", "people": "persons"}[one.type]
-                joins += f' LEFT JOIN {table} k{number} ON k{number}.id = r."{one.code}"'
+    for number, one in enumerate(company.fields(entity.name)):
+        pairs += _v1_values(one, f"k{number}")
+        if one.type in {"user", "org", "people"}:
+            table = {"user": "users", "org": "organizations", "people": "persons"}[one.type]
+            joins += f' LEFT JOIN {table} k{number} ON k{number}.id = r."{one.code}"'
     sql = f"to_json({struct(pairs)})::VARCHAR"
     return sql.replace("$company_id", str(company.company_id)).replace("$me", str(me)), joins
 

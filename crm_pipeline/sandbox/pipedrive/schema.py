@@ -54,7 +54,7 @@ KINDS = {
     "uuid": Kind("VARCHAR", "varchar"),
     "uuids": Kind("VARCHAR[]", "set"),
     "participants": Kind('STRUCT("person_id" INTEGER, "primary" BOOLEAN)[]', "people"),
-    "attendees": Kind("JSON", "varchar"),
+    "attendees": Kind("VARCHAR", "varchar"),
     "prices": Kind(
         'STRUCT("product_id" INTEGER, "price" DOUBLE, "currency" VARCHAR, "cost" DOUBLE, '
         '"direct_cost" DOUBLE, "notes" VARCHAR)[]',
@@ -108,6 +108,8 @@ class Column:
         if self.computed:
             return self.computed
         column = f'r."{self.name}"'
+        if self.kind == "attendees":
+            return f"{column}::JSON"
         return INSTANT.format(column) if self.kind == "instant" else column
 
 

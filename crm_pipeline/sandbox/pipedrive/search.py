@@ -190,7 +190,7 @@ def _score(term: Term, matches: list[str]) -> float:
 def _custom_texts(company: Company, name: str) -> str:
     codes = [
         f'r."{one.code}"'
-        for one in company.custom.get(name, [])
+        for one in company.fields(name)
         if one.type in {"varchar", "varchar_auto", "text", "phone"}
     ]
     return f"[{', '.join(codes)}]::VARCHAR[]"
@@ -263,7 +263,7 @@ def _values(call: Call) -> Response:
         raise invalid(f"entity_type: '{item}' is not a valid value")
     entity = ENTITIES[SEARCHED[item].entity]
     is_known = entity.column(name) or any(
-        one.code == name for one in call.company.custom[entity.name]
+        one.code == name for one in call.company.fields(entity.name)
     )
     if not is_known or len(call.query.get("term", "")) < 2:
         reader.problems.append("field: the field or the term is not valid")

@@ -90,7 +90,7 @@ class Truth:
                 "type": one.type,
                 "options": {option.id: option.label for option in one.options},
             }
-            for one in self._seen[account].custom.get(known(name).name, [])
+            for one in self._seen[account].fields(known(name).name)
         ]
 
 
