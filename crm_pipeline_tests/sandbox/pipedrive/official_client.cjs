@@ -28,11 +28,11 @@ async function main() {
   const found = await persons.searchPersons({ term: name, fields: "name" });
   const leads = await new v1.LeadsApi(older).getLeads({ limit: 500 });
   const users = await new v1.UsersApi(older).getUsers();
-  let refused = 0;
+  let refused;
   try {
     await persons.getPerson({ id: 999999 });
   } catch (problem) {
-    refused = (problem.response || problem).status || problem.message;
+    refused = problem.error;
   }
   const added = await persons.addPerson({
     AddPersonRequest: { name: "Emmy Noether", emails: [{ value: "emmy@example.org", primary: true, label: "work" }] },

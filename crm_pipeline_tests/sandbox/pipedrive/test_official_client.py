@@ -136,6 +136,6 @@ def test_node_client(company) -> None:
     assert seen["found"]
     assert seen["leads"] == len(company.every_v1("/v1/leads"))
     assert seen["users"] == company.truth.count("users")
-    assert seen["refused"] == 404
+    assert seen["refused"] == "Person not found"
     assert seen["added"] == ["Emmy Noether", "emmy@example.org"]
     assert (seen["changed"], seen["gone"]) == ("Amalie Noether", True)
