@@ -1,0 +1,76 @@
+"""Zoho CRM: reading through Get Records, COQL and Bulk Read. Exports one name, `connector`."""
+
+from functools import cached_property
+
+from crm_pipeline.connectors.base import (
+    Abilities,
+    LoginKind,
+    Tools,
+    VendorLimits,
+    published_limits,
+)
+from crm_pipeline.connectors.zoho.account import ZohoAccount
+from crm_pipeline.connectors.zoho.centres import refuse_unusable
+from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.settings import Connection
+
+__all__ = ["connector"]
+
+
+class ZohoConnector:
+    """Implements `connectors.base.Connector`."""
+
+    vendor = "zoho"
+    abilities = Abilities(
+        bulk_read=True, counts=True, deleted_flag=True, keeps_locator_over_login=True
+    )
+    logins = (
+        LoginKind(
+            "self_client",
+            "a code that you make in the API console, once: the simplest, nothing has to come back",
+            by_browser=True,
+        ),
+        LoginKind(
+            "refresh_token",
+            "a person logs in once in the browser, also from another data centre",
+            by_browser=True,
+        ),
+    )
+    callback_url = "http://localhost:8401/callback"
+    address_example = "https://accounts.zoho.com"
+    mapping: tuple[ObjectMap, ...] = ()
+    # No modules: they have no stamps to read windows by.
+    snapshot_objects = frozenset({"Users", "Pipelines", "Currencies"})
+    default_objects = (
+        "Accounts",
+        "Contacts",
+        "Leads",
+        "Deals",
+        "DealHistory",
+        "Products",
+        "Campaigns",
+        "Cases",
+        "Tasks",
+        "Events",
+        "Calls",
+        "Notes",
+        "Users",
+        "Pipelines",
+        "Currencies",
+    )
+
+    @cached_property
+    def limits(self) -> VendorLimits:
+        """Published limits and versions, from limits.yaml."""
+        return published_limits(__package__)
+
+    def vet(self, connection: Connection) -> None:
+        """Refuse an address or a login that cannot work."""
+        refuse_unusable(connection)
+
+    def open(self, connection: Connection, tools: Tools) -> ZohoAccount:
+        """Open an org without touching the network."""
+        return ZohoAccount(connection, tools, self.limits, self.snapshot_objects)
+
+
+connector = ZohoConnector()

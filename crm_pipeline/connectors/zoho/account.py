@@ -1,0 +1,222 @@
+"""A Zoho org as an account of the pipeline."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from crm_pipeline.connectors.base import (
+    Checkup,
+    Consent,
+    ObjectInfo,
+    Page,
+    Plan,
+    Route,
+    Tools,
+    Usage,
+    VendorLimits,
+)
+from crm_pipeline.connectors.zoho import (
+    bulk,
+    checkup,
+    counting,
+    deleted,
+    describe,
+    direct,
+    listing,
+    meter,
+    planning,
+    setup,
+)
+from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.queries import ROUTE as QUERIES
+from crm_pipeline.connectors.zoho.queries import Queries
+from crm_pipeline.connectors.zoho.spooling import Noted
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.errors import ConfigError, NotPermitted, ProtocolError, UnknownName
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.settings import Connection, ObjectSettings
+from crm_pipeline.store.spool import Spool
+
+
+class ZohoAccount:
+    """Implements `connectors.base.Account`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        tools: Tools,
+        limits: VendorLimits,
+        snapshot_objects: frozenset[str],
+    ) -> None:
+        self.connection = connection
+        self._tools = tools
+        self._snapshots = snapshot_objects
+        self._api = Api(connection, tools, limits)
+        self._listed = cache(lambda: {one.name: one for one in describe.modules(self._api)})
+
+    @property
+    def usage(self) -> Usage:
+        """What was called through this account, and the org's counter of credits."""
+        return self._api.usage
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._api.close()
+
+    def check(self) -> Checkup:
+        """Look at login, identity, edition, scopes, budget and objects."""
+        return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
+
+    def consent(self, redirect_uri: str) -> Consent:
+        """Begin a login by a person."""
+        return self._api.consent(redirect_uri)
+
+    def who(self) -> str:
+        """Say as whom, and to which org, this is logged in."""
+        return checkup.who(self._api)
+
+    def objects(self) -> list[ObjectInfo]:
+        """List the modules that the API answers for, and the settings that are read like them."""
+        found = [
+            ObjectInfo(one.name, one.label, one.kind == "custom", queryable=True)
+            for one in self._listed().values()
+            if one.name not in setup.SETUPS
+        ]
+        settings = [
+            ObjectInfo(name, one.label, custom=False, queryable=True)
+            for name, one in setup.SETUPS.items()
+        ]
+        return [*found, *settings]
+
+    def describe(self, obj: str) -> Schema:
+        """Return the fields of a module that lists have.
+
+        Raises:
+            NotPermitted: the module is not there for this login, or shows no fields.
+        """
+        if obj in setup.SETUPS:
+            return setup.SETUPS[obj].schema(obj)
+        module = self._listed().get(obj)
+        if module is None:
+            unknown = UnknownName("module", obj, [one.name for one in self.objects()])
+            raise NotPermitted(
+                f"{self.connection.name}: module {obj} does not exist or is hidden from this login.",
+                code="INVALID_MODULE",
+                cure=f"{unknown.cure} Give the user's profile access to it, or take it out of "
+                "connections.yaml.".strip(),
+            )
+        return describe.schema_of(module, describe.fields(self._api, obj))
+
+    def vendor_now(self) -> datetime:
+        """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
+        self._api.learn()
+        if not self._api.usage.calls:
+            self._listed()
+        return self._api.now()
+
+    def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
+        """Choose the route for a window by number of records, time and credits."""
+        self._api.learn()
+        schema = self.describe(obj.name)
+        stamp = describe.stamp_field(schema)
+        is_snapshot = self._is_snapshot(obj, stamp)
+        if not is_snapshot and stamp is None:
+            raise ConfigError(
+                f"{self.connection.name}: {obj.name} carries no Modified_Time, so it cannot be read by "
+                "windows.",
+                cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
+            )
+        plan = Plan(
+            object=obj.name,
+            window=None if is_snapshot else window,
+            route=listing.ROUTE,
+            reason="",
+            schema=schema,
+            stamp_field=None if is_snapshot else stamp,
+            complete=is_snapshot,
+            vendor_count=None,
+            calls=0,
+            unit=self._api.meter.unit,
+        )
+        if obj.name in setup.SETUPS:
+            return self._setup_plan(plan)
+        plan = replace(plan, vendor_count=self.count(plan))
+        return planning.routed(self._api, plan, obj.route, self._listed()[obj.name].kind)
+
+    def count(self, plan: Plan) -> int | None:
+        """Return the org's count of what the plan reads, without deleted records."""
+        return None if plan.object in setup.SETUPS else counting.of_plan(self._api, plan)
+
+    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+        """Read what the plan says, or what was begun of it; deleted records come last."""
+        if plan.object in setup.SETUPS:
+            yield from setup.pages(self._api, plan)
+            return
+        route = Noted(self._api, plan, spool).route or plan.route
+        if route == QUERIES:
+            yield from Queries(self._api, plan).pages(spool)
+        elif route == bulk.ROUTE:
+            yield from bulk.Exports(self._api, plan, spool, self._tools.clock).pages()
+        else:
+            yield from listing.Listing(self._api, plan).pages(spool)
+        kind = self._listed()[plan.object].kind
+        yield from deleted.pages(self._api, plan, spool, kind=kind)
+
+    def forget(self, spool: Spool) -> None:
+        """Do nothing: exports cannot be removed; the vendor drops them by itself."""
+
+    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+        """Return how many records changed at or after an instant, and the newest stamp."""
+        if describe.stamp_field(schema) is None:
+            raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
+        return counting.newest(self._api, schema, since)
+
+    def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
+        """Return the fields of a module and its newest records."""
+        schema = self.describe(obj)
+        if obj in setup.SETUPS:
+            found = list(setup.SETUPS[obj].read(self._api))[:rows]
+        else:
+            found = self._newest_rows(schema, rows)
+        return schema, [{name: row.get(name) for name in schema.names} for row in found]
+
+    def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
+        """Yield the records of a COQL query."""
+        return direct.query(self._api, text, include_deleted=include_deleted)
+
+    def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
+        """Return one record by id or external field."""
+        return direct.get(self._api, obj, record, by)
+
+    def _newest_rows(self, schema: Schema, rows: int) -> list[dict[str, Any]]:
+        names = schema.names[: self._api.ceiling("list_fields")]
+        params = {"fields": ",".join(names), "per_page": str(min(rows, 200)), "page": "1"}
+        if describe.stamp_field(schema):
+            params |= {"sort_by": describe.STAMP, "sort_order": "desc"}
+        response = self._api.ask(f"/{schema.object}", meter.SORTED, params)
+        return self._api.entries(response, "data")
+
+    def _is_snapshot(self, obj: ObjectSettings, stamp: str | None) -> bool:
+        if obj.name in setup.SETUPS or obj.snapshot is None:
+            return obj.name in self._snapshots or stamp is None
+        return obj.snapshot
+
+    def _setup_plan(self, plan: Plan) -> Plan:
+        calls = 2
+        route = Route(
+            setup.ROUTE, calls, calls, calls * self._api.round_trip_s, "the whole list, it is short"
+        )
+        return replace(
+            plan,
+            window=None,
+            complete=True,
+            route=route.name,
+            reason="settings are read whole each time",
+            calls=calls,
+            cost=calls,
+            seconds=route.seconds,
+            routes=(route,),
+            remaining=self._api.remaining,
+        )

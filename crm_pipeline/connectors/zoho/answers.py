@@ -1,0 +1,226 @@
+"""What Zoho's answers mean: one judge for the CRM API, one for the accounts server.
+
+The API refuses with `{"code", "details", "message", "status": "error"}`; 204 and 304 have no body and are
+answers (zoho.com/crm/developer/docs/api/v8/status-codes.html). The accounts server refuses with an error
+word, mostly under HTTP 200.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from crm_pipeline.connectors.zoho.scopes import scope_of
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    BudgetExhausted,
+    CrmError,
+    Fatal,
+    NotPermitted,
+    ProtocolError,
+    ReadLost,
+    Rejected,
+    SessionExpired,
+    Throttled,
+    Unavailable,
+    UnknownField,
+    VendorError,
+)
+from crm_pipeline.kernel.secret import redacted
+
+CREDITS_LEFT = "X-API-CREDITS-REMAINING"
+# A 429 does not say which limit it was and carries no Retry-After.
+_BACK_OFF_S = 60.0
+# Some callers report a lock-out of up to an hour; asking meanwhile prolongs it.
+_LOCKED_OUT_S = 600.0
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_SHORT = 300
+_TOO_MANY = frozenset({"TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"})
+_NOT_PERMITTED = frozenset(
+    {
+        "NO_PERMISSION",
+        "NOT_SUPPORTED",
+        "AUTHORIZATION_FAILED",
+        "FEATURE_NOT_ENABLED",
+        "INVALID_MODULE",
+        "MODULE_NOT_AVAILABLE",
+        "PERMISSION_DENIED",
+    }
+)
+_TOKEN_GONE = frozenset({"TOKEN_BOUND_DATA_MISMATCH", "EXPIRED_VALUE"})
+_TOO_FAR = frozenset(
+    {"DISCRETE_PAGINATION_LIMIT_EXCEEDED", "PAGINATION_LIMIT_EXCEEDED", "PAGE_RANGE_EXCEEDED"}
+)
+
+
+class ColumnRefused(UnknownField):
+    """A query names a column that is not there, or that queries do not take.
+
+    Attributes:
+        column: its name, or "" where the vendor does not say.
+    """
+
+    column = ""
+
+
+def judge(owner: str, response: requests.Response) -> CrmError | None:
+    """Return the error that an answer of the API stands for; None for a success."""
+    status = response.status_code
+    if "text/html" in response.headers.get("Content-Type", ""):
+        return _page(owner, response)
+    # Downloads are streamed: their bytes are not looked at.
+    if status < 300 or status == 304:
+        return None
+    body = _json(response)
+    code = str(body.get("code") or "")
+    message = redacted(str(body.get("message") or "").strip().replace("\n", " "))[:_SHORT]
+    said = f"{owner}: Zoho answered {status} {code}: {message}".strip(" :")
+    if status == 429 or code in _TOO_MANY:
+        return _too_many(owner, response, said, code)
+    if code == "OAUTH_SCOPE_MISMATCH":
+        return _scope(owner, response, status)
+    if status == 401:
+        return SessionExpired(
+            said,
+            status=status,
+            code=code,
+            cure="The login was renewed once and refused again: is the user still active, and does the "
+            "account live in the data centre of login_url?",
+        )
+    if status in _PASSING:
+        return Unavailable(said, status=status, code=code, cure="Try again later.")
+    details = body.get("details")
+    return _refusal(said, status, code, details if isinstance(details, dict) else {})
+
+
+def judge_login(owner: str, response: requests.Response) -> VendorError | None:
+    """Return the error that an answer of the accounts server stands for; None for a token."""
+    status = response.status_code
+    if status in _PASSING:
+        return Unavailable(f"{owner}: the accounts server answered {status}.", status=status)
+    if "text/html" in response.headers.get("Content-Type", ""):
+        return _page(owner, response)
+    body = _json(response)
+    if is_locked_out(response):
+        return Throttled(
+            f"{owner}: Zoho's accounts server refuses further token requests for now (Access Denied).",
+            status=status,
+            code="Access Denied",
+            retry_after_s=_LOCKED_OUT_S,
+            cure="Wait ten minutes to an hour and ask for nothing meanwhile. Is another program refreshing "
+            "the same refresh token (10 requests in 10 minutes, 10 living access tokens)?",
+        )
+    code = str(body.get("error") or "")
+    if code or status >= 300:
+        detail = f"{code} {body.get('error_description') or ''}".strip() or f"HTTP {status}"
+        return AuthFailed(
+            f"{owner}: Zoho refused the login: {redacted(detail)[:_SHORT]}.",
+            status=status,
+            code=code,
+        )
+    if "access_token" not in body:
+        return ProtocolError(
+            f"{owner}: Zoho's accounts server answered {status} without a token and without an error.",
+            status=status,
+            cure="Check login_url; it has to be the accounts server, like https://accounts.zoho.com.",
+        )
+    return None
+
+
+def is_locked_out(response: requests.Response) -> bool:
+    """Say whether the accounts server refuses because it was asked too often."""
+    return "access denied" in str(_json(response).get("error") or "").lower()
+
+
+def _too_many(owner: str, response: requests.Response, said: str, code: str) -> CrmError:
+    if response.headers.get(CREDITS_LEFT) == "0":
+        return BudgetExhausted(
+            f"{owner}: the org's API credits of 24 hours are spent.",
+            wait_s=3600,
+            cure="Wait, or see which app uses them: Setup, Developer Space, APIs, Dashboard.",
+        )
+    return Throttled(
+        said,
+        status=response.status_code,
+        code=code,
+        retry_after_s=_BACK_OFF_S,
+        cure="Credits, calls at once or heavy calls at once: Zoho does not say which. Other apps of the org "
+        "count too; lower `share` or `ceilings` in connections.yaml.",
+    )
+
+
+def _scope(owner: str, response: requests.Response, status: int) -> NotPermitted:
+    scope = scope_of(response.request.method or "GET", urlsplit(response.url).path)
+    return NotPermitted(
+        f"{owner}: this login lacks the scope {scope}.",
+        status=status,
+        code="OAUTH_SCOPE_MISMATCH",
+        cure=f"Run `crm-pipeline login {owner}` again and grant {scope}; a refresh token keeps the scopes that "
+        "it was made with.",
+    )
+
+
+def _refusal(said: str, status: int, code: str, details: Mapping[str, Any]) -> VendorError:
+    if code in _NOT_PERMITTED or status == 403:
+        return NotPermitted(
+            said,
+            status=status,
+            code=code,
+            cure="Give the user's profile read access to this module (Setup, Users and Control, Security "
+            "Control, Profiles), or take it out of connections.yaml.",
+        )
+    if code == "INVALID_HOST":
+        return Fatal(
+            said,
+            status=status,
+            code=code,
+            cure="The account lives in another data centre: set login_url to its accounts server.",
+        )
+    if code == "API_NOT_SUPPORTED":
+        return Fatal(
+            said,
+            status=status,
+            code=code,
+            cure=f"Supported from version {details.get('supported_version', '?')}: change api_version.",
+        )
+    if code in _TOKEN_GONE:
+        return ReadLost(said, status=status, code=code, cure="Run it again; it is read anew.")
+    if code in _TOO_FAR:
+        return Rejected(said, status=status, code=code, cure="Set 'route: coql' or 'route: bulk'.")
+    column = details.get("column_name") or details.get("api_name")
+    if code in {"INVALID_QUERY", "FIELD_NOT_AVAILABLE"} and column:
+        error = ColumnRefused(f"{said} ({column})", status=status, code=code, cure="Run again.")
+        error.column = str(column)
+        return error
+    return Rejected(f"{said}{_named(details)}", status=status, code=code)
+
+
+def _named(details: Mapping[str, Any]) -> str:
+    """Name what was wrong, without values."""
+    named = [
+        f"{key} {details[key]}"
+        for key in ("param_name", "header_name", "clause", "limit", "reason")
+        if isinstance(details.get(key), str | int)
+    ]
+    return f" ({', '.join(named)})" if named else ""
+
+
+def _page(owner: str, response: requests.Response) -> VendorError:
+    status = response.status_code
+    if status >= 500:
+        return Unavailable(f"{owner}: Zoho answered {status} with a web page.", status=status)
+    return ProtocolError(
+        f"{owner}: Zoho answered {status} with a web page where data was expected.",
+        status=status,
+        cure="Often a login or maintenance page: check login_url, and try again later.",
+    )
+
+
+def _json(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        body = json.loads(response.content or b"{}")
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}

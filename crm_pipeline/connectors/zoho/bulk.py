@@ -1,0 +1,204 @@
+"""The route `bulk`: exports of up to 200,000 records, made by the vendor, downloaded as ZIP into the spool.
+
+Source: zoho.com/crm/developer/docs/api/v8/bulk-read/overview.html. An export is continued by the token of the
+one before; `archive` parses what was downloaded.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from crm_pipeline.connectors.base import Page, Plan
+from crm_pipeline.connectors.zoho import describe, meter
+from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.archive import CsvArchive
+from crm_pipeline.connectors.zoho.sheet import stamp_text
+from crm_pipeline.connectors.zoho.spooling import Noted
+from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
+from crm_pipeline.kernel.errors import JobFailed, NotPermitted, ProtocolError, ReadLost, Rejected
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.store.spool import Spool, SpooledPage
+
+ROUTE = "bulk"
+_FIRST_POLL_S = 1.0
+_LAST_POLL_S = 30.0
+_LONGEST_S = 6 * 3600.0
+_COMPLETED = "COMPLETED"
+_WORKING = frozenset({"ADDED", "QUEUED", "IN PROGRESS", "INPROGRESS"})
+# Modules that exports do not offer (bulk-read/limitations.html).
+_NOT_OFFERED = frozenset({"Notes", "Attachments", "Emails"})
+
+
+def impediment(api: Api, schema: Schema) -> str:
+    """Say why a module cannot be exported; "" where it can."""
+    if schema.object in _NOT_OFFERED:
+        return "the vendor exports no such records"
+    lacking = describe.never_in_exports(schema)
+    if lacking:
+        return f"exports lack {', '.join(lacking)}"
+    return api.closed["bulk"].get(schema.object, "")
+
+
+class Exports:
+    """Reads the window of one plan.
+
+    Args:
+        api: the account.
+        plan: what is read.
+        spool: where downloads and job numbers are kept.
+        clock: waits between looks at a job.
+    """
+
+    def __init__(self, api: Api, plan: Plan, spool: Spool, clock: Clock) -> None:
+        self._api = api
+        self._plan = plan
+        self._spool = spool
+        self._clock = clock
+        self._owner = f"{api.connection.name}.{plan.object}"
+        self._noted = Noted(api, plan, spool)
+
+    def pages(self) -> Iterator[Page]:
+        """Yield the exports that are not done yet, one page each.
+
+        Raises:
+            JobFailed: an export ended without a result.
+            ReadLost: an export is gone, or the module is not exported: to be planned anew.
+        """
+        number, token = 1, ""
+        while True:
+            spooled = self._spool.kept(number) or self._export(number, token)
+            if spooled.facts["count"] and not self._spool.is_done(number):
+                yield self._page(spooled)
+            following = str(spooled.facts["next"])
+            if not following:
+                return
+            if following == token:
+                raise ProtocolError(f"{self._owner}: an export names itself as the next one.")
+            number, token = number + 1, following
+
+    def _page(self, spooled: SpooledPage) -> Page:
+        rejected: list[tuple[str, str]] = []
+        count = int(spooled.facts["count"])
+        archive = CsvArchive(self._owner, self._plan.schema, spooled.file, count, rejected)
+        return Page(
+            shape="csv",
+            route=ROUTE,
+            batches=archive.batches,
+            extracted_at=parse_instant(str(spooled.facts["asked_at"])),
+            expected=count,
+            calls=1,
+            number=spooled.number,
+            rejected=rejected,
+        )
+
+    def _export(self, number: int, token: str) -> SpooledPage:
+        job, asked_at = self._job(number, token)
+        result = self._awaited(job)
+        facts = {
+            "count": int(result.get("count") or 0),
+            "next": str(result.get("next_page_token") or "") if result.get("more_records") else "",
+            "asked_at": asked_at,
+        }
+        if result.get("more_records") and not facts["next"]:
+            raise ProtocolError(f"{self._owner}: an export has more records and no token for them.")
+        file = self._spool.path(number, ".zip")
+        if facts["count"]:
+            self._api.fetch(self._address(result), file)
+        else:
+            file.touch()
+        return self._spool.keep(number, file, facts)
+
+    def _address(self, result: Mapping[str, Any]) -> str:
+        """Return where the result lies: a path of the API, never another host's."""
+        path = str(result.get("download_url") or "")
+        if not path.startswith(f"{self._api.bulk_base}/read/"):
+            raise ProtocolError(f"{self._owner}: the result of an export lies outside of the API.")
+        return path
+
+    def _job(self, number: int, token: str) -> tuple[str, str]:
+        """Return the number of a job and when it was made: the noted one, or a new one."""
+        request = self._noted.request or {}
+        if request.get("page") == number:
+            return str(request["job"]), str(request["asked_at"])
+        asked_at = format_instant(self._api.now())
+        query = {"page_token": token} if token else self._query()
+        job = self._created({"query": query})
+        self._noted.begin(ROUTE, job=job, page=number, asked_at=asked_at)
+        return job, asked_at
+
+    def _created(self, body: Mapping[str, Any]) -> str:
+        try:
+            [made] = self._api.entries(self._api.create_job(body), "data")
+            return str(made["details"]["id"])
+        except (NotPermitted, Rejected) as error:
+            if error.code == "OAUTH_SCOPE_MISMATCH":
+                raise
+            # Whatever the words: as long as this account is open, the module is read otherwise.
+            self._api.closed["bulk"][self._plan.object] = error.message
+            raise ReadLost(
+                f"{self._owner}: the vendor makes no export of it ({error.code}).",
+                cure="Run it again; another route is taken.",
+            ) from error
+        except (ValueError, KeyError, TypeError):
+            raise ProtocolError(
+                f"{self._owner}: the answer to a new export names no job."
+            ) from None
+
+    def _query(self) -> dict[str, Any]:
+        schema, window = self._plan.schema, self._plan.window
+        query: dict[str, Any] = {
+            "module": {"api_name": schema.object},
+            "fields": [name for name in schema.names if name != describe.ID],
+            "page": 1,
+        }
+        stamp = describe.stamp_field(schema)
+        if window is None or stamp is None:
+            return query
+        group = [_criterion(stamp, "less_than", stamp_text(window.to_at))]
+        if window.from_at is not None:
+            group.insert(0, _criterion(stamp, "greater_equal", stamp_text(window.from_at)))
+        query["criteria"] = {"group_operator": "and", "group": group} if group[1:] else group[0]
+        return query
+
+    def _awaited(self, job: str) -> Mapping[str, Any]:
+        """Look until a job is done and return what it says of its result."""
+        pause_s, started_s = _FIRST_POLL_S, self._clock.monotonic()
+        while True:
+            told = self._told(job)
+            state = str(told.get("state"))
+            if state == _COMPLETED:
+                return dict(told.get("result") or {})
+            if state not in _WORKING or self._clock.monotonic() - started_s > _LONGEST_S:
+                raise self._failure(job, state, told)
+            self._clock.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            pause_s = min(_LAST_POLL_S, pause_s * 1.6)
+
+    def _told(self, job: str) -> Mapping[str, Any]:
+        path = f"{self._api.bulk_base}/read/{job}"
+        try:
+            response = self._api.request("GET", path, meter.JOB_RESULT)
+            [told] = self._api.entries(response, "data")
+        except Rejected as error:
+            if error.status == 404 or error.code == "RESOURCE_NOT_FOUND":
+                raise ReadLost(
+                    f"{self._owner}: the export is not there any more.",
+                    cure="Run it again; the window is read anew.",
+                ) from error
+            raise
+        except ValueError:
+            raise ProtocolError(f"{self._owner}: the state of an export is not told.") from None
+        return told
+
+    def _failure(self, job: str, state: str, told: Mapping[str, Any]) -> JobFailed:
+        words = (told.get("result") or {}).get("error_message") or {}
+        reason = f"{words.get('code', '')} {words.get('message', '')}".strip() or "no reason given"
+        return JobFailed(
+            f"{self._owner}: export {job} ended as {state}: {reason}.",
+            code=state,
+            cure="Nothing was landed. Set 'route: coql' for this object in connections.yaml if it fails "
+            "again.",
+        )
+
+
+def _criterion(field: str, comparator: str, value: str) -> dict[str, Any]:
+    return {"field": {"api_name": field}, "comparator": comparator, "value": value}

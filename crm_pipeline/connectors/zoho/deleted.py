@@ -1,0 +1,100 @@
+"""Deleted records: their ids and when they went, from `/{module}/deleted`.
+
+The vendor's counts do not include them. Records that are gone for good have no names any more. The losers
+of merges are among them. Source: zoho.com/crm/developer/docs/api/v8/get-deleted-records.html.
+"""
+
+from collections.abc import Iterator
+
+from crm_pipeline.connectors.base import Page, Plan
+from crm_pipeline.connectors.zoho import meter, sheet
+from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.sheet import Sheet
+from crm_pipeline.connectors.zoho.spooling import DELETED, Noted
+from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected
+from crm_pipeline.store.spool import Spool
+
+_PER_PAGE = 200
+_ATTEMPTS = 4
+# Modules whose records are part of others: the vendor need not know when those went.
+PARTS = frozenset({"subform", "linking", "field_tracker", "web"})
+
+
+def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Iterator[Page]:
+    """Yield at most one page with the records that were deleted inside the plan's window.
+
+    Args:
+        api: the account.
+        plan: what is read.
+        spool: of the window.
+        kind: the module's `generated_type`.
+    """
+    window = plan.window
+    if window is None or Noted(api, plan, spool).has_deleted():
+        return
+    asked_at = api.now()
+    try:
+        found, calls = _settled(api, plan)
+    except (NotPermitted, Rejected) as error:
+        if kind in PARTS and error.code != "OAUTH_SCOPE_MISMATCH":
+            return
+        raise
+    inside = [
+        at is not None and at < window.to_at and (window.from_at is None or at >= window.from_at)
+        for at in found.instants()
+    ]
+    kept = found.only(inside)
+    if not len(kept):
+        return
+    batch = kept.batch(f"{api.connection.name}.{plan.object}", deleted=True)
+    yield Page(
+        shape="json",
+        route=plan.route,
+        batches=lambda: iter([batch]),
+        extracted_at=asked_at,
+        calls=calls,
+        number=spool.fresh_number(),
+        facts={"kind": DELETED},
+        counted=False,
+    )
+
+
+def _settled(api: Api, plan: Plan) -> tuple[Sheet, int]:
+    """Read the whole list; pages by number shift when somebody deletes, so then it is read again."""
+    calls = 0
+    for _ in range(_ATTEMPTS):
+        first = _page(api, plan, 1)
+        found, number, last = _copy(first), 1, first
+        while last.has_more:
+            number += 1
+            last = _page(api, plan, number)
+            for key, stamp, text in last.rows():
+                found.ids.append(key)
+                found.stamps.append(stamp)
+                found.texts.append(text)
+        calls += number
+        if number == 1:
+            return found, calls
+        calls += 1
+        if _page(api, plan, 1).ids == first.ids and len(set(found.ids)) == len(found):
+            return found, calls
+    raise ProtocolError(
+        f"{api.connection.name}.{plan.object}: the list of deleted records changes faster than it can be "
+        "read.",
+        cure="Run again at a quieter time.",
+    )
+
+
+def _page(api: Api, plan: Plan, number: int) -> Sheet:
+    headers = {}
+    if plan.window is not None and plan.window.from_at is not None:
+        headers["If-Modified-Since"] = sheet.stamp_text(plan.window.from_at)
+    params = {"type": "all", "page": str(number), "per_page": str(_PER_PAGE)}
+    response = api.ask(f"/{plan.object}/deleted", meter.DELETED, params, headers)
+    return sheet.read(
+        response.content, f"{api.connection.name}.{plan.object}", stamp="deleted_time"
+    )
+
+
+def _copy(page: Sheet) -> Sheet:
+    return Sheet(list(page.ids), list(page.stamps), list(page.texts))

@@ -1,0 +1,58 @@
+"""Single questions to an org: any COQL, one record. For people and scripts, not for landing."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from crm_pipeline.connectors.zoho import coql, meter
+from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.kernel.errors import Rejected
+
+_PAGE = 2_000
+_REACH = 100_000
+
+
+def query(api: Api, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
+    """Yield the records of a query; one without a LIMIT is read page by page.
+
+    Raises:
+        Rejected: the org refuses the query, it reaches further than the vendor lets it, or deleted records
+            are asked for, which no query shows.
+    """
+    if include_deleted:
+        raise Rejected(
+            f"{api.connection.name}: queries of Zoho never show deleted records.",
+            cure="Leave deleted records out; `refresh` lands them.",
+        )
+    if coql.is_limited(text):
+        yield from api.entries(api.select(text, meter.coql(_PAGE)), "data")
+        return
+    for offset in range(0, _REACH, _PAGE):
+        response = api.select(f"{text} limit {offset},{_PAGE}", meter.coql(_PAGE))
+        yield from api.entries(response, "data")
+        if response.status_code == 204 or not response.json()["info"]["more_records"]:
+            return
+    raise Rejected(
+        f"{api.connection.name}: this query has more than {_REACH:,} records, and the vendor shows no "
+        "further ones.",
+        cure="Narrow it, as by `id > <the last id>` with `order by id`.",
+    )
+
+
+def get(api: Api, obj: str, record: str, by: str | None) -> dict[str, Any]:
+    """Return one record with everything the vendor tells, by id or by an external field.
+
+    Raises:
+        Rejected: there is no such record.
+    """
+    headers = {"X-EXTERNAL": f"{obj}.{by}"} if by else {}
+    response = api.ask(f"/{obj}/{quote(record, safe='')}", meter.ONE, headers=headers)
+    found = api.entries(response, "data")
+    if not found:
+        raise Rejected(
+            f"{api.connection.name}: no {obj} with {by or 'id'} {json.dumps(record)}.",
+            status=response.status_code,
+            cure="It may have been deleted; other fields than the id have to be external ones.",
+        )
+    return found[0]

@@ -1,0 +1,195 @@
+"""The route `records`: Get Records, page after page by the vendor's token, without an upper bound.
+
+A token is bound to every parameter, so each list of at most 50 fields has a sequence of its own; records are
+put together by their ids. What the sequences disagree about was edited meanwhile: such a record is read by
+itself, or left to the next window. Source: zoho.com/crm/developer/docs/api/v8/get-records.html.
+"""
+
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+
+from crm_pipeline.connectors.base import Page, Plan
+from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
+from crm_pipeline.connectors.zoho import describe, meter, sheet
+from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.completing import Completion, chunked
+from crm_pipeline.connectors.zoho.sheet import Sheet
+from crm_pipeline.connectors.zoho.spooling import Noted
+from crm_pipeline.kernel.errors import ProtocolError, ReadLost
+from crm_pipeline.store.spool import Spool
+
+ROUTE = "records"
+# Places are numbers of records; nobody reads that many by tokens.
+_BEHIND = 1 << 40
+_ENDED = "-"
+
+
+@dataclass
+class _Sequence:
+    """One list of fields: its parameters, the token of its next page, and what waits for the others."""
+
+    names: tuple[str, ...]
+    token: str = ""
+    seen: set[str] = field(default_factory=set)
+    waiting: dict[str, tuple[str | None, bytes | memoryview]] = field(default_factory=dict)
+
+    @property
+    def is_ended(self) -> bool:
+        return self.token == _ENDED
+
+
+class Listing:
+    """Reads the window of one plan.
+
+    Args:
+        api: the account.
+        plan: what is read.
+    """
+
+    def __init__(self, api: Api, plan: Plan) -> None:
+        self._api = api
+        self._plan = plan
+        self._owner = f"{api.connection.name}.{plan.object}"
+        self._chunks = chunked(plan.schema.names, api.ceiling("list_fields"))
+        self._completion = Completion(api, plan.schema)
+        self._given: set[str] = set()
+        self._begun: dict[int, list[str]] = {0: [""] * len(self._chunks)}
+
+    def pages(self, spool: Spool) -> Iterator[Page]:
+        """Yield pages of thousands of records; those that are done in the spool are not read again.
+
+        Raises:
+            ReadLost: a token is not known any more, or the read was cut where none was noted.
+            Rejected: there are more records than tokens reach.
+        """
+        noted = Noted(self._api, self._plan, spool)
+        done = noted.done()
+        noted.begin(ROUTE)
+        for facts in done:
+            if facts.get("cursor"):
+                self._begun[int(facts["high"])] = json.loads(facts["cursor"])
+        reader = Lanes(
+            self._read, at_once=1, owner=self._owner, route=ROUTE, spool=spool, splits=False
+        )
+        yield from reader.pages(missing(Span(0, _BEHIND), done))
+
+    def _read(self, span: Span) -> Generator[Slice]:
+        if span.low not in self._begun:
+            raise ReadLost(
+                f"{self._owner}: the read was cut where the vendor's place in it was not noted.",
+                cure="Run it again; the window is read anew.",
+            )
+        tokens = self._begun[span.low]
+        sequences = [
+            _Sequence(names, token) for names, token in zip(self._chunks, tokens, strict=True)
+        ]
+        at = span.low
+        while True:
+            asked_at, calls = self._api.now(), self._completion.calls
+            going = [one for one in sequences if not one.is_ended]
+            for one in going:
+                self._fetch(one)
+            is_last = all(one.is_ended for one in sequences)
+            found = self._whole(sequences, is_last=is_last)
+            calls = len(going) + self._completion.calls - calls
+            is_even = not any(one.waiting for one in sequences)
+            cursor = json.dumps([one.token for one in sequences]) if is_even else ""
+            places = range(at, at + len(found))
+            at += len(found)
+            yield Slice(
+                places=places,
+                batch=found.batch(self._owner),
+                asked_at=asked_at,
+                is_last=is_last,
+                calls=calls,
+                cursor="" if is_last else cursor,
+            )
+
+    def _fetch(self, one: _Sequence) -> None:
+        """Fetch the next page of a sequence into what waits."""
+        plan = self._plan
+        headers = {}
+        if plan.window is not None and plan.window.from_at is not None:
+            headers["If-Modified-Since"] = sheet.stamp_text(plan.window.from_at)
+        params = {
+            "fields": ",".join(one.names),
+            "per_page": str(self._api.ceiling("list_page_records")),
+        }
+        if describe.CONVERTED in plan.schema.by_name:
+            params["converted"] = "both"
+        if one.token:
+            params["page_token"] = one.token
+        response = self._api.ask(f"/{plan.object}", meter.LIST, params, headers)
+        page = sheet.read(response.content, self._owner)
+        if page.has_more and (not page.token or page.token in one.seen):
+            what = "named the same page twice" if page.token else "named no place of the next page"
+            raise ProtocolError(
+                f"{self._owner}: the vendor {what}, although more are to come.",
+                cure="Run again; if it persists, report it to the vendor with the time of the run.",
+            )
+        one.seen.add(page.token)
+        one.token = page.token if page.has_more else _ENDED
+        # Where pages shift, one that came already comes again.
+        one.waiting.update(
+            (key, (stamp, text)) for key, stamp, text in page.rows() if key not in self._given
+        )
+
+    def _whole(self, sequences: list[_Sequence], *, is_last: bool) -> Sheet:
+        """Return the records of which all parts are here; at the end also those that never met."""
+        found = Sheet()
+        first, *others = sequences
+        torn: list[str] = []
+        for key in [key for key in first.waiting if all(key in one.waiting for one in others)]:
+            parts = [one.waiting.pop(key) for one in sequences]
+            self._given.add(key)
+            if any(not sheet.is_same(part[0], parts[0][0]) for part in parts):
+                torn.append(key)
+                continue
+            text = sheet.merged([part[1] for part in parts]) if others else parts[0][1]
+            _add(found, key, parts[0][0], text)
+        whole = self._completed(self._in_window(found))
+        if is_last:
+            torn += dict.fromkeys(key for one in sequences for key in one.waiting)
+            for one in sequences:
+                one.waiting.clear()
+        for key in torn:
+            alone = self._in_window(self._completion.single(key))
+            for row in alone.rows():
+                _add(whole, *row)
+        return whole
+
+    def _completed(self, page: Sheet) -> Sheet:
+        """Complete rich texts; a record that changed meanwhile is taken as it is now, if it still counts."""
+        whole = self._completion.completed(page)
+        if whole is not None:
+            return whole
+        found = Sheet()
+        for row in page.rows():
+            one = Sheet([row[0]], [row[1]], [row[2]])
+            again = self._completion.completed(one) or self._in_window(
+                self._completion.single(row[0])
+            )
+            for kept in again.rows():
+                _add(found, *kept)
+        return found
+
+    def _in_window(self, page: Sheet) -> Sheet:
+        """Leave out what belongs to the next window."""
+        window = self._plan.window
+        if window is None:
+            return page
+        instants = page.instants()
+        return page.only(
+            [
+                at is None
+                or (at < window.to_at and (window.from_at is None or at >= window.from_at))
+                for at in instants
+            ]
+        )
+
+
+def _add(page: Sheet, key: str, stamp: str | None, text: bytes | memoryview) -> None:
+    page.ids.append(key)
+    page.stamps.append(stamp)
+    page.texts.append(text)

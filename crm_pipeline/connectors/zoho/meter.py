@@ -1,0 +1,147 @@
+"""What calls cost in credits, and under which of Zoho's ceilings they fall.
+
+Source: zoho.com/crm/developer/docs/api/v8/api-limits.html. Credits are those of rolling 24 hours and depend
+on edition and licences; the only counter in answers shows what is left, once half is used.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import requests
+
+from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.metering import Operation, Reading
+from crm_pipeline.connectors.zoho.answers import CREDITS_LEFT, is_locked_out
+from crm_pipeline.settings import Connection
+from crm_pipeline.wire.throttle import Limit
+
+CREDITS = "daily_credits"
+AT_ONCE = "concurrent_calls"
+HEAVY_AT_ONCE = "concurrent_heavy_calls"
+TOKENS = "token_requests"
+HEAVY = "heavy"
+_DAY_S = 86_400.0
+_TOKENS_S = 600.0
+
+LIST = Operation("list")
+SORTED = Operation("list", kind=HEAVY)
+ONE = Operation("get")
+COUNT = Operation("count", kind=HEAVY)
+METADATA = Operation("metadata")
+SETUP = Operation("setup")
+DELETED = Operation("deleted")
+JOB = Operation("bulk", cost=50)
+JOB_RESULT = Operation("bulk")
+
+
+def coql(limit: int) -> Operation:
+    """Return what a query costs: 1, 2 or 3 credits by its LIMIT."""
+    return Operation("coql", cost=1 if limit <= 200 else 2 if limit <= 1000 else 3, kind=HEAVY)
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What an edition gives.
+
+    Attributes:
+        names: words by which `license_details.paid_type` tells it.
+        per_user: credits for each licence, beside the base.
+        most: of the credits; 0 for no end.
+    """
+
+    names: tuple[str, ...]
+    base: int
+    per_user: int
+    most: int
+    at_once: int
+
+
+EDITIONS = (
+    Edition(("ultimate", "crmplus", "crm plus"), 50_000, 2_000, 0, 25),
+    Edition(("enterprise", "zohoone", "zoho one"), 50_000, 1_000, 5_000_000, 20),
+    Edition(("professional",), 50_000, 500, 3_000_000, 15),
+    Edition(("standard", "starter"), 50_000, 250, 100_000, 10),
+    Edition(("free",), 5_000, 0, 5_000, 5),
+)
+
+
+def edition_of(org: Mapping[str, Any]) -> Edition | None:
+    """Return the edition of an org; None where it is not told in words that are known."""
+    licence = org.get("license_details") or {}
+    if licence.get("paid") is False:
+        return EDITIONS[-1]
+    told = str(licence.get("paid_type") or "").lower()
+    return next((one for one in EDITIONS if any(name in told for name in one.names)), None)
+
+
+def credits_of(edition: Edition, org: Mapping[str, Any]) -> int:
+    """Return the credits of 24 hours, without add-ons."""
+    users = int((org.get("license_details") or {}).get("users_license_purchased") or 0)
+    amount = edition.base + edition.per_user * users
+    return min(amount, edition.most) if edition.most else amount
+
+
+class ZohoMeter:
+    """Implements `connectors.metering.Meter`."""
+
+    unit = "credits"
+
+    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+        self._connection = connection
+        self._gate = tools.gate
+        self._published = limits.ceilings
+        self._told: dict[str, int] = {}
+
+    def learn(self, org: Mapping[str, Any]) -> None:
+        """Take the ceilings from what the org says of its edition and licences."""
+        edition = edition_of(org)
+        if edition is not None:
+            self._told[CREDITS] = credits_of(edition, org)
+            self._told[AT_ONCE] = edition.at_once
+
+    def ceiling(self, name: str) -> int:
+        """Return a ceiling of the vendor: as configured, as told by the org, or as published."""
+        configured = self._connection.ceilings.get(name)
+        told = self._told.get(name) or (self._seen if name == CREDITS else None)
+        return configured or told or self._published[name]
+
+    def limits(self, operation: Operation) -> Sequence[Limit]:
+        """Return the limits that a call falls under."""
+        found = [
+            Limit(CREDITS, self._share(CREDITS), _DAY_S, "daily", unit="credits"),
+            Limit(AT_ONCE, self._share(AT_ONCE), 1.0, "concurrency"),
+        ]
+        if operation.kind == HEAVY:
+            found.append(Limit(HEAVY_AT_ONCE, self._share(HEAVY_AT_ONCE), 1.0, "concurrency"))
+        return found
+
+    def weights(self, operation: Operation) -> Mapping[str, int]:
+        """Return what a call weighs under each limit."""
+        return {CREDITS: operation.cost}
+
+    def login_limits(self) -> Sequence[Limit]:
+        """Return what token requests are counted under: who is refused there must not ask again."""
+        return (Limit(TOKENS, self._share(TOKENS), _TOKENS_S, "daily", unit="token requests"),)
+
+    def readings(self, response: requests.Response) -> Iterable[Reading]:
+        """Return what an answer tells of the credits, or of too many token requests."""
+        if response.status_code == 400 and is_locked_out(response):
+            most = self.ceiling(TOKENS)
+            yield Reading(TOKENS, most, most)
+            return
+        left = response.headers.get(CREDITS_LEFT, "")
+        if left.isdigit():
+            # The header comes when half is used: there is at least as much again.
+            ceiling = max(self.ceiling(CREDITS), 2 * int(left))
+            yield Reading(CREDITS, ceiling - int(left), ceiling)
+
+    def _share(self, name: str) -> int:
+        return max(1, int(self.ceiling(name) * self._connection.share))
+
+    @cached_property
+    def _seen(self) -> int | None:
+        """The ceiling that any account of the group last saw."""
+        standing = self._gate.usage(self._connection.limit_group)
+        return next((one.vendor_ceiling for one in standing if one.name == CREDITS), None)
