@@ -190,7 +190,7 @@ def _refusal(said: str, status: int, code: str, details: Mapping[str, Any]) -> V
     if code in _TOO_FAR:
         return Rejected(said, status=status, code=code, cure="Set 'route: coql' or 'route: bulk'.")
     column = details.get("column_name") or details.get("api_name")
-    if code in {"INVALID_QUERY", "FIELD_NOT_AVAILABLE"} and column:
+    if code in {"INVALID_QUERY", "FIELD_NOT_AVAILABLE", "FIELD_NOT_SUPPORTED"} and column:
         error = ColumnRefused(f"{said} ({column})", status=status, code=code, cure="Run again.")
         error.column = str(column)
         return error

@@ -128,8 +128,7 @@ class Exports:
 
     def _created(self, body: Mapping[str, Any]) -> str:
         try:
-            [made] = self._api.entries(self._api.create_job(body), "data")
-            return str(made["details"]["id"])
+            answer = self._api.create_job(body)
         except (NotPermitted, Rejected) as error:
             if error.code == "OAUTH_SCOPE_MISMATCH":
                 raise
@@ -139,10 +138,11 @@ class Exports:
                 f"{self._owner}: the vendor makes no export of it ({error.code}).",
                 cure="Run it again; another route is taken.",
             ) from error
-        except (ValueError, KeyError, TypeError):
-            raise ProtocolError(
-                f"{self._owner}: the answer to a new export names no job."
-            ) from None
+        made = self._api.entries(answer, "data")
+        details = made[0].get("details") if made else None
+        if not details or not details.get("id"):
+            raise ProtocolError(f"{self._owner}: the answer to a new export names no job.")
+        return str(details["id"])
 
     def _query(self) -> dict[str, Any]:
         schema, window = self._plan.schema, self._plan.window
@@ -177,7 +177,6 @@ class Exports:
         path = f"{self._api.bulk_base}/read/{job}"
         try:
             response = self._api.request("GET", path, meter.JOB_RESULT)
-            [told] = self._api.entries(response, "data")
         except Rejected as error:
             if error.status == 404 or error.code == "RESOURCE_NOT_FOUND":
                 raise ReadLost(
@@ -185,9 +184,10 @@ class Exports:
                     cure="Run it again; the window is read anew.",
                 ) from error
             raise
-        except ValueError:
-            raise ProtocolError(f"{self._owner}: the state of an export is not told.") from None
-        return told
+        told = self._api.entries(response, "data")
+        if not told:
+            raise ProtocolError(f"{self._owner}: the state of an export is not told.")
+        return told[0]
 
     def _failure(self, job: str, state: str, told: Mapping[str, Any]) -> JobFailed:
         words = (told.get("result") or {}).get("error_message") or {}

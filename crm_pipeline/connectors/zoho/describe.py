@@ -17,6 +17,8 @@ STAMP = "Modified_Time"
 ID = "id"
 RICH = "rich_text"
 CONVERTED = "Converted__s"
+# Which module a look-up of any module points to; metadata lists only the look-up.
+ANY_MODULE = "$se_module"
 # Only the answer with a single record has these; their rows are modules of their own.
 ELSEWHERE = frozenset({"subform", "multiselectlookup", "multiuserlookup"})
 # What queries refuse although metadata lists it: by type, and by name as peers met them.
@@ -93,6 +95,8 @@ def schema_of(module: Module, listed: list[dict[str, Any]]) -> Schema:
     found = tuple(_field(one) for one in shown)
     if all(one.name != ID for one in found):
         found = (Field(ID, "Record Id", "bigint", nullable=False), *found)
+    if any(_points_anywhere(one) for one in shown):
+        found = (*found, Field(ANY_MODULE, "Related module", "text"))
     return Schema(object=module.name, label=module.label, fields=found)
 
 
@@ -163,13 +167,17 @@ def _common_type(raw: Mapping[str, Any]) -> CommonType:
     return "json" if raw.get("json_type") in {"jsonobject", "jsonarray"} else "string"
 
 
+def _points_anywhere(raw: Mapping[str, Any]) -> bool:
+    return ((raw.get("lookup") or {}).get("module") or {}).get("api_name") == "se_module"
+
+
 def _target(raw: Mapping[str, Any]) -> tuple[str, ...]:
     kind = raw["data_type"]
     if kind in {"ownerlookup", "userlookup"}:
         return ("Users",)
     module = (raw.get("lookup") or {}).get("module") or {}
     target = module.get("api_name")
-    return (str(target),) if kind == "lookup" and target and target != "se_module" else ()
+    return (str(target),) if kind == "lookup" and target and not _points_anywhere(raw) else ()
 
 
 def module_behind(raw: Mapping[str, Any]) -> str:

@@ -118,6 +118,7 @@ class Queries:
 
     def _refusal(self, names: list[str]) -> str | None:
         """Return the column that a query for these is refused for."""
+        api = self._api
         query = coql.select(names, self._plan.object, self._conditions, limit=1)
         try:
             self._asked(query, 1)

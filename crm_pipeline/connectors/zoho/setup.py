@@ -31,6 +31,7 @@ class Setup:
         label: its human name.
         fields: name, common type, and the key inside an object where the value is one.
         stamp: the field that says when it changed, or "".
+        key: the field that records elsewhere point to it by.
         read: yields the records as the vendor sends them.
     """
 
@@ -38,6 +39,7 @@ class Setup:
     fields: Sequence[tuple[str, CommonType, str]]
     stamp: str
     read: Callable[[Api], Iterator[dict[str, Any]]]
+    key: str = "id"
 
     def schema(self, name: str) -> Schema:
         """Return the fields."""
@@ -52,7 +54,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
     found = list(setup.read(api))
     # Deleted users stay readable, as records go on pointing to them.
     batch = batch_of(
-        ids=[str(one["id"]) for one in found],
+        ids=[str(one[setup.key]) for one in found],
         stamps=[one.get(setup.stamp) if setup.stamp else None for one in found],
         texts=[msgspec.json.encode(one) for one in found],
         deleted=[one.get("status") == "deleted" for one in found],
@@ -102,8 +104,8 @@ def _pipelines(api: Api) -> Iterator[dict[str, Any]]:
     for layout in layouts:
         params = {"layout_id": str(layout["id"])}
         for one in api.entries(api.ask("/settings/pipeline", meter.METADATA, params), "pipeline"):
-            if str(one["id"]) not in seen:
-                seen.add(str(one["id"]))
+            if str(one["actual_value"]) not in seen:
+                seen.add(str(one["actual_value"]))
                 yield one
 
 
@@ -134,8 +136,8 @@ SETUPS: Mapping[str, Setup] = {
             ("email", "string", ""),
             ("status", "string", ""),
             ("type__s", "string", ""),
-            ("role", "string", "name"),
-            ("profile", "string", "name"),
+            ("role", "json", ""),
+            ("profile", "json", ""),
             ("Reporting_To", "string", "id"),
             ("zuid", "string", ""),
             ("confirm", "boolean", ""),
@@ -162,6 +164,8 @@ SETUPS: Mapping[str, Setup] = {
         ),
         "",
         _pipelines,
+        # What deals carry; the numbers of pipelines stand nowhere else.
+        "actual_value",
     ),
     CURRENCIES: Setup(
         "Currencies",

@@ -1,0 +1,105 @@
+"""An emulated Zoho org and a pipeline that stand at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_pipeline.kernel.clock import FrozenClock
+from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.server import SandboxServer
+from crm_pipeline.sandbox.zoho.credentials import BY_ACCOUNT
+from crm_pipeline.sandbox.zoho.emulation import ZohoSandbox
+from crm_pipeline.settings import load_settings
+from crm_pipeline.store.database import Database
+from crm_pipeline_tests.scenes import START, Scene
+
+MAIN = BY_ACCOUNT["main"]
+ENVIRON = {
+    "DEMO_CLIENT_ID": MAIN.client_id,
+    "DEMO_CLIENT_SECRET": MAIN.client_secret,
+    "DEMO_REFRESH_TOKEN": MAIN.refresh_token,
+}
+CONNECTIONS = """
+connections:
+  demo:
+    vendor: zoho
+    login_url: {url}/zoho
+    sandbox: true
+    start: 2026-06
+    auth:
+      kind: {kind}
+      client_id_env: DEMO_CLIENT_ID
+      client_secret_env: DEMO_CLIENT_SECRET
+      refresh_token_env: DEMO_REFRESH_TOKEN
+    ceilings: {{{ceilings}}}
+    objects: [{objects}]
+"""
+OBJECTS = ("Accounts", "Contacts", "Deals", "Users", "Pipelines")
+
+
+class ZohoScene(Scene):
+    """A scene with one org of Zoho."""
+
+    @property
+    def twin(self) -> ZohoSandbox:
+        found = self.sandbox.emulations["zoho"]
+        assert isinstance(found, ZohoSandbox)
+        return found
+
+    def landed(self, obj: str) -> list[dict[str, Any]]:
+        """Return the rows of all batches of an object."""
+        import pyarrow.parquet as pq
+
+        rows: list[dict[str, Any]] = []
+        for batch in self.landing.batches("demo", obj):
+            rows += pq.read_table(batch.path).to_pylist()
+        return rows
+
+    def calls(self, part: str, method: str | None = None) -> list[Any]:
+        """Return the journal's entries of a path."""
+        entries = self.sandbox.journal.entries()
+        return [e for e in entries if part in e.path and method in (None, e.method)]
+
+
+ZohoSceneMaker = Callable[..., AbstractContextManager[ZohoScene]]
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> ZohoSceneMaker:
+    """Make scenes with worlds of their own."""
+
+    @contextmanager
+    def make(
+        contacts: int = 120,
+        kind: str = "refresh_token",
+        objects: Sequence[str] = OBJECTS,
+        **ceilings: int,
+    ) -> Iterator[ZohoScene]:
+        clock = FrozenClock(START)
+        with SandboxServer(
+            contacts=contacts,
+            now=clock.now(),
+            clock=SandboxClock(clock.now()),
+            vendors=("zoho",),
+        ) as sandbox:
+            told = ", ".join(f"{name}: {number}" for name, number in ceilings.items())
+            text = CONNECTIONS.format(
+                url=sandbox.url, kind=kind, objects=", ".join(objects), ceilings=told
+            )
+            (tmp_path / "connections.yaml").write_text(text)
+            settings = load_settings(tmp_path, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
+            yield ZohoScene(sandbox, settings, database, clock)
+
+    return make
+
+
+@pytest.fixture
+def scene(make_scene: ZohoSceneMaker) -> Iterator[ZohoScene]:
+    """A scene with a small world."""
+    with make_scene() as made:
+        yield made
