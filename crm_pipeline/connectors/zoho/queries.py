@@ -123,8 +123,8 @@ class Queries:
         try:
             self._asked(query, 1)
         except ColumnRefused as error:
-            listed = {str(one["api_name"]) for one in describe.fields(self._api, self._plan.object)}
-            if error.column not in names or error.column not in listed:
+            listed = {str(one["api_name"]) for one in describe.fields(api, self._plan.object)}
+            if error.column not in names or error.column not in {*listed, describe.ANY_MODULE}:
                 raise  # it is gone: described anew, the read does not ask for it
             return error.column
         return None

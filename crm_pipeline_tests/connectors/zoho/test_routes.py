@@ -1,0 +1,149 @@
+"""Every module by every route, against what is really in the org."""
+
+import json
+from typing import Any
+
+import pytest
+
+from crm_pipeline.kernel.clock import Month, Window, parse_instant
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+
+ROUTES = ("records", "coql")
+MODULES = (
+    "Accounts",
+    "Campaigns",
+    "Cases",
+    "Calls",
+    "Contacts",
+    "DealHistory",
+    "Deals",
+    "Events",
+    "Leads",
+    "Notes",
+    "Products",
+    "Service_Contracts",
+    "Tasks",
+)
+
+
+def live(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found = {row["_source_id"]: row for row in rows if not row["_deleted"]}
+    assert len(found) == sum(not row["_deleted"] for row in rows), "a record came twice"
+    return found
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_module_is_read_whole(scene: ZohoScene, route: str) -> None:
+    """Each live record once, by each route, with the vendor's own count beside it."""
+    for module in MODULES:
+        done = scene.extract(module, route=route)
+        truth = {row["id"]: row for row in scene.twin.rows(module)}
+        found = live(scene.landed(module))
+        assert set(found) == set(truth), module
+        assert done.vendor_count == len(truth), module
+        assert done.route == route, module
+        stamps = {key: row["Modified_Time"] for key, row in truth.items()}
+        assert {k: v["_modified_at"].replace(tzinfo=None) for k, v in found.items()} == stamps
+
+
+def test_routes_agree(scene: ZohoScene) -> None:
+    """The values are equal, whichever way a record came; of look-ups the ids."""
+    for route in ROUTES:
+        scene.extract("Deals", route=route)
+    seen: dict[str, list[dict[str, Any]]] = {}
+    for row in scene.landed("Deals"):
+        if not row["_deleted"]:
+            seen.setdefault(row["_source_id"], []).append(plain(json.loads(row["record"])))
+    assert seen
+    for versions in seen.values():
+        assert len(versions) == len(ROUTES)
+        assert all(version == versions[0] for version in versions)
+
+
+def plain(record: dict[str, Any]) -> dict[str, Any]:
+    return {k: v["id"] if isinstance(v, dict) else v for k, v in record.items()}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_windows_are_half_open(scene: ZohoScene, route: str) -> None:
+    """Months side by side hold every record exactly once."""
+    months = [Month(2026, month) for month in range(6, 12)]
+    first = Window(None, months[0].start_at)
+    spans = [first, *(Window(m.start_at, m.end_at) for m in months)]
+    for span in spans:
+        done = scene.extract("Contacts", route=route, window=span)
+        until = min(span.to_at, parse_instant("2026-11-23T10:00:00Z"))
+        assert done.vendor_count == scene.twin.count("Contacts", since=span.from_at, until=until)
+    assert len(live(scene.landed("Contacts"))) == scene.twin.count("Contacts")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_record_of_the_edge_waits(scene: ZohoScene, route: str) -> None:
+    """What is edited at the very second of the window's end is left to the next window, and is in it."""
+    key = scene.twin.rows("Contacts")[0]["id"]
+    scene.twin.edit("Contacts", key, stamp=scene.clock.now(), Title="At the edge")
+    before = scene.extract("Contacts", route=route)
+    assert before.read == scene.twin.count("Contacts") - 1 + before.deleted
+    scene.advance(60)
+    after = scene.extract("Contacts", route=route, mode="refresh")
+    assert after.records == 1
+    assert json.loads(scene.landed("Contacts")[-1]["record"])["Title"] == "At the edge"
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_converted_leads_come_too(scene: ZohoScene, route: str) -> None:
+    """Converted leads are records like others, although lists and queries hide them unasked."""
+    converted = convert(scene)
+    scene.extract("Leads", route=route)
+    assert set(converted) <= set(live(scene.landed("Leads")))
+
+
+def convert(scene: ZohoScene) -> list[str]:
+    keys = [row["id"] for row in scene.twin.rows("Leads")[::3]]
+    for key in keys:
+        scene.twin.edit("Leads", key, stamp="2026-10-01T00:00:00+00:00", Converted__s=True)
+    return keys
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_queries_that_show_converted_leads(scene: ZohoScene, *, shown: bool) -> None:
+    """Whether queries show converted leads unasked makes no difference."""
+    convert(scene)
+    scene.twin.set_coql(shows_converted=shown)
+    done = scene.extract("Leads", route="coql")
+    assert done.vendor_count == scene.twin.count("Leads")
+
+
+def test_ids_and_offsets(scene: ZohoScene) -> None:
+    """Ids of 19 digits stay the text that they were; stamps with an offset are the instant that they name."""
+    scene.extract("Contacts", route="coql")
+    row = scene.landed("Contacts")[0]
+    record = json.loads(row["record"])
+    assert len(row["_source_id"]) == 19
+    assert record["id"] == row["_source_id"]
+    assert record["Modified_Time"].endswith(("-07:00", "-08:00"))
+    assert parse_instant(record["Modified_Time"]) == row["_modified_at"]
+
+
+def test_settings_are_snapshots(scene: ZohoScene) -> None:
+    """Users, pipelines with their stages, and currencies are read whole, and again only if they changed."""
+    users = scene.extract("Users")
+    assert users.read == len(scene.twin.rows("Users"))
+    pipelines = scene.extract("Pipelines")
+    assert pipelines.read == 2
+    assert json.loads(scene.landed("Pipelines")[0]["record"])["maps"]
+    assert scene.extract("Currencies").read == 3
+    assert not scene.extract("Pipelines").changed
+
+
+def test_modules_without_fields_are_refused(scene: ZohoScene) -> None:
+    """A module that is listed and answers 204 for its fields is no empty module."""
+    with pytest.raises(Exception, match="shows no fields"):
+        scene.extract("Visits")
+
+
+def test_a_route_that_is_impossible_says_why(make_scene: ZohoSceneMaker) -> None:
+    """A module of more records than page tokens reach is not begun by them."""
+    with make_scene(list_records=100) as scene, pytest.raises(ConfigError, match="reach 100 rec"):
+        scene.extract("Contacts", route="records")
