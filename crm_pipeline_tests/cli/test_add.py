@@ -28,7 +28,8 @@ UNASKED = ("--login-url", "https://acme.my.salesforce.com", "--kind", "client_cr
 
 def add(*arguments: str, answers: tuple[str, ...] = ()) -> Result:
     lines = "".join(f"{answer}\n" for answer in answers)
-    return CliRunner().invoke(app, ["add", *arguments], input=lines)
+    vendor = () if "--vendor" in arguments else ("--vendor", "salesforce")
+    return CliRunner().invoke(app, ["add", *arguments, *vendor], input=lines)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from crm_pipeline.connectors.base import (
 )
 from crm_pipeline.connectors.zoho.account import ZohoAccount
 from crm_pipeline.connectors.zoho.centres import refuse_unusable
+from crm_pipeline.connectors.zoho.mapping import MAPPING
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.settings import Connection
 
@@ -38,7 +39,7 @@ class ZohoConnector:
     )
     callback_url = "http://localhost:8401/callback"
     address_example = "https://accounts.zoho.com"
-    mapping: tuple[ObjectMap, ...] = ()
+    mapping: tuple[ObjectMap, ...] = MAPPING
     # No modules: they have no stamps to read windows by.
     snapshot_objects = frozenset({"Users", "Pipelines", "Currencies"})
     default_objects = (
