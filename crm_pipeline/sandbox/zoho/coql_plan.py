@@ -13,6 +13,7 @@ from crm_pipeline.sandbox.zoho.columns import Column, Columns
 from crm_pipeline.sandbox.zoho.conditions import Comparison, Condition, Junction, condition_sql
 from crm_pipeline.sandbox.zoho.coql import Item, Query, parse, syntax_error
 from crm_pipeline.sandbox.zoho.errors import ZohoError, invalid_data, limit_exceeded
+from crm_pipeline.sandbox.zoho.fetching import texts_of
 from crm_pipeline.sandbox.zoho.org import Org
 from crm_pipeline.sandbox.zoho.rendering import bare_value, json_value, record
 from crm_pipeline.sandbox.zoho.schema import NUMBERS
@@ -66,7 +67,6 @@ class Plan:
     where: str = ""
     params: list[Any] = field(default_factory=list)
     order: str = ""
-    shown_order: str = ""
 
     @property
     def is_aggregate(self) -> bool:
@@ -74,22 +74,27 @@ class Plan:
         return bool(self.query.groups) or any(one.function for one in self.query.items)
 
     @property
-    def sql(self) -> str:
-        """The statement; one row more than LIMIT tells whether there are more."""
-        window = f"LIMIT {self.query.limit + 1} OFFSET {self.query.offset}"
-        if not self.is_aggregate:
-            page = f"SELECT t.* FROM {self.columns.source} WHERE {self.where}{self.order} {window}"
-            return (
-                f"WITH page AS MATERIALIZED ({page}) SELECT {record(self.entries)} "
-                f"FROM page t {' '.join(self.shown.joins)}{self.shown_order}"
-            )
+    def window(self) -> str:
+        """One row more than LIMIT tells whether there are more."""
+        return f"LIMIT {self.query.limit + 1} OFFSET {self.query.offset}"
+
+    @property
+    def ids_sql(self) -> str:
+        """The statement that finds which records are meant."""
+        return (
+            f"SELECT t.id FROM {self.columns.source} WHERE {self.where}{self.order} {self.window}"
+        )
+
+    @property
+    def groups_sql(self) -> str:
+        """The statement that renders groups."""
         groups = f" GROUP BY {', '.join(self.groups)}" if self.groups else ""
         # ORDER BY may name an aggregate, so rows are rendered last.
         names = ", ".join(f"{sql} AS c{k}" for k, (_, sql) in enumerate(self.entries))
         texts = record((key, f"q.c{k}") for k, (key, _) in enumerate(self.entries))
         inner = (
             f"SELECT {names} FROM {self.columns.source} WHERE {self.where}{groups}{self.order} "
-            f"{window}"
+            f"{self.window}"
         )
         return f"SELECT {texts} FROM ({inner}) q"
 
@@ -147,14 +152,17 @@ class CoqlDesk:
             ZohoError: a name is unknown, or the query is not allowed.
         """
         plan = self.plan(query)
-        rows = self._org.tables.cursor().execute(plan.sql, plan.params).fetchall()
-        if not rows:
+        sql = plan.groups_sql if plan.is_aggregate else plan.ids_sql
+        found = [row[0] for row in self._org.tables.cursor().execute(sql, plan.params).fetchall()]
+        texts = found[: query.limit]
+        if not plan.is_aggregate:
+            by_id = texts_of(plan.shown, plan.entries, texts)
+            texts = [by_id[one] for one in texts if one in by_id]
+        if not texts:
             return Response(204)
-        shown = rows[: query.limit]
-        more = "true" if len(rows) > len(shown) else "false"
-        body = ",".join(row[0] for row in shown)
-        info = f'{{"count":{len(shown)},"more_records":{more}}}'
-        return Response(200, f'{{"data":[{body}],"info":{info}}}'.encode())
+        more = "true" if len(found) > query.limit else "false"
+        info = f'{{"count":{len(texts)},"more_records":{more}}}'
+        return Response(200, f'{{"data":[{",".join(texts)}],"info":{info}}}'.encode())
 
     def plan(self, query: Query) -> Plan:
         """Resolve a query."""
@@ -175,8 +183,7 @@ class CoqlDesk:
             self._check_values(query.where)
             parts.append(condition_sql(query.where, plan.columns, plan.params, invalid_query))
         plan.where = " AND ".join(parts)
-        plan.order = self._order(plan, plan.columns)
-        plan.shown_order = self._order(plan, plan.shown)
+        plan.order = self._order(plan)
         if len({*plan.columns.joins, *plan.shown.joins}) > _MOST_JOINS:
             raise limit_exceeded("the joins exceed the limit", limit=_MOST_JOINS)
         return plan
@@ -235,7 +242,8 @@ class CoqlDesk:
             plan.entries.append((item.alias or column.key, bare_value(plan.columns, column)))
         plan.groups = [self._column(plan.columns, path).sql for path in plan.query.groups]
 
-    def _order(self, plan: Plan, columns: Columns) -> str:
+    def _order(self, plan: Plan) -> str:
+        columns = plan.columns
         aliases = {one.alias.lower(): one for one in plan.query.items if one.alias}
         terms = []
         for path, goes_down in plan.query.order:

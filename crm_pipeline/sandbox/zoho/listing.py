@@ -4,9 +4,10 @@ https://www.zoho.com/crm/developer/docs/api/v8/get-records.html
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,14 +22,17 @@ from crm_pipeline.sandbox.zoho.errors import (
     limit_exceeded,
     missing_param,
 )
+from crm_pipeline.sandbox.zoho.fetching import texts_of
 from crm_pipeline.sandbox.zoho.ids import id_of
 from crm_pipeline.sandbox.zoho.org import Org
 from crm_pipeline.sandbox.zoho.page_tokens import PageTokens, Position
-from crm_pipeline.sandbox.zoho.rendering import json_value, record
+from crm_pipeline.sandbox.zoho.rendering import json_value
 from crm_pipeline.sandbox.zoho.schema import Field, Module
 
 MOST_FIELDS = 50
 MOST_PER_PAGE = 200
+# How many pages are made at once for whoever walks by tokens.
+_AHEAD = 10
 _SORTS = ("id", "Created_Time", "Modified_Time")
 
 
@@ -57,6 +61,15 @@ class Asked:
     def key(self) -> str:
         """The parameters as one text."""
         return json.dumps(vars(self), default=str)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A listing of a module with the names of its fields."""
+
+    module: Module
+    names: tuple[str, ...]
+    asked: Asked
 
 
 def fields_of(module: Module, query: Mapping[str, str]) -> list[Field]:
@@ -168,9 +181,7 @@ class ListingDesk:
         return moment.astimezone(ZoneInfo(self._org.account.zone)).isoformat()
 
     def _check_number(self, number: int, per_page: int) -> None:
-        if number * per_page > self.limits.by_number and (number - 1) * per_page >= (
-            self.limits.by_number
-        ):
+        if (number - 1) * per_page >= self.limits.by_number:
             raise ZohoError(
                 400,
                 "DISCRETE_PAGINATION_LIMIT_EXCEEDED",
@@ -220,48 +231,61 @@ class ListingDesk:
 
     def _page(self, module: Module, fields: list[Field], asked: Asked, start: Position) -> bytes:
         """Return the rows with a first line that tells their number, whether more follow, the last."""
-        tables = self._org.tables
         skip = 0 if start.after is not None else start.served
-        names = tuple(one.name for one in fields)
-        key = (self._org.account.key, module.stored, names, asked.key, str(start.after), skip)
+        walk = Walk(module, tuple(one.name for one in fields), asked)
+        revision = self._org.tables.revision
         return self._cache.get(
-            key, tables.revision, lambda: self._made(module, fields, asked, start.after, skip)
+            self._key(walk, start.after, skip),
+            revision,
+            lambda: self._made(walk, start.after, skip, revision),
         )
 
-    def _made(
-        self,
-        module: Module,
-        fields: list[Field],
-        asked: Asked,
-        after: list[Any] | None,
-        skip: int,
-    ) -> bytes:
+    def _key(self, walk: Walk, after: list[Any] | None, skip: int) -> Hashable:
+        account = self._org.account.key
+        return account, walk.module.stored, walk.names, walk.asked.key, str(after), skip
+
+    def _made(self, walk: Walk, after: list[Any] | None, skip: int, revision: int) -> bytes:
+        """Return a page; whoever walks by tokens finds the next ones made together with it."""
+        size = walk.asked.per_page
+        pages = 1 if after is None else _AHEAD
+        rows = self._rows(walk, after, pages * size + 1, skip)
+        starts = range(0, max(1, min(len(rows), pages * size)), size)
+        bodies = [_body(rows[first : first + size], len(rows) > first + size) for first in starts]
+        for first, body in zip(starts[1:], bodies[1:], strict=True):
+            key = self._key(walk, _place(rows[first - 1][0]), 0)
+            self._cache.get(key, revision, partial(bytes, body))
+        return bodies[0]
+
+    def _rows(
+        self, walk: Walk, after: list[Any] | None, most: int, skip: int
+    ) -> list[tuple[tuple[Any, ...], str]]:
+        """Return sort keys, the id last, and texts of rows in order."""
+        module, asked = walk.module, walk.asked
         wanted, params = _wanted(module, asked, after)
         direction = "ASC" if asked.ascending else "DESC"
-        keys = ["id"] if asked.sort == "id" else [f'"{asked.sort}"', "id"]
-        order = ", ".join(f"t.{key} {direction}" for key in keys)
+        keys = ["t.id"] if asked.sort == "id" else [f't."{asked.sort}"', "t.id"]
+        order = ", ".join(f"{key} {direction}" for key in keys)
+        sql = (
+            f'SELECT {", ".join(keys)} FROM "{module.stored}" t WHERE {wanted} '
+            f"ORDER BY {order} LIMIT {most} OFFSET {skip}"
+        )
+        found = self._org.tables.cursor().execute(sql, params).fetchall()
         columns = Columns(self._org, module)
-        entries = [
-            (one.name, json_value(columns, found))
-            for one in fields
-            if (found := columns.find(one.name))
-        ]
+        named = [columns.find(name) for name in walk.names]
+        entries = [(one.key, json_value(columns, one)) for one in named if one is not None]
         if all(key != "id" for key, _ in entries):
             entries.append(("id", "t.id::VARCHAR"))
-        page = (
-            f'SELECT * FROM "{module.stored}" t WHERE {wanted} ORDER BY {order} '
-            f"LIMIT {asked.per_page + 1} OFFSET {skip}"
-        )
-        sql = (
-            f"WITH page AS MATERIALIZED ({page}) SELECT {record(entries)}, "
-            f"{', '.join(f't.{key}' for key in keys)} FROM page t {' '.join(columns.joins)} "
-            f"ORDER BY {order}"
-        )
-        rows = self._org.tables.cursor().execute(sql, params).fetchall()
-        shown = rows[: asked.per_page]
-        last = [str(value) for value in shown[-1][1:]] if shown else None
-        head = json.dumps([len(shown), len(rows) > len(shown), last])
-        return f"{head}\n{','.join(row[0] for row in shown)}".encode()
+        texts = texts_of(columns, entries, [row[-1] for row in found])
+        return [(row, texts[row[-1]]) for row in found if row[-1] in texts]
+
+
+def _place(keys: tuple[Any, ...]) -> list[str]:
+    return [str(value) for value in keys]
+
+
+def _body(rows: list[tuple[tuple[Any, ...], str]], more: bool) -> bytes:
+    last = _place(rows[-1][0]) if rows else None
+    return f"{json.dumps([len(rows), more, last])}\n{','.join(text for _, text in rows)}".encode()
 
 
 def _wanted(module: Module, asked: Asked, after: list[Any] | None) -> tuple[str, list[Any]]:

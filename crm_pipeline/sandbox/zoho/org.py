@@ -15,16 +15,12 @@ from crm_pipeline.sandbox.zoho.ids import IdScheme
 from crm_pipeline.sandbox.zoho.population import fill
 from crm_pipeline.sandbox.zoho.schema import Field, Module
 
-# DuckDB knows the zone's rules, so summer and winter stamps differ as the vendor's do.
-_MACROS = """
-CREATE MACRO local_moment(stamp) AS timezone('{zone}', timezone('UTC', stamp));
-CREATE MACRO zoho_moment(stamp) AS replace(local_moment(stamp)::VARCHAR, ' ', 'T')
-    || CASE date_diff('hour', stamp, local_moment(stamp)) {offsets} END;
+# DuckDB knows the zone's rules, so summer and winter stamps differ as the vendor's do. Both zones are
+# whole hours away from UTC, and DuckDB writes no minutes then.
+_MOMENTS = """
+SET GLOBAL TimeZone = '{zone}';
+CREATE MACRO zoho_moment(stamp) AS replace(timezone('UTC', stamp)::VARCHAR, ' ', 'T') || ':00';
 """
-_OFFSETS = {
-    "America/Los_Angeles": {-7: "-07:00", -8: "-08:00"},
-    "Europe/Berlin": {1: "+01:00", 2: "+02:00"},
-}
 
 
 class Org:
@@ -54,9 +50,7 @@ class Org:
             with self._opening:
                 if self._tables is None:
                     made = Tables()
-                    zone = self.account.zone
-                    offsets = " ".join(f"WHEN {k} THEN '{v}'" for k, v in _OFFSETS[zone].items())
-                    made.connection.execute(_MACROS.format(zone=zone, offsets=offsets))
+                    made.connection.execute(_MOMENTS.format(zone=self.account.zone))
                     fill(
                         made.connection,
                         self.world,
