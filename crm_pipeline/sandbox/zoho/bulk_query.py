@@ -18,6 +18,7 @@ from crm_pipeline.sandbox.zoho.schema import Module
 # https://www.zoho.com/crm/developer/docs/api/v8/bulk-read/limitations.html
 _WITHOUT_BULK = frozenset({"Notes"})
 _MOST_CRITERIA = 25
+_MOST_PAGES = 500
 _EMPTY = "${EMPTY}"
 _MILLISECONDS = re.compile(r"T\d\d:\d\d:\d\d\.\d")
 _REASONS = {
@@ -68,22 +69,22 @@ def read_query(org: Org, asked: Any) -> BulkQuery:
         ZohoError: it cannot be read, or names what there is not.
     """
     if not isinstance(asked, dict) or not isinstance(asked.get("module"), dict):
-        raise refused("INVALID_REQUEST", "The query is invalid", api_name="query")
+        raise refused("INVALID_REQUEST", "The query is invalid")
     name = str(asked["module"].get("api_name", ""))
     module = org.find(name)
     if module is None or module.listed_only or not module.api_supported:
         raise refused("MODULE_NOT_AVAILABLE", "The module is not available", api_name=name)
     if module.stored in _WITHOUT_BULK or module.kind == "linking":
-        raise refused("MODULE_NOT_SUPPORTED", "The module is not supported", api_name=name)
+        raise refused("MODULE_NOT_SUPPORTED", "The module is not supported")
     if asked.get("cvid") and str(asked["cvid"]) != org.ids.setting("view", module.stored):
-        raise refused("CVID_NOT_SUPPORTED", "The custom view is not supported", cvid=asked["cvid"])
+        raise refused("CVID_NOT_SUPPORTED", "The custom view is not supported")
     page = 1 if asked.get("page") is None else asked["page"]
-    if not isinstance(page, int) or page < 1:
-        raise refused("PAGE_RANGE_EXCEEDED", "The page is out of range", api_name="page")
+    if not isinstance(page, int) or not 1 <= page <= _MOST_PAGES:
+        raise refused("PAGE_RANGE_EXCEEDED", "The page is out of range", max_limit=_MOST_PAGES)
     columns = Columns(org, module)
     shown = _columns(columns, asked.get("fields"))
     where, params = "t._ended IS NULL", list[Any]()
-    if asked.get("criteria"):
+    if asked.get("criteria") is not None:
         condition = _condition(asked["criteria"], _MOST_CRITERIA)
         where += f" AND {condition_sql(condition, columns, params, _refuse)}"
         if columns.joins:
@@ -95,12 +96,12 @@ def _columns(columns: Columns, names: Any) -> list[Column]:
     if names is None:
         names = [one.name for one in columns.module.visible_fields if one.is_stored and one.coql]
     if not isinstance(names, list):
-        raise refused("INVALID_REQUEST", "The fields are invalid", api_name="fields")
+        raise refused("INVALID_REQUEST", "The fields are invalid")
     found: dict[str, Column] = {}
     for name in names:
         column = columns.find(str(name))
         if column is None or "." in str(name):
-            raise refused("FIELD_NOT_AVAILABLE", "The field is not available", api_name=name)
+            raise refused("FIELD_NOT_AVAILABLE", "The field is not available")
         if not column.field.is_stored or not column.field.coql:
             raise refused("FIELD_NOT_SUPPORTED", "The field is not supported", api_name=name)
         found[column.field.stored] = column
@@ -123,11 +124,12 @@ def _condition(criteria: Any, left: int) -> Condition:
     if "group" in criteria:
         word, group = str(criteria.get("group_operator", "")).upper(), criteria["group"]
         if word not in {"AND", "OR"}:
-            raise refused("GROUP_OPERATOR_NOT_SUPPORTED", "The group operator is not supported")
+            message = "The group operator is not supported"
+            raise refused("GROUP_OPERATOR_NOT_SUPPORTED", message, supported=["and", "or"])
         if not isinstance(group, list) or not group:
             raise refused("INVALID_CRITERIA", "The criteria is invalid")
         if len(group) > left:
-            raise refused("CRITERIA_LIMIT_EXCEEDED", "Too many criteria", limit=_MOST_CRITERIA)
+            raise refused("CRITERIA_LIMIT_EXCEEDED", "Too many criteria", max_limit=_MOST_CRITERIA)
         return Junction(word, tuple(_condition(one, left - len(group) + 1) for one in group))
     return _comparison(criteria)
 

@@ -95,7 +95,7 @@ class BulkReadDesk:
         if rest[1:]:
             raise no_such_address()
         self._poll(job)
-        return json_response({"data": [self._info(job)], "info": {}})
+        return json_response({"data": [self._info(job)]})
 
     def close(self) -> None:
         """Let the jobs end, and remove every file."""
@@ -114,7 +114,7 @@ class BulkReadDesk:
         except ValueError as problem:
             raise refused("REQUEST_BODY_NOT_READABLE", "The request body is not JSON") from problem
         if not isinstance(body, dict) or "query" not in body:
-            raise refused("INVALID_REQUEST", "The request has no query", api_name="query")
+            raise refused("INVALID_REQUEST", "The request has no query")
         query = self._query(body["query"])
         demand(scopes, f"ZohoCRM.modules.{query.module.name}.READ")
         callback = _callback(body.get("callback"))
@@ -122,7 +122,7 @@ class BulkReadDesk:
         if file_type not in {"csv", "ics"} or (
             file_type == "ics" and query.module.stored != "Events"
         ):
-            raise refused("INVALID_REQUEST", "The file type is not supported", api_name="file_type")
+            raise refused("INVALID_REQUEST", "The file type is not supported")
         self._meter.charge(BULK_READ)
         with self._lock:
             self._made += 1
@@ -171,7 +171,7 @@ class BulkReadDesk:
         if job.callback:
             # Who asks to be called does not poll.
             job.state = "FAILURE" if job.failure else "COMPLETED"
-            self._mailman.send(job.callback, {"data": [self._info(job)], "info": {}})
+            self._mailman.send(job.callback, {"data": [self._info(job)]})
 
     def _lines(self, job: Job) -> Lines:
         most = self.settings.ics_rows if job.file_type == "ics" else self.settings.page_rows
@@ -295,10 +295,12 @@ def _callback(asked: Any) -> str:
     if asked is None:
         return ""
     if not isinstance(asked, dict) or not is_address(asked.get("url")):
-        raise refused("INVALID_CALLBACK_URL", "The callback URL is invalid", api_name="url")
+        raise refused("INVALID_CALLBACK_URL", "The callback URL is invalid")
     if str(asked.get("method", "")).lower() != "post":
         raise refused(
-            "INVALID_CALLBACK_METHOD", "The callback method is invalid", api_name="method"
+            "INVALID_CALLBACK_METHOD",
+            "The callback method is invalid",
+            supported_callback_methods=["post"],
         )
     return str(asked["url"])
 

@@ -146,8 +146,9 @@ class MetadataDesk:
                 "id": self._id("module", one.rows),
             }
         if one.type == "multiuserlookup":
-            linking = {"linking_details": self._linking(one)["linking_details"]}
-            made["multiuserlookup"] = linking | {"record_access": False}
+            linking = self._linking(one)["linking_details"]
+            del linking["module"]["visibility"]
+            made["multiuserlookup"] = {"linking_details": linking, "record_access": False}
         if one.type == "textarea":
             made["textarea"] = {"type": "rich_text" if one.rich else "large"}
         return made

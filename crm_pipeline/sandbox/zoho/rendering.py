@@ -43,7 +43,7 @@ def json_value(columns: Columns, column: Column, *, whole: bool = False) -> str:
 def _named(columns: Columns, column: Column) -> str:
     alias, title = columns.title_of(column)
     entries = [f"'name': {title}", f"'id': {alias}.id::VARCHAR"]
-    if column.field.type == "ownerlookup":
+    if column.field.stored == "Owner":
         entries.append(f"'email': {alias}.email")
     if column.field.target == "se_module" and column.field.stored == "Parent_Id":
         module = f'{column.alias}."$se_module"'

@@ -185,10 +185,14 @@ class SetupDesk:
 
     def _layout(self, module: Module) -> dict[str, Any]:
         fields = [
-            self._metadata.field(module, one)
+            self._metadata.field(module, one) | {"required": one.mandatory}
             for one in module.visible_fields
             if not one.name.startswith("$")
         ]
+        for one in fields:
+            del one["email_parser"]
+            one["lookup"].pop("query_details", None)
+            one["pick_list_values"] = [value | {"maps": []} for value in one["pick_list_values"]]
         section = {
             "display_label": f"{module.singular} Information",
             "sequence_number": 1,
