@@ -1,0 +1,99 @@
+"""The admin API of the portals: look behind the API, change records and properties.
+
+Every action takes `account` (`main` or `second`).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from crm_pipeline.sandbox.http import Request, Response, json_response
+
+if TYPE_CHECKING:
+    from crm_pipeline.sandbox.hubspot.emulation import HubSpotSandbox
+
+
+def administer(sandbox: "HubSpotSandbox", request: Request) -> Response:
+    """Answer one admin request; POST bodies are JSON objects with the arguments.
+
+    Raises:
+        KeyError: a record is missing.
+        ValueError: an argument is missing or wrong.
+    """
+    parts = [part for part in request.path.split("/") if part]
+    if request.method == "GET":
+        return json_response(_seen(sandbox, parts, request.query))
+    actions = _actions(sandbox)
+    if len(parts) != 1 or parts[0] not in actions:
+        raise ValueError(f"unknown admin action '{'/'.join(parts)}'; known: {', '.join(actions)}")
+    arguments = request.json() or {}
+    if not isinstance(arguments, dict):
+        raise TypeError("the body must be a JSON object with the arguments")
+    try:
+        result = actions[parts[0]](**arguments)
+    except TypeError as problem:
+        raise ValueError(f"{parts[0]}: {problem}") from problem
+    return json_response({"ok": True, "result": result})
+
+
+def _actions(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
+    plain = (
+        sandbox.delete,
+        sandbox.restore,
+        sandbox.hard_delete,
+        sandbox.merge,
+        sandbox.burst,
+        sandbox.rename_field,
+        sandbox.relabel_field,
+        sandbox.retype_field,
+        sandbox.hide_field,
+        sandbox.add_field,
+        sandbox.hide_object,
+        sandbox.expire_sessions,
+        sandbox.revoke_refresh,
+        sandbox.restore_refresh,
+        sandbox.rotate,
+        sandbox.set_limits,
+        sandbox.set,
+    )
+    # Values come as an object of their own, so that no property can clash with an argument.
+    actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
+    return actions | {
+        name: lambda fields, method=method, **given: method(**given, **fields)
+        for name, method in (
+            ("edit", sandbox.edit),
+            ("create", sandbox.create),
+            ("formula_change", sandbox.formula_change),
+        )
+    }
+
+
+def _seen(sandbox: "HubSpotSandbox", parts: list[str], query: dict[str, str]) -> Any:
+    account = query.get("account", "main")
+    options: dict[str, Any] = {
+        "account": account,
+        "include_deleted": query.get("include_deleted", "").lower() in {"1", "true"},
+    }
+    for key in ("since", "until"):
+        if key in query:
+            options[key] = datetime.fromisoformat(query[key])
+    if len(parts) == 2 and parts[0] == "count":
+        return {"object": parts[1], "count": sandbox.count(parts[1], **options)}
+    if len(parts) == 2 and parts[0] == "rows":
+        limit = int(query["limit"]) if "limit" in query else None
+        return {"rows": sandbox.rows(parts[1], limit=limit, **options)}
+    if len(parts) == 2 and parts[0] == "identities":
+        return {"identities": sandbox.identities(parts[1], account=account)}
+    if len(parts) == 2 and parts[0] == "fields":
+        return {"fields": sandbox.fields(parts[1], account=account)}
+    if parts == ["limits"]:
+        return sandbox.set_limits(account=account)
+    if parts == ["settings"]:
+        return sandbox.set(account=account)
+    if parts == ["objects"]:
+        types = sandbox.api(account).portal.catalog.types
+        return {one.name: sandbox.count(one.name, account=account) for one in types}
+    raise ValueError(
+        "known: count/<object>, rows/<object>, identities/<object>, fields/<object>, limits, settings, "
+        "objects"
+    )

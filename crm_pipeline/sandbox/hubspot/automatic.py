@@ -1,0 +1,55 @@
+"""What a portal computes by itself when a record is written."""
+
+from collections.abc import Mapping
+
+from crm_pipeline.sandbox.hubspot.portal import Portal
+from crm_pipeline.sandbox.hubspot.schema import ObjectType
+
+Row = Mapping[str, str | None]
+
+
+def computed(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict[str, str | None]:
+    """Return computed values that follow from what was written.
+
+    Args:
+        portal: whose record.
+        one: its object type.
+        whole: all values by column, with the written ones.
+        written: only the written ones.
+    """
+    made: dict[str, str | None] = {}
+    if one.name == "contacts":
+        if "email" in written:
+            made["hs_email_domain"] = (whole.get("email") or "").partition("@")[2] or None
+        if {"email", "firstname", "lastname"} & set(written):
+            names = [whole.get("firstname"), whole.get("lastname")]
+            full = " ".join(name for name in names if name)
+            made["hs_full_name_or_email"] = full or whole.get("email")
+    elif one.stage and (one.stage in written or "amount" in written):
+        made |= _of_stage(portal, one, whole)
+    return {name: value for name, value in made.items() if name in one.properties}
+
+
+def _of_stage(portal: Portal, one: ObjectType, whole: Row) -> dict[str, str | None]:
+    found = portal.pipelines.stage(one.name, whole.get(one.stage) or "")
+    if found is None:
+        return {}
+    _, stage = found
+    made: dict[str, str | None] = {"hs_is_closed": str(stage.is_closed).lower()}
+    if one.name == "deals":
+        amount = whole.get("amount")
+        made |= {
+            "hs_is_closed_won": str(stage.is_won).lower(),
+            "hs_deal_stage_probability": str(stage.probability),
+            "amount_in_home_currency": amount,
+            "hs_projected_amount": _times(amount, stage.probability),
+        }
+    return made
+
+
+def _times(amount: str | None, factor: float) -> str | None:
+    try:
+        return f"{float(amount) * factor:g}" if amount else None
+    except ValueError:
+        # The admin may have given the property another type, so that its values are any text.
+        return None

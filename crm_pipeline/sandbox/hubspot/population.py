@@ -1,0 +1,110 @@
+"""Fill a portal: from the vendor-neutral world to one table per object type.
+
+Nothing is done per row in Python: columns are drawn as arrays, and values are written by SQL.
+"""
+
+from crm_pipeline.sandbox.hubspot.association_types import LinkTypes
+from crm_pipeline.sandbox.hubspot.credentials import PortalFacts
+from crm_pipeline.sandbox.hubspot.pipelines import PipelineBook
+from crm_pipeline.sandbox.hubspot.population_engagement import stage_assets, stage_engagement
+from crm_pipeline.sandbox.hubspot.population_parties import stage_companies, stage_contacts
+from crm_pipeline.sandbox.hubspot.population_sales import (
+    stage_deals,
+    stage_items,
+    stage_leads,
+    stage_products,
+    stage_quotes,
+    stage_tickets,
+)
+from crm_pipeline.sandbox.hubspot.schema import Catalog, ObjectType
+from crm_pipeline.sandbox.hubspot.staging import Staging
+from crm_pipeline.sandbox.hubspot.storage import (
+    HISTORY,
+    LINK,
+    MERGED,
+    create,
+    history_of,
+    links_of,
+)
+from crm_pipeline.sandbox.tables import Tables
+from crm_pipeline.sandbox.vocabulary import LONG_TEXT
+from crm_pipeline.sandbox.world import World
+
+_SMALL = 2_000
+
+
+def fill(  # noqa: PLR0917
+    tables: Tables,
+    world: World,
+    portal: PortalFacts,
+    catalog: Catalog,
+    link_types: LinkTypes,
+    pipelines: PipelineBook,
+) -> None:
+    """Create and fill every table of a portal."""
+    connection = tables.connection
+    connection.execute("SET VARIABLE long_text = ?", [LONG_TEXT])
+    if world.contacts < _SMALL:
+        # Planning costs more than running as long as the world is small.
+        connection.execute("PRAGMA disable_optimizer")
+    staging = Staging(connection, world, portal, link_types)
+    for name, columns in (("merged", MERGED), ("truth", _TRUTH), ("blocked", _BLOCKED)):
+        connection.execute(create(name, columns))
+    for one in catalog.types:
+        connection.execute(create(history_of(one.name), HISTORY))
+        for other in link_types.targets(one.name):
+            connection.execute(create(links_of(one.name, other), LINK))
+    sources: dict[str, str] = {}
+    for stage in (stage_companies, stage_contacts, stage_products):
+        sources |= stage(staging)
+    for make in (stage_deals, stage_tickets, stage_leads):
+        sources |= make(staging, pipelines)
+    for stage in (stage_items, stage_quotes, stage_engagement):
+        sources |= stage(staging)
+    asset = next(one for one in catalog.types if one.custom)
+    sources |= stage_assets(staging, asset.name)
+    for one in catalog.types:
+        connection.execute(_create(one, sources[one.name]))
+    _order(tables, catalog, link_types)
+    connection.execute("PRAGMA enable_optimizer")
+    staging.clear()
+    tables.bump()
+
+
+_TRUTH = {
+    "id": "BIGINT",
+    "person": "BIGINT",
+    "duplicate": "BOOLEAN",
+    "email_verdict": "VARCHAR",
+    "phone_verdict": "VARCHAR",
+}
+_BLOCKED = {"email": "VARCHAR"}
+
+
+def _create(one: ObjectType, source: str) -> str:
+    columns = [
+        "id::BIGINT AS _id",
+        "created_ms::BIGINT AS _created",
+        "updated_ms::BIGINT AS _updated",
+        "archived AS _archived",
+        "archived_ms::BIGINT AS _archived_at",
+    ]
+    for prop in one.stored:
+        value = (prop.sql or "NULL").replace("$long_text", "getvariable('long_text')")
+        columns.append(f'({value})::VARCHAR AS "{prop.column}"')
+    return f'CREATE TABLE "{one.table}" AS SELECT {", ".join(columns)} FROM {source} ORDER BY _id'
+
+
+def _order(tables: Tables, catalog: Catalog, link_types: LinkTypes) -> None:
+    """Bring what was inserted piece by piece into the order of ids."""
+    names = [
+        (links_of(one.name, other), "from_id, to_id, type_id")
+        for one in catalog.types
+        for other in link_types.targets(one.name)
+    ]
+    names += [(history_of(name), 'id, property, "at"') for name in ("deals", "tickets", "leads")]
+    for name, order in names:
+        if tables.value(f'SELECT count(*) FROM "{name}"'):
+            tables.connection.execute(
+                f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM "{name}" ORDER BY {order}'
+            )
