@@ -44,6 +44,8 @@ def _actions(sandbox: "PipedriveSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.accept_query_token,
         sandbox.retire_v1,
         sandbox.answer_nothing,
+        sandbox.set_webhooks,
+        sandbox.deliver_webhooks,
     )
     plain += (
         sandbox.delete,
@@ -93,10 +95,14 @@ def _seen(sandbox: "PipedriveSandbox", parts: list[str], query: dict[str, str]) 
         return {"identities": sandbox.identities(parts[1], account=account)}
     if len(parts) == 2 and parts[0] == "fields":
         return {"fields": sandbox.fields(parts[1], account=account)}
+    if parts == ["webhooks"]:
+        desk = sandbox.companies[account].webhooks
+        return {"deliveries": desk.deliveries(), "lost": desk.lost}
     if parts == ["limits"]:
         return sandbox.set_limits(account=account)
     if parts == ["objects"]:
         return {name: sandbox.count(name, account=account) for name in ENTITIES}
     raise ValueError(
-        "known: count/<object>, rows/<object>, identities/<object>, fields/<object>, limits, objects"
+        "known: count/<object>, rows/<object>, identities/<object>, fields/<object>, "
+        "webhooks, limits, objects"
     )

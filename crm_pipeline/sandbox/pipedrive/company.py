@@ -19,6 +19,7 @@ from crm_pipeline.sandbox.pipedrive.population import fill, known_leads
 from crm_pipeline.sandbox.pipedrive.schema import Entity
 from crm_pipeline.sandbox.pipedrive.staging import USER_COUNT, Staging
 from crm_pipeline.sandbox.pipedrive.store import Store
+from crm_pipeline.sandbox.pipedrive.webhooks import WebhookDesk
 from crm_pipeline.sandbox.tables import Tables
 from crm_pipeline.sandbox.world import World
 
@@ -78,6 +79,7 @@ class Company:
         fill(self.tables, staging, self.custom, list(self.lead_labels.values()))
         self.store = Store(self)
         self.conversions = ConversionBook()
+        self.webhooks = WebhookDesk(self)
 
     @property
     def company_id(self) -> int:
@@ -145,7 +147,8 @@ class Company:
         return self.clock.stamp().replace(hour=0, minute=0, second=0) - PURGE_AFTER
 
     def close(self) -> None:
-        """Close the tables."""
+        """Send nothing any more and close the tables."""
+        self.webhooks.close()
         self.tables.close()
 
 

@@ -91,6 +91,22 @@ class Controls:
             setattr(company, name, set(value) if isinstance(value, list) else value)
         company.tables.bump()
 
+    def set_webhooks(self, *, account: str = "main", **values: Any) -> None:
+        """Change how webhooks are sent: `duplicates`, `shuffle`, `timeout_s`, `ca_file`.
+
+        Raises:
+            ValueError: a name is unknown.
+        """
+        manner = self._controlled[account].webhooks.manner
+        if unknown := set(values) - set(vars(manner)):
+            raise ValueError(f"unknown setting {sorted(unknown)}; known: {', '.join(vars(manner))}")
+        for name, value in values.items():
+            setattr(manner, name, value)
+
+    def deliver_webhooks(self, *, account: str = "main") -> dict[str, int]:
+        """Send what is due by the sandbox's clock; return how many messages are in which state."""
+        return self._controlled[account].webhooks.deliver()
+
     def accept_query_token(self, *, on: bool = True) -> None:
         """Let `?api_token=` in, or not."""
         self.query_token = on

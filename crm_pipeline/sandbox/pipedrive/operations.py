@@ -14,6 +14,7 @@ from crm_pipeline.sandbox.pipedrive import (
     recents,
     search,
     setup,
+    webhook_api,
     writes,
 )
 from crm_pipeline.sandbox.pipedrive.errors import ApiError
@@ -30,6 +31,7 @@ ROUTES: tuple[Route, ...] = tuple(
         recents,
         search,
         writes,
+        webhook_api,
         merges,
         field_writes,
         conversions,
