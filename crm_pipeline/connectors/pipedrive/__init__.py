@@ -1,0 +1,58 @@
+"""Pipedrive: reading through the API v2, and through v1 what v2 does not have. Exports `connector`."""
+
+from functools import cached_property
+
+from crm_pipeline.connectors.base import (
+    Abilities,
+    LoginKind,
+    Tools,
+    VendorLimits,
+    published_limits,
+)
+from crm_pipeline.connectors.pipedrive.account import PipedriveAccount
+from crm_pipeline.connectors.pipedrive.catalog import ITEMS
+from crm_pipeline.connectors.pipedrive.dialect import refuse_unusable
+from crm_pipeline.connectors.pipedrive.mapping import MAPPING
+from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.settings import Connection
+
+__all__ = ["connector"]
+
+
+class PipedriveConnector:
+    """Implements `connectors.base.Connector`."""
+
+    vendor = "pipedrive"
+    abilities = Abilities(
+        bulk_read=False, counts=False, deleted_flag=True, keeps_locator_over_login=True
+    )
+    logins = (
+        LoginKind("token", "the API token of one user: the simplest for one company"),
+        LoginKind(
+            "refresh_token",
+            "an app that a person lets in once in the browser: more calls, and scopes",
+            by_browser=True,
+        ),
+    )
+    callback_url = "http://localhost:8401/OauthRedirect"
+    address_example = "https://acme.pipedrive.com"
+    mapping: tuple[ObjectMap, ...] = MAPPING
+    # Short lists without a filter by time: read whole each time, and what is absent is gone.
+    snapshot_objects = frozenset(name for name, item in ITEMS.items() if item.is_setup)
+    default_objects = tuple(ITEMS)
+
+    @cached_property
+    def limits(self) -> VendorLimits:
+        """Published limits, versions and end-of-life dates, from limits.yaml."""
+        return published_limits(__package__)
+
+    def vet(self, connection: Connection) -> None:
+        """Refuse an address or a login that cannot work."""
+        refuse_unusable(connection)
+
+    def open(self, connection: Connection, tools: Tools) -> PipedriveAccount:
+        """Open a company without touching the network."""
+        return PipedriveAccount(connection, tools, self.limits)
+
+
+connector = PipedriveConnector()

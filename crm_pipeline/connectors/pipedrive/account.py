@@ -1,0 +1,185 @@
+"""A Pipedrive company as an account of the pipeline."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from crm_pipeline.connectors.base import (
+    Checkup,
+    Consent,
+    ObjectInfo,
+    Page,
+    Plan,
+    Tools,
+    Usage,
+    VendorLimits,
+)
+from crm_pipeline.connectors.pipedrive import (
+    checkup,
+    describe,
+    direct,
+    metadata,
+    planning,
+    reading,
+    spans,
+)
+from crm_pipeline.connectors.pipedrive.api import Api
+from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Item
+from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.planning import Begun
+from crm_pipeline.connectors.routes import planned
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownName
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.settings import Connection, ObjectSettings
+from crm_pipeline.store.spool import Spool
+
+
+class PipedriveAccount:
+    """Implements `connectors.base.Account`."""
+
+    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+        self.connection = connection
+        self._api = Api(connection, tools, limits)
+        self._begun: dict[str, Begun] = {}
+
+    @property
+    def usage(self) -> Usage:
+        """What was called through this account, and the company's counter."""
+        return self._api.usage
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._api.close()
+
+    def check(self) -> Checkup:
+        """Look at login, identity, permissions, budget and objects."""
+        return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
+
+    def consent(self, redirect_uri: str) -> Consent:
+        """Begin a login by a person."""
+        return self._api.consent(redirect_uri)
+
+    def who(self) -> str:
+        """Say as whom, and to which company, this is logged in."""
+        return checkup.who(self._api.me())
+
+    def objects(self) -> list[ObjectInfo]:
+        """List the objects; whether the login may read them, `check` finds out."""
+        return [
+            ObjectInfo(item.name, item.label, custom=False, queryable=True)
+            for item in ITEMS.values()
+        ]
+
+    def describe(self, obj: str) -> Schema:
+        """Return the fields of an object.
+
+        Raises:
+            NotPermitted: there is no such object, or this login may not read its fields.
+        """
+        item = self._item(obj)
+        return describe.schema_of(item, metadata.described(self._api, item))
+
+    def vendor_now(self) -> datetime:
+        """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
+        if not self._api.usage.calls:
+            self._api.me()
+        return self._api.now()
+
+    def count(self, plan: Plan) -> int | None:  # noqa: ARG002 - there is nothing to ask
+        """Return None: Pipedrive does not count."""
+        return None
+
+    def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
+        """Choose the route for a window; its first pages are read already."""
+        item = self._item(obj.name)
+        before = self._api.usage
+        described = metadata.described(self._api, item)
+        used = self._api.usage
+        wanted = None if self._is_snapshot(obj, item) else window
+        lister = Lister(self._api, item, describe.optional_of(item, described))
+        begun = planning.begin(lister, wanted)
+        self._begun[item.name] = begun
+        schema = describe.schema_of(item, described)
+        schema = replace(
+            schema, fields=tuple(f for f in schema.fields if f.name not in begun.refused)
+        )
+        plan = Plan(
+            object=item.name,
+            window=wanted,
+            route="cursor",
+            reason="",
+            schema=schema,
+            stamp_field=None if wanted is None else item.stamp,
+            complete=wanted is None,
+            vendor_count=None,
+            calls=0,
+            unit=self._api.meter.unit,
+        )
+        routes = planning.routes(
+            lister,
+            begun,
+            asked=obj.route,
+            calls_per_s=self._api.pace.calls_per_s,
+            described=(used.calls - before.calls, used.cost - before.cost),
+        )
+        chosen = planned(plan, routes, asked=obj.route, remaining=self._api.remaining)
+        if not begun.refused:
+            return chosen
+        without = ", ".join(begun.refused)
+        return replace(chosen, reason=f"{chosen.reason}; not given by the vendor: {without}")
+
+    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+        """Read what the plan says."""
+        item = self._item(plan.object)
+        begun = self._begun.pop(plan.object, None)
+        if begun is None or begun.window != plan.window:
+            names = plan.schema.by_name
+            begun = Begun(plan.window, tuple(name for name in item.optional if name in names))
+        return reading.pages(
+            Lister(self._api, item, begun.optional),
+            plan,
+            spool,
+            firsts=begun.firsts,
+            at_once=spans.lanes_of(self._api.pace.calls_per_s, self._api.round_trip_s),
+        )
+
+    def forget(self, spool: Spool) -> None:
+        """Do nothing: Pipedrive keeps nothing for a read."""
+
+    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+        """Return how many records changed at or after an instant (at most a page), and the newest stamp."""
+        return direct.newest(Lister(self._api, self._item(schema.object)), since)
+
+    def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
+        """Return the fields of an object and its newest records."""
+        schema = self.describe(obj)
+        return schema, direct.preview(Lister(self._api, self._item(obj)), schema, rows)
+
+    def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:  # noqa: ARG002
+        """Yield the records of a path with parameters; deleted deals where it says `status=deleted`."""
+        return direct.query(self._api, text)
+
+    def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
+        """Return one record by id, or by the exact value of a searched field."""
+        return direct.get(self._api, self._item(obj), record, by=by)
+
+    def _item(self, obj: str) -> Item:
+        if obj not in ITEMS:
+            unknown = UnknownName("object", obj, ITEMS)
+            raise NotPermitted(
+                f"{self.connection.name}: Pipedrive has no object {obj}; known: {', '.join(ITEMS)}.",
+                code="unknown_object",
+                cure=f"{unknown.cure} Correct it in connections.yaml.".strip(),
+            )
+        return ITEMS[obj]
+
+    def _is_snapshot(self, obj: ObjectSettings, item: Item) -> bool:
+        if item.is_setup and obj.snapshot is False:
+            raise ConfigError(
+                f"{self.connection.name}: {item.name} cannot be asked for by the time of change, so it "
+                "cannot be read by windows.",
+                cure=f"Take 'snapshot: false' of {item.name} out of connections.yaml.",
+            )
+        return item.is_setup if obj.snapshot is None else obj.snapshot

@@ -1,0 +1,256 @@
+"""What Pipedrive's answers mean: one judge for data answers, one for the OAuth server.
+
+Errors are `{"success": false, "error", "error_info", "code"?}`; the proxy in front answers with web
+pages. Sources: https://pipedrive.readme.io/docs/core-api-concepts-http-status-codes and
+https://pipedrive.readme.io/docs/marketplace-oauth-authorization
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from crm_pipeline.connectors.pipedrive.refusals import Refusals
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    CrmError,
+    Fatal,
+    NotPermitted,
+    ProtocolError,
+    Rejected,
+    SessionExpired,
+    Throttled,
+    Unavailable,
+    UnknownField,
+    VendorError,
+)
+from crm_pipeline.kernel.secret import redacted
+
+_PASSING = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_SHORT = 300
+_SHUT_OUT_S = 60.0
+_SCHEMA = "ERR_SCHEMA_VALIDATION_FAILED"
+# The vendor's OAuth answers are known by their words; not all of them carry a code.
+_WORDS = (
+    ("invalid grant", "invalid_grant"),
+    ("invalid client", "invalid_client"),
+    ("unsupported grant", "unsupported_grant_type"),
+    ("missing parameter", "invalid_request"),
+)
+KEY_CURE = (
+    "Copy the API token anew (Pipedrive: your picture, Personal preferences, API) into the environment "
+    "variable that connections.yaml names; a token belongs to one user of one company."
+)
+
+
+class Judge:
+    """Turns data answers of one connection into errors.
+
+    Args:
+        owner: the connection's name.
+        by_token: it logs in with an API token.
+        refusals: tells the two kinds of 429 apart.
+    """
+
+    def __init__(self, owner: str, *, by_token: bool, refusals: Refusals) -> None:
+        self._owner = owner
+        self._by_token = by_token
+        self._refusals = refusals
+
+    def __call__(self, response: requests.Response) -> CrmError | None:
+        """Return the error that an answer stands for; None for a success."""
+        status = response.status_code
+        if status < 300:
+            self._refusals.passed()
+            return self._success(response)
+        if status == 403 and _is_page(response):
+            return self._shut_out(response)
+        body = _json(response)
+        code, text = _told(body)
+        said = f"{self._owner}: Pipedrive answered {status} {code}: {text}".replace(" :", ":")
+        if status == 429:
+            return self._refusals.judged(said, response)
+        if status in _PASSING:
+            return Unavailable(said, status=status, code=code, cure="Try again later.")
+        if status == 401:
+            return self._unauthorized(said, code)
+        if status == 400 and code == _SCHEMA and "include_fields" in text:
+            return UnknownField(
+                said,
+                status=status,
+                code=code,
+                cure="A field was removed or switched off between describe and read: run again.",
+            )
+        return _refused(said, response, status=status, code=code, text=text)
+
+    def _success(self, response: requests.Response) -> CrmError | None:
+        if _is_page(response):
+            return ProtocolError(
+                f"{self._owner}: Pipedrive answered {response.status_code} with a web page where data "
+                "was expected.",
+                status=response.status_code,
+                cure="Often a login or maintenance page: check that login_url is "
+                "https://<company>.pipedrive.com.",
+            )
+        if response.content[:20].replace(b" ", b"").startswith(b'{"success":false'):
+            code, text = _told(_json(response))
+            return Rejected(
+                f"{self._owner}: Pipedrive answered {response.status_code}, but says that it failed: "
+                f"{code} {text}".strip(),
+                status=response.status_code,
+                code=code,
+                cure="Run again; if it persists, report it to the vendor with the time of the run.",
+            )
+        return None
+
+    def _unauthorized(self, said: str, code: str) -> VendorError:
+        if self._by_token:
+            return AuthFailed(said, status=401, code=code, cure=KEY_CURE)
+        return SessionExpired(
+            said, status=401, code=code, cure="The login was renewed once and refused again."
+        )
+
+    def _shut_out(self, response: requests.Response) -> VendorError:
+        # https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting: who keeps calling after 429
+        # is shut out by the proxy, for some minutes.
+        wait_s = _number(response.headers.get("Retry-After")) or _SHUT_OUT_S
+        return Throttled(
+            f"{self._owner}: Pipedrive's proxy (Cloudflare) has shut this address out: a web page came "
+            "with 403 where data was expected.",
+            status=403,
+            code="shut_out",
+            retry_after_s=wait_s,
+            cure="It happens to who keeps calling after refusals (429), and ends after some minutes. Look "
+            "for other programs that use the same token; lower `share` or `ceilings` if it returns.",
+        )
+
+
+def judge_login(owner: str, response: requests.Response) -> VendorError | None:
+    """Return the error that an OAuth server's answer stands for; None for a success."""
+    status = response.status_code
+    if status < 300 and not _is_page(response):
+        return None
+    body = _json(response)
+    texts = [str(body.get(key) or "") for key in ("error", "message", "error_description")]
+    said = redacted(" ".join(filter(None, texts)).strip())[:_SHORT]
+    if status in _PASSING or status == 429:
+        return Unavailable(f"{owner}: the login server answered {status}.", status=status)
+    code = next((code for words, code in _WORDS if words in said.lower()), texts[0])
+    return AuthFailed(
+        f"{owner}: Pipedrive refused the login: {said or f'HTTP {status}'}.",
+        status=status,
+        code=code,
+    )
+
+
+def _refused(
+    said: str, response: requests.Response, *, status: int, code: str, text: str
+) -> VendorError:
+    given = {"status": status, "code": code}
+    if status == 402:
+        return NotPermitted(
+            said,
+            cure="The company's Pipedrive account is not open (trial over, or not paid): an admin "
+            "opens it again under Settings, Billing.",
+            **given,  # type: ignore[arg-type]
+        )
+    if status == 403:
+        return NotPermitted(said, cure=_permission(text, code, response), **given)  # type: ignore[arg-type]
+    if status == 410 or (status == 404 and _is_list(response)):
+        return Fatal(
+            said,
+            cure="This address is retired or unknown: compare with `crm-pipeline status` for versions "
+            "near their end, and update crm_pipeline.",
+            **given,  # type: ignore[arg-type]
+        )
+    if status == 415:
+        return NotPermitted(
+            said,
+            cure="The company's plan does not have this feature: take the object out of "
+            "connections.yaml.",
+            **given,  # type: ignore[arg-type]
+        )
+    return Rejected(said, **given)  # type: ignore[arg-type]
+
+
+def _permission(text: str, code: str, response: requests.Response) -> str:
+    if "scope" in text.lower():
+        scope = _SCOPES.get(_first_word(response), "")
+        named = f" '{scope}'" if scope else ""
+        return (
+            f"The app lacks the scope{named}: add it in Pipedrive's Developer Hub (the app, OAuth & "
+            "access scopes), install the app again and run `crm-pipeline login`."
+        )
+    if code.startswith("feature_capping"):
+        return "The company's plan is used up for this: a business rule, not a permission."
+    return (
+        "The user whose token this is may not see this: ask an admin for a permission set with access, "
+        "or take the object out of connections.yaml."
+    )
+
+
+_SCOPES: Mapping[str, str] = {
+    "deals": "deals:read",
+    "dealFields": "deals:read",
+    "pipelines": "deals:read",
+    "stages": "deals:read",
+    "persons": "contacts:read",
+    "personFields": "contacts:read",
+    "organizations": "contacts:read",
+    "organizationFields": "contacts:read",
+    "notes": "contacts:read or deals:read",
+    "noteFields": "contacts:read or deals:read",
+    "activities": "activities:read",
+    "activityTypes": "activities:read",
+    "activityFields": "admin or activities:read",
+    "products": "products:read",
+    "productFields": "products:read",
+    "leads": "leads:read",
+    "leadFields": "leads:read",
+    "leadLabels": "leads:read",
+    "users": "users:read",
+}
+
+
+def _words_of(response: requests.Response) -> list[str]:
+    path = response.url.split("?")[0]
+    found = re.search(r"/(?:api/)?v[12]/(.*)", path)
+    return found[1].strip("/").split("/") if found else []
+
+
+def _first_word(response: requests.Response) -> str:
+    return next(iter(_words_of(response)), "")
+
+
+def _is_list(response: requests.Response) -> bool:
+    """Say whether a whole list was asked for, so that 404 does not mean a missing record."""
+    words = _words_of(response)
+    return len(words) == 1 or words[1:] in (["archived"], ["products"])
+
+
+def _is_page(response: requests.Response) -> bool:
+    return "text/html" in response.headers.get("Content-Type", "")
+
+
+def _json(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        found = json.loads(response.content or b"null")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _told(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the code and the sentence of an error, whichever form it has."""
+    text = body.get("error") or body.get("message") or ""
+    code = body.get("code") or ""
+    return str(code), redacted(str(text).strip().replace("\n", " "))[:_SHORT]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,129 @@
+"""What `crm-pipeline check` asks a Pipedrive company: login, identity, sight, budget, objects."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from crm_pipeline.connectors import checkup
+from crm_pipeline.connectors.base import Finding
+from crm_pipeline.connectors.pipedrive.api import Api
+from crm_pipeline.connectors.pipedrive.catalog import ITEMS
+from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.meter import BURST, DAILY
+from crm_pipeline.kernel.errors import Fatal
+
+_READ_SCOPES = ("base", "deals", "contacts", "activities", "products", "leads", "users")
+
+
+def findings(api: Api) -> Iterator[Finding]:
+    """Yield one finding after the other; without an answer or a login there is only one."""
+    told: dict[str, Any] = {}
+
+    def greet() -> None:
+        told.update(api.me())
+
+    yield from checkup.findings(
+        api,
+        greet,
+        (
+            ("identity", lambda: _identity(api, told)),
+            ("sight", lambda: _sight(told)),
+            ("scopes", lambda: _scopes(api)),
+            ("budget", lambda: _budget(api)),
+            ("objects", lambda: _objects(api)),
+        ),
+    )
+
+
+def who(me: Mapping[str, Any]) -> str:
+    """Say as whom, and to which company, an account is logged in."""
+    company = me.get("company_domain") or me.get("company_name")
+    return f"user {me.get('id')} of company {me.get('company_id')} ({company})"
+
+
+def _identity(api: Api, me: Mapping[str, Any]) -> Iterator[Finding]:
+    ours = urlsplit(api.connection.login_url).hostname
+    theirs = urlsplit(api.token().instance_url).hostname
+    if ours != theirs:
+        yield Finding(
+            "warn",
+            "identity",
+            f"{who(me)}; the login belongs to {theirs}, and login_url says {ours}.",
+            "If that is the right company, write its address into login_url; if not, run `crm-pipeline "
+            f"login {api.connection.name}` as a user of the other one.",
+        )
+        return
+    yield Finding("ok", "identity", who(me))
+
+
+def _sight(me: Mapping[str, Any]) -> Iterator[Finding]:
+    access = me.get("access")
+    rights = [entry for entry in access if isinstance(entry, dict)] if access else []
+    if any(entry.get("admin") for entry in rights if entry.get("app") in {"sales", "global"}):
+        yield Finding("ok", "sight", "an admin: sees all records")
+        return
+    yield Finding(
+        "warn",
+        "sight",
+        "the user is no deals admin: records that it may not see are left out without a word.",
+        "Use the token of a user with the permission set 'Deals admin', or of one in the visibility "
+        "group that sees everything.",
+    )
+
+
+def _scopes(api: Api) -> Iterator[Finding]:
+    granted = api.scopes
+    if granted is None:
+        return
+    groups = {scope.partition(":")[0] for scope in granted}
+    missing = [name for name in _READ_SCOPES if name not in groups]
+    if missing:
+        words = ", ".join(name if name == "base" else f"{name}:read" for name in missing)
+        yield Finding(
+            "warn",
+            "scopes",
+            f"the app lacks {words}.",
+            "Add them in the Developer Hub (the app, OAuth & access scopes), install the app again and "
+            f"run `crm-pipeline login {api.connection.name}`; or leave those objects out.",
+        )
+    else:
+        yield Finding("ok", "scopes", ", ".join(sorted(granted)))
+
+
+def _budget(api: Api) -> Iterator[Finding]:
+    usage = api.usage
+    if usage.used is None or usage.ceiling is None:
+        yield Finding(
+            "warn",
+            "budget",
+            f"Pipedrive did not say how many tokens the company has; we reckon with "
+            f"{api.pace.ceiling(DAILY):,} a day.",
+            "Set `ceilings: {daily_tokens: ...}` to 30,000 x plan (Lite 1, Growth 2, Premium 5, Ultimate "
+            "7) x seats.",
+        )
+    else:
+        yield checkup.budget(api, usage.used, usage.ceiling, span="today, by all of the company")
+    yield Finding("ok", "pace", f"{api.pace.ceiling(BURST)} calls in 2 s with this login")
+
+
+def _objects(api: Api) -> Iterator[Finding]:
+    readable = dict.fromkeys(ITEMS, True)
+    for settings in api.connection.objects:
+        if settings.name in ITEMS:
+            readable[settings.name] = _is_readable(api, settings.name)
+    yield from checkup.objects(
+        api,
+        readable,
+        cure="Give the user (permission set) or the app (scopes) access to it, or take it out of "
+        "connections.yaml.",
+    )
+
+
+def _is_readable(api: Api, name: str) -> bool:
+    item = ITEMS[name]
+    params = {} if item.paging == "whole" else {"limit": "1"}
+    try:
+        Lister(api, item).ask(item.listings[0], params)
+    except Fatal:
+        return False
+    return True

@@ -1,0 +1,147 @@
+"""Pipedrive's types of fields as our fields: their common type, where the value stands, its parts.
+
+Composite values (money, ranges, times, addresses) are objects: their `value` is the field, each other
+part a field of its own. Source: https://pipedrive.readme.io/docs/core-api-concepts-custom-fields
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from crm_pipeline.model.schema import CommonType, Field, Form, Multiple
+
+Options = tuple[tuple[str, str], ...]
+_ADDRESS = [
+    "country",
+    "admin_area_level_1",
+    "admin_area_level_2",
+    "locality",
+    "sublocality",
+    "route",
+    "street_number",
+    "subpremise",
+    "postal_code",
+    "formatted_address",
+]
+
+
+@dataclass(frozen=True)
+class FieldType:
+    """What a type of the vendor is to us.
+
+    Attributes:
+        to: the object that an id points to.
+        parts: of a composite value besides its `value`, with their types.
+        composite: the value is an object.
+        counted: the vendor reckons it anew without moving the record's stamp.
+    """
+
+    common: CommonType = "string"
+    to: str = ""
+    form: Form = ""
+    multiple: Multiple = ""
+    parts: tuple[tuple[str, CommonType], ...] = ()
+    composite: bool = False
+    counted: bool = False
+    inner: str = "value"
+
+
+_TEXT = FieldType()
+_MONEY = FieldType("decimal", composite=True, parts=(("currency", "string"),))
+_TIME_PARTS: tuple[tuple[str, CommonType], ...] = (
+    ("timezone_id", "integer"),
+    ("timezone_name", "string"),
+)
+TYPES: Mapping[str, FieldType] = {
+    "text": _TEXT,
+    "id": FieldType("integer"),
+    "integer": FieldType("integer"),
+    "double": FieldType("double"),
+    "money": FieldType("decimal"),
+    # A lead's value is an object whose number is called `amount`.
+    "amount": replace(_MONEY, inner="amount"),
+    "boolean": FieldType("boolean"),
+    "date": FieldType("date"),
+    "time": FieldType("time"),
+    "clock": FieldType(form="clock"),
+    "instant": FieldType("timestamp"),
+    "local": FieldType("timestamp", form="local"),
+    "json": FieldType("json"),
+    "choice": _TEXT,
+    "choices": FieldType(multiple="json"),
+    "count": FieldType("integer", counted=True),
+    "counted_text": FieldType(counted=True),
+    "counted_instant": FieldType("timestamp", counted=True),
+    "activity": FieldType("integer", to="activities", counted=True),
+    "address": FieldType(composite=True, parts=tuple((part, "string") for part in _ADDRESS)),
+    "lead": FieldType(to="leads"),
+    **{
+        name: FieldType("integer", to=f"{name}s")
+        for name in ("user", "person", "organization", "deal", "product", "pipeline", "stage")
+    },
+}
+# The types of the metadata: those that a company can make, and more that answers show.
+_OF_METADATA: Mapping[str, FieldType] = {
+    "int": FieldType("integer"),
+    "double": FieldType("double"),
+    "monetary": _MONEY,
+    "date": FieldType("date"),
+    "daterange": FieldType("date", composite=True, parts=(("until", "date"),)),
+    "time": FieldType("time", composite=True, parts=_TIME_PARTS),
+    "timerange": FieldType("time", composite=True, parts=(("until", "time"), *_TIME_PARTS)),
+    "set": FieldType(multiple="json"),
+    "address": TYPES["address"],
+    "boolean": FieldType("boolean"),
+    "user": TYPES["user"],
+    "org": TYPES["organization"],
+    "people": TYPES["person"],
+    "person": TYPES["person"],
+    "deal": TYPES["deal"],
+    "product": TYPES["product"],
+    "lead": TYPES["lead"],
+    "stage": TYPES["stage"],
+    "pipeline": TYPES["pipeline"],
+    "json": FieldType("json"),
+    "participants": FieldType("json"),
+    "price_list": FieldType("json"),
+}
+
+
+def of_metadata(name: str) -> FieldType:
+    """Return what a type of the metadata is to us; unknown ones are text, as they come."""
+    return _OF_METADATA.get(name, _TEXT)
+
+
+def fields_of(
+    base: Field, kind: FieldType, path: Sequence[str], *, flat: bool = False
+) -> Iterator[Field]:
+    """Yield a field and those of its parts.
+
+    Args:
+        base: its names, type and options.
+        kind: what its type is to us.
+        path: keys from the record's root to the value.
+        flat: parts are siblings `<key>_<part>` of the value, as v1 writes them.
+    """
+    place = tuple(path)
+    whole = replace(
+        base,
+        common_type=kind.common,
+        form=kind.form,
+        multiple="" if flat else kind.multiple,
+        calculated=base.calculated or kind.counted,
+        reference_to=(kind.to,) if kind.to else (),
+        values=tuple(value for value, _ in base.options),
+        path=(*place, kind.inner) if kind.composite and not flat else place,
+    )
+    yield replace(whole, path=()) if whole.path == (whole.name,) else whole
+    for part, common in kind.parts:
+        name = f"{base.name}_{part}"
+        yield replace(
+            whole,
+            name=name,
+            label=f"{base.label}: {part.replace('_', ' ')}",
+            common_type=common,
+            options=(),
+            values=(),
+            path=() if flat else (*place, part),
+        )

@@ -1,0 +1,85 @@
+"""What Pipedrive's calls cost: tokens of the company's day, and calls of two seconds.
+
+Source: https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import requests
+
+from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.metering import Operation, Reading
+from crm_pipeline.connectors.pipedrive.refusals import WINDOW_S, number
+from crm_pipeline.settings import Connection
+from crm_pipeline.wire.throttle import Limit
+
+DAILY = "daily_tokens"
+BURST = "burst"
+SEARCHES = "searches"
+_DAY_S = 86_400.0
+# The server's zone is not published: UTC, and the vendor's own counter overrules ours either way.
+_ZONE = "UTC"
+
+
+class PipedriveMeter:
+    """Implements `connectors.metering.Meter`."""
+
+    unit = "tokens"
+
+    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+        self._connection = connection
+        self._gate = tools.gate
+        ceilings = {**limits.ceilings, **connection.ceilings}
+        is_token = "token" in connection.auth.variables
+        self._ceilings = {
+            DAILY: ceilings[DAILY],
+            BURST: ceilings["burst_by_token" if is_token else "burst_by_app"],
+            SEARCHES: ceilings[SEARCHES],
+        }
+        self._told: dict[str, int] | None = None
+
+    @property
+    def calls_per_s(self) -> float:
+        """How many calls a second our share of the burst window allows."""
+        return self._share(BURST) / WINDOW_S
+
+    def limits(self, operation: Operation) -> Sequence[Limit]:
+        """Return the limits that a call falls under."""
+        found = [
+            Limit(DAILY, self._share(DAILY), _DAY_S, "daily", resets=_ZONE, unit=self.unit),
+            Limit(BURST, self._share(BURST), WINDOW_S),
+        ]
+        if operation.kind == "search":
+            found.append(Limit(SEARCHES, self._share(SEARCHES), WINDOW_S))
+        return found
+
+    def weights(self, operation: Operation) -> Mapping[str, int]:
+        """Return what a call weighs: its tokens, and one call."""
+        return {DAILY: operation.cost}
+
+    def readings(self, response: requests.Response) -> Iterable[Reading]:
+        """Return what the headers say of the day and of the burst window."""
+        for limit, header in ((DAILY, "x-daily-ratelimit-token"), (BURST, "x-ratelimit")):
+            ceiling = number(response.headers, f"{header}-limit")
+            left = number(response.headers, f"{header}-remaining")
+            if ceiling is not None and left is not None and ceiling > 0:
+                self._known()[limit] = ceiling
+                yield Reading(limit, max(0, ceiling - left), ceiling)
+
+    def ceiling(self, name: str) -> int:
+        """Return a ceiling of the company: what the vendor told, else what is configured or published."""
+        return self._known().get(name, self._ceilings[name])
+
+    def _share(self, name: str) -> int:
+        return max(1, int(self.ceiling(name) * self._connection.share))
+
+    def _known(self) -> dict[str, int]:
+        """The company's own ceilings, as any account of the group last saw them."""
+        if self._told is None:
+            standing = self._gate.usage(self._connection.limit_group)
+            self._told = {
+                limit.name: limit.vendor_ceiling
+                for limit in standing
+                if limit.vendor_ceiling and limit.name in {DAILY, BURST}
+            }
+        return self._told

@@ -1,0 +1,184 @@
+"""How long a read will take: the first page of each list is asked for, the rest is reckoned from it.
+
+Pipedrive does not count. A list that fits one page is known exactly, and that page is not asked for
+again; of a longer one the records are estimated from both its ends.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crm_pipeline.connectors.base import Route
+from crm_pipeline.connectors.pipedrive import offsets, scan, spans
+from crm_pipeline.connectors.pipedrive.catalog import Listing
+from crm_pipeline.connectors.pipedrive.list_page import ListPage
+from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.errors import UnknownField
+
+# A list that is read by offset says only that there is more.
+_UNKNOWN_PAGES = 3
+
+
+@dataclass
+class Begun:
+    """What a plan has asked for already.
+
+    Attributes:
+        optional: what `include_fields` may ask for with this login.
+        refused: optional fields that the vendor does not give here.
+        firsts: the first page of lists, by name.
+        estimates: pages of each list.
+        extra_calls: that the plan made for nothing but itself, `extra_cost` in tokens.
+    """
+
+    window: Window | None
+    optional: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    firsts: dict[str, ListPage] = field(default_factory=dict)
+    estimates: dict[str, int] = field(default_factory=dict)
+    extra_calls: int = 0
+    extra_cost: int = 0
+
+
+def begin(lister: Lister, window: Window | None) -> Begun:
+    """Ask for the first page of each list and reckon the rest.
+
+    Where absence means deletion, lists behind the first are read after it: what moves from one to the
+    other meanwhile is then seen twice, and not overlooked.
+    """
+    begun = Begun(window, lister.optional)
+    listings = lister.item.listings
+    if window is None and len(listings) > 1:
+        again = again_of(listings)
+        begun.extra_calls = len(again)
+        begun.extra_cost = sum(listing.cost for listing in again)
+    for number, listing in enumerate(listings):
+        if number and window is None:
+            begun.estimates[listing.name] = 1
+            continue
+        first = _first(lister, listing, window, begun)
+        begun.firsts[listing.name] = first
+        begun.estimates[listing.name] = _estimate(lister, listing, first, begun)
+    return begun
+
+
+def again_of(listings: Sequence[Listing]) -> list[Listing]:
+    """Return the lists of living records that can be asked once more for what moved between them."""
+    return [listing for listing in listings if listing.since and not listing.deleted]
+
+
+def routes(
+    lister: Lister, begun: Begun, *, asked: str, calls_per_s: float, described: tuple[int, int]
+) -> tuple[Route, ...]:
+    """Return the ways of reading, with what they cost.
+
+    Args:
+        lister: of the object.
+        begun: what is known of its lists.
+        asked: the route of connections.yaml.
+        calls_per_s: our share of the burst window.
+        described: calls and tokens that the metadata took.
+    """
+    listings = lister.item.listings
+    at_once = spans.lanes_of(calls_per_s, lister.api.round_trip_s)
+    fixed, fixed_cost = described[0] + begun.extra_calls, described[1] + begun.extra_cost
+    pages = sum(begun.estimates.values())
+    tokens = _cost(listings, begun.estimates)
+    by_windows = {
+        name: 1 if count == 1 else 1 + count + at_once for name, count in begun.estimates.items()
+    }
+    wide = sum(by_windows.values())
+    return (
+        Route(
+            scan.ROUTE,
+            fixed + pages,
+            fixed_cost + tokens,
+            (fixed + pages) * lister.api.round_trip_s,
+            "one page after the other",
+        ),
+        Route(
+            spans.ROUTE,
+            fixed + wide,
+            fixed_cost + _cost(listings, by_windows),
+            fixed * lister.api.round_trip_s
+            + max(wide / calls_per_s, wide * lister.api.round_trip_s / at_once),
+            f"ranges of seconds, {at_once} at once",
+            _impediment(lister, begun, asked),
+        ),
+    )
+
+
+def _impediment(lister: Lister, begun: Begun, asked: str) -> str:
+    if not lister.item.has_windows:
+        return "the vendor has no list of it by time of change"
+    if begun.window is None:
+        return "everything is read, also what carries no stamp"
+    if begun.window.from_at is None and asked != spans.ROUTE:
+        return "records without a stamp are in no range of seconds"
+    return ""
+
+
+def _cost(listings: Sequence[Listing], calls: Mapping[str, int]) -> int:
+    return sum(calls[listing.name] * listing.cost for listing in listings)
+
+
+def _first(lister: Lister, listing: Listing, window: Window | None, begun: Begun) -> ListPage:
+    params = (
+        offsets.parameters(lister, listing, window)
+        if lister.item.paging != "cursor"
+        else lister.scan(listing, window)
+    )
+    try:
+        return lister.ask(listing, params)
+    except UnknownField as error:
+        # Some optional fields are given only to companies with an add-on, and the rest is refused too.
+        refused = [name for name in lister.optional if f"'{name}'" in error.message]
+        if not refused:
+            raise
+        lister.optional = tuple(name for name in lister.optional if name not in refused)
+        begun.optional = lister.optional
+        begun.refused = (*begun.refused, *refused)
+        begun.extra_calls += 1
+        begun.extra_cost += listing.cost
+        return _first(lister, listing, window, begun)
+
+
+def _estimate(lister: Lister, listing: Listing, first: ListPage, begun: Begun) -> int:
+    size = lister.api.page_records
+    if lister.item.paging != "cursor":
+        is_short = first.more is False or len(first) < size or lister.item.paging == "whole"
+        return 1 if is_short else _UNKNOWN_PAGES
+    if first.cursor is None:
+        return 1
+    window = begun.window
+    bounded = window is not None and window.from_at is not None and listing.since
+    params = lister.scan(listing, window if bounded else None)
+    params |= {"sort_direction": "desc", "limit": str(size if bounded else 1)}
+    begun.extra_calls += 1
+    begun.extra_cost += listing.cost
+    last = lister.ask(listing, params)
+    records = _by_time(first, last, window) if bounded and window else _by_ids(first, last)
+    return max(2, math.ceil(records / size))
+
+
+def _by_ids(first: ListPage, last: ListPage) -> float:
+    """Reckon with as many gaps in the ids as the first page has."""
+    if not len(last):
+        return len(first)
+    low, high, top = int(first.ids[0]), int(first.ids[-1]), int(last.ids[0])
+    return len(first) / (high - low + 1) * (top - low + 1)
+
+
+def _by_time(first: ListPage, last: ListPage, window: Window) -> float:
+    """Reckon with the mean density of both ends."""
+    begins, ends = first.newest, last.oldest
+    assert window.from_at is not None
+    if begins is None or ends is None or ends <= begins:
+        return len(first) + 1
+    whole_s = (window.to_at - window.from_at).total_seconds()
+    head_s = max(1.0, (begins - window.from_at).total_seconds())
+    tail_s = max(1.0, (window.to_at - ends).total_seconds())
+    middle_s = max(0.0, whole_s - head_s - tail_s)
+    density = (len(first) + len(last)) / (head_s + tail_s)
+    return len(first) + len(last) + middle_s * density

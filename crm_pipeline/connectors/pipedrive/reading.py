@@ -1,0 +1,96 @@
+"""Reads what a plan says, list by list, and goes on where an earlier process was stopped."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from crm_pipeline.connectors.base import Page, Plan
+from crm_pipeline.connectors.pipedrive import offsets, spans
+from crm_pipeline.connectors.pipedrive.catalog import Listing
+from crm_pipeline.connectors.pipedrive.list_page import ListPage
+from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.planning import again_of
+from crm_pipeline.connectors.pipedrive.scan import Scan
+from crm_pipeline.kernel.clock import Window, format_instant
+from crm_pipeline.kernel.errors import ReadLost
+from crm_pipeline.store.spool import Spool
+
+
+def pages(
+    lister: Lister, plan: Plan, spool: Spool, *, firsts: Mapping[str, ListPage], at_once: int
+) -> Iterator[Page]:
+    """Yield the records of a plan.
+
+    Args:
+        lister: of the plan's object.
+        plan: what is read, and how.
+        spool: of the window.
+        firsts: pages that the plan has asked for already, by list.
+        at_once: lanes of the route `windows`.
+
+    Raises:
+        ReadLost: the spool belongs to another read.
+    """
+    begun_at = lister.api.now()
+    is_resumed = spool.request is not None
+    route, kept = _resumed(lister, plan, spool)
+    for listing in lister.item.listings:
+        # What an earlier process has done is noted in ranges, into which no page of ours fits.
+        first = None if is_resumed and route == spans.ROUTE else firsts.get(listing.name)
+        yield from _list(lister, plan, listing, route=route, spool=kept, first=first, lanes=at_once)
+    if plan.complete and len(lister.item.listings) > 1:
+        # What moved between the lists while they were read is looked for once more.
+        since = Window(begun_at - timedelta(seconds=1), begun_at + timedelta(days=3650))
+        moved = replace(plan, window=since)
+        for listing in again_of(lister.item.listings):
+            yield from _list(
+                lister, moved, listing, route="cursor", spool=None, first=None, lanes=1
+            )
+
+
+def _list(
+    lister: Lister,
+    plan: Plan,
+    listing: Listing,
+    *,
+    route: str,
+    spool: Spool | None,
+    first: ListPage | None,
+    lanes: int,
+) -> Iterator[Page]:
+    window = plan.window
+    if lister.item.paging != "cursor":
+        return offsets.pages(lister, listing, window, first=first)
+    is_whole = first is not None and first.cursor is None
+    if route == spans.ROUTE and window is not None and window.from_at is not None and not is_whole:
+        return spans.pages(lister, listing, window, at_once=lanes, spool=spool)
+    return Scan(lister, listing, window, spool=spool, first=first).pages()
+
+
+def _resumed(lister: Lister, plan: Plan, spool: Spool) -> tuple[str, Spool | None]:
+    """Return the route, and the spool where somebody could go on with the read."""
+    if plan.complete or lister.item.paging != "cursor":
+        return plan.route, None
+    asked: dict[str, Any] = {
+        "object": plan.object,
+        "window": _written(plan.window),
+        "schema": plan.schema.fingerprint,
+    }
+    found = spool.request
+    if found is None:
+        spool.begin({**asked, "route": plan.route})
+        return plan.route, spool
+    if {key: found.get(key) for key in asked} != asked:
+        raise ReadLost(
+            f"{lister.owner}: what an earlier process had begun to read is not what is asked for now.",
+            cure="Nothing is lost: the window is read anew.",
+        )
+    return str(found["route"]), spool
+
+
+def _written(window: Window | None) -> list[str | None] | None:
+    if window is None:
+        return None
+    start = format_instant(window.from_at) if window.from_at else None
+    return [start, format_instant(window.to_at)]

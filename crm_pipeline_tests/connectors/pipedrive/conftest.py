@@ -1,0 +1,170 @@
+"""A sandbox with a Pipedrive company, and a pipeline that reads it, both at one moment."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from crm_pipeline.connectors.base import Account
+from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
+from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.pipedrive import credentials
+from crm_pipeline.sandbox.pipedrive.emulation import PipedriveSandbox
+from crm_pipeline.sandbox.server import SandboxServer
+from crm_pipeline.settings import ObjectSettings, Settings, load_settings
+from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.wire.retry import RetryPolicy
+
+START = "2026-11-23T10:00:00Z"
+MAIN = credentials.ACCOUNTS["main"]
+ENVIRON = {
+    "PIPE_TOKEN": MAIN.api_token,
+    "PIPE_CLIENT_ID": credentials.CLIENT_ID,
+    "PIPE_CLIENT_SECRET": credentials.CLIENT_SECRET,
+    "PIPE_REFRESH_TOKEN": MAIN.refresh_token,
+}
+AUTH = {
+    "token": "token_env: PIPE_TOKEN",
+    "refresh_token": "client_id_env: PIPE_CLIENT_ID, client_secret_env: PIPE_CLIENT_SECRET, "
+    "refresh_token_env: PIPE_REFRESH_TOKEN",
+}
+CONNECTIONS = """
+connections:
+  pipe:
+    vendor: pipedrive
+    login_url: {url}/pipedrive
+    sandbox: true
+    start: 2026-06
+    auth: {{kind: {kind}, {auth}}}
+    objects: [{objects}]
+{more}
+"""
+
+
+@dataclass
+class Scene:
+    """A company and a pipeline that stand at one moment; time passes only with `advance`."""
+
+    sandbox: SandboxServer
+    settings: Settings
+    database: Database
+    clock: FrozenClock
+
+    @property
+    def company(self) -> PipedriveSandbox:
+        found: Any = self.sandbox.emulations["pipedrive"]
+        return found
+
+    @property
+    def landing(self) -> Landing:
+        return Landing(self.settings.data, self.clock)
+
+    def advance(self, seconds: float = 60) -> None:
+        self.clock.advance(seconds)
+        self.sandbox.clock.stand_at(self.clock.now())
+
+    def account(self, **policy: Any) -> AbstractContextManager[Account]:
+        retry = RetryPolicy(**policy) if policy else None
+        return opened(self.settings, "pipe", self.database, clock=self.clock, retry=retry)
+
+    def extract(
+        self,
+        obj: str = "persons",
+        *,
+        mode: Mode = "range",
+        window: Window | None = None,
+        route: str = "auto",
+        snapshot: bool | None = None,
+    ) -> Extraction:
+        with self.account() as account:
+            wanted = ObjectSettings(obj, route=route, snapshot=snapshot)
+            return extract(account, wanted, window, mode=mode, landing=self.landing)
+
+    def landed(self, found: Extraction) -> pa.Table:
+        """Return what the window of an extraction holds."""
+        commits = self.landing.windows("pipe", found.object)
+        [commit] = [one for one in commits if one.window_id == found.window_id]
+        names = ["_source_id", "_modified_at", "_deleted", "record"]
+        tables = [pq.read_table(batch.path, columns=names) for batch in commit.batches]
+        return pa.concat_tables([table.cast(_PLAIN) for table in tables] or [_PLAIN.empty_table()])
+
+    def ids(self, found: Extraction) -> list[str]:
+        return sorted(self.landed(found)["_source_id"].to_pylist())
+
+    def truth(self, obj: str, window: Window | None = None, **options: Any) -> list[str]:
+        """Return the ids that a read of a window has to find."""
+        since, until = (window.from_at, window.to_at) if window else (None, None)
+        rows = self.company.rows(obj, **options)
+        return sorted(str(row["id"]) for row in rows if window is None or _is_in(row, since, until))
+
+    def paths(self) -> list[str]:
+        """Return what was asked of the vendor, as paths with queries."""
+        return [f"{one.path}?{one.query}" for one in self.sandbox.journal.entries()]
+
+
+_PLAIN = pa.schema(
+    [
+        ("_source_id", pa.string()),
+        ("_modified_at", pa.timestamp("us", "UTC")),
+        ("_deleted", pa.bool_()),
+        ("record", pa.string()),
+    ]
+)
+
+
+def _is_in(row: dict[str, Any], since: datetime | None, until: datetime | None) -> bool:
+    stamp = row["update_time"]
+    if stamp is None:
+        return since is None
+    at = parse_instant(f"{stamp.isoformat()}Z")
+    return (since is None or at >= since) and (until is None or at < until)
+
+
+SceneMaker = Callable[..., AbstractContextManager[Scene]]
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker:
+    """Make scenes with companies of their own."""
+
+    @contextmanager
+    def make(
+        contacts: int = 120,
+        kind: str = "token",
+        objects: str = "persons, deals",
+        more: str = "",
+        burst: int = 10_000,
+    ) -> Iterator[Scene]:
+        clock = FrozenClock(START)
+        with SandboxServer(
+            contacts=contacts,
+            now=clock.now(),
+            clock=SandboxClock(clock.now()),
+            vendors=["pipedrive"],
+        ) as sandbox:
+            text = CONNECTIONS.format(
+                url=sandbox.url, kind=kind, auth=AUTH[kind], objects=objects, more=more
+            )
+            (tmp_path / "connections.yaml").write_text(text)
+            settings = load_settings(tmp_path, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
+            made = Scene(sandbox, settings, database, clock)
+            # The tests that are about the pace set it themselves.
+            made.company.set_limits(api_token=burst, app=burst)
+            yield made
+
+    return make
+
+
+@pytest.fixture
+def scene(make_scene: SceneMaker) -> Iterator[Scene]:
+    """A scene with a small company."""
+    with make_scene() as made:
+        yield made

@@ -1,0 +1,150 @@
+"""Every route returns exactly the records of its window, each once, against the company's own tables."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
+
+SMALL = "    ceilings: {page_records: 20}"
+V2 = ("persons", "organizations", "activities", "products", "deals")
+NOW = parse_instant("2026-11-23T10:00:00Z")
+
+
+def month(text: str) -> Window:
+    start = parse_instant(f"{text}-01T00:00:00Z")
+    return Window(start, (start + timedelta(days=32)).replace(day=1))
+
+
+@pytest.fixture(scope="module")
+def _wide() -> str:
+    return SMALL
+
+
+@pytest.fixture
+def paged(make_scene: SceneMaker, request: pytest.FixtureRequest):
+    """A company whose lists take several pages."""
+    with make_scene(more=SMALL) as made:
+        yield made
+
+
+@pytest.mark.parametrize("obj", [*V2, "leads", "notes"])
+def test_a_first_load_is_everything_once(paged: Scene, obj: str) -> None:
+    """Records without a stamp, archived ones and deleted deals are among it, none twice."""
+    found = paged.extract(obj, mode="refresh")
+    assert paged.ids(found) == paged.truth(obj, include_deleted=obj == "deals")
+    assert found.route == "cursor"
+    assert found.vendor_count is None
+
+
+@pytest.mark.parametrize("route", ["cursor", "windows"])
+@pytest.mark.parametrize("obj", V2)
+def test_a_month_by_either_route(paged: Scene, obj: str, route: str) -> None:
+    """Both routes read the records that were changed in the month and no others."""
+    span = Window(parse_instant("2025-01-01T00:00:00Z"), parse_instant("2026-10-01T00:00:00Z"))
+    wanted = paged.truth(obj, span, include_deleted=obj == "deals")
+    assert wanted
+    found = paged.extract(obj, window=span, route=route)
+    assert paged.ids(found) == wanted
+
+
+@pytest.mark.parametrize("obj", ["leads", "notes"])
+def test_a_month_of_an_old_list(paged: Scene, obj: str) -> None:
+    """v1 lists have no upper end; what was changed later is left for the next window."""
+    span = Window(parse_instant("2025-01-01T00:00:00Z"), parse_instant("2026-10-01T00:00:00Z"))
+    wanted = paged.truth(obj, span)
+    assert 0 < len(wanted) < len(paged.truth(obj))
+    assert paged.ids(paged.extract(obj, window=span)) == wanted
+
+
+@pytest.mark.parametrize("obj", ["pipelines", "stages", "users", "activityTypes", "currencies"])
+def test_setup_lists_are_read_whole(scene: Scene, obj: str) -> None:
+    """What has no filter by time is a snapshot: what is absent from it is gone."""
+    found = scene.extract(obj)
+    [commit] = scene.landing.windows("pipe", obj)
+    assert commit.complete
+    assert found.records > 1
+    if obj in {"pipelines", "stages", "users"}:
+        assert scene.ids(found) == scene.truth(obj)
+
+
+def test_records_land_as_received(scene: Scene) -> None:
+    """The text of a record is the vendor's, byte by byte."""
+    found = scene.landed(scene.extract("persons"))
+    [entry] = [
+        one for one in scene.sandbox.journal.entries(path="/api/v2/persons$") if one.status == 200
+    ]
+    import requests
+
+    url = f"{scene.sandbox.url}/pipedrive{entry.path}?{entry.query}"
+    token = scene.settings.environ["PIPE_TOKEN"]
+    body = requests.get(url, headers={"x-api-token": token}, timeout=10).text
+    for text in found["record"].to_pylist():
+        assert text in body
+    assert len(json.loads(body)["data"]) == found.num_rows
+
+
+def test_deleted_deals_are_marked(scene: Scene) -> None:
+    """Only deals can be listed after their deletion; they carry the mark and their own stamp."""
+    rows = scene.landed(scene.extract("deals")).to_pylist()
+    gone = {row["_source_id"] for row in rows if row["_deleted"]}
+    assert gone
+    assert gone == set(scene.truth("deals", include_deleted=True)) - set(scene.truth("deals"))
+    assert all(row["_modified_at"] for row in rows if row["_deleted"])
+
+
+def test_windows_are_cut_to_whole_seconds(scene: Scene) -> None:
+    """A window that ends between two seconds holds the stamps before it, and the next one the rest."""
+    rows = [row for row in scene.company.rows("persons") if row["update_time"]]
+    stamp = parse_instant(f"{sorted(row['update_time'] for row in rows)[5].isoformat()}Z")
+    half = stamp + timedelta(milliseconds=500)
+    begin = Window(parse_instant("2000-01-01T00:00:00Z"), half)
+    first = scene.ids(scene.extract("persons", window=begin))
+    rest = scene.ids(scene.extract("persons", window=Window(half, NOW)))
+    stamped = scene.truth("persons", Window(begin.from_at, NOW))
+    assert sorted([*first, *rest]) == stamped
+    assert first == scene.truth("persons", begin)
+
+
+def test_more_records_of_one_second_than_a_page_holds(make_scene: SceneMaker) -> None:
+    """A cursor goes on behind the record, not behind the second."""
+    with make_scene(more="    ceilings: {page_records: 7}") as scene:
+        tables = scene.company.companies["main"].tables
+        at = parse_instant("2026-11-20T08:00:00Z").replace(tzinfo=None)
+        tables.update("persons", "id", {number: {"update_time": at} for number in range(10, 60)})
+        span = Window(parse_instant("2026-11-19T00:00:00Z"), parse_instant("2026-11-21T00:00:00Z"))
+        wanted = scene.truth("persons", span)
+        assert len(wanted) >= 50
+        for route in ("windows", "cursor"):
+            assert scene.ids(scene.extract("persons", window=span, route=route)) == wanted
+
+
+def test_a_refresh_reads_what_changed(scene: Scene) -> None:
+    """After a first load only records that were changed land, in two calls."""
+    scene.extract("persons", mode="refresh")
+    scene.advance(3600)
+    tables = scene.company.companies["main"].tables
+    at = (scene.clock.now() - timedelta(minutes=30)).replace(tzinfo=None)
+    tables.update("persons", "id", {5: {"name": "Changed", "update_time": at}})
+    found = scene.extract("persons", mode="refresh")
+    assert (scene.ids(found), found.calls) == (["5"], 2)
+
+
+def test_a_sweep_finds_what_was_deleted(scene: Scene) -> None:
+    """Deleted persons cannot be listed: with `snapshot: true` the whole is read, and absence counts."""
+    scene.extract("persons", snapshot=True)
+    tables = scene.company.companies["main"].tables
+    tables.update("persons", "id", {5: {"is_deleted": True}})
+    found = scene.extract("persons", snapshot=True)
+    commits = scene.landing.windows("pipe", "persons")
+    assert [commit.complete for commit in commits] == [True, True]
+    assert "5" not in scene.ids(found)
+
+
+def test_a_setup_list_has_no_windows(scene: Scene) -> None:
+    """`snapshot: false` of something that cannot be asked for by time is refused in words."""
+    with pytest.raises(ConfigError, match="stages cannot be asked for by the time of change"):
+        scene.extract("stages", snapshot=False)
