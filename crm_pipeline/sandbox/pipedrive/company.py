@@ -73,7 +73,8 @@ class Company:
         self._next_option = self.plan.first_option
         self.custom: dict[str, list[CustomField]] = {name: [] for name in _FIRST_FIELD}
         for spec in self.plan.custom:
-            self.add_custom(spec.entity, spec.name, spec.type, spec.labels, sql=spec.sql)
+            one = self.add_custom(spec.entity, spec.name, spec.type, spec.labels)
+            one.sql, one.lead_sql = spec.sql, spec.lead_sql
         self.lead_labels = {label: _label_id(name, label) for label in self.plan.lead_labels}
         staging = Staging(self.tables.connection, world, self.plan)
         fill(self.tables, staging, self.custom, list(self.lead_labels.values()))
@@ -97,14 +98,14 @@ class Company:
         return self.plan.first_user + 2
 
     def add_custom(
-        self, entity: str, name: str, kind: str, labels: tuple[str, ...] = (), *, sql: str = "NULL"
+        self, entity: str, name: str, kind: str, labels: tuple[str, ...] = ()
     ) -> CustomField:
         """Take up a custom field; its column is the caller's."""
         fields = self.custom[entity]
         number = self.number(f"field {entity}", lambda: _FIRST_FIELD[entity])
         code = make_code(self.world.seed, self.name, entity, number, name)
         now = self.clock.stamp()
-        made = CustomField(number, code, name, kind, now, now, self.options(labels), sql)
+        made = CustomField(number, code, name, kind, now, now, self.options(labels))
         fields.append(made)
         return made
 
@@ -130,11 +131,15 @@ class Company:
 
     def fields(self, entity: str) -> list[CustomField]:
         """Return the custom fields of an object that users may see."""
-        return [one for one in self.custom.get(entity, []) if not one.is_hidden]
+        return [one for one in self.all_fields(entity) if not one.is_hidden]
+
+    def all_fields(self, entity: str) -> list[CustomField]:
+        """Return the custom fields of an object; leads have those of deals."""
+        return self.custom.get("deals" if entity == "leads" else entity, [])
 
     def field(self, entity: str, key: str) -> CustomField | None:
         """Return a custom field by its key, or by its name."""
-        fields = self.custom.get(entity, [])
+        fields = self.all_fields(entity)
         by_code = next((one for one in fields if one.code == key), None)
         return by_code or next((one for one in fields if one.name == key), None)
 

@@ -47,7 +47,7 @@ class CustomField:
     Attributes:
         id: the number that v1 addresses it by.
         code: the 40-hex key; it stays when the name changes.
-        sql: how the first population fills it.
+        sql: how the first population fills it; `lead_sql` in leads, where it is one of deals.
         gone: options that were removed, as v1 remembers them.
         is_hidden: whether users may not see it.
     """
@@ -60,6 +60,7 @@ class CustomField:
     updated: datetime
     options: list[Option] = field(default_factory=list)
     sql: str = "NULL"
+    lead_sql: str = "NULL"
     gone: list[Option] = field(default_factory=list)
     is_hidden: bool = False
 

@@ -6,7 +6,9 @@ from functools import cache
 from crm_pipeline.sandbox.pipedrive import (
     conversions,
     field_writes,
+    following,
     history,
+    line_items,
     merges,
     metadata,
     reads,
@@ -16,6 +18,7 @@ from crm_pipeline.sandbox.pipedrive import (
     setup,
     webhook_api,
     writes,
+    writes_v1,
 )
 from crm_pipeline.sandbox.pipedrive.errors import ApiError
 from crm_pipeline.sandbox.pipedrive.route import Route
@@ -32,6 +35,9 @@ ROUTES: tuple[Route, ...] = tuple(
         search,
         writes,
         webhook_api,
+        writes_v1,
+        line_items,
+        following,
         merges,
         field_writes,
         conversions,

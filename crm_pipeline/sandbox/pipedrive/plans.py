@@ -14,6 +14,7 @@ class CustomSpec:
     Attributes:
         sql: its value over the staged columns; `$o` is the list of the option ids.
         labels: of the options.
+        lead_sql: its value in leads, which inherit the custom fields of deals.
     """
 
     entity: str
@@ -21,6 +22,7 @@ class CustomSpec:
     type: str
     sql: str
     labels: tuple[str, ...] = ()
+    lead_sql: str = "NULL"
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,10 @@ class Plan:
     settings: dict[str, str] = field(default_factory=dict)
 
 
-def _spec(entity: str, name: str, kind: str, sql: str, *labels: str) -> CustomSpec:
-    return CustomSpec(entity, name, kind, sql, labels)
+def _spec(
+    entity: str, name: str, kind: str, sql: str, *labels: str, lead: str = "NULL"
+) -> CustomSpec:
+    return CustomSpec(entity, name, kind, sql, labels, lead)
 
 
 _OF_EVERY_TYPE = (
@@ -196,7 +200,14 @@ MAIN = Plan(
             "CASE WHEN r5 % 3 = 0 THEN {'value': (r5 % 500) * 100.0, 'currency': currency} END",
         ),
         _spec("deals", "Margin", "double", "CASE WHEN r4 % 4 > 0 THEN (r4 % 400) / 10.0 END"),
-        _spec("deals", "Source", "enum", "$o[1 + r5 % 3]", "Web", "Trade fair", "Empfehlung"),
+        _spec(
+            "deals",
+            "Source",
+            "enum",
+            "$o[1 + r5 % 3]",
+            *("Web", "Trade fair", "Empfehlung"),
+            lead="CASE WHEN r2 % 2 = 0 THEN $o[1 + r5 % 3] END",
+        ),
         _spec(
             "deals",
             "Products of interest",
@@ -211,6 +222,7 @@ MAIN = Plan(
             "Setup fee",
             "monetary",
             "CASE WHEN r3 % 3 = 0 THEN {'value': (r3 % 90) * 50.0, 'currency': currency} END",
+            lead="CASE WHEN r3 % 4 = 0 THEN {'value': (r3 % 90) * 50.0, 'currency': currency} END",
         ),
         _spec(
             "deals",
@@ -249,7 +261,7 @@ SECOND = Plan(
         _spec("organizations", "Umsatz", "monetary", "CASE WHEN r4 % 5 > 0 THEN {'value': revenue, 'currency': currency} END"),
         _spec("organizations", "Vertriebsgebiet", "enum", "$o[1 + r3 % 4]", "Nord", "Süd", "Ost", "West"),
         _spec("deals", "Rabatt", "double", "CASE WHEN r4 % 4 > 0 THEN (r4 % 300) / 10.0 END"),
-        _spec("deals", "Anlass", "enum", "$o[1 + r5 % 2]", "Messe", "Anruf"),
+        _spec("deals", "Anlass", "enum", "$o[1 + r5 % 2]", "Messe", "Anruf", lead="$o[1 + r5 % 2]"),
     ),
     contact_sync=True,
     activity_types=("call", "meeting", "task", "email"),

@@ -25,6 +25,9 @@ CHANGES = (
     "is_bulk BOOLEAN)"
 )
 
+FOLLOWERS = (
+    "CREATE TABLE followers (entity VARCHAR, record INTEGER, user_id INTEGER, add_time TIMESTAMP)"
+)
 # A version 4 UUID of the number of a lead.
 _LEAD_ID = (
     "CREATE MACRO lead_uuid(n) AS concat_ws('-', left(md5('{crm} lead ' || n), 8), "
@@ -65,8 +68,10 @@ def fill(
         "organizations": str(staging.sizes["organizations"]),
     }
     for entity in ALL:
-        connection.execute(_create(entity, custom.get(entity.name, ()), words))
+        fields = custom.get("deals" if entity.name == "leads" else entity.name, ())
+        connection.execute(_create(entity, fields, words))
     connection.execute(CHANGES)
+    connection.execute(FOLLOWERS)
     connection.execute(_HISTORY)
     connection.execute("PRAGMA enable_optimizer")
     staging.clear()
@@ -76,7 +81,8 @@ def _create(entity: Entity, custom: Sequence[CustomField], words: Mapping[str, s
     made = [f'({one.sql})::{one.type} AS "{one.name}"' for one in entity.stored]
     for one in custom:
         options = str([option.id for option in one.options])
-        value = one.sql.replace("$o[", f"{options}[")
+        source = one.lead_sql if entity.name == "leads" else one.sql
+        value = source.replace("$o[", f"{options}[")
         made.append(f'({value})::{one.column} AS "{one.code}"')
     sql = ", ".join(made)
     for word, value in words.items():

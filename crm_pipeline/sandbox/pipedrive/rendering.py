@@ -67,14 +67,19 @@ def _labelled(one: CustomField) -> str:
 
 def shape_v1(company: "Company", entity: Entity, me: int) -> tuple[str, str]:
     """Return SQL for the v1 JSON of the record `r`, and the joins that it needs."""
-    pairs = list(entity.v1)
+    custom: list[tuple[str, str]] = []
     joins = entity.v1_from
     for number, one in enumerate(company.fields(entity.name)):
-        pairs += _v1_values(one, f"k{number}")
+        custom += _v1_values(one, f"k{number}")
         if one.type in {"user", "org", "people"}:
             table = {"user": "users", "org": "organizations", "people": "persons"}[one.type]
             joins += f' LEFT JOIN {table} k{number} ON k{number}.id = r."{one.code}"'
-    sql = f"to_json({struct(pairs)})::VARCHAR"
+    if entity.name == "leads" and custom:
+        # A lead shows the custom fields that have a value only; a merge patch drops the others.
+        own, values = f"to_json({struct(entity.v1)})", f"to_json({struct(custom)})"
+        sql = f"json_merge_patch({own}, {values})::VARCHAR"
+    else:
+        sql = f"to_json({struct([*entity.v1, *custom])})::VARCHAR"
     return sql.replace("$company_id", str(company.company_id)).replace("$me", str(me)), joins
 
 

@@ -130,8 +130,7 @@ def _field(entity: Entity) -> Handler:
 
 def _lead_fields(call: Call) -> Response:
     """Answer the fields of leads: the own ones and the custom fields of deals, which they inherit."""
-    custom = [one for one in fields_v1(call.company, ENTITIES["deals"]) if one["edit_flag"]]
-    every = fields_v1(call.company, ENTITIES["leads"]) + custom
+    every = fields_v1(call.company, ENTITIES["leads"])
     start, limit = window(call)
     rows = [_text(one) for one in every[start : start + limit]]
     return Response(200, paged(call, rows, start, limit, more=start + limit < len(every)))

@@ -25,6 +25,11 @@ def field_of(company: Company, entity: Entity, key: str) -> CustomField:
     return one
 
 
+def _tables(entity: Entity) -> tuple[str, ...]:
+    """Return the tables that carry an object's custom fields: leads inherit those of deals."""
+    return ("deals", "leads") if entity.name == "deals" else (entity.name,)
+
+
 def add_field(
     company: Company, entity: Entity, name: str, kind: str, labels: Sequence[str] = ()
 ) -> CustomField:
@@ -39,7 +44,8 @@ def add_field(
         raise ValueError(f"{entity.name} have no custom fields")
     with company.tables.writing() as cursor:
         one = company.add_custom(entity.name, name, kind, tuple(labels))
-        cursor.execute(f'ALTER TABLE "{entity.name}" ADD COLUMN "{one.code}" {one.column}')
+        for table in _tables(entity):
+            cursor.execute(f'ALTER TABLE "{table}" ADD COLUMN "{one.code}" {one.column}')
     return one
 
 
@@ -47,7 +53,8 @@ def remove_field(company: Company, entity: Entity, key: str) -> CustomField:
     """Remove a custom field with all its values."""
     one = field_of(company, entity, key)
     with company.tables.writing() as cursor:
-        cursor.execute(f'ALTER TABLE "{entity.name}" DROP COLUMN "{one.code}"')
+        for table in _tables(entity):
+            cursor.execute(f'ALTER TABLE "{table}" DROP COLUMN "{one.code}"')
         company.custom[entity.name].remove(one)
     return one
 
@@ -73,10 +80,11 @@ def retype_field(company: Company, entity: Entity, key: str, kind: str) -> Custo
     if kind not in plain or one.type not in plain:
         raise ValueError(f"only plain types can be changed: {', '.join(sorted(plain))}")
     with company.tables.writing() as cursor:
-        cursor.execute(
-            f'ALTER TABLE "{entity.name}" ALTER COLUMN "{one.code}" TYPE {TYPES[kind]} '
-            f'USING TRY_CAST("{one.code}" AS {TYPES[kind]})'
-        )
+        for table in _tables(entity):
+            cursor.execute(
+                f'ALTER TABLE "{table}" ALTER COLUMN "{one.code}" TYPE {TYPES[kind]} '
+                f'USING TRY_CAST("{one.code}" AS {TYPES[kind]})'
+            )
         one.type, one.updated = kind, company.clock.stamp()
     return one
 
@@ -120,11 +128,12 @@ def remove_options(
         one.gone = [*one.gone, *going]
         one.updated = company.clock.stamp()
         column, numbers = f'"{one.code}"', [option.id for option in going]
-        if one.type == "set":
-            left = f"list_filter({column}, lambda one: NOT list_contains(?::INTEGER[], one))"
-            sql = f'UPDATE "{entity.name}" SET {column} = CASE WHEN len({left}) > 0 THEN {left} END'
-            cursor.execute(sql, [numbers, numbers])
-        else:
-            sql = f'UPDATE "{entity.name}" SET {column} = NULL WHERE list_contains(?::INTEGER[], {column})'
-            cursor.execute(sql, [numbers])
+        for table in _tables(entity):
+            if one.type == "set":
+                left = f"list_filter({column}, lambda one: NOT list_contains(?::INTEGER[], one))"
+                sql = f'UPDATE "{table}" SET {column} = CASE WHEN len({left}) > 0 THEN {left} END'
+                cursor.execute(sql, [numbers, numbers])
+            else:
+                gone = f"list_contains(?::INTEGER[], {column})"
+                cursor.execute(f'UPDATE "{table}" SET {column} = NULL WHERE {gone}', [numbers])
     return going
