@@ -97,12 +97,13 @@ class LinkReader:
     ) -> dict[int, dict[int, list[int]]]:
         if not ids or not self._portal.link_types.between(one.name, other.name):
             return {}
+        # Asked first: it uses the same cursor, on which an answer not yet fetched would be lost.
+        gone = self._records.archived_ids(other)
         rows = self._portal.tables.cursor().execute(
             f'SELECT from_id, to_id, type_id FROM "{links_of(one.name, other.name)}" '
             f"WHERE from_id BETWEEN {min(ids)} AND {max(ids)} AND from_id IN (SELECT unnest(?::BIGINT[]))",
             [ids],
         )
-        gone = self._records.archived_ids(other)
         found: dict[int, dict[int, list[int]]] = {}
         for from_id, to_id, kind in rows.fetchall():
             if to_id not in gone:

@@ -1,0 +1,61 @@
+"""HubSpot: reading through the CRM API's lists, searches and batches. Exports one name, `connector`."""
+
+from functools import cached_property
+
+from crm_pipeline.connectors.base import (
+    Abilities,
+    LoginKind,
+    Tools,
+    VendorLimits,
+    published_limits,
+)
+from crm_pipeline.connectors.hubspot.account import HubSpotAccount
+from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS
+from crm_pipeline.connectors.hubspot.dialect import refuse_unusable
+from crm_pipeline.connectors.hubspot.mapping import MAPPING
+from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.settings import Connection
+
+__all__ = ["connector"]
+
+
+class HubSpotConnector:
+    """Implements `connectors.base.Connector`."""
+
+    vendor = "hubspot"
+    abilities = Abilities(
+        bulk_read=False, counts=True, deleted_flag=True, keeps_locator_over_login=True
+    )
+    logins = (
+        LoginKind(
+            "token",
+            "a private app's token or a service key: the simplest, ends when somebody withdraws it",
+        ),
+        LoginKind(
+            "refresh_token",
+            "a person lets an app in once in the browser; lasts until it is uninstalled",
+            by_browser=True,
+        ),
+    )
+    callback_url = "http://localhost:8401/OauthRedirect"
+    address_example = "https://api.hubapi.com"
+    mapping: tuple[ObjectMap, ...] = MAPPING
+    # Short lists without a search: read whole each time, and what is absent is gone.
+    snapshot_objects = SNAPSHOTS
+    default_objects = tuple(LABELS)
+
+    @cached_property
+    def limits(self) -> VendorLimits:
+        """Published limits, versions and end-of-life dates, from limits.yaml."""
+        return published_limits(__package__)
+
+    def vet(self, connection: Connection) -> None:
+        """Refuse an address or a login that cannot work."""
+        refuse_unusable(connection)
+
+    def open(self, connection: Connection, tools: Tools) -> HubSpotAccount:
+        """Open an account without touching the network."""
+        return HubSpotAccount(connection, tools, self.limits)
+
+
+connector = HubSpotConnector()

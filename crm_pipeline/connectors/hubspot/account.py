@@ -1,0 +1,256 @@
+"""A HubSpot account as an account of the pipeline."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from crm_pipeline.connectors.api import as_mapping
+from crm_pipeline.connectors.base import (
+    Checkup,
+    Consent,
+    ObjectInfo,
+    Page,
+    Plan,
+    Route,
+    Tools,
+    Usage,
+    VendorLimits,
+)
+from crm_pipeline.connectors.hubspot import (
+    checkup,
+    describe,
+    direct,
+    estimate,
+    reading,
+    search,
+    snapshots,
+)
+from crm_pipeline.connectors.hubspot.api import Api
+from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, STANDARD, plain_name
+from crm_pipeline.connectors.hubspot.harvest import Strays
+from crm_pipeline.connectors.hubspot.selection import Selection
+from crm_pipeline.connectors.routes import planned
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.errors import (
+    ConfigError,
+    NotPermitted,
+    ProtocolError,
+    Rejected,
+    UnknownName,
+)
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.settings import Connection, ObjectSettings
+from crm_pipeline.store.spool import Spool
+
+_UNKNOWN = frozenset({400, 404})
+# The index of the search was seen to lag for seconds.
+_LOOKS = 5
+_LOOKED_AFTER_S = 3.0
+
+
+class HubSpotAccount:
+    """Implements `connectors.base.Account`."""
+
+    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+        self.connection = connection
+        self._tools = tools
+        self._api = Api(connection, tools, limits)
+        self._custom = cache(self._list_custom)
+        self._strays: dict[tuple[str, str], Strays] = {}
+
+    @property
+    def usage(self) -> Usage:
+        """What was called through this account, and the vendor's counter of the day."""
+        return self._api.usage
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._api.close()
+
+    def check(self) -> Checkup:
+        """Look at login, identity, scopes, budget and objects."""
+        return Checkup(self.connection.name, tuple(checkup.findings(self._api, self.objects)))
+
+    def consent(self, redirect_uri: str) -> Consent:
+        """Begin a login by a person."""
+        return self._api.consent(redirect_uri)
+
+    def who(self) -> str:
+        """Say to what this is logged in."""
+        return checkup.who(self._api)
+
+    def objects(self) -> list[ObjectInfo]:
+        """List HubSpot's own objects and the account's custom ones, if this login may see those."""
+        try:
+            custom = self._custom()
+        except NotPermitted:
+            custom = ()
+        own = (
+            ObjectInfo(name, label, custom=False, queryable=True) for name, label in LABELS.items()
+        )
+        return [*own, *custom]
+
+    def describe(self, obj: str) -> Schema:
+        """Return the fields of an object.
+
+        Raises:
+            NotPermitted: the object is not there for this login.
+        """
+        if obj in SNAPSHOTS:
+            return describe.fixed_schema(obj)
+        if plain_name(obj) != obj:
+            raise self._unknown(
+                obj
+            )  # the vendor takes it, and what is known of the object would be missed
+        try:
+            answer = as_mapping(self._api.ask(self._api.at.properties(obj)), self.connection.name)
+        except Rejected as refusal:
+            if refusal.status not in _UNKNOWN:
+                raise
+            raise self._unknown(obj) from refusal
+        properties = answer.get("results")
+        if not isinstance(properties, list) or not properties:
+            raise ProtocolError(
+                f"{self.connection.name}: HubSpot names no properties of {obj}.",
+                cure="Run again; if it persists, report it to HubSpot with the time of the run.",
+            )
+        return describe.schema_of(obj, self._label(obj), properties)
+
+    def vendor_now(self) -> datetime:
+        """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
+        if not self._api.usage.calls:
+            self._api.details()
+        return self._api.now()
+
+    def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
+        """Choose the route for a window by its number of records."""
+        schema = self.describe(obj.name)
+        stamp = describe.stamp_field(schema)
+        is_snapshot = (
+            obj.name in SNAPSHOTS or stamp is None if obj.snapshot is None else obj.snapshot
+        )
+        if not is_snapshot and stamp is None:
+            raise ConfigError(
+                f"{self.connection.name}: {obj.name} carries no stamp, so it cannot be read by windows.",
+                cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
+            )
+        plan = Plan(
+            object=obj.name,
+            window=None if is_snapshot else window,
+            route="list",
+            reason="",
+            schema=schema,
+            stamp_field=None if is_snapshot else stamp,
+            complete=is_snapshot,
+            vendor_count=None,
+            calls=0,
+        )
+        if obj.name in SNAPSHOTS:
+            return self._chosen(plan, self._whole(obj.name), obj.route)
+        strays = self._strays[_key(plan)] = Strays()
+        count = self._counted(plan, strays)
+        load = estimate.Load.of(self._api, Selection.of(self._api, plan), count)
+        # A list cannot say what changed: what comes after the full read is always searched for.
+        is_later = window is not None and window.from_at is not None and not is_snapshot
+        asked = "search" if is_later and obj.route in {"list", "both"} else obj.route
+        plan = replace(plan, vendor_count=count)
+        return self._chosen(plan, estimate.routes(plan, load, asked=asked), asked)
+
+    def count(self, plan: Plan) -> int | None:
+        """Return the account's count of what the plan reads; archived records are not in it.
+
+        Records that the index still counts although they were seen to have left the window are left out;
+        where it counts some that it does not show, it is given a moment to catch up.
+        """
+        if plan.object in SNAPSHOTS:
+            return None
+        strays = self._strays.get(_key(plan), Strays())
+        counted = self._counted(plan, strays)
+        settled = (plan.vendor_count or 0) - len(strays.ids) - strays.unseen
+        for _ in range(_LOOKS if strays.unseen else 0):
+            if counted <= settled:
+                break
+            self._tools.clock.sleep(_LOOKED_AFTER_S)
+            counted = self._counted(plan, strays)
+        return counted
+
+    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+        """Read what the plan says."""
+        if plan.object in SNAPSHOTS:
+            return snapshots.pages(self._api, plan)
+        strays = self._strays.setdefault(_key(plan), Strays())
+        return reading.pages(self._api, plan, spool, strays)
+
+    def forget(self, spool: Spool) -> None:
+        """Do nothing: the vendor keeps nothing for a read."""
+
+    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+        """Return how many records changed at or after an instant, and the newest stamp."""
+        stamp = describe.stamp_field(schema)
+        if stamp is None:
+            raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
+        selection = Selection(schema.object, stamp, (), (), (), None)
+        return search.newest(self._api, selection, since)
+
+    def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
+        """Return the fields of an object and its newest records."""
+        schema = self.describe(obj)
+        if obj in SNAPSHOTS:
+            return schema, snapshots.first(self._api, schema, rows)
+        return schema, direct.newest(self._api, schema, rows)
+
+    def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
+        """Yield the records of a search, written as JSON."""
+        return direct.query(self._api, text, include_deleted=include_deleted)
+
+    def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
+        """Return one record by id or by a unique property."""
+        return direct.get(self._api, self.describe(obj), record, by)
+
+    def _counted(self, plan: Plan, strays: Strays) -> int:
+        return search.count(self._api, Selection.of(self._api, plan), without=strays.ids)
+
+    def _chosen(self, plan: Plan, routes: Sequence[Route], asked: str) -> Plan:
+        return planned(plan, routes, asked=asked, remaining=self._api.remaining)
+
+    def _whole(self, name: str) -> tuple[Route, ...]:
+        calls = snapshots.calls(name)
+        return (Route("list", calls, calls, calls * self._api.round_trip_s, "the whole list"),)
+
+    def _list_custom(self) -> tuple[ObjectInfo, ...]:
+        answer = as_mapping(self._api.ask(self._api.at.schemas), self.connection.name)
+        return tuple(
+            ObjectInfo(
+                name=str(one["fullyQualifiedName"]),
+                label=str((one.get("labels") or {}).get("plural") or one["name"]),
+                custom=True,
+                queryable=not one.get("archived"),
+            )
+            for one in answer.get("results") or ()
+            if not str(one.get("objectTypeId", "")).startswith("0-")
+        )
+
+    def _label(self, obj: str) -> str:
+        if obj in STANDARD:
+            return LABELS[obj]
+        found = (info.label for info in self.objects() if info.name == obj)
+        return next(found, obj)
+
+    def _unknown(self, obj: str) -> NotPermitted:
+        name = plain_name(obj)
+        unknown = UnknownName("object", name, [info.name for info in self.objects()])
+        meant = unknown.cure if name == obj else f"Did you mean '{name}'?"
+        return NotPermitted(
+            f"{self.connection.name}: object {obj} does not exist in this account or is hidden from this "
+            "login.",
+            code="OBJECT_NOT_FOUND",
+            cure=f"{meant} Give the app the scopes of it (custom objects: "
+            "crm.objects.custom.read and crm.schemas.custom.read), or take it out of "
+            "connections.yaml.".strip(),
+        )
+
+
+def _key(plan: Plan) -> tuple[str, str]:
+    return plan.object, str(plan.window)

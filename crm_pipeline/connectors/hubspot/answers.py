@@ -1,0 +1,184 @@
+"""What HubSpot's answers mean: one judge for the API, one for the token endpoint.
+
+The API answers errors with a JSON object in which `message`, `correlationId` and `category` can be relied
+on; proxies in front of it answer with web pages. Source:
+https://developers.hubspot.com/docs/api-reference/error-handling
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    BudgetExhausted,
+    CrmError,
+    Fatal,
+    NotPermitted,
+    ProtocolError,
+    Rejected,
+    SessionExpired,
+    Throttled,
+    Unavailable,
+    VendorError,
+)
+from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.settings import Connection
+
+_SHORT = 300
+_PASSING = frozenset({408, 423, 477, 500, 502, 503, 504, *range(520, 530)})
+# A lock is held for two seconds at least; an account that moves to another region says how long.
+_WAITS_S: Mapping[int, float] = {423: 2.0, 477: 60.0}
+_WAITS_OF_POLICY_S: Mapping[str, float] = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
+_NO_TOKEN = (401, 530)
+
+
+def judge(connection: Connection, response: requests.Response) -> CrmError | None:
+    """Return the error that an answer stands for; None for a success."""
+    status, owner = response.status_code, connection.name
+    if status < 300:
+        return _masked_page(owner, response)
+    body = _json(response)
+    code = str(body.get("category") or body.get("errorType") or "")
+    message = redacted(str(body.get("message") or "").replace("\n", " "))[:_SHORT]
+    said = f"{owner}: HubSpot answered {status} {code}: {message}".rstrip(": ") + _trace(response)
+    if status in _NO_TOKEN:
+        return _no_login(connection, said, status, code)
+    if status == 429:
+        return _too_many(said, body, response)
+    if status in _PASSING:
+        wait_s = _retry_after(response) or _WAITS_S.get(status)
+        return Unavailable(said, status=status, code=code, retry_after_s=wait_s)
+    if status == 403:
+        return NotPermitted(said, status=status, code=code, cure=_scope_cure(connection, body))
+    return _refusal(said, status, code)
+
+
+def judge_login(owner: str, response: requests.Response) -> VendorError | None:
+    """Return the error that an answer of the token endpoint stands for; None for a success.
+
+    Its errors have another form: `{"status": "BAD_REFRESH_TOKEN", "error": "invalid_grant", ...}`.
+    """
+    status = response.status_code
+    if status < 300:
+        return _masked_page(owner, response)
+    body = _json(response)
+    code = str(body.get("error") or body.get("status") or "")
+    if not code and (status >= 500 or status == 429):
+        return Unavailable(f"{owner}: HubSpot's token endpoint answered {status}.", status=status)
+    detail = str(body.get("error_description") or body.get("message") or "")
+    words = redacted(f"{code} {detail}".strip() or f"HTTP {status}")[:_SHORT]
+    return AuthFailed(f"{owner}: HubSpot refused the login: {words}.", status=status, code=code)
+
+
+def _no_login(connection: Connection, said: str, status: int, code: str) -> VendorError:
+    if connection.auth.kind == "token":
+        variable = connection.auth.variables.get("token", "the token's variable")
+        return AuthFailed(
+            said,
+            status=status,
+            code=code,
+            cure=f"The token in {variable} is unknown, withdrawn or not whole: copy it again (HubSpot, "
+            "Settings, Integrations: Private Apps, tab Auth; or Service Keys).",
+        )
+    return SessionExpired(
+        said, status=status, code=code, cure="The login was renewed once and refused again."
+    )
+
+
+def _too_many(said: str, body: Mapping[str, Any], response: requests.Response) -> CrmError:
+    policy = str(body.get("policyName") or "").upper()
+    message = str(body.get("message") or "").lower()
+    left = response.headers.get("X-HubSpot-RateLimit-Daily-Remaining")
+    if policy == "DAILY" or "daily" in message or left == "0":
+        return BudgetExhausted(
+            said,
+            wait_s=3600,
+            cure="The account's calls of today are used up until midnight of its time zone: wait, ask an "
+            "admin which app uses them (Settings, Integrations, Connected Apps), or buy the API limit "
+            "increase.",
+        )
+    wait_s = _retry_after(response) or _WAITS_OF_POLICY_S.get(policy)
+    if wait_s is None:
+        wait_s = 1.0 if "secondly" in message and "ten" not in message else 10.0
+    return Throttled(said, status=429, code=policy or "RATE_LIMITS", retry_after_s=wait_s)
+
+
+def _refusal(said: str, status: int, code: str) -> VendorError:
+    if status == 404 and not code:
+        return Rejected(
+            said,
+            status=status,
+            code=code,
+            cure="If `api_version` names an old version, it may have ended: take it out of "
+            "connections.yaml.",
+        )
+    if status == 410:
+        return Fatal(
+            said,
+            status=status,
+            code=code,
+            cure="This API version is retired: take api_version out of connections.yaml.",
+        )
+    return Rejected(said, status=status, code=code)
+
+
+def _scope_cure(connection: Connection, body: Mapping[str, Any]) -> str:
+    scopes = sorted(_scopes(body))
+    named = f" {', '.join(scopes)}" if scopes else "s of the configured objects"
+    scope = f"scope{'s' if len(scopes) > 1 else ''}{named}"
+    if connection.auth.kind == "token":
+        return (
+            f"Add the {scope} to the app or key of the token (HubSpot, Settings, Integrations: Private Apps, "
+            "tab Scopes; or Service Keys), or take the object out of connections.yaml."
+        )
+    return (
+        f"Add the {scope} to the app (its Auth settings) and run `crm-pipeline login {connection.name}` "
+        "again, or take the object out of connections.yaml."
+    )
+
+
+def _scopes(body: Mapping[str, Any]) -> set[str]:
+    """Return the scopes that a refusal names, wherever it does so."""
+    places = [body, *(one for one in body.get("errors") or () if isinstance(one, dict))]
+    contexts = [place.get("context") or {} for place in places]
+    return {
+        str(scope)
+        for context in contexts
+        if isinstance(context, dict)
+        for key in ("requiredGranularScopes", "missingScopes", "requiredScopes")
+        for scope in context.get(key) or ()
+    }
+
+
+def _masked_page(owner: str, response: requests.Response) -> VendorError | None:
+    if "text/html" not in response.headers.get("Content-Type", ""):
+        return None
+    return ProtocolError(
+        f"{owner}: HubSpot answered {response.status_code} with a web page where data was expected.",
+        status=response.status_code,
+        cure="Often a login or maintenance page: check that login_url is https://api.hubapi.com.",
+    )
+
+
+def _trace(response: requests.Response) -> str:
+    """Return what HubSpot's support finds a call by."""
+    found = response.headers.get("X-HubSpot-Correlation-Id", "")
+    return f" (correlation id {found[:36]})" if found else ""
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    try:
+        return float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+
+
+def _json(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        found = json.loads(response.content or b"null")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,166 @@
+"""What reading a window costs by each route: calls, and how long the account's ceilings make it last."""
+
+import math
+from dataclasses import dataclass
+
+from crm_pipeline.connectors.base import Plan, Route
+from crm_pipeline.connectors.hubspot import batches, listing
+from crm_pipeline.connectors.hubspot.api import Api
+from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS
+from crm_pipeline.connectors.hubspot.selection import Selection
+
+_MOST_LANES = 16
+# Properties, the counts before and after, and the first page of what is archived.
+_WINDOW_CALLS = 4
+# The edges of the ids, and what splitting a lane costs.
+_EDGE_CALLS = 2
+_SPLIT_CALLS = 2
+BOUND_CALLS = 12
+"""How many counts are made at most to find where list and search shall meet."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a window has to be read with.
+
+    Attributes:
+        records: how many the vendor counts.
+        by_list, by_search: calls that bring 1,000 records or say which there are, and what is read by id
+            then; both under the ceiling of 10 seconds, but for the searches.
+        linked: calls about associations for 1,000 records.
+        search_s, burst_s, linked_s: seconds that a call of each kind takes of our share of its ceiling.
+        round_trip_s: how long any call lasts.
+    """
+
+    records: int
+    list_pages: int
+    search_pages: int
+    list_reads: int
+    search_reads: int
+    linked: int
+    search_s: float
+    burst_s: float
+    linked_s: float
+    round_trip_s: float
+
+    @classmethod
+    def of(cls, api: Api, selection: Selection, records: int) -> "Load":
+        """Return what a window has to be read with."""
+        meter, share = api.meter, api.connection.share
+        in_list, in_search = selection.fits_list(api), selection.fits_search(api)
+        reads = math.ceil(SLICE_RECORDS / batches.size_of(api, selection))
+        page = listing.page_size(api, selection, by_id=not in_list)
+        found = meter.ceiling("search_records")
+        return cls(
+            records=records,
+            list_pages=math.ceil(SLICE_RECORDS / page),
+            search_pages=math.ceil(SLICE_RECORDS / found),
+            list_reads=0 if in_list else reads,
+            search_reads=0 if in_search else reads,
+            linked=len(selection.others),
+            search_s=1 / (meter.search * share),
+            burst_s=10 / (meter.burst * share),
+            linked_s=10 / (meter.associations * share),
+            round_trip_s=api.round_trip_s,
+        )
+
+    @property
+    def search_lanes(self) -> int:
+        """How many lanes of searches the ceilings can feed, and the number of records is worth."""
+        calls = self.search_pages + self.search_reads + self.linked
+        slowest_s = max(
+            self.search_pages * self.search_s,
+            self.search_reads * self.burst_s,
+            self.linked * self.linked_s,
+        )
+        needed = math.ceil(calls * self.round_trip_s / slowest_s)
+        return max(1, min(_MOST_LANES, needed + 1, self.records // SLICE_RECORDS))
+
+    @property
+    def list_s(self) -> float:
+        """How long 1,000 records take by a list: one call after the other."""
+        calls = self.list_pages + self.list_reads
+        return max(
+            (calls + self.linked) * self.round_trip_s,
+            calls * self.burst_s,
+            self.linked * self.linked_s,
+        )
+
+    @property
+    def search_lane_s(self) -> float:
+        """How long 1,000 records take by searches in all lanes."""
+        calls = self.search_pages + self.search_reads + self.linked
+        return max(
+            calls * self.round_trip_s / self.search_lanes,
+            self.search_pages * self.search_s,
+            self.search_reads * self.burst_s,
+            self.linked * self.linked_s,
+        )
+
+    @property
+    def part_by_list(self) -> float:
+        """Which part of the records the list reads when both end together."""
+        return self.search_lane_s / (self.list_s + self.search_lane_s)
+
+
+def routes(plan: Plan, load: Load, *, asked: str) -> tuple[Route, ...]:
+    """Return the routes of a window, estimated; a list is for full reads only."""
+    is_full = plan.window is None or plan.window.from_at is None
+    partial = "" if is_full else "the list cannot be asked for what changed since a moment"
+    little = "there are too few records to be read from both ends"
+    is_little = load.records < 2 * SLICE_RECORDS and asked != "both"
+    return (
+        _list(load, partial),
+        _search(load),
+        _both(load, partial or little * is_little),
+    )
+
+
+def _list(load: Load, impediment: str) -> Route:
+    calls = _WINDOW_CALLS + _of_records(load, 1.0, load.list_pages, load.list_reads)
+    seconds = _WINDOW_CALLS * load.round_trip_s + load.list_s * load.records / SLICE_RECORDS
+    how = "the list from end to end" + ", the records by id" * bool(load.list_reads)
+    return Route("list", calls, calls, seconds, how, impediment)
+
+
+def _search(load: Load) -> Route:
+    lanes = load.search_lanes
+    spare = _EDGE_CALLS + _SPLIT_CALLS * lanes if lanes > 1 else 0
+    calls = _WINDOW_CALLS + spare + _of_records(load, 1.0, load.search_pages, load.search_reads)
+    seconds = (_WINDOW_CALLS + spare / lanes) * load.round_trip_s
+    seconds += load.search_lane_s * load.records / SLICE_RECORDS
+    how = f"searches by id in {lanes} lane{'s' * (lanes > 1)}"
+    return Route(
+        "search", calls, calls, seconds, how + ", the records by id" * bool(load.search_reads)
+    )
+
+
+def _both(load: Load, impediment: str) -> Route:
+    part, lanes = load.part_by_list, load.search_lanes
+    spare = _EDGE_CALLS + BOUND_CALLS // 3 + _SPLIT_CALLS * lanes
+    calls = _WINDOW_CALLS + spare
+    calls += _of_records(load, part, load.list_pages, load.list_reads)
+    calls += _of_records(load, 1 - part, load.search_pages, load.search_reads)
+    # The reads by id of both fall under one ceiling.
+    reads_s = (part * load.list_reads + (1 - part) * load.search_reads) * load.burst_s
+    each_s = max(part * load.list_s, reads_s + part * load.list_pages * load.burst_s)
+    seconds = spare * max(load.search_s, load.round_trip_s) + each_s * load.records / SLICE_RECORDS
+    return Route(
+        "both",
+        calls,
+        calls,
+        seconds,
+        f"the list from below, searches from above in {lanes} lanes",
+        impediment,
+    )
+
+
+def _of_records(load: Load, part: float, pages: int, reads: int) -> int:
+    """Return the calls for a part of the records."""
+    records = load.records * part
+    slices = math.ceil(records / SLICE_RECORDS)
+    return (
+        max(1, math.ceil(records * pages / SLICE_RECORDS))
+        + math.ceil(records * reads / SLICE_RECORDS)
+        + slices * load.linked
+    )

@@ -1,0 +1,150 @@
+"""From the records of some answers to one slice for landing: the window's only, whole, with associations."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm_pipeline.connectors.hubspot import associations, batches
+from crm_pipeline.connectors.hubspot.api import Api
+from crm_pipeline.connectors.hubspot.envelopes import Records
+from crm_pipeline.connectors.hubspot.selection import Selection
+from crm_pipeline.connectors.json_records import batch_of
+from crm_pipeline.connectors.lanes import Slice
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.store import records as landing
+
+SLICE_RECORDS = 1_000
+"""How many records are put together: as many as one call about associations takes."""
+
+
+class Strays:
+    """Records that the vendor's index still counts in a window, and that are no longer of it.
+
+    The index of the search lags behind: a match may have been edited or archived since. Such a record is
+    left to a later window, and must not be counted in this one. Safe with threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids: set[str] = set()
+        self._unseen = 0
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Note some that were shown."""
+        with self._lock:
+            self._ids.update(ids)
+
+    def add_unseen(self, number: int) -> None:
+        """Note that an answer counted so many more than it showed."""
+        with self._lock:
+            self._unseen += number
+
+    @property
+    def ids(self) -> list[str]:
+        """Those that were shown."""
+        with self._lock:
+            return sorted(self._ids)
+
+    @property
+    def unseen(self) -> int:
+        """How many were counted and not shown."""
+        return self._unseen
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a slice stands in its span; see `lanes.Slice`."""
+
+    is_last: bool
+    behind: int | None = None
+    cursor: str = ""
+
+
+@dataclass
+class Harvest:
+    """Makes slices of one plan.
+
+    Attributes:
+        by_id: the answers say which records there are, and no more.
+        strays: where matches that are not of the window are noted.
+        archived: the records are archived ones.
+    """
+
+    api: Api
+    selection: Selection
+    by_id: bool
+    strays: Strays
+    archived: bool = False
+    owner: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.owner = f"{self.api.connection.name}.{self.selection.name}"
+
+    def slice(self, found: Records, asked_at: datetime, calls: int, place: Place) -> Slice:
+        """Return a slice of the records of some answers, in the order of their ids.
+
+        Raises:
+            VendorError: a part of it cannot be had.
+        """
+        records = found
+        if self.by_id:
+            # An archived record is read only if it was archived in the window: there may be very many.
+            wanted = self._of_window(found) if self.archived else found
+            records, more = batches.read(
+                self.api, self.selection, wanted.ids, archived=self.archived
+            )
+            calls += more
+        kept = self._of_window(records)
+        if not self.archived:
+            self.strays.add(set(found.ids).difference(kept.ids))
+            others = self.selection.others
+            calls += associations.add(self.api, self.selection.name, others, kept) if others else 0
+        batch = batch_of(
+            ids=kept.ids,
+            stamps=kept.stamps,
+            texts=kept.texts,
+            deleted=self.archived,
+            owner=self.owner,
+        )
+        return Slice(
+            places=[int(one) for one in kept.ids],
+            batch=batch,
+            asked_at=asked_at,
+            is_last=place.is_last,
+            behind=place.behind,
+            calls=calls,
+            cursor=place.cursor,
+        )
+
+    def _of_window(self, records: Records) -> Records:
+        """Leave out what was edited since, and what was archived or restored since."""
+        if not all(one is self.archived for one in records.archived):
+            records = records.only([one is self.archived for one in records.archived])
+        window = self.selection.window
+        if window is None or not len(records):
+            return records
+        inside = self._inside(records, window)
+        if pc.all(inside).as_py():
+            return records
+        return records.only(inside.to_pylist())
+
+    def _inside(self, records: Records, window: Window) -> pa.BooleanArray:
+        try:
+            stamps = landing.stamps(pa.array(records.stamps, pa.string()))
+        except pa.ArrowInvalid:
+            stamps = None
+        if stamps is None or stamps.null_count:
+            raise ProtocolError(
+                f"{self.owner}: a record says not when it was edited, or says it in an unknown form.",
+                cure="Run again; if it persists, report it to HubSpot with the time of the run.",
+            )
+        inside = pc.less(stamps, pa.scalar(window.to_at, landing.STAMP))
+        if window.from_at is not None:
+            lower = pc.greater_equal(stamps, pa.scalar(window.from_at, landing.STAMP))
+            inside = pc.and_(inside, lower)
+        return inside

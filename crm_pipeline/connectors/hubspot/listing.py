@@ -1,0 +1,76 @@
+"""The list: all records of a type by ascending ids, behind a cursor that the vendor gives.
+
+It knows no "changed since": a window is read by reading everything. `after` in an answer is followed, never
+its `link`, which may name another version of the API. Source:
+https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+
+from crm_pipeline.connectors.hubspot import envelopes
+from crm_pipeline.connectors.hubspot.api import LIST, Api
+from crm_pipeline.connectors.hubspot.envelopes import Answer, Records
+from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS, Harvest, Place
+from crm_pipeline.connectors.hubspot.selection import Selection
+from crm_pipeline.connectors.lanes import Slice, Span
+from crm_pipeline.kernel.errors import ProtocolError
+
+
+def page_size(api: Api, selection: Selection, *, by_id: bool) -> int:
+    """Return how many records one call brings."""
+    has_history = bool(selection.history) and not by_id
+    return api.meter.ceiling("history_records" if has_history else "list_records")
+
+
+@dataclass(frozen=True)
+class ListReader:
+    """Reads spans of ids by a list; see `lanes.Reader`.
+
+    Attributes:
+        cursors: where spans can be begun: the id, and the vendor's mark of the place; "" is the beginning.
+    """
+
+    api: Api
+    selection: Selection
+    harvest: Harvest
+    cursors: Mapping[int, str] = field(default_factory=dict)
+
+    def __call__(self, span: Span) -> Generator[Slice]:
+        """Yield slices of up to 1,000 records, upward."""
+        after, at, is_last = self.cursors.get(span.low, str(span.low)), span.low, False
+        seen = {after}
+        while not is_last:
+            asked_at, found, calls = self.api.now(), Records(), 0
+            while not is_last and len(found) < SLICE_RECORDS:
+                answer = self._page(after)
+                calls += 1
+                ids = [int(one) for one in answer.records.ids]
+                envelopes.refuse_disorder(ids, at, self.harvest.owner)
+                found.add(answer.records)
+                after = self._next(answer, seen)
+                at = ids[-1] + 1 if ids else at
+                # What lies above the span is another lane's.
+                is_last = not after or at > span.high
+            yield self.harvest.slice(found, asked_at, calls, Place(is_last, cursor=after))
+
+    def _page(self, after: str) -> Answer:
+        selection = self.selection.keys_only if self.harvest.by_id else self.selection
+        size = page_size(self.api, selection, by_id=self.harvest.by_id)
+        params = {"limit": str(size), **selection.list_query()}
+        if after:
+            params["after"] = after
+        if self.harvest.archived:
+            params["archived"] = "true"
+        body = self.api.ask(self.api.at.objects(selection.name), LIST, **params).content
+        return envelopes.read(body, selection.stamp, self.harvest.owner)
+
+    def _next(self, answer: Answer, seen: set[str]) -> str:
+        after = answer.after
+        if after and after in seen:
+            raise ProtocolError(
+                f"{self.harvest.owner}: HubSpot named the same page twice; reading on would never end.",
+                cure="Run again; if it persists, report it to HubSpot with the time of the run.",
+            )
+        seen.add(after)
+        return after

@@ -1,0 +1,141 @@
+"""HubSpot's ceilings: per 10 seconds, per second for searches, a bucket for associations, and per day.
+
+Source: https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import requests
+
+from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.metering import Operation, Reading
+from crm_pipeline.settings import Connection
+from crm_pipeline.store.gate import LimitUsage
+from crm_pipeline.wire.throttle import Limit
+
+BURST = "burst"
+SEARCH = "search"
+ASSOCIATIONS = "associations"
+DAILY = "daily"
+DAILY_ASSOCIATIONS = "daily_associations"
+_BURST_S, _SEARCH_S, _DAY_S = 10.0, 1.0, 86_400.0
+# The bucket of associations by the account's tier, which only its general ceiling tells.
+_ASSOCIATIONS_OF: Mapping[int, int] = {100: 100, 190: 150, 250: 200}
+_HEADER = "X-HubSpot-RateLimit-"
+
+
+class HubSpotMeter:
+    """Implements `connectors.metering.Meter`.
+
+    What is written in connections.yaml counts before what answers tell, and that before what is published.
+
+    Args:
+        connection: whose; private apps and keys have a ceiling of the day, apps with OAuth have none.
+        tools: the gate knows what answers told earlier.
+        limits: what is published.
+    """
+
+    unit = "calls"
+
+    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+        self._connection = connection
+        self._gate = tools.gate
+        self._published = limits.ceilings
+        self._told: dict[str, int] = {}
+        self.has_daily = connection.auth.kind == "token"
+        self.share = connection.share
+        self._day: str | None = None
+
+    def begins_day_in(self, time_zone: str) -> None:
+        """Note at whose midnight the day's calls begin anew.
+
+        Before that, no ceiling of the day is counted: it is for the call that asks for it only.
+        """
+        try:
+            ZoneInfo(time_zone)
+        except (KeyError, ValueError, OSError):
+            time_zone = ""  # one that nobody knows: any 24 hours count
+        self._day = time_zone
+
+    @property
+    def burst(self) -> int:
+        """Calls of 10 seconds that the account gives this app."""
+        name = "private_calls" if self.has_daily else "oauth_calls"
+        return self._ceiling(name, BURST)
+
+    @property
+    def search(self) -> int:
+        """Searches of a second."""
+        return self._ceiling("search_calls", SEARCH)
+
+    @property
+    def associations(self) -> int:
+        """Calls of 10 seconds that associations have for themselves."""
+        by_tier = _ASSOCIATIONS_OF.get(self.burst, self._published["association_calls"])
+        return self._connection.ceilings.get("association_calls") or by_tier
+
+    def ceiling(self, name: str) -> int:
+        """Return a figure of limits.yaml that no answer tells, such as the size of a page."""
+        return self._connection.ceilings.get(name) or self._published[name]
+
+    def limits(self, operation: Operation) -> Sequence[Limit]:
+        """Return the limits that a call falls under."""
+        if operation.kind == SEARCH:
+            return (self._limit(SEARCH, self.search, _SEARCH_S), *self._daily())
+        if operation.kind == ASSOCIATIONS:
+            daily = self.ceiling("daily_association_calls")
+            return (
+                self._limit(ASSOCIATIONS, self.associations, _BURST_S),
+                Limit(DAILY_ASSOCIATIONS, self._ours(daily), _DAY_S, "daily", self._day or ""),
+                *self._daily(),
+            )
+        return (self._limit(BURST, self.burst, _BURST_S), *self._daily())
+
+    def weights(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
+        """Return what a call weighs."""
+        return {}
+
+    def readings(self, response: requests.Response) -> Iterable[Reading]:
+        """Return what the headers say; a search has those of the day only."""
+        if (found := _pair(response, "Daily", "Daily-Remaining")) and self.has_daily:
+            yield self._noted(DAILY, *found)
+        # Whose bucket the answers of associations speak of is not documented.
+        is_other = "/associations/" in urlsplit(response.url).path
+        if not is_other and (found := _pair(response, "Max", "Remaining")):
+            yield self._noted(BURST, *found)
+
+    def _noted(self, limit: str, ceiling: int, left: int) -> Reading:
+        self._told[limit] = ceiling
+        return Reading(limit, max(0, ceiling - left), ceiling)
+
+    def _daily(self) -> tuple[Limit, ...]:
+        if not self.has_daily or self._day is None:
+            return ()
+        ours = self._ours(self._ceiling("daily_calls", DAILY))
+        return (Limit(DAILY, ours, _DAY_S, "daily", self._day),)
+
+    def _limit(self, name: str, ceiling: int, period_s: float) -> Limit:
+        return Limit(name, self._ours(ceiling), period_s)
+
+    def _ours(self, ceiling: int) -> int:
+        return max(1, int(ceiling * self.share))
+
+    def _ceiling(self, name: str, limit: str) -> int:
+        own = self._connection.ceilings.get(name)
+        return own or self._told.get(limit) or self._last_told.get(limit) or self._published[name]
+
+    @cached_property
+    def _last_told(self) -> Mapping[str, int]:
+        """The account's own figures as any process last saw them."""
+        standing: list[LimitUsage] = self._gate.usage(self._connection.limit_group)
+        return {one.name: one.vendor_ceiling for one in standing if one.vendor_ceiling}
+
+
+def _pair(response: requests.Response, ceiling: str, left: str) -> tuple[int, int] | None:
+    texts = [response.headers.get(_HEADER + name, "") for name in (ceiling, left)]
+    if not all(text.isdigit() for text in texts) or not int(texts[0]):
+        return None
+    return int(texts[0]), int(texts[1])

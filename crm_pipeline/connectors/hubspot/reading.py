@@ -1,0 +1,174 @@
+"""The pages of a plan: live records in lanes by list, search or both, then those that were archived."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crm_pipeline.connectors.base import Page, Plan
+from crm_pipeline.connectors.hubspot import search
+from crm_pipeline.connectors.hubspot.api import Api
+from crm_pipeline.connectors.hubspot.estimate import BOUND_CALLS, Load
+from crm_pipeline.connectors.hubspot.harvest import Harvest, Strays
+from crm_pipeline.connectors.hubspot.listing import ListReader
+from crm_pipeline.connectors.hubspot.search import TOP, SearchReader
+from crm_pipeline.connectors.hubspot.selection import Selection
+from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
+from crm_pipeline.kernel.errors import ReadLost
+from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.store.spool import Spool
+
+_LIVE, _ARCHIVED = "live", "archived"
+_NEAR = 0.05
+
+
+@dataclass(frozen=True)
+class _Division:
+    """Who reads what: below `bound` the list, from there on searches, up to `high`; `low` is the first id."""
+
+    route: str
+    low: int
+    bound: int
+    high: int
+    lanes: int
+
+    def spans(self) -> list[Span]:
+        first = max(self.low, self.bound)
+        searched = missing(Span(first, self.high), [], parts=max(1, self.lanes))
+        if self.bound:
+            return [*missing(Span(0, self.bound), []), *searched]
+        return [Span(0, searched[0].high), *searched[1:]] if searched else []
+
+
+def pages(api: Api, plan: Plan, spool: Spool, strays: Strays) -> Iterator[Page]:
+    """Read what a plan says, or of it what the spool does not have.
+
+    Raises:
+        ReadLost: the spool is of another plan.
+        VendorError: a part of it cannot be had.
+    """
+    selection = Selection.of(api, plan)
+    kept = None if plan.complete else spool
+    division = _resumed(plan, selection, kept) if kept else None
+    done = [one.facts for one in spool.all_done()] if division else []
+    if division is None:
+        division = _divided(api, plan, selection)
+        if kept:
+            kept.begin({"plan": _mark(plan, selection), **vars(division)})
+    yield from _live(api, selection, division, done=_part(done, _LIVE), spool=kept, strays=strays)
+    if not plan.complete:
+        yield from _archived(api, selection, division, done=_part(done, _ARCHIVED), spool=spool)
+
+
+def _live(
+    api: Api,
+    selection: Selection,
+    division: _Division,
+    *,
+    done: Sequence[Mapping[str, Any]],
+    spool: Spool | None,
+    strays: Strays,
+) -> Iterator[Page]:
+    by_list = Harvest(api, selection, not selection.fits_list(api), strays)
+    by_search = Harvest(api, selection, not selection.fits_search(api), strays)
+    cursors = _cursors(done)
+    listed = ListReader(api, selection, by_list, cursors)
+    searched = SearchReader(api, selection, by_search)
+    anywhere = division.route == "list" and division.lanes > 1
+
+    def read(span: Span) -> Generator[Slice]:
+        is_list = division.bound > 0 and span.low in cursors
+        return listed(span) if is_list or anywhere else searched(span)
+
+    lanes = Lanes(
+        read,
+        at_once=max(1, division.lanes + (division.route == "both")),
+        owner=by_list.owner,
+        route=division.route,
+        spool=spool,
+        splits=division.lanes > 1 or division.route == "both",
+        note={"part": _LIVE},
+    )
+    gaps = missing(Span(0, division.high), done) if done else division.spans()
+    yield from lanes.pages(gaps)
+
+
+def _archived(
+    api: Api,
+    selection: Selection,
+    division: _Division,
+    *,
+    done: Sequence[Mapping[str, Any]],
+    spool: Spool,
+) -> Iterator[Page]:
+    # Which archived records there are says the list only, and it says nothing about when.
+    harvest = Harvest(api, selection, by_id=True, strays=Strays(), archived=True)
+    lanes = Lanes(
+        ListReader(api, selection, harvest, _cursors(done)),
+        at_once=1,
+        owner=harvest.owner,
+        route=division.route,
+        spool=spool,
+        splits=False,
+        counted=False,
+        note={"part": _ARCHIVED},
+    )
+    yield from lanes.pages(missing(Span(0, TOP), done))
+
+
+def _divided(api: Api, plan: Plan, selection: Selection) -> _Division:
+    """Say who reads what of a plan."""
+    load = Load.of(api, selection, plan.vendor_count or 0)
+    cursors = api.meter.ceiling("list_cursors")
+    if plan.route == "list" and cursors == 1:
+        return _Division("list", low=0, bound=TOP, high=TOP, lanes=1)
+    if plan.route == "search" and load.search_lanes == 1:
+        return _Division("search", low=0, bound=0, high=TOP, lanes=1)
+    ids = search.edges(api, selection)
+    if plan.route == "list":
+        return _Division("list", ids.low, bound=ids.high, high=ids.high, lanes=cursors)
+    bound = _bound(api, selection, load, ids) if plan.route == "both" else 0
+    return _Division(plan.route, ids.low, bound, ids.high, load.search_lanes)
+
+
+def _bound(api: Api, selection: Selection, load: Load, ids: Span) -> int:
+    """Return an id with about so many records below it as the list shall read."""
+    wanted, below = load.part_by_list * load.records, 0
+    low, high, least, most = ids.low, ids.high, 0, load.records
+    for attempt in range(BOUND_CALLS):
+        # In proportion, as ids lie close together in places; by halves where that leads nowhere.
+        part = (wanted - least) / max(1, most - least) if attempt % 2 == 0 else 0.5
+        middle = min(high, max(low + 1, low + int((high - low) * part)))
+        below = search.count(api, selection, below=middle)
+        if abs(below - wanted) <= _NEAR * load.records or high - low < 2:
+            return middle
+        if below < wanted:
+            low, least = middle, below
+        else:
+            high, most = middle, below
+    return high
+
+
+def _resumed(plan: Plan, selection: Selection, spool: Spool) -> _Division | None:
+    request = dict(spool.request or {})
+    if not request:
+        return None
+    if request.pop("plan", "") != _mark(plan, selection):
+        raise ReadLost(
+            f"{plan.object}: what an earlier run had begun to read was asked for in another way.",
+            cure="Nothing to do: it is read anew.",
+        )
+    return _Division(**request)
+
+
+def _mark(plan: Plan, selection: Selection) -> str:
+    what = [selection.name, selection.stamp, *selection.others, str(plan.window)]
+    return fingerprint([*what, plan.schema.fingerprint])
+
+
+def _part(done: Sequence[Mapping[str, Any]], part: str) -> list[Mapping[str, Any]]:
+    return [facts for facts in done if facts["part"] == part]
+
+
+def _cursors(done: Sequence[Mapping[str, Any]]) -> Mapping[int, str]:
+    """Return where a list can be gone on with; 0 is its beginning."""
+    return {0: "", **{int(one["high"]): one["cursor"] for one in done if "cursor" in one}}

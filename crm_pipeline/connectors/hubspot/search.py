@@ -1,0 +1,121 @@
+"""The search: what a window counts, and its records by ascending ids.
+
+A search shows no more than 10,000 results, so that no offset is used: each page goes on behind the last id,
+inside a window that stays the same. How many records share a stamp makes no difference. Source:
+https://developers.hubspot.com/docs/api-reference/search/guide
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from crm_pipeline.connectors.hubspot import envelopes
+from crm_pipeline.connectors.hubspot.api import Api
+from crm_pipeline.connectors.hubspot.envelopes import Answer, Records
+from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS, Harvest, Place
+from crm_pipeline.connectors.hubspot.selection import Selection, between, condition, encoded
+from crm_pipeline.connectors.lanes import Slice, Span
+from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import ProtocolError
+
+TOP = 2**63 - 1
+"""Above every id; nothing is asked for in this place."""
+
+
+def ask(api: Api, selection: Selection, body: dict[str, Any]) -> Answer:
+    """Return the answer to a search.
+
+    Raises:
+        ProtocolError: it says no total, or is no answer of a search.
+    """
+    owner = f"{api.connection.name}.{selection.name}"
+    answer = envelopes.read(api.search(selection.name, body).content, selection.stamp, owner)
+    if answer.total is None:
+        raise ProtocolError(
+            f"{owner}: the answer to a search says no total.",
+            cure="Run again; if it persists, report it to HubSpot with the time of the run.",
+        )
+    return answer
+
+
+def count(
+    api: Api, selection: Selection, *, below: int | None = None, without: Sequence[str] = ()
+) -> int:
+    """Return how many records of the window there are, below an id and without some."""
+    keys = selection.keys_only
+    filters = [*keys.conditions(), *between(0, below)]
+    body = keys.search_body(filters, limit=1)
+    if without:
+        left_out = {"propertyName": "hs_object_id", "operator": "NOT_IN", "values": list(without)}
+        longer = keys.search_body([*filters, left_out], limit=1)
+        if len(encoded(longer)) <= api.meter.ceiling("search_characters"):
+            body = longer
+    answer = ask(api, keys, body)
+    assert answer.total is not None
+    return answer.total
+
+
+def newest(api: Api, selection: Selection, since: datetime) -> tuple[int, datetime | None]:
+    """Return how many records changed at or after an instant, and the newest stamp."""
+    keys = selection.keys_only
+    milliseconds = int(since.timestamp() * 1000)
+    body = keys.search_body([condition(keys.stamp, "GTE", milliseconds)], limit=1)
+    body["sorts"] = [{"propertyName": keys.stamp, "direction": "DESCENDING"}]
+    answer = ask(api, keys, body)
+    stamp = answer.records.stamps[0] if len(answer.records) else None
+    return answer.total or 0, parse_instant(stamp) if stamp else None
+
+
+def edges(api: Api, selection: Selection) -> Span:
+    """Return the range of the window's ids; an empty one where there are none."""
+    found = []
+    for direction in ("ASCENDING", "DESCENDING"):
+        keys = selection.keys_only
+        body = keys.search_body(keys.conditions(), limit=1)
+        body["sorts"] = [{"propertyName": "hs_object_id", "direction": direction}]
+        found += [int(one) for one in ask(api, keys, body).records.ids]
+    return Span(min(found), max(found) + 1) if found else Span(0, 0)
+
+
+@dataclass(frozen=True)
+class SearchReader:
+    """Reads spans of ids by searches; see `lanes.Reader`."""
+
+    api: Api
+    selection: Selection
+    harvest: Harvest
+
+    def __call__(self, span: Span) -> Generator[Slice]:
+        """Yield slices of up to 1,000 records, upward."""
+        at, left = span.low, 1
+        while left:
+            asked_at, found, calls = self.api.now(), Records(), 0
+            while left and len(found) < SLICE_RECORDS:
+                answer = self._page(at, span)
+                calls += 1
+                found.add(answer.records)
+                left = self._left(answer)
+                at = int(answer.records.ids[-1]) + 1 if len(answer.records) else at
+            yield self.harvest.slice(found, asked_at, calls, Place(not left, behind=left))
+
+    def _page(self, at: int, span: Span) -> Answer:
+        selection = self.selection.keys_only if self.harvest.by_id else self.selection
+        high = None if span.high >= TOP else span.high
+        body = selection.search_body(
+            [*selection.conditions(), *between(at, high)],
+            limit=self.api.meter.ceiling("search_records"),
+        )
+        answer = ask(self.api, selection, body)
+        envelopes.refuse_disorder(map(int, answer.records.ids), at, self.harvest.owner)
+        return answer
+
+    def _left(self, answer: Answer) -> int:
+        """Return how many records come behind a page, and note what it counts and does not show.
+
+        A match that was archived since is counted for some seconds. Where a page shows nothing at all
+        there is no place to go on from: the counts afterwards say whether that was right.
+        """
+        total, shown = answer.total or 0, len(answer.records)
+        self.harvest.strays.add_unseen(min(total, self.api.meter.ceiling("search_records")) - shown)
+        return total - shown if shown else 0

@@ -1,0 +1,183 @@
+"""A HubSpot portal of the sandbox and a pipeline that reads it, both at one moment."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+import requests
+
+from crm_pipeline.kernel.clock import FrozenClock
+from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.hubspot import credentials
+from crm_pipeline.sandbox.hubspot.emulation import HubSpotSandbox
+from crm_pipeline.sandbox.server import SandboxServer
+from crm_pipeline.sandbox.tables import Tables
+from crm_pipeline.settings import load_settings
+from crm_pipeline.store.database import Database
+from crm_pipeline_tests.scenes import START, Scene
+
+ENVIRON = {
+    "HUB_TOKEN": credentials.MAIN.token,
+    "HUB_CONTACTS_TOKEN": credentials.MAIN.contacts_token,
+    "HUB_CLIENT_ID": credentials.CLIENT_ID,
+    "HUB_CLIENT_SECRET": credentials.CLIENT_SECRET,
+    "HUB_REFRESH_TOKEN": credentials.MAIN.refresh_token,
+}
+AUTH = {
+    "token": ("kind: token", "token_env: HUB_TOKEN"),
+    "contacts_token": ("kind: token", "token_env: HUB_CONTACTS_TOKEN"),
+    "refresh_token": (
+        "kind: refresh_token",
+        "client_id_env: HUB_CLIENT_ID",
+        "client_secret_env: HUB_CLIENT_SECRET",
+        "refresh_token_env: HUB_REFRESH_TOKEN",
+    ),
+}
+CONNECTIONS = """
+connections:
+  demo:
+    vendor: hubspot
+    login_url: {url}/hubspot
+    sandbox: true
+    start: 2026-06
+    auth:
+{auth}
+    ceilings: {{{ceilings}}}
+    objects: [{objects}]
+{more}
+"""
+# The tests' clock stands still and the gate's does not: nobody shall wait for a second to pass.
+WIDE = {"search_calls": 10_000, "private_calls": 100_000, "association_calls": 100_000}
+OBJECTS = ("contacts", "companies", "deals", "owners", "deal_pipelines")
+_NARROW = ("private", "marketplace", "search", "associations")
+Portal = Callable[..., AbstractContextManager[Scene]]
+
+
+@pytest.fixture
+def portal(tmp_path: Path, database: Database, fresh_url: str) -> Portal:
+    """Make portals with worlds of their own."""
+
+    @contextmanager
+    def make(
+        contacts: int = 120,
+        kind: str = "token",
+        objects: Sequence[str] = OBJECTS,
+        ceilings: Mapping[str, int] | None = None,
+        more: str = "",
+    ) -> Iterator[Scene]:
+        clock = FrozenClock(START)
+        with SandboxServer(
+            contacts=contacts,
+            now=clock.now(),
+            clock=SandboxClock(clock.now()),
+            vendors=("hubspot",),
+        ) as sandbox:
+            text = CONNECTIONS.format(
+                url=sandbox.url,
+                auth="\n".join(f"      {line}" for line in AUTH[kind]),
+                ceilings=", ".join(f"{k}: {v}" for k, v in {**WIDE, **(ceilings or {})}.items()),
+                objects=", ".join(objects),
+                more=more,
+            )
+            (tmp_path / "connections.yaml").write_text(text)
+            settings = load_settings(tmp_path, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
+            made = Scene(sandbox, settings, database, clock)
+            twin(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
+            yield made
+
+    return make
+
+
+@pytest.fixture
+def hub(portal: Portal) -> Iterator[Scene]:
+    """A portal with a small world."""
+    with portal() as made:
+        yield made
+
+
+class Client:
+    """Somebody else who uses the portal: shares no line with the connector."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._url = f"{scene.sandbox.url}/hubspot"
+
+    def ask(self, method: str, path: str, body: Any = None, **params: str) -> Any:
+        """Send a request and return the decoded answer."""
+        answer = requests.request(
+            method,
+            self._url + path,
+            json=body,
+            params=params,
+            headers={"Authorization": f"Bearer {credentials.MAIN.token}"},
+            timeout=30,
+        )
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else None
+
+    def all(self, obj: str, **params: str) -> dict[str, dict[str, Any]]:
+        """Return the records of an object by id, with all their properties."""
+        names = [one["name"] for one in self.ask("GET", f"/crm/v3/properties/{obj}")["results"]]
+        asked = {"limit": "50", "properties": ",".join(names), **params}
+        found: dict[str, dict[str, Any]] = {}
+        while True:
+            page = self.ask("GET", f"/crm/v3/objects/{obj}", **asked)
+            found |= {one["id"]: one for one in page["results"]}
+            if "paging" not in page:
+                return found
+            asked["after"] = page["paging"]["next"]["after"]
+
+    def edit(self, obj: str, record: str, **properties: str) -> None:
+        self.ask("PATCH", f"/crm/v3/objects/{obj}/{record}", {"properties": properties})
+
+    def create(self, obj: str, **properties: str) -> str:
+        made = self.ask("POST", f"/crm/v3/objects/{obj}", {"properties": properties})
+        return str(made["id"])
+
+    def archive(self, obj: str, record: str) -> None:
+        self.ask("DELETE", f"/crm/v3/objects/{obj}/{record}")
+
+    def calls(self, part: str, method: str = "") -> list[str]:
+        """Return the requests whose path has a part, as the sandbox saw them."""
+        rows = self._scene.sandbox.journal.as_rows()
+        asked = [e for e in rows if part in e["path"] and method in e["method"]]
+        return [f"{e['path']}?{e['query']}" for e in asked]
+
+
+def twin(scene: Scene) -> HubSpotSandbox:
+    """Return the emulation."""
+    emulation: Any = scene.sandbox.emulations["hubspot"]
+    return emulation
+
+
+def tables(scene: Scene) -> Tables:
+    """Return the tables of the portal, for changes that no API makes."""
+    return twin(scene).api().portal.tables
+
+
+def run_sql(scene: Scene, sql: str, *parameters: Any) -> None:
+    """Change many records behind the API."""
+    with tables(scene).writing() as cursor:
+        cursor.execute(sql, list(parameters))
+
+
+def landed(scene: Scene, obj: str = "contacts") -> list[dict[str, Any]]:
+    """Return what has landed of an object: the newest version of each record, decoded."""
+    paths = [str(batch.path) for batch in scene.landing.batches("demo", obj)]
+    if not paths:
+        return []
+    sql = """SELECT _source_id, _modified_at, _deleted, record FROM read_parquet(?)
+        QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY _modified_at DESC, _extracted_at DESC) = 1
+        ORDER BY _source_id::BIGINT"""
+    if obj.endswith("pipelines"):
+        sql = sql.replace("::BIGINT", "")
+    with duckdb.connect() as database:
+        rows = database.execute(sql, [paths]).fetchall()
+    return [
+        {"id": i, "modified": m, "deleted": d, "record": msgspec.json.decode(r)}
+        for i, m, d, r in rows
+    ]

@@ -1,0 +1,167 @@
+"""A window is read whole, by each route and for every object; the truth is what somebody else reads."""
+
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.hubspot import harvest
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import CountMismatch
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, landed, run_sql
+from crm_pipeline_tests.scenes import Scene
+
+EVERY_OBJECT = [
+    "contacts",
+    "companies",
+    "deals",
+    "tickets",
+    "products",
+    "line_items",
+    "quotes",
+    "tasks",
+    "notes",
+    "meetings",
+    "calls",
+    "emails",
+    "leads",
+]
+
+
+def bare(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what the connector adds."""
+    ours = ("associations", "propertiesWithHistory")
+    return {key: value for key, value in record.items() if key not in ours}
+
+
+def compare(scene: Scene, obj: str) -> None:
+    """Compare all that has landed with what the vendor shows."""
+    client, rows = Client(scene), landed(scene, obj)
+    live, archived = client.all(obj), client.all(obj, archived="true")
+    assert {row["id"]: bare(row["record"]) for row in rows if not row["deleted"]} == live
+    assert {row["id"]: bare(row["record"]) for row in rows if row["deleted"]} == archived
+
+
+@pytest.mark.parametrize("route", ["search", "list", "both"])
+def test_every_route_brings_every_record_once(hub: Scene, route: str) -> None:
+    """Each record with every property as the vendor has it, archived ones marked, and none twice."""
+    done = hub.extract("contacts", route=route)
+    compare(hub, "contacts")
+    batches = hub.landing.batches("demo", "contacts")
+    assert sum(batch.records for batch in batches) == done.records == len(landed(hub))
+    assert done.deleted == len(Client(hub).all("contacts", archived="true")) > 0
+    assert (done.reconciled, done.route) == (True, route)
+
+
+def test_every_object_is_read(portal: Portal) -> None:
+    """All of HubSpot's own objects, and one that the account made, by either of its names."""
+    with portal(objects=EVERY_OBJECT) as hub:
+        custom = Client(hub).ask("GET", "/crm/v3/schemas")["results"][0]
+        for obj in (*EVERY_OBJECT, custom["objectTypeId"], custom["fullyQualifiedName"]):
+            done = hub.extract(obj)
+            assert done.reconciled, obj
+            compare(hub, obj)
+
+
+@pytest.mark.parametrize("route", ["search", "list"])
+def test_many_properties_are_read_by_id(portal: Portal, route: str) -> None:
+    """Where their names fit neither a search nor an address, nothing is cut: records come by batches."""
+    with portal(ceilings={"search_characters": 900, "uri_characters": 700}) as hub:
+        hub.extract("contacts", route=route)
+        compare(hub, "contacts")
+        assert len(Client(hub).calls("/contacts/batch/read")) == 3
+        addresses = Client(hub).calls("/crm/objects/2026-09/contacts", "GET")
+        assert max(map(len, addresses)) < 700
+
+
+def test_a_window_is_half_open(hub: Scene) -> None:
+    """A record stamped at the beginning belongs to it, one stamped at the end to the next."""
+    edges = [parse_instant(f"2026-11-01T00:0{minute}:00Z") for minute in range(3)]
+    ids = sorted(Client(hub).all("contacts"))[:4]
+    for record, stamp in zip(ids, [-1, 0, 59_999, 60_000], strict=True):
+        at = int(edges[0].timestamp() * 1000) + stamp
+        run_sql(hub, 'UPDATE "contacts" SET _updated = ? WHERE _id = ?', at, int(record))
+    first = hub.extract("contacts", window=Window(edges[0], edges[1]))
+    assert [row["id"] for row in landed(hub)] == ids[1:3]
+    second = hub.extract("contacts", window=Window(edges[1], edges[2]))
+    assert (first.read, second.read) == (2, 1)
+
+
+def test_more_records_of_one_stamp_than_a_search_shows(portal: Portal) -> None:
+    """12,000 records share a millisecond; a search ends at 10,000, the window does not."""
+    with portal(contacts=12_000, objects=["contacts"]) as hub:
+        run_sql(hub, 'UPDATE "contacts" SET _updated = 1790000000123')
+        live = set(map(str, _live_ids(hub)))
+        assert len(live) > 10_000
+        window = Window(
+            parse_instant("2026-09-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z")
+        )
+        done = hub.extract("contacts", route="search", window=window)
+        assert {row["id"] for row in landed(hub) if not row["deleted"]} == live
+        assert done.read - done.deleted == len(live)
+        assert "lanes" in hub_plan(hub, window)
+
+
+def hub_plan(hub: Scene, window: Window) -> str:
+    with hub.account() as account:
+        plan = account.plan(hub.settings.connection("demo").object("contacts"), window)
+        return next(route.how for route in plan.routes if route.name == "search")
+
+
+def _live_ids(hub: Scene) -> list[int]:
+    from crm_pipeline_tests.connectors.hubspot.conftest import tables
+
+    rows = tables(hub).rows('SELECT _id FROM "contacts" WHERE NOT _archived')
+    return [row["_id"] for row in rows]
+
+
+@pytest.mark.parametrize("route", ["search", "both", "list"])
+def test_lanes_share_the_work(portal: Portal, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids lie in clumps, and still no record is missed or doubled where lanes meet."""
+    for module in (harvest, "search", "listing", "estimate"):
+        target = (
+            module if not isinstance(module, str) else f"crm_pipeline.connectors.hubspot.{module}"
+        )
+        if isinstance(target, str):
+            monkeypatch.setattr(f"{target}.SLICE_RECORDS", 40)
+        else:
+            monkeypatch.setattr(target, "SLICE_RECORDS", 40)
+    small = {"search_records": 20, "list_records": 20, "list_cursors": 3 if route == "list" else 1}
+    with portal(contacts=700, ceilings=small) as hub:
+        run_sql(hub, 'UPDATE "contacts" SET _id = _id - 11999999000 WHERE _id % 7 < 3')
+        done = hub.extract("contacts", route=route)
+        rows = [row for row in landed(hub) if not row["deleted"]]
+        assert {int(row["id"]) for row in rows} == set(_live_ids(hub))
+        assert done.read - done.deleted == len(rows) == done.vendor_count
+        assert abs(done.calls - done.planned_calls) <= 0.2 * done.planned_calls + 5
+
+
+def test_only_the_cursor_knows_the_way(portal: Portal) -> None:
+    """A list is gone on with at `after`, never at `link`: that names another version of the API."""
+    with portal(ceilings={"list_records": 30}) as hub:
+        hub.extract("contacts", route="list")
+        lists = Client(hub).calls("/objects/2026-09/contacts", "GET")
+        assert len([one for one in lists if "archived" not in one]) == 4
+
+
+def test_a_count_that_differs_is_an_error(hub: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that is left out somewhere is not a smaller window."""
+    plain = harvest.Harvest._of_window
+
+    def careless(self: Any, records: Any) -> Any:
+        kept = plain(self, records)
+        return kept.only([False, *[True] * (len(kept) - 1)]) if len(kept) else kept
+
+    monkeypatch.setattr(harvest.Strays, "add", lambda *_: None)
+    monkeypatch.setattr(harvest.Harvest, "_of_window", careless)
+    with pytest.raises(CountMismatch):
+        hub.extract("contacts")
+    assert hub.landing.windows("demo", "contacts") == []
+
+
+def test_numbered_versions_bring_the_same(portal: Portal) -> None:
+    """v3 for records and v4 for associations, as long as they last."""
+    with portal(more="    api_version: v3") as hub:
+        hub.extract("contacts")
+        compare(hub, "contacts")
+        assert Client(hub).calls("/crm/v4/associations/contacts/deals/batch/read")
+        assert not Client(hub).calls("2026-09")
