@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from crm_pipeline.settings import Settings
 
 QUERY = """\
-SELECT stage, count(*) AS deals, sum(amount) AS amount, sum(expected_revenue) AS weighted
+SELECT connection, stage_label AS stage, currency, count(*) AS deals, sum(amount) AS amount
 FROM crm.deals
 WHERE NOT is_closed
-GROUP BY stage
-ORDER BY weighted DESC"""
+GROUP BY ALL
+ORDER BY connection, amount DESC"""
 
 
 def demo(

@@ -10,6 +10,7 @@ from crm_pipeline.model.table import (
     money,
     number,
     reference,
+    stage_label,
     text,
     whole,
 )
@@ -110,6 +111,7 @@ TICKETS = Table(
             "pipeline", "pipelines", "The pipeline it moves through, where tickets have some."
         ),
         text("status", "Status; where there are pipelines, the name of a stage."),
+        stage_label("status"),
         text("priority", "Priority."),
         text("origin", "Channel it came through."),
         text("ticket_type", "Kind."),

@@ -10,6 +10,7 @@ from crm_pipeline.model.table import (
     money,
     points,
     reference,
+    stage_label,
     text,
     whole,
 )
@@ -151,7 +152,8 @@ LEADS = Table(
         points("phones", [("phone", "main"), ("mobile_phone", "mobile")], "All phones."),
         text("website", "Website as entered."),
         text("industry", "Industry."),
-        text("status", "Status."),
+        text("status", "Status; where leads have pipelines, the name of a stage."),
+        stage_label("status", within=""),
         text("rating", "Rating."),
         text("source", "Where the lead came from."),
         whole("employees", "Number of employees of the company."),

@@ -12,6 +12,7 @@ from crm_pipeline.model.table import (
     money,
     number,
     reference,
+    stage_label,
     text,
     whole,
 )
@@ -33,6 +34,7 @@ DEALS = Table(
         *reference("campaign", "campaigns", "The campaign that the deal is credited to."),
         *reference("pipeline", "pipelines", "The pipeline that the deal moves through."),
         text("stage", "Current stage; joins stages.name of the same connection and pipeline."),
+        stage_label("stage"),
         money("amount", "Amount."),
         money("expected_revenue", "Amount weighted by probability, as the CRM computes it."),
         CURRENCY,
@@ -66,6 +68,7 @@ DEAL_STAGE_HISTORY = Table(
     (
         *reference("deal", "deals", "The deal that changed."),
         text("stage", "Stage after the change."),
+        stage_label("stage", within=""),
         money("amount", "Amount after the change."),
         money("expected_revenue", "Weighted amount after the change."),
         CURRENCY,

@@ -20,6 +20,24 @@ RuleKind = Literal["required", "unique", "between", "one_of", "matches", "not_be
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """Where a column's value is found in another table of the same connection, when it is published.
+
+    Attributes:
+        table: the other table.
+        value: its column that is taken.
+        name: its column that equals `by` of the row.
+        within: a column of both that has to agree as well; "" where only the name counts.
+    """
+
+    table: str
+    value: str
+    name: str
+    by: str
+    within: str
+
+
+@dataclass(frozen=True)
 class Column:
     """One column.
 
@@ -27,6 +45,7 @@ class Column:
         type: as DuckDB writes it.
         expression: SQL over the other columns, for columns that are derived.
         refers_to: the table whose key the column holds.
+        lookup: what takes the value's place in published tables, where it is found.
     """
 
     name: str
@@ -34,6 +53,7 @@ class Column:
     description: str
     expression: str = ""
     refers_to: str = ""
+    lookup: Lookup | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +209,17 @@ def reference(name: str, table: str, description: str) -> tuple[Column, Column]:
     return (
         Column(f"{name}_source_id", "VARCHAR", f"{description} The vendor's id."),
         Column(f"{name}_key", "VARCHAR", f"{description} Our key.{where}", refers_to=table),
+    )
+
+
+def stage_label(stage: str, *, within: str = "pipeline_key") -> Column:
+    """Describe the human name of a stage that another column holds as the CRM writes it."""
+    return Column(
+        f"{stage}_label",
+        "VARCHAR",
+        f"The {stage} as people call it: stages.label, or the CRM's own name where that is not known.",
+        stage,
+        lookup=Lookup("stages", "label", name="name", by=stage, within=within),
     )
 
 

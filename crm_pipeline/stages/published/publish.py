@@ -31,7 +31,7 @@ from crm_pipeline.store.published import (
 )
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
-LAYOUT = 1
+LAYOUT = 2
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
 _USUAL = Keeping()

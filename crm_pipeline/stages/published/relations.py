@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crm_pipeline.model.table import Lookup
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
 from crm_pipeline.store.engine import quoted
 from crm_pipeline.store.tables import Release, Tables, TableVersion
@@ -12,17 +13,61 @@ PREFIX = "normalized/"
 
 
 @dataclass(frozen=True)
+class Found:
+    """A column whose values are looked up in another table, see `model.table.Lookup`.
+
+    Attributes:
+        versions: of the other table.
+    """
+
+    column: str
+    lookup: Lookup
+    versions: tuple[TableVersion, ...]
+
+    @property
+    def value(self) -> str:
+        """SQL for the value: what was found, or what the row has itself."""
+        return f"coalesce({self._alias}.value, t.{quoted(self.column)})"
+
+    @property
+    def join(self) -> str:
+        """SQL that joins what is looked up; at most one row for each of the table's."""
+        one = self.lookup
+        keys = ["connection", one.name, *([one.within] if one.within else [])]
+        listed = ", ".join(quoted(key) for key in keys)
+        parts = " UNION ALL BY NAME ".join(
+            f"SELECT {listed}, {quoted(one.value)} AS value FROM {Tables.relation(version)}"
+            for version in self.versions
+        )
+        theirs = [f"{self._alias}.{quoted(key)}" for key in keys]
+        ours = [f"t.{quoted(key)}" for key in ("connection", one.by, *keys[2:])]
+        on = " AND ".join(
+            f"{left} IS NOT DISTINCT FROM {right}" for left, right in zip(theirs, ours, strict=True)
+        )
+        # Where two stages have one name, nothing is found rather than the wrong one.
+        only = "CASE WHEN count(DISTINCT value) = 1 THEN min(value) END"
+        grouped = f"SELECT {listed}, {only} AS value FROM ({parts}) GROUP BY ALL"
+        return f" LEFT JOIN ({grouped}) {self._alias} ON {on}"
+
+    @property
+    def _alias(self) -> str:
+        return quoted(f"looked up {self.column}")
+
+
+@dataclass(frozen=True)
 class PublishedTable:
     """One table of schema `crm`: the versions of all connections that have it.
 
     Attributes:
         columns: name, type and description of each column.
+        found: the columns that are looked up in other tables.
     """
 
     name: str
     description: str
     columns: tuple[tuple[str, str, str], ...]
     versions: tuple[TableVersion, ...]
+    found: tuple[Found, ...] = ()
 
     @property
     def deleted_name(self) -> str:
@@ -32,7 +77,8 @@ class PublishedTable:
     @property
     def identity(self) -> str:
         """A text that changes with any of the versions."""
-        return ",".join(version.version for version in self.versions)
+        others = [version for one in self.found for version in one.versions]
+        return ",".join(version.version for version in (*self.versions, *others))
 
     @property
     def live_sql(self) -> str:
@@ -52,8 +98,14 @@ class PublishedTable:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
         parts = [f"SELECT {empty} WHERE false"]
         parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
-        listed = ", ".join(quoted(name) for name, _, _ in self.columns)
-        return f"SELECT {listed} FROM ({' UNION ALL BY NAME '.join(parts)}) {condition}"
+        taken = {one.column: one.value for one in self.found}
+        listed = ", ".join(
+            f"{taken[name]} AS {quoted(name)}" if name in taken else f"t.{quoted(name)}"
+            for name, _, _ in self.columns
+        )
+        joined = "".join(one.join for one in self.found)
+        source = f"({' UNION ALL BY NAME '.join(parts)}) t{joined}"
+        return f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
 
 
 def connection_of(version: TableVersion) -> str:
@@ -68,14 +120,21 @@ def published_tables(tables: Tables, release: Release) -> list[PublishedTable]:
         version = tables.version(name, release)
         if version is not None:
             versions.setdefault(name.rsplit("/", 1)[1], []).append(version)
-    return [_published(name, found) for name, found in versions.items()]
+    return [_published(name, found, versions) for name, found in versions.items()]
 
 
-def _published(name: str, versions: Sequence[TableVersion]) -> PublishedTable:
+def _published(
+    name: str, versions: Sequence[TableVersion], others: Mapping[str, Sequence[TableVersion]]
+) -> PublishedTable:
     common = TABLES.get(name)
     if common is not None:
         columns = tuple((c.name, c.type, c.description) for c in common.columns)
-        return PublishedTable(name, common.description, columns, tuple(versions))
+        found = tuple(
+            Found(c.name, c.lookup, tuple(others[c.lookup.table]))
+            for c in common.columns
+            if c.lookup is not None and others[c.lookup.table]
+        )
+        return PublishedTable(name, common.description, columns, tuple(versions), found)
     described: dict[str, tuple[str, str, str]] = {}
     for version in versions:
         for column in version.meta["columns"]:

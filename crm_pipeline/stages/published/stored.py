@@ -30,10 +30,11 @@ def long_text_columns(engine: Engine, table: PublishedTable) -> frozenset[str]:
 def separate_files(engine: Engine, table: PublishedTable) -> tuple[Path | None, Path | None]:
     """Return the file that holds exactly the live rows of a table, and that of the deleted ones.
 
-    None where there is no such file: several connections feed the table, or the rows are mixed.
+    None where there is no such file: several connections feed the table, the rows are mixed, or
+    columns are looked up elsewhere.
     The files' own statistics decide, not what somebody noted about them.
     """
-    if len(table.versions) != 1:
+    if len(table.versions) != 1 or table.found:
         return None, None
     [version] = table.versions
     columns = [(column["name"], column["type"]) for column in version.meta["columns"]]

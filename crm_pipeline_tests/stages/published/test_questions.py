@@ -162,3 +162,17 @@ def test_query(published, name):
     """The query gives the answer that was computed by hand."""
     sql = (FOLDER / name).read_text(encoding="utf-8")
     assert published.query(sql) == ANSWERS[name]
+
+
+def test_stages_are_called_as_people_call_them(published):
+    """The label stands beside the CRM's own name, in tables and in Parquet; live and deleted alike."""
+    expected = {("Prospect", "Prospecting"), ("Proposal", "Proposal"), ("Won", "Closed Won")}
+    expected |= {("Lost", "Closed Lost")}
+    for table in ("deals", "deal_stage_history"):
+        file = published.data / "published" / f"{table}.parquet"
+        for source in (f"crm.{table}", f"'{file}'"):
+            assert set(published.query(f"SELECT stage, stage_label FROM {source}")) == expected
+    [gone] = published.query("SELECT stage, stage_label FROM crm.deals_deleted")
+    assert gone == ("Proposal", "Proposal")
+    # No pipeline knows the status of a lead: it stands for itself.
+    assert set(published.query("SELECT status = status_label FROM crm.leads")) == {(True,)}
