@@ -85,7 +85,9 @@ class Api(VendorApi):
 
     def fetch(self, path: str, to: Path) -> requests.Response:
         """GET an export into a file, bytes as received."""
-        return self.download(path, to, meter.JOB_RESULT, accept="application/zip")
+        return self.download(
+            path, to, meter.JOB_RESULT, accept="application/zip", encoding="identity"
+        )
 
     @cached_property
     def org(self) -> Mapping[str, Any]:
