@@ -96,7 +96,7 @@ class Api(VendorApi):
         Raises:
             NotPermitted: the scope ZohoCRM.org.READ is missing.
         """
-        found = self.entries(self.ask("/org", meter.SETUP), "org")
+        found = self.entries(self.ask("/org", meter.ORG), "org")
         if not found:
             raise ProtocolError(f"{self.connection.name}: Zoho tells nothing about the org.")
         self._meter.learn(found[0])
