@@ -58,6 +58,8 @@ def _actions(sandbox: "ZohoSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.set_search,
         sandbox.set_coql,
         sandbox.set_bulk,
+        sandbox.refuse_writes,
+        sandbox.set_guard,
         sandbox.set_developer,
         sandbox.set_foreign,
     )

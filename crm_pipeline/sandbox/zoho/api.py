@@ -24,6 +24,8 @@ from crm_pipeline.sandbox.zoho.searching import SearchDesk
 from crm_pipeline.sandbox.zoho.setup_answers import SetupDesk
 from crm_pipeline.sandbox.zoho.staging import USER_COUNT
 from crm_pipeline.sandbox.zoho.store import RecordStore
+from crm_pipeline.sandbox.zoho.write_desk import WriteDesk
+from crm_pipeline.sandbox.zoho.writes import Writer
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class OrgApi:
         self.records = RecordDesk(org)
         self.coql = CoqlDesk(org)
         self.bulk_read = BulkReadDesk(org, self.meter, mailman)
+        self.writer = Writer(org, self.store)
+        self.writes = WriteDesk(self.writer, self.records, self.meter)
         self._related = RelatedDesk(org)
         self._metadata = MetadataDesk(org)
         self._setup = SetupDesk(org, self._metadata)
@@ -150,7 +154,7 @@ class OrgApi:
         if call.method == "GET":
             self.meter.charge(CUSTOM_VIEW if not rest and "cvid" in request.query else 1)
             return self._read(request, module, rest)
-        raise wrong_method()
+        return self.writes.answer(request, module, rest)
 
     def _read(self, request: Request, module: Module, rest: list[str]) -> Response:
         if not rest:

@@ -1,9 +1,10 @@
 """What an admin may order: limits, sessions, how the vendor behaves where that is not confirmed."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crm_pipeline.sandbox.zoho.errors import ZohoError
 from crm_pipeline.sandbox.zoho.limits import Meter
+from crm_pipeline.sandbox.zoho.refusals import RefusalOrder
 
 if TYPE_CHECKING:
     from crm_pipeline.sandbox.zoho.api import OrgApi
@@ -89,6 +90,23 @@ class Controls:
         settings = self._api(account).bulk_read.settings
         settings.polls = settings.polls if polls is None else polls
         settings.page_rows = settings.page_rows if page_rows is None else page_rows
+
+    def refuse_writes(self, code: str, *, account: str = "main", **which: Any) -> None:
+        """Refuse the next writes of records with a code, or let them succeed without effect.
+
+        Args:
+            code: for instance RECORD_LOCKED; `SILENT` answers SUCCESS and writes nothing.
+            account: whose writes.
+            **which: `module`, `record`, `times` (1).
+
+        Raises:
+            TypeError: an argument is unknown.
+        """
+        self._api(account).writer.refusals.order(RefusalOrder(code, **which))
+
+    def set_guard(self, header: str, *, account: str = "main") -> None:
+        """Change which header guards an update against a later one; empty for none."""
+        self._api(account).writes.guard = header.lower()
 
     def set_developer(self, *, on: bool = True, account: str = "main") -> None:
         """Make an org a developer environment, which lists fewer modules."""
