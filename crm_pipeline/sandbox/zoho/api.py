@@ -8,6 +8,7 @@ from crm_pipeline.sandbox.grants import Access
 from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.zoho.bulk_read import BulkReadDesk
 from crm_pipeline.sandbox.zoho.centres import is_developer
+from crm_pipeline.sandbox.zoho.composite import CompositeDesk
 from crm_pipeline.sandbox.zoho.coql_plan import CoqlDesk
 from crm_pipeline.sandbox.zoho.deliveries import Mailman
 from crm_pipeline.sandbox.zoho.errors import no_such_address, wrong_method
@@ -88,6 +89,7 @@ class OrgApi:
             "org": self._org_data,
             "users": self._users,
             "coql": self._coql,
+            "__composite_requests": self._composite,
         }
         if head in special:
             return special[head](call, rest)
@@ -147,6 +149,18 @@ class OrgApi:
         call.demand(f"ZohoCRM.modules.{query.module}.READ")
         self.meter.charge(query_cost(query.limit))
         return self.coql.answer(query)
+
+    def _composite(self, call: Call, rest: list[str]) -> Response:
+        if rest:
+            raise no_such_address()
+        call.must_be("POST")
+        call.demand("ZohoCRM.composite_requests.CUSTOM")
+        self.meter.charge(1)
+        desk = CompositeDesk(
+            self.org, lambda inner, parts: self.answer(Call(inner, call.access, parts))
+        )
+        with self.meter.paid():
+            return desk.answer(call.request)
 
     def _module(self, call: Call, module: Module, rest: list[str]) -> Response:
         call.demand(f"ZohoCRM.modules.{module.name}.{operation(call.method)}")
