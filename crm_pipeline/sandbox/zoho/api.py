@@ -25,6 +25,7 @@ from crm_pipeline.sandbox.zoho.searching import SearchDesk
 from crm_pipeline.sandbox.zoho.setup_answers import SetupDesk
 from crm_pipeline.sandbox.zoho.staging import USER_COUNT
 from crm_pipeline.sandbox.zoho.store import RecordStore
+from crm_pipeline.sandbox.zoho.watch import WatchDesk
 from crm_pipeline.sandbox.zoho.write_desk import WriteDesk
 from crm_pipeline.sandbox.zoho.writes import Writer
 
@@ -73,6 +74,8 @@ class OrgApi:
         self.bulk_read = BulkReadDesk(org, self.meter, mailman)
         self.writer = Writer(org, self.store)
         self.writes = WriteDesk(self.writer, self.records, self.meter)
+        self.watch = WatchDesk(org, self.records, mailman)
+        self.store.listeners.append(self.watch.notice)
         self._related = RelatedDesk(org)
         self._metadata = MetadataDesk(org)
         self._setup = SetupDesk(org, self._metadata)
@@ -90,6 +93,7 @@ class OrgApi:
             "users": self._users,
             "coql": self._coql,
             "__composite_requests": self._composite,
+            "actions": self._watch,
         }
         if head in special:
             return special[head](call, rest)
@@ -162,6 +166,14 @@ class OrgApi:
         with self.meter.paid():
             return desk.answer(call.request)
 
+    def _watch(self, call: Call, rest: list[str]) -> Response:
+        if rest != ["watch"]:
+            raise no_such_address()
+        kind = {"GET": "READ", "POST": "CREATE", "DELETE": "DELETE"}.get(call.method, "WRITE")
+        call.demand(f"ZohoCRM.notifications.{kind}")
+        self.meter.charge(1)
+        return self.watch.answer(call.request)
+
     def _module(self, call: Call, module: Module, rest: list[str]) -> Response:
         call.demand(f"ZohoCRM.modules.{module.name}.{operation(call.method)}")
         request = call.request
@@ -187,5 +199,6 @@ class OrgApi:
 
     def close(self) -> None:
         """Close the org and remove the files of its jobs."""
+        self.watch.close()
         self.bulk_read.close()
         self.org.close()

@@ -108,6 +108,37 @@ class Controls:
         """Change which header guards an update against a later one; empty for none."""
         self._api(account).writes.guard = header.lower()
 
+    def hold_notices(self, *, on: bool = True, account: str = "main") -> None:
+        """Keep notifications back until they are released, or let them go as they come."""
+        self._api(account).watch.queue.hold(on=on)
+
+    def release_notices(
+        self,
+        *,
+        combine: bool = False,
+        shuffle: bool = False,
+        duplicates: int = 0,
+        wrong_token: bool = False,
+        account: str = "main",
+    ) -> int:
+        """Send the notifications that were held back, and return in how many calls.
+
+        Args:
+            combine: several records in one call.
+            shuffle: in another order.
+            duplicates: how often each comes once more.
+            wrong_token: with a token that is not the channel's.
+            account: whose.
+        """
+        queue = self._api(account).watch.queue
+        return queue.release(
+            combine=combine, shuffle=shuffle, duplicates=duplicates, wrong_token=wrong_token
+        )
+
+    def set_watch(self, uri_version: str, *, account: str = "main") -> None:
+        """Change the version in the `resource_uri` of notifications."""
+        self._api(account).watch.settings.uri_version = uri_version
+
     def set_developer(self, *, on: bool = True, account: str = "main") -> None:
         """Make an org a developer environment, which lists fewer modules."""
         self._api(account).org.is_developer = on
