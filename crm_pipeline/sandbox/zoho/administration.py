@@ -58,6 +58,7 @@ def _actions(sandbox: "ZohoSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.set_search,
         sandbox.set_coql,
         sandbox.set_bulk,
+        sandbox.set_bulk_write,
         sandbox.hold_notices,
         sandbox.release_notices,
         sandbox.set_watch,

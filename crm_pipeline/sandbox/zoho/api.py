@@ -7,6 +7,7 @@ from crm_pipeline.sandbox.answers import AnswerCache
 from crm_pipeline.sandbox.grants import Access
 from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.zoho.bulk_read import BulkReadDesk
+from crm_pipeline.sandbox.zoho.bulk_write import BulkWriteDesk
 from crm_pipeline.sandbox.zoho.centres import is_developer
 from crm_pipeline.sandbox.zoho.composite import CompositeDesk
 from crm_pipeline.sandbox.zoho.coql_plan import CoqlDesk
@@ -25,6 +26,7 @@ from crm_pipeline.sandbox.zoho.searching import SearchDesk
 from crm_pipeline.sandbox.zoho.setup_answers import SetupDesk
 from crm_pipeline.sandbox.zoho.staging import USER_COUNT
 from crm_pipeline.sandbox.zoho.store import RecordStore
+from crm_pipeline.sandbox.zoho.uploads import UploadDesk
 from crm_pipeline.sandbox.zoho.watch import WatchDesk
 from crm_pipeline.sandbox.zoho.write_desk import WriteDesk
 from crm_pipeline.sandbox.zoho.writes import Writer
@@ -74,6 +76,8 @@ class OrgApi:
         self.bulk_read = BulkReadDesk(org, self.meter, mailman)
         self.writer = Writer(org, self.store)
         self.writes = WriteDesk(self.writer, self.records, self.meter)
+        self.uploads = UploadDesk(org)
+        self.bulk_write = BulkWriteDesk(org, self.writer, self.uploads, self.meter, mailman)
         self.watch = WatchDesk(org, self.records, mailman)
         self.store.listeners.append(self.watch.notice)
         self._related = RelatedDesk(org)
@@ -94,6 +98,7 @@ class OrgApi:
             "coql": self._coql,
             "__composite_requests": self._composite,
             "actions": self._watch,
+            "upload": self._upload,
         }
         if head in special:
             return special[head](call, rest)
@@ -109,6 +114,9 @@ class OrgApi:
         if head == "read":
             call.demand("ZohoCRM.bulk.READ")
             return self.bulk_read.handle(call.request, rest, call.access.scopes)
+        if head == "write":
+            call.demand(f"ZohoCRM.bulk.{operation(call.method)}")
+            return self.bulk_write.handle(call.request, rest)
         raise no_such_address()
 
     def _settings(self, call: Call, rest: list[str]) -> Response:
@@ -166,6 +174,14 @@ class OrgApi:
         with self.meter.paid():
             return desk.answer(call.request)
 
+    def _upload(self, call: Call, rest: list[str]) -> Response:
+        if rest:
+            raise no_such_address()
+        call.must_be("POST")
+        call.demand("ZohoCRM.files.CREATE")
+        self.meter.charge(1)
+        return self.uploads.answer(call.request)
+
     def _watch(self, call: Call, rest: list[str]) -> Response:
         if rest != ["watch"]:
             raise no_such_address()
@@ -199,6 +215,7 @@ class OrgApi:
 
     def close(self) -> None:
         """Close the org and remove the files of its jobs."""
+        self.bulk_write.close()
         self.watch.close()
         self.bulk_read.close()
         self.org.close()

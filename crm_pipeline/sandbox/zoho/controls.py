@@ -108,6 +108,20 @@ class Controls:
         """Change which header guards an update against a later one; empty for none."""
         self._api(account).writes.guard = header.lower()
 
+    def set_bulk_write(
+        self,
+        polls: int | None = None,
+        most_rows: int | None = None,
+        under_way: str | None = None,
+        *,
+        account: str = "main",
+    ) -> None:
+        """Change after how many polls a job is complete, its most lines, and its state on the way."""
+        settings = self._api(account).bulk_write.settings
+        settings.polls = settings.polls if polls is None else polls
+        settings.most_rows = settings.most_rows if most_rows is None else most_rows
+        settings.under_way = settings.under_way if under_way is None else under_way
+
     def hold_notices(self, *, on: bool = True, account: str = "main") -> None:
         """Keep notifications back until they are released, or let them go as they come."""
         self._api(account).watch.queue.hold(on=on)

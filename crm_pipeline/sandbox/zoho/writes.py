@@ -13,6 +13,7 @@ from crm_pipeline.sandbox.zoho.refusals import SILENT, RefusalBook
 from crm_pipeline.sandbox.zoho.schema import Field, Module
 from crm_pipeline.sandbox.zoho.store import RecordStore
 from crm_pipeline.sandbox.zoho.validation import Checker, Draft, Failure, id_in
+from crm_pipeline.sandbox.zoho.write_plan import WritePlan
 
 # What the vendor looks at when an upsert names no fields.
 _SYSTEM_KEYS = {
@@ -54,7 +55,7 @@ class Writer:
     def insert(self, module: Module, records: Sequence[Any]) -> list[dict[str, Any]]:
         """Add records."""
         with self._org.tables.writing():
-            plan = _Plan(self._org, module)
+            plan = WritePlan(self._org, module, records, _unique(module))
             steps = [self._new(plan, record, place) for place, record in enumerate(records)]
             return self._done(module, steps)
 
@@ -63,7 +64,7 @@ class Writer:
     ) -> list[dict[str, Any]]:
         """Change records by their ids, unless they were modified after a moment."""
         with self._org.tables.writing():
-            plan = _Plan(self._org, module)
+            plan = WritePlan(self._org, module, records, _unique(module))
             steps = []
             for place, record in enumerate(records):
                 step = self._changed(plan, record, place)
@@ -81,7 +82,7 @@ class Writer:
         """
         fields = self._keys(module, keys)
         with self._org.tables.writing():
-            plan = _Plan(self._org, module)
+            plan = WritePlan(self._org, module, records, [*fields, *_unique(module)])
             steps = []
             for place, record in enumerate(records):
                 found = plan.match(fields, record if isinstance(record, Mapping) else {})
@@ -98,6 +99,19 @@ class Writer:
                 entry["action"] = "insert" if step.is_new else "update"
                 entry["duplicate_field"] = step.duplicate_field
         return shown
+
+    def update_by(self, module: Module, records: Sequence[Any], name: str) -> list[dict[str, Any]]:
+        """Change the records that a unique field tells apart; one that is not found fails."""
+        key = module.find(name)
+        assert key is not None
+        with self._org.tables.writing():
+            plan = WritePlan(self._org, module, records, [key, *_unique(module)])
+            steps = []
+            for place, record in enumerate(records):
+                found = plan.match([key], record)
+                number = str(found[0]) if found else "0"
+                steps.append(self._changed(plan, {**record, "id": number}, place))
+            return self._done(module, steps)
 
     def delete(self, module: Module, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Put records into the recycle bin."""
@@ -124,7 +138,7 @@ class Writer:
         return shown
 
     def _keys(self, module: Module, names: Sequence[str] | None) -> list[Field]:
-        unique = [one for one in module.visible_fields if one.unique]
+        unique = _unique(module)
         system = [module.find(name) for name in _SYSTEM_KEYS.get(module.stored, ())]
         known = [one for one in (*system, *unique) if one is not None]
         if not names:
@@ -138,7 +152,7 @@ class Writer:
             chosen.append(one)
         return chosen
 
-    def _new(self, plan: "_Plan", record: Any, place: int) -> Step:
+    def _new(self, plan: WritePlan, record: Any, place: int) -> Step:
         step = self._read(plan, record, place, inserting=True)
         if step.failure is None:
             step.number = self._org.new_id(plan.module.stored)
@@ -146,7 +160,7 @@ class Writer:
             self._occupy(plan, step, f"$.data[{place}]")
         return step
 
-    def _changed(self, plan: "_Plan", record: Any, place: int) -> Step:
+    def _changed(self, plan: WritePlan, record: Any, place: int) -> Step:
         path = f"$.data[{place}]"
         step = self._read(plan, record, place, inserting=False)
         number = id_in(record, path) if isinstance(record, Mapping) else step.failure
@@ -164,7 +178,7 @@ class Writer:
             self._occupy(plan, step, path)
         return step
 
-    def _read(self, plan: "_Plan", record: Any, place: int, *, inserting: bool) -> Step:
+    def _read(self, plan: WritePlan, record: Any, place: int, *, inserting: bool) -> Step:
         path = f"$.data[{place}]"
         if not isinstance(record, Mapping):
             details = {"expected_data_type": "jsonobject", "json_path": path, "api_name": "data"}
@@ -178,7 +192,7 @@ class Writer:
             step.failure = Failure(code, "record not written", {"json_path": path})
         return step
 
-    def _occupy(self, plan: "_Plan", step: Step, path: str) -> None:
+    def _occupy(self, plan: WritePlan, step: Step, path: str) -> None:
         """Check that unique values are free, and take them."""
         for one in plan.module.visible_fields:
             value = step.draft.values.get(one.stored)
@@ -270,55 +284,8 @@ class Writer:
         return {"name": str(name), "id": str(number)}
 
 
-class _Plan:
-    """What is known while one request is read: whom unique values belong to, who lives."""
-
-    def __init__(self, org: Org, module: Module) -> None:
-        self._org = org
-        self.module = module
-        self._taken: dict[tuple[str, str], int] = {}
-        self._new: set[int] = set()
-
-    def lives(self, number: int) -> bool:
-        """Whether there is a living record of this id."""
-        sql = f'SELECT 1 FROM "{self.module.stored}" WHERE id = ? AND _ended IS NULL'
-        return number in self._new or self._org.tables.value(sql, [number]) is not None
-
-    def is_locked(self, number: int) -> bool:
-        """Whether the record is locked."""
-        if not self.module.has("Locked__s"):
-            return False
-        sql = f'SELECT "Locked__s" FROM "{self.module.stored}" WHERE id = ?'
-        return bool(self._org.tables.value(sql, [number]))
-
-    def owner_of(self, one: Field, value: Any) -> int | None:
-        """Return the record that has a value, in this request or in the table."""
-        pending = self._taken.get((one.stored, str(value).lower()))
-        if pending is not None:
-            return pending
-        sql = (
-            f'SELECT min(id) FROM "{self.module.stored}" '
-            f'WHERE lower("{one.stored}") = lower(?) AND _ended IS NULL'
-        )
-        found: int | None = self._org.tables.value(sql, [str(value)])
-        return found
-
-    def match(self, fields: Sequence[Field], record: Mapping[str, Any]) -> tuple[int, str] | None:
-        """Return the record that a request's record stands for, and by which field."""
-        for one in fields:
-            value = record.get(one.name)
-            if value not in (None, ""):
-                owner = self.owner_of(one, value)
-                if owner is not None:
-                    return owner, one.name
-        return None
-
-    def take(self, number: int, values: Mapping[str, Any]) -> None:
-        """Remember which values a record of this request has."""
-        self._new.add(number)
-        for column, value in values.items():
-            if value is not None:
-                self._taken.setdefault((column, str(value).lower()), number)
+def _unique(module: Module) -> list[Field]:
+    return [one for one in module.visible_fields if one.unique]
 
 
 def _success(message: str, details: dict[str, Any]) -> dict[str, Any]:
