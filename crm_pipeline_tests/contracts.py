@@ -55,8 +55,10 @@ def validate(
         Difference: with the JSON path of the first difference.
         LookupError: the description has no such operation, or no such status in it.
     """
-    document = described(vendor, file)
-    validate_document(document, method, path_template, status, body, closed=closed, besides=besides)
+    described(vendor, file)
+    where = f"{method.upper()} {path_template} {status}"
+    validator = _kept(vendor, file, method.lower(), path_template, status, closed)
+    _compare(where, validator, body, besides)
 
 
 def described(vendor: str, file: str) -> dict[str, Any]:
@@ -79,17 +81,33 @@ def validate_document(
     """Do the same as `validate` with an OpenAPI document at hand."""
     where = f"{method.upper()} {path_template} {status}"
     schema = _schema(document, method, path_template, status)
-    if schema is None:
+    validator = None if schema is None else _validator(document, schema, closed)
+    _compare(where, validator, body, besides)
+
+
+def _compare(
+    where: str, validator: Draft202012Validator | None, body: Any, besides: tuple[str, ...]
+) -> None:
+    if validator is None:
         if body not in (None, "", b""):
             raise Difference(f"{where}: $: a body where the description has none")
         return
-    validator = _validator(document, schema, closed)
     leaves = [leaf for error in validator.iter_errors(body) for leaf in _leaves(error)]
     found = [one for leaf in leaves for one in _places(leaf) if not _is_known(one[0], besides)]
     if found:
         path, message = min(found)
         others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise Difference(f"{where}: {path}: {message[:300]}{others}")
+
+
+@cache
+def _kept(
+    vendor: str, file: str, method: str, path_template: str, status: int, closed: bool
+) -> Draft202012Validator | None:
+    """Return the validator of an operation's answer, made once: that takes longer than comparing."""
+    document = described(vendor, file)
+    schema = _schema(document, method, path_template, status)
+    return None if schema is None else _validator(document, schema, closed)
 
 
 @cache

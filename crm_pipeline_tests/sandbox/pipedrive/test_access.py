@@ -83,9 +83,9 @@ def test_api_domain_by_host(own) -> None:
         ({"grant_type": "authorization_code", "code": "x"}, "authorization_code has expired"),
     ],
 )
-def test_wrong_grants(own, form: dict[str, str], words: str) -> None:
+def test_wrong_grants(main, form: dict[str, str], words: str) -> None:
     """Statement 2: what the token endpoint refuses it names."""
-    refused = own.token(**form)
+    refused = main.token(**form)
     assert refused.status_code == 400
     assert words in refused.text
 

@@ -215,9 +215,9 @@ def test_fields_through_the_api(own) -> None:
         {"field_type": "varchar"},
     ],
 )
-def test_refused_fields(own, body: dict[str, object]) -> None:
+def test_refused_fields(main, body: dict[str, object]) -> None:
     """Statement 15: an unknown type, an enum without options and options elsewhere are refused."""
-    assert own.post("/api/v2/personFields", body).status_code == 400
+    assert main.post("/api/v2/personFields", body).status_code == 400
 
 
 def test_fields_through_v1(own) -> None:

@@ -105,10 +105,10 @@ def test_subscriptions(hooked, receiver) -> None:
         ({"user_id": 1}, "user_id"),
     ],
 )
-def test_refused_subscriptions(own, change: dict[str, Any], key: str) -> None:
+def test_refused_subscriptions(main, change: dict[str, Any], key: str) -> None:
     """Statement 21: what is wrong with a subscription is named by its key, in an envelope of its own."""
     good = {"subscription_url": "http://127.0.0.1:9/", "event_action": "*", "event_object": "*"}
-    refused = own.post("/v1/webhooks", good | {"name": "x"} | change)
+    refused = main.post("/v1/webhooks", good | {"name": "x"} | change)
     body = refused.json()
     assert (refused.status_code, body["status"], body["success"]) == (400, "error", False)
     assert list(body["errors"]) == [key]

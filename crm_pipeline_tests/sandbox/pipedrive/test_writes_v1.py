@@ -26,9 +26,9 @@ def test_leads(own) -> None:
 @pytest.mark.parametrize(
     "body", [{"person_id": 1}, {"title": "x"}, {"title": "x", "person_id": 1, "value": 5}]
 )
-def test_refused_leads(own, body: dict[str, Any]) -> None:
+def test_refused_leads(main, body: dict[str, Any]) -> None:
     """Statement 9: a lead needs a title and somebody, and its value is an object."""
-    assert own.post("/v1/leads", body).status_code == 400
+    assert main.post("/v1/leads", body).status_code == 400
 
 
 def test_custom_fields_of_leads(own) -> None:
