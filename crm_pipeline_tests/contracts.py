@@ -226,13 +226,19 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
     branches: dict[Any, list[ValidationError]] = {}
     for inner in error.context:
         branches.setdefault(inner.schema_path[0], []).append(inner)
-    best = min(branches.values(), key=lambda one: (_is_other_type(one), len(one)))
+    best = min(branches.values(), key=lambda one: (_is_other_kind(one), len(one)))
     for inner in best:
         yield from _leaves(inner)
 
 
-def _is_other_type(errors: list[ValidationError]) -> bool:
-    return any(one.validator == "type" and len(one.path) == 0 for one in errors)
+def _is_other_kind(errors: list[ValidationError]) -> bool:
+    """Say whether a branch is for something else: another type, or another name of its kind."""
+    return any(
+        (one.validator == "type" and len(one.path) == 0)
+        or (one.validator == "enum" and len(one.validator_value) == 1)
+        or one.validator == "const"
+        for one in errors
+    )
 
 
 def _places(leaf: ValidationError) -> Iterator[tuple[str, str]]:

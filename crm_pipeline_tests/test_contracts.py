@@ -158,3 +158,22 @@ def test_a_real_description() -> None:
         validate(*operation, body | {"data": [{"id": 1, "name": 5}]})
     with pytest.raises(Difference, match="shoe"):
         validate(*operation, body | {"data": [{"shoe": 5}]}, closed=True)
+
+
+def test_the_branch_that_is_meant() -> None:
+    """Of several alternatives the one whose kind is named is compared, although another fits better."""
+    kinds = [
+        {
+            "type": "object",
+            "properties": {
+                "kind": {"type": "string", "enum": [kind]},
+                **{name: {"type": "integer"} for name in names},
+            },
+        }
+        for kind, names in (("deal", ()), ("person", ("a", "b")))
+    ]
+    answer = {"content": {"application/json": {"schema": {"anyOf": kinds}}}}
+    document = {"paths": {"/x": {"get": {"responses": {"200": answer}}}}}
+    validate_document(document, "get", "/x", 200, {"kind": "person", "a": 1})
+    with pytest.raises(Difference, match=r"\$\.a: .*and 1 more"):
+        validate_document(document, "get", "/x", 200, {"kind": "person", "a": "1", "b": "2"})

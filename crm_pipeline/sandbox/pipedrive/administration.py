@@ -40,6 +40,8 @@ def _actions(sandbox: "PipedriveSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.rotate,
         sandbox.grant,
         sandbox.set_limits,
+        sandbox.set_daily_limit,
+        sandbox.ignore_writes,
         sandbox.set_company,
         sandbox.accept_query_token,
         sandbox.retire_v1,

@@ -42,6 +42,7 @@ class Company:
         merge_keeps_path: objects of which a merge keeps the id in the path; for persons the vendor
             says that the other one stays, for deals and organizations it says nothing.
         hidden: objects that users may not see at present.
+        ignored_writes: how many changes by the API succeed without an effect.
         conversion_polls: how often a conversion says that it runs before it is done.
         conversion_fails: whether it ends as failed then.
         search_lag_s: how old a change must be before search finds it.
@@ -65,6 +66,7 @@ class Company:
         self.search_lag_s = 0.0
         self.merge_keeps_path: set[str] = set()
         self.hidden: set[str] = set()
+        self.ignored_writes = 0
         self.conversion_polls = 2
         self.conversion_fails = False
         self.answers = AnswerCache()
@@ -146,6 +148,13 @@ class Company:
     def strangers(self, contacts: pa.Table, leads: pa.Table) -> pa.Array:
         """Say which leads brought a person record of their own."""
         return pa.array(known_leads(contacts, leads)[1])
+
+    def ignores_write(self) -> bool:
+        """Say whether this change was ordered to have no effect, and count it."""
+        with self.tables.lock:
+            is_ignored = self.ignored_writes > 0
+            self.ignored_writes -= is_ignored
+        return is_ignored
 
     def purged_before(self) -> datetime:
         """Return the moment before which deletions are final; it moves by whole days."""

@@ -78,6 +78,18 @@ class Controls:
         told = {name: getattr(limits, name) for name in sorted(known)}
         return told | {"plan": limits.plan, "daily": limits.daily.amount, "used": limits.daily.used}
 
+    def set_daily_limit(
+        self, maximum: int | None = None, used: int | None = None, *, account: str = "main"
+    ) -> None:
+        """Change the tokens of the day, those spent, or both."""
+        values = {"daily": maximum, "used": used}
+        given = {key: value for key, value in values.items() if value is not None}
+        self.set_limits(account=account, **given)
+
+    def ignore_writes(self, *, times: int = 1, account: str = "main") -> None:
+        """Let the next changes by the API answer 200 and change nothing."""
+        self._controlled[account].ignored_writes = times
+
     def set_company(self, *, account: str = "main", **values: Any) -> None:
         """Change settings of a company; `Company` says what each of them means.
 

@@ -11,7 +11,7 @@ from crm_pipeline.sandbox.http import Response
 from crm_pipeline.sandbox.pipedrive.company import Company
 from crm_pipeline.sandbox.pipedrive.errors import ApiError
 from crm_pipeline.sandbox.pipedrive.objects import ENTITIES
-from crm_pipeline.sandbox.pipedrive.pages_v1 import records_v1
+from crm_pipeline.sandbox.pipedrive.pages_v1 import records_v1, with_plain_ids
 from crm_pipeline.sandbox.pipedrive.records import found
 from crm_pipeline.sandbox.pipedrive.route import Call, Handler, Route, ok, parsed, writing
 from crm_pipeline.sandbox.pipedrive.schema import Entity
@@ -80,11 +80,7 @@ def _merger(entity: Entity) -> Handler:
         merge(company, entity, staying, going, Author(call.sight.user, "api"))
         if entity.name == "organizations":
             return ok({"id": staying})
-        data = parsed(records_v1(call, entity, [staying])[0])
-        # A merge answers with plain ids where a record has objects.
-        for key in ("owner_id", "user_id", "creator_user_id", "person_id", "org_id"):
-            if isinstance(data.get(key), dict):
-                data[key] = data[key]["value"]
+        data = with_plain_ids(parsed(records_v1(call, entity, [staying])[0]))
         return ok(data | {"merge_what_id": going})
 
     return answer

@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 from crm_pipeline.sandbox.pipedrive import (
+    collections_v1,
     conversions,
     field_writes,
     following,
@@ -41,6 +42,7 @@ ROUTES: tuple[Route, ...] = tuple(
         merges,
         field_writes,
         conversions,
+        collections_v1,
     )
     for route in module.ROUTES
 )

@@ -78,3 +78,10 @@ def records_v1(call: Call, entity: Entity, ids: list[Any]) -> list[str]:
     """Return records as v1 shows them."""
     shape, joins = shape_v1(call.company, entity, call.sight.user)
     return rendered(call.company.tables, entity, ids, shape, joins)
+
+
+def with_plain_ids(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with ids where others have objects, as merges and recents do."""
+    keys = ("owner_id", "user_id", "creator_user_id", "person_id", "org_id")
+    plain = {key: record[key]["value"] for key in keys if isinstance(record.get(key), dict)}
+    return record | plain

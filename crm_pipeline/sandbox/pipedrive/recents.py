@@ -3,14 +3,15 @@
 Records whose update time is null never show up: https://github.com/airbytehq/airbyte/pull/59676
 """
 
+import json
 from datetime import datetime, timedelta
 
 from crm_pipeline.sandbox.http import Response
 from crm_pipeline.sandbox.pipedrive.errors import ApiError
 from crm_pipeline.sandbox.pipedrive.objects import ENTITIES
-from crm_pipeline.sandbox.pipedrive.pages_v1 import paged, records_v1, window
+from crm_pipeline.sandbox.pipedrive.pages_v1 import paged, records_v1, window, with_plain_ids
 from crm_pipeline.sandbox.pipedrive.question import Question
-from crm_pipeline.sandbox.pipedrive.route import Call, Route
+from crm_pipeline.sandbox.pipedrive.route import Call, Route, parsed
 
 _BACK = timedelta(days=31)
 _ITEMS = {
@@ -48,6 +49,10 @@ def _recents(call: Call) -> Response:
     for item, entity in _ITEMS.items():
         ids = [row["id"] for row in rows[:limit] if row["item"] == item]
         shown = records_v1(call, entity, ids)
+        if item != "organization":
+            # Of all objects only organizations keep their owner as an object here.
+            records = [with_plain_ids(parsed(text)) for text in shown]
+            shown = [json.dumps(record, ensure_ascii=False) for record in records]
         texts |= {(item, one): text for one, text in zip(ids, shown, strict=True)}
     data = [
         f'{{"item":"{row["item"]}","id":{row["id"]},"data":{texts[row["item"], row["id"]]}}}'

@@ -143,7 +143,8 @@ def _changer(entity: Entity) -> Handler:
     def answer(call: Call) -> Response:
         record = found(call.company, entity, call.parts["id"], call.sight, alive=True)
         values = read_body(call.company, entity, call.body(), is_new=False)
-        call.company.store.update(entity, record, values, author(call))
+        if not call.company.ignores_write():
+            call.company.store.update(entity, record, values, author(call))
         return shown(call, entity, record)
 
     return answer

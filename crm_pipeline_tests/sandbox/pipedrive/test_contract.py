@@ -193,3 +193,93 @@ def test_a_planted_difference(main) -> None:
             body,
             besides=besides("/persons", "$.data[*]"),
         )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/deals", {"title": "x", "person_id": 1, "org_id": 1}, 200),
+        ("/persons", {"name": "x", "emails": [{"value": "a@b.example", "primary": True}]}, 200),
+        ("/organizations", {"name": "x", "address": {"value": "Markt 1"}}, 200),
+        ("/activities", {"subject": "x", "participants": [{"person_id": 1, "primary": True}]}, 200),
+        ("/products", {"name": "x", "prices": [{"price": 5, "currency": "EUR"}]}, 201),
+        ("/pipelines", {"name": "x"}, 200),
+        ("/stages", {"name": "x", "pipeline_id": 1}, 200),
+    ],
+)
+def test_writes(own, path: str, body: dict[str, Any], status: int) -> None:
+    """What v2 answers to a creation, a change and a deletion is what the vendor describes."""
+    known = (*besides(path, "$.data"), "$.data.expected_close_date", "$.data.close_time")
+    known += tuple(f"$.data.{name}" for name in ("due_date", "code", "description", "category"))
+    known += ("$.data.address", "$.data.last_name")
+    made = own.post(f"/api/v2{path}", body)
+    assert made.status_code == status, made.text
+    validate("pipedrive", V2, "POST", path, status, made.json(), besides=known)
+    one = f"{path}/{made.json()['data']['id']}"
+    changed = own.patch(f"/api/v2{one}", {}).json()
+    validate("pipedrive", V2, "PATCH", f"{path}/{{id}}", 200, changed, besides=known)
+    gone = own.delete(f"/api/v2{one}").json()
+    validate("pipedrive", V2, "DELETE", f"{path}/{{id}}", 200, gone, closed=True)
+
+
+def test_field_writes(own) -> None:
+    """What v2 answers to changes of fields and options is what the vendor describes."""
+    body = {"field_name": "x", "field_type": "enum", "options": [{"label": "a"}, {"label": "b"}]}
+    made = own.post("/api/v2/dealFields", body).json()
+    validate("pipedrive", V2, "POST", "/dealFields", 200, made)
+    path = f"/api/v2/dealFields/{made['data']['field_code']}"
+    template = "/dealFields/{field_code}"
+    renamed = own.patch(path, {"field_name": "y"}).json()
+    validate("pipedrive", V2, "PATCH", template, 200, renamed)
+    added = own.post(f"{path}/options", [{"label": "c"}]).json()
+    validate("pipedrive", V2, "POST", f"{template}/options", 200, added, closed=True)
+    gone = own.delete(path).json()
+    validate("pipedrive", V2, "DELETE", template, 200, gone)
+
+
+def test_line_item_writes(own) -> None:
+    """What v2 answers to added products and followers of a deal is what the vendor describes."""
+    item = {"product_id": own.every("/products")[0]["id"], "item_price": 5, "quantity": 2}
+    path = "/api/v2/deals/1/products"
+    template = "/deals/{id}/products"
+    made = own.post(path, item).json()
+    validate("pipedrive", V2, "POST", template, 201, made, closed=True)
+    many = own.post(f"{path}/bulk", {"data": [item]}).json()
+    validate("pipedrive", V2, "POST", f"{template}/bulk", 201, many, closed=True)
+    gone = own.delete(path).json()
+    validate("pipedrive", V2, "DELETE", template, 200, gone, closed=True)
+    follower = own.post("/api/v2/deals/1/followers", {"user_id": own.truth.companies["main"].admin})
+    validate("pipedrive", V2, "POST", "/deals/{id}/followers", 201, follower.json(), closed=True)
+
+
+def test_conversions_and_merges(own) -> None:
+    """What conversions and merges answer is what the vendor describes."""
+    lead = own.every_v1("/v1/leads")[0]["id"]
+    begun = own.post(f"/api/v2/leads/{lead}/convert/deal").json()
+    validate("pipedrive", V2, "POST", "/leads/{id}/convert/deal", 200, begun, closed=True)
+    job = begun["data"]["conversion_id"]
+    template = "/leads/{id}/convert/status/{conversion_id}"
+    for _ in range(3):
+        state = own.v2(f"/leads/{lead}/convert/status/{job}").json()
+        validate("pipedrive", V2, "GET", template, 200, state, closed=True)
+    for name in ("persons", "organizations", "deals"):
+        merged = own.put(f"/v1/{name}/1/merge", {"merge_with_id": 2})
+        nulls = ("person_id", "org_id", "won_time", "lost_time", "person_name", "org_name")
+        known = tuple(f"$.data.{one}" for one in nulls)
+        template = f"/{name}/{{id}}/merge"
+        validate("pipedrive", V1, "PUT", template, 200, merged.json(), besides=known)
+
+
+def test_recents(own) -> None:
+    """What is recent is what the vendor describes."""
+    rows = own.get("/v1/recents", since_timestamp="2026-10-10 00:00:00", limit=500).json()
+    assert {row["item"] for row in rows["data"]} >= {"person", "deal", "note"}
+    nulls = (
+        *("person_id", "org_id", "deal_id", "lead_id", "project_id", "task_id", "person", "deal"),
+        *("organization", "user.icon_url", "won_time", "lost_time", "person_name", "org_name"),
+        *("label", "note", "location", "marked_as_done_time", "address", "last_name", "code"),
+        *("address_route", "address_street_number", "address_admin_area_level_1", "unit"),
+        *("address_postal_code", "address_formatted_address", "rotten_days", "visible_to"),
+    )
+    known = tuple(f"$.data[*].data.{one}" for one in nulls)
+    validate("pipedrive", V1, "GET", "/recents", 200, rows, besides=known)

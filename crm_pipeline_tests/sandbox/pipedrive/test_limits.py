@@ -189,3 +189,10 @@ def test_retirement(own) -> None:
         assert own.get(path).status_code == 200
     own.truth.retire_v1()
     assert own.get("/v1/persons").status_code == 200
+
+
+def test_daily_limit(own) -> None:
+    """The day's tokens are set as in other vendors' sandboxes."""
+    own.truth.set_daily_limit(maximum=100, used=95)
+    assert own.v2("/pipelines").status_code == 200
+    assert own.v2("/pipelines").status_code == 429

@@ -114,3 +114,34 @@ def test_v1_custom_values(main) -> None:
     assert any(re.fullmatch(r"\d+,\d+", value) for value in chosen)
     manager = main.code("persons", "Account manager")
     assert any(row[manager] and row[manager]["value"] == row[manager]["id"] for row in rows)
+
+
+@pytest.mark.parametrize("name", ["deals", "persons", "organizations", "activities"])
+def test_collections(main, name: str) -> None:
+    """Statement 23: old v1's collections have a cursor, and every record once."""
+    ids, cursor = [], ""
+    while cursor is not None:
+        body = main.get(f"/v1/{name}/collection", limit=50, cursor=cursor).json()
+        ids += [row["id"] for row in body["data"]]
+        cursor = body["additional_data"]["next_cursor"]
+    assert ids == [row["id"] for row in main.every(f"/{name}")]
+    assert main.get(f"/v1/{name}/collection", cursor="!").status_code == 400
+
+
+def test_deals_of(main) -> None:
+    """v1 lists archived deals, and the deals of a stage, a pipeline, a person and an organization."""
+    deals = main.every("/deals")
+    archived = {row["id"] for row in main.every_v1("/v1/deals/archived")}
+    assert archived == {row["id"] for row in main.every("/deals/archived")}
+    deal = next(row for row in deals if row["person_id"] and row["org_id"])
+    for path, column in (
+        ("stages", "stage_id"),
+        ("pipelines", "pipeline_id"),
+        ("persons", "person_id"),
+        ("organizations", "org_id"),
+    ):
+        found = main.every_v1(f"/v1/{path}/{deal[column]}/deals", limit=500)
+        wanted = {row["id"] for row in deals if row[column] == deal[column]}
+        assert {row["id"] for row in found} == wanted
+    people = main.data(f"/v1/deals/{deal['id']}/participants")
+    assert [row["person_id"]["value"] for row in people] == [deal["person_id"]]

@@ -320,3 +320,13 @@ def test_bad_bodies(main) -> None:
     url = f"{main.root}/api/v2/persons"
     assert main.http.post(url, data=b"{", headers={"Content-Type": "x"}).status_code == 400
     assert main.post("/api/v2/persons", [1]).status_code == 400
+
+
+def test_success_without_effect(own) -> None:
+    """On order a change answers 200 and changes nothing; the next one does."""
+    own.truth.ignore_writes(times=1)
+    before = own.data("/api/v2/persons/1")
+    answer = own.patch("/api/v2/persons/1", {"name": "Emmy"})
+    assert (answer.status_code, own.data("/api/v2/persons/1")) == (200, before)
+    own.patch("/api/v2/persons/1", {"name": "Emmy"})
+    assert own.data("/api/v2/persons/1")["name"] == "Emmy"
