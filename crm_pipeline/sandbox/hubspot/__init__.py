@@ -3,3 +3,5 @@
 from crm_pipeline.sandbox.hubspot.vendor import HubSpotVendor
 
 vendor = HubSpotVendor()
+
+__all__ = ["vendor"]

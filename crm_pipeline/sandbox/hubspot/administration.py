@@ -1,7 +1,4 @@
-"""The admin API of the portals: look behind the API, change records and properties.
-
-Every action takes `account` (`main` or `second`).
-"""
+"""The admin API of the portals: the same methods as in Python, as JSON over HTTP."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -37,7 +34,7 @@ def administer(sandbox: "HubSpotSandbox", request: Request) -> Response:
 
 
 def _actions(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
-    plain = (
+    plain: tuple[Callable[..., Any], ...] = (
         sandbox.delete,
         sandbox.restore,
         sandbox.hard_delete,
@@ -55,24 +52,31 @@ def _actions(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.rotate,
         sandbox.set_limits,
         sandbox.set,
+        sandbox.require,
+        sandbox.require_when,
+        sandbox.use_field,
+        sandbox.change_owner,
     )
-    # Values come as an object of their own, so that no property can clash with an argument.
+    # Values come as an object of their own, so that no property name can clash with an argument.
     actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
     return actions | {
-        name: lambda fields, method=method, **given: method(**given, **fields)
-        for name, method in (
-            ("edit", sandbox.edit),
-            ("create", sandbox.create),
-            ("formula_change", sandbox.formula_change),
-        )
+        "edit": lambda name, record, fields, stamp=None, account="main": sandbox.edit(
+            name, record, stamp=stamp, account=account, **fields
+        ),
+        "create": lambda name, fields, stamp=None, account="main": sandbox.create(
+            name, stamp=stamp, account=account, **fields
+        ),
+        "formula_change": lambda name, record, fields, account="main": sandbox.formula_change(
+            name, record, account=account, **fields
+        ),
     }
 
 
 def _seen(sandbox: "HubSpotSandbox", parts: list[str], query: dict[str, str]) -> Any:
     account = query.get("account", "main")
     options: dict[str, Any] = {
-        "account": account,
         "include_deleted": query.get("include_deleted", "").lower() in {"1", "true"},
+        "account": account,
     }
     for key in ("since", "until"):
         if key in query:
@@ -86,14 +90,16 @@ def _seen(sandbox: "HubSpotSandbox", parts: list[str], query: dict[str, str]) ->
         return {"identities": sandbox.identities(parts[1], account=account)}
     if len(parts) == 2 and parts[0] == "fields":
         return {"fields": sandbox.fields(parts[1], account=account)}
+    if len(parts) == 2 and parts[0] == "merged":
+        return {"merged": sandbox.merged(parts[1], account=account)}
+    if parts == ["objects"]:
+        types = sandbox.api(account).portal.catalog.types
+        return {one.name: sandbox.count(one.name, account=account) for one in types}
     if parts == ["limits"]:
         return sandbox.set_limits(account=account)
     if parts == ["settings"]:
         return sandbox.set(account=account)
-    if parts == ["objects"]:
-        types = sandbox.api(account).portal.catalog.types
-        return {one.name: sandbox.count(one.name, account=account) for one in types}
     raise ValueError(
-        "known: count/<object>, rows/<object>, identities/<object>, fields/<object>, limits, settings, "
-        "objects"
+        "known: count/<object>, rows/<object>, identities/<object>, fields/<object>, merged/<object>, "
+        "objects, limits, settings"
     )

@@ -89,7 +89,7 @@ class LinkReader:
             ]
             if to:
                 results.append({"from": {"id": name}, "to": to})
-        there = {entry["from"]["id"] for entry in results}
+        there = {str(entry["from"]["id"]) for entry in results}
         return results, [name for name in asked if name not in there]
 
     def _linked(

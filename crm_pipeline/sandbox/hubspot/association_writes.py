@@ -8,7 +8,7 @@ from crm_pipeline.sandbox.hubspot.association_types import LinkType
 from crm_pipeline.sandbox.hubspot.errors import invalid, not_found
 from crm_pipeline.sandbox.hubspot.portal import Portal
 from crm_pipeline.sandbox.hubspot.schema import ObjectType
-from crm_pipeline.sandbox.hubspot.storage import LINK, create, links_of
+from crm_pipeline.sandbox.hubspot.storage import links_of
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,6 @@ class LinkWriter:
                     cursor.execute(
                         f'UPDATE "{table}" SET {column} = ? WHERE {column} = ?', [new, old]
                     )
-
-    def make_tables(self, one: str, other: str) -> None:
-        """Make the tables of two object types that could not be linked before."""
-        with self._portal.tables.writing() as cursor:
-            cursor.execute(create(links_of(one, other), LINK))
-            cursor.execute(create(links_of(other, one), LINK))
 
     def _target(self, one: ObjectType, numbers: set[Any]) -> ObjectType:
         for name in self._portal.link_types.targets(one.name):

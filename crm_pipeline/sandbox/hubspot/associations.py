@@ -78,7 +78,7 @@ class AssociationDesk:
         most = MOST_READ if action == "read" else MOST_WRITTEN
         inputs = inputs_of(json_of(request), most)
         if action == "read":
-            return self._read(request, one, other, inputs, version)
+            return self._read(one, other, inputs, version)
         actions: dict[str, Callable[..., Response]] = {
             "create": self._create,
             "archive": self._archive,
@@ -137,7 +137,6 @@ class AssociationDesk:
 
     def _read(
         self,
-        request: Request,  # noqa: ARG002
         one: ObjectType,
         other: ObjectType,
         inputs: list[dict[str, Any]],
@@ -217,11 +216,7 @@ class AssociationDesk:
         return self._gone(version)
 
     def _associate(
-        self,
-        one: ObjectType,
-        other: ObjectType,
-        inputs: list[dict[str, Any]],
-        version: str,  # noqa: ARG002
+        self, one: ObjectType, other: ObjectType, inputs: list[dict[str, Any]], _: str
     ) -> Response:
         links = [Link(*_ends(entry), self._plain(one, other)) for entry in inputs]
         self._writer.add(one, other, links)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from crm_pipeline.sandbox.hubspot.instants import iso_of
 from crm_pipeline.sandbox.hubspot.portal import Portal
 from crm_pipeline.sandbox.hubspot.schema import ObjectType
 
@@ -26,17 +27,19 @@ def computed(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict[
             full = " ".join(name for name in names if name)
             made["hs_full_name_or_email"] = full or whole.get("email")
     elif one.stage and (one.stage in written or "amount" in written):
-        made |= _of_stage(portal, one, whole)
+        made |= _of_stage(portal, one, whole, written)
     return {name: value for name, value in made.items() if name in one.properties}
 
 
-def _of_stage(portal: Portal, one: ObjectType, whole: Row) -> dict[str, str | None]:
+def _of_stage(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict[str, str | None]:
     found = portal.pipelines.stage(one.name, whole.get(one.stage) or "")
     if found is None:
         return {}
     _, stage = found
     made: dict[str, str | None] = {"hs_is_closed": str(stage.is_closed).lower()}
     if one.name == "deals":
+        if one.stage in written:
+            made["hs_v2_date_entered_current_stage"] = iso_of(portal.now_ms())
         amount = whole.get("amount")
         made |= {
             "hs_is_closed_won": str(stage.is_won).lower(),

@@ -46,21 +46,20 @@ class BatchDesk:
             strict: whether the rules for required properties hold.
         """
         actions: dict[str, Callable[..., Response]] = {
-            "read": self._read,
             "create": self._create,
             "update": self._update,
             "upsert": self._upsert,
             "archive": self._archive,
         }
-        if action not in actions:
+        if action not in {"read", *actions}:
             raise not_found()
         if request.method != "POST":
             raise unsupported_method()
         body = json_of(request)
         inputs = inputs_of(body, MOST)
-        if action in {"create", "update", "upsert"}:
-            return actions[action](one, inputs, strict)
-        return actions[action](request, one, body, inputs)
+        if action == "read":
+            return self._read(request, one, body, inputs)
+        return actions[action](one, inputs, strict)
 
     def _read(
         self, request: Request, one: ObjectType, body: dict[str, Any], inputs: list[dict[str, Any]]
@@ -119,7 +118,7 @@ class BatchDesk:
                     if not one_by_one:
                         raise
                     errors.append(_traced(refusal, entry))
-        return self._written(one, made, inputs, errors, 201, lambda r: _trace(shown.get(r)))
+        return self._written(one, made, inputs, errors, 201, extra=lambda r: _trace(shown.get(r)))
 
     def _update(self, one: ObjectType, inputs: list[dict[str, Any]], strict: bool) -> Response:
         by = str(inputs[0].get("idProperty") or "") if inputs else ""
@@ -158,7 +157,7 @@ class BatchDesk:
                     raise
                 errors.append(_traced(refusal, entry))
         return self._written(
-            one, list(is_new), inputs, errors, 200, lambda record: {"new": is_new[record]}
+            one, list(is_new), inputs, errors, 200, extra=lambda record: {"new": is_new[record]}
         )
 
     def _upserted(
@@ -173,13 +172,7 @@ class BatchDesk:
         made = self._writer.create_one(one, {**entry, "properties": properties}, strict=strict)
         return made, True
 
-    def _archive(
-        self,
-        request: Request,  # noqa: ARG002
-        one: ObjectType,
-        body: dict[str, Any],  # noqa: ARG002
-        inputs: list[dict[str, Any]],
-    ) -> Response:
+    def _archive(self, one: ObjectType, inputs: list[dict[str, Any]], _: bool) -> Response:
         ids = self._ids(one, "", [str(entry.get("id", "")) for entry in inputs])
         self._writer.archive(one, list(ids.values()))
         return Response(204)
@@ -191,14 +184,15 @@ class BatchDesk:
         )
         return {row[0] for row in rows.fetchall()}
 
-    def _written(  # noqa: PLR0917
+    def _written(
         self,
         one: ObjectType,
         ids: list[int],
         inputs: list[dict[str, Any]],
         errors: Errors,
         status: int,
-        extra: Callable[[int], dict[str, Any]] = lambda record: {},  # noqa: ARG005
+        *,
+        extra: Callable[[int], dict[str, Any]] = lambda _: {},
     ) -> Response:
         names = dict.fromkeys(name for entry in inputs for name in entry.get("properties") or ())
         records = self._reader.by_ids(one, ids, shape_of(one, names))

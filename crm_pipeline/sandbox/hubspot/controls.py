@@ -1,23 +1,22 @@
-"""What an admin may order about tokens, ceilings and switches."""
+"""Sessions, ceilings, switches and rules: the orders of an admin to the portals."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from crm_pipeline.sandbox.hubspot.api import PortalApi
 from crm_pipeline.sandbox.hubspot.credentials import PORTALS
 from crm_pipeline.sandbox.hubspot.oauth import OAuthDesk
+from crm_pipeline.sandbox.hubspot.scopes import ALL_SCOPES
 
 
 class Controls:
-    """The orders of an admin."""
+    """What an admin can switch."""
 
+    api: Callable[[str], PortalApi]
     oauth: OAuthDesk
 
-    def api(self, account: str = "main") -> PortalApi:
-        """Return what answers for a portal."""
-        raise NotImplementedError
-
     def expire_sessions(self) -> int:
-        """End every access token that can expire; the next call of each client gets a 401."""
+        """End every access token of the marketplace app; those of private apps never end."""
         return self.oauth.grants.expire()
 
     def revoke_refresh(self, *, account: str = "main") -> int:
@@ -27,21 +26,51 @@ class Controls:
 
     def restore_refresh(self, *, account: str = "main") -> None:
         """Make the documented refresh token of a portal work again."""
-        scopes = self.oauth.grants.scopes_of(PORTALS[account].token)
-        self.oauth.grants.begin_chain(account, scopes, PORTALS[account].refresh_token)
+        self.oauth.grants.begin_chain(account, ALL_SCOPES, PORTALS[account].refresh_token)
 
     def rotate(self, *, on: bool = True) -> None:
-        """Let each refresh end the refresh token and give a new one."""
+        """Let a refresh answer another refresh token; the vendor's usually stays."""
         self.oauth.grants.rotates = on
 
     def set_limits(self, *, account: str = "main", **ceilings: int) -> dict[str, Any]:
-        """Change ceilings and return them all; see `CallLimits.set`."""
+        """Change ceilings on calls and return them.
+
+        Args:
+            account: the portal.
+            **ceilings: `private`, `marketplace`, `associations` (in 10 seconds), `search` (in one),
+                `daily`, `daily_used`, `daily_associations`.
+        """
         limits = self.api(account).portal.limits
         limits.set(**ceilings)
         return limits.shown()
 
-    def set(self, *, account: str = "main", **switches: Any) -> dict[str, Any]:
-        """Change switches and return them all; see `Settings`."""
+    def set(self, *, account: str = "main", **values: Any) -> dict[str, Any]:
+        """Change switches of a portal and return them."""
         settings = self.api(account).portal.settings
-        settings.set(switches)
+        settings.set(values)
+        self.api(account).portal.tables.bump()
         return settings.shown()
+
+    def require(self, name: str, properties: Sequence[str], *, account: str = "main") -> None:
+        """Demand properties of every new record (dated API)."""
+        portal = self.api(account).portal
+        portal.rules.require(portal.catalog.known(name).name, properties)
+
+    def require_when(
+        self, name: str, rules: Sequence[Mapping[str, Any]], *, account: str = "main"
+    ) -> None:
+        """Demand properties while others have some values (dated API)."""
+        portal = self.api(account).portal
+        portal.rules.require_when(portal.catalog.known(name).name, rules)
+
+    def use_field(self, field: str, *, used: bool = True, account: str = "main") -> None:
+        """Say that a property is used somewhere, so that it cannot be archived."""
+        names = self.api(account).portal.in_use
+        if used:
+            names.add(field)
+        else:
+            names.discard(field)
+
+    def change_owner(self, owner: str, values: Mapping[str, Any], *, account: str = "main") -> None:
+        """Change an owner, for example let him leave: `archived`, `userId`."""
+        self.api(account).portal.owners.change(owner, values)

@@ -1,4 +1,4 @@
-"""The HubSpot emulation at work: tokens, ceilings, routing, and the Python face for tests."""
+"""The HubSpot emulation at work: who asks, may they, who answers; and the Python face for tests."""
 
 import threading
 import uuid
@@ -6,20 +6,17 @@ import uuid
 from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.grants import Access
 from crm_pipeline.sandbox.http import Request, Response
+from crm_pipeline.sandbox.hubspot import credentials
 from crm_pipeline.sandbox.hubspot.administration import administer
 from crm_pipeline.sandbox.hubspot.api import PortalApi
 from crm_pipeline.sandbox.hubspot.changes import Changes
 from crm_pipeline.sandbox.hubspot.controls import Controls
-from crm_pipeline.sandbox.hubspot.credentials import CLIENT_ID, CLIENT_SECRET, PORTALS
-from crm_pipeline.sandbox.hubspot.errors import ApiError, not_found
-from crm_pipeline.sandbox.hubspot.limits import Headers
+from crm_pipeline.sandbox.hubspot.errors import ApiError
 from crm_pipeline.sandbox.hubspot.oauth import OAuthDesk
-from crm_pipeline.sandbox.hubspot.objects import object_types
 from crm_pipeline.sandbox.hubspot.portal import Portals
 from crm_pipeline.sandbox.hubspot.routes import Route, route_of
-from crm_pipeline.sandbox.hubspot.schema import Catalog
 from crm_pipeline.sandbox.hubspot.schema_changes import SchemaChanges
-from crm_pipeline.sandbox.hubspot.scopes import CONTACTS_ONLY, all_scopes, refuse_lacking
+from crm_pipeline.sandbox.hubspot.scopes import check
 from crm_pipeline.sandbox.hubspot.truth import Truth
 from crm_pipeline.sandbox.registry import Premises
 
@@ -27,7 +24,7 @@ _LONGEST = 16_384
 
 
 class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
-    """Two emulated portals: answers requests, and lets tests look and change behind the API.
+    """The emulated portals: answers requests, and lets tests look and change behind the API.
 
     Args:
         premises: the world and the clock.
@@ -35,49 +32,32 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def __init__(self, premises: Premises) -> None:
         self.clock: SandboxClock = premises.clock
-        self._portals = Portals(premises.world, premises.clock)
+        self.portals = Portals(premises.world, premises.clock)
+        self.oauth = OAuthDesk(premises.clock)
         self._lock = threading.Lock()
-        self._apis: dict[str, PortalApi] = {}
-        first = next(iter(PORTALS.values()))
-        scopes = all_scopes(Catalog(first.hub_id, object_types(first)))
-        self.oauth = OAuthDesk(premises.clock, scopes)
-        for account, facts in PORTALS.items():
-            self.oauth.grants.lasting(facts.token, account, scopes)
-            self.oauth.grants.lasting(facts.contacts_token, account, CONTACTS_ONLY)
+        self._desks: dict[str, PortalApi] = {}
 
     def api(self, account: str = "main") -> PortalApi:
-        """Return what answers for a portal, filled at its first use.
+        """Return what answers for one portal, filled when first asked for.
 
         Raises:
             ValueError: there is none of this name.
         """
-        portal = self._portals.named(account)
+        portal = self.portals.named(account)
         with self._lock:
-            found = self._apis.get(account)
+            found = self._desks.get(account)
             if found is None:
-                found = self._apis[account] = PortalApi(portal)
+                found = self._desks[account] = PortalApi(portal)
             return found
 
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
         correlation = str(uuid.uuid4())
-        if len(request.path) + len(request.query_text) + 1 > _LONGEST:
-            return Response(414, b"<html><body>414 URI Too Long</body></html>", (), "text/html")
-        if request.path == "/oauth/authorize":
-            return self.oauth.authorize(request)
         try:
-            route = route_of(request.path)
-            if route is None:
-                raise not_found()
-            if route.area == "oauth":
-                answer = self.oauth.handle(request, route)
-            else:
-                answer = self._answer(request, route)
+            response = self._answer(request, correlation)
         except ApiError as refusal:
-            answer = refusal.response(correlation)
-            for name, value in getattr(refusal, "headers", ()):
-                answer = answer.with_header(name, value)
-        return answer.with_header("X-HubSpot-Correlation-Id", correlation)
+            response = refusal.response(correlation)
+        return response.with_header("X-HubSpot-Correlation-Id", correlation)
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/hubspot`."""
@@ -85,50 +65,71 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def access(self, url: str) -> list[tuple[str, str]]:
         """Say how to connect."""
-        lines = [
-            ("HubSpot", f"{url}/hubspot"),
-            ("HubSpot token endpoint", f"{url}/hubspot/oauth/2026-09/token"),
-            ("HubSpot client id", CLIENT_ID),
-            ("HubSpot client secret", CLIENT_SECRET),
-        ]
-        for name, facts in PORTALS.items():
+        lines = [("HubSpot", f"{url}/hubspot")]
+        for name, facts in credentials.PORTALS.items():
             lines += [
-                (f"HubSpot token ({name})", facts.token),
-                (f"HubSpot refresh token ({name})", facts.refresh_token),
+                (f"HubSpot {name} private app token", facts.token),
+                (f"HubSpot {name} refresh token", facts.refresh_token),
             ]
-        return [*lines, ("HubSpot admin", f"{url}/_admin/hubspot")]
+        return [
+            *lines,
+            ("HubSpot token endpoint", f"{url}/hubspot/oauth/v1/token"),
+            ("HubSpot client id", credentials.CLIENT_ID),
+            ("HubSpot client secret", credentials.CLIENT_SECRET),
+            ("HubSpot admin", f"{url}/_admin/hubspot"),
+        ]
 
     def close(self) -> None:
-        """Close the portals."""
-        self._portals.close()
+        """Close every portal."""
+        self.portals.close()
 
-    def _answer(self, request: Request, route: Route) -> Response:
-        access = self._access(request)
-        api = self.api(access.account)
-        portal = api.portal
-        portal.settings.refuse_retired(route.version, self.clock.now().date())
-        area = _area(request, route)
+    def _answer(self, request: Request, correlation: str) -> Response:
+        if len(request.path) + len(request.query_text) + 1 > _LONGEST:
+            raise ApiError(414, "VALIDATION_ERROR", "Request-URI Too Long")
+        if request.path.rstrip("/").startswith("/oauth/") and request.path.endswith("/authorize"):
+            return self.oauth.authorize(request)
+        route = route_of(request.path)
+        if route is None:
+            return Response(404, b"<html><body>404</body></html>", content_type="text/html")
+        if route.area == "oauth":
+            return self.oauth.handle(request, route)
+        access = self._caller(request)
+        desks = self.api(access.account)
+        return self._limited(request, route, access, desks, correlation)
+
+    def _limited(
+        self, request: Request, route: Route, access: Access, desks: PortalApi, correlation: str
+    ) -> Response:
+        """Answer within the ceilings; every answer but that of a search says what is left."""
+        portal = desks.portal
         kind = "private" if access.expires_at is None else "marketplace"
-        app = access.token if kind == "private" else CLIENT_ID
-        limits = portal.limits
+        area = _area(route)
         try:
-            limits.take(app, kind, area)
-            refuse_lacking(access.scopes, route, request.method, api.types(route))
-            answer = api.answer(request, route)
+            portal.limits.take(access.token if kind == "private" else kind, kind, area)
+            check(portal, route, request.method, access.scopes)
+            portal.settings.refuse_retired(route.version, self.clock.now().date())
+            response = desks.answer(request, route)
         except ApiError as refusal:
-            refusal.headers = limits.headers(app, kind, area)  # type: ignore[attr-defined]
-            raise
-        return _with(answer, limits.headers(app, kind, area))
+            response = refusal.response(correlation)
+        app = access.token if kind == "private" else kind
+        for name, value in portal.limits.headers(app, kind, area):
+            response = response.with_header(name, value)
+        return response
 
-    def _access(self, request: Request) -> Access:
-        if request.fault is not None and request.fault.kind == "expire_session":
-            self.oauth.grants.expire()
+    def _caller(self, request: Request) -> Access:
         scheme, _, token = request.header("authorization").partition(" ")
-        access = self.oauth.grants.find(token.strip()) if scheme.lower() == "bearer" else None
-        if access is not None:
-            return access
-        if self.oauth.grants.is_expired(token.strip()):
-            message = "The OAuth token used to make this call expired."
+        token = token.strip() if scheme.lower() == "bearer" else ""
+        is_over = request.fault is not None and request.fault.kind == "expire_session"
+        if is_over:
+            self.oauth.grants.expire()
+        found = self.oauth.grants.find(token)
+        if found is not None and found.account in credentials.PORTALS and not is_over:
+            return found
+        if is_over or self.oauth.grants.is_expired(token):
+            message = (
+                "The OAuth token used to make this call expired 0 second(s) ago. "
+                "Refresh the token and try again."
+            )
             raise ApiError(401, "EXPIRED_AUTHENTICATION", message)
         message = (
             "Authentication credentials not found. This API supports OAuth 2.0 authentication and you "
@@ -137,12 +138,9 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         raise ApiError(401, "INVALID_AUTHENTICATION", message)
 
 
-def _area(request: Request, route: Route) -> str:
+def _area(route: Route) -> str:
+    """Return which ceiling a call counts under: searches and links since v4 have their own."""
     if route.area == "objects" and route.parts[1:] == ("search",):
         return "search"
     is_links = route.area == "associations" or route.parts[2:3] == ("associations",)
-    return "associations" if is_links and route.version != "v3" else request.method.lower()
-
-
-def _with(answer: Response, headers: Headers) -> Response:
-    return Response(answer.status, answer.body, (*answer.headers, *headers), answer.content_type)
+    return "associations" if is_links and route.version != "v3" else route.area

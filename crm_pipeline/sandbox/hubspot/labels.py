@@ -4,7 +4,6 @@ from typing import Any
 
 from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.hubspot.association_types import HUBSPOT, LinkType
-from crm_pipeline.sandbox.hubspot.association_writes import LinkWriter
 from crm_pipeline.sandbox.hubspot.errors import invalid, not_found, unsupported_method
 from crm_pipeline.sandbox.hubspot.paging import answered, json_of
 from crm_pipeline.sandbox.hubspot.portal import Portal
@@ -16,14 +15,12 @@ class LabelDesk:
 
     Args:
         portal: whose.
-        links: makes tables for pairs that could not be linked before.
     """
 
-    def __init__(self, portal: Portal, links: LinkWriter) -> None:
+    def __init__(self, portal: Portal) -> None:
         self._portal = portal
-        self._links = links
 
-    def types(self, one: ObjectType, other: ObjectType, names: dict[int, str]) -> Response:  # noqa: ARG002
+    def types(self, names: dict[int, str]) -> Response:
         """Answer the kinds of links as the older API lists them."""
         return answered({"results": [{"id": str(k), "name": name} for k, name in names.items()]})
 
@@ -55,7 +52,7 @@ class LabelDesk:
             raise invalid("Some required fields were not set: [label, name]")
         inverse = body.get("inverseLabel")
         made = self._portal.link_types.add(one.name, other.name, str(label), inverse, str(name))
-        self._links.make_tables(one.name, other.name)
+        self._portal.link_tables(one.name, other.name)
         self._portal.tables.bump()
         return answered({"results": [_shown(kind) for kind in made]})
 

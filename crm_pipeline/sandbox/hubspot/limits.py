@@ -106,9 +106,12 @@ class CallLimits:
         found = self._windows.get(key)
         if found is None:
             period = _PERIODS.get(key[0], _INTERVAL_S)
-            found = Rolling(self._calls[key[0]], period, lambda: self.now())  # noqa: PLW0108
+            found = Rolling(self._calls[key[0]], period, self._present)
             found = self._windows.setdefault(key, found)
         return found
+
+    def _present(self) -> float:
+        return self.now()
 
     def _day(self) -> date:
         return self._clock.now().astimezone(self._zone).date()

@@ -1,119 +1,160 @@
-"""Merge two records: both ids go, a new one comes, and the old ones lead to it for ever.
+"""Merges and permanent deletion: both leave less behind than a client would like.
 
 Source: https://developers.hubspot.com/changelog/updated-merge-functionality-for-contacts-and-companies
 """
 
 from typing import Any
 
+from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.hubspot.association_writes import LinkWriter
 from crm_pipeline.sandbox.hubspot.errors import ApiError, invalid, not_found
+from crm_pipeline.sandbox.hubspot.paging import answered, json_of
 from crm_pipeline.sandbox.hubspot.portal import Portal
+from crm_pipeline.sandbox.hubspot.reading import RecordReader, shape_of
 from crm_pipeline.sandbox.hubspot.schema import ObjectType
-from crm_pipeline.sandbox.hubspot.search_index import SearchIndex
-from crm_pipeline.sandbox.hubspot.storage import SYSTEM
+from crm_pipeline.sandbox.hubspot.storage import history_of
 from crm_pipeline.sandbox.hubspot.writes import Writer
 
-MOST = 250
-_IDS, _VIDS = "hs_merged_object_ids", "hs_calculated_merged_vids"
+MOST_MERGED = 250
 
 
-class Merger:
-    """Merges records of one portal.
+class MergeDesk:
+    """Merges and erases records of one portal.
 
     Args:
         portal: whose.
-        writer: makes the new record and removes the old ones.
-        links: moves what was linked to them.
-        index: what search sees.
+        reader: how they are read.
+        writer: how they are written.
+        links: moves what they are linked to.
     """
 
     def __init__(
-        self, portal: Portal, writer: Writer, links: LinkWriter, index: SearchIndex
+        self, portal: Portal, reader: RecordReader, writer: Writer, links: LinkWriter
     ) -> None:
         self._portal = portal
+        self._reader = reader
         self._writer = writer
         self._links = links
-        self._index = index
 
-    def merge(self, one: ObjectType, primary: int, other: int) -> int:
-        """Merge `other` into `primary` and return the id of what came out.
+    def merge(self, request: Request, one: ObjectType) -> Response:
+        """Answer a merge with the record that came out of it."""
+        body = json_of(request)
+        ids = [str(body.get(key, "")) for key in ("primaryObjectId", "objectIdToMerge")]
+        if not all(text.isdigit() for text in ids):
+            raise invalid("Some required fields were not set: [primaryObjectId, objectIdToMerge]")
+        if not one.mergeable:
+            raise invalid(f"Objects of type {one.id} cannot be merged")
+        primary, other = (self._reader.resolved(one, int(text)) for text in ids)
+        if primary == other:
+            raise invalid("An object cannot be merged into itself")
+        made = self.join(one, primary, other)
+        return answered(self._reader.by_ids(one, [made], shape_of(one, ()))[made])
+
+    def join(self, one: ObjectType, primary: int, other: int, source: str = "API") -> int:
+        """Merge a record into another and return the id of the new one that stands for both.
 
         Raises:
-            ApiError: they cannot be merged.
+            ApiError: one of them is not there, or 250 were merged already.
         """
-        if not one.mergeable:
-            raise invalid(f"Merging is not supported for {one.name}")
-        if primary == other:
-            raise invalid("A record cannot be merged with itself")
-        tables = self._portal.tables
-        with tables.writing(), self._portal.events.held():
-            rows = self._rows(one, [primary, other])
-            now = self._portal.now_ms()
-            before = self._merged_before(rows)
-            if len(before) >= MOST:
-                raise ApiError(414, "VALIDATION_ERROR", f"More than {MOST} merges into one record")
-            values = {k: v for k, v in rows[other].items() if k not in SYSTEM}
-            values |= {k: v for k, v in rows[primary].items() if k not in SYSTEM and v is not None}
+        with self._portal.tables.writing() as cursor:
+            try:
+                rows = self._writer.current(one, [primary, other])
+            except KeyError as problem:
+                raise not_found("resource not found") from problem
+            if any(row["_archived"] for row in rows.values()):
+                raise not_found("resource not found")
+            merged = _members(rows[primary], primary) + _members(rows[other], other)
+            if len(merged) - 1 > MOST_MERGED:
+                message = f"at most {MOST_MERGED} records can be merged into one"
+                raise ApiError(414, "VALIDATION_ERROR", message)
+            values = self._joined(one, rows[primary], rows[other], merged)
             made = self._writer.new_ids(one, 1)[0]
-            gone = [*before, primary, other]
-            for name, text in self._trace(one, rows, gone, now).items():
-                values[name] = text
-            self._index.before(one, [primary, other, made])
-            tables.insert(
-                one.table,
-                [
-                    {
-                        **values,
-                        "_id": made,
-                        "_created": min(row["_created"] for row in rows.values()),
-                        "_updated": now,
-                        "_archived": False,
-                    }
-                ],
-            )
+            self._writer.replace(one, primary, made, values)
             for old in (primary, other):
                 self._links.move_all(one, old, made)
-            tables.remove(one.table, "_id", [primary, other])
-            tables.insert(
-                "merged",
-                [{"object": one.name, "old_id": old, "new_id": made, "at": now} for old in gone],
+            cursor.execute(
+                f'UPDATE "{history_of(one.name)}" SET id = ? WHERE id = ?', [made, primary]
             )
-            # What led to one of the two leads to the new one, too.
-            with tables.writing() as cursor:
-                cursor.execute(
-                    "UPDATE merged SET new_id = ? WHERE object = ? AND new_id IN (?, ?)",
-                    [made, one.name, primary, other],
-                )
-            more = {
-                "primaryObjectId": primary,
-                "mergedObjectIds": [primary, other],
-                "newObjectId": made,
-                "numberOfPropertiesMoved": len(values),
-            }
-            self._portal.events.tell(one, made, "merge", more, "CRM_UI")
+            self._writer.erase(one, [other])
+            cursor.execute(
+                "UPDATE merged SET new_id = ? WHERE object = ? AND new_id IN (?, ?)",
+                [made, one.name, primary, other],
+            )
+            now = self._portal.now_ms()
+            self._portal.tables.insert(
+                "merged",
+                [
+                    {"object": one.name, "old_id": old, "new_id": made, "at": now}
+                    for old in (primary, other)
+                ],
+            )
+        moved = sum(
+            rows[primary].get(key) is None and value is not None
+            for key, value in rows[other].items()
+        )
+        more = {
+            "primaryObjectId": primary,
+            "mergedObjectIds": [other],
+            "newObjectId": made,
+            "numberOfPropertiesMoved": moved,
+        }
+        self._portal.events.tell(one, made, "merge", more, source)
         return made
 
-    def _rows(self, one: ObjectType, ids: list[int]) -> dict[int, dict[str, Any]]:
-        try:
-            rows = self._writer.current(one, ids)
-        except KeyError as missing:
-            raise not_found(str(missing.args[0])) from missing
-        for record, row in rows.items():
-            if row["_archived"]:
-                raise not_found(f"{one.singular} {record} is archived")
-        return rows
+    def erase(self, request: Request, one: ObjectType) -> Response:
+        """Answer a permanent deletion, which is accepted for anything."""
+        body = json_of(request)
+        named = str(body.get("objectId", ""))
+        if not named:
+            raise invalid("Some required fields were not set: [objectId]")
+        if one.name != "contacts":
+            raise not_found()
+        by = str(body.get("idProperty") or "")
+        self.forget(one, named, is_email=by == "email" or "@" in named)
+        return Response(204)
 
-    def _merged_before(self, rows: dict[int, dict[str, Any]]) -> list[int]:
-        listed = ";".join(str(row.get(_IDS) or "") for row in rows.values())
-        return [int(part) for part in listed.split(";") if part]
+    def forget(self, one: ObjectType, named: str, *, is_email: bool) -> None:
+        """Remove a contact for ever, in the recycle bin or not, and block its address."""
+        column, value = ("lower(email)", named.lower()) if is_email else ("_id", named)
+        row = None
+        if is_email or named.isdigit():
+            if not is_email:
+                value = str(self._reader.resolved(one, int(named)))
+            found = self._portal.tables.rows(
+                f'SELECT _id, email FROM "{one.table}" WHERE {column}::VARCHAR = ?', [value]
+            )
+            row = found[0] if found else None
+        email = row["email"] if row else (named if is_email else None)
+        with self._portal.tables.writing():
+            if row:
+                self._writer.erase(one, [row["_id"]])
+            if email:
+                self._portal.tables.insert("blocked", [{"email": email.lower()}])
+        if row:
+            for kind in ("privacyDeletion", "deletion"):
+                self._portal.events.tell(one, row["_id"], kind, {"changeFlag": "DELETED"})
 
-    def _trace(
-        self, one: ObjectType, rows: dict[int, dict[str, Any]], gone: list[int], now: int
-    ) -> dict[str, str]:
-        made: dict[str, str] = {}
-        if _IDS in one.properties:
-            made[_IDS] = ";".join(dict.fromkeys(str(old) for old in gone))
-        if _VIDS in one.properties:
-            former = [str(row[_VIDS]) for row in rows.values() if row.get(_VIDS)]
-            made[_VIDS] = ";".join([*former, *(f"{old}:{now}" for old in rows)])
-        return made
+    def _joined(
+        self, one: ObjectType, primary: dict[str, Any], other: dict[str, Any], merged: list[str]
+    ) -> dict[str, Any]:
+        """Return the values of the new record: the primary's win, the other's fill its gaps."""
+        values = {
+            prop.column: primary[prop.column] or other[prop.column]
+            for prop in one.stored
+            if prop.column in primary
+        }
+        values["hs_merged_object_ids"] = ";".join(merged)
+        if one.name == "contacts":
+            now = self._portal.now_ms()
+            values["hs_calculated_merged_vids"] = ";".join(f"{old}:{now}" for old in merged)
+            addresses = [primary["hs_additional_emails"], other["hs_additional_emails"]]
+            if other["email"] and other["email"] != values["email"]:
+                addresses.append(other["email"])
+            values["hs_additional_emails"] = ";".join(filter(None, addresses)) or None
+        return values
+
+
+def _members(row: dict[str, Any], record: int) -> list[str]:
+    """Return the ids that a record stands for: its own where it was never merged, else the old ones."""
+    known = [text for text in (row.get("hs_merged_object_ids") or "").split(";") if text]
+    return [*known, str(record)]

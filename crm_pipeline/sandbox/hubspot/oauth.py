@@ -1,186 +1,246 @@
-"""The token endpoints of all versions, and the page on which a user lets an app in.
+"""The token endpoints of all versions, and the page on which a portal lets the app in.
 
-Bodies are forms and nothing else. Later versions say more about the token than the first one.
-Source: https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/tokens
+Source: https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide
 """
 
-import secrets
+import base64
+import hashlib
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
 from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.grants import Access, GrantBook
-from crm_pipeline.sandbox.http import Request, Response, json_response
-from crm_pipeline.sandbox.hubspot.credentials import (
-    APP_ID,
-    CLIENT_ID,
-    CLIENT_SECRET,
-    PORTALS,
-    is_callback,
-)
+from crm_pipeline.sandbox.http import Request, Response
+from crm_pipeline.sandbox.hubspot import credentials
 from crm_pipeline.sandbox.hubspot.errors import ApiError, not_found, unsupported_method
+from crm_pipeline.sandbox.hubspot.paging import answered
 from crm_pipeline.sandbox.hubspot.routes import Route
+from crm_pipeline.sandbox.hubspot.scopes import ALL_SCOPES, CONTACTS_ONLY
 
-LIFETIME_S = 1800
-_CODE_LIVES_S = 600
-_FORM = "application/x-www-form-urlencoded"
-
-
-class _Refused(Exception):
-    """A refusal in the words of OAuth."""
-
-    def __init__(self, status: str, error: str, words: str) -> None:
-        super().__init__(words)
-        self.body = {
-            "status": status,
-            "message": words,
-            "error": error,
-            "error_description": words,
-        }
-
-
-def _mint(kind: str) -> str:
-    return f"{'CK' if kind == 'access' else 'na1-'}{secrets.token_urlsafe(40)}"
+LIFETIME_S = 1_800
+_CODE_LIVES_S = 60
+_PAGE = """\
+<!DOCTYPE html><html><head><title>Connect app</title></head><body>
+<h1>Choose an account</h1><p>The app {client} asks for: {scope}</p>
+<form method="post" action="{action}">{fields}<select name="account">{accounts}</select>
+<button name="decision" value="allow">Connect app</button>
+<button name="decision" value="deny">Cancel</button></form></body></html>"""
 
 
 class OAuthDesk:
-    """Answers everything below `/oauth`.
+    """Gives out tokens.
 
     Args:
-        clock: the present.
-        scopes: what an installed app may do.
+        clock: the sandbox's.
     """
 
-    def __init__(self, clock: SandboxClock, scopes: frozenset[str]) -> None:
+    def __init__(self, clock: SandboxClock) -> None:
+        self.grants = GrantBook(clock, lifetime_s=LIFETIME_S)
         self._clock = clock
-        self._scopes = scopes
-        self.grants = GrantBook(clock, lifetime_s=LIFETIME_S, mint=_mint)
-        self._verifiers: dict[str, str] = {}
-        for account, facts in PORTALS.items():
-            self.grants.begin_chain(account, scopes, facts.refresh_token)
-
-    def authorize(self, request: Request) -> Response:
-        """Send the browser back with a code: the user of the sandbox always agrees.
-
-        Which portal is chosen stands in `portal`, which the vendor asks the user for.
-        """
-        asked = request.query
-        back = asked.get("redirect_uri", "")
-        if asked.get("client_id") != CLIENT_ID or not is_callback(back):
-            text = (
-                b"<html><body>Authorization failed: check client_id and redirect_uri.</body></html>"
-            )
-            return Response(400, text, content_type="text/html;charset=UTF-8")
-        account = asked.get("portal", "main")
-        code = self.grants.code(account, self._scopes, back, _CODE_LIVES_S)
-        said = {"code": code} | ({"state": asked["state"]} if "state" in asked else {})
-        return Response(302, b"", (("Location", f"{back}?{urlencode(said)}"),), "text/html")
+        self._challenges: dict[str, str] = {}
+        for facts in credentials.PORTALS.values():
+            self.grants.lasting(facts.token, facts.name, ALL_SCOPES)
+            self.grants.lasting(facts.contacts_token, facts.name, CONTACTS_ONLY)
+            self.grants.begin_chain(facts.name, ALL_SCOPES, facts.refresh_token)
 
     def handle(self, request: Request, route: Route) -> Response:
-        """Answer one request to a version of the token endpoint."""
-        try:
-            return self._answer(request, route)
-        except _Refused as refusal:
-            return json_response(refusal.body, 400)
-
-    def _answer(self, request: Request, route: Route) -> Response:
-        head = route.parts[0] if route.parts else ""
-        if route.version == "v1" and head in {"access-tokens", "refresh-tokens"}:
-            return self._about(request, head, route.parts[1:])
-        if request.method != "POST":
-            raise unsupported_method()
-        if not request.header("content-type").startswith(_FORM):
-            raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", "HTTP 415 Unsupported Media Type")
-        form = request.form
-        if route.parts == ("token",):
-            return json_response(self._token(form, with_more=route.version != "v1"))
-        self._client(form)
-        if route.parts == ("token", "revoke"):
-            self.grants.revoke(form.get("token", ""))
-            return Response(204)
-        if route.parts == ("token", "introspect"):
-            return json_response(self._introspected(form.get("token", "")))
+        """Answer below `/oauth/<version>/`."""
+        parts, is_first = route.parts, route.version == "v1"
+        if parts == ("token",):
+            return self._token(request, is_first)
+        if parts == ("token", "introspect") and not is_first:
+            return self._introspect(_form(request))
+        if parts == ("token", "revoke") and not is_first:
+            self.grants.revoke(_form(request).get("token", ""))
+            return Response(200, b"")
+        if len(parts) == 2 and is_first and parts[0] == "access-tokens":
+            return self._access_token(parts[1])
+        if len(parts) == 2 and is_first and parts[0] == "refresh-tokens":
+            return self._refresh_token(request, parts[1])
         raise not_found()
 
-    def _token(self, form: dict[str, str], *, with_more: bool) -> dict[str, Any]:
-        self._client(form)
-        grant = form.get("grant_type", "")
+    def authorize(self, request: Request) -> Response:
+        """Answer the page on which a user lets the app in, or its form."""
+        asked = request.form if request.method == "POST" else request.query
+        known = asked.get("client_id") == credentials.CLIENT_ID
+        if not known or not credentials.is_callback(asked.get("redirect_uri", "")):
+            words = b"<h1>We couldn't find the app or the redirect URL does not match.</h1>"
+            return Response(400, words, content_type="text/html")
+        if request.method != "POST":
+            return _page(request, asked)
+        back = {"state": asked["state"]} if "state" in asked else {}
+        if asked.get("decision") != "allow":
+            back |= {"error": "access_denied", "error_description": "The user denied access"}
+        else:
+            account = asked.get("account", "main")
+            uri = asked["redirect_uri"]
+            code = self.grants.code(account, ALL_SCOPES, uri, _CODE_LIVES_S)
+            if challenge := asked.get("code_challenge"):
+                self._challenges[code] = challenge
+            back["code"] = code
+        return Response(302, b"", (("Location", f"{asked['redirect_uri']}?{urlencode(back)}"),))
+
+    def _token(self, request: Request, is_first: bool) -> Response:
+        if request.method != "POST":
+            raise unsupported_method()
+        form = _form(request)
+        if form.get("client_id") != credentials.CLIENT_ID:
+            raise _refused("BAD_CLIENT_ID", "missing or unknown client id", "invalid_client")
+        if form.get("client_secret") != credentials.CLIENT_SECRET:
+            raise _refused(
+                "BAD_CLIENT_SECRET", "missing or invalid client secret", "invalid_client"
+            )
+        grant = form.get("grant_type")
         if grant == "refresh_token":
             traded = self.grants.refresh(form.get("refresh_token", ""))
             if traded is None:
-                words = "refresh token is invalid, expired or revoked"
-                raise _Refused("BAD_REFRESH_TOKEN", "invalid_grant", words)
-            access, refresh = traded
-        elif grant == "authorization_code":
-            found = self.grants.redeem(form.get("code", ""), form.get("redirect_uri", ""))
-            if found is None:
-                words = "missing or unknown auth code"
-                raise _Refused("BAD_AUTH_CODE", "invalid_grant", words)
-            refresh = self.grants.begin_chain(*found)
-            access = self.grants.issue(*found, refresh=refresh)
-        else:
-            words = "missing or unknown grant type"
-            raise _Refused("BAD_GRANT_TYPE", "unsupported_grant_type", words)
-        return self._told(access, refresh, with_more=with_more)
+                raise _refused(
+                    "BAD_REFRESH_TOKEN",
+                    "missing or invalid refresh token",
+                    "invalid_grant",
+                    "refresh token is invalid, expired or revoked",
+                )
+            return answered(self._answer(*traded, is_first=is_first))
+        if grant == "authorization_code":
+            return answered(self._redeemed(form, is_first))
+        if grant == "client_credentials":
+            access = self.grants.issue("app", {"developer.webhooks"})
+            return answered(_plain(access))
+        raise _refused("BAD_GRANT_TYPE", "missing or unknown grant type", "unsupported_grant_type")
 
-    def _told(self, access: Access, refresh: str, *, with_more: bool) -> dict[str, Any]:
-        made: dict[str, Any] = {
-            "token_type": "bearer",
-            "refresh_token": refresh,
-            "access_token": access.token,
-            "expires_in": LIFETIME_S,
-        }
-        if with_more:
-            facts = PORTALS[access.account]
+    def _redeemed(self, form: dict[str, str], is_first: bool) -> dict[str, Any]:
+        code = form.get("code", "")
+        found = self.grants.redeem(code, form.get("redirect_uri", ""))
+        challenge = self._challenges.pop(code, "")
+        if found is None or (
+            challenge and _challenge_of(form.get("code_verifier", "")) != challenge
+        ):
+            raise _refused("BAD_AUTH_CODE", "missing or unknown auth code", "invalid_grant")
+        account, scopes = found
+        refresh = self.grants.begin_chain(account, scopes)
+        return self._answer(
+            self.grants.issue(account, scopes, refresh=refresh), refresh, is_first=is_first
+        )
+
+    def _answer(self, access: Access, refresh: str, *, is_first: bool) -> dict[str, Any]:
+        made = _plain(access) | {"refresh_token": refresh}
+        if not is_first:
+            facts = credentials.PORTALS[access.account]
             made |= {
-                "token_use": "access_token",
                 "hub_id": facts.hub_id,
                 "user_id": facts.user_id,
                 "scopes": sorted(access.scopes),
+                "token_use": "access_token",
             }
         return made
 
-    def _client(self, form: dict[str, str]) -> None:
-        if form.get("client_id") != CLIENT_ID:
-            raise _Refused("BAD_CLIENT_ID", "invalid_client", "missing or unknown client id")
-        if form.get("client_secret") != CLIENT_SECRET:
-            raise _Refused(
-                "BAD_CLIENT_SECRET", "invalid_client", "missing or invalid client secret"
-            )
+    def _access_token(self, token: str) -> Response:
+        found = self.grants.find(token)
+        if found is None or found.account not in credentials.PORTALS:
+            raise not_found("token not found")
+        facts = credentials.PORTALS[found.account]
+        return answered(
+            _about(facts)
+            | {
+                "token": token,
+                "scopes": sorted(found.scopes),
+                "expires_in": self._left(found),
+                "token_type": "access",
+            }
+        )
 
-    def _about(self, request: Request, head: str, parts: tuple[str, ...]) -> Response:
-        token = parts[0] if parts else ""
-        if head == "refresh-tokens":
-            if request.method == "DELETE":
-                self.grants.revoke(token)
-                return Response(204)
-            known = next((a for a in PORTALS if token in self.grants.chains(a)), None)
-            if known is None:
-                raise not_found("refresh token not found")
-            return json_response({"token": token, "hub_id": PORTALS[known].hub_id})
-        access = self.grants.find(token)
-        if access is None:
-            raise not_found("access token not found")
-        shown = self._introspected(token)
-        return json_response({"token": token, **shown})
+    def _refresh_token(self, request: Request, token: str) -> Response:
+        for facts in credentials.PORTALS.values():
+            if token in self.grants.chains(facts.name):
+                if request.method == "DELETE":
+                    self.grants.revoke(token)
+                    return Response(204)
+                return answered(
+                    _about(facts)
+                    | {
+                        "token": token,
+                        "client_id": credentials.CLIENT_ID,
+                        "scopes": sorted(ALL_SCOPES),
+                        "token_type": "refresh",
+                    }
+                )
+        raise not_found("token not found")
 
-    def _introspected(self, token: str) -> dict[str, Any]:
-        access = self.grants.find(token)
-        if access is None:
-            return {"active": False, "token_use": "access_token"}
-        facts = PORTALS[access.account]
-        left = None
-        if access.expires_at is not None:
-            left = int((access.expires_at - self._clock.now()).total_seconds())
-        return {
-            "active": True,
-            "token_use": "access_token",
-            "hub_id": facts.hub_id,
-            "user_id": facts.user_id,
-            "user": f"user0@{facts.name}.sandbox.example",
-            "hub_domain": f"{facts.name}.sandbox.example",
-            "app_id": APP_ID,
-            "client_id": CLIENT_ID,
-            "scopes": sorted(access.scopes),
-            "expires_in": left,
-        }
+    def _introspect(self, form: dict[str, str]) -> Response:
+        token = form.get("token", "")
+        found = self.grants.find(token)
+        if found is not None and found.account in credentials.PORTALS:
+            facts, scopes = credentials.PORTALS[found.account], found.scopes
+            more = {
+                "token_use": "access_token",
+                "expires_in": self._left(found),
+                "token_type": "access",
+            }
+        else:
+            for facts in credentials.PORTALS.values():
+                if token in self.grants.chains(facts.name):
+                    break
+            else:
+                return answered({"active": False, "token_use": "access_token"})
+            scopes, more = ALL_SCOPES, {"token_use": "refresh_token", "token_type": "refresh"}
+        about = _about(facts) | {"active": True, "client_id": credentials.CLIENT_ID, "token": token}
+        return answered(about | {"scopes": sorted(scopes)} | more)
+
+    def _left(self, access: Access) -> int:
+        if access.expires_at is None:
+            return LIFETIME_S
+        return int((access.expires_at - self._clock.now()).total_seconds())
+
+
+def _plain(access: Access) -> dict[str, Any]:
+    return {"token_type": "bearer", "access_token": access.token, "expires_in": LIFETIME_S}
+
+
+def _about(facts: credentials.PortalFacts) -> dict[str, Any]:
+    return {
+        "hub_id": facts.hub_id,
+        "hub_domain": f"{facts.name}.sandbox.example",
+        "user": "user0@sandbox.example",
+        "user_id": facts.user_id,
+        "app_id": credentials.APP_ID,
+    }
+
+
+def _form(request: Request) -> dict[str, str]:
+    """Return the form of a request; JSON is refused.
+
+    Raises:
+        ApiError: it is no form.
+    """
+    if "application/x-www-form-urlencoded" not in request.header("content-type"):
+        message = "HTTP 415 Unsupported Media Type"
+        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", message)
+    return request.form
+
+
+def _refused(status: str, message: str, error: str, description: str = "") -> ApiError:
+    body = {"status": status, "message": message, "error": error}
+    body["error_description"] = description or message
+    return ApiError(400, status, message, body=body)
+
+
+def _challenge_of(verifier: str) -> str:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _page(request: Request, asked: dict[str, str]) -> Response:
+    fields = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in asked.items()
+    )
+    accounts = "".join(f"<option>{name}</option>" for name in credentials.PORTALS)
+    text = _PAGE.format(
+        client=escape(asked["client_id"]),
+        scope=escape(asked.get("scope", "")),
+        action=escape(f"{request.base_url}/oauth/authorize"),
+        fields=fields,
+        accounts=accounts,
+    )
+    return Response(200, text.encode(), content_type="text/html;charset=UTF-8")

@@ -3,6 +3,8 @@
 Nothing is done per row in Python: columns are drawn as arrays, and values are written by SQL.
 """
 
+from collections.abc import Iterable
+
 from crm_pipeline.sandbox.hubspot.association_types import LinkTypes
 from crm_pipeline.sandbox.hubspot.credentials import PortalFacts
 from crm_pipeline.sandbox.hubspot.pipelines import PipelineBook
@@ -33,9 +35,10 @@ from crm_pipeline.sandbox.world import World
 _SMALL = 2_000
 
 
-def fill(  # noqa: PLR0917
+def fill(
     tables: Tables,
     world: World,
+    *,
     portal: PortalFacts,
     catalog: Catalog,
     link_types: LinkTypes,
@@ -47,13 +50,10 @@ def fill(  # noqa: PLR0917
     if world.contacts < _SMALL:
         # Planning costs more than running as long as the world is small.
         connection.execute("PRAGMA disable_optimizer")
+    # One transaction: committing every statement costs more than the statements.
+    connection.execute("BEGIN")
     staging = Staging(connection, world, portal, link_types)
-    for name, columns in (("merged", MERGED), ("truth", _TRUTH), ("blocked", _BLOCKED)):
-        connection.execute(create(name, columns))
-    for one in catalog.types:
-        connection.execute(create(history_of(one.name), HISTORY))
-        for other in link_types.targets(one.name):
-            connection.execute(create(links_of(one.name, other), LINK))
+    connection.execute(_empty_tables(catalog, link_types))
     sources: dict[str, str] = {}
     for stage in (stage_companies, stage_contacts, stage_products):
         sources |= stage(staging)
@@ -65,7 +65,9 @@ def fill(  # noqa: PLR0917
     sources |= stage_assets(staging, asset.name)
     for one in catalog.types:
         connection.execute(_create(one, sources[one.name]))
-    _order(tables, catalog, link_types)
+    if world.contacts >= _SMALL:
+        _order(tables, staging.linked)
+    connection.execute("COMMIT")
     connection.execute("PRAGMA enable_optimizer")
     staging.clear()
     tables.bump()
@@ -79,6 +81,16 @@ _TRUTH = {
     "phone_verdict": "VARCHAR",
 }
 _BLOCKED = {"email": "VARCHAR"}
+
+
+def _empty_tables(catalog: Catalog, link_types: LinkTypes) -> str:
+    statements = [create("merged", MERGED), create("truth", _TRUTH), create("blocked", _BLOCKED)]
+    for one in catalog.types:
+        statements.append(create(history_of(one.name), HISTORY))
+        statements += [
+            create(links_of(one.name, other), LINK) for other in link_types.targets(one.name)
+        ]
+    return "; ".join(statements)
 
 
 def _create(one: ObjectType, source: str) -> str:
@@ -95,16 +107,11 @@ def _create(one: ObjectType, source: str) -> str:
     return f'CREATE TABLE "{one.table}" AS SELECT {", ".join(columns)} FROM {source} ORDER BY _id'
 
 
-def _order(tables: Tables, catalog: Catalog, link_types: LinkTypes) -> None:
+def _order(tables: Tables, linked: Iterable[str]) -> None:
     """Bring what was inserted piece by piece into the order of ids."""
-    names = [
-        (links_of(one.name, other), "from_id, to_id, type_id")
-        for one in catalog.types
-        for other in link_types.targets(one.name)
-    ]
-    names += [(history_of(name), 'id, property, "at"') for name in ("deals", "tickets", "leads")]
-    for name, order in names:
-        if tables.value(f'SELECT count(*) FROM "{name}"'):
-            tables.connection.execute(
-                f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM "{name}" ORDER BY {order}'
-            )
+    orders = dict.fromkeys(linked, "from_id, to_id, type_id")
+    orders |= {history_of(name): 'id, property, "at"' for name in ("deals", "tickets", "leads")}
+    for name, order in orders.items():
+        tables.connection.execute(
+            f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM "{name}" ORDER BY {order}'
+        )

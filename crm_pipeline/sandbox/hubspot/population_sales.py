@@ -70,6 +70,9 @@ def stage_deals(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
         "closed": np.array([one.is_closed for one in first.stages])[now],
         "won": np.array([one.is_won for one in first.stages])[now],
         "probability": probability,
+        "entered_ms": np.where(
+            steps["step"].to_numpy()[last] == 0, life["created_ms"], at[last] * 1000
+        ),
         "close_ms": seconds(current["close_at"]) * 1000,
         "contact_count": (staging.deal_contact >= 0).astype(int),
     }
@@ -202,7 +205,7 @@ def stage_tickets(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
     rng, pipeline = staging.rng("tickets"), pipelines.of("tickets")[0]
     columns = staging.born(rng, count)
     reached = rng.choice(len(pipeline.stages), count, p=(0.15, 0.15, 0.1, 0.6))
-    _keep_path(staging, "tickets", "hs_pipeline_stage", pipeline, reached, columns)
+    _keep_path(staging, "tickets", pipeline, reached, columns)
     contact = rng.integers(0, staging.world.contacts, count)
     numbers, known = ids_of(np.arange(count)), rng.random(count) < 0.9
     staging.link("tickets", "contacts", numbers, staging.contact_ids[contact], {16: known})
@@ -225,7 +228,7 @@ def stage_leads(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
     rng, pipeline = staging.rng("leads"), pipelines.of("leads")[0]
     columns = staging.born(rng, count)
     reached = rng.integers(0, len(pipeline.stages), count)
-    _keep_path(staging, "leads", "hs_pipeline_stage", pipeline, reached, columns)
+    _keep_path(staging, "leads", pipeline, reached, columns)
     alive = np.flatnonzero(~staging.contact_gone)
     contact = alive[rng.integers(0, len(alive), count)]
     numbers, everyone = ids_of(np.arange(count)), np.ones(count, dtype=bool)
@@ -252,10 +255,9 @@ def _placed(pipeline: Pipeline, reached: Integers) -> dict[str, Any]:
     }
 
 
-def _keep_path(  # noqa: PLR0917
+def _keep_path(
     staging: Staging,
     name: str,
-    prop: str,
     pipeline: Pipeline,
     reached: Integers,
     columns: dict[str, Any],
@@ -276,7 +278,7 @@ def _keep_path(  # noqa: PLR0917
     user = staging.portal.user_id
     staging.connection.register("stage_path", table)
     staging.connection.execute(
-        f"INSERT INTO \"{history_of(name)}\" SELECT id, '{prop}', value, happened, 'CRM_UI', "
+        f"INSERT INTO \"{history_of(name)}\" SELECT id, 'hs_pipeline_stage', value, happened, 'CRM_UI', "
         f"'userId:{user}', {user} FROM stage_path"
     )
     staging.connection.unregister("stage_path")

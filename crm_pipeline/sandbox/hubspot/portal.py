@@ -17,6 +17,7 @@ from crm_pipeline.sandbox.hubspot.population import fill
 from crm_pipeline.sandbox.hubspot.rules import Rules
 from crm_pipeline.sandbox.hubspot.schema import Catalog
 from crm_pipeline.sandbox.hubspot.settings import Settings
+from crm_pipeline.sandbox.hubspot.storage import LINK, create, links_of
 from crm_pipeline.sandbox.tables import Tables
 from crm_pipeline.sandbox.world import World
 
@@ -51,7 +52,14 @@ class Portal:
         self.app_id = APP_ID
         self.in_use: set[str] = set()
         self.limits = CallLimits(facts, clock)
-        fill(self.tables, world, facts, self.catalog, self.link_types, self.pipelines)
+        fill(
+            self.tables,
+            world,
+            portal=facts,
+            catalog=self.catalog,
+            link_types=self.link_types,
+            pipelines=self.pipelines,
+        )
 
     def now_ms(self) -> int:
         """Return the sandbox's present in milliseconds since 1970."""
@@ -60,6 +68,12 @@ class Portal:
     def kept(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
         """Return an answer that holds as long as nothing in the portal changes."""
         return self.answers.get(key, self.tables.revision, make)
+
+    def link_tables(self, one: str, other: str) -> None:
+        """Make the tables of two object types that could not be linked before."""
+        with self.tables.writing() as cursor:
+            cursor.execute(create(links_of(one, other), LINK))
+            cursor.execute(create(links_of(other, one), LINK))
 
     def close(self) -> None:
         """Give the memory back."""

@@ -18,6 +18,8 @@ from crm_pipeline.sandbox.hubspot.reading import RecordReader, Shape, is_fleetin
 from crm_pipeline.sandbox.hubspot.schema import ObjectType
 from crm_pipeline.sandbox.hubspot.writes import Writer
 
+# In this version the administrator's rules for properties hold.
+STRICT = "2026-09"
 MOST_LISTED = 100
 MOST_WITH_HISTORY = 50
 
@@ -45,18 +47,20 @@ class RecordDesk:
             return Response(200, self._portal.kept(key, lambda: self._list(request, one, page)))
         if request.method != "POST":
             raise unsupported_method()
-        record = self._writer.create_one(one, json_of(request))
-        shape = shape_of(one, [name for name in one.properties if self._was_given(request, name)])
+        body = json_of(request)
+        strict = page.route.version == STRICT
+        record = self._writer.create_one(one, body, strict=strict)
+        shape = shape_of(one, body.get("properties", {}))
         return answered(self._reader.by_ids(one, [record], shape)[record], 201)
 
-    def single(self, request: Request, one: ObjectType, named: str) -> Response:
+    def single(self, request: Request, one: ObjectType, named: str, *, strict: bool) -> Response:
         """Answer for one record."""
         if request.method == "GET":
             return self._get(request, one, named)
         if request.method == "PATCH":
             record = self._found(request, one, named)
             body = json_of(request)
-            self._writer.update_one(one, record, body)
+            self._writer.update_one(one, record, body, strict=strict)
             shape = shape_of(one, body.get("properties", {}))
             return answered(self._reader.by_ids(one, [record], shape)[record])
         if request.method == "DELETE":
@@ -64,9 +68,6 @@ class RecordDesk:
                 self._writer.archive(one, [self._reader.resolved(one, int(named))])
             return Response(204)
         raise unsupported_method()
-
-    def _was_given(self, request: Request, name: str) -> bool:
-        return name in json_of(request).get("properties", {})
 
     def _list(self, request: Request, one: ObjectType, page: Page) -> bytes:
         query = request.query

@@ -152,6 +152,11 @@ class ObjectType:
         return tuple(p for p in self.properties.values() if not p.archived and not p.hides)
 
     @property
+    def plural(self) -> str:
+        """What people call many of its records."""
+        return f"{self.label}s" if self.custom else self.name.replace("_", " ").capitalize()
+
+    @property
     def table(self) -> str:
         """The name of its table."""
         return self.name

@@ -1,43 +1,51 @@
-"""Change what a portal's objects look like, as its administrators do."""
+"""Change what a portal's object types look like, as its administrators do."""
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 from crm_pipeline.sandbox.hubspot.api import PortalApi
+from crm_pipeline.sandbox.hubspot.changes import text_of
 from crm_pipeline.sandbox.hubspot.schema import ObjectType, Property
 
 
 class SchemaChanges:
-    """Every way to change the properties and object types of the portals."""
+    """Every way to change what a portal's object types look like."""
 
-    def api(self, account: str = "main") -> PortalApi:
-        """Return what answers for a portal."""
-        raise NotImplementedError
+    api: Callable[[str], PortalApi]
 
     def rename_field(self, name: str, field: str, new_name: str, *, account: str = "main") -> None:
-        """Put a property of another internal name in the place of one; its values stay."""
-        one, prop = self._field(name, field, account)
+        """Let a property go and another one come that has its values."""
+        desks, one, prop = self._field(name, field, account)
         if new_name in one.properties:
             raise ValueError(f"{one.name} already has a property '{new_name}'")
-        label = new_name.replace("_", " ").capitalize()
-        self._put(one, prop.changed(name=new_name, label=label), account, instead_of=field)
+        renamed = prop.changed(name=new_name, since_ms=desks.portal.now_ms())
+        self._put(desks, one.with_property(renamed, field))
+
+    def retype_field(self, name: str, field: str, new_type: str, *, account: str = "main") -> None:
+        """Give a property another type; values that do not fit become null."""
+        desks, one, prop = self._field(name, field, account)
+        casts = {"number": "DOUBLE", "date": "DATE", "datetime": "TIMESTAMP", "bool": "BOOLEAN"}
+        if new_type in casts and not prop.is_virtual:
+            with desks.portal.tables.writing() as cursor:
+                cursor.execute(
+                    f'UPDATE "{one.table}" SET "{prop.column}" = NULL '
+                    f'WHERE TRY_CAST("{prop.column}" AS {casts[new_type]}) IS NULL'
+                )
+        plain = Property(prop.name, new_type)
+        changed = prop.changed(type=new_type, field_type=plain.field_type, options=plain.options)
+        self._put(desks, one.with_property(changed, field))
 
     def relabel_field(self, name: str, field: str, label: str, *, account: str = "main") -> None:
         """Give a property another label, which is what users call renaming."""
-        one, prop = self._field(name, field, account)
-        self._put(one, prop.changed(label=label), account)
-
-    def retype_field(self, name: str, field: str, new_type: str, *, account: str = "main") -> None:
-        """Give a property another type; the texts stay as they are."""
-        one, prop = self._field(name, field, account)
-        self._put(one, prop.changed(type=new_type, field_type="", options=()), account)
+        desks, one, prop = self._field(name, field, account)
+        self._put(desks, one.with_property(prop.changed(label=label), field))
 
     def hide_field(
         self, name: str, field: str, *, hidden: bool = True, account: str = "main"
     ) -> None:
         """Take a property away from the token, or give it back."""
-        one, prop = self._field(name, field, account)
-        self._put(one, prop.changed(hides=hidden), account)
+        desks, one, prop = self._field(name, field, account)
+        self._put(desks, one.with_property(prop.changed(hides=hidden), field))
 
     def add_field(
         self,
@@ -49,34 +57,35 @@ class SchemaChanges:
         account: str = "main",
     ) -> None:
         """Add a property that has one value in every record."""
-        api = self.api(account)
-        one = api.portal.catalog.known(name)
+        desks = self.api(account)
+        one = desks.portal.catalog.known(name)
         if field in one.properties:
             raise ValueError(f"{one.name} already has a property '{field}'")
-        with api.portal.tables.writing() as cursor:
-            cursor.execute(f'ALTER TABLE "{one.table}" ADD COLUMN "{field}" VARCHAR')
-            cursor.execute(f'UPDATE "{one.table}" SET "{field}" = ?', [value])
-        self._put(one, Property(field, kind, custom=True), account)
+        group = f"{one.singular}information"
+        made = Property(field, kind, group=group, custom=True, since_ms=desks.portal.now_ms())
+        with desks.portal.tables.writing() as cursor:
+            desks.properties.add(one, made)
+            cursor.execute(f'UPDATE "{one.table}" SET "{field}" = ?', [text_of(value)])
+        desks.index.forget(one)
 
     def hide_object(self, name: str, *, hidden: bool = True, account: str = "main") -> None:
-        """Take an object type away from the token, or give it back."""
-        portal = self.api(account).portal
-        portal.catalog.put(replace(portal.catalog.known(name), hidden=hidden))
-        portal.tables.bump()
+        """Take the scopes of an object type away from every token, or give them back."""
+        desks = self.api(account)
+        one = desks.portal.catalog.known(name)
+        self._put(desks, ObjectType(**(vars(one) | {"hidden": hidden})))
 
     def fields(self, name: str, *, account: str = "main") -> list[dict[str, Any]]:
         """Return name, label and type of each visible property."""
         one = self.api(account).portal.catalog.known(name)
         return [{"name": p.name, "label": p.label, "type": p.type} for p in one.visible]
 
-    def _field(self, name: str, field: str, account: str) -> tuple[ObjectType, Property]:
-        one = self.api(account).portal.catalog.known(name)
-        prop = one.properties.get(field)
-        if prop is None:
+    def _field(self, name: str, field: str, account: str) -> tuple[PortalApi, ObjectType, Property]:
+        desks = self.api(account)
+        one = desks.portal.catalog.known(name)
+        if field not in one.properties:
             raise ValueError(f"unknown property '{field}' of {one.name}")
-        return one, prop
+        return desks, one, one.properties[field]
 
-    def _put(self, one: ObjectType, prop: Property, account: str, *, instead_of: str = "") -> None:
-        portal = self.api(account).portal
-        portal.catalog.put(one.with_property(prop, instead_of))
-        portal.tables.bump()
+    def _put(self, desks: PortalApi, one: ObjectType) -> None:
+        desks.portal.catalog.put(one)
+        desks.portal.tables.bump()

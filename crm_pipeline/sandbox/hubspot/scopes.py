@@ -1,68 +1,73 @@
-"""What a token may do: the scopes that a call needs, and those that there are.
+"""Which scopes a request needs, and which a portal's tokens have."""
 
-Source: https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/scopes
-"""
-
+from crm_pipeline.sandbox.hubspot.portal import Portal
 from crm_pipeline.sandbox.hubspot.routes import Route
-from crm_pipeline.sandbox.hubspot.schema import Catalog, ObjectType, refuse_scope
+from crm_pipeline.sandbox.hubspot.schema import refuse_scope
 
-_FREE = frozenset({"oauth", "account-info", "limits"})
-_WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
-_READS_BY_POST = frozenset({"search", "read"})
-CONTACTS_ONLY = frozenset(
+_OBJECTS = (
+    "contacts",
+    "companies",
+    "deals",
+    "leads",
+    "owners",
+    "line_items",
+    "quotes",
+    "custom",
+)
+ALL_SCOPES = frozenset(
     {
         "oauth",
-        "crm.objects.contacts.read",
-        "crm.schemas.contacts.read",
-        "crm.objects.owners.read",
-    }
-)
-
-
-def all_scopes(catalog: Catalog) -> frozenset[str]:
-    """Return every scope of a portal."""
-    made = {
-        "oauth",
-        "crm.objects.owners.read",
+        "tickets",
+        "e-commerce",
         "crm.export",
         "crm.import",
         "crm.schemas.custom.read",
+        "communication_preferences.read_write",
+        "collector.graphql_schema.read",
+        "collector.graphql_query.execute",
+        *(f"crm.objects.{name}.{right}" for name in _OBJECTS for right in ("read", "write")),
     }
-    for one in catalog.types:
-        made |= {f"crm.objects.{one.scope}.{kind}" for kind in ("read", "write")}
-        made |= {f"crm.schemas.{one.scope}.{kind}" for kind in ("read", "write")}
-    return frozenset(made)
+)
+CONTACTS_ONLY = frozenset({"oauth", "crm.objects.contacts.read"})
+# Whole names, without a right behind them.
+_PLAIN = {"tickets", "e-commerce"}
+_READS = ("read", "search")
 
 
-def refuse_lacking(
-    scopes: frozenset[str], route: Route, method: str, types: tuple[ObjectType, ...]
-) -> None:
-    """Refuse a call for which a token lacks a scope.
+def needed(portal: Portal, route: Route, method: str) -> frozenset[str]:
+    """Return the scopes that a request needs, one of which is enough."""
+    fixed = {
+        "owners": "crm.objects.owners.read",
+        "exports": "crm.export",
+        "imports": "crm.import",
+        "schemas": "crm.schemas.custom.read",
+        "communication-preferences": "communication_preferences.read_write",
+        "collector": "collector.graphql_query.execute",
+    }
+    if route.area in fixed:
+        return frozenset({fixed[route.area]})
+    if route.area not in {"objects", "properties", "pipelines", "associations"} or not route.parts:
+        return frozenset()
+    one = portal.catalog.named(route.parts[0])
+    if one is None:
+        return frozenset()
+    reads = method == "GET" or any(part in _READS for part in route.parts[1:])
+    return scope_of(one.scope, "read" if reads else "write")
 
-    Args:
-        scopes: of the token.
-        route: what is called.
-        method: how.
-        types: the object types that it is about.
+
+def scope_of(scope: str, right: str) -> frozenset[str]:
+    """Return the name of a right to an object type."""
+    return frozenset({scope if scope in _PLAIN else f"{scope}.{right}"})
+
+
+def check(portal: Portal, route: Route, method: str, granted: frozenset[str]) -> None:
+    """Refuse a request whose token lacks a scope, or whose object type was taken away.
 
     Raises:
-        ApiError: something lacks.
+        ApiError: it does.
     """
-    needed = {_needed(route, method, one) for one in types}
-    if route.area == "owners":
-        needed = {"crm.objects.owners.read"}
-    elif route.area == "exports":
-        needed = {"crm.export"}
-    elif route.area == "imports":
-        needed = {"crm.import"}
-    elif route.area in _FREE:
-        needed = set()
-    if lacking := needed - scopes:
-        raise refuse_scope(lacking)
-
-
-def _needed(route: Route, method: str, one: ObjectType) -> str:
-    reads = method == "GET" or bool(_READS_BY_POST & set(route.parts[1:]))
-    level = "read" if reads or method not in _WRITES else "write"
-    family = "schemas" if route.area in {"properties", "schemas"} else "objects"
-    return f"crm.{family}.{one.scope}.{level}"
+    wanted = needed(portal, route, method)
+    hidden = {one.name for one in portal.catalog.types if one.hidden}
+    touched = {found.name for part in route.parts[:3] if (found := portal.catalog.named(part))}
+    if (wanted and not wanted & granted) or (hidden & touched):
+        raise refuse_scope(wanted)

@@ -49,6 +49,15 @@ class _Column:
     value: Callable[[str], Any]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A filter as it was sent, with the property that it names."""
+
+    prop: Property
+    column: _Column
+    entry: Mapping[str, Any]
+
+
 def column_of(prop: Property) -> tuple[str, Callable[[str], Any]]:
     """Return how a property is compared and sorted: SQL, and what makes a parameter of a text."""
     made = _column(prop)
@@ -164,7 +173,7 @@ class FilterReader:
         }
         if operator not in reads:
             raise invalid(f"Invalid input JSON: {operator!r} is not an operator")
-        return reads[operator](prop, column, entry)
+        return reads[operator](_Asked(prop, column, entry))
 
     def _linked(
         self, one: ObjectType, name: str, operator: str, entry: Mapping[str, Any]
@@ -196,49 +205,55 @@ def _values(entry: Mapping[str, Any]) -> list[str]:
     return [str(value) for value in values]
 
 
-def _equal(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:  # noqa: ARG001
-    return Condition(f"{column.sql} = ?", [column.value(_value(entry))])
+def _equal(ask: _Asked) -> Condition:
+    return Condition(f"{ask.column.sql} = ?", [ask.column.value(_value(ask.entry))])
 
 
-def _unequal(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:  # noqa: ARG001
-    return Condition(f"{column.sql} IS DISTINCT FROM ?", [column.value(_value(entry))])
+def _unequal(ask: _Asked) -> Condition:
+    return Condition(f"{ask.column.sql} IS DISTINCT FROM ?", [ask.column.value(_value(ask.entry))])
 
 
-def _between(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:  # noqa: ARG001
-    edges = [column.value(_value(entry)), column.value(_value(entry, "highValue"))]
-    return Condition(f"{column.sql} BETWEEN ? AND ?", edges)
+def _between(ask: _Asked) -> Condition:
+    edges = [ask.column.value(_value(ask.entry)), ask.column.value(_value(ask.entry, "highValue"))]
+    return Condition(f"{ask.column.sql} BETWEEN ? AND ?", edges)
 
 
-def _among(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:
+def _among(ask: _Asked) -> Condition:
     # Text that was not sent in lower case is not found: only the stored side is folded.
-    fold = column.value if prop.type != "string" else str
-    values: Sequence[Any] = [fold(text) for text in _values(entry)]
-    if prop.is_multiple:
-        return Condition(f"list_has_any(string_split({column.sql}, ';'), ?::VARCHAR[])", [values])
+    fold = ask.column.value if ask.prop.type != "string" else str
+    values: Sequence[Any] = [fold(text) for text in _values(ask.entry)]
+    if ask.prop.is_multiple:
+        return Condition(
+            f"list_has_any(string_split({ask.column.sql}, ';'), ?::VARCHAR[])", [values]
+        )
     marks = ", ".join("?" for _ in values)
-    return Condition(f"{column.sql} IN ({marks})", list(values))
+    return Condition(f"{ask.column.sql} IN ({marks})", list(values))
 
 
-def _not_among(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:
-    inside = _among(prop, column, entry)
+def _not_among(ask: _Asked) -> Condition:
+    inside = _among(ask)
     return Condition(f"coalesce(NOT ({inside.sql}), TRUE)", inside.params)
 
 
-def _present(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:  # noqa: ARG001
-    return Condition("TRUE" if prop.is_virtual else f"nullif({prop.expression}, '') IS NOT NULL")
+def _present(ask: _Asked) -> Condition:
+    return Condition(
+        "TRUE" if ask.prop.is_virtual else f"nullif({ask.prop.expression}, '') IS NOT NULL"
+    )
 
 
-def _absent(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:  # noqa: ARG001
-    return Condition("FALSE" if prop.is_virtual else f"nullif({prop.expression}, '') IS NULL")
+def _absent(ask: _Asked) -> Condition:
+    return Condition(
+        "FALSE" if ask.prop.is_virtual else f"nullif({ask.prop.expression}, '') IS NULL"
+    )
 
 
-def _token(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:  # noqa: ARG001
+def _token(ask: _Asked) -> Condition:
     """Match whole words; a star stands for the rest of one."""
-    words = re.escape(_value(entry).lower()).replace(r"\*", r"[\p{L}\p{N}]*")
+    words = re.escape(_value(ask.entry).lower()).replace(r"\*", r"[\p{L}\p{N}]*")
     pattern = rf"(^|[^\p{{L}}\p{{N}}]){words}($|[^\p{{L}}\p{{N}}])"
-    return Condition(f"regexp_matches(lower({prop.expression}), ?)", [pattern])
+    return Condition(f"regexp_matches(lower({ask.prop.expression}), ?)", [pattern])
 
 
-def _no_token(prop: Property, column: _Column, entry: Mapping[str, Any]) -> Condition:
-    inside = _token(prop, column, entry)
+def _no_token(ask: _Asked) -> Condition:
+    inside = _token(ask)
     return Condition(f"coalesce(NOT ({inside.sql}), TRUE)", inside.params)

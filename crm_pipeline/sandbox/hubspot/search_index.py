@@ -49,11 +49,11 @@ class SearchIndex:
             if not self._due.get(one.name):
                 return f'"{one.table}"', True
             listed = ", ".join(str(record) for record in self._due[one.name])
-            return (
-                f'(SELECT * FROM "{one.table}" WHERE _id NOT IN ({listed}) '  # noqa: ISC004
-                f'UNION ALL BY NAME SELECT * FROM "{_stale(one)}")',
-                False,
+            former = (
+                f'(SELECT * FROM "{one.table}" WHERE _id NOT IN ({listed}) '
+                f'UNION ALL BY NAME SELECT * FROM "{_stale(one)}")'
             )
+            return former, False
 
     def forget(self, one: ObjectType) -> None:
         """Let search see everything, as after a change of the columns."""

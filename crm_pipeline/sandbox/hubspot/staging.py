@@ -46,6 +46,7 @@ class Staging:
         company_of: per contact its company, both as numbers.
         contact_ids: per contact the id under which it is found today.
         contact_gone: per contact whether it is archived or was merged into another.
+        linked: the tables of links that have rows.
         deal_contact: per deal the number of a contact, -1 for none.
     """
 
@@ -54,6 +55,7 @@ class Staging:
     portal: PortalFacts
     link_types: LinkTypes
     registered: list[str] = field(default_factory=list)
+    linked: set[str] = field(default_factory=set)
     contact_ids: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     contact_gone: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     company_of: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -165,6 +167,7 @@ class Staging:
                 ((from_type, to_type), "f, t", one.id),
                 ((to_type, from_type), "t, f", one.inverse),
             ):
+                self.linked.add(links_of(*pair))
                 self.connection.execute(
                     f'INSERT INTO "{links_of(*pair)}" SELECT DISTINCT {columns}, {kind} FROM stage_links'
                 )

@@ -133,6 +133,16 @@ class Writer:
         """Take records out of the recycle bin; return which were in it."""
         return self._bin(one, ids, archived=False, source=source)
 
+    def replace(self, one: ObjectType, old: int, new: int, values: Mapping[str, Any]) -> None:
+        """Give a record another id and other values, now."""
+        with self._portal.tables.writing():
+            self._index.before(one, [old, new])
+            self._portal.tables.update(one.table, "_id", {old: values})
+            self._portal.tables.cursor().execute(
+                f'UPDATE "{one.table}" SET _id = ?, _updated = ? WHERE _id = ?',
+                [new, self._portal.now_ms(), old],
+            )
+
     def erase(self, one: ObjectType, ids: Sequence[int]) -> None:
         """Remove records with their history and their links; no API shows them any more."""
         with self._portal.tables.writing():

@@ -182,7 +182,7 @@ def _emails() -> ObjectType:
             Property(
                 "hs_email_subject",
                 "string",
-                pick("r1", ["Your offer", "Re: Your offer", "Ihre Anfrage – Rückfrage"]),  # noqa: RUF001
+                pick("r1", ["Your offer", "Re: Your offer", "Ihre Anfrage: Rückfrage"]),
             ),
             Property(
                 "hs_email_text",

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - the vendor's own options have a dash
 """Contacts and companies."""
 
 from crm_pipeline.sandbox.hubspot.credentials import PortalFacts
@@ -36,8 +37,8 @@ _LEAD_STATUS = options(
 )
 # The exact list is the portal's own; a client reads it from the property.
 LEGAL_BASIS = options(
-    "Legitimate interest – prospect/lead",  # noqa: RUF001
-    "Legitimate interest – existing customer",  # noqa: RUF001
+    "Legitimate interest – prospect/lead",
+    "Legitimate interest – existing customer",
     "Freely given consent from contact",
     "Performance of a contract",
     "Not applicable",
@@ -76,6 +77,8 @@ def contacts(portal: PortalFacts) -> ObjectType:
 
 _ABOUT_CONTACTS = (
     Property("email", "string", "email", unique=True),
+    Property("salutation", "string", pick("r4", ["Mr", "Ms", "Dr.", None, None])),
+    Property("fax", "string", rarely("r5", 12, "phone"), field_type="phonenumber"),
     Property("firstname", "string", "given", label="First name"),
     Property("lastname", "string", "family", label="Last name"),
     Property("phone", "string", "phone", field_type="phonenumber", label="Phone number"),
@@ -274,6 +277,16 @@ _ABOUT_COMPANIES = (
     ),
     Property("is_public", "bool", pick("r5", ["true", "false", None])),
     Property("founded_year", "string", "(1950 + r6 % 70)::VARCHAR"),
+    Property(
+        "hs_analytics_source",
+        "enumeration",
+        choose("r3", _SOURCES),
+        options=_SOURCES,
+        read_only=True,
+    ),
+    Property(
+        "notes_last_updated", "datetime", rarely("r6", 3, instant("updated_ms")), read_only=True
+    ),
     Property("hs_parent_company_id", "number", "parent_id", read_only=True),
     Property("hs_num_child_companies", "number", "(r1 % 3)::VARCHAR", calculated=True),
     Property("num_associated_contacts", "number", "(r2 % 9)::VARCHAR", calculated=True),

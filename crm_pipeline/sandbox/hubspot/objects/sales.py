@@ -19,6 +19,13 @@ from crm_pipeline.sandbox.hubspot.schema import ObjectType, Property
 
 _DEAL_TYPES = options("newbusiness=New Business", "existingbusiness=Existing Business")
 _PRIORITIES = options("low=Low", "medium=Medium", "high=High")
+_FORECASTS = options(
+    "OMIT=Not forecasted",
+    "PIPELINE=Pipeline",
+    "BEST_CASE=Best case",
+    "COMMIT=Commit",
+    "CLOSED=Closed won",
+)
 _SERVICES = options(
     "setup=Set-up", "training=Training", "support=Support", "migration=Migration, data"
 )
@@ -59,6 +66,24 @@ _ABOUT_DEALS = (
     Property("hs_is_closed_won", "bool", "won::VARCHAR", calculated=True),
     Property("hs_deal_stage_probability", "number", "probability::VARCHAR", calculated=True),
     Property("hs_projected_amount", "number", money("amount * probability"), calculated=True),
+    Property(
+        "hs_v2_date_entered_current_stage", "datetime", instant("entered_ms"), calculated=True
+    ),
+    Property(
+        "hs_manual_forecast_category",
+        "enumeration",
+        choose("r6", _FORECASTS, empty=2),
+        options=_FORECASTS,
+    ),
+    Property(
+        "hs_analytics_source",
+        "enumeration",
+        pick("r5", ["OFFLINE", "PAID_SEARCH", None]),
+        read_only=True,
+    ),
+    Property(
+        "notes_last_updated", "datetime", rarely("r3", 2, instant("updated_ms")), read_only=True
+    ),
     Property(
         "closed_lost_reason", "string", "CASE WHEN closed AND NOT won THEN 'Price' END", "textarea"
     ),
@@ -182,7 +207,9 @@ def line_items(portal: PortalFacts) -> ObjectType:
             Property("quantity", "number", "quantity::VARCHAR"),
             Property("price", "number", money("round(total / quantity, 2)")),
             Property("amount", "number", money("total"), calculated=True),
+            Property("description", "string", rarely("r2", 3, "'About ' || name"), "textarea"),
             Property("discount", "number", rarely("r1", 6, "'5'")),
+            Property("hs_discount_percentage", "number", rarely("r2", 7, "'10'")),
             Property("hs_line_item_currency_code", "enumeration", "currency"),
             Property("hs_position_on_quote", "number", "position::VARCHAR"),
             made(own(portal, "delivery_week", "lieferwoche"), "string", "(r2 % 52 + 1)::VARCHAR"),
