@@ -54,6 +54,7 @@ class ObjectStatus:
                 "known": last.known,
                 "quarantined": last.quarantined,
                 "vendor_count": last.vendor_count,
+                "uncounted": last.uncounted,
                 "calls": last.calls,
                 "route": last.route,
                 "reconciled": self.reconciled,
@@ -80,7 +81,7 @@ def counted(commit: WindowCommit) -> int:
     """
     if commit.vendor_count is None:
         return 0
-    read = commit.records + commit.known + commit.quarantined
+    read = commit.records + commit.known + commit.quarantined - commit.uncounted
     before = commit.vendor_count_before
     ends = (commit.vendor_count, commit.vendor_count if before is None else before)
     return max(min(ends) - read, read - max(ends), 0)

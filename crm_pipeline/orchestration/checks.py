@@ -43,6 +43,7 @@ def raw_results(done: Extraction) -> list[dg.AssetCheckResult]:
         "read": done.read,
         "landed": done.records,
         "already_landed": done.known,
+        "not_in_source_count": done.uncounted,
         "quarantined": done.quarantined,
     }
     return [

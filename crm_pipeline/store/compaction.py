@@ -96,7 +96,10 @@ def remove_replaced(folder: Path, commits: Sequence[WindowCommit]) -> None:
 def _is_empty(commit: WindowCommit) -> bool:
     if commit.kind != "window" or commit.complete or commit.batches or commit.quarantined:
         return False
-    return commit.vendor_count in (None, commit.known)  # a difference stays in sight
+    return commit.vendor_count in (
+        None,
+        commit.known - commit.uncounted,
+    )  # a difference stays in sight
 
 
 def _joined(run: Sequence[WindowCommit]) -> list[WindowCommit]:

@@ -60,6 +60,7 @@ class WindowCommit:
         vendor_count_before: the same, taken before reading.
         complete: the read held every live record of the object, so that absence means deletion.
         route: how it was read, and `reason` why that way.
+        uncounted: rows read that the vendor's counts leave out, such as deleted records of some.
         cost: of the calls, in the vendor's unit; 0 where they were not weighed.
         reads: how many reads this stands for. Old ones that landed nothing are merged: the span and
             the calls are then those of all, the counts those of the last.
@@ -85,6 +86,7 @@ class WindowCommit:
     committed_at: datetime
     reads: int = 1
     cost: int = 0
+    uncounted: int = 0
     supersedes: tuple[str, ...] = ()
 
 

@@ -47,6 +47,7 @@ class Counts:
     reason: str = ""
     calls: int = 0
     cost: int = 0
+    uncounted: int = 0
 
 
 @dataclass(frozen=True)
@@ -244,6 +245,7 @@ class WindowWriter:
             vendor_count_before=counts.vendor_count_before,
             calls=counts.calls,
             cost=counts.cost,
+            uncounted=counts.uncounted,
             route=counts.route,
             reason=counts.reason,
             complete=counts.complete,

@@ -20,6 +20,7 @@ class Extraction:
         known: rows that an earlier window had landed already (the look-back overlap).
         cost: of the calls in the vendor's `unit`; the plan's estimates beside it.
         vendor_count: the vendor's count after reading; `vendor_count_before` before reading.
+        uncounted: of those read, what the vendor's counts leave out.
         reconciled: the counts agree; None where the vendor does not count.
         changed: something landed.
         months: landed rows by month of modification.
@@ -49,6 +50,7 @@ class Extraction:
     watermark: datetime | None
     months: Mapping[str, int]
     sample: list[dict[str, Any]]
+    uncounted: int = 0
     cost: int = 0
     planned_cost: int = 0
     unit: str = "calls"
@@ -70,6 +72,7 @@ def joined(first: Extraction, second: Extraction) -> Extraction:
         bytes=first.bytes + second.bytes,
         calls=first.calls + second.calls,
         planned_calls=first.planned_calls + second.planned_calls,
+        uncounted=first.uncounted + second.uncounted,
         cost=first.cost + second.cost,
         planned_cost=first.planned_cost + second.planned_cost,
         planned_s=first.planned_s + second.planned_s,
