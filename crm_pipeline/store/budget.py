@@ -1,144 +1,26 @@
-"""The arithmetic of the rate gate: what is held, what is free, how long to wait. Plain values only.
+"""The rate gate's decision: what is entered into the accounts, who gets how much, how long to wait.
 
-A permit is held from its lease until one window after its reply; what a crashed process held counts
-as spent when its lease ends. Time comes in as milliseconds of the database's clock. Rows, locks
-and waiting are in `gate.py`, sharing a lease between threads in `desk.py`.
+Plain values only. Amounts are tuples in the order of the limits, because one call may cost 3 credits
+and 1 of a window. The accounts are in `book.py`, fair shares in `shares.py`, rows, locks and waiting
+in `gate.py`, sharing a lease between threads in `desk.py`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-LEASE_MS = 60_000  # a living process renews; a dead one's permits count one window longer than this
-PACK_SHARE = 0.05  # of the smallest ceiling: what one process may hold unused, or lose in a crash
+from crm_pipeline.store.book import Book
+from crm_pipeline.store.claims import Claim
+from crm_pipeline.store.limits import LimitShape
+from crm_pipeline.store.shares import Request, Room, room
+from crm_pipeline.store.waits import PROBE_MS, refused_ms, wait_ms
+
+PACK_SHARE = 0.05  # of the ceiling: what one process may hold unused, or lose in a crash
 _PACK_MOST = 500
-_SLOTS = 128  # spent permits are summed in slots of this part of the window; a late end is safe
-_POLL_MS = 50  # nobody knows when a call that is under way will end
-_DAY_MS = 86_400_000
-_PROBE_MS = 3_600_000  # a vendor's counter that refuses for ever would never be read again
 
-
-class LimitShape(Protocol):
-    """What the gate has to know about a limit; `wire.throttle.Limit` is one."""
-
-    @property
-    def name(self) -> str:
-        """Name, unique within the group."""
-
-    @property
-    def calls(self) -> int:
-        """Our share of the ceiling."""
-
-    @property
-    def period_s(self) -> float:
-        """Length of the window."""
-
-    @property
-    def kind(self) -> str:
-        """`rolling`, `daily` or `concurrency`."""
-
-
-@dataclass
-class Lease:
-    """Permits that a process holds: unused ones, and those of calls under way."""
-
-    weight: int
-    until_ms: int
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What the vendor's own counter said, and our total at that moment."""
-
-    used: int
-    ceiling: int
-    at_ms: int
-    total: int
-
-
-@dataclass
-class Book:
-    """The account of one limit.
-
-    Attributes:
-        spent: end of a slot of time -> weight whose reply fell into it.
-        leases: permits out, by lease id.
-        total: weight ever spent.
-        vendor: the vendor's own counter.
-    """
-
-    spent: dict[int, int] = field(default_factory=dict)
-    leases: dict[str, Lease] = field(default_factory=dict)
-    total: int = 0
-    vendor: Observation | None = None
-
-    @classmethod
-    def read(cls, state: Mapping[str, Any]) -> "Book":
-        """Read what `written` wrote."""
-        vendor = state.get("vendor")
-        return cls(
-            spent={int(end): weight for end, weight in state.get("spent", ())},
-            leases={name: Lease(*lease) for name, lease in state.get("leases", {}).items()},
-            total=state.get("total", 0),
-            vendor=Observation(*vendor) if vendor else None,
-        )
-
-    def written(self) -> dict[str, Any]:
-        """Return the account as JSON."""
-        vendor = self.vendor
-        return {
-            "spent": sorted(self.spent.items()),
-            "leases": {name: [lease.weight, lease.until_ms] for name, lease in self.leases.items()},
-            "total": self.total,
-            "vendor": [vendor.used, vendor.ceiling, vendor.at_ms, vendor.total] if vendor else None,
-        }
-
-    @property
-    def leased(self) -> int:
-        """Weight out on lease."""
-        return sum(lease.weight for lease in self.leases.values())
-
-    def own(self) -> int:
-        """Weight spent within the window, as of the last `settle`."""
-        return sum(self.spent.values())
-
-    def vendor_used(self) -> int:
-        """Return the vendor's counter brought forward by what we spent since it was read."""
-        return self.vendor.used + self.total - self.vendor.total if self.vendor else 0
-
-    def hold(self, lease: str, weight: int, now_ms: int) -> None:
-        """Set what a lease holds from now on."""
-        self.leases.pop(lease, None)
-        if weight > 0:
-            self.leases[lease] = Lease(weight, now_ms + LEASE_MS)
-
-    def settle(self, limit: LimitShape, now_ms: int) -> None:
-        """Drop what has left the window and take back the leases that ran out."""
-        period_ms = _period_ms(limit)
-        for name in [n for n, lease in self.leases.items() if lease.until_ms <= now_ms]:
-            lease = self.leases.pop(name)
-            self.spend(limit, lease.weight, at_ms=lease.until_ms)
-        # A clock set back would keep future stamps for too long or, dropped, forget calls: they
-        # count as made now.
-        latest = now_ms + _slot_ms(limit)
-        kept: dict[int, int] = {}
-        for end, weight in self.spent.items():
-            if end > now_ms - period_ms:
-                kept[min(end, latest)] = kept.get(min(end, latest), 0) + weight
-        self.spent = kept
-        for lease in self.leases.values():
-            lease.until_ms = min(lease.until_ms, now_ms + LEASE_MS)
-        if self.vendor and abs(now_ms - self.vendor.at_ms) > _DAY_MS:
-            self.vendor = None
-
-    def spend(self, limit: LimitShape, weight: int, at_ms: int) -> None:
-        """Enter calls whose reply came at that moment."""
-        self.total += weight
-        if limit.kind != "concurrency":
-            slot = _slot_ms(limit)
-            end = -(-at_ms // slot) * slot
-            self.spent[end] = self.spent.get(end, 0) + weight
+Amounts = tuple[int, ...]
+"""Weight under each limit, in the order of the limits."""
+Account = tuple[LimitShape, Book]
 
 
 @dataclass(frozen=True)
@@ -150,21 +32,41 @@ class Refusal:
         used: what counts against it now.
         ceiling: what it allows.
         wait_s: when to try again.
+        kept_for: members for whom the rest is kept; empty where there is no rest.
     """
 
     limit: str
     used: int
     ceiling: int
     wait_s: float
+    kept_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to a request: some permits, a wait, or a refusal."""
+    """The answer to a request: some permits, a wait, or a refusal.
 
-    granted: int = 0
+    Attributes:
+        granted: under each limit; nothing or at least what was needed.
+        short: how long each limit makes wait, in milliseconds, by its place.
+        is_for_a_place: a call's end may end the wait, because only places at once are lacking.
+    """
+
+    granted: Amounts
     wait_s: float = 0.0
     refusal: Refusal | None = None
+    short: tuple[tuple[int, float], ...] = ()
+    is_for_a_place: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The vendor's own counter of one limit, by its place, and how many seconds ago it was read."""
+
+    place: int
+    used: int
+    ceiling: int
+    ago_s: float
 
 
 @dataclass(frozen=True)
@@ -173,39 +75,130 @@ class News:
 
     Attributes:
         lease: id of its lease.
-        replied: calls that ended, each by how many seconds ago, and its weight.
-        kept: weight that it goes on holding.
+        member: for whom it asks.
+        replied: calls that ended, each by how many seconds ago, and its weights.
+        kept: weights that it goes on holding.
+        readings: of the vendor's own counters.
     """
 
     lease: str
-    replied: tuple[tuple[float, int], ...]
-    kept: int
+    member: str
+    replied: tuple[tuple[float, Amounts], ...]
+    kept: Amounts
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a process asks for.
+
+    Attributes:
+        need: without so much the caller cannot go on.
+        wish: what it would take.
+        waiting: what all its callers wait for.
+    """
+
+    need: Amounts
+    wish: Amounts
+    waiting: Amounts
 
 
 def entered(
-    accounts: Sequence[tuple[LimitShape, Book, int]], news: News, need: int, wish: int
+    accounts: Sequence[tuple[LimitShape, Book, int]], news: News, wants: Wants | None
 ) -> Verdict:
-    """Enter a process's news into the accounts, and what it is granted of `need` to `wish`.
+    """Enter a process's news into the accounts, and what it is granted.
 
     Args:
         accounts: each limit with its book and the database's time in milliseconds.
         news: of the process.
-        need: weight without which the caller cannot go on; 0 to tell news only.
-        wish: weight that it would take.
+        wants: None to tell news only.
     """
-    for limit, book, now_ms in accounts:
-        book.settle(limit, now_ms)
-        for ago_s, weight in news.replied:
-            # Up, and one more, for the fractions of milliseconds that the database's time lacks.
-            book.spend(limit, weight, at_ms=math.ceil(now_ms + 1 - ago_s * 1000))
-        book.hold(news.lease, news.kept, now_ms)
-    verdict = Verdict()
-    if need:
+    for place, (limit, book, now_ms) in enumerate(accounts):
+        _tell(limit, book, now_ms, news, place)
+    for reading in news.readings:
+        limit, book, now_ms = accounts[reading.place]
+        at_ms = now_ms - round(reading.ago_s * 1000)
+        book.observe(limit, reading.used, reading.ceiling, at_ms)
+    verdict = Verdict((0,) * len(accounts))
+    if wants:
         latest_ms = max(now_ms for *_, now_ms in accounts)
-        verdict = decide([(limit, book) for limit, book, _ in accounts], need, wish, latest_ms)
-    for _, book, now_ms in accounts:
-        book.hold(news.lease, news.kept + verdict.granted, now_ms)
+        asked = [(limit, book) for limit, book, _ in accounts]
+        verdict = decide(asked, wants, latest_ms, news.member)
+        for place, account in enumerate(accounts):
+            _claim(account, news, wants, verdict, place)
+    for (_, book, now_ms), held, granted in zip(accounts, news.kept, verdict.granted, strict=True):
+        book.hold(news.lease, held + granted, now_ms, news.member)
     return verdict
+
+
+def _tell(limit: LimitShape, book: Book, now_ms: int, news: News, place: int) -> None:
+    book.settle(limit, now_ms)
+    lease = book.leases.get(news.lease)
+    replied = 0
+    for ago_s, weights in news.replied:
+        replied += weights[place]
+        # Up, and one more, for the fractions of milliseconds that the database's time lacks.
+        book.spend(limit, weights[place], math.ceil(now_ms + 1 - ago_s * 1000), news.member)
+    book.hold(news.lease, news.kept[place], now_ms, news.member)
+    claim = book.claims.get(news.lease)
+    if claim:
+        unused = lease.weight - replied - news.kept[place] if lease else 0
+        claim.advance(limit, now_ms, max(0, unused))
+
+
+def _claim(
+    account: tuple[LimitShape, Book, int], news: News, wants: Wants, verdict: Verdict, place: int
+) -> None:
+    """Remember what was asked for, and how it went."""
+    limit, book, now_ms = account
+    need = wants.need[place]
+    if limit.kind == "daily":
+        if need:
+            book.seen[news.member] = now_ms
+        return
+    if not need and news.lease not in book.claims:
+        return
+    claim = book.claims.setdefault(news.lease, Claim(news.member, now_ms))
+    waits = dict(verdict.short).get(place, 0.0)
+    claim.answer(now_ms, need, wants.waiting[place], verdict.granted[place], waits)
+
+
+def decide(accounts: Sequence[Account], wants: Wants, now_ms: int, member: str = "") -> Verdict:
+    """Say what may be had at once from all the accounts, which have been settled.
+
+    Args:
+        accounts: each limit with its book; nothing is entered into them, but a vendor's counter
+            that is due for a probe is marked as read now.
+        wants: what is asked for.
+        now_ms: the database's clock.
+        member: who asks.
+    """
+    probes, short, rooms = [], [], []
+    for place, (limit, book) in enumerate(accounts):
+        need = wants.need[place]
+        request = Request(limit, book, member, need, now_ms)
+        found = room(request)
+        allowed = found.allowed
+        if need > allowed and _is_probe_due(request):
+            probes.append(book)
+            allowed = need
+        elif need > max(0, allowed):
+            refusal = _refused(request, found)
+            if refusal:
+                return Verdict((0,) * len(accounts), refusal=refusal)
+            short.append((place, max(1.0, wait_ms(request, found))))
+        rooms.append(max(0, allowed))
+    if short:
+        return Verdict(
+            (0,) * len(accounts),
+            wait_s=max(ms for _, ms in short) / 1000,
+            short=tuple(short),
+            is_for_a_place=all(accounts[place][0].kind == "concurrency" for place, _ in short),
+        )
+    for book in probes:
+        assert book.vendor
+        book.vendor = replace(book.vendor, at_ms=now_ms)
+    return Verdict(_in_proportion(wants, rooms))
 
 
 def pack_most(limits: Iterable[LimitShape]) -> int:
@@ -213,87 +206,32 @@ def pack_most(limits: Iterable[LimitShape]) -> int:
     return max(1, min([_PACK_MOST, *(int(limit.calls * PACK_SHARE) for limit in limits)]))
 
 
-def decide(
-    accounts: Iterable[tuple[LimitShape, Book]], need: int, wish: int, now_ms: int
-) -> Verdict:
-    """Say how many permits may be had at once from all the accounts, which have been settled.
-
-    Args:
-        accounts: each limit with its book; nothing is entered into them, but a vendor's counter
-            that is due for a probe is marked as read now.
-        need: weight without which the caller cannot go on.
-        wish: weight that it would take.
-        now_ms: the database's clock.
-    """
-    free, wait_ms = wish, 0.0
-    probes = []
-    for limit, book in accounts:
-        room = _ceiling(limit, book) - used_weight(limit, book) - book.leased
-        if room < need and _is_probe_due(limit, book, need, now_ms):
-            probes.append(book)
-            room = need
-        elif room < need:
-            refusal = _refused(limit, book, need, now_ms)
-            if refusal:
-                return Verdict(refusal=refusal)
-            wait_ms = max(wait_ms, _wait_ms(limit, book, need, now_ms))
-        free = min(free, room)
-    if free < need:
-        return Verdict(wait_s=max(wait_ms, 1.0) / 1000)
-    for book in probes:
-        assert book.vendor
-        seen = book.vendor
-        book.vendor = Observation(seen.used, seen.ceiling, now_ms, seen.total)
-    return Verdict(granted=free)
+def _in_proportion(wants: Wants, rooms: Sequence[int]) -> Amounts:
+    """Return what is needed and, of the rest of the wish, the part for which every limit has room."""
+    extra = [wish - need for wish, need in zip(wants.wish, wants.need, strict=True)]
+    most, of = 1, 1
+    for more, need, free in zip(extra, wants.need, rooms, strict=True):
+        spare = max(0, free - need)
+        if more > 0 and spare * of < more * most:
+            most, of = spare, more
+    return tuple(need + more * most // of for need, more in zip(wants.need, extra, strict=True))
 
 
-def _slot_ms(limit: LimitShape) -> int:
-    return max(1, int(limit.period_s * 1000 / _SLOTS))
-
-
-def _ceiling(limit: LimitShape, book: Book) -> int:
-    if limit.kind == "daily" and book.vendor:
-        return min(limit.calls, book.vendor.ceiling)
-    return limit.calls
-
-
-def used_weight(limit: LimitShape, book: Book) -> int:
-    """Return what counts against the limit beside the leases: our count, or the vendor's."""
-    if limit.kind == "concurrency":
-        return 0
-    return max(book.own(), book.vendor_used()) if limit.kind == "daily" else book.own()
-
-
-def _is_probe_due(limit: LimitShape, book: Book, need: int, now_ms: int) -> bool:
-    if limit.kind != "daily" or not book.vendor or book.vendor.at_ms + _PROBE_MS > now_ms:
+def _is_probe_due(request: Request) -> bool:
+    limit, book, need = request.limit, request.book, request.need
+    if not need or limit.kind != "daily" or not book.vendor:
         return False
-    return book.own() + book.leased + need <= limit.calls
+    is_the_vendors = book.vendor_used() + book.leased + need > book.ceiling(limit)
+    is_time = book.vendor.at_ms + PROBE_MS <= request.now_ms
+    return is_time and is_the_vendors and book.own + book.leased + need <= limit.calls
 
 
-def _refused(limit: LimitShape, book: Book, need: int, now_ms: int) -> Refusal | None:
-    used, ceiling = used_weight(limit, book), _ceiling(limit, book)
-    if limit.kind != "daily" or used + need <= ceiling:
+def _refused(request: Request, found: Room) -> Refusal | None:
+    limit, book = request.limit, request.book
+    if limit.kind != "daily":
         return None
-    wait_ms = 0.0
-    if book.own() + need > limit.calls:
-        wait_ms = _wait_ms(limit, book, need, now_ms)
-    if book.vendor and book.vendor_used() + need > ceiling:
-        wait_ms = max(wait_ms, book.vendor.at_ms + _PROBE_MS - now_ms)
-    return Refusal(limit.name, used, ceiling, max(wait_ms, 1000.0) / 1000)
-
-
-def _wait_ms(limit: LimitShape, book: Book, need: int, now_ms: int) -> float:
-    """Return when enough of what was spent has left the window; unknown ends are asked for again."""
-    if limit.kind == "concurrency":
-        return _POLL_MS
-    missing = need - (limit.calls - book.own() - book.leased)
-    for end in sorted(book.spent):
-        missing -= book.spent[end]
-        if missing <= 0:
-            return end + _period_ms(limit) - now_ms
-    return min(_POLL_MS, limit.period_s * 100)
-
-
-def _period_ms(limit: LimitShape) -> int:
-    # Up, because a window that is a millisecond short breaks the vendor's; 1.001 * 1000 is 1000.99.
-    return math.ceil(round(limit.period_s * 1000, 6))
+    # What is out on lease may come back unused: where that would do, it is waited for.
+    if room(replace(request, book=replace(book, leases={}))).allowed >= request.need:
+        return None
+    wait_s = refused_ms(request, found) / 1000
+    return Refusal(limit.name, book.used(limit), book.ceiling(limit), wait_s, found.kept_for)

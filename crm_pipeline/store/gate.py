@@ -12,57 +12,27 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from crm_pipeline.kernel.clock import Clock
-from crm_pipeline.kernel.errors import BudgetExhausted, ConfigError, DatabaseUnavailable
+from crm_pipeline.kernel.errors import BudgetExhausted, DatabaseUnavailable
 from crm_pipeline.store.attendant import Attendant
-from crm_pipeline.store.budget import (
-    LEASE_MS,
-    LimitShape,
-    News,
-    Refusal,
-    Verdict,
-    entered,
-    used_weight,
-)
+from crm_pipeline.store.book import LEASE_MS
+from crm_pipeline.store.budget import Amounts, Refusal, Verdict, Wants, entered
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.desk import Delta, Desk
-from crm_pipeline.store.gate_rows import Row, Rows
+from crm_pipeline.store.gate_rows import Rows
+from crm_pipeline.store.limit_usage import LimitUsage, described, exhausted
+from crm_pipeline.store.limits import LimitShape
 from crm_pipeline.store.observations import Observations
+from crm_pipeline.store.shares import Request, room
 from crm_pipeline.store.usage import DayUsage, UsageCounts
+from crm_pipeline.store.weights import checked, weighed
+
+__all__ = ["Gate", "LimitUsage"]
 
 _RENEWED_AFTER_S = LEASE_MS / 4000
 _LOOKED_AFTER_S = 0.25
 _WRITTEN_AFTER_S = 1.0
-
-
-@dataclass(frozen=True)
-class LimitUsage:
-    """How one limit stands.
-
-    Attributes:
-        group: limit group.
-        name: of the limit.
-        kind: `rolling`, `daily` or `concurrency`.
-        used: calls that count now: ours, or the vendor's figure where that is higher.
-        under_way: permits out, in use or in a pack.
-        ceiling: our share.
-        vendor_used: the vendor's own counter, as last read.
-        vendor_ceiling: the vendor's own ceiling.
-        observed_at: when that was read.
-    """
-
-    group: str
-    name: str
-    kind: str
-    used: int
-    under_way: int
-    ceiling: int
-    vendor_used: int | None
-    vendor_ceiling: int | None
-    observed_at: datetime | None
 
 
 class Gate:
@@ -77,7 +47,7 @@ class Gate:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._desks: dict[tuple[str, tuple[LimitShape, ...]], Desk] = {}
+        self._desks: dict[tuple[str, str, tuple[LimitShape, ...]], Desk] = {}
         self._attendant = Attendant(self._work)
         self._written_at = 0.0
         self._observations = Observations(self._database)
@@ -114,35 +84,45 @@ class Gate:
             BudgetExhausted: a daily limit is spent; `wait_s` says when to try again.
             ConfigError: a limit is not positive, or the call weighs more than it.
         """
-        del member
-        if not isinstance(weight, int):
-            # The dearest price for all: too careful where they differ.
-            limits = [limit for limit in limits if weight.get(limit.name, 1)]
-            weight = max((weight.get(limit.name, 1) for limit in limits), default=1)
-        desk = self._desk(group, tuple(limits), weight)
-        waited_s = self._acquire(desk, weight)
+        desk = self._desk(group, member, tuple(limits))
+        weights = weighed(group, desk.limits, weight)
+        if not any(weights):
+            yield 0.0
+            return
+        waited_s = self._acquire(desk, weights)
         process = os.getpid()
         try:
             yield waited_s
         finally:
             # A child forked in here leaves a permit that is its parent's to give back.
-            if process == os.getpid() and desk.reply(weight, time.monotonic()):
+            if process == os.getpid() and desk.reply(weights, time.monotonic()):
                 self._attendant.ring()
 
     def observe(self, group: str, name: str, used: int, ceiling: int, *, member: str = "") -> None:
-        """Let the vendor's own counter of a daily limit overrule ours.
+        """Let the vendor's own counter overrule ours, where it has counted more.
 
-        Cheap enough for every reply: written once a second, every 50 calls, or past 80 %; until
-        then the figure in force may lack so many calls.
+        Cheap enough for every reply. A counter of a day is written once a second, every 50 calls, or
+        past 80 %; until then the figure in force may lack so many calls. One of a shorter window
+        goes with the next contact, and holds back what others took until that has left the window.
+
+        Args:
+            group: limit group.
+            name: of the limit.
+            used: what the vendor has counted in the window or day that is running.
+            ceiling: the vendor's own.
+            member: whose call was answered.
         """
-        del member
         self._be_own()
-        if self._observations.note(group, name, used, ceiling):
+        found = self._watching(group, name, member or group)
+        if found:
+            desk, place = found
+            desk.note(place, used, ceiling, time.monotonic())
+        elif self._observations.note(group, name, used, ceiling):
             # The reply is good even if its figure cannot be kept; the next permit will tell.
             with contextlib.suppress(DatabaseUnavailable):
                 self._observations.write()
-        else:
-            self._attendant.ring()
+            return
+        self._attendant.ring()
 
     def record(
         self,
@@ -153,25 +133,40 @@ class Gate:
         *,
         member: str = "",
     ) -> None:
-        """Count calls made, for the accounts by day; written within a second or at `close`."""
-        del member
+        """Count calls made, for the accounts by day; written within a second or at `close`.
+
+        Args:
+            group: limit group.
+            operation: a word of the connector's for what was done.
+            calls: how many.
+            weight: what they cost in the vendor's unit; by default as many.
+            member: who made them, the connection's name; by default the group itself.
+        """
         self._be_own()
-        if self._counts.add(group, operation, calls, calls if weight is None else weight):
+        cost = calls if weight is None else weight
+        if self._counts.add((group, member or group, operation), calls, cost):
             self._attendant.ring()
 
     def remaining(
         self, group: str, limits: Sequence[LimitShape], *, member: str = ""
     ) -> int | None:
-        """Return what is left today of the daily limits among them, in their unit; None without any."""
-        del member
-        daily = {limit.name: limit.calls for limit in limits if limit.kind == "daily"}
-        if not daily:
+        """Return what a member may still take of the daily limits among these; None without any.
+
+        It is in the limit's unit, and the least of several: our share or the vendor's own ceiling,
+        less what is used, and less what is kept for the other members of the group.
+        """
+        shapes = {limit.name: limit for limit in limits if limit.kind == "daily"}
+        left = {name: limit.calls for name, limit in shapes.items()}
+        if not shapes:
             return None
-        for row in self.usage(group):
-            if row.name in daily:
-                left = min(daily[row.name], row.ceiling) - row.used - row.under_way
-                daily[row.name] = max(0, left)
-        return min(daily.values())
+        with self._database.transaction() as cursor:
+            for row in Rows(cursor).of_group(group):
+                limit = shapes.get(row.name)
+                if limit:
+                    row.book.settle(limit, row.now_ms)
+                    found = room(Request(limit, row.book, member or group, 0, row.now_ms))
+                    left[row.name] = max(0, found.allowed)
+        return min(left.values())
 
     def usage(self, group: str | None = None) -> list[LimitUsage]:
         """Return how the limits stand, of one group or of all."""
@@ -179,7 +174,7 @@ class Gate:
         with self._database.transaction() as cursor:
             for row in Rows(cursor).of_group(group):
                 row.book.settle(row, row.now_ms)
-                found.append(_described(row))
+                found.append(described(row))
         return found
 
     def usage_by_day(self, group: str | None = None, days: int | None = None) -> list[DayUsage]:
@@ -193,7 +188,7 @@ class Gate:
         self._observations.write()
         self._counts.flush()
         for desk in list(self._desks.values()):
-            self._contact(desk, 0, at=math.inf)
+            self._contact(desk, at=math.inf)
 
     def close(self) -> None:
         """Flush and end; a gate that cannot reach the database any more ends all the same."""
@@ -209,99 +204,89 @@ class Gate:
             self._lock = threading.Lock()
             self._reset()
 
-    def _desk(self, group: str, limits: tuple[LimitShape, ...], weight: int) -> Desk:
+    def _desk(self, group: str, member: str, limits: tuple[LimitShape, ...]) -> Desk:
         self._be_own()
         with self._lock:
-            desk = self._desks.get((group, limits))
+            desk = self._desks.get((group, member, limits))
             if desk is None:
-                _check(group, limits)
-                desk = self._desks[group, limits] = Desk(group, limits)
-        for limit in limits:
-            if not 1 <= weight <= limit.calls:
-                raise ConfigError(
-                    f"a call of weight {weight} can never pass the limit '{limit.name}' of group"
-                    f" '{group}', which allows {limit.calls}.",
-                    cure="Raise the connection's `share` in connections.yaml.",
-                )
+                checked(group, limits)
+                desk = self._desks[group, member, limits] = Desk(group, limits, member)
         return desk
 
-    def _acquire(self, desk: Desk, weight: int) -> float:
+    def _watching(self, group: str, name: str, member: str) -> tuple[Desk, int] | None:
+        """Return a desk, the member's if it has one, that has a limit of this name to wait for."""
+        found = None
+        # The latest first: limits change when the vendor tells its own ceilings.
+        for desk in reversed(list(self._desks.values())):
+            if desk.group == group and (desk.member == member or found is None):
+                for place, limit in enumerate(desk.limits):
+                    if limit.name == name and limit.kind != "daily":
+                        if desk.member == member:
+                            return desk, place
+                        found = desk, place
+        return found
+
+    def _acquire(self, desk: Desk, weights: Amounts) -> float:
         started = time.monotonic()
         with desk.changed:
-            desk.want(weight)
+            desk.want(weights)
             try:
-                while not desk.take(weight, time.monotonic()):
+                while not desk.take(weights, time.monotonic()):
                     if desk.asking:
                         desk.changed.wait()
                     else:
-                        self._ask(desk, weight)
+                        self._ask(desk, weights)
             finally:
-                desk.want(-weight)
+                desk.want_no_more(weights)
         return time.monotonic() - started
 
-    def _ask(self, desk: Desk, weight: int) -> None:
+    def _ask(self, desk: Desk, weights: Amounts) -> None:
         """Ask for all threads of this process, and sleep for them; called holding `changed`."""
         desk.asking = True
         desk.changed.release()
         try:
-            verdict = self._contact(desk, weight)
+            verdict = self._contact(desk, weights)
             if verdict.refusal:
                 raise self._exhausted(desk, verdict.refusal)
-            if verdict.wait_s:
+            if verdict.is_for_a_place:
+                desk.wait_for_reply(verdict.wait_s)
+            elif verdict.wait_s:
                 self._clock.sleep(verdict.wait_s)
         finally:
             desk.changed.acquire()
             desk.asking = False
             desk.changed.notify_all()
 
-    def _contact(self, desk: Desk, need: int, at: float | None = None) -> Verdict:
+    def _contact(self, desk: Desk, need: Amounts | None = None, at: float | None = None) -> Verdict:
         with desk.contact:
             now = time.monotonic()
-            wish = desk.wish(need, now) if need else 0
+            wants = desk.wants(need, now) if need else None
             delta = desk.delta(now if at is None else at)
             try:
-                verdict = self._settled(desk, delta, need, wish, now)
+                verdict = self._settled(desk, delta, wants, now)
             except BaseException:
                 desk.failed(delta)
                 raise
             desk.done(delta, verdict.granted, time.monotonic())
-            if verdict.granted:
+            if any(verdict.granted):
                 self._attendant.ring()
             return verdict
 
-    def _settled(self, desk: Desk, delta: Delta, need: int, wish: int, told_at: float) -> Verdict:
+    def _settled(self, desk: Desk, delta: Delta, wants: Wants | None, told_at: float) -> Verdict:
         with self._database.transaction() as cursor:
             rows = Rows(cursor).locked(desk.group, desk.limits)
             accounts = [
                 (limit, row.book, row.now_ms) for limit, row in zip(desk.limits, rows, strict=True)
             ]
-            news = News(
-                desk.lease,
-                tuple((told_at - moment, weight) for moment, weight in delta.replied),
-                delta.kept,
-            )
-            verdict = entered(accounts, news, need, wish)
-            if delta.out or verdict.granted:
+            verdict = entered(accounts, delta.news(desk.lease, desk.member, told_at), wants)
+            if wants or not delta.is_empty:
                 Rows(cursor).write(rows, desk.limits)
             return verdict
 
     def _exhausted(self, desk: Desk, refusal: Refusal) -> BudgetExhausted:
         limit = next(limit for limit in desk.limits if limit.name == refusal.limit)
         state = next(row for row in self.usage(desk.group) if row.name == limit.name)
-        vendor = ""
-        if state.vendor_ceiling:
-            vendor = (
-                f" (the vendor's own counter: {state.vendor_used:,} of {state.vendor_ceiling:,}; our"
-                f" share of that is {limit.calls / state.vendor_ceiling:.0%})"
-            )
-        again = datetime.fromtimestamp(self._clock.now().timestamp() + refusal.wait_s, UTC)
-        return BudgetExhausted(
-            f"the daily limit '{limit.name}' of group '{desk.group}' is spent: {refusal.used:,} of"
-            f" {refusal.ceiling:,} calls in the last 24 hours{vendor}.",
-            wait_s=refusal.wait_s,
-            cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC, in {_span(refusal.wait_s)}; or raise the"
-            " connection's `share` in connections.yaml.",
-        )
+        return exhausted(limit, refusal, state, self._clock.now())
 
     def _work(self) -> float | None:
         """Tell the database what is due; return when there will be more, None if nothing is left."""
@@ -309,7 +294,7 @@ class Gate:
         due = []
         for desk in list(self._desks.values()):
             if desk.has_news(now) or (desk.is_due(now, _RENEWED_AFTER_S)):
-                self._contact(desk, 0)
+                self._contact(desk)
             if not desk.is_idle():
                 due.append(_LOOKED_AFTER_S)
         if self._observations.is_pending() or self._counts.is_pending():
@@ -319,35 +304,3 @@ class Gate:
                 self._observations.write()
                 self._counts.flush()
         return min(due, default=None)
-
-
-def _check(group: str, limits: Sequence[LimitShape]) -> None:
-    names = [limit.name for limit in limits]
-    for limit in limits:
-        if limit.calls < 1 or limit.period_s <= 0 or names.count(limit.name) > 1:
-            raise ConfigError(
-                f"the limit '{limit.name}' of group '{group}' allows {limit.calls} calls in"
-                f" {limit.period_s} s; both must be positive, and its name unique.",
-                cure="Correct the connection's `share` in connections.yaml.",
-            )
-
-
-def _described(row: Row) -> LimitUsage:
-    vendor = row.book.vendor
-    return LimitUsage(
-        group=row.group,
-        name=row.name,
-        kind=row.kind,
-        used=used_weight(row, row.book),
-        under_way=row.book.leased,
-        ceiling=row.calls,
-        vendor_used=vendor.used if vendor else None,
-        vendor_ceiling=vendor.ceiling if vendor else None,
-        observed_at=datetime.fromtimestamp(vendor.at_ms / 1000, UTC) if vendor else None,
-    )
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

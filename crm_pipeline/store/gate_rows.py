@@ -7,11 +7,12 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
 
-from crm_pipeline.store.budget import Book, LimitShape
+from crm_pipeline.store.book import Book
+from crm_pipeline.store.limits import LimitShape
 
 # The clock is read outside the inner query: inside it would be read before the wait for the lock.
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-_COLUMNS = "group_name, limit_name, kind, calls, period_s, state"
+_COLUMNS = "group_name, limit_name, kind, calls, period_s, resets, unit, state"
 _LOCKED = f"""
 SET LOCAL synchronous_commit = off;
 WITH held AS MATERIALIZED (
@@ -22,11 +23,11 @@ WITH held AS MATERIALIZED (
 SELECT {_COLUMNS}, {_NOW} FROM held ORDER BY limit_name COLLATE "C"
 """
 _MISSING = """
-INSERT INTO crm_state.gate (group_name, limit_name, kind, calls, period_s, state)
-VALUES (%s, %s, %s, %s, %s, '{}') ON CONFLICT DO NOTHING
+INSERT INTO crm_state.gate (group_name, limit_name, kind, calls, period_s, resets, unit, state)
+VALUES (%s, %s, %s, %s, %s, %s, %s, '{}') ON CONFLICT DO NOTHING
 """
 _WRITE = """
-UPDATE crm_state.gate SET kind = %s, calls = %s, period_s = %s, state = %s
+UPDATE crm_state.gate SET kind = %s, calls = %s, period_s = %s, resets = %s, unit = %s, state = %s
 WHERE group_name = %s AND limit_name = %s
 """
 _READ = f"""
@@ -44,6 +45,8 @@ class Row:
     kind: str
     calls: int
     period_s: float
+    resets: str
+    unit: str
     book: Book
     now_ms: int
 
@@ -65,9 +68,7 @@ class Rows:
         found = [_row(values) for values in self._cursor.fetchall()]
         if len(found) < len(names):
             for limit in limits:
-                self._cursor.execute(
-                    _MISSING, (group, limit.name, limit.kind, limit.calls, limit.period_s)
-                )
+                self._cursor.execute(_MISSING, (group, limit.name, *_shape(limit)))
             self._cursor.execute(_LOCKED, (group, names))
             found = [_row(values) for values in self._cursor.fetchall()]
         return found
@@ -76,9 +77,7 @@ class Rows:
         """Write the accounts, and the limits as they are configured now."""
         for row, limit in zip(rows, limits, strict=True):
             state = json.dumps(row.book.written(), separators=(",", ":"))
-            self._cursor.execute(
-                _WRITE, (limit.kind, limit.calls, limit.period_s, state, row.group, row.name)
-            )
+            self._cursor.execute(_WRITE, (*_shape(limit), state, row.group, row.name))
 
     def of_group(self, group: str | None) -> list[Row]:
         """Return the rows of a group, or all, without locking them."""
@@ -86,6 +85,11 @@ class Rows:
         return [_row(values) for values in self._cursor.fetchall()]
 
 
+def _shape(limit: LimitShape) -> tuple[str, int, float, str, str]:
+    return limit.kind, limit.calls, limit.period_s, limit.resets, limit.unit
+
+
 def _row(values: Sequence[Any]) -> Row:
-    group, name, kind, calls, period_s, state, now_ms = values
-    return Row(group, name, kind, calls, period_s, Book.read(state), int(now_ms))
+    group, name, kind, calls, period_s, resets, unit, state, now_ms = values
+    book = Book.read(state)
+    return Row(group, name, kind, calls, period_s, resets, unit, book, int(now_ms))

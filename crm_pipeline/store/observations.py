@@ -1,10 +1,12 @@
-"""What vendors' own counters say, gathered so that not every reply costs a transaction."""
+"""What vendors' own counters say of a day, gathered so that not every reply costs a transaction.
+
+Counters of shorter windows go with the other news of a process, see `desk.py`.
+"""
 
 import threading
 import time
 from dataclasses import dataclass
 
-from crm_pipeline.store.budget import Observation
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate_rows import Rows
 
@@ -35,6 +37,8 @@ class _Daily:
     calls: int
     period_s: float = _DAY_S
     kind: str = "daily"
+    resets: str = ""
+    unit: str = "calls"
 
 
 class Observations:
@@ -84,5 +88,5 @@ class Observations:
         with self._database.transaction() as cursor:
             rows = Rows(cursor)
             row = rows.locked(group, [_Daily(name, ceiling)])[0]
-            row.book.vendor = Observation(used, ceiling, row.now_ms, row.book.total)
+            row.book.observe(row, used, ceiling, row.now_ms)
             rows.write([row], [row])

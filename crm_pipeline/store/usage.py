@@ -1,4 +1,4 @@
-"""Counts of calls made, by limit group, day and operation: the source of `ops.api_usage`."""
+"""Counts of calls made, by group, member, day and operation: the source of `ops.api_usage`."""
 
 import datetime as dt
 import threading
@@ -7,29 +7,40 @@ from dataclasses import dataclass
 from crm_pipeline.store.database import Database
 
 _ADD = """
-INSERT INTO crm_state.api_usage AS kept (group_name, day, operation, calls, weight)
-VALUES (%s, (clock_timestamp() AT TIME ZONE 'UTC')::date, %s, %s, %s)
-ON CONFLICT (group_name, day, operation)
+INSERT INTO crm_state.api_usage AS kept (group_name, member, day, operation, calls, weight)
+VALUES (%s, %s, (clock_timestamp() AT TIME ZONE 'UTC')::date, %s, %s, %s)
+ON CONFLICT (group_name, member, day, operation)
 DO UPDATE SET calls = kept.calls + excluded.calls, weight = kept.weight + excluded.weight
 """
+# A group may count calls and credits: what the day is bounded in is what its accounts are in.
 _BY_DAY = """
-SELECT group_name, day, operation, calls, weight FROM crm_state.api_usage
+WITH units AS (
+    SELECT group_name, max(unit) FILTER (WHERE unit <> 'calls') AS unit
+    FROM crm_state.gate WHERE kind = 'daily' GROUP BY group_name
+)
+SELECT group_name, coalesce(nullif(member, ''), group_name) AS member, day, operation,
+       sum(calls)::bigint, sum(weight)::bigint, coalesce(max(unit), 'calls')
+FROM crm_state.api_usage LEFT JOIN units USING (group_name)
 WHERE (%(group)s::text IS NULL OR group_name = %(group)s)
   AND (%(days)s::int IS NULL
        OR day > (clock_timestamp() AT TIME ZONE 'UTC')::date - %(days)s::int)
-ORDER BY group_name, day, operation
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
+Key = tuple[str, str, str]
+"""Group, member, operation."""
 
 
 @dataclass(frozen=True)
 class DayUsage:
-    """Calls of one operation on one day (UTC)."""
+    """Calls of one member and operation on one day (UTC); `weight` is in `unit`."""
 
     group: str
+    member: str
     day: dt.date
     operation: str
     calls: int
     weight: int
+    unit: str
 
 
 class UsageCounts:
@@ -41,14 +52,14 @@ class UsageCounts:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._pending: dict[tuple[str, str], tuple[int, int]] = {}
+        self._pending: dict[Key, tuple[int, int]] = {}
 
-    def add(self, group: str, operation: str, calls: int, weight: int) -> bool:
+    def add(self, key: Key, calls: int, weight: int) -> bool:
         """Count; say whether these are the first since the last `flush`."""
         with self._lock:
             is_first = not self._pending
-            before = self._pending.get((group, operation), (0, 0))
-            self._pending[group, operation] = (before[0] + calls, before[1] + weight)
+            before = self._pending.get(key, (0, 0))
+            self._pending[key] = (before[0] + calls, before[1] + weight)
             return is_first
 
     def is_pending(self) -> bool:
@@ -64,11 +75,11 @@ class UsageCounts:
         try:
             with self._database.transaction() as cursor:
                 # One order for all processes, or two would wait for each other.
-                for (group, operation), (calls, weight) in sorted(pending.items()):
-                    cursor.execute(_ADD, (group, operation, calls, weight))
+                for key, counts in sorted(pending.items()):
+                    cursor.execute(_ADD, (*key, *counts))
         except BaseException:
-            for (group, operation), (calls, weight) in pending.items():
-                self.add(group, operation, calls, weight)
+            for key, counts in pending.items():
+                self.add(key, *counts)
             raise
 
     def by_day(self, group: str | None, days: int | None) -> list[DayUsage]:

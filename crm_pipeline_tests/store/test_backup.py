@@ -27,7 +27,7 @@ TOKEN = StoredToken(
 def fill(database: Database) -> None:
     TokenStore(database, KEY).save("acme", TOKEN)
     counts = UsageCounts(database)
-    counts.add("acme", "query\twith a tab", 3, 3)
+    counts.add(("acme", "acme", "query\twith a tab"), 3, 3)
     counts.flush()
 
 

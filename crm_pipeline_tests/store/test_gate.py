@@ -3,8 +3,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,6 +13,7 @@ from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.kernel.errors import BudgetExhausted, ConfigError, DatabaseUnavailable
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate import Gate
+from crm_pipeline.store.usage import DayUsage
 from crm_pipeline.wire.throttle import Limit
 
 BURST = Limit("burst", 40, 0.4)
@@ -142,7 +144,7 @@ def test_the_vendors_counter_overrules(gate: Gate) -> None:
         spend(gate, limit)
     assert caught.value.wait_s <= 3600
     (found,) = gate.usage("acme")
-    assert (found.vendor_used, found.vendor_ceiling, found.ceiling) == (950, 1000, 1000)
+    assert (found.vendor_used, found.vendor_ceiling, found.ceiling) == (950, 1000, 900)
     gate.observe("acme", "daily", 10, 1000)
     gate.flush()
     spend(gate, limit)
@@ -169,7 +171,7 @@ def test_observing_is_cheap(gate: Gate, monkeypatch) -> None:
 
 def test_a_killed_process(database: Database, gate: Gate, monkeypatch) -> None:
     """Permits of a process that vanished come back when its lease and one window are over."""
-    monkeypatch.setattr("crm_pipeline.store.budget.LEASE_MS", 50)
+    monkeypatch.setattr("crm_pipeline.store.book.LEASE_MS", 50)
     limit = Limit("burst", 2, 0.1)
     dead = Gate(database, SystemClock())
     monkeypatch.setattr(dead._attendant, "ring", lambda: None)
@@ -196,7 +198,7 @@ def test_the_background_tells(database: Database, gate: Gate) -> None:
 
     def noted(desk, delta, *args):
         verdict = settled(desk, delta, *args)
-        if delta.replied and delta.kept == 0:
+        if delta.replied and not any(delta.kept):
             told.set()
         return verdict
 
@@ -231,9 +233,20 @@ def test_usage_by_day(gate: Gate, database: Database) -> None:
     with database.transaction() as cursor:
         cursor.execute("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date")
         (today,) = cursor.fetchone()
-    found = [(u.group, u.day, u.operation, u.calls, u.weight) for u in gate.usage_by_day(days=2)]
-    assert found == [("acme", today, "query", 6, 10), ("other", today, "bulk", 2, 2)]
+    assert gate.usage_by_day(days=2) == [
+        DayUsage("acme", "acme", today, "query", 6, 10, "calls"),
+        DayUsage("other", "other", today, "bulk", 2, 2, "calls"),
+    ]
     assert [u.calls for u in gate.usage_by_day("other")] == [2]
+
+
+def test_usage_by_member_in_the_vendors_unit(gate: Gate) -> None:
+    """Each member of a group has accounts of its own, in the unit of the group's daily limit."""
+    spend(gate, Limit("burst", 40, 0.4), Limit("credits", 500, 86_400.0, "daily", unit="credits"))
+    gate.record("acme", "coql", weight=3, member="north")
+    gate.record("acme", "coql", weight=2, member="south")
+    found = [(u.member, u.calls, u.weight, u.unit) for u in gate.usage_by_day("acme")]
+    assert found == [("north", 1, 3, "credits"), ("south", 1, 2, "credits")]
 
 
 def test_without_a_database() -> None:
@@ -270,3 +283,216 @@ def test_a_child_forked_during_a_call(fresh_url: str) -> None:
         check=False,
     )
     assert done.stdout == "0 7 0", done.stderr
+
+
+CREDITS = Limit("credits", 10, 86_400.0, "daily", unit="credits")
+PLACES = Limit("places", 2, 1.0, "concurrency")
+
+
+def used(gate: Gate) -> dict[str, int]:
+    gate.flush()
+    return {limit.name: limit.used for limit in gate.usage("acme")}
+
+
+def test_a_weight_for_each_limit(gate: Gate) -> None:
+    """One permit is 3 credits, 1 of the burst window and nothing of another limit."""
+    limits = [BURST, CREDITS, PLACES, DAILY]
+    with gate.permit("acme", limits, weight={"credits": 3, "daily": 0}):
+        under_way = {limit.name: limit.under_way for limit in gate.usage("acme")}
+    assert under_way == {"burst": 1, "credits": 3, "daily": 0, "places": 1}
+    assert used(gate) == {"burst": 1, "credits": 3, "daily": 0, "places": 0}
+
+
+def test_what_a_call_does_not_fall_under_does_not_stop_it(gate: Gate) -> None:
+    """With weight 0 a spent limit refuses nothing; a call under no limit needs no permit."""
+    spend(gate, DAILY, calls=9)
+    with gate.permit("acme", [BURST, DAILY], weight={"daily": 0}):
+        pass
+    with gate.permit("acme", [DAILY], weight={"daily": 0}) as waited_s:
+        assert waited_s == 0
+    with gate.permit("acme", []) as waited_s:
+        assert waited_s == 0
+    assert used(gate) == {"burst": 1, "daily": 9}
+
+
+def test_a_refused_limit_takes_nothing_of_the_others(gate: Gate) -> None:
+    """All of a permit or nothing: what is refused holds no place and no part of a window."""
+    with gate.permit("acme", [CREDITS], weight=8):
+        pass
+    with (
+        pytest.raises(BudgetExhausted, match="8 of 10 credits in the last 24 hours"),
+        gate.permit("acme", [BURST, CREDITS, PLACES], weight={"credits": 3}),
+    ):
+        pass
+    assert used(gate) == {"burst": 0, "credits": 8, "places": 0}
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        ({"credits": 11}, "weight 11 can never pass the limit 'credits'"),
+        ({"credits": -1}, "can never pass"),
+        ({"credit": 3}, "weight for 'credit', which is none of its limits: burst, credits"),
+    ],
+)
+def test_impossible_weights(gate: Gate, weight: dict[str, int], words: str) -> None:
+    """A weight that cannot be counted is an error that names the limit."""
+    limits = [BURST, CREDITS]
+    with pytest.raises(ConfigError, match=words), gate.permit("acme", limits, weight=weight):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (Limit("daily", 9, 86_400.0, "daily", resets="Mars/North"), "'Mars/North', which is no"),
+        (Limit("daily", 9, 86_400.0, "daily", resets="../passwd"), "which is no time zone"),
+        (Limit("burst", 9, 10.0, resets="UTC"), "only a daily limit does"),
+    ],
+)
+def test_impossible_midnights(gate: Gate, limit: Limit, words: str) -> None:
+    """A zone that does not exist, or a limit that is not by the day, is an error."""
+    with pytest.raises(ConfigError, match=words), gate.permit("acme", [limit]):
+        pass
+
+
+def test_the_midnight_is_named(gate: Gate) -> None:
+    """A day that ends at a midnight: the refusal names zone and moment, and that is the wait."""
+    limit = Limit("tokens", 9, 86_400.0, "daily", resets="Asia/Kathmandu", unit="tokens")
+    spend(gate, limit, calls=9)
+    with pytest.raises(BudgetExhausted) as caught:
+        spend(gate, limit)
+    zone = ZoneInfo("Asia/Kathmandu")
+    now = datetime.now(zone)
+    midnight = datetime(now.year, now.month, now.day, tzinfo=zone) + timedelta(days=1)
+    text = str(caught.value)
+    assert "is spent: 9 of 9 tokens since midnight in Asia/Kathmandu." in text
+    assert f"{midnight.astimezone(UTC):%Y-%m-%d %H:%M} UTC (midnight in Asia/Kathmandu)" in text
+    wait_s = (midnight - now).total_seconds()
+    assert wait_s - 5 <= caught.value.wait_s <= wait_s + 5
+    assert gate.usage("acme")[0].resets == "Asia/Kathmandu"
+
+
+def test_a_share_of_the_day_is_kept(database: Database, gate: Gate) -> None:
+    """With two members neither takes more than half of a day, and `remaining` says what is left."""
+    limit = Limit("credits", 100, 86_400.0, "daily", unit="credits")
+    assert gate.remaining("acme", [BURST]) is None
+    assert gate.remaining("acme", [BURST, limit], member="large") == 100
+    with gate.permit("acme", [limit], member="small"):
+        pass
+    for _ in range(25):
+        with gate.permit("acme", [limit], weight=2, member="large"):
+            pass
+    gate.flush()
+    assert gate.remaining("acme", [limit], member="large") == 0
+    assert gate.remaining("acme", [limit], member="small") == 49
+    with (
+        pytest.raises(BudgetExhausted, match=r"51 of 100 .*what is left of it is kept for small"),
+        gate.permit("acme", [limit], member="large"),
+    ):
+        pass
+    (found,) = gate.usage("acme")
+    assert (found.unit, found.members) == ("credits", {"large": 50, "small": 1})
+
+
+def test_remaining_knows_the_vendors_figure(gate: Gate) -> None:
+    """The vendor's counter and ceiling bound what is left; the least of several limits counts."""
+    gate.observe("acme", "daily", 20, 25)
+    jobs = Limit("jobs", 4, 86_400.0, "daily")
+    assert gate.remaining("acme", [Limit("daily", 90, 86_400.0, "daily")]) == 5
+    assert gate.remaining("acme", [Limit("daily", 90, 86_400.0, "daily"), jobs]) == 4
+    gate.observe("acme", "daily", 30, 25)
+    gate.flush()
+    assert gate.remaining("acme", [Limit("daily", 90, 86_400.0, "daily")]) == 0
+
+
+def test_somebody_else_in_the_window(gate: Gate) -> None:
+    """The vendor's counter of a short window is ahead of ours: the difference is held back until it is
+    gone. A lower figure changes nothing."""
+    limit = Limit("burst", 20, 0.8)
+    with gate.permit("acme", [limit], weight=2):
+        pass
+    gate.observe("acme", "burst", 15, 20)
+    gate.flush()
+    (found,) = gate.usage("acme")
+    assert (found.used, found.vendor_used) == (15, 15)
+    with gate.permit("acme", [limit], weight=6) as waited_s:
+        assert 0.4 < waited_s < 5
+    gate.observe("acme", "burst", 0, 20)
+    gate.flush()
+    assert gate.usage("acme")[0].used == 6
+
+
+def test_an_observation_of_a_window_costs_no_transaction(gate: Gate, monkeypatch) -> None:
+    """It goes with the next contact, however many replies told one."""
+    written = []
+    monkeypatch.setattr(
+        "crm_pipeline.store.observations.Observations.write", lambda self: written.append(1)
+    )
+    limit = Limit("burst", 10_000, 10.0)
+    contacts = []
+    settled = Gate._settled
+    monkeypatch.setattr(Gate, "_settled", lambda *args: contacts.append(1) or settled(*args))
+    for used in range(500):
+        spend(gate, limit)
+        gate.observe("acme", "burst", used, 10_000)
+    assert written == []
+    assert len(contacts) < 100
+
+
+def test_state_of_the_version_before(database: Database, gate: Gate) -> None:
+    """Accounts written before members and midnights were known go on counting."""
+    state = {
+        "spent": [[0, 5]],
+        "leases": {"old": [3, 0]},
+        "total": 40,
+        "vendor": [6, 1000, 0, 40],
+    }
+    with database.transaction() as cursor:
+        cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        (now_ms,) = cursor.fetchone()
+        state["spent"][0][0] = now_ms - 1000
+        state["leases"]["old"][1] = now_ms + 30_000
+        state["vendor"][2] = now_ms - 1000
+        cursor.execute(
+            "INSERT INTO crm_state.gate (group_name, limit_name, kind, calls, period_s, state)"
+            " VALUES ('acme', 'daily', 'daily', 9, 86400, %s)",
+            (json.dumps(state),),
+        )
+    (before,) = gate.usage("acme")
+    assert (before.used, before.under_way, before.unit, before.resets) == (6, 3, "calls", "")
+    assert gate.remaining("acme", [DAILY]) == 0
+    larger = Limit("daily", 20, 86_400.0, "daily", resets="UTC", unit="tokens")
+    with gate.permit("acme", [larger], member="north"):
+        pass
+    gate.flush()
+    (after,) = gate.usage("acme")
+    assert (after.used, after.under_way, after.unit) == (7, 3, "tokens")
+
+
+def test_two_processes_get_half_each(fresh_url: str) -> None:
+    """Twenty threads of one member against two of another, each a process of its own: neither gets less
+    than 40 % while both have work, and no window holds more than the ceiling."""
+    worker = Path(__file__).with_name("share_worker.py")
+    arguments = [sys.executable, "-W", "error", str(worker), fresh_url]
+    crowds = [("large", "20"), ("small", "2")]
+    workers = [
+        subprocess.Popen(
+            [*arguments, *crowd], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for crowd in crowds
+    ]
+    for w in workers:
+        assert w.stdout.readline() == "ready\n"
+    for w in workers:
+        w.stdin.write("go\n")
+        w.stdin.flush()
+    found = [json.loads(w.communicate(timeout=60)[0]) for w in workers]
+    start = max(calls[0][0] for calls in found) + 0.5
+    end = min(calls[-1][0] for calls in found)
+    large, small = (sum(start < at <= end for at, _ in calls) for calls in found)
+    assert end - start > 2
+    assert min(large, small) >= 0.4 * (large + small)
+    calls = [call for calls in found for call in calls]
+    for taken, _ in calls:
+        assert sum(c[0] <= taken < c[1] + 0.5 for c in calls) <= 30

@@ -4,12 +4,29 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.store.budget import LEASE_MS, Book, Observation, decide, pack_most
+from crm_pipeline.store.book import LEASE_MS, Book, Observation
+from crm_pipeline.store.budget import Refusal, Wants, decide, pack_most
 from crm_pipeline.store.desk import Desk
 from crm_pipeline.wire.throttle import Limit
 
 HOUR_MS = 3_600_000
 DAILY = Limit("daily", 900, 86_400.0, "daily")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A verdict on a request that weighs the same under every limit."""
+
+    granted: int
+    wait_s: float
+    refusal: Refusal | None
+
+
+def ask(accounts: list[tuple[Limit, Book]], need: int, wish: int, now_ms: int) -> Answer:
+    count = len(accounts)
+    verdict = decide(accounts, Wants((need,) * count, (wish,) * count, (wish,) * count), now_ms)
+    (granted,) = set(verdict.granted)
+    return Answer(granted, verdict.wait_s, verdict.refusal)
 
 
 @dataclass
@@ -47,7 +64,7 @@ def test_never_over_the_ceiling(plan: list[tuple], ceiling: int, period_ms: int)
             book.hold(lease, 0, now)
             book.spend(limit, spent, at_ms=replied_ms)
         book.settle(limit, now)
-        verdict = decide([(limit, book)], weight, weight + ahead, now)
+        verdict = ask([(limit, book)], weight, weight + ahead, now)
         if not verdict.granted:
             assert verdict.wait_s > 0
             continue
@@ -74,14 +91,14 @@ def test_the_wait_is_exact(replies: list[int], period_ms: int) -> None:
         book.spend(limit, 1, at_ms=at_ms)
     now = max(replies)
     book.settle(limit, now)
-    verdict = decide([(limit, book)], 1, 1, now)
+    verdict = ask([(limit, book)], 1, 1, now)
     if verdict.granted:
         return
     until = now + round(verdict.wait_s * 1000)
     for moment, expected in [(until - 1, 0), (until, 1)]:
         later = Book.read(book.written())
         later.settle(limit, moment)
-        assert decide([(limit, later)], 1, 1, moment).granted == expected
+        assert ask([(limit, later)], 1, 1, moment).granted == expected
 
 
 def test_a_lease_of_a_dead_process_runs_out() -> None:
@@ -91,7 +108,7 @@ def test_a_lease_of_a_dead_process_runs_out() -> None:
     book.hold("dead", 10, 0)
     for now, free in [(LEASE_MS - 1, 0), (LEASE_MS, 0), (LEASE_MS + 990, 0), (LEASE_MS + 1010, 10)]:
         book.settle(limit, now)
-        assert decide([(limit, book)], 1, 10, now).granted == free
+        assert ask([(limit, book)], 1, 10, now).granted == free
 
 
 def test_a_clock_set_back() -> None:
@@ -100,9 +117,9 @@ def test_a_clock_set_back() -> None:
     book = Book()
     book.spend(limit, 10, at_ms=HOUR_MS)
     book.settle(limit, 5000)
-    assert decide([(limit, book)], 1, 1, 5000).granted == 0
+    assert ask([(limit, book)], 1, 1, 5000).granted == 0
     book.settle(limit, 6010)
-    assert decide([(limit, book)], 1, 1, 6010).granted == 1
+    assert ask([(limit, book)], 1, 1, 6010).granted == 1
 
 
 def test_several_limits_at_once() -> None:
@@ -112,8 +129,8 @@ def test_several_limits_at_once() -> None:
     for limit in (short, long):
         books[limit.name].spend(limit, 2, at_ms=0)
     accounts = [(short, books["short"]), (long, books["long"])]
-    assert 0.9 < decide(accounts, 1, 1, 0).wait_s < 1.1
-    assert 59 < decide(accounts, 2, 2, 0).wait_s < 61
+    assert 0.9 < ask(accounts, 1, 1, 0).wait_s < 1.1
+    assert 59 < ask(accounts, 2, 2, 0).wait_s < 61
 
 
 def test_concurrency() -> None:
@@ -121,17 +138,17 @@ def test_concurrency() -> None:
     limit = Limit("parallel", 2, 1.0, "concurrency")
     book = Book()
     book.hold("a", 2, 0)
-    assert decide([(limit, book)], 1, 1, 0).wait_s > 0
+    assert ask([(limit, book)], 1, 1, 0).wait_s > 0
     book.spend(limit, 1, at_ms=5)
     book.hold("a", 1, 5)
-    assert decide([(limit, book)], 1, 5, 5).granted == 1
+    assert ask([(limit, book)], 1, 5, 5).granted == 1
 
 
 def test_daily_by_our_own_count() -> None:
     """A spent day is refused, not waited for; the wait is when enough has left the 24 hours."""
     book = Book()
     book.spend(DAILY, 900, at_ms=HOUR_MS)
-    refusal = decide([(DAILY, book)], 1, 1, 3 * HOUR_MS).refusal
+    refusal = ask([(DAILY, book)], 1, 1, 3 * HOUR_MS).refusal
     assert (refusal.limit, refusal.used, refusal.ceiling) == ("daily", 900, 900)
     assert 22 * 3600 <= refusal.wait_s < 22.3 * 3600
 
@@ -139,9 +156,9 @@ def test_daily_by_our_own_count() -> None:
 def test_daily_by_the_vendors_count() -> None:
     """The vendor's figure, with what we spent since, overrules a lower count of ours."""
     book = Book(vendor=Observation(used=890, ceiling=1000, at_ms=0, total=0))
-    assert decide([(DAILY, book)], 1, 50, 0).granted == 10
+    assert ask([(DAILY, book)], 1, 50, 0).granted == 10
     book.spend(DAILY, 10, at_ms=10)
-    refusal = decide([(DAILY, book)], 1, 1, 10).refusal
+    refusal = ask([(DAILY, book)], 1, 1, 10).refusal
     assert refusal.used == 900
     assert 3000 < refusal.wait_s <= 3600
 
@@ -149,24 +166,24 @@ def test_daily_by_the_vendors_count() -> None:
 def test_a_lower_ceiling_of_the_vendor() -> None:
     """A ceiling below the configured one holds."""
     book = Book(vendor=Observation(used=0, ceiling=20, at_ms=0, total=0))
-    assert decide([(DAILY, book)], 1, 50, 0).granted == 20
+    assert ask([(DAILY, book)], 1, 50, 0).granted == 20
 
 
 def test_one_probe_an_hour() -> None:
     """A vendor's figure that refuses is asked about again with one call an hour, or never lifted."""
     book = Book(vendor=Observation(used=990, ceiling=1000, at_ms=0, total=0))
-    assert decide([(DAILY, book)], 1, 50, HOUR_MS - 1).refusal
-    assert decide([(DAILY, book)], 1, 50, HOUR_MS).granted == 1
-    assert decide([(DAILY, book)], 1, 50, HOUR_MS + 1).refusal
+    assert ask([(DAILY, book)], 1, 50, HOUR_MS - 1).refusal
+    assert ask([(DAILY, book)], 1, 50, HOUR_MS).granted == 1
+    assert ask([(DAILY, book)], 1, 50, HOUR_MS + 1).refusal
     book.spend(DAILY, 900, at_ms=HOUR_MS)
-    assert decide([(DAILY, book)], 1, 50, 3 * HOUR_MS).refusal
+    assert ask([(DAILY, book)], 1, 50, 3 * HOUR_MS).refusal
 
 
 def test_an_old_figure_is_dropped() -> None:
     """After a day the vendor's figure says nothing any more."""
     book = Book(vendor=Observation(used=1000, ceiling=1000, at_ms=0, total=0))
     book.settle(DAILY, 25 * HOUR_MS)
-    assert decide([(DAILY, book)], 1, 50, 25 * HOUR_MS).granted == 50
+    assert ask([(DAILY, book)], 1, 50, 25 * HOUR_MS).granted == 50
 
 
 def test_packs() -> None:
@@ -175,29 +192,29 @@ def test_packs() -> None:
     assert pack_most([Limit("a", 5, 1.0)]) == 1
     assert pack_most([Limit("a", 10**6, 10.0)]) == 500
     desk = Desk("g", [Limit("a", 190, 10.0)])
-    assert desk.wish(1, now=100.0) == 1
+    assert desk.wants((1,), now=100.0).wish == (1,)
     with desk.changed:
-        desk.want(4)
-    assert desk.wish(1, now=101.0) == 4
-    desk.done(desk.delta(101.0), 9, now=101.0)
+        desk.want((4,))
+    assert desk.wants((1,), now=101.0).wish == (4,)
+    desk.done(desk.delta(101.0), (9,), now=101.0)
     with desk.changed:
-        assert all(desk.take(1, 101.0) for _ in range(9))
-    assert desk.wish(1, now=101.01) == 9
-    assert desk.wish(20, now=101.02) == 20
+        assert all(desk.take((1,), 101.0) for _ in range(9))
+    assert desk.wants((1,), now=101.01).wish == (9,)
+    assert desk.wants((20,), now=101.02).wish == (20,)
 
 
 def test_unused_permits_go_back() -> None:
     """What was taken in advance and not used soon is given back; calls under way stay out."""
     desk = Desk("g", [Limit("a", 190, 10.0)])
-    desk.done(desk.delta(0.0), 5, now=0.0)
+    desk.done(desk.delta(0.0), (5,), now=0.0)
     with desk.changed:
-        assert desk.take(2, 0.1)
-        assert not desk.take(1, 9.0)
+        assert desk.take((2,), 0.1)
+        assert not desk.take((1,), 9.0)
     delta = desk.delta(9.0)
-    assert (delta.out, delta.unused, delta.kept) == (5, 3, 2)
+    assert (delta.out, delta.unused, delta.kept) == ((5,), (3,), (2,))
     desk.failed(delta)
-    assert desk.reply(2, 9.1)
+    assert desk.reply((2,), 9.1)
     delta = desk.delta(9.2)
-    assert (delta.unused, delta.replied, delta.kept) == (3, ((9.1, 2),), 0)
-    desk.done(delta, 0, 9.2)
+    assert (delta.unused, delta.replied, delta.kept) == ((3,), ((9.1, (2,)),), (0,))
+    desk.done(delta, (0,), 9.2)
     assert desk.is_idle()

@@ -35,8 +35,6 @@ SLOTS = (
     "Deal_Team",
     "Campaign_Members",
     "jobs",
-    "uploads",
-    "write_jobs",
 )
 
 

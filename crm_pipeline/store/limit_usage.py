@@ -1,0 +1,97 @@
+"""How limits stand, for people: figures, and the words of a refusal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from crm_pipeline.kernel.errors import BudgetExhausted
+from crm_pipeline.store.budget import Refusal
+from crm_pipeline.store.gate_rows import Row
+from crm_pipeline.store.limits import LimitShape
+
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class LimitUsage:
+    """How one limit stands.
+
+    Attributes:
+        group: limit group.
+        name: of the limit.
+        kind: `rolling`, `daily` or `concurrency`.
+        used: what counts now, in `unit`: ours, and what the vendor counts beyond that.
+        under_way: permits out, in use or in a pack.
+        ceiling: our share.
+        vendor_used: the vendor's own counter, as last read.
+        vendor_ceiling: the vendor's own ceiling.
+        observed_at: when that was read.
+        unit: what is counted.
+        resets: the zone whose midnight begins the amount anew; "" for a rolling window.
+        members: what counts for each member of the group, permits under way included.
+    """
+
+    group: str
+    name: str
+    kind: str
+    used: int
+    under_way: int
+    ceiling: int
+    vendor_used: int | None
+    vendor_ceiling: int | None
+    observed_at: datetime | None
+    unit: str
+    resets: str
+    members: Mapping[str, int]
+
+
+def described(row: Row) -> LimitUsage:
+    """Return how the limit of a row stands, whose account has been settled."""
+    book, vendor = row.book, row.book.vendor
+    known = {*book.spent, *book.seen, *(lease.member for lease in book.leases.values())} - {""}
+    return LimitUsage(
+        group=row.group,
+        name=row.name,
+        kind=row.kind,
+        used=book.used(row),
+        under_way=book.leased,
+        ceiling=row.calls,
+        vendor_used=vendor.used if vendor else None,
+        vendor_ceiling=vendor.ceiling if vendor else None,
+        observed_at=datetime.fromtimestamp(vendor.at_ms / 1000, UTC) if vendor else None,
+        unit=row.unit,
+        resets=row.resets,
+        members={member: book.use_of(member) for member in sorted(known)},
+    )
+
+
+def exhausted(
+    limit: LimitShape, refusal: Refusal, state: LimitUsage, now: datetime
+) -> BudgetExhausted:
+    """Return the error that says why a limit refuses, and when to try again."""
+    vendor = ""
+    if state.vendor_ceiling:
+        vendor = (
+            f" (the vendor's own counter: {state.vendor_used:,} of {state.vendor_ceiling:,}; our"
+            f" share of that is {limit.calls / state.vendor_ceiling:.0%})"
+        )
+    window = "24 hours" if limit.period_s == _DAY_S else _span(limit.period_s)
+    span = f"since midnight in {limit.resets}" if limit.resets else f"in the last {window}"
+    rest = ""
+    if refusal.kept_for:
+        rest = f"; what is left of it is kept for {', '.join(refusal.kept_for)}"
+    again = datetime.fromtimestamp(now.timestamp() + refusal.wait_s, UTC)
+    midnight = f" (midnight in {limit.resets})" if limit.resets else ""
+    return BudgetExhausted(
+        f"the daily limit '{limit.name}' of group '{state.group}' is spent: {refusal.used:,} of"
+        f" {refusal.ceiling:,} {limit.unit} {span}{vendor}{rest}.",
+        wait_s=refusal.wait_s,
+        cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{midnight}, in {_span(refusal.wait_s)}; or"
+        " raise the connection's `share` in connections.yaml.",
+    )
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,113 @@
+"""What the gate has to know of a limit, and its time: windows, slots, midnights. Plain values only.
+
+Time is in milliseconds of the database's clock.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+DAY_MS = 86_400_000
+_STILL_A_MEMBER = 25 / 24  # of the window: who runs once a day is known when it runs again
+_LONGEST_DAY_MS = 26 * 3_600_000  # with a clock that goes back, and something to spare
+_SLOTS = 128  # spent permits are summed in slots of this part of the window; a late end is safe
+_SKEW_MS = 2_000  # the vendor's midnight may come so much sooner or later than ours
+
+
+class LimitShape(Protocol):
+    """One limit; `wire.throttle.Limit` is one."""
+
+    @property
+    def name(self) -> str:
+        """Name, unique within the group."""
+
+    @property
+    def calls(self) -> int:
+        """Our share of the ceiling."""
+
+    @property
+    def period_s(self) -> float:
+        """Length of the window."""
+
+    @property
+    def kind(self) -> str:
+        """`rolling`, `daily` or `concurrency`."""
+
+    @property
+    def resets(self) -> str:
+        """The zone whose midnight begins a daily amount anew; "" for a rolling window."""
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in the plural."""
+
+
+def period_ms(limit: LimitShape) -> int:
+    """Return the length of the window."""
+    # Up, because a window that is a millisecond short breaks the vendor's; 1.001 * 1000 is 1000.99.
+    return math.ceil(round(limit.period_s * 1000, 6))
+
+
+def member_ms(limit: LimitShape) -> int:
+    """Return how long somebody is a member of a group after it last asked, for limits that refuse."""
+    return int(period_ms(limit) * _STILL_A_MEMBER)
+
+
+def stamped(limit: LimitShape, at_ms: int) -> int:
+    """Return the stamp under which a call counts whose reply came at that moment.
+
+    It is the end of a slot or, where the amount begins anew at midnight, the moment of that. What
+    came close to a midnight counts in both days, because the vendor's clock may differ from ours.
+    """
+    if limit.resets:
+        return turn_ms(limit, at_ms + 2 * _SKEW_MS)
+    slot = _slot_ms(limit)
+    return -(-at_ms // slot) * slot
+
+
+def gone_ms(limit: LimitShape, stamp: int) -> int:
+    """Return when a call with this stamp counts no more."""
+    return stamp if limit.resets else stamp + period_ms(limit)
+
+
+def kept(limit: LimitShape, stamp: int, now_ms: int) -> int | None:
+    """Return the stamp as it is to be kept, None where the call counts no more.
+
+    A clock that was set back would keep future stamps for too long or, dropped, forget calls: they
+    count as made now.
+    """
+    if not limit.resets:
+        if stamp <= now_ms - period_ms(limit):
+            return None
+        return min(stamp, now_ms + _slot_ms(limit))
+    if turned_ms(limit, stamp) == stamp and stamp <= now_ms + _LONGEST_DAY_MS:
+        return stamp if stamp > now_ms else None
+    # The limit had a rolling window, or another zone, when it was written.
+    return turn_ms(limit, now_ms) if stamp > turned_ms(limit, now_ms) else None
+
+
+def turn_ms(limit: LimitShape, now_ms: int) -> int:
+    """Return when the amount begins anew next, a little after midnight in the limit's zone."""
+    return _midnight_ms(limit, now_ms - _SKEW_MS, days=1) + _SKEW_MS
+
+
+def turned_ms(limit: LimitShape, now_ms: int) -> int:
+    """Return when the amount began anew last."""
+    return _midnight_ms(limit, now_ms - _SKEW_MS, days=0) + _SKEW_MS
+
+
+def _midnight_ms(limit: LimitShape, at_ms: int, days: int) -> int:
+    zone = ZoneInfo(limit.resets)
+    # Arithmetic on the date, not on the instant: days of 23 and 25 hours. Where the clock jumps over
+    # midnight, this is the moment of the jump.
+    day = datetime.fromtimestamp(at_ms / 1000, zone).date() + timedelta(days=days)
+    first = datetime(day.year, day.month, day.day, tzinfo=zone)
+    found = round(first.astimezone(UTC).timestamp() * 1000)
+    if days and found <= at_ms:  # the clock has gone back over midnight: it comes once more
+        found = round(first.replace(fold=1).astimezone(UTC).timestamp() * 1000)
+    return found
+
+
+def _slot_ms(limit: LimitShape) -> int:
+    return max(1, int(limit.period_s * 1000 / _SLOTS))
