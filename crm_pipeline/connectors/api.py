@@ -202,18 +202,26 @@ class VendorApi:
         return self.patiently(attempt)
 
     def download(
-        self, path: str, to: Path, operation: Operation, *, accept: str, **params: str
+        self,
+        path: str,
+        to: Path,
+        operation: Operation,
+        *,
+        accept: str,
+        encoding: str = "gzip",
+        **params: str,
     ) -> requests.Response:
         """GET into a file, bytes as received, and return the answer with its headers.
 
-        A broken download starts again from its beginning; a partial file is never left.
+        A broken download starts again from its beginning; a partial file is never left. An `encoding` of
+        `identity` is for what is packed already.
         """
 
         def attempt(token: StoredToken) -> requests.Response:
             headers = {
                 **self.authorization(token),
                 "Accept": accept,
-                "Accept-Encoding": "gzip",
+                "Accept-Encoding": encoding,
             }
             try:
                 with (

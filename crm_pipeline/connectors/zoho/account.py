@@ -30,6 +30,7 @@ from crm_pipeline.connectors.zoho import (
     setup,
 )
 from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.describe import Module
 from crm_pipeline.connectors.zoho.queries import ROUTE as QUERIES
 from crm_pipeline.connectors.zoho.queries import Queries
 from crm_pipeline.connectors.zoho.spooling import Noted
@@ -54,7 +55,7 @@ class ZohoAccount:
         self._tools = tools
         self._snapshots = snapshot_objects
         self._api = Api(connection, tools, limits)
-        self._listed = cache(lambda: {one.name: one for one in describe.modules(self._api)})
+        self._listed = cache(self._list)
 
     @property
     def usage(self) -> Usage:
@@ -189,6 +190,10 @@ class ZohoAccount:
     def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
         """Return one record by id or external field."""
         return direct.get(self._api, obj, record, by)
+
+    def _list(self) -> dict[str, Module]:
+        self._api.learn()
+        return {one.name: one for one in describe.modules(self._api)}
 
     def _newest_rows(self, schema: Schema, rows: int) -> list[dict[str, Any]]:
         names = schema.names[: self._api.ceiling("list_fields")]

@@ -85,7 +85,9 @@ class Api(VendorApi):
 
     def fetch(self, path: str, to: Path) -> requests.Response:
         """GET an export into a file, bytes as received."""
-        return self.download(path, to, meter.JOB_RESULT, accept="application/zip")
+        return self.download(
+            path, to, meter.JOB_RESULT, accept="application/zip", encoding="identity"
+        )
 
     @cached_property
     def org(self) -> Mapping[str, Any]:
@@ -94,7 +96,7 @@ class Api(VendorApi):
         Raises:
             NotPermitted: the scope ZohoCRM.org.READ is missing.
         """
-        found = self.entries(self.ask("/org", meter.SETUP), "org")
+        found = self.entries(self.ask("/org", meter.ORG), "org")
         if not found:
             raise ProtocolError(f"{self.connection.name}: Zoho tells nothing about the org.")
         self._meter.learn(found[0])

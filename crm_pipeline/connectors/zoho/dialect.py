@@ -15,7 +15,11 @@ from crm_pipeline.settings import Connection
 
 SCOPES = (
     "ZohoCRM.modules.READ",
-    "ZohoCRM.settings.READ",
+    "ZohoCRM.settings.modules.READ",
+    "ZohoCRM.settings.fields.READ",
+    "ZohoCRM.settings.layouts.READ",
+    "ZohoCRM.settings.pipeline.READ",
+    "ZohoCRM.settings.currencies.READ",
     "ZohoCRM.coql.READ",
     "ZohoCRM.bulk.READ",
     "ZohoCRM.bulk.CREATE",

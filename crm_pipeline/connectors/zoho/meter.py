@@ -31,6 +31,8 @@ ONE = Operation("get")
 COUNT = Operation("count", kind=HEAVY)
 METADATA = Operation("metadata")
 SETUP = Operation("setup")
+# Asked before the ceilings are known: it is not counted under them.
+ORG = Operation("org")
 DELETED = Operation("deleted")
 JOB = Operation("bulk", cost=50)
 JOB_RESULT = Operation("bulk")
@@ -109,10 +111,9 @@ class ZohoMeter:
 
     def limits(self, operation: Operation) -> Sequence[Limit]:
         """Return the limits that a call falls under."""
-        found = [
-            Limit(CREDITS, self._share(CREDITS), _DAY_S, "daily", unit="credits"),
-            Limit(AT_ONCE, self._share(AT_ONCE), 1.0, "concurrency"),
-        ]
+        found = [Limit(AT_ONCE, self._share(AT_ONCE), 1.0, "concurrency")]
+        if operation != ORG:
+            found.append(Limit(CREDITS, self._share(CREDITS), _DAY_S, "daily", unit="credits"))
         if operation.kind == HEAVY:
             found.append(Limit(HEAVY_AT_ONCE, self._share(HEAVY_AT_ONCE), 1.0, "concurrency"))
         return found
@@ -134,7 +135,9 @@ class ZohoMeter:
         left = response.headers.get(CREDITS_LEFT, "")
         if left.isdigit():
             # The header comes when half is used: there is at least as much again.
-            ceiling = max(self.ceiling(CREDITS), 2 * int(left))
+            if 2 * int(left) > self.ceiling(CREDITS):
+                self._told[CREDITS] = 2 * int(left)
+            ceiling = max(self.ceiling(CREDITS), int(left))
             yield Reading(CREDITS, ceiling - int(left), ceiling)
 
     def _share(self, name: str) -> int:

@@ -17,6 +17,8 @@ def scope_of(method: str, path: str) -> str:
     head = parts[0]
     if head == "settings":
         return f"ZohoCRM.settings.{parts[1] if len(parts) > 1 else 'modules'}.READ"
+    if head == "org" and parts[1:] == ["currencies"]:
+        return "ZohoCRM.settings.currencies.READ"
     if head in {"coql", "org", "users"}:
         module = " (and ZohoCRM.modules.READ)" if head == "coql" else ""
         return f"ZohoCRM.{head}.READ{module}"

@@ -58,6 +58,12 @@ def _actions(sandbox: "ZohoSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.set_search,
         sandbox.set_coql,
         sandbox.set_bulk,
+        sandbox.set_bulk_write,
+        sandbox.hold_notices,
+        sandbox.release_notices,
+        sandbox.set_watch,
+        sandbox.refuse_writes,
+        sandbox.set_guard,
         sandbox.set_developer,
         sandbox.set_foreign,
     )

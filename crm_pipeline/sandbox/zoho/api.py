@@ -7,7 +7,9 @@ from crm_pipeline.sandbox.answers import AnswerCache
 from crm_pipeline.sandbox.grants import Access
 from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.zoho.bulk_read import BulkReadDesk
+from crm_pipeline.sandbox.zoho.bulk_write import BulkWriteDesk
 from crm_pipeline.sandbox.zoho.centres import is_developer
+from crm_pipeline.sandbox.zoho.composite import CompositeDesk
 from crm_pipeline.sandbox.zoho.coql_plan import CoqlDesk
 from crm_pipeline.sandbox.zoho.deliveries import Mailman
 from crm_pipeline.sandbox.zoho.errors import no_such_address, wrong_method
@@ -24,6 +26,10 @@ from crm_pipeline.sandbox.zoho.searching import SearchDesk
 from crm_pipeline.sandbox.zoho.setup_answers import SetupDesk
 from crm_pipeline.sandbox.zoho.staging import USER_COUNT
 from crm_pipeline.sandbox.zoho.store import RecordStore
+from crm_pipeline.sandbox.zoho.uploads import UploadDesk
+from crm_pipeline.sandbox.zoho.watch import WatchDesk
+from crm_pipeline.sandbox.zoho.write_desk import WriteDesk
+from crm_pipeline.sandbox.zoho.writes import Writer
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,12 @@ class OrgApi:
         self.records = RecordDesk(org)
         self.coql = CoqlDesk(org)
         self.bulk_read = BulkReadDesk(org, self.meter, mailman)
+        self.writer = Writer(org, self.store)
+        self.writes = WriteDesk(self.writer, self.records, self.meter)
+        self.uploads = UploadDesk(org)
+        self.bulk_write = BulkWriteDesk(org, self.writer, self.uploads, self.meter, mailman)
+        self.watch = WatchDesk(org, self.records, mailman)
+        self.store.listeners.append(self.watch.notice)
         self._related = RelatedDesk(org)
         self._metadata = MetadataDesk(org)
         self._setup = SetupDesk(org, self._metadata)
@@ -84,6 +96,9 @@ class OrgApi:
             "org": self._org_data,
             "users": self._users,
             "coql": self._coql,
+            "__composite_requests": self._composite,
+            "actions": self._watch,
+            "upload": self._upload,
         }
         if head in special:
             return special[head](call, rest)
@@ -99,6 +114,9 @@ class OrgApi:
         if head == "read":
             call.demand("ZohoCRM.bulk.READ")
             return self.bulk_read.handle(call.request, rest, call.access.scopes)
+        if head == "write":
+            call.demand(f"ZohoCRM.bulk.{operation(call.method)}")
+            return self.bulk_write.handle(call.request, rest)
         raise no_such_address()
 
     def _settings(self, call: Call, rest: list[str]) -> Response:
@@ -144,13 +162,41 @@ class OrgApi:
         self.meter.charge(query_cost(query.limit))
         return self.coql.answer(query)
 
+    def _composite(self, call: Call, rest: list[str]) -> Response:
+        if rest:
+            raise no_such_address()
+        call.must_be("POST")
+        call.demand("ZohoCRM.composite_requests.CUSTOM")
+        self.meter.charge(1)
+        desk = CompositeDesk(
+            self.org, lambda inner, parts: self.answer(Call(inner, call.access, parts))
+        )
+        with self.meter.paid():
+            return desk.answer(call.request)
+
+    def _upload(self, call: Call, rest: list[str]) -> Response:
+        if rest:
+            raise no_such_address()
+        call.must_be("POST")
+        call.demand("ZohoCRM.files.CREATE")
+        self.meter.charge(1)
+        return self.uploads.answer(call.request)
+
+    def _watch(self, call: Call, rest: list[str]) -> Response:
+        if rest != ["watch"]:
+            raise no_such_address()
+        kind = {"GET": "READ", "POST": "CREATE", "DELETE": "DELETE"}.get(call.method, "WRITE")
+        call.demand(f"ZohoCRM.notifications.{kind}")
+        self.meter.charge(1)
+        return self.watch.answer(call.request)
+
     def _module(self, call: Call, module: Module, rest: list[str]) -> Response:
         call.demand(f"ZohoCRM.modules.{module.name}.{operation(call.method)}")
         request = call.request
         if call.method == "GET":
             self.meter.charge(CUSTOM_VIEW if not rest and "cvid" in request.query else 1)
             return self._read(request, module, rest)
-        raise wrong_method()
+        return self.writes.answer(request, module, rest)
 
     def _read(self, request: Request, module: Module, rest: list[str]) -> Response:
         if not rest:
@@ -169,5 +215,7 @@ class OrgApi:
 
     def close(self) -> None:
         """Close the org and remove the files of its jobs."""
+        self.bulk_write.close()
+        self.watch.close()
         self.bulk_read.close()
         self.org.close()

@@ -75,7 +75,12 @@ def api_domain(request: Request, key: str) -> str:
     if not request.by_host:
         return request.base_url
     scheme = request.base_url.split(":")[0]
-    return f"{scheme}://www.{_BY_KEY[key].api}"
+    return f"{scheme}://{api_host(key)}"
+
+
+def api_host(key: str) -> str:
+    """Return the API host of a centre."""
+    return f"www.{_BY_KEY[key].api}"
 
 
 def accounts_server(request: Request, key: str) -> str:

@@ -1,9 +1,10 @@
 """What an admin may order: limits, sessions, how the vendor behaves where that is not confirmed."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crm_pipeline.sandbox.zoho.errors import ZohoError
 from crm_pipeline.sandbox.zoho.limits import Meter
+from crm_pipeline.sandbox.zoho.refusals import RefusalOrder
 
 if TYPE_CHECKING:
     from crm_pipeline.sandbox.zoho.api import OrgApi
@@ -89,6 +90,68 @@ class Controls:
         settings = self._api(account).bulk_read.settings
         settings.polls = settings.polls if polls is None else polls
         settings.page_rows = settings.page_rows if page_rows is None else page_rows
+
+    def refuse_writes(self, code: str, *, account: str = "main", **which: Any) -> None:
+        """Refuse the next writes of records with a code, or let them succeed without effect.
+
+        Args:
+            code: for instance RECORD_LOCKED; `SILENT` answers SUCCESS and writes nothing.
+            account: whose writes.
+            **which: `module`, `record`, `times` (1).
+
+        Raises:
+            TypeError: an argument is unknown.
+        """
+        self._api(account).writer.refusals.order(RefusalOrder(code, **which))
+
+    def set_guard(self, header: str, *, account: str = "main") -> None:
+        """Change which header guards an update against a later one; empty for none."""
+        self._api(account).writes.guard = header.lower()
+
+    def set_bulk_write(
+        self,
+        polls: int | None = None,
+        most_rows: int | None = None,
+        under_way: str | None = None,
+        *,
+        account: str = "main",
+    ) -> None:
+        """Change after how many polls a job is complete, its most lines, and its state on the way."""
+        settings = self._api(account).bulk_write.settings
+        settings.polls = settings.polls if polls is None else polls
+        settings.most_rows = settings.most_rows if most_rows is None else most_rows
+        settings.under_way = settings.under_way if under_way is None else under_way
+
+    def hold_notices(self, *, on: bool = True, account: str = "main") -> None:
+        """Keep notifications back until they are released, or let them go as they come."""
+        self._api(account).watch.queue.hold(on=on)
+
+    def release_notices(
+        self,
+        *,
+        combine: bool = False,
+        shuffle: bool = False,
+        duplicates: int = 0,
+        wrong_token: bool = False,
+        account: str = "main",
+    ) -> int:
+        """Send the notifications that were held back, and return in how many calls.
+
+        Args:
+            combine: several records in one call.
+            shuffle: in another order.
+            duplicates: how often each comes once more.
+            wrong_token: with a token that is not the channel's.
+            account: whose.
+        """
+        queue = self._api(account).watch.queue
+        return queue.release(
+            combine=combine, shuffle=shuffle, duplicates=duplicates, wrong_token=wrong_token
+        )
+
+    def set_watch(self, uri_version: str, *, account: str = "main") -> None:
+        """Change the version in the `resource_uri` of notifications."""
+        self._api(account).watch.settings.uri_version = uri_version
 
     def set_developer(self, *, on: bool = True, account: str = "main") -> None:
         """Make an org a developer environment, which lists fewer modules."""

@@ -35,6 +35,8 @@ SLOTS = (
     "Deal_Team",
     "Campaign_Members",
     "jobs",
+    "uploads",
+    "write_jobs",
 )
 
 

@@ -59,8 +59,10 @@ class RecordStore:
         """Add records and return their ids, in order."""
         ids, made = [], []
         for values in rows:
-            number = self._org.new_id(module.stored)
+            number = values.get("id") or self._org.new_id(module.stored)
             row = self._defaults(module, moment) | dict(values) | {"id": number}
+            if module.stored == "Deals" and row.get("Stage"):
+                self._forecast(row)
             made.append(_named(module, row))
             ids.append(number)
         with self._org.tables.writing():
@@ -145,7 +147,16 @@ class RecordStore:
                 values[key] = moment
         if module.has("Record_Status__s"):
             values["Record_Status__s"] = "Available"
+        if module.has("Currency"):
+            values["Currency"] = self._org.account.currency
         return values
+
+    def _forecast(self, row: dict[str, Any]) -> None:
+        """Put in what follows from a deal's stage and amount."""
+        if row.get("Probability") is None:
+            row["Probability"] = self._probability(row["Stage"])
+        if row.get("Amount") is not None:
+            row["Expected_Revenue"] = row["Amount"] * row["Probability"] / 100
 
     def _begin_history(self, deals: Mapping[int, Mapping[str, Any]], moment: datetime) -> None:
         rows = [

@@ -1,0 +1,189 @@
+"""Exports: whole, continued, resumed, refused; and archives that are not what they should be."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.zoho import archive
+from crm_pipeline.connectors.zoho.archive import CsvArchive
+from crm_pipeline.kernel.errors import JobFailed, ProtocolError
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.test_routes import live, plain
+
+SCHEMA = Schema(
+    "X", "X", tuple(Field(name, name, "text") for name in ("id", "Name", "Modified_Time"))
+)
+STAMP = "2026-01-01T00:00:00-08:00"
+
+
+@pytest.fixture
+def scene(make_scene: ZohoSceneMaker) -> Iterator[ZohoScene]:
+    """A scene whose exports hold 50 records each."""
+    with make_scene(bulk_job_records=50, concurrent_calls=100) as made:
+        made.twin.set_bulk(page_rows=50)
+        yield made
+
+
+def test_exports_are_continued_by_token(scene: ZohoScene) -> None:
+    """A window of several exports is read whole, each record once, the last export told by no token."""
+    done = scene.extract("Contacts", route="bulk")
+    assert set(live(scene.landed("Contacts"))) == {row["id"] for row in scene.twin.rows("Contacts")}
+    assert done.route == "bulk"
+    assert done.reconciled
+    assert len(scene.calls("/bulk/v8/read", "POST")) == 3
+    assert len({entry.path for entry in scene.calls("/result")}) == 3
+
+
+def test_an_export_holds_what_queries_say(scene: ZohoScene) -> None:
+    """CSV and JSON of a record agree: ids bare, flags as words, several choices with semicolons."""
+    for route in ("coql", "bulk"):
+        scene.extract("Accounts", route=route)
+    told: dict[str, dict[str, Any]] = {}
+    for row in live(as_json(scene)).values():
+        told[row["_source_id"]] = plain(json.loads(row["record"]))
+    cells = {r["_source_id"]: r for r in scene.landed("Accounts") if r.get("Account_Name")}
+    assert cells.keys() == told.keys()
+    for key, row in cells.items():
+        for name in ("Account_Name", "Owner", "Phone", "Website", "Industry"):
+            assert (row[name] or None) == told[key].get(name)
+
+
+def as_json(scene: ZohoScene) -> list[dict[str, Any]]:
+    return [row for row in scene.landed("Accounts") if row.get("record")]
+
+
+def test_nothing_to_export(scene: ZohoScene) -> None:
+    """An export without records is no failure, and nothing is downloaded."""
+    scene.extract("Contacts", route="bulk")
+    scene.advance(3600)
+    assert scene.extract("Contacts", route="bulk", mode="refresh").records == 0
+    assert len({entry.path for entry in scene.calls("/result")}) == 3
+
+
+def test_an_export_that_fails(scene: ZohoScene) -> None:
+    """A failed export is told with the vendor's words; nothing is landed, and the poll ends."""
+    scene.sandbox.faults.order("fail_job", method="POST", path="/read")
+    with pytest.raises(JobFailed, match="ended as FAILURE"):
+        scene.extract("Contacts", route="bulk")
+    assert scene.landed("Contacts") == []
+
+
+def test_a_module_without_exports_is_read_otherwise(scene: ZohoScene) -> None:
+    """Where the vendor makes no export of a module, another route is taken, and the next plan knows."""
+    scene.sandbox.faults.order(
+        "status",
+        method="POST",
+        path="/bulk/",
+        status=400,
+        body='{"code":"MODULE_NOT_SUPPORTED","details":{},"message":"no","status":"error"}',
+    )
+    with scene.account() as account:
+        from crm_pipeline.settings import ObjectSettings
+        from crm_pipeline.stages.raw import extract
+
+        window = None
+        plan = account.plan(ObjectSettings("Contacts", route="bulk"), window)
+        assert plan.route == "bulk"
+        with pytest.raises(Exception, match="cannot be read by the route 'bulk': demo: Zoho"):
+            extract(
+                account,
+                ObjectSettings("Contacts", route="bulk"),
+                None,
+                mode="range",
+                landing=scene.landing,
+            )
+        done = extract(
+            account, ObjectSettings("Contacts"), None, mode="range", landing=scene.landing
+        )
+    assert done.reconciled
+    assert "not by bulk" in done.reason
+
+
+def test_notes_have_no_exports(scene: ZohoScene) -> None:
+    """Modules that exports never offer are not asked for one."""
+    with pytest.raises(Exception, match="exports no such records"):
+        scene.extract("Notes", route="bulk")
+
+
+def zipped(path: Path, *members: tuple[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members:
+            file.writestr(name, content)
+    return path
+
+
+def read(path: Path, expected: int) -> list[dict[str, Any]]:
+    found = CsvArchive("acme.X", SCHEMA, path, expected, [])
+    return [row for batch in found.batches() for row in batch.to_pylist()]
+
+
+def test_columns_are_found_by_name(tmp_path: Path) -> None:
+    """The vendor writes `Id` and any order of columns; cells keep lines, quotes and leading zeros."""
+    text = f'Modified_Time,Id,Name\n{STAMP},0123,"a\n""b"", c"\n{STAMP},4,NULL\n'
+    rows = read(zipped(tmp_path / "x.zip", ("1.csv", text.encode())), 2)
+    assert [row["Name"] for row in rows] == ['a\n"b", c', "NULL"]
+    assert [row["id"] for row in rows] == ["0123", "4"]
+    assert [row["_source_id"] for row in rows] == ["0123", "4"]
+
+
+GOOD = f"Id,Name,Modified_Time\n1,a,{STAMP}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ((), "0 files instead of one"),
+        ((("a.csv", GOOD), ("b.csv", GOOD)), "2 files instead of one"),
+        ((("a.csv", b"Id,Modified_Time\n"),), "missing: Name"),
+        ((("a.csv", GOOD + f"2,b,{STAMP}\n".encode()),), "announced 1 records and held 2"),
+        ((("a.csv", b"Id,Name,Modified_Time\n1,a,ada@lovelace.example\n"),), "no readable ZIP"),
+        ((("../../a.csv", b""),), "missing: id"),
+    ],
+)
+def test_archives_that_are_not_what_was_asked_for(
+    tmp_path: Path, members: tuple[tuple[str, bytes], ...], words: str
+) -> None:
+    """Each is refused with what is wrong, and no value stands in the text."""
+    path = zipped(tmp_path / "x.zip", *members)
+    with pytest.raises(ProtocolError, match=words) as caught:
+        read(path, 1)
+    assert "lovelace" not in str(caught.value)
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that would unpack to far more than its size allows is refused before it is unpacked."""
+    path = zipped(tmp_path / "x.zip", ("a.csv", GOOD + b"\n" * (80 << 20)))
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(ProtocolError, match="would unpack"):
+        read(path, 1)
+
+
+def test_a_size_that_lies(tmp_path: Path) -> None:
+    """A member that says it is small and is not does not fill memory or disk: it is no readable ZIP."""
+    path = zipped(tmp_path / "x.zip", ("a.csv", GOOD + b"1,a," + STAMP.encode() + b"\n" * 5))
+    body = bytearray(path.read_bytes())
+    for mark, at in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        place = body.index(mark) + at
+        body[place : place + 4] = (10).to_bytes(4, "little")
+    path.write_bytes(bytes(body))
+    with pytest.raises(ProtocolError):
+        read(path, 1)
+
+
+def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
+    """An archive that ends early is never a short export."""
+    path = zipped(tmp_path / "x.zip", ("a.csv", GOOD))
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ProtocolError, match="no readable ZIP"):
+        read(path, 1)
+
+
+def test_the_bounds_are_those_of_exports() -> None:
+    """The largest export that the vendor makes is inside the bounds."""
+    assert archive.MOST_BYTES >= 200_000 * 500 * 80

@@ -1,0 +1,196 @@
+"""Credits and ceilings: what the org tells, what calls cost, what plans say, what refusals mean."""
+
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.base import Plan
+from crm_pipeline.connectors.zoho.meter import EDITIONS, credits_of, edition_of
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import BudgetExhausted, NotPermitted, Throttled
+from crm_pipeline.sandbox.zoho.scopes import ALL_SCOPES
+from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.store.gate import Gate
+from crm_pipeline_tests.connectors.zoho.conftest import MAIN, ZohoScene, ZohoSceneMaker
+
+
+def org(kind: str | None, users: int, *, paid: bool = True) -> dict[str, Any]:
+    licence = {"paid_type": kind, "users_license_purchased": users, "paid": paid}
+    return {"license_details": licence}
+
+
+@pytest.mark.parametrize(
+    ("told", "amount", "at_once"),
+    [
+        (org("free", 3, paid=False), 5_000, 5),
+        (org("standard", 10), 52_500, 10),
+        (org("standard", 1_000), 100_000, 10),
+        (org("professional", 10), 55_000, 15),
+        (org("enterprise", 25), 75_000, 20),
+        (org("enterprise", 9_000), 5_000_000, 20),
+        (org("Zoho One", 25), 75_000, 20),
+        (org("ultimate", 25), 100_000, 25),
+        (org("ultimate", 9_000), 18_050_000, 25),
+        (org("CRM Plus", 25), 100_000, 25),
+    ],
+)
+def test_ceilings_follow_from_the_edition(told: Any, amount: int, at_once: int) -> None:
+    """Edition and licences give the credits of 24 hours and the calls at once, as published."""
+    edition = edition_of(told)
+    assert edition is not None
+    assert (credits_of(edition, told), edition.at_once) == (amount, at_once)
+
+
+def test_an_unknown_edition_is_not_guessed() -> None:
+    """Words that are not known give no edition: the lowest ceilings stay."""
+    assert edition_of(org("galaxy", 5)) is None
+    assert edition_of({}) is None
+    assert EDITIONS[-1].base == 5_000
+
+
+def limits(scene: ZohoScene) -> dict[str, Any]:
+    with Gate(scene.database, scene.clock) as gate:
+        return {limit.name: limit for limit in gate.usage("demo")}
+
+
+def test_the_gate_counts_credits(scene: ZohoScene) -> None:
+    """Every call's price is counted under our share of the org's credits, as the org counts it."""
+    before = scene.twin.apis["main"].meter.credits.used
+    done = scene.extract("Contacts", route="coql")
+    spent = scene.twin.apis["main"].meter.credits.used - before
+    with scene.account() as account:
+        account.vendor_now()
+        told = account.plan(ObjectSettings("Contacts"), None).remaining
+    assert done.cost == spent - 1  # `org` was asked before the extraction was counted
+    assert limits(scene)["daily_credits"].ceiling == 67_500
+    assert told is not None
+    assert told <= 67_500 - spent
+
+
+def test_what_is_left_is_read(make_scene: ZohoSceneMaker) -> None:
+    """Once half of the credits are used the vendor tells what is left, and that overrules our count."""
+    with make_scene() as scene:
+        scene.twin.set_credits(total=75_000, used=60_000)
+        with scene.account() as account:
+            account.objects()
+            account.vendor_now()
+            usage = account.usage
+        assert (usage.used, usage.ceiling, usage.unit) == (60_002, 75_000, "credits")
+        assert limits(scene)["daily_credits"].used >= 60_000
+
+
+def test_another_apps_credits_stop_us(scene: ZohoScene) -> None:
+    """Credits that another app used up end the work in words, before the vendor refuses."""
+    scene.twin.set_credits(total=75_000, used=74_000)
+    with scene.account() as account:
+        account.objects()
+    with pytest.raises(BudgetExhausted, match="daily_credits") as caught:
+        scene.extract("Contacts")
+    assert "share" in str(caught.value)
+    assert {entry.status for entry in scene.calls("/crm/v8")} == {200}
+
+
+def test_a_429_waits_and_goes_on(scene: ZohoScene) -> None:
+    """A 429 without any header is waited for and tried again."""
+    body = '{"code":"TOO_MANY_REQUESTS","details":{},"message":"too many","status":"error"}'
+    order = scene.sandbox.faults.order("status", path="/coql", status=429, body=body, nth=2)
+    assert scene.extract("Contacts", route="coql").reconciled
+    assert order.consumed == 1
+
+
+def test_a_429_that_stays(scene: ZohoScene) -> None:
+    """A 429 that does not end is told as what it may be."""
+    body = '{"code":"TOO_MANY_REQUESTS","details":{},"message":"too many","status":"error"}'
+    scene.sandbox.faults.order("status", path="/coql", status=429, body=body, times=99)
+    with pytest.raises(Throttled, match="does not say which"):
+        scene.extract("Contacts", route="coql")
+
+
+def plan(scene: ZohoScene, module: str = "Contacts", route: str = "auto", **window: Any) -> Plan:
+    span = Window(
+        parse_instant(window["since"]) if "since" in window else None,
+        parse_instant(window.get("until", "2026-11-23T10:00:00Z")),
+    )
+    with scene.account() as account:
+        return account.plan(ObjectSettings(module, route=route), span)
+
+
+def test_a_plan_states_every_route(scene: ZohoScene) -> None:
+    """All three routes stand in a plan with calls, credits and seconds, the taken one among them."""
+    made = plan(scene)
+    assert [route.name for route in made.routes] == ["records", "coql", "bulk"]
+    by_name = {route.name: route for route in made.routes}
+    assert by_name["bulk"].cost >= 50
+    assert by_name["bulk"].seconds > by_name["coql"].seconds > 0
+    assert made.unit == "credits"
+    assert made.route in by_name
+    assert made.reason.startswith(f"{made.vendor_count} records: {made.route}")
+
+
+def test_large_windows(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the reach of page tokens queries are taken; with few credits left, exports."""
+    monkeypatch.setattr("crm_pipeline.connectors.zoho.counting.of_plan", lambda *_: 1_000_000)
+    monkeypatch.setattr("crm_pipeline.connectors.api.VendorApi.round_trip_s", 0.35)
+    many = plan(scene)
+    by_name = {route.name: route for route in many.routes}
+    assert "page tokens reach 100,000" in by_name["records"].impediment
+    assert by_name["coql"].cost == pytest.approx(1_500, rel=0.05)
+    assert by_name["bulk"].cost == pytest.approx(5 * 56, rel=0.1)
+    assert many.route == "coql"
+    monkeypatch.setattr("crm_pipeline.connectors.zoho.api.Api.remaining", 4_000)
+    assert plan(scene).route == "bulk"
+
+
+def test_months_of_the_past_are_not_listed(scene: ZohoScene) -> None:
+    """Get Records has no upper end: a month of the past would read all that changed later, too."""
+    past = plan(scene, since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
+    assert "no upper end" in past.routes[0].impediment
+    asked = plan(scene, route="records", since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
+    assert asked.route == "records"
+
+
+@pytest.mark.parametrize(
+    ("lacks", "named"),
+    [
+        ("ZohoCRM.coql.READ", "ZohoCRM.coql.READ"),
+        ("ZohoCRM.bulk.ALL", "ZohoCRM.bulk.READ"),
+        ("ZohoCRM.users.ALL", "ZohoCRM.users.READ"),
+        ("ZohoCRM.org.ALL", "ZohoCRM.org.READ"),
+    ],
+)
+def test_a_missing_scope_is_named(scene: ZohoScene, lacks: str, named: str) -> None:
+    """`check` names the scope that the login lacks, and what to do."""
+    without(scene, lacks)
+    with scene.account() as account:
+        found = account.check().findings
+    assert any(named in finding.detail for finding in found), found
+
+
+def without(scene: ZohoScene, *lacks: str) -> None:
+    """Let the refresh token be one that was made without some scopes."""
+    scopes = [one for one in ALL_SCOPES if one not in lacks]
+    scene.twin.oauth.grants.begin_chain("main", scopes, MAIN.refresh_token)
+
+
+def test_without_the_scope_for_queries(scene: ZohoScene) -> None:
+    """Queries and counts cannot be had then; the records come by lists all the same."""
+    without(scene, "ZohoCRM.coql.READ")
+    done = scene.extract("Contacts")
+    assert done.route == "records"
+    assert done.vendor_count is None
+    assert "lacks the scope ZohoCRM.coql.READ" in done.reason
+    assert done.read - done.deleted == scene.twin.count("Contacts")
+
+
+def test_without_the_scope_for_modules(scene: ZohoScene) -> None:
+    """Without the module's own scope nothing is read, and the text names it."""
+    without(scene, "ZohoCRM.modules.ALL")
+    with pytest.raises(NotPermitted, match=r"ZohoCRM\.modules\.Contacts\.READ"):
+        scene.extract("Contacts")
+
+
+def test_configured_ceilings_count(make_scene: ZohoSceneMaker) -> None:
+    """What connections.yaml says of a ceiling stands above what the org tells."""
+    with make_scene(daily_credits=1_000) as scene:
+        scene.extract("Users")
+        assert limits(scene)["daily_credits"].ceiling == 900

@@ -1,0 +1,252 @@
+"""Logins: a code made by hand, a browser, data centres, and the limits of the accounts server."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from typer.testing import CliRunner, Result
+
+from crm_pipeline.cli.app import app
+from crm_pipeline.connectors.zoho.centres import refuse_unusable
+from crm_pipeline.connectors.zoho.dialect import SCOPES, exchange_at
+from crm_pipeline.kernel.clock import Month
+from crm_pipeline.kernel.errors import AuthFailed, BudgetExhausted, ConfigError, Throttled
+from crm_pipeline.settings import Connection
+from crm_pipeline.settings.connection import AuthSettings
+from crm_pipeline.store.state_key import StateKey
+from crm_pipeline.store.tokens import StoredToken, TokenStore
+from crm_pipeline_tests.connectors.zoho.conftest import ENVIRON, MAIN, ZohoScene, ZohoSceneMaker
+
+TOKEN = "/oauth/v2/token"
+
+
+def enter(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands find the scene, without a refresh token."""
+    environ = ENVIRON | {"CRM_DATABASE_URL": scene.settings.environ["CRM_DATABASE_URL"]}
+    del environ["DEMO_REFRESH_TOKEN"]
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CRM_HOME", str(scene.settings.root))
+    scene.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def by_hand(make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZohoScene]:
+    """A self client that nobody has logged in yet, as commands find it."""
+    with make_scene(contacts=20, kind="self_client") as made:
+        enter(made, monkeypatch)
+        yield made
+
+
+def login(*options: str, given: str = "") -> Result:
+    return CliRunner().invoke(app, ["login", "demo", *options], input=given)
+
+
+def stored(scene: ZohoScene) -> StoredToken | None:
+    return TokenStore(scene.database, StateKey.of(scene.settings)).load("demo")
+
+
+def test_a_code_made_by_hand(by_hand: ZohoScene) -> None:
+    """`login` says where to make the code and with which scopes, takes it, and shows no token; from then on
+    the connection renews itself."""
+    result = login(given=f"{MAIN.code}\n")
+    assert result.exit_code == 0, result.output
+    assert "Self Client, Generate Code" in result.stderr
+    assert ",".join(SCOPES) in result.stderr.replace("\n", "")
+    assert "user user0@sandbox.example" in result.stderr
+    token = stored(by_hand)
+    assert token is not None
+    assert token.refresh_token is not None
+    assert token.instance_url == f"{by_hand.sandbox.url}/zoho"
+    for secret in (token.access_token, token.refresh_token):
+        assert secret.reveal() not in result.output
+    by_hand.twin.expire_sessions()
+    with by_hand.account() as account:
+        assert account.objects()
+
+
+def test_a_code_is_good_once(by_hand: ZohoScene) -> None:
+    """A used or expired code comes back with HTTP 200 and an error word: it is a refusal, with what to click."""
+    assert login(given=f"{MAIN.code}\n").exit_code == 0
+    result = login(given=f"{MAIN.code}\n")
+    assert result.exit_code != 0
+    assert "invalid_code" in result.output
+    assert "Self Client, Generate Code" in result.output
+    assert MAIN.code not in result.output.replace("\n", "")
+    assert scene_answers(by_hand) == [200, 200]
+
+
+def scene_answers(scene: ZohoScene) -> list[int]:
+    return [entry.status for entry in scene.calls(TOKEN)]
+
+
+def test_a_login_in_the_browser(
+    make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The consent is asked for offline access and our scopes; its answer is traded for tokens."""
+    with make_scene(contacts=20) as scene, scene.account() as account:
+        scene.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
+        consent = account.consent("http://localhost:8401/callback")
+        asked = parse_qs(urlsplit(consent.address).query)
+        assert asked["access_type"] == ["offline"]
+        assert asked["scope"] == [",".join(SCOPES)]
+        form = {name: values[0] for name, values in asked.items()} | {"decision": "accept"}
+        address = consent.address.partition("?")[0]
+        went = requests.post(address, data=form, allow_redirects=False, timeout=5)
+        answer = {k: v[0] for k, v in parse_qs(urlsplit(went.headers["Location"]).query).items()}
+        assert answer["accounts-server"] == f"{scene.sandbox.url}/zoho"
+        consent.accept(answer)
+        assert account.objects()
+
+
+def connection(url: str, kind: str = "refresh_token", *, sandbox: bool = False) -> Connection:
+    return Connection(
+        name="acme",
+        vendor="zoho",
+        login_url=url,
+        auth=AuthSettings(kind, {}),
+        objects=(),
+        start=Month(2026, 1),
+        cadence="",
+        probe_every_s=60,
+        lookback_s=0,
+        share=0.9,
+        limit_group="acme",
+        api_version=None,
+        sandbox=sandbox,
+        mapping={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ("", ""),
+        ("https://accounts.zoho.com", ""),
+        ("https://accounts.zoho.eu", "https://accounts.zoho.eu/oauth/v2/token"),
+        ("https://accounts.zohocloud.ca/", "https://accounts.zohocloud.ca/oauth/v2/token"),
+    ],
+)
+def test_the_code_is_traded_where_the_account_lives(server: str, expected: str) -> None:
+    """The consent's answer names the accounts server; another one than ours is asked in its place."""
+    acme = connection("https://accounts.zoho.com")
+    assert exchange_at(acme, {"accounts-server": server}) == expected
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "https://accounts.zoho.com.evil.example",
+        "https://evil.example",
+        "http://accounts.zoho.eu",
+        "https://accounts.zoho.eu:8443",
+        "https://me@accounts.zoho.eu",
+        "http://127.0.0.1:9/zoho",
+    ],
+)
+def test_no_code_leaves_for_a_stranger(server: str) -> None:
+    """A server that is not the vendor's gets neither code nor secret."""
+    with pytest.raises(AuthFailed, match="not Zoho's"):
+        exchange_at(connection("https://accounts.zoho.com"), {"accounts-server": server})
+
+
+def test_refreshes_go_where_the_chain_began(scene: ZohoScene) -> None:
+    """Tokens of another data centre are refreshed there, again and again, not at login_url."""
+    with scene.account() as account:
+        account.objects()
+    tokens = TokenStore(scene.database, StateKey.of(scene.settings))
+    there = f"{scene.sandbox.url}/zoho{TOKEN}?there=1"
+    tokens.replaced(
+        "demo",
+        lambda one: replace(one, extra={**one.extra, "token_endpoint": there}) if one else one,
+    )
+    for _ in range(2):
+        scene.twin.expire_sessions()
+        with scene.account() as account:
+            account.objects()
+    assert [entry.query for entry in scene.calls(TOKEN)] == ["", "there=1", "there=1"]
+
+
+def test_a_revoked_refresh_token(scene: ZohoScene) -> None:
+    """HTTP 200 with an error word is a refusal; the text says to log in again, and holds no token."""
+    scene.twin.oauth.grants.revoke(MAIN.refresh_token)
+    with scene.account() as account, pytest.raises(AuthFailed, match="invalid_code") as caught:
+        account.objects()
+    assert "crm-pipeline login demo" in str(caught.value)
+    assert MAIN.refresh_token not in str(caught.value)
+
+
+def test_a_lock_out_is_waited_for(scene: ZohoScene) -> None:
+    """After 'Access Denied' nothing is sent any more, by any process, until time has passed."""
+    scene.twin.set_token_limits(requests=0)
+    with scene.account() as account, pytest.raises(Throttled, match="Access Denied"):
+        account.objects()
+    for _ in range(3):
+        with scene.account() as account, pytest.raises(BudgetExhausted, match="token_requests"):
+            account.objects()
+    assert scene_answers(scene) == [400]
+
+
+def test_token_requests_are_counted(scene: ZohoScene) -> None:
+    """Nine of the ten requests of ten minutes are ours; the tenth is not sent."""
+    scene.twin.set_token_limits(requests=1_000)
+    for _ in range(9):
+        with scene.account() as account:
+            account.vendor_now()
+        scene.twin.expire_sessions()
+    with scene.account() as account, pytest.raises(BudgetExhausted, match="token_requests"):
+        account.vendor_now()
+    assert len(scene_answers(scene)) == 9
+
+
+def test_one_refresh_for_all_lanes(scene: ZohoScene) -> None:
+    """A session that ends in the middle of a read is renewed once, whoever notices."""
+    scene.sandbox.faults.order("expire_session", path="/coql", nth=3)
+    done = scene.extract("Contacts", route="coql")
+    assert done.reconciled
+    assert scene_answers(scene) == [200, 200]
+
+
+def test_the_header_has_the_vendors_scheme(scene: ZohoScene, monkeypatch: Any) -> None:
+    """Calls say `Zoho-oauthtoken`, not `Bearer`."""
+    seen: list[str] = []
+    handle = scene.twin.handle
+
+    def noting(request: Any) -> Any:
+        seen.append(request.header("authorization"))
+        return handle(request)
+
+    monkeypatch.setattr(scene.twin, "handle", noting)
+    with scene.account() as account:
+        account.objects()
+    assert seen[-1].startswith("Zoho-oauthtoken 1000.")
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "words"),
+    [
+        ("https://www.zohoapis.eu", "self_client", "https://accounts.zoho.eu"),
+        ("https://crm.zoho.in", "self_client", "https://accounts.zoho.in"),
+        ("https://crm.zohocloud.ca", "self_client", "https://accounts.zohocloud.ca"),
+        ("https://acme.my.salesforce.com", "self_client", "accounts.zoho.com"),
+        ("https://accounts.zoho.eu/oauth/v2", "self_client", "goes on behind the host"),
+        ("https://accounts.zoho.eu", "token", "which Zoho does not have"),
+        ("https://accounts.zoho.eu", "client_credentials", "'kind: self_client'"),
+    ],
+)
+def test_addresses_that_cannot_work(url: str, kind: str, words: str) -> None:
+    """They are refused before anything is sent, with the address that was meant."""
+    with pytest.raises(ConfigError) as caught:
+        refuse_unusable(connection(url, kind))
+    assert words in str(caught.value)
+
+
+def test_addresses_that_work() -> None:
+    """Each data centre's accounts server passes, and one that is opened later."""
+    from crm_pipeline.connectors.zoho.centres import ACCOUNTS
+
+    for host in (*ACCOUNTS, "accounts.zoho.ae"):
+        refuse_unusable(connection(f"https://{host}"))

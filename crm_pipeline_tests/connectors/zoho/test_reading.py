@@ -1,0 +1,190 @@
+"""Parts of records put together, edits in between, fields that queries refuse, texts that lists cut."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.zoho import completing
+from crm_pipeline.kernel.errors import ProtocolError, UnknownField
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.test_routes import live
+
+LATER = "2026-11-23T10:00:30+00:00"
+
+
+def told(scene: ZohoScene, module: str = "Contacts") -> dict[str, dict[str, Any]]:
+    return {key: json.loads(row["record"]) for key, row in live(scene.landed(module)).items()}
+
+
+@pytest.fixture
+def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let somebody change the org between two requests."""
+
+    def at(scene: ZohoScene, path: str, nth: int, change: Callable[[], None]) -> None:
+        handle, seen = scene.twin.handle, [0]
+
+        def handling(request: Any) -> Any:
+            if re.search(path, request.path):
+                seen[0] += 1
+                if seen[0] == nth:
+                    change()
+            return handle(request)
+
+        monkeypatch.setattr(scene.twin, "handle", handling)
+
+    return at
+
+
+@pytest.fixture
+def narrow(make_scene: ZohoSceneMaker) -> Iterator[ZohoScene]:
+    """A scene in which no answer takes more than 20 fields, nor 50 records."""
+    with make_scene(
+        list_fields=20, list_page_records=50, coql_select_fields=20, coql_page_records=50
+    ) as made:
+        made.twin.set_coql(most_fields=20)
+        yield made
+
+
+@pytest.mark.parametrize("route", ["records", "coql"])
+def test_records_in_several_answers(narrow: ZohoScene, route: str) -> None:
+    """Records of 64 fields come in four answers, and are landed whole, once."""
+    narrow.extract("Contacts", route=route)
+    found = told(narrow)
+    with narrow.account() as account:
+        names = set(account.describe("Contacts").names)
+    assert len(found) == narrow.twin.count("Contacts")
+    assert all(set(record) == names for record in found.values())
+    truth = {row["id"]: row for row in narrow.twin.rows("Contacts")}
+    for key, record in found.items():
+        for name in ("Last_Name", "Email", "Mailing_City", "Phone", "Description"):
+            assert record[name] == truth[key][name]
+
+
+def test_each_list_has_tokens_of_its_own(narrow: ZohoScene) -> None:
+    """A page token is bound to its parameters: no list of fields uses another's."""
+    assert narrow.extract("Contacts", route="records").reconciled
+    assert {entry.status for entry in narrow.calls("/crm/v8/Contacts", "GET")} == {200}
+
+
+@pytest.mark.parametrize("route", ["records", "coql"])
+@pytest.mark.parametrize("nth", [2, 3, 5, 7])
+def test_an_edit_between_two_parts(narrow: ZohoScene, meddle: Any, route: str, nth: int) -> None:
+    """A record that is edited between its parts is never half old and half new: it waits for the next
+    window, or is read again."""
+    key = narrow.twin.rows("Contacts")[60]["id"]
+    path = r"/coql$" if route == "coql" else r"/v8/Contacts$"
+    narrow.advance(60)  # the window ends here
+
+    def change() -> None:
+        narrow.sandbox.clock.stand_at(narrow.clock.now())
+        narrow.twin.edit("Contacts", key, Last_Name="New", Mailing_City="New", Phone="New")
+
+    meddle(narrow, path, nth, change)
+    narrow.extract("Contacts", route=route)
+    for record in told(narrow).values():
+        new = [record[name] == "New" for name in ("Last_Name", "Mailing_City", "Phone")]
+        assert new in ([False] * 3, [True] * 3)
+    narrow.advance(60)
+    narrow.extract("Contacts", route=route, mode="refresh")
+    versions = [
+        json.loads(r["record"]) for r in narrow.landed("Contacts") if r["_source_id"] == key
+    ]
+    assert versions[-1]["Phone"] == "New"
+    assert {r["_source_id"] for r in narrow.landed("Contacts") if not r["_deleted"]} == {
+        row["id"] for row in narrow.twin.rows("Contacts")
+    }
+
+
+def test_a_deletion_between_two_parts(narrow: ZohoScene, meddle: Any) -> None:
+    """A record that goes between its parts is not landed alive, and its deletion is in the next window."""
+    key = narrow.twin.rows("Contacts")[10]["id"]
+    narrow.advance(60)
+    meddle(narrow, r"/v8/Contacts$", 3, lambda: narrow.twin.delete("Contacts", key))
+    narrow.extract("Contacts", route="records")
+    assert key not in told(narrow)
+    narrow.advance(60)
+    narrow.extract("Contacts", route="records", mode="refresh")
+    assert [r["_deleted"] for r in narrow.landed("Contacts") if r["_source_id"] == key] == [True]
+
+
+def test_fields_that_queries_refuse(scene: ZohoScene) -> None:
+    """Participants of meetings are in no query: they come by lists, and the plan counts that."""
+    done = scene.extract("Events", route="coql")
+    assert all("Participants" in record for record in told(scene, "Events").values())
+    assert len(told(scene, "Events")) == scene.twin.count("Events")
+    assert abs(done.calls - done.planned_calls) <= 5
+    assert "Participants" not in "".join(e.query for e in scene.calls("/coql"))
+
+
+def test_a_refusal_is_learned(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that queries refuse and nobody knew of is found before anything is read, and comes by lists."""
+    monkeypatch.setattr("crm_pipeline.connectors.zoho.describe._REFUSED", {})
+    done = scene.extract("Events", route="coql")
+    assert done.reconciled
+    assert all("Participants" in record for record in told(scene, "Events").values())
+
+
+def test_a_field_that_vanished(scene: ZohoScene, meddle: Any) -> None:
+    """A field that goes between description and query is described anew, not asked for for ever."""
+    meddle(scene, r"/coql$", 2, lambda: scene.twin.hide_field("Contacts", "Department"))
+    done = scene.extract("Contacts", route="coql")
+    assert "Department" not in done.schema.by_name
+    assert done.reconciled
+
+
+def test_an_unknown_field_is_an_error(scene: ZohoScene) -> None:
+    """A field that nobody has is refused by name."""
+    with scene.account() as account, pytest.raises(UnknownField, match="Nonsense"):
+        list(
+            account.query(
+                "select Nonsense from Contacts where id is not null", include_deleted=False
+            )
+        )
+
+
+@pytest.mark.parametrize("route", ["records", "coql"])
+def test_rich_texts_are_whole(scene: ZohoScene, route: str) -> None:
+    """Lists and queries cut rich texts after 500 characters; those records are read by themselves."""
+    key = scene.twin.rows("Service_Contracts")[3]["id"]
+    text = "<b>" + "long " * 300 + "</b>"
+    scene.twin.edit("Service_Contracts", key, stamp="2026-11-01T00:00:00+00:00", Remarks=text)
+    scene.extract("Service_Contracts", route=route)
+    assert told(scene, "Service_Contracts")[key]["Remarks"] == text
+    assert len(scene.calls(f"/Service_Contracts/{key}")) == 1
+
+
+def test_lists_of_ids_are_cut(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No list asks for more ids at once than older pages of the vendor allow."""
+    monkeypatch.setattr(completing, "IDS", 7)
+    scene.extract("Events", route="coql")
+    asked = [e.query.count("%2C") for e in scene.calls("/v8/Events", "GET") if "ids=" in e.query]
+    assert asked
+    assert max(asked) <= 7 + 2
+
+
+REPEATED = '{"data":[{"id":"1","Modified_Time":"2026-01-01T00:00:00Z"}],"info":{"more_records":true,"next_page_token":"same"}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (REPEATED, "named the same page twice"),
+        (REPEATED.replace('"same"', "null"), "named no place of the next page"),
+        ('{"data":[],"info":{"more_records":true}}', "without records"),
+        ('{"data":null}', "not what Zoho documents"),
+        ('{"data":[{"Last_Name":"x"}]}', "not what Zoho documents"),
+        ('{"data":[{"id":"1"', "not what Zoho documents"),
+        ("[]", "not what Zoho documents"),
+    ],
+)
+def test_answers_that_are_none(scene: ZohoScene, body: str, words: str) -> None:
+    """A repeated or missing token, an empty page before the end, null, a torn answer: each is told."""
+    scene.sandbox.faults.order(
+        "status", path="/v8/Contacts[?].*fields", status=200, body=body, times=9
+    )
+    with pytest.raises(ProtocolError, match=words):
+        scene.extract("Contacts", route="records")
+    assert scene.landed("Contacts") == []
