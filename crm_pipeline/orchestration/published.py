@@ -53,7 +53,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
                 crm.tables,
                 engine,
                 wanted=wanted,
-                usage=crm.api_usage(),
+                accounts=crm.api_accounts(),
                 keeping=crm.settings.keeping,
             )
         for table in tables:

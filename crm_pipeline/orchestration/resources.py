@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.settings import Settings
-from crm_pipeline.stages.published import ApiUsage
+from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.database import running_database
 from crm_pipeline.store.engine import Engine
@@ -62,23 +62,10 @@ class Workspace:
         """Return a DuckDB engine for one step; use it as a context manager."""
         return Engine(self.settings.data / "tmp")
 
-    def api_usage(self) -> list[ApiUsage]:
-        """Return how the vendors' call budgets stand, as far as the vendors told."""
-        with running_database(self.settings) as database:
-            gate = Gate(database, self.clock)
-            try:
-                standing = gate.usage()
-            finally:
-                gate.close()
-        return [
-            ApiUsage(
-                limit.group, limit.name, limit.vendor_used, limit.vendor_ceiling, limit.observed_at
-            )
-            for limit in standing
-            if limit.vendor_used is not None
-            and limit.vendor_ceiling is not None
-            and limit.observed_at is not None
-        ]
+    def api_accounts(self) -> ApiAccounts:
+        """Return what calls cost by day, and how the vendors' limits stand."""
+        with running_database(self.settings) as database, Gate(database, self.clock) as gate:
+            return ApiAccounts(gate.usage_by_day(), gate.usage())
 
     def progress(self, step: str) -> Callable[[int, int | None], None]:
         """Return what a stage calls after each page."""

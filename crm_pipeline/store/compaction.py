@@ -7,7 +7,7 @@ every span once. What holds batches is never touched.
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -125,6 +125,13 @@ def _merged(group: Sequence[WindowCommit]) -> WindowCommit:
         window=Window(group[0].window.from_at, max(commit.window.to_at for commit in group)),
         calls=sum(commit.calls for commit in group),
         cost=sum(commit.cost for commit in group),
+        planned_cost=_sum(commit.planned_cost for commit in group),
         reads=sum(commit.reads for commit in group),
         supersedes=tuple(commit.window_id for commit in group),
     )
+
+
+def _sum(amounts: Iterable[int | None]) -> int | None:
+    """Add up, None where one is not known."""
+    known = list(amounts)
+    return None if None in known else sum(amount for amount in known if amount is not None)

@@ -62,6 +62,7 @@ class WindowCommit:
         route: how it was read, and `reason` why that way.
         uncounted: rows read that the vendor's counts leave out, such as deleted records of some.
         cost: of the calls, in the vendor's unit; 0 where they were not weighed.
+        planned_cost: what the plan estimated; None where it did not.
         reads: how many reads this stands for. Old ones that landed nothing are merged: the span and
             the calls are then those of all, the counts those of the last.
         supersedes: the window ids of the commits that this one replaced.
@@ -87,6 +88,7 @@ class WindowCommit:
     reads: int = 1
     cost: int = 0
     uncounted: int = 0
+    planned_cost: int | None = None
     supersedes: tuple[str, ...] = ()
 
 

@@ -48,6 +48,7 @@ class Counts:
     calls: int = 0
     cost: int = 0
     uncounted: int = 0
+    planned_cost: int | None = None
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,7 @@ class WindowWriter:
             calls=counts.calls,
             cost=counts.cost,
             uncounted=counts.uncounted,
+            planned_cost=counts.planned_cost,
             route=counts.route,
             reason=counts.reason,
             complete=counts.complete,

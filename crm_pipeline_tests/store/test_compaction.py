@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def commit(number: int, start: int | None, length: int, fields: str, special: st
         complete=special == "complete",
         schema_fingerprint=fields,
         committed_at=hours(number),
+        planned_cost=number + 2,
     )
 
 
@@ -97,7 +99,7 @@ def field_changes(commits: list[WindowCommit]) -> list[tuple[str, datetime]]:
 
 @given(drawn)
 def test_merging_changes_no_answer(eager: None, plan: list[tuple]) -> None:
-    """Watermark, covered time, batches, calls, reads and changes of fields are as before.
+    """Watermark, covered time, batches, calls, plans, reads and changes of fields are as before.
 
     A commit that holds or means more than "nothing new" stays, and with files of both (a crash
     before the old ones went) readers see the same.
@@ -112,6 +114,7 @@ def test_merging_changes_no_answer(eager: None, plan: list[tuple]) -> None:
     )
     assert covered(new) == covered(old)
     assert sum(one.calls for one in new) == sum(one.calls for one in old)
+    assert sum(one.planned_cost for one in new) == sum(one.planned_cost for one in old)
     assert sum(one.reads for one in new) == len(old)
     assert field_changes(new) == field_changes(old)
     assert [one.window_id for one in new[-2:]] == [one.window_id for one in old[-2:]]
@@ -134,6 +137,12 @@ def test_years_of_unchanged_refreshes_stay_few_files(
     assert read == landing.windows("acme", "Contact")
     assert sum(one.reads for one in read) == 40
     assert sum(one.calls for one in read) == 120
+
+
+def test_merged_with_one_whose_plan_is_not_known(eager: None) -> None:
+    """A sum of which a part is missing is not known."""
+    old = [replace(commit(n, n, 1, "a", ""), planned_cost=None if n == 1 else 5) for n in range(9)]
+    assert {one.planned_cost for one in compaction.merged(old)} == {None}
 
 
 class Killed(BaseException):

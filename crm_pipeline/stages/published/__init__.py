@@ -1,6 +1,6 @@
 """From the current release to the file that analysts open."""
 
-from crm_pipeline.stages.published.operations import ApiUsage
+from crm_pipeline.stages.published.budgets import ApiAccounts
 from crm_pipeline.stages.published.publish import Publication, publish
 
-__all__ = ["ApiUsage", "Publication", "publish"]
+__all__ = ["ApiAccounts", "Publication", "publish"]

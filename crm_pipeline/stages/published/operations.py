@@ -18,17 +18,6 @@ _INSTANT = pa.timestamp("us", "UTC")
 
 
 @dataclass(frozen=True)
-class ApiUsage:
-    """One reading of a call budget."""
-
-    connection: str
-    limit_name: str
-    used: int
-    ceiling: int
-    observed_at: datetime
-
-
-@dataclass(frozen=True)
 class OpsTable:
     """One table of schema `ops`: `columns` maps a name to its type and description."""
 
@@ -74,6 +63,7 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
             one.uncounted,
             one.calls,
             one.cost or one.calls,
+            one.planned_cost,
             one.reads,
             one.route,
             one.reason,
@@ -99,6 +89,7 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         ),
         "calls": (_WHOLE, "API calls spent."),
         "cost": (_WHOLE, "The same in the vendor's unit: calls, credits or tokens."),
+        "planned_cost": (_WHOLE, "What the plan said it would cost; NULL if that is not known."),
         "reads": (_WHOLE, "Reads that this stands for; old ones that found nothing are merged."),
         "route": (_TEXT, "How it was read."),
         "reason": (_TEXT, "Why that way."),
@@ -247,19 +238,6 @@ def fields(views: Iterable[tuple[str, str, str, View]]) -> OpsTable:
         "view_column": (_TEXT, "Column of that view."),
     }
     return OpsTable("fields", "Where to find each source field.", columns, rows)
-
-
-def api_usage(readings: Iterable[ApiUsage]) -> OpsTable:
-    """List the readings of call budgets."""
-    rows = [(r.connection, r.limit_name, r.used, r.ceiling, r.observed_at) for r in readings]
-    columns = {
-        "connection": _OBJECT["connection"],
-        "limit_name": (_TEXT, "The vendor's limit."),
-        "used": (_WHOLE, "Calls used in the limit's period."),
-        "ceiling": (_WHOLE, "Calls allowed in the limit's period."),
-        "observed_at": (_INSTANT, "When that was so."),
-    }
-    return OpsTable("api_usage", "Call budgets of the vendors.", columns, rows)
 
 
 def publication(release: int, layout: int, at: datetime) -> OpsTable:

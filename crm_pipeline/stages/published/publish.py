@@ -9,8 +9,9 @@ from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.settings import Keeping
-from crm_pipeline.stages.published import operations
-from crm_pipeline.stages.published.operations import ApiUsage, OpsTable
+from crm_pipeline.stages.published import budgets, operations
+from crm_pipeline.stages.published.budgets import ApiAccounts
+from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.relations import (
     PublishedTable,
     connection_of,
@@ -35,6 +36,7 @@ LAYOUT = 2
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
 _USUAL = Keeping()
+_NO_ACCOUNTS = ApiAccounts()
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def publish(
     engine: Engine,
     *,
     wanted: Collection[str] | None = None,
-    usage: Sequence[ApiUsage] = (),
+    accounts: ApiAccounts = _NO_ACCOUNTS,
     keeping: Keeping = _USUAL,
     is_forced: bool = False,
 ) -> Publication:
@@ -74,7 +76,7 @@ def publish(
         engine: does the work.
         wanted: the normalized tables to publish, by name; None publishes all. A table of a
             connection or object that is read no more would stay as it was for ever.
-        usage: readings of call budgets for `ops.api_usage`.
+        accounts: of calls, for `ops.api_usage` and `ops.api_limits`.
         keeping: how much of the past stays when the new is there.
         is_forced: build even if the release is published already.
 
@@ -93,7 +95,7 @@ def publish(
     with blamed_on(lambda: damaged_version(_versions(tables, release))):
         build = _Build(landing, tables, engine, release, published_tables(tables, release))
         with snapshots.building(name, lambda: build.parquet(landing.root / "published")) as path:
-            rows, deleted = build.database(path, usage)
+            rows, deleted = build.database(path, accounts)
     now = landing.clock.now()
     snapshots.collect(now, keep_last=keeping.snapshots, keep_days=keeping.snapshot_days)
     tables.collect(now, timedelta(days=keeping.version_days))
@@ -129,9 +131,7 @@ class _Build:
     def connections(self) -> list[str]:
         return sorted({connection_of(v) for table in self.published for v in table.versions})
 
-    def database(
-        self, path: Path, usage: Sequence[ApiUsage]
-    ) -> tuple[dict[str, int], dict[str, int]]:
+    def database(self, path: Path, accounts: ApiAccounts) -> tuple[dict[str, int], dict[str, int]]:
         """Write the database file; return the live and the deleted rows of each table."""
         run = self.engine.run
         run(f"ATTACH {literal(str(path))} AS {_DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
@@ -144,7 +144,7 @@ class _Build:
             views = self._views()
             for _, _, _, view in views:
                 self._view(view)
-            for ops in self._operations(views, usage):
+            for ops in self._operations(views, accounts):
                 self._ops(ops)
             run("COMMIT")
             run(f"CHECKPOINT {_DATABASE}")
@@ -234,7 +234,7 @@ class _Build:
         self._comments(target, {**comments, KEY: "Key by which the row joins schema crm."})
 
     def _operations(
-        self, views: Sequence[tuple[str, str, str, View]], usage: Sequence[ApiUsage]
+        self, views: Sequence[tuple[str, str, str, View]], accounts: ApiAccounts
     ) -> list[OpsTable]:
         return [
             operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
@@ -244,7 +244,8 @@ class _Build:
             operations.quality(self.published),
             operations.schema_changes(self.landing, self.connections),
             operations.fields(views),
-            operations.api_usage(usage),
+            budgets.api_usage(accounts.days),
+            budgets.api_limits(accounts.limits),
         ]
 
     def _ops(self, table: OpsTable) -> None:

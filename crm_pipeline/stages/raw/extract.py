@@ -181,6 +181,7 @@ def _read(task: _Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extract
             reason=plan.reason,
             calls=task.account.usage.calls - used.calls,
             cost=task.account.usage.cost - used.cost,
+            planned_cost=plan.cost or None,
         )
         stands = is_unchanged(task.landing, writer) if plan.complete else None
         if stands is None:

@@ -6,8 +6,10 @@ import pytest
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.settings import Keeping
-from crm_pipeline.stages.published import ApiUsage
+from crm_pipeline.stages.published import ApiAccounts
+from crm_pipeline.store.limit_usage import LimitUsage
 from crm_pipeline.store.published import open_published
+from crm_pipeline.store.usage import DayUsage
 
 
 @pytest.fixture
@@ -138,14 +140,14 @@ def test_long_texts_are_stored_with_zstd(org, described):
 def test_of_two_publishers_the_older_release_gives_way(contacts):
     """A publish that is overtaken by a later release changes neither the database nor the files."""
 
-    class Overtaken(list[ApiUsage]):
+    class Overtaken(list[DayUsage]):
         def __iter__(self):
             contacts.land(contacts.schema, [{"Id": "003C", "LastName": "New"}])
             contacts.normalize("contacts")
             contacts.later = contacts.publish()
             return super().__iter__()
 
-    done = contacts.publish(usage=Overtaken())
+    done = contacts.publish(accounts=ApiAccounts(days=Overtaken()))
     assert (done.changed, done.path) == (False, contacts.later.path)
     assert done.release == contacts.later.release == 2
     assert names(contacts, "SELECT last_name FROM crm.contacts ORDER BY 1") == ["New", "Ng"]
@@ -227,7 +229,12 @@ def test_operations_are_published(contacts, described):
     contacts.land(wider, [{"Id": "003C", "LastName": "Wu", "Email": "bad", "Vip__c": "true"}])
     contacts.normalize("contacts")
     at = contacts.clock.now()
-    contacts.publish(usage=[ApiUsage("acme", "daily", 25, 15000, at)])
+    days = [DayUsage("group", "acme", at.date(), "query", 25, 75, "credits")]
+    limits = [
+        LimitUsage("group", "daily", "daily", 90, 0, 100, 80, 120, at, "credits", "UTC", {}),
+        LimitUsage("group", "burst", "rolling", 1, 0, 19, None, None, None, "calls", "", {}),
+    ]
+    contacts.publish(accounts=ApiAccounts(days, limits))
     assert contacts.query("SELECT count(*), sum(records) FROM ops.windows") == [(2, 3)]
     assert contacts.query("SELECT count(*), sum(records) FROM ops.batches") == [(2, 3)]
     assert contacts.query("SELECT table_name, rows, live FROM ops.tables") == [("contacts", 3, 2)]
@@ -236,7 +243,13 @@ def test_operations_are_published(contacts, described):
     ]
     rule = "SELECT failures, examples FROM ops.quality WHERE rule = 'email matches'"
     assert contacts.query(rule) == [(1, ["acme:Contact:003C"])]
-    assert contacts.query("SELECT used, ceiling FROM ops.api_usage") == [(25, 15000)]
+    assert contacts.query("FROM ops.api_usage") == [
+        ("acme", "group", at.date(), "query", 25, 75, "credits")
+    ]
+    assert contacts.query("SELECT * EXCLUDE observed_at FROM ops.api_limits") == [
+        ("group", "daily", "daily", "credits", "UTC", 90, 100, 80, 120),
+        ("group", "burst", "rolling", "calls", None, 1, 19, None, None),
+    ]
     assert contacts.query("SELECT release FROM ops.publication") == [(2,)]
     where = "SELECT column_name, view_column FROM ops.fields WHERE field IN ('Email', 'Vip__c')"
     assert contacts.query(f"{where} ORDER BY field") == [("email", "Email"), (None, "VIP")]

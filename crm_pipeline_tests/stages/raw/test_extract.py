@@ -114,6 +114,14 @@ def test_route_goes_by_volume(make_scene: SceneMaker) -> None:
     assert "bulk 9 calls" in many.reason
 
 
+def test_the_commit_keeps_what_the_plan_said(scene: Scene) -> None:
+    """Planned and spent stand side by side in the window."""
+    done = scene.extract()
+    (window,) = scene.landing.windows("demo", "Contact")
+    assert (window.planned_cost, window.cost) == (done.planned_cost, done.cost)
+    assert done.planned_cost > 0
+
+
 def test_windows_of_months_join_to_the_whole(scene: Scene) -> None:
     """Month after month lands the same records as one read, and the watermark follows the gap-free union."""
     edge = Month.parse("2025-01")
