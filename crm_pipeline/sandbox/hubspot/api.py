@@ -7,6 +7,7 @@ from crm_pipeline.sandbox.hubspot.association_writes import LinkWriter
 from crm_pipeline.sandbox.hubspot.associations import AssociationDesk
 from crm_pipeline.sandbox.hubspot.batches import BatchDesk
 from crm_pipeline.sandbox.hubspot.errors import not_found, unsupported_method
+from crm_pipeline.sandbox.hubspot.fullness import FullnessDesk
 from crm_pipeline.sandbox.hubspot.labels import LabelDesk
 from crm_pipeline.sandbox.hubspot.merges import MergeDesk
 from crm_pipeline.sandbox.hubspot.paging import Page
@@ -44,6 +45,7 @@ class PortalApi:
         self._labels = LabelDesk(portal)
         self._schemas = SchemaDesk(portal, self.properties)
         self._account = AccountDesk(portal)
+        self._fullness = FullnessDesk(portal)
 
     def answer(self, request: Request, route: Route) -> Response:
         """Answer a request to one of the APIs.
@@ -72,7 +74,7 @@ class PortalApi:
         if route.area == "account-info":
             return self._account.info(request, route.parts)
         if route.area == "limits":
-            return self._account.limits(request, route.parts)
+            return self._fullness.handle(request, route.parts)
         raise not_found()
 
     def _objects(self, request: Request, route: Route, page: Page) -> Response:

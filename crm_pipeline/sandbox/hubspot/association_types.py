@@ -90,7 +90,7 @@ class LinkTypes:
     def __init__(self, portal: PortalFacts, asset: str) -> None:
         self._lock = threading.RLock()
         self._pairs: dict[tuple[str, str], list[LinkType]] = {}
-        self._next = 60
+        self._next = 3_000
         for one in _DEFINED:
             self._both(LinkType(*one))
         for party, first in _FIRST.items():

@@ -223,7 +223,7 @@ class AssociationDesk:
         return self._envelope(200, [_spec(link) for link in links], [])
 
     def _gone(self, version: str) -> Response:
-        if version != "2026-09":
+        if version.startswith("v"):
             return Response(204)
         return self._envelope(200, [], [])
 

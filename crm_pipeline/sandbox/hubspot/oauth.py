@@ -131,7 +131,6 @@ class OAuthDesk:
                 "hub_id": facts.hub_id,
                 "user_id": facts.user_id,
                 "scopes": sorted(access.scopes),
-                "token_use": "access_token",
             }
         return made
 
@@ -194,7 +193,12 @@ class OAuthDesk:
 
 
 def _plain(access: Access) -> dict[str, Any]:
-    return {"token_type": "bearer", "access_token": access.token, "expires_in": LIFETIME_S}
+    return {
+        "token_type": "bearer",
+        "access_token": access.token,
+        "expires_in": LIFETIME_S,
+        "token_use": "access_token",
+    }
 
 
 def _about(facts: credentials.PortalFacts) -> dict[str, Any]:

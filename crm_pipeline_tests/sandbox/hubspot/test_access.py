@@ -59,7 +59,7 @@ def test_refresh(hubspot, version: str) -> None:
     body = hubspot.token(version, **form).json()
     assert body["token_type"] == "bearer"
     assert body["refresh_token"] == hubspot.facts.refresh_token
-    more = {"hub_id", "user_id", "scopes", "token_use"}
+    more = {"hub_id", "user_id", "scopes"}
     assert (more & set(body)) == (set() if version == "v1" else more)
     wrong = hubspot.token(version, **(form | {"refresh_token": "nothing"}))
     assert wrong.status_code == 400
