@@ -8,16 +8,17 @@ def made(client, entity: str, /, **body):
 
 def test_persons(own) -> None:
     """Statement 13: of two persons the one in merge_with_id stays and wins conflicts; it costs 40 tokens."""
-    score = own.code("persons", "Score")
+    score, job = own.code("persons", "Score"), own.code("persons", "Job title")
     going = made(
         own,
         "persons",
         name="Going",
         emails=[{"value": "old@x.example"}, {"value": "Both@x.example"}],
         org_id=1,
-        custom_fields={score: 5},
+        custom_fields={score: 5, job: "CEO"},
     )
-    staying = made(own, "persons", name="Staying", emails=[{"value": "both@x.example"}])
+    emails = [{"value": "both@x.example"}]
+    staying = made(own, "persons", name="Staying", emails=emails, custom_fields={score: 8})
     deal = made(own, "deals", title="x", person_id=going["id"])
     before = own.truth.set_limits()["used"]
     answer = own.put(f"/v1/persons/{going['id']}/merge", {"merge_with_id": staying["id"]})
@@ -27,7 +28,7 @@ def test_persons(own) -> None:
     assert (data["id"], data["merge_what_id"], data["org_id"]) == (staying["id"], going["id"], 1)
     left = own.data(f"/api/v2/persons/{staying['id']}")
     assert (left["name"], left["org_id"]) == ("Staying", 1)
-    assert left["custom_fields"][score] == 5
+    assert (left["custom_fields"][score], left["custom_fields"][job]) == (8, "CEO")
     assert [one["value"] for one in left["emails"]] == ["both@x.example", "old@x.example"]
     assert own.data(f"/api/v2/persons/{going['id']}")["is_deleted"]
     assert own.data(f"/api/v2/deals/{deal['id']}")["person_id"] == staying["id"]
