@@ -50,7 +50,13 @@ def judge(connection: Connection, response: requests.Response) -> CrmError | Non
         return _too_many(said, body, response)
     if status in _PASSING:
         wait_s = _retry_after(response) or _WAITS_S.get(status)
-        return Unavailable(said, status=status, code=code, retry_after_s=wait_s)
+        return Unavailable(
+            said,
+            status=status,
+            code=code,
+            cure="Try again later; status.hubspot.com says whether HubSpot knows of it.",
+            retry_after_s=wait_s,
+        )
     if status == 403:
         return NotPermitted(said, status=status, code=code, cure=_scope_cure(connection, body))
     return _refusal(said, status, code)
@@ -103,7 +109,14 @@ def _too_many(said: str, body: Mapping[str, Any], response: requests.Response) -
     wait_s = _retry_after(response) or _WAITS_OF_POLICY_S.get(policy)
     if wait_s is None:
         wait_s = 1.0 if "secondly" in message and "ten" not in message else 10.0
-    return Throttled(said, status=429, code=policy or "RATE_LIMITS", retry_after_s=wait_s)
+    return Throttled(
+        said,
+        status=429,
+        code=policy or "RATE_LIMITS",
+        cure="Others use the account's calls at the same time: lower `share` in connections.yaml, or let the "
+        "connections to one account name the same `limit_group`.",
+        retry_after_s=wait_s,
+    )
 
 
 def _refusal(said: str, status: int, code: str) -> VendorError:

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 import requests
 
-from crm_pipeline.kernel.clock import FrozenClock
+from crm_pipeline.kernel.clock import FrozenClock, parse_instant
 from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.hubspot import credentials
 from crm_pipeline.sandbox.hubspot.emulation import HubSpotSandbox
 from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.sandbox.tables import Tables
-from crm_pipeline.settings import load_settings
+from crm_pipeline.settings import Settings, load_settings
 from crm_pipeline.store.database import Database
 from crm_pipeline_tests.scenes import START, Scene
 
@@ -55,6 +55,33 @@ WIDE = {"search_calls": 10_000, "private_calls": 100_000, "association_calls": 1
 OBJECTS = ("contacts", "companies", "deals", "owners", "deal_pipelines")
 _NARROW = ("private", "marketplace", "search", "associations")
 Portal = Callable[..., AbstractContextManager[Scene]]
+Still = Callable[..., Scene]
+
+
+def _settings(
+    root: Path,
+    database_url: str,
+    server: SandboxServer,
+    *,
+    kind: str = "token",
+    objects: Sequence[str] = OBJECTS,
+    ceilings: Mapping[str, int] | None = None,
+    more: str = "",
+) -> Settings:
+    text = CONNECTIONS.format(
+        url=server.url,
+        auth="\n".join(f"      {line}" for line in AUTH[kind]),
+        ceilings=", ".join(f"{k}: {v}" for k, v in {**WIDE, **(ceilings or {})}.items()),
+        objects=", ".join(objects),
+        more=more,
+    )
+    (root / "connections.yaml").write_text(text)
+    return load_settings(root, {**ENVIRON, "CRM_DATABASE_URL": database_url})
+
+
+def _server(contacts: int) -> SandboxServer:
+    now = parse_instant(START)
+    return SandboxServer(contacts=contacts, now=now, clock=SandboxClock(now), vendors=("hubspot",))
 
 
 @pytest.fixture
@@ -62,30 +89,10 @@ def portal(tmp_path: Path, database: Database, fresh_url: str) -> Portal:
     """Make portals with worlds of their own."""
 
     @contextmanager
-    def make(
-        contacts: int = 120,
-        kind: str = "token",
-        objects: Sequence[str] = OBJECTS,
-        ceilings: Mapping[str, int] | None = None,
-        more: str = "",
-    ) -> Iterator[Scene]:
-        clock = FrozenClock(START)
-        with SandboxServer(
-            contacts=contacts,
-            now=clock.now(),
-            clock=SandboxClock(clock.now()),
-            vendors=("hubspot",),
-        ) as sandbox:
-            text = CONNECTIONS.format(
-                url=sandbox.url,
-                auth="\n".join(f"      {line}" for line in AUTH[kind]),
-                ceilings=", ".join(f"{k}: {v}" for k, v in {**WIDE, **(ceilings or {})}.items()),
-                objects=", ".join(objects),
-                more=more,
-            )
-            (tmp_path / "connections.yaml").write_text(text)
-            settings = load_settings(tmp_path, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
-            made = Scene(sandbox, settings, database, clock)
+    def make(contacts: int = 120, **options: Any) -> Iterator[Scene]:
+        with _server(contacts) as server:
+            settings = _settings(tmp_path, fresh_url, server, **options)
+            made = Scene(server, settings, database, FrozenClock(START))
             twin(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
             yield made
 
@@ -97,6 +104,30 @@ def hub(portal: Portal) -> Iterator[Scene]:
     """A portal with a small world."""
     with portal() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[SandboxServer]:
+    """One world for the tests of a module that change nothing in it."""
+    with _server(120) as server:
+        yield server
+
+
+@pytest.fixture
+def still(
+    shared_server: SandboxServer, tmp_path: Path, database: Database, fresh_url: str
+) -> Iterator[Still]:
+    """Make pipelines on a world in which nothing is changed; what is ordered ends with the test."""
+
+    def make(**options: Any) -> Scene:
+        settings = _settings(tmp_path, fresh_url, shared_server, **options)
+        made = Scene(shared_server, settings, database, FrozenClock(START))
+        twin(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
+        shared_server.journal.clear()
+        return made
+
+    yield make
+    shared_server.faults.clear()
 
 
 class Client:

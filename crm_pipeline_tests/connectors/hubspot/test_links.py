@@ -7,7 +7,7 @@ import pytest
 
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.kernel.errors import ProtocolError, Unavailable
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, landed, run_sql
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, run_sql
 from crm_pipeline_tests.scenes import Scene
 
 Link = tuple[str, str, str, int, str | None]
@@ -52,8 +52,9 @@ def test_records_carry_their_associations(hub: Scene, route: str) -> None:
     assert wanted[alone] == {}, "a record without any says so with an empty list"
 
 
-def test_a_thousand_records_take_one_call(hub: Scene) -> None:
+def test_a_thousand_records_take_one_call(still: Still) -> None:
     """The ids of a slice are asked about together."""
+    hub = still()
     hub.extract("contacts")
     assert len(Client(hub).calls("/associations/2026-09/contacts/companies/batch/read")) == 1
 
@@ -92,8 +93,9 @@ def test_a_refresh_brings_them_too(hub: Scene) -> None:
 
 
 @pytest.mark.parametrize("route", ["search", "list"])
-def test_deals_carry_the_history_of_their_stage(hub: Scene, route: str) -> None:
+def test_deals_carry_the_history_of_their_stage(still: Still, route: str) -> None:
     """With 50 records a call, as many as the vendor allows then."""
+    hub = still()
     done = hub.extract("deals", route=route)
     client = Client(hub)
     rows = [row["record"] for row in landed(hub, "deals") if not row["deleted"]]
@@ -145,9 +147,10 @@ class _Spoiled:
     ],
 )
 def test_what_could_not_be_told_is_no_empty_list(
-    hub: Scene, monkeypatch: pytest.MonkeyPatch, body: bytes, wanted: type[Exception]
+    still: Still, monkeypatch: pytest.MonkeyPatch, body: bytes, wanted: type[Exception]
 ) -> None:
     """A part that failed fails the window."""
+    hub = still()
     monkeypatch.setattr(Api, "associated", lambda *_: _Spoiled(body))
     with pytest.raises(wanted):
         hub.extract("contacts")
@@ -155,9 +158,10 @@ def test_what_could_not_be_told_is_no_empty_list(
 
 
 def test_a_page_of_associations_that_comes_again_is_refused(
-    hub: Scene, monkeypatch: pytest.MonkeyPatch
+    still: Still, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading on would never end."""
+    hub = still()
     first = min(Client(hub).all("contacts"))
     body = b'{"results":[{"from":{"id":"%s"},"to":[],"paging":{"next":{"after":"7"}}}]}'
     monkeypatch.setattr(Api, "associated", lambda *_: _Spoiled(body % first.encode()))

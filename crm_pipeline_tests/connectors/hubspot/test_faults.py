@@ -1,0 +1,208 @@
+"""What goes wrong on the way: what passes loses nothing, what lasts is said and leaves nothing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.hubspot.api import Api
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    BudgetExhausted,
+    ConnectionLost,
+    CrmError,
+    NotPermitted,
+    ProtocolError,
+    Throttled,
+    Unavailable,
+)
+from crm_pipeline.sandbox.hubspot import credentials
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, twin
+from crm_pipeline_tests.connectors.hubspot.test_answers import DAILY, ROLLING, SECONDLY
+from crm_pipeline_tests.scenes import Scene
+
+SEARCH, LIST, LINKS = "/contacts/search", r"/objects/2026-09/contacts\b", "/associations/"
+TOO_MANY = [SECONDLY, ROLLING]
+
+
+def is_whole(hub: Scene) -> bool:
+    rows = landed(hub)
+    return {row["id"] for row in rows if not row["deleted"]} == set(Client(hub).all("contacts"))
+
+
+@pytest.mark.parametrize("path", [SEARCH, LINKS, "/contacts/batch/read"])
+@pytest.mark.parametrize("kind", ["drop", "truncate", "status"])
+def test_what_passes_loses_nothing(still: Still, kind: str, path: str) -> None:
+    """A dropped or truncated answer, or an outage of a moment, is asked for again."""
+    hub = still()
+    hub.sandbox.faults.order(kind, path=path, times=2)
+    assert hub.extract("contacts", route="search").reconciled
+    assert is_whole(hub)
+
+
+@pytest.mark.parametrize("status", [423, 429, 477, 502, 503, 504, 524])
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}])
+def test_statuses_that_pass(still: Still, status: int, headers: dict[str, str]) -> None:
+    """With or without a figure for the wait."""
+    hub = still()
+    body = json.dumps(SECONDLY) if status == 429 else "<html></html>"
+    hub.sandbox.faults.order(
+        "status", path=SEARCH, nth=2, status=status, body=body, headers=headers
+    )
+    assert hub.extract("contacts", route="search").reconciled
+    assert is_whole(hub)
+
+
+@pytest.mark.parametrize(
+    ("fault", "wanted"),
+    [
+        ({"kind": "html_login"}, ProtocolError),
+        ({"kind": "empty_body", "status": 200}, ProtocolError),
+        ({"kind": "empty_body", "status": 204}, ProtocolError),
+        ({"kind": "status", "status": 200, "body": "{"}, ProtocolError),
+        ({"kind": "status", "status": 200, "body": '{"total":3,"results":null}'}, ProtocolError),
+        ({"kind": "status", "status": 200, "body": '{"results":[]}'}, ProtocolError),
+        ({"kind": "status", "status": 503}, Unavailable),
+        ({"kind": "status", "status": 429, "body": json.dumps(ROLLING)}, Throttled),
+        ({"kind": "status", "status": 429, "body": json.dumps(DAILY)}, BudgetExhausted),
+        ({"kind": "drop"}, ConnectionLost),
+    ],
+)
+def test_what_lasts_is_said(still: Still, fault: dict[str, Any], wanted: type[CrmError]) -> None:
+    """The error names the connection and what to do, and nothing of the window is kept."""
+    hub = still()
+    hub.sandbox.faults.order(**fault, path=SEARCH, nth=2, times=99)
+    with pytest.raises(wanted) as found:
+        hub.extract("contacts", route="search")
+    assert "demo" in str(found.value)
+    assert found.value.cure
+    assert hub.landing.windows("demo", "contacts") == []
+    hub.sandbox.faults.clear()
+    assert hub.extract("contacts").reconciled
+    assert is_whole(hub)
+
+
+def test_a_cursor_that_comes_again_is_refused(still: Still) -> None:
+    """A list that leads back to itself would never end."""
+    hub = still()
+    body = '{"results":[],"paging":{"next":{"after":"7","link":"x"}}}'
+    hub.sandbox.faults.order("status", path=LIST, method="GET", status=200, body=body, times=9)
+    with pytest.raises(ProtocolError, match="twice"):
+        hub.extract("contacts", route="list")
+
+
+def test_an_empty_page_with_a_cursor_is_not_the_end(still: Still) -> None:
+    """Only a missing cursor ends a list."""
+    hub = still(ceilings={"list_records": 30})
+    first = Client(hub).ask("GET", "/crm/v3/objects/contacts", limit="1")["results"][0]["id"]
+    body = f'{{"results":[],"paging":{{"next":{{"after":"{first}","link":"x"}}}}}}'
+    hub.sandbox.faults.order("status", path=LIST, method="GET", status=200, body=body)
+    assert hub.extract("contacts", route="list").reconciled
+    assert is_whole(hub)
+
+
+def test_a_page_of_other_records_is_refused(still: Still) -> None:
+    """A search that begins somewhere else than it was asked to is no page of ours."""
+    hub = still()
+    record = {"id": "1", "properties": {"lastmodifieddate": "2026-01-01T00:00:00Z"}}
+    body = json.dumps({"total": 9, "results": [record, record]})
+    hub.sandbox.faults.order("status", path=SEARCH, nth=2, status=200, body=body, times=9)
+    with pytest.raises(ProtocolError, match="other records"):
+        hub.extract("contacts", route="search")
+
+
+def test_a_token_that_ends_in_the_middle(still: Still) -> None:
+    """An OAuth token lives for half an hour: it is renewed once, and reading goes on."""
+    hub = still(kind="refresh_token", ceilings={"search_records": 20})
+    for nth in (2, 4):
+        hub.sandbox.faults.order("expire_session", path=SEARCH, nth=nth)
+    assert hub.extract("contacts", route="search").reconciled
+    assert is_whole(hub)
+    assert len(Client(hub).calls("/oauth/2026-09/token")) == 3
+
+
+def test_rotated_refresh_tokens_are_kept(portal: Portal) -> None:
+    """The answer's refresh token is the one that is used next."""
+    with portal(kind="refresh_token") as hub:
+        twin(hub).rotate(on=True)
+        for _ in range(3):
+            hub.extract("companies")
+            twin(hub).expire_sessions()
+            hub.advance(3600)
+
+
+def test_an_app_that_was_uninstalled(portal: Portal) -> None:
+    """The account and what to do are named, and no secret is."""
+    with portal(kind="refresh_token") as hub:
+        twin(hub).revoke_refresh()
+        with pytest.raises(AuthFailed) as found:
+            hub.extract("contacts")
+    assert found.value.code == "invalid_grant"
+    assert "crm-pipeline login demo" in found.value.cure
+    assert credentials.MAIN.refresh_token not in repr(found.value)
+    assert credentials.CLIENT_SECRET not in repr(found.value)
+
+
+def test_a_token_that_was_withdrawn(still: Still, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fixed token is not tried a second time."""
+    hub = still()
+    environ: Any = hub.settings.environ
+    monkeypatch.setitem(environ, "HUB_TOKEN", "pat-na1-worthless")
+    with pytest.raises(AuthFailed) as found:
+        hub.extract("contacts")
+    assert "HUB_TOKEN" in found.value.cure
+    assert "worthless" not in str(found.value)
+    assert len(hub.sandbox.journal.as_rows()) == 1
+
+
+def test_a_missing_scope_is_named(still: Still) -> None:
+    """The scope to add, where to add it, and that the object can be left out."""
+    hub = still(kind="contacts_token")
+    with pytest.raises(NotPermitted) as found:
+        hub.extract("deals")
+    assert "crm.objects.deals.read" in found.value.cure
+    assert "connections.yaml" in found.value.cure
+
+
+def test_our_share_of_the_day_is_all_that_is_used(hub: Scene) -> None:
+    """Where another app has spent it, the vendor's counter stops us, in clear words."""
+    twin(hub).set_limits(daily=1_000, daily_used=890)
+
+    def read_on() -> None:
+        for _ in range(9):
+            hub.extract("contacts")
+
+    with pytest.raises(BudgetExhausted) as found:
+        read_on()
+    assert "900" in str(found.value)
+
+
+def test_no_call_is_refused_at_the_published_ceilings(portal: Portal) -> None:
+    """With the sandbox as strict as the vendor, the gate keeps the pace: no 429, and every call in the accounts."""
+    narrow = {"search_calls": 5, "private_calls": 190, "association_calls": 150}
+    with portal(ceilings={**narrow, "search_records": 20}) as hub:
+        twin(hub).set_limits(private=190, search=5, associations=150)
+        with hub.account() as account:
+            hub.extract("contacts", route="search")
+            del account
+        rows = hub.sandbox.journal.as_rows()
+        assert {row["status"] for row in rows} <= {200, 207}
+        counted = _accounts(hub)
+        for operation, part in (("search", "/search"), ("associations", "/associations/")):
+            assert counted[operation] == sum(part in row["path"] for row in rows)
+        assert sum(counted.values()) == len(rows)
+
+
+def _accounts(hub: Scene) -> dict[str, int]:
+    from crm_pipeline.store.gate import Gate
+
+    gate = Gate(hub.database, hub.clock)
+    try:
+        return {one.operation: one.calls for one in gate.usage_by_day("demo")}
+    finally:
+        gate.close()
+
+
+def test_calls_are_made_by_the_api_alone() -> None:
+    """The planted fault of the claim before would be a call around the gate: there is one way only."""
+    assert Api.request is not Api.__mro__[1].request

@@ -1,0 +1,144 @@
+"""A read that was killed is gone on with: what was done is not asked for again."""
+
+from collections import Counter
+from urllib.parse import parse_qs
+
+import psutil
+import pytest
+
+from crm_pipeline.connectors import lanes
+from crm_pipeline.store import files
+from crm_pipeline.store.window import WindowWriter
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, landed
+from crm_pipeline_tests.scenes import Scene
+
+SLICE = 40
+ROUTES = ("search", "list", "both")
+_MODULES = ("harvest", "search", "listing", "estimate")
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices and chunks of 40 records, so that a small world has many."""
+    monkeypatch.setattr(lanes, "_CHUNK_ROWS", SLICE)
+    for name in _MODULES:
+        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS", SLICE)
+
+
+PAGES = {"search_records": 20, "list_records": 20}
+
+
+def killed(hub: Scene, route: str, monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+    """Run a read whose process ends after some records, without any clean-up."""
+
+    def stop(records: int, _: int | None) -> None:
+        if records >= after:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WindowWriter, "__exit__", lambda *_: None)
+        with pytest.raises(Killed):
+            hub.extract("contacts", route=route, on_progress=stop)
+    [marker] = hub.paths("landing/demo/contacts/windows/*.open")
+    gone = next(pid for pid in range(4_000_000, 5_000_000) if not psutil.pid_exists(pid))
+    files.write_json(marker, {**files.read_json(marker), "pid": gone})
+
+
+def compare(hub: Scene) -> None:
+    client, rows = Client(hub), landed(hub)
+    assert {row["id"] for row in rows if not row["deleted"]} == set(client.all("contacts"))
+    archived = set(client.all("contacts", archived="true"))
+    assert {row["id"] for row in rows if row["deleted"]} == archived
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("after", [80, 250])
+def test_a_killed_read_goes_on(
+    portal: Portal, route: str, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every record once, and of those that were in batches none was asked for a second time."""
+    with portal(contacts=300, objects=["contacts"], ceilings=PAGES) as hub:
+        killed(hub, route, monkeypatch, after=after)
+        kept = [path.stem for path in hub.paths("landing/demo/contacts/2026-*/*.json")]
+        hub.sandbox.journal.clear()
+        done = hub.extract("contacts", route=route)
+        pages = Counter(Client(hub).calls("/objects/2026-09/contacts", "GET"))
+        compare(hub)
+        batches = hub.landing.batches("demo", "contacts")
+        assert sum(batch.records for batch in batches) == done.read == len(landed(hub))
+        assert "resumed" in done.reason
+        assert done.reconciled
+        assert max(pages.values(), default=1) == 1
+        assert set(kept) & {batch.path.stem for batch in batches}
+        left = done.read - min(after, done.read)
+        searches = len(Client(hub).calls("/contacts/search", "POST"))
+        assert searches * 20 <= left + 16 * 20 + 200
+
+
+def test_another_plan_begins_anew(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read with other associations is thrown away: half of it would lack some."""
+    with portal(contacts=200, objects=["contacts"], ceilings=PAGES) as hub:
+        killed(hub, "search", monkeypatch, after=80)
+        wider = hub.settings.connection("demo")
+        others = (*wider.objects, type(wider.objects[0])("deals"))
+        vars(hub.settings.connections["demo"])["objects"] = others
+        done = hub.extract("contacts", route="search")
+        assert "resumed" not in done.reason
+        compare(hub)
+        assert all("associations" in row["record"] for row in landed(hub) if not row["deleted"])
+
+
+def test_a_list_goes_on_at_the_vendors_mark(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at an id of ours: the next call names the `after` that the last answer gave."""
+    with portal(contacts=300, objects=["contacts"], ceilings=PAGES) as hub:
+        killed(hub, "list", monkeypatch, after=120)
+        before = _afters(hub)
+        hub.sandbox.journal.clear()
+        hub.extract("contacts", route="list")
+        again = _afters(hub)
+        assert again
+        assert "" not in again, "the list was read from its beginning again"
+        assert set(again) <= _marks(hub)
+        assert len(again) < len(_marks(hub)) - len(before) + 8
+
+
+def _afters(hub: Scene) -> list[str]:
+    lists = [
+        one
+        for one in Client(hub).calls("/objects/2026-09/contacts", "GET")
+        if "archived" not in one
+    ]
+    return [parse_qs(one.partition("?")[2]).get("after", [""])[0] for one in lists]
+
+
+def _marks(hub: Scene) -> set[str]:
+    """Return every mark that the list gives, page by page."""
+    client, found, after = Client(hub), set(), ""
+    while True:
+        page = client.ask(
+            "GET", "/crm/v3/objects/contacts", limit="20", **({"after": after} if after else {})
+        )
+        if "paging" not in page:
+            return found
+        after = page["paging"]["next"]["after"]
+        found.add(after)
+
+
+def test_archived_records_are_not_read_twice(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill at the very end leaves nothing to read but what was not noted."""
+    with portal(contacts=200, objects=["contacts"], ceilings=PAGES) as hub:
+        total = len(Client(hub).all("contacts")) + len(Client(hub).all("contacts", archived="true"))
+        killed(hub, "search", monkeypatch, after=total)
+        hub.sandbox.journal.clear()
+        done = hub.extract("contacts", route="search")
+        assert done.read == total
+        assert Client(hub).calls("/contacts/batch/read") == []
+        compare(hub)
