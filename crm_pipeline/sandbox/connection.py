@@ -260,7 +260,8 @@ class Connection(BaseHTTPRequestHandler):
     def _compressed(self, response: Response) -> Response:
         accepts = "gzip" in self.headers.get("Accept-Encoding", "")
         encoded = any(name == "Content-Encoding" for name, _ in response.headers)
-        if not accepts or encoded or len(response.body) < _GZIP_FLOOR:
+        packed = response.content_type == "application/zip"
+        if not accepts or encoded or packed or len(response.body) < _GZIP_FLOOR:
             return response
         body = gzip.compress(response.body, compresslevel=1, mtime=0)
         headers = (*response.headers, ("Content-Encoding", "gzip"))

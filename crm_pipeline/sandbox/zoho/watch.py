@@ -102,8 +102,9 @@ class WatchDesk:
                 return Refused("NOT_SUBSCRIBED", "the channel is not subscribed", where).shown
             try:
                 made = reader.read(entry, path, old if method == "PATCH" else None)
-                if isinstance(entry, dict) and entry.get("_delete_events"):
-                    made = replace(made, events=())
+                if old is not None and method == "PATCH" and entry.get("_delete_events"):
+                    left = tuple(one for one in old.events if one not in made.events)
+                    made = replace(made, events=left)
             except Refused as refusal:
                 return refusal.shown
             self._channels[made.id] = made

@@ -112,7 +112,9 @@ def second(sandbox: SandboxServer) -> Iterator[ZohoClient]:
 @pytest.fixture
 def own_zoho() -> Iterator[ZohoClient]:
     """The main org of a small world of its own, with a clock that stands still."""
-    with SandboxServer(contacts=60, seed=3, now=NOW, clock=SandboxClock(NOW)) as running:
+    with SandboxServer(
+        contacts=60, seed=3, now=NOW, clock=SandboxClock(NOW), vendors=["zoho"]
+    ) as running:
         made = ZohoClient(running)
         yield made
         made.close()

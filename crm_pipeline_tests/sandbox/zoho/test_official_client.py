@@ -18,10 +18,12 @@ from zohocrmsdk.src.com.zoho.crm.api import (
     ParameterMap,
     SDKConfig,
     bulk_read,
+    bulk_write,
     coql,
     fields,
     layouts,
     modules,
+    notifications,
     org,
     pipeline,
     record,
@@ -30,6 +32,7 @@ from zohocrmsdk.src.com.zoho.crm.api import (
 )
 from zohocrmsdk.src.com.zoho.crm.api.dc import EUDataCenter, USDataCenter
 from zohocrmsdk.src.com.zoho.crm.api.modules import MinifiedModule
+from zohocrmsdk.src.com.zoho.crm.api.util import Choice, StreamWrapper
 
 from crm_pipeline.sandbox import SandboxServer
 from crm_pipeline.sandbox.clock import SandboxClock
@@ -43,7 +46,12 @@ CENTRES = {"main": USDataCenter, "second": EUDataCenter}
 def served(authority) -> Iterator[SandboxServer]:
     """The sandbox that the official client reads and writes."""
     with SandboxServer(
-        contacts=60, seed=3, now=NOW, clock=SandboxClock(NOW), authority=authority
+        contacts=60,
+        seed=3,
+        now=NOW,
+        clock=SandboxClock(NOW),
+        authority=authority,
+        vendors=["zoho"],
     ) as running:
         # The client asks for a token in every test.
         running.emulations["zoho"].set_token_limits(requests=1_000, most_access=1_000)
@@ -248,3 +256,106 @@ def test_bulk_read(served, account) -> None:
     with zipfile.ZipFile(io.BytesIO(stream.content)) as packed:
         text = packed.read(packed.namelist()[0]).decode()
     assert len(list(csv.DictReader(io.StringIO(text)))) == job.get_result().get_count()
+
+
+def contact(**values) -> record.Record:
+    made = record.Record()
+    for name, value in values.items():
+        made.add_key_value(name, value)
+    return made
+
+
+def body_of(*records: record.Record, keys: list[str] | None = None) -> record.BodyWrapper:
+    made = record.BodyWrapper()
+    made.set_data(list(records))
+    if keys:
+        made.set_duplicate_check_fields(keys)
+    return made
+
+
+def test_writes(served, account) -> None:
+    """Statement 13: the client inserts, updates, upserts and deletes, and reads what became of each record."""
+    zoho = served.emulations["zoho"]
+    operations = record.RecordOperations("Contacts")
+    good, bad = contact(Last_Name="sdk", Email="sdk@example.org"), contact(Last_Name="x", Visits=1)
+    bad.add_key_value("External_Key", "C-3")
+    answer = operations.create_records(body_of(good, bad), HeaderMap())
+    first, second = shown(answer, 207).get_data()
+    assert first.get_status().get_value() == "success"
+    assert second.get_code().get_value() == "DUPLICATE_DATA"
+    number = int(first.get_details()["id"])
+    answer = operations.update_record(number, body_of(contact(Title="T")), HeaderMap())
+    (updated,) = shown(answer).get_data()
+    assert updated.get_message().get_value() == "record updated"
+    answer = operations.upsert_records(
+        body_of(contact(Last_Name="changed", Email="sdk@example.org"), keys=["Email"]), HeaderMap()
+    )
+    (upserted,) = shown(answer).get_data()
+    assert (upserted.get_action().get_value(), upserted.get_duplicate_field()) == (
+        "update",
+        "Email",
+    )
+    row = next(row for row in zoho.rows("Contacts") if row["id"] == str(number))
+    assert (row["Last_Name"], row["Title"]) == ("changed", "T")
+    answer = operations.delete_records(
+        params(record.DeleteRecordsParam, ids=str(number)), HeaderMap()
+    )
+    assert shown(answer).get_data()[0].get_message().get_value() == "record deleted"
+    assert str(number) not in {row["id"] for row in zoho.rows("Contacts")}
+
+
+def test_notifications(served, account) -> None:
+    """Statement 16: the client opens a channel, reads the expiry that it really got, and ends it."""
+    channel = notifications.Notification()
+    channel.set_channel_id("1006800212")
+    channel.set_events(["Deals.all", "Contacts.edit"])
+    channel.set_token("t")
+    channel.set_notify_url("https://example.org/hook")
+    body = notifications.BodyWrapper()
+    body.set_watch([channel])
+    operations = notifications.NotificationsOperations()
+    (made,) = shown(operations.enable_notifications(body), 201).get_watch()
+    events = made.get_details()["events"]
+    assert [one.get_resource_name() for one in events] == ["Deals", "Contacts"]
+    assert (events[0].get_channel_expiry() - NOW).total_seconds() == 3600
+    listed = operations.get_notifications(
+        params(notifications.GetNotificationsParam, channel_id=1006800212)
+    )
+    assert len(shown(listed).get_watch()) == 2
+    ended = operations.delete_notification(
+        params(notifications.DeleteNotificationParam, channel_ids="1006800212")
+    )
+    assert {one.get_status().get_value() for one in shown(ended).get_watch()} == {"success"}
+
+
+def test_bulk_write(served, account) -> None:
+    """The client uploads a file, begins a bulk write, and reads its counts."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("Leads.csv", "Last_Name,Company\nsdk one,x\n,y\n")
+    packed.seek(0)
+    body = bulk_write.FileBodyWrapper()
+    body.set_file(StreamWrapper("Leads.zip", packed))
+    header = HeaderMap()
+    header.add(bulk_write.UploadFileHeader.feature, "bulk-write")
+    header.add(bulk_write.UploadFileHeader.x_crm_org, served.emulations["zoho"].org("main").org_id)
+    operations = bulk_write.BulkWriteOperations()
+    uploaded = shown(operations.upload_file(body, header))
+    module = MinifiedModule()
+    module.set_api_name("Leads")
+    resource = bulk_write.Resource()
+    resource.set_type(Choice("data"))
+    resource.set_module(module)
+    resource.set_file_id(str(uploaded.get_details()["file_id"]))
+    request = bulk_write.RequestWrapper()
+    request.set_operation(Choice("insert"))
+    request.set_resource([resource])
+    made = shown(operations.create_bulk_write_job(request), 201)
+    number = str(made.get_details()["id"])
+    for _ in range(10):
+        job = shown(operations.get_bulk_write_job_details(number))
+        if job.get_status() == "COMPLETED":
+            break
+    file = job.get_resource()[0].get_file()
+    assert (file.get_added_count(), file.get_skipped_count()) == (1, 1)
+    assert "sdk one" in {row["Last_Name"] for row in served.emulations["zoho"].rows("Leads")}
