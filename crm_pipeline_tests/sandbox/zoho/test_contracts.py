@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from crm_pipeline_tests.contracts import validate
+from crm_pipeline_tests.sandbox.zoho.test_bulk_write import packed, upload
 
 FILE = "oas-v8-2026-08/zoho-crm-{}-openapi.json"
 RELATED = "/{parentRecordModule}/{parentRecord}/{relatedList}"
@@ -139,3 +140,92 @@ def test_related_records(zoho) -> None:
     # The row of the present stage has moved nowhere yet.
     check("related-records", "get", RELATED, answer, ("$.data[*].Moved_To__s", "$.data[*].Stage"))
     check("related-records", "get", RELATED, zoho.get(f"/Deals/{deal}/Nope?fields={fields}"))
+
+
+# The description of 2026 lacks what upserts say of their match.
+UPSERT = ("$.data[*].action", "$.data[*].duplicate_field")
+
+
+def test_written_records(own_zoho) -> None:
+    """Statement 13: what became of written records is as described."""
+    good = {"Last_Name": "x", "Email": "x@example.org"}
+    made = own_zoho.post("/Contacts", {"data": [good]})
+    check("record", "post", "/{module}", made)
+    number = made.json()["data"][0]["details"]["id"]
+    check("record", "put", "/{module}", own_zoho.put("/Contacts", {"data": [{"id": number}]}))
+    one = own_zoho.put(f"/Contacts/{number}", {"data": [{"Title": "T"}]})
+    check("record", "put", "/{module}/{recordID}", one)
+    upserted = own_zoho.post("/Contacts/upsert", {"data": [good]})
+    check("record", "post", "/{module}/upsert", upserted, UPSERT)
+    early = {"If-Unmodified-Since": "2026-11-01T11:59:59+00:00"}
+    late = own_zoho.put(f"/Contacts/{number}", {"data": [{"Title": "U"}]}, headers=early)
+    assert late.status_code == 412
+    check("record", "put", "/{module}/{recordID}", late, ("$.data[*].details",))
+    gone = own_zoho.delete(f"/Contacts?ids={number},1")
+    assert gone.status_code == 207
+    check("record", "delete", "/{module}", gone)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"First_Name": "x"},
+        {"Last_Name": "x", "External_Key": "C-3"},
+        {"Last_Name": "x", "Visits": "a"},
+    ],
+)
+def test_refused_records(own_zoho, record: dict) -> None:
+    """Statement 13: a refused record is refused as described."""
+    answer = own_zoho.post("/Contacts", {"data": [record]})
+    assert answer.status_code == 400
+    # Pages name more details than the description does.
+    check("record", "post", "/{module}", answer, ("$.data[*].details",))
+
+
+def test_composite_requests(own_zoho) -> None:
+    """Composite requests and their refusals are as described."""
+    path, key = "/__composite_requests", "__composite_requests"
+    call = {"method": "GET", "uri": "/crm/v8/org"}
+    # Details that fit their own alternative always fit the general one too, and one is wanted.
+    besides = ("$.details", f"$.{key}[*].details")
+    for body in ({key: [call]}, {key: [call] * 6}, {}, {key: [{"method": "GET"}]}):
+        check("composite-requests", "post", path, own_zoho.post(path, body), besides)
+    broken = {"method": "GET", "uri": "/crm/v8/Contacts/@{x:$.data[0].id}"}
+    check("composite-requests", "post", path, own_zoho.post(path, {key: [broken]}), besides)
+
+
+def test_notifications(own_zoho) -> None:
+    """Statement 16: channels are as described."""
+    path = "/actions/watch"
+    channel = {"channel_id": "1", "events": ["Contacts.all"], "notify_url": "https://example.org"}
+    check("notifications", "post", path, own_zoho.post(path, {"watch": [channel]}))
+    check("notifications", "get", path, own_zoho.get(path))
+    refused = own_zoho.post(path, {"watch": [channel | {"token": "x" * 51}]})
+    assert refused.status_code == 400
+    check("notifications", "post", path, refused)
+    check("notifications", "delete", path, own_zoho.delete(f"{path}?channel_ids=1"))
+
+
+def test_bulk_write(own_zoho) -> None:
+    """An upload, a job and its end are as described."""
+    uploaded = upload(own_zoho, packed([["Last_Name"], ["x"]]))
+    check("upload", "post", "/upload", uploaded)
+    resource = {
+        "type": "data",
+        "module": {"api_name": "Contacts"},
+        "file_id": uploaded.json()["details"]["file_id"],
+    }
+    url = f"{own_zoho.root}/crm/bulk/v8/write"
+    made = own_zoho.http.post(url, json={"operation": "insert", "resource": [resource]})
+    check("bulk-write", "post", "/write", made)
+    for _ in range(2):
+        job = own_zoho.http.get(f"{url}/{made.json()['details']['id']}")
+        # The description wants a callback in every job.
+        check("bulk-write", "get", "/write/{jobId}", job, ("$",))
+        assert {"status", "resource", "id", "created_by", "operation", "created_time"} <= set(
+            job.json()
+        )
+    refused = own_zoho.http.post(
+        url, json={"operation": "insert", "resource": [resource | {"file_id": "1"}]}
+    )
+    check("bulk-write", "post", "/write", refused)
