@@ -97,10 +97,18 @@ def _minute(at: datetime | None) -> str | None:
 
 
 def _budget_line(usage: Mapping[str, Any]) -> str:
-    text = f"budget {usage['name']}: {usage['used']:,} of our {usage['ceiling']:,} calls spent"
-    if usage["vendor_ceiling"] is None:
-        return text
-    return f"{text} (the vendor counts {usage['vendor_used']:,} of {usage['vendor_ceiling']:,})"
+    from crm_pipeline.store.limit_usage import window_words
+
+    name, ours = usage["name"], f"our {usage['ceiling']:,} {usage['unit']}"
+    if usage["kind"] == "concurrency":
+        return f"budget {name}: {usage['under_way']:,} of {ours} under way"
+    window = window_words(usage["period_s"], usage["resets"])
+    text = f"budget {name}: {usage['used']:,} of {ours} spent {window}"
+    if usage["vendor_ceiling"] is not None and usage["kind"] == "daily":
+        text += f" (the vendor counts {usage['vendor_used']:,} of {usage['vendor_ceiling']:,})"
+    if len(usage["members"]) > 1:
+        text += "; " + ", ".join(f"{who} {used:,}" for who, used in usage["members"].items())
+    return text
 
 
 def _show(

@@ -27,6 +27,7 @@ class LimitUsage:
         vendor_ceiling: the vendor's own ceiling.
         observed_at: when that was read.
         unit: what is counted.
+        period_s: length of the window.
         resets: the zone whose midnight begins the amount anew; "" for a rolling window.
         members: what counts for each member of the group, permits under way included.
     """
@@ -41,6 +42,7 @@ class LimitUsage:
     vendor_ceiling: int | None
     observed_at: datetime | None
     unit: str
+    period_s: float
     resets: str
     members: Mapping[str, int]
 
@@ -60,6 +62,7 @@ def described(row: Row) -> LimitUsage:
         vendor_ceiling=vendor.ceiling if vendor else None,
         observed_at=datetime.fromtimestamp(vendor.at_ms / 1000, UTC) if vendor else None,
         unit=row.unit,
+        period_s=row.period_s,
         resets=row.resets,
         members={member: book.use_of(member) for member in sorted(known)},
     )
@@ -75,8 +78,6 @@ def exhausted(
             f" (the vendor's own counter: {state.vendor_used:,} of {state.vendor_ceiling:,}; our"
             f" share of that is {limit.calls / state.vendor_ceiling:.0%})"
         )
-    window = "24 hours" if limit.period_s == _DAY_S else _span(limit.period_s)
-    span = f"since midnight in {limit.resets}" if limit.resets else f"in the last {window}"
     rest = ""
     if refusal.kept_for:
         rest = f"; what is left of it is kept for {', '.join(refusal.kept_for)}"
@@ -84,14 +85,21 @@ def exhausted(
     midnight = f" (midnight in {limit.resets})" if limit.resets else ""
     return BudgetExhausted(
         f"the daily limit '{limit.name}' of group '{state.group}' is spent: {refusal.used:,} of"
-        f" {refusal.ceiling:,} {limit.unit} {span}{vendor}{rest}.",
+        f" {refusal.ceiling:,} {limit.unit} {window_words(limit.period_s, limit.resets)}{vendor}{rest}.",
         wait_s=refusal.wait_s,
         cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{midnight}, in {_span(refusal.wait_s)}; or"
         " raise the connection's `share` in connections.yaml.",
     )
 
 
+def window_words(period_s: float, resets: str) -> str:
+    """Say over which time a limit counts."""
+    if resets:
+        return f"since midnight in {resets}"
+    return f"in the last {'24 hours' if period_s == _DAY_S else _span(period_s)}"
+
+
 def _span(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.3g} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

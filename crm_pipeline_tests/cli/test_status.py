@@ -5,10 +5,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.kernel.clock import FrozenClock, Window
+from crm_pipeline.kernel.clock import FrozenClock, SystemClock, Window
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.window import Counts
+from crm_pipeline.wire.throttle import Limit
 from crm_pipeline_tests.cli.conftest import Run
 
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
@@ -83,3 +86,30 @@ def test_a_file_in_place_of_the_data_folder(run: Run, project: Path) -> None:
         result = run(*command)
         assert result.exit_code == 1, command
         assert "a folder is needed there" in result.stderr
+
+
+def test_how_limits_stand(
+    run: Run, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With PostgreSQL there, each limit of the group is shown over its time, in its unit, by member."""
+    limits = [
+        Limit("credits", 500, 86_400.0, "daily", resets="Asia/Kathmandu", unit="credits"),
+        Limit("burst", 40, 86_000.0),
+        Limit("places", 8, 1.0, "concurrency", unit="places"),
+    ]
+    with Gate(database, SystemClock()) as gate:
+        gate.observe("acme", "credits", 7, 1000)
+        for member in ("acme", "north"):
+            with gate.permit("acme", limits, weight={"credits": 3}, member=member):
+                pass
+    monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
+    lines = [" ".join(line.split()) for line in run("status").stdout.splitlines()]
+    text = " ".join(lines)
+    assert "budget burst: 2 of our 40 calls spent in the last 23.9 h; acme 1, north 1" in text
+    assert (
+        "budget credits: 13 of our 500 credits spent since midnight in Asia/Kathmandu"
+        " (the vendor counts 7 of 1,000); acme 3, north 3"
+    ) in text
+    assert "budget places: 0 of our 8 places under way" in text
+    acme = json.loads(run("status", "--json").stdout)["connections"][0]
+    assert [one["members"] for one in acme["budget"]][1] == {"acme": 3, "north": 3}

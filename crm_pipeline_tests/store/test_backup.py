@@ -9,6 +9,7 @@ from crm_pipeline.kernel.errors import ConfigError, CorruptFile, StoreError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.store.backup import backup, restore
 from crm_pipeline.store.database import Database
+from crm_pipeline.store.migrations import apply_migrations, migration_files
 from crm_pipeline.store.state_key import StateKey
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 from crm_pipeline.store.usage import UsageCounts
@@ -61,6 +62,22 @@ def test_there_and_back(database: Database, saved: Path) -> None:
     stored = TokenStore(database, KEY).load("acme")
     assert stored is not None
     assert stored.refresh_token == TOKEN.refresh_token
+
+
+def test_accounts_from_before_members_were_known(database: Database, tmp_path: Path) -> None:
+    """A backup of the first version, whose accounts name no member: they are the group's own."""
+    with database.transaction() as cursor:
+        cursor.execute("DROP SCHEMA crm_state CASCADE")
+        apply_migrations(cursor, migration_files()[:1])
+        cursor.execute(
+            "INSERT INTO crm_state.api_usage VALUES ('acme', '2026-11-24', 'query', 5, 5)"
+        )
+    made = backup(database, KEY, tmp_path / "old.zip", NOW)
+    emptied(database)
+    database.migrate()
+    restore(database, KEY, made.path)
+    (found,) = UsageCounts(database).by_day("acme", None)
+    assert (found.member, found.calls) == ("acme", 5)
 
 
 def test_holds_no_secret(saved: Path) -> None:

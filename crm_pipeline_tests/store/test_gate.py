@@ -13,6 +13,7 @@ from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.kernel.errors import BudgetExhausted, ConfigError, DatabaseUnavailable
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate import Gate
+from crm_pipeline.store.migrations import apply_migrations, migration_files
 from crm_pipeline.store.usage import DayUsage
 from crm_pipeline.wire.throttle import Limit
 
@@ -468,6 +469,25 @@ def test_state_of_the_version_before(database: Database, gate: Gate) -> None:
     gate.flush()
     (after,) = gate.usage("acme")
     assert (after.used, after.under_way, after.unit) == (7, 3, "tokens")
+
+
+def test_a_database_of_the_version_before(database: Database) -> None:
+    """Its accounts by day become those of the group itself, its limits roll, and both go on."""
+    with database.transaction() as cursor:
+        cursor.execute("DROP SCHEMA crm_state CASCADE")
+        apply_migrations(cursor, migration_files()[:1])
+        cursor.execute(
+            "INSERT INTO crm_state.api_usage VALUES ('acme', '2026-11-24', 'query', 5, 5);"
+            "INSERT INTO crm_state.gate VALUES ('acme', 'daily', 'daily', 9, 86400, '{}')"
+        )
+    assert database.migrate() != []
+    with Gate(database, SystemClock()) as gate:
+        gate.record("acme", "query", member="north")
+        spend(gate, DAILY)
+        gate.flush()
+        found = [(u.member, u.calls, u.unit) for u in gate.usage_by_day()]
+        assert found == [("acme", 5, "calls"), ("north", 1, "calls")]
+        assert [(u.used, u.resets) for u in gate.usage()] == [(1, "")]
 
 
 def test_two_processes_get_half_each(fresh_url: str) -> None:
