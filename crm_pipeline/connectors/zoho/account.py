@@ -25,7 +25,6 @@ from crm_pipeline.connectors.zoho import (
     describe,
     direct,
     listing,
-    meter,
     planning,
     setup,
 )
@@ -180,7 +179,7 @@ class ZohoAccount:
         if obj in setup.SETUPS:
             found = list(setup.SETUPS[obj].read(self._api))[:rows]
         else:
-            found = self._newest_rows(schema, rows)
+            found = direct.newest_rows(self._api, schema, rows)
         return schema, [{name: row.get(name) for name in schema.names} for row in found]
 
     def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
@@ -194,14 +193,6 @@ class ZohoAccount:
     def _list(self) -> dict[str, Module]:
         self._api.learn()
         return {one.name: one for one in describe.modules(self._api)}
-
-    def _newest_rows(self, schema: Schema, rows: int) -> list[dict[str, Any]]:
-        names = schema.names[: self._api.ceiling("list_fields")]
-        params = {"fields": ",".join(names), "per_page": str(min(rows, 200)), "page": "1"}
-        if describe.stamp_field(schema):
-            params |= {"sort_by": describe.STAMP, "sort_order": "desc"}
-        response = self._api.ask(f"/{schema.object}", meter.SORTED, params)
-        return self._api.entries(response, "data")
 
     def _is_snapshot(self, obj: ObjectSettings, stamp: str | None) -> bool:
         if obj.name in setup.SETUPS or obj.snapshot is None:

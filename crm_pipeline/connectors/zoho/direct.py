@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from crm_pipeline.connectors.zoho import coql, meter
+from crm_pipeline.connectors.zoho import completing, coql, describe, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.kernel.errors import Rejected
+from crm_pipeline.model.schema import Schema
 
 _PAGE = 2_000
 _REACH = 100_000
@@ -56,3 +57,17 @@ def get(api: Api, obj: str, record: str, by: str | None) -> dict[str, Any]:
             cure="It may have been deleted; other fields than the id have to be external ones.",
         )
     return found[0]
+
+
+def newest_rows(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
+    """Return the newest records of a module with all the fields that lists have."""
+    first, *rest = completing.chunked(schema.names, api.ceiling("list_fields"))
+    params = {"fields": ",".join(first), "per_page": str(min(rows, 200)), "page": "1"}
+    if describe.stamp_field(schema):
+        params |= {"sort_by": describe.STAMP, "sort_order": "desc"}
+    response = api.ask(f"/{schema.object}", meter.SORTED, params)
+    page = sheet.read(response.content, f"{api.connection.name}.{schema.object}")
+    beside = [name for names in rest for name in names if name not in first]
+    # What changed in between lacks the rest: this is for looking at, not for landing.
+    whole = completing.Completion(api, schema, beside).completed(page) or page
+    return [json.loads(bytes(text)) for text in whole.texts]

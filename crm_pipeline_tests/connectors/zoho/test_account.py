@@ -1,0 +1,161 @@
+"""What people and scripts ask an org: modules, fields, queries, single records, the newest changes."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from crm_pipeline.kernel.errors import NotPermitted, Rejected
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
+
+
+def test_modules_and_settings_are_listed(scene: ZohoScene) -> None:
+    """Custom modules are marked, modules without an API left out, settings that are no modules added."""
+    with scene.account() as account:
+        found = {one.name: one for one in account.objects()}
+    assert found["Service_Contracts"].custom
+    assert not found["Contacts"].custom
+    assert {"Users", "Pipelines", "Currencies"} <= set(found)
+    assert not {"Home", "Dashboards", "Feeds"} & set(found)
+
+
+def test_a_developer_org_lists_fewer(scene: ZohoScene) -> None:
+    """A module that this environment does not list is refused by name, with what is meant to be done."""
+    scene.twin.set_developer(on=True)
+    with scene.account() as account:
+        with pytest.raises(NotPermitted, match="module Campaigns does not exist"):
+            account.describe("Campaigns")
+        with pytest.raises(NotPermitted, match="Did you mean 'Contacts'"):
+            account.describe("Contcats")
+
+
+def test_fields(scene: ZohoScene) -> None:
+    """Labels, types, choices and look-ups are told; what only single records show is left out."""
+    with scene.account() as account:
+        contacts = account.describe("Contacts").by_name
+        deals = account.describe("Deals").by_name
+        events = account.describe("Tasks").by_name
+    assert contacts["id"].common_type == "string"
+    assert contacts["Account_Name"].path == ("Account_Name", "id")
+    assert contacts["Account_Name"].reference_to == ("Accounts",)
+    assert contacts["Owner"].reference_to == ("Users",)
+    assert contacts["Modified_Time"].common_type == "timestamp"
+    assert contacts["Email_Opt_Out"].common_type == "boolean"
+    assert contacts["Lead_Source"].values
+    assert "Interested_Products" not in contacts
+    assert "Deal_Team" not in deals
+    assert deals["Amount"].common_type == "decimal"
+    assert deals["Pipeline"].values
+    assert "$se_module" in events
+    several = [field for field in contacts.values() if field.type == "multiselectpicklist"]
+    assert all(field.multiple == "json" for field in several)
+
+
+def test_a_renamed_label_is_a_change(scene: ZohoScene) -> None:
+    """A field keeps its API name when its label changes; the change is told."""
+    scene.extract("Contacts")
+    scene.twin.rename_field("Contacts", "Title", "Rank")
+    scene.advance(60)
+    done = scene.extract("Contacts", mode="refresh")
+    assert any("Rank" in said for said in done.schema_changes)
+
+
+def test_queries(scene: ZohoScene) -> None:
+    """COQL without a LIMIT is read to its end, page by page; with one it is read as it stands."""
+    scene.twin.set_coql(most_rows=2_000)
+    with scene.account() as account:
+        text = "select id, Last_Name from Contacts where id is not null"
+        found = list(account.query(text, include_deleted=False))
+        some = list(account.query(f"{text} limit 7", include_deleted=False))
+        none = list(account.query("select id from Contacts where id = 1", include_deleted=False))
+        with pytest.raises(Rejected, match="never show deleted"):
+            list(account.query(text, include_deleted=True))
+        with pytest.raises(Rejected, match="SYNTAX_ERROR"):
+            list(account.query("select id from Contacts", include_deleted=False))
+    assert len(found) == scene.twin.count("Contacts")
+    assert (len(some), none) == (7, [])
+
+
+def test_one_record(scene: ZohoScene) -> None:
+    """A record by its id has sub-forms too; by an external field; and one that is not there is refused."""
+    row = scene.twin.rows("Quotes")[0]
+    contact = next(one for one in scene.twin.rows("Contacts") if one["External_Key"])
+    with scene.account() as account:
+        assert account.get("Quotes", row["id"], by=None)["Quoted_Items"]
+        found = account.get("Contacts", contact["External_Key"], by="External_Key")
+        assert found["id"] == contact["id"]
+        with pytest.raises(Rejected, match="no Contacts with id"):
+            account.get("Contacts", "1", by=None)
+
+
+def test_preview(scene: ZohoScene) -> None:
+    """The newest records with all names of the schema; settings too."""
+    with scene.account() as account:
+        schema, rows = account.preview("Contacts", 3)
+        assert [set(row) for row in rows] == [set(schema.names)] * 3
+        stamps = [row["Modified_Time"] for row in rows]
+        assert stamps == sorted(stamps, reverse=True)
+        assert len(account.preview("Pipelines", 1)[1]) == 1
+
+
+@pytest.mark.parametrize("queries", [True, False])
+def test_the_newest_changes_in_one_call(scene: ZohoScene, *, queries: bool) -> None:
+    """How many records changed and when last: one call, by query or, where there is none, by list."""
+    now = scene.clock.now()
+    for row in scene.twin.rows("Contacts")[:3]:
+        scene.twin.edit("Contacts", row["id"], stamp=now, Title="New")
+    with scene.account() as account:
+        schema = account.describe("Contacts")
+        if not queries:
+            account._api.closed["coql"]["Contacts"] = "no"  # type: ignore[attr-defined]
+        before = account.usage.calls
+        assert account.newest(schema, now - timedelta(seconds=1)) == (3, now)
+        assert account.newest(schema, now + timedelta(seconds=1)) == (0, None)
+        assert account.usage.calls - before == 2
+
+
+def test_more_news_than_a_page(scene: ZohoScene) -> None:
+    """Where more changed than one page holds, the number says so without counting them all."""
+    scene.extract("Contacts")
+    with scene.account() as account:
+        schema = account.describe("Contacts")
+        changed, newest = account.newest(schema, scene.clock.now() - timedelta(days=9_000))
+    assert changed == min(scene.twin.count("Contacts"), 201)
+    assert newest is not None
+
+
+def test_a_healthy_org_passes(scene: ZohoScene) -> None:
+    """Login, identity, edition, scopes, budget and objects are each said to be good."""
+    with scene.account() as account:
+        checkup = account.check()
+    found = {finding.what: finding for finding in checkup.findings}
+    assert checkup.is_healthy
+    assert {"login", "identity", "edition", "scope", "budget", "objects"} <= set(found)
+    assert "user0@sandbox.example" in found["identity"].detail
+    assert "enterprise, 75,000 credits" in found["edition"].detail
+
+
+def test_what_stands_elsewhere_is_said(scene: ZohoScene) -> None:
+    """A field that only single records show is named, with the module that has its rows."""
+    with scene.account() as account:
+        told = [one for one in account.check().findings if one.what == "fields"]
+    assert any("Contacts.Interested_Products" in one.detail for one in told)
+    assert any("Add Deal_Team" in one.cure for one in told)
+
+
+def test_rows_of_sub_forms_are_modules(scene: ZohoScene) -> None:
+    """The rows of sub-forms and of look-ups to several records are read as modules of their own."""
+    for module in ("Quoted_Items", "Interested_Products", "Deal_Team"):
+        done = scene.extract(module)
+        assert done.read - done.deleted == scene.twin.count(module)
+        assert done.route == "coql"
+
+
+def test_no_person_and_no_secret_in_plans(scene: ZohoScene) -> None:
+    """Reasons and findings name modules, numbers and scopes, never values of records or tokens."""
+    done = scene.extract("Contacts")
+    with scene.account() as account:
+        text = json.dumps([str(one) for one in account.check().findings]) + done.reason
+    emails = {row["Email"] for row in scene.twin.rows("Contacts") if row["Email"]}
+    assert not [one for one in emails if one in text]
+    assert "1000." not in text
