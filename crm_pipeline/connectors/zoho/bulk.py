@@ -7,6 +7,7 @@ one before; `archive` parses what was downloaded.
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.zoho import describe, meter
@@ -110,7 +111,7 @@ class Exports:
 
     def _address(self, result: Mapping[str, Any]) -> str:
         """Return where the result lies: a path of the API, never another host's."""
-        path = str(result.get("download_url") or "")
+        path = urlsplit(str(result.get("download_url") or "")).path
         if not path.startswith(f"{self._api.bulk_base}/read/"):
             raise ProtocolError(f"{self._owner}: the result of an export lies outside of the API.")
         return path

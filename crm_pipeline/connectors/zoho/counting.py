@@ -48,7 +48,7 @@ def newest(api: Api, schema: Schema, since: datetime) -> tuple[int, datetime | N
     there is news.
     """
     module, stamp = schema.object, describe.STAMP
-    found = [f"{stamp} >= '{sheet.stamp_text(since)}'"]
+    found = [f"{stamp} >= '{sheet.stamp_text(since)}'", *coql.conditions(schema, None)]
     query = coql.select((describe.ID, stamp), module, found, limit=200, order=f"{stamp} desc")
     if module in api.closed["coql"]:
         params = {"fields": stamp, "sort_by": stamp, "sort_order": "desc"}

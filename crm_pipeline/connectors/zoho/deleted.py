@@ -6,6 +6,8 @@ of merges are among them. Source: zoho.com/crm/developer/docs/api/v8/get-deleted
 
 from collections.abc import Iterator
 
+import structlog
+
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.zoho import meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
@@ -14,8 +16,10 @@ from crm_pipeline.connectors.zoho.spooling import DELETED, Noted
 from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected
 from crm_pipeline.store.spool import Spool
 
+_log = structlog.get_logger(__name__)
 _PER_PAGE = 200
 _ATTEMPTS = 4
+_NOT_OFFERED = frozenset({"NOT_SUPPORTED", "API_NOT_SUPPORTED", "INVALID_MODULE"})
 # Modules whose records are part of others: the vendor need not know when those went.
 PARTS = frozenset({"subform", "linking", "field_tracker", "web"})
 
@@ -36,9 +40,18 @@ def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Iterator[Page]:
     try:
         found, calls = _settled(api, plan)
     except (NotPermitted, Rejected) as error:
-        if kind in PARTS and error.code != "OAUTH_SCOPE_MISMATCH":
-            return
-        raise
+        if error.code == "OAUTH_SCOPE_MISMATCH" or (
+            kind not in PARTS and error.code not in _NOT_OFFERED
+        ):
+            raise
+        _log.warning(
+            "deleted records of a module cannot be had",
+            connection=api.connection.name,
+            module=plan.object,
+            code=error.code,
+            cure="Set 'snapshot: true' for it, so that what is absent counts as deleted.",
+        )
+        return
     inside = [
         at is not None and at < window.to_at and (window.from_at is None or at >= window.from_at)
         for at in found.instants()

@@ -17,6 +17,7 @@ from crm_pipeline.connectors.zoho import (
     queries,
 )
 from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.kernel.errors import NotPermitted, Rejected
 
 # Every window costs a description, two counts and the list of deleted records.
 _WINDOW = 4
@@ -45,8 +46,7 @@ def routed(api: Api, plan: Plan, asked: str, kind: str) -> Plan:
     """
     count = plan.vendor_count
     if count is None:
-        # An upper bound, for the estimates only.
-        count = counting.total(api, plan.object)
+        count = _bound(api, plan)
     extra = 0 if plan.vendor_count is not None else 1
     routes = tuple(
         replace(one, calls=one.calls + extra, cost=one.cost + extra)
@@ -57,6 +57,16 @@ def routed(api: Api, plan: Plan, asked: str, kind: str) -> Plan:
         )
     )
     return planned(plan, routes, asked=asked, remaining=api.remaining)
+
+
+def _bound(api: Api, plan: Plan) -> int:
+    """Return an upper bound of what is read, for the estimates only; 0 where none can be had."""
+    try:
+        return counting.total(api, plan.object)
+    except (NotPermitted, Rejected) as error:
+        if error.code == "OAUTH_SCOPE_MISMATCH":
+            raise
+        return 0
 
 
 def _by_records(api: Api, plan: Plan, count: int, asked: str, kind: str) -> Route:
