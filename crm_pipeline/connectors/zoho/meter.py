@@ -120,7 +120,7 @@ class ZohoMeter:
 
     def weights(self, operation: Operation) -> Mapping[str, int]:
         """Return what a call weighs under each limit."""
-        return {CREDITS: operation.cost}
+        return {} if operation == ORG else {CREDITS: operation.cost}
 
     def login_limits(self) -> Sequence[Limit]:
         """Return what token requests are counted under: who is refused there must not ask again."""
