@@ -34,39 +34,19 @@ def administer(sandbox: "PipedriveSandbox", request: Request) -> Response:
     return json_response({"ok": True, "result": result})
 
 
+_PLAIN = (
+    *("expire_sessions", "rotate", "grant", "set_limits", "set_daily_limit", "set_company"),
+    *("accept_query_token", "retire_v1", "answer_nothing", "repeat_cursor", "ignore_writes"),
+    *("set_webhooks", "deliver_webhooks"),
+    *("delete", "restore", "hard_delete", "merge"),
+    *("rename_field", "retype_field", "hide_field", "remove_field", "add_field"),
+    *("add_option", "rename_option", "remove_option", "hide_object"),
+)
+
+
 def _actions(sandbox: "PipedriveSandbox") -> dict[str, Callable[..., Any]]:
-    plain: tuple[Callable[..., Any], ...] = (
-        sandbox.expire_sessions,
-        sandbox.rotate,
-        sandbox.grant,
-        sandbox.set_limits,
-        sandbox.set_daily_limit,
-        sandbox.ignore_writes,
-        sandbox.set_company,
-        sandbox.accept_query_token,
-        sandbox.retire_v1,
-        sandbox.answer_nothing,
-        sandbox.set_webhooks,
-        sandbox.deliver_webhooks,
-    )
-    plain += (
-        sandbox.delete,
-        sandbox.restore,
-        sandbox.hard_delete,
-        sandbox.merge,
-        sandbox.rename_field,
-        sandbox.retype_field,
-        sandbox.hide_field,
-        sandbox.remove_field,
-        sandbox.add_field,
-        sandbox.add_option,
-        sandbox.rename_option,
-        sandbox.remove_option,
-        sandbox.hide_object,
-    )
     # Values come as an object of their own, so that no field name can clash with an argument.
-    actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
-    return actions | {
+    return {name: getattr(sandbox, name) for name in _PLAIN} | {
         "edit": lambda name, record, fields, stamp=None, account="main": sandbox.edit(
             name, record, stamp=stamp, account=account, **fields
         ),

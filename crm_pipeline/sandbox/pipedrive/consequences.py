@@ -9,36 +9,37 @@ if TYPE_CHECKING:
     from crm_pipeline.sandbox.pipedrive.company import Company
 
 
+# What a new record has, by column, whatever its object.
+_ALWAYS: dict[str, Any] = {
+    "is_deleted": False,
+    "visible_to": 3,
+    "is_linkable": True,
+    "active_flag": True,
+    "activated": True,
+    "is_enabled": True,
+    **dict.fromkeys(("is_archived", "was_seen", "busy", "done", "is_admin"), False),
+    **dict.fromkeys(("tax", "discount"), 0.0),
+    "discount_type": "percentage",
+    "tax_method": "none",
+    "billing_frequency": "one-time",
+    **dict.fromkeys(("due_time", "duration", "public_description", "comments"), ""),
+    "marketing_status": "no_consent",
+    "doi_status": 1,
+    "is_deal_probability_enabled": True,
+    "is_deal_rot_enabled": False,
+}
+_USERS = ("owner_id", "creator_user_id", "creator_id", "user_id", "last_update_user_id")
+_LISTS = ("label_ids", "emails", "phones", "im", "participants", "prices")
+
+
 def defaults(
     company: "Company", entity: Entity, user: int, source: str, moment: datetime
 ) -> dict[str, Any]:
     """Return what a new record has before anybody says otherwise."""
-    origin = "API" if source == "api" else "ManuallyCreated"
-    known: dict[str, Any] = {
-        **dict.fromkeys(("owner_id", "creator_user_id", "creator_id", "user_id"), user),
-        "last_update_user_id": user,
-        "add_time": moment,
-        "update_time": moment,
-        "is_deleted": False,
-        "visible_to": 3,
-        **{key: [] for key in ("label_ids", "emails", "phones", "im", "participants", "prices")},
-        "origin": origin,
-        "source_name": "API" if source == "api" else "Manually created",
-        "is_linkable": True,
-        "active_flag": True,
-        "activated": True,
-        "is_enabled": True,
-        **dict.fromkeys(("is_archived", "was_seen", "busy", "done", "is_admin"), False),
-        **dict.fromkeys(("tax", "discount"), 0.0),
-        "discount_type": "percentage",
-        "tax_method": "none",
-        "billing_frequency": "one-time",
-        **dict.fromkeys(("due_time", "duration", "public_description", "comments"), ""),
-        "marketing_status": "no_consent",
-        "doi_status": 1,
-        "is_deal_probability_enabled": True,
-        "is_deal_rot_enabled": False,
-    }
+    known = _ALWAYS | dict.fromkeys(_USERS, user) | {name: [] for name in _LISTS}
+    known |= {"add_time": moment, "update_time": moment}
+    known["origin"] = "API" if source == "api" else "ManuallyCreated"
+    known["source_name"] = "API" if source == "api" else "Manually created"
     known |= {one.name: False for one in entity.columns if one.name.startswith("pinned_to")}
     if entity.name == "deals":
         known |= {"value": 0.0, "currency": "EUR", "status": "open", "stage_change_time": moment}

@@ -34,7 +34,7 @@ class Controls:
     def __init__(self, companies: Companies, oauth: OAuthDesk) -> None:
         self._controlled = companies
         self._oauth = oauth
-        self._blanks: list[list[Any]] = []
+        self._oddities: list[list[Any]] = []
         self._guard = threading.Lock()
         self._retired: tuple[datetime | None, int] = (None, 410)
         self.query_token = False
@@ -141,15 +141,24 @@ class Controls:
 
     def answer_nothing(self, path: str, *, times: int = 1) -> None:
         """Let the next requests to a path (a regular expression) succeed with `data: null`."""
+        self._order("nothing", path, times)
+
+    def repeat_cursor(self, path: str, *, times: int = 1) -> None:
+        """Let the next pages of a path name the cursor that they were asked with as the next one."""
+        self._order("repeat", path, times)
+
+    def oddity(self, request: Request) -> str:
+        """Return what was ordered for this request, and count it: `nothing`, `repeat` or an empty text."""
+        with self._guard:
+            for order in self._oddities:
+                kind, path, times = order
+                is_page = kind != "repeat" or "cursor" in request.query
+                if times > 0 and is_page and re.search(path, request.path):
+                    order[2] -= 1
+                    return str(kind)
+        return ""
+
+    def _order(self, kind: str, path: str, times: int) -> None:
         re.compile(path)
         with self._guard:
-            self._blanks.append([path, times])
-
-    def is_blank(self, request: Request) -> bool:
-        """Say whether this request was ordered to have no data, and count it."""
-        with self._guard:
-            for order in self._blanks:
-                if order[1] > 0 and re.search(order[0], request.path):
-                    order[1] -= 1
-                    return True
-        return False
+            self._oddities.append([kind, path, times])

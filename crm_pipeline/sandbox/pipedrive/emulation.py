@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from dataclasses import replace
 
 from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.http import Request, Response
@@ -103,17 +104,24 @@ class PipedriveSandbox(Truth, Changes, SchemaChanges, Controls):
             return ApiError(402, "Company account is not open").response()
         try:
             route, parts = find(request.method, request.path)
-            refusal = self._admitted(route, sight)
-            if refusal is None:
-                if self.is_blank(request):
-                    refusal = ok(None)
-                else:
-                    refusal = route.handler(Call(request, sight, parts))
-            response = refusal
+            response = self._admitted(route, sight) or self._made(route, request, sight, parts)
         except ApiError as problem:
             response = problem.response()
         for header in company.limits.headers(sight, request.method):
             response = response.with_header(*header)
+        return response
+
+    def _made(
+        self, route: Route, request: Request, sight: Sight, parts: dict[str, str]
+    ) -> Response:
+        odd = self.oddity(request)
+        if odd == "nothing":
+            return ok(None)
+        response = route.handler(Call(request, sight, parts))
+        if odd == "repeat":
+            again = f'"next_cursor":"{request.query["cursor"]}"'.encode()
+            body = re.sub(rb'"next_cursor":("[^"]*"|null)', again, response.body)
+            return replace(response, body=body)
         return response
 
     def _admitted(self, route: Route, sight: Sight) -> Response | None:

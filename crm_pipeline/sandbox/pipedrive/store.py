@@ -126,12 +126,7 @@ class Store:
                 changed["update_time"] = at
             company.tables.update(entity.name, "id", {record: changed})
             if entity.name in _TOLD and not is_silent:
-                told = {
-                    key: (before.get(key), value)
-                    for key, value in changed.items()
-                    if key not in _UNTOLD and before.get(key) != value
-                }
-                self._tell(entity, record, told, author, at)
+                self._tell(entity, record, _differences(before, changed), author, at)
         gone = bool(changed.get("is_deleted")) and not before.get("is_deleted")
         action = "delete" if gone or changed.get("active_flag") is False else "change"
         self._announce(News(entity, action, record, author, at, shown, correlation=correlation))
@@ -216,6 +211,15 @@ class Store:
             for place, (key, (old, new)) in enumerate(told.items())
         ]
         tables.insert("changes", rows)
+
+
+def _differences(before: dict[str, Any], changed: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the old and the new value of what history keeps."""
+    return {
+        key: (before.get(key), value)
+        for key, value in changed.items()
+        if key not in _UNTOLD and before.get(key) != value
+    }
 
 
 def _written(value: Any) -> str | None:

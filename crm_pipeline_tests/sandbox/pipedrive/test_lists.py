@@ -223,3 +223,14 @@ def test_products_of_deals(main) -> None:
     assert sum(row["sum"] for row in of_one) == deals[rows[0]["deal_id"]]["value"]
     assert main.v2("/deals/products").status_code == 400
     assert main.v2("/deals/products", deal_ids=",".join("1" * 101)).status_code == 400
+
+
+def test_repeated_cursor(own) -> None:
+    """On order a page names its own cursor as the next one, once."""
+    first = own.v2("/persons", limit=10).json()["additional_data"]["next_cursor"]
+    own.truth.repeat_cursor("/api/v2/persons", times=1)
+    assert own.v2("/persons", limit=10).json()["additional_data"]["next_cursor"] == first
+    again = own.v2("/persons", limit=10, cursor=first).json()["additional_data"]["next_cursor"]
+    assert again == first
+    onward = own.v2("/persons", limit=10, cursor=first).json()["additional_data"]["next_cursor"]
+    assert onward != first

@@ -1,14 +1,9 @@
 """The objects of a company, one module per neighbourhood."""
 
+from crm_pipeline.sandbox.pipedrive.objects.catalogue import PIPELINES, PRODUCTS, STAGES
 from crm_pipeline.sandbox.pipedrive.objects.engagement import ACTIVITIES, LEADS, NOTES, USERS
 from crm_pipeline.sandbox.pipedrive.objects.parties import ORGANIZATIONS, PERSONS
-from crm_pipeline.sandbox.pipedrive.objects.sales import (
-    DEAL_PRODUCTS,
-    DEALS,
-    PIPELINES,
-    PRODUCTS,
-    STAGES,
-)
+from crm_pipeline.sandbox.pipedrive.objects.sales import DEAL_PRODUCTS, DEALS
 from crm_pipeline.sandbox.pipedrive.schema import Entity
 
 # In the order in which they are filled.
