@@ -69,7 +69,8 @@ class Judge:
             return self._shut_out(response)
         body = _json(response)
         code, text = _told(body)
-        said = f"{self._owner}: Pipedrive answered {status} {code}: {text}".replace(" :", ":")
+        told = f"{status} {code}".strip() + (f": {text}" if text else "")
+        said = f"{self._owner}: Pipedrive answered {told}"
         if status == 429:
             return self._refusals.judged(said, response)
         if status in _PASSING:
@@ -98,7 +99,7 @@ class Judge:
             code, text = _told(_json(response))
             return Rejected(
                 f"{self._owner}: Pipedrive answered {response.status_code}, but says that it failed: "
-                f"{code} {text}".strip(),
+                + f"{code} {text}".strip(),
                 status=response.status_code,
                 code=code,
                 cure="Run again; if it persists, report it to the vendor with the time of the run.",

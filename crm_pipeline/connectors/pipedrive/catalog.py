@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Paging = Literal["cursor", "offset", "whole"]
+Paging = Literal["cursor", "offset", "whole", "deals"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Item:
         record: the path of single records.
         fields: the paths of the field metadata, the next where one is not permitted; empty for none.
         optional: what `include_fields` may name.
-        paging: by cursor (v2), by offset (v1), or all in one answer.
+        paging: by cursor (v2), by offset (v1), all in one answer, or by the deals that it belongs to.
         stamp: the key that says when a record changed; "" where records carry none.
         is_setup: a short list that is read whole each time.
         search: fields by which the vendor finds single records.
@@ -178,6 +178,14 @@ ITEMS: Mapping[str, Item] = {
             "/v1/notes",
             ("/v1/noteFields",),
             paging="offset",
+        ),
+        Item(
+            "deal_products",
+            "Products of deals",
+            (Listing("live", "/api/v2/deals/products", 10, since=False, until=False),),
+            "",
+            paging="deals",
+            is_setup=True,
         ),
         Item(
             "pipelines",

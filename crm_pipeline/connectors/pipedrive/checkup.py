@@ -121,6 +121,8 @@ def _objects(api: Api) -> Iterator[Finding]:
 
 def _is_readable(api: Api, name: str) -> bool:
     item = ITEMS[name]
+    if item.paging == "deals":
+        item = ITEMS["deals"]
     params = {} if item.paging == "whole" else {"limit": "1"}
     try:
         Lister(api, item).ask(item.listings[0], params)

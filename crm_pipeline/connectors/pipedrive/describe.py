@@ -38,7 +38,7 @@ def schema_of(item: Item, described: Sequence[Mapping[str, Any]]) -> Schema:
     for key, entry in named.items():
         if key in system or key == _CUSTOM or _PART.fullmatch(key):
             continue
-        for field in _described(key, entry, is_flat=item.paging != "cursor"):
+        for field in _described(key, entry, is_flat=item.paging == "offset"):
             if field.name.lower() not in taken:
                 taken.add(field.name.lower())
                 fields.append(field)

@@ -3,6 +3,8 @@
 Pipedrive has no query language: a query is the path and the parameters of a GET.
 """
 
+import itertools
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,7 +12,9 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from crm_pipeline.connectors.api import as_mapping
+from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.metering import Operation
+from crm_pipeline.connectors.pipedrive import line_items
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import Item
 from crm_pipeline.connectors.pipedrive.lister import Lister, second
@@ -89,6 +93,9 @@ def newest(lister: Lister, since: datetime) -> tuple[int, datetime | None]:
 def preview(lister: Lister, schema: Schema, rows: int) -> list[dict[str, Any]]:
     """Return the newest records, as values by field."""
     listing = lister.item.listings[0]
+    if lister.item.paging == "deals":
+        found = itertools.islice(_landed(line_items.pages(lister)), rows)
+        return [{f.name: _at(record, f.keys) for f in schema.fields} for record in found]
     body = lister.api.ask(
         listing.path,
         Operation(f"list {lister.item.name}", cost=listing.cost),
@@ -116,6 +123,12 @@ def _latest(lister: Lister, rows: int, since: datetime | None) -> dict[str, str]
     if item.paging == "offset":
         return {**asked, "sort": "update_time DESC", "start": "0"}
     return {**asked, "sort_by": "update_time", "sort_direction": "desc"}
+
+
+def _landed(pages: Iterator[Page]) -> Iterator[dict[str, Any]]:
+    for page in pages:
+        for batch in page.batches():
+            yield from map(json.loads, batch.column("record").to_pylist())
 
 
 def _found(api: Api, item: Item, value: str, by: str) -> str:

@@ -33,7 +33,7 @@ def pages(
     params = parameters(lister, listing, window)
     start = 0
     while True:
-        page = first or lister.ask(listing, _at(lister, params, start))
+        page = first if first is not None else lister.ask(listing, _at(lister, params, start))
         first = None
         if start and not seen.intersection(page.ids):
             raise ReadLost(

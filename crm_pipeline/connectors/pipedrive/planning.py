@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crm_pipeline.connectors.base import Route
-from crm_pipeline.connectors.pipedrive import offsets, scan, spans
+from crm_pipeline.connectors.pipedrive import line_items, offsets, scan, spans
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.optional import refused_by
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import UnknownField
+from crm_pipeline.kernel.errors import NotPermitted, UnknownField
 
 # A list that is read by offset says only that there is more.
 _UNKNOWN_PAGES = 3
@@ -48,6 +49,8 @@ def begin(lister: Lister, window: Window | None) -> Begun:
     other meanwhile is then seen twice, and not overlooked.
     """
     begun = Begun(window, lister.optional)
+    if lister.item.paging == "deals":
+        return _by_deals(lister, begun)
     listings = lister.item.listings
     if window is None and len(listings) > 1:
         again = again_of(listings)
@@ -60,6 +63,20 @@ def begin(lister: Lister, window: Window | None) -> Begun:
         first = _first(lister, listing, window, begun)
         begun.firsts[listing.name] = first
         begun.estimates[listing.name] = _estimate(lister, listing, first, begun)
+    return begun
+
+
+def _by_deals(lister: Lister, begun: Begun) -> Begun:
+    deals = line_items.deals_of(lister)
+    [items] = lister.item.listings
+    living = [listing for listing in deals.item.listings if not listing.deleted]
+    first = deals.ask(living[0], deals.scan(living[0], None))
+    count = _estimate(deals, living[0], first, begun)
+    begun.firsts[items.name] = first
+    begun.extra_calls += count + len(living) - 1
+    begun.extra_cost += count * living[0].cost + sum(listing.cost for listing in living[1:])
+    sellers = len(line_items.sellers(first)) * (count if first.cursor else 1)
+    begun.estimates[items.name] = max(1, line_items.calls(sellers))
     return begun
 
 
@@ -85,24 +102,28 @@ def routes(
     fixed, fixed_cost = described[0] + begun.extra_calls, described[1] + begun.extra_cost
     pages = sum(begun.estimates.values())
     tokens = _cost(listings, begun.estimates)
+    # A page for each lane's end, one for the plan, and both ends where unstamped records are looked for.
+    more = at_once + 1 + 2 * (begun.window is not None and begun.window.from_at is None)
     by_windows = {
-        name: 1 if count == 1 else 1 + count + at_once for name, count in begun.estimates.items()
+        name: 1 if count == 1 else count + more for name, count in begun.estimates.items()
     }
     wide = sum(by_windows.values())
+    in_lanes = sum(calls for calls in by_windows.values() if calls > 1)
+    rtt_s = lister.api.round_trip_s
     return (
         Route(
             scan.ROUTE,
             fixed + pages,
             fixed_cost + tokens,
-            (fixed + pages) * lister.api.round_trip_s,
+            (fixed + pages) * rtt_s,
             "one page after the other",
         ),
         Route(
             spans.ROUTE,
             fixed + wide,
             fixed_cost + _cost(listings, by_windows),
-            fixed * lister.api.round_trip_s
-            + max(wide / calls_per_s, wide * lister.api.round_trip_s / at_once),
+            (fixed + wide - in_lanes) * rtt_s
+            + max(in_lanes / calls_per_s, in_lanes * rtt_s / at_once),
             f"ranges of seconds, {at_once} at once",
             _impediment(lister, begun, asked),
         ),
@@ -131,9 +152,8 @@ def _first(lister: Lister, listing: Listing, window: Window | None, begun: Begun
     )
     try:
         return lister.ask(listing, params)
-    except UnknownField as error:
-        # Some optional fields are given only to companies with an add-on, and the rest is refused too.
-        refused = [name for name in lister.optional if f"'{name}'" in error.message]
+    except (UnknownField, NotPermitted) as error:
+        refused = refused_by(error, lister)
         if not refused:
             raise
         lister.optional = tuple(name for name in lister.optional if name not in refused)

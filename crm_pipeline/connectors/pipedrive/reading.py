@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.pipedrive import offsets, spans
+from crm_pipeline.connectors.pipedrive import line_items, offsets, spans
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
@@ -32,6 +32,10 @@ def pages(
     Raises:
         ReadLost: the spool belongs to another read.
     """
+    if lister.item.paging == "deals":
+        [items] = lister.item.listings
+        yield from line_items.pages(lister, first=firsts.get(items.name))
+        return
     begun_at = lister.api.now()
     is_resumed = spool.request is not None
     route, kept = _resumed(lister, plan, spool)
@@ -63,7 +67,7 @@ def _list(
     if lister.item.paging != "cursor":
         return offsets.pages(lister, listing, window, first=first)
     is_whole = first is not None and first.cursor is None
-    if route == spans.ROUTE and window is not None and window.from_at is not None and not is_whole:
+    if route == spans.ROUTE and window is not None and not is_whole:
         return spans.pages(lister, listing, window, at_once=lanes, spool=spool)
     return Scan(lister, listing, window, spool=spool, first=first).pages()
 

@@ -13,6 +13,7 @@ from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.list_page import seconds_of
 from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.unstamped import Ends
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.store.spool import Spool
@@ -29,9 +30,13 @@ def lanes_of(calls_per_s: float, rtt_s: float) -> int:
 def pages(
     lister: Lister, listing: Listing, window: Window, *, at_once: int, spool: Spool | None
 ) -> Iterator[Page]:
-    """Yield the records of a window of one list."""
-    assert window.from_at is not None
-    whole = Span(_second(window.from_at), _second(window.to_at))
+    """Yield the records of a window of one list; of an open-ended one also those without a stamp."""
+    start = window.from_at
+    if start is None:
+        ends = Ends(lister, listing, route=ROUTE)
+        yield from ends.pages()
+        start = min(ends.oldest or window.to_at, window.to_at)
+    whole = Span(_second(start), _second(window.to_at))
     done = [
         page.facts
         for page in (spool.all_done() if spool else ())

@@ -22,6 +22,7 @@ from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.wire.retry import RetryPolicy
+from crm_pipeline_tests.servers import database_of_its_own
 
 START = "2026-11-23T10:00:00Z"
 MAIN = credentials.ACCOUNTS["main"]
@@ -36,6 +37,9 @@ AUTH = {
     "refresh_token": "client_id_env: PIPE_CLIENT_ID, client_secret_env: PIPE_CLIENT_SECRET, "
     "refresh_token_env: PIPE_REFRESH_TOKEN",
 }
+# What the tests are not about does not hold them up.
+WIDE = "burst_by_token: 10000, burst_by_app: 10000, searches: 10000"
+SMALL_PAGES = "page_records: 20"
 CONNECTIONS = """
 connections:
   pipe:
@@ -45,7 +49,7 @@ connections:
     start: 2026-06
     auth: {{kind: {kind}, {auth}}}
     objects: [{objects}]
-{more}
+    ceilings: {{{ceilings}}}
 """
 
 
@@ -131,36 +135,57 @@ def _is_in(row: dict[str, Any], since: datetime | None, until: datetime | None) 
 SceneMaker = Callable[..., AbstractContextManager[Scene]]
 
 
+@contextmanager
+def scene_in(
+    folder: Path,
+    database: Database,
+    url: str,
+    *,
+    contacts: int = 60,
+    kind: str = "token",
+    objects: str = "persons, deals",
+    ceilings: str = WIDE,
+    burst: int = 10_000,
+) -> Iterator[Scene]:
+    """Make a company of its own, and connections.yaml for it."""
+    clock = FrozenClock(START)
+    with SandboxServer(
+        contacts=contacts,
+        now=clock.now(),
+        clock=SandboxClock(clock.now()),
+        vendors=["pipedrive"],
+    ) as sandbox:
+        text = CONNECTIONS.format(
+            url=sandbox.url, kind=kind, auth=AUTH[kind], objects=objects, ceilings=ceilings
+        )
+        (folder / "connections.yaml").write_text(text)
+        settings = load_settings(folder, {**ENVIRON, "CRM_DATABASE_URL": url})
+        made = Scene(sandbox, settings, database, clock)
+        # The tests that are about the pace set it themselves.
+        made.company.set_limits(api_token=burst, app=burst)
+        yield made
+
+
 @pytest.fixture
 def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker:
     """Make scenes with companies of their own."""
 
-    @contextmanager
-    def make(
-        contacts: int = 120,
-        kind: str = "token",
-        objects: str = "persons, deals",
-        more: str = "",
-        burst: int = 10_000,
-    ) -> Iterator[Scene]:
-        clock = FrozenClock(START)
-        with SandboxServer(
-            contacts=contacts,
-            now=clock.now(),
-            clock=SandboxClock(clock.now()),
-            vendors=["pipedrive"],
-        ) as sandbox:
-            text = CONNECTIONS.format(
-                url=sandbox.url, kind=kind, auth=AUTH[kind], objects=objects, more=more
-            )
-            (tmp_path / "connections.yaml").write_text(text)
-            settings = load_settings(tmp_path, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
-            made = Scene(sandbox, settings, database, clock)
-            # The tests that are about the pace set it themselves.
-            made.company.set_limits(api_token=burst, app=burst)
-            yield made
+    def make(**options: Any) -> AbstractContextManager[Scene]:
+        return scene_in(tmp_path, database, fresh_url, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def still(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A company that no test changes, whose lists take several pages."""
+    folder = tmp_path_factory.mktemp("pipedrive")
+    with (
+        database_of_its_own(postgres_url) as url,
+        Database(url) as database,
+        scene_in(folder, database, url, contacts=120, ceilings=f"{WIDE}, {SMALL_PAGES}") as made,
+    ):
+        yield made
 
 
 @pytest.fixture

@@ -1,0 +1,239 @@
+"""What each kind of answer becomes: the class of the error, and what its cure says."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.base import Account
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    BudgetExhausted,
+    CrmError,
+    Fatal,
+    NotPermitted,
+    ProtocolError,
+    Rejected,
+    Throttled,
+    Unavailable,
+    UnknownField,
+)
+from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
+
+HTML = {"Content-Type": "text/html; charset=UTF-8"}
+FIELDS = "/api/v2/personFields"
+LEFT = "x-daily-ratelimit-token-remaining"
+
+
+def body(error: str, **more: Any) -> str:
+    return json.dumps({"success": False, "error": error, "data": None, **more})
+
+
+@pytest.fixture(scope="module")
+def reader(still: Scene) -> Iterator[Account]:
+    """An account that tries everything once."""
+    with still.account(attempts=1) as account:
+        yield account
+
+
+def met(scene: Scene, reader: Account, fault: dict[str, Any], *, times: int = 1) -> CrmError:
+    """Return what a read meets where the vendor answers as ordered."""
+    kind = fault.get("kind", "status")
+    details = {name: value for name, value in fault.items() if name != "kind"}
+    reader.describe("persons")
+    scene.sandbox.faults.order(kind, times=times, **details)
+    try:
+        with pytest.raises(CrmError) as caught:
+            reader.describe("persons")
+    finally:
+        scene.sandbox.faults.clear()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind", "words"),
+    [
+        (402, body("Company account is not open"), NotPermitted, "Settings, Billing"),
+        (403, body("Scope and URL mismatch"), NotPermitted, "the scope 'contacts:read'"),
+        (403, body("You do not have permissions to do this."), NotPermitted, "permission set"),
+        (
+            403,
+            body("Limit reached", code="feature_capping_deals_limit"),
+            NotPermitted,
+            "business rule",
+        ),
+        (404, body("Unknown method ."), Fatal, "retired or unknown"),
+        (405, body("Method not allowed"), Rejected, ""),
+        (410, body("This endpoint is not supported any more"), Fatal, "retired or unknown"),
+        (415, body("Feature is not enabled"), NotPermitted, "plan does not have this feature"),
+        (
+            400,
+            body("Validation failed: limit: x", code="ERR_SCHEMA_VALIDATION_FAILED"),
+            Rejected,
+            "",
+        ),
+        (
+            400,
+            body("include_fields: 'x' is not a valid value", code="ERR_SCHEMA_VALIDATION_FAILED"),
+            UnknownField,
+            "run again",
+        ),
+        (422, body("Unprocessable"), Rejected, ""),
+        (501, body("Not implemented"), Rejected, ""),
+        (500, "", Unavailable, "Try again"),
+        (503, body("Service unavailable"), Unavailable, "Try again"),
+        (524, "<html>", Unavailable, "Try again"),
+    ],
+)
+def test_statuses(
+    still: Scene, reader: Account, status: int, text: str, kind: type[CrmError], words: str
+) -> None:
+    """Every status of the vendor's page is an error of ours, with the cure."""
+    error = met(still, reader, {"status": status, "body": text, "path": "Fields"}, times=2)
+    assert type(error) is kind
+    assert words in error.cure
+    assert error.message.startswith("pipe: Pipedrive answered")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"kind": "html_login"}, "a web page where data was expected"),
+        ({"kind": "empty_body", "status": 204}, "204 with nothing where a JSON object"),
+        ({"kind": "empty_body", "status": 200}, "200 with nothing where a JSON object"),
+        ({"status": 200, "body": '{"success": true, "data": null}'}, "answered with no fields"),
+        ({"status": 200, "body": '{"success": true, "data": []}'}, "answered with no fields"),
+        ({"status": 200, "body": '{"success": tru'}, "something else where a JSON object"),
+    ],
+)
+def test_a_200_that_is_no_answer(
+    still: Scene, reader: Account, fault: dict[str, Any], words: str
+) -> None:
+    """A page, nothing, half a JSON text or null is never an empty list."""
+    error = met(still, reader, {**fault, "path": "Fields"})
+    assert isinstance(error, ProtocolError)
+    assert words in error.message
+    assert error.cure
+
+
+def test_a_200_that_says_it_failed(still: Scene, reader: Account) -> None:
+    """`success: false` is a refusal, whatever the status says."""
+    error = met(still, reader, {"status": 200, "body": body("Something broke"), "path": "Fields"})
+    assert isinstance(error, Rejected)
+    assert "says that it failed: Something broke" in error.message
+
+
+@pytest.mark.parametrize("obj", ["persons", "leads", "users"])
+@pytest.mark.parametrize("text", ['{"success":true,"data":null}', '{"success":true,"data":{}}'])
+def test_a_list_of_null(scene: Scene, obj: str, text: str) -> None:
+    """A list whose data are null, without a word about its paging, deletes nobody: it is an error."""
+    scene.sandbox.faults.order("status", status=200, body=text, path=rf"/{obj}(\?|$)")
+    with pytest.raises(ProtocolError, match=f"pipe.{obj}: an answer"):
+        scene.extract(obj, snapshot=True)
+    assert scene.landing.windows("pipe", obj) == []
+
+
+def test_an_empty_list_of_v1_may_be_null(scene: Scene) -> None:
+    """With its paging it is an empty list, as v1 writes it."""
+    scene.company.companies["main"].tables.cursor().execute("DELETE FROM notes")
+    found = scene.extract("notes")
+    assert found.read == 0
+    answers = scene.sandbox.journal.entries(path="/v1/notes$")
+    assert [one.status for one in answers] == [200]
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1", LEFT: "900"}, Throttled),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}, Throttled),
+        ({"x-ratelimit-remaining": "19", "x-ratelimit-reset": "1", LEFT: "0"}, BudgetExhausted),
+        ({"x-ratelimit-remaining": "19", "x-ratelimit-reset": "1", LEFT: "7"}, BudgetExhausted),
+        # By the time that the headers are made the window may have room again.
+        ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "1", LEFT: "900"}, Throttled),
+        ({}, Throttled),
+    ],
+)
+def test_two_kinds_of_429(
+    still: Scene, reader: Account, headers: dict[str, str], kind: type[CrmError]
+) -> None:
+    """Headers tell a burst, which passes, from a spent day, which does not."""
+    fault = {"status": 429, "body": body("request over limit"), "headers": headers, "path": FIELDS}
+    error = met(still, reader, fault)
+    assert type(error) is kind
+    if isinstance(error, Throttled):
+        assert error.retry_after_s == (1.0 if headers else 2.0)
+    if isinstance(error, BudgetExhausted):
+        now = still.clock.now()
+        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        assert error.wait_s == pytest.approx((midnight - now).total_seconds())
+        assert "the company's API tokens of the day" in error.message
+
+
+def test_a_429_that_outlasts_its_window(still: Scene) -> None:
+    """Without headers a refusal that goes on for ten windows is one of the day."""
+    still.sandbox.faults.order("status", status=429, body="", path=FIELDS, times=3)
+    try:
+        with still.account(attempts=1) as account:
+            for _ in range(2):
+                with pytest.raises(Throttled):
+                    account.describe("persons")
+            still.clock.sleep(21)
+            with pytest.raises(BudgetExhausted):
+                account.describe("persons")
+    finally:
+        still.sandbox.faults.clear()
+
+
+def test_an_epoch_is_no_wait(still: Scene, reader: Account) -> None:
+    """x-ratelimit-reset is relative; a figure like a moment would stop everything for years."""
+    headers = {"x-ratelimit-reset": "1790000000", "x-ratelimit-remaining": "0"}
+    error = met(still, reader, {"status": 429, "body": "", "headers": headers, "path": FIELDS})
+    assert isinstance(error, Throttled)
+    assert error.retry_after_s == 2.0
+
+
+def test_shut_out_by_the_proxy(still: Scene, reader: Account) -> None:
+    """A web page with 403 is no lack of rights: it says who sent it, why, and to wait."""
+    page = "<html><title>Attention Required! | Cloudflare</title></html>"
+    error = met(still, reader, {"status": 403, "body": page, "headers": HTML, "path": FIELDS})
+    assert isinstance(error, Throttled)
+    assert error.retry_after_s == 60.0
+    assert "Cloudflare" in error.message
+    assert "keeps calling after refusals" in error.cure
+
+
+def test_a_refused_token(scene: Scene) -> None:
+    """The cure says where the token is found, and the token is in no text."""
+    scene.settings.environ["PIPE_TOKEN"] = "0" * 40  # type: ignore[index]
+    with scene.account() as account, pytest.raises(AuthFailed, match="401") as caught:
+        account.describe("persons")
+    assert "Personal preferences, API" in caught.value.cure
+    assert "0" * 40 not in repr(caught.value) + str(caught.value)
+
+
+def test_a_missing_scope_is_named(make_scene: SceneMaker) -> None:
+    """An app without the scope of an object hears which one it lacks."""
+    with make_scene(kind="refresh_token") as scene:
+        scene.company.grant(["base", "deals:read"])
+        with scene.account() as account:
+            with pytest.raises(NotPermitted) as caught:
+                account.describe("persons")
+            assert "'contacts:read'" in caught.value.cure
+            assert account.describe("deals").fields
+
+
+def test_metadata_for_admins_only(make_scene: SceneMaker) -> None:
+    """An app without the admin scope reads the fields of activities from v1."""
+    with make_scene(kind="refresh_token") as scene:
+        scene.company.grant(["base", "activities:read"])
+        with scene.account() as account:
+            names = account.describe("activities").names
+        assert "subject" in names
+        asked = scene.sandbox.journal.entries(path="activityFields")
+        assert [(one.path, one.status) for one in asked] == [
+            ("/api/v2/activityFields", 403),
+            ("/v1/activityFields", 200),
+        ]

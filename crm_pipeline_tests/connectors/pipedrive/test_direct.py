@@ -1,0 +1,155 @@
+"""Single questions: queries by path, records by id or value, previews, probes, check-ups."""
+
+from datetime import timedelta
+
+import pytest
+
+from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import Rejected
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+
+
+def test_a_query_is_a_path(still: Scene) -> None:
+    """Its records come page after page, from v2 by cursor and from v1 by offset."""
+    with still.account() as account:
+        deals = list(account.query("/api/v2/deals?status=won&limit=2", include_deleted=False))
+        notes = list(account.query("/v1/notes?limit=7", include_deleted=False))
+        users = list(account.query("/v1/users", include_deleted=False))
+        [me] = account.query("/v1/users/me", include_deleted=False)
+    assert deals
+    assert all(deal["status"] == "won" for deal in deals)
+    assert sorted(str(note["id"]) for note in notes) == still.truth("notes")
+    assert me["id"] in {user["id"] for user in users}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT Id FROM Contact",
+        "https://evil.example/v1/users",
+        "//evil.example/v1/users",
+        "/oauth/token",
+        "/api/v2/../../secret",
+    ],
+)
+def test_what_is_no_query(still: Scene, text: str) -> None:
+    """Only paths of the API are asked for, and only at the company's own address."""
+    with still.account() as account, pytest.raises(Rejected, match="no query language") as caught:
+        list(account.query(text, include_deleted=False))
+    assert "/api/v2/deals" in caught.value.cure
+
+
+def test_one_record(still: Scene) -> None:
+    """By its id, or by the exact value of a field that the vendor searches in."""
+    [person] = still.company.rows("persons", limit=1)
+    with still.account() as account:
+        assert account.get("persons", str(person["id"]), by=None)["name"] == person["name"]
+        [email] = [one["value"] for one in person["emails"] or [] if one["primary"]][:1] or [None]
+        if email:
+            assert account.get("persons", email, by="email")["id"] == person["id"]
+        with pytest.raises(Rejected, match="404"):
+            account.get("persons", "999999999", by=None)
+        with pytest.raises(Rejected, match="no record has this value in 'email'"):
+            account.get("persons", "nobody@nowhere.example", by="email")
+        with pytest.raises(Rejected, match="not found by 'shoe size'"):
+            account.get("persons", "42", by="shoe size")
+        with pytest.raises(Rejected, match="single records"):
+            account.get("currencies", "1", by=None)
+
+
+@pytest.mark.parametrize(
+    "obj", ["persons", "deals", "leads", "notes", "users", "stages", "deal_products"]
+)
+def test_previews(still: Scene, obj: str) -> None:
+    """The newest records, as values by field, parts of composite values among them."""
+    with still.account() as account:
+        schema, rows = account.preview(obj, 3)
+    assert len(rows) == 3
+    assert list(rows[0]) == list(schema.names)
+    assert all(row["id"] for row in rows)
+
+
+@pytest.mark.parametrize("obj", ["persons", "deals", "products", "leads", "notes"])
+def test_one_call_tells_what_is_new(still: Scene, obj: str) -> None:
+    """How many records changed since a moment, deleted deals too, and the newest stamp."""
+    since = parse_instant("2026-09-01T00:00:00Z")
+    rows = [
+        row
+        for row in still.company.rows(obj, include_deleted=obj == "deals")
+        if row["update_time"] and not row.get("is_archived")
+    ]
+    stamps = [parse_instant(f"{row['update_time'].isoformat()}Z") for row in rows]
+    with still.account() as account:
+        schema = account.describe(obj)
+        before = account.usage.calls
+        changed, newest = account.newest(schema, since)
+        assert account.usage.calls == before + 1
+    after = [stamp for stamp in stamps if stamp >= since]
+    assert after
+    assert changed == min(len(after), 20)
+    assert newest == max(after)
+    with still.account() as account:
+        assert account.newest(schema, still.clock.now() + timedelta(days=1)) == (0, None)
+
+
+def test_a_healthy_check_up(make_scene: SceneMaker) -> None:
+    """Login, identity, sight, budget, pace and objects, one line each."""
+    objects = "persons, deals, leads, users, deal_products"
+    with make_scene(kind="refresh_token", objects=objects) as scene, scene.account() as account:
+        report = account.check()
+    assert report.is_healthy, report
+    whats = [finding.what for finding in report.findings]
+    assert whats == ["login", "identity", "sight", "scopes", "budget", "pace", "objects"]
+    assert "company 6000001" in report.findings[1].detail
+    assert "5 of 5 readable" in report.findings[-1].detail
+
+
+def test_what_a_check_up_finds(make_scene: SceneMaker) -> None:
+    """Missing scopes, objects that cannot be read, and names that do not exist, each with its cure."""
+    with make_scene(kind="refresh_token", objects="persons, deals, dealz") as scene:
+        scene.company.grant(["base", "deals:read"])
+        with scene.account() as account:
+            report = account.check()
+    found = {(one.level, one.what): one for one in report.findings}
+    assert "contacts:read" in found["warn", "scopes"].detail
+    failed = [one for one in report.findings if one.level == "fail"]
+    assert sorted(one.detail.split()[0] for one in failed) == ["dealz", "persons"]
+    assert any("Did you mean 'deals'?" in one.cure for one in failed)
+    assert not report.is_healthy
+
+
+def test_a_user_who_does_not_see_everything(scene: Scene) -> None:
+    """Records that the user may not see are left out with 200; the check-up says so."""
+    from crm_pipeline_tests.connectors.pipedrive.conftest import MAIN
+
+    scene.settings.environ["PIPE_TOKEN"] = MAIN.restricted_token  # type: ignore[index]
+    assert len(scene.ids(scene.extract("persons"))) < len(scene.truth("persons"))
+    with scene.account() as account:
+        findings = {one.what: one for one in account.check().findings}
+    assert findings["sight"].level == "warn"
+    assert "left out without a word" in findings["sight"].detail
+
+
+def test_a_check_up_without_the_day(make_scene: SceneMaker) -> None:
+    """Where the vendor does not tell its budget the setting is named."""
+    with make_scene(ceilings=WIDE) as scene:
+        scene.company.set_limits(shows_daily=False)
+        with scene.account() as account:
+            findings = {one.what: one for one in account.check().findings}
+    assert "daily_tokens" in findings["budget"].cure
+
+
+def test_a_login_that_fails_is_all_that_is_told(scene: Scene) -> None:
+    """Without a login there is one finding."""
+    scene.settings.environ["PIPE_TOKEN"] = "1" * 40  # type: ignore[index]
+    with scene.account() as account:
+        [finding] = account.check().findings
+    assert (finding.level, finding.what) == ("fail", "login")
+
+
+def test_who_and_objects(still: Scene) -> None:
+    """As whom this is logged in, and what can be read."""
+    with still.account() as account:
+        assert "of company 6000001 (sandbox-main)" in account.who()
+        names = [info.name for info in account.objects()]
+    assert {"deals", "persons", "leads", "deal_products", "currencies"} <= set(names)

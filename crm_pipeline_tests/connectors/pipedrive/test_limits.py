@@ -1,0 +1,106 @@
+"""The gate's accounts are those of the company: tokens of the day, calls of two seconds."""
+
+import pytest
+
+from crm_pipeline.connectors.metering import Operation
+from crm_pipeline.connectors.pipedrive.api import Api
+from crm_pipeline.connectors.pipedrive.meter import BURST, DAILY, SEARCHES
+from crm_pipeline.kernel.errors import BudgetExhausted
+from crm_pipeline.store.gate import Gate
+from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
+
+OBJECTS = (
+    "persons",
+    "deals",
+    "leads",
+    "notes",
+    "users",
+    "pipelines",
+    "activityTypes",
+    "leadLabels",
+)
+
+
+def api_of(account: object) -> Api:
+    found: Api = account._api  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.mark.parametrize("obj", OBJECTS)
+def test_what_we_count_is_what_the_company_paid(still: Scene, obj: str) -> None:
+    """Tokens spent by a read are those that the vendor has taken off, and the plan said so."""
+    before = still.company.set_limits()["used"]
+    with still.account() as account:
+        account.vendor_now()
+        asked = account.usage.cost
+    found = still.extract(obj)
+    after = still.company.set_limits()["used"]
+    # vendor_now asks once for each of the two accounts.
+    assert after - before == found.cost + 2 * asked
+    assert abs(found.cost - found.planned_cost) <= 0.2 * found.cost + 20
+
+
+def test_the_accounts_of_the_day(scene: Scene) -> None:
+    """Each operation has calls and tokens under its own name, as the sandbox has seen them."""
+    scene.extract("persons")
+    with Gate(scene.database, scene.clock) as gate:
+        days = {day.operation: (day.calls, day.weight) for day in gate.usage_by_day("pipe")}
+    assert days == {"me": (1, 2), "fields": (1, 10), "list persons": (1, 10)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "plan", "burst"),
+    [("token", "Lite", 20), ("token", "Ultimate", 120), ("refresh_token", "Growth", 160)],
+)
+def test_the_plan_is_learned(make_scene: SceneMaker, kind: str, plan: str, burst: int) -> None:
+    """Headers say what the plan allows; before the first answer it is the smallest plan's."""
+    with make_scene(kind=kind, ceilings="") as scene:
+        scene.company.set_limits(plan=plan)
+        with scene.account() as account:
+            meter = api_of(account).pace
+            assert meter.ceiling(BURST) == (20 if kind == "token" else 80)
+            assert meter.ceiling(DAILY) == 30_000
+            account.who()
+            assert meter.ceiling(BURST) == burst
+            assert meter.ceiling(DAILY) == scene.company.set_limits()["daily"]
+            assert meter.calls_per_s == int(burst * 0.9) / 2
+
+
+def test_limits_by_configuration(make_scene: SceneMaker) -> None:
+    """`ceilings` of connections.yaml stand where the vendor says nothing."""
+    ceilings = "daily_tokens: 500000, burst_by_token: 100, searches: 8"
+    with make_scene(ceilings=ceilings) as scene, scene.account() as account:
+        meter = api_of(account).pace
+        limits = {limit.name: limit for limit in meter.limits(Operation("x", 20, "search"))}
+        assert (limits[DAILY].calls, limits[DAILY].kind) == (450_000, "daily")
+        assert limits[DAILY].unit == "tokens"
+        assert (limits[BURST].calls, limits[BURST].period_s) == (90, 2.0)
+        assert limits[SEARCHES].calls == 7
+        assert meter.weights(Operation("x", 20)) == {DAILY: 20}
+
+
+def test_a_day_that_others_have_eaten(scene: Scene) -> None:
+    """One pot for the whole company: when it is empty the error says so, and nothing lands."""
+    scene.company.set_limits(used=scene.company.set_limits()["daily"])
+    with pytest.raises(BudgetExhausted, match="API tokens of the day are used up"):
+        scene.extract("persons")
+    assert scene.landing.windows("pipe", "persons") == []
+
+
+def test_a_read_that_does_not_fit(scene: Scene) -> None:
+    """A plan that takes more tokens than are left of our share is refused before it begins."""
+    daily = scene.company.set_limits()["daily"]
+    with scene.account() as account:
+        account.who()
+    scene.company.set_limits(used=int(daily * 0.9) - 40)
+    with pytest.raises(BudgetExhausted, match="tokens"):
+        scene.extract("deals")
+
+
+def test_headers_may_be_missing(scene: Scene) -> None:
+    """Without the header of the day we reckon with what is configured."""
+    scene.company.set_limits(shows_daily=False)
+    with scene.account() as account:
+        account.who()
+        assert account.usage.used is None
+        assert api_of(account).pace.ceiling(DAILY) == 30_000

@@ -1,0 +1,144 @@
+"""Logins: an API token, and an app whose refresh token is another one each time."""
+
+import dataclasses
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.errors import AuthFailed, ConfigError, ProtocolError
+from crm_pipeline.settings import Connection
+from crm_pipeline.settings.connection import AuthSettings
+from crm_pipeline_tests.connectors.pipedrive.conftest import ENVIRON, Scene, SceneMaker
+
+TOKEN = AuthSettings("token", {"token": "T"})
+APP = AuthSettings("refresh_token", {"client_id": "A", "client_secret": "B"})
+
+
+def connection(scene: Scene, login_url: str, auth: AuthSettings = TOKEN) -> Connection:
+    ours = scene.settings.connection("pipe")
+    return dataclasses.replace(ours, login_url=login_url, auth=auth, sandbox=False)
+
+
+@pytest.fixture
+def app(make_scene: SceneMaker):
+    with make_scene(kind="refresh_token") as made:
+        yield made
+
+
+@pytest.mark.parametrize("kind", ["token", "refresh_token"])
+def test_both_kinds_read(make_scene: SceneMaker, kind: str) -> None:
+    """A read by either login finds the same."""
+    with make_scene(kind=kind) as scene:
+        assert scene.ids(scene.extract("persons")) == scene.truth("persons")
+
+
+def test_refresh_tokens_rotate(app: Scene) -> None:
+    """Each login uses the refresh token that the one before brought; the environment's only begins."""
+    for _ in range(3):
+        with app.account() as account:
+            assert account.describe("pipelines").fields
+            account.who()
+        app.company.expire_sessions()
+    asked = app.sandbox.journal.entries(path="/oauth/token")
+    assert [one.status for one in asked] == [200, 200, 200]
+
+
+def test_a_login_that_ends_in_the_middle(app: Scene) -> None:
+    """An access token that dies during a read is renewed once, and the read goes on."""
+    app.sandbox.faults.order("expire_session", path="/api/v2/deals/archived", nth=1)
+    assert app.ids(app.extract("deals")) == app.truth("deals", include_deleted=True)
+
+
+def test_a_revoked_refresh_token(app: Scene) -> None:
+    """The error names the connection and the command that mends it, and no secret."""
+    app.company.grant(["base"])
+    for token in list(app.company.oauth.grants.chains("main")):
+        app.company.oauth.grants.revoke(token)
+    with (
+        app.account() as account,
+        pytest.raises(AuthFailed, match=r"pipe: .*Invalid grant") as caught,
+    ):
+        account.describe("persons")
+    assert "crm-pipeline login pipe" in caught.value.cure
+    text = repr(caught.value) + str(caught.value) + caught.value.cure
+    assert not [secret for secret in ENVIRON.values() if secret in text]
+
+
+def test_a_wrong_secret(app: Scene) -> None:
+    """The app's key and secret go in a Basic header; a wrong one is told as such."""
+    app.settings.environ["PIPE_CLIENT_SECRET"] = "other"  # type: ignore[index]
+    with app.account() as account, pytest.raises(AuthFailed, match="Invalid client") as caught:
+        account.describe("persons")
+    assert "Developer Hub" in caught.value.cure
+
+
+def test_a_person_lets_the_app_in(app: Scene) -> None:
+    """The address of the consent is the vendor's, and the code is traded for a chain of tokens."""
+    redirect = "http://localhost:8401/OauthRedirect"
+    with app.account() as account:
+        consent = account.consent(redirect)
+        answer = requests.get(consent.address, allow_redirects=False, timeout=10)
+        query = parse_qs(urlsplit(answer.headers["Location"]).query)
+        consent.accept({key: value[0] for key, value in query.items()})
+    with app.account() as account:
+        assert account.describe("persons").fields
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["https://evil.example", "https://pipedrive.com.evil.example", "http://acme.pipedrive.com"],
+)
+def test_tokens_go_nowhere_else(app: Scene, place: str) -> None:
+    """`api_domain` decides where the token is sent: only a host of the vendor is taken."""
+    body = (
+        '{"access_token":"a","token_type":"Bearer","expires_in":3599,"refresh_token":"r",'
+        f'"scope":"base","api_domain":"{place}"}}'
+    )
+    app.sandbox.faults.order("status", status=200, body=body, path="/oauth/token")
+    with (
+        app.account() as account,
+        pytest.raises(ProtocolError, match="not what Pipedrive documents"),
+    ):
+        account.describe("persons")
+
+
+@pytest.mark.parametrize(
+    ("address", "auth", "words"),
+    [
+        ("https://api.pipedrive.com", TOKEN, "no company's address"),
+        ("https://app.pipedrive.com", TOKEN, "no company's address"),
+        ("https://acme.example", TOKEN, "no company's address"),
+        ("https://a.b.pipedrive.com", TOKEN, "no company's address"),
+        ("https://acme.pipedrive.com/v1", TOKEN, "goes on behind the host"),
+        ("https://acme.pipedrive.com", AuthSettings("jwt_bearer", {}), "kind jwt_bearer"),
+        (
+            "https://acme.pipedrive.com",
+            AuthSettings("refresh_token", {"client_id": "A"}),
+            "client_secret_env",
+        ),
+    ],
+)
+def test_what_cannot_work(still: Scene, address: str, auth: AuthSettings, words: str) -> None:
+    """Such settings are refused in words before anything is sent."""
+    with pytest.raises(ConfigError, match=words) as caught:
+        connector("pipedrive").vet(connection(still, address, auth))
+    assert caught.value.cure
+
+
+@pytest.mark.parametrize("auth", [TOKEN, APP])
+def test_what_can_work(still: Scene, auth: AuthSettings) -> None:
+    """A company's own address is taken for both kinds."""
+    connector("pipedrive").vet(connection(still, "https://acme.pipedrive.com", auth))
+
+
+def test_the_login_server_is_a_host_of_its_own(still: Scene) -> None:
+    """Tokens of a company are asked for at oauth.pipedrive.com, those of the sandbox below its address."""
+    from crm_pipeline.connectors.pipedrive.dialect import DIALECT
+
+    real = connection(still, "https://acme.pipedrive.com", APP)
+    assert DIALECT.token_url(real) == "https://oauth.pipedrive.com/oauth/token"
+    assert DIALECT.authorize_url(real) == "https://oauth.pipedrive.com/oauth/authorize"
+    ours = still.settings.connection("pipe")
+    assert DIALECT.token_url(ours) == f"{still.sandbox.url}/pipedrive/oauth/token"

@@ -1,0 +1,173 @@
+"""Pages that cannot be: said twice, empty with more to come, cut off; and lists that move while read."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.pipedrive import scan
+from crm_pipeline.connectors.pipedrive.catalog import ITEMS
+from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import ConnectionLost, ProtocolError, ReadLost
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+
+SPAN = Window(parse_instant("2026-01-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z"))
+
+
+def answer(*ids: int, cursor: str | None = None, stamp: str = "2026-05-05T05:05:05Z") -> str:
+    rows = [{"id": number, "update_time": stamp} for number in ids]
+    return json.dumps({"success": True, "data": rows, "additional_data": {"next_cursor": cursor}})
+
+
+@pytest.mark.parametrize("route", ["cursor", "windows"])
+def test_a_page_named_twice(scene: Scene, route: str) -> None:
+    """A cursor that comes again is an error on either route, never a loop."""
+    for body in [answer(1, cursor="x")] * 2 + [answer(2, cursor="y"), answer(3, cursor="y")] * 20:
+        scene.sandbox.faults.order("status", status=200, body=body, path="/persons")
+    with pytest.raises(ProtocolError, match="the same page twice"):
+        scene.extract("persons", window=SPAN, route=route)
+    assert scene.landing.windows("pipe", "persons") == []
+
+
+@pytest.mark.parametrize("route", ["cursor", "windows"])
+def test_an_empty_page_with_more_to_come(scene: Scene, route: str) -> None:
+    """It cannot be: a cursor is made of the last record of its page."""
+    bodies = [answer(1, cursor="x"), answer(1, cursor="x"), *[answer(cursor="y")] * 20]
+    for body in bodies:
+        scene.sandbox.faults.order("status", status=200, body=body, path="/persons")
+    with pytest.raises(ProtocolError, match="no records, although more are to come"):
+        scene.extract("persons", window=SPAN, route=route)
+
+
+@pytest.mark.parametrize("kind", ["truncate", "drop"])
+@pytest.mark.parametrize("route", ["cursor", "windows"])
+def test_a_cut_answer_is_asked_for_again(scene: Scene, kind: str, route: str) -> None:
+    """A page that did not arrive whole is none; the read is the whole window, or an error."""
+    wanted = scene.truth("persons", SPAN)
+    scene.sandbox.faults.order(kind, path="/api/v2/persons", nth=1)
+    assert scene.ids(scene.extract("persons", window=SPAN, route=route)) == wanted
+    scene.sandbox.faults.order(kind, path="/api/v2/persons", times=50)
+    with pytest.raises(ConnectionLost):
+        scene.extract("persons", window=SPAN, route=route)
+
+
+def test_records_without_keys_are_refused(scene: Scene) -> None:
+    """A record without an id, or with a stamp that is none, is no record; no value of it is told."""
+    body = '{"success":true,"data":[{"name":"Ada Lovelace"}]}'
+    scene.sandbox.faults.order("status", status=200, body=body, path="/api/v2/persons")
+    with pytest.raises(ProtocolError) as caught:
+        scene.extract("persons")
+    assert "Lovelace" not in repr(caught.value) + str(caught.value)
+    body = answer(1, stamp="ada@lovelace.example")
+    scene.sandbox.faults.order("status", status=200, body=body, path="/api/v2/persons")
+    with pytest.raises(ProtocolError, match="a stamp that is no instant") as caught:
+        scene.extract("persons")
+    assert "lovelace" not in str(caught.value)
+
+
+def edited(scene: Scene, number: int, **values: Any) -> None:
+    scene.company.companies["main"].tables.update("persons", "id", {number: values})
+
+
+def test_records_that_are_edited_during_the_read(make_scene: SceneMaker) -> None:
+    """What is edited between two pages leaves the window and is in the next one; nothing is lost."""
+    with make_scene(ceilings=f"{WIDE}, page_records: 5") as scene:
+        everything = scene.truth("persons")
+        asked = 0
+        original = Lister.ask
+
+        def ask(lister: Lister, *arguments: Any) -> Any:
+            nonlocal asked
+            page = original(lister, *arguments)
+            asked += 1
+            scene.advance(10)
+            now = scene.clock.now().replace(tzinfo=None)
+            edited(scene, asked, update_time=now, name="Edited")
+            edited(scene, 60 - asked, update_time=now, name="Edited")
+            return page
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Lister, "ask", ask)
+            first = scene.extract("persons", mode="refresh")
+        assert asked > 10
+        scene.advance(60)
+        second = scene.extract("persons", mode="refresh")
+        assert sorted({*scene.ids(first), *scene.ids(second)}) == everything
+        assert len(scene.ids(first)) == len(set(scene.ids(first)))
+        latest = {row["_source_id"]: row["record"] for row in scene.landed(first).to_pylist()}
+        latest |= {row["_source_id"]: row["record"] for row in scene.landed(second).to_pylist()}
+        names = {str(row["id"]): row["name"] for row in scene.company.rows("persons")}
+        assert {key: json.loads(text)["name"] for key, text in latest.items()} == names
+
+
+@pytest.mark.parametrize("gone", [1, 3])
+def test_leads_that_go_during_the_read(
+    make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch, gone: int
+) -> None:
+    """An offset moves when records before it go: what moved is still read, and nothing twice."""
+    with make_scene(ceilings=f"{WIDE}, page_records: 8") as scene:
+        staying = _vanishing(scene, gone, monkeypatch)
+        found = scene.extract("leads")
+        assert set(staying) <= set(scene.ids(found))
+        assert len(scene.ids(found)) == len(set(scene.ids(found)))
+
+
+def test_a_place_that_is_lost(make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where more records go than the pages overlap, the read begins anew, and fails if it goes on."""
+    with make_scene(contacts=240, ceilings=f"{WIDE}, page_records: 4") as scene:
+        _vanishing(scene, 3, monkeypatch)
+        with pytest.raises(ReadLost, match="the place in it is lost"):
+            scene.extract("leads")
+
+
+def _vanishing(scene: Scene, gone: int, patch: pytest.MonkeyPatch) -> list[str]:
+    """Delete leads from the front of the list after each page; return those that stay."""
+    tables = scene.company.companies["main"].tables
+    live = [
+        row["id"] for row in tables.rows("SELECT id FROM leads WHERE NOT is_archived ORDER BY id")
+    ]
+    limit = min(len(live), gone * 12)
+    original: Callable[..., Any] = Lister.ask
+    place = 0
+
+    def ask(lister: Lister, *arguments: Any) -> Any:
+        nonlocal place
+        page = original(lister, *arguments)
+        for number in live[place : min(place + gone, limit)]:
+            tables.update("leads", "id", {number: {"is_deleted": True}})
+        place += gone
+        return page
+
+    patch.setattr(Lister, "ask", ask)
+    return [str(one) for one in live[limit:]]
+
+
+def test_a_list_that_says_nothing_of_more(scene: Scene) -> None:
+    """v1 may leave its paging out: a short page is then the end, a full one is not."""
+    rows = json.dumps([{"id": f"a{number}"} for number in range(3)])
+    body = f'{{"success":true,"data":{rows}}}'
+    scene.sandbox.faults.order("status", status=200, body=body, path=r"/v1/leads\?")
+    archived = [str(row["id"]) for row in scene.company.rows("leads") if row["is_archived"]]
+    assert scene.ids(scene.extract("leads")) == sorted(["a0", "a1", "a2", *archived])
+
+
+def test_flat_paging(make_scene: SceneMaker) -> None:
+    """v1's paging may stand at the top of additional_data, as the vendor's description says."""
+    with make_scene(ceilings=f"{WIDE}, page_records: 25") as scene:
+        scene.company.companies["main"].flat_paging = True
+        assert scene.ids(scene.extract("leads")) == scene.truth("leads")
+        assert scene.ids(scene.extract("notes")) == scene.truth("notes")
+
+
+def test_chunks_are_bounded(still: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long list lands in parts, each as old as its first answer."""
+    monkeypatch.setattr(scan, "_CHUNK_ROWS", 40)
+    with still.account() as account:
+        lister = Lister(account._api, ITEMS["persons"])  # type: ignore[attr-defined]
+        pages = list(scan.Scan(lister, ITEMS["persons"].listings[0], None).pages())
+    assert [page.calls for page in pages[:-1]] == [2] * (len(pages) - 1)
+    assert sum(batch.num_rows for page in pages for batch in page.batches()) == len(
+        still.truth("persons")
+    )

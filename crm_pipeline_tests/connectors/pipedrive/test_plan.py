@@ -1,0 +1,144 @@
+"""Plans: what each route would cost, which can be taken, and what was learned on the way."""
+
+from datetime import timedelta
+
+import pytest
+
+from crm_pipeline.connectors.base import Plan
+from crm_pipeline.connectors.pipedrive.spans import lanes_of
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownField
+from crm_pipeline.settings import ObjectSettings
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+
+SPAN = Window(parse_instant("2025-01-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z"))
+
+
+def plan(scene: Scene, obj: str, window: Window | None = SPAN, route: str = "auto") -> Plan:
+    with scene.account() as account:
+        return account.plan(ObjectSettings(obj, route=route), window)
+
+
+@pytest.mark.parametrize(
+    ("obj", "window", "words"),
+    [
+        ("leads", SPAN, "no list of it by time of change"),
+        ("stages", SPAN, "no list of it by time of change"),
+        ("persons", Window(None, SPAN.to_at), "without a stamp"),
+    ],
+)
+def test_why_not_in_lanes(still: Scene, obj: str, window: Window, words: str) -> None:
+    """All routes are weighed; the impediment of one is told."""
+    found = plan(still, obj, window)
+    assert [route.name for route in found.routes] == ["cursor", "windows"]
+    assert found.route == "cursor"
+    assert words in found.routes[1].impediment
+    assert words in found.reason
+    if obj != "persons":
+        with pytest.raises(ConfigError, match=words):
+            plan(still, obj, window, route="windows")
+
+
+def test_the_quicker_route_is_taken(still: Scene) -> None:
+    """Many pages are read in lanes, if there is time to win; one page is read at once."""
+    long = plan(still, "persons")
+    by = {route.name: route for route in long.routes}
+    assert by["windows"].calls > by["cursor"].calls > 4
+    assert by["windows"].cost == 10 * by["windows"].calls
+    assert (long.unit, long.vendor_count) == ("tokens", None)
+    assert long.remaining
+    hour = Window(SPAN.to_at - timedelta(hours=1), SPAN.to_at)
+    short = plan(still, "persons", hour)
+    assert (short.route, short.calls, short.cost) == ("cursor", 2, 20)
+
+
+@pytest.mark.parametrize("obj", ["persons", "organizations", "activities", "products", "deals"])
+@pytest.mark.parametrize("route", ["cursor", "windows"])
+def test_plans_come_true(still: Scene, obj: str, route: str) -> None:
+    """Calls and tokens are within a fifth of the plan, give or take five calls."""
+    found = still.extract(obj, window=SPAN, route=route)
+    assert abs(found.calls - found.planned_calls) <= 0.2 * found.planned_calls + 5
+    assert abs(found.cost - found.planned_cost) <= 0.2 * found.planned_cost + 50
+
+
+def test_a_plan_reads_no_page_twice(still: Scene) -> None:
+    """The first page of each list is asked for once: by the plan, and used by the read."""
+    still.sandbox.journal.clear()
+    found = still.extract("persons", window=SPAN, route="cursor")
+    queries = [one.query for one in still.sandbox.journal.entries(path="/api/v2/persons$")]
+    assert len(queries) == len(set(queries))
+    assert found.calls == len(queries) + 1  # the metadata
+
+
+@pytest.mark.parametrize(
+    ("calls_per_s", "rtt_s", "lanes"),
+    [(9.0, 0.35, 4), (45.0, 0.35, 16), (200.0, 1.0, 16), (1, 0.1, 1)],
+)
+def test_lanes(calls_per_s: float, rtt_s: float, lanes: int) -> None:
+    """As many as it takes to use up what may be called, at most sixteen."""
+    assert lanes_of(calls_per_s, rtt_s) == lanes
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error", "gone"),
+    [
+        (
+            400,
+            "ERR_SCHEMA_VALIDATION_FAILED",
+            "Validation failed: include_fields: 'doi_status' is not a valid value",
+            {"doi_status"},
+        ),
+        (
+            400,
+            "ERR_SCHEMA_VALIDATION_FAILED",
+            "include_fields: Invalid enum value. Expected 'notes_count' | 'files_count', received 'doi_status'",
+            {"doi_status"},
+        ),
+        (
+            400,
+            "ERR_SCHEMA_VALIDATION_FAILED",
+            "Validation failed: include_fields: only with the add-on",
+            {"doi_status", "marketing_status"},
+        ),
+        (403, "", "marketing_status needs the marketing app", {"doi_status", "marketing_status"}),
+    ],
+)
+def test_fields_that_are_not_given(
+    scene: Scene, status: int, code: str, error: str, gone: set[str]
+) -> None:
+    """A refused optional field is left out and named in the reason; all others are read."""
+    body = f'{{"success":false,"error":"{error}","code":"{code}"}}'
+    scene.sandbox.faults.order("status", status=status, body=body, path="/api/v2/persons")
+    found = scene.extract("persons")
+    names = set(found.schema.names)
+    assert not gone & names
+    assert {"notes_count", "smart_bcc_email"} <= names
+    assert all(name in found.reason for name in gone)
+    assert scene.ids(found) == scene.truth("persons")
+
+
+def test_a_refusal_of_everything_optional(scene: Scene) -> None:
+    """Where nothing optional is given the rest is read; where that is refused as well, it is an error."""
+    body = '{"success":false,"error":"include_fields: no","code":"ERR_SCHEMA_VALIDATION_FAILED"}'
+    scene.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons", times=2)
+    assert "notes_count" not in scene.extract("persons").schema.names
+    scene.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons", times=9)
+    with pytest.raises(UnknownField):
+        scene.extract("persons")
+
+
+def test_an_unknown_object(still: Scene) -> None:
+    """The error lists the objects and guesses."""
+    with pytest.raises(NotPermitted, match="no object person; known: deals, persons") as caught:
+        plan(still, "person")
+    assert "Did you mean 'persons'?" in caught.value.cure
+
+
+def test_everything_that_can_be_asked_for_is(make_scene: SceneMaker) -> None:
+    """Optional fields are asked for on every list that has them, so that nothing is left out."""
+    with make_scene(ceilings=WIDE) as scene:
+        scene.extract("deals")
+        asked = scene.sandbox.journal.entries(path="/api/v2/deals")
+        assert len(asked) == 4
+        assert all("products_count" in one.query for one in asked)
+        assert all("custom_fields" not in one.query for one in asked)

@@ -1,0 +1,94 @@
+"""A read that is stopped goes on where it was: what is done is not asked for again, nothing comes twice."""
+
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors import lanes
+from crm_pipeline.connectors.pipedrive import scan
+from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import ConnectionLost
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+
+SPAN = Window(parse_instant("2025-01-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z"))
+
+
+@pytest.fixture
+def paged(make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch):
+    """A company whose lists take many pages, landed two pages at a time."""
+    monkeypatch.setattr(scan, "_CHUNK_ROWS", 10)
+    monkeypatch.setattr(lanes, "_CHUNK_ROWS", 10)
+    with make_scene(contacts=120, ceilings=f"{WIDE}, page_records: 5") as made:
+        yield made
+
+
+def stopped(scene: Scene, after: int, obj: str, **options: Any) -> None:
+    """Let a read lose its connection for good after so many pages."""
+    original, asked = Lister.ask, 0
+
+    def ask(lister: Lister, *arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > after:
+            raise ConnectionLost("on order")
+        return original(lister, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lister, "ask", ask)
+        with pytest.raises(ConnectionLost):
+            scene.extract(obj, **options)
+    assert scene.landing.windows("pipe", obj) == []
+
+
+def pages_of(scene: Scene, path: str) -> list[str]:
+    return [one.query for one in scene.sandbox.journal.entries(path=f"{path}$")]
+
+
+@pytest.mark.parametrize("after", [1, 4, 9, 14])
+def test_a_scan_goes_on_at_its_cursor(paged: Scene, after: int) -> None:
+    """Pages of chunks that are done are not asked for again, but for the first, which the plan needs."""
+    stopped(paged, after, "persons", mode="refresh")
+    first = pages_of(paged, "/api/v2/persons")
+    paged.sandbox.journal.clear()
+    found = paged.extract("persons", mode="refresh")
+    assert paged.ids(found) == paged.truth("persons")
+    again = set(first) & set(pages_of(paged, "/api/v2/persons"))
+    # The plan's own two, and those of the chunk that was not full yet.
+    assert len([query for query in again if "cursor" in query]) <= 2
+
+
+@pytest.mark.parametrize("after", [3, 10, 20])
+def test_lanes_go_on_with_what_is_missing(paged: Scene, after: int) -> None:
+    """Ranges that are done are not asked for again, and records of a shared second come once."""
+    tables = paged.company.companies["main"].tables
+    at = parse_instant("2026-03-03T03:03:03Z").replace(tzinfo=None)
+    tables.update("persons", "id", {number: {"update_time": at} for number in range(20, 60)})
+    stopped(paged, after, "persons", window=SPAN, route="windows")
+    found = paged.extract("persons", window=SPAN, route="windows")
+    assert paged.ids(found) == paged.truth("persons", SPAN)
+
+
+@pytest.mark.parametrize("after", [5, 6])
+def test_several_lists_go_on(paged: Scene, after: int) -> None:
+    """Each list of an object remembers its own place."""
+    stopped(paged, after, "deals", mode="refresh")
+    found = paged.extract("deals", mode="refresh")
+    assert paged.ids(found) == paged.truth("deals", include_deleted=True)
+
+
+def test_what_is_gone_at_the_vendor_is_begun_anew(paged: Scene) -> None:
+    """A cursor that the vendor does not know any more loses the place, not the read."""
+    stopped(paged, 9, "persons", mode="refresh")
+    body = '{"success":false,"error":"Validation failed: cursor: cursor is not valid"}'
+    paged.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons.*cursor=")
+    found = paged.extract("persons", mode="refresh")
+    assert paged.ids(found) == paged.truth("persons")
+
+
+def test_another_window_is_not_mixed_in(paged: Scene) -> None:
+    """What an earlier read left is used for its own window only."""
+    stopped(paged, 9, "persons", window=SPAN, route="cursor")
+    other = Window(SPAN.from_at, parse_instant("2026-08-01T00:00:00Z"))
+    found = paged.extract("persons", window=other, route="cursor")
+    assert paged.ids(found) == paged.truth("persons", other)
