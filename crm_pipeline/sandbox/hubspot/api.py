@@ -7,6 +7,7 @@ from crm_pipeline.sandbox.hubspot.association_writes import LinkWriter
 from crm_pipeline.sandbox.hubspot.associations import AssociationDesk
 from crm_pipeline.sandbox.hubspot.batches import BatchDesk
 from crm_pipeline.sandbox.hubspot.errors import not_found, unsupported_method
+from crm_pipeline.sandbox.hubspot.exports import ExportDesk
 from crm_pipeline.sandbox.hubspot.fullness import FullnessDesk
 from crm_pipeline.sandbox.hubspot.labels import LabelDesk
 from crm_pipeline.sandbox.hubspot.merges import MergeDesk
@@ -44,6 +45,7 @@ class PortalApi:
         self._associations = AssociationDesk(portal, self.reader, self._link_reader, self.links)
         self._labels = LabelDesk(portal)
         self._schemas = SchemaDesk(portal, self.properties)
+        self.exports = ExportDesk(portal)
         self._account = AccountDesk(portal)
         self._fullness = FullnessDesk(portal)
 
@@ -73,6 +75,8 @@ class PortalApi:
             return self._schemas.handle(request, route.parts)
         if route.area == "account-info":
             return self._account.info(request, route.parts)
+        if route.area == "exports":
+            return self.exports.handle(request, route.parts)
         if route.area == "limits":
             return self._fullness.handle(request, route.parts)
         raise not_found()

@@ -12,6 +12,7 @@ from crm_pipeline.sandbox.hubspot.api import PortalApi
 from crm_pipeline.sandbox.hubspot.changes import Changes
 from crm_pipeline.sandbox.hubspot.controls import Controls
 from crm_pipeline.sandbox.hubspot.errors import ApiError
+from crm_pipeline.sandbox.hubspot.exports import FILES
 from crm_pipeline.sandbox.hubspot.oauth import OAuthDesk
 from crm_pipeline.sandbox.hubspot.portal import Portals
 from crm_pipeline.sandbox.hubspot.routes import Route, route_of
@@ -88,6 +89,8 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
             raise ApiError(414, "VALIDATION_ERROR", "Request-URI Too Long")
         if request.path.rstrip("/").startswith("/oauth/") and request.path.endswith("/authorize"):
             return self.oauth.authorize(request)
+        if request.path.startswith(FILES):
+            return self._file(request.path.removeprefix(FILES))
         route = route_of(request.path)
         if route is None:
             return Response(404, b"<html><body>404</body></html>", content_type="text/html")
@@ -96,6 +99,16 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         access = self._caller(request)
         desks = self.api(access.account)
         return self._limited(request, route, access, desks, correlation)
+
+    def _file(self, name: str) -> Response:
+        """Answer the address of an export's result, which needs no token."""
+        with self._lock:
+            opened = list(self._desks.values())
+        for desks in opened:
+            found = desks.exports.fetch(name)
+            if found is not None:
+                return found
+        return Response(404, b"<Error><Code>NoSuchKey</Code></Error>", (), "application/xml")
 
     def _limited(
         self, request: Request, route: Route, access: Access, desks: PortalApi, correlation: str
