@@ -56,6 +56,9 @@ def _actions(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.require_when,
         sandbox.use_field,
         sandbox.change_owner,
+        sandbox.subscribe,
+        sandbox.set_webhooks,
+        sandbox.deliver_webhooks,
     )
     # Values come as an object of their own, so that no property name can clash with an argument.
     actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
@@ -95,11 +98,13 @@ def _seen(sandbox: "HubSpotSandbox", parts: list[str], query: dict[str, str]) ->
     if parts == ["objects"]:
         types = sandbox.api(account).portal.catalog.types
         return {one.name: sandbox.count(one.name, account=account) for one in types}
+    if parts == ["webhooks"]:
+        return {"webhooks": sandbox.webhooks.listed()}
     if parts == ["limits"]:
         return sandbox.set_limits(account=account)
     if parts == ["settings"]:
         return sandbox.set(account=account)
     raise ValueError(
         "known: count/<object>, rows/<object>, identities/<object>, fields/<object>, merged/<object>, "
-        "objects, limits, settings"
+        "objects, limits, settings, webhooks"
     )

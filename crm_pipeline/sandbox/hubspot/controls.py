@@ -5,8 +5,12 @@ from typing import Any
 
 from crm_pipeline.sandbox.hubspot.api import PortalApi
 from crm_pipeline.sandbox.hubspot.credentials import PORTALS
+from crm_pipeline.sandbox.hubspot.errors import ApiError
 from crm_pipeline.sandbox.hubspot.oauth import OAuthDesk
+from crm_pipeline.sandbox.hubspot.receivers import is_local
 from crm_pipeline.sandbox.hubspot.scopes import ALL_SCOPES
+from crm_pipeline.sandbox.hubspot.subscriptions import SubscriptionBook
+from crm_pipeline.sandbox.hubspot.webhooks import WebhookSender
 
 
 class Controls:
@@ -14,6 +18,8 @@ class Controls:
 
     api: Callable[[str], PortalApi]
     oauth: OAuthDesk
+    subscriptions: SubscriptionBook
+    webhooks: WebhookSender
 
     def expire_sessions(self) -> int:
         """End every access token of the marketplace app; those of private apps never end."""
@@ -50,6 +56,33 @@ class Controls:
         settings.set(values)
         self.api(account).portal.tables.bump()
         return settings.shown()
+
+    def subscribe(
+        self, url: str, events: Sequence[Mapping[str, Any]], *, account: str = "main"
+    ) -> list[int]:
+        """Let the app hear of events at an address on this machine; return the subscriptions' ids.
+
+        Args:
+            url: the receiver.
+            events: `event_type`, and `property_name` or `object_type` where it needs one.
+            account: a portal, which is filled so that something can happen in it.
+        """
+        if not is_local(url):
+            raise ValueError(f"'{url}' is not an address on this machine")
+        self.api(account)
+        self.subscriptions.target_url = url
+        try:
+            return [self.subscriptions.subscribe(**{**one, "active": True}).id for one in events]
+        except ApiError as problem:
+            raise ValueError(problem.message) from problem
+
+    def set_webhooks(self, **manner: Any) -> dict[str, Any]:
+        """Change how deliveries are made and return it; see `Manner`."""
+        return self.webhooks.set(manner)
+
+    def deliver_webhooks(self) -> dict[str, int]:
+        """Send what is due by the sandbox's clock, and count the states."""
+        return self.webhooks.deliver()
 
     def require(self, name: str, properties: Sequence[str], *, account: str = "main") -> None:
         """Demand properties of every new record (dated API)."""

@@ -13,12 +13,15 @@ from crm_pipeline.sandbox.hubspot.changes import Changes
 from crm_pipeline.sandbox.hubspot.controls import Controls
 from crm_pipeline.sandbox.hubspot.errors import ApiError
 from crm_pipeline.sandbox.hubspot.exports import FILES
+from crm_pipeline.sandbox.hubspot.instants import ms_of
 from crm_pipeline.sandbox.hubspot.oauth import OAuthDesk
 from crm_pipeline.sandbox.hubspot.portal import Portals
 from crm_pipeline.sandbox.hubspot.routes import Route, route_of
 from crm_pipeline.sandbox.hubspot.schema_changes import SchemaChanges
 from crm_pipeline.sandbox.hubspot.scopes import check
+from crm_pipeline.sandbox.hubspot.subscriptions import SubscriptionBook
 from crm_pipeline.sandbox.hubspot.truth import Truth
+from crm_pipeline.sandbox.hubspot.webhooks import WebhookSender
 from crm_pipeline.sandbox.registry import Premises
 
 _LONGEST = 16_384
@@ -35,6 +38,8 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         self.clock: SandboxClock = premises.clock
         self.portals = Portals(premises.world, premises.clock)
         self.oauth = OAuthDesk(premises.clock)
+        self.subscriptions = SubscriptionBook(lambda: ms_of(premises.clock.now()))
+        self.webhooks = WebhookSender(premises.clock, self.subscriptions)
         self._lock = threading.Lock()
         self._desks: dict[str, PortalApi] = {}
 
@@ -49,6 +54,7 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
             found = self._desks.get(account)
             if found is None:
                 found = self._desks[account] = PortalApi(portal)
+                self.webhooks.attach(portal)
             return found
 
     def handle(self, request: Request) -> Response:
@@ -81,7 +87,8 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         ]
 
     def close(self) -> None:
-        """Close every portal."""
+        """Send nothing any more, and close every portal."""
+        self.webhooks.close()
         self.portals.close()
 
     def _answer(self, request: Request, correlation: str) -> Response:
@@ -96,6 +103,8 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
             return Response(404, b"<html><body>404</body></html>", content_type="text/html")
         if route.area == "oauth":
             return self.oauth.handle(request, route)
+        if route.area == "webhooks":
+            return self.subscriptions.handle(request, route.parts, is_app=self._is_app(request))
         access = self._caller(request)
         desks = self.api(access.account)
         return self._limited(request, route, access, desks, correlation)
@@ -128,6 +137,11 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         for name, value in portal.limits.headers(app, kind, area):
             response = response.with_header(name, value)
         return response
+
+    def _is_app(self, request: Request) -> bool:
+        """Say whether a request carries a token of the app itself."""
+        found = self.oauth.grants.find(request.header("authorization").removeprefix("Bearer "))
+        return found is not None and found.account == "app"
 
     def _caller(self, request: Request) -> Access:
         scheme, _, token = request.header("authorization").partition(" ")

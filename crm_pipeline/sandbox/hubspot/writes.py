@@ -158,7 +158,9 @@ class Writer:
             KeyError: one is not there.
         """
         rows = self._portal.tables.rows(
-            f'SELECT * FROM "{one.table}" WHERE _id IN (SELECT unnest(?::BIGINT[]))', [list(ids)]
+            f'SELECT * FROM "{one.table}" WHERE _id BETWEEN ? AND ? '
+            "AND _id IN (SELECT unnest(?::BIGINT[]))",
+            [min(ids, default=0), max(ids, default=0), list(ids)],
         )
         found = {row["_id"]: row for row in rows}
         for record in ids:
