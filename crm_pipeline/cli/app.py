@@ -26,7 +26,7 @@ from crm_pipeline.cli.logs import LEVEL_VARIABLE
 
 _HELP = """From CRMs to one DuckDB file that analysts can trust.
 
-The first two commands: `crm-pipeline demo` fills data/crm.duckdb from an emulated Salesforce org,
+The first two commands: `crm-pipeline demo` fills data/crm.duckdb from emulated CRM accounts,
 `crm-pipeline up` opens the Dagster UI on the same project. Accounts are entries of connections.yaml;
 `crm-pipeline check` says whether they work. Each command explains itself with --help.
 """

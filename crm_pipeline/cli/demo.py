@@ -27,13 +27,13 @@ ORDER BY connection, amount DESC"""
 
 def demo(
     contacts: Annotated[
-        int | None, typer.Option(min=20, help="Size of the world; by default 10,000 contacts.")
+        int | None, typer.Option(min=20, help="Size of the world; by default 2,000 contacts.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same world.")] = None,
 ) -> None:
-    """Fill data/crm.duckdb from an emulated Salesforce org, and show what came out.
+    """Fill data/crm.duckdb from emulated accounts at four CRMs, and show what came out.
 
-    Starts PostgreSQL and the sandbox, reads the org through Dagster, publishes, and stops both again.
+    Starts PostgreSQL and the sandbox, reads its accounts through Dagster, publishes, and stops both again.
     Run again it reads what changed since. It never touches an account that is not marked 'sandbox: true'.
 
     For instance:
@@ -158,7 +158,7 @@ def _show_query(settings: "Settings") -> None:
         f"  {program} query 'SELECT full_name, title, email FROM crm.contacts LIMIT 5'\n"
         f"  duckdb -readonly {settings.data / 'crm.duckdb'}\n"
         "  make dev    the Dagster UI on the same project\n"
-        "  docs/connections.md    connect a real org"
+        "  docs/connections.md    connect a real account"
     )
 
 

@@ -22,7 +22,7 @@ from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
 
 DEFAULT_SEED = 7
-DEFAULT_CONTACTS = 10_000
+DEFAULT_CONTACTS = 2_000
 DEFAULT_ADDRESS = ("127.0.0.1", 8765)
 
 

@@ -29,10 +29,10 @@ def sandbox(
     ] = False,
     ends_with_stdin: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Serve an emulated Salesforce org on this machine, until Ctrl-C.
+    """Serve emulated CRM accounts on this machine, until Ctrl-C.
 
     `demo` and `up` start it by themselves. Without options it listens where connections.yaml expects
-    it and shows the world that data/ holds records of, or a new one of 10,000 contacts. Addresses and
+    it and shows the world that data/ holds records of, or a new one of 2,000 contacts. Addresses and
     credentials are printed; docs/sandbox.md describes the admin API and the faults on order.
 
     With --tls clients that insist on https or on the vendor's host names run against it as well: it
