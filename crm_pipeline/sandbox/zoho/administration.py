@@ -13,6 +13,38 @@ if TYPE_CHECKING:
     from crm_pipeline.sandbox.zoho.emulation import ZohoSandbox
 
 
+_PLAIN = (
+    "delete",
+    "restore",
+    "hard_delete",
+    "merge",
+    "rename_field",
+    "relabel_field",
+    "retype_field",
+    "hide_field",
+    "restrict_field",
+    "add_field",
+    "add_choice",
+    "hide_object",
+    "expire_sessions",
+    "set_token_limits",
+    "set_credits",
+    "set_concurrency",
+    "set_paging",
+    "set_search",
+    "set_coql",
+    "set_bulk",
+    "set_bulk_write",
+    "hold_notices",
+    "release_notices",
+    "set_watch",
+    "refuse_writes",
+    "set_guard",
+    "set_developer",
+    "set_foreign",
+)
+
+
 def administer(sandbox: "ZohoSandbox", request: Request) -> Response:
     """Answer one admin request; POST bodies are JSON objects with the arguments.
 
@@ -37,38 +69,9 @@ def administer(sandbox: "ZohoSandbox", request: Request) -> Response:
 
 
 def _actions(sandbox: "ZohoSandbox") -> dict[str, Callable[..., Any]]:
-    plain = (
-        sandbox.delete,
-        sandbox.restore,
-        sandbox.hard_delete,
-        sandbox.merge,
-        sandbox.rename_field,
-        sandbox.relabel_field,
-        sandbox.retype_field,
-        sandbox.hide_field,
-        sandbox.restrict_field,
-        sandbox.add_field,
-        sandbox.add_choice,
-        sandbox.hide_object,
-        sandbox.expire_sessions,
-        sandbox.set_token_limits,
-        sandbox.set_credits,
-        sandbox.set_concurrency,
-        sandbox.set_paging,
-        sandbox.set_search,
-        sandbox.set_coql,
-        sandbox.set_bulk,
-        sandbox.set_bulk_write,
-        sandbox.hold_notices,
-        sandbox.release_notices,
-        sandbox.set_watch,
-        sandbox.refuse_writes,
-        sandbox.set_guard,
-        sandbox.set_developer,
-        sandbox.set_foreign,
-    )
+    plain = [getattr(sandbox, name) for name in _PLAIN]
     # Values come as an object of their own, so that no field name can clash with an argument.
-    actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
+    actions: dict[str, Callable[..., Any]] = dict(zip(_PLAIN, plain, strict=True))
     return actions | {
         "edit": lambda name, record, fields, stamp=None, account="main": sandbox.edit(
             name, record, stamp=stamp, account=account, **fields

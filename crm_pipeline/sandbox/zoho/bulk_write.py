@@ -154,14 +154,9 @@ class BulkWriteDesk:
         module = self._org.find(str((resource.get("module") or {}).get("api_name", "")))
         if module is None or not module.creatable or module.listed_only:
             raise _refused("INVALID_DATA", "invalid module", api_name="module")
-        upload = self._uploads.find(resource.get("file_id"))
-        if upload is None:
-            raise _refused("FILE_NOT_FOUND", "the file is not found", api_name="file_id")
-        name = (resource.get("file_names") or list(upload.members))[0]
-        if name not in upload.members:
-            raise _refused("FILE_NOT_FOUND", "the file is not found", api_name="file_names")
+        name, content = self._content(resource)
         try:
-            lines = read_lines(upload.members[name], body.get("character_encoding") or "utf-8")
+            lines = read_lines(content, body.get("character_encoding") or "utf-8")
             mappings = mappings_of(module, resource.get("field_mappings"), lines.header)
         except LookupError as problem:
             raise _refused("INVALID_DATA", "invalid field", api_name=str(problem)) from problem
@@ -169,8 +164,6 @@ class BulkWriteDesk:
             raise _refused("FILE_NOT_SUPPORTED", "the file cannot be read") from problem
         find_by = str(resource.get("find_by") or "")
         _check_keys(module, str(body["operation"]), find_by, mappings)
-        order = request.fault
-        ignores = resource.get("ignore_empty", body.get("ignore_empty", False))
         with self._lock:
             number = str(self._org.ids.one("write_jobs", len(self._jobs)))
         made = WriteJob(
@@ -183,11 +176,21 @@ class BulkWriteDesk:
             self._org.clock.stamp(),
             request.base_url,
             find_by,
-            bool(ignores),
+            bool(resource.get("ignore_empty", body.get("ignore_empty", False))),
         )
-        if order is not None and order.kind == "fail_job":
-            made.fails_after = order.after
+        if request.fault is not None and request.fault.kind == "fail_job":
+            made.fails_after = request.fault.after
         return made
+
+    def _content(self, resource: dict[str, Any]) -> tuple[str, bytes]:
+        """Return the name and the bytes of the file that a resource names."""
+        upload = self._uploads.find(resource.get("file_id"))
+        if upload is None:
+            raise _refused("FILE_NOT_FOUND", "the file is not found", api_name="file_id")
+        name = (resource.get("file_names") or list(upload.members))[0]
+        if name not in upload.members:
+            raise _refused("FILE_NOT_FOUND", "the file is not found", api_name="file_names")
+        return name, upload.members[name]
 
     def _process(self, job: WriteJob) -> None:
         try:

@@ -153,29 +153,35 @@ class ListingDesk:
         count, more, last = json.loads(head)
         if not count:
             return Response(304 if asked.since else 204)
-        info: dict[str, Any] = {
+        onward = Position(last, start.after, start.served + count) if more else None
+        back = None
+        if start.after is not None:
+            back = Position(start.before, None, start.served - asked.per_page)
+        info = {
             "call": False,
             "per_page": asked.per_page,
             "count": count,
             "sort_by": asked.sort,
             "page": number,
-            "previous_page_token": None,
-            "next_page_token": None,
-            "page_token_expiry": None,
             "email": False,
             "sort_order": "asc" if asked.ascending else "desc",
             "more_records": more,
         }
-        if more:
-            onward = Position(last, start.after, start.served + count)
-            info["next_page_token"], until = self._tokens.make(owner, asked.key, onward)
-            info["page_token_expiry"] = self._local(until)
-        if start.after is not None:
-            back = Position(start.before, None, start.served - asked.per_page)
-            info["previous_page_token"], until = self._tokens.make(owner, asked.key, back)
-            info["page_token_expiry"] = info["page_token_expiry"] or self._local(until)
+        info |= self._given(owner, asked, onward, back)
         tail = json.dumps(info, separators=(",", ":")).encode()
         return Response(200, b'{"data":[' + rows + b'],"info":' + tail + b"}")
+
+    def _given(
+        self, owner: str, asked: Asked, onward: Position | None, back: Position | None
+    ) -> dict[str, str | None]:
+        """Return the tokens for the pages after and before, where there are any, and their end."""
+        names = ("previous_page_token", "next_page_token", "page_token_expiry")
+        given: dict[str, str | None] = dict.fromkeys(names)
+        for name, position in (("previous_page_token", back), ("next_page_token", onward)):
+            if position is not None:
+                given[name], until = self._tokens.make(owner, asked.key, position)
+                given["page_token_expiry"] = self._local(until)
+        return given
 
     def _local(self, moment: datetime) -> str:
         return moment.astimezone(ZoneInfo(self._org.account.zone)).isoformat()

@@ -28,6 +28,21 @@ _NOT_FOR_DEVELOPERS = frozenset(
         "Feeds",
     }
 )
+_OF_PLAIN_MODULES = (
+    *("global_search_supported", "recycle_bin_on_delete", "presence_sub_menu", "quick_create"),
+    *("triggers_supported", "isBlueprintSupported", "emailTemplate_support", "filter_supported"),
+    *("show_as_tab", "lookupable", "sub_menu_available"),
+)
+_NEVER = ("feeds_required", "public_fields_configured", "has_more_profiles")
+_NO_FIELD_HAS = (
+    *("colour_code_enabled_by_system", "enable_colour_code", "virtual_field", "public"),
+    *("pick_list_values_sorted_lexically", "blueprint_supported"),
+)
+_UNSET = (
+    *("tooltip", "customizable_properties", "association_details", "created_time", "modified_time"),
+    *("crypt", "range", "hipaa_compliance", "address", "global_picklist", "history_tracking"),
+    "additional_column",
+)
 _UI_TYPES = {"text": 1, "textarea": 3, "picklist": 2, "email": 25, "phone": 33, "boolean": 301}
 
 
@@ -112,46 +127,42 @@ class MetadataDesk:
         )
 
     def _details(self, one: Field) -> dict[str, Any]:
-        lookup: dict[str, Any] = {}
-        if one.type == "lookup":
-            target = "se_module" if one.target == "se_module" else self._name(one.target)
-            lookup = {
-                "display_label": one.label,
-                "api_name": one.name,
-                "module": {
-                    "api_name": target,
-                    "crypt": False,
-                    "id": self._id("module", one.target),
-                },
-                "query_details": {"query_id": self._id("query", one.name), "system_query_id": None},
-                "id": self._id("lookup", one.name),
-            }
+        """Return what only fields of one type have."""
+        kind = one.type
         made: dict[str, Any] = {
-            "lookup": lookup,
-            "formula": {"return_type": _formula_type(one.result), "dynamic": False}
-            if one.type == "formula"
-            else {},
-            "auto_number": {"prefix": "K", "start_number": 0} if one.type == "autonumber" else {},
-            "currency": {"rounding_option": "normal", "precision": 2}
-            if one.value_type == "currency"
-            else {},
+            "lookup": self._lookup(one) if kind == "lookup" else {},
+            "formula": {},
+            "auto_number": {"prefix": "K", "start_number": 0} if kind == "autonumber" else {},
+            "currency": {},
             "rollup_summary": {},
             "multi_module_lookup": {},
-            "multiselectlookup": self._linking(one) if one.type == "multiselectlookup" else {},
+            "multiselectlookup": self._linking(one) if kind == "multiselectlookup" else {},
             "associated_module": None,
         }
-        if one.type == "subform":
-            made["associated_module"] = {
-                "module": self._name(one.rows),
-                "id": self._id("module", one.rows),
-            }
-        if one.type == "multiuserlookup":
+        if kind == "formula":
+            made["formula"] = {"return_type": _formula_type(one.result), "dynamic": False}
+        if one.value_type == "currency":
+            made["currency"] = {"rounding_option": "normal", "precision": 2}
+        if kind == "subform":
+            number = self._id("module", one.rows)
+            made["associated_module"] = {"module": self._name(one.rows), "id": number}
+        if kind == "multiuserlookup":
             linking = self._linking(one)["linking_details"]
             del linking["module"]["visibility"]
             made["multiuserlookup"] = {"linking_details": linking, "record_access": False}
-        if one.type == "textarea":
+        if kind == "textarea":
             made["textarea"] = {"type": "rich_text" if one.rich else "large"}
         return made
+
+    def _lookup(self, one: Field) -> dict[str, Any]:
+        target = "se_module" if one.target == "se_module" else self._name(one.target)
+        return {
+            "display_label": one.label,
+            "api_name": one.name,
+            "module": {"api_name": target, "crypt": False, "id": self._id("module", one.target)},
+            "query_details": {"query_id": self._id("query", one.name), "system_query_id": None},
+            "id": self._id("lookup", one.name),
+        }
 
     def _linking(self, one: Field) -> dict[str, Any]:
         """Return through which module several lookups are stored."""
@@ -210,52 +221,36 @@ class MetadataDesk:
 
     def _module(self, one: Module, place: int) -> dict[str, Any]:
         plain = one.kind in {"default", "custom"}
-        return {
-            "global_search_supported": plain,
-            "deletable": one.kind == "custom",
-            "description": None,
-            "creatable": one.creatable and one.api_supported,
-            "recycle_bin_on_delete": plain,
-            "inventory_template_supported": one.stored == "Quotes",
-            "modified_time": None,
-            "plural_label": one.plural,
-            "presence_sub_menu": plain,
-            "actual_plural_label": one.plural,
-            "actual_singular_label": one.singular,
-            "singular_label": one.singular,
-            "triggers_supported": plain,
-            "id": self._id("module", one.stored),
-            "isBlueprintSupported": plain,
-            "visibility": 1 if plain else 0,
-            "convertable": one.stored in {"Leads", "Quotes"},
-            "editable": one.creatable,
-            "emailTemplate_support": plain,
-            "profiles": profiles_of(self._org),
-            "profile_count": 2,
-            "filter_supported": plain,
-            "show_as_tab": plain,
-            "web_link": None,
-            "lookupable": plain,
-            "sequence_number": place,
-            "viewable": one.api_supported,
-            "api_supported": one.api_supported,
-            "api_name": one.name,
-            "quick_create": plain,
-            "modified_by": None,
-            "generated_type": one.kind,
-            "feeds_required": False,
-            "public_fields_configured": False,
-            "has_more_profiles": False,
-            "sub_menu_available": plain,
-            "access_type": "org_based",
-            "module_name": one.stored if one.kind != "custom" else "CustomModule1",
-            "business_card_field_limit": 5 if plain else 0,
-            "parent_module": {"api_name": one.parent, "id": self._id("module", one.parent)}
-            if one.parent
-            else {},
-            "status": "visible" if plain else "system_hidden",
-            "arguments": [],
-        }
+        parent = {"api_name": one.parent, "id": self._id("module", one.parent)}
+        return (
+            dict.fromkeys(_OF_PLAIN_MODULES, plain)
+            | dict.fromkeys(_NEVER, False)
+            | dict.fromkeys(("description", "modified_time", "web_link", "modified_by"))
+            | dict.fromkeys(("plural_label", "actual_plural_label"), one.plural)
+            | dict.fromkeys(("singular_label", "actual_singular_label"), one.singular)
+            | {
+                "id": self._id("module", one.stored),
+                "api_name": one.name,
+                "module_name": "CustomModule1" if one.kind == "custom" else one.stored,
+                "generated_type": one.kind,
+                "api_supported": one.api_supported,
+                "viewable": one.api_supported,
+                "creatable": one.creatable and one.api_supported,
+                "editable": one.creatable,
+                "deletable": one.kind == "custom",
+                "convertable": one.stored in {"Leads", "Quotes"},
+                "inventory_template_supported": one.stored == "Quotes",
+                "visibility": 1 if plain else 0,
+                "profiles": profiles_of(self._org),
+                "profile_count": 2,
+                "sequence_number": place,
+                "access_type": "org_based",
+                "business_card_field_limit": 5 if plain else 0,
+                "parent_module": parent if one.parent else {},
+                "status": "visible" if plain else "system_hidden",
+                "arguments": [],
+            }
+        )
 
     def _name(self, table: str) -> str:
         return self._org.behind(table).name
@@ -270,52 +265,37 @@ def _formula_type(kind: str) -> str:
 
 def _flags(one: Field) -> dict[str, Any]:
     writable = not one.read_only and one.type != "formula"
-    return {
-        "webhook": True,
-        "operation_type": dict.fromkeys(
-            ("web_update", "api_create", "web_create", "api_update"), writable
-        ),
-        "colour_code_enabled_by_system": False,
-        "tooltip": None,
-        "type": "used",
-        "field_read_only": one.read_only,
-        "customizable_properties": None,
-        "read_only": one.read_only,
-        "association_details": None,
-        "businesscard_supported": True,
-        "created_time": None,
-        "modified_time": None,
-        "filterable": one.is_stored and one.type != "textarea",
-        "visible": True,
-        "view_type": {
-            "view": True,
-            "edit": writable,
-            "quick_create": one.mandatory,
-            "create": writable,
-        },
-        "separator": one.value_type in NUMBERS,
-        "searchable": one.is_stored and not one.structured,
-        "history_tracking_enabled": one.stored == "Stage",
-        "enable_colour_code": False,
-        "system_mandatory": one.mandatory,
-        "virtual_field": False,
-        "crypt": None,
-        "range": None,
-        "created_source": "default",
-        "display_type": -1,
-        "ui_type": _UI_TYPES.get(one.type, 1),
-        "public": False,
-        "email_parser": {"fields_update_supported": True, "record_operations_supported": True},
-        "custom_field": one.custom,
-        "hipaa_compliance": None,
-        "convert_mapping": {},
-        "address": None,
-        "pick_list_values_sorted_lexically": False,
-        "sortable": one.is_stored and one.type != "textarea",
-        "global_picklist": None,
-        "history_tracking": None,
-        "additional_column": None,
-        "decimal_place": 2 if one.value_type in {"double", "currency"} else None,
-        "mass_update": writable,
-        "blueprint_supported": False,
-    }
+    long = one.type == "textarea"
+    ways = ("web_update", "api_create", "web_create", "api_update")
+    parsing = ("fields_update_supported", "record_operations_supported")
+    return (
+        dict.fromkeys(_NO_FIELD_HAS, False)
+        | dict.fromkeys(_UNSET)
+        | dict.fromkeys(("webhook", "businesscard_supported", "visible"), True)
+        | {
+            "operation_type": dict.fromkeys(ways, writable),
+            "type": "used",
+            "field_read_only": one.read_only,
+            "read_only": one.read_only,
+            "filterable": one.is_stored and not long,
+            "sortable": one.is_stored and not long,
+            "searchable": one.is_stored and not one.structured,
+            "view_type": {
+                "view": True,
+                "edit": writable,
+                "quick_create": one.mandatory,
+                "create": writable,
+            },
+            "separator": one.value_type in NUMBERS,
+            "history_tracking_enabled": one.stored == "Stage",
+            "system_mandatory": one.mandatory,
+            "created_source": "default",
+            "display_type": -1,
+            "ui_type": _UI_TYPES.get(one.type, 1),
+            "email_parser": dict.fromkeys(parsing, True),
+            "custom_field": one.custom,
+            "convert_mapping": {},
+            "decimal_place": 2 if one.value_type in {"double", "currency"} else None,
+            "mass_update": writable,
+        }
+    )

@@ -29,6 +29,14 @@ _USER_TYPES = {
     "DeletedUsers": "status = 'deleted'",
     "AdminUsers": "status = 'active' AND \"Reporting_To\" IS NULL",
 }
+_LAYOUT_ACTIONS = (
+    *("edit", "rename", "clone", "downgrade", "delete", "deactivate"),
+    "set_layout_permissions",
+)
+_SECTION_ACTIONS = (
+    *("add_field", "rename", "change_tab_traversal", "reorder", "delete", "remove_field"),
+    "change_column_count",
+)
 _USER_SQL = """
 SELECT to_json({
     'id': t.id::VARCHAR, 'first_name': t.first_name, 'last_name': t.last_name,
@@ -201,44 +209,26 @@ class SetupDesk:
             "api_name": f"{module.stored}_Information",
             "column_count": 2,
             "mode": "view",
-            "actions_allowed": dict.fromkeys(
-                (
-                    "add_field",
-                    "rename",
-                    "change_tab_traversal",
-                    "reorder",
-                    "delete",
-                    "remove_field",
-                    "change_column_count",
-                ),
-                True,
-            ),
+            "actions_allowed": dict.fromkeys(_SECTION_ACTIONS, True),
             "name": f"{module.singular} Information",
             "generated_type": "default",
             "id": self._org.ids.setting("section", module.stored),
             "type": "used",
             "fields": fields,
         }
-        actions = ("edit", "rename", "clone", "downgrade", "delete", "deactivate")
-        return {
+        names = dict.fromkeys(("name", "api_name", "display_label"), "Standard")
+        nothing = ("created_for", "created_time", "modified_time", "created_by", "modified_by")
+        return names | {
             "id": self._layout_id(module),
-            "name": "Standard",
-            "api_name": "Standard",
-            "display_label": "Standard",
             "status": "active",
             "visible": True,
             "source": "crm",
             "generated_type": "system",
             "has_more_profiles": False,
             "show_business_card": True,
-            "created_for": None,
-            "created_time": None,
-            "modified_time": None,
-            "created_by": None,
-            "modified_by": None,
-            "convert_mapping": None,
+            **dict.fromkeys((*nothing, "convert_mapping")),
             "profiles": self._views_of_profiles(),
-            "actions_allowed": dict.fromkeys((*actions, "set_layout_permissions"), True),
+            "actions_allowed": dict.fromkeys(_LAYOUT_ACTIONS, True),
             "sections": [section],
         }
 

@@ -84,15 +84,17 @@ def _when_out(sql: str) -> str:
     return f"CASE WHEN opted_out AND r5 % 2 = 0 THEN {sql} END"
 
 
+_BACKGROUND = (
+    "CASE WHEN long_text THEN $long_text WHEN r4 % 10 = 0 "
+    "THEN '<b>Met</b> at ' || city || ', call back.' || chr(10) || coalesce(nasty, '👍') END"
+)
+_INTEREST_LIST = (
+    "CASE WHEN r8 % 4 = 0 THEN NULL WHEN r8 % 4 = 1 THEN [" + picked(_INTERESTS, "r5") + "] "
+    "WHEN r8 % 4 = 2 THEN []::VARCHAR[] ELSE ['Analytics', 'CRM'] END"
+)
+
+
 def _own_of_contacts() -> tuple[Field, ...]:
-    note = (
-        "CASE WHEN long_text THEN $long_text WHEN r4 % 10 = 0 "
-        "THEN '<b>Met</b> at ' || city || ', call back.' || chr(10) || coalesce(nasty, '👍') END"
-    )
-    interests = (
-        "CASE WHEN r8 % 4 = 0 THEN NULL WHEN r8 % 4 = 1 THEN [" + picked(_INTERESTS, "r5") + "] "
-        "WHEN r8 % 4 = 2 THEN []::VARCHAR[] ELSE ['Analytics', 'CRM'] END"
-    )
     return (
         text("Legacy_Code", "coalesce(nasty, lpad((r4 % 100000)::VARCHAR, 6, '0'))", 5000, **_OWN),
         text("External_Key", "'C-' || i", 40, unique=True, external=True, **_OWN),
@@ -111,8 +113,8 @@ def _own_of_contacts() -> tuple[Field, ...]:
         day("Member_Since", "CASE WHEN r3 % 4 > 0 THEN created::DATE - (r3 % 900)::INTEGER END"),
         moment("Last_Login", "CASE WHEN r5 % 4 > 0 THEN created + to_seconds(r5 % 86400) END"),
         choice("Tier", _TIERS, picked(_TIERS, "r7"), **_OWN),
-        make("Interests", "multiselectpicklist", interests, values=_INTERESTS, **_OWN),
-        area("Background", note, 50_000, rich=True, **_OWN),
+        make("Interests", "multiselectpicklist", _INTEREST_LIST, values=_INTERESTS, **_OWN),
+        area("Background", _BACKGROUND, 50_000, rich=True, **_OWN),
         contact_point("Homepage", "website", "CASE WHEN r6 % 7 = 0 THEN 'https://x.example' END"),
         make(
             "Region_Code",
