@@ -109,12 +109,22 @@ def second(sandbox: SandboxServer) -> Iterator[ZohoClient]:
     made.close()
 
 
-@pytest.fixture
-def own_zoho() -> Iterator[ZohoClient]:
-    """The main org of a small world of its own, with a clock that stands still."""
+def small_world() -> Iterator[ZohoClient]:
     with SandboxServer(
         contacts=60, seed=3, now=NOW, clock=SandboxClock(NOW), vendors=["zoho"]
     ) as running:
         made = ZohoClient(running)
         yield made
         made.close()
+
+
+@pytest.fixture
+def own_zoho() -> Iterator[ZohoClient]:
+    """The main org of a small world of its own, with a clock that stands still."""
+    yield from small_world()
+
+
+@pytest.fixture(scope="module")
+def shared_zoho() -> Iterator[ZohoClient]:
+    """The same for tests of one module that do not mind what the others did."""
+    yield from small_world()

@@ -178,8 +178,8 @@ def test_refused_uploads(zoho, headers, content: bytes, code: str) -> None:
         ([["Nope"], ["a"]], "insert", {}, "INVALID_DATA"),
     ],
 )
-def test_refused_jobs(own_zoho, rows, operation: str, more: dict, code: str) -> None:
+def test_refused_jobs(shared_zoho, rows, operation: str, more: dict, code: str) -> None:
     """A job that cannot be done is refused when it is created, and costs nothing."""
-    before = own_zoho.zoho.apis["main"].meter.credits.used
-    assert own_zoho.refusal(begin(own_zoho, rows, operation, **more)) == (400, code)
-    assert own_zoho.zoho.apis["main"].meter.credits.used - before == 1
+    before = shared_zoho.zoho.apis["main"].meter.credits.used
+    assert shared_zoho.refusal(begin(shared_zoho, rows, operation, **more)) == (400, code)
+    assert shared_zoho.zoho.apis["main"].meter.credits.used - before == 1

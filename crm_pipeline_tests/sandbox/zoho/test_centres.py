@@ -62,11 +62,14 @@ def test_tokens_stay_in_their_centre(sandbox, account: str) -> None:
     ("code", "status"),
     [("INVALID_TOKEN", 401), ("INVALID_HOST", 400), ("AUTHENTICATION_FAILURE", 401)],
 )
-def test_refusal_of_a_foreign_token(own_zoho, code: str, status: int) -> None:
+def test_refusal_of_a_foreign_token(shared_zoho, code: str, status: int) -> None:
     """What a token answers in another centre is a switch, because sources differ."""
-    own_zoho.admin("set_foreign", code=code)
+    shared_zoho.admin("set_foreign", code=code)
     answer = at(
-        own_zoho.sandbox, "www.zohoapis.eu", "/crm/v8/org", headers=held(own_zoho.sandbox, "main")
+        shared_zoho.sandbox,
+        "www.zohoapis.eu",
+        "/crm/v8/org",
+        headers=held(shared_zoho.sandbox, "main"),
     )
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 

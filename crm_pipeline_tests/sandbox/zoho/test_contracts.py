@@ -174,58 +174,58 @@ def test_written_records(own_zoho) -> None:
         {"Last_Name": "x", "Visits": "a"},
     ],
 )
-def test_refused_records(own_zoho, record: dict) -> None:
+def test_refused_records(shared_zoho, record: dict) -> None:
     """Statement 13: a refused record is refused as described."""
-    answer = own_zoho.post("/Contacts", {"data": [record]})
+    answer = shared_zoho.post("/Contacts", {"data": [record]})
     assert answer.status_code == 400
     # Pages name more details than the description does.
     check("record", "post", "/{module}", answer, ("$.data[*].details",))
 
 
-def test_composite_requests(own_zoho) -> None:
+def test_composite_requests(shared_zoho) -> None:
     """Composite requests and their refusals are as described."""
     path, key = "/__composite_requests", "__composite_requests"
     call = {"method": "GET", "uri": "/crm/v8/org"}
     # Details that fit their own alternative always fit the general one too, and one is wanted.
     besides = ("$.details", f"$.{key}[*].details")
     for body in ({key: [call]}, {key: [call] * 6}, {}, {key: [{"method": "GET"}]}):
-        check("composite-requests", "post", path, own_zoho.post(path, body), besides)
+        check("composite-requests", "post", path, shared_zoho.post(path, body), besides)
     broken = {"method": "GET", "uri": "/crm/v8/Contacts/@{x:$.data[0].id}"}
-    check("composite-requests", "post", path, own_zoho.post(path, {key: [broken]}), besides)
+    check("composite-requests", "post", path, shared_zoho.post(path, {key: [broken]}), besides)
 
 
-def test_notifications(own_zoho) -> None:
+def test_notifications(shared_zoho) -> None:
     """Statement 16: channels are as described."""
     path = "/actions/watch"
     channel = {"channel_id": "1", "events": ["Contacts.all"], "notify_url": "https://example.org"}
-    check("notifications", "post", path, own_zoho.post(path, {"watch": [channel]}))
-    check("notifications", "get", path, own_zoho.get(path))
-    refused = own_zoho.post(path, {"watch": [channel | {"token": "x" * 51}]})
+    check("notifications", "post", path, shared_zoho.post(path, {"watch": [channel]}))
+    check("notifications", "get", path, shared_zoho.get(path))
+    refused = shared_zoho.post(path, {"watch": [channel | {"token": "x" * 51}]})
     assert refused.status_code == 400
     check("notifications", "post", path, refused)
-    check("notifications", "delete", path, own_zoho.delete(f"{path}?channel_ids=1"))
+    check("notifications", "delete", path, shared_zoho.delete(f"{path}?channel_ids=1"))
 
 
-def test_bulk_write(own_zoho) -> None:
+def test_bulk_write(shared_zoho) -> None:
     """An upload, a job and its end are as described."""
-    uploaded = upload(own_zoho, packed([["Last_Name"], ["x"]]))
+    uploaded = upload(shared_zoho, packed([["Last_Name"], ["x"]]))
     check("upload", "post", "/upload", uploaded)
     resource = {
         "type": "data",
         "module": {"api_name": "Contacts"},
         "file_id": uploaded.json()["details"]["file_id"],
     }
-    url = f"{own_zoho.root}/crm/bulk/v8/write"
-    made = own_zoho.http.post(url, json={"operation": "insert", "resource": [resource]})
+    url = f"{shared_zoho.root}/crm/bulk/v8/write"
+    made = shared_zoho.http.post(url, json={"operation": "insert", "resource": [resource]})
     check("bulk-write", "post", "/write", made)
     for _ in range(2):
-        job = own_zoho.http.get(f"{url}/{made.json()['details']['id']}")
+        job = shared_zoho.http.get(f"{url}/{made.json()['details']['id']}")
         # The description wants a callback in every job.
         check("bulk-write", "get", "/write/{jobId}", job, ("$",))
         assert {"status", "resource", "id", "created_by", "operation", "created_time"} <= set(
             job.json()
         )
-    refused = own_zoho.http.post(
+    refused = shared_zoho.http.post(
         url, json={"operation": "insert", "resource": [resource | {"file_id": "1"}]}
     )
     check("bulk-write", "post", "/write", refused)

@@ -41,11 +41,11 @@ def test_nothing_found(zoho) -> None:
 @pytest.mark.parametrize(
     ("limit", "cost"), [(1, 1), (200, 1), (201, 2), (1000, 2), (1001, 3), (2000, 3)]
 )
-def test_price(own_zoho, limit: int, cost: int) -> None:
+def test_price(shared_zoho, limit: int, cost: int) -> None:
     """Statement 11: a query costs 1, 2 or 3 credits by its LIMIT."""
-    before = own_zoho.zoho.apis["main"].meter.credits.used
-    own_zoho.query(f"select id from Contacts where {EVERYBODY} limit {limit}")
-    assert own_zoho.zoho.apis["main"].meter.credits.used - before == cost
+    before = shared_zoho.zoho.apis["main"].meter.credits.used
+    shared_zoho.query(f"select id from Contacts where {EVERYBODY} limit {limit}")
+    assert shared_zoho.zoho.apis["main"].meter.credits.used - before == cost
 
 
 @pytest.mark.parametrize(

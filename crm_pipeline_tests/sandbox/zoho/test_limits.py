@@ -22,12 +22,12 @@ def used(client) -> int:
         ("/users", 1),
     ],
 )
-def test_prices_of_reading(own_zoho, path: str, cost: int) -> None:
+def test_prices_of_reading(shared_zoho, path: str, cost: int) -> None:
     """Statement 17: most calls cost one credit, a listing by custom view three."""
-    view = own_zoho.get("/settings/custom_views?module=Contacts").json()["custom_views"][0]["id"]
-    before = used(own_zoho)
-    own_zoho.get(path.format(view=view))
-    assert used(own_zoho) - before == cost
+    view = shared_zoho.get("/settings/custom_views?module=Contacts").json()["custom_views"][0]["id"]
+    before = used(shared_zoho)
+    shared_zoho.get(path.format(view=view))
+    assert used(shared_zoho) - before == cost
 
 
 def test_price_of_a_bulk_read(own_zoho) -> None:

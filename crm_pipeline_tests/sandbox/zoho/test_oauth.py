@@ -97,9 +97,9 @@ def test_late_code(own_zoho) -> None:
         ({"refresh_token": BY_ACCOUNT["second"].refresh_token}, "invalid_code"),
     ],
 )
-def test_refusals_have_status_200(own_zoho, wrong, word) -> None:
+def test_refusals_have_status_200(shared_zoho, wrong, word) -> None:
     """Statement 3: what the token endpoint refuses comes with HTTP 200 and an error word."""
-    answer = own_zoho.token(**wrong)
+    answer = shared_zoho.token(**wrong)
     assert (answer.status_code, answer.json()) == (200, {"error": word})
 
 
@@ -139,9 +139,9 @@ def test_most_access_tokens(own_zoho, most: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Zoho-oauthtoken", "Bearer"])
-def test_both_schemes(own_zoho, scheme: str) -> None:
+def test_both_schemes(shared_zoho, scheme: str) -> None:
     """Statement 4: a token is accepted as Zoho-oauthtoken and as Bearer."""
-    assert me(own_zoho, own_zoho.login(), scheme).status_code == 200
+    assert me(shared_zoho, shared_zoho.login(), scheme).status_code == 200
 
 
 def test_missing_expired_and_narrow_tokens(own_zoho) -> None:

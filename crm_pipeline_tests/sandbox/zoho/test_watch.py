@@ -40,10 +40,10 @@ def expiry(answer) -> str:
         (None, "2026-11-01T05:00:00-08:00"),
     ],
 )
-def test_expiry(own_zoho, asked: str | None, given: str | None) -> None:
+def test_expiry(shared_zoho, asked: str | None, given: str | None) -> None:
     """Statement 16: an expiry more than a week ahead, or none, silently becomes one hour."""
     more = {"channel_expiry": asked} if asked else {}
-    answer = watch(own_zoho, entry("https://example.org/x", **more))
+    answer = watch(shared_zoho, entry("https://example.org/x", **more))
     if given is None:
         assert (answer.status_code, answer.json()["watch"][0]["code"]) == (400, "INVALID_DATA")
         return
@@ -223,10 +223,10 @@ def test_channels_are_listed_changed_and_ended(own_zoho) -> None:
         ),
     ],
 )
-def test_refusals(own_zoho, change: dict, code: str) -> None:
+def test_refusals(shared_zoho, change: dict, code: str) -> None:
     """A channel that cannot be made says why; others of the same request are made."""
     bad = {k: v for k, v in (entry("https://example.org") | change).items() if v is not None}
-    answer = watch(own_zoho, bad, entry("https://example.org", number="2"))
+    answer = watch(shared_zoho, bad, entry("https://example.org", number="2"))
     assert answer.status_code == 207
     assert [one["code"] for one in answer.json()["watch"]] == [code, "SUCCESS"]
 

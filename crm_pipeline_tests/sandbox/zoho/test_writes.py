@@ -146,15 +146,15 @@ def test_mixed_and_all_failed(own_zoho) -> None:
         ("no record", "INVALID_DATA", {"expected_data_type": "jsonobject"}),
     ],
 )
-def test_refused_records(own_zoho, record, code: str, details: dict) -> None:
+def test_refused_records(shared_zoho, record, code: str, details: dict) -> None:
     """Statement 13: a record that does not fit says why, and is not written."""
-    before = own_zoho.zoho.count("Contacts")
-    answer = own_zoho.post("/Contacts", {"data": [record]})
+    before = shared_zoho.zoho.count("Contacts")
+    answer = shared_zoho.post("/Contacts", {"data": [record]})
     assert answer.status_code == 400
     (entry,) = answer.json()["data"]
     assert (entry["code"], entry["status"]) == (code, "error")
     assert details.items() <= entry["details"].items()
-    assert own_zoho.zoho.count("Contacts") == before
+    assert shared_zoho.zoho.count("Contacts") == before
 
 
 def test_activity_without_its_module(own_zoho) -> None:
@@ -303,11 +303,11 @@ def test_writes_on_order(own_zoho) -> None:
 
 
 @pytest.mark.parametrize(("count", "cost"), [(1, 1), (10, 1), (11, 2), (100, 10)])
-def test_prices_of_writing(own_zoho, count: int, cost: int) -> None:
+def test_prices_of_writing(shared_zoho, count: int, cost: int) -> None:
     """Statement 17: writing costs a credit for every ten records."""
-    meter = own_zoho.zoho.apis["main"].meter
+    meter = shared_zoho.zoho.apis["main"].meter
     before = meter.credits.used
-    own_zoho.post("/Products", {"data": [{"Product_Name": f"p{k}"} for k in range(count)]})
+    shared_zoho.post("/Products", {"data": [{"Product_Name": f"p{k}"} for k in range(count)]})
     assert meter.credits.used - before == cost
 
 
