@@ -329,3 +329,43 @@ def test_a_planted_socket_is_found(code: str) -> None:
 def test_what_only_sounds_like_a_socket_is_not_reported(code: str) -> None:
     """Names and types of network libraries may be used anywhere."""
     assert list(opened_sockets(ast.parse(code))) == []
+
+
+def vendor_choices(name: str, tree: ast.Module, vendors: set[str]) -> Iterator[str]:
+    """Yield the places where code outside a vendor's folder chooses by a vendor's name."""
+    if set(name.split(".")) & vendors:
+        return
+    for node in ast.walk(tree):
+        compared: list[ast.expr | ast.pattern] = []
+        if isinstance(node, ast.Compare):
+            compared = [node.left, *node.comparators]
+        elif isinstance(node, ast.match_case):
+            compared = [node.pattern]
+        for part in compared:
+            texts = {n.value for n in ast.walk(part) if isinstance(n, ast.Constant)}
+            if named := sorted(vendors & {text for text in texts if isinstance(text, str)}):
+                yield f"{name}:{node.lineno if hasattr(node, 'lineno') else '?'} asks for {named}"
+
+
+def test_shared_code_asks_abilities_and_never_names(trees: dict[str, ast.Module]) -> None:
+    """No module outside a vendor's folder compares with a vendor's name."""
+    vendors = {path.parent.name for path in (ROOT / "connectors").glob("*/__init__.py")}
+    assert len(vendors) >= 4
+    found = [one for name, tree in trees.items() for one in vendor_choices(name, tree, vendors)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if vendor == 'zoho': pass",
+        "x = vendor in ('salesforce', 'hubspot')",
+        "match vendor:\n case 'zoho' | 'hubspot': pass",
+    ],
+)
+def test_a_choice_by_name_is_found(code: str) -> None:
+    """The rule above can fail; within the vendor's own folder it does not."""
+    tree = ast.parse(code)
+    vendors = {"zoho", "hubspot", "salesforce"}
+    assert list(vendor_choices("stages.raw.extract", tree, vendors))
+    assert not list(vendor_choices("connectors.zoho.account", tree, vendors))

@@ -1,0 +1,166 @@
+"""A fifth vendor for `test_fifth_vendor.py`: a folder that is copied among the connectors, and no more.
+
+It serves one object, `People`, as JSON pages of two records: GET <login_url>/people?after=<id>.
+"""
+
+from datetime import UTC, datetime
+
+from crm_pipeline.connectors.base import (
+    Abilities,
+    Checkup,
+    Finding,
+    LoginKind,
+    ObjectInfo,
+    Plan,
+    Route,
+    Usage,
+    published_limits,
+)
+from crm_pipeline.connectors.json_records import batch_of
+from crm_pipeline.connectors.lanes import Lanes, Slice, Span
+from crm_pipeline.connectors.login import FixedToken
+from crm_pipeline.connectors.routes import planned
+from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.model.mapping import FieldMap, ObjectMap
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.wire.session import HttpSession
+from crm_pipeline.wire.throttle import Limit
+
+_PEOPLE = Schema(
+    "People",
+    "People",
+    (
+        Field("id", "Number", "integer", "integer"),
+        Field("name", "Full name", "text"),
+        Field("shoe", "Shoe size", "text", custom=True),
+        Field("changed", "Changed", "instant", "timestamp"),
+    ),
+)
+
+
+class ToyAccount:
+    def __init__(self, connection, tools, limits):
+        self.connection = connection
+        self._tools = tools
+        self._limit = Limit("calls", limits.ceilings["calls"], 1.0)
+        self._login = FixedToken(tools.settings, connection, tools.clock)
+        self._http = HttpSession(
+            connection.name, judge=lambda _: None, allow_http=connection.sandbox
+        )
+
+    @property
+    def usage(self):
+        return Usage(self._http.calls, None, None)
+
+    def close(self):
+        self._http.close()
+
+    def check(self):
+        return Checkup(self.connection.name, (Finding("ok", "login", self.who()),))
+
+    def who(self):
+        return "a toy"
+
+    def objects(self):
+        return [ObjectInfo("People", "People", custom=False, queryable=True)]
+
+    def describe(self, obj):
+        return _PEOPLE
+
+    def vendor_now(self):
+        return self._tools.clock.now().replace(microsecond=0)
+
+    def count(self, plan):
+        return self._ask(0, plan)["total"]
+
+    def plan(self, obj, window):
+        plan = Plan(
+            object=obj.name,
+            window=window,
+            route="pages",
+            reason="",
+            schema=_PEOPLE,
+            stamp_field="changed",
+            complete=False,
+            vendor_count=None,
+            calls=0,
+        )
+        found = self.count(plan)
+        route = Route("pages", found // 2 + 1, found // 2 + 1, 0.1, "two at a time")
+        counted = Plan(**{**vars(plan), "vendor_count": found})
+        return planned(counted, (route,), asked=obj.route, remaining=None)
+
+    def pages(self, plan, spool):
+        def read(span: Span):
+            after = span.low
+            while True:
+                answer = self._ask(after, plan)
+                rows = answer["people"]
+                import json
+
+                batch = batch_of(
+                    ids=[str(row["id"]) for row in rows],
+                    stamps=[row["changed"] for row in rows],
+                    texts=[json.dumps(row) for row in rows],
+                    owner=self.connection.name,
+                )
+                places = [row["id"] for row in rows]
+                yield Slice(places, batch, self.vendor_now(), is_last=not answer["more"])
+                if not answer["more"]:
+                    return
+                after = places[-1] + 1
+
+        lanes = Lanes(read, at_once=2, owner=self.connection.name, route="pages")
+        return lanes.pages([Span(0, 1_000)])
+
+    def forget(self, spool):
+        pass
+
+    def newest(self, schema, since):
+        return 0, datetime(2026, 1, 1, tzinfo=UTC)
+
+    def _ask(self, after, plan):
+        name = self.connection.name
+        with self._tools.gate.permit(self.connection.limit_group, [self._limit], member=name):
+            self._tools.gate.record(self.connection.limit_group, "people", member=name)
+            token = self._login().access_token.reveal()
+            params = {"after": str(after), "until": format_instant(plan.window.to_at)}
+            place = f"{self.connection.login_url}/people"
+            headers = {"Authorization": f"Bearer {token}"}
+            return self._http.request("GET", place, params=params, headers=headers).json()
+
+
+class ToyConnector:
+    vendor = "toy_vendor"
+    abilities = Abilities(
+        bulk_read=False, counts=True, deleted_flag=False, keeps_locator_over_login=True
+    )
+    logins = (LoginKind("token", "a token from the toy's settings"),)
+    callback_url = "http://localhost:8401/"
+    address_example = "https://toy.example"
+    mapping = (
+        ObjectMap(
+            "People",
+            "contacts",
+            (
+                FieldMap("id", "source_id"),
+                FieldMap("name", "full_name"),
+                FieldMap("changed", "modified_at"),
+            ),
+        ),
+    )
+    snapshot_objects = frozenset()
+    default_objects = ("People",)
+
+    @property
+    def limits(self):
+        return published_limits(__package__)
+
+    def vet(self, connection):
+        pass
+
+    def open(self, connection, tools):
+        return ToyAccount(connection, tools, self.limits)
+
+
+connector = ToyConnector()
