@@ -1,14 +1,18 @@
 """Everything that answers for one portal, put together, and which of them a route leads to."""
 
+from collections.abc import Callable
+
 from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.hubspot.account import AccountDesk
 from crm_pipeline.sandbox.hubspot.association_reads import LinkReader
 from crm_pipeline.sandbox.hubspot.association_writes import LinkWriter
 from crm_pipeline.sandbox.hubspot.associations import AssociationDesk
 from crm_pipeline.sandbox.hubspot.batches import BatchDesk
+from crm_pipeline.sandbox.hubspot.consent import ConsentDesk
 from crm_pipeline.sandbox.hubspot.errors import not_found, unsupported_method
 from crm_pipeline.sandbox.hubspot.exports import ExportDesk
 from crm_pipeline.sandbox.hubspot.fullness import FullnessDesk
+from crm_pipeline.sandbox.hubspot.imports import ImportDesk
 from crm_pipeline.sandbox.hubspot.labels import LabelDesk
 from crm_pipeline.sandbox.hubspot.merges import MergeDesk
 from crm_pipeline.sandbox.hubspot.paging import Page
@@ -20,6 +24,7 @@ from crm_pipeline.sandbox.hubspot.routes import Route
 from crm_pipeline.sandbox.hubspot.schemas import SchemaDesk
 from crm_pipeline.sandbox.hubspot.search import SearchDesk
 from crm_pipeline.sandbox.hubspot.search_index import SearchIndex
+from crm_pipeline.sandbox.hubspot.validation_rules import ValidationDesk
 from crm_pipeline.sandbox.hubspot.writes import Writer
 
 
@@ -46,6 +51,9 @@ class PortalApi:
         self._labels = LabelDesk(portal)
         self._schemas = SchemaDesk(portal, self.properties)
         self.exports = ExportDesk(portal)
+        self._imports = ImportDesk(portal, self.writer)
+        self._consent = ConsentDesk(portal, self.writer)
+        self._validations = ValidationDesk(portal)
         self._account = AccountDesk(portal)
         self._fullness = FullnessDesk(portal)
 
@@ -69,17 +77,26 @@ class PortalApi:
             if request.method != "GET":
                 self.portal.tables.bump()
             return answer
-        if route.area == "owners":
-            return self.portal.owners.handle(request, route.parts, page)
-        if route.area == "schemas":
-            return self._schemas.handle(request, route.parts)
-        if route.area == "account-info":
-            return self._account.info(request, route.parts)
-        if route.area == "exports":
-            return self.exports.handle(request, route.parts)
-        if route.area == "limits":
-            return self._fullness.handle(request, route.parts)
-        raise not_found()
+        plain: dict[str, Callable[[Request, tuple[str, ...]], Response]] = {
+            "owners": lambda asked, parts: self.portal.owners.handle(asked, parts, page),
+            "imports": lambda asked, parts: self._imports.handle(asked, parts, page),
+            "schemas": self._schemas.handle,
+            "account-info": self._account.info,
+            "communication-preferences": self._consent.handle,
+            "exports": self.exports.handle,
+            "limits": self._fullness.handle,
+            "property-validations": self._validations.handle,
+            "collector": self._graph,
+        }
+        if route.area not in plain:
+            raise not_found()
+        return plain[route.area](request, route.parts)
+
+    def _graph(self, request: Request, parts: tuple[str, ...]) -> Response:
+        # Loaded at first use: hardly anybody asks this way, and everybody would wait for the library.
+        from crm_pipeline.sandbox.hubspot.graphql import GraphDesk
+
+        return GraphDesk(self.portal, self.reader, self._link_reader).handle(request, parts)
 
     def _objects(self, request: Request, route: Route, page: Page) -> Response:
         if not route.parts:

@@ -61,6 +61,8 @@ def route_of(path: str) -> Route | None:
         found = Route("schemas", parts[1], tuple(parts[3:]))
     elif head == "app-webhooks" and len(parts) > 1:
         found = Route("webhooks", parts[1], tuple(parts[2:]))
+    elif parts == ["collector", "graphql"]:
+        return Route("collector", "graphql", ())
     elif len(parts) > 1:
         found = Route(head, parts[1], tuple(parts[2:]))
     else:

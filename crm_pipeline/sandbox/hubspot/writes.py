@@ -41,13 +41,21 @@ class Writer:
         with self._portal.tables.writing(), self._portal.events.held():
             yield
 
-    def create_one(self, one: ObjectType, body: Mapping[str, Any], *, strict: bool = False) -> int:
+    def create_one(
+        self,
+        one: ObjectType,
+        body: Mapping[str, Any],
+        *,
+        strict: bool = False,
+        source: str = "API",
+    ) -> int:
         """Create a record and return its id.
 
         Args:
             one: the object type.
             body: `properties`, and `associations` with what it is linked to.
             strict: whether the administrator's rules hold.
+            source: what wrote it.
 
         Raises:
             ApiError: it cannot be created; nothing was written then.
@@ -59,12 +67,18 @@ class Writer:
             if strict:
                 self._validator.require_configured(one, values, None)
             self._refuse_known(one, values, None)
-            record = self.insert(one, [values])[0]
+            record = self.insert(one, [values], source=source)[0]
             self._links.from_body(one, record, body.get("associations") or [])
             return record
 
     def update_one(
-        self, one: ObjectType, record: int, body: Mapping[str, Any], *, strict: bool = False
+        self,
+        one: ObjectType,
+        record: int,
+        body: Mapping[str, Any],
+        *,
+        strict: bool = False,
+        source: str = "API",
     ) -> None:
         """Change a record.
 
@@ -78,7 +92,7 @@ class Writer:
             if strict:
                 self._validator.require_configured(one, values, named)
             self._refuse_known(one, values, record)
-            self.store(one, {record: values})
+            self.store(one, {record: values}, source=source)
 
     def insert(
         self, one: ObjectType, rows: Sequence[Values], at_ms: int | None = None, source: str = "API"
@@ -250,7 +264,7 @@ class Writer:
                 continue
             if one.name == "contacts" and prop.name == "email":
                 self._refuse_blocked(value)
-            found = self._holder(one, prop.column, value)
+            found = self.holder(one, prop.column, value)
             if found is None or found == record:
                 continue
             if one.name == "contacts" and prop.name == "email":
@@ -260,7 +274,8 @@ class Writer:
             message = f"{prop.name} must be unique, but {value} is the value of {found}"
             raise wrong_values(hub, [(message, code, prop.name)])
 
-    def _holder(self, one: ObjectType, column: str, value: str) -> int | None:
+    def holder(self, one: ObjectType, column: str, value: str) -> int | None:
+        """Return the living record that has a value which only one may have."""
         more = ""
         if one.name == "contacts" and column == "email":
             more = " OR list_contains(string_split(lower(hs_additional_emails), ';'), lower(?))"
