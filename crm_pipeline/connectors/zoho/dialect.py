@@ -120,4 +120,5 @@ DIALECT = Dialect(
             "Create, and copy the code.",
         )
     },
+    exchange_at=exchange_at,
 )

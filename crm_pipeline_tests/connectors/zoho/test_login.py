@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -250,3 +251,24 @@ def test_addresses_that_work() -> None:
 
     for host in (*ACCOUNTS, "accounts.zoho.ae"):
         refuse_unusable(connection(f"https://{host}"))
+
+
+def test_from_nothing_to_a_checked_connection(
+    make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`add` knows the vendor and its kinds; then `login`, and `check` finds nothing wrong."""
+    with make_scene(contacts=20) as scene:
+        home = tmp_path / "new"
+        home.mkdir()
+        monkeypatch.setenv("CRM_HOME", str(home))
+        monkeypatch.setenv("CRM_SANDBOX_PORT", str(scene.sandbox.port))
+        monkeypatch.setenv("CRM_DATABASE_URL", scene.settings.environ["CRM_DATABASE_URL"])
+        for name in ("DEMO_CLIENT_ID", "DEMO_CLIENT_SECRET"):
+            monkeypatch.setenv(name, ENVIRON[name])
+        options = ("--vendor", "zoho", "--sandbox", "--kind", "self_client", "--yes")
+        added = CliRunner().invoke(app, ["add", "demo", *options])
+        assert added.exit_code == 0, added.output
+        assert added.stderr.strip().endswith("Next: crm-pipeline login demo")
+        assert login(given=f"{MAIN.code}\n").exit_code == 0
+        checked = CliRunner().invoke(app, ["check", "demo"])
+        assert checked.exit_code == 0, checked.output

@@ -10,21 +10,9 @@ from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
 
 ROUTES = ("records", "coql")
-MODULES = (
-    "Accounts",
-    "Campaigns",
-    "Cases",
-    "Calls",
-    "Contacts",
-    "DealHistory",
-    "Deals",
-    "Events",
-    "Leads",
-    "Notes",
-    "Products",
-    "Service_Contracts",
-    "Tasks",
-)
+# Each with something of its own: many fields, a history, fields that queries refuse, records of any module
+# pointed to, a custom one with rich texts.
+MODULES = ("Contacts", "DealHistory", "Events", "Notes", "Service_Contracts")
 
 
 def live(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -68,9 +56,10 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("route", ROUTES)
 def test_windows_are_half_open(scene: ZohoScene, route: str) -> None:
     """Months side by side hold every record exactly once."""
-    months = [Month(2026, month) for month in range(6, 12)]
+    months = [Month(2026, month) for month in (6, 10, 11)]
     first = Window(None, months[0].start_at)
-    spans = [first, *(Window(m.start_at, m.end_at) for m in months)]
+    between = Window(months[0].end_at, months[1].start_at)
+    spans = [first, between, *(Window(m.start_at, m.end_at) for m in months)]
     for span in spans:
         done = scene.extract("Contacts", route=route, window=span)
         until = min(span.to_at, parse_instant("2026-11-23T10:00:00Z"))
