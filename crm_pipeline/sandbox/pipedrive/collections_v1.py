@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator
+from datetime import datetime
 
 from crm_pipeline.sandbox.http import Response
 from crm_pipeline.sandbox.pipedrive.errors import ApiError
@@ -30,6 +31,13 @@ def _place(cursor: str) -> int:
         raise ApiError(400, "Bad request: cursor is not valid") from problem
 
 
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC without a zone
+    except ValueError as problem:
+        raise ApiError(400, "Bad request: a moment must be YYYY-MM-DD HH:MM:SS") from problem
+
+
 def _collection(entity: Entity) -> Handler:
     """Answer a page behind a cursor, in order of the ids."""
 
@@ -42,7 +50,7 @@ def _collection(entity: Entity) -> Handler:
             question.add('NOT r."is_archived"')
         for parameter, sign in (("since", ">="), ("until", "<=")):
             if parameter in call.query:
-                question.add(f'r."update_time" {sign} ?::TIMESTAMP', call.query[parameter])
+                question.add(f'r."update_time" {sign} ?', _moment(call.query[parameter]))
         call.sight.restrict(entity, question)
         sql = (
             f'SELECT r."id" FROM "{entity.name}" r WHERE {" AND ".join(question.where)} '

@@ -34,7 +34,7 @@ def _adder(entity: Entity, *, is_v1: bool) -> Handler:
         labels = _labels(options)
         if not isinstance(name, str) or not name:
             raise invalid("field_name: field_name is required")
-        if kind not in TYPES:
+        if not isinstance(kind, str) or kind not in TYPES:
             raise invalid(f"field_type: field_type must be one of [{', '.join(TYPES)}]")
         if (kind in _CHOICES) != bool(labels):
             raise invalid(

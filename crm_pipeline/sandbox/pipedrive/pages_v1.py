@@ -11,6 +11,7 @@ from crm_pipeline.sandbox.pipedrive.question import Question
 from crm_pipeline.sandbox.pipedrive.rendering import shape_v1
 from crm_pipeline.sandbox.pipedrive.route import Call
 from crm_pipeline.sandbox.pipedrive.schema import Entity
+from crm_pipeline.sandbox.pipedrive.values import MOST_INTEGER
 
 _MOST = 500
 
@@ -26,7 +27,7 @@ def window(call: Call) -> tuple[int, int]:
         limit = int(call.query.get("limit") or 100)
     except ValueError as problem:
         raise ApiError(400, "Bad request: start and limit must be numbers") from problem
-    if start < 0 or limit < 1:
+    if not 0 <= start <= MOST_INTEGER or limit < 1:
         raise ApiError(400, "Bad request: start and limit must be positive")
     return start, min(limit, _MOST)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from crm_pipeline.sandbox.pipedrive.errors import invalid, not_allowed
 from crm_pipeline.sandbox.pipedrive.schema import Entity
+from crm_pipeline.sandbox.pipedrive.values import MOST_INTEGER
 
 # Whole seconds only; fractions and a space instead of the T are refused.
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)")
@@ -59,7 +60,7 @@ class Reader:
         text = self.query.get(name, "")
         if not text:
             return default
-        if not re.fullmatch(r"\d+", text):
+        if not re.fullmatch(r"[0-9]+", text):
             self.problems.append(f"{name}: {name} must be a number")
         elif not 1 <= int(text) <= most:
             self.problems.append(f"{name}: {name} must be between 1 and {most}")
@@ -114,6 +115,11 @@ class Reader:
         """
         if self.problems:
             raise invalid(*self.problems)
+
+
+def is_id(text: str) -> bool:
+    """Say whether a text can be the number of a record."""
+    return re.fullmatch(r"\d{1,10}", text) is not None and int(text) <= MOST_INTEGER
 
 
 def list_question(entity: Entity, query: Mapping[str, str]) -> Question:
@@ -181,7 +187,7 @@ def _filters(entity: Entity, reader: Reader, made: Question) -> None:
     query = reader.query
     ids = reader.words("ids", 100)
     if "ids" in query:
-        if not all(word.isdigit() for word in ids):
+        if not all(is_id(word) for word in ids):
             reader.problems.append("ids: ids must be a list of numbers")
         else:
             made.add('r."id" IN (SELECT unnest(?::INTEGER[]))', [int(word) for word in ids])
@@ -192,13 +198,21 @@ def _filters(entity: Entity, reader: Reader, made: Question) -> None:
             made.add('r."done" = ?', bool(reader.flag("done")))
         elif parameter == "lead_id":
             made.add('r."lead_id" = ?', query[parameter])
-        elif query[parameter].isdigit():
+        elif is_id(query[parameter]):
             made.add(f'r."{column}" = ?', int(query[parameter]))
         else:
             reader.problems.append(f"{parameter}: {parameter} must be a number")
+    _special(entity, reader, made)
+
+
+def _special(entity: Entity, reader: Reader, made: Question) -> None:
+    """Read the filters that only one object has."""
+    query = reader.query
     if "status" in entity.asks and "status" in query:
         made.statuses = reader.words("status", 4)
         if unknown := [one for one in made.statuses if one not in STATUSES]:
             reader.problems.append(f"status: '{unknown[0]}' is not one of [{', '.join(STATUSES)}]")
     if "deal_id" in entity.asks and "deal_id" in query:
+        if not is_id(query["deal_id"]):
+            reader.problems.append("deal_id: deal_id must be a number")
         made.add('r."id" = (SELECT person_id FROM deals WHERE id = ?)', query["deal_id"])

@@ -1,5 +1,6 @@
 """Reading records of v2: lists page by page, single ones by id."""
 
+import re
 from collections.abc import Mapping
 
 from crm_pipeline.sandbox.pipedrive.company import Company
@@ -9,6 +10,7 @@ from crm_pipeline.sandbox.pipedrive.paging import page, rendered
 from crm_pipeline.sandbox.pipedrive.question import (
     Question,
     Reader,
+    is_id,
     list_question,
     record_question,
 )
@@ -90,12 +92,12 @@ def found(
     Raises:
         ApiError: 400 for no number, 404 for no such record.
     """
-    if not record.isdigit():
+    if not re.fullmatch(r"[0-9]+", record):
         raise ApiError(
             400, "Validation failed: id: id must be a number", "ERR_SCHEMA_VALIDATION_FAILED"
         )
     question = Question()
-    question.add('r."id" = ?', int(record))
+    question.add('r."id" = ?', int(record) if is_id(record) else -1)
     if entity.is_binned:
         hidden = alive or entity.name in company.gone_as_404
         question.add(
@@ -129,7 +131,7 @@ def deal_products(
 def _deal_ids(query: Mapping[str, str]) -> list[int]:
     reader = Reader(query)
     words = reader.words("deal_ids", 100)
-    if not words or not all(word.isdigit() for word in words):
+    if not words or not all(is_id(word) for word in words):
         reader.problems.append("deal_ids: deal_ids must be a list of numbers")
     reader.refuse()
     return [int(word) for word in words]

@@ -128,7 +128,8 @@ class Store:
             if entity.name in _TOLD and not is_silent:
                 self._tell(entity, record, _differences(before, changed), author, at)
         gone = bool(changed.get("is_deleted")) and not before.get("is_deleted")
-        action = "delete" if gone or changed.get("active_flag") is False else "change"
+        gone = gone or (entity.name == "notes" and changed.get("active_flag") is False)
+        action = "delete" if gone else "change"
         self._announce(News(entity, action, record, author, at, shown, correlation=correlation))
 
     def delete(

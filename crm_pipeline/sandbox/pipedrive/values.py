@@ -15,6 +15,8 @@ from crm_pipeline.sandbox.pipedrive.schema import ADDRESS_PARTS, Column
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _CLOCK = re.compile(r"\d\d:\d\d(:\d\d)?")
+# Ids and other numbers are 32 bits wide; what is larger is nobody's.
+MOST_INTEGER = (1 << 31) - 1
 _ZONES = {50: "Europe/Berlin", 1: "UTC"}
 
 
@@ -103,9 +105,11 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _whole(value: Any) -> int:
+def _whole(value: Any, most: int = MOST_INTEGER) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Wrong("must be an integer")
+    if not -most <= value <= most:
+        raise Wrong("is out of range")
     return value
 
 
@@ -197,9 +201,15 @@ def _category(value: Any) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
 
 
+def _status(value: Any) -> str:
+    if value not in ("open", "won", "lost"):
+        raise Wrong("must be one of [open, won, lost]")
+    return str(value)
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("int", "ref", "user", "org", "people", "stage", "enum", "visible_to"), _whole),
-    "whole": _whole,
+    "whole": lambda value: _whole(value, (1 << 63) - 1),
     "double": _number,
     "money": _number,
     "boolean": _flag,
@@ -213,5 +223,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "participants": _participants,
     "prices": _prices,
     "choice": _category,
+    "status": _status,
     "attendees": lambda value: json.dumps(value, ensure_ascii=False),
 }

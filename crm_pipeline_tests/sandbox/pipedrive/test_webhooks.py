@@ -345,6 +345,16 @@ def test_other_objects(hooked, receiver, name: str) -> None:
     assert receiver.metas("action") == ["create", "delete"]
 
 
+def test_deactivated_user(hooked, receiver) -> None:
+    """A user who is deactivated has changed, and is not deleted."""
+    subscribe(hooked, receiver.url, event_object="user")
+    user = hooked.truth.companies["main"].colleague
+    hooked.truth.edit("users", user, active_flag=False)
+    hooked.truth.deliver_webhooks()
+    assert [body["meta"]["action"] for body in receiver.bodies] == ["change"]
+    assert receiver.bodies[0]["previous"]["active_flag"] is True
+
+
 def test_contract(hooked, receiver) -> None:
     """Statement 21: subscriptions, refusals and deliveries have the described form."""
     body = {"subscription_url": receiver.url, "event_action": "*", "event_object": "*", "name": "x"}

@@ -76,6 +76,8 @@ def test_deleted_by_id(own) -> None:
         ("deals", {"title": "x", "expected_close_date": "01.02.2026"}, "YYYY-MM-DD"),
         ("deals", {"title": "x", "is_archived": "yes"}, "must be a boolean"),
         ("deals", {"title": "x", "add_time": "2026-01-01T00:00:00Z"}, "'add_time' is not allowed"),
+        ("deals", {"title": "x", "status": "sold"}, "must be one of [open, won, lost]"),
+        ("deals", {"title": "x", "org_id": 10**12}, "is out of range"),
         ("activities", {"custom_fields": {}}, "'custom_fields' is not allowed"),
         ("organizations", {"name": "x", "address": {"planet": "Mars"}}, "address object"),
     ],
