@@ -57,6 +57,20 @@ class Controls:
         self.api(account).portal.tables.bump()
         return settings.shown()
 
+    def ignore_writes(self, *, times: int = 1, account: str = "main") -> None:
+        """Let the next changes by the API answer 200 and change nothing."""
+        self.api(account).portal.oddities.idle_writes = times
+
+    def repeat_cursor(self, path: str, *, times: int = 1, account: str = "main") -> None:
+        """Let the next pages below a path (a regular expression) lead to themselves."""
+        self.api(account).portal.oddities.repeat(path, times)
+
+    def hide_records(self, name: str, records: Sequence[str], *, account: str = "main") -> None:
+        """Hide these records and no others: they are counted by searches, but shown nowhere."""
+        portal = self.api(account).portal
+        portal.oddities.hide(portal.catalog.known(name).name, [int(one) for one in records])
+        portal.tables.bump()
+
     def subscribe(
         self, url: str, events: Sequence[Mapping[str, Any]], *, account: str = "main"
     ) -> list[int]:

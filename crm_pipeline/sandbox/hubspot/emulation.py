@@ -130,7 +130,7 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
             portal.limits.take(access.token if kind == "private" else kind, kind, area)
             check(portal, route, request.method, access.scopes)
             portal.settings.refuse_retired(route.version, self.clock.now().date())
-            response = desks.answer(request, route)
+            response = portal.oddities.played(request, desks.answer(request, route))
         except ApiError as refusal:
             response = refusal.response(correlation)
         app = access.token if kind == "private" else kind

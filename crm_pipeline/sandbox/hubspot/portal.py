@@ -11,6 +11,7 @@ from crm_pipeline.sandbox.hubspot.events import Events
 from crm_pipeline.sandbox.hubspot.instants import ms_of
 from crm_pipeline.sandbox.hubspot.limits import CallLimits
 from crm_pipeline.sandbox.hubspot.objects import object_types
+from crm_pipeline.sandbox.hubspot.oddities import Oddities
 from crm_pipeline.sandbox.hubspot.owners import OwnerDesk
 from crm_pipeline.sandbox.hubspot.pipelines import PipelineBook, PipelineDesk, seeded
 from crm_pipeline.sandbox.hubspot.population import fill
@@ -51,6 +52,7 @@ class Portal:
         self.events = Events(self.now_ms)
         self.app_id = APP_ID
         self.in_use: set[str] = set()
+        self.oddities = Oddities()
         self.limits = CallLimits(facts, clock)
         fill(
             self.tables,

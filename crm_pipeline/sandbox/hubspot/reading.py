@@ -119,9 +119,10 @@ class RecordReader:
 
         A request with many ids is quick when they lie close together.
         """
-        if len(ids) == 0:
+        hidden = self._portal.oddities.hidden.get(one.name, frozenset())
+        wanted = [int(record) for record in ids if record not in hidden]
+        if not wanted:
             return {}
-        wanted = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
         columns = [one.properties[name] for name in shape.properties]
         rows = self._rows(one, wanted, columns, archived)
         records: dict[int, dict[str, Any]] = {}
