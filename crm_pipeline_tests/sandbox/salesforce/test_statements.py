@@ -8,7 +8,9 @@ STATEMENTS = range(1, 27)
 def test_every_statement_has_a_test() -> None:
     """Each of the 26 numbered statements about a faithful sandbox is named by a test's docstring."""
     named: set[int] = set()
-    for path in Path(__file__).parents[1].rglob("test_*.py"):
+    # Other vendors number statements of their own.
+    own, common = Path(__file__).parent, Path(__file__).parents[1]
+    for path in (*own.glob("test_*.py"), *common.glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 claims = re.findall(r"Statements? ([\d, and]+):", ast.get_docstring(node) or "")
