@@ -48,7 +48,7 @@ connections:
     sandbox: true
     start: 2026-06
     auth: {{kind: {kind}, {auth}}}
-    objects: [{objects}]
+    objects: {objects}
     ceilings: {{{ceilings}}}
 """
 
@@ -143,7 +143,7 @@ def scene_in(
     *,
     contacts: int = 60,
     kind: str = "token",
-    objects: str = "persons, deals",
+    objects: str = "[persons, deals]",
     ceilings: str = WIDE,
     burst: int = 10_000,
 ) -> Iterator[Scene]:

@@ -94,7 +94,7 @@ def test_one_call_tells_what_is_new(still: Scene, obj: str) -> None:
 
 def test_a_healthy_check_up(make_scene: SceneMaker) -> None:
     """Login, identity, sight, budget, pace and objects, one line each."""
-    objects = "persons, deals, leads, users, deal_products"
+    objects = "[persons, deals, leads, users, deal_products]"
     with make_scene(kind="refresh_token", objects=objects) as scene, scene.account() as account:
         report = account.check()
     assert report.is_healthy, report
@@ -106,7 +106,7 @@ def test_a_healthy_check_up(make_scene: SceneMaker) -> None:
 
 def test_what_a_check_up_finds(make_scene: SceneMaker) -> None:
     """Missing scopes, objects that cannot be read, and names that do not exist, each with its cure."""
-    with make_scene(kind="refresh_token", objects="persons, deals, dealz") as scene:
+    with make_scene(kind="refresh_token", objects="[persons, deals, dealz]") as scene:
         scene.company.grant(["base", "deals:read"])
         with scene.account() as account:
             report = account.check()

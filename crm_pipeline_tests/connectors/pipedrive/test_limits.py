@@ -1,11 +1,15 @@
 """The gate's accounts are those of the company: tokens of the day, calls of two seconds."""
 
+from typing import Any
+
 import pytest
 
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.meter import BURST, DAILY, SEARCHES
 from crm_pipeline.kernel.errors import BudgetExhausted
+from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.stages.raw import extract, opened
 from crm_pipeline.store.gate import Gate
 from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
 
@@ -104,3 +108,27 @@ def test_headers_may_be_missing(scene: Scene) -> None:
         account.who()
         assert account.usage.used is None
         assert api_of(account).pace.ceiling(DAILY) == 30_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits"), [("token", {"plan": "Lite"}), ("refresh_token", {"app": 16})]
+)
+def test_the_pace_is_kept(make_scene: SceneMaker, kind: str, limits: dict[str, Any]) -> None:
+    """In lanes, with more calls than two seconds allow, the company refuses none."""
+    with make_scene(kind=kind, ceilings="page_records: 4") as scene:
+        scene.company.set_limits(**limits)
+        with opened(scene.settings, "pipe", scene.database) as account:
+            whole = ObjectSettings("persons", route="windows")
+            found = extract(account, whole, None, mode="range", landing=scene.landing)
+        assert scene.ids(found) == scene.truth("persons")
+        assert found.calls > 20
+        answers = scene.sandbox.journal.entries(vendor="pipedrive")
+        assert {one.status for one in answers} == {200}
+        assert scene.company.companies["main"].limits.refused == 0
+
+
+def test_a_dear_call_needs_no_wide_window(make_scene: SceneMaker) -> None:
+    """Tokens count against the day and not against the two seconds: 40 of them fit a window of 18."""
+    with make_scene(ceilings="") as scene:
+        scene.company.set_limits(plan="Lite")
+        assert scene.ids(scene.extract("leads")) == scene.truth("leads")

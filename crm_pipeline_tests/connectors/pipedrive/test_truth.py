@@ -1,0 +1,80 @@
+"""From the company to the published file through Dagster: what analysts read is what is in the company."""
+
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.orchestration.runs import run_backfill, run_refresh
+from crm_pipeline.store.published import open_published
+from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
+
+OBJECTS = (
+    "persons: {snapshot: true}, organizations: {}, deals: {}, leads: {}, notes: {}, users: {}, "
+    "pipelines: {}, stages: {}, deal_products: {}, products: {}, activities: {}"
+)
+TABLES = {
+    "persons": (
+        "contacts",
+        {"full_name": "name", "owner_source_id": "owner_id", "company_source_id": "org_id"},
+    ),
+    "organizations": ("companies", {"name": "name", "website": "website"}),
+    "deals": ("deals", {"name": "title", "stage": "stage_id", "currency": "currency"}),
+    "leads": ("leads", {"name": "title", "contact_source_id": "person_id"}),
+    "products": ("products", {"name": "name", "product_code": "code"}),
+}
+
+
+def published(scene: Scene, text: str) -> list[tuple[Any, ...]]:
+    with closing(open_published(scene.settings.data)) as connection:
+        return connection.execute(text).fetchall()
+
+
+def assert_equal(scene: Scene) -> None:
+    for obj, (table, fields) in TABLES.items():
+        wanted = {
+            str(row["id"]): tuple(_text(row[field]) for field in fields.values())
+            for row in scene.company.rows(obj)
+        }
+        columns = ", ".join(fields)
+        rows = published(
+            scene, f"SELECT source_id, {columns} FROM crm.{table} WHERE NOT is_deleted"
+        )
+        assert {row[0]: tuple(row[1:]) for row in rows} == wanted, obj
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
+def test_published_equals_the_company(make_scene: SceneMaker) -> None:
+    """After a backfill, and after edits, deletions, a merge and an archived deal that a refresh read."""
+    with (
+        make_scene(contacts=40, objects=f"{{{OBJECTS}}}") as scene,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        done = run_backfill(scene.settings, "pipe", None, None, instance, clock=scene.clock)
+        assert done.is_success, done.failed
+        assert_equal(scene)
+        shown = published(scene, 'SELECT DISTINCT "Tier" FROM crm_pipe.persons')
+        assert {row[0] for row in shown} - {None} <= {"Gold", "Silver", "Bronze", "Übrige"}
+        assert len(shown) > 2
+        several = published(
+            scene, 'SELECT "Interests" FROM crm_pipe.persons WHERE "Interests" <> []'
+        )
+        assert "Data; Governance" in {label for row in several for label in row[0]}
+        money = published(scene, 'SELECT "Lifetime value: currency" FROM crm_pipe.persons')
+        assert any(row[0] for row in money)
+        scene.advance(60)
+        persons = [row["id"] for row in scene.company.rows("persons")[:4]]
+        deals = [row["id"] for row in scene.company.rows("deals")[:3]]
+        scene.company.edit("persons", persons[0], name="01234")
+        scene.company.delete("persons", persons[1])
+        scene.company.merge("persons", persons[2], persons[3])
+        scene.company.delete("deals", deals[0])
+        scene.company.edit("deals", deals[1], is_archived=True)
+        scene.company.edit("deals", deals[2], title="NA")
+        scene.advance(60)
+        again = run_refresh(scene.settings, "pipe", instance, clock=scene.clock)
+        assert again.is_success, again.failed
+        assert_equal(scene)
