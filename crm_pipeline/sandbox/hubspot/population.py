@@ -68,6 +68,8 @@ def fill(
     if world.contacts >= _SMALL:
         _order(tables, staging.linked)
     connection.execute("COMMIT")
+    # A page is a small query, and several clients ask at once: two threads for each cost more.
+    connection.execute("SET threads = 1")
     connection.execute("PRAGMA enable_optimizer")
     staging.clear()
     tables.bump()

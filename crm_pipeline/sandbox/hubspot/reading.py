@@ -148,12 +148,26 @@ class RecordReader:
     ) -> list[tuple[Any, ...]]:
         selected = "".join(f", {prop.expression}" for prop in columns)
         state = {None: "", True: " AND _archived", False: " AND NOT _archived"}[archived]
+        chosen, params = "", []
+        if not self._is_gapless(one, ids, archived):
+            chosen, params = " AND _id IN (SELECT unnest(?::BIGINT[]))", [ids]
         sql = (
             f"SELECT _id, {iso_sql('_created')}, {iso_sql('_updated')}, _archived, "
             f'{iso_sql("_archived_at")}{selected} FROM "{one.table}" '
-            f"WHERE _id BETWEEN {min(ids)} AND {max(ids)} AND _id IN (SELECT unnest(?::BIGINT[])){state}"
+            f"WHERE _id BETWEEN {min(ids)} AND {max(ids)}{chosen}{state}"
         )
-        return self._portal.tables.cursor().execute(sql, [ids]).fetchall()
+        return self._portal.tables.cursor().execute(sql, params).fetchall()
+
+    def _is_gapless(self, one: ObjectType, ids: list[int], archived: bool | None) -> bool:
+        """Say whether nothing else lies between the lowest and the highest id, as on a page of a list.
+
+        A range is read in half the time that a list of ids takes.
+        """
+        if archived is None:
+            return False
+        known = self.ids(one, archived=archived)
+        low, high = np.searchsorted(known, [min(ids), max(ids) + 1])
+        return np.array_equal(known[low:high], np.unique(ids))
 
     def _add_history(
         self, one: ObjectType, records: dict[int, dict[str, Any]], names: tuple[str, ...]

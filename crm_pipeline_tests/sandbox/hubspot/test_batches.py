@@ -38,6 +38,15 @@ def test_missing_ids(hubspot) -> None:
         assert body["errors"][0]["context"] == {"ids": ["5", "6"]}
 
 
+def test_a_missing_id_brings_no_other_record(hubspot) -> None:
+    """Whoever asks for an id that is not there gets no neighbour in its place."""
+    rows = hubspot.truth.rows("contacts", limit=5)
+    ids = [rows[0]["id"], rows[1]["id"], str(int(rows[2]["id"]) + 1), rows[3]["id"], rows[4]["id"]]
+    body = hubspot.batch("contacts", "read", inputs(ids)).json()
+    assert {row["id"] for row in body["results"]} == set(ids) - {ids[2]}
+    assert body["errors"][0]["context"]["ids"] == [ids[2]]
+
+
 def test_the_status_of_a_partial_batch_is_a_switch(own) -> None:
     """Statement 7: a switch drops the 207 to 200, with the same body."""
     own.admin("/hubspot/set", {"partial_status": 200})
