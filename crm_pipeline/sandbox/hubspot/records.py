@@ -43,7 +43,7 @@ class RecordDesk:
         if request.method == "GET":
             if is_fleeting(one, self._shape(request.query, one)):
                 return Response(200, self._list(request, one, page))
-            key = ("list", one.name, page.route.version, request.base_url, request.query_text)
+            key = ("list", request.path, request.base_url, request.query_text)
             return Response(200, self._portal.kept(key, lambda: self._list(request, one, page)))
         if request.method != "POST":
             raise unsupported_method()

@@ -165,6 +165,70 @@ def test_writes(own) -> None:
     check(file, f"{base}/{{contactId}}", own.delete(f"{base}/{own.first()}"))
 
 
+@pytest.mark.parametrize("version", ["v4", "2026-03", "2026-09"])
+def test_writing_links(own, version: str) -> None:
+    """Links are made and removed as the vendor describes for each version."""
+    file, dated = f"associations.{version}.json", version != "v4"
+    record, company = own.create("contacts", lastname="A").json()["id"], own.first("companies")
+    pair = {"from": {"id": record}, "to": {"id": company}}
+    kind = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}
+    base = f"/crm/associations/{version}" if dated else "/crm/v4/associations"
+    template = f"{base}/{{fromObjectType}}/{{toObjectType}}/batch"
+    for action, entry in (
+        ("associate/default", pair),
+        ("create", pair | {"types": [kind]}),
+        ("labels/archive", pair | {"types": [kind]}),
+        ("archive", {"from": pair["from"], "to": [pair["to"]]}),
+    ):
+        answer = own.post(f"{base}/contacts/companies/batch/{action}", {"inputs": [entry]})
+        known = tuple(f"$.results[*].{side}ObjectId" for side in ("from", "to"))
+        check(file, f"{template}/{action}", answer, besides=known)
+    objects = f"/crm/objects/{version}" if dated else "/crm/v4/objects"
+    path = f"{objects}/contacts/{record}/associations"
+    plain = own.put(f"{path}/default/companies/{company}")
+    at = f"{objects}/{{fromObjectType}}/{{fromObjectId}}/associations/default"
+    check(file, f"{at}/{{toObjectType}}/{{toObjectId}}", plain)
+    at = f"{objects}/{{objectType}}/{{objectId}}/associations/{{toObjectType}}/{{toObjectId}}"
+    labelled = own.put(f"{path}/companies/{company}", [kind])
+    check(file, at, labelled, besides=("$.fromObjectId", "$.toObjectId"))
+    check(file, at, own.delete(f"{path}/companies/{company}"))
+
+
+def test_writing_definitions(own) -> None:
+    """Properties, groups, pipelines and stages are made and changed as the vendor describes."""
+    file, base = "properties.v3.json", "/crm/v3/properties"
+    at = f"{base}/{{objectType}}"
+    body = {
+        "name": "shoe_size",
+        "label": "Shoe size",
+        "type": "enumeration",
+        "fieldType": "select",
+        "groupName": "contactinformation",
+        "options": [{"label": "Big", "value": "b", "displayOrder": 0, "hidden": False}],
+    }
+    check(file, at, own.post(f"{base}/contacts", body))
+    path = f"{base}/contacts/shoe_size"
+    changed = own.http.patch(own.root + path, json={"label": "Size"})
+    check(file, f"{at}/{{propertyName}}", changed)
+    read = own.post(
+        f"{base}/contacts/batch/read", {"inputs": [{"name": "shoe_size"}, {"name": "x"}]}
+    )
+    check(file, f"{at}/batch/read", read)
+    check(file, f"{at}/{{propertyName}}", own.delete(path))
+    group = own.post(f"{base}/contacts/groups", {"name": "shoes", "label": "Shoes"})
+    check(file, f"{at}/groups", group)
+    file, base = "pipelines.v3.json", "/crm/v3/pipelines"
+    at = f"{base}/{{objectType}}"
+    stage = {"label": "One", "displayOrder": 0, "metadata": {"probability": "0.5"}}
+    made = own.post(f"{base}/deals", {"label": "New", "displayOrder": 2, "stages": [stage]})
+    check(file, at, made)
+    path = f"{base}/deals/{made.json()['id']}"
+    check(file, f"{at}/{{pipelineId}}", own.get(path))
+    check(file, f"{at}/{{pipelineId}}/stages", own.post(f"{path}/stages", stage))
+    check(file, f"{at}/{{pipelineId}}/stages", own.get(f"{path}/stages"))
+    check(file, f"{at}/{{pipelineId}}", own.delete(path))
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -108,6 +108,7 @@ def test_the_same_data_under_every_version(hubspot, version: str, name: str) -> 
     dated = hubspot.get(f"/crm/objects/{version}/{name}", limit=5).json()
     assert numbered["results"] == dated["results"]
     assert numbered["paging"]["next"]["after"] == dated["paging"]["next"]["after"]
+    assert f"/{name}?" in numbered["paging"]["next"]["link"]
     assert "/crm/objects/2026-03/" in numbered["paging"]["next"]["link"]
     assert "/crm/v3/objects/" in dated["paging"]["next"]["link"]
     following = hubspot.http.get(dated["paging"]["next"]["link"]).json()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from jsonschema import Draft202012Validator
 
 from crm_pipeline.sandbox.hubspot import credentials, receivers
 from crm_pipeline_tests.contracts import FOLDER, validate
@@ -105,6 +106,30 @@ def test_a_delivery(hooked, receiver) -> None:
         SECRET, "POST", plain, body, stamp
     )
     assert int(stamp) == made["occurredAt"]
+
+
+def test_deliveries_fit_the_schema(hooked, receiver) -> None:
+    """Statements 28, 29: every kind of event fits the schema written from the vendor's guide."""
+    path = FOLDER / "hubspot" / "webhook-delivery.schema.json"
+    if not path.exists():
+        pytest.skip("the vendors' descriptions are not beside this repository")
+    record = hooked.create("contacts", email="w@example.org", city="Ulm").json()["id"]
+    kind = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}
+    company = hooked.first("companies")
+    hooked.put(f"/crm/v4/objects/contacts/{record}/associations/companies/{company}", [kind])
+    hooked.truth.merge("contacts", hooked.first(), hooked.first(number=1))
+    hooked.delete(f"/crm/v3/objects/contacts/{record}")
+    hooked.truth.restore("contacts", record)
+    hooked.post("/crm/v3/objects/contacts/gdpr-delete", {"objectId": record})
+    hooked.truth.deliver_webhooks()
+    schema = json.loads(path.read_text())
+    for _, body in receiver.got:
+        Draft202012Validator(schema).validate(json.loads(body))
+    kinds = {event["subscriptionType"].partition(".")[2] for event in receiver.events}
+    assert kinds == {
+        *("creation", "propertyChange", "associationChange", "merge"),
+        *("deletion", "restore", "privacyDeletion"),
+    }
 
 
 def test_a_hundred_at_once(hooked, receiver) -> None:
