@@ -1,7 +1,6 @@
 """One client connection: bytes in, one buffer out, transport faults in between."""
 
 import contextlib
-import gzip
 import json
 import socket
 import ssl
@@ -14,6 +13,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus, urlsplit
+
+from isal import igzip
 
 from crm_pipeline.sandbox.faults import FaultOrder
 from crm_pipeline.sandbox.http import Request, Response, json_response
@@ -263,7 +264,7 @@ class Connection(BaseHTTPRequestHandler):
         packed = response.content_type == "application/zip"
         if not accepts or encoded or packed or len(response.body) < _GZIP_FLOOR:
             return response
-        body = gzip.compress(response.body, compresslevel=1, mtime=0)
+        body: bytes = igzip.compress(response.body, compresslevel=1, mtime=0)
         headers = (*response.headers, ("Content-Encoding", "gzip"))
         return Response(response.status, body, headers, response.content_type)
 
