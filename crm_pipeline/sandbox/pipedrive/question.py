@@ -24,6 +24,8 @@ class Question:
         where: conditions over the record `r`, with `params`.
         asked: columns named by `include_fields`.
         keys: custom fields to show; None for all.
+        option_labels: whether options of custom fields come as id and label.
+        labels: whether the record's own labels come with their names beside their ids.
     """
 
     limit: int = 100
@@ -34,6 +36,7 @@ class Question:
     params: list[Any] = field(default_factory=list)
     asked: tuple[str, ...] = ()
     keys: tuple[str, ...] | None = None
+    option_labels: bool = False
     labels: bool = False
     statuses: tuple[str, ...] = ()
 
@@ -133,7 +136,8 @@ def list_question(entity: Entity, query: Mapping[str, str]) -> Question:
     made = Question(limit=reader.number("limit", 100, 500), cursor=query.get("cursor", ""))
     made.sort = reader.choice("sort_by", entity.sorts, "id")
     made.descending = reader.choice("sort_direction", ("asc", "desc"), "asc") == "desc"
-    made.labels = bool(reader.flag("include_option_labels"))
+    made.option_labels = bool(reader.flag("include_option_labels"))
+    made.labels = bool(reader.flag("include_labels"))
     _selection(entity, reader, made)
     for parameter, sign in (("updated_since", ">="), ("updated_until", "<")):
         moment = reader.stamp(parameter) if parameter in entity.period else None
@@ -149,7 +153,8 @@ def record_question(entity: Entity, query: Mapping[str, str]) -> Question:
     """Read the parameters of one record."""
     reader = Reader(query)
     reader.check({"include_fields", "custom_fields", "include_option_labels", "include_labels"})
-    made = Question(labels=bool(reader.flag("include_option_labels")))
+    made = Question(option_labels=bool(reader.flag("include_option_labels")))
+    made.labels = bool(reader.flag("include_labels"))
     _selection(entity, reader, made)
     reader.refuse()
     return made

@@ -42,8 +42,19 @@ def listed(
     question = list_question(entity, query)
     _restrict(company, entity, question, archived=archived)
     sight.restrict(entity, question)
-    shape = shape_v2(company, entity, question.asked, question.keys, labels=question.labels)
+    shape = _shape(company, entity, question)
     return envelope(*page(company.tables, entity, question, shape), entity.end)
+
+
+def _shape(company: Company, entity: Entity, question: Question) -> str:
+    return shape_v2(
+        company,
+        entity,
+        question.asked,
+        question.keys,
+        option_labels=question.option_labels,
+        labels=question.labels,
+    )
 
 
 def _restrict(company: Company, entity: Entity, question: Question, *, archived: bool) -> None:
@@ -72,7 +83,7 @@ def one_record(
         ApiError: 404 where it is not there any more, or never was.
     """
     question = record_question(entity, query)
-    shape = shape_v2(company, entity, question.asked, question.keys, labels=question.labels)
+    shape = _shape(company, entity, question)
     rows = rendered(company.tables, entity, [found(company, entity, record, sight)], shape)
     return f'{{"success":true,"data":{rows[0]}}}'.encode()
 

@@ -1,6 +1,6 @@
 """SQL that turns a record into the JSON of an answer, in the shape of v2 or of v1."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from crm_pipeline.sandbox.pipedrive.custom_fields import CustomField
@@ -22,6 +22,7 @@ def shape_v2(
     asked: Sequence[str] = (),
     keys: Sequence[str] | None = None,
     *,
+    option_labels: bool = False,
     labels: bool = False,
 ) -> str:
     """Return SQL for the v2 JSON of the record `r`.
@@ -31,12 +32,16 @@ def shape_v2(
         entity: its object.
         asked: columns named by `include_fields`.
         keys: custom fields to show; None for all.
-        labels: whether options come as id and label (`include_option_labels`).
+        option_labels: whether options come as id and label (`include_option_labels`).
+        labels: whether the record's labels come with their names (`include_labels`).
     """
     pairs = [(one.name, one.shape) for one in entity.columns if _is_shown(company, one, asked)]
+    tags = entity.column("label_ids")
+    if labels and tags is not None:
+        pairs.append(("labels", _named('r."label_ids"', dict(tags.options))))
     if entity.has_custom:
         custom = [
-            (one.code, _labelled(one) if labels else f'r."{one.code}"')
+            (one.code, _labelled(one) if option_labels else f'r."{one.code}"')
             for one in company.fields(entity.name)
             if keys is None or one.code in keys
         ]
@@ -55,14 +60,23 @@ def _labelled(one: CustomField) -> str:
     """Return SQL that shows options with their labels."""
     if one.type not in {"enum", "set"}:
         return f'r."{one.code}"'
-    known = "MAP {" + ", ".join(f"{o.id}: {_quoted(o.label)}" for o in one.options) + "}"
     if not one.options:
         return "NULL"
-    pair = "{{'id': {0}, 'label': {1}[{0}]}}"
-    if one.type == "enum":
-        shown = pair.format(f'r."{one.code}"', known)
-        return f'CASE WHEN r."{one.code}" IS NOT NULL THEN {shown} END'
-    return f'list_transform(r."{one.code}", lambda one: {pair.format("one", known)})'
+    column = f'r."{one.code}"'
+    known: dict[int | str, str] = {option.id: option.label for option in one.options}
+    if one.type == "set":
+        return _named(column, known)
+    return f"CASE WHEN {column} IS NOT NULL THEN {_pair(column, known)} END"
+
+
+def _named(column: str, known: Mapping[int | str, str]) -> str:
+    """Return SQL for a list of ids as objects with their labels."""
+    return f"list_transform({column}, lambda one: {_pair('one', known)})"
+
+
+def _pair(value: str, known: Mapping[int | str, str]) -> str:
+    labels = ", ".join(f"{number}: {_quoted(label)}" for number, label in known.items())
+    return f"{{'id': {value}, 'label': MAP {{{labels}}}[{value}]}}"
 
 
 def shape_v1(company: "Company", entity: Entity, me: int) -> tuple[str, str]:

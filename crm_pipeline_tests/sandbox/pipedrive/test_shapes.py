@@ -120,6 +120,19 @@ def test_option_labels(main) -> None:
         )
 
 
+@pytest.mark.parametrize("name", ["persons", "organizations", "deals"])
+def test_labels(main, name: str) -> None:
+    """include_labels adds a record's labels with their names; without it there are only ids."""
+    fields = {one["field_code"]: one for one in main.every(f"/{name[:-1]}Fields")}
+    known = {one["id"]: one["label"] for one in fields["label_ids"]["options"]}
+    assert "labels" not in main.data(f"/api/v2/{name}", limit=1)[0]
+    rows = main.every(f"/{name}", include_labels="true")
+    assert any(row["labels"] for row in rows)
+    for row in rows:
+        wanted = [{"id": number, "label": known[number]} for number in row["label_ids"]]
+        assert row["labels"] == wanted
+
+
 def test_deal(main) -> None:
     """Statement 7: a deal has its stage, pipeline, money and the moment it was closed."""
     stages = {row["id"]: row["pipeline_id"] for row in main.every("/stages")}
