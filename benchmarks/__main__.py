@@ -16,8 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    api_clock,
     crashes,
     gate,
+    json_pages,
     landing_memory,
     startup,
     tables,
@@ -93,6 +95,8 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Tables and peers": lambda: _tables(1),
     "Landing memory": landing_memory.report,
     "Tables at 8 million": lambda: _tables(10),
+    "JSON pages": json_pages.report,
+    "API clock": api_clock.report,
     "Gate": gate.report,
     "Tokens": tokens.report,
     "Crashes": crashes.report,
