@@ -53,7 +53,7 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
     return {k: v["id"] if isinstance(v, dict) else v for k, v in record.items()}
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("route", [*ROUTES, "bulk"])
 def test_windows_are_half_open(scene: ZohoScene, route: str) -> None:
     """Months side by side hold every record exactly once."""
     months = [Month(2026, month) for month in (6, 10, 11)]
@@ -80,7 +80,7 @@ def test_a_record_of_the_edge_waits(scene: ZohoScene, route: str) -> None:
     assert json.loads(scene.landed("Contacts")[-1]["record"])["Title"] == "At the edge"
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("route", [*ROUTES, "bulk"])
 def test_converted_leads_come_too(scene: ZohoScene, route: str) -> None:
     """Converted leads are records like others, although lists and queries hide them unasked."""
     converted = convert(scene)
