@@ -78,7 +78,7 @@ def current(scene: ZohoScene) -> dict[str, tuple[str, str | None]]:
         st.tuples(st.integers(1, 24), st.sampled_from(CHANGES), st.integers(0, 60)), max_size=8
     ),
 )
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_nothing_lost_nothing_doubled(
     scene: ZohoScene, route: str, steps: list[tuple[int, str, int]]
 ) -> None:
