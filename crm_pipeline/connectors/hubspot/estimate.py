@@ -12,9 +12,8 @@ from crm_pipeline.connectors.hubspot.selection import Selection
 _MOST_LANES = 16
 # Properties, the counts before and after, and the first page of what is archived.
 _WINDOW_CALLS = 4
-# The edges of the ids, and what splitting a lane costs.
+# The edges of the ids; of every second lane the last page is nearly empty.
 _EDGE_CALLS = 2
-_SPLIT_CALLS = 2
 BOUND_CALLS = 12
 """How many counts are made at most to find where list and search shall meet."""
 
@@ -25,8 +24,8 @@ class Load:
 
     Attributes:
         records: how many the vendor counts.
-        by_list, by_search: calls that bring 1,000 records or say which there are, and what is read by id
-            then; both under the ceiling of 10 seconds, but for the searches.
+        list_pages, search_pages: calls that bring 1,000 records, or say which there are.
+        list_reads, search_reads: calls that read those by id then; none where a page brings them whole.
         linked: calls about associations for 1,000 records.
         search_s, burst_s, linked_s: seconds that a call of each kind takes of our share of its ceiling.
         round_trip_s: how long any call lasts.
@@ -125,7 +124,7 @@ def _list(load: Load, impediment: str) -> Route:
 
 def _search(load: Load) -> Route:
     lanes = load.search_lanes
-    spare = _EDGE_CALLS + _SPLIT_CALLS * lanes if lanes > 1 else 0
+    spare = _EDGE_CALLS + lanes // 2 if lanes > 1 else 0
     calls = _WINDOW_CALLS + spare + _of_records(load, 1.0, load.search_pages, load.search_reads)
     seconds = (_WINDOW_CALLS + spare / lanes) * load.round_trip_s
     seconds += load.search_lane_s * load.records / SLICE_RECORDS
@@ -137,7 +136,7 @@ def _search(load: Load) -> Route:
 
 def _both(load: Load, impediment: str) -> Route:
     part, lanes = load.part_by_list, load.search_lanes
-    spare = _EDGE_CALLS + BOUND_CALLS // 3 + _SPLIT_CALLS * lanes
+    spare = _EDGE_CALLS + BOUND_CALLS // 4 + lanes // 2
     calls = _WINDOW_CALLS + spare
     calls += _of_records(load, part, load.list_pages, load.list_reads)
     calls += _of_records(load, 1 - part, load.search_pages, load.search_reads)

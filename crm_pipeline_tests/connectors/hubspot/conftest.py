@@ -102,7 +102,7 @@ def portal(tmp_path: Path, database: Database, fresh_url: str) -> Portal:
 @pytest.fixture
 def hub(portal: Portal) -> Iterator[Scene]:
     """A portal with a small world."""
-    with portal() as made:
+    with portal(contacts=60) as made:
         yield made
 
 

@@ -52,7 +52,7 @@ def test_an_archived_record_is_of_the_window_of_its_end(hub: Scene) -> None:
 
 def test_routes_of_full_reads_are_not_for_refreshes(portal: Portal) -> None:
     """`route: both` reads everything from both ends once; then changes are searched for."""
-    with portal(objects=[]) as hub:
+    with portal(contacts=60, objects=[]) as hub:
         hub.extract("companies", route="both")
         hub.advance(3600)
         assert hub.extract("companies", route="both", mode="refresh").route == "search"
@@ -100,7 +100,7 @@ def test_a_match_that_has_left_the_window_is_left_to_the_next(
     portal: Portal, monkeypatch: pytest.MonkeyPatch, by_id_too: bool
 ) -> None:
     """The index still counts a record that was edited since; the counts agree all the same."""
-    with portal(ceilings={"search_characters": 900} if by_id_too else {}) as hub:
+    with portal(contacts=60, ceilings={"search_characters": 900} if by_id_too else {}) as hub:
         client = Client(hub)
         record, gone = sorted(client.all("contacts"))[:2]
         twin(hub).set(search_lag_s=8)
@@ -175,7 +175,7 @@ def test_a_record_left_out_of_a_batch_is_asked_for_again(
     portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an answer leaves out without a word is read again; left out twice, it is an error."""
-    with portal(ceilings={"search_characters": 900}) as hub:
+    with portal(contacts=60, ceilings={"search_characters": 900}) as hub:
         client = Client(hub)
         left_out = sorted(client.all("contacts"))[5]
         plain, spoiled = Api.batch_read, {"left": 1}
@@ -199,7 +199,7 @@ def test_a_record_that_goes_while_it_is_read(
     portal: Portal, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """Between a search and the batch a record was archived: both forms of the answer say so."""
-    with portal(ceilings={"search_characters": 900}) as hub:
+    with portal(contacts=60, ceilings={"search_characters": 900}) as hub:
         client = Client(hub)
         gone = sorted(client.all("contacts"))[5]
         twin(hub).set(partial_status=status, search_lag_s=3600)

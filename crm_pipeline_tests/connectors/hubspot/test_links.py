@@ -64,7 +64,7 @@ def test_long_lists_are_followed(portal: Portal, monkeypatch: pytest.MonkeyPatch
     from crm_pipeline.sandbox.hubspot import association_reads
 
     monkeypatch.setattr(association_reads, "MOST_IN_BATCH", 3)
-    with portal(objects=["contacts", "companies"]) as hub:
+    with portal(contacts=60, objects=["contacts", "companies"]) as hub:
         hub.extract("companies")
         rows = [row["record"] for row in landed(hub, "companies") if not row["deleted"]]
         client = Client(hub)
