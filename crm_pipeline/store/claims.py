@@ -17,7 +17,6 @@ _LINGER_MS = (
     500,
     5_000,
 )  # a quarter of the window, within these: then who asks no more wants no more
-_BETWEEN_CALLS_MS = 100  # the same for places at once: so soon a caller has its next call
 
 
 @dataclass
@@ -27,7 +26,6 @@ class Claim:
     Attributes:
         member: whose lease it is.
         at_ms: its last contact.
-        asked_ms: when it last asked for permits.
         until_ms: it waits until then, because of this limit; past where it does not wait.
         need: without so much its next call cannot go on.
         wanted: what its callers wait for altogether.
@@ -37,7 +35,6 @@ class Claim:
 
     member: str
     at_ms: int
-    asked_ms: int = 0
     until_ms: int = 0
     need: int = 0
     wanted: int = 0
@@ -54,7 +51,6 @@ class Claim:
         return [
             self.member,
             self.at_ms,
-            self.asked_ms,
             self.until_ms,
             self.need,
             self.wanted,
@@ -74,7 +70,6 @@ class Claim:
 
     def answer(self, now_ms: int, need: int, wanted: int, granted: int, wait_ms: float) -> None:
         """Enter the answer to a request: a grant, or a wait because of this limit."""
-        self.asked_ms = now_ms
         self.granted += granted
         self.wanted = max(0, wanted - granted)
         self.need = need if wait_ms else 0
@@ -83,7 +78,6 @@ class Claim:
     def set_back(self, limit: LimitShape, now_ms: int) -> None:
         """Correct what a clock that was set back made future."""
         self.at_ms = min(self.at_ms, now_ms)
-        self.asked_ms = min(self.asked_ms, now_ms)
         self.until_ms = min(self.until_ms, now_ms + period_ms(limit) + _OVERDUE_MS)
 
     def is_waiting(self, now_ms: int) -> bool:
@@ -96,16 +90,9 @@ class Claim:
         linger = min(max(period_ms(limit) // 4, least), most)
         return not self.is_waiting(now_ms) and now_ms - self.at_ms > linger
 
-    def demand(self, limit: LimitShape, held: int, now_ms: int) -> float:
-        """Return what it would use of the limit if nothing held it back.
-
-        Args:
-            limit: of this claim.
-            held: weight that the lease holds.
-            now_ms: the database's clock.
-        """
+    def demand(self, limit: LimitShape, now_ms: int) -> float:
+        """Return what it would use of a window, beside what it waits for, if nothing held it back."""
         if limit.kind == "concurrency":
-            is_current = self.is_waiting(now_ms) or now_ms - self.asked_ms <= _BETWEEN_CALLS_MS
-            return held + self.wanted if is_current else held
+            return 0.0
         passed = max(0, now_ms - max(self.at_ms, self.until_ms))
         return self.granted / max(self.active_ms + passed, _SHORTEST_MS) * period_ms(limit)

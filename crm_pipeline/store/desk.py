@@ -5,6 +5,7 @@ under each of its limits. It talks to nobody: `gate.py` carries its deltas to th
 `budget.py` decides.
 """
 
+import operator
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -192,8 +193,8 @@ class Desk:
 
 
 def _plus(one: Amounts, other: Amounts) -> Amounts:
-    return tuple(a + b for a, b in zip(one, other, strict=True))
+    return tuple(map(operator.add, one, other))
 
 
 def _less(one: Amounts, other: Amounts) -> Amounts:
-    return tuple(a - b for a, b in zip(one, other, strict=True))
+    return tuple(map(operator.sub, one, other))

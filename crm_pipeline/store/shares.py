@@ -98,10 +98,9 @@ def stakes(request: Request) -> list[Stake]:
 
 def _stake(limit: LimitShape, book: Book, member: str, now_ms: int) -> Stake:
     use, demand, waiting, least = book.use_of(member), 0.0, 0, 0
-    for lease, claim in book.claims.items():
+    for claim in book.claims.values():
         if claim.member == member:
-            held = book.leases[lease].weight if lease in book.leases else 0
-            demand += claim.demand(limit, held, now_ms)
+            demand += claim.demand(limit, now_ms)
             if claim.is_waiting(now_ms):
                 waiting += claim.wanted
                 least = max(least, claim.need)

@@ -137,7 +137,7 @@ class Process:
         self._weights = itertools.cycle(
             [(w,) * len(world.limits) if isinstance(w, int) else w for w in weights]
         )
-        self._rest_s = rest_s
+        self.rest_s = rest_s
         self._waiting: deque[Amounts] = deque()
         self._contacts: deque[tuple[Amounts | None, Callable[[Verdict], None]]] = deque()
         self._is_asking = False
@@ -197,7 +197,7 @@ class Process:
         self._wake()
         for place, used, ceiling in told:
             self.desk.note(place, used, ceiling, self.world.now)
-        rest = self.world.random.uniform(*self._rest_s) if any(self._rest_s) else 0.0
+        rest = self.world.random.uniform(*self.rest_s) if any(self.rest_s) else 0.0
         if rest:
             self._later(rest, self._come)
         else:

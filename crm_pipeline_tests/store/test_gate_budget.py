@@ -169,6 +169,17 @@ def test_a_lower_ceiling_of_the_vendor() -> None:
     assert ask([(DAILY, book)], 1, 50, 0).granted == 20
 
 
+def test_a_window_that_the_vendor_says_is_smaller() -> None:
+    """Of a short window the vendor's own ceiling holds; what costs more than that all is left to it."""
+    limit = Limit("burst", 20, 1.0)
+    book = Book()
+    book.observe(limit, 0, 10, 0)
+    assert ask([(limit, book)], 1, 50, 0).granted == 10
+    assert ask([(limit, book)], 15, 15, 0).granted == 15
+    book.spend(limit, 1, 0)
+    assert ask([(limit, book)], 15, 15, 0).wait_s > 0.9
+
+
 def test_one_probe_an_hour() -> None:
     """A vendor's figure that refuses is asked about again with one call an hour, or never lifted."""
     book = Book(vendor=Observation(used=990, ceiling=1000, at_ms=0, total=0))

@@ -36,6 +36,17 @@ def test_the_ceiling_is_used(limits: list[tuple[str, int, float]], weights: tupl
     assert 0.95 * case.possible <= pace(world.arrivals(), case) <= 1.01 * case.possible
 
 
+@pytest.mark.parametrize("processes", [1, 3])
+def test_places_are_used(processes: int) -> None:
+    """Of places at once 96 % are taken, in one process and in several: a call's end wakes who waits."""
+    world = World([Limit("places", 8, 1.0, "concurrency")])
+    for _ in range(processes):
+        Process(world, (1,), callers=20)
+    world.run(30.0)
+    assert world.most == [8]
+    assert len(world.arrivals()) >= 0.96 * 8 * 30.0 / 0.2
+
+
 events = st.tuples(
     st.floats(0.0, 3.0),  # seconds since the one before
     st.sampled_from(["kill", "kill", "start", "clock back", "slow", "quick"]),

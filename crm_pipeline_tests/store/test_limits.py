@@ -87,6 +87,14 @@ def test_a_limit_that_had_a_rolling_window() -> None:
     assert kept(limit, now + 40 * HOUR_MS, now) == turn_ms(limit, now)
 
 
+def test_a_clock_set_back_by_days() -> None:
+    """A midnight further away than tomorrow's is not waited for: it counts until the next one."""
+    limit, now = daily("Europe/Berlin"), ms("2026-11-26T10:00Z")
+    after_next = turn_ms(limit, turn_ms(limit, now))
+    assert kept(limit, after_next, now) == turn_ms(limit, now)
+    assert kept(limit, after_next, now + 14 * HOUR_MS) == after_next
+
+
 @given(
     st.sampled_from(ZONES),
     st.lists(st.tuples(st.integers(0, 3 * HOUR_MS), st.booleans()), min_size=1, max_size=12),
@@ -107,7 +115,7 @@ def test_a_limit_whose_zone_is_learnt(zone: str, plan: list[tuple[int, bool]]) -
 
 
 moments = st.tuples(
-    st.sampled_from([50, 900, 30_000, 1_500_000, 4 * HOUR_MS]),  # since the one before, at most
+    st.sampled_from([50, 900, 30_000, 1_500_000, HOUR_MS]),  # since the one before, at most
     st.floats(0.0, 1.0),  # of that
     st.integers(1, 4),  # weight
     st.integers(0, 3_000),  # until the reply
@@ -119,15 +127,20 @@ moments = st.tuples(
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(["2026-03-28", "2026-10-24", "2026-04-04", "2026-09-05", "2026-11-25"]),
+    st.sampled_from([500, 3_500, 9 * HOUR_MS]),  # until the turn
     st.lists(moments, min_size=10, max_size=80),
     st.integers(-1_900, 1_900),
 )
 def test_no_day_of_the_vendor_holds_more(
-    zone: str, day: str, plan: list[tuple[int, float, int, int, float]], skew_ms: int
+    zone: str,
+    day: str,
+    before_ms: int,
+    plan: list[tuple[int, float, int, int, float]],
+    skew_ms: int,
 ) -> None:
     """By the vendor's own dates, its clock up to two seconds off, no day has more than the ceiling."""
     limit = daily(zone, 20)
-    now, state, ends = ms(f"{day}T18:00Z"), "{}", []
+    now, state, ends = turn_ms(limit, ms(f"{day}T12:00Z")) - before_ms, "{}", []
     arrived: dict[str, int] = {}
     refused = granted = 0
     for number, (gap_ms, part, weight, length, until) in enumerate(plan):

@@ -84,7 +84,7 @@ def test_what_is_under_way_does_not_hide_that_a_share_is_spent() -> None:
 
 
 def waiting(book: Book, member: str, wanted: int, need: int = 1) -> None:
-    claim = Claim(member, NOW, NOW, NOW + 5_000, need, wanted)
+    claim = Claim(member, NOW, NOW + 5_000, need, wanted)
     book.claims[member] = claim
 
 
@@ -155,7 +155,7 @@ def test_a_pace_counts_only_while_nothing_holds_it_back() -> None:
         claim.answer(at + 100, 1, 2, 0, 900.0)
         at += 1000
     claim.advance(BURST, at, 0)
-    assert claim.demand(BURST, 0, at) == pytest.approx(200, rel=0.1)
+    assert claim.demand(BURST, at) == pytest.approx(200, rel=0.1)
 
 
 def test_what_was_granted_and_given_back_is_no_pace() -> None:
@@ -163,7 +163,7 @@ def test_what_was_granted_and_given_back_is_no_pace() -> None:
     claim = Claim("b", NOW)
     claim.answer(NOW, 1, 1, 10, 0.0)
     claim.advance(BURST, NOW + 1000, 9)
-    assert claim.demand(BURST, 0, NOW + 1000) <= 10
+    assert claim.demand(BURST, NOW + 1000) <= 10
 
 
 def test_a_process_that_died_while_it_waited_is_forgotten() -> None:
