@@ -5,7 +5,7 @@ as spent when its lease ends. Time comes in as milliseconds of the database's cl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from crm_pipeline.store.claims import Claim
@@ -82,7 +82,12 @@ class Book:
             leases={name: Lease(*lease) for name, lease in state.get("leases", {}).items()},
             total=state.get("total", 0),
             vendor=Observation(*vendor) if vendor else None,
-            claims={name: Claim.read(claim) for name, claim in state.get("claims", {}).items()},
+            # One that another version wrote is of seconds ago, and means nothing any more.
+            claims={
+                name: Claim(*claim)
+                for name, claim in state.get("claims", {}).items()
+                if len(claim) == len(fields(Claim))
+            },
             seen=dict(state.get("seen", {})),
         )
 

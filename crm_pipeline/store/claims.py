@@ -5,7 +5,6 @@ now. From all of them `shares.py` sees what the others leave.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crm_pipeline.store.limits import LimitShape, period_ms
@@ -40,11 +39,6 @@ class Claim:
     wanted: int = 0
     granted: float = 0.0
     active_ms: float = 0.0
-
-    @classmethod
-    def read(cls, values: Sequence[object]) -> "Claim":
-        """Read what `written` wrote."""
-        return cls(*values)  # type: ignore[arg-type]
 
     def written(self) -> list[object]:
         """Return the claim as JSON."""

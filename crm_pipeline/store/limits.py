@@ -61,7 +61,7 @@ def stamped(limit: LimitShape, at_ms: int) -> int:
     came close to a midnight counts in both days, because the vendor's clock may differ from ours.
     """
     if limit.resets:
-        return turn_ms(limit, at_ms)
+        return turn_ms(limit, at_ms + 2 * _SKEW_MS)
     slot = _slot_ms(limit)
     return -(-at_ms // slot) * slot
 
