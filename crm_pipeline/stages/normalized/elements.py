@@ -23,7 +23,8 @@ def exploded(engine: Engine, one: ObjectInput) -> str:
     """
     if not one.batches:
         return _nothing(engine, one)
-    elements = engine.view(f"{one.name} elements", _elements(engine, one))
+    # Computed once: live rows, deleted rows and their number would each parse every record again.
+    elements = engine.table(f"{one.name} elements", _elements(engine, one))
     layout = Layout(path for source in one.of_element for path in source.paths)
     read = ["*", *json_columns(layout, "_e", one.of_element), f"_source_id AS {raw(RECORD_ID)}"]
     parsed = f"(SELECT *, {layout.transform(ELEMENT)} AS _e FROM {elements})"

@@ -4,6 +4,7 @@ A merge is final, so what any landed version says counts, whatever was read last
 archived since, or whose newest state came without its fields, still has its losers.
 """
 
+from crm_pipeline.model.mapping import Merge
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.normalized.sources import merge_sources
@@ -20,14 +21,13 @@ def winners(engine: Engine, one: ObjectInput) -> str | None:
     if not sources or not one.batches:
         return None
     named = {source.name for source in sources}
-    said = engine.view(f"{one.name} merges", versions(engine, one, sources))
-    parts = [
-        f"SELECT {_id(merge.until, merge.separator, merge.source)} AS loser, _source_id AS winner, "
-        f"_modified_at FROM {said} WHERE {HAS_ID} AND {raw(merge.source)} IS NOT NULL"
-        for merge in one.entry.merges
-        if merge.source in named
-    ]
-    claims = engine.table(f"{one.name} claims", " UNION ALL ".join(parts))
+    lists = [_ids(merge) for merge in one.entry.merges if merge.source in named]
+    # Without a filter, which would parse every record once more for each field that it looks at.
+    claims = engine.table(
+        f"{one.name} claims",
+        f"SELECT unnest(list_concat({', '.join(lists)})) AS loser, _source_id AS winner, _modified_at "
+        f"FROM ({versions(engine, one, sources)}) WHERE {HAS_ID}",
+    )
     best = "winner IN (SELECT loser FROM c), _modified_at DESC NULLS LAST, winner"
     merged = engine.table(
         f"{one.name} merged",
@@ -37,6 +37,8 @@ def winners(engine: Engine, one: ObjectInput) -> str | None:
     return merged if engine.row(f"SELECT count(*) FROM {merged}")[0] else None
 
 
-def _id(until: str, separator: str, source: str) -> str:
-    part = f"unnest(string_split({raw(source)}, {literal(separator)}))"
-    return f"trim(split_part({part}, {literal(until)}, 1))" if until else f"trim({part})"
+def _ids(merge: Merge) -> str:
+    """Return SQL for the list of ids in a field; NULL where it is empty."""
+    parts = f"string_split({raw(merge.source)}, {literal(merge.separator)})"
+    part = f"split_part(p, {literal(merge.until)}, 1)" if merge.until else "p"
+    return f"list_transform({parts}, lambda p: trim({part}))"
