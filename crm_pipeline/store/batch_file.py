@@ -12,6 +12,8 @@ from crm_pipeline.store import files, records
 
 _ROW_GROUP_ROWS = 60_000
 _ROW_GROUP_BYTES = 64 << 20
+_RECORDS_BYTES = 8 << 20
+"""A row group of whole JSON records is parsed by one thread at once: ten times its size in memory."""
 
 
 def write_batch_file(
@@ -55,11 +57,18 @@ def write_batch_file(
                     use_dictionary=dictionaries[names],
                     write_statistics=list(records.KEY_COLUMNS),  # nobody filters by a raw column
                 )
-                writer.write_batch(done, row_group_size=_ROW_GROUP_ROWS)
+                writer.write_batch(done, row_group_size=_group_rows(done))
         finally:
             if writer is not None:
                 writer.close()
     return rows, months
+
+
+def _group_rows(batch: pa.RecordBatch) -> int:
+    if "record" not in batch.schema.names:
+        return _ROW_GROUP_ROWS
+    each: int = batch.nbytes // batch.num_rows + 1
+    return max(1, min(_ROW_GROUP_ROWS, _RECORDS_BYTES // each))
 
 
 def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -22,7 +22,10 @@ from crm_pipeline.store import files
 
 ROW_GROUP_ROWS = 20_480
 """A thread holds a row group in memory, both reading and writing: this bounds a stage's memory."""
-_PARQUET = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+_PARQUET = (
+    f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, "
+    "ROW_GROUP_SIZE_BYTES '64MB'"
+)
 
 
 def quoted(identifier: str) -> str:

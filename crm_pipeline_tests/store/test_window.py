@@ -1,5 +1,6 @@
 # ruff: noqa: PT012 - what must fail is a block of several steps
 import errno
+import json
 import os
 import platform
 import signal
@@ -112,6 +113,17 @@ def test_a_page_without_records_leaves_nothing(writer: WindowWriter) -> None:
     assert page(writer, [batch_of([])]) is None
     assert not list(writer.folder.rglob("*.parquet"))
     assert writer.commit(Counts(vendor_count=0)).records == 0
+
+
+def test_wide_records_make_small_row_groups(writer: WindowWriter) -> None:
+    """JSON records are parsed a row group at a time: what that takes is bounded, however wide they are."""
+    texts = [json.dumps({"id": n, "text": "x" * 100_000}) for n in range(200)]
+    plain = batch_of(texts)
+    wide = plain.rename_columns([*KEY_COLUMNS, "record"])
+    for batch, groups in ((wide, 3), (plain, 1)):
+        manifest = page_manifest(writer, [batch])
+        metadata = pq.read_metadata(manifest.path)
+        assert (metadata.num_rows, metadata.num_row_groups) == (200, groups)
 
 
 def test_small_batches_share_a_row_group(writer: WindowWriter) -> None:

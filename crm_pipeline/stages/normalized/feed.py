@@ -56,9 +56,11 @@ class Feed:
         column = self.table.by_name.get(entry.column)
         if column is not None and column.expression and entry.points is None:
             return False
+        # Minutes do not tell the seconds, nor does the day of an instant tell the instant.
         field = self.field(entry.source)
-        # The day of an instant does not tell the instant.
-        return not (field and field.common_type == "timestamp" and column and column.type == "DATE")
+        is_instant = field is not None and field.common_type == "timestamp"
+        is_day = column is not None and column.type == "DATE"
+        return self.form(entry) != "clock" and not (is_instant and is_day)
 
     def field(self, name: str) -> Field | None:
         """Return a source field of the records; None for elements' keys and paths."""

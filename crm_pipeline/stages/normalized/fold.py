@@ -25,7 +25,7 @@ def folded(engine: Engine, one: ObjectInput) -> str:
 
     It has `_source_id`, `_modified_at`, `_deleted`, `_batch_id`, `_is_seen` (False where the newest
     complete read no longer has the record), `_winner` (the id of the record that it was merged into) and
-    one text column per source, "" as NULL.
+    one text column per source, "" as NULL where it is mapped.
     """
     name = one.name
     if not one.batches:

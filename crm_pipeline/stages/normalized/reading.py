@@ -32,12 +32,15 @@ class Source:
         column: the CSV column; "" where CSV has none.
         paths: keys from the root of JSON records, newest first.
         multiple: as `Field.multiple`.
+        is_mapped: whether columns are made of it. Others only go to `custom`, where their empty texts
+            are told from values once for the whole record; one by one that took most of the time.
     """
 
     name: str
     column: str
     paths: tuple[Path, ...]
     multiple: Multiple = ""
+    is_mapped: bool = True
 
 
 @dataclass
@@ -102,12 +105,12 @@ def as_json(text: str, structure: str) -> str:
 
 
 def json_columns(layout: Layout, parsed: str, sources: Sequence[Source]) -> list[str]:
-    """Return the raw columns of sources in a parsed document, "" as NULL."""
+    """Return the raw columns of sources in a parsed document, "" as NULL where they are mapped."""
     columns = []
     for source in sources:
         texts = [layout.text(parsed, path) for path in source.paths]
         text = texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
-        value = f"nullif({text}, '')"
+        value = f"nullif({text}, '')" if source.is_mapped else text
         if source.multiple == "json":
             value = f"nullif({value}, '[]')"
         columns.append(f"{value} AS {raw(source.name)}")
@@ -115,14 +118,16 @@ def json_columns(layout: Layout, parsed: str, sources: Sequence[Source]) -> list
 
 
 def csv_columns(present: Mapping[str, str], sources: Sequence[Source]) -> list[str]:
-    """Return the raw columns of sources in a CSV batch, "" as NULL.
+    """Return the raw columns of sources in a CSV batch, "" as NULL where they are mapped.
 
     `present` are the columns of the batch by their names in lower case.
     """
     columns = []
     for source in sources:
         found = present.get(source.column.lower())
-        value = f"nullif({quoted(found)}, '')" if found else "NULL::VARCHAR"
+        value = quoted(found) if found else "NULL::VARCHAR"
+        if found and (source.is_mapped or source.multiple):
+            value = f"nullif({value}, '')"
         if found and source.multiple == "json":
             parts = f"list_filter(string_split({value}, ';'), lambda p: p <> '')"
             written = f"nullif(CAST(to_json({parts}) AS VARCHAR), '[]')"

@@ -150,7 +150,9 @@ def _custom(feed: Feed, unfit: dict[str, str]) -> str:
     if feed.entry.each:
         return _rest_of_element(feed, bad)
     entries = ", ".join(f"{quoted(name)} := {raw(name)}" for name in rest)
-    base = f"to_json(struct_pack({entries}))::VARCHAR" if entries else "'{}'"
+    # Within a text every quote is escaped: what looks like an empty text behind a key is one.
+    packed = f"to_json(struct_pack({entries}))::VARCHAR"
+    base = f"""replace({packed}, '":""', '":null')""" if entries else "'{}'"
     if not bad:
         return base
     kept = ", ".join(f"{quoted(n)} := CASE WHEN {sql} THEN {raw(n)} END" for n, sql in bad.items())

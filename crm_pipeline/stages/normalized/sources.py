@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crm_pipeline.model.mapping import RECORD, RECORD_ID, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.model.tables import TABLES
 from crm_pipeline.stages.normalized.reading import Path, Source
 
 
@@ -18,7 +19,12 @@ def all_fields(schemas: Sequence[Schema]) -> tuple[Field, ...]:
 
 def record_sources(entry: ObjectMap, schemas: Sequence[Schema]) -> tuple[Source, ...]:
     """Return what is read from records: every field, and what the mapping names by its path."""
-    fields = {field.name: _of_field(field, schemas) for field in all_fields(schemas)}
+    # In the table of a custom object every field has a column.
+    wanted = None if entry.table not in TABLES else set(_wanted(entry))
+    fields = {
+        field.name: _of_field(field, schemas, is_mapped=wanted is None or field.name in wanted)
+        for field in all_fields(schemas)
+    }
     lists = {f.source for f in entry.fields if f.is_list}
     more = {
         name: Source(name, "", (_path(name, fields),))
@@ -56,14 +62,16 @@ def merge_sources(entry: ObjectMap, schemas: Sequence[Schema]) -> tuple[Source, 
 
 
 def _wanted(entry: ObjectMap) -> Iterable[str]:
-    named = [name for f in entry.fields for name in f.sources]
+    named = [name for f in entry.fields for name in (*f.sources, *f.former)]
     return dict.fromkeys([*named, *entry.identity])
 
 
-def _of_field(field: Field, schemas: Sequence[Schema]) -> Source:
+def _of_field(field: Field, schemas: Sequence[Schema], *, is_mapped: bool = True) -> Source:
     """Return where a field stands; records read before it moved have it at its earlier path."""
     paths = [s.by_name[field.name].keys for s in reversed(schemas) if field.name in s.by_name]
-    return Source(field.name, field.name, tuple(dict.fromkeys(paths)), field.multiple)
+    return Source(
+        field.name, field.name, tuple(dict.fromkeys(paths)), field.multiple, is_mapped=is_mapped
+    )
 
 
 def _path(name: str, fields: Mapping[str, Source]) -> Path:

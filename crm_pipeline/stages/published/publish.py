@@ -35,6 +35,8 @@ from crm_pipeline.store.tables import Release, Tables, TableVersion
 LAYOUT = 2
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
+_COPIED_AT_ONCE = 20 << 20
+"""Each comment keeps a copy of its view, five times its SQL, until the transaction ends."""
 _USUAL = Keeping()
 _NO_ACCOUNTS = ApiAccounts()
 
@@ -231,7 +233,13 @@ class _Build:
         self.engine.run(f"CREATE VIEW {target} AS {view.sql}")
         self._comment("VIEW", target, view.comment)
         comments = {column.name: column.comment for column in view.columns}
-        self._comments(target, {**comments, KEY: "Key by which the row joins schema crm."})
+        comments[KEY] = "Key by which the row joins schema crm."
+        at_once = max(1, _COPIED_AT_ONCE // len(view.sql))
+        for place, (name, comment) in enumerate(comments.items(), 1):
+            self._comments(target, {name: comment})
+            if place % at_once == 0:
+                self.engine.run("COMMIT")
+                self.engine.run("BEGIN")
 
     def _operations(
         self, views: Sequence[tuple[str, str, str, View]], accounts: ApiAccounts

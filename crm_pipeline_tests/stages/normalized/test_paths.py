@@ -79,6 +79,20 @@ def test_missing_null_and_empty_are_no_value(nested, value):
     ]
 
 
+@pytest.mark.parametrize("shape", ["csv", "json"])
+def test_texts_that_look_like_no_value_are_kept(nested, shape):
+    """What is told of a whole record at once changes no text: quotes, colons, JSON within a text."""
+    odd = ['":""', 'a":"",b', '{"a":""}', '\\":"", ', ":", '""', " ", '\\"', "[]"]
+    names = [f"odd{number}" for number in range(len(odd))]
+    texts = dict(zip(names, odd, strict=True))
+    described = schema("contacts", *(Field(name, name, "text") for name in (*names, "none")))
+    row = {"Id": "1", "id": "1", "updatedAt": "2026-01-01T00:00:00Z", **texts, "none": ""}
+    nested.land(described, [row], shape=shape)
+    nested.normalize("contacts")
+    ((custom,),) = nested.rows("contacts", "custom")
+    assert json.loads(custom) == {**texts, "none": None}
+
+
 def test_a_record_without_the_key_has_no_values(nested):
     """A tombstone that is nothing but an id is a record like others."""
     nested.land_records(

@@ -279,6 +279,7 @@ def test_activities_and_notes(company):
         ("4", "note", None, None, None, None, None, noted, False),
         ("5", "note", None, None, None, None, None, noted, True),
     ]
+    assert company.rows("activities", "custom ->> 'duration'")[0] == ("01:30:00",)
 
 
 def test_a_lead_is_a_chance(company):

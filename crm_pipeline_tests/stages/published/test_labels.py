@@ -8,6 +8,7 @@ from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 
 STAGES = (("new", "Neu"), ("won", "Gewonnen"), ("lost", "Neu"))
+ODD = "Two's \"\n\\ €"
 
 
 def prop(name: str, common: Any = "string", **more: Any) -> Field:
@@ -25,7 +26,7 @@ def published(org):
         Field("id", "Record ID", "id"),
         prop("stage", options=STAGES),
         prop("kinds", options=STAGES, multiple=";"),
-        prop("sets", options=(("1", "One"), ("2", "Two's")), multiple="json"),
+        prop("sets", options=(("1", "One"), ("2", ODD), ('"', "quote")), multiple="json"),
         prop("tags", multiple=";"),
         prop("closed", "boolean", options=(("true", "Yes"), ("false", "No"))),
         prop("at", "timestamp", form="local"),
@@ -33,7 +34,7 @@ def published(org):
     full = {
         "stage": "won",
         "kinds": ";new;;other; won",
-        "sets": [2, 1, 9],
+        "sets": [2, 1, 9, '"'],
         "tags": "x;y",
         "closed": "true",
         "at": "2026-01-01 00:00:00",
@@ -59,7 +60,7 @@ def test_views_show_labels(published, view):
         (
             "Gewonnen",
             ["Neu", "other", "Gewonnen"],
-            ["Two's", "One", "9"],
+            [ODD, "One", "9", "quote"],
             ["x", "y"],
             True,
             1767225600000,
@@ -73,7 +74,7 @@ def test_tables_keep_stored_values(published):
     assert published.query(
         "SELECT stage, custom ->> 'kinds', custom ->> 'sets' FROM crm.deals"
     ) == [
-        ("won", ";new;;other; won", "[2,1,9]"),
+        ("won", ";new;;other; won", '[2,1,9,"\\""]'),
         ("gone", None, None),
     ]
     assert published.query("SELECT stage, kinds FROM crm.car WHERE source_id = '1'") == [
