@@ -3,8 +3,6 @@
 Nothing is done per row in Python: columns are drawn as arrays, and values are written by SQL.
 """
 
-from collections.abc import Iterable
-
 from crm_pipeline.sandbox.hubspot.association_types import LinkTypes
 from crm_pipeline.sandbox.hubspot.credentials import PortalFacts
 from crm_pipeline.sandbox.hubspot.pipelines import PipelineBook
@@ -53,7 +51,7 @@ def fill(
     # One transaction: committing every statement costs more than the statements.
     connection.execute("BEGIN")
     staging = Staging(connection, world, portal, link_types)
-    connection.execute(_empty_tables(catalog, link_types))
+    connection.execute(_first_tables(catalog))
     sources: dict[str, str] = {}
     for stage in (stage_companies, stage_contacts, stage_products):
         sources |= stage(staging)
@@ -65,8 +63,10 @@ def fill(
     sources |= stage_assets(staging, asset.name)
     for one in catalog.types:
         connection.execute(_create(one, sources[one.name]))
+    staging.write_links()
+    connection.execute(_link_tables(catalog, link_types))
     if world.contacts >= _SMALL:
-        _order(tables, staging.linked)
+        _order(tables)
     connection.execute("COMMIT")
     # A page is a small query, and several clients ask at once: two threads for each cost more.
     connection.execute("SET threads = 1")
@@ -85,14 +85,19 @@ _TRUTH = {
 _BLOCKED = {"email": "VARCHAR"}
 
 
-def _empty_tables(catalog: Catalog, link_types: LinkTypes) -> str:
+def _first_tables(catalog: Catalog) -> str:
     statements = [create("merged", MERGED), create("truth", _TRUTH), create("blocked", _BLOCKED)]
-    for one in catalog.types:
-        statements.append(create(history_of(one.name), HISTORY))
-        statements += [
-            create(links_of(one.name, other), LINK) for other in link_types.targets(one.name)
-        ]
+    statements += [create(history_of(one.name), HISTORY) for one in catalog.types]
     return "; ".join(statements)
+
+
+def _link_tables(catalog: Catalog, link_types: LinkTypes) -> str:
+    """Return SQL that makes the tables of links that the population has none of."""
+    return "; ".join(
+        create(links_of(one.name, other), LINK)
+        for one in catalog.types
+        for other in link_types.targets(one.name)
+    )
 
 
 def _create(one: ObjectType, source: str) -> str:
@@ -109,11 +114,9 @@ def _create(one: ObjectType, source: str) -> str:
     return f'CREATE TABLE "{one.table}" AS SELECT {", ".join(columns)} FROM {source} ORDER BY _id'
 
 
-def _order(tables: Tables, linked: Iterable[str]) -> None:
+def _order(tables: Tables) -> None:
     """Bring what was inserted piece by piece into the order of ids."""
-    orders = dict.fromkeys(linked, "from_id, to_id, type_id")
-    orders |= {history_of(name): 'id, property, "at"' for name in ("deals", "tickets", "leads")}
-    for name, order in orders.items():
+    for name in (history_of("deals"), history_of("tickets"), history_of("leads")):
         tables.connection.execute(
-            f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM "{name}" ORDER BY {order}'
+            f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM "{name}" ORDER BY id, property, "at"'
         )

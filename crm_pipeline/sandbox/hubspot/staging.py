@@ -46,7 +46,7 @@ class Staging:
         company_of: per contact its company, both as numbers.
         contact_ids: per contact the id under which it is found today.
         contact_gone: per contact whether it is archived or was merged into another.
-        linked: the tables of links that have rows.
+        linked: per table of links what goes into it: both ends, and the kind.
         deal_contact: per deal the number of a contact, -1 for none.
     """
 
@@ -55,7 +55,7 @@ class Staging:
     portal: PortalFacts
     link_types: LinkTypes
     registered: list[str] = field(default_factory=list)
-    linked: set[str] = field(default_factory=set)
+    linked: dict[str, list[tuple[Integers, Integers, int]]] = field(default_factory=dict)
     contact_ids: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     contact_gone: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     company_of: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -161,16 +161,29 @@ class Staging:
         for number, rows in kinds.items():
             one = self.link_types.find(from_type, to_type, number)
             assert one is not None
-            table = pa.table({"f": from_ids[rows], "t": to_ids[rows]})
+            forth, back = from_ids[rows], to_ids[rows]
+            pairs = (
+                (from_type, to_type, forth, back, one.id),
+                (to_type, from_type, back, forth, one.inverse),
+            )
+            for whose, whom, ends, others, kind in pairs:
+                self.linked.setdefault(links_of(whose, whom), []).append((ends, others, kind))
+
+    def write_links(self) -> None:
+        """Write the tables of all links, each link once and in the order of ids."""
+        for name, pieces in self.linked.items():
+            table = pa.table(
+                {
+                    "f": np.concatenate([ends for ends, _, _ in pieces]),
+                    "t": np.concatenate([others for _, others, _ in pieces]),
+                    "k": np.concatenate([np.full(len(e), k, np.int32) for e, _, k in pieces]),
+                }
+            )
             self.connection.register("stage_links", table)
-            for pair, columns, kind in (
-                ((from_type, to_type), "f, t", one.id),
-                ((to_type, from_type), "t, f", one.inverse),
-            ):
-                self.linked.add(links_of(*pair))
-                self.connection.execute(
-                    f'INSERT INTO "{links_of(*pair)}" SELECT DISTINCT {columns}, {kind} FROM stage_links'
-                )
+            self.connection.execute(
+                f'CREATE TABLE "{name}" AS SELECT DISTINCT f AS from_id, t AS to_id, k AS type_id '
+                "FROM stage_links ORDER BY from_id, to_id, type_id"
+            )
             self.connection.unregister("stage_links")
 
     def clear(self) -> None:
