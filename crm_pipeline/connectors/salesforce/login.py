@@ -13,6 +13,7 @@ from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
 
+KINDS = ("client_credentials", "jwt_bearer", "refresh_token")
 _GENERIC_HOSTS = frozenset({"login.salesforce.com", "test.salesforce.com"})
 _RETIRED = {
     "password": "the OAuth username-password flow, which Salesforce switches off on 2027-02-20",
@@ -30,7 +31,7 @@ def refuse_unusable(connection: Connection) -> None:
     """Refuse logins that cannot work, before anything is sent.
 
     Raises:
-        ConfigError: a retiring login, client credentials on a generic login host, or an address
+        ConfigError: another or a retiring login, client credentials on a generic login host, or an address
             that was copied from a page.
     """
     kind = connection.auth.kind
@@ -40,6 +41,11 @@ def refuse_unusable(connection: Connection) -> None:
             f"{where} uses {_RETIRED[kind]}; it is not supported here.",
             cure="Create an External Client App with the client credentials flow, set "
             "'kind: client_credentials' and see docs/connections.md.",
+        )
+    if kind not in KINDS:
+        raise ConfigError(
+            f"{where} is of kind {kind}, which Salesforce does not have.",
+            cure=f"Use one of: {', '.join(KINDS)}; see docs/connections.md.",
         )
     address = urlsplit(connection.login_url)
     host = (address.hostname or "").lower()

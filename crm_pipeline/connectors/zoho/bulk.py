@@ -149,7 +149,7 @@ class Exports:
         schema, window = self._plan.schema, self._plan.window
         query: dict[str, Any] = {
             "module": {"api_name": schema.object},
-            "fields": [name for name in schema.names if name != describe.ID],
+            "fields": list(schema.names),
             "page": 1,
         }
         stamp = describe.stamp_field(schema)

@@ -65,6 +65,8 @@ def newest_rows(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
     params = {"fields": ",".join(first), "per_page": str(min(rows, 200)), "page": "1"}
     if describe.stamp_field(schema):
         params |= {"sort_by": describe.STAMP, "sort_order": "desc"}
+    if describe.CONVERTED in schema.by_name:
+        params["converted"] = "both"
     response = api.ask(f"/{schema.object}", meter.SORTED, params)
     page = sheet.read(response.content, f"{api.connection.name}.{schema.object}")
     beside = [name for names in rest for name in names if name not in first]

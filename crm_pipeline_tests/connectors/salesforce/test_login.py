@@ -39,6 +39,14 @@ def test_retiring_logins_are_refused_with_their_date(kind: str, words: str) -> N
     assert "client_credentials" in caught.value.cure
 
 
+@pytest.mark.parametrize("kind", ["self_client", "token"])
+def test_other_vendors_logins_are_refused(kind: str) -> None:
+    """A kind of login that only other vendors have is not taken for one of Salesforce's."""
+    with pytest.raises(ConfigError, match=f"kind {kind}, which Salesforce does not have") as caught:
+        refuse_unusable(connection(kind, "https://acme.my.salesforce.com"))
+    assert "client_credentials, jwt_bearer, refresh_token" in caught.value.cure
+
+
 @pytest.mark.parametrize("host", ["login", "test"])
 def test_client_credentials_need_my_domain(host: str) -> None:
     """Client credentials on a generic login host are refused before anything is sent."""
