@@ -4,11 +4,13 @@ Every call of a connector goes through the verbs of `VendorApi`; a vendor's `api
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
 import requests
@@ -30,9 +32,9 @@ from crm_pipeline.wire.throttle import Limit
 T = TypeVar("T")
 # A token that ends within this time is renewed before it is used: a call may wait at the gate.
 _AHEAD = timedelta(seconds=120)
-# Of a call, where none was made yet; each answer counts for a tenth of the estimate.
+# Of a call, where none was made yet; of the last ones the middle counts, as single ones may be slow.
 _ROUND_TRIP_S = 0.35
-_WEIGHT = 0.1
+_ROUND_TRIPS = 15
 
 
 class VendorApi:
@@ -73,7 +75,7 @@ class VendorApi:
         self._counts_lock = threading.Lock()
         self._spent = 0
         self._reading: Reading | None = None
-        self._round_trip_s: float | None = None
+        self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self._login_limits = login_limits
         self._endpoint = TokenEndpoint(
             connection,
@@ -109,7 +111,8 @@ class VendorApi:
     @property
     def round_trip_s(self) -> float:
         """How long a call lasts, as measured, or as is usual before any was made."""
-        return _ROUND_TRIP_S if self._round_trip_s is None else self._round_trip_s
+        with self._counts_lock:
+            return median(self._round_trips or (_ROUND_TRIP_S,))
 
     def close(self) -> None:
         """Close all connections."""
@@ -311,9 +314,8 @@ class VendorApi:
             yield
 
     def _observe(self, response: requests.Response) -> None:
-        lasted_s = response.elapsed.total_seconds()
-        before_s = lasted_s if self._round_trip_s is None else self._round_trip_s
-        self._round_trip_s = before_s + (lasted_s - before_s) * _WEIGHT
+        with self._counts_lock:
+            self._round_trips.append(response.elapsed.total_seconds())
         self._read_counters(response)
         if "Date" in response.headers:
             try:

@@ -7,7 +7,9 @@ from crm_pipeline.connectors.base import Plan, Route
 from crm_pipeline.connectors.hubspot import batches, listing
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS
+from crm_pipeline.connectors.hubspot.meter import ASSOCIATIONS, SEARCH, HubSpotMeter
 from crm_pipeline.connectors.hubspot.selection import Selection
+from crm_pipeline.connectors.metering import Operation
 
 _MOST_LANES = 16
 # Properties, the counts before and after, and the first page of what is archived.
@@ -45,7 +47,7 @@ class Load:
     @classmethod
     def of(cls, api: Api, selection: Selection, records: int) -> "Load":
         """Return what a window has to be read with."""
-        meter, share = api.meter, api.connection.share
+        meter, round_trip_s = api.meter, api.round_trip_s
         in_list, in_search = selection.fits_list(api), selection.fits_search(api)
         reads = math.ceil(SLICE_RECORDS / batches.size_of(api, selection))
         page = listing.page_size(api, selection, by_id=not in_list)
@@ -57,10 +59,10 @@ class Load:
             list_reads=0 if in_list else reads,
             search_reads=0 if in_search else reads,
             linked=len(selection.others),
-            search_s=1 / (meter.search * share),
-            burst_s=10 / (meter.burst * share),
-            linked_s=10 / (meter.associations * share),
-            round_trip_s=api.round_trip_s,
+            search_s=_each_s(meter, SEARCH, round_trip_s),
+            burst_s=_each_s(meter, "", round_trip_s),
+            linked_s=_each_s(meter, ASSOCIATIONS, round_trip_s),
+            round_trip_s=round_trip_s,
         )
 
     @property
@@ -100,6 +102,13 @@ class Load:
     def part_by_list(self) -> float:
         """Which part of the records the list reads when both end together."""
         return self.search_lane_s / (self.list_s + self.search_lane_s)
+
+
+def _each_s(meter: HubSpotMeter, kind: str, round_trip_s: float) -> float:
+    """Return the seconds that a call takes of our share of its ceiling."""
+    limit = meter.limits(Operation("plan", kind=kind))[0]
+    # A permit counts from its acquire until one window after its reply.
+    return (limit.period_s + round_trip_s) / limit.calls
 
 
 def routes(plan: Plan, load: Load, *, asked: str) -> tuple[Route, ...]:
