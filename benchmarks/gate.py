@@ -1,7 +1,7 @@
 """The rate gate under four processes: real HTTP calls, counted where they arrive.
 
 `python -m benchmarks.gate [--seconds 25]`. The sandbox answers after 50 to 350 ms and refuses what
-exceeds the very ceiling that the gate is told; its journal is the judge. What can be reached at all
+exceeds the very ceiling that the gate is told (where all calls weigh one); its journal is the judge. What can be reached at all
 is ceiling x 1 / (W + latency) calls a second, because a permit is held until one window after its
 reply.
 """
@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from urllib.parse import parse_qs, urlencode
 
 import requests
 
@@ -25,13 +26,19 @@ PROCESSES = 4
 
 @dataclass(frozen=True)
 class Case:
-    """Limits of a group, each `(name, calls, seconds, kind)`, and who asks."""
+    """Limits of a group, each `(name, calls, seconds, kind)`, and who asks.
+
+    Attributes:
+        weights: what the calls of a thread weigh, under all limits or by their names.
+        members: each `(name, processes, threads)`; by default one, with all processes.
+    """
 
     name: str
     limits: tuple[tuple[str, int, float, str], ...]
     seconds: float
     threads: int = 12
-    weights: tuple[int, ...] = (1,)
+    weights: tuple[int | Mapping[str, int], ...] = (1,)
+    members: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def possible(self) -> float:
@@ -64,6 +71,28 @@ def cases(seconds: float) -> list[Case]:
             (("burst", 60, 2.0, "rolling"), ("parallel", 8, 1.0, "concurrency")),
             seconds,
         ),
+        Case(
+            "60 in 2 s, 300 credits in 4 s and 8 at once; calls of 1 to 3 credits, some outside the window",
+            (
+                ("burst", 60, 2.0, "rolling"),
+                ("credits", 300, 4.0, "rolling"),
+                ("parallel", 8, 1.0, "concurrency"),
+            ),
+            seconds,
+            weights=({"credits": 3}, {"credits": 2}, {}, {"burst": 0}),
+        ),
+        Case(
+            "80 in 2 s, 3 processes of 20 threads and 1 of 8",
+            (("burst", 80, 2.0, "rolling"),),
+            seconds,
+            members=(("large", 3, 20), ("small", 1, 8)),
+        ),
+        Case(
+            "8 at once, 3 processes of 20 threads and 1 of 4",
+            (("parallel", 8, 1.0, "concurrency"),),
+            seconds / 2,
+            members=(("large", 3, 20), ("small", 1, 4)),
+        ),
     ]
 
 
@@ -74,12 +103,14 @@ class Result:
     Attributes:
         most: largest weight within any window, by limit.
         pace: weight a second, over all windows.
+        shares: part of all weight, by member.
     """
 
     calls: int
     refused: int
     most: dict[str, int]
     pace: float
+    shares: dict[str, float] = field(default_factory=dict)
 
 
 def run(case: Case, database_url: str, processes: int = PROCESSES) -> Result:
@@ -92,9 +123,11 @@ def run(case: Case, database_url: str, processes: int = PROCESSES) -> Result:
         order = {"latency": LATENCY_S, "ceilings": enforced}
         requests.post(f"{url}/_admin/pace", json=order, timeout=10).raise_for_status()
         arguments = [json.dumps(asdict(case)), database_url, url]
+        worker = [sys.executable, "-m", "benchmarks.gate", "--worker", *arguments]
         workers = [
-            subprocess.Popen([sys.executable, "-m", "benchmarks.gate", "--worker", *arguments])
-            for _ in range(processes)
+            subprocess.Popen([*worker, member, str(threads)])
+            for member, count, threads in case.members or (("", processes, case.threads),)
+            for _ in range(count)
         ]
         codes = [worker.wait(timeout=case.seconds + 120) for worker in workers]
         if any(codes):
@@ -109,18 +142,41 @@ def run(case: Case, database_url: str, processes: int = PROCESSES) -> Result:
 
 def judged(case: Case, entries: Sequence[dict]) -> Result:
     """Count what arrived within any window."""
-    calls = sorted(
-        (entry["monotonic"] - entry["duration"], entry["monotonic"], weight_of(entry["query"]))
-        for entry in entries
-    )
-    most = {}
+    arrivals, most = {}, {}
     for name, _, seconds, kind in case.limits:
+        calls = sorted(
+            (entry["monotonic"] - entry["duration"], entry["monotonic"], weight)
+            for entry in entries
+            if (weight := weight_of(entry["query"], name))
+        )
+        arrivals[name] = [(at, weight) for at, _, weight in calls]
         if kind == "concurrency":
             most[name] = max(sum(w for a, b, w in calls if a <= at < b) for at, _, _ in calls)
         else:
-            most[name] = busiest([(at, weight) for at, _, weight in calls], seconds)
+            most[name] = busiest(arrivals[name], seconds)
+    narrowest = min(case.limits, key=case.allowed)[0]
     refused = sum(entry["status"] == 429 for entry in entries)
-    return Result(len(calls), refused, most, pace([(at, weight) for at, _, weight in calls], case))
+    reached = pace(arrivals[narrowest], case)
+    return Result(len(entries), refused, most, reached, shares_of(case, entries, narrowest))
+
+
+def shares_of(case: Case, entries: Sequence[dict], limit: str) -> dict[str, float]:
+    """Return the part of each member while all of them call."""
+    calls = {
+        member: sorted(
+            (entry["monotonic"], weight_of(entry["query"], limit))
+            for entry in entries
+            if f"member={member}" in entry["query"]
+        )
+        for member, _, _ in case.members
+    }
+    start = max((found[0][0] for found in calls.values()), default=0.0)
+    end = min((found[-1][0] for found in calls.values()), default=0.0)
+    weights = {
+        member: sum(weight for at, weight in found if start <= at <= end)
+        for member, found in calls.items()
+    }
+    return {member: weight / sum(weights.values()) for member, weight in weights.items()}
 
 
 def pace(arrivals: Sequence[tuple[float, int]], case: Case) -> float:
@@ -155,11 +211,12 @@ def busiest(arrivals: Sequence[tuple[float, int]], seconds: float) -> int:
     return most
 
 
-def weight_of(query: str) -> int:
-    return int(query.partition("weight=")[2] or 1)
+def weight_of(query: str, limit: str) -> int:
+    told = parse_qs(query)
+    return int(told.get(limit, told.get("weight", ["1"]))[0])
 
 
-def work(case: Case, database_url: str, url: str) -> None:
+def work(case: Case, database_url: str, url: str, member: str, threads: int) -> None:
     """Be one of the processes: threads that call as fast as the gate lets them."""
     from crm_pipeline.kernel.clock import SystemClock
     from crm_pipeline.store.database import Database
@@ -174,17 +231,19 @@ def work(case: Case, database_url: str, url: str) -> None:
 
         def call(number: int) -> None:
             weight = case.weights[number % len(case.weights)]
+            told = weight if isinstance(weight, dict) else {"weight": weight}
+            query = urlencode({**told, "member": member})
             session = HttpSession(
                 "bench",
                 judge=lambda _: None,
-                permit=lambda: gate.permit("bench", limits, weight),
+                permit=lambda: gate.permit("bench", limits, weight, member=member),
                 allow_http=True,
             )
             while time.monotonic() < ends_at:
-                session.request("GET", f"{url}/salesforce/services/data?weight={weight}")
+                session.request("GET", f"{url}/salesforce/services/data?{query}")
             session.close()
 
-        in_threads(case.threads, call)
+        in_threads(threads, call)
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> None:
@@ -235,11 +294,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
     parser.add_argument("--seconds", type=float, default=25.0)
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--leases", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
-        work(Case(**json.loads(options.worker[0])), *options.worker[1:])
+        given, *place, member, threads = options.worker
+        work(Case(**json.loads(given)), *place, member, int(threads))
     elif options.leases:
         lease(options.leases[0], float(options.leases[1]))
     else:
@@ -276,8 +336,10 @@ def report(seconds: float = 25.0, only: str = "") -> str:
 def row(case: Case, result: Result) -> str:
     most = ", ".join(f"{result.most[name]} of {calls}" for name, calls, _, _ in case.limits)
     part = result.pace / case.possible
+    shares = "; ".join(f"{member} {share:.0%}" for member, share in result.shares.items())
+    name = f"{case.name} ({shares})" if shares else case.name
     return (
-        f"| {case.name} | {result.calls:,} | {most} | {result.refused} | {result.pace:.1f} | "
+        f"| {name} | {result.calls:,} | {most} | {result.refused} | {result.pace:.1f} | "
         f"{part:.1%} |"
     )
 
