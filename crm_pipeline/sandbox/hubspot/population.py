@@ -63,8 +63,8 @@ def fill(
     sources |= stage_assets(staging, asset.name)
     for one in catalog.types:
         connection.execute(_create(one, sources[one.name]))
-    staging.write_links()
     connection.execute(_link_tables(catalog, link_types))
+    staging.write_links()
     if world.contacts >= _SMALL:
         _order(tables)
     connection.execute("COMMIT")
@@ -92,7 +92,7 @@ def _first_tables(catalog: Catalog) -> str:
 
 
 def _link_tables(catalog: Catalog, link_types: LinkTypes) -> str:
-    """Return SQL that makes the tables of links that the population has none of."""
+    """Return SQL that makes the tables of links, empty."""
     return "; ".join(
         create(links_of(one.name, other), LINK)
         for one in catalog.types

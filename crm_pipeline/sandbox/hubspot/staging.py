@@ -181,8 +181,7 @@ class Staging:
             )
             self.connection.register("stage_links", table)
             self.connection.execute(
-                f'CREATE TABLE "{name}" AS SELECT DISTINCT f AS from_id, t AS to_id, k AS type_id '
-                "FROM stage_links ORDER BY from_id, to_id, type_id"
+                f'INSERT INTO "{name}" SELECT DISTINCT f, t, k FROM stage_links ORDER BY f, t, k'
             )
             self.connection.unregister("stage_links")
 
