@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from crm_pipeline.sandbox.zoho.emulation import ZohoSandbox
 from crm_pipeline.settings import load_settings
 from crm_pipeline.store.database import Database
 from crm_pipeline_tests.scenes import START, Scene
+from crm_pipeline_tests.servers import database_of_its_own
 
 MAIN = BY_ACCOUNT["main"]
 ENVIRON = {
@@ -69,37 +71,53 @@ class ZohoScene(Scene):
 ZohoSceneMaker = Callable[..., AbstractContextManager[ZohoScene]]
 
 
+@contextmanager
+def scene_in(
+    folder: Path,
+    database: Database,
+    url: str,
+    *,
+    contacts: int = 120,
+    kind: str = "refresh_token",
+    objects: Sequence[str] = OBJECTS,
+    **ceilings: int,
+) -> Iterator[ZohoScene]:
+    """A scene whose files lie in a folder."""
+    clock = FrozenClock(START)
+    with SandboxServer(
+        contacts=contacts,
+        now=clock.now(),
+        clock=SandboxClock(clock.now()),
+        vendors=("zoho",),
+    ) as sandbox:
+        told = ", ".join(f"{name}: {number}" for name, number in ceilings.items())
+        text = CONNECTIONS.format(
+            url=sandbox.url, kind=kind, objects=", ".join(objects), ceilings=told
+        )
+        (folder / "connections.yaml").write_text(text)
+        settings = load_settings(folder, {**ENVIRON, "CRM_DATABASE_URL": url})
+        yield ZohoScene(sandbox, settings, database, clock)
+
+
 @pytest.fixture
 def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> ZohoSceneMaker:
     """Make scenes with worlds of their own."""
-
-    @contextmanager
-    def make(
-        contacts: int = 120,
-        kind: str = "refresh_token",
-        objects: Sequence[str] = OBJECTS,
-        **ceilings: int,
-    ) -> Iterator[ZohoScene]:
-        clock = FrozenClock(START)
-        with SandboxServer(
-            contacts=contacts,
-            now=clock.now(),
-            clock=SandboxClock(clock.now()),
-            vendors=("zoho",),
-        ) as sandbox:
-            told = ", ".join(f"{name}: {number}" for name, number in ceilings.items())
-            text = CONNECTIONS.format(
-                url=sandbox.url, kind=kind, objects=", ".join(objects), ceilings=told
-            )
-            (tmp_path / "connections.yaml").write_text(text)
-            settings = load_settings(tmp_path, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
-            yield ZohoScene(sandbox, settings, database, clock)
-
-    return make
+    return partial(scene_in, tmp_path, database, fresh_url)
 
 
 @pytest.fixture
 def scene(make_scene: ZohoSceneMaker) -> Iterator[ZohoScene]:
     """A scene with a small world."""
     with make_scene() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def quiet(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZohoScene]:
+    """A scene that no test of a module changes."""
+    with (
+        database_of_its_own(postgres_url) as url,
+        Database(url) as database,
+        scene_in(tmp_path_factory.mktemp("quiet"), database, url) as made,
+    ):
         yield made

@@ -9,9 +9,9 @@ from crm_pipeline.kernel.errors import NotPermitted, Rejected
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
 
 
-def test_modules_and_settings_are_listed(scene: ZohoScene) -> None:
+def test_modules_and_settings_are_listed(quiet: ZohoScene) -> None:
     """Custom modules are marked, modules without an API left out, settings that are no modules added."""
-    with scene.account() as account:
+    with quiet.account() as account:
         found = {one.name: one for one in account.objects()}
     assert found["Service_Contracts"].custom
     assert not found["Contacts"].custom
@@ -29,9 +29,9 @@ def test_a_developer_org_lists_fewer(scene: ZohoScene) -> None:
             account.describe("Contcats")
 
 
-def test_fields(scene: ZohoScene) -> None:
+def test_fields(quiet: ZohoScene) -> None:
     """Labels, types, choices and look-ups are told; what only single records show is left out."""
-    with scene.account() as account:
+    with quiet.account() as account:
         contacts = account.describe("Contacts").by_name
         deals = account.describe("Deals").by_name
         events = account.describe("Tasks").by_name
@@ -60,10 +60,10 @@ def test_a_renamed_label_is_a_change(scene: ZohoScene) -> None:
     assert any("Rank" in said for said in done.schema_changes)
 
 
-def test_queries(scene: ZohoScene) -> None:
+def test_queries(quiet: ZohoScene) -> None:
     """COQL without a LIMIT is read to its end, page by page; with one it is read as it stands."""
-    scene.twin.set_coql(most_rows=2_000)
-    with scene.account() as account:
+    quiet.twin.set_coql(most_rows=2_000)
+    with quiet.account() as account:
         text = "select id, Last_Name from Contacts where id is not null"
         found = list(account.query(text, include_deleted=False))
         some = list(account.query(f"{text} limit 7", include_deleted=False))
@@ -72,15 +72,15 @@ def test_queries(scene: ZohoScene) -> None:
             list(account.query(text, include_deleted=True))
         with pytest.raises(Rejected, match="SYNTAX_ERROR"):
             list(account.query("select id from Contacts", include_deleted=False))
-    assert len(found) == scene.twin.count("Contacts")
+    assert len(found) == quiet.twin.count("Contacts")
     assert (len(some), none) == (7, [])
 
 
-def test_one_record(scene: ZohoScene) -> None:
+def test_one_record(quiet: ZohoScene) -> None:
     """A record by its id has sub-forms too; by an external field; and one that is not there is refused."""
-    row = scene.twin.rows("Quotes")[0]
-    contact = next(one for one in scene.twin.rows("Contacts") if one["External_Key"])
-    with scene.account() as account:
+    row = quiet.twin.rows("Quotes")[0]
+    contact = next(one for one in quiet.twin.rows("Contacts") if one["External_Key"])
+    with quiet.account() as account:
         assert account.get("Quotes", row["id"], by=None)["Quoted_Items"]
         found = account.get("Contacts", contact["External_Key"], by="External_Key")
         assert found["id"] == contact["id"]
@@ -88,9 +88,9 @@ def test_one_record(scene: ZohoScene) -> None:
             account.get("Contacts", "1", by=None)
 
 
-def test_preview(scene: ZohoScene) -> None:
+def test_preview(quiet: ZohoScene) -> None:
     """The newest records with all names of the schema; settings too."""
-    with scene.account() as account:
+    with quiet.account() as account:
         schema, rows = account.preview("Contacts", 3)
         assert [set(row) for row in rows] == [set(schema.names)] * 3
         stamps = [row["Modified_Time"] for row in rows]
@@ -114,19 +114,19 @@ def test_the_newest_changes_in_one_call(scene: ZohoScene, *, queries: bool) -> N
         assert account.usage.calls - before == 2
 
 
-def test_more_news_than_a_page(scene: ZohoScene) -> None:
+def test_more_news_than_a_page(quiet: ZohoScene) -> None:
     """Where more changed than one page holds, the number says so without counting them all."""
-    scene.extract("Contacts")
-    with scene.account() as account:
+    quiet.extract("Contacts")
+    with quiet.account() as account:
         schema = account.describe("Contacts")
-        changed, newest = account.newest(schema, scene.clock.now() - timedelta(days=9_000))
-    assert changed == min(scene.twin.count("Contacts"), 201)
+        changed, newest = account.newest(schema, quiet.clock.now() - timedelta(days=9_000))
+    assert changed == min(quiet.twin.count("Contacts"), 201)
     assert newest is not None
 
 
-def test_a_healthy_org_passes(scene: ZohoScene) -> None:
+def test_a_healthy_org_passes(quiet: ZohoScene) -> None:
     """Login, identity, edition, scopes, budget and objects are each said to be good."""
-    with scene.account() as account:
+    with quiet.account() as account:
         checkup = account.check()
     found = {finding.what: finding for finding in checkup.findings}
     assert checkup.is_healthy
@@ -135,27 +135,27 @@ def test_a_healthy_org_passes(scene: ZohoScene) -> None:
     assert "enterprise, 75,000 credits" in found["edition"].detail
 
 
-def test_what_stands_elsewhere_is_said(scene: ZohoScene) -> None:
+def test_what_stands_elsewhere_is_said(quiet: ZohoScene) -> None:
     """A field that only single records show is named, with the module that has its rows."""
-    with scene.account() as account:
+    with quiet.account() as account:
         told = [one for one in account.check().findings if one.what == "fields"]
     assert any("Contacts.Interested_Products" in one.detail for one in told)
     assert any("Add Deal_Team" in one.cure for one in told)
 
 
-def test_rows_of_sub_forms_are_modules(scene: ZohoScene) -> None:
+def test_rows_of_sub_forms_are_modules(quiet: ZohoScene) -> None:
     """The rows of sub-forms and of look-ups to several records are read as modules of their own."""
     for module in ("Quoted_Items", "Interested_Products", "Deal_Team"):
-        done = scene.extract(module)
-        assert done.read - done.deleted == scene.twin.count(module)
+        done = quiet.extract(module)
+        assert done.read - done.deleted == quiet.twin.count(module)
         assert done.route == "coql"
 
 
-def test_no_person_and_no_secret_in_plans(scene: ZohoScene) -> None:
+def test_no_person_and_no_secret_in_plans(quiet: ZohoScene) -> None:
     """Reasons and findings name modules, numbers and scopes, never values of records or tokens."""
-    done = scene.extract("Contacts")
-    with scene.account() as account:
+    done = quiet.extract("Contacts")
+    with quiet.account() as account:
         text = json.dumps([str(one) for one in account.check().findings]) + done.reason
-    emails = {row["Email"] for row in scene.twin.rows("Contacts") if row["Email"]}
+    emails = {row["Email"] for row in quiet.twin.rows("Contacts") if row["Email"]}
     assert not [one for one in emails if one in text]
     assert "1000." not in text

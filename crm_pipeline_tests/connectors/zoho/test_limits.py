@@ -115,9 +115,9 @@ def plan(scene: ZohoScene, module: str = "Contacts", route: str = "auto", **wind
         return account.plan(ObjectSettings(module, route=route), span)
 
 
-def test_a_plan_states_every_route(scene: ZohoScene) -> None:
+def test_a_plan_states_every_route(quiet: ZohoScene) -> None:
     """All three routes stand in a plan with calls, credits and seconds, the taken one among them."""
-    made = plan(scene)
+    made = plan(quiet)
     assert [route.name for route in made.routes] == ["records", "coql", "bulk"]
     by_name = {route.name: route for route in made.routes}
     assert by_name["bulk"].cost >= 50
@@ -127,25 +127,25 @@ def test_a_plan_states_every_route(scene: ZohoScene) -> None:
     assert made.reason.startswith(f"{made.vendor_count} records: {made.route}")
 
 
-def test_large_windows(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_windows(quiet: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the reach of page tokens queries are taken; with few credits left, exports."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.counting.of_plan", lambda *_: 1_000_000)
     monkeypatch.setattr("crm_pipeline.connectors.api.VendorApi.round_trip_s", 0.35)
-    many = plan(scene)
+    many = plan(quiet)
     by_name = {route.name: route for route in many.routes}
     assert "page tokens reach 100,000" in by_name["records"].impediment
     assert by_name["coql"].cost == pytest.approx(1_500, rel=0.05)
     assert by_name["bulk"].cost == pytest.approx(5 * 56, rel=0.1)
     assert many.route == "coql"
     monkeypatch.setattr("crm_pipeline.connectors.zoho.api.Api.remaining", 4_000)
-    assert plan(scene).route == "bulk"
+    assert plan(quiet).route == "bulk"
 
 
-def test_months_of_the_past_are_not_listed(scene: ZohoScene) -> None:
+def test_months_of_the_past_are_not_listed(quiet: ZohoScene) -> None:
     """Get Records has no upper end: a month of the past would read all that changed later, too."""
-    past = plan(scene, since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
+    past = plan(quiet, since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
     assert "no upper end" in past.routes[0].impediment
-    asked = plan(scene, route="records", since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
+    asked = plan(quiet, route="records", since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
     assert asked.route == "records"
 
 

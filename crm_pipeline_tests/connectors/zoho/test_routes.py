@@ -104,10 +104,10 @@ def test_queries_that_show_converted_leads(scene: ZohoScene, *, shown: bool) -> 
     assert done.vendor_count == scene.twin.count("Leads")
 
 
-def test_ids_and_offsets(scene: ZohoScene) -> None:
+def test_ids_and_offsets(quiet: ZohoScene) -> None:
     """Ids of 19 digits stay the text that they were; stamps with an offset are the instant that they name."""
-    scene.extract("Contacts", route="coql")
-    row = scene.landed("Contacts")[0]
+    quiet.extract("Contacts", route="coql")
+    row = quiet.landed("Contacts")[0]
     record = json.loads(row["record"])
     assert len(row["_source_id"]) == 19
     assert record["id"] == row["_source_id"]
@@ -115,21 +115,21 @@ def test_ids_and_offsets(scene: ZohoScene) -> None:
     assert parse_instant(record["Modified_Time"]) == row["_modified_at"]
 
 
-def test_settings_are_snapshots(scene: ZohoScene) -> None:
+def test_settings_are_snapshots(quiet: ZohoScene) -> None:
     """Users, pipelines with their stages, and currencies are read whole, and again only if they changed."""
-    users = scene.extract("Users")
-    assert users.read == len(scene.twin.rows("Users"))
-    pipelines = scene.extract("Pipelines")
+    users = quiet.extract("Users")
+    assert users.read == len(quiet.twin.rows("Users"))
+    pipelines = quiet.extract("Pipelines")
     assert pipelines.read == 2
-    assert json.loads(scene.landed("Pipelines")[0]["record"])["maps"]
-    assert scene.extract("Currencies").read == 3
-    assert not scene.extract("Pipelines").changed
+    assert json.loads(quiet.landed("Pipelines")[0]["record"])["maps"]
+    assert quiet.extract("Currencies").read == 3
+    assert not quiet.extract("Pipelines").changed
 
 
-def test_modules_without_fields_are_refused(scene: ZohoScene) -> None:
+def test_modules_without_fields_are_refused(quiet: ZohoScene) -> None:
     """A module that is listed and answers 204 for its fields is no empty module."""
     with pytest.raises(Exception, match="shows no fields"):
-        scene.extract("Visits")
+        quiet.extract("Visits")
 
 
 def test_a_route_that_is_impossible_says_why(make_scene: ZohoSceneMaker) -> None:
