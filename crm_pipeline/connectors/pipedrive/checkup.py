@@ -9,7 +9,7 @@ from crm_pipeline.connectors.base import Finding
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline.connectors.pipedrive.lister import Lister
-from crm_pipeline.connectors.pipedrive.meter import BURST, DAILY
+from crm_pipeline.connectors.pipedrive.meter import DAILY
 from crm_pipeline.kernel.errors import Fatal
 
 _READ_SCOPES = ("base", "deals", "contacts", "activities", "products", "leads", "users")
@@ -103,7 +103,7 @@ def _budget(api: Api) -> Iterator[Finding]:
         )
     else:
         yield checkup.budget(api, usage.used, usage.ceiling, span="today, by all of the company")
-    yield Finding("ok", "pace", f"{api.pace.ceiling(BURST)} calls in 2 s with this login")
+    yield Finding("ok", "pace", f"{api.pace.ceiling(api.pace.burst)} calls in 2 s with this login")
 
 
 def _objects(api: Api) -> Iterator[Finding]:

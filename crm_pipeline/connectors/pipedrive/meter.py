@@ -14,7 +14,6 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.wire.throttle import Limit
 
 DAILY = "daily_tokens"
-BURST = "burst"
 SEARCHES = "searches"
 _DAY_S = 86_400.0
 # The server's zone is not published: UTC, and the vendor's own counter overrules ours either way.
@@ -22,32 +21,32 @@ _ZONE = "UTC"
 
 
 class PipedriveMeter:
-    """Implements `connectors.metering.Meter`."""
+    """Implements `connectors.metering.Meter`.
+
+    Attributes:
+        burst: the name of the window of two seconds that the login falls under.
+    """
 
     unit = "tokens"
 
     def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
         self._connection = connection
         self._gate = tools.gate
-        ceilings = {**limits.ceilings, **connection.ceilings}
-        is_token = "token" in connection.auth.variables
-        self._ceilings = {
-            DAILY: ceilings[DAILY],
-            BURST: ceilings["burst_by_token" if is_token else "burst_by_app"],
-            SEARCHES: ceilings[SEARCHES],
-        }
+        self._ceilings = {**limits.ceilings, **connection.ceilings}
+        # Tokens of users and of apps have windows of their own, also where they share a pot.
+        self.burst = "burst_by_token" if "token" in connection.auth.variables else "burst_by_app"
         self._told: dict[str, int] | None = None
 
     @property
     def calls_per_s(self) -> float:
         """How many calls a second our share of the burst window allows."""
-        return self._share(BURST) / WINDOW_S
+        return self._share(self.burst) / WINDOW_S
 
     def limits(self, operation: Operation) -> Sequence[Limit]:
         """Return the limits that a call falls under."""
         found = [
             Limit(DAILY, self._share(DAILY), _DAY_S, "daily", resets=_ZONE, unit=self.unit),
-            Limit(BURST, self._share(BURST), WINDOW_S),
+            Limit(self.burst, self._share(self.burst), WINDOW_S),
         ]
         if operation.kind == "search":
             found.append(Limit(SEARCHES, self._share(SEARCHES), WINDOW_S))
@@ -59,7 +58,9 @@ class PipedriveMeter:
 
     def readings(self, response: requests.Response) -> Iterable[Reading]:
         """Return what the headers say of the day and of the burst window."""
-        for limit, header in ((DAILY, "x-daily-ratelimit-token"), (BURST, "x-ratelimit")):
+        for limit, header in ((DAILY, "x-daily-ratelimit-token"), (self.burst, "x-ratelimit")):
+            if limit == self.burst and "/search" in response.url.lower():
+                continue  # searches have a window of their own, and which one is told is not documented
             ceiling = number(response.headers, f"{header}-limit")
             left = number(response.headers, f"{header}-remaining")
             if ceiling is not None and left is not None and ceiling > 0:
@@ -80,6 +81,6 @@ class PipedriveMeter:
             self._told = {
                 limit.name: limit.vendor_ceiling
                 for limit in standing
-                if limit.vendor_ceiling and limit.name in {DAILY, BURST}
+                if limit.vendor_ceiling and limit.name in {DAILY, self.burst}
             }
         return self._told

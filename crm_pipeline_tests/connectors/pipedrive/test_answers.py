@@ -150,6 +150,7 @@ def test_an_empty_list_of_v1_may_be_null(scene: Scene) -> None:
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1", LEFT: "900"}, Throttled),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}, Throttled),
         ({"x-ratelimit-remaining": "19", "x-ratelimit-reset": "1", LEFT: "0"}, BudgetExhausted),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1", LEFT: "0"}, BudgetExhausted),
         ({"x-ratelimit-remaining": "19", "x-ratelimit-reset": "1", LEFT: "7"}, BudgetExhausted),
         # By the time that the headers are made the window may have room again.
         ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "1", LEFT: "900"}, Throttled),

@@ -78,8 +78,8 @@ def test_options() -> None:
 def test_metadata_of_v1() -> None:
     """Where v2's metadata are not permitted those of v1 say the same, and its parts are no fields twice."""
     entries = [
-        {"key": HASH, "name": "Ours", "field_type": "monetary", "options": None},
         {"key": f"{HASH}_currency", "name": "Currency of Ours", "field_type": "varchar"},
+        {"key": HASH, "name": "Ours", "field_type": "monetary", "options": None},
         {
             "key": "label",
             "name": "Etikett",

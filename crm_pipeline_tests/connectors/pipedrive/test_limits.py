@@ -6,7 +6,7 @@ import pytest
 
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.api import Api
-from crm_pipeline.connectors.pipedrive.meter import BURST, DAILY, SEARCHES
+from crm_pipeline.connectors.pipedrive.meter import DAILY, SEARCHES
 from crm_pipeline.kernel.errors import BudgetExhausted
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract, opened
@@ -62,10 +62,10 @@ def test_the_plan_is_learned(make_scene: SceneMaker, kind: str, plan: str, burst
         scene.company.set_limits(plan=plan)
         with scene.account() as account:
             meter = api_of(account).pace
-            assert meter.ceiling(BURST) == (20 if kind == "token" else 80)
+            assert meter.ceiling(meter.burst) == (20 if kind == "token" else 80)
             assert meter.ceiling(DAILY) == 30_000
             account.who()
-            assert meter.ceiling(BURST) == burst
+            assert meter.ceiling(meter.burst) == burst
             assert meter.ceiling(DAILY) == scene.company.set_limits()["daily"]
             assert meter.calls_per_s == int(burst * 0.9) / 2
 
@@ -78,7 +78,7 @@ def test_limits_by_configuration(make_scene: SceneMaker) -> None:
         limits = {limit.name: limit for limit in meter.limits(Operation("x", 20, "search"))}
         assert (limits[DAILY].calls, limits[DAILY].kind) == (450_000, "daily")
         assert limits[DAILY].unit == "tokens"
-        assert (limits[BURST].calls, limits[BURST].period_s) == (90, 2.0)
+        assert (limits[meter.burst].calls, limits[meter.burst].period_s) == (90, 2.0)
         assert limits[SEARCHES].calls == 7
         assert meter.weights(Operation("x", 20)) == {DAILY: 20}
 
@@ -132,3 +132,16 @@ def test_a_dear_call_needs_no_wide_window(make_scene: SceneMaker) -> None:
     with make_scene(ceilings="") as scene:
         scene.company.set_limits(plan="Lite")
         assert scene.ids(scene.extract("leads")) == scene.truth("leads")
+
+
+def test_a_search_does_not_narrow_the_pace(still: Scene) -> None:
+    """What the answer to a search says may be of the window of searches: the other one stays."""
+    body = '{"success":true,"data":{"items":[]}}'
+    headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "9"}
+    still.sandbox.faults.order("status", status=200, body=body, headers=headers, path="/search")
+    with still.account() as account:
+        account.who()
+        meter = api_of(account).pace
+        before = meter.ceiling(meter.burst)
+        assert list(account.query("/api/v2/persons/search?term=ab", include_deleted=False)) == []
+        assert meter.ceiling(meter.burst) == before > 10

@@ -2,9 +2,12 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
+from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
@@ -151,3 +154,42 @@ def test_a_setup_list_has_no_windows(scene: Scene) -> None:
     """`snapshot: false` of something that cannot be asked for by time is refused in words."""
     with pytest.raises(ConfigError, match="stages cannot be asked for by the time of change"):
         scene.extract("stages", snapshot=False)
+
+
+def test_nothing_retired_is_asked_for(scene: Scene) -> None:
+    """After the end of the old v1 every object is read as before."""
+    scene.company.retire_v1(scene.clock.now() - timedelta(days=1))
+    for obj in ITEMS:
+        assert scene.extract(obj).read, obj
+    answers = scene.sandbox.journal.entries(vendor="pipedrive")
+    assert {one.status for one in answers} == {200}
+
+
+def test_a_field_that_vanished(scene: Scene) -> None:
+    """A custom field that is deleted, renamed or new between two reads is so in the next schema."""
+    before = scene.extract("persons")
+    fields = {one["name"]: one["code"] for one in scene.company.fields("persons")}
+    scene.company.remove_field("persons", fields["Score"])
+    scene.company.rename_field("persons", fields["Tier"], "Rank")
+    scene.company.add_field("persons", "Shoe size", "double")
+    after = scene.extract("persons")
+    assert scene.ids(after) == scene.ids(before)
+    told = " ".join(after.schema_changes)
+    assert f"persons.{fields['Score']} is gone ('Score', double)" in told
+    assert "is now called 'Rank'" in told
+    assert "is new ('Shoe size', double)" in told
+
+
+def test_a_deal_that_moves_between_the_lists(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where absence means deletion, a deal that leaves the archive between its two lists is still found."""
+    [moving] = [row["id"] for row in scene.company.rows("deals") if row["is_archived"]][:1]
+    original = Lister.ask
+
+    def ask(lister: Lister, listing: Listing, *arguments: Any) -> Any:
+        if listing.name == "archived":
+            scene.company.edit("deals", moving, is_archived=False)
+        return original(lister, listing, *arguments)
+
+    monkeypatch.setattr(Lister, "ask", ask)
+    found = scene.extract("deals", snapshot=True)
+    assert str(moving) in scene.ids(found)
