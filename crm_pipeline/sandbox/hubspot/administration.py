@@ -46,6 +46,8 @@ def _actions(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.hide_field,
         sandbox.add_field,
         sandbox.hide_object,
+    )
+    orders: tuple[Callable[..., Any], ...] = (
         sandbox.expire_sessions,
         sandbox.revoke_refresh,
         sandbox.restore_refresh,
@@ -63,9 +65,12 @@ def _actions(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.set_webhooks,
         sandbox.deliver_webhooks,
     )
+    return {one.__name__: one for one in (*plain, *orders)} | _with_values(sandbox)
+
+
+def _with_values(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
     # Values come as an object of their own, so that no property name can clash with an argument.
-    actions: dict[str, Callable[..., Any]] = {method.__name__: method for method in plain}
-    return actions | {
+    return {
         "edit": lambda name, record, fields, stamp=None, account="main": sandbox.edit(
             name, record, stamp=stamp, account=account, **fields
         ),

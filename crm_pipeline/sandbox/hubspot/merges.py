@@ -57,12 +57,7 @@ class MergeDesk:
             ApiError: one of them is not there, or 250 were merged already.
         """
         with self._portal.tables.writing() as cursor:
-            try:
-                rows = self._writer.current(one, [primary, other])
-            except KeyError as problem:
-                raise not_found("resource not found") from problem
-            if any(row["_archived"] for row in rows.values()):
-                raise not_found("resource not found")
+            rows = self._living(one, primary, other)
             merged = _members(rows[primary], primary) + _members(rows[other], other)
             if len(merged) - 1 > MOST_MERGED:
                 message = f"at most {MOST_MERGED} records can be merged into one"
@@ -76,18 +71,7 @@ class MergeDesk:
                 f'UPDATE "{history_of(one.name)}" SET id = ? WHERE id = ?', [made, primary]
             )
             self._writer.erase(one, [other])
-            cursor.execute(
-                "UPDATE merged SET new_id = ? WHERE object = ? AND new_id IN (?, ?)",
-                [made, one.name, primary, other],
-            )
-            now = self._portal.now_ms()
-            self._portal.tables.insert(
-                "merged",
-                [
-                    {"object": one.name, "old_id": old, "new_id": made, "at": now}
-                    for old in (primary, other)
-                ],
-            )
+            self._remember(one, (primary, other), made)
         moved = sum(
             rows[primary].get(key) is None and value is not None
             for key, value in rows[other].items()
@@ -100,6 +84,26 @@ class MergeDesk:
         }
         self._portal.events.tell(one, made, "merge", more, source)
         return made
+
+    def _living(self, one: ObjectType, primary: int, other: int) -> dict[int, dict[str, Any]]:
+        try:
+            rows = self._writer.current(one, [primary, other])
+        except KeyError as problem:
+            raise not_found("resource not found") from problem
+        if any(row["_archived"] for row in rows.values()):
+            raise not_found("resource not found")
+        return rows
+
+    def _remember(self, one: ObjectType, gone: tuple[int, int], made: int) -> None:
+        """Let old ids lead to the new one, those of earlier merges too."""
+        with self._portal.tables.writing() as cursor:
+            cursor.execute(
+                "UPDATE merged SET new_id = ? WHERE object = ? AND new_id IN (?, ?)",
+                [made, one.name, *gone],
+            )
+            now = self._portal.now_ms()
+            rows = [{"object": one.name, "old_id": old, "new_id": made, "at": now} for old in gone]
+            self._portal.tables.insert("merged", rows)
 
     def erase(self, request: Request, one: ObjectType) -> Response:
         """Answer a permanent deletion, which is accepted for anything."""

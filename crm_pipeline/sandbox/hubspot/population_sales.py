@@ -25,6 +25,13 @@ _KINDS = (
 )
 
 
+_MOMENTS = {"at", "created", "close_at"}
+_NAMED = (
+    "SELECT s.*, c.name || ' - ' || (s.i + 1) AS name, c.currency AS currency "
+    "FROM {source} s LEFT JOIN stage_companies c ON c.i = s.company"
+)
+
+
 def stage_products(staging: Staging) -> dict[str, str]:
     """Stage products."""
     rng = staging.rng("products")
@@ -56,32 +63,34 @@ def stage_deals(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
     staging.deal_amount = current["amount"].to_numpy()
     _choose_contacts(staging, rng)
     _keep_steps(staging, deal, steps, stage_ids, life["created_ms"])
-    columns = {
-        name: current[name]
-        for name in current.column_names
-        if name not in {"at", "created", "close_at"}
-    }
-    now = stage[last]
-    probability = np.array([one.probability for one in first.stages])[now]
-    columns |= life | {
-        "i": np.arange(count),
-        "stage_id": stage_ids.filter(pa.array(last)),
-        "pipeline_id": pa.array([first.id, second.id]).take(pa.array(is_second[last].astype(int))),
-        "closed": np.array([one.is_closed for one in first.stages])[now],
-        "won": np.array([one.is_won for one in first.stages])[now],
-        "probability": probability,
-        "entered_ms": np.where(
-            steps["step"].to_numpy()[last] == 0, life["created_ms"], at[last] * 1000
-        ),
-        "close_ms": seconds(current["close_at"]) * 1000,
-        "contact_count": (staging.deal_contact >= 0).astype(int),
-    }
-    _link_deals(staging, rng)
-    named = (
-        "SELECT s.*, c.name || ' - ' || (s.i + 1) AS name, c.currency AS currency "
-        "FROM {source} s LEFT JOIN stage_companies c ON c.i = s.company"
+    columns = {name: current[name] for name in set(current.column_names) - _MOMENTS}
+    columns |= (
+        life
+        | _state_of(first, stage[last])
+        | {
+            "i": np.arange(count),
+            "stage_id": stage_ids.filter(pa.array(last)),
+            "pipeline_id": pa.array([first.id, second.id]).take(
+                pa.array(is_second[last].astype(int))
+            ),
+            "entered_ms": np.where(
+                steps["step"].to_numpy()[last] == 0, life["created_ms"], at[last] * 1000
+            ),
+            "close_ms": seconds(current["close_at"]) * 1000,
+            "contact_count": (staging.deal_contact >= 0).astype(int),
+        }
     )
-    return {"deals": staging.stage("deals", columns, named)}
+    _link_deals(staging, rng)
+    return {"deals": staging.stage("deals", columns, _NAMED)}
+
+
+def _state_of(pipeline: Pipeline, stage: Integers) -> dict[str, Any]:
+    """Return what the stages that were reached say; both pipelines say the same."""
+    return {
+        "closed": np.array([one.is_closed for one in pipeline.stages])[stage],
+        "won": np.array([one.is_won for one in pipeline.stages])[stage],
+        "probability": np.array([one.probability for one in pipeline.stages])[stage],
+    }
 
 
 def _stage_ids(first: Pipeline, second: Pipeline, stage: Integers, is_second: Any) -> pa.Array:

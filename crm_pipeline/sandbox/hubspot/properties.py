@@ -58,16 +58,7 @@ class PropertyDesk:
             "fieldType": prop.field_type,
             "description": "",
             "groupName": prop.group,
-            "options": [
-                {
-                    "label": label,
-                    "value": value,
-                    "displayOrder": number,
-                    "hidden": False,
-                    "description": "",
-                }
-                for number, (value, label) in enumerate(prop.options)
-            ],
+            "options": _shown_options(prop),
             "displayOrder": -1,
             "calculated": prop.calculated,
             "externalOptions": False,
@@ -262,6 +253,19 @@ class PropertyDesk:
             made = {"name": name, "label": own[name], "displayOrder": -1, "archived": False}
             return answered(made, 201 if request.method == "POST" else 200)
         raise unsupported_method()
+
+
+def _shown_options(prop: Property) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": label,
+            "value": value,
+            "displayOrder": number,
+            "hidden": False,
+            "description": "",
+        }
+        for number, (value, label) in enumerate(prop.options)
+    ]
 
 
 def _unknown(name: str) -> ApiError:

@@ -199,6 +199,12 @@ def _own_of_contacts(portal: PortalFacts) -> tuple[Property, ...]:
             "datetime",
             rarely("r7", 3, instant("updated_ms")),
         ),
+        *_more_of_contacts(portal),
+    )
+
+
+def _more_of_contacts(portal: PortalFacts) -> tuple[Property, ...]:
+    return (
         made(own(portal, "is_vip", "ist_vip"), "bool", pick("r8", ["true", "false", None])),
         made(own(portal, "do_not_call", "nicht_anrufen"), "bool", "do_not_call::VARCHAR"),
         made(own(portal, "office_phone", "durchwahl"), "phone_number", rarely("r1", 4, "phone")),
