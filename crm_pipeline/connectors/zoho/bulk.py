@@ -36,7 +36,7 @@ def impediment(api: Api, schema: Schema) -> str:
         return "the vendor exports no such records"
     lacking = describe.never_in_exports(schema)
     if lacking:
-        return f"exports lack {', '.join(lacking)}"
+        return f"exports lack {', '.join(lacking)}, or parts of it"
     return api.closed["bulk"].get(schema.object, "")
 
 

@@ -41,6 +41,7 @@ _TYPES: Mapping[str, CommonType] = {
     "date": "date",
     "datetime": "timestamp",
 }
+_CONSENT = "consent_lookup"
 _LOOKUPS = frozenset({"lookup", "ownerlookup", "userlookup"})
 
 
@@ -121,9 +122,11 @@ def refused_by_queries(api: Api, schema: Schema) -> tuple[str, ...]:
 
 
 def never_in_exports(schema: Schema) -> tuple[str, ...]:
-    """Return the fields that exports do not have either."""
+    """Return the fields that exports do not have, or not whole: of a lawful basis they tell a word."""
     names = _REFUSED.get(schema.object, frozenset())
-    return tuple(field.name for field in schema.fields if field.name in names)
+    return tuple(
+        field.name for field in schema.fields if field.name in names or field.type == _CONSENT
+    )
 
 
 def rich_texts(schema: Schema) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from crm_pipeline.connectors.zoho import archive
 from crm_pipeline.connectors.zoho.archive import CsvArchive
-from crm_pipeline.kernel.errors import JobFailed, ProtocolError
+from crm_pipeline.kernel.errors import ConfigError, JobFailed, ProtocolError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
 from crm_pipeline_tests.connectors.zoho.test_routes import live, plain
@@ -18,6 +18,7 @@ from crm_pipeline_tests.connectors.zoho.test_routes import live, plain
 SCHEMA = Schema(
     "X", "X", tuple(Field(name, name, "text") for name in ("id", "Name", "Modified_Time"))
 )
+CONSENT = "Data_Processing_Basis_Details"
 STAMP = "2026-01-01T00:00:00-08:00"
 
 
@@ -26,7 +27,16 @@ def scene(make_scene: ZohoSceneMaker) -> Iterator[ZohoScene]:
     """A scene whose exports hold 50 records each."""
     with make_scene(bulk_job_records=50, concurrent_calls=100) as made:
         made.twin.set_bulk(page_rows=50)
+        made.twin.hide_field("Contacts", CONSENT)
         yield made
+
+
+def test_consent_is_not_cut(scene: ZohoScene) -> None:
+    """Exports flatten the lawful basis to a word: where an org has it, people come by other routes."""
+    with pytest.raises(ConfigError, match=f"exports lack {CONSENT}"):
+        scene.extract("Leads", route="bulk")
+    done = scene.extract("Leads")
+    assert f"not by bulk (exports lack {CONSENT}" in done.reason
 
 
 def test_exports_are_continued_by_token(scene: ZohoScene) -> None:

@@ -131,14 +131,14 @@ def test_large_windows(quiet: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> Non
     """Beyond the reach of page tokens queries are taken; with few credits left, exports."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.counting.of_plan", lambda *_: 1_000_000)
     monkeypatch.setattr("crm_pipeline.connectors.api.VendorApi.round_trip_s", 0.35)
-    many = plan(quiet)
+    many = plan(quiet, "Accounts")
     by_name = {route.name: route for route in many.routes}
     assert "page tokens reach 100,000" in by_name["records"].impediment
     assert by_name["coql"].cost == pytest.approx(1_500, rel=0.05)
     assert by_name["bulk"].cost == pytest.approx(5 * 56, rel=0.1)
     assert many.route == "coql"
     monkeypatch.setattr("crm_pipeline.connectors.zoho.api.Api.remaining", 4_000)
-    assert plan(quiet).route == "bulk"
+    assert plan(quiet, "Accounts").route == "bulk"
 
 
 def test_months_of_the_past_are_not_listed(quiet: ZohoScene) -> None:

@@ -56,6 +56,7 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("route", [*ROUTES, "bulk"])
 def test_windows_are_half_open(scene: ZohoScene, route: str) -> None:
     """Months side by side hold every record exactly once."""
+    scene.twin.hide_field("Contacts", "Data_Processing_Basis_Details")  # exports lack parts of it
     months = [Month(2026, month) for month in (6, 10, 11)]
     first = Window(None, months[0].start_at)
     between = Window(months[0].end_at, months[1].start_at)
@@ -84,6 +85,7 @@ def test_a_record_of_the_edge_waits(scene: ZohoScene, route: str) -> None:
 def test_converted_leads_come_too(scene: ZohoScene, route: str) -> None:
     """Converted leads are records like others, although lists and queries hide them unasked."""
     converted = convert(scene)
+    scene.twin.hide_field("Leads", "Data_Processing_Basis_Details")  # exports lack parts of it
     scene.extract("Leads", route=route)
     assert set(converted) <= set(live(scene.landed("Leads")))
 
