@@ -20,6 +20,7 @@ from crm_pipeline.connectors.base import (
 )
 from crm_pipeline.connectors.hubspot import (
     checkup,
+    custom,
     describe,
     direct,
     estimate,
@@ -57,7 +58,7 @@ class HubSpotAccount:
         self.connection = connection
         self._tools = tools
         self._api = Api(connection, tools, limits)
-        self._custom = cache(self._list_custom)
+        self._custom = cache(lambda: custom.objects(self._api))
         self._strays: dict[tuple[str, str], Strays] = {}
 
     @property
@@ -84,13 +85,13 @@ class HubSpotAccount:
     def objects(self) -> list[ObjectInfo]:
         """List HubSpot's own objects and the account's custom ones, if this login may see those."""
         try:
-            custom = self._custom()
+            made_here = self._custom()
         except NotPermitted:
-            custom = ()
+            made_here = ()
         own = (
             ObjectInfo(name, label, custom=False, queryable=True) for name, label in LABELS.items()
         )
-        return [*own, *custom]
+        return [*own, *made_here]
 
     def describe(self, obj: str) -> Schema:
         """Return the fields of an object.
@@ -218,19 +219,6 @@ class HubSpotAccount:
     def _whole(self, name: str) -> tuple[Route, ...]:
         calls = snapshots.calls(name)
         return (Route("list", calls, calls, calls * self._api.round_trip_s, "the whole list"),)
-
-    def _list_custom(self) -> tuple[ObjectInfo, ...]:
-        answer = as_mapping(self._api.ask(self._api.at.schemas), self.connection.name)
-        return tuple(
-            ObjectInfo(
-                name=str(one["fullyQualifiedName"]),
-                label=str((one.get("labels") or {}).get("plural") or one["name"]),
-                custom=True,
-                queryable=not one.get("archived"),
-            )
-            for one in answer.get("results") or ()
-            if not str(one.get("objectTypeId", "")).startswith("0-")
-        )
 
     def _label(self, obj: str) -> str:
         if obj in STANDARD:
