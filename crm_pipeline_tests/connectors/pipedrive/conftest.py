@@ -109,9 +109,8 @@ class Scene:
         rows = self.company.rows(obj, **options)
         return sorted(str(row["id"]) for row in rows if window is None or _is_in(row, since, until))
 
-    def paths(self) -> list[str]:
-        """Return what was asked of the vendor, as paths with queries."""
-        return [f"{one.path}?{one.query}" for one in self.sandbox.journal.entries()]
+    def paths(self, pattern: str) -> list[Path]:
+        return sorted(self.settings.data.glob(pattern))
 
 
 _PLAIN = pa.schema(
