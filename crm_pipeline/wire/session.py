@@ -101,7 +101,7 @@ class HttpSession:
         self._session.auth = _unchanged
         # Cookies are shared state: an API needs none, and threads would trip over each other's.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.mount("https://", TlsAdapter(pool_maxsize=16))
+        self._session.adapters.pop("https://")  # ours comes with the first address that needs it
         if not allow_http:
             self._session.adapters.pop("http://")
 
@@ -157,6 +157,9 @@ class HttpSession:
     def _send(self, method: str, url: str, **given: Any) -> requests.Response:
         with self._lock:
             self.calls += 1
+            if url.lower().startswith("https:") and "https://" not in self._session.adapters:
+                # Reading the machine's authorities takes 20 ms, which plain http need not wait for.
+                self._session.mount("https://", TlsAdapter(pool_maxsize=16))
         try:
             return self._session.request(
                 method,

@@ -23,7 +23,7 @@ def settings(project: Path) -> Settings:
 def test_first_world_has_the_defaults(settings: Settings) -> None:
     """With nothing remembered the documented world is drawn, up to the hour that has begun."""
     world = choose_world(settings, contacts=None, seed=None)
-    assert (world.seed, world.contacts) == (7, 10_000)
+    assert (world.seed, world.contacts) == (7, 2_000)
     assert (world.now.minute, world.now.second) == (0, 0)
     assert choose_world(settings, contacts=50, seed=0).seed == 0
 

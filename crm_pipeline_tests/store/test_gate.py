@@ -421,7 +421,8 @@ def test_somebody_else_in_the_window(gate: Gate) -> None:
         assert 0.4 < waited_s < 5
     gate.observe("acme", "burst", 0, 20)
     gate.flush()
-    assert gate.usage("acme")[0].used == 6
+    # The first two may still be within the window.
+    assert gate.usage("acme")[0].used in {6, 8}
 
 
 def test_an_observation_of_a_window_costs_no_transaction(gate: Gate, monkeypatch) -> None:

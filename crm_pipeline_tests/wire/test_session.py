@@ -2,6 +2,7 @@
 import gzip
 import logging
 import pickle
+import socket
 import ssl
 import traceback
 import warnings
@@ -133,12 +134,16 @@ def test_no_call_without_permit(server: Server, make: Make) -> None:
     assert (session.calls, server.seen) == (0, [])
 
 
-def test_nobody_listens(server: Server, make: Make) -> None:
+def test_nobody_listens(make: Make) -> None:
     """An unreachable host is a retriable error that names owner, place and cure."""
-    server.server_close()
-    with pytest.raises(ConnectionLost) as caught:
-        make().request("GET", f"{server.url}/x?access_token={TOKEN}")
-    assert str(caught.value).startswith(f"acme: {server.url}/x did not answer")
+    with socket.socket() as taken:
+        taken.bind(
+            ("127.0.0.1", 0)
+        )  # and nobody listens: a port that is closed may be somebody else's
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConnectionLost) as caught:
+            make().request("GET", f"{url}/x?access_token={TOKEN}")
+    assert str(caught.value).startswith(f"acme: {url}/x did not answer")
     assert "Connection refused" in str(caught.value)
     assert "object at 0x" not in str(caught.value)
     assert "Pool(" not in str(caught.value)
@@ -492,7 +497,10 @@ def test_the_tls_floor_does_not_hang_on_the_system(
         warnings.simplefilter("ignore", DeprecationWarning)
         permissive.minimum_version = ssl.TLSVersion.TLSv1
     monkeypatch.setattr(ssl, "create_default_context", lambda: permissive)
-    adapter = make()._session.get_adapter("https://x")
+    session = make()
+    with pytest.raises(ConnectionLost):
+        session.request("GET", "https://127.0.0.1:9/")
+    adapter = session._session.get_adapter("https://x")
     context = adapter.poolmanager.connection_pool_kw["ssl_context"]
     assert context is permissive
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2

@@ -1,7 +1,8 @@
 """Page after page into the batches of a window; while some are parsed, others are downloaded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +66,11 @@ def land(
         told(tally.read)
         return rest
 
-    with ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse") as parsers:
+    with ExitStack() as stack:
+        parsers = stack.enter_context(ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse"))
+        # A read that ends early ends its lanes now: whoever closes the account must not find them asking.
+        if isinstance(pages, Generator):
+            stack.callback(pages.close)
         # While the vendor works on its first answer. What fails here fails again where it is told.
         parsers.submit(warm_up, writer.hasher)
         for page in pages:
