@@ -1,10 +1,10 @@
 """The admin API of the portals: the same methods as in Python, as JSON over HTTP."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from crm_pipeline.sandbox.http import Request, Response, json_response
+from crm_pipeline.sandbox.administering import administered, span_of, with_values
+from crm_pipeline.sandbox.http import Request, Response
 
 if TYPE_CHECKING:
     from crm_pipeline.sandbox.hubspot.emulation import HubSpotSandbox
@@ -17,20 +17,9 @@ def administer(sandbox: "HubSpotSandbox", request: Request) -> Response:
         KeyError: a record is missing.
         ValueError: an argument is missing or wrong.
     """
-    parts = [part for part in request.path.split("/") if part]
-    if request.method == "GET":
-        return json_response(_seen(sandbox, parts, request.query))
-    actions = _actions(sandbox)
-    if len(parts) != 1 or parts[0] not in actions:
-        raise ValueError(f"unknown admin action '{'/'.join(parts)}'; known: {', '.join(actions)}")
-    arguments = request.json() or {}
-    if not isinstance(arguments, dict):
-        raise TypeError("the body must be a JSON object with the arguments")
-    try:
-        result = actions[parts[0]](**arguments)
-    except TypeError as problem:
-        raise ValueError(f"{parts[0]}: {problem}") from problem
-    return json_response({"ok": True, "result": result})
+    return administered(
+        request, lambda: _actions(sandbox), lambda parts, query: _seen(sandbox, parts, query)
+    )
 
 
 def _actions(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
@@ -65,33 +54,14 @@ def _actions(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
         sandbox.set_webhooks,
         sandbox.deliver_webhooks,
     )
-    return {one.__name__: one for one in (*plain, *orders)} | _with_values(sandbox)
-
-
-def _with_values(sandbox: "HubSpotSandbox") -> dict[str, Callable[..., Any]]:
-    # Values come as an object of their own, so that no property name can clash with an argument.
-    return {
-        "edit": lambda name, record, fields, stamp=None, account="main": sandbox.edit(
-            name, record, stamp=stamp, account=account, **fields
-        ),
-        "create": lambda name, fields, stamp=None, account="main": sandbox.create(
-            name, stamp=stamp, account=account, **fields
-        ),
-        "formula_change": lambda name, record, fields, account="main": sandbox.formula_change(
-            name, record, account=account, **fields
-        ),
-    }
+    return {one.__name__: one for one in (*plain, *orders)} | dict(
+        with_values(sandbox.edit, sandbox.create, sandbox.formula_change)
+    )
 
 
 def _seen(sandbox: "HubSpotSandbox", parts: list[str], query: dict[str, str]) -> Any:
     account = query.get("account", "main")
-    options: dict[str, Any] = {
-        "include_deleted": query.get("include_deleted", "").lower() in {"1", "true"},
-        "account": account,
-    }
-    for key in ("since", "until"):
-        if key in query:
-            options[key] = datetime.fromisoformat(query[key])
+    options = {**span_of(query), "account": account}
     if len(parts) == 2 and parts[0] == "count":
         return {"object": parts[1], "count": sandbox.count(parts[1], **options)}
     if len(parts) == 2 and parts[0] == "rows":

@@ -1,10 +1,10 @@
 """The admin API of the org: the same methods as in Python, as JSON over HTTP."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from crm_pipeline.sandbox.http import Request, Response, json_response
+from crm_pipeline.sandbox.administering import administered, span_of
+from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.salesforce.translation import python_value
 
 if TYPE_CHECKING:
@@ -18,20 +18,9 @@ def administer(sandbox: "SalesforceSandbox", request: Request) -> Response:
         KeyError: a record is missing.
         ValueError: an argument is missing or wrong.
     """
-    parts = [part for part in request.path.split("/") if part]
-    if request.method == "GET":
-        return json_response(_seen(sandbox, parts, request.query))
-    actions = _actions(sandbox)
-    if len(parts) != 1 or parts[0] not in actions:
-        raise ValueError(f"unknown admin action '{'/'.join(parts)}'; known: {', '.join(actions)}")
-    arguments = request.json() or {}
-    if not isinstance(arguments, dict):
-        raise TypeError("the body must be a JSON object with the arguments")
-    try:
-        result = actions[parts[0]](**arguments)
-    except TypeError as problem:
-        raise ValueError(f"{parts[0]}: {problem}") from problem
-    return json_response({"ok": True, "result": result})
+    return administered(
+        request, lambda: _actions(sandbox), lambda parts, query: _seen(sandbox, parts, query)
+    )
 
 
 def _actions(sandbox: "SalesforceSandbox") -> dict[str, Callable[..., Any]]:
@@ -71,12 +60,7 @@ def _actions(sandbox: "SalesforceSandbox") -> dict[str, Callable[..., Any]]:
 
 
 def _seen(sandbox: "SalesforceSandbox", parts: list[str], query: dict[str, str]) -> Any:
-    options: dict[str, Any] = {
-        "include_deleted": query.get("include_deleted", "").lower() in {"1", "true"}
-    }
-    for key in ("since", "until"):
-        if key in query:
-            options[key] = datetime.fromisoformat(query[key])
+    options = span_of(query)
     if len(parts) == 2 and parts[0] == "count":
         return {"object": parts[1], "count": sandbox.count(parts[1], **options)}
     if len(parts) == 2 and parts[0] == "rows":
