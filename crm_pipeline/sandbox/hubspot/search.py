@@ -13,6 +13,7 @@ from crm_pipeline.sandbox.hubspot.reading import RecordReader, shape_of
 from crm_pipeline.sandbox.hubspot.schema import ObjectType
 from crm_pipeline.sandbox.hubspot.search_filters import Condition, FilterReader, column_of
 from crm_pipeline.sandbox.hubspot.search_index import SearchIndex
+from crm_pipeline.sandbox.hubspot.search_walks import IdWalks
 
 MOST_PAGE, CEILING, LONGEST_BODY = 200, 10_000, 3_000
 
@@ -31,6 +32,7 @@ class SearchDesk:
         self._reader = reader
         self._index = index
         self._filters = FilterReader(portal)
+        self._walks = IdWalks(portal, self._filters)
 
     def answer(self, request: Request, one: ObjectType) -> Response:
         """Answer one search."""
@@ -39,11 +41,15 @@ class SearchDesk:
         body = json_of(request)
         source, is_fresh = self._index.source(one)
         if not is_fresh:
-            return Response(200, self._found(one, body, source))
+            return Response(200, self._found(one, body, source, is_fresh=False))
         key = ("search", one.name, request.body)
-        return Response(200, self._portal.kept(key, lambda: self._found(one, body, source)))
+        return Response(
+            200, self._portal.kept(key, lambda: self._found(one, body, source, is_fresh=True))
+        )
 
-    def _found(self, one: ObjectType, body: dict[str, Any], source: str) -> bytes:
+    def _found(
+        self, one: ObjectType, body: dict[str, Any], source: str, *, is_fresh: bool
+    ) -> bytes:
         limit, offset = _window(body)
         condition = Condition("NOT _archived").also(
             self._filters.read(one, body.get("filterGroups") or [])
@@ -51,16 +57,10 @@ class SearchDesk:
         if body.get("query"):
             condition = condition.also(self._filters.query(one, str(body["query"])))
         order = _order(one, body.get("sorts") or [])
-        tables = self._portal.tables
-        total = int(
-            tables.value(f"SELECT count(*) FROM {source} WHERE {condition.sql}", condition.params)
+        page = self._walks.page(one, body, limit, offset) if is_fresh else None
+        total, ids = page or self._scanned(
+            condition, source, f"{order} LIMIT {limit} OFFSET {offset}"
         )
-        rows = tables.cursor().execute(
-            f"SELECT _id FROM {source} WHERE {condition.sql} ORDER BY {order} "
-            f"LIMIT {limit} OFFSET {offset}",
-            condition.params,
-        )
-        ids = [row[0] for row in rows.fetchall()]
         names = body.get("properties") or []
         records = self._reader.by_ids(one, ids, shape_of(one, [str(name) for name in names]))
         answer: dict[str, Any] = {
@@ -70,6 +70,13 @@ class SearchDesk:
         if offset + limit < total:
             answer["paging"] = {"next": {"after": str(offset + limit)}}
         return encoded(answer)
+
+    def _scanned(self, condition: Condition, source: str, order: str) -> tuple[int, list[int]]:
+        """Return how many records match, and the ids of those in an order."""
+        tables, matching = self._portal.tables, f"FROM {source} WHERE {condition.sql}"
+        total = int(tables.value(f"SELECT count(*) {matching}", condition.params))
+        rows = tables.cursor().execute(f"SELECT _id {matching} ORDER BY {order}", condition.params)
+        return total, [row[0] for row in rows.fetchall()]
 
 
 def _window(body: dict[str, Any]) -> tuple[int, int]:

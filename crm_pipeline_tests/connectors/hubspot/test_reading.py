@@ -95,27 +95,6 @@ def test_a_window_is_half_open(hub: Scene) -> None:
     assert (first.read, second.read) == (2, 1)
 
 
-def test_more_records_of_one_stamp_than_a_search_shows(portal: Portal) -> None:
-    """12,000 records share a millisecond; a search ends at 10,000, the window does not."""
-    with portal(contacts=12_000, objects=["contacts"]) as hub:
-        run_sql(hub, 'UPDATE "contacts" SET _updated = 1790000000123')
-        live = set(map(str, _live_ids(hub)))
-        assert len(live) > 10_000
-        window = Window(
-            parse_instant("2026-09-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z")
-        )
-        done = hub.extract("contacts", route="search", window=window)
-        assert {row["id"] for row in landed(hub) if not row["deleted"]} == live
-        assert done.read - done.deleted == len(live)
-        assert "lanes" in hub_plan(hub, window)
-
-
-def hub_plan(hub: Scene, window: Window) -> str:
-    with hub.account() as account:
-        plan = account.plan(hub.settings.connection("demo").object("contacts"), window)
-        return next(route.how for route in plan.routes if route.name == "search")
-
-
 def _live_ids(hub: Scene) -> list[int]:
     rows = tables(hub).rows('SELECT _id FROM "contacts" WHERE NOT _archived')
     return [row["_id"] for row in rows]

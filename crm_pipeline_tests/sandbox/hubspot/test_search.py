@@ -196,6 +196,41 @@ def test_a_window_by_modification_and_id(hubspot) -> None:
     assert len(found) > 50
 
 
+@pytest.mark.parametrize("direction", ["ASCENDING", "DESCENDING"])
+@pytest.mark.parametrize(
+    ("operators", "keeps"),
+    [
+        ((), lambda number, low, high: True),
+        (("GT", "LT"), lambda number, low, high: low < number < high),
+        (("GTE", "LTE"), lambda number, low, high: low <= number <= high),
+        (("GTE", "LT"), lambda number, low, high: low <= number < high),
+    ],
+)
+def test_a_range_of_ids_in_both_directions(hubspot, direction, operators, keeps) -> None:
+    """Edges, other filters, offsets and totals hold where the order is that of the ids."""
+    known = [int(row["id"]) for row in hubspot.truth.rows("contacts") if row["email"]]
+    low, high = known[3], known[-4]
+    edges = [where("hs_object_id", o, str(e)) for o, e in zip(operators, (low, high), strict=False)]
+    given = {"sorts": [{"propertyName": "hs_object_id", "direction": direction}], "limit": 5}
+    page = hubspot.search(
+        "contacts", where("email", "HAS_PROPERTY"), *edges, after="2", **given
+    ).json()
+    expected = [number for number in known if keeps(number, low, high)]
+    assert page["total"] == len(expected)
+    ordered = expected[::-1] if direction == "DESCENDING" else expected
+    assert [int(row["id"]) for row in page["results"]] == ordered[2:7]
+
+
+def test_pages_by_id_see_what_is_written(own) -> None:
+    """What is kept between pages is kept no longer than the records stay as they are."""
+    asked = {"sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}], "limit": 200}
+    before = [row["id"] for row in own.search("contacts", **asked).json()["results"]]
+    made = own.create("contacts", email="new@example.org").json()["id"]
+    own.delete(f"/crm/v3/objects/contacts/{before[0]}")
+    after = [row["id"] for row in own.search("contacts", **asked).json()["results"]]
+    assert after == [*before[1:], made]
+
+
 def test_the_index_lags(own) -> None:
     """Statement 15: for a while search sees the former values, and shows the fresh record."""
     own.admin("/hubspot/set", {"search_lag_s": 10})
