@@ -318,6 +318,16 @@ _STAGE = ObjectMap(
     identity=("actual_value",),
 )
 
+# A rate is what one unit of the home currency is worth in this one.
+_RATE = ObjectMap(
+    "Currencies",
+    "exchange_rates",
+    same(
+        "id=source_id iso_code=currency exchange_rate=rate is_base=is_main "
+        "created_time=created_at modified_time=modified_at"
+    ),
+)
+
 MAPPING: tuple[ObjectMap, ...] = (
     _CONTACT,
     _ACCOUNT,
@@ -334,5 +344,6 @@ MAPPING: tuple[ObjectMap, ...] = (
     _USER,
     _PIPELINE,
     _STAGE,
+    _RATE,
     ObjectMap(ANY_OBJECT, "", _OWNED),
 )

@@ -14,13 +14,15 @@ from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.zoho import meter
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
 from crm_pipeline.model.schema import CommonType, Field, Schema
 
 USERS, PIPELINES, CURRENCIES = "Users", "Pipelines", "Currencies"
 ROUTE = "records"
 _PER_PAGE = 200
 _MOST_PAGES = 500
+# Not switched on, or not in the edition.
+_ONE_CURRENCY = frozenset({"CURRENCIES_NOT_ENABLED", "FEATURE_NOT_SUPPORTED"})
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,12 @@ def _pipelines(api: Api) -> Iterator[dict[str, Any]]:
 
 
 def _currencies(api: Api) -> Iterator[dict[str, Any]]:
-    yield from api.entries(api.ask("/org/currencies", meter.SETUP), "currencies")
+    try:
+        yield from api.entries(api.ask("/org/currencies", meter.SETUP), "currencies")
+    except NotPermitted as error:
+        # An org of one currency has no list of them, and no rates.
+        if error.code not in _ONE_CURRENCY:
+            raise
 
 
 def _field(name: str, kind: CommonType, key: str) -> Field:

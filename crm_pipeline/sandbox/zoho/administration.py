@@ -41,6 +41,7 @@ _PLAIN = (
     "set_watch",
     "refuse_writes",
     "set_guard",
+    "set_currencies",
     "set_developer",
     "set_foreign",
 )

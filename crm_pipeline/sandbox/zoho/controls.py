@@ -1,5 +1,6 @@
 """What an admin may order: limits, sessions, how the vendor behaves where that is not confirmed."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from crm_pipeline.sandbox.zoho.errors import ZohoError
@@ -152,6 +153,22 @@ class Controls:
     def set_watch(self, uri_version: str, *, account: str = "main") -> None:
         """Change the version in the `resource_uri` of notifications."""
         self._api(account).watch.settings.uri_version = uri_version
+
+    def set_currencies(
+        self,
+        *,
+        on: bool | None = None,
+        rates: Mapping[str, float] | None = None,
+        account: str = "main",
+    ) -> None:
+        """Give an org several currencies or but one, and change what one of its own is worth in others.
+
+        Raises:
+            ValueError: the org has no such currency.
+        """
+        org = self._api(account).org
+        org.currencies.is_enabled = org.currencies.is_enabled if on is None else on
+        org.currencies.change(rates or {}, org.clock.now())
 
     def set_developer(self, *, on: bool = True, account: str = "main") -> None:
         """Make an org a developer environment, which lists fewer modules."""

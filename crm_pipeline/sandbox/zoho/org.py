@@ -10,6 +10,7 @@ from crm_pipeline.sandbox.clock import SandboxClock
 from crm_pipeline.sandbox.tables import Tables
 from crm_pipeline.sandbox.world import World
 from crm_pipeline.sandbox.zoho.accounts import Account
+from crm_pipeline.sandbox.zoho.currencies import Currencies
 from crm_pipeline.sandbox.zoho.errors import ZohoError
 from crm_pipeline.sandbox.zoho.ids import IdScheme
 from crm_pipeline.sandbox.zoho.population import fill
@@ -37,6 +38,7 @@ class Org:
         self.world = world
         self.clock = clock
         self.ids = IdScheme(account.prefix)
+        self.currencies = Currencies(account.currency, self.ids)
         self.is_developer = False
         self._modules = {one.stored: one for one in account.set_up()}
         self._opening = threading.Lock()

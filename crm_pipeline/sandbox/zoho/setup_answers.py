@@ -90,7 +90,7 @@ class SetupDesk:
     def org(self, rest: list[str]) -> Response:
         """Answer `org` and `org/currencies`."""
         if rest == ["currencies"]:
-            return json_response({"currencies": self._currencies()})
+            return json_response({"currencies": self._org.currencies.listed()})
         if rest:
             raise no_such_address()
         account = self._org.account
@@ -270,32 +270,6 @@ class SetupDesk:
             "child_available": False,
             "parent": None,
         }
-
-    def _currencies(self) -> list[dict[str, Any]]:
-        base = self._org.account.currency
-        rates = {"USD": "1.000000000", "EUR": "0.920000000", "GBP": "0.790000000"}
-        return [
-            {
-                "symbol": {"USD": "$", "EUR": "€", "GBP": "£"}[code],
-                "iso_code": code,
-                "name": code,
-                "exchange_rate": "1.000000000" if code == base else rate,
-                "is_base": code == base,
-                "is_active": True,
-                "prefix_symbol": True,
-                "created_time": None,
-                "modified_time": None,
-                "created_by": None,
-                "modified_by": None,
-                "format": {
-                    "decimal_separator": "Period",
-                    "thousand_separator": "Comma",
-                    "decimal_places": "2",
-                },
-                "id": self._org.ids.setting("currency", code),
-            }
-            for code, rate in rates.items()
-        ]
 
     def _user(self, text: str) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads(text)

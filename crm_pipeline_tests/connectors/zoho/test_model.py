@@ -31,6 +31,7 @@ OBJECTS = (
     "Notes",
     "Users",
     "Pipelines",
+    "Currencies",
 )
 
 

@@ -124,7 +124,7 @@ def test_settings_are_snapshots(quiet: ZohoScene) -> None:
     pipelines = quiet.extract("Pipelines")
     assert pipelines.read == 2
     assert json.loads(quiet.landed("Pipelines")[0]["record"])["maps"]
-    assert quiet.extract("Currencies").read == 3
+    assert quiet.extract("Currencies").read == 6
     assert not quiet.extract("Pipelines").changed
 
 

@@ -157,3 +157,26 @@ def test_currencies(zoho, second) -> None:
         listed = client.get("/org/currencies").json()["currencies"]
         assert [one["iso_code"] for one in listed if one["is_base"]] == [code]
         assert client.get("/org").json()["org"][0]["iso_code"] == code
+
+
+def test_rates(zoho, second) -> None:
+    """A rate is the worth of one unit of the base currency, which itself is worth one."""
+    for client, base, other in ((zoho, "USD", "EUR"), (second, "EUR", "USD")):
+        listed = {
+            one["iso_code"]: one for one in client.get("/org/currencies").json()["currencies"]
+        }
+        assert listed[base]["exchange_rate"] == "1.000000000"
+        assert (float(listed[other]["exchange_rate"]) < 1) == (base == "USD")
+
+
+def test_currencies_on_order(own_zoho) -> None:
+    """A rate changes with its stamp; an org of one currency refuses the list."""
+    before = {one["iso_code"]: one for one in own_zoho.get("/org/currencies").json()["currencies"]}
+    own_zoho.admin("set_currencies", rates={"EUR": 0.95})
+    after = {one["iso_code"]: one for one in own_zoho.get("/org/currencies").json()["currencies"]}
+    assert after["EUR"]["exchange_rate"] == "0.950000000"
+    assert [code for code in after if after[code] != before[code]] == ["EUR"]
+    assert after["EUR"]["modified_time"] > before["EUR"]["modified_time"]
+    own_zoho.admin("set_currencies", on=False)
+    answer = own_zoho.get("/org/currencies")
+    assert own_zoho.refusal(answer) == (403, "CURRENCIES_NOT_ENABLED")

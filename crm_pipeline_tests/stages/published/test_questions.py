@@ -60,6 +60,8 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("Web", "EUR", 1, 1, D(1000), D(500), 20.0),
     ],
     "13_can_i_trust_it.sql": [("warning", "acme", "contacts", "email matches: 1 of 5 rows")],
+    # D1 (1000) at 0.8, as no dated rate is of January; D5 (3000) at 0.5, the rate of March.
+    "14_one_currency.sql": [("acme", "USD", 2, 0, 7250.0)],
 }
 
 
@@ -99,6 +101,12 @@ DATA = {
         008H | 006D4 | Prospect | 2026-11-10T00:00:00Z
         008I | 006D5 | Prospect | 2026-03-01T00:00:00Z
         008J | 006D5 | Won      | 2026-03-21T00:00:00Z""",
+    "CurrencyType": """Id | IsoCode | ConversionRate:double | IsCorporate:boolean
+        01LA | USD | 1.0 | true
+        01LB | EUR | 0.8 | false""",
+    "DatedConversionRate": """Id | IsoCode | ConversionRate:double | StartDate:date | NextStartDate:date
+        04wA | EUR | 0.5 | 2026-03-01 | 2026-04-01
+        04wB | EUR | 0.1 | 2026-04-01 | 9999-12-31""",
     "Contact": """Id | LastName | Email | HasOptedOutOfEmail:boolean | EmailBouncedDate:datetime
         003A | A | Ann@x.co    | false |
         003B | B | bad address | false |
