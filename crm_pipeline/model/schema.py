@@ -24,7 +24,7 @@ CommonType = Literal[
     "json",
     "binary",
 ]
-Multiple = Literal["", ";", "json"]
+Multiple = Literal["", ";", ",", "json"]
 Form = Literal["", "epoch_ms", "date_epoch_ms", "local", "clock"]
 
 
@@ -46,7 +46,8 @@ class Field:
         options: stored value and human label of each entry of a pick list; what is not listed is
             shown as stored.
         multiple: how a pick list of several values is written: "" holds one, ";" is text separated
-            by semicolons (empty parts are no values), "json" a JSON array (semicolons in CSV).
+            by semicolons (empty parts are no values), "json" a JSON array (semicolons in CSV), "," text
+            separated by commas, which stands for a JSON array and is read as one.
         form: how a date, an instant or a duration is written, where it is not ISO 8601 with a zone:
             "epoch_ms" (milliseconds since 1970, or ISO), "date_epoch_ms" (milliseconds at 00:00 UTC, or
             ISO), "local" (no zone is named and UTC is meant), "clock" (HH:MM[:SS], as whole minutes).

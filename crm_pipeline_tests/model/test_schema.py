@@ -24,7 +24,7 @@ FIELDS = st.builds(
     values=st.lists(TEXTS, max_size=2).map(tuple),
     path=st.lists(TEXTS, max_size=2).map(tuple),
     options=st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(tuple),
-    multiple=st.sampled_from(["", ";", "json"]),
+    multiple=st.sampled_from(["", ";", ",", "json"]),
     form=st.sampled_from(["", "epoch_ms", "date_epoch_ms", "local", "clock"]),
 )
 SCHEMAS = st.builds(

@@ -120,14 +120,15 @@ def fields_of(
         base: its names, type and options.
         kind: what its type is to us.
         path: keys from the record's root to the value.
-        flat: parts are siblings `<key>_<part>` of the value, as v1 writes them.
+        flat: parts are siblings `<key>_<part>` of the value, and several options one text with
+            commas, as v1 writes them.
     """
     place = tuple(path)
     whole = replace(
         base,
         common_type=kind.common,
         form=kind.form,
-        multiple="" if flat else kind.multiple,
+        multiple="," if flat and kind.multiple else kind.multiple,
         calculated=base.calculated or kind.counted,
         reference_to=(kind.to,) if kind.to else (),
         values=tuple(value for value, _ in base.options),

@@ -213,9 +213,8 @@ MAIN = Plan(
             "Products of interest",
             "set",
             "CASE WHEN r6 % 3 = 0 THEN [$o[1], $o[2]] END",
-            "Seats",
-            "Sensors",
-            "Workshops",
+            *("Seats", "Sensors", "Workshops"),
+            lead="CASE r2 % 3 WHEN 0 THEN [$o[3], $o[1]] WHEN 1 THEN [$o[2]] END",
         ),
         _spec(
             "deals",

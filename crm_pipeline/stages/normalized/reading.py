@@ -14,6 +14,7 @@ RAW = "src."
 """Prefix of raw columns, so that no source field clashes with a common column."""
 _TEXT = '"VARCHAR"'
 _LIST = '["JSON"]'
+_IDS = r"\s*[0-9]{1,18}\s*(,\s*[0-9]{1,18}\s*)*"
 
 Path = tuple[str, ...]
 
@@ -111,7 +112,9 @@ def json_columns(layout: Layout, parsed: str, sources: Sequence[Source]) -> list
         texts = [layout.text(parsed, path) for path in source.paths]
         text = texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
         value = f"nullif({text}, '')" if source.is_mapped else text
-        if source.multiple == "json":
+        if source.multiple == ",":
+            value = _array(value, ",")
+        if source.multiple in {",", "json"}:
             value = f"nullif({value}, '[]')"
         columns.append(f"{value} AS {raw(source.name)}")
     return columns
@@ -128,12 +131,23 @@ def csv_columns(present: Mapping[str, str], sources: Sequence[Source]) -> list[s
         value = quoted(found) if found else "NULL::VARCHAR"
         if found and (source.is_mapped or source.multiple):
             value = f"nullif({value}, '')"
-        if found and source.multiple == "json":
-            parts = f"list_filter(string_split({value}, ';'), lambda p: p <> '')"
-            written = f"nullif(CAST(to_json({parts}) AS VARCHAR), '[]')"
-            value = f"CASE WHEN starts_with({value}, '[') THEN {value} ELSE {written} END"
+        if found and source.multiple in {",", "json"}:
+            separator = ";" if source.multiple == "json" else ","
+            value = f"nullif({_array(value, separator)}, '[]')"
         columns.append(f"{value} AS {raw(source.name)}")
     return columns
+
+
+def _array(text: str, separator: str) -> str:
+    """Return SQL that writes a text of several values as a JSON array; one that is it already stays."""
+    parts = f"list_transform(string_split({text}, {literal(separator)}), lambda p: trim(p))"
+    kept = f"list_filter({parts}, lambda p: p <> '')"
+    written = f"CAST(to_json({kept}) AS VARCHAR)"
+    if separator == ",":
+        # Ids of options are numbers where the vendor writes the array itself.
+        numbers = f"CAST(to_json(CAST({kept} AS BIGINT[])) AS VARCHAR)"
+        written = f"CASE WHEN regexp_full_match({text}, '{_IDS}') THEN {numbers} ELSE {written} END"
+    return f"CASE WHEN starts_with({text}, '[') THEN {text} ELSE {written} END"
 
 
 def _json_text(name: str) -> str:

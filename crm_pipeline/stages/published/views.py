@@ -125,7 +125,7 @@ def _value(field: Field, text: str) -> str:
         return cast(text, wanted, field.form)
     if field.multiple == ";":
         parts = f"list_transform(string_split({text}, ';'), lambda v: trim(v))"
-    elif field.multiple == "json":
+    elif field.multiple in {"json", ","}:
         parsed = f"from_json({text}, '[\"VARCHAR\"]')"
         parts = f"CASE WHEN json_valid({text}) THEN {parsed} END"
     else:

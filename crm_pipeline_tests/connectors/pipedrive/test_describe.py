@@ -103,7 +103,7 @@ def test_leads_carry_the_custom_fields_of_deals_as_v1_writes_them() -> None:
     assert found["value"].keys == ("value", "amount")
     assert found["value_currency"].keys == ("value", "currency")
     several = fields("leads", {"key": HASH, "name": "Ours", "field_type": "set"})
-    assert several[HASH].multiple == ""
+    assert several[HASH].multiple == ","
 
 
 def test_unknown_system_fields_are_taken_as_they_come() -> None:

@@ -43,6 +43,19 @@ def assert_equal(scene: Scene) -> None:
         assert {row[0]: tuple(row[1:]) for row in rows} == wanted, obj
 
 
+def assert_options_equal(scene: Scene, obj: str, key: str) -> None:
+    """The view of an object lists the labels of a field that holds several options."""
+    name = "Products of interest"
+    [field] = [one for one in scene.company.fields(obj) if one["name"] == name]
+    wanted = {
+        f"pipe:{obj}:{row['id']}": [field["options"][number] for number in row[field["code"]] or []]
+        for row in scene.company.rows(obj)
+    }
+    rows = published(scene, f'SELECT {key}, coalesce("{name}", []) FROM crm_pipe.{obj}')
+    assert dict(rows) == wanted
+    assert max(len(labels) for labels in wanted.values()) > 1
+
+
 def _text(value: Any) -> str | None:
     return None if value in (None, "") else str(value)
 
@@ -63,6 +76,8 @@ def test_published_equals_the_company(make_scene: SceneMaker) -> None:
             scene, 'SELECT "Interests" FROM crm_pipe.persons WHERE "Interests" <> []'
         )
         assert "Data; Governance" in {label for row in several for label in row[0]}
+        for obj in ("deals", "leads"):
+            assert_options_equal(scene, obj, "crm_key")
         money = published(scene, 'SELECT "Lifetime value: currency" FROM crm_pipe.persons')
         assert any(row[0] for row in money)
         scene.advance(60)

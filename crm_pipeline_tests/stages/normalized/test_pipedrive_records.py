@@ -295,6 +295,28 @@ def test_a_lead_is_a_chance(company):
     assert json.loads(stored) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "stored", "shown"),
+    [
+        ("62,63,65", "[62,63,65]", ["Data", "CRM, Sales", "65"]),
+        ("62", "[62]", ["Data"]),
+        (" 62 , 63,", '["62","63"]', ["Data", "CRM, Sales"]),
+        ([62, 63], "[62,63]", ["Data", "CRM, Sales"]),
+        ("a,62", '["a","62"]', ["a", "Data"]),
+        ("", None, None),
+        (None, None, None),
+    ],
+)
+def test_options_of_leads_are_those_of_deals(company, text, stored, shown):
+    """Several options, which v1 writes as one text with commas, become the list that v2 has for deals."""
+    options = (("62", "Data"), ("63", "CRM, Sales"))
+    lead = schema("leads", "title", Field(SEGMENT, "Wants", "set", options=options, multiple=","))
+    land(company, lead, record("adf21080-0e10-11eb-879b-05d71fb426ec", **{SEGMENT: text}))
+    assert built(company, "leads", f"custom ->> '{SEGMENT}'") == [(stored,)]
+    company.publish()
+    assert company.query('SELECT "Wants" FROM crm_acme.leads') == [(shown,)]
+
+
 def test_products_in_deals(company):
     """A discount is a column only where it is in percent; a product is one whose id may dangle."""
     attached = schema(
