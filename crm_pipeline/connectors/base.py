@@ -204,6 +204,7 @@ class Page:
         number: its place in the spool, for pages that are noted there.
         facts: what the spool keeps of it once it is done, for whoever goes on with the window.
         counted: whether the vendor's count of the window includes its records.
+        notes: what the commit of the window keeps for the plans to come, see `Tools.remembered`.
         rejected: filled while `batches` runs: `(reason, text)` of rows that cannot be landed.
     """
 
@@ -216,18 +217,24 @@ class Page:
     number: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     counted: bool = True
+    notes: Mapping[str, Any] = field(default_factory=dict)
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What an account needs from the outside."""
+    """What an account needs from the outside.
+
+    Attributes:
+        remembered: the notes of the last window of an object that was committed.
+    """
 
     settings: Settings
     clock: Clock
     tokens: TokenStore
     gate: Gate
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    remembered: Callable[[str], Mapping[str, Any]] = lambda _: {}
 
 
 class Consent(Protocol):

@@ -48,6 +48,7 @@ class Slice:
         calls: that it took.
         rejected: `(reason, text)` of rows that cannot be landed.
         cursor: the vendor's own mark of the place behind it, where it gave one.
+        seen: how many records the vendor showed, where it had to show more than were wanted.
     """
 
     places: Sequence[int]
@@ -58,6 +59,7 @@ class Slice:
     calls: int = 1
     rejected: tuple[tuple[str, str], ...] = ()
     cursor: str = ""
+    seen: int = 0
 
 
 Reader = Callable[[Span], Generator[Slice]]
@@ -92,7 +94,9 @@ class _Chunk:
 
     def facts(self) -> Mapping[str, Any]:
         cursor = self.slices[-1].cursor
-        return {"low": self.low, "high": self.high, **({"cursor": cursor} if cursor else {})}
+        seen = sum(one.seen for one in self.slices)
+        told = {"cursor": cursor, "seen": seen}
+        return {"low": self.low, "high": self.high, **{k: v for k, v in told.items() if v}}
 
     def split(self) -> "_Chunk":
         """Keep what lies below `high`, and return the rest, which is all where nothing does."""
@@ -309,7 +313,9 @@ def _cut(one: Slice, keep: int) -> Slice:
 def _parts(one: Slice, at: int) -> tuple[Slice, Slice]:
     """Cut an answer in two; the call that it took, and its cursor, belong to the second part."""
     head = replace(
-        one, places=one.places[:at], batch=one.batch.slice(0, at), calls=0, rejected=(), cursor=""
+        replace(one, calls=0, rejected=(), cursor="", seen=0),
+        places=one.places[:at],
+        batch=one.batch.slice(0, at),
     )
     return head, replace(one, places=one.places[at:], batch=one.batch.slice(at))
 

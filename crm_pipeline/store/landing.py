@@ -109,6 +109,11 @@ class Landing:
             commit.window for commit in self.windows(connection, obj) if commit.kind == "window"
         )
 
+    def notes(self, connection: str, obj: str) -> Mapping[str, Any]:
+        """Return what the connector noted with the window of an object that was committed last."""
+        commits = [one for one in self.windows(connection, obj) if one.kind == "window"]
+        return commits[-1].notes if commits else {}
+
     def schema(self, connection: str, obj: str, fingerprint: str) -> Schema:
         """Return the fields of an object as they were described when a batch was read."""
         path = self.folder(connection, obj) / "schemas" / f"{fingerprint}.json"

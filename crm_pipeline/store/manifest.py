@@ -1,7 +1,7 @@
 """The records kept beside landed data: one manifest for a batch, one commit for a window."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +66,7 @@ class WindowCommit:
         reads: how many reads this stands for. Old ones that landed nothing are merged: the span and
             the calls are then those of all, the counts those of the last.
         supersedes: the window ids of the commits that this one replaced.
+        notes: what the connector wants to know again when it plans the next window.
     """
 
     window_id: str
@@ -90,6 +91,7 @@ class WindowCommit:
     uncounted: int = 0
     planned_cost: int | None = None
     supersedes: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def manifest_record(manifest: Manifest) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +49,7 @@ class Counts:
     cost: int = 0
     uncounted: int = 0
     planned_cost: int | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -248,6 +249,7 @@ class WindowWriter:
             cost=counts.cost,
             uncounted=counts.uncounted,
             planned_cost=counts.planned_cost,
+            notes=counts.notes,
             route=counts.route,
             reason=counts.reason,
             complete=counts.complete,

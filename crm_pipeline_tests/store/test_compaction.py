@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "_WORTH", 2)
 
 
-def refresh(landing: Landing, number: int, **counts: int) -> str:
+def refresh(landing: Landing, number: int, **counts: Any) -> str:
     """Commit an hour in which nothing changed, with a look-back of ten minutes."""
     landing.clock.advance(3600)
     window = Window(hours(number - 1 / 6) if number else None, hours(number + 1))
@@ -143,6 +144,15 @@ def test_merged_with_one_whose_plan_is_not_known(eager: None) -> None:
     """A sum of which a part is missing is not known."""
     old = [replace(commit(n, n, 1, "a", ""), planned_cost=None if n == 1 else 5) for n in range(9)]
     assert {one.planned_cost for one in compaction.merged(old)} == {None}
+
+
+def test_what_was_noted_last_stays(eager: None, landing: Landing) -> None:
+    """A connector finds its notes of the last window, whatever was merged before it."""
+    assert landing.notes("acme", "Contact") == {}
+    for number in range(8):
+        refresh(landing, number, notes={"pages": number, "until": None})
+        assert landing.notes("acme", "Contact")["pages"] == number
+    assert Landing(landing.root).notes("acme", "Contact") == {"pages": 7, "until": None}
 
 
 class Killed(BaseException):

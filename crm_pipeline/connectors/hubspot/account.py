@@ -29,6 +29,7 @@ from crm_pipeline.connectors.hubspot import (
     snapshots,
 )
 from crm_pipeline.connectors.hubspot.api import Api
+from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, STANDARD, plain_name
 from crm_pipeline.connectors.hubspot.harvest import Strays
 from crm_pipeline.connectors.hubspot.selection import Selection
@@ -60,6 +61,7 @@ class HubSpotAccount:
         self._api = Api(connection, tools, limits)
         self._custom = cache(lambda: custom.objects(self._api))
         self._strays: dict[tuple[str, str], Strays] = {}
+        self._archives: dict[tuple[str, str], Archive] = {}
 
     @property
     def usage(self) -> Usage:
@@ -157,7 +159,11 @@ class HubSpotAccount:
         is_later = window is not None and window.from_at is not None and not is_snapshot
         asked = "search" if is_later and obj.route in {"list", "both"} else obj.route
         plan = replace(plan, vendor_count=count)
-        return self._chosen(plan, estimate.routes(plan, load, asked=asked), asked)
+        routes = estimate.routes(plan, load, asked=asked)
+        if not is_snapshot:
+            archive = self._archives[_key(plan)] = self._archive(plan)
+            routes = archive.added(self._api, plan, routes)
+        return self._chosen(plan, routes, asked)
 
     def count(self, plan: Plan) -> int | None:
         """Return the account's count of what the plan reads; archived records are not in it.
@@ -182,7 +188,8 @@ class HubSpotAccount:
         if plan.object in SNAPSHOTS:
             return snapshots.pages(self._api, plan)
         strays = self._strays.setdefault(_key(plan), Strays())
-        return reading.pages(self._api, plan, spool, strays)
+        archive = self._archives.get(_key(plan)) or self._archive(plan)
+        return reading.pages(self._api, plan, spool, strays=strays, archive=archive)
 
     def forget(self, spool: Spool) -> None:
         """Do nothing: the vendor keeps nothing for a read."""
@@ -212,6 +219,9 @@ class HubSpotAccount:
 
     def _counted(self, plan: Plan, strays: Strays) -> int:
         return search.count(self._api, Selection.of(self._api, plan), without=strays.ids)
+
+    def _archive(self, plan: Plan) -> Archive:
+        return Archive.of(self._api, plan, self._tools.remembered(plan.object))
 
     def _chosen(self, plan: Plan, routes: Sequence[Route], asked: str) -> Plan:
         return planned(plan, routes, asked=asked, remaining=self._api.remaining)

@@ -12,8 +12,8 @@ from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.metering import Operation
 
 _MOST_LANES = 16
-# Properties, the counts before and after, and the first page of what is archived.
-_WINDOW_CALLS = 4
+# Properties, and the counts before and after.
+_WINDOW_CALLS = 3
 # The edges of the ids; of every second lane the last page is nearly empty.
 _EDGE_CALLS = 2
 BOUND_CALLS = 12

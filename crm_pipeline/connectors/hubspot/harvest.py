@@ -119,6 +119,7 @@ class Harvest:
             behind=place.behind,
             calls=calls,
             cursor=place.cursor,
+            seen=len(found) if self.archived else 0,
         )
 
     def _of_window(self, records: Records) -> Records:

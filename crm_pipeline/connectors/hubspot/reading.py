@@ -1,12 +1,13 @@
 """The pages of a plan: live records in lanes by list, search or both, then those that were archived."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.hubspot import search
 from crm_pipeline.connectors.hubspot.api import Api
+from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.estimate import BOUND_CALLS, Load
 from crm_pipeline.connectors.hubspot.harvest import Harvest, Strays
 from crm_pipeline.connectors.hubspot.listing import ListReader
@@ -23,13 +24,17 @@ _NEAR = 0.05
 
 @dataclass(frozen=True)
 class _Division:
-    """Who reads what: below `bound` the list, from there on searches, up to `high`; `low` is the first id."""
+    """Who reads what: below `bound` the list, from there on searches, up to `high`; `low` is the first id.
+
+    What is archived is read as `archive` has it, see `Archive.facts`.
+    """
 
     route: str
     low: int
     bound: int
     high: int
     lanes: int
+    archive: Mapping[str, Any] = field(default_factory=dict)
 
     def spans(self) -> list[Span]:
         first = max(self.low, self.bound)
@@ -39,7 +44,9 @@ class _Division:
         return [Span(0, searched[0].high), *searched[1:]] if searched else []
 
 
-def pages(api: Api, plan: Plan, spool: Spool, strays: Strays) -> Iterator[Page]:
+def pages(
+    api: Api, plan: Plan, spool: Spool, *, strays: Strays, archive: Archive
+) -> Iterator[Page]:
     """Read what a plan says, or of it what the spool does not have.
 
     Raises:
@@ -51,7 +58,7 @@ def pages(api: Api, plan: Plan, spool: Spool, strays: Strays) -> Iterator[Page]:
     division = _resumed(plan, selection, kept) if kept else None
     done = [one.facts for one in spool.all_done()] if division else []
     if division is None:
-        division = _divided(api, plan, selection)
+        division = replace(_divided(api, plan, selection), archive=archive.facts())
         if kept:
             kept.begin({"plan": _mark(plan, selection), **vars(division)})
     yield from _live(api, selection, division, done=_part(done, _LIVE), spool=kept, strays=strays)
@@ -100,10 +107,11 @@ def _archived(
     done: Sequence[Mapping[str, Any]],
     spool: Spool,
 ) -> Iterator[Page]:
-    # Which archived records there are says the list only, and it says nothing about when.
-    harvest = Harvest(api, selection, by_id=True, strays=Strays(), archived=True)
+    archive, seen = Archive.kept(division.archive), _seen(done)
+    wanted = archive.selection(selection)
+    harvest = Harvest(api, wanted, archive.by_id(api, wanted), strays=Strays(), archived=True)
     lanes = Lanes(
-        ListReader(api, selection, harvest, _cursors(done)),
+        ListReader(api, wanted, harvest, _cursors(done)),
         at_once=1,
         owner=harvest.owner,
         route=division.route,
@@ -112,7 +120,17 @@ def _archived(
         counted=False,
         note={"part": _ARCHIVED},
     )
-    yield from lanes.pages(missing(Span(0, TOP), done))
+    for page in lanes.pages(missing(Span(0, TOP), done)) if archive.is_due else ():
+        seen += _seen([page.facts])
+        yield page
+    yield Page(
+        shape="json",
+        route=division.route,
+        batches=lambda: iter(()),
+        extracted_at=api.now(),
+        counted=False,
+        notes=archive.noted(selection.window.to_at if selection.window else None, seen),
+    )
 
 
 def _divided(api: Api, plan: Plan, selection: Selection) -> _Division:
@@ -167,6 +185,10 @@ def _mark(plan: Plan, selection: Selection) -> str:
 
 def _part(done: Sequence[Mapping[str, Any]], part: str) -> list[Mapping[str, Any]]:
     return [facts for facts in done if facts["part"] == part]
+
+
+def _seen(done: Sequence[Mapping[str, Any]]) -> int:
+    return sum(int(facts.get("seen", 0)) for facts in done)
 
 
 def _cursors(done: Sequence[Mapping[str, Any]]) -> Mapping[int, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from crm_pipeline.connectors.base import Account, Tools
 from crm_pipeline.connectors.registry import connector
@@ -9,6 +10,7 @@ from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.settings import Settings
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate import Gate
+from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.state_key import StateKey
 from crm_pipeline.store.tokens import TokenStore
 from crm_pipeline.wire.retry import RetryPolicy
@@ -38,6 +40,7 @@ def opened(
         tokens=TokenStore(database, StateKey.of(settings)),
         gate=gate,
         retry=retry or RetryPolicy(),
+        remembered=partial(Landing(settings.data, time).notes, name),
     )
     account = connector(connection.vendor).open(connection, tools)
     try:

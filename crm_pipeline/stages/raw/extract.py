@@ -182,6 +182,7 @@ def _read(task: _Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extract
             calls=task.account.usage.calls - used.calls,
             cost=task.account.usage.cost - used.cost,
             planned_cost=plan.cost or None,
+            notes=tally.notes,
         )
         stands = is_unchanged(task.landing, writer) if plan.complete else None
         if stands is None:

@@ -31,6 +31,7 @@ class Tally:
     routes: set[str] = field(default_factory=set)
     sample: list[dict[str, Any]] = field(default_factory=list)
     uncounted: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def add(self, page: "Tally") -> None:
         """Count a page."""
@@ -39,6 +40,7 @@ class Tally:
         self.deleted += page.deleted
         self.routes |= page.routes
         self.uncounted += page.uncounted
+        self.notes |= page.notes
         self.sample += page.sample[: _SAMPLE_ROWS - len(self.sample)]
 
 
@@ -82,7 +84,7 @@ def land(
 
 
 def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
-    tally = Tally(routes={page.route})
+    tally = Tally(routes={page.route}, notes=dict(page.notes))
 
     def news() -> Iterator[pa.RecordBatch]:
         for batch in page.batches():
