@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import platform
 import statistics
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 import psutil
 
 Figures = dict[str, float]
+_SAMPLED_S = 0.05
+_LOOKED_S = 1.0
 
 
 def measured(run: Callable[[], int]) -> Figures:
@@ -38,12 +41,13 @@ def measured(run: Callable[[], int]) -> Figures:
 def sampled() -> Iterator[list[tuple[float, float]]]:
     """Yield a list that fills with (Unix time, MB) of this process and all below it."""
     process = psutil.Process()
-    samples = [(time.time(), _tree_mb(process))]
+    family = _Family(process)
+    samples = [(time.time(), family.megabytes())]
     finished = threading.Event()
 
     def watch() -> None:
-        while not finished.wait(0.02):
-            samples.append((time.time(), _tree_mb(process)))
+        while not finished.wait(_SAMPLED_S):
+            samples.append((time.time(), family.megabytes()))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -54,12 +58,23 @@ def sampled() -> Iterator[list[tuple[float, float]]]:
         watcher.join()
 
 
-def _tree_mb(process: psutil.Process) -> float:
-    total = 0
-    for one in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total += one.memory_info().rss
-    return total / 2**20
+class _Family:
+    """A process and all below it, who are looked for once a second: that takes longer than asking them."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._children: list[psutil.Process] = []
+        self._looked_at = -math.inf
+
+    def megabytes(self) -> float:
+        now = time.monotonic()
+        if now - self._looked_at > _LOOKED_S:
+            self._children, self._looked_at = self._process.children(recursive=True), now
+        total = 0
+        for one in [self._process, *self._children]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += one.memory_info().rss
+        return total / 2**20
 
 
 def alone(module: str, *arguments: str) -> Figures:

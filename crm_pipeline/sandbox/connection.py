@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus, urlsplit
 from isal import igzip
 
 from crm_pipeline.sandbox.faults import FaultOrder
-from crm_pipeline.sandbox.http import Request, Response, json_response
+from crm_pipeline.sandbox.http import PACKED, Request, Response, json_response
 from crm_pipeline.sandbox.tunnel import (
     ESTABLISHED,
     begins_with_handshake,
@@ -260,12 +260,14 @@ class Connection(BaseHTTPRequestHandler):
 
     def _compressed(self, response: Response) -> Response:
         accepts = "gzip" in self.headers.get("Accept-Encoding", "")
+        if not accepts:
+            return response.unpacked()
         encoded = any(name == "Content-Encoding" for name, _ in response.headers)
         packed = response.content_type == "application/zip"
-        if not accepts or encoded or packed or len(response.body) < _GZIP_FLOOR:
+        if encoded or packed or len(response.body) < _GZIP_FLOOR:
             return response
         body: bytes = igzip.compress(response.body, compresslevel=1, mtime=0)
-        headers = (*response.headers, ("Content-Encoding", "gzip"))
+        headers = (*response.headers, PACKED)
         return Response(response.status, body, headers, response.content_type)
 
     def _whole(self, response: Response) -> _Outcome:

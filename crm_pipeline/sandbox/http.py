@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from isal import igzip
+
 from crm_pipeline.sandbox.faults import FaultOrder
 
 
@@ -50,6 +52,10 @@ class Request:
         return self.headers.get(name, default)
 
 
+PACKED = ("Content-Encoding", "gzip")
+"""The header of a body that is a gzip; the server unpacks it for those who take none."""
+
+
 @dataclass(frozen=True)
 class Response:
     """One answer: status, headers in order, and the whole body."""
@@ -62,6 +68,13 @@ class Response:
     def with_header(self, name: str, value: str) -> "Response":
         """Return the same answer with one more header."""
         return Response(self.status, self.body, (*self.headers, (name, value)), self.content_type)
+
+    def unpacked(self) -> "Response":
+        """Return the same answer with its body as it was before it became a gzip."""
+        if PACKED not in self.headers:
+            return self
+        headers = tuple(header for header in self.headers if header != PACKED)
+        return Response(self.status, igzip.decompress(self.body), headers, self.content_type)
 
 
 def json_response(

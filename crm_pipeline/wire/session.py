@@ -14,9 +14,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote_plus, urljoin, urlsplit
 
 import requests
 import urllib3
@@ -30,6 +31,7 @@ from crm_pipeline.kernel.errors import (
     VendorError,
 )
 from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.wire import body
 
 _CHUNK_BYTES = 1 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -96,9 +98,8 @@ class HttpSession:
         self._observe = observe
         self._timeouts = timeouts or Timeouts()
         self._session = requests.Session()
-        self._session.headers["User-Agent"] = user_agent
-        # Without a login of its own, requests puts one from ~/.netrc in the place of our token.
-        self._session.auth = _unchanged
+        self._headers = {**self._session.headers, "User-Agent": user_agent}
+        self._environment: dict[tuple[str, str], Mapping[str, Any]] = {}
         # Cookies are shared state: an API needs none, and threads would trip over each other's.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.adapters.pop("https://")  # ours comes with the first address that needs it
@@ -127,6 +128,7 @@ class HttpSession:
         """
         with self._permit():
             response = self._send(method, url, params=params, headers=headers, json=json, data=data)
+            self._load(response)
         self._inspect(response)
         return response
 
@@ -145,7 +147,7 @@ class HttpSession:
             CrmError: what the judge says.
         """
         with self._permit():
-            response = self._send("GET", url, params=params, headers=headers, stream=True)
+            response = self._send("GET", url, params=params, headers=headers)
             try:
                 if response.status_code >= 300:
                     self._load(response)
@@ -161,12 +163,11 @@ class HttpSession:
                 # Reading the machine's authorities takes 20 ms, which plain http need not wait for.
                 self._session.mount("https://", TlsAdapter(pool_maxsize=16))
         try:
-            return self._session.request(
-                method,
-                url,
+            return self._session.send(
+                self._prepared(method, url, **given),
                 timeout=(self._timeouts.connect_s, self._timeouts.read_s),
                 allow_redirects=False,
-                **given,
+                **self._settings(url),
             )
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             failure = self._failure(url, error)
@@ -180,15 +181,54 @@ class HttpSession:
             )
         raise failure
 
+    def _prepared(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: Any = None,
+    ) -> requests.PreparedRequest:
+        """Return a request; not by way of the session, which looks for logins and cookies each time."""
+        prepared = requests.PreparedRequest()
+        prepared.prepare(
+            method=method,
+            url=url,
+            headers={**self._headers, **(headers or {})},
+            json=json,
+            data=data,
+            # Without a login of its own, requests puts one from the address in the place of our token.
+            auth=_unchanged,
+        )
+        if params:
+            # Encoded here: requests and urllib3 look at long values letter by letter, several times.
+            query = "&".join(f"{_encoded(name)}={_encoded(text)}" for name, text in params.items())
+            prepared.url = f"{prepared.url}{'&' if '?' in url else '?'}{query}"
+        return prepared
+
+    def _settings(self, url: str) -> Mapping[str, Any]:
+        """Return which proxy and whose authorities the environment names for a host."""
+        place = urlsplit(url)
+        found = self._environment.get((place.scheme, place.netloc))
+        if found is None:
+            found = self._session.merge_environment_settings(
+                url, proxies={}, stream=True, verify=None, cert=None
+            )
+            self._environment[place.scheme, place.netloc] = found
+        return found
+
     def _load(self, response: requests.Response) -> None:
         """Read an answer to its end."""
-        failure: VendorError | None = None
         try:
-            response.content  # noqa: B018 - reading it keeps it
-        except requests.exceptions.RequestException as error:
+            body.load(response)
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             failure = self._failure(response.url, error)
-        if failure is not None:
-            raise failure
+        else:
+            return
+        response.close()
+        raise failure
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         """Yield the bytes as received; only the vendor's failures become ours, not the reader's."""
@@ -254,6 +294,11 @@ class HttpSession:
             "headers may not hold.",
             cure="Look for line breaks, blanks and typographic signs in the secrets.",
         )
+
+
+@lru_cache(maxsize=64)
+def _encoded(text: str) -> str:
+    return quote_plus(text)
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

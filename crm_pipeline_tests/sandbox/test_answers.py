@@ -1,3 +1,5 @@
+import gzip
+
 from crm_pipeline.sandbox.answers import AnswerCache
 
 
@@ -17,9 +19,23 @@ def test_an_answer_is_made_once_per_revision() -> None:
     ]
 
 
+def test_an_answer_is_had_packed_or_plain() -> None:
+    """Both are the same body, which is made once."""
+    cache, made = AnswerCache(), []
+
+    def make() -> bytes:
+        made.append(1)
+        return b"answer" * 100
+
+    packed = cache.packed("a", 1, make)
+    assert len(packed) < 100
+    assert gzip.decompress(packed) == cache.get("a", 1, make) == b"answer" * 100
+    assert len(made) == 1
+
+
 def test_old_answers_make_room() -> None:
     """What was not asked for longest goes first, and the bound holds."""
-    cache = AnswerCache(most_bytes=30)
+    cache = AnswerCache(most_bytes=3 * len(gzip.compress(b"0123456789")))
     made = []
 
     def ask(key: str) -> None:

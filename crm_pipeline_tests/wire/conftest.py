@@ -5,8 +5,13 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+
+from crm_pipeline.kernel.errors import CrmError, Fatal, Unavailable
+from crm_pipeline.wire.session import HttpSession
 
 Route = Callable[["Handler"], None]
 
@@ -129,3 +134,27 @@ def tls_server(certificate: Path) -> Iterator[Server]:
 
 CSV = b"Id,Name\n" + b"".join(b"%06d,Ann\n" % number for number in range(20_000))
 GZIPPED = gzip.compress(CSV)
+
+
+Make = Callable[..., HttpSession]
+
+
+def judge(response: requests.Response) -> CrmError | None:
+    if response.status_code == 503:
+        return Unavailable(f"busy: {response.text}", status=503, retry_after_s=7)
+    if response.status_code >= 400:
+        return Fatal(f"refused: {response.text}", status=response.status_code)
+    return None
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made: list[HttpSession] = []
+
+    def session(**options: Any) -> HttpSession:
+        made.append(HttpSession("acme", **{"judge": judge, "allow_http": True, **options}))
+        return made[-1]
+
+    yield session
+    for one in made:
+        one.close()

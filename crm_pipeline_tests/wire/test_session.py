@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -21,37 +20,14 @@ from crm_pipeline.kernel.errors import (
     Fatal,
     ProtocolError,
     Retriable,
-    Unavailable,
 )
 from crm_pipeline.wire.retry import RetryPolicy
-from crm_pipeline.wire.session import HttpSession, Timeouts
+from crm_pipeline.wire.session import Timeouts
 
-from .conftest import CSV, GZIPPED, Handler, Server
+from .conftest import CSV, GZIPPED, Handler, Make, Server
 
 TOKEN = "hush-hush-0123456789"
 QUICK = Timeouts(connect_s=2.0, read_s=0.05)
-Make = Callable[..., HttpSession]
-
-
-def judge(response: requests.Response) -> CrmError | None:
-    if response.status_code == 503:
-        return Unavailable(f"busy: {response.text}", status=503, retry_after_s=7)
-    if response.status_code >= 400:
-        return Fatal(f"refused: {response.text}", status=response.status_code)
-    return None
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    made: list[HttpSession] = []
-
-    def session(**options: Any) -> HttpSession:
-        made.append(HttpSession("acme", **{"judge": judge, "allow_http": True, **options}))
-        return made[-1]
-
-    yield session
-    for one in made:
-        one.close()
 
 
 def everything_said(error: BaseException) -> str:

@@ -41,7 +41,10 @@ class Oddities:
 
     def played(self, request: Request, response: Response) -> Response:
         """Return the answer, or the same one with a page that leads to itself."""
-        if not self._repeats or response.status != 200 or b'"paging"' not in response.body:
+        if not self._repeats or response.status != 200:
+            return response
+        plain = response.unpacked()
+        if b'"paging"' not in plain.body:
             return response
         with self._lock:
             for number, (pattern, times) in enumerate(self._repeats):
@@ -53,6 +56,6 @@ class Oddities:
         asked = request.query.get("after")
         if request.method == "POST":
             asked = str((json.loads(request.body or b"{}") or {}).get("after") or "0")
-        body = json.loads(response.body)
+        body = json.loads(plain.body)
         body["paging"]["next"]["after"] = asked or body["results"][0]["id"]
-        return Response(200, encoded(body), response.headers, response.content_type)
+        return Response(200, encoded(body), plain.headers, plain.content_type)

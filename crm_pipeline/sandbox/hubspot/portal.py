@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable
 
 from crm_pipeline.sandbox.answers import AnswerCache
 from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.http import PACKED, Response
 from crm_pipeline.sandbox.hubspot.association_types import LinkTypes
 from crm_pipeline.sandbox.hubspot.credentials import APP_ID, PORTALS, PortalFacts
 from crm_pipeline.sandbox.hubspot.events import Events
@@ -70,6 +71,10 @@ class Portal:
     def kept(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
         """Return an answer that holds as long as nothing in the portal changes."""
         return self.answers.get(key, self.tables.revision, make)
+
+    def packed(self, key: Hashable, make: Callable[[], bytes]) -> Response:
+        """Return it as the answer to a request, as it is kept."""
+        return Response(200, self.answers.packed(key, self.tables.revision, make), (PACKED,))
 
     def link_tables(self, one: str, other: str) -> None:
         """Make the tables of two object types that could not be linked before."""

@@ -44,7 +44,7 @@ class RecordDesk:
             if is_fleeting(one, self._shape(request.query, one)):
                 return Response(200, self._list(request, one, page))
             key = ("list", request.path, request.base_url, request.query_text)
-            return Response(200, self._portal.kept(key, lambda: self._list(request, one, page)))
+            return self._portal.packed(key, lambda: self._list(request, one, page))
         if request.method != "POST":
             raise unsupported_method()
         body = json_of(request)

@@ -43,9 +43,7 @@ class SearchDesk:
         if not is_fresh:
             return Response(200, self._found(one, body, source, is_fresh=False))
         key = ("search", one.name, request.body)
-        return Response(
-            200, self._portal.kept(key, lambda: self._found(one, body, source, is_fresh=True))
-        )
+        return self._portal.packed(key, lambda: self._found(one, body, source, is_fresh=True))
 
     def _found(
         self, one: ObjectType, body: dict[str, Any], source: str, *, is_fresh: bool

@@ -111,6 +111,8 @@ def test_lanes_share_the_work(portal: Portal, route: str, monkeypatch: pytest.Mo
             monkeypatch.setattr(f"{target}.SLICE_RECORDS", 40)
         else:
             monkeypatch.setattr(target, "SLICE_RECORDS", 40)
+    # As if the vendor were far away: next door two lanes would do.
+    monkeypatch.setattr("crm_pipeline.connectors.hubspot.estimate._OWN_S", 0.0)
     small = {"search_records": 20, "list_records": 20, "list_cursors": 3 if route == "list" else 1}
     with portal(contacts=400, objects=["contacts"], ceilings=small) as hub:
         run_sql(hub, 'UPDATE "contacts" SET _id = _id - 11999999000 WHERE _id % 7 < 3')

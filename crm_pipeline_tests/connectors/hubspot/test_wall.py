@@ -30,7 +30,7 @@ def watched(hub: Scene) -> Iterator[list[Search]]:
     def handling(request: Any) -> Any:
         answer = handle(request)
         if request.path.endswith("/search"):
-            told = msgspec.json.decode(answer.body)
+            told = msgspec.json.decode(answer.unpacked().body)
             told["ids"] = [int(one["id"]) for one in told.pop("results", ())]
             searches.append((msgspec.json.decode(request.body), answer.status, told))
         return answer

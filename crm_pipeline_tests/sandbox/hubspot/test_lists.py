@@ -225,3 +225,16 @@ def test_portals_differ(hubspot, second) -> None:
     ]
     assert len(people[0] & people[1]) > 0.9 * len(people[0])
     assert hubspot.every("contacts") != second.every("contacts")
+
+
+def test_a_list_is_packed_for_those_who_take_it(hubspot) -> None:
+    """Whoever accepts no gzip gets the same bytes plainly."""
+    url = f"{hubspot.root}/crm/v3/objects/contacts"
+    packed, plain = (
+        hubspot.http.get(url, headers={"Accept-Encoding": coding})
+        for coding in ("gzip", "identity")
+    )
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    assert packed.content == plain.content
+    assert int(packed.headers["Content-Length"]) < len(plain.content)

@@ -1,0 +1,43 @@
+"""Bodies of answers, read to their end and unpacked."""
+
+import gzip
+import zlib
+
+import pytest
+
+from crm_pipeline.kernel.errors import ConnectionLost
+from crm_pipeline_tests.wire.conftest import CSV, GZIPPED, Make, Server
+
+
+@pytest.mark.parametrize(
+    ("coding", "sent"),
+    [
+        ("gzip", GZIPPED),
+        ("X-Gzip", GZIPPED),
+        ("gzip", gzip.compress(CSV[:7]) + gzip.compress(CSV[7:]) + b"\0\0"),
+        ("deflate", zlib.compress(CSV)),
+        ("identity", CSV),
+        ("", CSV),
+    ],
+)
+def test_a_body_is_unpacked(server: Server, make: Make, coding: str, sent: bytes) -> None:
+    """One gzip or several, with padding behind; what urllib3 knows besides; and what is not packed."""
+    server.routes["csv"] = lambda h: h.say(200, sent, Content_Encoding=coding)
+    assert make().request("GET", f"{server.url}/csv").content == CSV
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [GZIPPED[:-9], GZIPPED[:40] + b"\xff" * 9 + GZIPPED[49:], b"<html>", GZIPPED + b"<html>"],
+)
+def test_what_is_no_whole_gzip_is_no_answer(server: Server, make: Make, sent: bytes) -> None:
+    """Cut, spoilt, or something else by that name: it is asked for again, and never half taken."""
+    server.routes["csv"] = lambda h: h.say(200, sent, Content_Encoding="gzip")
+    with pytest.raises(ConnectionLost, match="gzip"):
+        make().request("GET", f"{server.url}/csv")
+
+
+def test_an_empty_body_is_none_however_it_is_packed(server: Server, make: Make) -> None:
+    """A proxy may name a coding where nothing follows."""
+    server.routes["none"] = lambda h: h.say(200, b"", Content_Encoding="gzip")
+    assert make().request("GET", f"{server.url}/none").content == b""
