@@ -222,15 +222,15 @@ class _Reader:
         parts = [self._both()]
         while self._took("OR"):
             self._check_brackets(parts)
-            parts.append(self._both())
+            parts.append(self._both(is_alone=False))
         return parts[0] if len(parts) == 1 else Junction("OR", tuple(parts))
 
-    def _both(self) -> Condition:
+    def _both(self, *, is_alone: bool = True) -> Condition:
         parts = [self._single()]
         while self._took("AND"):
             self._check_brackets(parts)
             parts.append(self._single())
-        if self._brackets and len(parts) > 1 and self._is("OR"):
+        if self._brackets and len(parts) > 1 and (self._is("OR") or not is_alone):
             raise syntax_error(self._now.text)
         return parts[0] if len(parts) == 1 else Junction("AND", tuple(parts))
 

@@ -34,8 +34,9 @@ class CoqlSettings:
         most_fields: how many may be selected; 50 in older pages.
         most_values: how many values `in` takes.
         where_required: whether a query must have a WHERE.
-        brackets_required: whether more than two conditions have to be bracketed pairwise; pages say so,
-            but a client in wide use sends chains of AND.
+        brackets_required: whether more than two conditions have to be bracketed pairwise. Older pages of
+            the vendor say so, that of the seventh version does not list it, and a client in wide use
+            sends chains of AND.
         lookup_names: whether a lookup comes with the name of its record.
         shows_converted: whether converted leads are found without asking for them.
     """

@@ -288,6 +288,37 @@ def test_switches(own_zoho) -> None:
     assert own_zoho.refusal(far)[1] == "LIMIT_EXCEEDED"
 
 
+NAMED, MAILED, DATED = "Last_Name is not null", "Email is not null", "Created_Time is not null"
+
+
+@pytest.mark.parametrize(
+    ("where", "is_paired"),
+    [
+        (f"{NAMED} and {MAILED}", True),
+        (f"{NAMED} or {MAILED}", True),
+        (f"({NAMED} and ({MAILED} and {DATED}))", True),
+        (f"(({NAMED} and {MAILED}) and {DATED})", True),
+        (f"({NAMED} or {MAILED}) and ({DATED} and {EVERYBODY})", True),
+        (f"{NAMED} and Id between 0 and 9000000000000000000", True),
+        (f"{NAMED} and {MAILED} and {DATED}", False),
+        (f"{NAMED} or {MAILED} or {DATED}", False),
+        (f"{NAMED} and {MAILED} or {DATED}", False),
+        (f"{NAMED} or {MAILED} and {DATED}", False),
+        (f"({NAMED} and {MAILED} and {DATED})", False),
+    ],
+)
+def test_more_than_two_criteria_stand_in_brackets(shared_zoho, where: str, is_paired: bool) -> None:
+    """The vendor's page wants (A and (B and C)) or ((A and B) and C); the switch takes chains as well."""
+    text = f"select id from Contacts where {where}"
+    answer = shared_zoho.query(text)
+    if not is_paired:
+        assert shared_zoho.refusal(answer) == (400, "SYNTAX_ERROR")
+        shared_zoho.admin("set_coql", brackets_required=False)
+        answer = shared_zoho.query(text)
+        shared_zoho.admin("set_coql", brackets_required=True)
+    assert answer.status_code == 200, answer.text
+
+
 def test_scopes(own_zoho) -> None:
     """COQL needs its own scope and the module's."""
     text = f"select id from Contacts where {EVERYBODY}"
