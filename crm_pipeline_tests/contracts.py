@@ -37,6 +37,7 @@ def validate(
     body: Any,
     *,
     closed: bool = False,
+    complete: bool = True,
     besides: tuple[str, ...] = (),
 ) -> None:
     """Check a JSON body against the description of one operation's answer.
@@ -49,6 +50,8 @@ def validate(
         status: the HTTP status of the answer.
         body: the decoded answer; None for an empty one.
         closed: whether properties that the description does not name are differences.
+        complete: whether properties that it requires have to be there; descriptions that were made from
+            examples require what the example had.
         besides: JSON paths below which differences are known and wanted; `*` for any position.
 
     Raises:
@@ -57,7 +60,7 @@ def validate(
     """
     described(vendor, file)
     where = f"{method.upper()} {path_template} {status}"
-    validator = _kept(vendor, file, method.lower(), path_template, status, closed)
+    validator = _kept(vendor, file, method.lower(), path_template, status, closed, complete)
     _compare(where, validator, body, besides)
 
 
@@ -102,12 +105,18 @@ def _compare(
 
 @cache
 def _kept(
-    vendor: str, file: str, method: str, path_template: str, status: int, closed: bool
+    vendor: str,
+    file: str,
+    method: str,
+    path_template: str,
+    status: int,
+    closed: bool,
+    complete: bool,
 ) -> Draft202012Validator | None:
     """Return the validator of an operation's answer, made once: that takes longer than comparing."""
     document = described(vendor, file)
     schema = _schema(document, method, path_template, status)
-    return None if schema is None else _validator(document, schema, closed)
+    return None if schema is None else _validator(document, schema, closed, complete)
 
 
 @cache
@@ -145,9 +154,9 @@ def _resolved(document: Mapping[str, Any], node: dict[str, Any]) -> dict[str, An
 
 
 def _validator(
-    document: Mapping[str, Any], schema: dict[str, Any], closed: bool
+    document: Mapping[str, Any], schema: dict[str, Any], closed: bool, complete: bool = True
 ) -> Draft202012Validator:
-    translation = _Translation(document, closed)
+    translation = _Translation(document, closed, complete)
     components = {
         kind: {
             name: translation.of(one, is_part=f"#/components/{kind}/{name}" in translation.parts)
@@ -166,9 +175,10 @@ def _validator(
 class _Translation:
     """From the schemas of OpenAPI 3.0 to JSON Schema 2020-12, where closed ones name all there is."""
 
-    def __init__(self, document: Mapping[str, Any], closed: bool) -> None:
+    def __init__(self, document: Mapping[str, Any], closed: bool, complete: bool) -> None:
         self._document = document
         self._closed = closed
+        self._silent = _SILENT if complete else {*_SILENT, "required"}
         self.parts = {one["$ref"] for one in _references(document)} if closed else set()
 
     def of(self, node: Any, *, is_part: bool = False) -> Any:
@@ -179,7 +189,7 @@ class _Translation:
             return node
         made: dict[str, Any] = {}
         for keyword, value in node.items():
-            if keyword in _SILENT:
+            if keyword in self._silent or (keyword == "pattern" and not _is_usable(value)):
                 continue
             if keyword in {"properties", "patternProperties"}:
                 made[keyword] = {name: self.of(one) for name, one in value.items()}
@@ -204,6 +214,15 @@ class _Translation:
                     return None
                 names |= more
         return names
+
+
+def _is_usable(pattern: Any) -> bool:
+    """Say whether a pattern is one for Python; some descriptions name classes of letters (`\\p{L}`)."""
+    try:
+        re.compile(str(pattern))
+    except re.error:
+        return False
+    return True
 
 
 def _references(node: Any) -> Iterator[dict[str, Any]]:

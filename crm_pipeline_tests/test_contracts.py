@@ -132,6 +132,22 @@ def test_known_differences() -> None:
         check(GOOD | {"more": 1, "other": 1}, closed=True, besides=("$.more",))
 
 
+def test_a_pattern_of_another_engine() -> None:
+    """A pattern that Python cannot read is passed over; one that it can read counts."""
+    texts = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "pattern": r"^\p{L}+$"},
+            "code": {"type": "string", "pattern": "^[A-Z]+$"},
+        },
+    }
+    answer = {"content": {"application/json": {"schema": texts}}}
+    document = {"paths": {"/x": {"get": {"responses": {"200": answer}}}}}
+    validate_document(document, "get", "/x", 200, {"name": "7", "code": "A"})
+    with pytest.raises(Difference, match=r"\$\.code"):
+        validate_document(document, "get", "/x", 200, {"name": "7", "code": "a"})
+
+
 def test_operations_that_are_not_there() -> None:
     """An operation or a status that the description lacks is no silent pass."""
     with pytest.raises(LookupError, match="has no POST"):

@@ -1,0 +1,63 @@
+"""What the connector asks of HubSpot stands in docs/sandbox.md, and is compared as it says there."""
+
+from typing import Any, cast
+
+import pytest
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline_tests import operations
+from crm_pipeline_tests.connectors.hubspot.conftest import Portal
+from crm_pipeline_tests.operations import Answer, Descriptions
+from crm_pipeline_tests.sandbox.hubspot.test_contract import KNOWN, NO_LABEL, NUMBERS
+
+OBJECTS = (*connector("hubspot").default_objects, "machines")
+_NAMES = (
+    *("objects", "properties", "pipelines", "owners", "associations", "associations-schema"),
+    *("account-info", "oauth"),
+)
+DESCRIPTIONS = Descriptions(
+    "hubspot",
+    {"": ("", tuple(f"{name}.2026-09.json" for name in _NAMES))},
+    # Beside what differs in all versions, a category that is a text in live answers.
+    {"": (*KNOWN, *NUMBERS, *NO_LABEL, "$.errors[*].subCategory")},
+)
+
+
+def read(portal: Portal, kept: list[Answer]) -> list[Answer]:
+    """Read every object by every route, and do what commands do beside."""
+    with (
+        portal(contacts=40, kind="refresh_token", objects=OBJECTS) as scene,
+        operations.recorded(scene.sandbox, "hubspot", kept),
+    ):
+        with scene.account() as account:
+            operations.looked_at(account, OBJECTS)
+            account.newest(account.describe("contacts"), scene.clock.now())
+            for obj in ("deals", "owners", "deal_pipelines"):
+                [row] = account.preview(obj, 1)[1]
+                account.get(obj, str(row["hs_object_id" if obj == "deals" else "id"]), by=None)
+            # Asked where the vendor refuses a pair of objects.
+            api = cast("Any", account)._api
+            api.ask(api.at.association_kinds("contacts", "companies"))
+        for obj in OBJECTS:
+            scene.extract(obj)
+        for route in ("search", "list", "both"):
+            scene.extract("contacts", route=route)
+    return kept
+
+
+@pytest.fixture(scope="module")
+def kept() -> list[Answer]:
+    """The answers of one reading, for all tests of the module."""
+    return []
+
+
+def test_every_operation_is_documented(portal: Portal, kept: list[Answer]) -> None:
+    """Each operation that the connector uses has its row, and each row is used."""
+    operations.by_operation(operations.documented("hubspot"), kept or read(portal, kept))
+
+
+def test_answers_are_compared_as_documented(portal: Portal, kept: list[Answer]) -> None:
+    """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
+    answers = kept or read(portal, kept)
+    found = operations.by_operation(operations.documented("hubspot"), answers)
+    operations.assert_verdicts(DESCRIPTIONS, found)

@@ -1,0 +1,83 @@
+"""What the connector asks of Salesforce stands in docs/sandbox.md, and is compared as it says there."""
+
+import pytest
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.connectors.salesforce import bulk_results
+from crm_pipeline_tests import operations
+from crm_pipeline_tests.operations import Answer, Descriptions
+from crm_pipeline_tests.scenes import SceneMaker
+
+OBJECTS = (*connector("salesforce").default_objects, "Invoice__c")
+_FILE = "oas-v64-postman-derived/salesforce-{}-api-openapi.yml"
+_DATA = "/services/data/v{version}"
+_JOB = "/data/v64.0/jobs/query/"
+DESCRIPTIONS = Descriptions(
+    "salesforce",
+    {
+        "/data": ("/data", tuple(_FILE.format(name) for name in ("jobs", "data", "describe"))),
+        "/services/oauth2": ("/services/oauth2", (_FILE.format("tokens"),)),
+    },
+    {
+        # Each fits two of the alternatives that the examples made.
+        f"{_DATA}/sobjects/{{object}}/describe": (
+            "$.fields[*].defaultValue",
+            "$.fields[*].picklistValues[*]",
+        ),
+        # There is none behind the last pages.
+        f"{_DATA}/jobs/query/{{job}}/resultPages": ("$.nextRecordsUrl",),
+    },
+    # The descriptions are of version 64 and have lost the parameters of paths.
+    {
+        f"{_DATA}/limits": "/data/v64.0/limits",
+        f"{_DATA}/queryAll/": "/data/v64.0/queryAll",
+        f"{_DATA}/sobjects/{{object}}/describe": "/data/v64.0/sobjects/{SOBJECT_API_NAME}/describe",
+        f"{_DATA}/jobs/query": "/data/v64.0/jobs/query",
+        f"{_DATA}/jobs/query/{{job}}": _JOB,
+        f"{_DATA}/jobs/query/{{job}}/results": f"{_JOB}/results",
+        f"{_DATA}/jobs/query/{{job}}/resultPages": f"{_JOB}/resultPages",
+    },
+    # They were made from examples: what is required and what is named is what those had.
+    closed=False,
+    complete=False,
+)
+
+
+def read(make_scene: SceneMaker, kept: list[Answer]) -> list[Answer]:
+    """Read every object by every route, and do what commands do beside."""
+    with (
+        make_scene(contacts=2_300, kind="refresh_token", objects=OBJECTS) as scene,
+        operations.recorded(scene.sandbox, "salesforce", kept),
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        with scene.account() as account:
+            operations.looked_at(account, OBJECTS)
+            account.newest(account.describe("Contact"), scene.clock.now())
+            account.get("Contact", scene.org.rows("Contact", limit=1)[0]["Id"], by=None)
+            # More than an answer holds.
+            list(account.query("SELECT Id FROM Contact", include_deleted=False))
+        for obj in OBJECTS:
+            scene.extract(obj, route="rest")
+        scene.extract("User", route="bulk")
+        # Exports of several pages are listed.
+        patched.setattr(bulk_results, "PAGE_RECORDS", 5)
+        scene.extract("Contact", route="bulk")
+    return kept
+
+
+@pytest.fixture(scope="module")
+def kept() -> list[Answer]:
+    """The answers of one reading, for all tests of the module."""
+    return []
+
+
+def test_every_operation_is_documented(make_scene: SceneMaker, kept: list[Answer]) -> None:
+    """Each operation that the connector uses has its row, and each row is used."""
+    operations.by_operation(operations.documented("salesforce"), kept or read(make_scene, kept))
+
+
+def test_answers_are_compared_as_documented(make_scene: SceneMaker, kept: list[Answer]) -> None:
+    """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
+    answers = kept or read(make_scene, kept)
+    found = operations.by_operation(operations.documented("salesforce"), answers)
+    operations.assert_verdicts(DESCRIPTIONS, found)
