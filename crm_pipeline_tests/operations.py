@@ -69,7 +69,8 @@ def recorded(sandbox: SandboxServer, vendor: str, found: list[Answer]) -> Iterat
 
     def handled(request: Any) -> Any:
         response = handle(request)
-        found.append(Answer(request.method, request.path, response.status, _decoded(response)))
+        body = _decoded(response.unpacked())
+        found.append(Answer(request.method, request.path, response.status, body))
         return response
 
     emulation.handle = handled
