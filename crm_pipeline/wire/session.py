@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -28,6 +29,7 @@ from crm_pipeline.kernel.errors import (
     CrmError,
     Fatal,
     ProtocolError,
+    Retriable,
     VendorError,
 )
 from crm_pipeline.kernel.secret import redacted
@@ -258,6 +260,9 @@ class HttpSession:
             )
         else:
             error = self._judge(response)
+        if isinstance(error, Retriable):
+            told_s = _told_wait_s(response)
+            error.retry_after_s = error.retry_after_s if told_s is None else told_s
         if error is not None:
             raise error
 
@@ -299,6 +304,18 @@ class HttpSession:
 @lru_cache(maxsize=64)
 def _encoded(text: str) -> str:
     return quote_plus(text)
+
+
+def _told_wait_s(response: requests.Response) -> float | None:
+    """Return the seconds of `Retry-After` (RFC 9110, 10.2.3), which may be a moment; None without any."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.replace(".", "", 1).isdigit():
+        return float(text)
+    try:
+        until, now = (parsedate_to_datetime(one) for one in (text, response.headers["Date"]))
+        return max(0.0, (until - now).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -1,0 +1,63 @@
+"""How long the vendor wants us to wait: what an answer says of it counts before what a judge supposes."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+import requests
+
+from crm_pipeline.kernel.errors import CrmError, Fatal, Unavailable
+from crm_pipeline.wire.session import HttpSession
+
+from .conftest import Server
+
+SUPPOSED_S = 7.0
+
+
+def judge(response: requests.Response) -> CrmError | None:
+    if response.status_code == 503:
+        return Unavailable("busy", status=503, retry_after_s=SUPPOSED_S)
+    return Fatal("refused") if response.status_code >= 400 else None
+
+
+@pytest.mark.parametrize(
+    ("told", "wait_s"),
+    [
+        ("0", 0.0),
+        ("3", 3.0),
+        ("1.5", 1.5),
+        ("", SUPPOSED_S),
+        ("soon", SUPPOSED_S),
+        ("-1", SUPPOSED_S),
+    ],
+)
+def test_seconds(server: Server, told: str, wait_s: float) -> None:
+    """`Retry-After` in seconds is taken as it is; without one, or with nonsense, the judge's figure stays."""
+    headers = {"Retry_After": told} if told else {}
+    server.routes["x"] = lambda h: h.say(503, b"", **headers)
+    session = HttpSession("acme", judge=judge, allow_http=True)
+    with pytest.raises(Unavailable) as caught:
+        session.request("GET", f"{server.url}/x")
+    session.close()
+    assert caught.value.retry_after_s == wait_s
+
+
+def test_a_moment(server: Server) -> None:
+    """A moment is counted from the vendor's own `Date`, whatever our clock says."""
+    server.routes["x"] = lambda h: h.say(
+        503, b"", Retry_After=formatdate(time.time() + 90, usegmt=True)
+    )
+    session = HttpSession("acme", judge=judge, allow_http=True)
+    with pytest.raises(Unavailable) as caught:
+        session.request("GET", f"{server.url}/x")
+    session.close()
+    assert caught.value.retry_after_s == pytest.approx(90, abs=2)
+
+
+def test_a_final_refusal_has_no_wait(server: Server) -> None:
+    """Where no retry will help a figure changes nothing."""
+    server.routes["x"] = lambda h: h.say(404, b"", Retry_After="3")
+    session = HttpSession("acme", judge=judge, allow_http=True)
+    with pytest.raises(Fatal):
+        session.request("GET", f"{server.url}/x")
+    session.close()
