@@ -213,6 +213,12 @@ class JobFailed(Fatal):
 class ProtocolError(Fatal):
     """An answer that the vendor's documentation does not allow, such as a repeated page token."""
 
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str = "", cure: str = ""
+    ) -> None:
+        usual = "Run again; if it persists, report it to the vendor with the time of the run."
+        super().__init__(message, status=status, code=code, cure=cure or usual)
+
 
 class Skippable(VendorError):
     """This object cannot be had from this account; the others go on."""

@@ -44,7 +44,7 @@ class Keyset(Generic[PageT, PlaceT]):
     """The next page starts behind the key of the last record; a short page ends the walk.
 
     `read_last` gives the key of a page's last record. `is_final` says whether the page is the last:
-    a short page is the end only where the vendor never cuts pages short.
+    a short page is the end only where the vendor never cuts pages short. `owner` is for error texts.
     """
 
     def __init__(
@@ -52,8 +52,11 @@ class Keyset(Generic[PageT, PlaceT]):
         first: PlaceT,
         read_last: Callable[[PageT], PlaceT | None],
         is_final: Callable[[PageT], bool],
+        *,
+        owner: str,
     ) -> None:
         self._first = first
+        self._owner = owner
         self._read_last = read_last
         self._is_final = is_final
 
@@ -72,8 +75,7 @@ class Keyset(Generic[PageT, PlaceT]):
         last = self._read_last(page)
         if last is None:
             raise ProtocolError(
-                "the vendor sent a page without records, although more are to come.",
-                cure="Run again; if it persists, report it to the vendor with the time of the run.",
+                f"{self._owner}: the vendor sent a page without records, although more are to come.",
             )
         return last
 

@@ -27,6 +27,7 @@ def keyset(size: int) -> Keyset[Page, tuple[int, int]]:
         (-1, -1),
         read_last=lambda page: page[-1] if page else None,
         is_final=lambda page: len(page) < size,
+        owner="acme",
     )
 
 
@@ -43,11 +44,14 @@ def test_an_empty_page_in_the_middle_is_an_error() -> None:
     """A page without records that says more are to come does not end the walk as if it were whole."""
     pages = {(-1, -1): [(0, 1)], (0, 1): []}
     paginator: Keyset[Page, tuple[int, int]] = Keyset(
-        (-1, -1), read_last=lambda page: page[-1] if page else None, is_final=lambda page: False
+        (-1, -1),
+        read_last=lambda page: page[-1] if page else None,
+        is_final=lambda page: False,
+        owner="acme",
     )
     walking = walk(paginator, pages.__getitem__, owner="acme")
     assert next(walking) == [(0, 1)]
-    with pytest.raises(ProtocolError, match="without records"):
+    with pytest.raises(ProtocolError, match=r"acme: .* without records"):
         list(walking)
 
 

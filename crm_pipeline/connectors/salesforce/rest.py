@@ -81,6 +81,7 @@ class RestPage:
 def pages(api: Api, plan: Plan) -> Iterator[Page]:
     """Read a plan's window in keyset pages."""
     limit = api.limits.ceilings["query_page_records"]
+    owner = f"{api.connection.name}.{plan.object}"
     # A snapshot is not read by stamps, but its records carry them: they decide which version is newer.
     modified_field = describe.stamp_field(plan.schema)
 
@@ -95,7 +96,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
             limit=limit,
         )
         body = api.ask(f"{api.base}/queryAll/", q=query).content
-        rest = RestPage(body, modified_field, f"{api.connection.name}.{plan.object}")
+        rest = RestPage(body, modified_field, owner)
         page = Page(
             shape="json",
             route="rest",
@@ -110,6 +111,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
         soql.BEGINNING,
         read_last=lambda read: read[0].last,
         is_final=lambda read: not read[0].is_cut and read[0].total < limit,
+        owner=owner,
     )
-    for _, page in walk(keyset, fetch, owner=f"{api.connection.name}.{plan.object}"):
+    for _, page in walk(keyset, fetch, owner=owner):
         yield page
