@@ -1,5 +1,6 @@
 """Salesforce: reading through REST and Bulk API 2.0. Exports one name, `connector`."""
 
+from dataclasses import replace
 from functools import cached_property
 
 from crm_pipeline.connectors.base import (
@@ -74,7 +75,8 @@ class SalesforceConnector:
 
     def open(self, connection: Connection, tools: Tools) -> SalesforceAccount:
         """Open an org without touching the network."""
-        return SalesforceAccount(connection, tools, self.limits, self.snapshot_objects)
+        own = replace(self.limits, ceilings={**self.limits.ceilings, **connection.ceilings})
+        return SalesforceAccount(connection, tools, own, self.snapshot_objects)
 
 
 connector = SalesforceConnector()

@@ -118,7 +118,14 @@ def _limit(said: str, message: str) -> CrmError:
             cure="The org's rolling 24-hour ceiling is reached: wait, or ask an admin which app "
             "uses the calls (Setup, Company Information, API Requests).",
         )
-    return Throttled(said, status=403, code="REQUEST_LIMIT_EXCEEDED", retry_after_s=20)
+    return Throttled(
+        said,
+        status=403,
+        code="REQUEST_LIMIT_EXCEEDED",
+        retry_after_s=20,
+        cure="Too many long requests of the org run at once: run again at a quieter time, or ask an admin "
+        "which app makes them.",
+    )
 
 
 def _field_cure(fields: str) -> str:
