@@ -210,7 +210,11 @@ def _named(details: Mapping[str, Any]) -> str:
 def _page(owner: str, response: requests.Response) -> VendorError:
     status = response.status_code
     if status >= 500:
-        return Unavailable(f"{owner}: Zoho answered {status} with a web page.", status=status)
+        return Unavailable(
+            f"{owner}: Zoho answered {status} with a web page.",
+            status=status,
+            cure="Try again later.",
+        )
     return ProtocolError(
         f"{owner}: Zoho answered {status} with a web page where data was expected.",
         status=status,

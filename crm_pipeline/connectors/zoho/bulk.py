@@ -16,7 +16,14 @@ from crm_pipeline.connectors.zoho.archive import CsvArchive
 from crm_pipeline.connectors.zoho.sheet import stamp_text
 from crm_pipeline.connectors.zoho.spooling import Noted
 from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
-from crm_pipeline.kernel.errors import JobFailed, NotPermitted, ProtocolError, ReadLost, Rejected
+from crm_pipeline.kernel.errors import (
+    JobFailed,
+    NotPermitted,
+    ProtocolError,
+    ReadLost,
+    Rejected,
+    UnknownField,
+)
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store.spool import Spool, SpooledPage
 
@@ -26,6 +33,7 @@ _LAST_POLL_S = 30.0
 _LONGEST_S = 6 * 3600.0
 _COMPLETED = "COMPLETED"
 _WORKING = frozenset({"ADDED", "QUEUED", "IN PROGRESS", "INPROGRESS"})
+_FIELD_GONE = frozenset({"FIELD_NOT_AVAILABLE", "INVALID_QUERY"})
 # Modules that exports do not offer (bulk-read/limitations.html).
 _NOT_OFFERED = frozenset({"Notes", "Attachments", "Emails"})
 
@@ -133,6 +141,7 @@ class Exports:
         except (NotPermitted, Rejected) as error:
             if error.code == "OAUTH_SCOPE_MISMATCH":
                 raise
+            self._refuse_vanished(error)
             # Whatever the words: as long as this account is open, the module is read otherwise.
             self._api.closed["bulk"][self._plan.object] = error.message
             raise ReadLost(
@@ -144,6 +153,24 @@ class Exports:
         if not details or not details.get("id"):
             raise ProtocolError(f"{self._owner}: the answer to a new export names no job.")
         return str(details["id"])
+
+    def _refuse_vanished(self, error: NotPermitted | Rejected) -> None:
+        """Tell a field that is gone from an export that cannot be made.
+
+        Raises:
+            UnknownField: a field of the plan is not there any more; described anew, it is not asked for.
+        """
+        if error.code not in _FIELD_GONE:
+            return
+        there = {str(one["api_name"]) for one in describe.fields(self._api, self._plan.object)}
+        gone = [name for name in self._plan.schema.names if name not in {describe.ID, *there}]
+        if gone:
+            raise UnknownField(
+                f"{self._owner}: {', '.join(gone)} vanished between describe and read.",
+                status=error.status,
+                code=error.code,
+                cure="Run it again.",
+            ) from error
 
     def _query(self) -> dict[str, Any]:
         schema, window = self._plan.schema, self._plan.window

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import requests
+
 from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.connectors.zoho import coql, describe, meter, sheet
@@ -63,16 +65,20 @@ def newest(api: Api, schema: Schema, since: datetime) -> tuple[int, datetime | N
     return len(page) + page.has_more, max(stamps, default=None)
 
 
-def _counted(api: Api, query: str) -> int:
-    response = api.select(query, meter.COUNT)
+def number(api: Api, response: requests.Response) -> int | None:
+    """Return the number of an answer to a query that counts; None where it has no body (204)."""
     rows = api.entries(response, "data")
     if not rows:
-        return 0  # 204: nothing to count
+        return None
     # The key is the expression, in the vendor's spelling.
     numbers = [value for value in rows[0].values() if isinstance(value, int)]
     if len(rows) != 1 or len(numbers) != 1:
         raise _no_number(api, "a query")
     return int(numbers[0])
+
+
+def _counted(api: Api, query: str) -> int:
+    return number(api, api.select(query, meter.COUNT)) or 0  # 204: nothing to count
 
 
 def _no_number(api: Api, of: str) -> ProtocolError:

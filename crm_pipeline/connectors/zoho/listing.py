@@ -122,6 +122,12 @@ class Listing:
             params["page_token"] = one.token
         response = self._api.ask(f"/{plan.object}", meter.LIST, params, headers)
         page = sheet.read(response.content, self._owner)
+        if one.token and not len(page):
+            raise ProtocolError(
+                f"{self._owner}: the vendor answered {response.status_code} with nothing, although more "
+                "was to come.",
+                status=response.status_code,
+            )
         if page.has_more and (not page.token or page.token in one.seen):
             what = "named the same page twice" if page.token else "named no place of the next page"
             raise ProtocolError(
