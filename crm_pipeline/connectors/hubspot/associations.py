@@ -8,6 +8,7 @@ https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 from collections.abc import Iterable, Sequence
 
 import msgspec
+import structlog
 
 from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.hubspot.api import Api
@@ -15,6 +16,7 @@ from crm_pipeline.connectors.hubspot.envelopes import NOT_FOUND, Complaint, Reco
 from crm_pipeline.connectors.hubspot.selection import encoded
 from crm_pipeline.kernel.errors import ProtocolError, Rejected, Unavailable
 
+_log = structlog.get_logger(__name__)
 _NO_PAIR = frozenset({400, 404})
 
 
@@ -135,8 +137,20 @@ def _asked(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _An
 
 
 def _kinds(api: Api, name: str, other: str) -> bool:
-    """Say whether there is a kind of association between two objects."""
-    answer = as_mapping(api.ask(api.at.association_kinds(name, other)), api.connection.name)
+    """Say whether there is a kind of association between two objects; none with what the account lacks."""
+    try:
+        answer = as_mapping(api.ask(api.at.association_kinds(name, other)), api.connection.name)
+    except Rejected as refusal:
+        if refusal.status not in _NO_PAIR:
+            raise
+        _log.warning(
+            "associations are left out",
+            connection=api.connection.name,
+            object=name,
+            other=other,
+            reason="the account does not know one of the two",
+        )
+        return False
     return bool(answer.get("results"))
 
 
