@@ -1,0 +1,299 @@
+"""A vendor's twin and a pipeline that reads it, for the conformance tests; and who meddles in between."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from crm_pipeline.connectors.base import Account
+from crm_pipeline.kernel.clock import FrozenClock, parse_instant
+from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.http import Request, Response
+from crm_pipeline.sandbox.journal import JournalEntry
+from crm_pipeline.sandbox.server import SandboxServer
+from crm_pipeline.settings import ObjectSettings, Settings, load_settings
+from crm_pipeline.stages.raw import Extraction, extract
+from crm_pipeline.store import files
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.gate import Gate
+from crm_pipeline.store.usage import DayUsage
+from crm_pipeline.store.window import WindowWriter
+from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, Route
+from crm_pipeline_tests.scenes import START, Scene
+
+_CONNECTION = """
+  {name}:
+    vendor: {vendor}
+    login_url: {url}/{vendor}
+    sandbox: true
+    start: 2026-06
+    limit_group: {name}
+    auth: {{{auth}}}
+    ceilings: {{{ceilings}}}
+    objects: [{objects}]
+"""
+# Pipelines that share a database share its tokens.
+_STATE_KEY = b64encode(bytes(range(32))).decode()
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_KEYS = ("_source_id", "_modified_at", "_deleted", "_extracted_at", "_batch_id", "_record_hash")
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One landed version of a record."""
+
+    id: str
+    modified_at: datetime | None
+    extracted_at: datetime
+    is_deleted: bool
+    record: Mapping[str, Any]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Stage(Scene):
+    """A scene of one vendor."""
+
+    case: Case
+
+    @property
+    def twin(self) -> Any:
+        """The emulation, to look and change behind the API."""
+        return self.sandbox.emulations[self.case.vendor]
+
+    @property
+    def object(self) -> str:
+        return self.case.object
+
+    @property
+    def reads_snapshots(self) -> bool:
+        """Whether deletions are seen by reading everything: the vendor does not tell of them."""
+        return "marks" in self.case.lacks
+
+    @property
+    def secrets(self) -> list[str]:
+        return list(self.case.environ.values())
+
+    def extract(self, obj: str = "", **options: Any) -> Extraction:
+        """Extract an object, by default the case's."""
+        with self.account() as account:
+            wanted = ObjectSettings(
+                obj or self.object,
+                route=options.pop("route", "auto"),
+                snapshot=True if options.pop("whole", False) else None,
+            )
+            window, mode = options.pop("window", None), options.pop("mode", "range")
+            return extract(account, wanted, window, mode=mode, landing=self.landing, **options)
+
+    def read(self, route: Route, **options: Any) -> Extraction:
+        """Extract the case's object by a route."""
+        return self.extract(self.object, route=route.name, **options)
+
+    def extract_by(self, account: Account, route: Route) -> Extraction:
+        """Extract the case's object by a route, through an account that is open."""
+        obj = ObjectSettings(self.object, route=route.name)
+        return extract(account, obj, None, mode="range", landing=self.landing)
+
+    def versions(self) -> list[Landed]:
+        """Return every version of every record in committed windows."""
+        rows = []
+        for batch in self.landing.batches("demo", self.object):
+            rows += [_landed(row) for row in pq.read_table(batch.path).to_pylist()]
+        return rows
+
+    def newest(self) -> dict[str, Landed]:
+        """Fold: the newest version of each record."""
+        order = sorted(
+            self.versions(),
+            key=lambda one: (one.modified_at or _NEVER, one.extracted_at, not one.is_deleted),
+        )
+        return {one.id: one for one in order}
+
+    def live(self) -> dict[str, Landed]:
+        return {key: one for key, one in self.newest().items() if not one.is_deleted}
+
+    def told(self) -> dict[str, Any]:
+        return self.case.told(self.twin)
+
+    def is_whole(self) -> bool:
+        """Say whether exactly the live records have landed, each at its last stamp."""
+        told = {key: one.stamp for key, one in self.told().items()}
+        return {key: one.modified_at for key, one in self.live().items()} == told
+
+    def is_bare(self) -> bool:
+        """Say whether nothing of a failed read is left: no window, and no batch outside of one."""
+        folder = self.settings.data / "landing" / "demo" / self.object
+        return not self.landing.windows("demo", self.object) and not list(folder.glob("2*/*"))
+
+    def calls(self) -> list[JournalEntry]:
+        """Return the requests of the journal that are not for tokens."""
+        entries = self.sandbox.journal.entries(vendor=self.case.vendor)
+        return [one for one in entries if not re.search(self.case.token_path, one.path)]
+
+    def logins(self) -> list[JournalEntry]:
+        return self.sandbox.journal.entries(path=self.case.token_path)
+
+    def accounts(self) -> list[DayUsage]:
+        """Return what the gate has counted, without requests for tokens."""
+        with Gate(self.database, self.clock) as gate:
+            return [one for one in gate.usage_by_day("demo") if one.operation != "login"]
+
+
+def _landed(row: Mapping[str, Any]) -> Landed:
+    cells = {name: value for name, value in row.items() if name not in _KEYS}
+    record = json.loads(cells["record"]) if "record" in cells else cells
+    return Landed(
+        row["_source_id"], row["_modified_at"], row["_extracted_at"], row["_deleted"], record
+    )
+
+
+def settings_in(
+    folder: Path, database_url: str, urls: Mapping[str, str], case: Case, **options: Any
+) -> Settings:
+    """Write connections.yaml for connections to one vendor, by name, and read it."""
+    connections = [
+        _CONNECTION.format(
+            name=name,
+            vendor=case.vendor,
+            url=url,
+            auth=options.get("auth", case.auth),
+            ceilings=", ".join(filter(None, (case.pages, options.get("ceilings", case.wide)))),
+            objects=", ".join(options.get("objects", case.objects)),
+        )
+        for name, url in urls.items()
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "connections.yaml").write_text("connections:" + "".join(connections))
+    ours = {"CRM_DATABASE_URL": database_url, "CRM_STATE_KEY": _STATE_KEY}
+    return load_settings(folder, {**case.environ, **ours})
+
+
+@contextmanager
+def server_of(case: Case, contacts: int = CONTACTS) -> Iterator[SandboxServer]:
+    """Open a twin whose pages are small, and in which a third of the records share a stamp."""
+    now = parse_instant(START)
+    with SandboxServer(
+        contacts=contacts, now=now, clock=SandboxClock(now), vendors=(case.vendor,)
+    ) as server:
+        twin: Any = server.emulations[case.vendor]
+        case.widen(twin)
+        for key in sorted(case.told(twin))[::3]:
+            twin.edit(case.object, key, stamp=ONE_STAMP, **{case.text: f"Alike {key}"})
+        yield server
+
+
+def stage_on(
+    server: SandboxServer, folder: Path, database: Database, url: str, case: Case, **options: Any
+) -> Stage:
+    """Make a pipeline on a server."""
+    settings = settings_in(folder, url, {"demo": server.url}, case, **options)
+    server.journal.clear()
+    server.faults.clear()
+    return Stage(server, settings, database, FrozenClock(START), case)
+
+
+@dataclass
+class Meddler:
+    """Stands between a twin and its callers: counts the requests of a route, acts before them, changes answers.
+
+    Attributes:
+        pages: of the route, as they were asked for: path, query and body.
+        tokens: that requests carried.
+    """
+
+    stage: Stage
+    route: Route
+    path: str
+    pages: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    _before: dict[int, list[Callable[[], None]]] = field(default_factory=lambda: defaultdict(list))
+    _change: Callable[[int, Response], Response] = lambda _, response: response
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def before(self, nth: int, act: Callable[[], None]) -> None:
+        """Let something happen before the n-th page is answered."""
+        self._before[nth].append(act)
+
+    def answer(self, change: Callable[[int, Response], Response]) -> None:
+        """Let a function make the answers, from their numbers and what they would be."""
+        self._change = change
+
+    def change_body(self, nth: int, change: Callable[[bytes], bytes]) -> None:
+        """Let the n-th page and those after it have another body."""
+
+        def changed(number: int, response: Response) -> Response:
+            if number < nth or response.status >= 300:
+                return response
+            return replace(response, body=change(response.body))
+
+        self.answer(changed)
+
+    def fault(self, nth: int, kind: str, **details: Any) -> None:
+        """Order a fault for the request that comes after the n-th page."""
+        faults = self.stage.sandbox.faults
+        given = {"method": self.route.method, "path": self.route.path, **details}
+        self.before(nth, lambda: faults.order(kind, **given))
+
+    def handled(self, handle: Callable[[Request], Response], request: Request) -> Response:
+        self.tokens.add(request.header("authorization").rpartition(" ")[2] or "no token")
+        target = f"{request.path}?{unquote_plus(request.query_text)}"
+        body = request.body.decode("utf-8", "replace")
+        is_page = (
+            self.route.method in ("", request.method)
+            and re.search(self.path, target)
+            and re.search(self.route.body, body)
+        )
+        if not is_page:
+            return handle(request)
+        with self._lock:
+            self.pages.append(f"{target} {body}")
+            number = len(self.pages)
+            for act in self._before.pop(number, ()):
+                act()
+            return self._change(number, handle(request))
+
+
+@contextmanager
+def meddling(stage: Stage, route: Route, path: str = "") -> Iterator[Meddler]:
+    """Stand between the twin and its callers."""
+    twin, handle = stage.twin, stage.twin.handle
+    meddler = Meddler(stage, route, path or route.path)
+    twin.handle = lambda request: meddler.handled(handle, request)
+    try:
+        yield meddler
+    finally:
+        del twin.handle
+        stage.sandbox.faults.clear()
+
+
+def killed(stage: Stage, route: Route, after: int) -> None:
+    """Run a read whose process ends after some records, without any clean-up."""
+
+    def stop(records: int, _: int | None) -> None:
+        if records >= after:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WindowWriter, "__exit__", lambda *_: None)
+        with pytest.raises(Killed):
+            stage.read(route, on_progress=stop)
+    [marker] = stage.paths(f"landing/demo/{stage.object}/windows/*.open")
+    gone = next(pid for pid in range(4_000_000, 5_000_000) if not psutil.pid_exists(pid))
+    files.write_json(marker, {**files.read_json(marker), "pid": gone})

@@ -1,0 +1,117 @@
+"""HubSpot, for the conformance tests."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.sandbox.hubspot import credentials
+from crm_pipeline_tests.connectors.conformance import PAGE, Case, Route, Told
+
+_MAIN = credentials.MAIN
+_LIST = r"/crm/objects/2026-09/contacts\?(?!.*archived=true)"
+_SEARCH = r"/contacts/search"
+# A search for one record counts, or looks for the ends of the ids.
+_NOT_ONE = r'"limit": ?(?!1\b)\d'
+_OURS = ("associations", "propertiesWithHistory")
+_CHUNKS = ("harvest", "search", "listing", "estimate")
+_PUBLISHED = {"private": 190, "marketplace": 110, "search": 5, "associations": 200}
+
+
+def _widen(twin: Any) -> None:
+    twin.set_limits(**dict.fromkeys(_PUBLISHED, 100_000))
+
+
+def _told(twin: Any) -> dict[str, Told]:
+    return {
+        row["id"]: Told(parse_instant(row["lastmodifieddate"]), row["jobtitle"])
+        for row in twin.rows("contacts")
+    }
+
+
+def _gone(twin: Any) -> set[str]:
+    rows = twin.rows("contacts", include_deleted=True)
+    return {row["id"] for row in rows if row["_archived"]} - set(twin.merged("contacts"))
+
+
+def _fetch(url: str) -> dict[str, dict[str, Any]]:
+    def ask(path: str, **params: str) -> Any:
+        headers = {"Authorization": f"Bearer {_MAIN.token}"}
+        return requests.get(f"{url}/hubspot{path}", params, headers=headers, timeout=30).json()
+
+    names = ",".join(one["name"] for one in ask("/crm/v3/properties/contacts")["results"])
+    found: dict[str, dict[str, Any]] = {}
+    asked = {"limit": "100", "properties": names}
+    while True:
+        page = ask("/crm/v3/objects/contacts", **asked)
+        found |= {one["id"]: one for one in page["results"]}
+        if "paging" not in page:
+            return found
+        asked["after"] = page["paging"]["next"]["after"]
+
+
+def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what the connector adds."""
+    return {key: value for key, value in record.items() if key not in _OURS}
+
+
+def _without_scope(twin: Any) -> str:
+    scopes = ["oauth", "crm.objects.companies.read"]
+    twin.oauth.grants.begin_chain("main", scopes, _MAIN.refresh_token)
+    twin.expire_sessions()
+    return "crm.objects.contacts.read"
+
+
+CASE = Case(
+    vendor="hubspot",
+    object="contacts",
+    objects=("contacts", "companies"),
+    absent="2-9999999",
+    auth="kind: refresh_token, client_id_env: HUB_CLIENT_ID, client_secret_env: HUB_CLIENT_SECRET, "
+    "refresh_token_env: HUB_REFRESH_TOKEN",
+    metered="kind: token, token_env: HUB_TOKEN",
+    environ={
+        "HUB_TOKEN": _MAIN.token,
+        "HUB_CLIENT_ID": credentials.CLIENT_ID,
+        "HUB_CLIENT_SECRET": credentials.CLIENT_SECRET,
+        "HUB_REFRESH_TOKEN": _MAIN.refresh_token,
+    },
+    wide="search_calls: 10000, private_calls: 100000, oauth_calls: 100000, association_calls: 100000",
+    pages=f"list_records: {PAGE}, search_records: {PAGE}, batch_records: {PAGE}",
+    routes=(
+        Route("list", "GET", _LIST, records="results"),
+        Route("search", "POST", _SEARCH, body=_NOT_ONE, records="results"),
+        Route("both", "", f"{_SEARCH}|{_LIST}", body=f"^$|{_NOT_ONE}", records="results"),
+    ),
+    narrow={f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS": PAGE for name in _CHUNKS}
+    | {"crm_pipeline.connectors.lanes._CHUNK_ROWS": PAGE},
+    text="jobtitle",
+    fresh={"lastname": "New", "email": "new@acme.example"},
+    table="contacts",
+    column="title",
+    vanishing="city",
+    token_path=r"/oauth/.*token$",
+    throttled={
+        "status": 429,
+        "body": json.dumps(
+            {
+                "status": "error",
+                "message": "You have reached your ten_secondly_rolling limit.",
+                "errorType": "RATE_LIMIT",
+                "policyName": "TEN_SECONDLY_ROLLING",
+            }
+        ),
+    },
+    widen=_widen,
+    strict=lambda twin: twin.set_limits(**_PUBLISHED),
+    told=_told,
+    gone=_gone,
+    fetch=_fetch,
+    plain=_plain,
+    text_of=lambda record: record["properties"]["jobtitle"],
+    revoke=lambda twin: twin.revoke_refresh(),
+    eat=lambda twin: twin.set_limits(daily=1_000, daily_used=1_000),
+    without_scope=_without_scope,
+)

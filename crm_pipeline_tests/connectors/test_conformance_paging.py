@@ -1,0 +1,118 @@
+"""Pages as they should not be: named twice, empty, without their list, short of a record; for each route."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.errors import CountMismatch, CrmError, ProtocolError
+from crm_pipeline.sandbox.http import Response
+from crm_pipeline_tests.connectors.conformance import PAGE, Way, assert_clear
+from crm_pipeline_tests.connectors.conformance_stage import meddling
+from crm_pipeline_tests.connectors.conftest import QuietStage
+
+_MOST_PAGES = 60
+
+
+def test_a_page_that_comes_again(way: Way, quiet: QuietStage) -> None:
+    """Where every answer leads back to the same place the read is refused; it neither loops nor ends early."""
+    stage = quiet(way.case)
+    first: list[Response] = []
+
+    def again(_: int, response: Response) -> Response:
+        if not first and way.route.named in response.body:
+            first.append(response)
+        return first[0] if first else response
+
+    with meddling(stage, way.route, way.route.repeats) as meddler:
+        meddler.answer(again)
+        with pytest.raises(CrmError) as caught:
+            stage.read(way.route)
+    # Of lanes, who gets another's page takes it for the end of its own: then the counts differ.
+    assert isinstance(caught.value, ProtocolError | CountMismatch)
+    assert_clear(caught.value, stage.secrets)
+    assert len(meddler.pages) < _MOST_PAGES
+    assert stage.is_bare()
+
+
+def _without_records(key: str) -> Callable[[bytes], bytes]:
+    return _with(key, [])
+
+
+def _with(key: str, value: Any) -> Callable[[bytes], bytes]:
+    return lambda body: json.dumps({**json.loads(body), key: value}).encode()
+
+
+def test_an_empty_page_is_not_the_end(way: Way, quiet: QuietStage) -> None:
+    """A page without records in the middle is passed by or refused: nothing behind it is left out."""
+    stage = quiet(way.case)
+    key = way.route.records
+
+    def emptied(number: int, response: Response) -> Response:
+        if number != 3:
+            return response
+        body = _without_records(key)(response.body) if key else b""
+        return replace(response, body=body)
+
+    with meddling(stage, way.route) as meddler:
+        meddler.answer(emptied)
+        try:
+            stage.read(way.route)
+        except CrmError as error:
+            assert_clear(error, stage.secrets)
+            assert stage.is_bare()
+            return
+    assert stage.is_whole()
+
+
+@pytest.mark.parametrize("how", ["null", "absent", "text", "cut"])
+def test_a_page_without_its_list(way: Way, quiet: QuietStage, how: str) -> None:
+    """A list that is null, missing or something else, or JSON that is torn: no answer, and never "no records"."""
+    stage, key = quiet(way.case), way.route.records
+
+    def spoilt(body: bytes) -> bytes:
+        if not key or how == "cut":
+            return body[: len(body) // 2]
+        told = json.loads(body)
+        told[key] = {"null": None, "absent": None, "text": "none"}[how]
+        if how == "absent":
+            del told[key]
+        return json.dumps(told).encode()
+
+    if not key and how != "cut":
+        pytest.skip("A page of a file has no list; files that are cut are refused.")
+    with meddling(stage, way.route) as meddler:
+        meddler.change_body(3, spoilt)
+        with pytest.raises(CrmError) as caught:
+            stage.read(way.route)
+    assert isinstance(caught.value, ProtocolError)
+    assert_clear(caught.value, stage.secrets)
+    assert stage.is_bare()
+
+
+def test_a_record_that_is_left_out(way: Way, quiet: QuietStage) -> None:
+    """A record that the vendor counts and never shows is missed: the window does not commit."""
+    key = way.route.records
+    if not connector(way.case.vendor).abilities.counts:
+        pytest.skip("The vendor does not count, so that nothing tells of a record that it hides.")
+    if not key:
+        pytest.skip("A file says how many records it has; one with fewer is refused as cut.")
+    stage = quiet(way.case)
+    hidden = sorted(stage.told())[PAGE]
+
+    def planted(body: bytes) -> bytes:
+        told = json.loads(body)
+        told[key] = [one for one in told[key] if hidden not in (one.get("id"), one.get("Id"))]
+        return json.dumps(told).encode()
+
+    with meddling(stage, way.route) as meddler:
+        meddler.change_body(1, planted)
+        with pytest.raises(CrmError) as caught:
+            stage.read(way.route)
+    assert isinstance(caught.value, CountMismatch | ProtocolError)
+    assert_clear(caught.value, stage.secrets)
+    assert stage.is_bare()
+    assert stage.read(way.route).reconciled
