@@ -41,7 +41,7 @@ class ZohoConnector:
     address_example = "https://accounts.zoho.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
     # No modules: they have no stamps to read windows by.
-    snapshot_objects = frozenset({"Users", "Pipelines", "Currencies"})
+    snapshot_objects = frozenset({"Users", "Pipelines", "Currencies", "CampaignMembers"})
     default_objects = (
         "Accounts",
         "Contacts",

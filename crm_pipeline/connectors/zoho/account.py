@@ -25,6 +25,7 @@ from crm_pipeline.connectors.zoho import (
     describe,
     direct,
     listing,
+    members,
     planning,
     setup,
 )
@@ -38,6 +39,8 @@ from crm_pipeline.kernel.errors import ConfigError, NotPermitted, ProtocolError,
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
+
+_NO_MODULES = frozenset({*setup.SETUPS, members.NAME})
 
 
 class ZohoAccount:
@@ -82,13 +85,17 @@ class ZohoAccount:
         found = [
             ObjectInfo(one.name, one.label, one.kind == "custom", queryable=True)
             for one in self._listed().values()
-            if one.name not in setup.SETUPS
+            if one.name not in _NO_MODULES
         ]
-        settings = [
-            ObjectInfo(name, one.label, custom=False, queryable=True)
-            for name, one in setup.SETUPS.items()
+        others = {name: one.label for name, one in setup.SETUPS.items()}
+        others[members.NAME] = members.SCHEMA.label
+        return [
+            *found,
+            *(
+                ObjectInfo(name, label, custom=False, queryable=True)
+                for name, label in others.items()
+            ),
         ]
-        return [*found, *settings]
 
     def describe(self, obj: str) -> Schema:
         """Return the fields of a module that lists have.
@@ -98,6 +105,8 @@ class ZohoAccount:
         """
         if obj in setup.SETUPS:
             return setup.SETUPS[obj].schema(obj)
+        if obj == members.NAME:
+            return members.SCHEMA
         module = self._listed().get(obj)
         if module is None:
             unknown = UnknownName("module", obj, [one.name for one in self.objects()])
@@ -142,17 +151,22 @@ class ZohoAccount:
         )
         if obj.name in setup.SETUPS:
             return self._setup_plan(plan)
+        if obj.name == members.NAME:
+            return members.planned(self._api, plan)
         plan = replace(plan, vendor_count=self.count(plan))
         return planning.routed(self._api, plan, obj.route, self._listed()[obj.name].kind)
 
     def count(self, plan: Plan) -> int | None:
         """Return the org's count of what the plan reads, without deleted records."""
-        return None if plan.object in setup.SETUPS else counting.of_plan(self._api, plan)
+        return None if plan.object in _NO_MODULES else counting.of_plan(self._api, plan)
 
     def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
         """Read what the plan says, or what was begun of it; deleted records come last."""
         if plan.object in setup.SETUPS:
             yield from setup.pages(self._api, plan)
+            return
+        if plan.object == members.NAME:
+            yield from members.pages(self._api)
             return
         route = Noted(self._api, plan, spool).route or plan.route
         if route == QUERIES:
@@ -178,6 +192,8 @@ class ZohoAccount:
         schema = self.describe(obj)
         if obj in setup.SETUPS:
             found = list(setup.SETUPS[obj].read(self._api))[:rows]
+        elif obj == members.NAME:
+            found = members.some(self._api, rows)
         else:
             found = direct.newest_rows(self._api, schema, rows)
         return schema, [{name: row.get(name) for name in schema.names} for row in found]
@@ -195,7 +211,7 @@ class ZohoAccount:
         return {one.name: one for one in describe.modules(self._api)}
 
     def _is_snapshot(self, obj: ObjectSettings, stamp: str | None) -> bool:
-        if obj.name in setup.SETUPS or obj.snapshot is None:
+        if obj.name in _NO_MODULES or obj.snapshot is None:
             return obj.name in self._snapshots or stamp is None
         return obj.snapshot
 

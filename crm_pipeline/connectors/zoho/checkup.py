@@ -5,7 +5,7 @@ from typing import Any
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
-from crm_pipeline.connectors.zoho import describe, meter, setup
+from crm_pipeline.connectors.zoho import describe, members, meter, setup
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.kernel.errors import NotPermitted, VendorError
 
@@ -111,7 +111,7 @@ def _budget(api: Api) -> Iterator[Finding]:
 
 
 def _objects(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
-    known = [*(one.name for one in listed), *setup.SETUPS]
+    known = [*(one.name for one in listed), *setup.SETUPS, members.NAME]
     yield from checkup.objects(api, known, cure=_NO_PROFILE)
 
 

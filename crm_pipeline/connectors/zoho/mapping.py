@@ -173,6 +173,17 @@ _CAMPAIGN = ObjectMap(
     ),
 )
 
+_CAMPAIGN_MEMBER = ObjectMap(
+    "CampaignMembers",
+    "campaign_members",
+    (
+        *same("id=source_id Member_Status=status"),
+        points_to("Campaign", "campaign_source_id", "Campaigns"),
+        points_to("Contact", "contact_source_id", "Contacts"),
+        points_to("Lead", "lead_source_id", "Leads"),
+    ),
+)
+
 _CASE = ObjectMap(
     "Cases",
     "tickets",
@@ -336,6 +347,7 @@ MAPPING: tuple[ObjectMap, ...] = (
     _STAGE_HISTORY,
     _PRODUCT,
     _CAMPAIGN,
+    _CAMPAIGN_MEMBER,
     _CASE,
     _TASK,
     _EVENT,

@@ -80,7 +80,7 @@ class OrgApi:
         self.bulk_write = BulkWriteDesk(org, self.writer, self.uploads, self.meter, mailman)
         self.watch = WatchDesk(org, self.records, mailman)
         self.store.listeners.append(self.watch.notice)
-        self._related = RelatedDesk(org)
+        self._related = RelatedDesk(org, tokens, self.listing.limits)
         self._metadata = MetadataDesk(org)
         self._setup = SetupDesk(org, self._metadata)
 

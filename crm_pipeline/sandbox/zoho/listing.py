@@ -117,6 +117,22 @@ def page_of(query: Mapping[str, str]) -> int:
     return int(text)
 
 
+def check_number(start: int, limits: PagingLimits) -> None:
+    """Refuse a page that lies beyond what page numbers reach.
+
+    Raises:
+        ZohoError: `DISCRETE_PAGINATION_LIMIT_EXCEEDED`.
+    """
+    if start >= limits.by_number:
+        raise ZohoError(
+            400,
+            "DISCRETE_PAGINATION_LIMIT_EXCEEDED",
+            "You can only get the first 2000 records without using page_token param. "
+            "Either use page_token parameter or export data",
+            {"limit": limits.by_number},
+        )
+
+
 class ListingDesk:
     """Answers Get Records.
 
@@ -148,7 +164,7 @@ class ListingDesk:
             self._check_served(start)
         else:
             start = Position(served=(number - 1) * asked.per_page)
-            self._check_number(number, asked.per_page)
+            check_number(start.served, self.limits)
         head, _, rows = self._page(module, fields, asked, start).partition(b"\n")
         count, more, last = json.loads(head)
         if not count:
@@ -185,16 +201,6 @@ class ListingDesk:
 
     def _local(self, moment: datetime) -> str:
         return moment.astimezone(ZoneInfo(self._org.account.zone)).isoformat()
-
-    def _check_number(self, number: int, per_page: int) -> None:
-        if (number - 1) * per_page >= self.limits.by_number:
-            raise ZohoError(
-                400,
-                "DISCRETE_PAGINATION_LIMIT_EXCEEDED",
-                "You can only get the first 2000 records without using page_token param. "
-                "Either use page_token parameter or export data",
-                {"limit": self.limits.by_number},
-            )
 
     def _check_served(self, start: Position) -> None:
         if start.served >= self.limits.by_token:

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 
 from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.zoho.columns import Columns
-from crm_pipeline.sandbox.zoho.errors import ZohoError
+from crm_pipeline.sandbox.zoho.errors import ZohoError, ambiguous
 from crm_pipeline.sandbox.zoho.ids import id_of
-from crm_pipeline.sandbox.zoho.listing import fields_of, page_of, per_page_of
+from crm_pipeline.sandbox.zoho.listing import (
+    PagingLimits,
+    check_number,
+    fields_of,
+    page_of,
+    per_page_of,
+)
 from crm_pipeline.sandbox.zoho.org import Org
+from crm_pipeline.sandbox.zoho.page_tokens import PageTokens, Position
 from crm_pipeline.sandbox.zoho.paging import info_of, listed
 from crm_pipeline.sandbox.zoho.rendering import json_value, record
 from crm_pipeline.sandbox.zoho.schema import Module
@@ -40,6 +47,12 @@ _ABOUT = {
     "Calls": Link("Calls", ("What_Id", "Who_Id")),
 }
 _STATUS = ("Member_Status", "m.status")
+# Leads that were converted are left out unless they are asked for.
+_CONVERTED = {
+    "false": ' AND NOT t."Converted__s"',
+    "true": ' AND t."Converted__s"',
+    "both": "",
+}
 
 
 def _members(table: str, parent: str, own: str) -> Link:
@@ -88,10 +101,14 @@ class RelatedDesk:
 
     Args:
         org: whose records.
+        tokens: makes page tokens.
+        limits: how far page numbers reach.
     """
 
-    def __init__(self, org: Org) -> None:
+    def __init__(self, org: Org, tokens: PageTokens, limits: PagingLimits) -> None:
         self._org = org
+        self._tokens = tokens
+        self._limits = limits
 
     def answer(self, request: Request, module: Module, parent: str, name: str) -> Response:
         """Return one page of a related list; 204 where it is empty.
@@ -109,7 +126,6 @@ class RelatedDesk:
             raise ZohoError(400, "INVALID_DATA", "the related id given seems to be invalid", {})
         target = self._org.behind(link.table)
         fields = fields_of(target, request.query)
-        page, per_page = page_of(request.query), per_page_of(request.query)
         columns = Columns(self._org, target)
         found = [columns.find(one.name) for one in fields]
         entries = [(one.key, json_value(columns, one)) for one in found if one is not None]
@@ -123,14 +139,36 @@ class RelatedDesk:
             entries.append((link.extra[0], link.extra[1]))
         else:
             where = f"? IN ({', '.join(f't.{literal_name(one)}' for one in link.columns)})"
+        if target.stored == "Leads":
+            where += _CONVERTED[request.query.get("converted", "false")]
         sql = (
             f'SELECT {record(entries)} FROM "{target.stored}" t{between} {" ".join(columns.joins)} '
-            f"WHERE {where} AND t._ended IS NULL ORDER BY {order} "
-            f"LIMIT {per_page + 1} OFFSET {(page - 1) * per_page}"
+            f"WHERE {where} AND t._ended IS NULL ORDER BY {order}"
         )
-        rows = self._org.tables.cursor().execute(sql, [number]).fetchall()
+        return self._page(request, f"{module.stored}/{parent}/{name}", sql, number)
+
+    def _page(self, request: Request, place: str, sql: str, number: int) -> Response:
+        """Return the page that is asked for, with the token of the next one."""
+        query, per_page = request.query, per_page_of(request.query)
+        if "page_token" in query and "page" in query:
+            raise ambiguous("page_token", "page")
+        page = page_of(query)
+        owner = f"{self._org.account.key}/{place}"
+        bound = f"{per_page} {query['fields']} {query.get('converted', '')}"
+        if "page_token" in query:
+            start = self._tokens.read(query["page_token"], owner, bound).served
+        else:
+            start = (page - 1) * per_page
+            check_number(start, self._limits)
+        paged = f"{sql} LIMIT {per_page + 1} OFFSET {start}"
+        rows = self._org.tables.cursor().execute(paged, [number]).fetchall()
         texts = [row[0] for row in rows]
-        more = {"next_page_token": None, "page_token_expiry": None, "previous_page_token": None}
+        more: dict[str, str | None] = dict.fromkeys(
+            ("next_page_token", "page_token_expiry", "previous_page_token")
+        )
+        if len(texts) > per_page:
+            token, until = self._tokens.make(owner, bound, Position(served=start + per_page))
+            more |= {"next_page_token": token, "page_token_expiry": until.isoformat()}
         return listed(texts[:per_page], info_of(page, per_page, texts) | more)
 
 

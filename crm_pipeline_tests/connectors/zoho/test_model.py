@@ -24,6 +24,7 @@ OBJECTS = (
     "DealHistory",
     "Products",
     "Campaigns",
+    "CampaignMembers",
     "Cases",
     "Tasks",
     "Events",

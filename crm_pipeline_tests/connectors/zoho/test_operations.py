@@ -8,9 +8,12 @@ from crm_pipeline_tests.connectors.zoho.conftest import ZohoSceneMaker
 from crm_pipeline_tests.connectors.zoho.test_limits import without
 from crm_pipeline_tests.operations import Answer, Descriptions
 
-OBJECTS = (*connector("zoho").default_objects, "Service_Contracts")
+OBJECTS = (*connector("zoho").default_objects, "Service_Contracts", "CampaignMembers")
 _FILE = "oas-v8-2026-08/zoho-crm-{}-openapi.json"
-_NAMES = ("record", "record-count", "coql", "modules", "fields", "layouts", "org", "users")
+_NAMES = (
+    *("record", "record-count", "related-records", "coql"),
+    *("modules", "fields", "layouts", "org", "users"),
+)
 _TOKENS = ("previous_page_token", "next_page_token", "page_token_expiry")
 DESCRIPTIONS = Descriptions(
     "zoho",
@@ -23,6 +26,7 @@ DESCRIPTIONS = Descriptions(
         # but those that every module has.
         "/crm/v8/{module}": (*(f"$.info.{name}" for name in _TOKENS), "$.data[*]"),
         "/crm/v8/{module}/{recordID}": ("$.data[*]",),
+        "/crm/v8/{parentRecordModule}/{parentRecord}/{relatedList}": ("$.data[*]",),
         "/crm/v8/coql": ("$.data[*]",),
         # It wants two fields of attachments in every job, which the pages do not know.
         "/crm/bulk/v8/read/{jobId}": ("$.data[*]",),

@@ -1,0 +1,109 @@
+"""Members of campaigns: asked campaign by campaign, read whole, priced before."""
+
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.kernel.errors import Rejected
+from crm_pipeline.settings import ObjectSettings
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.test_model import build, rows
+
+NAME = "CampaignMembers"
+OBJECTS = ("Campaigns", "Contacts", "Leads", NAME)
+
+
+def truth(scene: ZohoScene) -> set[tuple[str, str, str]]:
+    """The members of living campaigns that are living records themselves, with their status."""
+    found = set()
+    for module, column in (("Contacts", "contact_id"), ("Leads", "lead_id")):
+        found |= set(
+            scene.twin.org("main")
+            .tables.cursor()
+            .execute(
+                f"SELECT m.campaign_id::VARCHAR, m.{column}::VARCHAR, m.status "
+                f'FROM "Campaign_Members" m JOIN "{module}" t ON t.id = m.{column} '
+                'JOIN "Campaigns" c ON c.id = m.campaign_id '
+                "WHERE t._ended IS NULL AND c._ended IS NULL"
+            )
+            .fetchall()
+        )
+    return found
+
+
+def published(scene: ZohoScene, folder: Path) -> set[tuple[str, str, str]]:
+    build(scene, folder)
+    return set(
+        rows(
+            scene,
+            "campaign_members",
+            "campaign_source_id, coalesce(contact_source_id, lead_source_id), status",
+        )
+    )
+
+
+def test_members_are_those_of_the_org(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+    """Contacts and leads, converted ones too, with their status; calls and credits as planned."""
+    with make_scene(contacts=120, objects=OBJECTS) as scene:
+        done = scene.extract(NAME)
+        assert published(scene, tmp_path / "engine") == truth(scene) != set()
+        keys = rows(scene, "campaign_members", "campaign_key, contact_key, lead_key")
+        assert {key.split(":")[1] for row in keys for key in row if key} == {*OBJECTS} - {NAME}
+        assert (done.calls, done.cost) == (done.planned_calls, done.planned_cost)
+        assert done.planned_calls == 2 + 2 * scene.twin.count("Campaigns")
+        assert "2 lists of each of" in done.reason
+
+
+def test_lists_of_several_pages(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+    """A campaign of more members than a page holds is read to its end, beyond what page numbers reach."""
+    with make_scene(contacts=120, objects=OBJECTS, list_page_records=3) as scene:
+        scene.twin.set_paging(by_number=6)
+        done = scene.extract(NAME)
+        assert published(scene, tmp_path / "engine") == truth(scene)
+        assert done.calls > done.planned_calls
+        assert any("page_token" in call.query for call in scene.calls("/Contacts", "GET"))
+
+
+def test_a_member_that_was_taken_out(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+    """No list tells it; what is missing from a whole read is gone."""
+    with make_scene(contacts=40, objects=OBJECTS) as scene:
+        scene.extract(NAME)
+        campaign, member, _ = min(truth(scene))
+        scene.twin.org("main").tables.cursor().execute(
+            'DELETE FROM "Campaign_Members" WHERE campaign_id = ? AND '
+            "coalesce(contact_id, lead_id) = ?",
+            [campaign, member],
+        )
+        scene.advance(60)
+        assert scene.extract(NAME).changed
+        build(scene, tmp_path / "engine")
+        gone = rows(scene, "campaign_members", "source_id, is_deleted")
+        assert [key for key, is_deleted in gone if is_deleted] == [f"{campaign}-{member}"]
+
+
+def test_a_campaign_that_is_deleted_meanwhile(make_scene: ZohoSceneMaker) -> None:
+    """It was listed and is gone when its members are asked for: so are they, and nothing fails."""
+    with make_scene(contacts=40, objects=OBJECTS) as scene:
+        campaign = min(truth(scene))[0]
+        refusal = '{"code":"INVALID_DATA","details":{},"message":"no","status":"error"}'
+        fault = {"status": 400, "body": refusal, "path": f"/{campaign}/Contacts"}
+        scene.sandbox.faults.order("status", **fault)
+        with pytest.raises(Rejected, match="INVALID_DATA"):
+            scene.extract(NAME)
+        scene.sandbox.faults.order("status", **fault)
+        scene.sandbox.faults.order("status", status=204, body="", path=f"/Campaigns/{campaign}")
+        done = scene.extract(NAME)
+        gone = {member for member in truth(scene) if member[0] == campaign}
+        assert done.read == len(truth(scene)) - len(gone)
+
+
+def test_nobody_pays_who_did_not_ask(make_scene: ZohoSceneMaker) -> None:
+    """A plan tells the price; a preview asks no more campaigns than it needs."""
+    with make_scene(contacts=120, objects=OBJECTS) as scene, scene.account() as account:
+        assert NAME in {one.name for one in account.objects()}
+        plan = account.plan(ObjectSettings(NAME), None)
+        assert plan.calls == 2 + 2 * scene.twin.count("Campaigns")
+        before = account.usage.calls
+        _, shown = account.preview(NAME, 2)
+        assert len(shown) == 2
+        assert account.usage.calls - before < plan.calls
