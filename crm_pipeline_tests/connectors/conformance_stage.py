@@ -133,9 +133,12 @@ class Stage(Scene):
         return self.case.told(self.twin)
 
     def is_whole(self) -> bool:
-        """Say whether exactly the live records have landed, each at its last stamp."""
+        """Say whether the live records have landed, each at its last stamp, and marks of deleted ones."""
         told = {key: one.stamp for key, one in self.told().items()}
-        return {key: one.modified_at for key, one in self.live().items()} == told
+        landed = self.newest()
+        marked = {key for key, one in landed.items() if one.is_deleted}
+        live = {key: one.modified_at for key, one in landed.items() if key not in marked}
+        return live == told and self.case.gone(self.twin) <= marked
 
     def is_bare(self) -> bool:
         """Say whether nothing of a failed read is left: no window, and no batch outside of one."""

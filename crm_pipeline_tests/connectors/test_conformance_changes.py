@@ -16,7 +16,7 @@ from crm_pipeline_tests.connectors.conformance import Case, Way
 from crm_pipeline_tests.connectors.conformance_stage import Stage, meddling
 from crm_pipeline_tests.connectors.conftest import QuietStage
 
-KINDS = ("edit", "edit", "create", "delete", "restore")
+KINDS = ("edit", "edit", "create", "delete", "restore", "merge")
 STEPS = st.lists(
     st.tuples(st.integers(1, 7), st.sampled_from(KINDS), st.integers(0, 60)), max_size=8
 )
@@ -34,13 +34,15 @@ def change(stage: Stage, kind: str, pick: int) -> None:
         twin.create(case.object, **case.fresh, **text)
     elif kind == "delete" and len(keys) > 20 and not stage.reads_snapshots:
         twin.delete(case.object, key)
+    elif kind == "merge" and len(keys) > 20 and "losers" not in case.lacks:
+        twin.merge(case.object, key, keys[(pick + 7) % len(keys)])
     elif kind == "restore" and gone:
         twin.restore(case.object, gone[pick % len(gone)])
 
 
 def test_records_that_change_while_they_are_read(way: Way, alone: QuietStage) -> None:
-    """Whoever edits, creates, deletes or restores between which pages: this window and the next hold the newest
-    version of every record."""
+    """Whoever edits, creates, deletes, restores or merges between which pages: this window and the next hold the
+    newest version of every record."""
     stage = alone(way.case)
 
     @settings(max_examples=4)

@@ -114,4 +114,7 @@ CASE = Case(
     revoke=lambda twin: twin.revoke_refresh(),
     eat=lambda twin: twin.set_limits(daily=1_000, daily_used=1_000),
     without_scope=_without_scope,
+    lacks={
+        "losers": "A merge leaves no mark of its losers; only the winner names them, which is read later."
+    },
 )

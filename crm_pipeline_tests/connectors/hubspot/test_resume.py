@@ -1,6 +1,5 @@
 """A read that was killed is gone on with: what was done is not asked for again."""
 
-from collections import Counter
 from urllib.parse import parse_qs
 
 import psutil
@@ -55,27 +54,6 @@ def compare(hub: Scene) -> None:
     assert {row["id"] for row in rows if not row["deleted"]} == set(client.all("contacts"))
     archived = set(client.all("contacts", archived="true"))
     assert {row["id"] for row in rows if row["deleted"]} == archived
-
-
-@pytest.mark.parametrize("route", ROUTES)
-def test_a_killed_read_goes_on(still: Still, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every record once, and of those that were in batches none was asked for a second time."""
-    hub = still(objects=["contacts"], ceilings=PAGES)
-    killed(hub, route, monkeypatch, after=AFTER)
-    kept = {path.stem for path in hub.paths("landing/demo/contacts/2026-*/*.json")}
-    hub.sandbox.journal.clear()
-    done = hub.extract("contacts", route=route)
-    searches = len(Client(hub).calls("/contacts/search", "POST"))
-    lists = Counter(Client(hub).calls("/objects/2026-09/contacts", "GET"))
-    compare(hub)
-    batches = hub.landing.batches("demo", "contacts")
-    assert sum(batch.records for batch in batches) == done.read == len(landed(hub))
-    assert "resumed" in done.reason
-    assert done.reconciled
-    assert kept & {batch.path.stem for batch in batches}
-    assert max(lists.values(), default=1) == 1
-    # Two counts, the pages of the rest, and one more for the end of each lane.
-    assert searches <= 2 + (done.read - AFTER + 2 * SLICE) / 10 + 4
 
 
 def test_another_plan_begins_anew(still: Still, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,7 @@ CASE = Case(
     eat=lambda twin: twin.set_limits(used=twin.set_limits()["daily"]),
     without_scope=_without_scope,
     lacks={
-        "marks": "Lists of persons leave deleted ones out, without a word: snapshots miss them."
+        "marks": "Lists of persons leave deleted ones out, without a word: snapshots miss them.",
+        "losers": "So they do with the losers of merges.",
     },
 )

@@ -125,7 +125,7 @@ def test_a_200_that_says_it_failed(still: Scene, reader: Account) -> None:
     assert "says that it failed: Something broke" in error.message
 
 
-@pytest.mark.parametrize("obj", ["persons", "leads", "users"])
+@pytest.mark.parametrize("obj", ["leads", "users"])
 @pytest.mark.parametrize("text", ['{"success":true,"data":null}', '{"success":true,"data":{}}'])
 def test_a_list_of_null(scene: Scene, obj: str, text: str) -> None:
     """A list whose data are null, without a word about its paging, deletes nobody: it is an error."""
@@ -213,17 +213,6 @@ def test_a_refused_token(scene: Scene) -> None:
         account.describe("persons")
     assert "Personal preferences, API" in caught.value.cure
     assert "0" * 40 not in repr(caught.value) + str(caught.value)
-
-
-def test_a_missing_scope_is_named(make_scene: SceneMaker) -> None:
-    """An app without the scope of an object hears which one it lacks."""
-    with make_scene(kind="refresh_token") as scene:
-        scene.company.grant(["base", "deals:read"])
-        with scene.account() as account:
-            with pytest.raises(NotPermitted) as caught:
-                account.describe("persons")
-            assert "'contacts:read'" in caught.value.cure
-            assert account.describe("deals").fields
 
 
 def test_metadata_for_admins_only(make_scene: SceneMaker) -> None:

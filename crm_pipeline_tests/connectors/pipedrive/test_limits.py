@@ -83,14 +83,6 @@ def test_limits_by_configuration(make_scene: SceneMaker) -> None:
         assert meter.weights(Operation("x", 20)) == {DAILY: 20}
 
 
-def test_a_day_that_others_have_eaten(scene: Scene) -> None:
-    """One pot for the whole company: when it is empty the error says so, and nothing lands."""
-    scene.company.set_limits(used=scene.company.set_limits()["daily"])
-    with pytest.raises(BudgetExhausted, match="API tokens of the day are used up"):
-        scene.extract("persons")
-    assert scene.landing.windows("pipe", "persons") == []
-
-
 def test_a_read_that_does_not_fit(scene: Scene) -> None:
     """A plan that takes more tokens than are left of our share is refused before it begins."""
     daily = scene.company.set_limits()["daily"]

@@ -10,7 +10,7 @@ from crm_pipeline.connectors.pipedrive import scan
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.kernel.clock import Window, parse_instant
-from crm_pipeline.kernel.errors import ConnectionLost, ProtocolError, ReadLost
+from crm_pipeline.kernel.errors import ProtocolError, ReadLost
 from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
 
 SPAN = Window(parse_instant("2026-01-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z"))
@@ -19,38 +19,6 @@ SPAN = Window(parse_instant("2026-01-01T00:00:00Z"), parse_instant("2026-11-01T0
 def answer(*ids: int, cursor: str | None = None, stamp: str = "2026-05-05T05:05:05Z") -> str:
     rows = [{"id": number, "update_time": stamp} for number in ids]
     return json.dumps({"success": True, "data": rows, "additional_data": {"next_cursor": cursor}})
-
-
-@pytest.mark.parametrize("route", ["cursor", "windows"])
-def test_a_page_named_twice(scene: Scene, route: str) -> None:
-    """A cursor that comes again is an error on either route, never a loop."""
-    for body in [answer(1, cursor="x")] * 2 + [answer(2, cursor="y"), answer(3, cursor="y")] * 20:
-        scene.sandbox.faults.order("status", status=200, body=body, path="/persons")
-    with pytest.raises(ProtocolError, match="the same page twice"):
-        scene.extract("persons", window=SPAN, route=route)
-    assert scene.landing.windows("pipe", "persons") == []
-
-
-@pytest.mark.parametrize("route", ["cursor", "windows"])
-def test_an_empty_page_with_more_to_come(scene: Scene, route: str) -> None:
-    """It cannot be: a cursor is made of the last record of its page."""
-    bodies = [answer(1, cursor="x"), answer(1, cursor="x"), *[answer(cursor="y")] * 20]
-    for body in bodies:
-        scene.sandbox.faults.order("status", status=200, body=body, path="/persons")
-    with pytest.raises(ProtocolError, match="no records, although more are to come"):
-        scene.extract("persons", window=SPAN, route=route)
-
-
-@pytest.mark.parametrize("kind", ["truncate", "drop"])
-@pytest.mark.parametrize("route", ["cursor", "windows"])
-def test_a_cut_answer_is_asked_for_again(scene: Scene, kind: str, route: str) -> None:
-    """A page that did not arrive whole is none; the read is the whole window, or an error."""
-    wanted = scene.truth("persons", SPAN)
-    scene.sandbox.faults.order(kind, path="/api/v2/persons", nth=1)
-    assert scene.ids(scene.extract("persons", window=SPAN, route=route)) == wanted
-    scene.sandbox.faults.order(kind, path="/api/v2/persons", times=50)
-    with pytest.raises(ConnectionLost):
-        scene.extract("persons", window=SPAN, route=route)
 
 
 def test_records_without_keys_are_refused(scene: Scene) -> None:
@@ -69,37 +37,6 @@ def test_records_without_keys_are_refused(scene: Scene) -> None:
 
 def edited(scene: Scene, number: int, **values: Any) -> None:
     scene.company.companies["main"].tables.update("persons", "id", {number: values})
-
-
-def test_records_that_are_edited_during_the_read(make_scene: SceneMaker) -> None:
-    """What is edited between two pages leaves the window and is in the next one; nothing is lost."""
-    with make_scene(ceilings=f"{WIDE}, page_records: 5") as scene:
-        everything = scene.truth("persons")
-        asked = 0
-        original = Lister.ask
-
-        def ask(lister: Lister, *arguments: Any) -> Any:
-            nonlocal asked
-            page = original(lister, *arguments)
-            asked += 1
-            scene.advance(10)
-            now = scene.clock.now().replace(tzinfo=None)
-            edited(scene, asked, update_time=now, name="Edited")
-            edited(scene, 60 - asked, update_time=now, name="Edited")
-            return page
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Lister, "ask", ask)
-            first = scene.extract("persons", mode="refresh")
-        assert asked > 10
-        scene.advance(60)
-        second = scene.extract("persons", mode="refresh")
-        assert sorted({*scene.ids(first), *scene.ids(second)}) == everything
-        assert len(scene.ids(first)) == len(set(scene.ids(first)))
-        latest = {row["_source_id"]: row["record"] for row in scene.landed(first).to_pylist()}
-        latest |= {row["_source_id"]: row["record"] for row in scene.landed(second).to_pylist()}
-        names = {str(row["id"]): row["name"] for row in scene.company.rows("persons")}
-        assert {key: json.loads(text)["name"] for key, text in latest.items()} == names
 
 
 @pytest.mark.parametrize("gone", [1, 2])

@@ -46,19 +46,6 @@ def pages_of(scene: Scene, path: str) -> list[str]:
     return [one.query for one in scene.sandbox.journal.entries(path=f"{path}$")]
 
 
-@pytest.mark.parametrize("after", [1, 9, 14])
-def test_a_scan_goes_on_at_its_cursor(paged: Scene, after: int) -> None:
-    """Pages of chunks that are done are not asked for again, but for the first, which the plan needs."""
-    stopped(paged, after, "persons", mode="refresh")
-    first = pages_of(paged, "/api/v2/persons")
-    paged.sandbox.journal.clear()
-    found = paged.extract("persons", mode="refresh")
-    assert paged.ids(found) == paged.truth("persons")
-    again = set(first) & set(pages_of(paged, "/api/v2/persons"))
-    # The plan's own two, and those of the chunk that was not full yet.
-    assert len([query for query in again if "cursor" in query]) <= 2
-
-
 @pytest.mark.parametrize("after", [3, 10, 20])
 def test_lanes_go_on_with_what_is_missing(paged: Scene, after: int) -> None:
     """Ranges that are done are not asked for again, and records of a shared second come once."""

@@ -72,7 +72,7 @@ def test_heavy_calls_at_once(wide: ZohoScene, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("route", "after"),
-    [("records", 300), ("coql", 300), ("bulk", 300), ("coql", None)],
+    [("bulk", 300), ("coql", None)],
 )
 def test_a_read_that_was_cut_goes_on(
     wide: ZohoScene, cut: Any, route: str, after: int | None

@@ -7,7 +7,7 @@ import pytest
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.connectors.zoho.meter import EDITIONS, credits_of, edition_of
 from crm_pipeline.kernel.clock import Window, parse_instant
-from crm_pipeline.kernel.errors import BudgetExhausted, NotPermitted, Throttled
+from crm_pipeline.kernel.errors import BudgetExhausted, Throttled
 from crm_pipeline.sandbox.zoho.scopes import ALL_SCOPES
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.gate import Gate
@@ -88,14 +88,6 @@ def test_another_apps_credits_stop_us(scene: ZohoScene) -> None:
         scene.extract("Contacts")
     assert "share" in str(caught.value)
     assert {entry.status for entry in scene.calls("/crm/v8")} == {200}
-
-
-def test_a_429_waits_and_goes_on(scene: ZohoScene) -> None:
-    """A 429 without any header is waited for and tried again."""
-    body = '{"code":"TOO_MANY_REQUESTS","details":{},"message":"too many","status":"error"}'
-    order = scene.sandbox.faults.order("status", path="/coql", status=429, body=body, nth=2)
-    assert scene.extract("Contacts", route="coql").reconciled
-    assert order.consumed == 1
 
 
 def test_a_429_that_stays(scene: ZohoScene) -> None:
@@ -182,13 +174,6 @@ def test_without_the_scope_for_queries(scene: ZohoScene) -> None:
     assert done.vendor_count is None
     assert "lacks the scope ZohoCRM.coql.READ" in done.reason
     assert done.read - done.deleted == scene.twin.count("Contacts")
-
-
-def test_without_the_scope_for_modules(scene: ZohoScene) -> None:
-    """Without the module's own scope nothing is read, and the text names it."""
-    without(scene, "ZohoCRM.modules.ALL")
-    with pytest.raises(NotPermitted, match=r"ZohoCRM\.modules\.Contacts\.READ"):
-        scene.extract("Contacts")
 
 
 def test_configured_ceilings_count(make_scene: ZohoSceneMaker) -> None:

@@ -146,14 +146,6 @@ def test_a_refusal_is_learned(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch)
     assert all("Participants" in record for record in told(scene, "Events").values())
 
 
-def test_a_field_that_vanished(scene: ZohoScene, meddle: Any) -> None:
-    """A field that goes between description and query is described anew, not asked for for ever."""
-    meddle(scene, r"/coql$", 2, lambda: scene.twin.hide_field("Contacts", "Department"))
-    done = scene.extract("Contacts", route="coql")
-    assert "Department" not in done.schema.by_name
-    assert done.reconciled
-
-
 def test_an_unknown_field_is_an_error(scene: ZohoScene) -> None:
     """A field that nobody has is refused by name."""
     with scene.account() as account, pytest.raises(UnknownField, match="Nonsense"):
