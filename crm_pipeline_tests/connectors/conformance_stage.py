@@ -270,7 +270,7 @@ class Meddler:
             number = len(self.pages)
             for act in self._before.pop(number, ()):
                 act()
-            return self._change(number, handle(request))
+            return self._change(number, handle(request).unpacked())
 
 
 @contextmanager
