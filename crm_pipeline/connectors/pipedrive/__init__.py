@@ -39,7 +39,7 @@ class PipedriveConnector:
     mapping: tuple[ObjectMap, ...] = MAPPING
     # Short lists without a filter by time: read whole each time, and what is absent is gone.
     snapshot_objects = frozenset(name for name, item in ITEMS.items() if item.is_setup)
-    default_objects = tuple(ITEMS)
+    default_objects = tuple(name for name, item in ITEMS.items() if not item.is_dear)
 
     @cached_property
     def limits(self) -> VendorLimits:

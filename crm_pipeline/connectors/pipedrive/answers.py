@@ -178,7 +178,8 @@ def _refused(
 
 def _permission(text: str, code: str, response: requests.Response) -> str:
     if "scope" in text.lower():
-        scope = _SCOPES.get(_first_word(response), "")
+        words = _words_of(response)
+        scope = _HISTORY if words[-1:] == ["changelog"] else _SCOPES.get(_first_word(response), "")
         named = f" '{scope}'" if scope else ""
         return (
             f"The app lacks the scope{named}: add it in Pipedrive's Developer Hub (the app, OAuth & "
@@ -192,6 +193,7 @@ def _permission(text: str, code: str, response: requests.Response) -> str:
     )
 
 
+_HISTORY = "recents:read"
 _SCOPES: Mapping[str, str] = {
     "deals": "deals:read",
     "dealFields": "deals:read",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Paging = Literal["cursor", "offset", "whole", "deals"]
+Paging = Literal["cursor", "offset", "whole", "deals", "changes"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ class Item:
         record: the path of single records.
         fields: the paths of the field metadata, the next where one is not permitted; empty for none.
         optional: what `include_fields` may name.
-        paging: by cursor (v2), by offset (v1), all in one answer, or by the deals that it belongs to.
+        paging: by cursor (v2), by offset (v1), all in one answer, by the deals that it belongs to, or by
+            the deals that changed.
         stamp: the key that says when a record changed; "" where records carry none.
         is_setup: a short list that is read whole each time.
         search: fields by which the vendor finds single records.
+        is_dear: read only if somebody asks for it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Item:
     stamp: str = "update_time"
     is_setup: bool = False
     search: tuple[str, ...] = ()
+    is_dear: bool = False
 
     @property
     def has_windows(self) -> bool:
@@ -186,6 +189,14 @@ ITEMS: Mapping[str, Item] = {
             "",
             paging="deals",
             is_setup=True,
+        ),
+        Item(
+            "deal_changes",
+            "Changes of deals",
+            (Listing("log", "/v1/deals/{id}/changelog", 20, until=False),),
+            "",
+            paging="changes",
+            is_dear=True,
         ),
         Item(
             "pipelines",

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
+from crm_pipeline.connectors.pipedrive import changes
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline.connectors.pipedrive.lister import Lister
@@ -121,11 +122,12 @@ def _objects(api: Api) -> Iterator[Finding]:
 
 def _is_readable(api: Api, name: str) -> bool:
     item = ITEMS[name]
-    if item.paging == "deals":
-        item = ITEMS["deals"]
+    lister = Lister(api, ITEMS["deals"] if item.paging in {"deals", "changes"} else item)
     params = {} if item.paging == "whole" else {"limit": "1"}
     try:
-        Lister(api, item).ask(item.listings[0], params)
+        page = lister.ask(lister.item.listings[0], params)
+        if item.paging == "changes":
+            changes.some(Lister(api, item), page)
     except Fatal:
         return False
     return True

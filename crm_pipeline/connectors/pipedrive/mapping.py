@@ -10,6 +10,7 @@ Source: https://developers.pipedrive.com/docs/api/v1 (which documents v2 as well
 
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
+    RECORD_ID,
     FieldMap,
     ObjectMap,
     Pick,
@@ -205,6 +206,24 @@ _DEAL_PRODUCT = ObjectMap(
     ),
 )
 
+_DEAL_CHANGES = ObjectMap(
+    "deal_changes", "deal_changes", same("id=source_id add_time=created_at update_time=modified_at")
+)
+
+_STAGE_HISTORY = ObjectMap(
+    "deal_changes",
+    "deal_stage_history",
+    (
+        FieldMap(RECORD_ID, "deal_source_id", (("", "deals"),)),
+        FieldMap("new_value", "stage"),
+        FieldMap("time", "changed_at", form="local"),
+        FieldMap("time", "created_at", form="local"),
+        points_to("actor_user_id", "changed_by_source_id", "users"),
+    ),
+    each=("stages",),
+    identity=("number",),
+)
+
 _USER = ObjectMap(
     "users",
     "users",
@@ -244,6 +263,8 @@ MAPPING: tuple[ObjectMap, ...] = (
     _LEAD,
     _PRODUCT,
     _DEAL_PRODUCT,
+    _DEAL_CHANGES,
+    _STAGE_HISTORY,
     _USER,
     _PIPELINE,
     _STAGE,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crm_pipeline.connectors.base import Route
-from crm_pipeline.connectors.pipedrive import line_items, offsets, scan, spans
+from crm_pipeline.connectors.pipedrive import changes, line_items, offsets, scan, spans
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
@@ -51,6 +51,8 @@ def begin(lister: Lister, window: Window | None) -> Begun:
     begun = Begun(window, lister.optional)
     if lister.item.paging == "deals":
         return _by_deals(lister, begun)
+    if lister.item.paging == "changes":
+        return _by_changes(lister, begun)
     listings = lister.item.listings
     if window is None and len(listings) > 1:
         again = again_of(listings)
@@ -77,6 +79,22 @@ def _by_deals(lister: Lister, begun: Begun) -> Begun:
     begun.extra_cost += count * living[0].cost + sum(listing.cost for listing in living[1:])
     sellers = len(line_items.sellers(first)) * (count if first.cursor else 1)
     begun.estimates[items.name] = max(1, line_items.calls(sellers))
+    return begun
+
+
+def _by_changes(lister: Lister, begun: Begun) -> Begun:
+    deals = changes.deals_of(lister)
+    [log] = lister.item.listings
+    found = 0
+    for listing in changes.living(deals):
+        first = deals.ask(listing, deals.scan(listing, begun.window))
+        count = _estimate(deals, listing, first, begun)
+        begun.firsts[listing.name] = first
+        begun.extra_calls += count
+        begun.extra_cost += count * listing.cost
+        is_known = first.cursor is None
+        found += first.within(begun.window).num_rows if is_known else count * len(first)
+    begun.estimates[log.name] = found
     return begun
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.pipedrive import line_items, offsets, spans
+from crm_pipeline.connectors.pipedrive import changes, line_items, offsets, spans
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
@@ -35,6 +35,9 @@ def pages(
     if lister.item.paging == "deals":
         [items] = lister.item.listings
         yield from line_items.pages(lister, first=firsts.get(items.name))
+        return
+    if lister.item.paging == "changes":
+        yield from changes.pages(lister, plan.window, firsts=firsts)
         return
     begun_at = lister.api.now()
     is_resumed = spool.request is not None

@@ -71,6 +71,9 @@ _TEXTS = {
         quantity:double item_price:money discount:double discount_type tax:double tax_method sum:money
         currency comments is_enabled:boolean billing_frequency billing_frequency_cycles:integer
         billing_start_date:date add_time:instant update_time:instant""",
+    "deal_changes": """
+        id:id add_time:instant update_time:instant stage_id:stage creator_user_id:user stages:json
+        changes:json""",
     "users": """
         id:id name email phone activated:boolean active_flag:boolean is_deleted:boolean is_you:boolean
         default_currency locale lang:integer timezone_name timezone_offset role_id:integer icon_url

@@ -21,6 +21,7 @@ OBJECTS = (
     "leads",
     "products",
     "deal_products",
+    "deal_changes",
     "users",
     "pipelines",
     "stages",
