@@ -6,6 +6,7 @@ records are in a batch, `<page>.done.json` takes the place of both.
 """
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,6 +66,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._given = 0
+        self._lock = threading.Lock()
 
     @property
     def request(self) -> Mapping[str, Any] | None:
@@ -78,11 +80,12 @@ class Spool:
 
     def fresh_number(self) -> int:
         """Return a number that no page of this window has, for pages that come in no order."""
-        if not self._given:
-            taken = (int(path.name[:5]) for path in self.folder.glob("[0-9]*"))
-            self._given = max(taken, default=0)
-        self._given += 1
-        return self._given
+        with self._lock:
+            if not self._given:
+                taken = (int(path.name[:5]) for path in self.folder.glob("[0-9]*"))
+                self._given = max(taken, default=0)
+            self._given += 1
+            return self._given
 
     def path(self, number: int, suffix: str) -> Path:
         """Return where the bytes of a page belong."""

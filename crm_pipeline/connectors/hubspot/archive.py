@@ -99,7 +99,8 @@ class Archive:
                 one,
                 calls=one.calls + more.calls,
                 cost=one.cost + more.cost,
-                seconds=one.seconds + more.seconds,
+                # Both are read at the same time.
+                seconds=max(one.seconds, more.seconds),
                 how=f"{one.how}; {more.how}",
             )
             for one in routes

@@ -1,4 +1,4 @@
-"""The pages of a plan: live records in lanes by list, search or both, then those that were archived."""
+"""The pages of a plan: live records in lanes by list, search or both, and meanwhile those that were archived."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ from crm_pipeline.connectors.hubspot.listing import ListReader
 from crm_pipeline.connectors.hubspot.search import TOP, SearchReader
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
+from crm_pipeline.connectors.together import together
 from crm_pipeline.kernel.errors import ReadLost
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.store.spool import Spool
@@ -61,9 +62,12 @@ def pages(
         division = replace(_divided(api, plan, selection), archive=archive.facts())
         if kept:
             kept.begin({"plan": _mark(plan, selection), **vars(division)})
-    yield from _live(api, selection, division, done=_part(done, _LIVE), spool=kept, strays=strays)
-    if not plan.complete:
-        yield from _archived(api, selection, division, done=_part(done, _ARCHIVED), spool=spool)
+    live = _live(api, selection, division, done=_part(done, _LIVE), spool=kept, strays=strays)
+    if plan.complete:
+        yield from live
+        return
+    archived = _archived(api, selection, division, done=_part(done, _ARCHIVED), spool=spool)
+    yield from together(live, archived)
 
 
 def _live(
@@ -74,7 +78,7 @@ def _live(
     done: Sequence[Mapping[str, Any]],
     spool: Spool | None,
     strays: Strays,
-) -> Iterator[Page]:
+) -> Generator[Page]:
     by_list = Harvest(api, selection, not selection.fits_list(api), strays)
     by_search = Harvest(api, selection, not selection.fits_search(api), strays)
     cursors = _cursors(done)
@@ -106,7 +110,7 @@ def _archived(
     *,
     done: Sequence[Mapping[str, Any]],
     spool: Spool,
-) -> Iterator[Page]:
+) -> Generator[Page]:
     archive, seen = Archive.kept(division.archive), _seen(done)
     wanted = archive.selection(selection)
     harvest = Harvest(api, wanted, archive.by_id(api, wanted), strays=Strays(), archived=True)
