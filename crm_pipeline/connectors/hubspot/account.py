@@ -6,16 +6,15 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.base import (
     Checkup,
-    Consent,
     ObjectInfo,
     Page,
     Plan,
     Route,
     Tools,
-    Usage,
     VendorLimits,
 )
 from crm_pipeline.connectors.hubspot import (
@@ -52,33 +51,19 @@ _LOOKS = 5
 _LOOKED_AFTER_S = 3.0
 
 
-class HubSpotAccount:
+class HubSpotAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
     def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
-        self.connection = connection
+        super().__init__(connection, Api(connection, tools, limits))
         self._tools = tools
-        self._api = Api(connection, tools, limits)
         self._custom = cache(lambda: custom.objects(self._api))
         self._strays: dict[tuple[str, str], Strays] = {}
         self._archives: dict[tuple[str, str], Archive] = {}
 
-    @property
-    def usage(self) -> Usage:
-        """What was called through this account, and the vendor's counter of the day."""
-        return self._api.usage
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._api.close()
-
     def check(self) -> Checkup:
         """Look at login, identity, scopes, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api, self.objects)))
-
-    def consent(self, redirect_uri: str) -> Consent:
-        """Begin a login by a person."""
-        return self._api.consent(redirect_uri)
 
     def who(self) -> str:
         """Say to what this is logged in."""

@@ -5,14 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
-    Consent,
     ObjectInfo,
     Page,
     Plan,
     Tools,
-    Usage,
     VendorLimits,
 )
 from crm_pipeline.connectors.pipedrive import (
@@ -36,30 +35,16 @@ from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
 
 
-class PipedriveAccount:
+class PipedriveAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
     def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
-        self.connection = connection
-        self._api = Api(connection, tools, limits)
+        super().__init__(connection, Api(connection, tools, limits))
         self._begun: dict[str, Begun] = {}
-
-    @property
-    def usage(self) -> Usage:
-        """What was called through this account, and the company's counter."""
-        return self._api.usage
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._api.close()
 
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
-
-    def consent(self, redirect_uri: str) -> Consent:
-        """Begin a login by a person."""
-        return self._api.consent(redirect_uri)
 
     def who(self) -> str:
         """Say as whom, and to which company, this is logged in."""

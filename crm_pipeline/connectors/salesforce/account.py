@@ -7,15 +7,14 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote
 
+from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
-    Consent,
     ObjectInfo,
     Page,
     Plan,
     Route,
     Tools,
-    Usage,
     VendorLimits,
 )
 from crm_pipeline.connectors.routes import planned
@@ -45,7 +44,7 @@ _JOB_S = 3.0
 _BULK_RECORDS_PER_S = 20_000
 
 
-class SalesforceAccount:
+class SalesforceAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
     def __init__(
@@ -55,28 +54,14 @@ class SalesforceAccount:
         limits: VendorLimits,
         snapshot_objects: frozenset[str],
     ) -> None:
-        self.connection = connection
+        super().__init__(connection, Api(connection, tools, limits))
         self._tools = tools
         self._snapshots = snapshot_objects
-        self._api = Api(connection, tools, limits)
         self._listed = cache(self._list)
-
-    @property
-    def usage(self) -> Usage:
-        """What was called through this account, and the org's counter."""
-        return self._api.usage
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._api.close()
 
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
-
-    def consent(self, redirect_uri: str) -> Consent:
-        """Begin a login by a person."""
-        return self._api.consent(redirect_uri)
 
     def who(self) -> str:
         """Say as whom, and to which org, this is logged in."""

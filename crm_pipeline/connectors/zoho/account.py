@@ -6,15 +6,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
-    Consent,
     ObjectInfo,
     Page,
     Plan,
     Route,
     Tools,
-    Usage,
     VendorLimits,
 )
 from crm_pipeline.connectors.zoho import (
@@ -43,7 +42,7 @@ from crm_pipeline.store.spool import Spool
 _NO_MODULES = frozenset({*setup.SETUPS, members.NAME})
 
 
-class ZohoAccount:
+class ZohoAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
     def __init__(
@@ -53,28 +52,14 @@ class ZohoAccount:
         limits: VendorLimits,
         snapshot_objects: frozenset[str],
     ) -> None:
-        self.connection = connection
+        super().__init__(connection, Api(connection, tools, limits))
         self._tools = tools
         self._snapshots = snapshot_objects
-        self._api = Api(connection, tools, limits)
         self._listed = cache(self._list)
-
-    @property
-    def usage(self) -> Usage:
-        """What was called through this account, and the org's counter of credits."""
-        return self._api.usage
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._api.close()
 
     def check(self) -> Checkup:
         """Look at login, identity, edition, scopes, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
-
-    def consent(self, redirect_uri: str) -> Consent:
-        """Begin a login by a person."""
-        return self._api.consent(redirect_uri)
 
     def who(self) -> str:
         """Say as whom, and to which org, this is logged in."""
