@@ -135,6 +135,9 @@ def _changelog(lister: Lister, deal: str) -> Iterator[dict[str, Any]]:
             answer = msgspec.json.decode(body, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _broken(lister, "is not what Pipedrive documents") from None
+        if answer.data is None and answer.additional_data is None:
+            # An empty list of v1 may come as null, with its paging; anything else is no answer.
+            raise _broken(lister, "holds no list (its data are null)")
         yield from answer.data or ()
         cursor = answer.additional_data.next_cursor if answer.additional_data else None
         if not cursor:

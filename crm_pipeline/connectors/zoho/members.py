@@ -151,7 +151,7 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
     """Yield the pages of a list; by tokens, where the vendor gives them.
 
     Raises:
-        ProtocolError: the vendor named a page twice.
+        ProtocolError: the vendor named a page twice, or promised more than it sent.
     """
     owner = f"{api.connection.name}.{NAME}"
     place, seen = {"page": "1"}, set[str]()
@@ -160,6 +160,11 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
         read.calls += 1
         response = api.ask(path, _LIST, {**more, **place})
         page = sheet.read(response.content, owner)
+        if seen and not len(page):
+            raise ProtocolError(
+                f"{owner}: Zoho sent a page without records, although more are to come.",
+                cure="Run again; if it persists, report it to the vendor with the time of the run.",
+            )
         yield page
         if not page.has_more:
             return

@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import NotPermitted
+from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
 from crm_pipeline_tests.connectors.pipedrive.test_model import build, rows
@@ -113,6 +113,28 @@ def test_a_deal_that_is_deleted_meanwhile(make_scene: SceneMaker) -> None:
         path = f"/deals/{gone}/changelog"
         scene.sandbox.faults.order("status", status=404, body=body, path=path)
         assert str(gone) not in scene.ids(scene.extract(NAME))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"success":true,"data":null}', "holds no list"),
+        ("{}", "is not what Pipedrive documents"),
+        ('{"success":true,"data":[]', "is not what Pipedrive documents"),
+    ],
+)
+def test_an_answer_without_a_list_is_no_empty_history(
+    make_scene: SceneMaker, body: str, words: str
+) -> None:
+    """200 without data is no changelog; a null that comes with its paging is an empty one."""
+    with make_scene(contacts=20, objects=OBJECTS) as scene:
+        path = f"/deals/{deals(scene)[0]['id']}/changelog"
+        scene.sandbox.faults.order("status", status=200, body=body, path=path)
+        with pytest.raises(ProtocolError, match=words):
+            scene.extract(NAME)
+        told = '{"success":true,"data":null,"additional_data":{"next_cursor":null}}'
+        scene.sandbox.faults.order("status", status=200, body=told, path=path)
+        assert scene.extract(NAME).read == len(deals(scene))
 
 
 def test_nobody_pays_who_did_not_ask(still: Scene) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.kernel.errors import Rejected
+from crm_pipeline.kernel.errors import ProtocolError, Rejected
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
 from crm_pipeline_tests.connectors.zoho.test_model import build, rows
@@ -65,6 +65,14 @@ def test_lists_of_several_pages(make_scene: ZohoSceneMaker, tmp_path: Path) -> N
         assert published(scene, tmp_path / "engine") == truth(scene)
         assert done.calls > done.planned_calls
         assert any("page_token" in call.query for call in scene.calls("/Contacts", "GET"))
+
+
+def test_a_page_without_a_body_is_no_end(make_scene: ZohoSceneMaker) -> None:
+    """Where more was to come, an empty answer keeps back the whole read."""
+    with make_scene(contacts=120, objects=OBJECTS, list_page_records=3) as scene:
+        scene.sandbox.faults.order("status", status=204, body="", path="page_token")
+        with pytest.raises(ProtocolError, match="more are to come"):
+            scene.extract(NAME)
 
 
 def test_a_member_that_was_taken_out(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
