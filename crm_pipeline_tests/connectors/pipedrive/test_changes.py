@@ -10,8 +10,8 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
 from crm_pipeline.settings import ObjectSettings
+from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
-from crm_pipeline_tests.connectors.pipedrive.test_model import build, rows
 
 NAME = "deal_changes"
 OBJECTS = f"[deals, {NAME}]"

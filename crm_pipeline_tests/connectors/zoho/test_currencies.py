@@ -3,8 +3,8 @@
 from decimal import Decimal
 from pathlib import Path
 
+from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
-from crm_pipeline_tests.connectors.zoho.test_model import build, rows
 
 OBJECTS = ("Currencies", "Deals")
 

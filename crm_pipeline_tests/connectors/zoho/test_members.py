@@ -6,8 +6,8 @@ import pytest
 
 from crm_pipeline.kernel.errors import ProtocolError, Rejected
 from crm_pipeline.settings import ObjectSettings
+from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
-from crm_pipeline_tests.connectors.zoho.test_model import build, rows
 
 NAME = "CampaignMembers"
 OBJECTS = ("Campaigns", "Contacts", "Leads", NAME)

@@ -1,0 +1,80 @@
+"""What a connector has read, in the common model, for the tests of any vendor."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.stages.normalized import Normalized, normalize, tables_for
+from crm_pipeline.stages.raw import Extraction
+from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.tables import Tables
+
+
+class Scene(Protocol):
+    """A pipeline with one connection."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def landing(self) -> Landing: ...
+
+    def extract(self, obj: str) -> Extraction: ...
+
+
+def connection_of(scene: Scene) -> Connection:
+    """Return the only connection."""
+    [connection] = scene.settings.connections.values()
+    return connection
+
+
+def build(scene: Scene, temp: Path) -> dict[str, Normalized]:
+    """Normalize every table of the connection."""
+    connection = connection_of(scene)
+    maps = connector(connection.vendor).mapping
+    tables = Tables(scene.settings.data)
+    done = {}
+    for table in tables_for(connection, maps):
+        with Engine(temp, threads=1) as engine:
+            done[table] = normalize(connection, table, scene.landing, tables, maps, engine)
+    return done
+
+
+def rows(scene: Scene, table: str, columns: str) -> list[tuple[Any, ...]]:
+    """Return columns of a normalized table."""
+    tables = Tables(scene.settings.data)
+    version = tables.version(f"normalized/{connection_of(scene).name}/{table}")
+    assert version is not None
+    with duckdb.connect() as database:
+        sql = f"SELECT {columns} FROM {Tables.relation(version)}"
+        return database.execute(sql).fetchall()
+
+
+def assert_fits(scene: Scene, objects: Sequence[str], temp: Path) -> None:
+    """Read objects and find that each makes its table, every value fits, and references lead to rows."""
+    for obj in objects:
+        scene.extract(obj)
+    done = build(scene, temp)
+    unconverted: Mapping[str, Any] = {
+        name: dict(one.unconverted) for name, one in done.items() if one.unconverted
+    }
+    assert unconverted == {}
+    assert {name for name, one in done.items() if not one.rows} == set()
+    keys = {
+        row[0]
+        for table in ("companies", "contacts", "users", "stages", "pipelines")
+        for row in rows(scene, table, f"{_singular(table)}_key")
+    }
+    deals = rows(scene, "deals", "company_key, primary_contact_key, owner_key, pipeline_key")
+    wanted = {key for row in deals for key in row if key is not None}
+    assert wanted
+    assert wanted - keys == set()
+
+
+def _singular(table: str) -> str:
+    return {"companies": "company"}.get(table, table.removesuffix("s"))
