@@ -1,0 +1,221 @@
+"""Setup, activities, products, owners, merges and custom objects of HubSpot; people and deals stand in test_hubspot_records."""
+
+from decimal import Decimal
+
+import pytest
+
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline_tests.stages.normalized.test_hubspot_records import (
+    CONTACT,
+    MAPPING,
+    ROOT,
+    built,
+    link,
+    record,
+    schema,
+)
+
+
+@pytest.fixture
+def portal(org):
+    org.maps = MAPPING
+    return org
+
+
+def test_pipelines_and_their_stages(portal):
+    """Nested stages are rows; their metadata are texts, chances become percent."""
+    fields = (
+        Field("label", "Label", "string"),
+        Field("displayOrder", "Order", "number", "integer"),
+    )
+    deals = {
+        "id": "default",
+        "label": "Sales Pipeline",
+        "displayOrder": 0,
+        "archived": False,
+        "stages": [
+            {
+                "id": "appointmentscheduled",
+                "label": "Appointment Scheduled",
+                "displayOrder": 0,
+                "metadata": {"isClosed": "false", "probability": "0.2"},
+                "archived": False,
+            },
+            {
+                "id": "closedwon",
+                "label": "Closed Won",
+                "displayOrder": 5,
+                "metadata": {"isClosed": "true", "probability": "1.0"},
+                "archived": False,
+            },
+        ],
+    }
+    tickets = {
+        "id": "0",
+        "label": "Support",
+        "archived": False,
+        "stages": [
+            {"id": "1", "label": "New", "displayOrder": 0, "metadata": {"ticketState": "OPEN"}},
+            {"id": "4", "label": "Done", "displayOrder": 3, "metadata": {"ticketState": "CLOSED"}},
+        ],
+    }
+    for obj, pipeline in (("deal_pipelines", deals), ("ticket_pipelines", tickets)):
+        portal.land_records(Schema(obj, obj, (*ROOT, *fields)), [pipeline], complete=True)
+    assert built(portal, "pipelines", "pipeline_key, name, label, for_table, is_default") == [
+        ("acme:deal_pipelines:default", "default", "Sales Pipeline", "deals", True),
+        ("acme:ticket_pipelines:0", "0", "Support", "tickets", True),
+    ]
+    columns = "source_id, pipeline_key, name, position, probability, is_closed, is_won"
+    sales, support = "acme:deal_pipelines:default", "acme:ticket_pipelines:0"
+    assert built(portal, "stages", columns) == [
+        ("0:1", support, "1", 0, None, False, None),
+        ("0:4", support, "4", 3, None, True, None),
+        ("default:appointmentscheduled", sales, "appointmentscheduled", 0, 20.0, False, False),
+        ("default:closedwon", sales, "closedwon", 5, 100.0, True, True),
+    ]
+
+
+def test_a_ticket(portal):
+    """Tickets move through pipelines and belong to people and companies."""
+    ticket = schema(
+        "tickets",
+        "subject content hs_pipeline hs_pipeline_stage hs_ticket_priority closed_date:datetime",
+    )
+    found = record("9", subject="Ausfall", hs_pipeline="0", hs_pipeline_stage="4")
+    found["associations"] = [link("contacts", "151", kind=16), link("companies", "7", kind=339)]
+    portal.land_records(ticket, [found])
+    columns = "subject, pipeline_key, status, company_key, contact_key"
+    assert built(portal, "tickets", columns) == [
+        ("Ausfall", "acme:ticket_pipelines:0", "4", "acme:companies:7", "acme:contacts:151")
+    ]
+
+
+def test_five_kinds_of_activities(portal):
+    """Tasks, notes, meetings, calls and e-mails are one table; durations are seconds."""
+    tasks = schema(
+        "tasks",
+        "hs_task_subject hs_task_status hs_timestamp:datetime hs_task_completion_date:datetime",
+    )
+    done = "1767225600000"
+    portal.land_records(
+        tasks,
+        [
+            record(
+                "1", hs_task_status="COMPLETED", hs_timestamp=done, hs_task_completion_date=done
+            ),
+            record("2", hs_task_status="NOT_STARTED", hs_task_completion_date=done),
+        ],
+    )
+    call = record("3", hs_call_duration="61500", hs_timestamp="2026-01-01T00:00:00Z")
+    call["associations"] = [link("deals", "3001"), link("contacts", "151")]
+    portal.land_records(schema("calls", "hs_call_duration:number hs_timestamp:datetime"), [call])
+    meeting = record("4", hs_meeting_start_time=done, hs_meeting_end_time="2026-01-01T01:00:00Z")
+    names = "hs_meeting_start_time:datetime hs_meeting_end_time:datetime"
+    portal.land_records(schema("meetings", names), [meeting])
+    portal.land_records(schema("notes", "hs_note_body"), [record("5", hs_note_body="<p>x</p>")])
+    portal.land_records(schema("emails", "hs_email_subject"), [record("6", hs_email_subject="Re:")])
+    columns = (
+        "source_id, activity_type, is_closed, epoch_ms(completed_at), call_seconds, "
+        "epoch_ms(starts_at), epoch_ms(ends_at), deal_key, contact_key"
+    )
+    at = int(done)
+    assert built(portal, "activities", columns) == [
+        ("1", "task", True, at, None, None, None, None, None),
+        ("2", "task", False, None, None, None, None, None, None),
+        ("3", "call", None, None, 62, at, None, "acme:deals:3001", "acme:contacts:151"),
+        ("4", "meeting", None, None, None, at, at + 3_600_000, None, None),
+        ("5", "note", None, None, None, None, None, None, None),
+        ("6", "email", None, None, None, None, None, None, None),
+    ]
+
+
+def test_line_items_and_products(portal):
+    """A line item belongs to the deal that it is linked with."""
+    item = record(
+        "1", name="Wartung", quantity="2", price="9.99", hs_product_id="5", amount="19.98"
+    )
+    item["associations"] = [link("deals", 3001, kind=20)]
+    names = (
+        "name quantity:number price:number amount:number hs_product_id hs_line_item_currency_code"
+    )
+    portal.land_records(schema("line_items", names), [item])
+    columns = "name, quantity, unit_price, total_price, deal_key, product_key"
+    assert built(portal, "deal_line_items", columns) == [
+        (
+            "Wartung",
+            Decimal("2.000000"),
+            Decimal("9.990000"),
+            Decimal("19.980000"),
+            "acme:deals:3001",
+            "acme:products:5",
+        )
+    ]
+
+
+def test_owners_are_users(portal):
+    """Owners join by their id, not by the user's; archived ones are deleted and not active."""
+    fields = (
+        *ROOT,
+        *(
+            Field(name, name, "string")
+            for name in ("email", "type", "firstName", "lastName", "userId")
+        ),
+    )
+    owners = [
+        {"id": "7001", "email": "a@b.co", "type": "PERSON", "userId": 42, "archived": False},
+        {"id": "7002", "email": "c@d.co", "type": "PERSON", "userId": None, "archived": True},
+    ]
+    portal.land_records(Schema("owners", "Owners", fields), owners)
+    columns = "user_key, email, is_active, is_deleted, custom ->> 'userId'"
+    assert built(portal, "users", columns) == [
+        ("acme:owners:7001", "a@b.co", True, False, "42"),
+        ("acme:owners:7002", "c@d.co", False, True, None),
+    ]
+
+
+@pytest.mark.parametrize("is_winner_first", [True, False])
+def test_a_merge_makes_a_new_record(portal, is_winner_first):
+    """Both old contacts point to the new one, though no list names them any more."""
+    old = [record("1", email="a@b.co"), record("2")]
+    new = [record("3", hs_merged_object_ids="1;2", hs_calculated_merged_vids="1:1767225600123")]
+    for part in (new, old) if is_winner_first else (old, new):
+        portal.land_records(CONTACT, part)
+    assert built(portal, "contacts", "source_id, is_deleted, merged_into") == [
+        ("1", True, "acme:contacts:3"),
+        ("2", True, "acme:contacts:3"),
+        ("3", False, None),
+    ]
+
+
+def test_a_custom_object_has_its_own_table(portal):
+    """Own objects are typed by their schema, owned, and linked by associations."""
+    machine = schema("p44_machines", "serial price:number bought:date hubspot_owner_id")
+    row = record("12", serial="007", price="10.5", bought="1767225600000", hubspot_owner_id="7001")
+    portal.land_records(machine, [row])
+    assert portal.table_names() == ["p44_machines", "associations"]
+    columns = "p44_machines_key, serial, price, bought::VARCHAR, owner_key"
+    assert built(portal, "p44_machines", columns) == [
+        ("acme:p44_machines:12", "007", Decimal("10.500000"), "2026-01-01", "acme:owners:7001")
+    ]
+
+
+def test_two_portals_do_not_collide(portal):
+    """The same ids in two accounts are two contacts, with links that stay within each."""
+    for name in ("acme", "globex"):
+        contact = {**record("151", lastname=name), "associations": [link("companies", "7")]}
+        portal.land_records(CONTACT, [contact], connection=name)
+        built(portal, "contacts", "1", name)
+        built(portal, "associations", "1", name)
+    portal.publish()
+    assert portal.query("SELECT contact_key, last_name FROM crm.contacts ORDER BY 1") == [
+        ("acme:contacts:151", "acme"),
+        ("globex:contacts:151", "globex"),
+    ]
+    joined = (
+        "SELECT c.connection, to_key FROM crm.contacts AS c "
+        "JOIN crm.associations AS a ON a.from_key = c.contact_key ORDER BY 1"
+    )
+    assert portal.query(joined) == [
+        ("acme", "acme:companies:7"),
+        ("globex", "globex:companies:7"),
+    ]
