@@ -46,6 +46,8 @@ class Item:
         is_setup: a short list that is read whole each time.
         search: fields by which the vendor finds single records.
         is_dear: read only if somebody asks for it.
+        ended_by: the key that says that a record is deleted, "" where none does: users who may not log in
+            any more stay in their list, and own what they owned.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Item:
     is_setup: bool = False
     search: tuple[str, ...] = ()
     is_dear: bool = False
+    ended_by: Literal["is_deleted", "active_flag", ""] = "is_deleted"
 
     @property
     def has_windows(self) -> bool:
@@ -181,6 +184,7 @@ ITEMS: Mapping[str, Item] = {
             "/v1/notes",
             ("/v1/noteFields",),
             paging="offset",
+            ended_by="active_flag",
         ),
         Item(
             "deal_products",
@@ -221,6 +225,7 @@ ITEMS: Mapping[str, Item] = {
                 paging="whole",
                 stamp=stamp,
                 is_setup=True,
+                ended_by="" if name == "users" else "is_deleted",
             )
             for name, label, cost, record, stamp in (
                 ("users", "Users", 20, "/v1/users", "modified"),

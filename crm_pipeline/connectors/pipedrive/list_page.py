@@ -46,6 +46,14 @@ class _KeyRows(msgspec.Struct):
     data: list[_Keys] | None
 
 
+def _is_ended(key: _Keys, item: Item) -> bool:
+    return {
+        "is_deleted": bool(key.is_deleted),
+        "active_flag": not key.active_flag,
+        "": False,
+    }[item.ended_by]
+
+
 class ListPage:
     """One answer of a list.
 
@@ -82,15 +90,11 @@ class ListPage:
         if not keys and (self.cursor or self.more):
             raise _unreadable(owner, "holds no records, although more are to come")
         self.ids = [str(key.id) for key in keys]
-        has_flag = item.name == "notes"
         self.batch = batch_of(
             ids=self.ids,
             stamps=[_instant(getattr(key, item.stamp) if item.stamp else None) for key in keys],
             texts=[memoryview(record) for record in envelope.data or ()],
-            deleted=[
-                listing.deleted or bool(key.is_deleted) or (has_flag and not key.active_flag)
-                for key in keys
-            ],
+            deleted=[listing.deleted or _is_ended(key, item) for key in keys],
             owner=owner,
         )
 

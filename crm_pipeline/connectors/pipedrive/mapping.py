@@ -229,7 +229,7 @@ _USER = ObjectMap(
     "users",
     (
         *same(
-            "id=source_id is_deleted=is_deleted name=full_name email=email phone=phone "
+            "id=source_id name=full_name email=email phone=phone "
             "active_flag=is_active timezone_name=time_zone role_id=role_source_id"
         ),
         FieldMap("created", "created_at", form="local"),

@@ -22,6 +22,8 @@ TABLES = {
     "deals": ("deals", {"name": "title", "stage": "stage_id", "currency": "currency"}),
     "leads": ("leads", {"name": "title", "contact_source_id": "person_id"}),
     "products": ("products", {"name": "name", "product_code": "code"}),
+    # Those who may not log in any more still own what they owned.
+    "users": ("users", {"full_name": "name", "is_active": "active_flag"}),
 }
 
 
@@ -33,7 +35,7 @@ def published(scene: Scene, text: str) -> list[tuple[Any, ...]]:
 def assert_equal(scene: Scene) -> None:
     for obj, (table, fields) in TABLES.items():
         wanted = {
-            str(row["id"]): tuple(_text(row[field]) for field in fields.values())
+            str(row["id"]): tuple(_plain(row[field]) for field in fields.values())
             for row in scene.company.rows(obj)
         }
         columns = ", ".join(fields)
@@ -56,8 +58,8 @@ def assert_options_equal(scene: Scene, obj: str, key: str) -> None:
     assert max(len(labels) for labels in wanted.values()) > 1
 
 
-def _text(value: Any) -> str | None:
-    return None if value in (None, "") else str(value)
+def _plain(value: Any) -> str | bool | None:
+    return value if isinstance(value, bool) else None if value in (None, "") else str(value)
 
 
 def test_published_equals_the_company(make_scene: SceneMaker) -> None:
