@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import (
     api_clock,
     crashes,
+    four_crms,
     gate,
     json_pages,
     landing_memory,
@@ -98,6 +99,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Tables at 8 million": lambda: _tables(10),
     "JSON pages": json_pages.report,
     "API clock": api_clock.report,
+    "Four CRMs": four_crms.report,
     "Search wall": search_wall.report,
     "Gate": gate.report,
     "Tokens": tokens.report,
