@@ -120,10 +120,13 @@ def fields_of(
         base: its names, type and options.
         kind: what its type is to us.
         path: keys from the record's root to the value.
-        flat: parts are siblings `<key>_<part>` of the value, and several options one text with
-            commas, as v1 writes them.
+        flat: parts are siblings `<key>_<part>` of the value, several options one text with commas, and
+            what a custom field points to an object around the id, as v1 writes them.
     """
     place = tuple(path)
+    # What leads have by themselves are bare ids.
+    is_card = flat and base.custom and bool(kind.to)
+    inner = "value" if is_card else kind.inner
     whole = replace(
         base,
         common_type=kind.common,
@@ -132,9 +135,13 @@ def fields_of(
         calculated=base.calculated or kind.counted,
         reference_to=(kind.to,) if kind.to else (),
         values=tuple(value for value, _ in base.options),
-        path=(*place, kind.inner) if kind.composite and not flat else place,
+        path=(*place, inner) if is_card or (kind.composite and not flat) else place,
     )
     yield replace(whole, path=()) if whole.path == (whole.name,) else whole
+    if is_card:
+        # The whole of it, as nothing is dropped; also where it is no object but the bare id.
+        card = replace(base, name=f"{base.name}_object", label=f"{base.label}: object")
+        yield replace(card, common_type="json", options=(), path=place)
     for part, common in kind.parts:
         name = f"{base.name}_{part}"
         yield replace(

@@ -104,6 +104,12 @@ def test_leads_carry_the_custom_fields_of_deals_as_v1_writes_them() -> None:
     assert found["value_currency"].keys == ("value", "currency")
     several = fields("leads", {"key": HASH, "name": "Ours", "field_type": "set"})
     assert several[HASH].multiple == ","
+    card = fields("leads", {"key": HASH, "name": "Ours", "field_type": "user"})
+    assert (card[HASH].keys, card[HASH].reference_to) == ((HASH, "value"), ("users",))
+    assert (card[f"{HASH}_object"].keys, card[f"{HASH}_object"].common_type) == ((HASH,), "json")
+    own = fields("leads", {"key": "helper_id", "name": "Helper", "field_type": "user"})
+    assert own["helper_id"].keys == ("helper_id",)
+    assert "helper_id_object" not in own
 
 
 def test_unknown_system_fields_are_taken_as_they_come() -> None:
