@@ -6,8 +6,10 @@ import pytest
 
 from crm_pipeline.kernel.errors import (
     ConnectionLost,
+    CountMismatch,
     CrmError,
     ProtocolError,
+    ReadLost,
     Throttled,
     Unavailable,
 )
@@ -34,32 +36,46 @@ def test_what_passes_loses_nothing(way: Way, quiet: QuietStage) -> None:
     assert done.reconciled is not False
 
 
-LASTING: dict[str, tuple[dict[str, Any], type[CrmError]]] = {
-    "outage": ({"kind": "status", "status": 503, "body": "<html>no</html>"}, Unavailable),
-    "dropped": ({"kind": "drop"}, ConnectionLost),
-    "truncated": ({"kind": "truncate"}, ConnectionLost),
-    "login-page": ({"kind": "html_login"}, ProtocolError),
-    "no-content": ({"kind": "empty_body", "status": 204}, ProtocolError),
-    "nothing": ({"kind": "empty_body", "status": 200}, ProtocolError),
-    "torn": ({"kind": "status", "status": 200, "body": '{"a": [{"b'}, ProtocolError),
+# What lacks its body may be a page, or all that is left of a window: then the counts tell, or all is read anew.
+NO_BODY = (ProtocolError, CountMismatch, ReadLost)
+LASTING: dict[str, tuple[dict[str, Any], tuple[type[CrmError], ...]]] = {
+    "outage": ({"kind": "status", "status": 503, "body": "<html>no</html>"}, (Unavailable,)),
+    "truncated": ({"kind": "truncate"}, (ConnectionLost,)),
+    "login-page": ({"kind": "html_login"}, (ProtocolError,)),
+    "no-content": ({"kind": "empty_body", "status": 204}, NO_BODY),
+    "nothing": ({"kind": "empty_body", "status": 200}, NO_BODY),
 }
 
 
 @pytest.mark.parametrize("fault", LASTING)
 def test_what_lasts_is_said(way: Way, quiet: QuietStage, fault: str) -> None:
     """An error of the fitting kind names connection and cure; no window and no batch is left; then all is read."""
-    order, kind = LASTING[fault]
+    order, kinds = LASTING[fault]
     stage = quiet(way.case)
     with meddling(stage, way.route) as meddler:
         meddler.fault(2, **order, times=99)
         with pytest.raises(CrmError) as caught:
             stage.read(way.route)
-    assert isinstance(caught.value, kind)
+    assert isinstance(caught.value, kinds)
     assert_clear(caught.value, stage.secrets)
     assert stage.landing.windows("demo", stage.object) == []
     if fault == "outage":  # whatever the fault was, what is left is the same
         stage.read(way.route)
         assert stage.is_whole()
+
+
+def test_nothing_but_empty_answers(way: Way, quiet: QuietStage) -> None:
+    """Where every request is answered with a 204, the count among them, the account does not look empty."""
+    stage, route = quiet(way.case), way.route
+    stage.sandbox.faults.order(
+        "empty_body", method=route.method, path=route.path, status=204, times=999
+    )
+    with pytest.raises(CrmError) as caught:
+        stage.read(route)
+    stage.sandbox.faults.clear()
+    assert isinstance(caught.value, NO_BODY)
+    assert_clear(caught.value, stage.secrets)
+    assert stage.is_bare()
 
 
 def test_a_figure_for_the_wait_is_kept(way: Way, quiet: QuietStage) -> None:

@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-import requests
-
 from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.connectors.zoho import coql, describe, meter, sheet
@@ -25,7 +23,9 @@ def of_plan(api: Api, plan: Plan) -> int | None:
     module = plan.object
     if module not in api.closed["coql"]:
         try:
-            return _counted(api, coql.count(module, coql.conditions(plan.schema, plan.window)))
+            query = coql.count(module, coql.conditions(plan.schema, plan.window))
+            found = _counted(api, query)
+            return _really_none(api, plan) if found is None else found
         except (NotPermitted, Rejected) as error:
             if error.code not in _NO_QUERIES:
                 raise
@@ -65,9 +65,9 @@ def newest(api: Api, schema: Schema, since: datetime) -> tuple[int, datetime | N
     return len(page) + page.has_more, max(stamps, default=None)
 
 
-def number(api: Api, response: requests.Response) -> int | None:
-    """Return the number of an answer to a query that counts; None where it has no body (204)."""
-    rows = api.entries(response, "data")
+def _counted(api: Api, query: str) -> int | None:
+    """Return what a query counts; None where the answer has no body (204)."""
+    rows = api.entries(api.select(query, meter.COUNT), "data")
     if not rows:
         return None
     # The key is the expression, in the vendor's spelling.
@@ -77,8 +77,25 @@ def number(api: Api, response: requests.Response) -> int | None:
     return int(numbers[0])
 
 
-def _counted(api: Api, query: str) -> int:
-    return number(api, api.select(query, meter.COUNT)) or 0  # 204: nothing to count
+def _really_none(api: Api, plan: Plan) -> int:
+    """Return 0 where a count had no body (204) and a list shows nothing of the window, either.
+
+    Raises:
+        ProtocolError: the list does: what was empty was the answer, not the module.
+    """
+    window, owner = plan.window, f"{api.connection.name}.{plan.object}"
+    headers = {}
+    if window is not None and window.from_at is not None:
+        headers["If-Modified-Since"] = sheet.stamp_text(window.from_at)
+    params = {"fields": describe.STAMP, "per_page": "1"}
+    if describe.CONVERTED in plan.schema.by_name:
+        params["converted"] = "both"
+    page = sheet.read(api.ask(f"/{plan.object}", meter.LIST, params, headers).content, owner)
+    if any(at is None or window is None or at < window.to_at for at in page.instants()):
+        raise ProtocolError(
+            f"{owner}: a count was answered with nothing, although there are records."
+        )
+    return 0
 
 
 def _no_number(api: Api, of: str) -> ProtocolError:

@@ -123,10 +123,11 @@ class Listing:
         response = self._api.ask(f"/{plan.object}", meter.LIST, params, headers)
         page = sheet.read(response.content, self._owner)
         if one.token and not len(page):
-            raise ProtocolError(
+            raise ReadLost(
                 f"{self._owner}: the vendor answered {response.status_code} with nothing, although more "
                 "was to come.",
                 status=response.status_code,
+                cure="Run it again; the window is read anew.",
             )
         if page.has_more and (not page.token or page.token in one.seen):
             what = "named the same page twice" if page.token else "named no place of the next page"
