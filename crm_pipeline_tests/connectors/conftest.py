@@ -1,4 +1,4 @@
-"""What the conformance tests share: one server, one database and one reading for each vendor of a module."""
+"""What the conformance tests share: one server and one database for each vendor."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -33,9 +33,9 @@ class Houses:
         return self._opened[case.vendor]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def houses(postgres_url: str) -> Iterator[Houses]:
-    """One world for each vendor, for the tests of a module that change nothing in it for good."""
+    """One world for each vendor, for the tests that change nothing in it for good."""
     with ExitStack() as stack:
         yield Houses(stack, postgres_url)
 

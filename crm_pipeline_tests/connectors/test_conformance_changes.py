@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.connectors.registry import connector
@@ -45,7 +45,8 @@ def test_records_that_change_while_they_are_read(way: Way, alone: QuietStage) ->
     newest version of every record."""
     stage = alone(way.case)
 
-    @settings(max_examples=4)
+    # One world goes through all examples, so that a failure cannot be made smaller.
+    @settings(max_examples=3, phases=[Phase.generate])
     @given(STEPS)
     def holds(steps: list[tuple[int, str, int]]) -> None:
         stage.advance(60)
