@@ -6,6 +6,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+import structlog
+
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.base import (
@@ -25,6 +27,7 @@ from crm_pipeline.connectors.hubspot import (
     estimate,
     reading,
     search,
+    sensitive,
     snapshots,
 )
 from crm_pipeline.connectors.hubspot.api import Api
@@ -32,6 +35,7 @@ from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, STANDARD, plain_name
 from crm_pipeline.connectors.hubspot.harvest import Strays
 from crm_pipeline.connectors.hubspot.selection import Selection
+from crm_pipeline.connectors.hubspot.sensitive import Sensitive
 from crm_pipeline.connectors.routes import planned
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import (
@@ -45,6 +49,7 @@ from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
 
+_log = structlog.get_logger(__name__)
 _UNKNOWN = frozenset({400, 404})
 # The index of the search was seen to lag for seconds.
 _LOOKS = 5
@@ -59,6 +64,7 @@ class HubSpotAccount(ApiAccount[Api]):
         self._tools = tools
         self._custom = cache(lambda: custom.objects(self._api))
         self._strays: dict[tuple[str, str], Strays] = {}
+        self._sensitive: dict[str, Sensitive] = {}
         self._archives: dict[tuple[str, str], Archive] = {}
 
     def check(self) -> Checkup:
@@ -104,7 +110,10 @@ class HubSpotAccount(ApiAccount[Api]):
                 f"{self.connection.name}: HubSpot names no properties of {obj}.",
                 cure="Run again; if it persists, report it to HubSpot with the time of the run.",
             )
-        return describe.schema_of(obj, self._label(obj), properties)
+        private = self._sensitive[obj] = sensitive.of(self._api, obj)
+        for one in private.left_out:
+            _log.warning(one.told(obj), connection=self.connection.name, cure=one.cure)
+        return describe.schema_of(obj, self._label(obj), [*properties, *private.readable])
 
     def vendor_now(self) -> datetime:
         """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
@@ -144,7 +153,8 @@ class HubSpotAccount(ApiAccount[Api]):
         is_later = window is not None and window.from_at is not None and not is_snapshot
         asked = "search" if is_later and obj.route in {"list", "both"} else obj.route
         plan = replace(plan, vendor_count=count)
-        routes = estimate.routes(plan, load, asked=asked)
+        looked = estimate.more(self._sensitive[obj.name].calls, self._api.round_trip_s)
+        routes = estimate.added(estimate.routes(plan, load, asked=asked), looked)
         if not is_snapshot:
             archive = self._archives[_key(plan)] = self._archive(plan)
             routes = archive.added(self._api, plan, routes)

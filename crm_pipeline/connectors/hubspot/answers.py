@@ -27,6 +27,8 @@ from crm_pipeline.kernel.errors import (
 from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.settings import Connection
 
+OR_WITHOUT = "or take the object out of connections.yaml."
+"""The end of the cure for a missing scope."""
 _SHORT = 300
 _PASSING = frozenset({408, 423, 477, 500, 502, 503, 504, *range(520, 530)})
 # A lock is held for two seconds at least; an account that moves to another region says how long.
@@ -145,11 +147,11 @@ def _scope_cure(connection: Connection, body: Mapping[str, Any]) -> str:
     if connection.auth.kind == "token":
         return (
             f"Add the {scope} to the app or key of the token (HubSpot, Settings, Integrations: Private Apps, "
-            "tab Scopes; or Service Keys), or take the object out of connections.yaml."
+            f"tab Scopes; or Service Keys), {OR_WITHOUT}"
         )
     return (
         f"Add the {scope} to the app (its Auth settings) and run `crm-pipeline login {connection.name}` "
-        "again, or take the object out of connections.yaml."
+        f"again, {OR_WITHOUT}"
     )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from crm_pipeline.connectors.base import Plan, Route
-from crm_pipeline.connectors.hubspot import batches, listing
+from crm_pipeline.connectors.hubspot import batches, estimate, listing
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.routes import price_s
@@ -93,24 +93,14 @@ class Archive:
 
     def added(self, api: Api, plan: Plan, routes: Sequence[Route]) -> tuple[Route, ...]:
         """Return routes with what the list adds to each."""
-        more = self._route(api, Selection.of(api, plan))
-        return tuple(
-            replace(
-                one,
-                calls=one.calls + more.calls,
-                cost=one.cost + more.cost,
-                # Both are read at the same time.
-                seconds=max(one.seconds, more.seconds),
-                how=f"{one.how}; {more.how}",
-            )
-            for one in routes
-        )
+        # Both are read at the same time.
+        return estimate.added(routes, self._route(api, Selection.of(api, plan)), beside=True)
 
     def _route(self, api: Api, selection: Selection) -> Route:
         if not self.is_due:
             at = f"{self.until:%Y-%m-%d %H:%M}" if self.until else ""
             how = f"archived records not now: {self.size:,} are listed, read up to {at} UTC"
-            return Route("archived", 0, 0, 0.0, how)
+            return estimate.more(0, 0.0, how)
         by_id, size = self.by_id(api, selection), self.size or 0
         calls = max(1, math.ceil(size / listing.page_size(api, selection, by_id=by_id)))
         how = "archived records by their list, which was never read yet"
@@ -118,7 +108,7 @@ class Archive:
             how = f"archived records by their list of {size:,}"
         if by_id:
             calls += math.ceil(self._expected(selection) / batches.size_of(api, selection))
-        return Route("archived", calls, calls, calls * api.round_trip_s, how)
+        return estimate.more(calls, api.round_trip_s, how)
 
     def _expected(self, selection: Selection) -> int:
         """Estimate how many of the list belong to the read."""

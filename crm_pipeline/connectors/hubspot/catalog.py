@@ -24,6 +24,7 @@ class ObjectType:
         stamp: the property that changes with each edit; only contacts have another one.
         history: properties whose earlier values are read with the record.
         is_linked: whether other records are associated with it.
+        holds_sensitive: whether it can have sensitive properties.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ObjectType:
     stamp: str = _MODIFIED
     history: tuple[str, ...] = ()
     is_linked: bool = True
+    holds_sensitive: bool = False
     others: tuple[str, ...] = ()
 
 
@@ -39,13 +41,29 @@ _CONTACTS = "crm.objects.contacts.read"
 _DEALS = "crm.objects.deals.read"
 _TYPES = (
     ObjectType(
-        "contacts", "Contacts", (_CONTACTS,), stamp="lastmodifieddate", others=("contact", "0-1")
+        "contacts",
+        "Contacts",
+        (_CONTACTS,),
+        stamp="lastmodifieddate",
+        holds_sensitive=True,
+        others=("contact", "0-1"),
     ),
     ObjectType(
-        "companies", "Companies", ("crm.objects.companies.read",), others=("company", "0-2")
+        "companies",
+        "Companies",
+        ("crm.objects.companies.read",),
+        holds_sensitive=True,
+        others=("company", "0-2"),
     ),
-    ObjectType("deals", "Deals", (_DEALS,), history=("dealstage",), others=("deal", "0-3")),
-    ObjectType("tickets", "Tickets", ("tickets",), others=("ticket", "0-5")),
+    ObjectType(
+        "deals",
+        "Deals",
+        (_DEALS,),
+        history=("dealstage",),
+        holds_sensitive=True,
+        others=("deal", "0-3"),
+    ),
+    ObjectType("tickets", "Tickets", ("tickets",), holds_sensitive=True, others=("ticket", "0-5")),
     ObjectType("products", "Products", ("e-commerce",), is_linked=False, others=("product", "0-7")),
     ObjectType(
         "line_items", "Line items", ("crm.objects.line_items.read",), others=("line_item", "0-8")
@@ -73,7 +91,7 @@ LABELS: Mapping[str, str] = {
 
 def type_of(name: str) -> ObjectType:
     """Return the type of records that a name of connections.yaml means; unknown ones are custom."""
-    return STANDARD.get(name) or ObjectType(name, name, _CUSTOM_SCOPES)
+    return STANDARD.get(name) or ObjectType(name, name, _CUSTOM_SCOPES, holds_sensitive=True)
 
 
 def plain_name(name: str) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.base import Finding, ObjectInfo
+from crm_pipeline.connectors.hubspot import sensitive
 from crm_pipeline.connectors.hubspot.api import LIST, Api
-from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES
+from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES, SNAPSHOTS
 from crm_pipeline.kernel.errors import Fatal
 
 _CURE = (
@@ -27,6 +28,7 @@ def findings(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[F
             # By now the answers have told the account's own ceilings.
             ("budget", lambda: _budget(api)),
             ("objects", lambda: _objects(api, listed)),
+            ("properties", lambda: _properties(api)),
         ),
     )
 
@@ -101,6 +103,22 @@ def _objects(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[F
         if obj.name not in known and _is_there(api, obj.name):
             known[obj.name] = True  # by another of its names, such as 2-123456
     yield from checkup.objects(api, known, cure=_CURE)
+
+
+def _properties(api: Api) -> Iterator[Finding]:
+    """Name the sensitive properties that are not read, and those that are."""
+    for obj in api.connection.objects:
+        if obj.name in SNAPSHOTS:
+            continue
+        try:
+            found = sensitive.of(api, obj.name)
+        except Fatal:
+            continue  # an object that is not there has its own finding
+        for one in found.left_out:
+            yield Finding("warn", "properties", one.told(obj.name), one.cure)
+        if found.readable:
+            names = ", ".join(str(one["name"]) for one in found.readable)
+            yield Finding("ok", "properties", f"{obj.name}: sensitive ones are read: {names}")
 
 
 def _is_there(api: Api, name: str) -> bool:

@@ -1,7 +1,8 @@
 """What reading a window costs by each route: calls, and how long the account's ceilings make it last."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from crm_pipeline.connectors.base import Plan, Route
 from crm_pipeline.connectors.hubspot import batches, listing
@@ -116,6 +117,25 @@ def _each_s(meter: HubSpotMeter, kind: str, round_trip_s: float) -> float:
     limit = meter.limits(Operation("plan", kind=kind))[0]
     # A permit counts from its acquire until one window after its reply.
     return (limit.period_s + round_trip_s) / limit.calls
+
+
+def more(calls: int, round_trip_s: float, how: str = "") -> Route:
+    """Return what some calls add to a route, whichever it is."""
+    return Route("more", calls, calls, calls * round_trip_s, how)
+
+
+def added(routes: Sequence[Route], further: Route, *, beside: bool = False) -> tuple[Route, ...]:
+    """Return routes with what is done before them, or beside them."""
+    return tuple(
+        replace(
+            one,
+            calls=one.calls + further.calls,
+            cost=one.cost + further.cost,
+            seconds=max(one.seconds, further.seconds) if beside else one.seconds + further.seconds,
+            how=one.how + f"; {further.how}" * bool(further.how),
+        )
+        for one in routes
+    )
 
 
 def routes(plan: Plan, load: Load, *, asked: str) -> tuple[Route, ...]:

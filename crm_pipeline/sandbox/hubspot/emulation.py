@@ -18,7 +18,7 @@ from crm_pipeline.sandbox.hubspot.oauth import OAuthDesk
 from crm_pipeline.sandbox.hubspot.portal import Portals
 from crm_pipeline.sandbox.hubspot.routes import Route, route_of
 from crm_pipeline.sandbox.hubspot.schema_changes import SchemaChanges
-from crm_pipeline.sandbox.hubspot.scopes import check
+from crm_pipeline.sandbox.hubspot.scopes import check, check_values
 from crm_pipeline.sandbox.hubspot.subscriptions import SubscriptionBook
 from crm_pipeline.sandbox.hubspot.truth import Truth
 from crm_pipeline.sandbox.hubspot.webhooks import WebhookSender
@@ -129,6 +129,7 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         try:
             portal.limits.take(access.token if kind == "private" else kind, kind, area)
             check(portal, route, request.method, access.scopes)
+            check_values(portal, route, request, access.scopes)
             portal.settings.refuse_retired(route.version, self.clock.now().date())
             response = portal.oddities.played(request, desks.answer(request, route))
         except ApiError as refusal:

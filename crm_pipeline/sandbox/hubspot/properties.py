@@ -17,6 +17,7 @@ from crm_pipeline.sandbox.hubspot.schema import ObjectType, Property
 TYPES = ("bool", "date", "datetime", "enumeration", "number", "phone_number", "string")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _MOST_UNIQUE = 10
+SENSITIVITIES = ("non_sensitive", "sensitive", "highly_sensitive")
 
 
 class PropertyDesk:
@@ -69,7 +70,7 @@ class PropertyDesk:
             "archived": prop.archived,
             "createdAt": at,
             "updatedAt": at,
-            "dataSensitivity": "non_sensitive",
+            "dataSensitivity": prop.sensitivity,
             "modificationMetadata": {
                 "archivable": prop.custom,
                 "readOnlyDefinition": not prop.custom,
@@ -97,17 +98,21 @@ class PropertyDesk:
         if request.method != "GET":
             raise unsupported_method()
         archived = flag_of(request.query, "archived")
-        sensitive = request.query.get("dataSensitivity", "non_sensitive") != "non_sensitive"
+        sensitivity = request.query.get("dataSensitivity", "non_sensitive")
+        if sensitivity not in SENSITIVITIES:
+            raise invalid(f"Invalid dataSensitivity: {sensitivity}")
 
         def make() -> bytes:
             listed = [
                 self.shown(prop)
                 for prop in one.properties.values()
-                if prop.archived == archived and not prop.hides and not sensitive
+                if prop.archived == archived and not prop.hides and prop.sensitivity == sensitivity
             ]
             return encoded({"results": listed})
 
-        return Response(200, self._portal.kept(("properties", one.name, archived, sensitive), make))
+        return Response(
+            200, self._portal.kept(("properties", one.name, archived, sensitivity), make)
+        )
 
     def _asked(self, request: Request, one: ObjectType, name: str) -> Property:
         prop = one.properties.get(name)

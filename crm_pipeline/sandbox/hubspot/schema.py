@@ -37,6 +37,7 @@ class Property:
         column: the column that holds the values, which outlives a change of the name.
         since_ms: when it was made, in milliseconds since 1970.
         hides: whether the token may not see it.
+        sensitivity: `non_sensitive`, or the kind of scope that its values need.
         more: keys of the definition that differ from the usual.
     """
 
@@ -54,6 +55,7 @@ class Property:
     unique: bool = False
     custom: bool = False
     hides: bool = False
+    sensitivity: str = "non_sensitive"
     archived: bool = False
     archived_ms: int = 0
     since_ms: int = 0

@@ -5,6 +5,7 @@ from typing import Any
 
 from crm_pipeline.sandbox.hubspot.api import PortalApi
 from crm_pipeline.sandbox.hubspot.changes import text_of
+from crm_pipeline.sandbox.hubspot.properties import SENSITIVITIES
 from crm_pipeline.sandbox.hubspot.schema import ObjectType, Property
 
 
@@ -54,15 +55,27 @@ class SchemaChanges:
         kind: str = "string",
         value: Any = None,
         *,
+        sensitivity: str = "non_sensitive",
         account: str = "main",
     ) -> None:
         """Add a property that has one value in every record."""
+        if sensitivity not in SENSITIVITIES:
+            raise ValueError(
+                f"unknown sensitivity '{sensitivity}'; known: {', '.join(SENSITIVITIES)}"
+            )
         desks = self.api(account)
         one = desks.portal.catalog.known(name)
         if field in one.properties:
             raise ValueError(f"{one.name} already has a property '{field}'")
         group = f"{one.singular}information"
-        made = Property(field, kind, group=group, custom=True, since_ms=desks.portal.now_ms())
+        made = Property(
+            field,
+            kind,
+            group=group,
+            custom=True,
+            since_ms=desks.portal.now_ms(),
+            sensitivity=sensitivity,
+        )
         with desks.portal.tables.writing() as cursor:
             desks.properties.add(one, made)
             cursor.execute(f'UPDATE "{one.table}" SET "{field}" = ?', [text_of(value)])

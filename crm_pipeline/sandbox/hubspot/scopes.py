@@ -1,5 +1,7 @@
 """Which scopes a request needs, and which a portal's tokens have."""
 
+from crm_pipeline.sandbox.http import Request
+from crm_pipeline.sandbox.hubspot.paging import json_of
 from crm_pipeline.sandbox.hubspot.portal import Portal
 from crm_pipeline.sandbox.hubspot.routes import Route
 from crm_pipeline.sandbox.hubspot.schema import refuse_scope
@@ -14,6 +16,7 @@ _OBJECTS = (
     "quotes",
     "custom",
 )
+_SENSITIVE = ("sensitive", "highly_sensitive")
 ALL_SCOPES = frozenset(
     {
         "oauth",
@@ -26,6 +29,12 @@ ALL_SCOPES = frozenset(
         "collector.graphql_schema.read",
         "collector.graphql_query.execute",
         *(f"crm.objects.{name}.{right}" for name in _OBJECTS for right in ("read", "write")),
+        *(
+            f"crm.objects.{name}.{kind}.read.v2"
+            for name in ("contacts", "companies", "deals", "custom")
+            for kind in _SENSITIVE
+        ),
+        *(f"tickets.{kind}.v2" for kind in _SENSITIVE),
     }
 )
 CONTACTS_ONLY = frozenset({"oauth", "crm.objects.contacts.read"})
@@ -58,6 +67,34 @@ def needed(portal: Portal, route: Route, method: str) -> frozenset[str]:
 def scope_of(scope: str, right: str) -> frozenset[str]:
     """Return the name of a right to an object type."""
     return frozenset({scope if scope in _PLAIN else f"{scope}.{right}"})
+
+
+def check_values(portal: Portal, route: Route, request: Request, granted: frozenset[str]) -> None:
+    """Refuse a request for values of sensitive properties whose token lacks the scope for them.
+
+    Raises:
+        ApiError: it does.
+    """
+    one = portal.catalog.named(route.parts[0]) if route.area == "objects" and route.parts else None
+    known = (
+        {p.name: p.sensitivity for p in one.visible if p.sensitivity in _SENSITIVE} if one else {}
+    )
+    if one is None or not known:
+        return
+    for name in known.keys() & set(_asked(request)):
+        tickets = one.scope in _PLAIN
+        wanted = f"{one.scope}.{known[name]}.{'v2' if tickets else 'read.v2'}"
+        if wanted not in granted:
+            raise refuse_scope({wanted})
+
+
+def _asked(request: Request) -> list[str]:
+    """Return the properties that a request wants to see."""
+    if request.method == "GET":
+        texts = [request.query.get(key, "") for key in ("properties", "propertiesWithHistory")]
+        return ",".join(texts).split(",")
+    listed = json_of(request).get("properties") if request.body else None
+    return [str(name) for name in listed] if isinstance(listed, list) else []
 
 
 def check(portal: Portal, route: Route, method: str, granted: frozenset[str]) -> None:

@@ -284,3 +284,32 @@ def test_truth_over_http(hubspot) -> None:
     assert len({row["person"] for row in people}) < len(people)
     assert hubspot.admin("/hubspot/objects?account=second").json()["vehicles"] > 0
     assert hubspot.admin("/hubspot/merged/contacts").json()["merged"]
+
+
+@pytest.mark.parametrize("kind", ["sensitive", "highly_sensitive"])
+def test_sensitive_properties(own, kind: str) -> None:
+    """Anybody may list them, apart; their values need a scope of their own, however they are asked for."""
+    own.truth.add_field("contacts", "passport", value="X1", sensitivity=kind)
+    record = own.first()
+    assert "passport" not in names(own)
+    assert list(names(own, dataSensitivity=kind)) == ["passport"]
+    own.http.headers["Authorization"] = f"Bearer {own.facts.contacts_token}"
+    assert names(own, dataSensitivity=kind)["passport"]["dataSensitivity"] == kind
+    path = "/crm/v3/objects/contacts"
+    asked = {"properties": ["email", "passport"]}
+    answers = [
+        own.get(path, properties="email,passport"),
+        own.get(f"{path}/{record}", properties="passport"),
+        own.search("contacts", **asked),
+        own.batch("contacts", "read", [{"id": record}], **asked),
+    ]
+    for answer in answers:
+        assert answer.status_code == 403
+        context = answer.json()["errors"][0]["context"]
+        assert context == {"requiredGranularScopes": [f"crm.objects.contacts.{kind}.read.v2"]}
+    assert own.get(path, properties="email").status_code == 200
+    own.http.headers["Authorization"] = f"Bearer {own.facts.token}"
+    assert (
+        own.get(f"{path}/{record}", properties="passport").json()["properties"]["passport"] == "X1"
+    )
+    assert own.get("/crm/v3/properties/contacts", dataSensitivity="secret").status_code == 400

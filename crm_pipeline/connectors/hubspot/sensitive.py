@@ -1,0 +1,87 @@
+"""Sensitive properties: listed apart from the others, their values only for apps with scopes of their own.
+
+Anybody may list them. Asking a record for one without the scope fails as a whole, so it is tried with one
+record beforehand. Sources: https://developers.hubspot.com/docs/api-reference/crm-sensitive-data/guide; what a
+search answers: https://github.com/airbytehq/airbyte/pull/74032
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crm_pipeline.connectors.api import as_mapping
+from crm_pipeline.connectors.hubspot.answers import OR_WITHOUT
+from crm_pipeline.connectors.hubspot.api import LIST, METADATA, Api
+from crm_pipeline.connectors.hubspot.catalog import type_of
+from crm_pipeline.kernel.errors import Fatal
+
+_CLASSES = ("sensitive", "highly_sensitive")
+_REFUSED = frozenset({400, 403})
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Sensitive properties that this login may not read.
+
+    Attributes:
+        kind: `sensitive` or `highly_sensitive`.
+        names: which; none where they could not even be listed.
+        cure: what to do.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    cure: str
+
+    def told(self, name: str) -> str:
+        """Say it for an object."""
+        kind = self.kind.replace("_", " ")
+        if not self.names:
+            return f"{name}: whether there are {kind} properties could not be asked"
+        many = "properties are" if len(self.names) > 1 else "property is"
+        return f"{name}: the {kind} {many} left out: {', '.join(self.names)}"
+
+
+@dataclass(frozen=True)
+class Sensitive:
+    """The sensitive properties of an object: definitions that can be read, what cannot, calls it took."""
+
+    readable: tuple[Mapping[str, Any], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    calls: int = 0
+
+
+def of(api: Api, name: str) -> Sensitive:
+    """Return the sensitive properties of an object; none of the objects that cannot have any."""
+    if not type_of(name).holds_sensitive:
+        return Sensitive()
+    readable: list[Mapping[str, Any]] = []
+    left_out: list[LeftOut] = []
+    calls = 0
+    for kind in _CLASSES:
+        calls += 1
+        listed: Sequence[Mapping[str, Any]] = ()
+        try:
+            listed = _listed(api, name, kind)
+            if listed:
+                calls += 1
+                # One is enough: the scope is for all of a kind.
+                properties = str(listed[0]["name"])
+                api.ask(api.at.objects(name), LIST, limit="1", properties=properties)
+                readable += listed
+        except Fatal as refusal:
+            if refusal.status not in _REFUSED:
+                raise
+            names = tuple(str(one["name"]) for one in listed)
+            left_out.append(LeftOut(kind, names, _cure(refusal)))
+    return Sensitive(tuple(readable), tuple(left_out), calls)
+
+
+def _listed(api: Api, name: str, kind: str) -> list[Mapping[str, Any]]:
+    response = api.ask(api.at.properties(name), METADATA, dataSensitivity=kind)
+    found = as_mapping(response, api.connection.name).get("results") or ()
+    return [one for one in found if one.get("dataSensitivity") == kind]
+
+
+def _cure(refusal: Fatal) -> str:
+    return refusal.cure.replace(OR_WITHOUT, "or leave it: everything else is read.")
