@@ -164,15 +164,14 @@ class HubSpotAccount(ApiAccount[Api]):
         """Return the account's count of what the plan reads; archived records are not in it.
 
         Records that the index still counts although they were seen to have left the window are left out;
-        where it counts some that it does not show, it is given a moment to catch up.
+        where it counts others than were read, it is given a moment to catch up.
         """
         if plan.object in SNAPSHOTS:
             return None
         strays = self._strays.get(_key(plan), Strays())
         counted = self._counted(plan, strays)
-        settled = (plan.vendor_count or 0) - len(strays.ids) - strays.unseen
-        for _ in range(_LOOKS if strays.unseen else 0):
-            if counted <= settled:
+        for _ in range(_LOOKS):
+            if strays.explain(plan.vendor_count or 0, counted):
                 break
             self._tools.clock.sleep(_LOOKED_AFTER_S)
             counted = self._counted(plan, strays)

@@ -32,17 +32,17 @@ class Strays:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ids: set[str] = set()
-        self._unseen = 0
+        self._read: int | None = None
 
     def add(self, ids: Iterable[str]) -> None:
         """Note some that were shown."""
         with self._lock:
             self._ids.update(ids)
 
-    def add_unseen(self, number: int) -> None:
-        """Note that an answer counted so many more than it showed."""
+    def add_read(self, number: int) -> None:
+        """Note how many live records of the window were read."""
         with self._lock:
-            self._unseen += number
+            self._read = (self._read or 0) + number
 
     @property
     def ids(self) -> list[str]:
@@ -50,10 +50,9 @@ class Strays:
         with self._lock:
             return sorted(self._ids)
 
-    @property
-    def unseen(self) -> int:
-        """How many were counted and not shown."""
-        return self._unseen
+    def explain(self, *counts: int) -> bool:
+        """Say whether what was read lies between the vendor's counts; True before anything was."""
+        return self._read is None or min(counts) <= self._read <= max(counts)
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,7 @@ class Harvest:
         kept = self._of_window(records)
         if not self.archived:
             self.strays.add(set(found.ids).difference(kept.ids))
+            self.strays.add_read(len(kept))
             others = self.selection.others
             calls += associations.add(self.api, self.selection.name, others, kept) if others else 0
         batch = batch_of(

@@ -57,7 +57,9 @@ def pages(
     selection = Selection.of(api, plan)
     kept = None if plan.complete else spool
     division = _resumed(plan, selection, kept) if kept else None
-    done = [one.facts for one in spool.all_done()] if division else []
+    before = list(spool.all_done()) if division else []
+    done = [one.facts for one in before]
+    strays.add_read(sum(one.read for one in before if one.counted))
     if division is None:
         division = replace(_divided(api, plan, selection), archive=archive.facts())
         if kept:

@@ -92,30 +92,30 @@ class SearchReader:
         while left:
             asked_at, found, calls = self.api.now(), Records(), 0
             while left and len(found) < SLICE_RECORDS:
-                answer = self._page(at, span)
-                calls += 1
+                answer, left, asked = self._page(at, span)
+                calls += asked
                 found.add(answer.records)
-                left = self._left(answer)
                 at = int(answer.records.ids[-1]) + 1 if len(answer.records) else at
             yield self.harvest.slice(found, asked_at, calls, Place(not left, behind=left))
 
-    def _page(self, at: int, span: Span) -> Answer:
+    def _page(self, at: int, span: Span) -> tuple[Answer, int, int]:
+        """Return a page that shows something, how much comes behind it, and the calls it took.
+
+        A match that was archived since is counted for some seconds and not shown. Of a page without any
+        there is no id to go on behind: the next one is asked for by its place.
+        """
         selection = self.selection.keys_only if self.harvest.by_id else self.selection
         high = None if span.high >= TOP else span.high
-        body = selection.search_body(
-            [*selection.conditions(), *between(at, high)],
-            limit=self.api.meter.ceiling("search_records"),
-        )
-        answer = ask(self.api, selection, body)
+        ceiling = self.api.meter.ceiling
+        limit, most = ceiling("search_records"), ceiling("search_results")
+        body = selection.search_body([*selection.conditions(), *between(at, high)], limit=limit)
+        answer, hidden, asked = ask(self.api, selection, body), 0, 1
+        while not len(answer.records) and hidden + limit < (answer.total or 0):
+            hidden += limit
+            if hidden + limit > most:
+                break  # the wall: the counts afterwards say that some are missing
+            answer, asked = ask(self.api, selection, {**body, "after": str(hidden)}), asked + 1
         envelopes.refuse_disorder(map(int, answer.records.ids), at, self.harvest.owner)
-        return answer
-
-    def _left(self, answer: Answer) -> int:
-        """Return how many records come behind a page, and note what it counts and does not show.
-
-        A match that was archived since is counted for some seconds. Where a page shows nothing at all
-        there is no place to go on from: the counts afterwards say whether that was right.
-        """
-        total, shown = answer.total or 0, len(answer.records)
-        self.harvest.strays.add_unseen(min(total, self.api.meter.ceiling("search_records")) - shown)
-        return total - shown if shown else 0
+        shown = len(answer.records)
+        left = max(0, (answer.total or 0) - hidden - shown) if shown else 0
+        return answer, left, asked

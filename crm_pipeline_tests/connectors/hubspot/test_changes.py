@@ -1,6 +1,7 @@
 """What changes at the vendor arrives: edits, new and archived and merged records, late ones too."""
 
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -127,6 +128,30 @@ def test_a_match_that_has_left_the_window_is_left_to_the_next(
         hub.extract("contacts", mode="refresh")
         assert by_id(hub)[record]["record"]["properties"]["jobtitle"] == "Later"
         assert by_id(hub)[gone]["deleted"]
+
+
+@pytest.mark.parametrize("route", ["search", "list", "both"])
+def test_pages_of_records_that_are_gone_are_no_end(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    """The index still counts a dozen that were archived just now: what lies behind them is read all the same."""
+    pages = {"search_records": 4, "list_records": 4}
+    with portal(contacts=60, objects=["contacts"], ceilings=pages) as hub:
+        client = Client(hub)
+        every = sorted(client.all("contacts"))
+        twin(hub).set(search_lag_s=8)
+        for record in every[20:32]:
+            client.archive("contacts", record)
+        # Waiting for the index, time passes at the vendor too.
+        monkeypatch.setattr(FrozenClock, "sleep", lambda clock, seconds: hub.advance(seconds))
+        # The package has a function of the module's name.
+        monkeypatch.setattr(import_module("crm_pipeline.stages.raw.extract"), "_ATTEMPTS", 1)
+        done = hub.extract("contacts", route=route)
+        assert done.reconciled
+        assert {one for one, row in by_id(hub).items() if not row["deleted"]} == {
+            *every[:20],
+            *every[32:],
+        }
 
 
 def test_what_is_counted_and_never_shown_is_an_error(
