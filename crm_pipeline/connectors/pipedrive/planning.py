@@ -134,7 +134,9 @@ def routes(
             fixed + pages,
             fixed_cost + tokens,
             (fixed + pages) * rtt_s,
-            "one page after the other",
+            f"the changelog of each of {pages:,} deals"
+            if lister.item.paging == "changes"
+            else "one page after the other",
         ),
         Route(
             spans.ROUTE,

@@ -66,16 +66,19 @@ def planned(api: Api, plan: Plan) -> Plan:
     """Return the plan with the price of asking every campaign."""
     campaigns = counting.total(api, _CAMPAIGNS)
     lists = len(_LISTS) * campaigns
-    calls = _FIXED + max(1, ceil(campaigns / api.ceiling("list_page_records"))) + lists
-    how = f"{len(_LISTS)} lists of each of {campaigns:,} campaigns"
-    route = Route(ROUTE, calls, calls, calls * api.round_trip_s, how)
     size = api.ceiling("list_page_records")
+    calls = _FIXED + max(1, ceil(campaigns / size)) + lists
+    how = (
+        f"{len(_LISTS)} lists of each of {campaigns:,} campaigns, a call more for each further {size} "
+        "members of one"
+    )
+    route = Route(ROUTE, calls, calls, calls * api.round_trip_s, how)
     return replace(
         plan,
         window=None,
         complete=True,
         route=route.name,
-        reason=f"{how}, and a call more for each further {size} members of one",
+        reason=how,
         calls=calls,
         cost=calls,
         seconds=route.seconds,
