@@ -108,12 +108,10 @@ def _objects(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[F
 def _properties(api: Api) -> Iterator[Finding]:
     """Name the sensitive properties that are not read, and those that are."""
     for obj in api.connection.objects:
-        if obj.name in SNAPSHOTS:
+        # An object that cannot be read has findings of its own.
+        if obj.name in SNAPSHOTS or not _is_there(api, obj.name):
             continue
-        try:
-            found = sensitive.of(api, obj.name)
-        except Fatal:
-            continue  # an object that is not there has its own finding
+        found = sensitive.of(api, obj.name)
         for one in found.left_out:
             yield Finding("warn", "properties", one.told(obj.name), one.cure)
         if found.readable:
