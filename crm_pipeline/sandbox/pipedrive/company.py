@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from crm_pipeline.sandbox.answers import AnswerCache
 from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.pipedrive.ahead import RowsAhead
 from crm_pipeline.sandbox.pipedrive.conversion_book import ConversionBook
 from crm_pipeline.sandbox.pipedrive.credentials import ACCOUNTS
 from crm_pipeline.sandbox.pipedrive.custom_fields import CustomField, Option, make_code
@@ -70,6 +71,7 @@ class Company:
         self.conversion_polls = 2
         self.conversion_fails = False
         self.answers = AnswerCache()
+        self.ahead = RowsAhead()
         self.limits = Limits(clock, USER_COUNT - USER_COUNT // 6)
         self._next: dict[str, int] = {}
         self._next_option = self.plan.first_option

@@ -9,11 +9,13 @@ import json
 from datetime import datetime
 from typing import Any
 
+from crm_pipeline.sandbox.pipedrive.ahead import PAGES, RowsAhead
 from crm_pipeline.sandbox.pipedrive.errors import ApiError, invalid
 from crm_pipeline.sandbox.pipedrive.question import Question
 from crm_pipeline.sandbox.pipedrive.schema import Entity
 from crm_pipeline.sandbox.tables import Tables
 
+_FEW = 50
 _NEVER = datetime(1970, 1, 1)  # noqa: DTZ001 - sorts what has no stamp, as naive UTC like the tables
 
 
@@ -51,9 +53,24 @@ def read_cursor(question: Question) -> tuple[Any, Any] | None:
 
 
 def page(
-    tables: Tables, entity: Entity, question: Question, shape: str, *, joins: str = ""
+    tables: Tables,
+    entity: Entity,
+    question: Question,
+    shape: str,
+    *,
+    joins: str = "",
+    ahead: RowsAhead | None = None,
 ) -> tuple[list[str], str | None]:
-    """Return the rendered records of a page and the cursor of the next one."""
+    """Return the rendered records of a page and the cursor of the next one.
+
+    Args:
+        tables: of the company.
+        entity: its object.
+        question: what was asked.
+        shape: SQL that renders a record.
+        joins: that the shape needs.
+        ahead: where records of the next pages are kept, for lists that many pages are read of.
+    """
     where, params = list(question.where), list(question.params)
     key = f'r."{question.sort}"'
     if question.sort.endswith("_time"):
@@ -69,13 +86,28 @@ def page(
         where.append(f'({key} {sign} ? OR ({key} = ? AND r."id" {sign} ?))')
         params += [after[0], after[0], after[1]]
     order = "DESC" if question.descending else "ASC"
+    # By id the records of a page lie side by side.
+    scattered = ahead if question.sort != "id" and question.limit > _FEW else None
+    pages = PAGES if scattered else 1
     sql = (
         f'SELECT r."id", {key} AS place FROM "{entity.name}" r WHERE {" AND ".join(where) or "true"} '
-        f'ORDER BY place {order}, r."id" {order} LIMIT {question.limit + 1}'
+        f'ORDER BY place {order}, r."id" {order} LIMIT {question.limit * pages + 1}'
     )
+    revision = tables.revision
     found = tables.cursor().execute(sql, params).fetchall()
     shown = found[: question.limit]
-    rows = rendered(tables, entity, [row[0] for row in shown], shape, joins)
+    ids, later = [row[0] for row in shown], [row[0] for row in found[question.limit : -1]]
+    if scattered:
+        texts = scattered.get(
+            (entity.name, shape, joins),
+            revision,
+            ids,
+            later,
+            lambda wanted: _texts(tables, entity, wanted, shape, joins),
+        )
+        rows = [texts[one] for one in ids if one in texts]
+    else:
+        rows = rendered(tables, entity, ids, shape, joins)
     following = None
     if len(found) > question.limit:
         following = write_cursor(question, shown[-1][1] or _NEVER, shown[-1][0])
@@ -86,11 +118,17 @@ def rendered(
     tables: Tables, entity: Entity, ids: list[Any], shape: str, joins: str = ""
 ) -> list[str]:
     """Return the JSON texts of records in the order of their ids given."""
+    texts = _texts(tables, entity, ids, shape, joins)
+    return [texts[one] for one in ids if one in texts]
+
+
+def _texts(
+    tables: Tables, entity: Entity, ids: list[Any], shape: str, joins: str = ""
+) -> dict[Any, str]:
     if not ids:
-        return []
+        return {}
     sql = (
         f'SELECT r."id", {shape} FROM "{entity.name}" r {joins} '
         f'WHERE r."id" IN (SELECT unnest(?::{entity.key_type}[]))'
     )
-    texts = dict(tables.cursor().execute(sql, [ids]).fetchall())
-    return [texts[one] for one in ids if one in texts]
+    return dict(tables.cursor().execute(sql, [ids]).fetchall())

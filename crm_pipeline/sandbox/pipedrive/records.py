@@ -43,7 +43,8 @@ def listed(
     _restrict(company, entity, question, archived=archived)
     sight.restrict(entity, question)
     shape = _shape(company, entity, question)
-    return envelope(*page(company.tables, entity, question, shape), entity.end)
+    rows, following = page(company.tables, entity, question, shape, ahead=company.ahead)
+    return envelope(rows, following, entity.end)
 
 
 def _shape(company: Company, entity: Entity, question: Question) -> str:
