@@ -16,6 +16,7 @@ from crm_pipeline.connectors.base import (
     Tools,
     VendorLimits,
 )
+from crm_pipeline.connectors.together import together
 from crm_pipeline.connectors.zoho import (
     bulk,
     checkup,
@@ -146,22 +147,30 @@ class ZohoAccount(ApiAccount[Api]):
         return None if plan.object in _NO_MODULES else counting.of_plan(self._api, plan)
 
     def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
-        """Read what the plan says, or what was begun of it; deleted records come last."""
+        """Read what the plan says, or what was begun of it; meanwhile the list of deleted records."""
         if plan.object in setup.SETUPS:
             yield from setup.pages(self._api, plan)
             return
         if plan.object == members.NAME:
             yield from members.pages(self._api)
             return
-        route = Noted(self._api, plan, spool).route or plan.route
-        if route == QUERIES:
-            yield from Queries(self._api, plan).pages(spool)
-        elif route == bulk.ROUTE:
-            yield from bulk.Exports(self._api, plan, spool, self._tools.clock).pages()
-        else:
-            yield from listing.Listing(self._api, plan).pages(spool)
         kind = self._listed()[plan.object].kind
-        yield from deleted.pages(self._api, plan, spool, kind=kind)
+        gone = deleted.pages(self._api, plan, spool, kind=kind)
+        route = Noted(self._api, plan, spool).route or plan.route
+        if route == bulk.ROUTE:
+            # The numbers of its pages are the vendor's: a page among them would take one.
+            yield from bulk.Exports(self._api, plan, spool, self._tools.clock).pages()
+            yield from gone
+            return
+        read = Queries if route == QUERIES else listing.Listing
+        live = read(self._api, plan).pages(spool)
+        first = next(live, None)
+        if first is None:
+            yield from gone
+            return
+        # With the first page stands in the spool what is read: whoever goes on knows whose deletions those are.
+        yield first
+        yield from together(live, gone)
 
     def forget(self, spool: Spool) -> None:
         """Do nothing: exports cannot be removed; the vendor drops them by itself."""

@@ -4,7 +4,7 @@ The vendor's counts do not include them. Records that are gone for good have no 
 of merges are among them. Source: zoho.com/crm/developer/docs/api/v8/get-deleted-records.html.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import structlog
 
@@ -24,7 +24,7 @@ _NOT_OFFERED = frozenset({"NOT_SUPPORTED", "API_NOT_SUPPORTED", "INVALID_MODULE"
 PARTS = frozenset({"subform", "linking", "field_tracker", "web"})
 
 
-def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Iterator[Page]:
+def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Generator[Page]:
     """Yield at most one page with the records that were deleted inside the plan's window.
 
     Args:

@@ -6,7 +6,7 @@ itself, or left to the next window. Source: zoho.com/crm/developer/docs/api/v8/g
 """
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from crm_pipeline.connectors.base import Page, Plan
@@ -56,7 +56,7 @@ class Listing:
         self._given: set[str] = set()
         self._begun: dict[int, list[str]] = {0: [""] * len(self._chunks)}
 
-    def pages(self, spool: Spool) -> Iterator[Page]:
+    def pages(self, spool: Spool) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
 
         Raises:

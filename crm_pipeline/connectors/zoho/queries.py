@@ -4,7 +4,7 @@ A record that is edited while it is read leaves the window, and so do its parts:
 hold the same versions is read again.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
@@ -55,7 +55,7 @@ class Queries:
         names = [name for name in plan.schema.names if name not in self._refused]
         self._chunks = chunked(names, api.ceiling("coql_select_fields"))
 
-    def pages(self, spool: Spool) -> Iterator[Page]:
+    def pages(self, spool: Spool) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
 
         Raises:
