@@ -23,6 +23,10 @@ CONTACTS = 80
 ONE_STAMP = "2026-10-10T10:10:10+00:00"
 """What a third of the records share as their stamp."""
 
+CLAIMS = frozenset({"resume", "scope", "marks", "losers"})
+"""What a case may declare as impossible: going on after a kill, scopes, marks of deleted records, and of the
+losers of merges."""
+
 
 @dataclass(frozen=True)
 class Told:

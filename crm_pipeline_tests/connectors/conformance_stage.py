@@ -145,6 +145,16 @@ class Stage(Scene):
         folder = self.settings.data / "landing" / "demo" / self.object
         return not self.landing.windows("demo", self.object) and not list(folder.glob("2*/*"))
 
+    def leaks(self, tokens: set[str]) -> list[str]:
+        """Return the secrets, and the tokens of the day, that stand in a file or a column of one."""
+        secrets = {*self.secrets, *tokens}
+        paths = [path for path in self.settings.data.rglob("*") if path.is_file()]
+        texts = [path.read_bytes().decode("latin-1") for path in paths]
+        tables = [path for path in paths if path.suffix == ".parquet"]
+        texts += [str(pq.read_table(path).to_pylist()) for path in tables]
+        assert tables
+        return [secret for secret in secrets for text in texts if secret in text]
+
     def calls(self) -> list[JournalEntry]:
         """Return the requests of the journal that are not for tokens."""
         entries = self.sandbox.journal.entries(vendor=self.case.vendor)

@@ -4,7 +4,7 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector, vendors
 from crm_pipeline.settings.vendors import facts_of
-from crm_pipeline_tests.connectors.conformance import CASES, Case, has_case
+from crm_pipeline_tests.connectors.conformance import CASES, CLAIMS, Case, has_case
 
 
 @pytest.mark.parametrize("vendor", vendors())
@@ -22,6 +22,7 @@ def test_a_case_has_every_route(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_lacking_has_a_reason(case: Case) -> None:
-    """An ability that is declared as lacking says why, in a sentence."""
+    """A claim that is declared impossible is one that there is, and says why, in a sentence."""
     for lacks in (case.lacks, *(route.lacks for route in case.routes)):
+        assert lacks.keys() <= CLAIMS
         assert all(reason.endswith(".") and " " in reason for reason in lacks.values())

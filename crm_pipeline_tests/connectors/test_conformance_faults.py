@@ -99,13 +99,14 @@ def test_a_figure_for_the_wait_is_kept(way: Way, quiet: QuietStage) -> None:
 
 
 def test_a_killed_read_goes_on(way: Way, quiet: QuietStage) -> None:
-    """Pages that are in batches are not asked for again, and every record lands once."""
+    """Pages that are in batches are not asked for again, every record lands once, and the spool holds no secret."""
     way.needs("resume")
     stage = quiet(way.case)
     with meddling(stage, way.route) as before:
         killed(stage, way.route, after=45)
     kept = stage.paths(f"landing/demo/{stage.object}/2*/*.parquet")
     live = sum(pc.sum(pc.invert(pq.read_table(one)["_deleted"])).as_py() for one in kept)
+    assert stage.leaks(before.tokens) == []  # the spool is there now
     with meddling(stage, way.route) as behind:
         done = stage.read(way.route)
     assert "resumed" in done.reason
