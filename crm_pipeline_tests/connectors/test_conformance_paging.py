@@ -77,7 +77,7 @@ def test_a_page_without_its_list(way: Way, quiet: QuietStage, how: str) -> None:
 
     def spoilt(body: bytes) -> bytes:
         if not key or how == "cut":
-            return body[: len(body) // 2]
+            return body[: _between_characters(body, len(body) // 2)]
         told = json.loads(body)
         told[key] = None
         if how == "absent":
@@ -93,6 +93,13 @@ def test_a_page_without_its_list(way: Way, quiet: QuietStage, how: str) -> None:
     assert isinstance(caught.value, ProtocolError)
     assert_clear(caught.value, stage.secrets)
     assert stage.is_bare()
+
+
+def _between_characters(body: bytes, at: int) -> int:
+    """Return a place near another: pyarrow writes a traceback to stderr where half a character ends a line."""
+    while body[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
 
 
 def test_a_record_that_is_left_out(way: Way, quiet: QuietStage) -> None:
