@@ -154,6 +154,27 @@ def test_pages_of_records_that_are_gone_are_no_end(
         }
 
 
+def test_more_gone_records_than_a_search_shows_are_an_error(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No place beyond the wall is asked for; the counts say that something is missing, and nothing is kept."""
+    with portal(
+        contacts=60, objects=["contacts"], ceilings={"search_records": 4, "search_results": 10}
+    ) as hub:
+        client = Client(hub)
+        twin(hub).set(search_lag_s=8)
+        for record in sorted(client.all("contacts"))[20:32]:
+            client.archive("contacts", record)
+        monkeypatch.setattr(FrozenClock, "sleep", lambda clock, seconds: hub.advance(seconds))
+        monkeypatch.setattr(import_module("crm_pipeline.stages.raw.extract"), "_ATTEMPTS", 1)
+        hub.sandbox.journal.clear()
+        with pytest.raises(CountMismatch):
+            hub.extract("contacts", route="search")
+        assert {row["status"] for row in hub.sandbox.journal.as_rows()} == {200}
+        assert hub.landing.windows("demo", "contacts") == []
+        assert hub.extract("contacts", route="search").reconciled
+
+
 def test_what_is_counted_and_never_shown_is_an_error(
     hub: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,5 +110,8 @@ def test_archived_records_are_not_read_twice(still: Still, monkeypatch: pytest.M
     hub.sandbox.journal.clear()
     done = hub.extract("contacts", route="search")
     assert done.read == total
+    on_list = len(Client(hub).all("contacts", archived="true"))
+    noted = hub.landing.notes("demo", "contacts")
+    assert noted["archived_records"] == on_list, "those of the killed process are counted too"
     assert Client(hub).calls("/contacts/batch/read") == []
     compare(hub)
