@@ -85,4 +85,4 @@ def test_changes_behind_the_wall_arrive(portal: Portal, rows: int, shared: int) 
         assert {status for _, status, _ in searches} == {200}
         # Each page begins behind the last id: none asks for a place, so none comes near the wall.
         assert not any("after" in body for body, _, _ in searches)
-        assert abs(done.calls - done.planned_calls) <= 0.05 * done.planned_calls
+        assert abs(done.calls - done.planned_calls) <= 0.2 * done.planned_calls
