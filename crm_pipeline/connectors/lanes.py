@@ -24,6 +24,9 @@ from crm_pipeline.store.spool import Spool
 
 _CHUNK_ROWS = 10_000
 _CHUNK_BYTES = 8 << 20
+_READY_CHUNKS = (
+    2  # each of them is as large as that; whoever is faster than the parsers waits for them
+)
 _STOP_LOOKS_S = 0.1
 
 
@@ -161,7 +164,7 @@ class Lanes:
         self._waiting: list[Span] = []
         self._lanes: list[_Lane] = []
         self._stopped = False
-        self._ready: queue.Queue[_Chunk | BaseException | None] = queue.Queue(at_once)
+        self._ready: queue.Queue[_Chunk | BaseException | None] = queue.Queue(_READY_CHUNKS)
 
     def pages(self, spans: Sequence[Span]) -> Iterator[Page]:
         """Read spans to their end.

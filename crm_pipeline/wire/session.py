@@ -36,6 +36,7 @@ from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.wire import body
 
 _CHUNK_BYTES = 1 << 20
+_CONNECTIONS = 20  # more than there are ever threads that read one account
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _QUERY = re.compile(r"\?[^\s'\")]+")
 _CONNECTION = re.compile(r"^<?[\w.]*Connection(?:Pool)?(?:\(.*?\)| object at 0x\w+>): ")
@@ -105,8 +106,9 @@ class HttpSession:
         # Cookies are shared state: an API needs none, and threads would trip over each other's.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.adapters.pop("https://")  # ours comes with the first address that needs it
-        if not allow_http:
-            self._session.adapters.pop("http://")
+        self._session.adapters.pop("http://")
+        if allow_http:
+            self._session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
     def close(self) -> None:
         """Close all connections."""
@@ -163,7 +165,7 @@ class HttpSession:
             self.calls += 1
             if url.lower().startswith("https:") and "https://" not in self._session.adapters:
                 # Reading the machine's authorities takes 20 ms, which plain http need not wait for.
-                self._session.mount("https://", TlsAdapter(pool_maxsize=16))
+                self._session.mount("https://", TlsAdapter(pool_maxsize=_CONNECTIONS))
         try:
             return self._session.send(
                 self._prepared(method, url, **given),
