@@ -166,7 +166,7 @@ class Lanes:
         self._stopped = False
         self._ready: queue.Queue[_Chunk | BaseException | None] = queue.Queue(_READY_CHUNKS)
 
-    def pages(self, spans: Sequence[Span]) -> Iterator[Page]:
+    def pages(self, spans: Sequence[Span]) -> Generator[Page]:
         """Read spans to their end.
 
         Raises:

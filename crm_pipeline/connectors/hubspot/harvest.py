@@ -101,7 +101,6 @@ class Harvest:
         kept = self._of_window(records)
         if not self.archived:
             self.strays.add(set(found.ids).difference(kept.ids))
-            self.strays.add_read(len(kept))
             others = self.selection.others
             calls += associations.add(self.api, self.selection.name, others, kept) if others else 0
         batch = batch_of(

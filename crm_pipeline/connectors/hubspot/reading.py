@@ -1,6 +1,7 @@
 """The pages of a plan: live records in lanes by list, search or both, and meanwhile those that were archived."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -102,7 +103,11 @@ def _live(
         note={"part": _LIVE},
     )
     gaps = missing(Span(0, division.high), done) if done else division.spans()
-    yield from lanes.pages(gaps)
+    with closing(lanes.pages(gaps)) as pages:
+        for page in pages:
+            # Not where answers are read: lanes leave out what another has read.
+            strays.add_read(sum(batch.num_rows for batch in page.batches()))
+            yield page
 
 
 def _archived(
