@@ -135,6 +135,11 @@ def test_counts_are_reconciled(way: Way, reading: Reading) -> None:
     assert done.reconciled
 
 
+def test_nothing_is_waited_for(way: Way, reading: Reading) -> None:
+    """Where nothing is wrong nobody waits, but for jobs that the vendor has to do first."""
+    assert reading.stage.clock.slept == [] or not way.route.records
+
+
 def test_every_call_is_in_the_accounts(way: Way, reading: Reading) -> None:
     """No request passes the gate by: the accounts have as many as the vendor saw, and what they cost."""
     assert sum(calls for calls, _ in reading.spent.values()) == len(reading.calls)
