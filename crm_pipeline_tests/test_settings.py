@@ -307,6 +307,12 @@ def test_what_is_kept(tmp_path: Path) -> None:
     assert load(tmp_path, MINIMAL, given).keeping == Keeping(5, 0, 7)
 
 
+def test_memory(tmp_path: Path) -> None:
+    """How much memory a step may take is set by a variable."""
+    assert load(tmp_path, MINIMAL).memory_mb == 640
+    assert load(tmp_path, MINIMAL, {"CRM_MEMORY_MB": "2000"}).memory_mb == 2000
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -314,6 +320,8 @@ def test_what_is_kept(tmp_path: Path) -> None:
         ("CRM_KEEP_SNAPSHOT_DAYS", "-1"),
         ("CRM_KEEP_SNAPSHOT_DAYS", "14d"),
         ("CRM_KEEP_VERSION_DAYS", "0"),
+        ("CRM_MEMORY_MB", "200"),
+        ("CRM_MEMORY_MB", "1GB"),
     ],
 )
 def test_what_cannot_be_kept_so(tmp_path: Path, variable: str, value: str) -> None:

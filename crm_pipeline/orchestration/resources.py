@@ -60,7 +60,8 @@ class Workspace:
 
     def engine(self) -> Engine:
         """Return a DuckDB engine for one step; use it as a context manager."""
-        return Engine(self.settings.data / "tmp")
+        memory_limit = f"{self.settings.memory_mb}MB"
+        return Engine(self.settings.data / "tmp", memory_limit=memory_limit)
 
     def api_accounts(self) -> ApiAccounts:
         """Return what calls cost by day, and how the vendors' limits stand."""

@@ -12,6 +12,7 @@ from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings.keeping import Keeping
+from crm_pipeline.settings.numbers import whole_number
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ class Settings:
     def keeping(self) -> Keeping:
         """How much of the past stays."""
         return Keeping.of(self.environ)
+
+    @property
+    def memory_mb(self) -> int:
+        """How much memory one step's SQL may take."""
+        return whole_number(self.environ, "CRM_MEMORY_MB", 640, least=256)
 
     def connection(self, name: str) -> Connection:
         """Return a connection by name.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.settings.numbers import whole_number
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,12 @@ class Keeping:
         """
         usual = cls()
         return cls(
-            snapshots=_number(environ, "CRM_KEEP_SNAPSHOTS", usual.snapshots, least=1),
-            snapshot_days=_number(environ, "CRM_KEEP_SNAPSHOT_DAYS", usual.snapshot_days, least=0),
+            snapshots=whole_number(environ, "CRM_KEEP_SNAPSHOTS", usual.snapshots, least=1),
+            snapshot_days=whole_number(
+                environ, "CRM_KEEP_SNAPSHOT_DAYS", usual.snapshot_days, least=0
+            ),
             # Less than a day, and a step that takes long might lose what it reads.
-            version_days=_number(environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1),
+            version_days=whole_number(
+                environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1
+            ),
         )
-
-
-def _number(environ: Mapping[str, str], variable: str, usual: int, least: int) -> int:
-    text = environ.get(variable, "").strip()
-    if not text:
-        return usual
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise ConfigError(
-            f"the environment variable {variable} is '{text}'; expected is a whole number from "
-            f"{least} on.",
-            cure=f"Correct it, or unset it: then it is {usual}.",
-        )
-    return int(text)

@@ -15,7 +15,6 @@ from crm_pipeline.kernel.errors import ConfigError, UnknownName
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
-from crm_pipeline.settings.keeping import Keeping
 from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
 from crm_pipeline.settings.vendors import known_vendors
 
@@ -53,15 +52,17 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
         )
     document = Document.read(folder / _FILE)
     port = _sandbox_port(merged)
-    Keeping.of(merged)  # whoever mistyped it learns that now, and not from a publish
     models = parsed(document)
     data = merged.get("CRM_DATA") or "data"
-    return Settings(
+    settings = Settings(
         root=folder,
         data=(folder / Path(data).expanduser()).resolve(),
         connections={name: model.connection(name, port) for name, model in models.items()},
         environ=merged,
     )
+    # Whoever mistyped one of these learns that now, and not from a step that needs it.
+    _ = settings.keeping, settings.memory_mb
+    return settings
 
 
 def place_of_file(environ: Mapping[str, str] | None = None) -> Path:

@@ -6,11 +6,11 @@ Does not belong here: which tables exist and what their SQL says.
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 import psutil
@@ -22,10 +22,9 @@ from crm_pipeline.store import files
 
 ROW_GROUP_ROWS = 20_480
 """A thread holds a row group in memory, both reading and writing: this bounds a stage's memory."""
-_PARQUET = (
-    f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, "
-    "ROW_GROUP_SIZE_BYTES '64MB'"
-)
+_NARROW_ROW_GROUP_ROWS = 4_096
+_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES '64MB'"
+T = TypeVar("T")
 
 
 def quoted(identifier: str) -> str:
@@ -49,7 +48,7 @@ class Engine:
 
     Args:
         temp: folder for what does not fit into memory; a folder of its own is made there.
-        memory_limit: as DuckDB writes it.
+        memory_limit: as DuckDB writes it. What does not fit with several threads is done by one.
     """
 
     def __init__(self, temp: Path, *, memory_limit: str = "640MB", threads: int = 2) -> None:
@@ -132,8 +131,16 @@ class Engine:
             f"{quoted(key)}: {literal(text)}" for key, text in (metadata or {}).items()
         )
         extra = f", KV_METADATA {{{noted}}}" if noted else ""
-        count = self.row(f"COPY ({sql}) TO {literal(str(path))} ({_PARQUET}{extra})")[0]
-        return int(count)
+
+        def copied(row_group: int) -> int:
+            form = f"{_PARQUET}, ROW_GROUP_SIZE {row_group}{extra}"
+            [row] = self._once(f"COPY ({sql}) TO {literal(str(path))} ({form})", None).fetchall()
+            return int(row[0])
+
+        with self._explained(sql):
+            return self._frugally(
+                lambda: copied(ROW_GROUP_ROWS), lambda: copied(_NARROW_ROW_GROUP_ROWS)
+            )
 
     def rollback(self) -> None:
         """Give up the open transaction, if there is one."""
@@ -150,8 +157,33 @@ class Engine:
     def _execute(
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None
     ) -> duckdb.DuckDBPyConnection:
+        def once() -> duckdb.DuckDBPyConnection:
+            return self._once(sql, params)
+
         with self._explained(sql):
-            return self.connection.execute(sql, params)
+            return self._frugally(once, once)
+
+    def _once(
+        self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None
+    ) -> duckdb.DuckDBPyConnection:
+        return self.connection.execute(sql, params)
+
+    def _frugally(self, attempt: Callable[[], T], again: Callable[[], T]) -> T:
+        """Do something; where memory does not suffice, do it again with one thread.
+
+        Each thread holds a row group of its own, unpacked into all its fields: for records with hundreds of
+        them two may be too many.
+        """
+        try:
+            return attempt()
+        except duckdb.OutOfMemoryException:
+            if self.threads == 1:
+                raise
+        self.connection.execute("SET threads = 1")
+        try:
+            return again()
+        finally:
+            self.connection.execute(f"SET threads = {self.threads}")
 
     @contextmanager
     def _explained(self, sql: str) -> Iterator[None]:
@@ -160,7 +192,7 @@ class Engine:
         except duckdb.OutOfMemoryException as error:
             raise StoreError(
                 f"DuckDB needs more than {self.memory_limit} of memory: {error}",
-                cure="Raise the memory limit, or make room on the disk that holds data/.",
+                cure="Set CRM_MEMORY_MB higher, or make room on the disk that holds data/.",
             ) from error
         except duckdb.DataError as error:
             # Its text quotes the value that did not fit, which may be anybody's.

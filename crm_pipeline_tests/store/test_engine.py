@@ -1,7 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from crm_pipeline.kernel.errors import StoreError
@@ -74,3 +76,47 @@ def test_errors_are_ours(engine):
         engine.run("SELECT * FROM no_such_table")
     with pytest.raises(StoreError, match="no_such_table"):
         engine.arrow("SELECT * FROM no_such_table")
+
+
+class Tight:
+    """A DuckDB in which statements of several threads need more memory than there is."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, threads: int) -> None:
+        self._connection = connection
+        self._most = threads
+        self.copies: list[str] = []
+
+    def execute(self, sql: str, params: Any = None) -> Any:
+        [(threads,)] = self._connection.execute("SELECT current_setting('threads')").fetchall()
+        if not sql.startswith("SET"):
+            self.copies += [sql] * sql.startswith("COPY")
+            if threads > self._most:
+                raise duckdb.OutOfMemoryException("failed to allocate")
+        return self._connection.execute(sql, params)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def test_what_two_threads_cannot_hold_is_done_by_one(tmp_path):
+    """In narrower row groups, too; what comes after has all threads again."""
+    path = tmp_path / "wide.parquet"
+    with Engine(tmp_path / "tmp", threads=2) as engine:
+        tight = Tight(engine.connection, threads=1)
+        engine._connection = tight
+        assert engine.copy_to("FROM range(9000)", path, metadata={"a": "b"}) == 9_000
+        assert engine.row("SELECT 7") == (7,)
+        engine._connection = tight._connection
+        assert engine.row("SELECT current_setting('threads')") == (2,)
+    assert len(tight.copies) == 2
+    file = pq.ParquetFile(path)
+    assert (file.metadata.num_rows, file.metadata.num_row_groups) == (9_000, 3)
+
+
+def test_what_does_not_fit_at_all_says_what_to_set(tmp_path):
+    """The error names the limit and the setting."""
+    with Engine(tmp_path / "tmp", memory_limit="321MB", threads=2) as engine:
+        engine._connection = Tight(engine.connection, threads=0)
+        with pytest.raises(StoreError, match="321MB") as found:
+            engine.copy_to("FROM range(9)", tmp_path / "wide.parquet")
+    assert "CRM_MEMORY_MB" in found.value.cure
