@@ -82,19 +82,19 @@ class Engine:
         Raises:
             StoreError: DuckDB refuses it, or memory or disk do not suffice.
         """
-        self._execute(sql, params)
+        self._done(sql, params)
 
     def rows(
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:
         """Execute one statement and return all its rows; for small results only."""
-        return self._execute(sql, params).fetchall()
+        return self._done(sql, params)
 
     def row(
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> tuple[Any, ...]:
         """Execute a statement that yields one row and return that."""
-        [row] = self._execute(sql, params).fetchall()  # to its end: an open result blocks `load`
+        [row] = self._done(sql, params)
         return tuple(row)
 
     def arrow(self, sql: str) -> pa.Table:
@@ -134,7 +134,8 @@ class Engine:
 
         def copied(row_group: int) -> int:
             form = f"{_PARQUET}, ROW_GROUP_SIZE {row_group}{extra}"
-            [row] = self._once(f"COPY ({sql}) TO {literal(str(path))} ({form})", None).fetchall()
+            copy = f"COPY ({sql}) TO {literal(str(path))} ({form})"
+            [row] = self.connection.execute(copy).fetchall()
             return int(row[0])
 
         with self._explained(sql):
@@ -154,19 +155,16 @@ class Engine:
             self._connection = None
         shutil.rmtree(self.temp, ignore_errors=True)
 
-    def _execute(
+    def _done(
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None
-    ) -> duckdb.DuckDBPyConnection:
-        def once() -> duckdb.DuckDBPyConnection:
-            return self._once(sql, params)
+    ) -> list[tuple[Any, ...]]:
+        """Execute a statement to its end: an open result blocks `load`, and may still need memory."""
+
+        def once() -> list[tuple[Any, ...]]:
+            return self.connection.execute(sql, params).fetchall()
 
         with self._explained(sql):
             return self._frugally(once, once)
-
-    def _once(
-        self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None
-    ) -> duckdb.DuckDBPyConnection:
-        return self.connection.execute(sql, params)
 
     def _frugally(self, attempt: Callable[[], T], again: Callable[[], T]) -> T:
         """Do something; where memory does not suffice, do it again with one thread.
