@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import le
 from typing import Any
 
 import pyarrow as pa
@@ -286,7 +287,7 @@ class Lanes:
     def _refuse_disorder(self, lane: _Lane, one: Slice) -> None:
         places = one.places
         begins_late = not places or places[0] >= lane.at
-        if begins_late and all(a <= b for a, b in pairwise(places)):
+        if begins_late and all(map(le, places, islice(places, 1, None))):
             return
         raise ProtocolError(
             f"{self._owner}: the vendor sent records out of the order that was asked for; reading on would "

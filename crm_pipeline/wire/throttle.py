@@ -1,8 +1,10 @@
 """The shapes of vendors' limits. What is counted against them, and who waits, is the gate's."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+_NEARLY = 0.95
 LimitKind = Literal["rolling", "daily", "concurrency"]
 
 
@@ -27,3 +29,17 @@ class Limit:
     kind: LimitKind = "rolling"
     resets: str = ""
     unit: str = "calls"
+
+
+def rolling(name: str, ceiling: int, period_s: float, share: float) -> Limit:
+    """Return our share of a ceiling of calls in a rolling window.
+
+    Nine tenths of 5 calls a second are no whole number, and 4 would leave a fifth unused. There a part of the
+    share is taken in time: 5 calls in 1.11 seconds, which are never more than the ceiling within its own window.
+    """
+    wanted = ceiling * share
+    calls = int(wanted)
+    if calls < wanted * _NEARLY:
+        calls = math.ceil(wanted)
+        period_s *= calls / wanted
+    return Limit(name, calls, period_s)

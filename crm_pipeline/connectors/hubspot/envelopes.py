@@ -4,10 +4,11 @@ A page of a list, a page of a search and a batch are one shape: `results`, and w
 Source: https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import compress
+from itertools import compress, islice
+from operator import attrgetter, lt
 from typing import Any
 
 import msgspec
@@ -142,7 +143,8 @@ def read(body: bytes, stamp: str, owner: str, *, numeric: bool = True) -> Answer
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
         keys = msgspec.json.decode(body, type=_Keys).results
-        sane = not numeric or all(key.id.isascii() and key.id.isdigit() for key in keys)
+        ids = [key.id for key in keys]
+        sane = not numeric or _are_numbers(ids)
     except msgspec.DecodeError as error:
         raise _unlike(owner, str(error)) from None
     if not sane:
@@ -150,8 +152,8 @@ def read(body: bytes, stamp: str, owner: str, *, numeric: bool = True) -> Answer
     failures = max(envelope.numErrors or 0, len(envelope.errors or ()))
     return Answer(
         records=Records(
-            [key.id for key in keys],
-            [_stamp(key, stamp) for key in keys],
+            ids,
+            _stamps(keys, stamp),
             [key.archived for key in keys],
             [memoryview(text) for text in envelope.results],
         ),
@@ -162,20 +164,34 @@ def read(body: bytes, stamp: str, owner: str, *, numeric: bool = True) -> Answer
     )
 
 
-def refuse_disorder(ids: Iterable[int], low: int, owner: str) -> None:
+def refuse_disorder(ids: Sequence[int], low: int, owner: str) -> None:
     """Refuse ids that do not rise, or begin below what was asked for: reading on would miss some.
 
     Raises:
         ProtocolError: they do not.
     """
-    before = low - 1
-    for one in ids:
-        if one <= before:
-            raise ProtocolError(
-                f"{owner}: HubSpot sent a page of other records than it was asked for.",
-                cure="Run again; if it persists, report it to the vendor with the time of the run.",
-            )
-        before = one
+    if ids and (ids[0] < low or not all(map(lt, ids, islice(ids, 1, None)))):
+        raise ProtocolError(
+            f"{owner}: HubSpot sent a page of other records than it was asked for.",
+            cure="Run again; if it persists, report it to the vendor with the time of the run.",
+        )
+
+
+def _are_numbers(ids: Sequence[str]) -> bool:
+    together = "".join(ids)
+    return not ids or ("" not in ids and together.isascii() and together.isdigit())
+
+
+def _stamps(keys: Sequence[_Key], stamp: str) -> list[str | None]:
+    """Return when each was edited; nearly all say it in the property, as ISO 8601."""
+    known = stamp in _Stamps.__struct_fields__
+    told = map(attrgetter(f"properties.{stamp}"), keys) if known else (None for _ in keys)
+    return [
+        found
+        if isinstance(found, str) and found[10:11] == "T" and not key.archived
+        else _stamp(key, stamp)
+        for key, found in zip(keys, told, strict=True)
+    ]
 
 
 def _stamp(key: _Key, stamp: str) -> str | None:

@@ -100,7 +100,8 @@ class Harvest:
             calls += more
         kept = self._of_window(records)
         if not self.archived:
-            self.strays.add(set(found.ids).difference(kept.ids))
+            if kept is not found:
+                self.strays.add(set(found.ids).difference(kept.ids))
             others = self.selection.others
             calls += associations.add(self.api, self.selection.name, others, kept) if others else 0
         batch = batch_of(
@@ -123,7 +124,7 @@ class Harvest:
 
     def _of_window(self, records: Records) -> Records:
         """Leave out what was edited since, and what was archived or restored since."""
-        if not all(one is self.archived for one in records.archived):
+        if records.archived.count(self.archived) < len(records):
             records = records.only([one is self.archived for one in records.archived])
         window = self.selection.window
         if window is None or not len(records):

@@ -14,7 +14,7 @@ from crm_pipeline.connectors.base import Tools, VendorLimits
 from crm_pipeline.connectors.metering import Operation, Reading
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.gate import LimitUsage
-from crm_pipeline.wire.throttle import Limit
+from crm_pipeline.wire.throttle import Limit, rolling
 
 BURST = "burst"
 SEARCH = "search"
@@ -118,7 +118,7 @@ class HubSpotMeter:
         return (Limit(DAILY, ours, _DAY_S, "daily", self._day),)
 
     def _limit(self, name: str, ceiling: int, period_s: float) -> Limit:
-        return Limit(name, self._ours(ceiling), period_s)
+        return rolling(name, ceiling, period_s, self.share)
 
     def _ours(self, ceiling: int) -> int:
         return max(1, int(ceiling * self.share))

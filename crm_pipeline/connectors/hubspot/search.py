@@ -115,7 +115,8 @@ class SearchReader:
             if hidden + limit > most:
                 break  # the wall: the counts afterwards say that some are missing
             answer, asked = ask(self.api, selection, {**body, "after": str(hidden)}), asked + 1
-        envelopes.refuse_disorder(map(int, answer.records.ids), at, self.harvest.owner)
+        ids = [int(one) for one in answer.records.ids]
+        envelopes.refuse_disorder(ids, at, self.harvest.owner)
         shown = len(answer.records)
         left = max(0, (answer.total or 0) - hidden - shown) if shown else 0
         return answer, left, asked

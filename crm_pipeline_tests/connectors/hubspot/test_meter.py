@@ -47,7 +47,7 @@ def test_before_any_answer_the_lowest_published_ceilings_count() -> None:
     daily = (225_000, 86_400.0, "daily", "US/Eastern")
     made = meter()
     assert limits(made, PLAIN) == {"burst": (90, 10.0, "rolling", ""), "daily": daily}
-    assert limits(made, SEARCH) == {"search": (4, 1.0, "rolling", ""), "daily": daily}
+    assert limits(made, SEARCH) == {"search": (5, 1.0 / 0.9, "rolling", ""), "daily": daily}
     assert limits(made, LINKS) == {
         "associations": (90, 10.0, "rolling", ""),
         "daily_associations": (450_000, 86_400.0, "daily", "US/Eastern"),
