@@ -1,6 +1,7 @@
 """A Zoho org as an account of the pipeline."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -164,13 +165,10 @@ class ZohoAccount(ApiAccount[Api]):
             return
         read = Queries if route == QUERIES else listing.Listing
         live = read(self._api, plan).pages(spool)
-        first = next(live, None)
-        if first is None:
-            yield from gone
-            return
-        # With the first page stands in the spool what is read: whoever goes on knows whose deletions those are.
-        yield first
-        yield from together(live, gone)
+        # A page of deleted records waits for the first of the others: with that stands in the spool what is read,
+        # and whoever goes on knows whose deletions those are.
+        noted = threading.Event()
+        yield from together(_announced(live, noted), _held_back(gone, noted))
 
     def forget(self, spool: Spool) -> None:
         """Do nothing: exports cannot be removed; the vendor drops them by itself."""
@@ -226,3 +224,18 @@ class ZohoAccount(ApiAccount[Api]):
             routes=(route,),
             remaining=self._api.remaining,
         )
+
+
+def _announced(pages: Generator[Page], begun: threading.Event) -> Generator[Page]:
+    try:
+        for page in pages:
+            begun.set()
+            yield page
+    finally:
+        begun.set()
+
+
+def _held_back(pages: Generator[Page], begun: threading.Event) -> Generator[Page]:
+    for page in pages:
+        begun.wait()
+        yield page
