@@ -174,14 +174,19 @@ class Engine:
         """
         try:
             return attempt()
-        except duckdb.OutOfMemoryException:
+        except duckdb.OutOfMemoryException as error:
             if self.threads == 1:
                 raise
-        self.connection.execute("SET threads = 1")
+            too_much = error
         try:
+            self.connection.execute("SET threads = 1")
             return again()
+        except duckdb.TransactionException:
+            # The first try has spoilt the transaction that it was part of: what was wrong is what it said.
+            raise too_much from None
         finally:
-            self.connection.execute(f"SET threads = {self.threads}")
+            with suppress(duckdb.TransactionException):
+                self.connection.execute(f"SET threads = {self.threads}")
 
     @contextmanager
     def _explained(self, sql: str) -> Iterator[None]:

@@ -120,3 +120,19 @@ def test_what_does_not_fit_at_all_says_what_to_set(tmp_path):
         with pytest.raises(StoreError, match="321MB") as found:
             engine.copy_to("FROM range(9)", tmp_path / "wide.parquet")
     assert "CRM_MEMORY_MB" in found.value.cure
+
+
+def test_memory_is_named_where_the_transaction_is_lost(tmp_path):
+    """A second try inside a transaction that the first has spoilt hides nothing of what was wrong."""
+
+    class Spoilt(Tight):
+        def execute(self, sql: str, params: Any = None) -> Any:
+            if self.copies:
+                raise duckdb.TransactionException("current transaction is aborted")
+            return super().execute(sql, params)
+
+    with Engine(tmp_path / "tmp", threads=2) as engine:
+        engine._connection = Spoilt(engine.connection, threads=1)
+        with pytest.raises(StoreError, match="640MB") as found:
+            engine.copy_to("FROM range(9)", tmp_path / "wide.parquet")
+    assert "CRM_MEMORY_MB" in found.value.cure
