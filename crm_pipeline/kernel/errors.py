@@ -8,16 +8,20 @@
     │   └── UnknownName                 a name that is not among the known ones
     ├── StoreError                      files, DuckDB or PostgreSQL
     │   ├── DatabaseUnavailable         PostgreSQL cannot be reached
+    │   ├── DiskFull                    a file cannot be written for lack of room
     │   ├── CommitConflict              somebody else committed first
-    │   └── CorruptFile                 a file of ours cannot be read
+    │   ├── CorruptFile                 a file of ours cannot be read
+    │   └── UnfitValue                  a value that DuckDB cannot take
     ├── ContractError (ValueError)      a staged table breaks its contract; the current version stays
     ├── CountMismatch                   the vendor's count and ours differ
+    ├── TooManyRejects                  more records of a window cannot be read than is allowed
     ├── BudgetExhausted                 our share of the vendor's call budget is spent
     └── VendorError                     the vendor answered, or failed to
         ├── Retriable                   the same request may succeed later
         │   ├── ConnectionLost (ConnectionError)
         │   ├── Throttled
-        │   └── Unavailable
+        │   ├── Unavailable
+        │   └── MalformedAnswer         an answer that is not what the vendor documents
         ├── SessionExpired              log in again once, then retry
         ├── ReadLost                    what was being read is gone at the vendor: begin it anew
         ├── Fatal                       no retry will help
@@ -30,21 +34,27 @@
         └── Skippable                   this object cannot be had; the others go on
 
 A text names the thing, what was expected and what to do (`cure`). Texts never carry secrets or
-personal data.
+personal data. Control characters of whatever they quote are written out here, and what a vendor said is
+cut, whoever quotes it.
 """
 
 import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from crm_pipeline.kernel.text import printable, shortened, vendor_text
+
+_VENDOR_MESSAGE_CHARACTERS = 2_000
+_VENDOR_CODE_CHARACTERS = 100
+
 
 class CrmError(Exception):
     """Base of all errors raised on purpose; `cure` says what to do about it."""
 
     def __init__(self, message: str, *, cure: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.cure = cure
+        self.message = printable(message)
+        self.cure = printable(cure)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.cure}".strip()
@@ -97,7 +107,17 @@ class StoreError(CrmError):
 
 
 class DatabaseUnavailable(StoreError):
-    """PostgreSQL cannot be reached or started."""
+    """PostgreSQL cannot be reached or started.
+
+    Attributes:
+        on_the_way: a connection that was there broke while something was done.
+    """
+
+    on_the_way = False
+
+
+class DiskFull(StoreError):
+    """A disk has no room left; the text names it."""
 
 
 class CommitConflict(StoreError):
@@ -106,6 +126,10 @@ class CommitConflict(StoreError):
 
 class CorruptFile(StoreError):
     """A file that this package wrote cannot be read back."""
+
+
+class UnfitValue(StoreError):
+    """DuckDB read a value that it cannot take; the text never quotes it."""
 
 
 class ContractError(CrmError, ValueError):
@@ -124,6 +148,10 @@ class ContractError(CrmError, ValueError):
 
 class CountMismatch(CrmError):
     """The vendor's count of a window and what landed differ; the window is not committed."""
+
+
+class TooManyRejects(CrmError):
+    """More records of a window cannot be read than is allowed; the window is not committed."""
 
 
 class BudgetExhausted(CrmError):
@@ -145,13 +173,20 @@ class VendorError(CrmError):
     def __init__(
         self, message: str, *, status: int | None = None, code: str = "", cure: str = ""
     ) -> None:
-        super().__init__(message, cure=cure)
+        super().__init__(shortened(message, _VENDOR_MESSAGE_CHARACTERS), cure=cure)
         self.status = status
-        self.code = code
+        self.code = vendor_text(code, _VENDOR_CODE_CHARACTERS)
 
 
 class Retriable(VendorError):
-    """The same request may succeed later."""
+    """The same request may succeed later.
+
+    Attributes:
+        most_attempts: how often it is asked at most, where patience does not help; None leaves that to the
+            retry policy.
+    """
+
+    most_attempts: int | None = None
 
     def __init__(
         self,
@@ -176,6 +211,29 @@ class Throttled(Retriable):
 
 class Unavailable(Retriable):
     """The vendor has a problem of its own (5xx and its relatives)."""
+
+
+class MalformedAnswer(Retriable):
+    """An answer that is not what the vendor documents: cut off, a web page, other types.
+
+    A server behind a proxy often answers right at the next try, and seldom at the fifth.
+    """
+
+    most_attempts = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        cure: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        usual = "Run again; if it persists, report it to the vendor with the time of the run."
+        super().__init__(
+            message, status=status, code=code, cure=cure or usual, retry_after_s=retry_after_s
+        )
 
 
 class SessionExpired(VendorError):

@@ -40,8 +40,10 @@ _WRITES: Mapping[str, tuple[str, ...]] = {
     "collecting": ("begin", "removed"),
     # published
     "snapshot": _FILE,
+    "snapshot_sum": _FILE,
     "link": ("begin", "written", "named"),
     "parquet": _FILE,
+    "checksums": _FILE,
     "outdated": ("begin", "removed"),
     "old_snapshots": ("begin", "removed"),
 }

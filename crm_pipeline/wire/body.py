@@ -1,33 +1,63 @@
-"""The body of an answer, read to its end and unpacked.
+"""The body of an answer: read to its end and unpacked, within bounds of bytes and time.
 
 urllib3 unpacks a gzip in pieces of 10 KB through Python, which for a page of 200 KB takes longer than all the
-rest of a request. Here it is unpacked in one piece, by ISA-L.
+rest of a request. Here it is unpacked in one piece, by ISA-L. The vendor's word about the length of an answer,
+packed or not, is a claim: bytes are counted as they come.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import requests
 from isal import isal_zlib
 from urllib3.exceptions import DecodeError
 
+from crm_pipeline.settings.bounds import Bounds
+from crm_pipeline.wire.bounds import Allowance, TooLarge
+
 _GZIP = frozenset({"gzip", "x-gzip"})
 _PLAIN = frozenset({"", "identity"})
 _GZIP_WRAPPED = 31  # the greatest window, and a header and trailer of gzip around it
 _DEFECT: Any = isal_zlib.error
+_PIECE_BYTES = 1 << 18
 
 
-def load(response: requests.Response) -> None:
+def load(response: requests.Response, bounds: Bounds) -> None:
     """Read an answer that was asked for as a stream, so that `content` has its body unpacked.
 
     Raises:
+        TooLarge, TooSlow: it exceeds its bounds; reading has stopped.
         requests.exceptions.RequestException: it did not arrive whole.
         urllib3.exceptions.HTTPError: it did not arrive whole, or is no gzip although it says so.
     """
+    allowance = Allowance(bounds.answer_bytes, bounds.answer_s)
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding in _GZIP | _PLAIN:
-        received = response.raw.read(decode_content=False)
-        response.raw = _Whole(_unpacked(received) if coding in _GZIP else received)
+        received = b"".join(pieces(response, allowance))
+        unpacked = _unpacked(received, bounds.answer_bytes) if coding in _GZIP else received
+    else:
+        unpacked = b"".join(_decoded(response, allowance))
+    response.raw = _Whole(unpacked)
     response.content  # noqa: B018 - reading it keeps it
+
+
+def pieces(response: requests.Response, allowance: Allowance) -> Iterator[bytes]:
+    """Yield the body as received, piece by piece as it arrives.
+
+    Raises:
+        TooLarge, TooSlow: it exceeds the allowance.
+        urllib3.exceptions.HTTPError: it ended before its announced length.
+    """
+    while piece := response.raw.read1(_PIECE_BYTES, decode_content=False):
+        allowance.take(len(piece))
+        yield piece
+
+
+def _decoded(response: requests.Response, allowance: Allowance) -> Iterator[bytes]:
+    """Yield a body in a coding that urllib3 knows, unpacked."""
+    while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
+        allowance.take(len(piece))
+        yield piece
 
 
 class _Whole:
@@ -44,15 +74,23 @@ class _Whole:
         """There is nothing to close: the connection is free already."""
 
 
-def _unpacked(received: bytes) -> bytes:
-    """Return what one gzip holds, or several one behind the other."""
-    members = []
+def _unpacked(received: bytes, most: int) -> bytes:
+    """Return what one gzip holds, or several one behind the other.
+
+    Raises:
+        TooLarge: that is more than `most` bytes; no more than those were unpacked.
+    """
+    members: list[bytes] = []
     while received:
         unpacker = isal_zlib.decompressobj(_GZIP_WRAPPED)
+        # One byte more than allowed shows that there is more.
+        left = most - sum(map(len, members)) + 1
         try:
-            members.append(unpacker.decompress(received))
+            members.append(unpacker.decompress(received, left))
         except _DEFECT as error:
             raise DecodeError(f"the answer is no gzip, although it says so: {error}") from None
+        if len(members[-1]) == left:
+            raise TooLarge(f"it is larger than {most // 1_000_000:,} MB")
         if not unpacker.eof:
             raise DecodeError("the answer is a gzip that ends in its middle")
         received = unpacker.unused_data.lstrip(b"\0")

@@ -53,7 +53,7 @@ class RetryPolicy:
         attempts: tries in all, the first included.
         base_s, cap_s: the n-th wait is uniform over [0, min(cap_s, base_s * 2**(n - 1))].
         timeout_s: no further try is started after this long; a wait that would end later is not
-            begun.
+            begun, however long the vendor asks for.
     """
 
     attempts: int = 6
@@ -70,6 +70,9 @@ class RetryPolicy:
             return max(0.0, error.retry_after_s) + self.uniform(0, 1)
         return self.uniform(0, min(self.cap_s, self.base_s * 2 ** (tries - 1)))
 
+    def _most(self, error: Retriable) -> int:
+        return min(self.attempts, error.most_attempts or self.attempts)
+
     def call(self, attempt: Callable[[], T]) -> T:
         """Call until it succeeds, fails for good, or patience or budget is spent.
 
@@ -82,10 +85,12 @@ class RetryPolicy:
         def judge(error: Exception) -> bool | float:
             nonlocal tries
             tries += 1
-            if not isinstance(error, Retriable) or tries >= self.attempts:
+            if not isinstance(error, Retriable) or tries >= self._most(error):
                 return False
             wait_s = self.wait_s(tries, error)
             if self.monotonic() - started + wait_s >= self.timeout_s:
+                if error.retry_after_s is not None and error.retry_after_s >= self.timeout_s:
+                    error.cure = f"{_too_long(error.retry_after_s, self.timeout_s)} {error.cure}"
                 return False
             if not self.budget.spend():
                 _log.info("retry_budget_spent", error=type(error).__name__)
@@ -100,3 +105,11 @@ class RetryPolicy:
                 self.budget.earn()
                 return result
         raise AssertionError("unreachable")
+
+
+def _too_long(told_s: float, timeout_s: float) -> str:
+    hours = f", {told_s / 3600:.1f} hours" if told_s >= 5400 else ""
+    return (
+        f"The next try is due in {told_s:,.0f} s{hours}, and nobody waits here for more than {timeout_s:,.0f} s"
+        " (for runs see CRM_PATIENCE_S): run it again then."
+    )

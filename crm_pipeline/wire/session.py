@@ -14,16 +14,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote_plus, urljoin, urlsplit
 
 import requests
+import structlog
 import urllib3
-from requests.adapters import HTTPAdapter
 
+from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.kernel.errors import (
     ConnectionLost,
     CrmError,
@@ -33,9 +33,17 @@ from crm_pipeline.kernel.errors import (
     VendorError,
 )
 from crm_pipeline.kernel.secret import redacted
-from crm_pipeline.wire import body
+from crm_pipeline.settings.bounds import Bounds
+from crm_pipeline.wire import body, dates
+from crm_pipeline.wire.bounds import Allowance, TooLarge, TooSlow
+from crm_pipeline.wire.figures import shown, whole
+from crm_pipeline.wire.transport import PlainAdapter, TlsAdapter
 
-_CHUNK_BYTES = 1 << 20
+_log = structlog.get_logger(__name__)
+_MOST_BYTES = 1 << 36
+_LONGEST_WAIT_S = (
+    86_400.0  # what asks for more is not believed; who waits how long says `wire.retry`
+)
 _CONNECTIONS = 20  # more than there are ever threads that read one account
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _QUERY = re.compile(r"\?[^\s'\")]+")
@@ -45,18 +53,8 @@ _ADDRESS_ERRORS = (
     requests.exceptions.MissingSchema,
     requests.exceptions.InvalidURL,
 )
+_TRANSPORT = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
 _DROPPED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-
-
-class TlsAdapter(HTTPAdapter):
-    """Transport that refuses anything older than TLS 1.2."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the connection pool with our TLS context."""
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        kwargs["ssl_context"] = context
-        super().init_poolmanager(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,15 @@ class Timeouts:
 
 Judge = Callable[[requests.Response], CrmError | None]
 Permit = Callable[[], AbstractContextManager[object]]
+Trust = Callable[[str], bool]
+"""Says of an address whether a request, and with it our token, may go there."""
+
+
+class _Session(requests.Session):
+    """A session that does not look where redirects lead: what stands there may be no address at all."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        return None
 
 
 class HttpSession:
@@ -79,7 +86,10 @@ class HttpSession:
         judge: turns an answer into an error, or None where it is a success.
         permit: entered around every request; the rate gate.
         observe: sees every answer, errors included (usage headers).
+        bounds: how large answers may be and how long they may take.
+        trusts: whether requests may go to an address; the vendor names many, and they are claims.
         allow_http: plain HTTP is for the sandbox only.
+        clock: tells how long a wait is that ends at a moment.
     """
 
     def __init__(
@@ -90,17 +100,24 @@ class HttpSession:
         permit: Permit = nullcontext,
         observe: Callable[[requests.Response], None] | None = None,
         timeouts: Timeouts | None = None,
+        bounds: Bounds | None = None,
+        trusts: Trust = lambda _: True,
         allow_http: bool = False,
         user_agent: str = "crm-pipeline",
+        clock: Clock | None = None,
     ) -> None:
         self.owner = owner
+        self._clock = clock or SystemClock()
         self.calls = 0
+        self._told_of_waits = False
         self._lock = threading.Lock()
         self._judge = judge
         self._permit = permit
         self._observe = observe
         self._timeouts = timeouts or Timeouts()
-        self._session = requests.Session()
+        self._bounds = bounds or Bounds()
+        self._trusts = trusts
+        self._session = _Session()
         self._headers = {**self._session.headers, "User-Agent": user_agent}
         self._environment: dict[tuple[str, str], Mapping[str, Any]] = {}
         # Cookies are shared state: an API needs none, and threads would trip over each other's.
@@ -108,7 +125,7 @@ class HttpSession:
         self._session.adapters.pop("https://")  # ours comes with the first address that needs it
         self._session.adapters.pop("http://")
         if allow_http:
-            self._session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+            self._session.mount("http://", PlainAdapter(pool_maxsize=_CONNECTIONS))
 
     def close(self) -> None:
         """Close all connections."""
@@ -161,19 +178,22 @@ class HttpSession:
                 response.close()
 
     def _send(self, method: str, url: str, **given: Any) -> requests.Response:
+        if not self._trusts(url):
+            raise self._untrusted(url)
         with self._lock:
             self.calls += 1
             if url.lower().startswith("https:") and "https://" not in self._session.adapters:
                 # Reading the machine's authorities takes 20 ms, which plain http need not wait for.
                 self._session.mount("https://", TlsAdapter(pool_maxsize=_CONNECTIONS))
         try:
-            return self._session.send(
+            response = self._session.send(
                 self._prepared(method, url, **given),
                 timeout=(self._timeouts.connect_s, self._timeouts.read_s),
                 allow_redirects=False,
                 **self._settings(url),
             )
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            return self._of_some_length(response)
+        except _TRANSPORT as error:
             failure = self._failure(url, error)
         except UnicodeError:
             failure = self._bad_header(url)
@@ -184,6 +204,20 @@ class HttpSession:
                 cure="Check the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).",
             )
         raise failure
+
+    def _of_some_length(self, response: requests.Response) -> requests.Response:
+        """Refuse an answer that announces more bytes than a machine has: reading would ask for them at once.
+
+        What is no number the HTTP library reads to the end of the connection.
+        """
+        text = response.headers.get("Content-Length", "").strip()
+        if text.isascii() and text.isdigit() and whole(text, _MOST_BYTES) is None:
+            response.close()
+            raise ProtocolError(
+                f"{self.owner}: {_place(response.url)} announces an answer of {shown(text)} bytes.",
+                status=response.status_code,
+            )
+        return response
 
     def _prepared(
         self,
@@ -226,9 +260,11 @@ class HttpSession:
     def _load(self, response: requests.Response) -> None:
         """Read an answer to its end."""
         try:
-            body.load(response)
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            body.load(response, self._bounds)
+        except _TRANSPORT as error:
             failure = self._failure(response.url, error)
+        except (TooLarge, TooSlow) as excess:
+            failure = self._exceeded(response.url, excess, "CRM_MAX_ANSWER")
         else:
             return
         response.close()
@@ -236,12 +272,16 @@ class HttpSession:
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         """Yield the bytes as received; only the vendor's failures become ours, not the reader's."""
-        chunks = response.raw.stream(_CHUNK_BYTES, decode_content=False)
+        allowance = Allowance(self._bounds.file_bytes, self._bounds.file_s)
+        chunks = body.pieces(response, allowance)
         while True:
             try:
                 chunk = next(chunks, None)
-            except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            except _TRANSPORT as error:
                 failure = self._failure(response.url, error)
+                break
+            except (TooLarge, TooSlow) as excess:
+                failure = self._exceeded(response.url, excess, "CRM_MAX_FILE")
                 break
             if chunk is None:
                 return
@@ -253,25 +293,38 @@ class HttpSession:
             self._observe(response)
         error: CrmError | None
         if response.status_code in _REDIRECTS:
-            target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
             error = ProtocolError(
-                f"{self.owner}: {_place(response.url)} redirects to "
-                f"{target.scheme}://{target.hostname}.",
+                f"{self.owner}: {_place(response.url)} redirects to {_target(response)}.",
                 status=response.status_code,
                 cure="Set login_url to the address that the account really lives at.",
             )
         else:
             error = self._judge(response)
         if isinstance(error, Retriable):
-            told_s = _told_wait_s(response)
-            error.retry_after_s = error.retry_after_s if told_s is None else told_s
+            error.retry_after_s = self._wait_s(response, error.retry_after_s)
         if error is not None:
             raise error
+
+    def _wait_s(self, response: requests.Response, supposed_s: float | None) -> float | None:
+        """Return how long the vendor wants us to wait, or what its judge supposes; nonsense is told once."""
+        text = response.headers.get("Retry-After", "")
+        told_s = dates.wait_s(text, response.headers.get("Date"), self._clock.now())
+        if text and (told_s is None or told_s > _LONGEST_WAIT_S) and not self._told_of_waits:
+            self._told_of_waits = True
+            _log.warning(
+                "Retry-After cannot be meant so",
+                connection=self.owner,
+                said=shown(text),
+                taken_s=supposed_s if told_s is None else _LONGEST_WAIT_S,
+            )
+        return supposed_s if told_s is None else min(told_s, _LONGEST_WAIT_S)
 
     def _failure(self, url: str, error: Exception) -> VendorError:
         """Return our error for one of the HTTP library's."""
         place = _place(url)
-        if isinstance(error, requests.exceptions.InvalidHeader):
+        if isinstance(error, requests.exceptions.InvalidHeader) and not isinstance(
+            _origin(error), urllib3.exceptions.InvalidHeader
+        ):
             return self._bad_header(url)
         if isinstance(error, _ADDRESS_ERRORS):
             return Fatal(
@@ -295,6 +348,21 @@ class HttpSession:
             cure="Check the address and the network; for the sandbox: is it running?",
         )
 
+    def _exceeded(self, url: str, excess: TooLarge | TooSlow, variable: str) -> VendorError:
+        unit = "MB" if isinstance(excess, TooLarge) else "S"
+        return Fatal(
+            f"{self.owner}: the answer of {_place(url)} was broken off: {excess}.",
+            cure="Nothing of it was kept. If the vendor really means that much, set "
+            f"{variable}_{unit} higher; if not, report it to the vendor.",
+        )
+
+    def _untrusted(self, url: str) -> VendorError:
+        return Fatal(
+            f"{self.owner}: the vendor names {_place(url)} as the place to go on, which is neither the "
+            "configured host nor one that the vendor documents. Nothing was sent there.",
+            cure="Run again; if it persists, report it to the vendor: somebody may be reading along.",
+        )
+
     def _bad_header(self, url: str) -> VendorError:
         return Fatal(
             f"{self.owner}: no request was sent to {_place(url)}: a header holds characters that "
@@ -308,16 +376,13 @@ def _encoded(text: str) -> str:
     return quote_plus(text)
 
 
-def _told_wait_s(response: requests.Response) -> float | None:
-    """Return the seconds of `Retry-After` (RFC 9110, 10.2.3), which may be a moment; None without any."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.replace(".", "", 1).isdigit():
-        return float(text)
+def _target(response: requests.Response) -> str:
+    """Name where an answer sends us, without the path; the vendor's word may be no address."""
     try:
-        until, now = (parsedate_to_datetime(one) for one in (text, response.headers["Date"]))
-        return max(0.0, (until - now).total_seconds())
-    except (KeyError, TypeError, ValueError):
-        return None
+        target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
+    except ValueError:
+        return "an unreadable address"
+    return f"{target.scheme}://{target.hostname}"
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -1,0 +1,77 @@
+"""The one way to read an answer: its bytes into a declared type, or one sentence about what is wrong.
+
+Types are `msgspec.Struct`s that name only what is used. A struct ignores what it does not name, so a vendor
+may add to its answers. Records themselves stay bytes (`msgspec.Raw`).
+"""
+
+import re
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+
+from crm_pipeline.kernel.errors import MalformedAnswer
+
+T = TypeVar("T")
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""How many of something an answer claims: not negative, and exact as a JSON number."""
+# Values of an answer may be anybody's data: what stands between quotation marks or backticks is left out,
+# except names of types and places.
+_VALUE = re.compile(r"'[^']*'")
+_MARKUP = re.compile(rb"\s*<(?:!doctype|html|\?xml|head|body)", re.IGNORECASE)
+UNREADABLE: tuple[type[Exception], ...] = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+)
+"""What msgspec raises for bytes that are not what was declared."""
+
+
+def decoded(body: bytes | memoryview, kind: type[T], *, owner: str, what: str = "an answer") -> T:
+    """Return an answer in the declared type.
+
+    Args:
+        body: of the answer.
+        kind: any type that msgspec reads, usually a struct.
+        owner: whose answer it is, for the error text.
+        what: the answer in a few words, such as "the description of Contact".
+
+    Raises:
+        MalformedAnswer: it is something else; another try often brings a right one.
+    """
+    try:
+        read: T = _decoder(cast("Hashable", kind)).decode(body)
+    except UNREADABLE as error:
+        raise malformed(body, error, owner=owner, what=what) from None
+    return read
+
+
+def malformed(
+    body: bytes | memoryview, error: Exception, *, owner: str, what: str
+) -> MalformedAnswer:
+    """Return the error for bytes that could not be read; it never quotes them."""
+    return MalformedAnswer(
+        f"{owner}: {what} is not what the vendor documents: {_defect(body, error)}."
+    )
+
+
+def _defect(body: bytes | memoryview, error: Exception) -> str:
+    size = len(body)
+    if not size:
+        return "it is empty"
+    if _MARKUP.match(bytes(body[:200])):
+        return f"it is a web page of {size:,} bytes where JSON was expected"
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    words = str(error)
+    if words == "Input data was truncated":
+        return f"it ends in its middle, after {size:,} bytes"
+    return _VALUE.sub("'***'", words).rstrip(".")
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: Any) -> Any:
+    return msgspec.json.Decoder(kind)

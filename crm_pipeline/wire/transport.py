@@ -1,0 +1,95 @@
+"""Connections: TLS 1.2 or newer, and headers that arrive in time.
+
+A time limit between two bytes lets a server send one byte a second for ever. The status line and the
+headers are read by the standard library in one call, so their time is limited below that call, at each read
+of the socket. The body's time is limited where it is read, see `wire.body`.
+"""
+
+import http.client
+import io
+import ssl
+import time
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+HEADERS_S = 300.0
+"""From asking for an answer to the end of its headers. The longest call of a vendor takes two minutes."""
+
+
+class _PunctualReader(io.RawIOBase):
+    """Reads a socket until the headers are complete or their time is over."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self.until_s: float | None = time.monotonic() + HEADERS_S
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.until_s is not None and time.monotonic() > self.until_s:
+            raise ConnectionAbortedError(f"the headers took longer than {HEADERS_S:.0f} s")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._reader = _PunctualReader(self.fp.detach())
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        super().begin()
+        self._reader.until_s = None
+
+
+class _PlainConnection(HTTPConnection):
+    response_class = _Response
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+_POOLS: dict[str, type] = {"http": _PlainPool, "https": _TlsPool}
+
+
+class PlainAdapter(HTTPAdapter):
+    """Transport whose headers arrive in time."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pool with our kinds of connection."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
+        """Make the pool behind a proxy with our kinds of connection."""
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class TlsAdapter(PlainAdapter):
+    """The same, and it refuses anything older than TLS 1.2."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pool with our TLS context."""
+        context = ssl.create_default_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        kwargs["ssl_context"] = context
+        super().init_poolmanager(*args, **kwargs)
