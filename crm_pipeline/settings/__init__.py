@@ -7,6 +7,7 @@ makes of it (connectors) and anything that opens a connection.
 from crm_pipeline.settings.connection import AuthSettings, Connection, ObjectSettings, Settings
 from crm_pipeline.settings.keeping import Keeping
 from crm_pipeline.settings.load import load_settings
+from crm_pipeline.settings.quarantine import QuarantineLimit
 from crm_pipeline.settings.vendors import known_vendors
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Connection",
     "Keeping",
     "ObjectSettings",
+    "QuarantineLimit",
     "Settings",
     "known_vendors",
     "load_settings",

@@ -1,6 +1,11 @@
-"""Checks a cron expression of five fields, so that a typo is found when the file is read."""
+"""A cron expression of five fields: what is wrong with it, and when it comes round.
+
+The web interface's own scheduler runs it; here it is only reckoned with.
+"""
 
 import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 _FIELDS = (
     ("minute", 0, 59),
@@ -9,7 +14,13 @@ _FIELDS = (
     ("month", 1, 12),
     ("day of the week", 0, 7),
 )
+_DAY = timedelta(days=1)
 _TERM = re.compile(r"(\*|\d{1,2}(?:-\d{1,2})?)(?:/(\d{1,2}))?\Z")
+_DAY = timedelta(days=1)
+_DAY_S = 86_400.0
+# One that comes on 29 February only comes within so many days.
+_SEARCHED_DAYS = 8 * 366
+_YEARS_DAYS = 4 * 365 + 1
 
 
 def cron_problem(expression: str) -> str | None:
@@ -28,3 +39,92 @@ def cron_problem(expression: str) -> str | None:
             if match[2] is not None and int(match[2]) == 0:
                 return f"has the {name} '{text}', whose step is 0"
     return None
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """When a cron expression comes round, in UTC.
+
+    Attributes:
+        minutes: of the day, in order.
+        is_either: both days of the month and of the week are named, and either of them will do.
+    """
+
+    minutes: tuple[int, ...]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    is_either: bool
+
+    @classmethod
+    def parse(cls, expression: str) -> "Cadence":
+        """Read an expression in which `cron_problem` finds nothing."""
+        texts = expression.split()
+        minute, hour, day, month, weekday = (
+            _values(text, low, high) for text, (_, low, high) in zip(texts, _FIELDS, strict=True)
+        )
+        return cls(
+            tuple(60 * h + m for h in sorted(hour) for m in sorted(minute)),
+            frozenset(day),
+            frozenset(month),
+            # Sunday is both 0 and 7.
+            weekdays := frozenset(number % 7 for number in weekday),
+            # As the scheduler takes it: all of them are none in particular.
+            is_either=len(day) < 31 and len(weekdays) < 7,
+        )
+
+    @property
+    def a_day(self) -> float:
+        """How often it comes round on a day, on average."""
+        first = datetime(2024, 1, 1)  # noqa: DTZ001 - only its day is asked for
+        days = sum(self._is_on(first + timedelta(days=n)) for n in range(_YEARS_DAYS))
+        return len(self.minutes) * days / _YEARS_DAYS
+
+    @property
+    def longest(self) -> timedelta:
+        """The longest time from one to the next, at most a day."""
+        is_daily = len(self.months) == 12 and (len(self.days) == 31 and len(self.weekdays) == 7)
+        if not is_daily:
+            return _DAY
+        ends = [*self.minutes[1:], self.minutes[0] + 24 * 60]
+        gaps = (end - one for one, end in zip(self.minutes, ends, strict=True))
+        return min(timedelta(minutes=max(gaps)), _DAY)
+
+    @property
+    def every_s(self) -> float:
+        """The mean time from one to the next; infinite for a day that never comes."""
+        return _DAY_S / self.a_day if self.a_day else float("inf")
+
+    def before(self, at: datetime, number: int = 1) -> datetime | None:
+        """Return the last time up to a moment, or the one `number` times back; None if there is none."""
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        left = number
+        for back in range(_SEARCHED_DAYS):
+            day = midnight - timedelta(days=back)
+            if not self._is_on(day):
+                continue
+            for minute in reversed(self.minutes):
+                due_at = day + timedelta(minutes=minute)
+                left -= due_at <= at
+                if not left:
+                    return due_at
+        return None
+
+    def _is_on(self, day: datetime) -> bool:
+        if day.month not in self.months:
+            return False
+        in_month, in_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        return in_month or in_week if self.is_either else in_month and in_week
+
+
+def _values(text: str, low: int, high: int) -> set[int]:
+    values: set[int] = set()
+    for term in text.split(","):
+        span, _, step = term.partition("/")
+        first, _, last = span.partition("-")
+        if first == "*":
+            first, last = str(low), str(high)
+        elif not last:
+            last = str(high) if step else first
+        values.update(range(int(first), int(last) + 1, int(step or 1)))
+    return values

@@ -11,8 +11,13 @@ from pathlib import Path
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.kernel.secret import Secret
+from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.settings.keeping import Keeping
 from crm_pipeline.settings.numbers import whole_number
+from crm_pipeline.settings.quarantine import QuarantineLimit
+from crm_pipeline.settings.shrinkage import ShrinkBounds
+
+AUTOMATION_VARIABLE = "CRM_AUTOMATION"
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,11 @@ class ObjectSettings:
 
 @dataclass(frozen=True)
 class Connection:
-    """One account at one vendor; docs/connections.md describes every key."""
+    """One account at one vendor; docs/connections.md describes every key.
+
+    Attributes:
+        explicit: which of `cadence` and `probe_every_s` the user wrote; only the others are stretched.
+    """
 
     name: str
     vendor: str
@@ -67,6 +76,15 @@ class Connection:
     sandbox: bool
     mapping: Mapping[str, Mapping[str, str | None]]
     ceilings: Mapping[str, int] = field(default_factory=dict)
+    quarantine_share: float = 0.05
+    shrink_percent: float = ShrinkBounds.percent
+    shrink_rows: int = ShrinkBounds.rows
+    explicit: frozenset[str] = frozenset()
+
+    @property
+    def shrink_bounds(self) -> ShrinkBounds:
+        """How much may be missing before that is not believed."""
+        return ShrinkBounds(self.shrink_percent, self.shrink_rows)
 
     def object(self, name: str) -> ObjectSettings:
         """Return the settings of an object.
@@ -107,9 +125,34 @@ class Settings:
         return Keeping.of(self.environ)
 
     @property
+    def is_automatic(self) -> bool:
+        """Whether schedules and sensors start by themselves."""
+        return self.environ.get(AUTOMATION_VARIABLE, "").strip().lower() == "on"
+
+    @property
+    def quarantine(self) -> QuarantineLimit:
+        """How many records a table may leave out."""
+        return QuarantineLimit.of(self.environ)
+
+    @property
     def memory_mb(self) -> int:
         """How much memory one step's SQL may take."""
         return whole_number(self.environ, "CRM_MEMORY_MB", 640, least=256)
+
+    @property
+    def bounds(self) -> Bounds:
+        """How large and how slow answers of vendors may be."""
+        return Bounds.of(self.environ)
+
+    @property
+    def query_timeout_s(self) -> int:
+        """How long a statement of `crm-pipeline query` may take; 0 for as long as it likes."""
+        return whole_number(self.environ, "CRM_QUERY_TIMEOUT_S", 300, least=0)
+
+    @property
+    def patience_s(self) -> int:
+        """How long a request is tried again, and a vendor's wish to be left alone is waited for."""
+        return whole_number(self.environ, "CRM_PATIENCE_S", 300, least=1)
 
     def connection(self, name: str) -> Connection:
         """Return a connection by name.

@@ -1,6 +1,7 @@
 """A YAML file that remembers on which line each key stands.
 
 Duplicate keys are an error here, where PyYAML would let the last one win in silence. Dates stay text.
+How large a file may be is said in `bounds.py`.
 """
 
 import os
@@ -11,12 +12,32 @@ from typing import Any
 import yaml
 
 from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.settings.document_bounds import (
+    Growth,
+    require_aliases,
+    require_depth,
+    require_size,
+)
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, but `2018-01-01` stays the text that it is."""
+    """The safe loader with bounds, and `2018-01-01` stays the text that it is."""
+
+    path: Path
+    _depth = _aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node, unless it lies too deep or is one alias too many."""
+        line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+        self._aliases += bool(self.check_event(yaml.AliasEvent))
+        self._depth += 1
+        require_aliases(self.path, line, self._aliases)
+        require_depth(self.path, line, self._depth)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -39,9 +60,13 @@ class Document:
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.text = text
+        require_size(path, len(text.encode(errors="replace")))
         loader = _Loader(text)
+        loader.path = path
         try:
             self._root = loader.get_single_node()
+            if self._root is not None:
+                Growth(path).require_bounded(self._root)
             self._refuse_duplicates(self._root)
             self.data: Any = loader.construct_document(self._root) if self._root else None
         except yaml.MarkedYAMLError as error:
@@ -63,6 +88,7 @@ class Document:
             ConfigError: it cannot be read, or is no YAML.
         """
         try:
+            require_size(path, path.stat().st_size)
             return cls(path, path.read_text(encoding="utf-8"))
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else "no such file"

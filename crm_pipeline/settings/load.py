@@ -4,6 +4,8 @@ Nothing else is read or written, and no secret is needed: a missing one is found
 """
 
 import os
+import shlex
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +63,8 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
         environ=merged,
     )
     # Whoever mistyped one of these learns that now, and not from a step that needs it.
-    _ = settings.keeping, settings.memory_mb
+    _ = settings.keeping, settings.memory_mb, settings.bounds, settings.quarantine
+    _ = settings.patience_s
     return settings
 
 
@@ -114,6 +117,7 @@ def _dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
+        mode = stat.S_IMODE(path.stat().st_mode)
         # No interpolation: a secret may well contain a dollar sign.
         values = dotenv_values(path, interpolate=False, encoding="utf-8")
     except PermissionError:
@@ -124,6 +128,13 @@ def _dotenv(path: Path) -> dict[str, str]:
             f"{path} cannot be read: {type(error).__name__}.",
             cure="Check its permissions, and that it is UTF-8 text.",
         ) from None
+    if mode & 0o077:
+        raise ConfigError(
+            f"{path} has mode {mode:04o}: others on this machine may read the secrets in it, or change "
+            "them.",
+            cure=f"Run `chmod 600 {shlex.quote(str(path))}`; where the disk knows no modes, export the "
+            "variables instead. If others could read it for long, make new secrets.",
+        )
     return {name: value for name, value in values.items() if value is not None}
 
 

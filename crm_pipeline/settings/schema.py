@@ -16,7 +16,9 @@ from crm_pipeline.kernel.clock import Month, SystemClock
 from crm_pipeline.settings.auth import AuthModel
 from crm_pipeline.settings.cadence import cron_problem
 from crm_pipeline.settings.connection import Connection, ObjectSettings
+from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_OBJECTS
 from crm_pipeline.settings.model import Model, problem
+from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.settings.vendors import facts_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
@@ -43,10 +45,13 @@ class ConnectionModel(Model):
     cadence: str = "*/15 * * * *"
     probe_every_s: Annotated[int, Field(ge=30, le=86_400)] = 60
     lookback_s: Annotated[int, Field(ge=0, le=604_800)] = 600
+    shrink_percent: Annotated[float, Field(gt=0, le=100)] = ShrinkBounds.percent
+    shrink_rows: Annotated[int, Field(ge=1)] = ShrinkBounds.rows
     share: Annotated[float, Field(gt=0, le=1)] = 0.9
+    quarantine_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     limit_group: str | None = None
     api_version: str | None = None
-    ceilings: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    ceilings: dict[str, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
 
     @field_validator("vendor")
@@ -92,6 +97,11 @@ class ConnectionModel(Model):
             raise problem(
                 "is neither a list of objects nor a mapping of them",
                 cure="Write 'objects: [Account, Contact]'.",
+            )
+        if len(names) > MOST_OBJECTS:
+            raise problem(
+                f"names {len(names):,} objects; a connection may have {MOST_OBJECTS:,}",
+                cure="Leave out what nobody asks for.",
             )
         for index, name in enumerate(names):
             if not isinstance(name, str) or not _OBJECT.match(name):
@@ -201,11 +211,15 @@ class ConnectionModel(Model):
             probe_every_s=self.probe_every_s,
             lookback_s=self.lookback_s,
             share=self.share,
+            quarantine_share=self.quarantine_share,
             limit_group=self.limit_group or name,
             api_version=self.api_version,
             ceilings=self.ceilings,
             sandbox=self.sandbox,
             mapping=self.mapping,
+            shrink_percent=self.shrink_percent,
+            shrink_rows=self.shrink_rows,
+            explicit=frozenset({"cadence", "probe_every_s"} & self.model_fields_set),
         )
 
 
@@ -217,6 +231,12 @@ class FileModel(Model):
     @field_validator("connections", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > MOST_CONNECTIONS:
+            raise problem(
+                f"holds {len(value):,} connections; at most {MOST_CONNECTIONS:,} are read",
+                cure="Split it: another folder with a connections.yaml, named by CRM_HOME, is a pipeline "
+                "of its own.",
+            )
         for name in value if isinstance(value, dict) else ():
             if not isinstance(name, str) or not NAME.match(name):
                 raise problem(
