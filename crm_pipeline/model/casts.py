@@ -19,8 +19,11 @@ def cast(text: str, kind: str, form: Form = "") -> str:
     """
     if kind == "VARCHAR":
         return text
-    if kind in {"TIMESTAMPTZ", "DATE"} and form not in {"", "clock"}:
-        return _formed(text, kind, form)
+    if kind in {"TIMESTAMPTZ", "DATE"}:
+        plain = f"TRY_CAST({text} AS {kind})"
+        read = _formed(text, kind, form) if form not in {"", "clock"} else plain
+        # To DuckDB the word 'infinity' is a day.
+        return f"nullif(nullif({read}, 'infinity'::{kind}), '-infinity'::{kind})"
     if kind == "BIGINT" and form == "clock":
         parts = f"split_part({text}, ':', 1)::BIGINT * 60 + split_part({text}, ':', 2)::BIGINT"
         return f"CASE WHEN regexp_full_match({text}, '{_CLOCK}') THEN {parts} END"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.table import Rule, Severity, Table
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def arrow_type(kind: str) -> pa.DataType:
 
 def broken(rule: Rule) -> str:
     """Return SQL that is true for a row that breaks the rule; `unique` is not a matter of one row."""
-    column = f'"{rule.column}"'
+    column = quoted(rule.column)
     if rule.kind == "required":
         return f"({column} IS NULL)"
     if rule.kind == "between":
@@ -47,21 +48,21 @@ def broken(rule: Rule) -> str:
         bounds += [f"{column} > {rule.high}"] if rule.high is not None else []
         return f"({' OR '.join(bounds)})"
     if rule.kind == "one_of":
-        listed = ", ".join("'" + value.replace("'", "''") + "'" for value in rule.values)
+        listed = ", ".join(map(literal, rule.values))
         return f"({column} NOT IN ({listed}))"
     if rule.kind == "matches":
-        return f"(NOT regexp_matches({column}, '{rule.pattern}'))"
+        return f"(NOT regexp_matches({column}, {literal(rule.pattern)}))"
     if rule.kind == "not_before":
-        return f'({column} < "{rule.other}")'
+        return f"({column} < {quoted(rule.other)})"
     if rule.kind == "implies":
-        return f'({column} AND NOT "{rule.other}")'
+        return f"({column} AND NOT {quoted(rule.other)})"
     return "false"
 
 
 def count_sql(table: Table, relation: str) -> str:
     """Return one SQL scan: rows, deleted rows, then the number of broken rows of every rule."""
     counts = [
-        f'count(*) - count(DISTINCT "{rule.column}")'
+        f"count(*) - count(DISTINCT {quoted(rule.column)})"
         if rule.kind == "unique"
         else f"count(*) FILTER (WHERE {broken(rule)})"
         for rule in table.rules

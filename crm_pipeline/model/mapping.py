@@ -5,7 +5,7 @@ stands in `selection`, the vendors' own mappings in `connectors/<vendor>/mapping
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crm_pipeline.model.schema import Form
 
@@ -58,6 +58,8 @@ class FieldMap:
     table it is a path in the element, or a field of the record behind `RECORD`.
 
     Attributes:
+        at: keys from the root of JSON records to the source, for facts that stand beside the fields:
+            a field that has the source's name by chance is not meant.
         references: for record ids, `(id prefix, object)`; the first prefix that the id starts with
             says which object the key names, and "" fits every id. Empty leaves it to the schema.
         object_in: for record ids, the source that holds the name of the object.
@@ -77,6 +79,7 @@ class FieldMap:
     source: str
     column: str
     references: tuple[tuple[str, str], ...] = ()
+    at: tuple[str, ...] = ()
     object_in: str = ""
     only: str = ""
     when: tuple[str, str] | None = None
@@ -123,6 +126,11 @@ def same(pairs: str) -> tuple[FieldMap, ...]:
     return tuple(FieldMap(source, column) for source, column in split)
 
 
+def beside(pairs: str) -> tuple[FieldMap, ...]:
+    """Read `key=column` pairs for keys at the root of JSON records, beside the fields; see `FieldMap.at`."""
+    return tuple(replace(entry, at=(entry.source,)) for entry in same(pairs))
+
+
 def points_to(source: str, column: str, obj: str) -> FieldMap:
     """Map ids that all belong to one object."""
     return FieldMap(source, column, (("", obj),))
@@ -154,8 +162,11 @@ class ObjectMap:
         each: path of a JSON list in the record; each of its elements becomes a row (the table is
             exploded). A list that is missing says nothing: the rows of the record's last list stay. An
             empty one removes them.
+        kind: in an exploded table, the key that says of which kind an element is, where a list holds several
+            that come apart, such as links to several objects.
         identity: in an exploded table, the sources that make `source_id` behind the record's id.
         merges: where winners name their losers; those become deleted and point to the winner.
+        ignores_case: to the vendor, names of fields that differ in case only are one.
     """
 
     object: str
@@ -166,6 +177,8 @@ class ObjectMap:
     each: tuple[str, ...] = ()
     identity: tuple[str, ...] = ()
     merges: tuple[Merge, ...] = ()
+    kind: str = ""
+    ignores_case: bool = False
 
     @property
     def is_own(self) -> bool:

@@ -5,12 +5,13 @@ names and types change while records stay.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
 from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.model.names import encodable
 
 CommonType = Literal[
     "string",
@@ -32,8 +33,9 @@ Form = Literal["", "epoch_ms", "date_epoch_ms", "local", "clock"]
 class Field:
     """One field of a vendor's object.
 
-    Names are unique within an object, whatever their case. Parts of a composite value are fields of their
-    own: `<name>_currency` with the path `(..., "currency")`.
+    Names are any text, and unique within an object (`Schema` sees to it), though two may differ in case
+    only. Parts of a composite value are fields of their own: `<name>_currency` with the path
+    `(..., "currency")`.
 
     Attributes:
         type: the vendor's own type name.
@@ -70,6 +72,12 @@ class Field:
     multiple: Multiple = ""
     form: Form = ""
 
+    def __post_init__(self) -> None:
+        # Half a surrogate pair is in no text that can be written; JSON answers may hold one all the same.
+        for name, value in vars(self).items():
+            if (encoded := _encodable(value)) is not value:
+                object.__setattr__(self, name, encoded)
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys from the root of a JSON record to the value."""
@@ -98,11 +106,20 @@ _LATER = {
 
 @dataclass(frozen=True)
 class Schema:
-    """The fields of one object at one moment, in the vendor's order."""
+    """The fields of one object at one moment, in the vendor's order.
+
+    A field that comes twice is kept once. One that stands elsewhere in the record than another of its
+    name is marked with the place, as in `archived (record)`.
+    """
 
     object: str
     label: str
     fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", encodable(self.label))
+        if len(set(self.names)) < len(self.fields):
+            object.__setattr__(self, "fields", tuple(_distinct(self.fields)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,37 +138,97 @@ class Schema:
         Landing keeps one schema per fingerprint: what is left out here would be kept as it was at
         first, however often it was described anew.
         """
-        return fingerprint(self._to_dict())
+        return fingerprint(self.to_dict())
 
     def to_json(self) -> str:
         """Write the schema as JSON text."""
-        return json.dumps(self._to_dict(), ensure_ascii=False, indent=1)
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote."""
-        raw: dict[str, Any] = json.loads(text)
-        listed = tuple(Field.from_dict(field) for field in raw["fields"])
-        return cls(object=raw["object"], label=raw["label"], fields=listed)
+        return cls.from_dict(json.loads(text))
 
-    def _to_dict(self) -> dict[str, Any]:
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` returned."""
+        listed = tuple(Field.from_dict(field) for field in stored["fields"])
+        return cls(object=stored["object"], label=stored["label"], fields=listed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is stored."""
         listed = [field.to_dict() for field in self.fields]
         return {"object": self.object, "label": self.label, "fields": listed}
 
 
+def is_fingerprint(name: str, stored: Mapping[str, Any]) -> bool:
+    """Say whether a fingerprint is that of what `Schema.to_dict` returned, now or in early versions.
+
+    What is stored is compared, not what is read from it: later properties of fields change nothing.
+    """
+    if name == fingerprint(stored):
+        return True
+    told = ("name", "label", "type", "scale", "calculated")
+    return name == fingerprint([[field[key] for key in told] for field in stored["fields"]])
+
+
+def free_name(field: Field, taken: Collection[str]) -> str:
+    """Return a field's name, marked with its place in the record where another field is called so."""
+    if field.name not in taken:
+        return field.name
+    place = ".".join(field.keys[:-1]) or "record"
+    marks = (place, *(f"{place} {number}" for number in range(2, len(taken) + 3)))
+    return next(name for mark in marks if (name := f"{field.name} ({mark})") not in taken)
+
+
 def changes(old: Schema, new: Schema) -> list[str]:
     """Say in words how the fields differ, one sentence for each; empty where they do not."""
+    respelled = _respelled(old, new)
     said = [
         f"{new.object}.{name} is gone ('{old.by_name[name].label}', {old.by_name[name].type})"
         for name in old.names
-        if name not in new.by_name
+        if name not in new.by_name and name not in respelled.values()
     ]
     for field in new.fields:
         before = old.by_name.get(field.name)
-        if before is None:
+        if field.name in respelled:
+            said.append(f"{new.object}.{respelled[field.name]} is now spelled {field.name}")
+        elif before is None:
             said.append(f"{new.object}.{field.name} is new ('{field.label}', {field.type})")
         elif before.type != field.type:
             said.append(f"{new.object}.{field.name} was {before.type} and is now {field.type}")
         elif before.label != field.label:
             said.append(f"{new.object}.{field.name} is now called '{field.label}'")
     return said
+
+
+def _respelled(old: Schema, new: Schema) -> dict[str, str]:
+    """Return the fields whose names changed in case only, each with its former name."""
+    gone = {name.lower(): name for name in old.names if name not in new.by_name}
+    return {
+        name: gone[name.lower()]
+        for name in new.names
+        if name not in old.by_name and name.lower() in gone
+    }
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, tuple):
+        encoded = tuple(map(_encodable, value))
+        return value if encoded == value else encoded
+    return value
+
+
+def _distinct(listed: Iterable[Field]) -> Iterable[Field]:
+    places: set[tuple[str, tuple[str, ...]]] = set()
+    taken: set[str] = set()
+    for field in listed:
+        if (field.name, field.keys) in places:
+            continue
+        places.add((field.name, field.keys))
+        name = free_name(field, taken)
+        taken.add(name)
+        # The place stands in the path, which a field of another name would no longer tell by itself.
+        yield field if name == field.name else replace(field, name=name, path=field.keys)

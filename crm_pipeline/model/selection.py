@@ -64,7 +64,7 @@ def with_overrides(
                 place = f"mapping.{entry.object}.{source}{f' of {where}' if where else ''}"
                 raise UnknownName(f"column of {table.name}", column, table.mappable, where=place)
     taken = {column for column in wanted.values() if column is not None}
-    kept = [f for f in entry.fields if f.source not in wanted and f.column not in taken]
+    kept = [f for f in entry.fields if not _is_named(f, wanted) and f.column not in taken]
     added = [
         FieldMap(
             source,
@@ -79,3 +79,8 @@ def with_overrides(
     replaced = taken | {f"{column.removesuffix('_source_id')}_key" for column in taken}
     constants = {k: v for k, v in entry.constants.items() if k not in replaced}
     return replace(entry, fields=(*kept, *added), constants=constants)
+
+
+def _is_named(entry: FieldMap, wanted: Mapping[str, str | None]) -> bool:
+    """Say whether the user takes a source out of its column; one beside the fields is no field of theirs."""
+    return entry.source in wanted and not (entry.at and wanted[entry.source] is not None)

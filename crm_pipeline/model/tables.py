@@ -1,8 +1,10 @@
 """Every table of the common model by name, and the tables of custom objects."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, count
 
+from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.engagement_tables import (
     ACTIVITIES,
     ASSOCIATIONS,
@@ -10,6 +12,7 @@ from crm_pipeline.model.engagement_tables import (
     CAMPAIGNS,
     TICKETS,
 )
+from crm_pipeline.model.names import Taken, shown
 from crm_pipeline.model.people_tables import COMPANIES, CONTACTS, LEADS, USERS
 from crm_pipeline.model.sales_tables import (
     DEAL_LINE_ITEMS,
@@ -74,22 +77,43 @@ def custom_table_name(obj: str, objects: Iterable[str] = ()) -> str:
 
     The plain name yields to a common table and to another object with the same plain name.
     """
-    plain = snake(obj)
-    others = {snake(other) for other in objects if other != obj}
-    reserved = set(TABLES) | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
-    is_taken = plain in reserved or plain.endswith(DELETED_SUFFIX) or plain in others
-    if not is_taken:
-        return plain
-    marked = "_".join(part for part in re.split(r"[^A-Za-z0-9]+", obj.lower()) if part)
-    return f"{marked}_object" if marked in reserved or marked == plain else marked
+    return _apart(obj, objects, _table_name)
 
 
 def view_name(obj: str, objects: Iterable[str] = ()) -> str:
     """Return the name of the view that shows an object field by field."""
+    return _apart(obj, objects, _view_name)
+
+
+def _table_name(obj: str, others: Iterable[str]) -> str:
     plain = snake(obj)
-    if plain not in {snake(other) for other in objects if other != obj}:
+    reserved = set(TABLES) | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
+    is_taken = plain in reserved or plain.endswith(DELETED_SUFFIX) or plain in map(snake, others)
+    if not is_taken:
         return plain
-    return "_".join(part for part in re.split(r"[^A-Za-z0-9]+", obj.lower()) if part)
+    marked = _marked(obj)
+    return f"{marked}_object" if marked in reserved or marked == plain else marked
+
+
+def _view_name(obj: str, others: Iterable[str]) -> str:
+    plain = snake(obj)
+    return _marked(obj) if plain in map(snake, others) else plain
+
+
+def _marked(name: str) -> str:
+    return "_".join(part for part in re.split(r"[^a-z0-9]+", name.lower()) if part) or "_"
+
+
+def _apart(obj: str, objects: Iterable[str], name: Callable[[str, Iterable[str]], str]) -> str:
+    """Return an object's name, with a mark behind it where another object gets the same."""
+    known = list(dict.fromkeys((*objects, obj)))
+
+    def named(this: str) -> str:
+        return name(this, [other for other in known if other != this])
+
+    plain = named(obj)
+    is_shared = any(named(other) == plain for other in known if other != obj)
+    return f"{plain}_{fingerprint(obj)[:6]}" if is_shared else plain
 
 
 def custom_table(name: str, label: str, fields: Mapping[str, Field]) -> Table:
@@ -99,11 +123,11 @@ def custom_table(name: str, label: str, fields: Mapping[str, Field]) -> Table:
     """
     body: list[Column] = []
     for column, field in fields.items():
-        body.append(Column(column, column_type(field), f"{field.label} ({field.name})."))
+        called = f"{shown(field.label)} ({shown(field.name)})."
+        body.append(Column(column, column_type(field), called))
         if column.endswith("_source_id"):
-            key = f"{column.removesuffix('_source_id')}_key"
-            body.append(Column(key, "VARCHAR", f"Our key of {field.label} ({field.name})."))
-    described = f"{label}, a custom object: one row per record."
+            body.append(Column(_key_of(column), "VARCHAR", f"Our key of {called}"))
+    described = f"{shown(label)}, a custom object: one row per record."
     return Table(name, name, described, tuple(body), is_common=False)
 
 
@@ -114,20 +138,33 @@ def custom_columns(
 
     `names` holds the columns that somebody asked for, by field.
     """
-    asked = names or {}
-    taken = {"connection", "object", "source_id", f"{table}_key", *(c.name for c in TAIL)}
+    asked = {field: shown(column) for field, column in (names or {}).items()}
+    taken = Taken(("connection", "object", "source_id", f"{table}_key", *(c.name for c in TAIL)))
     named: dict[str, Field] = {}
     for field in sorted(fields, key=lambda field: field.name not in asked):
-        plain = snake(field.name)
-        marked = re.sub(r"[^a-z0-9]+", "_", field.name.lower()).strip("_")
-        choices = [plain, marked, *(f"{plain}_{n}" for n in range(2, 1000))]
-        if len(field.reference_to) == 1:
-            choices = [f"{choice.removesuffix('_id')}_source_id" for choice in choices]
-        wanted = [asked[field.name]] if field.name in asked else []
-        name = next(choice for choice in [*wanted, *choices] if choice not in taken)
-        taken |= {name, f"{name.removesuffix('_source_id')}_key"}
+        wanted = (asked[field.name],) if asked.get(field.name) else ()
+        choices = chain(wanted, _column_names(field))
+        name = next(name for name in choices if not _clashes(name, taken))
+        taken.add(name, _key_of(name))
         named[name] = field
     return named
+
+
+def _column_names(field: Field) -> Iterator[str]:
+    plain = snake(field.name)
+    numbered = (f"{plain}_{number}" for number in count(2))
+    suffix = "_source_id" if len(field.reference_to) == 1 else ""
+    for name in chain((plain, _marked(field.name)), numbered):
+        yield f"{name.removesuffix('_id')}{suffix}" if suffix else name
+
+
+def _clashes(column: str, taken: Taken) -> bool:
+    """Say whether a column, or the key column beside that of a reference, would be there twice."""
+    return column in taken or (column.endswith("_source_id") and _key_of(column) in taken)
+
+
+def _key_of(column: str) -> str:
+    return f"{column.removesuffix('_source_id')}_key"
 
 
 def column_type(field: Field) -> str:

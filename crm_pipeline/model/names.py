@@ -1,0 +1,87 @@
+"""Names and texts of vendors on their way into SQL: the one place that makes them safe and unique.
+
+A vendor's name is data: any text of any length, and two may differ in case only, which to DuckDB is no
+difference. SQL of ours therefore holds it as a text (`literal`), or as an identifier that no other name
+gets (`inner`). It becomes an identifier as it is only where people read it: `shown` takes out what no
+identifier may hold, `Taken` what another has.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import chain, count
+
+_HALF = re.compile("[\ud800-\udfff]")
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
+_REPLACEMENT = "\ufffd"
+
+
+def quoted(identifier: str) -> str:
+    """Return an identifier in quotes. A vendor's name comes through `inner` or `shown` first."""
+    return '"' + encodable(identifier).replace('"', '""') + '"'
+
+
+def literal(text: str | None) -> str:
+    """Return a text as an SQL expression; readers of older databases end SQL at a NUL."""
+    if text is None:
+        return "NULL"
+    parts = ["'" + part.replace("'", "''") + "'" for part in encodable(text).split("\0")]
+    return parts[0] if len(parts) == 1 else f"({' || chr(0) || '.join(parts)})"
+
+
+@lru_cache(maxsize=16_384)
+def inner(name: str) -> str:
+    """Return a plain identifier that stands for a name: other names, also in case only, have others.
+
+    Lower-case letters, digits and _ stay, a capital is marked (`Ext_Id` is `^ext_^id`), the rest is
+    written as bytes (`%20`).
+    """
+    return "".join(map(_marked, name))
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can write: half a surrogate pair, which is no character, is replaced."""
+    return text if text.isascii() else _HALF.sub(_REPLACEMENT, text)
+
+
+def shown(name: str) -> str:
+    """Return a name as people see it: control characters, which would act on terminals, are replaced.
+
+    Tabs and line ends become blanks. A name of blanks alone is none: "" comes back.
+    """
+    cleaned = _UNSEEN.sub(_replaced, encodable(name))
+    return cleaned if cleaned.strip() else ""
+
+
+class Taken:
+    """The names that columns have already; DuckDB does not tell them apart by case."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._folded = {name.lower() for name in names}
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._folded
+
+    def take(self, *choices: str) -> str:
+        """Take the first of the choices that is free, or the last one with a number behind it."""
+        numbered = (f"{choices[-1]} {number}" for number in count(2))
+        name = next(name for name in chain(choices, numbered) if name and name not in self)
+        self.add(name)
+        return name
+
+    def add(self, *names: str) -> None:
+        """Take names, free or not."""
+        self._folded.update(name.lower() for name in names)
+
+
+def _marked(character: str) -> str:
+    if character in _PLAIN:
+        return character
+    if character.isascii() and character.isupper():
+        return f"^{character.lower()}"
+    return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _replaced(control: re.Match[str]) -> str:
+    return " " if control[0].isspace() else _REPLACEMENT
