@@ -5,7 +5,7 @@ as spent when its lease ends. Time comes in as milliseconds of the database's cl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crm_pipeline.store.claims import Claim
@@ -68,31 +68,8 @@ class Book:
     claims: dict[str, Claim] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
-    @classmethod
-    def read(cls, state: Mapping[str, Any]) -> "Book":
-        """Read what `written` wrote, here or before members were known."""
-        spent = state.get("spent", {})
-        by_member = {"": spent} if isinstance(spent, list) else spent
-        vendor = state.get("vendor")
-        return cls(
-            spent={
-                member: {int(stamp): weight for stamp, weight in entries}
-                for member, entries in by_member.items()
-            },
-            leases={name: Lease(*lease) for name, lease in state.get("leases", {}).items()},
-            total=state.get("total", 0),
-            vendor=Observation(*vendor) if vendor else None,
-            # One that another version wrote is of seconds ago, and means nothing any more.
-            claims={
-                name: Claim(*claim)
-                for name, claim in state.get("claims", {}).items()
-                if len(claim) == len(fields(Claim))
-            },
-            seen=dict(state.get("seen", {})),
-        )
-
     def written(self) -> dict[str, Any]:
-        """Return the account as JSON."""
+        """Return the account as JSON; `gate_state.sound_book` reads it."""
         seen = self.vendor
         return {
             "spent": {member: sorted(entries.items()) for member, entries in self.spent.items()},
@@ -177,6 +154,13 @@ class Book:
             if not is_later:
                 return
         self.vendor = Observation(used, ceiling, at_ms, self.total, foreign)
+
+    def forget(self, *, counted: bool, told: bool) -> None:
+        """Forget what was spent, or what the vendor told; permits that are out stay out."""
+        if counted:
+            self.spent = {}
+        if told:
+            self.vendor = None
 
     def settle(self, limit: LimitShape, now_ms: int) -> None:
         """Drop what has left the window and take back the leases that ran out."""

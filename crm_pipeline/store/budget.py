@@ -33,6 +33,7 @@ class Refusal:
         ceiling: what it allows.
         wait_s: when to try again.
         kept_for: members for whom the rest is kept; empty where there is no rest.
+        is_by_vendor: by our own count there would be enough: the vendor's counter refuses.
     """
 
     limit: str
@@ -40,6 +41,7 @@ class Refusal:
     ceiling: int
     wait_s: float
     kept_for: tuple[str, ...] = ()
+    is_by_vendor: bool = False
 
 
 @dataclass(frozen=True)
@@ -234,4 +236,12 @@ def _refused(request: Request, found: Room) -> Refusal | None:
     if room(replace(request, book=replace(book, leases={}))).allowed >= request.need:
         return None
     wait_s = refused_ms(request, found) / 1000
-    return Refusal(limit.name, book.used(limit), book.ceiling(limit), wait_s, found.kept_for)
+    counted = replace(request, book=replace(book, vendor=None))
+    return Refusal(
+        limit.name,
+        book.used(limit),
+        book.ceiling(limit),
+        wait_s,
+        found.kept_for,
+        is_by_vendor=book.vendor is not None and room(counted).allowed >= request.need,
+    )

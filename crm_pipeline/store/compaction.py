@@ -1,8 +1,8 @@
 """Merging window commits that landed nothing, so that years of unchanged refreshes stay few files.
 
-A merged commit states the union of the spans and stands for several reads. It is written before what
-it replaces is removed and names that, so a reader at any moment, also after a crash in between, sees
-every span once. What holds batches is never touched.
+A merged commit states the union of the spans, as far as those are believed, and stands for several
+reads. It is written before what it replaces is removed and names that, so a reader at any moment, also
+after a crash in between, sees every span once. What holds batches is never touched.
 """
 
 import fcntl
@@ -17,6 +17,7 @@ from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 from crm_pipeline.store.manifest import WindowCommit
+from crm_pipeline.store.watermark import believed, setting_back
 
 KEPT = 100  # the newest commits stay as they are: people look at them
 _WORTH = 100  # merging costs a few flushed writes, so it is done for so many at a time
@@ -35,6 +36,7 @@ def merged(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
     Only neighbours in time whose fields were described alike are merged, and the first commit with
     new fields stays: it says when they were seen.
     """
+    spans, needed = believed(commits), setting_back(commits)
     found: list[WindowCommit] = []
     run: list[WindowCommit] = []
     last = ""
@@ -42,8 +44,9 @@ def merged(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
         if commit.schema_fingerprint != last:
             found += _joined(run)
             run, last = [], commit.schema_fingerprint
-        elif _is_empty(commit):
-            run.append(commit)
+        elif _is_empty(commit) and commit.window_id in spans.keys() - needed:
+            # Of a window that claims too much only what is believed may become part of another.
+            run.append(replace(commit, window=spans[commit.window_id]))
     found += _joined(run)
     return found if sum(len(commit.supersedes) for commit in found) >= _WORTH else []
 
@@ -65,7 +68,9 @@ def commit_names(folder: Path) -> set[str]:
 def alone(folder: Path) -> Iterator[bool]:
     """Yield whether this process is the only one that merges commits of an object now."""
     with files.explained(folder):
-        handle = os.open(folder / "windows" / ".merging", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        handle = os.open(
+            folder / "windows" / ".merging", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -10,24 +10,28 @@ import re
 import select
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its case
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from crm_pipeline.kernel.errors import DatabaseUnavailable, StoreError
+from crm_pipeline.kernel.errors import DatabaseUnavailable, DiskFull, StoreError
 from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.store.disk import disk_full, is_full
 from crm_pipeline.store.embedded import EmbeddedServer
 from crm_pipeline.store.migrations import apply_migrations
+from crm_pipeline.store.reconnection import Reconnection
 
 URL_VARIABLE = "CRM_DATABASE_URL"
 _SCHEME = re.compile(r"\Apostgres(?:ql)?(?:\+[a-z0-9]+)?://")
 _CONNECT_TIMEOUT_S = 10
 _IDLE_UNPROVEN_S = 30.0
 _IDLE_KEPT = 10
+_ROOM = "run it again: PostgreSQL goes on by itself"
+T = TypeVar("T")
 _CURE = (
     f"Start the embedded server with `crm-pipeline db start`, or mend {URL_VARIABLE} (name, password,"
     " network, firewall) if you use a server of yours."
@@ -56,9 +60,16 @@ class Database:
     Args:
         url: `postgresql://`, `postgres://` or SQLAlchemy's `postgresql+psycopg2://`.
         application: name that the server shows for our connections.
+        server: the embedded one that the URL is of; if it is killed it is started again.
     """
 
-    def __init__(self, url: str, *, application: str = "crm-pipeline") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        application: str = "crm-pipeline",
+        server: EmbeddedServer | None = None,
+    ) -> None:
         if not _SCHEME.match(url):
             raise StoreError(
                 "the database URL does not begin with postgresql://.",
@@ -66,6 +77,7 @@ class Database:
             )
         self._dsn = _SCHEME.sub("postgresql://", url)
         self._application = application
+        self._reconnection = Reconnection(server)
         self._lock = threading.Lock()
         self._reset()
 
@@ -87,10 +99,12 @@ class Database:
         """Yield a cursor; commit at the end, roll back on any exception.
 
         A connection that died while idle (the server was restarted) is replaced before it is given
-        out. One that dies later is not: what was sent may have been done.
+        out. One that dies later is not: what was sent may have been done. `done` tries again.
 
         Raises:
             DatabaseUnavailable: the server cannot be reached, or the connection broke on the way.
+            DiskFull: the server has no room to write.
+            StoreError: the server could not do it, though nothing is wrong with what was asked.
         """
         connection = self._checked_out()
         try:
@@ -100,9 +114,28 @@ class Database:
         except psycopg2.Error as error:
             if _is_broken(connection):
                 raise self._lost(error) from error
+            if isinstance(error, psycopg2.OperationalError | psycopg2.InternalError):
+                raise self._unable(error) from error
             raise
         finally:
             self._check_in(connection)
+
+    def done(self, work: Callable[[Cursor], T]) -> T:
+        """Do work in a transaction, and again, once, where the connection broke on the way.
+
+        For work that may be done twice: where only the answer to the commit was lost, it is done already.
+
+        Raises:
+            DatabaseUnavailable, DiskFull, StoreError: as `transaction`.
+        """
+        try:
+            with self.transaction() as cursor:
+                return work(cursor)
+        except DatabaseUnavailable as error:
+            if not error.on_the_way:
+                raise
+        with self.transaction() as cursor:
+            return work(cursor)
 
     def migrate(self) -> list[str]:
         """Bring the schema `crm_state` up to date; return the names of what was applied.
@@ -146,14 +179,18 @@ class Database:
 
     def _connected(self) -> Connection:
         try:
+            return self._reconnection.connected(self._connected_at_once)
+        except psycopg2.OperationalError as error:
+            raise self._unreachable(error) from error
+
+    def _connected_at_once(self) -> Connection:
+        try:
             return psycopg2.connect(
                 self._dsn,
                 connect_timeout=_CONNECT_TIMEOUT_S,
                 application_name=self._application,
                 keepalives_idle=30,
             )
-        except psycopg2.OperationalError as error:
-            raise self._unreachable(error) from error
         except psycopg2.ProgrammingError:
             # Its text repeats the URL, password included; nor may it show as the cause.
             raise StoreError(
@@ -162,20 +199,34 @@ class Database:
                 " characters of the password percent-encoded.",
             ) from None
 
-    def _unreachable(self, error: Exception) -> DatabaseUnavailable:
-        words = " ".join(redacted(str(error)).split()).partition(" Is the server running")[0]
+    def _unreachable(self, error: Exception) -> StoreError:
+        if is_full(error):
+            return self._unable(error)
+        words = _words(error).partition(" Is the server running")[0]
         return DatabaseUnavailable(
             f"PostgreSQL at {redacted(self._dsn)} cannot be reached: {words}.", cure=_CURE
         )
 
+    def _unable(self, error: Exception) -> StoreError:
+        """Return the error for what the server could not do."""
+        what = f"PostgreSQL at {redacted(self._dsn)} could not do its work: {_words(error)}"
+        if not is_full(error):
+            return StoreError(
+                f"{what}.", cure="Run it again; if it persists, the server's log says more."
+            )
+        if (server := self._reconnection.server) is not None:
+            return disk_full(what, server.folder, _ROOM)
+        return DiskFull(f"{what}.", cure=f"Free some space on the disk of that server and {_ROOM}.")
+
     def _lost(self, error: Exception) -> DatabaseUnavailable:
-        words = " ".join(redacted(str(error)).split())
-        return DatabaseUnavailable(
+        lost = DatabaseUnavailable(
             f"the connection to PostgreSQL at {redacted(self._dsn)} broke in the middle of a"
-            f" transaction: {words}.",
+            f" transaction: {_words(error)}.",
             cure="It is rolled back unless it was just being committed; run the step again. "
             + _CURE,
         )
+        lost.on_the_way = True
+        return lost
 
 
 def database_url(settings: DatabaseSettings) -> str | None:
@@ -199,23 +250,34 @@ def running_database(settings: DatabaseSettings) -> Iterator[Database]:
         StoreError, DatabaseUnavailable: see `EmbeddedServer.start` and `Database.migrate`.
     """
     with contextlib.ExitStack() as stack:
-        url = settings.environ.get(URL_VARIABLE, "").strip()
+        url, server = settings.environ.get(URL_VARIABLE, "").strip(), None
         if not url:
-            url = stack.enter_context(EmbeddedServer(settings.data).borrowed())
-        database = stack.enter_context(Database(url))
+            server = EmbeddedServer(settings.data)
+            url = stack.enter_context(server.borrowed())
+        database = stack.enter_context(Database(url, server=server))
         database.migrate()
         yield database
+
+
+def _words(error: Exception) -> str:
+    return " ".join(redacted(str(error)).split()).rstrip(".")
 
 
 def _is_broken(connection: Connection) -> bool:
     return bool(connection.closed)
 
 
-def _is_alive(connection: Connection, idle_s: float) -> bool:
-    # A server that went away said so: an idle connection has nothing to read.
+def is_quiet(connection: Connection) -> bool:
+    """Say whether an idle connection has nothing to tell: a server that went away said so."""
+    if connection.closed:
+        return False
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-    if poll.poll(0):
+    return not poll.poll(0)
+
+
+def _is_alive(connection: Connection, idle_s: float) -> bool:
+    if not is_quiet(connection):
         return False
     if idle_s < _IDLE_UNPROVEN_S:
         return True

@@ -23,6 +23,8 @@ from urllib.parse import quote
 import psycopg2
 
 from crm_pipeline.kernel.errors import DatabaseUnavailable, StoreError
+from crm_pipeline.store.disk import disk_full, tells_full
+from crm_pipeline.store.permissions import exposed
 from crm_pipeline.store.server_account import ServerAccount, socket_folder
 from crm_pipeline.store.server_lock import Use, alone
 
@@ -31,10 +33,12 @@ SUPERUSER = "postgres"
 _PORT = 5432  # only names the socket file; nothing listens on a network
 _LOG_KEPT_BYTES = 5_000_000
 _PATIENCE_S = 30.0
+_ROOM = "start again"
 _PASSING = ("starting up", "shutting down", "recovery", "too many clients")
 _INITDB = (
     *("-D", ".", "-U", SUPERUSER, "--auth-local=trust", "--auth-host=reject"),
     *("--encoding=UTF8", "--no-locale", "--no-instructions"),
+    "--data-checksums",  # the default since PostgreSQL 18: a damaged page is an error, not another value
 )
 _SETTINGS = {
     "max_connections": "200",  # webserver, daemon, one run per connection, and their pools
@@ -74,7 +78,7 @@ class EmbeddedServer:
     def url(self) -> str | None:
         """Return the URL of the running server for SQLAlchemy, None where none is running."""
         lines = self._pid_lines()
-        if len(lines) < 5 or not _answers(lines[4]):
+        if len(lines) < 5 or not self._has(Path(lines[4].strip())) or not _answers(lines[4]):
             return None
         return _url(lines[4])
 
@@ -107,11 +111,11 @@ class EmbeddedServer:
             StoreError, DatabaseUnavailable: as `start`.
         """
         with alone(self.data, self.timeout_s):
-            if not self.is_running():
-                url = self._ensure()
-                self._borrowed_mark.touch()
-            else:
-                url = self._ensure()
+            # One that was killed is what it was: borrowed, or started by somebody who still wants it.
+            is_new = not self._pid_lines()
+            url = self._ensure()
+            if is_new:
+                self._borrowed_mark.touch(mode=0o600)
             use = Use(self.data)
         try:
             yield url
@@ -120,6 +124,26 @@ class EmbeddedServer:
                 if use.end() and self._borrowed_mark.exists():
                     self._borrowed_mark.unlink()
                     self._stop()
+
+    def revive(self) -> bool:
+        """Start the server again if it was killed, and say whether it was; one that was stopped stays so.
+
+        Raises:
+            DatabaseUnavailable: it did not come up; the text ends with its log.
+            DiskFull: it ended because its disk is full.
+        """
+        if self.is_running():
+            return False
+        # A server that ends by itself or by `stop` takes its mark away.
+        if not self._pid_lines():
+            if tells_full(_tail(self._log())):
+                raise self._failed("ended")
+            return False
+        with alone(self.data, self.timeout_s):
+            if not self._pid_lines():  # somebody was stopping it
+                return False
+            self._ensure()
+        return True
 
     def stop(self) -> bool:
         """Stop the server, also under its users; return False where none was running."""
@@ -132,6 +156,13 @@ class EmbeddedServer:
     @property
     def _borrowed_mark(self) -> Path:
         return self.data / ".postgres.borrowed"
+
+    def _has(self, sockets: Path) -> bool:
+        """Say whether a socket folder is the server's own: after a crash somebody may have made it anew."""
+        try:
+            return sockets == self.folder or not exposed(sockets, self.folder.stat().st_uid)
+        except OSError:
+            return False
 
     def _ensure(self) -> str:
         until = time.monotonic() + min(self.timeout_s, _PATIENCE_S)
@@ -150,7 +181,7 @@ class EmbeddedServer:
                 _create_database(url)
             except psycopg2.OperationalError as error:
                 # It may be dying, or not yet ready because its starter was killed.
-                if time.monotonic() > until or not _is_passing(error):
+                if time.monotonic() > until or not is_passing(error):
                     raise self._failed("does not accept connections") from error
                 time.sleep(0.05)
             else:
@@ -208,6 +239,8 @@ class EmbeddedServer:
         )
         if code != 0:
             shutil.rmtree(fresh, ignore_errors=True)
+            if tells_full(output):
+                raise disk_full(f"PostgreSQL could not set up {self.folder}", self.data, _ROOM)
             raise DatabaseUnavailable(
                 f"PostgreSQL could not set up {self.folder}: {_tail(output)}",
                 cure="Free space or mend the folder, or name a server of yours in CRM_DATABASE_URL.",
@@ -272,13 +305,18 @@ class EmbeddedServer:
         except OSError:
             return []
 
-    def _failed(self, what: str) -> DatabaseUnavailable:
+    def _log(self) -> str:
         try:
-            log = (self.folder / "log").read_text(errors="replace")
+            return (self.folder / "log").read_text(errors="replace")
         except OSError:
-            log = ""
+            return ""
+
+    def _failed(self, what: str) -> StoreError:
+        end = _tail(self._log())
+        if tells_full(end):
+            return disk_full(f"the embedded PostgreSQL in {self.folder} {what}", self.folder, _ROOM)
         return DatabaseUnavailable(
-            f"the embedded PostgreSQL in {self.folder} {what}. Its log ends: {_tail(log)}",
+            f"the embedded PostgreSQL in {self.folder} {what}. Its log ends: {end}",
             cure="Mend what the log names and start again, or name a server of yours in"
             " CRM_DATABASE_URL.",
         )
@@ -308,7 +346,8 @@ def _create_database(url: str) -> None:
         connection.close()
 
 
-def _is_passing(error: psycopg2.OperationalError) -> bool:
+def is_passing(error: psycopg2.OperationalError) -> bool:
+    """Say whether a server that does not accept a connection may do so in a moment."""
     words = str(error)
     return any(mark in words for mark in _PASSING) or "FATAL" not in words
 

@@ -1,7 +1,7 @@
 """Runs SQL over Parquet with DuckDB: in memory, bounded, one engine for one piece of work.
 
-Belongs here: opening DuckDB with limits, naming the steps of a query, writing Parquet, quoting.
-Does not belong here: which tables exist and what their SQL says.
+Belongs here: opening DuckDB with limits, naming the steps of a query, writing Parquet.
+Does not belong here: which tables exist and what their SQL says; names in SQL (`model.names`).
 """
 
 import os
@@ -16,9 +16,11 @@ import duckdb
 import psutil
 import pyarrow as pa
 
-from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.errors import StoreError, UnfitValue
 from crm_pipeline.kernel.identity import sortable_id
+from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.store import files
+from crm_pipeline.store.disk import disk_full, mentioned, named, tells_full
 
 ROW_GROUP_ROWS = 20_480
 """A thread holds a row group in memory, both reading and writing: this bounds a stage's memory."""
@@ -27,20 +29,15 @@ _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZ
 T = TypeVar("T")
 
 
-def quoted(identifier: str) -> str:
-    """Return a name as a quoted SQL identifier."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str | None) -> str:
-    """Return a text as an SQL literal."""
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
-
-
 def parquet_files(paths: Sequence[Path], options: str = "") -> str:
     """Return SQL that reads Parquet files by column name."""
     listed = ", ".join(literal(str(path)) for path in paths)
     return f"read_parquet([{listed}], union_by_name = true{options})"
+
+
+def private_temp(folder: Path) -> Path:
+    """Return a path below a folder for what one DuckDB spills; when its process died it is removed."""
+    return folder / f"engine-{os.getpid()}-{sortable_id()}"
 
 
 class Engine:
@@ -52,7 +49,7 @@ class Engine:
     """
 
     def __init__(self, temp: Path, *, memory_limit: str = "640MB", threads: int = 2) -> None:
-        self.temp = temp / f"engine-{os.getpid()}-{sortable_id()}"
+        self.temp = private_temp(temp)
         self.memory_limit = memory_limit
         self.threads = threads
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -193,20 +190,31 @@ class Engine:
         try:
             yield
         except duckdb.OutOfMemoryException as error:
-            raise StoreError(
-                f"DuckDB needs more than {self.memory_limit} of memory: {error}",
-                cure="Set CRM_MEMORY_MB higher, or make room on the disk that holds data/.",
-            ) from error
-        except duckdb.DataError as error:
+            raise self._too_little(str(error)) from error
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:
             # Its text quotes the value that did not fit, which may be anybody's.
-            raise StoreError(
+            raise UnfitValue(
                 f"DuckDB: a value does not fit ({type(error).__name__}).",
                 cure=f"The statement began: {sql[:200]}",
             ) from None
         except duckdb.Error as error:
+            if tells_full(str(error)):
+                file = mentioned(str(error)) or self.temp
+                raise disk_full(f"DuckDB cannot write {file}", file) from error
             raise StoreError(
                 f"DuckDB: {error}", cure=f"The statement began: {sql[:200]}"
             ) from error
+
+    def _too_little(self, text: str) -> StoreError:
+        """Return the error about too little memory; DuckDB's own goes on for a page."""
+        need = f"DuckDB needs more than {self.memory_limit} of memory"
+        if "max_temp_directory_size" in text:  # nine tenths of what was free when it began
+            moved = f"{need}, and {self.temp.parent} has no room for what it moves out"
+            return disk_full(moved, self.temp, "start again, or set CRM_MEMORY_MB higher")
+        return StoreError(
+            f"{need}: {text.partition(chr(10))[0]}",
+            cure=f"Set CRM_MEMORY_MB higher, or make room on {named(self.temp)}.",
+        )
 
     def __enter__(self) -> Self:
         return self

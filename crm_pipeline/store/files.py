@@ -1,25 +1,29 @@
 """Files that are whole or not there: atomic writes, and the one error for a full disk.
 
-Every file of `data/` goes through here. A write goes to a temporary name in the same folder, is
+Every file of `data/` goes through here, and nobody but its owner can read it; what a group may read
+is said in `permissions.py`. A write goes to a temporary name in the same folder, is
 flushed to the disk, renamed, and the folder is flushed as well: a reader sees the old file or the
-new one, after a crash at any moment.
+new one, after a crash at any moment. JSON files are sealed (`store.seal`).
 """
 
 import errno
 import hashlib
-import json
 import os
+import stat
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from crm_pipeline.kernel.errors import CorruptFile, CrmError, StoreError
 from crm_pipeline.kernel.failpoint import reached
+from crm_pipeline.store.disk import FULL, disk_full
+from crm_pipeline.store.seal import sealed, unsealed
 
 TEMPORARY_SUFFIX = ".tmp"
+_FOLDER, _FILE = 0o700, 0o600
 _ABANDONED = timedelta(days=1)
 
 
@@ -38,17 +42,49 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder and those above it, and flush their entries to the disk.
+    """Make a folder and those above it for this user alone, and flush their entries to the disk.
 
     Raises:
         StoreError: the place is not writable.
     """
     with explained(path):
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        for folder in missing:
+        for folder in make_private(path):
             sync_folder(folder.parent)
     return path
+
+
+def make_private(path: Path) -> list[Path]:
+    """Make a folder and those above it, as far as they are missing, for this user alone; return them.
+
+    Raises:
+        OSError: the place is not writable.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=_FOLDER, exist_ok=True)
+    path.mkdir(exist_ok=True)  # where a file stands there, this says so
+    return missing
+
+
+@contextmanager
+def created(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write to, emptied or made for this user alone.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with explained(path):
+        path.touch(mode=_FILE)
+        with path.open("wb") as file:
+            yield file
+
+
+def _narrow(file: Path) -> None:
+    """Take the rights to read a file from those who cannot list its folder."""
+    mode, around = file.stat().st_mode, file.parent.stat().st_mode
+    if mode & ~around & 0o044:
+        with suppress(PermissionError):  # a disk that knows no modes
+            file.chmod(stat.S_IMODE(mode) & (_FILE | around & 0o044))
 
 
 @contextmanager
@@ -59,14 +95,13 @@ def explained(path: Path) -> Iterator[None]:
     except CrmError:
         raise  # some are OSErrors as well (a lost connection), but none is about this path
     except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror or error}.", cure=_cure(error.errno)
-        ) from error
+        what = f"cannot write {path}: {error.strerror or error}"
+        if error.errno in FULL:
+            raise disk_full(what, path) from error
+        raise StoreError(f"{what}.", cure=_cure(error.errno)) from error
 
 
 def _cure(code: int | None) -> str:
-    if code in {errno.ENOSPC, errno.EDQUOT}:
-        return "The disk is full: free some space and start again; nothing was overwritten."
     if code in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return "Make the folder writable for this user, or set CRM_DATA to another folder."
     if code in {errno.ENOTDIR, errno.EEXIST, errno.ENOENT}:
@@ -75,12 +110,13 @@ def _cure(code: int | None) -> str:
 
 
 @contextmanager
-def replacing(path: Path, what: str = "") -> Iterator[Path]:
+def replacing(path: Path, what: str = "", *, is_the_users: bool = False) -> Iterator[Path]:
     """Yield a temporary path; what was written there replaces `path` in one step on success.
 
     Args:
         path: the file.
         what: its name among the failpoints (`kernel.failpoint`).
+        is_the_users: it lies outside of the data folder, and its mode is the user's affair.
 
     Raises:
         StoreError: writing failed; `path` is as it was.
@@ -91,6 +127,8 @@ def replacing(path: Path, what: str = "") -> Iterator[Path]:
         with explained(path):
             reached(what, "begin")
             yield temporary
+            if not is_the_users:
+                _narrow(temporary)
             reached(what, "written")
             sync_file(temporary)
             reached(what, "flushed")
@@ -124,7 +162,7 @@ def abandoned(paths: Iterable[Path], now: datetime) -> Iterator[Path]:
 def write_json(path: Path, value: Mapping[str, Any], what: str = "") -> None:
     """Write a JSON file in one step; `what` as in `replacing`."""
     with replacing(path, what) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+        temporary.write_bytes(sealed(value))
 
 
 def create_json(path: Path, value: Mapping[str, Any], what: str = "") -> bool:
@@ -137,7 +175,8 @@ def create_json(path: Path, value: Mapping[str, Any], what: str = "") -> bool:
     try:
         with explained(path):
             reached(what, "begin")
-            temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+            temporary.touch(mode=_FILE)
+            temporary.write_bytes(sealed(value))
             reached(what, "written")
             sync_file(temporary)
             reached(what, "flushed")
@@ -152,22 +191,30 @@ def create_json(path: Path, value: Mapping[str, Any], what: str = "") -> bool:
         discard(temporary)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of ours.
+def read_json(path: Path, *, cure: str = "") -> dict[str, Any]:
+    """Read a JSON file of ours; `cure` says what to do where it is damaged.
 
     Raises:
-        CorruptFile: it is there but is not JSON.
+        CorruptFile: it is there but not as it was written, or no JSON.
         FileNotFoundError: it is not there.
     """
+    return read_sealed(path, cure=cure)[0]
+
+
+def read_sealed(path: Path, *, cure: str = "") -> tuple[dict[str, Any], bool]:
+    """Read a JSON file of ours, and say whether it has a seal; those of earlier versions have none.
+
+    Raises:
+        CorruptFile, FileNotFoundError: as `read_json`.
+    """
+    cure = cure or "Restore it from a backup, or move it away."
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value, is_sealed = unsealed(path.read_bytes())
     except ValueError as error:
-        raise CorruptFile(
-            f"{path} is damaged: {error}.", cure="Restore it from a backup, or move it away."
-        ) from error
+        raise CorruptFile(f"{path} is damaged: {error}.", cure=cure) from error
     if not isinstance(value, dict):
-        raise CorruptFile(f"{path} is damaged: an object was expected.", cure="Move it away.")
-    return value
+        raise CorruptFile(f"{path} is damaged: an object was expected.", cure=cure)
+    return value, is_sealed
 
 
 def sha256_of(path: Path) -> str:

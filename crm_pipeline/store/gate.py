@@ -13,16 +13,25 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
+
 from crm_pipeline.kernel.clock import Clock
-from crm_pipeline.kernel.errors import BudgetExhausted, DatabaseUnavailable
+from crm_pipeline.kernel.errors import BudgetExhausted, StoreError
 from crm_pipeline.store.attendant import Attendant
 from crm_pipeline.store.book import LEASE_MS
 from crm_pipeline.store.budget import Amounts, Refusal, Verdict, Wants, entered
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.desk import Delta, Desk
 from crm_pipeline.store.gate_rows import Rows
-from crm_pipeline.store.limit_usage import LimitUsage, described, exhausted
-from crm_pipeline.store.limits import LimitShape
+from crm_pipeline.store.gate_state import warn
+from crm_pipeline.store.limit_usage import (
+    Forgotten,
+    LimitUsage,
+    described,
+    exhausted,
+    forgotten,
+)
+from crm_pipeline.store.limits import LimitShape, is_countable
 from crm_pipeline.store.observations import Observations
 from crm_pipeline.store.shares import Request, room
 from crm_pipeline.store.usage import DayUsage, UsageCounts
@@ -103,7 +112,8 @@ class Gate:
 
         Cheap enough for every reply. A counter of a day is written once a second, every 50 calls, or
         past 80 %; until then the figure in force may lack so many calls. One of a shorter window
-        goes with the next contact, and holds back what others took until that has left the window.
+        goes with the next contact, and holds back what others took until that has left the window. One that
+        cannot be true is ignored.
 
         Args:
             group: limit group.
@@ -112,6 +122,9 @@ class Gate:
             ceiling: the vendor's own.
             member: whose call was answered.
         """
+        if not is_countable(used, ceiling):
+            warn(group, name, ["a counter of the vendor"])
+            return
         self._be_own()
         found = self._watching(group, name, member or group)
         if found:
@@ -119,7 +132,7 @@ class Gate:
             desk.note(place, used, ceiling, time.monotonic())
         elif self._observations.note(group, name, used, ceiling):
             # The reply is good even if its figure cannot be kept; the next permit will tell.
-            with contextlib.suppress(DatabaseUnavailable):
+            with contextlib.suppress(StoreError):
                 self._observations.write()
             return
         self._attendant.ring()
@@ -159,23 +172,39 @@ class Gate:
         left = {name: limit.calls for name, limit in shapes.items()}
         if not shapes:
             return None
-        with self._database.transaction() as cursor:
-            for row in Rows(cursor).of_group(group):
-                limit = shapes.get(row.name)
-                if limit:
-                    row.book.settle(limit, row.now_ms)
-                    found = room(Request(limit, row.book, member or group, 0, row.now_ms))
-                    left[row.name] = max(0, found.allowed)
+        for row in self._database.done(lambda cursor: Rows(cursor).of_group(group)):
+            limit = shapes.get(row.name)
+            if limit:
+                row.book.settle(limit, row.now_ms)
+                found = room(Request(limit, row.book, member or group, 0, row.now_ms))
+                left[row.name] = max(0, found.allowed)
         return min(left.values())
 
     def usage(self, group: str | None = None) -> list[LimitUsage]:
         """Return how the limits stand, of one group or of all."""
-        found = []
-        with self._database.transaction() as cursor:
-            for row in Rows(cursor).of_group(group):
-                row.book.settle(row, row.now_ms)
-                found.append(described(row))
-        return found
+        rows = self._database.done(lambda cursor: Rows(cursor).of_group(group))
+        for row in rows:
+            row.book.settle(row, row.now_ms)
+        return [described(row) for row in rows]
+
+    def forget(self, group: str, *, counted: bool = True, told: bool = True) -> list[Forgotten]:
+        """Forget what stands in the accounts of a group's limits, and return it.
+
+        Safe while calls are made: permits that are out stay out, and what ends from now on counts.
+
+        Args:
+            group: limit group.
+            counted: forget what we counted.
+            told: forget the vendor's own counters; its next answer tells them anew.
+        """
+
+        def work(cursor: Cursor) -> list[Forgotten]:
+            rows = Rows(cursor).locked_of(group)
+            found = [forgotten(row, counted=counted, told=told) for row in rows]
+            Rows(cursor).write(rows, rows)
+            return found
+
+        return self._database.done(work)
 
     def usage_by_day(self, group: str | None = None, days: int | None = None) -> list[DayUsage]:
         """Return the counts of `record`, of the last `days` days or of all."""
@@ -191,11 +220,11 @@ class Gate:
             self._contact(desk, at=math.inf)
 
     def close(self) -> None:
-        """Flush and end; a gate that cannot reach the database any more ends all the same."""
+        """Flush and end; a gate whose database is gone or full ends all the same."""
         atexit.unregister(self.close)
         self._attendant.end()
         if self._pid == os.getpid():
-            with contextlib.suppress(DatabaseUnavailable):
+            with contextlib.suppress(StoreError):
                 self.flush()
 
     def _be_own(self) -> None:
@@ -273,7 +302,7 @@ class Gate:
             return verdict
 
     def _settled(self, desk: Desk, delta: Delta, wants: Wants | None, told_at: float) -> Verdict:
-        with self._database.transaction() as cursor:
+        def work(cursor: Cursor) -> Verdict:
             rows = Rows(cursor).locked(desk.group, desk.limits)
             accounts = [
                 (limit, row.book, row.now_ms) for limit, row in zip(desk.limits, rows, strict=True)
@@ -283,10 +312,13 @@ class Gate:
                 Rows(cursor).write(rows, desk.limits)
             return verdict
 
+        # Done twice, because an answer was lost, calls count twice: too careful, never too little.
+        return self._database.done(work)
+
     def _exhausted(self, desk: Desk, refusal: Refusal) -> BudgetExhausted:
         limit = next(limit for limit in desk.limits if limit.name == refusal.limit)
         state = next(row for row in self.usage(desk.group) if row.name == limit.name)
-        return exhausted(limit, refusal, state, self._clock.now())
+        return exhausted(limit, refusal, state, self._clock.now(), desk.member)
 
     def _work(self) -> float | None:
         """Tell the database what is due; return when there will be more, None if nothing is left."""

@@ -8,20 +8,22 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
 
 from crm_pipeline.store.book import Book
+from crm_pipeline.store.gate_state import sound_book, sound_shape, warn
 from crm_pipeline.store.limits import LimitShape
 
 # The clock is read outside the inner query: inside it would be read before the wait for the lock.
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _COLUMNS = "group_name, limit_name, kind, calls, period_s, resets, unit, state"
-_LOCKED = f"""
-SET LOCAL synchronous_commit = off;
+_HELD = """
 WITH held AS MATERIALIZED (
-    SELECT {_COLUMNS} FROM crm_state.gate
-    WHERE group_name = %s AND limit_name = ANY(%s)
-    ORDER BY limit_name FOR UPDATE
+    SELECT {columns} FROM crm_state.gate WHERE {which} ORDER BY limit_name FOR UPDATE
 )
-SELECT {_COLUMNS}, {_NOW} FROM held ORDER BY limit_name COLLATE "C"
+SELECT {columns}, {now} FROM held ORDER BY limit_name COLLATE "C"
 """
+_LOCKED = "SET LOCAL synchronous_commit = off;" + _HELD.format(
+    columns=_COLUMNS, now=_NOW, which="group_name = %s AND limit_name = ANY(%s)"
+)
+_LOCKED_GROUP = _HELD.format(columns=_COLUMNS, now=_NOW, which="group_name = %s")
 _MISSING = """
 INSERT INTO crm_state.gate (group_name, limit_name, kind, calls, period_s, resets, unit, state)
 VALUES (%s, %s, %s, %s, %s, %s, %s, '{}') ON CONFLICT DO NOTHING
@@ -73,6 +75,11 @@ class Rows:
             found = [_row(values) for values in self._cursor.fetchall()]
         return found
 
+    def locked_of(self, group: str) -> list[Row]:
+        """Lock and return all rows of a group, in the order of their names."""
+        self._cursor.execute(_LOCKED_GROUP, (group,))
+        return [_row(values) for values in self._cursor.fetchall()]
+
     def write(self, rows: Sequence[Row], limits: Sequence[LimitShape]) -> None:
         """Write the accounts, and the limits as they are configured now."""
         for row, limit in zip(rows, limits, strict=True):
@@ -91,5 +98,7 @@ def _shape(limit: LimitShape) -> tuple[str, int, float, str, str]:
 
 def _row(values: Sequence[Any]) -> Row:
     group, name, kind, calls, period_s, resets, unit, state, now_ms = values
-    book = Book.read(state)
-    return Row(group, name, kind, calls, period_s, resets, unit, book, int(now_ms))
+    book, lost = sound_book(state)
+    shape, mended = sound_shape(kind, calls, period_s, resets)
+    warn(group, name, [*lost, *mended])
+    return Row(group, name, *shape, unit, book, int(now_ms))

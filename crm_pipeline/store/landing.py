@@ -5,11 +5,13 @@ the window's own file says that it was read to its end. The watermark of an obje
 the committed windows and kept nowhere else.
 
 Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `windows/<id>.json`,
-`schemas/<fingerprint>.json`; `windows/<id>.open` names the process that is writing a window.
+`schemas/<fingerprint>.json`; `windows/<id>.open` names the process that is writing a window, and
+`windows/<id>.accepted` says that a person believes it (see `acceptance`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import structlog
 
-from crm_pipeline.kernel.clock import Clock, SystemClock, Window, gap_free_edge
+from crm_pipeline.kernel.clock import Clock, SystemClock, Window
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
-from crm_pipeline.model.schema import Schema
-from crm_pipeline.store import compaction, files
-from crm_pipeline.store.damage import unreadable_batch
+from crm_pipeline.model.schema import Schema, is_fingerprint
+from crm_pipeline.store import acceptance, compaction, files
+from crm_pipeline.store.checksums import Verifier
+from crm_pipeline.store.damage import commit_cure, schema_cure, unreadable_batch
 from crm_pipeline.store.manifest import (
     Kind,
     Manifest,
@@ -34,7 +38,10 @@ from crm_pipeline.store.manifest import (
 )
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
 from crm_pipeline.store.unfinished import Unfinished, claimed, described, remove_unfinished
+from crm_pipeline.store.watermark import Edge, edge_of
 from crm_pipeline.store.window import WindowWriter
+
+_log = structlog.get_logger("crm_pipeline.store")
 
 
 class Landing:
@@ -45,6 +52,7 @@ class Landing:
         self.clock = clock or SystemClock()
         # A commit is written once under a name of its own, so each is read and parsed once.
         self._commits: dict[Path, WindowCommit] = {}
+        self._verifier = Verifier()
 
     def folder(self, connection: str, obj: str) -> Path:
         """Return the folder of one object."""
@@ -64,17 +72,16 @@ class Landing:
     def windows(self, connection: str, obj: str) -> list[WindowCommit]:
         """Return the committed windows of an object in the order of their commits.
 
+        What a person has accepted is marked.
+
         Raises:
             CorruptFile: a commit cannot be read; nothing is skipped silently.
         """
         folder = self.folder(connection, obj)
-        try:
-            commits = compaction.current(self._commits_in(folder))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptFile(
-                f"a window commit of {connection}.{obj} cannot be read: {error!r}.",
-                cure=f"Look at {folder / 'windows'}; restore the file from a backup.",
-            ) from error
+        commits = compaction.current(self._commits_in(folder))
+        accepted = acceptance.accepted(folder)
+        if accepted:
+            commits = [replace(c, is_accepted=c.window_id in accepted) for c in commits]
         return sorted(commits, key=lambda commit: (commit.committed_at, commit.window_id))
 
     def _commits_in(self, folder: Path) -> list[WindowCommit]:
@@ -92,22 +99,50 @@ class Landing:
     def _commit(self, path: Path, folder: Path) -> WindowCommit:
         known = self._commits.get(path)
         if known is None:
-            known = self._commits[path] = commit_from(files.read_json(path), folder)
+            cure = commit_cure(from_path_name(folder.parent.name))
+            record = files.read_json(path, cure=cure)
+            try:
+                known = self._commits[path] = commit_from(record, folder)
+            except (KeyError, TypeError, ValueError) as error:
+                raise CorruptFile(
+                    f"the window commit {path} cannot be read: {error!r}.", cure=cure
+                ) from error
         return known
 
     def batches(self, connection: str, obj: str) -> list[Manifest]:
         """Return the committed batches of an object, oldest commit first."""
         return [batch for commit in self.windows(connection, obj) for batch in commit.batches]
 
+    def check(self, batches: Iterable[Manifest]) -> None:
+        """Make sure that batches are as they were landed, before they are read.
+
+        Raises:
+            CorruptFile: one is not; the text names it and what to do.
+        """
+        by_path = {batch.path: batch for batch in batches}
+        damaged = self._verifier.damaged((path, one.sum) for path, one in by_path.items())
+        if damaged:
+            raise unreadable_batch(by_path[damaged[0]])
+
     def watermark(self, connection: str, obj: str) -> datetime | None:
         """Return the instant before which every change of the object has been read.
 
-        It is the upper edge of the gap-free union of committed windows (never a maximum over
-        records); None before a window without lower edge was committed.
+        It is the upper edge of the gap-free union of committed windows, as far as those are believed
+        (never a maximum over records); None before a window without lower edge was committed.
         """
-        return gap_free_edge(
-            commit.window for commit in self.windows(connection, obj) if commit.kind == "window"
-        )
+        return self.edge(connection, obj).at
+
+    def edge(self, connection: str, obj: str, present: datetime | None = None) -> Edge:
+        """Return the watermark and what the windows claim; none is believed beyond `present`."""
+        return edge_of(self.windows(connection, obj), present)
+
+    def accept(self, connection: str, obj: str, window_id: str) -> None:
+        """Note that a person believes a window: what it lacks is deleted, what it emptied is empty."""
+        acceptance.accept_window(self.folder(connection, obj), window_id, self.clock.now())
+
+    def accept_schema(self, connection: str, obj: str, fingerprint: str) -> None:
+        """Note that a person believes a description of an object."""
+        acceptance.accept_schema(self.folder(connection, obj), fingerprint, self.clock.now())
 
     def notes(self, connection: str, obj: str) -> Mapping[str, Any]:
         """Return what the connector noted with the window of an object that was committed last."""
@@ -115,16 +150,20 @@ class Landing:
         return commits[-1].notes if commits else {}
 
     def schema(self, connection: str, obj: str, fingerprint: str) -> Schema:
-        """Return the fields of an object as they were described when a batch was read."""
+        """Return the fields of an object as they were described when a batch was read.
+
+        Raises:
+            CorruptFile: the file is gone, or is not what its name, a fingerprint, stands for.
+        """
         path = self.folder(connection, obj) / "schemas" / f"{fingerprint}.json"
+        cure = schema_cure(connection)
         try:
-            return Schema.from_json(path.read_text(encoding="utf-8"))
+            stored = files.read_json(path, cure=cure)
+            if not is_fingerprint(fingerprint, stored):
+                raise CorruptFile(f"the schema {path} is not what its name stands for.", cure=cure)
+            return Schema.from_dict(stored)
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            raise CorruptFile(
-                f"the schema {path} cannot be read: {error!r}.",
-                cure=f"Restore it from a backup; or move it away, and `crm-pipeline backfill "
-                f"{connection}` writes it again if the fields are the same as then.",
-            ) from error
+            raise CorruptFile(f"the schema {path} cannot be read: {error!r}.", cure=cure) from error
 
     def latest_schema(self, connection: str, obj: str) -> Schema | None:
         """Return the fields of an object as its last committed window saw them."""
@@ -136,9 +175,7 @@ class Landing:
     def known(self, connection: str, obj: str, since: datetime, shape: Shape) -> Known:
         """Return the versions of records landed with a stamp >= `since`."""
         keys: dict[bool, list[pa.Array]] = {True: [], False: []}
-        for batch in self.batches(connection, obj):
-            if batch.kind == "window" and batch.window.to_at <= since:
-                continue
+        for batch in self._reaching(connection, obj, since):
             table = _since(batch, since, [*KEY_COLUMNS, "_record_hash"])
             is_same = batch.shape == shape
             for part in table.to_batches():
@@ -150,14 +187,22 @@ class Landing:
         """Return how many records landed with a stamp >= `since`, and the newest stamp of all."""
         ids: list[pa.Array] = []
         newest: datetime | None = None
-        for batch in self.batches(connection, obj):
-            if batch.kind == "window" and batch.window.to_at <= since:
-                continue
+        for batch in self._reaching(connection, obj, since):
             table = _since(batch, since, ["_source_id", "_modified_at"])
             ids.extend(table.column("_source_id").chunks)
             found = pc.max(table.column("_modified_at")).as_py()
             newest = max(filter(None, (newest, found)), default=None)
         return len(_distinct(ids)), newest
+
+    def _reaching(self, connection: str, obj: str, since: datetime) -> list[Manifest]:
+        """Return the batches that may hold stamps >= `since`, checked."""
+        found = [
+            batch
+            for batch in self.batches(connection, obj)
+            if batch.kind != "window" or batch.window.to_at > since
+        ]
+        self.check(found)
+        return found
 
     def begin(
         self,
@@ -168,6 +213,7 @@ class Landing:
         kind: Kind = "window",
         *,
         purpose: Mapping[str, Any] | None = None,
+        reader: int = 0,
     ) -> WindowWriter:
         """Open a window for writing, after clearing what dead processes left unfinished.
 
@@ -180,6 +226,7 @@ class Landing:
             schema: the fields as they are described now.
             kind: see `Manifest`.
             purpose: what the reader will want to know again if this process dies; see `unfinished`.
+            reader: see `Manifest`.
         """
         folder = files.make_folder(self.folder(connection, obj))
         self.clear_unfinished(connection, obj)
@@ -187,8 +234,7 @@ class Landing:
             self.merge_unchanged(connection, obj)
         path = folder / "schemas" / f"{schema.fingerprint}.json"
         if not path.exists():
-            with files.replacing(path, "schema") as temporary:
-                temporary.write_text(schema.to_json(), encoding="utf-8")
+            files.write_json(path, schema.to_dict(), "schema")
         return WindowWriter(
             folder=folder,
             quarantine=self.quarantine(connection, obj),
@@ -200,6 +246,7 @@ class Landing:
             clock=self.clock,
             purpose=purpose,
             not_before=self._last_commit(connection, obj),
+            reader=reader,
         )
 
     def unfinished(self, connection: str, obj: str) -> list[Unfinished]:
@@ -213,11 +260,12 @@ class Landing:
         return sorted(found, key=lambda left: left.window_id, reverse=True)
 
     def resume(
-        self, connection: str, obj: str, left: Unfinished, schema: Schema
+        self, connection: str, obj: str, left: Unfinished, schema: Schema, *, reader: int = 0
     ) -> WindowWriter | None:
         """Go on with a window that a dead process left; None if somebody else does by now.
 
-        The batches of the pages that were done stay, everything else of that process goes.
+        The batches of the pages that were done stay, everything else of that process goes; all of it
+        where the disk has damaged what it wrote.
         """
         with claimed(left.marker, self.clock.now()) as record:
             if record is None:
@@ -234,10 +282,16 @@ class Landing:
                 purpose=left.purpose,
                 window_id=left.window_id,
                 not_before=self._last_commit(connection, obj),
+                reader=reader,
             )
         if not left.same_boot:
             writer.spool.distrust()
-        writer.take_over(list(writer.spool.all_done()))
+        try:
+            writer.take_over(list(writer.spool.all_done()))
+        except CorruptFile as error:
+            _log.warning("an unfinished window is not gone on with", reason=str(error))
+            remove_unfinished(writer.folder, self.quarantine(connection, obj), writer.window_id)
+            return None
         return writer
 
     def merge_unchanged(self, connection: str, obj: str) -> int:

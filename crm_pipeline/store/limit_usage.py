@@ -68,8 +68,39 @@ def described(row: Row) -> LimitUsage:
     )
 
 
+@dataclass(frozen=True)
+class Forgotten:
+    """What was taken out of the account of one limit.
+
+    Attributes:
+        counted: what we had counted, in `unit`; None where that was kept.
+        vendor_used, vendor_ceiling: the vendor's own counter; None where it was kept or there was none.
+    """
+
+    name: str
+    unit: str
+    counted: int | None = None
+    vendor_used: int | None = None
+    vendor_ceiling: int | None = None
+
+
+def forgotten(row: Row, *, counted: bool, told: bool) -> Forgotten:
+    """Forget what the account of a row holds, and return it."""
+    book, vendor = row.book, row.book.vendor if told else None
+    book.settle(row, row.now_ms)
+    found = Forgotten(
+        name=row.name,
+        unit=row.unit,
+        counted=book.own if counted else None,
+        vendor_used=vendor.used if vendor else None,
+        vendor_ceiling=vendor.ceiling if vendor else None,
+    )
+    book.forget(counted=counted, told=told)
+    return found
+
+
 def exhausted(
-    limit: LimitShape, refusal: Refusal, state: LimitUsage, now: datetime
+    limit: LimitShape, refusal: Refusal, state: LimitUsage, now: datetime, member: str
 ) -> BudgetExhausted:
     """Return the error that says why a limit refuses, and when to try again."""
     vendor = ""
@@ -81,6 +112,11 @@ def exhausted(
     rest = ""
     if refusal.kept_for:
         rest = f"; what is left of it is kept for {', '.join(refusal.kept_for)}"
+    reset = ""
+    if refusal.is_by_vendor:
+        reset = (
+            f" If the vendor's counter is wrong, `crm-pipeline budget reset {member}` forgets it."
+        )
     again = datetime.fromtimestamp(now.timestamp() + refusal.wait_s, UTC)
     midnight = f" (midnight in {limit.resets})" if limit.resets else ""
     return BudgetExhausted(
@@ -88,7 +124,7 @@ def exhausted(
         f" {refusal.ceiling:,} {limit.unit} {window_words(limit.period_s, limit.resets)}{vendor}{rest}.",
         wait_s=refusal.wait_s,
         cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{midnight}, in {_span(refusal.wait_s)}; or"
-        " raise the connection's `share` in connections.yaml.",
+        f" raise the connection's `share` in connections.yaml.{reset}",
     )
 
 

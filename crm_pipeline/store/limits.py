@@ -6,9 +6,11 @@ Time is in milliseconds of the database's clock.
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAY_MS = 86_400_000
+MOST_COUNTED = 1_000_000_000
+"""Nobody makes more calls in a day, and no vendor allows more: a counter beyond that is not believed."""
 _STILL_A_MEMBER = 25 / 24  # of the window: who runs once a day is known when it runs again
 _LONGEST_DAY_MS = 26 * 3_600_000  # with a clock that goes back, and something to spare
 _SLOTS = 128  # spent permits are summed in slots of this part of the window; a late end is safe
@@ -41,6 +43,20 @@ class LimitShape(Protocol):
     @property
     def unit(self) -> str:
         """What is counted, in the plural."""
+
+
+def is_countable(used: int, ceiling: int) -> bool:
+    """Say whether a counter of a vendor is one that can be reckoned with."""
+    return 0 <= used <= MOST_COUNTED and 1 <= ceiling <= MOST_COUNTED
+
+
+def is_zone(name: str) -> bool:
+    """Say whether a time zone of that name is known."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def period_ms(limit: LimitShape) -> int:

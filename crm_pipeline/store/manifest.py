@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
+from crm_pipeline.store.checksums import FileSum
 
 Kind = Literal["window", "point", "sweep"]
 Shape = Literal["csv", "json"]
-_INSTANTS = frozenset({"started_at", "finished_at", "committed_at"})
+_INSTANTS = frozenset({"started_at", "finished_at", "committed_at", "present"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Manifest:
         vendor_count: the vendor's own number of records for this request, where it gave one.
         sequence: position within its window.
         path: the Parquet file.
+        reader: version of the connector's rules for the keys of records; 0 before there were versions.
+        origin: which of the vendor's lists the records came from, see `connectors.base.Page`.
+        part: which of the vendor's lists it is of, where an object is spread over several.
     """
 
     batch_id: str
@@ -46,6 +50,31 @@ class Manifest:
     sequence: int
     month: str
     path: Path
+    reader: int = 0
+    origin: str = ""
+    part: str = ""
+
+    @property
+    def sum(self) -> FileSum:
+        """What the Parquet file was when it was landed."""
+        return FileSum(self.bytes, self.sha256)
+
+
+@dataclass(frozen=True)
+class Shrink:
+    """Why what a whole read does not hold is not taken for deleted.
+
+    Attributes:
+        before: live records that there were before it.
+        missing: those of them that are not in it.
+        part: the one of the vendor's lists that they are missing from; "" for the whole object.
+        is_empty: the read, or the part, holds nothing at all.
+    """
+
+    before: int
+    missing: int
+    part: str = ""
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +87,7 @@ class WindowCommit:
         quarantined: rows read that could not be landed, kept under `quarantine/`.
         vendor_count: the vendor's count of the window, taken after reading; None if not offered.
         vendor_count_before: the same, taken before reading.
-        complete: the read held every live record of the object, so that absence means deletion.
+        complete: the read held every live record of the object that the vendor listed.
         route: how it was read, and `reason` why that way.
         uncounted: rows read that the vendor's counts leave out, such as deleted records of some.
         cost: of the calls, in the vendor's unit; 0 where they were not weighed.
@@ -67,6 +96,11 @@ class WindowCommit:
             the calls are then those of all, the counts those of the last.
         supersedes: the window ids of the commits that this one replaced.
         notes: what the connector wants to know again when it plans the next window.
+        sight: of a complete read, stands for what the login could see; "" where that is not known.
+        shrink: why absence from a complete read is not believed; None where it is.
+        is_accepted: a person has said that it is to be believed; not in the commit, see `Landing.accept`.
+        present: the plausible present that the window's end was held against, see `watermark`; None in
+            commits of before there was one.
     """
 
     window_id: str
@@ -92,6 +126,19 @@ class WindowCommit:
     planned_cost: int | None = None
     supersedes: tuple[str, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    present: datetime | None = None
+    sight: str = ""
+    shrink: Shrink | None = None
+    is_accepted: bool = False
+
+    @property
+    def proves_absence(self) -> bool:
+        """Whether a record that is not in it is deleted.
+
+        A read that left out rows, or could not land some, proves nothing by what it does not hold.
+        """
+        is_whole = self.complete and self.known == 0 and self.quarantined == 0
+        return is_whole and (self.shrink is None or self.is_accepted)
 
 
 def manifest_record(manifest: Manifest) -> dict[str, Any]:
@@ -102,6 +149,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
 def commit_record(commit: WindowCommit) -> dict[str, Any]:
     """Return a window commit as a JSON-able mapping, its manifests included."""
     record = _plain(asdict(replace(commit, batches=())), commit.window)
+    del record["is_accepted"]
     record["batches"] = [manifest_record(manifest) for manifest in commit.batches]
     return record
 
@@ -118,6 +166,8 @@ def commit_from(record: Mapping[str, Any], folder: Path) -> WindowCommit:
     values = _rich(record)
     values["batches"] = tuple(manifest_from(batch, folder) for batch in record["batches"])
     values["supersedes"] = tuple(record.get("supersedes", ()))
+    shrink = record.get("shrink")
+    values["shrink"] = Shrink(**shrink) if shrink else None
     return WindowCommit(**values)
 
 
@@ -152,7 +202,8 @@ def window_from(record: Mapping[str, Any]) -> Window:
 
 def _rich(record: Mapping[str, Any]) -> dict[str, Any]:
     values = {
-        key: parse_instant(value) if key in _INSTANTS else value for key, value in record.items()
+        key: parse_instant(value) if key in _INSTANTS and value is not None else value
+        for key, value in record.items()
     }
     values["window"] = window_from(record["window"])
     return values

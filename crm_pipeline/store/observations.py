@@ -7,6 +7,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
+
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate_rows import Rows
 
@@ -85,8 +87,10 @@ class Observations:
             return found
 
     def _write(self, group: str, name: str, used: int, ceiling: int) -> None:
-        with self._database.transaction() as cursor:
+        def work(cursor: Cursor) -> None:
             rows = Rows(cursor)
             row = rows.locked(group, [_Daily(name, ceiling)])[0]
             row.book.observe(row, used, ceiling, row.now_ms)
             rows.write([row], [row])
+
+        self._database.done(work)

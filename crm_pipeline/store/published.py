@@ -1,10 +1,11 @@
 """The file that analysts open: `crm.duckdb`, a link to a snapshot, replaced in one step.
 
-Belongs here: building beside, swapping in, opening read-only, collecting old snapshots. Does not
-belong here: what the file holds.
+Belongs here: building beside, swapping in, opening read-only, collecting old snapshots, their checksums
+(`<snapshot>.json`). Does not belong here: what the file holds.
 
 A reader that has a snapshot open keeps it, whatever is published or collected meanwhile: the link
 is resolved when a connection opens, and a removed file lives on until its last reader closes it.
+DuckDB compares the checksum of each block that it reads, so a query never uses a damaged one.
 """
 
 import errno
@@ -19,23 +20,33 @@ from pathlib import Path
 
 import duckdb
 
-from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.errors import CorruptFile, StoreError
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
-from crm_pipeline.store import files
+from crm_pipeline.store import files, permissions
+from crm_pipeline.store.checksums import FileSum, Verifier, flushed
+from crm_pipeline.store.reading import ReadLimits, open_closed
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
 _OPEN_ATTEMPTS = 5
-_AGAIN = "Run `crm-pipeline refresh CONNECTION`: a snapshot that cannot be opened is built again."
+_AGAIN = "Run `crm-pipeline refresh CONNECTION`: a snapshot that is damaged is built again."
+_ANOTHER = "Restore it from a backup; or move it away, and the one before it answers for that day."
+_USUAL = ReadLimits()
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
 class Snapshots:
-    """The published database below one data folder (`settings.data`)."""
+    """The published database below one data folder (`settings.data`).
 
-    def __init__(self, data: Path) -> None:
+    Args:
+        data: the folder.
+        verifier: what this process knows of files.
+    """
+
+    def __init__(self, data: Path, verifier: Verifier | None = None) -> None:
         self.data = data
+        self._verifier = verifier or Verifier()
         self.link = data / "crm.duckdb"
         self.folder = data / "snapshots"
 
@@ -70,15 +81,19 @@ class Snapshots:
                 reached("snapshot", "begin")
                 yield temporary
                 reached("snapshot", "written")
-                files.sync_file(temporary)
+                permissions.follow(self.folder, temporary)
+                found = flushed(temporary, self._verifier)
                 reached("snapshot", "flushed")
                 with self._turn():
                     if self._is_overtaken(target, shown):
                         return
                     also()
+                    # What is recorded of a file that this one takes the place of.
+                    record_of(target).unlink(missing_ok=True)
                     temporary.replace(target)
                     reached("snapshot", "named")
                     files.sync_folder(self.folder)
+                    files.write_json(record_of(target), found.to_dict(), "snapshot_sum")
                     self._swap(target)
         finally:
             files.discard(temporary, temporary.with_name(f"{temporary.name}.wal"))
@@ -100,7 +115,18 @@ class Snapshots:
                 reached("old_snapshots", "begin")
                 path.unlink(missing_ok=True)
                 reached("old_snapshots", "removed")
+        for record in self.folder.glob("crm-*.duckdb.json"):
+            if not record.with_suffix("").exists():
+                files.discard(record)
         return gone
+
+    def is_whole(self, path: Path) -> bool:
+        """Say whether a snapshot is as it was written; of one without a record, whether it opens."""
+        try:
+            recorded = recorded_sum(path)
+        except CorruptFile:
+            return False
+        return can_be_opened(path) if recorded is None else self._verifier.is_whole(path, recorded)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -145,6 +171,23 @@ class Snapshots:
         return [path for place in places for path in files.abandoned(place, now)]
 
 
+def record_of(snapshot: Path) -> Path:
+    """Return the file with the checksum of a snapshot."""
+    return snapshot.with_name(f"{snapshot.name}.json")
+
+
+def recorded_sum(snapshot: Path) -> FileSum | None:
+    """Return what a snapshot was when it was written; None where an earlier version wrote it.
+
+    Raises:
+        CorruptFile: what is recorded of it is damaged.
+    """
+    try:
+        return FileSum.from_dict(files.read_json(record_of(snapshot), cure=_AGAIN))
+    except FileNotFoundError:
+        return None
+
+
 def release_number(snapshot: Path) -> int:
     """Return the number of the release that a snapshot shows; 0 for a file that is not ours."""
     found = re.match(r"crm-(\d+)", snapshot.name)
@@ -166,6 +209,7 @@ def share(source: Path, path: Path) -> None:
             if error.errno not in _NO_LINKS:
                 raise
             shutil.copyfile(source, temporary)
+        permissions.follow(path.parent, temporary)
 
 
 def _dated(paths: Iterable[Path]) -> Iterator[tuple[datetime, Path]]:
@@ -175,8 +219,15 @@ def _dated(paths: Iterable[Path]) -> Iterator[tuple[datetime, Path]]:
             yield datetime.fromtimestamp(path.stat().st_mtime, UTC), path
 
 
-def open_published(data: Path) -> duckdb.DuckDBPyConnection:
+def open_published(
+    data: Path, limits: ReadLimits = _USUAL, *, unrestricted: bool = False
+) -> duckdb.DuckDBPyConnection:
     """Open the published database read-only, in UTC; the caller closes the connection.
+
+    Args:
+        data: the data folder.
+        limits: of memory and disk.
+        unrestricted: leave SQL everything that this user may do; otherwise it reaches the file alone.
 
     Raises:
         StoreError: nothing has been published yet, or the file cannot be read.
@@ -187,15 +238,13 @@ def open_published(data: Path) -> duckdb.DuckDBPyConnection:
         if target is None and not snapshots.link.is_symlink():
             break
         try:
-            connection = duckdb.connect(str(target or snapshots.link), read_only=True)
+            return _opened(target or snapshots.link, data, limits, unrestricted=unrestricted)
         except duckdb.Error as error:
             # Between reading the link and opening its target a collector may remove the target.
             if attempt == _OPEN_ATTEMPTS - 1:
-                raise StoreError(
+                raise damaged_file(snapshots.link, error, cure=_AGAIN) or StoreError(
                     f"{snapshots.link} cannot be opened: {error}.", cure=_AGAIN
                 ) from error
-            continue
-        return _in_utc(connection)
     raise StoreError(
         f"nothing has been published to {snapshots.link} yet.",
         cure="Run `crm-pipeline demo`, or a backfill from the Dagster UI.",
@@ -211,18 +260,47 @@ def can_be_opened(path: Path) -> bool:
     return True
 
 
-def open_snapshot(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open one snapshot read-only, in UTC; the caller closes the connection.
+def open_snapshot(
+    path: Path, limits: ReadLimits = _USUAL, *, unrestricted: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """Open one snapshot of a data folder read-only, in UTC; the caller closes the connection.
 
     Raises:
         StoreError: it was collected, or cannot be read.
     """
     try:
-        return _in_utc(duckdb.connect(str(path), read_only=True))
+        return _opened(path, path.parent.parent, limits, unrestricted=unrestricted)
     except duckdb.Error as error:
-        raise StoreError(f"{path} cannot be opened: {error}", cure="Choose another one.") from error
+        raise damaged_file(path, error) or StoreError(
+            f"{path} cannot be opened: {error}", cure="Choose another one."
+        ) from error
 
 
-def _in_utc(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+def damaged_file(path: Path, error: duckdb.Error, *, cure: str = "") -> CorruptFile | None:
+    """Return what to say where DuckDB found that a database file is not as it was written.
+
+    Args:
+        path: the file, or the link to the current one.
+        error: what DuckDB said, while it opened the file or ran a query on it.
+        cure: by default that of the link, or of an earlier snapshot.
+    """
+    if not re.search(
+        r"\bcorrupt|not a valid duckdb|could not read enough", str(error), re.IGNORECASE
+    ):
+        return None
+    usual = _AGAIN if path.is_symlink() else _ANOTHER
+    return CorruptFile(f"{path} is damaged: {_first_line(error)}.", cure=cure or usual)
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")
+
+
+def _opened(
+    path: Path, data: Path, limits: ReadLimits, *, unrestricted: bool
+) -> duckdb.DuckDBPyConnection:
+    if not unrestricted:
+        return open_closed(path, data, limits)
+    connection = duckdb.connect(str(path), read_only=True)
     connection.execute("SET TimeZone = 'UTC'")
     return connection

@@ -16,6 +16,15 @@ import pyarrow.compute as pc
 STAMP = pa.timestamp("us", "UTC")
 KEY_COLUMNS = ("_source_id", "_modified_at", "_deleted")
 STATE_COLUMNS = (*KEY_COLUMNS, "_extracted_at", "_batch_id", "_record_hash")
+_MARK = "src."
+# DuckDB numbers the rows of a file under this name.
+_OURS = frozenset({*STATE_COLUMNS, "file_row_number"})
+
+
+def landed_name(name: str) -> str:
+    """Return how the column of a vendor's field is called in landed files: its name, unless it is ours."""
+    folded = name.lower()
+    return _MARK + name if folded in _OURS or folded.startswith(_MARK) else name
 
 
 def keyed(
@@ -35,7 +44,7 @@ def keyed(
     )
     return pa.RecordBatch.from_arrays(
         [raw.column(id_field), modified, deleted, *raw.columns],
-        names=[*KEY_COLUMNS, *raw.schema.names],
+        names=[*KEY_COLUMNS, *map(landed_name, raw.schema.names)],
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.store.permissions import exposed
 
 _SYSTEM_USER = "pgserver"
 # 103 bytes are the longest socket address on macOS, 107 on Linux. Commas separate hosts in a
@@ -137,17 +138,21 @@ def socket_folder(folder: Path, account: ServerAccount) -> Path:
     if _is_suited(folder):
         return folder
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+    refused: list[str] = []
     bases = [tempfile.gettempdir(), _SHORTEST]
     if not account.demoted and os.environ.get("XDG_RUNTIME_DIR"):
         bases.insert(0, os.environ["XDG_RUNTIME_DIR"])
     for base in bases:
         private = Path(base).absolute() / f"crm-pipeline-{account.uid}"
-        if _is_suited(private / name) and _make_private(private, account):
-            _make_private(private / name, account)
+        if not _is_suited(private / name):
+            continue
+        wrong = _made_private(private, account) or _made_private(private / name, account)
+        if not wrong:
             return private / name
+        refused.append(wrong)
     raise StoreError(
         f"the path {folder} is too long for a unix socket, and no runtime folder of user"
-        f" {account.uid} could be made in {', '.join(bases)}.",
+        f" {account.uid} could be made in {', '.join(bases)}{_because(refused)}.",
         cure="Set XDG_RUNTIME_DIR or TMPDIR to a short folder of this user, or CRM_DATA to a"
         " shorter path.",
     )
@@ -158,17 +163,20 @@ def _is_suited(folder: Path) -> bool:
     return len(address) <= _LONGEST_ADDRESS and bool(_PLAIN.match(str(folder)))
 
 
-def _make_private(folder: Path, account: ServerAccount) -> bool:
-    """Make the folder, or check that an existing one is nobody else's; say whether it is good."""
+def _made_private(folder: Path, account: ServerAccount) -> str:
+    """Make the folder, or look whether an existing one is this user's alone; say what is wrong."""
     try:
         folder.mkdir(mode=0o700)
         account.own(folder)
     except FileExistsError:
-        found = folder.lstat()
-        return stat.S_ISDIR(found.st_mode) and found.st_uid == account.uid
-    except OSError:
-        return False
-    return True
+        return exposed(folder, account.uid)
+    except OSError as error:
+        return f"{folder} cannot be made ({error.strerror})"
+    return ""
+
+
+def _because(reasons: Sequence[str]) -> str:
+    return f": {'; '.join(reasons)}" if reasons else ""
 
 
 def _open_above(path: Path) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crm_pipeline.kernel.errors import DatabaseUnavailable, StoreError
+from crm_pipeline.store import files
+from crm_pipeline.store.disk import disk_full, is_full
 
 
 @contextlib.contextmanager
@@ -55,9 +57,11 @@ class Use:
 
 def _opened(data: Path, name: str) -> int:
     try:
-        data.mkdir(parents=True, exist_ok=True)
-        return os.open(data / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        files.make_private(data)
+        return os.open(data / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if is_full(error):
+            raise disk_full(f"{data / name} cannot be made", data) from error
         raise StoreError(
             f"the data folder {data} is not writable ({error.strerror}).",
             cure="Give this user write permission, or set CRM_DATA to another folder.",

@@ -2,20 +2,25 @@
 
 A spool is a folder of one window: `request.json` says what was asked of the vendor (a job that
 lives on by itself), `<page>.json` what is known of a page, `<page>.csv...` are its bytes. When its
-records are in a batch, `<page>.done.json` takes the place of both.
+records are in a batch, `<page>.done.json` takes the place of both. What the disk has damaged is as if
+it had not arrived: it is asked for again.
 """
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.store import files
+from crm_pipeline.store.checksums import crc32_of
+from crm_pipeline.store.seal import sealed
 
+_log = structlog.get_logger("crm_pipeline.store")
 _REQUEST = "request.json"
 _DONE = ".done.json"
 
@@ -71,8 +76,7 @@ class Spool:
     @property
     def request(self) -> Mapping[str, Any] | None:
         """What was asked of the vendor; None where nothing is to be resumed."""
-        path = self.folder / _REQUEST
-        return files.read_json(path) if path.exists() else None
+        return self._read(_REQUEST)
 
     def begin(self, request: Mapping[str, Any]) -> None:
         """Note what was asked, so that another process can go on with it."""
@@ -93,12 +97,18 @@ class Spool:
 
     def keep(self, number: int, file: Path, facts: Mapping[str, Any]) -> SpooledPage:
         """State that a page has arrived whole; not flushed, as its bytes are not: see `distrust`."""
-        record = {"file": file.name, "bytes": file.stat().st_size, "facts": dict(facts)}
+        record = {
+            "file": file.name,
+            "bytes": file.stat().st_size,
+            "crc32": crc32_of(file),
+            "facts": dict(facts),
+        }
         place = self.folder / f"{number:05d}.json"
         temporary = place.with_suffix(files.TEMPORARY_SUFFIX)
         with files.explained(place):
             reached("page", "begin")
-            temporary.write_text(json.dumps(record), encoding="utf-8")
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(sealed(record))
             reached("page", "written")
             temporary.replace(place)
             reached("page", "named")
@@ -107,14 +117,16 @@ class Spool:
     def kept(self, number: int) -> SpooledPage | None:
         """Return a page that has arrived, with its bytes or, if it is done, without."""
         record = self._read(f"{number:05d}{_DONE}")
-        if record is not None:
+        if record is not None and "file" in record:
             return SpooledPage(number, self.folder / record["file"], record["facts"])
         record = self._read(f"{number:05d}.json")
         if record is None:
             return None
         file = self.folder / record["file"]
-        is_whole = file.exists() and file.stat().st_size == record["bytes"]
-        return SpooledPage(number, file, record["facts"]) if is_whole else None
+        if not is_whole(file, record):
+            _log.warning("a spooled page is damaged and is asked for again", file=str(file))
+            return None
+        return SpooledPage(number, file, record["facts"])
 
     def done(self, number: int, page: PageDone) -> None:
         """State that the records of a page are in batches, and remove its bytes."""
@@ -127,7 +139,7 @@ class Spool:
 
     def is_done(self, number: int) -> bool:
         """Say whether the records of a page are in batches."""
-        return (self.folder / f"{number:05d}{_DONE}").exists()
+        return self._read(f"{number:05d}{_DONE}") is not None
 
     def all_done(self) -> Iterator[PageDone]:
         """Yield what was stated of each page that is done."""
@@ -144,10 +156,21 @@ class Spool:
                 path.unlink(missing_ok=True)
 
     def _read(self, name: str) -> dict[str, Any] | None:
+        """Return a note; None where there is none, or one that the disk has damaged."""
         try:
             return files.read_json(self.folder / name)
-        except (
-            FileNotFoundError,
-            CorruptFile,
-        ):  # a page of which nothing is known is fetched again
+        except FileNotFoundError:
             return None
+        except CorruptFile as error:
+            _log.warning("a note of the spool is damaged and does not count", reason=error.message)
+            return None
+
+
+def is_whole(file: Path, record: Mapping[str, Any]) -> bool:
+    """Say whether the bytes of a page are as they arrived; earlier versions noted only how many."""
+    try:
+        if file.stat().st_size != record["bytes"]:
+            return False
+        return "crc32" not in record or crc32_of(file) == record["crc32"]
+    except OSError:
+        return False

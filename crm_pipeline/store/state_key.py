@@ -12,6 +12,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.store import files
+from crm_pipeline.store.disk import disk_full, is_full
 
 KEY_VARIABLE = "CRM_STATE_KEY"
 KEY_FILE = "state.key"
@@ -68,6 +70,8 @@ class StateKey:
             text = _read_or_make(path)
             mode = path.stat().st_mode & 0o777
         except OSError as error:
+            if is_full(error):
+                raise disk_full(f"the key file {path} cannot be made", path) from error
             raise StoreError(
                 f"the key file {path} cannot be read or made ({error.strerror}).",
                 cure=f"Give this user access to it, or set {KEY_VARIABLE}.",
@@ -125,7 +129,7 @@ def _read_or_make(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_private(path.parent)
     fresh = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -4,9 +4,10 @@ A table version is a folder with base, delta and tombstone files and a `version.
 A release names the version of every table. `releases/<n>.json` is created with a hard link, which
 fails where the number is taken: that is the compare-and-swap on which commits rest, without a lock
 that a killed process could leave behind. `release.json` is a copy of the newest one for people and
-other programs; nothing here reads it.
+other programs, and takes the place of that where the disk has damaged it.
 
 Layout: `tables/<table>/<version>/{base,delta,tombstones}-*.parquet`, `tables/releases/<n>.json`.
+`version.json` has the checksum of each file; those of earlier versions do not.
 """
 
 import re
@@ -19,13 +20,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+import structlog
+
 from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.errors import CommitConflict, CorruptFile, StoreError
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import path_name, sortable_id
+from crm_pipeline.model.names import quoted
 from crm_pipeline.store import files
-from crm_pipeline.store.engine import quoted
+from crm_pipeline.store.checksums import FileSum, Verifier, flushed
+from crm_pipeline.store.engine import parquet_files
 
+_log = structlog.get_logger("crm_pipeline.store")
 Part = Literal["base", "delta", "tombstones"]
 KEPT_FOR = timedelta(days=1)
 """How long a version stays after it was replaced: longer than any step reads or writes."""
@@ -50,6 +56,7 @@ class TableVersion:
     Attributes:
         key: columns by which delta and tombstone rows replace base rows.
         meta: what the stage that wrote it wants to remember (inputs, contract results).
+        sums: what each file was when it was written; empty in versions from before there were sums.
     """
 
     name: str
@@ -62,6 +69,12 @@ class TableVersion:
     tombstones: tuple[Path, ...]
     meta: Mapping[str, Any]
     committed_at: datetime
+    sums: Mapping[Path, FileSum] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files of the version."""
+        return (*self.base, *self.delta, *self.tombstones)
 
 
 class Staged:
@@ -95,13 +108,7 @@ class Staged:
             CommitConflict: somebody else committed in between; nothing changed.
             StoreError: a staged file is missing or could not be written.
         """
-        for path in (path for paths in self._parts.values() for path in paths):
-            if not path.exists():
-                raise StoreError(f"{path} was staged but never written.")
-            with files.explained(path):
-                reached("part", "written")
-                files.sync_file(path)
-                reached("part", "flushed")
+        sums = self._flushed()
         record: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
@@ -111,6 +118,7 @@ class Staged:
             "base": [path.name for path in self._parts["base"]],
             "delta": [path.name for path in self._parts["delta"]],
             "tombstones": [path.name for path in self._parts["tombstones"]],
+            "files": {path.name: one.to_dict() for path, one in sums.items()},
             "meta": dict(meta or {}),
             "committed_at": format_instant(datetime.now(UTC)),
         }
@@ -119,14 +127,28 @@ class Staged:
         self.is_committed = True
         return release
 
+    def _flushed(self) -> dict[Path, FileSum]:
+        """Flush the files to the disk and return their checksums."""
+        sums: dict[Path, FileSum] = {}
+        for path in (path for paths in self._parts.values() for path in paths):
+            if not path.exists():
+                raise StoreError(f"{path} was staged but never written.")
+            with files.explained(path):
+                reached("part", "written")
+                sums[path] = flushed(path, self.tables.verifier)
+                reached("part", "flushed")
+        return sums
+
 
 class Tables:
     """All versioned tables below one data folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "tables"
-        self._releases = self.root / "releases"
-        self._pointer = self.root / "release.json"
+        self.releases = self.root / "releases"
+        self.pointer = self.root / "release.json"
+        self.verifier = Verifier()
+        self._told: set[int] = set()
 
     def folder(self, name: str) -> Path:
         """Return the folder of a table; each part of the name is made safe as a path."""
@@ -138,7 +160,7 @@ class Tables:
         The folder is asked, not `release.json`: a writer that was held up for long may put that back
         behind what the collector has removed.
         """
-        numbers = [int(path.stem) for path in self._releases.glob("*.json")]
+        numbers = [int(path.stem) for path in self.releases.glob("*.json")]
         return self.release(max(numbers)) if numbers else Release()
 
     def release(self, number: int) -> Release:
@@ -146,11 +168,34 @@ class Tables:
 
         Raises:
             StoreError: there is none, or it was collected.
+            CorruptFile: it is damaged, and the copy of the newest release is no copy of it.
         """
+        path = self.releases / f"{number}.json"
+        cure = (
+            "Restore data/tables from a backup; or move that folder away, and `crm-pipeline refresh "
+            "--all` builds all tables again from data/landing."
+        )
         try:
-            return _release(files.read_json(self._releases / f"{number}.json"))
+            return read_release(files.read_json(path, cure=cure))
         except FileNotFoundError as error:
-            raise StoreError(f"there is no release {number} in {self._releases}.") from error
+            raise StoreError(f"there is no release {number} in {self.releases}.") from error
+        except CorruptFile:
+            record = self._copy_of(number)
+            if record is None:
+                raise
+            if number not in self._told:
+                self._told.add(number)
+                _log.warning("a release is damaged; its copy is read instead", file=str(path))
+            return read_release(record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptFile(f"{path} is damaged: {error!r}.", cure=cure) from error
+
+    def _copy_of(self, number: int) -> dict[str, Any] | None:
+        with suppress(FileNotFoundError, CorruptFile):
+            record, is_sealed = files.read_sealed(self.pointer)
+            if is_sealed and record["number"] == number:
+                return record
+        return None
 
     def names(self, prefix: str = "", release: Release | None = None) -> list[str]:
         """Return the tables of a release whose names start with `prefix`, sorted."""
@@ -168,10 +213,11 @@ class Tables:
             return None
         folder = self.folder(name) / chosen
         try:
-            return _version(folder, files.read_json(folder / "version.json"))
-        except (FileNotFoundError, KeyError) as error:
+            return read_version(folder, files.read_json(folder / "version.json"))
+        except (FileNotFoundError, KeyError, TypeError, ValueError, CorruptFile) as error:
             raise CorruptFile(
-                f"version {chosen} of table {name} is named by the current release but incomplete.",
+                f"version {chosen} of table {name} is named by the current release but incomplete: "
+                f"{folder / 'version.json'} is damaged or gone.",
                 cure="Run `crm-pipeline refresh CONNECTION`: it builds the table again from landing.",
             ) from error
 
@@ -220,10 +266,10 @@ class Tables:
                 current.number + 1, {**current.tables, name: version}, datetime.now(UTC)
             )
             record = _record(release)
-            if files.create_json(self._releases / f"{release.number}.json", record, "release"):
+            if files.create_json(self.releases / f"{release.number}.json", record, "release"):
                 # The release stands, whatever becomes of its copy.
                 with suppress(StoreError):
-                    files.write_json(self._pointer, record, "pointer")
+                    files.write_json(self.pointer, record, "pointer")
                 return release
 
     def collect(self, now: datetime, keep_for: timedelta = KEPT_FOR) -> list[Path]:
@@ -236,7 +282,7 @@ class Tables:
         versions = {
             (self.folder(name) / version) for one in kept for name, version in one.tables.items()
         }
-        gone = [path for path in self._releases.glob("*.json") if int(path.stem) < kept[-1].number]
+        gone = [path for path in self.releases.glob("*.json") if int(path.stem) < kept[-1].number]
         gone += [
             path
             for path in (*self._version_folders(), *self.root.rglob(f".*{files.TEMPORARY_SUFFIX}"))
@@ -277,21 +323,21 @@ class Tables:
         """
         if not version.base:
             raise CorruptFile(f"table {version.name} has no base files.")
-        base = _parquet(version.base)
+        base = parquet_files(version.base)
         if not version.delta and not version.tombstones:
             return f"(SELECT * FROM {base})"
         key = ", ".join(quoted(column) for column in version.key)
         if not key:
             raise CorruptFile(f"table {version.name} has deltas but no key.")
         gone = " UNION ALL ".join(
-            f"SELECT {key} FROM {_parquet(paths)}"
+            f"SELECT {key} FROM {parquet_files(paths)}"
             for paths in (version.tombstones, version.delta)
             if paths
         )
         kept = f"SELECT * FROM {base} ANTI JOIN ({gone}) USING ({key})"
         if not version.delta:
             return f"({kept})"
-        delta = f"SELECT * FROM {_parquet(version.delta)}"
+        delta = f"SELECT * FROM {parquet_files(version.delta)}"
         return f"({kept} UNION ALL BY NAME {delta})"
 
 
@@ -302,22 +348,20 @@ def _is_older(path: Path, then: datetime) -> bool:
         return False
 
 
-def _parquet(paths: Sequence[Path]) -> str:
-    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    return f"read_parquet([{listed}], union_by_name = true)"
-
-
 def _record(release: Release) -> dict[str, Any]:
     at = format_instant(release.committed_at) if release.committed_at else None
     return {"number": release.number, "tables": dict(release.tables), "committed_at": at}
 
 
-def _release(record: Mapping[str, Any]) -> Release:
+def read_release(record: Mapping[str, Any]) -> Release:
+    """Read what is stored of a release."""
     at = record["committed_at"]
     return Release(record["number"], record["tables"], parse_instant(at) if at else None)
 
 
-def _version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
+def read_version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
+    """Read what is stored of a version in its folder."""
+
     def paths(part: Part) -> tuple[Path, ...]:
         return tuple(folder / name for name in record[part])
 
@@ -332,4 +376,7 @@ def _version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
         tombstones=paths("tombstones"),
         meta=record["meta"],
         committed_at=parse_instant(record["committed_at"]),
+        sums={
+            folder / name: FileSum.from_dict(one) for name, one in record.get("files", {}).items()
+        },
     )

@@ -8,18 +8,25 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
+import structlog
 from psycopg2 import errors
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
 
 from crm_pipeline.kernel.clock import format_instant, parse_instant
-from crm_pipeline.kernel.errors import DatabaseUnavailable, StoreError
+from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.state_key import StateKey
 
+_log = structlog.get_logger(__name__)
 _LOCK_TIMEOUT_S = 120.0
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+LOGIN = "login"
+"""Under this name a token's `extra` says with which secrets it was got; without it the token is renewed."""
 
 
 @dataclass(frozen=True)
@@ -67,42 +74,52 @@ class TokenStore:
         Raises:
             StoreError: it was encrypted with another key.
         """
-        with self._database.transaction() as cursor:
-            cursor.execute(
-                "SELECT version, sealed FROM crm_state.tokens WHERE connection = %s", (connection,)
-            )
-            row = cursor.fetchone()
+        row = self._database.done(lambda cursor: _row(cursor, connection))
         return self._opened(connection, *row) if row else None
 
     def save(self, connection: str, token: StoredToken) -> StoredToken:
         """Store a token whatever is there, and return it with its new version."""
-        with self._locked(connection) as cursor:
-            version, _ = _stored(cursor, connection)
+
+        def work(cursor: Cursor) -> StoredToken:
+            version, _ = self._held(cursor, connection)
             return self._write(cursor, connection, replace(token, version=version + 1))
+
+        return self._database.done(work)
 
     def replaced(
         self, connection: str, make: Callable[[StoredToken | None], StoredToken]
     ) -> StoredToken:
         """Store what `make` makes of the stored token, and return it with its new version.
 
+        Args:
+            connection: its name.
+            make: may be called again where the connection to the database breaks.
+
         Raises:
             StoreError: the stored one was encrypted with another key.
         """
-        with self._turn(connection), self._locked(connection) as cursor:
-            version, sealed = _stored(cursor, connection)
+
+        def work(cursor: Cursor) -> StoredToken:
+            version, sealed = self._held(cursor, connection)
             made = make(self._opened(connection, version, sealed))
             return self._write(cursor, connection, replace(made, version=version + 1))
 
+        with self._turn(connection):
+            return self._database.done(work)
+
     def forget(self, connection: str) -> bool:
         """Remove the token; say whether there was one."""
-        with self._locked(connection) as cursor:
-            version, sealed = _stored(cursor, connection)
+
+        def work(cursor: Cursor) -> bool:
+            version, sealed = self._held(cursor, connection)
             # The row stays: versions must not begin anew while a process holds an old token.
             cursor.execute(
                 "UPDATE crm_state.tokens SET sealed = NULL, version = %s WHERE connection = %s",
                 (version + 1, connection),
             )
             return sealed is not None
+
+        return self._database.done(work)
 
     def refreshed(
         self,
@@ -122,30 +139,34 @@ class TokenStore:
             refresh: gets the stored token, None at the first login.
 
         Raises:
-            StoreError: somebody else has been refreshing for too long, or the key is wrong.
+            StoreError: somebody else has been refreshing for too long, the key is wrong, or the database
+                is gone or full.
         """
         fresh: StoredToken | None = None
-        try:
-            with self._turn(connection), self._locked(connection) as cursor:
-                version, sealed = _stored(cursor, connection)
-                stored = self._opened(connection, version, sealed)
+
+        def work(cursor: Cursor) -> StoredToken:
+            nonlocal fresh
+            version, sealed = self._held(cursor, connection)
+            stored = self._opened(connection, version, sealed)
+            if fresh is None:
                 if stored and (stale is None or stored.version > stale.version):
                     return stored
                 fresh = replace(refresh(stored), version=version + 1)
-                return self._write(cursor, connection, fresh)
-        except DatabaseUnavailable:
-            if fresh is None:
-                raise
-        return self._rescued(connection, fresh)
-
-    def _rescued(self, connection: str, fresh: StoredToken) -> StoredToken:
-        # The vendor has rotated already: were this one lost, a human would have to log in again.
-        with self._turn(connection), self._locked(connection) as cursor:
-            version, sealed = _stored(cursor, connection)
-            stored = self._opened(connection, version, sealed)
-            if stored and stored.version >= fresh.version:
-                return stored
+            elif stored and stored.version >= fresh.version:
+                return stored  # only the answer to the commit was lost
             return self._write(cursor, connection, fresh)
+
+        with self._turn(connection):
+            try:
+                # The vendor has rotated by then: were its token lost, a human would have to log in again.
+                return self._database.done(work)
+            except StoreError as error:
+                if fresh is not None:
+                    error.cure += (
+                        f" A new token of '{connection}' could not be stored: if the next run is refused, "
+                        f"run `crm-pipeline login {connection}`."
+                    )
+                raise
 
     @contextlib.contextmanager
     def _turn(self, connection: str) -> Iterator[None]:
@@ -159,28 +180,29 @@ class TokenStore:
         finally:
             turn.release()
 
-    @contextlib.contextmanager
-    def _locked(self, connection: str) -> Iterator[Cursor]:
-        with self._database.transaction() as cursor:
-            # The vendor may take its time while the session is idle in its transaction; and the
-            # commit has to be on disk before the token is used.
+    def _held(self, cursor: Cursor, connection: str) -> tuple[int, bytes | None]:
+        """Lock the row of a connection, made if missing; return its version and what it holds."""
+        # The vendor may take its time while the session is idle in its transaction; and the
+        # commit has to be on disk before the token is used.
+        cursor.execute(
+            "SET LOCAL idle_in_transaction_session_timeout = 0;"
+            "SET LOCAL synchronous_commit = on;"
+            "SELECT set_config('lock_timeout', %s, true)",
+            (f"{max(1, int(self._lock_timeout_s * 1000))}ms",),
+        )
+        try:
             cursor.execute(
-                "SET LOCAL idle_in_transaction_session_timeout = 0;"
-                "SET LOCAL synchronous_commit = on;"
-                "SELECT set_config('lock_timeout', %s, true)",
-                (f"{max(1, int(self._lock_timeout_s * 1000))}ms",),
+                "INSERT INTO crm_state.tokens (connection) VALUES (%s) ON CONFLICT DO NOTHING",
+                (connection,),
             )
-            try:
-                cursor.execute(
-                    "INSERT INTO crm_state.tokens (connection) VALUES (%s) ON CONFLICT DO NOTHING",
-                    (connection,),
-                )
-                cursor.execute(
-                    "SELECT 1 FROM crm_state.tokens WHERE connection = %s FOR UPDATE", (connection,)
-                )
-            except errors.LockNotAvailable as error:
-                raise self._too_long(connection) from error
-            yield cursor
+            cursor.execute(
+                "SELECT 1 FROM crm_state.tokens WHERE connection = %s FOR UPDATE", (connection,)
+            )
+        except errors.LockNotAvailable as error:
+            raise self._too_long(connection) from error
+        row = _row(cursor, connection)
+        assert row is not None
+        return row
 
     def _write(self, cursor: Cursor, connection: str, token: StoredToken) -> StoredToken:
         sealed = self._key.seal(_encoded(token), context=_context(connection))
@@ -195,13 +217,17 @@ class TokenStore:
         if sealed is None:
             return None
         try:
-            return _decoded(self._key.opened(bytes(sealed), context=_context(connection)), version)
+            plain = self._key.opened(bytes(sealed), context=_context(connection))
         except StoreError as error:
             error.cure += (
-                " If it is lost, delete the token (DELETE FROM crm_state.tokens WHERE connection ="
-                f" '{connection}'); the next run logs in with what the environment holds."
+                f" If it is lost, run `crm-pipeline login {connection} --forget`: it takes the token away, and"
+                " the next login begins with what the environment holds."
             )
             raise
+        found = _decoded(plain, version)
+        if found is None:
+            _log.warning("the stored token cannot be read and is ignored", connection=connection)
+        return found
 
     def _too_long(self, connection: str) -> StoreError:
         return StoreError(
@@ -215,12 +241,11 @@ def _context(connection: str) -> str:
     return f"token of connection '{connection}'"
 
 
-def _stored(cursor: Cursor, connection: str) -> tuple[int, bytes | None]:
+def _row(cursor: Cursor, connection: str) -> tuple[int, bytes | None] | None:
     cursor.execute(
         "SELECT version, sealed FROM crm_state.tokens WHERE connection = %s", (connection,)
     )
-    version, sealed = cursor.fetchall()[0]
-    return version, sealed
+    return cursor.fetchone()
 
 
 def _encoded(token: StoredToken) -> bytes:
@@ -236,14 +261,37 @@ def _encoded(token: StoredToken) -> bytes:
     ).encode()
 
 
-def _decoded(plain: bytes, version: int) -> StoredToken:
-    kept = json.loads(plain)
-    refresh_token = kept["refresh_token"]
+def _decoded(plain: bytes, version: int) -> StoredToken | None:
+    """Read what `_encoded` wrote; None where there is no token in it.
+
+    Nobody but us can have written it, but another version may have: what is missing is done without.
+    """
+    try:
+        kept = msgspec.json.decode(plain, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    access, refresh, place = (
+        found if isinstance(found := kept.get(name), str) else None
+        for name in ("access_token", "refresh_token", "instance_url")
+    )
+    if access is None and refresh is None:
+        return None
+    told = kept.get("extra")
+    extra = {k: v for k, v in told.items() if isinstance(v, str)} if isinstance(told, dict) else {}
+    if access is None or place is None:
+        extra.pop(LOGIN, None)  # good for nothing but a new one
     return StoredToken(
-        access_token=Secret(kept["access_token"]),
-        refresh_token=Secret(refresh_token) if refresh_token is not None else None,
-        instance_url=kept["instance_url"],
-        issued_at=parse_instant(kept["issued_at"]),
-        extra=kept["extra"],
+        access_token=Secret(access or ""),
+        refresh_token=Secret(refresh) if refresh is not None else None,
+        instance_url=place or "",
+        issued_at=_instant(kept.get("issued_at")),
+        extra=extra,
         version=version,
     )
+
+
+def _instant(text: object) -> datetime:
+    try:
+        return parse_instant(str(text))
+    except (ValueError, OverflowError):
+        return _LONG_AGO

@@ -11,13 +11,14 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.store import files
 from crm_pipeline.store.manifest import Kind, window_from
@@ -140,6 +141,10 @@ def _if_dead(marker: Path, handle: int, now: datetime) -> dict[str, Any] | None:
         record = files.read_json(marker)
     except (BlockingIOError, FileNotFoundError):
         return None
+    except CorruptFile:
+        # Whose it is cannot be told: like another host's it is believed for two days.
+        written_at = datetime.fromtimestamp(os.fstat(handle).st_mtime, UTC)
+        return None if now - written_at < _FOREIGN_OWNER_EXPIRES else {}
     return None if is_being_written(record, now) else record
 
 

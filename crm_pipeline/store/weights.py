@@ -1,11 +1,10 @@
 """What a call costs under each limit, and limits that can be counted at all."""
 
 from collections.abc import Mapping, Sequence
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.store.budget import Amounts
-from crm_pipeline.store.limits import LimitShape
+from crm_pipeline.store.limits import LimitShape, is_zone
 
 
 def weighed(group: str, limits: Sequence[LimitShape], weight: int | Mapping[str, int]) -> Amounts:
@@ -51,7 +50,7 @@ def checked(group: str, limits: Sequence[LimitShape]) -> None:
                 f" {limit.period_s} s; both must be positive, and its name unique.",
                 cure="Correct the connection's `share` in connections.yaml.",
             )
-        if limit.resets and not _is_zone(limit.resets):
+        if limit.resets and not is_zone(limit.resets):
             raise ConfigError(
                 f"the limit '{limit.name}' of group '{group}' resets at midnight in"
                 f" '{limit.resets}', which is no time zone.",
@@ -63,11 +62,3 @@ def checked(group: str, limits: Sequence[LimitShape]) -> None:
                 " midnight; only a daily limit does.",
                 cure="Make its kind 'daily', or leave `resets` empty.",
             )
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True

@@ -13,15 +13,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crm_pipeline.kernel.clock import Clock, Month, Window, format_instant
-from crm_pipeline.kernel.errors import BudgetExhausted, Retriable
+from crm_pipeline.kernel.errors import (
+    BudgetExhausted,
+    CorruptFile,
+    DatabaseUnavailable,
+    MalformedAnswer,
+    Retriable,
+)
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.batch_file import write_batch_file
+from crm_pipeline.store.checksums import FileSum, Verifier
 from crm_pipeline.store.manifest import (
     Kind,
     Manifest,
     Shape,
+    Shrink,
     WindowCommit,
     commit_record,
     manifest_from,
@@ -29,10 +37,13 @@ from crm_pipeline.store.manifest import (
     window_record,
 )
 from crm_pipeline.store.records import RecordHasher
+from crm_pipeline.store.rejects import Reject, as_table
 from crm_pipeline.store.spool import PageDone, Spool
 from crm_pipeline.store.unfinished import owner, remove_batches, remove_unfinished
 
 EXTRACTOR = "crm_pipeline/1"
+# By less a clock is corrected all the time.
+_SET_BACK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,9 @@ class Counts:
     uncounted: int = 0
     planned_cost: int | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    present: datetime | None = None
+    sight: str = ""
+    shrink: Shrink | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ class WindowWriter:
     """Writes the batches of one window; leaving the `with` block without commit removes them.
 
     Where another process can go on with the read (`spool.request`) and the block is left by an error
-    that may pass, a spent budget, or from outside, all stays for that.
+    that may pass, a spent budget, a database that is gone, or from outside, all stays for that.
     """
 
     def __init__(
@@ -81,6 +95,7 @@ class WindowWriter:
         purpose: Mapping[str, Any] | None = None,
         window_id: str | None = None,
         not_before: datetime | None = None,
+        reader: int = 0,
     ) -> None:
         self.folder = folder
         self.connection = connection
@@ -92,6 +107,7 @@ class WindowWriter:
         self.window_id = window_id or sortable_id()
         self.purpose = dict(purpose or {})
         self._not_before = not_before
+        self._reader = reader
         self.spool = Spool(folder / "spool" / self.window_id)
         self.month = str(Month.of(window.to_at - timedelta(microseconds=1)))
         self.months: Counter[str] = Counter()
@@ -117,7 +133,11 @@ class WindowWriter:
         files.write_json(self._marker, record, "marker")
 
     def take_over(self, pages: Iterable[PageDone]) -> None:
-        """Keep the batches of pages that an earlier writer of this window did, remove its others."""
+        """Keep the batches of pages that an earlier writer of this window did, remove its others.
+
+        Raises:
+            CorruptFile: what it wrote is not as it was written.
+        """
         kept: set[str] = set()
         for page in pages:
             kept.update(page.batches)
@@ -125,8 +145,14 @@ class WindowWriter:
         remove_batches(self.folder, self._quarantine, self.window_id, but=frozenset(kept))
         for path in sorted(self.folder.glob(f"????-??/{self.window_id}-*.json")):
             self.manifests.append(manifest_from(files.read_json(path), self.folder))
+        kept_files = [(one.path, one.sum) for one in self.manifests]
         for path in self._quarantine.glob(f"????-??/{self.window_id}-*.json"):
-            self.quarantined += int(files.read_json(path)["records"])
+            record = files.read_json(path)
+            self.quarantined += int(record["records"])
+            if "sha256" in record:
+                kept_files.append((path.with_suffix(".parquet"), FileSum.from_dict(record)))
+        for path in Verifier().damaged(kept_files):
+            raise CorruptFile(f"{path} is damaged or gone.", cure="The window is read anew.")
         # A name is never used twice, not even that of a batch that was thrown away.
         self._sequence = max((_sequence(batch_id) for batch_id in kept), default=0) + 100_000
 
@@ -143,11 +169,14 @@ class WindowWriter:
         extracted_at: datetime,
         calls: int = 0,
         vendor_count: int | None = None,
+        origin: str = "",
+        part: str = "",
     ) -> "Written | None":
         """Write one page as one Parquet file with its manifest; None where there are no records.
 
         The batches carry the key columns of `store.records`. `extracted_at` is when the page was
-        asked for; it decides between two reads of one version of a record.
+        asked for; it decides between two reads of one version of a record. `part` is the one of the
+        vendor's lists that it is of.
 
         Raises:
             StoreError: the disk is full or not writable; no manifest was written.
@@ -162,7 +191,7 @@ class WindowWriter:
             path,
             batches,
             batch_id=batch_id,
-            extracted_at=extracted_at,
+            extracted_at=self._in_order(extracted_at),
             hasher=self.hasher,
             dictionaries=self._dictionaries,
         )
@@ -189,6 +218,9 @@ class WindowWriter:
             sequence=sequence,
             month=self.month,
             path=path,
+            reader=self._reader,
+            origin=origin,
+            part=part,
         )
         files.write_json(path.with_suffix(".json"), manifest_record(manifest), "manifest")
         with self._lock:
@@ -196,23 +228,34 @@ class WindowWriter:
             self.manifests.append(manifest)
         return Written(manifest, dict(months))
 
-    def quarantine(self, rows: Sequence[tuple[str, str]]) -> str | None:
-        """Keep rows that cannot be landed, each `(reason, text as received)`; return the batch id."""
+    def quarantine(
+        self,
+        rows: Sequence[Reject],
+        *,
+        shape: Shape = "json",
+        extracted_at: datetime | None = None,
+        route: str = "",
+        origin: str = "",
+    ) -> str | None:
+        """Keep records that cannot be landed; return the batch id, None where there are none.
+
+        Args:
+            rows: the records.
+            shape: of the page that they came in.
+            extracted_at: when the page was asked for.
+            route: by which it was read.
+            origin: see `Manifest`.
+        """
         if not rows:
             return None
         with self._lock:
             self._sequence += 1
             batch_id = f"{self.window_id}-{self._sequence:05d}"
-        table = pa.table(
-            {
-                "_reason": pa.array([reason for reason, _ in rows], pa.string()),
-                "_text": pa.array([text for _, text in rows], pa.string()),
-                "_batch_id": pa.array([batch_id] * len(rows), pa.string()),
-            }
-        )
+        table = as_table(rows, batch_id)
         path = self._quarantine / self.month / f"{batch_id}.parquet"
         with files.replacing(path, "rejects") as temporary:
             pq.write_table(table, temporary, compression="zstd")
+            written = FileSum.of(temporary)
         files.write_json(
             path.with_suffix(".json"),
             {
@@ -221,7 +264,12 @@ class WindowWriter:
                 "connection": self.connection,
                 "object": self.object,
                 "records": len(rows),
-                "reasons": dict(Counter(reason for reason, _ in rows)),
+                **written.to_dict(),
+                "reasons": dict(Counter(row.reason for row in rows)),
+                "shape": shape,
+                "route": route,
+                "origin": origin,
+                "extracted_at": format_instant(extracted_at or self.clock.now()),
                 "schema_fingerprint": self.schema.fingerprint,
                 "quarantined_at": format_instant(self.clock.now()),
             },
@@ -250,6 +298,9 @@ class WindowWriter:
             uncounted=counts.uncounted,
             planned_cost=counts.planned_cost,
             notes=counts.notes,
+            present=counts.present,
+            sight=counts.sight,
+            shrink=counts.shrink,
             route=counts.route,
             reason=counts.reason,
             complete=counts.complete,
@@ -270,6 +321,15 @@ class WindowWriter:
             return now
         return self._not_before + timedelta(microseconds=1)
 
+    def _in_order(self, asked_at: datetime) -> datetime:
+        """Return when a page was asked for, or the moment of the commit before where the clock was set back.
+
+        Of two versions with one stamp the one that was asked for later counts.
+        """
+        if self._not_before is None or self.clock.now() >= self._not_before - _SET_BACK:
+            return asked_at
+        return max(asked_at, self._not_before)
+
     def __enter__(self) -> Self:
         return self
 
@@ -281,8 +341,12 @@ class WindowWriter:
     ) -> None:
         self.hasher.close()
         is_committed = (self.folder / "windows" / f"{self.window_id}.json").exists()
-        passing = (Retriable, BudgetExhausted)
-        may_pass = isinstance(error, passing) or not isinstance(error, Exception | None)
+        passing = (Retriable, BudgetExhausted, DatabaseUnavailable)
+        # Bytes that cannot be read now cannot be read by whoever goes on with them either.
+        is_broken = isinstance(error, MalformedAnswer)
+        may_pass = (isinstance(error, passing) and not is_broken) or not isinstance(
+            error, Exception | None
+        )
         if may_pass and not is_committed and self.spool.request is not None:
             self._mark(left=True)
         else:

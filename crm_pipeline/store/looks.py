@@ -1,0 +1,282 @@
+"""What the last looks at each object came to: when, with what error, and since when.
+
+Landing says what was read; this says whether anybody still looks. One small file per connection,
+`looks/<connection>.json`, replaced in one step, so that it can be read without PostgreSQL. Nothing depends on
+it: where it is lost, the next looks fill it again.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from crm_pipeline.kernel.clock import Clock, SystemClock, format_instant, parse_instant
+from crm_pipeline.kernel.errors import CorruptFile, CrmError, StoreError
+from crm_pipeline.kernel.identity import path_name
+from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.store import files
+
+_log = structlog.get_logger(__name__)
+_FIRST_PAUSE = timedelta(minutes=1)
+_LONGEST_PAUSE = timedelta(hours=1)
+_LONGEST_TEXT = 1_000
+# Ticks come a little early at times; the next one would be a whole interval later.
+_EARLY = timedelta(seconds=5)
+
+During = Literal["", "probe", "read"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """The last looks at one object. A look is a probe or a read.
+
+    Attributes:
+        looked_at: the last one, whatever came of it; `good_at` the last that was answered.
+        tried_at: the last read, `tried_in` the run that did it; `read_at` the last that ended well.
+        current_at: up to then nothing is missing: it was read, or the vendor said that nothing changed.
+        error: why the object cannot be had, redacted; "" where it can.
+        failing_since: when that began; `failed_at` the last time it was met.
+        during: what failed. Only a read proves that an object can be read again.
+    """
+
+    looked_at: datetime | None = None
+    good_at: datetime | None = None
+    tried_at: datetime | None = None
+    read_at: datetime | None = None
+    current_at: datetime | None = None
+    error: str = ""
+    failing_since: datetime | None = None
+    failed_at: datetime | None = None
+    during: During = ""
+    tried_in: str = ""
+
+    @property
+    def next_try_at(self) -> datetime | None:
+        """When a failing object is tried again: after as long as it has failed, a minute to an hour."""
+        if not self.error or self.failed_at is None or self.failing_since is None:
+            return None
+        pause = self.failed_at - self.failing_since
+        return self.failed_at + min(max(pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Say whether the object is failing and not due for another try."""
+        return self.next_try_at is not None and now < self.next_try_at - _EARLY
+
+    def answered(self, now: datetime, *, is_current: bool) -> "Look":
+        """Return it after a probe that was answered; `is_current` where nothing had changed."""
+        look = replace(self, looked_at=now, good_at=now)
+        if is_current:
+            look = replace(look, current_at=_later(self.current_at, now))
+        return _well(look) if self.during == "probe" else look
+
+    def was_read(self, now: datetime, up_to: datetime, run: str = "") -> "Look":
+        """Return it after a read that ended well."""
+        look = replace(self, looked_at=now, good_at=now, tried_at=now, tried_in=run, read_at=now)
+        return _well(replace(look, current_at=_later(self.current_at, up_to)))
+
+    def failed(self, now: datetime, error: str, during: During, run: str = "") -> "Look":
+        """Return it after a look that failed."""
+        tried = replace(self, tried_at=now, tried_in=run) if during == "read" else self
+        return replace(
+            tried,
+            looked_at=now,
+            error=error,
+            failing_since=self.failing_since or now,
+            failed_at=now,
+            during="read" if self.during == "read" else during,
+        )
+
+
+@dataclass(frozen=True)
+class ConnectionLooks:
+    """The looks at a connection.
+
+    Attributes:
+        objects: by name; one that was never looked at is not in it.
+        probed_at: when the last round of probes began.
+        day_ceiling: the vendor's limit of a day, as the vendor stated it last.
+        probe_every_s, refresh_every_s: how often automation looks, where it was stretched.
+    """
+
+    objects: Mapping[str, Look] = field(default_factory=dict)
+    probed_at: datetime | None = None
+    day_ceiling: int | None = None
+    probe_every_s: float | None = None
+    refresh_every_s: float | None = None
+
+    def of(self, obj: str) -> Look:
+        """Return the looks at an object."""
+        return self.objects.get(obj, Look())
+
+    def waiting(
+        self, objects: Iterable[str], now: datetime, probes_for: timedelta = timedelta(0)
+    ) -> list[str]:
+        """Return those of the objects that are failing and not due for another try.
+
+        Args:
+            objects: by name.
+            now: the moment.
+            probes_for: for how much longer it is left to a probe to find out about what a probe has met.
+        """
+        return [
+            name
+            for name in objects
+            if (look := self.of(name)).is_waiting(
+                now - probes_for if look.during == "probe" else now
+            )
+        ]
+
+
+class Looks:
+    """The looks below one data folder (`settings.data`); safe with processes.
+
+    A look that cannot be written down (a full disk) is told in the log, and does not fail what looked.
+    """
+
+    def __init__(self, data: Path, clock: Clock | None = None) -> None:
+        self._folder = data / "looks"
+        self._clock = clock or SystemClock()
+
+    def at(self, connection: str) -> ConnectionLooks:
+        """Return the looks at a connection; none where their file is missing or damaged."""
+        path = self._path(connection)
+        try:
+            return _looks(files.read_json(path))
+        except FileNotFoundError:
+            return ConnectionLooks()
+        except (CorruptFile, KeyError, TypeError, ValueError, AttributeError) as error:
+            _log.warning("looks_damaged", path=str(path), error=type(error).__name__)
+            return ConnectionLooks()
+
+    def probed(
+        self, connection: str, answered: Mapping[str, bool], failed: Mapping[str, Exception]
+    ) -> None:
+        """Note a round of probes.
+
+        Args:
+            connection: whose.
+            answered: the objects that could be asked about, and whether nothing of them had changed.
+            failed: the others, and why not.
+        """
+        now = self._clock.now()
+
+        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+            objects = dict(looks.objects)
+            for name, is_current in answered.items():
+                objects[name] = looks.of(name).answered(now, is_current=is_current)
+            for name, error in failed.items():
+                objects[name] = looks.of(name).failed(now, error_text(error), "probe")
+            return replace(looks, objects=objects, probed_at=now)
+
+        self._change(connection, noted)
+
+    def was_read(self, connection: str, obj: str, up_to: datetime, *, run: str = "") -> None:
+        """Note a read that ended well; what changed before `up_to` is here."""
+        now = self._clock.now()
+
+        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+            read = looks.of(obj).was_read(now, up_to, run)
+            return replace(looks, objects={**looks.objects, obj: read})
+
+        self._change(connection, noted)
+
+    def failed(self, connection: str, obj: str, error: Exception, *, run: str = "") -> None:
+        """Note a read that failed."""
+        now, text = self._clock.now(), error_text(error)
+
+        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+            failed = looks.of(obj).failed(now, text, "read", run)
+            return replace(looks, objects={**looks.objects, obj: failed})
+
+        self._change(connection, noted)
+
+    def stated(self, connection: str, day_ceiling: int | None) -> None:
+        """Note the vendor's limit of a day, where it was stated."""
+        if day_ceiling is not None:
+            self._change(connection, lambda looks: replace(looks, day_ceiling=day_ceiling))
+
+    def paced(
+        self, connection: str, probe_every_s: float | None, refresh_every_s: float | None
+    ) -> None:
+        """Note how often automation looks, where that was stretched."""
+
+        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+            return replace(looks, probe_every_s=probe_every_s, refresh_every_s=refresh_every_s)
+
+        self._change(connection, noted)
+
+    def _change(
+        self, connection: str, change: Callable[[ConnectionLooks], ConnectionLooks]
+    ) -> None:
+        try:
+            files.make_folder(self._folder)
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                before = self.at(connection)
+                after = change(before)
+                if after != before:
+                    files.write_json(self._path(connection), _record(after))
+            finally:
+                os.close(folder)
+        except (StoreError, OSError) as error:
+            _log.warning("look_not_written", connection=connection, error=redacted(str(error)))
+
+    def _path(self, connection: str) -> Path:
+        return self._folder / f"{path_name(connection)}.json"
+
+
+def error_text(error: Exception) -> str:
+    """Return an error as a sentence, without secrets, and with what to do where that is known."""
+    text = str(error) if isinstance(error, CrmError) else f"{type(error).__name__}: {error}"
+    return " ".join(redacted(text).split())[:_LONGEST_TEXT]
+
+
+def _well(look: Look) -> Look:
+    return replace(look, error="", failing_since=None, failed_at=None, during="")
+
+
+def _later(first: datetime | None, second: datetime) -> datetime:
+    return second if first is None else max(first, second)
+
+
+_TEXTS = frozenset({"error", "during", "tried_in"})
+_INSTANTS = frozenset(entry.name for entry in fields(Look)) - _TEXTS
+
+
+def _record(looks: ConnectionLooks) -> dict[str, Any]:
+    objects = {
+        name: {
+            key: format_instant(value) if isinstance(value, datetime) else value
+            for key, value in vars(look).items()
+            if value
+        }
+        for name, look in looks.objects.items()
+    }
+    probed_at = format_instant(looks.probed_at) if looks.probed_at else None
+    return {**vars(looks), "objects": objects, "probed_at": probed_at}
+
+
+def _looks(record: Mapping[str, Any]) -> ConnectionLooks:
+    probed_at = record.get("probed_at")
+    return ConnectionLooks(
+        objects={name: _look(look) for name, look in record["objects"].items()},
+        probed_at=parse_instant(probed_at) if probed_at else None,
+        day_ceiling=record.get("day_ceiling"),
+        probe_every_s=record.get("probe_every_s"),
+        refresh_every_s=record.get("refresh_every_s"),
+    )
+
+
+def _look(record: Mapping[str, Any]) -> Look:
+    # Keys that another version wrote mean nothing here.
+    known = {entry.name for entry in fields(Look)} & record.keys()
+    values: dict[str, Any] = {
+        key: parse_instant(record[key]) if key in _INSTANTS else record[key] for key in known
+    }
+    return Look(**values)

@@ -1,0 +1,56 @@
+"""Sealed JSON: the text of a small file of ours ends with a checksum of all that stands before it.
+
+Files of earlier versions have no seal and are read as they are. A file that was changed by hand is
+read again once its last key, `checksum`, is taken out.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+KEY = "checksum"
+_MARK = f'\n "{KEY}": "sha256:'.encode()
+_END = b'"\n}'
+_SEAL_LENGTH = len("sha256:") + 64
+_MANY_DIGITS = re.compile(r"[0-9a-f]{32}")
+
+
+class BrokenSeal(ValueError):
+    """The bytes of a sealed file are not those that were written."""
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """Write a value as JSON with its checksum as the last key."""
+    body = json.dumps(dict(value), ensure_ascii=False, indent=1)
+    head = (body[:-2] + "," if value else "{").encode()
+    return head + _MARK + _digest(head) + _END
+
+
+def unsealed(content: bytes) -> tuple[Any, bool]:
+    """Return the value of a JSON text and whether it is sealed.
+
+    Raises:
+        BrokenSeal: it is sealed and any byte is another one.
+        ValueError: it is no JSON.
+    """
+    head, mark, tail = content.rpartition(_MARK)
+    if mark and tail != _digest(head) + _END:
+        raise BrokenSeal("its checksum does not fit")
+    value = json.loads(content.decode())
+    if mark:
+        del value[KEY]
+    elif _had_seal(value):
+        raise BrokenSeal("its checksum cannot be read")
+    return value, bool(mark)
+
+
+def _digest(head: bytes) -> bytes:
+    return hashlib.sha256(head).hexdigest().encode()
+
+
+def _had_seal(value: Any) -> bool:
+    """Say whether the last value was a seal whose mark is damaged; no other value looks like one."""
+    last = value[next(reversed(value))] if isinstance(value, dict) and value else None
+    return isinstance(last, str) and len(last) == _SEAL_LENGTH and bool(_MANY_DIGITS.search(last))
