@@ -5,10 +5,9 @@ Every call of a connector goes through the verbs of `VendorApi`; a vendor's `api
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -19,19 +18,27 @@ from crm_pipeline.connectors.base import Consent, Tools, Usage, VendorLimits
 from crm_pipeline.connectors.consent import CodeConsent, HandConsent
 from crm_pipeline.connectors.dialect import Dialect
 from crm_pipeline.connectors.login import FixedToken, RefreshLogin
-from crm_pipeline.connectors.metering import Meter, Operation, Reading
-from crm_pipeline.connectors.token_endpoint import TokenEndpoint, expires_at
-from crm_pipeline.kernel.errors import ConfigError, ConnectionLost, ProtocolError, SessionExpired
+from crm_pipeline.connectors.metering import Meter, Operation, Reading, believed
+from crm_pipeline.connectors.places import Places
+from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.token_endpoint import TokenEndpoint, renewed_at
+from crm_pipeline.connectors.vendor_clock import VendorClock
+from crm_pipeline.kernel.errors import (
+    ConfigError,
+    ConnectionLost,
+    MalformedAnswer,
+    SessionExpired,
+)
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.auth import BY_PERSON
+from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
 from crm_pipeline.store.tokens import StoredToken
+from crm_pipeline.wire.decoding import decoded
 from crm_pipeline.wire.session import HttpSession, Judge
 from crm_pipeline.wire.throttle import Limit
 
 T = TypeVar("T")
-# A token that ends within this time is renewed before it is used: a call may wait at the gate.
-_AHEAD = timedelta(seconds=120)
 # Of a call, where none was made yet; of the last ones the middle counts, as single ones may be slow.
 _ROUND_TRIP_S = 0.35
 _ROUND_TRIPS = 15
@@ -66,12 +73,13 @@ class VendorApi:
         self.connection = connection
         self.limits = limits
         self.meter = meter
+        self.strange = Strange(connection.name)
         self.dialect = dialect
         self.version = connection.api_version or limits.api_version
         self._tools = tools
         self._token: StoredToken | None = None
         self._login_lock = threading.Lock()
-        self._skew = timedelta(0)
+        self.vendor_clock = VendorClock()
         self._counts_lock = threading.Lock()
         self._spent = 0
         self._reading: Reading | None = None
@@ -83,17 +91,22 @@ class VendorApi:
             dialect,
             permit=self._login_permitted,
             observe=self._read_counters,
+            strange=self.strange,
         )
         self._login: RefreshLogin | FixedToken = (
             FixedToken(tools.settings, connection, tools.clock)
             if "token" in connection.auth.variables
             else login(tools.settings, connection, self._endpoint)
         )
+        self._places = Places(connection, dialect.api_hosts(connection))
         self._http = HttpSession(
             connection.name,
             allow_http=connection.sandbox,
             judge=judge,
             observe=self._observe,
+            bounds=tools.settings.bounds,
+            trusts=self._places.includes,
+            clock=tools.clock,
         )
 
     @property
@@ -109,6 +122,11 @@ class VendorApi:
         )
 
     @property
+    def bounds(self) -> Bounds:
+        """How large answers and files may be."""
+        return self._tools.settings.bounds
+
+    @property
     def round_trip_s(self) -> float:
         """How long a call lasts, as measured, or as is usual before any was made."""
         with self._counts_lock:
@@ -120,16 +138,20 @@ class VendorApi:
         self._http.close()
 
     def now(self) -> datetime:
-        """Return the vendor's clock in whole seconds, from the `Date` of its answers."""
-        return (self._tools.clock.now() + self._skew).replace(microsecond=0)
+        """Return our clock in whole seconds: what is asked now was asked then, whatever answers say."""
+        return self._tools.clock.now().replace(microsecond=0)
+
+    def vendor_now(self) -> datetime:
+        """Return the vendor's clock in whole seconds as its answers tell it; ours where they tell none."""
+        return self.vendor_clock.at(self._tools.clock.now())
 
     def token(self) -> StoredToken:
         """Return a token that lives; the first use logs in."""
         if self._token is None:
             self._renew(None)
         assert self._token is not None
-        until = expires_at(self._token)
-        if until is not None and until - _AHEAD <= self._tools.clock.now():
+        due = renewed_at(self._token)
+        if due is not None and due <= self._tools.clock.now():
             self._renew(self._token)
         return self._token
 
@@ -189,20 +211,65 @@ class VendorApi:
             method: the HTTP method.
             path: below the account's address, or a whole address of the vendor.
             operation: what is asked.
+            **given: as `read` takes them.
+        """
+        return self.read(method, path, operation, lambda response: response, **given)
+
+    def read(
+        self,
+        method: str,
+        path: str,
+        operation: Operation,
+        reader: Callable[[requests.Response], T],
+        **given: Any,
+    ) -> T:
+        """Send a request and return what its answer says, with retries.
+
+        Args:
+            method: the HTTP method.
+            path: below the account's address, or a whole address of the vendor.
+            operation: what is asked.
+            reader: reads the answer; where it raises MalformedAnswer, the request is sent again.
             **given: `params`, `json`, `data` and `headers` as `HttpSession.request` takes them.
+
+        Raises:
+            MalformedAnswer: no try brought an answer that the vendor documents.
         """
         headers = given.pop("headers", {})
 
-        def attempt(token: StoredToken) -> requests.Response:
+        def attempt(token: StoredToken) -> T:
             with self._permitted(operation):
-                return self._http.request(
+                response = self._http.request(
                     method,
                     self.place(token, path),
                     headers={**self.authorization(token), **headers},
                     **given,
                 )
+            return reader(response)
 
         return self.patiently(attempt)
+
+    def decoded(
+        self, method: str, path: str, operation: Operation, kind: type[T], what: str, **given: Any
+    ) -> T:
+        """Send a request and return its answer in a declared type, with retries.
+
+        Args:
+            method: the HTTP method.
+            path: as `read` takes it.
+            operation: what is asked.
+            kind: the type, usually a `msgspec.Struct`.
+            what: the answer in a few words, for the error text.
+            **given: as `read` takes them.
+
+        Raises:
+            MalformedAnswer: no try brought an answer that the vendor documents.
+        """
+
+        def read(response: requests.Response) -> T:
+            return decoded(response.content, kind, owner=self.connection.name, what=what)
+
+        return self.read(method, path, operation, read, **given)
 
     def download(
         self,
@@ -212,12 +279,14 @@ class VendorApi:
         *,
         accept: str,
         encoding: str = "gzip",
+        accepts: Callable[[requests.Response], None] = lambda _: None,
         **params: str,
     ) -> requests.Response:
         """GET into a file, bytes as received, and return the answer with its headers.
 
         A broken download starts again from its beginning; a partial file is never left. An `encoding` of
-        `identity` is for what is packed already.
+        `identity` is for what is packed already. `accepts` looks at the headers; where it raises
+        MalformedAnswer, the download starts again.
         """
 
         def attempt(token: StoredToken) -> requests.Response:
@@ -233,21 +302,24 @@ class VendorApi:
                         response,
                         chunks,
                     ),
-                    files.explained(to),
-                    to.open("wb") as file,
+                    files.created(to) as file,
                 ):
+                    accepts(response)
                     for chunk in chunks:
                         file.write(chunk)
                     return response
-            except (ConnectionLost, SessionExpired):
+            except (ConnectionLost, SessionExpired, MalformedAnswer):
                 to.unlink(missing_ok=True)
                 raise
 
         return self.patiently(attempt)
 
     def place(self, token: StoredToken, path: str) -> str:
-        """Return the whole address of a path."""
-        return path if "://" in path else token.instance_url + path
+        """Return the whole address of a path, which may be one already; where it leads is checked there."""
+        if "://" in path:
+            return path
+        # What does not begin with one slash would change the host: "@host/", "//host/", ".host/".
+        return f"{token.instance_url}/{path.lstrip('/')}"
 
     def authorization(self, token: StoredToken) -> dict[str, str]:
         """Return the headers that say who we are."""
@@ -276,7 +348,7 @@ class VendorApi:
         with self._login_lock:
             if stale is None or self._token is None or self._token.version == stale.version:
                 token = self._tools.tokens.refreshed(self.connection.name, stale, login)
-                if not login.is_ours(token):
+                if not (login.is_ours(token) and self._places.includes(token.instance_url)):
                     token = self._tools.tokens.refreshed(self.connection.name, token, login)
                 self._token = token
 
@@ -317,17 +389,13 @@ class VendorApi:
         with self._counts_lock:
             self._round_trips.append(response.elapsed.total_seconds())
         self._read_counters(response)
-        if "Date" in response.headers:
-            try:
-                vendor = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-            except ValueError as error:
-                raise ProtocolError(
-                    f"{self.connection.name}: the answer's Date header is no date."
-                ) from error
-            self._skew = vendor - self._tools.clock.now()
+        received_at = self._tools.clock.now()
+        sent_at = received_at - response.elapsed
+        self.vendor_clock.saw(response.headers.get("Date"), sent_at, received_at)
 
     def _read_counters(self, response: requests.Response) -> None:
-        for reading in self.meter.readings(response):
+        for reading in believed(self.meter.claims(response), self.strange):
+            self.meter.heed(reading)
             self._reading = self._reading_kept(reading)
             self._tools.gate.observe(
                 self.connection.limit_group,
@@ -343,24 +411,3 @@ class VendorApi:
             limit.name for limit in self.meter.limits(Operation("any")) if limit.kind == "daily"
         }
         return reading if reading.limit in daily else self._reading
-
-
-def as_mapping(response: requests.Response, owner: str) -> Mapping[str, Any]:
-    """Return an answer that has to be a JSON object.
-
-    Raises:
-        ProtocolError: it is not.
-    """
-    try:
-        found = response.json()
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        what = "nothing" if not response.content else "something else"
-        raise ProtocolError(
-            f"{owner}: the vendor answered {response.status_code} with {what} where a JSON object was "
-            "expected.",
-            status=response.status_code,
-            cure="Run again; if it persists, report it to the vendor with the time of the run.",
-        )
-    return found

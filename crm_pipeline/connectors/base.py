@@ -3,21 +3,24 @@
 Shared code asks the declarations here and never the vendor's name.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib.resources import files
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 import yaml
 
+from crm_pipeline.connectors.upkeep import DayLimit, Upkeep
 from crm_pipeline.kernel.clock import Clock, Window
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings, Settings
 from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.spool import Spool
 from crm_pipeline.store.tokens import TokenStore
 from crm_pipeline.wire.retry import RetryPolicy
@@ -35,6 +38,7 @@ class Abilities:
         deleted_flag: deleted records are read like others, with a mark.
         keeps_locator_over_login: a download goes on with a new access token.
         probes: whether anything changed can be asked in one call.
+        round_cost: what a round of such questions costs before the first one, in the vendor's unit.
     """
 
     bulk_read: bool
@@ -42,6 +46,7 @@ class Abilities:
     deleted_flag: bool
     keeps_locator_over_login: bool
     probes: bool = True
+    round_cost: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,19 +198,63 @@ class Plan:
     remaining: int | None = None
 
 
+class RecordKeys(Protocol):
+    """What a vendor's records say of themselves: their id, their time stamp, whether they are deleted.
+
+    Pages that are read and records that landed long ago go through the same rules, so that a mended rule
+    reaches both.
+
+    Attributes:
+        version: raised whenever the same record gets other keys than before. What landed under another
+            version is looked at again when tables are built, and so is what was set aside.
+    """
+
+    version: int
+
+    def of(
+        self,
+        obj: str,
+        schema: Schema,
+        raw: pa.RecordBatch,
+        *,
+        shape: Shape,
+        route: str,
+        origin: str | None,
+        deleted: pa.Array | None,
+    ) -> pa.RecordBatch:
+        """Return the key columns of `store.records`, one row for each record.
+
+        Args:
+            obj: the object.
+            schema: its fields, as they were when the records were read.
+            raw: the records: the column `record` (shape json), or one column per field (shape csv).
+            shape: of the page.
+            route: by which the page was read.
+            origin: `Page.origin`; None where it was not noted, in batches of older versions.
+            deleted: what the batch says so far; None for records that were set aside.
+
+        Returns:
+            Rows whose `_source_id` is null for records that cannot be read.
+        """
+
+
 @dataclass
 class Page:
     """One page of records on its way to landing.
 
     Attributes:
         batches: yields record batches with the key columns of `store.records`; once.
-        extracted_at: when the vendor was asked.
+        extracted_at: when the vendor was asked, by our clock: reads are in the order of it, whatever the vendor
+            says of the time.
         expected: how many records the vendor says the page has.
         number: its place in the spool, for pages that are noted there.
         facts: what the spool keeps of it once it is done, for whoever goes on with the window.
         counted: whether the vendor's count of the window includes its records.
         notes: what the commit of the window keeps for the plans to come, see `Tools.remembered`.
-        rejected: filled while `batches` runs: `(reason, text)` of rows that cannot be landed.
+        rejected: filled while `batches` runs: the records that cannot be landed.
+        origin: which of the vendor's lists the records came from, where the records themselves do not say
+            it and it decides about them: "deleted" for a list of deleted ones. "" for most.
+        part: which of the vendor's lists it is of, where an object is spread over several.
     """
 
     shape: Shape
@@ -218,7 +267,9 @@ class Page:
     facts: Mapping[str, Any] = field(default_factory=dict)
     counted: bool = True
     notes: Mapping[str, Any] = field(default_factory=dict)
-    rejected: list[tuple[str, str]] = field(default_factory=list)
+    rejected: list[Reject] = field(default_factory=list)
+    origin: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -290,7 +341,7 @@ class Account(Protocol):
         """
 
     def vendor_now(self) -> datetime:
-        """Return the vendor's clock, cut to whole seconds."""
+        """Return the vendor's clock as it tells it, cut to whole seconds; nobody believes it without asking others."""
 
     def count(self, plan: Plan) -> int | None:
         """Return the vendor's count of what the plan reads; None where it cannot count."""
@@ -330,12 +381,48 @@ class Account(Protocol):
             Rejected: there is no such record.
         """
 
+    def upkeep(self, obj: ObjectSettings) -> Upkeep:
+        """Return what an object costs where nothing changes, at least; asks nothing.
+
+        What a read of all of it has cost is known from landing.
+        """
+
+    @property
+    def day_limit(self) -> DayLimit | None:
+        """The vendor's limit of a day, in the unit of `usage`; None where it has none. Asks nothing."""
+
     @property
     def usage(self) -> Usage:
         """What was called through this account, and the vendor's counter."""
 
     def close(self) -> None:
         """Give back what was held."""
+
+
+@runtime_checkable
+class ConfirmsDeleted(Protocol):
+    """An account whose vendor can say of records that are missing from a list that they were deleted."""
+
+    def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
+        """Return those of the ids that the vendor says are deleted, in so many words.
+
+        'Not found' and 'forbidden' are no such words: a login that lost its sight is told the same.
+
+        Raises:
+            VendorError: the vendor refuses; nothing is confirmed.
+        """
+
+
+@runtime_checkable
+class TellsSight(Protocol):
+    """An account that can say what its login may see."""
+
+    def sight(self) -> str:
+        """Return what changes when the login sees other records; "" where that cannot be known.
+
+        Raises:
+            VendorError: the vendor does not say.
+        """
 
 
 class Connector(Protocol):
@@ -345,6 +432,7 @@ class Connector(Protocol):
         logins: its ways of logging in, the one to prefer first.
         callback_url: where browsers are sent back to after a login, unless configured.
         address_example: what `login_url` looks like.
+        keys: its rules for the keys of records.
     """
 
     vendor: str
@@ -356,6 +444,7 @@ class Connector(Protocol):
     mapping: tuple[ObjectMap, ...]
     default_objects: tuple[str, ...]
     snapshot_objects: frozenset[str]
+    keys: RecordKeys
 
     def vet(self, connection: Connection) -> None:
         """Refuse settings that cannot work, before anything is sent.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import Finding
+from crm_pipeline.connectors.vendor_clock import tolerated
 from crm_pipeline.kernel.errors import CrmError
 
 Ask = tuple[str, Callable[[], Iterator[Finding]]]
@@ -43,6 +44,43 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
             yield from ask()
         except CrmError as error:
             yield Finding("fail", what, error.message, error.cure)
+    yield _clock(api)
+    for where, why in api.strange.found.items():
+        yield Finding(
+            "warn",
+            "answers",
+            f"{where} is ignored: {why}.",
+            f"{api.dialect.vendor}, or a proxy on the way, sends it so. Where it is a counter we go by our own "
+            "count and by what is configured: `ceilings` in connections.yaml says what is right.",
+        )
+
+
+def _clock(api: VendorApi) -> Finding:
+    """Judge what the answers so far have said of the time."""
+    skew, what = api.vendor_clock.skew, "clock"
+    if skew is None:
+        detail = (
+            "no answer carries a date; windows end by this machine's clock, which has to be right."
+        )
+        return Finding("ok", what, detail)
+    told = f"the vendor's is {skew}"
+    if not skew.is_steady:
+        return Finding(
+            "warn",
+            what,
+            f"{skew.of} answers disagree about the time; by most of them {told}.",
+            "Windows end by the earlier clock, so nothing is lost. Look for a proxy or a cache between here and "
+            "the vendor; or report it to the vendor.",
+        )
+    if skew.exceeds(tolerated(api.connection.lookback_s)):
+        return Finding(
+            "warn",
+            what,
+            f"{told}, and that is not believed.",
+            "Set this machine's clock right (NTP). Until the two agree windows end by the earlier one, or where "
+            "the newest record is: nothing is lost, but some is read again and again.",
+        )
+    return Finding("ok", what, told)
 
 
 def budget(api: VendorApi, used: int, ceiling: int, *, span: str) -> Finding:

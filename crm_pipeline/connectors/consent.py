@@ -15,13 +15,13 @@ from crm_pipeline.connectors.chain import Chain
 from crm_pipeline.connectors.dialect import CODE, Desk, Refused
 from crm_pipeline.connectors.login import RefreshLogin
 from crm_pipeline.connectors.token_endpoint import ENDPOINT, TokenEndpoint
+from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.kernel.errors import AuthFailed
-from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 
 _STATE_BYTES = 24
 _VERIFIER_BYTES = 64
-_SHORT = 300
 
 
 class _Trade:
@@ -44,9 +44,7 @@ class _Trade:
             )
         self._tokens.replaced(self._name, lambda stored: self._begun(traded, stored, at))
 
-    def _begun(
-        self, traded: Mapping[str, object], stored: StoredToken | None, at: str
-    ) -> StoredToken:
+    def _begun(self, traded: TokenReply, stored: StoredToken | None, at: str) -> StoredToken:
         # What the environment holds now is older than this login, as is all that it held before.
         before = self._login.chain(stored) or Chain(self._login.app())
         chain = before.continued(self._login.given(), "environment")
@@ -153,7 +151,7 @@ class CodeConsent(_Trade):
         code = answer.get("error", "no_code")
         said = f"{code} {answer.get('error_description', '')}".strip()
         return AuthFailed(
-            f"{self._name}: the login was refused: {redacted(said)[:_SHORT]}.",
+            f"{self._name}: the login was refused: {vendor_text(said)}.",
             code=code,
             cure=self._endpoint.dialect.cure(Refused(self._endpoint.connection, CODE, code, said)),
         )

@@ -6,10 +6,11 @@ Sources: RFC 6749 for the grants, and each vendor's pages, named where its diale
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import requests
 
+from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.kernel.errors import VendorError
 from crm_pipeline.settings import Connection
 
@@ -24,13 +25,15 @@ class TokenAnswer:
     Attributes:
         place: where the vendor wants the calls, without a trailing slash.
         issued_at: None where the answer does not say.
-        expires_in_s: None where the token ends by other rules than the clock.
+        expires_in: for how many seconds the token lives, as the answer says it.
+        usual_s: what is documented; None where the token ends by other rules than the clock.
         extra: what to remember with the token.
     """
 
     place: str
     issued_at: datetime | None = None
-    expires_in_s: float | None = None
+    expires_in: object = None
+    usual_s: float | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,8 +72,12 @@ class Dialect:
         token_url: where tokens are asked for.
         authorize_url: where a person decides.
         judge: the error that an answer of the token endpoint stands for; None for a success.
-        read: what an answer says; raises KeyError, TypeError or ValueError where it is none.
+        read: what an answer says; raises KeyError, TypeError or ValueError where it is none. The methods of
+            `TokenReply` do so by themselves.
         cure: what to do about a refusal.
+        api_hosts: patterns of the hosts that the vendor documents for its API. The configured host is one in
+            any case. See `connectors.places`.
+        login_hosts: the same for its token endpoints.
         client_auth: whether the app says who it is in the form, or in a Basic header.
         pkce: codes are bound to this very attempt (RFC 7636).
         asked: further parameters of the address where a person decides, such as scopes.
@@ -85,8 +92,10 @@ class Dialect:
     token_url: Callable[[Connection], str]
     authorize_url: Callable[[Connection], str]
     judge: Callable[[str, requests.Response], VendorError | None]
-    read: Callable[[Connection, Mapping[str, Any]], TokenAnswer]
+    read: Callable[[Connection, TokenReply], TokenAnswer]
     cure: Callable[[Refused], str]
+    api_hosts: Callable[[Connection], tuple[str, ...]] = lambda _: ()
+    login_hosts: Callable[[Connection], tuple[str, ...]] = lambda _: ()
     client_auth: Literal["form", "basic"] = "form"
     pkce: bool = True
     asked: Callable[[Connection], Mapping[str, str]] = lambda _: {}

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.spool import Spool
 
 _CHUNK_ROWS = 10_000
@@ -50,7 +51,7 @@ class Slice:
         is_last: the vendor has nothing behind it in this span.
         behind: how many records come behind it in the span, where the vendor says so.
         calls: that it took.
-        rejected: `(reason, text)` of rows that cannot be landed.
+        rejected: records that cannot be landed.
         cursor: the vendor's own mark of the place behind it, where it gave one.
         seen: how many records the vendor showed, where it had to show more than were wanted.
     """
@@ -61,7 +62,7 @@ class Slice:
     is_last: bool
     behind: int | None = None
     calls: int = 1
-    rejected: tuple[tuple[str, str], ...] = ()
+    rejected: tuple[Reject, ...] = ()
     cursor: str = ""
     seen: int = 0
 
@@ -136,6 +137,8 @@ class Lanes:
         splits: whether a span may be begun anywhere in its middle.
         unique: no two records have one place.
         counted: whether the vendor's count of the window includes these records.
+        origin: as `Page.origin`.
+        set_aside: digests of records that cannot be landed and have been told already.
         note: what the spool keeps with each chunk, besides its range, route and cursor.
     """
 
@@ -150,6 +153,8 @@ class Lanes:
         splits: bool = True,
         unique: bool = True,
         counted: bool = True,
+        origin: str = "",
+        set_aside: Iterable[str] = (),
         note: Mapping[str, Any] | None = None,
     ) -> None:
         self._read = read
@@ -160,6 +165,9 @@ class Lanes:
         self._splits = splits
         self._unique = unique
         self._counted = counted
+        self._origin = origin
+        self._set_aside = set_aside
+        self._told: set[str] = set()
         self._note = dict(note or {})
         self._changed = threading.Condition()
         self._waiting: list[Span] = []
@@ -174,6 +182,9 @@ class Lanes:
             VendorError: what a lane met; the others are stopped.
         """
         self._waiting = [span for span in spans if span.low < span.high]
+        self._told = set(self._set_aside)
+        for done in self._spool.all_done() if self._spool else ():
+            self._told.update(done.facts.get("rejected", ()))
         workers = [
             threading.Thread(target=self._work, name=f"lane-{number}", daemon=True)
             for number in range(self._at_once)
@@ -198,6 +209,8 @@ class Lanes:
                 worker.join()
 
     def _page(self, chunk: _Chunk) -> Page:
+        rejected = [row for one in chunk.slices for row in self._fresh(one.rejected)]
+        marks = {"rejected": [row.digest for row in rejected]} if rejected else {}
         return Page(
             shape="json",
             route=self._route,
@@ -206,10 +219,17 @@ class Lanes:
             extracted_at=min(one.asked_at for one in chunk.slices),
             calls=sum(one.calls for one in chunk.slices),
             number=self._spool.fresh_number() if self._spool else None,
-            facts={**self._note, **chunk.facts(), "route": self._route},
+            facts={**self._note, **chunk.facts(), **marks, "route": self._route},
             counted=self._counted,
-            rejected=[row for one in chunk.slices for row in one.rejected],
+            rejected=rejected,
+            origin=self._origin,
         )
+
+    def _fresh(self, rejected: Sequence[Reject]) -> list[Reject]:
+        """Leave out what another answer has shown: where a record cannot be read, answers may overlap."""
+        fresh = [row for row in rejected if row.digest not in self._told]
+        self._told.update(row.digest for row in fresh)
+        return fresh
 
     def _work(self) -> None:
         """Take spans and read them, until there is nothing left to take."""

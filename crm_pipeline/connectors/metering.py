@@ -1,15 +1,27 @@
-"""What a call costs, and under which of a vendor's ceilings it falls.
+"""What a call costs, under which of a vendor's ceilings it falls, and what the vendor's own counters say.
 
-A vendor's folder fills these in: its operations, its limits, and how it reads the vendor's own counters.
+A vendor's folder fills these in: its operations, its limits, and where its counters stand. Whether a
+counter is believed is decided here, for all vendors.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import requests
 
+from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.upkeep import DayLimit
+from crm_pipeline.store.gate import Gate
+from crm_pipeline.store.limits import MOST_COUNTED
+from crm_pipeline.wire.figures import shown, whole
 from crm_pipeline.wire.throttle import Limit
+
+# Ceilings depend on edition and licences: they are far above what is published for the smallest account,
+# and never far below. A vendor may let somebody pass its ceiling, but not ten times.
+_LEAST_PART = 1_000
+_MOST_TIMES = 100_000
+_MOST_OVER = 10
 
 
 @dataclass(frozen=True)
@@ -28,8 +40,29 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """What an answer says of one limit, as the texts that it holds: nobody has looked at them yet.
+
+    Attributes:
+        limit: name of the limit.
+        header: where it stands, for the words about it.
+        ceiling: the vendor's own ceiling.
+        used: what has been used; "" where the answer says what is left.
+        left: what is left; "" where it says what has been used.
+        usual: the ceiling as configured or published.
+    """
+
+    limit: str
+    header: str
+    ceiling: str
+    used: str = ""
+    left: str = ""
+    usual: int = 0
+
+
+@dataclass(frozen=True)
 class Reading:
-    """What the vendor's own counter said in an answer."""
+    """What the vendor's own counter said in an answer, and is believed."""
 
     limit: str
     used: int
@@ -41,11 +74,67 @@ class Meter(Protocol):
 
     unit: str
 
+    @property
+    def day(self) -> DayLimit | None:
+        """The vendor's limit of a day in this unit, all of it; None where it has none."""
+
     def limits(self, operation: Operation) -> Sequence[Limit]:
         """Return the limits that a call falls under."""
 
     def weights(self, operation: Operation) -> Mapping[str, int]:
         """Return what a call weighs under each limit; 1 where nothing is said."""
 
-    def readings(self, response: requests.Response) -> Iterable[Reading]:
-        """Return what the vendor's headers say."""
+    def claims(self, response: requests.Response) -> Iterable[Claim]:
+        """Return what the vendor's headers say; nothing is taken over from it yet."""
+
+    def heed(self, reading: Reading) -> None:
+        """Take over a ceiling that is believed."""
+
+
+def believed(claims: Iterable[Claim], strange: Strange) -> Iterator[Reading]:
+    """Yield the readings of those claims that can be true; the others are noted."""
+    for claim in claims:
+        reading = read(claim)
+        if isinstance(reading, Reading):
+            yield reading
+        else:
+            strange.note(claim.header, reading)
+
+
+def read(claim: Claim) -> Reading | str:
+    """Return the reading of a claim or, where it cannot be true, why not."""
+    ceiling = whole(claim.ceiling, MOST_COUNTED)
+    other = whole(claim.used or claim.left, MOST_COUNTED)
+    if not ceiling:
+        return f"its ceiling is {shown(claim.ceiling)}, and {_numbers(1)} is expected"
+    if other is None:
+        return f"its counter is {shown(claim.used or claim.left)}, and {_numbers(0)} is expected"
+    used = other if claim.used else max(0, ceiling - other)
+    if used > ceiling * _MOST_OVER:
+        return f"it counts {used:,} of {ceiling:,}"
+    least, most = claim.usual / _LEAST_PART, claim.usual * _MOST_TIMES
+    if claim.usual and not least <= ceiling <= most:
+        return f"its ceiling is {ceiling:,}, where {claim.usual:,} is published or configured"
+    return Reading(claim.limit, used, ceiling)
+
+
+def told_before(gate: Gate, group: str, usual: Mapping[str, int]) -> dict[str, int]:
+    """Return the vendor's own ceilings as any process of the group last saw them, if they can be true.
+
+    Args:
+        gate: keeps them.
+        group: limit group.
+        usual: the ceilings as configured or published, by the names of the limits that are wanted.
+    """
+    found = {}
+    for limit in gate.usage(group):
+        if limit.vendor_ceiling and limit.name in usual:
+            ceiling = str(limit.vendor_ceiling)
+            claim = Claim(limit.name, "", ceiling, used="0", usual=usual[limit.name])
+            if isinstance(read(claim), Reading):
+                found[limit.name] = limit.vendor_ceiling
+    return found
+
+
+def _numbers(least: int) -> str:
+    return f"a whole number from {least} to {MOST_COUNTED:,}"

@@ -3,25 +3,30 @@
 import base64
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 
 from crm_pipeline.connectors.dialect import Dialect, Refused
-from crm_pipeline.kernel.clock import Clock, format_instant
-from crm_pipeline.kernel.errors import AuthFailed, ProtocolError
+from crm_pipeline.connectors.places import Places
+from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.token_reply import TokenReply
+from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
+from crm_pipeline.kernel.errors import AuthFailed, MalformedAnswer, ProtocolError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
+from crm_pipeline.wire import dates
+from crm_pipeline.wire.figures import lasting
 from crm_pipeline.wire.session import HttpSession, Permit
 
 EXPIRES = "expires_at"
 # Where the chain of a stored token is refreshed, if not at the usual endpoint.
 ENDPOINT = "token_endpoint"
+_AHEAD = timedelta(seconds=120)
+_SHORTEST_S, _LONGEST_S = 30.0, 315_360_000.0  # half a minute to ten years
 
 
 class TokenEndpoint:
@@ -33,6 +38,7 @@ class TokenEndpoint:
         dialect: the vendor's.
         permit: entered around every request; the rate gate, where the vendor counts these.
         observe: sees every answer, errors included.
+        strange: takes what the answers say and cannot be true.
     """
 
     def __init__(
@@ -43,18 +49,22 @@ class TokenEndpoint:
         *,
         permit: Permit = nullcontext,
         observe: Callable[[requests.Response], None] | None = None,
+        strange: Strange | None = None,
     ) -> None:
         self.connection = connection
         self.clock = clock
         self.dialect = dialect
         self._skew_s = 0.0
         self._observed = observe
+        self._strange = strange or Strange(connection.name)
         self._http = HttpSession(
             connection.name,
             judge=partial(dialect.judge, connection.name),
             permit=permit,
             observe=self._observe,
             allow_http=connection.sandbox,
+            trusts=Places(connection, dialect.login_hosts(connection)).includes,
+            clock=clock,
         )
 
     def close(self) -> None:
@@ -63,7 +73,7 @@ class TokenEndpoint:
 
     def ask(
         self, form: Mapping[str, str], client: Mapping[str, str], *, at: str = ""
-    ) -> Mapping[str, Any]:
+    ) -> TokenReply:
         """Return the answer to a form.
 
         Args:
@@ -73,7 +83,7 @@ class TokenEndpoint:
 
         Raises:
             AuthFailed: the vendor refuses; the cure says what to do.
-            ProtocolError: the answer is not what the vendor documents.
+            MalformedAnswer: the answer is not what the vendor documents.
         """
         self._skew_s = 0.0
         headers: dict[str, str] = {}
@@ -96,13 +106,11 @@ class TokenEndpoint:
                 )
             )
             raise
-        try:
-            return dict(response.json())
-        except (ValueError, TypeError) as error:
-            raise self._unreadable(error) from None
+        owner, vendor = self.connection.name, self.dialect.vendor
+        return TokenReply.read(response.content, owner=owner, vendor=vendor)
 
     def token(
-        self, answer: Mapping[str, Any], used: Secret | None, extra: Mapping[str, str]
+        self, answer: TokenReply, used: Secret | None, extra: Mapping[str, str]
     ) -> StoredToken:
         """Return the token of an answer.
 
@@ -112,47 +120,88 @@ class TokenEndpoint:
             extra: what to remember with it.
 
         Raises:
-            ProtocolError: the answer is not what the vendor documents.
+            MalformedAnswer: the answer is not what the vendor documents.
+            ProtocolError: it sends us to a host that is not the vendor's.
         """
+        now = self.clock.now()
         try:
-            given = answer.get("refresh_token")
+            given = answer.optional_token("refresh_token")
+            access = answer.token("access_token")
             told = self.dialect.read(self.connection, answer)
-            now = self.clock.now()
             until: dict[str, str] = {}
-            if told.expires_in_s is not None:
-                until[EXPIRES] = format_instant(now + timedelta(seconds=told.expires_in_s))
-            return StoredToken(
-                access_token=Secret(answer["access_token"]),
-                refresh_token=Secret(given) if given else used,
-                instance_url=told.place.rstrip("/"),
-                issued_at=told.issued_at or now,
-                extra={**told.extra, **until, **extra},
-            )
-        except (ValueError, KeyError, TypeError) as error:
+            if told.usual_s is not None:
+                lives_s = self._lives_s(told.expires_in, told.usual_s)
+                until[EXPIRES] = format_instant(now + timedelta(seconds=lives_s))
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError) as error:
             raise self._unreadable(error) from None
+        self._refuse_foreign(told.place)
+        return StoredToken(
+            access_token=Secret(access),
+            refresh_token=Secret(given) if given else used,
+            instance_url=told.place.rstrip("/"),
+            issued_at=told.issued_at or now,
+            extra={**told.extra, **until, **extra},
+        )
 
-    def _unreadable(self, error: Exception) -> ProtocolError:
-        return ProtocolError(
-            f"{self.connection.name}: the login answer is not what {self.dialect.vendor} documents "
-            f"({type(error).__name__}).",
-            cure="Check login_url.",
+    def _lives_s(self, told: object, usual_s: float) -> float:
+        """Return for how long a token lives: with 0 or -1 each call would log in anew."""
+        found = lasting(told, least=_SHORTEST_S, most=_LONGEST_S)
+        if found is None:
+            self._strange.note(
+                "expires_in",
+                f"of the login's answer, which is no number of seconds from {_SHORTEST_S:.0f} to"
+                f" {_LONGEST_S:,.0f}; {usual_s:,.0f} are taken, as documented",
+            )
+        return usual_s if found is None else found
+
+    def _refuse_foreign(self, place: str) -> None:
+        """Refuse a login that would have the calls, and so the token, sent to somebody else."""
+        if Places(self.connection, self.dialect.api_hosts(self.connection)).includes(place):
+            return
+        raise ProtocolError(
+            f"{self.connection.name}: the login answer names {_host(place)} as the place of the account, which "
+            f"is neither configured nor a host that {self.dialect.vendor} documents. The token was sent nowhere.",
+            cure="Check login_url. If it is right, something between here and the vendor changes answers.",
+        )
+
+    def _unreadable(self, error: Exception) -> MalformedAnswer:
+        # Ours alone: other errors may quote values.
+        defect = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        is_ours = isinstance(error, KeyError) or defect.startswith("its ")
+        return MalformedAnswer(
+            f"{self.connection.name}: the login answer is not what {self.dialect.vendor} documents: "
+            f"{defect if is_ours else 'a value is of another type'}.",
+            cure="Check login_url; if it is right, run again.",
         )
 
     def _observe(self, response: requests.Response) -> None:
         if self._observed is not None:
             self._observed(response)
-        said = response.headers.get("Date", "")
-        try:
-            vendor = parsedate_to_datetime(said).astimezone(UTC)
-        except ValueError:
-            return  # no date, nothing to compare; only an error text would have used it
-        self._skew_s = (self.clock.now() - vendor).total_seconds()
+        told = dates.instant(response.headers.get("Date"))
+        if told is not None:  # only an error text uses it
+            self._skew_s = (self.clock.now() - told).total_seconds()
 
 
-def expires_at(token: StoredToken) -> datetime | None:
-    """Return when an access token ends by the clock, None where that is not known."""
-    text = token.extra.get(EXPIRES)
-    return datetime.fromisoformat(text) if text else None
+def renewed_at(token: StoredToken) -> datetime | None:
+    """Return when an access token is to be renewed, None where only a refusal tells that it has ended.
+
+    That is somewhat before its end, because a call may wait at the gate; of a short life half is used.
+    """
+    try:
+        until = parse_instant(token.extra.get(EXPIRES, ""))
+    except ValueError:
+        return None
+    lives = max(until - token.issued_at, timedelta(0))
+    return until - min(_AHEAD, lives / 2)
+
+
+def _host(place: str) -> str:
+    """Return the host of an address for a sentence; it may be anything."""
+    try:
+        host = urlsplit(place).hostname or ""
+    except ValueError:
+        host = ""
+    return host[:100] if host.isascii() and host.isprintable() and host else "no address"
 
 
 def _basic(client: Mapping[str, str]) -> str:

@@ -12,7 +12,9 @@ from crm_pipeline.connectors.base import (
 from crm_pipeline.connectors.hubspot.account import HubSpotAccount
 from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS
 from crm_pipeline.connectors.hubspot.dialect import refuse_unusable
+from crm_pipeline.connectors.hubspot.keys import HubSpotKeys
 from crm_pipeline.connectors.hubspot.mapping import MAPPING
+from crm_pipeline.connectors.hubspot.upkeep import DETAILS
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.settings import Connection
 
@@ -24,7 +26,11 @@ class HubSpotConnector:
 
     vendor = "hubspot"
     abilities = Abilities(
-        bulk_read=False, counts=True, deleted_flag=True, keeps_locator_over_login=True
+        bulk_read=False,
+        counts=True,
+        deleted_flag=True,
+        keeps_locator_over_login=True,
+        round_cost=DETAILS,
     )
     logins = (
         LoginKind(
@@ -43,6 +49,7 @@ class HubSpotConnector:
     # Short lists without a search: read whole each time, and what is absent is gone.
     snapshot_objects = SNAPSHOTS
     default_objects = tuple(LABELS)
+    keys = HubSpotKeys()
 
     @cached_property
     def limits(self) -> VendorLimits:

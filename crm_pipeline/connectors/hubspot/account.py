@@ -1,6 +1,7 @@
 """A HubSpot account as an account of the pipeline."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -9,7 +10,6 @@ from typing import Any
 import structlog
 
 from crm_pipeline.connectors.account import ApiAccount
-from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.base import (
     Checkup,
     ObjectInfo,
@@ -22,13 +22,16 @@ from crm_pipeline.connectors.base import (
 from crm_pipeline.connectors.hubspot import (
     checkup,
     custom,
+    deletions,
     describe,
     direct,
     estimate,
+    metadata,
     reading,
     search,
     sensitive,
     snapshots,
+    upkeep,
 )
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
@@ -37,6 +40,7 @@ from crm_pipeline.connectors.hubspot.harvest import Strays
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
 from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import (
     ConfigError,
@@ -99,13 +103,12 @@ class HubSpotAccount(ApiAccount[Api]):
                 obj
             )  # the vendor takes it, and what is known of the object would be missed
         try:
-            answer = as_mapping(self._api.ask(self._api.at.properties(obj)), self.connection.name)
+            properties = metadata.properties(self._api, obj)
         except Rejected as refusal:
             if refusal.status not in _UNKNOWN:
                 raise
             raise self._unknown(obj) from refusal
-        properties = answer.get("results")
-        if not isinstance(properties, list) or not properties:
+        if not properties:
             raise ProtocolError(
                 f"{self.connection.name}: HubSpot names no properties of {obj}.",
                 cure="Run again; if it persists, report it to HubSpot with the time of the run.",
@@ -115,11 +118,11 @@ class HubSpotAccount(ApiAccount[Api]):
             _log.warning(one.told(obj), connection=self.connection.name, cure=one.cure)
         return describe.schema_of(obj, self._label(obj), [*properties, *private.readable])
 
-    def vendor_now(self) -> datetime:
-        """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
-        if not self._api.usage.calls:
+    def _greet(self) -> None:
+        if self._api.usage.calls:
+            self._api.greet()
+        else:
             self._api.details()
-        return self._api.now()
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the route for a window by its number of records."""
@@ -196,6 +199,10 @@ class HubSpotAccount(ApiAccount[Api]):
         selection = Selection(schema.object, stamp, (), (), (), None)
         return search.newest(self._api, selection, since)
 
+    def upkeep(self, obj: ObjectSettings) -> Upkeep:
+        """Return what an object costs where nothing changes."""
+        return upkeep.of(obj)
+
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its newest records."""
         schema = self.describe(obj)
@@ -210,6 +217,14 @@ class HubSpotAccount(ApiAccount[Api]):
     def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
         """Return one record by id or by a unique property."""
         return direct.get(self._api, self.describe(obj), record, by)
+
+    def sight(self) -> str:
+        """Say what this login may see."""
+        return checkup.sight(self._api)
+
+    def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
+        """Return those of the ids that HubSpot says are archived."""
+        return deletions.archived(self._api, obj, ids)
 
     def _counted(self, plan: Plan, strays: Strays) -> int:
         return search.count(self._api, Selection.of(self._api, plan), without=strays.ids)

@@ -5,31 +5,37 @@ on; proxies in front of it answer with web pages. Source:
 https://developers.hubspot.com/docs/api-reference/error-handling
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import requests
 
+from crm_pipeline.connectors.error_body import (
+    error_body,
+    objects,
+    part,
+    seconds_told,
+    sentence,
+    word,
+    words,
+)
 from crm_pipeline.kernel.errors import (
     AuthFailed,
     BudgetExhausted,
     CrmError,
     Fatal,
+    MalformedAnswer,
     NotPermitted,
-    ProtocolError,
     Rejected,
     SessionExpired,
     Throttled,
     Unavailable,
     VendorError,
 )
-from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.settings import Connection
 
 OR_WITHOUT = "or take the object out of connections.yaml."
 """The end of the cure for a missing scope."""
-_SHORT = 300
 _PASSING = frozenset({408, 423, 477, 500, 502, 503, 504, *range(520, 530)})
 # A lock is held for two seconds at least; an account that moves to another region says how long.
 _WAITS_S: Mapping[int, float] = {423: 2.0, 477: 60.0}
@@ -42,16 +48,16 @@ def judge(connection: Connection, response: requests.Response) -> CrmError | Non
     status, owner = response.status_code, connection.name
     if status < 300:
         return _masked_page(owner, response)
-    body = _json(response)
-    code = str(body.get("category") or body.get("errorType") or "")
-    message = redacted(str(body.get("message") or "").replace("\n", " "))[:_SHORT]
+    body = error_body(response)
+    code = word(body.get("category")) or word(body.get("errorType"))
+    message = sentence(body.get("message"))
     said = f"{owner}: HubSpot answered {status} {code}: {message}".rstrip(": ") + _trace(response)
     if status in _NO_TOKEN:
         return _no_login(connection, said, status, code)
     if status == 429:
         return _too_many(said, body, response)
     if status in _PASSING:
-        wait_s = _retry_after(response) or _WAITS_S.get(status)
+        wait_s = seconds_told(response.headers.get("Retry-After")) or _WAITS_S.get(status)
         return Unavailable(
             said,
             status=status,
@@ -72,13 +78,13 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
     status = response.status_code
     if status < 300:
         return _masked_page(owner, response)
-    body = _json(response)
-    code = str(body.get("error") or body.get("status") or "")
+    body = error_body(response)
+    code = word(body.get("error")) or word(body.get("status"))
     if not code and (status >= 500 or status == 429):
         return Unavailable(f"{owner}: HubSpot's token endpoint answered {status}.", status=status)
-    detail = str(body.get("error_description") or body.get("message") or "")
-    words = redacted(f"{code} {detail}".strip() or f"HTTP {status}")[:_SHORT]
-    return AuthFailed(f"{owner}: HubSpot refused the login: {words}.", status=status, code=code)
+    detail = sentence(body.get("error_description")) or sentence(body.get("message"))
+    said = sentence(f"{code} {detail}".strip() or f"HTTP {status}")
+    return AuthFailed(f"{owner}: HubSpot refused the login: {said}.", status=status, code=code)
 
 
 def _no_login(connection: Connection, said: str, status: int, code: str) -> VendorError:
@@ -97,8 +103,8 @@ def _no_login(connection: Connection, said: str, status: int, code: str) -> Vend
 
 
 def _too_many(said: str, body: Mapping[str, Any], response: requests.Response) -> CrmError:
-    policy = str(body.get("policyName") or "").upper()
-    message = str(body.get("message") or "").lower()
+    policy = word(body.get("policyName")).upper()
+    message = word(body.get("message")).lower()
     left = response.headers.get("X-HubSpot-RateLimit-Daily-Remaining")
     if policy == "DAILY" or "daily" in message or left == "0":
         return BudgetExhausted(
@@ -108,7 +114,8 @@ def _too_many(said: str, body: Mapping[str, Any], response: requests.Response) -
             "admin which app uses them (Settings, Integrations, Connected Apps), or buy the API limit "
             "increase.",
         )
-    wait_s = _retry_after(response) or _WAITS_OF_POLICY_S.get(policy)
+    told_s = seconds_told(response.headers.get("Retry-After"))
+    wait_s = told_s or _WAITS_OF_POLICY_S.get(policy)
     if wait_s is None:
         wait_s = 1.0 if "secondly" in message and "ten" not in message else 10.0
     return Throttled(
@@ -157,21 +164,19 @@ def _scope_cure(connection: Connection, body: Mapping[str, Any]) -> str:
 
 def _scopes(body: Mapping[str, Any]) -> set[str]:
     """Return the scopes that a refusal names, wherever it does so."""
-    places = [body, *(one for one in body.get("errors") or () if isinstance(one, dict))]
-    contexts = [place.get("context") or {} for place in places]
+    contexts = [part(place.get("context")) for place in (body, *objects(body.get("errors")))]
     return {
-        str(scope)
+        scope
         for context in contexts
-        if isinstance(context, dict)
         for key in ("requiredGranularScopes", "missingScopes", "requiredScopes")
-        for scope in context.get(key) or ()
+        for scope in words(context.get(key))
     }
 
 
 def _masked_page(owner: str, response: requests.Response) -> VendorError | None:
-    if "text/html" not in response.headers.get("Content-Type", ""):
+    if "text/html" not in response.headers.get("Content-Type", "").lower():
         return None
-    return ProtocolError(
+    return MalformedAnswer(
         f"{owner}: HubSpot answered {response.status_code} with a web page where data was expected.",
         status=response.status_code,
         cure="Often a login or maintenance page: check that login_url is https://api.hubapi.com.",
@@ -181,19 +186,4 @@ def _masked_page(owner: str, response: requests.Response) -> VendorError | None:
 def _trace(response: requests.Response) -> str:
     """Return what HubSpot's support finds a call by."""
     found = response.headers.get("X-HubSpot-Correlation-Id", "")
-    return f" (correlation id {found[:36]})" if found else ""
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    try:
-        return float(response.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
-
-
-def _json(response: requests.Response) -> Mapping[str, Any]:
-    try:
-        found = json.loads(response.content or b"null")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return f" (correlation id {word(found)[:36]})" if found else ""

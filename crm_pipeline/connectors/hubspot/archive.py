@@ -19,6 +19,7 @@ from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.routes import price_s
 from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
+from crm_pipeline.settings.shrinkage import ShrinkBounds
 
 _KEPT = timedelta(days=90)
 _SIZE, _UNTIL = "archived_records", "archived_until"
@@ -71,15 +72,25 @@ class Archive:
         edges = {"until": _text(self.until), "since": _text(self.since)}
         return {"size": self.size, "is_due": self.is_due, **edges}
 
-    def noted(self, to_at: datetime | None, seen: int) -> dict[str, Any]:
-        """Return what the next plan is to know: `seen` were on the list, in a window up to `to_at`."""
+    def noted(self, to_at: datetime | None, seen: int, bounds: ShrinkBounds) -> dict[str, Any]:
+        """Return what the next plan is to know: `seen` were on the list, in a window up to `to_at`.
+
+        A list that lost too much is not believed: what it says, it says up to where it was believed, so that the
+        next one is asked for everything since. One that is empty is never believed where it was not before.
+        """
         until, size = self.until, self.size
         if self.is_due:
-            size = seen
+            is_short = self.is_short(seen, bounds)
+            size = size if is_short and not seen else seen
             joins = self.since is None or (until is not None and self.since <= until)
-            if joins and to_at is not None:
+            if joins and to_at is not None and not is_short:
                 until = max(until, to_at) if until else to_at
         return {_SIZE: size, _UNTIL: _text(until)}
+
+    def is_short(self, seen: int, bounds: ShrinkBounds) -> bool:
+        """Say whether the list shows far less than it did: records stay on it for 90 days."""
+        before = self.size or 0
+        return seen < before and (seen == 0 or bounds.exceeded(before - seen, before))
 
     def selection(self, selection: Selection) -> Selection:
         """Return the archived ones of what is read."""

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
-from crm_pipeline.connectors.api import as_mapping
+from crm_pipeline.connectors.described import mended
+from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.envelopes import NOT_FOUND, Complaint, Records
+from crm_pipeline.connectors.hubspot.envelopes import NOT_FOUND, Records
+from crm_pipeline.connectors.hubspot.keys import Complaint, Paging
 from crm_pipeline.connectors.hubspot.selection import encoded
 from crm_pipeline.kernel.errors import ProtocolError, Rejected, Unavailable
+from crm_pipeline.wire.decoding import UNREADABLE, decoded
 
 _log = structlog.get_logger(__name__)
 _NO_PAIR = frozenset({400, 404})
@@ -36,19 +39,11 @@ class _From(msgspec.Struct):
     id: str
 
 
-class _Next(msgspec.Struct):
-    after: str | int
-
-
-class _Paging(msgspec.Struct):
-    next: _Next | None = None
-
-
 class _Result(msgspec.Struct):
     # The vendor's name is a word of Python.
     origin: _From = msgspec.field(name="from")
     to: list[_To] = msgspec.field(default_factory=list)
-    paging: _Paging | None = None
+    paging: Paging | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -101,8 +96,8 @@ def _read(api: Api, name: str, other: str, links: dict[str, list[Link]]) -> int:
             known = links.get(result.origin.id)
             if known is not None:
                 known += _links(other, result.to)
-            if result.paging is not None and result.paging.next is not None:
-                place = (result.origin.id, str(result.paging.next.after))
+            if result.paging is not None and result.paging.after:
+                place = (result.origin.id, result.paging.after)
                 _refuse_repeat(api, name, place, seen)
                 waiting.append({"id": place[0], "after": place[1]})
     return calls
@@ -111,20 +106,13 @@ def _read(api: Api, name: str, other: str, links: dict[str, list[Link]]) -> int:
 def _asked(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _Answer:
     owner = f"{api.connection.name}.{name}"
     try:
-        body = api.associated(name, other, {"inputs": inputs}).content
+        answer = api.associated(name, other, {"inputs": inputs}, lambda body: _read_in(body, owner))
     except Rejected as refusal:
         # What is said of objects that cannot be associated at all is not documented: ask for the kinds.
-        if refusal.status not in _NO_PAIR or _kinds(api, name, other):
+        if refusal.status not in _NO_PAIR or _is_pair(api, name, other):
             raise
         api.unlinked.add((name, other))
         return _Answer([])
-    try:
-        answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.DecodeError as error:
-        raise ProtocolError(
-            f"{owner}: an answer with associations is not what HubSpot documents: {error}.",
-            cure="Run again; if it persists, report it to HubSpot with the time of the run.",
-        ) from None
     # A record without any is reported like one that failed; only the category tells.
     failed = [one for one in answer.errors or () if one.category != NOT_FOUND]
     if failed:
@@ -136,10 +124,18 @@ def _asked(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _An
     return answer
 
 
-def _kinds(api: Api, name: str, other: str) -> bool:
+def _read_in(body: bytes, owner: str) -> _Answer:
+    """Read an answer; what is no character in a label is no reason to have no associations."""
+    try:
+        return msgspec.json.decode(body, type=_Answer)
+    except UNREADABLE:
+        return decoded(mended(body), _Answer, owner=owner, what="an answer with associations")
+
+
+def _is_pair(api: Api, name: str, other: str) -> bool:
     """Say whether there is a kind of association between two objects; none with what the account lacks."""
     try:
-        answer = as_mapping(api.ask(api.at.association_kinds(name, other)), api.connection.name)
+        return metadata.is_listed(api, name, other)
     except Rejected as refusal:
         if refusal.status not in _NO_PAIR:
             raise
@@ -151,7 +147,6 @@ def _kinds(api: Api, name: str, other: str) -> bool:
             reason="the account does not know one of the two",
         )
         return False
-    return bool(answer.get("results"))
 
 
 def _links(other: str, found: Iterable[_To]) -> list[Link]:

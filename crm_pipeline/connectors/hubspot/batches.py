@@ -57,8 +57,12 @@ def _once(
         "propertiesWithHistory": selection.history,
     }
     owner = f"{api.connection.name}.{selection.name}"
-    response = api.batch_read(selection.name, body, archived=archived)
-    answer = envelopes.read(response.content, selection.stamp, owner)
+    answer = api.batch_read(
+        selection.name,
+        body,
+        lambda content: envelopes.read(content, selection.stamp, owner),
+        archived=archived,
+    )
     asked = set(ids)
     wanted = [one in asked for one in answer.records.ids]
     gone = {
@@ -67,9 +71,12 @@ def _once(
         if complaint.category == NOT_FOUND
         for one in complaint.ids
     }
-    silent = asked.difference(answer.records.ids, gone)
-    if len(silent) <= wanted.count(False):
+    set_aside = {one.source_id for one in answer.records.rejected} & asked
+    nameless = len(answer.records.rejected) - len(set_aside)
+    silent = asked.difference(answer.records.ids, gone, set_aside)
+    if len(silent) <= wanted.count(False) + nameless:
         # A merge in between: the vendor showed the record that the id leads to now, which has an own stamp.
+        # Or a record that cannot be read, not even its id.
         silent = set()
     kept = answer.records if all(wanted) else answer.records.only(wanted)
     return kept, sorted(silent)

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from crm_pipeline.connectors import checkup
-from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.base import Finding, ObjectInfo
-from crm_pipeline.connectors.hubspot import sensitive
+from crm_pipeline.connectors.hubspot import envelopes, sensitive
 from crm_pipeline.connectors.hubspot.api import LIST, Api
-from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES, SNAPSHOTS
+from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES, SNAPSHOTS, type_of
 from crm_pipeline.kernel.errors import Fatal
 
 _CURE = (
@@ -36,8 +35,13 @@ def findings(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[F
 def who(api: Api) -> str:
     """Say to which account this is logged in."""
     found = api.details()
-    kind = str(found.get("accountType") or "account").lower().replace("_", " ")
-    return f"HubSpot {kind} {found.get('portalId')} ({found.get('uiDomain')})"
+    kind = (found.account_type or "account").lower().replace("_", " ")
+    return f"HubSpot {kind} {found.portal_id} ({found.ui_domain})"
+
+
+def sight(api: Api) -> str:
+    """Say what the login may see: an app sees all records of its account, or is refused."""
+    return who(api)
 
 
 def _identity(api: Api) -> Iterator[Finding]:
@@ -94,7 +98,11 @@ def _peek(api: Api, name: str) -> None:
         path, size = api.at.pipelines(PIPELINES[name]), {}
     else:
         path, size = api.at.objects(name), {"limit": "1"}
-    as_mapping(api.ask(path, LIST, **size), api.connection.name)
+    owner, stamp = f"{api.connection.name}.{name}", type_of(name).stamp
+    is_list = name in SNAPSHOTS
+    api.ask(
+        path, lambda body: envelopes.read(body, stamp, owner, numeric=not is_list), LIST, **size
+    )
 
 
 def _objects(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[Finding]:
@@ -115,7 +123,7 @@ def _properties(api: Api) -> Iterator[Finding]:
         for one in found.left_out:
             yield Finding("warn", "properties", one.told(obj.name), one.cure)
         if found.readable:
-            names = ", ".join(str(one["name"]) for one in found.readable)
+            names = ", ".join(one["name"] for one in found.readable)
             yield Finding("ok", "properties", f"{obj.name}: sensitive ones are read: {names}")
 
 

@@ -3,8 +3,8 @@
 Source: https://developers.hubspot.com/docs/api-reference/crm-schemas-v3/guide
 """
 
-from crm_pipeline.connectors.api import as_mapping
 from crm_pipeline.connectors.base import ObjectInfo
+from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.hubspot.api import Api
 
 # HubSpot's own types may be listed among them.
@@ -17,14 +17,15 @@ def objects(api: Api) -> tuple[ObjectInfo, ...]:
     Raises:
         NotPermitted: this login may not list them.
     """
-    answer = as_mapping(api.ask(api.at.schemas), api.connection.name)
     return tuple(
         ObjectInfo(
-            name=str(one["fullyQualifiedName"]),
-            label=str((one.get("labels") or {}).get("plural") or one["name"]),
+            name=one["fullyQualifiedName"],
+            label=(one.get("labels") or {}).get("plural")
+            or one.get("name")
+            or one["fullyQualifiedName"],
             custom=True,
             queryable=not one.get("archived"),
         )
-        for one in answer.get("results") or ()
-        if not str(one.get("objectTypeId", "")).startswith(_OWN)
+        for one in metadata.kinds(api)
+        if not (one.get("objectTypeId") or "").startswith(_OWN)
     )

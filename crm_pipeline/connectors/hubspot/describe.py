@@ -43,11 +43,12 @@ _PIPELINE = (
 
 
 def schema_of(name: str, label: str, properties: Sequence[Mapping[str, Any]]) -> Schema:
-    """Return the fields of records of a type, in the account's order, those of the record behind them."""
-    fields = [_field(one) for one in properties if not one.get("archived")]
-    known = {field.name.lower() for field in fields}
-    own = [field for field in _RECORD if field.name.lower() not in known]
-    return Schema(object=name, label=label, fields=(*fields, *own))
+    """Return the fields of records of a type, in the account's order, those of the record behind them.
+
+    A property may be called as something that stands beside the properties: it keeps its name.
+    """
+    fields = (_field(one) for one in properties if not one.get("archived"))
+    return Schema(object=name, label=label, fields=(*fields, *_RECORD))
 
 
 def fixed_schema(name: str) -> Schema:
@@ -58,7 +59,7 @@ def fixed_schema(name: str) -> Schema:
 
 def properties_of(schema: Schema) -> tuple[str, ...]:
     """Return the properties that a schema names, without what every record has beside them."""
-    return tuple(field.name for field in schema.fields if field.path[:1] == ("properties",))
+    return tuple(field.path[1] for field in schema.fields if field.path[:1] == ("properties",))
 
 
 def stamp_field(schema: Schema) -> str | None:

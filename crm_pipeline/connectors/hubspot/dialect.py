@@ -5,7 +5,6 @@ Source: https://developers.hubspot.com/docs/apps/developer-platform/build-apps/a
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 from urllib.parse import urlsplit
 
 from crm_pipeline.connectors.base import published_limits
@@ -13,6 +12,7 @@ from crm_pipeline.connectors.dialect import CODE, Dialect, Refused, TokenAnswer
 from crm_pipeline.connectors.hubspot import answers
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.catalog import scopes_for
+from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection
 
@@ -75,12 +75,13 @@ def _cure(refused: Refused) -> str:
     )
 
 
-def _read(connection: Connection, answer: Mapping[str, Any]) -> TokenAnswer:
-    hub = answer.get("hub_id")  # v1 does not say
+def _read(connection: Connection, answer: TokenReply) -> TokenAnswer:
+    hub = answer.text("hub_id")  # v1 does not say
     return TokenAnswer(
         place=connection.login_url,
-        expires_in_s=float(answer["expires_in"]),
-        extra={"hub_id": str(hub)} if hub else {},
+        expires_in=answer.get("expires_in"),
+        usual_s=1800,
+        extra={"hub_id": hub} if hub else {},
     )
 
 
@@ -102,6 +103,8 @@ DIALECT = Dialect(
     vendor="HubSpot",
     token_url=_token_url,
     authorize_url=_authorize_url,
+    api_hosts=lambda _: ("api.hubapi.com", "api.hubspot.com"),
+    login_hosts=lambda _: ("api.hubapi.com", "api.hubspot.com"),
     judge=answers.judge_login,
     read=_read,
     cure=_cure,

@@ -4,21 +4,38 @@ HubSpot has no query language. A query is the body of a search as JSON text, wit
 Source: https://developers.hubspot.com/docs/api-reference/search/guide
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crm_pipeline.connectors.api import as_mapping
+import msgspec
+
 from crm_pipeline.connectors.hubspot.api import METADATA, Api
 from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES, SNAPSHOTS
 from crm_pipeline.connectors.hubspot.describe import properties_of, stamp_field
+from crm_pipeline.connectors.hubspot.keys import Paging
 from crm_pipeline.kernel.errors import ProtocolError, Rejected
 from crm_pipeline.model.schema import Schema
+from crm_pipeline.wire.decoding import decoded
 
+Record = dict[str, Any]
 _EXAMPLE = (
     '{"object": "contacts", "filterGroups": [{"filters": [{"propertyName": "lastname", "operator": "EQ", '
     '"value": "Park"}]}], "properties": ["email"]}'
 )
+
+
+class _Sheet(msgspec.Struct):
+    results: list[Record]
+    total: int | None = None
+    paging: Paging | None = None
+
+
+class _Identified(msgspec.Struct):
+    id: str
+
+
+class _Sure(msgspec.Struct):
+    results: list[_Identified]
 
 
 def query(api: Api, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
@@ -37,17 +54,17 @@ def query(api: Api, text: str, *, include_deleted: bool) -> Iterator[dict[str, A
     body.setdefault("limit", api.meter.ceiling("search_records"))
     seen: set[str] = set()
     while True:
-        page = as_mapping(api.search(name, body), api.connection.name)
-        for record in page.get("results") or ():
+        page = api.search(name, body, lambda content: _sheet(api, content))
+        for record in page.results:
             yield plain(record)
-        after = str(((page.get("paging") or {}).get("next") or {}).get("after") or "")
+        after = page.paging.after if page.paging else ""
         if not after:
             return
         if after in seen:
             raise ProtocolError(f"{api.connection.name}: HubSpot named the same page twice.")
         if after.isdigit() and int(after) >= most:
             raise Rejected(
-                f"{api.connection.name}: the search finds {page.get('total', 0):,} records, and HubSpot "
+                f"{api.connection.name}: the search finds {page.total or 0:,} records, and HubSpot "
                 f"shows {most:,} of them.",
                 cure="Add filters, such as a range of hs_object_id or of the last change.",
             )
@@ -66,16 +83,17 @@ def get(api: Api, schema: Schema, record: str, by: str | None) -> dict[str, Any]
         path = (
             api.at.owners(record) if name == OWNERS else api.at.pipelines(PIPELINES[name], record)
         )
-        return dict(as_mapping(api.ask(path), api.connection.name))
+        return api.ask(path, lambda content: _record(api, content))
     key = {"idProperty": by} if by else {}
     properties = properties_of(schema)
     listed = ",".join(properties)
     if len(listed) < api.meter.ceiling("uri_characters") // 2:
-        response = api.ask(api.at.objects(name, record), METADATA, properties=listed, **key)
-        return plain(as_mapping(response, api.connection.name))
+        path = api.at.objects(name, record)
+        return plain(
+            api.ask(path, lambda content: _record(api, content), METADATA, properties=listed, **key)
+        )
     body = {"inputs": [{"id": record}], "properties": properties, **key}
-    answer = as_mapping(api.batch_read(name, body, archived=False), api.connection.name)
-    for one in answer.get("results") or ():
+    for one in _batch(api, name, body):
         return plain(one)
     raise Rejected(
         f"{api.connection.name}: there is no record of {name} with this {by or 'id'}.",
@@ -93,30 +111,45 @@ def newest(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
         "properties": [stamp] if stamp else [],
         "limit": min(rows, api.meter.ceiling("search_records")),
     }
-    found = as_mapping(api.search(schema.object, body), api.connection.name)
-    ids = [str(one["id"]) for one in found.get("results") or ()][
-        : api.meter.ceiling("batch_records")
-    ]
+    found = api.search(schema.object, body, lambda content: _sheet(api, content)).results
+    ids = [one["id"] for one in found][: api.meter.ceiling("batch_records")]
     if not ids:
         return []
     wanted = {"inputs": [{"id": one} for one in ids], "properties": properties_of(schema)}
-    answer = as_mapping(api.batch_read(schema.object, wanted, archived=False), api.connection.name)
-    by_id = {str(one["id"]): plain(one) for one in answer.get("results") or ()}
+    by_id = {one["id"]: plain(one) for one in _batch(api, schema.object, wanted)}
     return [{name: by_id[one].get(name) for name in schema.names} for one in ids if one in by_id]
 
 
 def plain(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record with its properties beside its other keys."""
-    rest = {key: value for key, value in record.items() if key != "properties"}
-    return {**rest, **(record.get("properties") or {})}
+    properties = record.get("properties")
+    if not isinstance(properties, Mapping):
+        return dict(record)
+    return {**{key: value for key, value in record.items() if key != "properties"}, **properties}
+
+
+def _batch(api: Api, name: str, body: Mapping[str, Any]) -> list[Record]:
+    return api.batch_read(name, body, lambda content: _sheet(api, content), archived=False).results
+
+
+def _sheet(api: Api, content: bytes) -> _Sheet:
+    owner, what = api.connection.name, "an answer with records"
+    decoded(content, _Sure, owner=owner, what=what)
+    return decoded(content, _Sheet, owner=owner, what=what)
+
+
+def _record(api: Api, content: bytes) -> Record:
+    owner, what = api.connection.name, "a record"
+    decoded(content, _Identified, owner=owner, what=what)
+    return decoded(content, Record, owner=owner, what=what)
 
 
 def _body(api: Api, text: str) -> dict[str, Any]:
     try:
-        body = json.loads(text)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict) or not isinstance(body.get("object"), str):
+        body = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        body = {}
+    if not isinstance(body.get("object"), str):
         raise Rejected(
             f"{api.connection.name}: this is no search of HubSpot's.",
             cure=f"Write it as JSON with the key 'object', like {_EXAMPLE}.",

@@ -6,63 +6,18 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import compress, islice
-from operator import attrgetter, lt
-from typing import Any
+from operator import lt
 
-import msgspec
+import pyarrow as pa
 
-from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.connectors.hubspot import keys
+from crm_pipeline.connectors.hubspot.keys import Complaint
+from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
+from crm_pipeline.store import records
+from crm_pipeline.store.rejects import Reject
 
 NOT_FOUND = "OBJECT_NOT_FOUND"
-
-
-class _Stamps(msgspec.Struct):
-    lastmodifieddate: str | int | None = None
-    hs_lastmodifieddate: str | int | None = None
-
-
-class _Key(msgspec.Struct):
-    id: str
-    properties: _Stamps = msgspec.field(default_factory=_Stamps)
-    updatedAt: str | None = None  # noqa: N815 - the vendor's name
-    archived: bool = False
-    archivedAt: str | None = None  # noqa: N815 - the vendor's name
-
-
-class _Keys(msgspec.Struct):
-    results: list[_Key]
-
-
-class _Next(msgspec.Struct):
-    after: str | int
-
-
-class _Paging(msgspec.Struct):
-    next: _Next | None = None
-
-
-class Complaint(msgspec.Struct):
-    """One input of a batch that failed."""
-
-    category: str = ""
-    message: str = ""
-    context: dict[str, Any] | None = None
-
-    @property
-    def ids(self) -> list[str]:
-        """The inputs that it is about."""
-        found = (self.context or {}).get("ids") or ()
-        return [str(one) for one in found] if isinstance(found, list) else []
-
-
-class _Envelope(msgspec.Struct):
-    results: list[msgspec.Raw]
-    total: int | None = None
-    paging: _Paging | None = None
-    numErrors: int | None = None  # noqa: N815 - the vendor's name
-    errors: list[Complaint] | None = None
 
 
 @dataclass
@@ -71,43 +26,62 @@ class Records:
 
     Attributes:
         ids: as the vendor writes them.
-        stamps: ISO 8601 instants: when each was edited or, if it is archived, archived.
+        instants: when each was edited or, if it is archived, archived.
         archived: of each.
         texts: each as received.
+        rejected: more of them, which cannot be read.
     """
 
     ids: list[str] = field(default_factory=list)
-    stamps: list[str | None] = field(default_factory=list)
+    instants: pa.Array = field(default_factory=lambda: pa.nulls(0, records.STAMP))
     archived: list[bool] = field(default_factory=list)
     texts: list[bytes | memoryview] = field(default_factory=list)
+    rejected: list[Reject] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def seen(self) -> int:
+        """How many the vendor sent, readable or not."""
+        return len(self.ids) + len(self.rejected)
+
     def add(self, other: "Records") -> None:
-        """Put other records behind these."""
+        """Put other records behind these; what cannot be read, once, as pages may overlap there."""
         self.ids += other.ids
-        self.stamps += other.stamps
+        self.instants = pa.concat_arrays([self.instants, other.instants])
         self.archived += other.archived
         self.texts += other.texts
+        if other.rejected:
+            known = {one.digest for one in self.rejected}
+            self.rejected += (one for one in other.rejected if one.digest not in known)
 
     def only(self, chosen: Sequence[bool]) -> "Records":
-        """Return some of them."""
+        """Return some of them, and all that cannot be read."""
         return Records(
             list(compress(self.ids, chosen)),
-            list(compress(self.stamps, chosen)),
+            self.instants.filter(pa.array(chosen, pa.bool_())),
             list(compress(self.archived, chosen)),
             list(compress(self.texts, chosen)),
+            self.rejected,
         )
+
+    def without(self, is_bad: Sequence[bool], reason: str) -> "Records":
+        """Return them with some more set aside."""
+        kept = self.only([not bad for bad in is_bad])
+        lost = zip(compress(self.ids, is_bad), compress(self.texts, is_bad), strict=True)
+        kept.rejected = [*self.rejected, *(Reject(reason, bytes(text), one) for one, text in lost)]
+        return kept
 
     def ordered(self) -> "Records":
         """Return them by id."""
         places = sorted(range(len(self.ids)), key=lambda place: int(self.ids[place]))
         return Records(
             [self.ids[place] for place in places],
-            [self.stamps[place] for place in places],
+            self.instants.take(pa.array(places, pa.int64())),
             [self.archived[place] for place in places],
             [self.texts[place] for place in places],
+            self.rejected,
         )
 
 
@@ -128,7 +102,9 @@ class Answer:
     complaints: tuple[Complaint, ...]
 
 
-def read(body: bytes, stamp: str, owner: str, *, numeric: bool = True) -> Answer:
+def read(
+    body: bytes, stamp: str, owner: str, *, numeric: bool = True, keys_only: bool = False
+) -> Answer:
     """Read an answer.
 
     Args:
@@ -136,32 +112,48 @@ def read(body: bytes, stamp: str, owner: str, *, numeric: bool = True) -> Answer
         stamp: the property that changes with each edit.
         owner: for error texts.
         numeric: ids are numbers in words, by which records are in order; those of pipelines are not.
+        keys_only: the answer only says which records there are, and those are read by their ids. One of
+            which not even that can be read would be lost, so that the whole answer is none then.
 
     Raises:
-        ProtocolError: it is no such answer.
+        MalformedAnswer: it is no such answer, beyond single records.
     """
-    try:
-        envelope = msgspec.json.decode(body, type=_Envelope)
-        keys = msgspec.json.decode(body, type=_Keys).results
-        ids = [key.id for key in keys]
-        sane = not numeric or _are_numbers(ids)
-    except msgspec.DecodeError as error:
-        raise _unlike(owner, str(error)) from None
-    if not sane:
-        raise _unlike(owner, "a record's id is not a number")
-    failures = max(envelope.numErrors or 0, len(envelope.errors or ()))
+    page = keys.sheet(body, stamp, owner, numeric=numeric, keys_only=keys_only)
+    envelope = page.envelope
+    found = Records(
+        [key.id for key in page.keys],
+        page.instants,
+        [key.archived for key in page.keys],
+        page.texts,
+        page.rejected,
+    )
     return Answer(
-        records=Records(
-            ids,
-            _stamps(keys, stamp),
-            [key.archived for key in keys],
-            [memoryview(text) for text in envelope.results],
-        ),
+        records=_named(found, owner) if keys_only and page.rejected else found,
         total=envelope.total,
-        after=_after(envelope.paging),
-        failures=failures,
+        after=envelope.paging.after if envelope.paging else "",
+        failures=max(envelope.numErrors or 0, len(envelope.errors or ())),
         complaints=tuple(envelope.errors or ()),
     )
+
+
+def _named(found: Records, owner: str) -> Records:
+    """Return records of which one knows no more than the id among the others, by id.
+
+    Raises:
+        MalformedAnswer: of one not even the id is known.
+    """
+    lost = found.rejected
+    if not all(keys.is_number(one.source_id) for one in lost):
+        raise MalformedAnswer(
+            f"{owner}: an answer that says which records there are holds some without an id that can be read "
+            f"({lost[0].reason})."
+        )
+    found.ids += (one.source_id for one in lost)
+    found.instants = pa.concat_arrays([found.instants, pa.nulls(len(lost), records.STAMP)])
+    found.archived += [True] * len(lost)  # if it is not, that shows when it is read
+    found.texts += (one.raw for one in lost)
+    found.rejected = []
+    return found.ordered()
 
 
 def refuse_disorder(ids: Sequence[int], low: int, owner: str) -> None:
@@ -175,45 +167,3 @@ def refuse_disorder(ids: Sequence[int], low: int, owner: str) -> None:
             f"{owner}: HubSpot sent a page of other records than it was asked for.",
             cure="Run again; if it persists, report it to the vendor with the time of the run.",
         )
-
-
-def _are_numbers(ids: Sequence[str]) -> bool:
-    together = "".join(ids)
-    return not ids or ("" not in ids and together.isascii() and together.isdigit())
-
-
-def _stamps(keys: Sequence[_Key], stamp: str) -> list[str | None]:
-    """Return when each was edited; nearly all say it in the property, as ISO 8601."""
-    known = stamp in _Stamps.__struct_fields__
-    told = map(attrgetter(f"properties.{stamp}"), keys) if known else (None for _ in keys)
-    return [
-        found
-        if isinstance(found, str) and found[10:11] == "T" and not key.archived
-        else _stamp(key, stamp)
-        for key, found in zip(keys, told, strict=True)
-    ]
-
-
-def _stamp(key: _Key, stamp: str) -> str | None:
-    if key.archived:
-        return key.archivedAt or key.updatedAt
-    found = getattr(key.properties, stamp, None) or key.updatedAt
-    return found if isinstance(found, str) and not found.isdigit() else _from_epoch(found)
-
-
-def _from_epoch(found: str | int | None) -> str | None:
-    """Write milliseconds since 1970, which stand for an instant in some accounts, as ISO 8601."""
-    if not found:
-        return None
-    return datetime.fromtimestamp(int(found) / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _after(paging: _Paging | None) -> str:
-    return "" if paging is None or paging.next is None else str(paging.next.after)
-
-
-def _unlike(owner: str, what: str) -> ProtocolError:
-    return ProtocolError(
-        f"{owner}: an answer with records is not what HubSpot documents: {what}.",
-        cure="Run again; if it persists, report it to the vendor with the time of the run.",
-    )

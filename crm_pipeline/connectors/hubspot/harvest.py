@@ -15,9 +15,9 @@ from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.lanes import Slice
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.store import records as landing
 
+NO_STAMP = "the record does not say when it was edited"
 SLICE_RECORDS = 1_000
 """How many records are put together: as many as one call about associations takes."""
 
@@ -93,7 +93,7 @@ class Harvest:
         records = found
         if self.by_id:
             # An archived record is read only if it was archived in the window: there may be very many.
-            wanted = self._of_window(found) if self.archived else found
+            wanted = self._of_window(found, is_preview=True) if self.archived else found
             records, more = batches.read(
                 self.api, self.selection, wanted.ids, archived=self.archived
             )
@@ -101,14 +101,15 @@ class Harvest:
         kept = self._of_window(records)
         if not self.archived:
             if kept is not found:
-                self.strays.add(set(found.ids).difference(kept.ids))
+                read = {*kept.ids, *(one.source_id for one in kept.rejected)}
+                self.strays.add(set(found.ids).difference(read))
             others = self.selection.others
             calls += associations.add(self.api, self.selection.name, others, kept) if others else 0
         batch = batch_of(
             ids=kept.ids,
-            stamps=kept.stamps,
+            stamps=kept.instants,
             texts=kept.texts,
-            deleted=self.archived,
+            deleted=kept.archived,
             owner=self.owner,
         )
         return Slice(
@@ -119,33 +120,31 @@ class Harvest:
             behind=place.behind,
             calls=calls,
             cursor=place.cursor,
-            seen=len(found) if self.archived else 0,
+            rejected=tuple(kept.rejected),
+            seen=found.seen if self.archived else 0,
         )
 
-    def _of_window(self, records: Records) -> Records:
-        """Leave out what was edited since, and what was archived or restored since."""
+    def _of_window(self, records: Records, *, is_preview: bool = False) -> Records:
+        """Leave out what was edited since, and what was archived or restored since.
+
+        A record that does not say when it was edited is set aside; of a preview it is read by its id first.
+        """
         if records.archived.count(self.archived) < len(records):
             records = records.only([one is self.archived for one in records.archived])
         window = self.selection.window
         if window is None or not len(records):
             return records
-        inside = self._inside(records, window)
-        if pc.all(inside).as_py():
+        if records.instants.null_count and not is_preview:
+            records = records.without(records.instants.is_null().to_pylist(), NO_STAMP)
+        inside = pc.fill_null(_inside(records.instants, window), is_preview)
+        if pc.all(inside).as_py() in (True, None):
             return records
         return records.only(inside.to_pylist())
 
-    def _inside(self, records: Records, window: Window) -> pa.BooleanArray:
-        try:
-            stamps = landing.stamps(pa.array(records.stamps, pa.string()))
-        except pa.ArrowInvalid:
-            stamps = None
-        if stamps is None or stamps.null_count:
-            raise ProtocolError(
-                f"{self.owner}: a record says not when it was edited, or says it in an unknown form.",
-                cure="Run again; if it persists, report it to HubSpot with the time of the run.",
-            )
-        inside = pc.less(stamps, pa.scalar(window.to_at, landing.STAMP))
-        if window.from_at is not None:
-            lower = pc.greater_equal(stamps, pa.scalar(window.from_at, landing.STAMP))
-            inside = pc.and_(inside, lower)
+
+def _inside(instants: pa.Array, window: Window) -> pa.BooleanArray:
+    inside = pc.less(instants, pa.scalar(window.to_at, landing.STAMP))
+    if window.from_at is None:
         return inside
+    lower = pc.greater_equal(instants, pa.scalar(window.from_at, landing.STAMP))
+    return pc.and_(inside, lower)

@@ -42,7 +42,7 @@ class ListReader:
         seen = {after}
         while not is_last:
             asked_at, found, calls = self.api.now(), Records(), 0
-            while not is_last and len(found) < SLICE_RECORDS:
+            while not is_last and found.seen < SLICE_RECORDS:
                 answer = self._page(after)
                 calls += 1
                 ids = [int(one) for one in answer.records.ids]
@@ -62,8 +62,14 @@ class ListReader:
             params["after"] = after
         if self.harvest.archived:
             params["archived"] = "true"
-        body = self.api.ask(self.api.at.objects(selection.name), LIST, **params).content
-        return envelopes.read(body, selection.stamp, self.harvest.owner)
+        return self.api.ask(
+            self.api.at.objects(selection.name),
+            lambda body: envelopes.read(
+                body, selection.stamp, self.harvest.owner, keys_only=self.harvest.by_id
+            ),
+            LIST,
+            **params,
+        )
 
     def _next(self, answer: Answer, seen: set[str]) -> str:
         after = answer.after

@@ -2,8 +2,9 @@
 
 A record is the vendor's own, `{id, properties: {...}, createdAt, updatedAt, archived}`, and one key that
 the connector adds: `associations`, a flat list of `{to_object, to_id, category, type_id, label}`,
-one entry per label. Sources are names of properties; the keys around them are fields of those names.
-Properties that are not named here are kept in `custom`. An empty text is a cleared property: no value.
+one entry per label. Sources are names of properties; those that stand beside them say so (`at`), because
+accounts have properties called `id` or `archived`. Properties that are not named here are kept in `custom`.
+An empty text is a cleared property: no value.
 
 Source: https://developers.hubspot.com/docs/guides/crm/understanding-the-crm and the properties that
 `GET /crm/v3/properties/{type}` lists for a new account.
@@ -17,11 +18,12 @@ from crm_pipeline.model.mapping import (
     ObjectMap,
     Pick,
     Points,
+    beside,
     points_to,
     same,
 )
 
-_RECORD = same("id=source_id archived=is_deleted createdAt=created_at updatedAt=modified_at")
+_RECORD = beside("id=source_id archived=is_deleted createdAt=created_at updatedAt=modified_at")
 _OWNED = (*_RECORD, points_to("hubspot_owner_id", "owner_source_id", "owners"))
 # A merge makes a new record; both old ids vanish from lists and searches without a trace but these.
 _MERGES = (Merge("hs_merged_object_ids"), Merge("hs_calculated_merged_vids", until=":"))
@@ -32,7 +34,7 @@ _PERCENT = 100.0
 def _linked(obj: str, column: str) -> FieldMap:
     """Map the first associated record of an object, the primary one if one is."""
     pick = Pick("to_id", only=(("to_object", obj),), prefer=_PRIMARY)
-    return FieldMap("associations", column, (("", obj),), pick=pick)
+    return FieldMap("associations", column, (("", obj),), pick=pick, at=("associations",))
 
 
 _CONTACT = ObjectMap(
@@ -280,6 +282,7 @@ def _links(obj: str) -> ObjectMap:
         each=("associations",),
         identity=("to_object", "to_id", "category", "type_id"),
         merges=_MERGES,
+        kind="to_object",
     )
 
 

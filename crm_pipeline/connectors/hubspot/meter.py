@@ -3,7 +3,7 @@
 Source: https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import requests
 
 from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.metering import Operation, Reading
+from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.settings import Connection
-from crm_pipeline.store.gate import LimitUsage
 from crm_pipeline.wire.throttle import Limit, rolling
 
 BURST = "burst"
@@ -61,6 +61,17 @@ class HubSpotMeter:
         self._day = time_zone
 
     @property
+    def day(self) -> DayLimit | None:
+        """The account's calls of a day; none for apps with OAuth."""
+        if not self.has_daily:
+            return None
+        is_stated = any(
+            DAILY in ceilings or "daily_calls" in ceilings
+            for ceilings in (self._connection.ceilings, self._told, self._last_told)
+        )
+        return DayLimit(self._ceiling("daily_calls", DAILY), is_stated=is_stated)
+
+    @property
     def burst(self) -> int:
         """Calls of 10 seconds that the account gives this app."""
         name = "private_calls" if self.has_daily else "oauth_calls"
@@ -98,18 +109,25 @@ class HubSpotMeter:
         """Return what a call weighs."""
         return {}
 
-    def readings(self, response: requests.Response) -> Iterable[Reading]:
+    def claims(self, response: requests.Response) -> Iterable[Claim]:
         """Return what the headers say; a search has those of the day only."""
-        if (found := _pair(response, "Daily", "Daily-Remaining")) and self.has_daily:
-            yield self._noted(DAILY, *found)
+        if self.has_daily:
+            yield from self._claim(response, DAILY, "Daily", "Daily-Remaining")
         # Whose bucket the answers of associations speak of is not documented.
-        is_other = "/associations/" in urlsplit(response.url).path
-        if not is_other and (found := _pair(response, "Max", "Remaining")):
-            yield self._noted(BURST, *found)
+        if "/associations/" not in urlsplit(response.url).path:
+            yield from self._claim(response, BURST, "Max", "Remaining")
 
-    def _noted(self, limit: str, ceiling: int, left: int) -> Reading:
-        self._told[limit] = ceiling
-        return Reading(limit, max(0, ceiling - left), ceiling)
+    def heed(self, reading: Reading) -> None:
+        """Take over a ceiling of the account."""
+        self._told[reading.limit] = reading.ceiling
+
+    def _claim(
+        self, response: requests.Response, limit: str, ceiling: str, left: str
+    ) -> Iterator[Claim]:
+        headers = [_HEADER + ceiling, _HEADER + left]
+        texts = [response.headers.get(name, "") for name in headers]
+        if all(texts):
+            yield Claim(limit, headers[1], texts[0], left=texts[1], usual=self._usual[limit])
 
     def _daily(self) -> tuple[Limit, ...]:
         if not self.has_daily or self._day is None:
@@ -128,14 +146,12 @@ class HubSpotMeter:
         return own or self._told.get(limit) or self._last_told.get(limit) or self._published[name]
 
     @cached_property
+    def _usual(self) -> Mapping[str, int]:
+        """The ceilings that answers tell, as configured or published."""
+        burst = "private_calls" if self.has_daily else "oauth_calls"
+        return {BURST: self.ceiling(burst), DAILY: self.ceiling("daily_calls")}
+
+    @cached_property
     def _last_told(self) -> Mapping[str, int]:
         """The account's own figures as any process last saw them."""
-        standing: list[LimitUsage] = self._gate.usage(self._connection.limit_group)
-        return {one.name: one.vendor_ceiling for one in standing if one.vendor_ceiling}
-
-
-def _pair(response: requests.Response, ceiling: str, left: str) -> tuple[int, int] | None:
-    texts = [response.headers.get(_HEADER + name, "") for name in (ceiling, left)]
-    if not all(text.isdigit() for text in texts) or not int(texts[0]):
-        return None
-    return int(texts[0]), int(texts[1])
+        return told_before(self._gate, self._connection.limit_group, self._usual)

@@ -5,6 +5,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
+
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.hubspot import search
 from crm_pipeline.connectors.hubspot.api import Api
@@ -20,6 +22,7 @@ from crm_pipeline.kernel.errors import ReadLost
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.store.spool import Spool
 
+_log = structlog.get_logger(__name__)
 _LIVE, _ARCHIVED = "live", "archived"
 _NEAR = 0.05
 
@@ -106,7 +109,8 @@ def _live(
     with closing(lanes.pages(gaps)) as pages:
         for page in pages:
             # Not where answers are read: lanes leave out what another has read.
-            strays.add_read(sum(batch.num_rows for batch in page.batches()))
+            rows = sum(batch.num_rows for batch in page.batches())
+            strays.add_read(rows + len(page.rejected))
             yield page
 
 
@@ -134,13 +138,23 @@ def _archived(
     for page in lanes.pages(missing(Span(0, TOP), done)) if archive.is_due else ():
         seen += _seen([page.facts])
         yield page
+    bounds = api.connection.shrink_bounds
+    if archive.is_due and archive.is_short(seen, bounds):
+        _log.warning(
+            "the list of archived records lost too much to be believed",
+            connection=api.connection.name,
+            object=selection.name,
+            before=archive.size,
+            now=seen,
+            cure="Nothing comes back to life; the next refresh asks for all that was archived since.",
+        )
     yield Page(
         shape="json",
         route=division.route,
         batches=lambda: iter(()),
         extracted_at=api.now(),
         counted=False,
-        notes=archive.noted(selection.window.to_at if selection.window else None, seen),
+        notes=archive.noted(selection.window.to_at if selection.window else None, seen, bounds),
     )
 
 

@@ -16,27 +16,32 @@ from crm_pipeline.connectors.hubspot.envelopes import Answer, Records
 from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS, Harvest, Place
 from crm_pipeline.connectors.hubspot.selection import Selection, between, condition, encoded
 from crm_pipeline.connectors.lanes import Slice, Span
-from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.kernel.errors import MalformedAnswer
 
 TOP = 2**63 - 1
 """Above every id; nothing is asked for in this place."""
 
 
-def ask(api: Api, selection: Selection, body: dict[str, Any]) -> Answer:
+def ask(api: Api, selection: Selection, body: dict[str, Any], *, keys_only: bool = False) -> Answer:
     """Return the answer to a search.
 
     Raises:
-        ProtocolError: it says no total, or is no answer of a search.
+        MalformedAnswer: it says no total, or too small a one, or is no answer of a search.
     """
     owner = f"{api.connection.name}.{selection.name}"
-    answer = envelopes.read(api.search(selection.name, body).content, selection.stamp, owner)
-    if answer.total is None:
-        raise ProtocolError(
-            f"{owner}: the answer to a search says no total.",
-            cure="Run again; if it persists, report it to HubSpot with the time of the run.",
-        )
-    return answer
+
+    def read(content: bytes) -> Answer:
+        answer = envelopes.read(content, selection.stamp, owner, keys_only=keys_only)
+        if answer.total is None:
+            raise MalformedAnswer(f"{owner}: the answer to a search says no total.")
+        if answer.total < answer.records.seen:
+            raise MalformedAnswer(
+                f"{owner}: the answer to a search shows {answer.records.seen} records and says that there are "
+                f"{answer.total} in all."
+            )
+        return answer
+
+    return api.search(selection.name, body, read)
 
 
 def count(
@@ -63,8 +68,8 @@ def newest(api: Api, selection: Selection, since: datetime) -> tuple[int, dateti
     body = keys.search_body([condition(keys.stamp, "GTE", milliseconds)], limit=1)
     body["sorts"] = [{"propertyName": keys.stamp, "direction": "DESCENDING"}]
     answer = ask(api, keys, body)
-    stamp = answer.records.stamps[0] if len(answer.records) else None
-    return answer.total or 0, parse_instant(stamp) if stamp else None
+    at: datetime | None = answer.records.instants[0].as_py() if len(answer.records) else None
+    return answer.total or 0, at
 
 
 def edges(api: Api, selection: Selection) -> Span:
@@ -74,7 +79,7 @@ def edges(api: Api, selection: Selection) -> Span:
         keys = selection.keys_only
         body = keys.search_body(keys.conditions(), limit=1)
         body["sorts"] = [{"propertyName": "hs_object_id", "direction": direction}]
-        found += [int(one) for one in ask(api, keys, body).records.ids]
+        found += [int(one) for one in ask(api, keys, body, keys_only=True).records.ids]
     return Span(min(found), max(found) + 1) if found else Span(0, 0)
 
 
@@ -91,7 +96,7 @@ class SearchReader:
         at, left = span.low, 1
         while left:
             asked_at, found, calls = self.api.now(), Records(), 0
-            while left and len(found) < SLICE_RECORDS:
+            while left and found.seen < SLICE_RECORDS:
                 answer, left, asked = self._page(at, span)
                 calls += asked
                 found.add(answer.records)
@@ -109,14 +114,21 @@ class SearchReader:
         ceiling = self.api.meter.ceiling
         limit, most = ceiling("search_records"), ceiling("search_results")
         body = selection.search_body([*selection.conditions(), *between(at, high)], limit=limit)
-        answer, hidden, asked = ask(self.api, selection, body), 0, 1
-        while not len(answer.records) and hidden + limit < (answer.total or 0):
+        by_id = self.harvest.by_id
+        answer, hidden, asked = ask(self.api, selection, body, keys_only=by_id), 0, 1
+        while not answer.records.seen and hidden + limit < (answer.total or 0):
             hidden += limit
             if hidden + limit > most:
                 break  # the wall: the counts afterwards say that some are missing
-            answer, asked = ask(self.api, selection, {**body, "after": str(hidden)}), asked + 1
+            further = {**body, "after": str(hidden)}
+            answer, asked = ask(self.api, selection, further, keys_only=by_id), asked + 1
         ids = [int(one) for one in answer.records.ids]
         envelopes.refuse_disorder(ids, at, self.harvest.owner)
-        shown = len(answer.records)
+        shown = answer.records.seen
         left = max(0, (answer.total or 0) - hidden - shown) if shown else 0
+        if left and not ids:
+            raise MalformedAnswer(
+                f"{self.harvest.owner}: of a whole page of a search no record can be read "
+                f"({answer.records.rejected[0].reason}), so that there is no place to go on at."
+            )
         return answer, left, asked

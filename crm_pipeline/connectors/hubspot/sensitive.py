@@ -5,14 +5,14 @@ record beforehand. Sources: https://developers.hubspot.com/docs/api-reference/cr
 search answers: https://github.com/airbytehq/airbyte/pull/74032
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from crm_pipeline.connectors.api import as_mapping
+from crm_pipeline.connectors.hubspot import envelopes, metadata
 from crm_pipeline.connectors.hubspot.answers import OR_WITHOUT
-from crm_pipeline.connectors.hubspot.api import LIST, METADATA, Api
+from crm_pipeline.connectors.hubspot.api import LIST, Api
 from crm_pipeline.connectors.hubspot.catalog import type_of
+from crm_pipeline.connectors.hubspot.metadata import Property
 from crm_pipeline.kernel.errors import Fatal
 
 _CLASSES = ("sensitive", "highly_sensitive")
@@ -46,7 +46,7 @@ class LeftOut:
 class Sensitive:
     """The sensitive properties of an object: definitions that can be read, what cannot, calls it took."""
 
-    readable: tuple[Mapping[str, Any], ...] = ()
+    readable: tuple[Property, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     calls: int = 0
 
@@ -55,31 +55,41 @@ def of(api: Api, name: str) -> Sensitive:
     """Return the sensitive properties of an object; none of the objects that cannot have any."""
     if not type_of(name).holds_sensitive:
         return Sensitive()
-    readable: list[Mapping[str, Any]] = []
+    readable: list[Property] = []
     left_out: list[LeftOut] = []
     calls = 0
     for kind in _CLASSES:
         calls += 1
-        listed: Sequence[Mapping[str, Any]] = ()
+        listed: Sequence[Property] = ()
         try:
             listed = _listed(api, name, kind)
             if listed:
                 calls += 1
                 # One is enough: the scope is for all of a kind.
-                properties = str(listed[0]["name"])
-                api.ask(api.at.objects(name), LIST, limit="1", properties=properties)
+                _try(api, name, listed[0]["name"])
                 readable += listed
         except Fatal as refusal:
             if refusal.status not in _REFUSED:
                 raise
-            names = tuple(str(one["name"]) for one in listed)
+            names = tuple(one["name"] for one in listed)
             left_out.append(LeftOut(kind, names, _cure(refusal)))
     return Sensitive(tuple(readable), tuple(left_out), calls)
 
 
-def _listed(api: Api, name: str, kind: str) -> list[Mapping[str, Any]]:
-    response = api.ask(api.at.properties(name), METADATA, dataSensitivity=kind)
-    found = as_mapping(response, api.connection.name).get("results") or ()
+def _try(api: Api, name: str, wanted: str) -> None:
+    """Ask one record for a property."""
+    owner = f"{api.connection.name}.{name}"
+    api.ask(
+        api.at.objects(name),
+        lambda body: envelopes.read(body, type_of(name).stamp, owner),
+        LIST,
+        limit="1",
+        properties=wanted,
+    )
+
+
+def _listed(api: Api, name: str, kind: str) -> list[Property]:
+    found = metadata.properties(api, name, dataSensitivity=kind)
     return [one for one in found if one.get("dataSensitivity") == kind]
 
 

@@ -34,11 +34,11 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
         asked_at = api.now()
         for answer in answers(api, plan.object, **which):
             records = answer.records
-            if not len(records):
+            if not records.seen:
                 continue
             batch = batch_of(
                 ids=records.ids,
-                stamps=records.stamps,
+                stamps=records.instants,
                 texts=records.texts,
                 owner=owner,
             )
@@ -49,6 +49,8 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
                 extracted_at=asked_at,
                 expected=len(records),
                 calls=1,
+                rejected=records.rejected,
+                part="archived" if which.get("archived") == "true" else "live",
             )
 
 
@@ -64,8 +66,13 @@ def answers(api: Api, name: str, **which: str) -> Iterator[Answer]:
 
     def fetch(after: str) -> Answer:
         place = {"after": after} if after else {}
-        response = api.ask(path, METADATA, **which, **place)
-        return envelopes.read(response.content, _STAMP, owner, numeric=False)
+        return api.ask(
+            path,
+            lambda body: envelopes.read(body, _STAMP, owner, numeric=False),
+            METADATA,
+            **which,
+            **place,
+        )
 
     link = Link[Answer]("", lambda answer: answer.after or None)
     yield from walk(link, fetch, owner=owner)
@@ -75,7 +82,7 @@ def first(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
     """Return the first records of the list, with a value for each field of the schema."""
     found: list[dict[str, Any]] = []
     for answer in answers(api, schema.object, **_WHICH[schema.object][0]):
-        found += (msgspec.json.decode(text) for text in answer.records.texts)
+        found += (msgspec.json.decode(text, type=dict[str, Any]) for text in answer.records.texts)
         if len(found) >= rows:
             break
     return [{name: one.get(name) for name in schema.names} for one in found[:rows]]

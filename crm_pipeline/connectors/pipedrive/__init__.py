@@ -12,6 +12,7 @@ from crm_pipeline.connectors.base import (
 from crm_pipeline.connectors.pipedrive.account import PipedriveAccount
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline.connectors.pipedrive.dialect import refuse_unusable
+from crm_pipeline.connectors.pipedrive.keys import PipedriveKeys
 from crm_pipeline.connectors.pipedrive.mapping import MAPPING
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.settings import Connection
@@ -40,6 +41,7 @@ class PipedriveConnector:
     # Short lists without a filter by time: read whole each time, and what is absent is gone.
     snapshot_objects = frozenset(name for name, item in ITEMS.items() if item.is_setup)
     default_objects = tuple(name for name, item in ITEMS.items() if not item.is_dear)
+    keys = PipedriveKeys()
 
     @cached_property
     def limits(self) -> VendorLimits:

@@ -1,6 +1,7 @@
 """A Pipedrive company as an account of the pipeline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,18 +17,21 @@ from crm_pipeline.connectors.base import (
 )
 from crm_pipeline.connectors.pipedrive import (
     checkup,
+    deletions,
     describe,
     direct,
     metadata,
     planning,
     reading,
     spans,
+    upkeep,
 )
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Item
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.planning import Begun
 from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownName
 from crm_pipeline.model.schema import Schema
@@ -66,11 +70,8 @@ class PipedriveAccount(ApiAccount[Api]):
         item = self._item(obj)
         return describe.schema_of(item, metadata.described(self._api, item))
 
-    def vendor_now(self) -> datetime:
-        """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
-        if not self._api.usage.calls:
-            self._api.me()
-        return self._api.now()
+    def _greet(self) -> None:
+        self._api.me()
 
     def count(self, plan: Plan) -> int | None:  # noqa: ARG002 - there is nothing to ask
         """Return None: Pipedrive does not count."""
@@ -137,6 +138,10 @@ class PipedriveAccount(ApiAccount[Api]):
         """Return how many records changed at or after an instant (at most a page), and the newest stamp."""
         return direct.newest(Lister(self._api, self._item(schema.object)), since)
 
+    def upkeep(self, obj: ObjectSettings) -> Upkeep:
+        """Return what an object costs where nothing changes."""
+        return upkeep.of(obj)
+
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its newest records."""
         schema = self.describe(obj)
@@ -149,6 +154,14 @@ class PipedriveAccount(ApiAccount[Api]):
     def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
         """Return one record by id, or by the exact value of a searched field."""
         return direct.get(self._api, self._item(obj), record, by=by)
+
+    def sight(self) -> str:
+        """Say what this login may see."""
+        return checkup.sight(self._api)
+
+    def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
+        """Return those of the ids that Pipedrive says are deleted."""
+        return deletions.deleted(self._api, self._item(obj), ids)
 
     def _item(self, obj: str) -> Item:
         if obj not in ITEMS:

@@ -5,20 +5,20 @@ pages. Sources: https://pipedrive.readme.io/docs/core-api-concepts-http-status-c
 https://pipedrive.readme.io/docs/marketplace-oauth-authorization
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import requests
 
+from crm_pipeline.connectors.error_body import error_body, seconds_told, sentence, word
 from crm_pipeline.connectors.pipedrive.refusals import Refusals
 from crm_pipeline.kernel.errors import (
     AuthFailed,
     CrmError,
     Fatal,
+    MalformedAnswer,
     NotPermitted,
-    ProtocolError,
     Rejected,
     SessionExpired,
     Throttled,
@@ -26,10 +26,8 @@ from crm_pipeline.kernel.errors import (
     UnknownField,
     VendorError,
 )
-from crm_pipeline.kernel.secret import redacted
 
 _PASSING = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-_SHORT = 300
 _SHUT_OUT_S = 60.0
 _SCHEMA = "ERR_SCHEMA_VALIDATION_FAILED"
 # The vendor's OAuth answers are known by their words; not all of them carry a code.
@@ -67,8 +65,7 @@ class Judge:
             return self._success(response)
         if status == 403 and _is_page(response):
             return self._shut_out(response)
-        body = _json(response)
-        code, text = _told(body)
+        code, text = _told(error_body(response))
         told = f"{status} {code}".strip() + (f": {text}" if text else "")
         said = f"{self._owner}: Pipedrive answered {told}"
         if status == 429:
@@ -88,7 +85,7 @@ class Judge:
 
     def _success(self, response: requests.Response) -> CrmError | None:
         if _is_page(response):
-            return ProtocolError(
+            return MalformedAnswer(
                 f"{self._owner}: Pipedrive answered {response.status_code} with a web page where data "
                 "was expected.",
                 status=response.status_code,
@@ -96,7 +93,7 @@ class Judge:
                 "https://<company>.pipedrive.com.",
             )
         if response.content[:20].replace(b" ", b"").startswith(b'{"success":false'):
-            code, text = _told(_json(response))
+            code, text = _told(error_body(response))
             return Rejected(
                 f"{self._owner}: Pipedrive answered {response.status_code}, but says that it failed: "
                 + f"{code} {text}".strip(),
@@ -116,7 +113,7 @@ class Judge:
     def _shut_out(self, response: requests.Response) -> VendorError:
         # https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting: who keeps calling after 429
         # is shut out by the proxy, for some minutes.
-        wait_s = _number(response.headers.get("Retry-After")) or _SHUT_OUT_S
+        wait_s = seconds_told(response.headers.get("Retry-After")) or _SHUT_OUT_S
         return Throttled(
             f"{self._owner}: Pipedrive's proxy (Cloudflare) has shut this address out: a web page came "
             "with 403 where data was expected.",
@@ -131,11 +128,11 @@ class Judge:
 def judge_login(owner: str, response: requests.Response) -> VendorError | None:
     """Return the error that an OAuth server's answer stands for; None for a success."""
     status = response.status_code
-    if status < 300 and not _is_page(response):
-        return None
-    body = _json(response)
-    texts = [str(body.get(key) or "") for key in ("error", "message", "error_description")]
-    said = redacted(" ".join(filter(None, texts)).strip())[:_SHORT]
+    if status < 300:
+        return _masked_login(owner, response) if _is_page(response) else None
+    body = error_body(response)
+    texts = [word(body.get(key)) for key in ("error", "message", "error_description")]
+    said = sentence(" ".join(filter(None, texts)))
     if status in _PASSING or status == 429:
         return Unavailable(f"{owner}: the login server answered {status}.", status=status)
     code = next((code for words, code in _WORDS if words in said.lower()), texts[0])
@@ -143,6 +140,15 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
         f"{owner}: Pipedrive refused the login: {said or f'HTTP {status}'}.",
         status=status,
         code=code,
+    )
+
+
+def _masked_login(owner: str, response: requests.Response) -> VendorError:
+    return MalformedAnswer(
+        f"{owner}: Pipedrive's login server answered {response.status_code} with a web page where a token was "
+        "expected.",
+        status=response.status_code,
+        cure="Often a maintenance page: run again later; if it persists, check login_url.",
     )
 
 
@@ -234,26 +240,10 @@ def _is_list(response: requests.Response) -> bool:
 
 
 def _is_page(response: requests.Response) -> bool:
-    return "text/html" in response.headers.get("Content-Type", "")
-
-
-def _json(response: requests.Response) -> Mapping[str, Any]:
-    try:
-        found = json.loads(response.content or b"null")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return "text/html" in response.headers.get("Content-Type", "").lower()
 
 
 def _told(body: Mapping[str, Any]) -> tuple[str, str]:
     """Return the code and the sentence of an error, whichever form it has."""
-    text = body.get("error") or body.get("message") or ""
-    code = body.get("code") or ""
-    return str(code), redacted(str(text).strip().replace("\n", " "))[:_SHORT]
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
+    text = sentence(body.get("error")) or sentence(body.get("message"))
+    return word(body.get("code")), text

@@ -1,10 +1,11 @@
 """Pipedrive's API for one company."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from typing import TypeVar
 
-import requests
+import msgspec
 
-from crm_pipeline.connectors.api import VendorApi, as_mapping
+from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import Tools, VendorLimits
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.answers import Judge
@@ -14,7 +15,29 @@ from crm_pipeline.connectors.pipedrive.refusals import Refusals
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
 
+T = TypeVar("T")
 _ME = Operation("me", cost=2)
+
+
+class Access(msgspec.Struct):
+    """What a user may do in an app of the company."""
+
+    app: str | None = None
+    admin: bool | None = None
+
+
+class Me(msgspec.Struct):
+    """The user whose token this is."""
+
+    id: int | str
+    company_id: int | str | None = None
+    company_domain: str | None = None
+    company_name: str | None = None
+    access: list[Access] | None = None
+
+
+class _MyAnswer(msgspec.Struct):
+    data: Me
 
 
 class Api(VendorApi):
@@ -43,9 +66,17 @@ class Api(VendorApi):
         own = self.connection.ceilings.get("page_records", self.limits.ceilings["page_records"])
         return min(own, self.limits.ceilings["page_records"])
 
-    def ask(self, path: str, operation: Operation, **params: str) -> requests.Response:
-        """GET a path below the company's address, with retries."""
-        return self.get(path, operation, **params)
+    def ask(
+        self, path: str, reader: Callable[[bytes], T], operation: Operation, **params: str
+    ) -> T:
+        """GET a path below the company's address; return what the reader makes of it, with retries."""
+        return self.read(
+            "GET", path, operation, lambda response: reader(response.content), params=params
+        )
+
+    def typed(self, path: str, kind: type[T], what: str, operation: Operation, **params: str) -> T:
+        """GET a path and return its answer, `what` in words, in a declared type, with retries."""
+        return self.decoded("GET", path, operation, kind, what, params=params)
 
     def authorization(self, token: StoredToken) -> dict[str, str]:
         """Return the header that says who we are: an API token has one of its own."""
@@ -53,11 +84,9 @@ class Api(VendorApi):
             return {"x-api-token": token.access_token.reveal()}
         return super().authorization(token)
 
-    def me(self) -> Mapping[str, object]:
+    def me(self) -> Me:
         """Return the user whose token this is, with the company."""
-        answer = as_mapping(self.ask("/v1/users/me", _ME), self.connection.name)
-        found = answer.get("data")
-        return found if isinstance(found, dict) else {}
+        return self.typed("/v1/users/me", _MyAnswer, "the user of the token", _ME).data
 
     @property
     def scopes(self) -> frozenset[str] | None:

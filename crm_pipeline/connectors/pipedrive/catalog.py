@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+DELETED = "deleted"
+"""The origin of records from a list of deleted ones, which they do not say of themselves."""
 Paging = Literal["cursor", "offset", "whole", "deals", "changes"]
 
 
@@ -29,6 +31,11 @@ class Listing:
     deleted: bool = False
     since: bool = True
     until: bool = True
+
+    @property
+    def origin(self) -> str:
+        """What `Page.origin` says of its records."""
+        return DELETED if self.deleted else ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ _DEALS_OF = [
     "related_lost_deals_count",
 ]
 _MAILS = ["last_incoming_mail_time", "last_outgoing_mail_time"]
-_DELETED = {"status": "deleted"}
+_ONLY_DELETED = {"status": "deleted"}
 
 ITEMS: Mapping[str, Item] = {
     item.name: item
@@ -108,8 +115,10 @@ ITEMS: Mapping[str, Item] = {
                 *_v2("deals"),
                 Listing("archived", "/api/v2/deals/archived", 20),
                 # Deals alone can be listed after their deletion, for 30 days.
-                Listing("deleted", "/api/v2/deals", 10, _DELETED, deleted=True),
-                Listing("archived deleted", "/api/v2/deals/archived", 20, _DELETED, deleted=True),
+                Listing("deleted", "/api/v2/deals", 10, _ONLY_DELETED, deleted=True),
+                Listing(
+                    "archived deleted", "/api/v2/deals/archived", 20, _ONLY_DELETED, deleted=True
+                ),
             ),
             "/api/v2/deals",
             ("/api/v2/dealFields", "/v1/dealFields"),

@@ -6,7 +6,8 @@ that it was made in, all others under `changes`. A deal that changes again is re
 Source: https://developers.pipedrive.com/docs/api/v1/Deals (getDealChangelog)
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -17,24 +18,36 @@ from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
+from crm_pipeline.connectors.pipedrive.keys import Envelope, additional, sheet
 from crm_pipeline.connectors.pipedrive.line_items import walk
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import ProtocolError, Rejected
+from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
+from crm_pipeline.store.rejects import Reject
 
 ROUTE = "cursor"
 _STAGE = "stage_id"
 _KEPT = ("id", "add_time", "update_time", _STAGE, "creator_user_id")
 
 
-class _Paging(msgspec.Struct):
-    next_cursor: str | None = None
+@dataclass(frozen=True)
+class _Log:
+    """One answer with changes: newest first, those of them that cannot be read, and what comes behind."""
+
+    changes: list[dict[str, Any]]
+    rejected: list[Reject]
+    cursor: str | None
 
 
-class _Answer(msgspec.Struct):
-    data: list[dict[str, Any]] | None
-    additional_data: _Paging | None = None
+class _Change(msgspec.Struct):
+    field_key: str | None = None
+
+
+_READER = RecordReader(
+    Envelope, _Change, list_name="data", id_name="field_key", id_of=lambda one: one.field_key or ""
+)
 
 
 def deals_of(lister: Lister) -> Lister:
@@ -64,42 +77,61 @@ def pages(
             asked_at, before = lister.api.now(), lister.api.usage.calls
             found = [one for one in _deals(page.within(window)) if str(one["id"]) not in seen]
             seen.update(str(one["id"]) for one in found)
-            batch = _batch(lister, found)
+            # The changes of a deal that cannot be read are asked for when it changes again.
+            rejected = [one for one in page.rejected if one.digest not in seen]
+            seen.update(one.digest for one in rejected)
+            batch, more = _batch(lister, found)
             yield Page(
                 shape="json",
                 route=ROUTE,
                 batches=lambda rows=batch: iter([rows]),  # type: ignore[misc]
                 extracted_at=asked_at,
                 calls=1 + lister.api.usage.calls - before,
+                rejected=[*rejected, *more],
             )
 
 
 def some(lister: Lister, page: ListPage) -> list[dict[str, Any]]:
     """Return the changes of the deals of a page."""
-    texts = _batch(lister, list(_deals(page.batch))).column("record").to_pylist()
-    return [msgspec.json.decode(text) for text in texts]
+    texts = _batch(lister, list(_deals(page.batch)))[0].column("record").to_pylist()
+    return [msgspec.json.decode(text, type=dict[str, Any]) for text in texts]
 
 
 def _deals(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     for text in batch.column("record").to_pylist():
-        deal = msgspec.json.decode(text)
+        deal = msgspec.json.decode(text, type=dict[str, Any])
         yield {key: deal.get(key) for key in _KEPT}
 
 
-def _batch(lister: Lister, deals: Iterable[dict[str, Any]]) -> pa.RecordBatch:
-    found = [one for one in (_with_changes(lister, deal) for deal in deals) if one is not None]
-    return batch_of(
-        ids=[str(one["id"]) for one in found],
-        stamps=[one["update_time"] for one in found],
-        texts=[msgspec.json.encode(one) for one in found],
+def _batch(lister: Lister, deals: list[dict[str, Any]]) -> tuple[pa.RecordBatch, list[Reject]]:
+    """Return the changes of deals, and what stands for those of deals with a change that cannot be read."""
+    texts, rejected = list[bytes](), list[Reject]()
+    for deal in deals:
+        made = _with_changes(lister, deal)
+        if isinstance(made, Reject):
+            rejected.append(made)
+        elif made is not None:
+            texts.append(msgspec.json.encode(made))
+    # Through the rules of `keys`, like what comes from a list.
+    page = sheet(b'{"data":[%b]}' % b",".join(texts), lister.item, lister.owner)
+    batch = batch_of(
+        ids=[str(key.id) for key in page.keys],
+        stamps=page.instants,
+        texts=page.texts,
         owner=lister.owner,
     )
+    return batch, [*rejected, *page.rejected]
 
 
-def _with_changes(lister: Lister, deal: dict[str, Any]) -> dict[str, Any] | None:
+def _with_changes(lister: Lister, deal: dict[str, Any]) -> dict[str, Any] | Reject | None:
     """Return a deal with its changes; None where it was deleted since it was listed."""
+    told: list[dict[str, Any]] = []
     try:
-        told = list(_changelog(lister, str(deal["id"])))[::-1]
+        for log in _changelog(lister, str(deal["id"])):
+            if log.rejected:
+                lost = log.rejected[0]
+                return Reject(f"{lost.reason}, in what changed", lost.raw, str(deal["id"]))
+            told = [*log.changes[::-1], *told]
     except Rejected as error:
         if error.status != 404:
             raise
@@ -119,33 +151,36 @@ def _with_changes(lister: Lister, deal: dict[str, Any]) -> dict[str, Any] | None
     return {**deal, "stages": stages, "changes": others}
 
 
-def _changelog(lister: Lister, deal: str) -> Iterator[dict[str, Any]]:
-    """Yield the changes of a deal, newest first.
+def _changelog(lister: Lister, deal: str) -> Iterator[_Log]:
+    """Yield the answers with the changes of a deal, newest first.
 
     Raises:
-        ProtocolError: an answer is not what Pipedrive documents, or names a page twice.
+        ProtocolError: an answer names a page twice.
+        MalformedAnswer: an answer is not what Pipedrive documents.
     """
     [log] = lister.item.listings
     operation = Operation(f"list {lister.item.name}", cost=log.cost)
     params, seen = {"limit": str(lister.api.page_records)}, set[str]()
+    path = log.path.format(id=quote(deal, safe=""))
     while True:
-        path = log.path.format(id=quote(deal, safe=""))
-        body = lister.api.ask(path, operation, **params).content
-        try:
-            answer = msgspec.json.decode(body, type=_Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _broken(lister, "is not what Pipedrive documents") from None
-        if answer.data is None and answer.additional_data is None:
-            # An empty list of v1 may come as null, with its paging; anything else is no answer.
-            raise _broken(lister, "holds no list (its data are null)")
-        yield from answer.data or ()
-        cursor = answer.additional_data.next_cursor if answer.additional_data else None
-        if not cursor:
+        found = lister.api.ask(path, lambda body: _read(body, lister.owner), operation, **params)
+        yield found
+        if not found.cursor:
             return
-        if cursor in seen:
+        if found.cursor in seen:
             raise _broken(lister, "names the same page twice")
-        seen.add(cursor)
-        params["cursor"] = cursor
+        seen.add(found.cursor)
+        params["cursor"] = found.cursor
+
+
+def _read(body: bytes, owner: str) -> _Log:
+    page = _READER.read(body, owner=owner, what="an answer with the changes of a deal")
+    envelope = page.envelope
+    if envelope.data is None and bytes(memoryview(envelope.additional_data)) == b"null":
+        # An empty list of v1 may come as null, with its paging; anything else is no answer.
+        raise MalformedAnswer(f"{owner}: an answer holds no list (its data are null).")
+    changes = [msgspec.json.decode(text, type=dict[str, Any]) for text in page.texts]
+    return _Log(changes, page.rejected, additional(envelope.additional_data, owner).next_cursor)
 
 
 def _broken(lister: Lister, what: str) -> ProtocolError:

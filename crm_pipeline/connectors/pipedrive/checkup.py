@@ -1,13 +1,12 @@
 """What `crm-pipeline check` asks a Pipedrive company: login, identity, sight, budget, objects."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
 from crm_pipeline.connectors.pipedrive import changes
-from crm_pipeline.connectors.pipedrive.api import Api
+from crm_pipeline.connectors.pipedrive.api import Api, Me
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.meter import DAILY
@@ -18,17 +17,17 @@ _READ_SCOPES = ("base", "deals", "contacts", "activities", "products", "leads", 
 
 def findings(api: Api) -> Iterator[Finding]:
     """Yield one finding after the other; without an answer or a login there is only one."""
-    told: dict[str, Any] = {}
+    told: list[Me] = []
 
     def greet() -> None:
-        told.update(api.me())
+        told.append(api.me())
 
     yield from checkup.findings(
         api,
         greet,
         (
-            ("identity", lambda: _identity(api, told)),
-            ("sight", lambda: _sight(told)),
+            ("identity", lambda: _identity(api, told[0])),
+            ("sight", lambda: _sight(told[0])),
             ("scopes", lambda: _scopes(api)),
             ("budget", lambda: _budget(api)),
             ("objects", lambda: _objects(api)),
@@ -36,13 +35,21 @@ def findings(api: Api) -> Iterator[Finding]:
     )
 
 
-def who(me: Mapping[str, Any]) -> str:
+def who(me: Me) -> str:
     """Say as whom, and to which company, an account is logged in."""
-    company = me.get("company_domain") or me.get("company_name")
-    return f"user {me.get('id')} of company {me.get('company_id')} ({company})"
+    company = me.company_domain or me.company_name
+    return f"user {me.id} of company {me.company_id} ({company})"
 
 
-def _identity(api: Api, me: Mapping[str, Any]) -> Iterator[Finding]:
+def sight(api: Api) -> str:
+    """Say what the login may see; "" for a user who is no admin: others may take records from its sight."""
+    me = api.me()
+    if any(finding.level != "ok" for finding in _sight(me)):
+        return ""
+    return "; ".join((who(me), *sorted(api.scopes or ())))
+
+
+def _identity(api: Api, me: Me) -> Iterator[Finding]:
     ours = urlsplit(api.connection.login_url).hostname
     theirs = urlsplit(api.token().instance_url).hostname
     if ours != theirs:
@@ -57,10 +64,8 @@ def _identity(api: Api, me: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding("ok", "identity", who(me))
 
 
-def _sight(me: Mapping[str, Any]) -> Iterator[Finding]:
-    access = me.get("access")
-    rights = [entry for entry in access if isinstance(entry, dict)] if access else []
-    if any(entry.get("admin") for entry in rights if entry.get("app") in {"sales", "global"}):
+def _sight(me: Me) -> Iterator[Finding]:
+    if any(one.admin for one in me.access or () if one.app in {"sales", "global"}):
         yield Finding("ok", "sight", "an admin: sees all records")
         return
     yield Finding(

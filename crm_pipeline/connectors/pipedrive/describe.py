@@ -31,16 +31,22 @@ def schema_of(item: Item, described: Sequence[Mapping[str, Any]]) -> Schema:
         item: the object.
         described: entries of the metadata, of v2 or of v1; empty where the vendor has none.
     """
-    named = {_key(entry): entry for entry in described}
+    is_flat = item.paging == "offset"
+
+    def is_apart(entry: Mapping[str, Any]) -> bool:
+        """Say whether the value stands below a key of its own, and so may be called as another's is."""
+        return _is_custom(entry) and not is_flat
+
+    named = {(is_apart(entry), _key(entry)): entry for entry in described}
     system = SYSTEM[item.name]
-    fields = [field for key in system for field in _system(key, system[key], named.get(key))]
-    taken = {field.name.lower() for field in fields}
-    for key, entry in named.items():
-        if key in system or key == _CUSTOM or _PART.fullmatch(key):
+    fields = [f for key in system for f in _system(key, system[key], named.get((False, key)))]
+    taken = {field.name for field in fields}
+    for (apart, key), entry in named.items():
+        if not apart and (key in system or key == _CUSTOM or _PART.fullmatch(key)):
             continue
-        for field in _described(key, entry, is_flat=item.paging == "offset"):
-            if field.name.lower() not in taken:
-                taken.add(field.name.lower())
+        for field in _described(key, entry, is_flat=is_flat):
+            if apart or field.name not in taken:
+                taken.add(field.name)
                 fields.append(field)
     return Schema(object=item.name, label=item.label, fields=tuple(fields))
 

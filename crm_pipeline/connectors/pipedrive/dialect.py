@@ -5,12 +5,11 @@ token each time, and says in `api_domain` where the company lives.
 Source: https://pipedrive.readme.io/docs/marketplace-oauth-authorization
 """
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from crm_pipeline.connectors.dialect import CODE, Dialect, Refused, TokenAnswer
 from crm_pipeline.connectors.pipedrive import answers
+from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection
 
@@ -61,17 +60,16 @@ def _server(connection: Connection) -> str:
     return "https://oauth.pipedrive.com" if host.endswith(HOST) else connection.login_url
 
 
-def _read(connection: Connection, answer: Mapping[str, Any]) -> TokenAnswer:
-    place = str(answer["api_domain"])
-    told, ours = urlsplit(place), urlsplit(connection.login_url)
-    is_theirs = told.scheme == "https" and (told.hostname or "").endswith(HOST)
-    if not is_theirs and told.netloc != ours.netloc:
-        # The token goes where this says: to nobody else's host.
-        raise ValueError("api_domain is no address of Pipedrive")
+def _read(connection: Connection, answer: TokenReply) -> TokenAnswer:
+    # Whether it is an address of Pipedrive's is looked at where the token is taken.
+    place = answer.text("api_domain")
+    if urlsplit(place).netloc.lower() == urlsplit(connection.login_url).netloc.lower():
+        place = connection.login_url  # no path that the answer adds
     return TokenAnswer(
         place=place,
-        expires_in_s=float(answer["expires_in"]),
-        extra={"scope": " ".join(str(answer.get("scope") or "").replace(",", " ").split())},
+        expires_in=answer.get("expires_in"),
+        usual_s=3599,
+        extra={"scope": " ".join(answer.text("scope").replace(",", " ").split())},
     )
 
 
@@ -103,6 +101,8 @@ DIALECT = Dialect(
     vendor="Pipedrive",
     token_url=lambda connection: f"{_server(connection)}/oauth/token",
     authorize_url=lambda connection: f"{_server(connection)}/oauth/authorize",
+    api_hosts=lambda _: ("*.pipedrive.com",),
+    login_hosts=lambda _: ("oauth.pipedrive.com",),
     judge=answers.judge_login,
     read=_read,
     cure=_cure,

@@ -4,17 +4,17 @@ Pipedrive has no query language: a query is the path and the parameters of a GET
 """
 
 import itertools
-import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from crm_pipeline.connectors.api import as_mapping
+import msgspec
+
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.pipedrive import changes, line_items
+from crm_pipeline.connectors.pipedrive import changes, keys, line_items
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import Item
 from crm_pipeline.connectors.pipedrive.lister import Lister, second
@@ -25,7 +25,33 @@ _PATH = re.compile(r"/(api/v[12]|v1)/[A-Za-z0-9/_-]+")
 _SEARCH = Operation("search", cost=20, kind="search")
 _GET = Operation("get", cost=1)
 _GET_V1 = Operation("get", cost=2)
+Record = dict[str, Any]
 _EXAMPLE = "Write it like /api/v2/deals?status=won&sort_by=update_time or /v1/users."
+
+
+class _Answer(msgspec.Struct):
+    data: Record | list[Any] | None
+    additional_data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Single(msgspec.Struct):
+    data: Record | None
+
+
+class _Item(msgspec.Struct):
+    id: int | str
+
+
+class _Hit(msgspec.Struct):
+    item: _Item
+
+
+class _Hits(msgspec.Struct):
+    items: list[_Hit]
+
+
+class _Search(msgspec.Struct):
+    data: _Hits | None
 
 
 def query(api: Api, text: str) -> Iterator[dict[str, Any]]:
@@ -45,9 +71,9 @@ def query(api: Api, text: str) -> Iterator[dict[str, Any]]:
     operation = _operation(parts.path)
     seen: set[str] = set()
     while True:
-        answer = as_mapping(api.ask(parts.path, operation, **params), api.connection.name)
-        yield from _records(answer.get("data"))
-        following = _following(answer.get("additional_data"))
+        answer = api.typed(parts.path, _Answer, "the answer to a query", operation, **params)
+        yield from _records(answer.data)
+        following = _following(keys.additional(answer.additional_data, api.connection.name))
         if following is None:
             return
         name, place = following
@@ -73,9 +99,9 @@ def get(api: Api, item: Item, record: str, *, by: str | None) -> dict[str, Any]:
     if not item.record:
         raise Rejected(f"{owner}: single records of it cannot be asked for.", cure=_EXAMPLE)
     operation = _GET if item.record.startswith("/api/v2/") else _GET_V1
-    answer = as_mapping(api.ask(f"{item.record}/{quote(record, safe='')}", operation), owner)
-    found = answer.get("data")
-    if not isinstance(found, dict) or not found:
+    path = f"{item.record}/{quote(record, safe='')}"
+    found = api.typed(path, _Single, "a record", operation).data
+    if not found:
         raise Rejected(f"{owner}: there is no such record.", code="not_found")
     return found
 
@@ -103,16 +129,17 @@ def preview(lister: Lister, schema: Schema, rows: int) -> list[dict[str, Any]]:
         page = deals.ask(deals.item.listings[0], _latest(deals, rows, None))
         told = changes.some(lister, page)
         return [{f.name: _at(record, f.keys) for f in schema.fields} for record in told]
-    body = lister.api.ask(
+    records = lister.api.typed(
         listing.path,
+        _Answer,
+        "a list",
         Operation(f"list {lister.item.name}", cost=listing.cost),
         **listing.params,
         **_latest(lister, rows, None),
-    )
-    records = as_mapping(body, lister.owner).get("data") or []
+    ).data
     return [
         {field.name: _at(record, field.keys) for field in schema.fields}
-        for record in records[:rows]
+        for record in itertools.islice(_records(records), rows)
     ]
 
 
@@ -135,7 +162,8 @@ def _latest(lister: Lister, rows: int, since: datetime | None) -> dict[str, str]
 def _landed(pages: Iterator[Page]) -> Iterator[dict[str, Any]]:
     for page in pages:
         for batch in page.batches():
-            yield from map(json.loads, batch.column("record").to_pylist())
+            for text in batch.column("record").to_pylist():
+                yield msgspec.json.decode(text, type=dict[str, Any])
 
 
 def _found(api: Api, item: Item, value: str, by: str) -> str:
@@ -147,10 +175,8 @@ def _found(api: Api, item: Item, value: str, by: str) -> str:
             f"{owner}: records are not found by '{by}'.", cure=f"Pipedrive finds them by: {known}."
         )
     params = {"term": value, "fields": by, "exact_match": "true", "limit": "2"}
-    answer = as_mapping(api.ask(f"{item.record}/search", _SEARCH, **params), owner)
-    data = answer.get("data")
-    items = data.get("items") if isinstance(data, dict) else None
-    ids = [str(entry["item"]["id"]) for entry in items or ()]
+    found = api.typed(f"{item.record}/search", _Search, "the answer to a search", _SEARCH, **params)
+    ids = [str(hit.item.id) for hit in found.data.items] if found.data else []
     if len(ids) != 1:
         what = "no record" if not ids else "more than one record"
         raise Rejected(f"{owner}: {what} has this value in '{by}'.", code="not_found")
@@ -170,7 +196,7 @@ def _operation(path: str) -> Operation:
     return Operation("query", cost=10 if is_v2 else 20)
 
 
-def _records(data: Any) -> Iterator[dict[str, Any]]:
+def _records(data: Record | list[Any] | None) -> Iterator[Record]:
     if isinstance(data, dict) and isinstance(data.get("items"), list):
         data = data["items"]
     if isinstance(data, dict):
@@ -180,15 +206,10 @@ def _records(data: Any) -> Iterator[dict[str, Any]]:
         yield record if isinstance(record, dict) else {"value": record}
 
 
-def _following(additional: Any) -> tuple[str, str] | None:
-    if not isinstance(additional, dict):
-        return None
-    if additional.get("next_cursor"):
-        return "cursor", str(additional["next_cursor"])
-    paging = additional.get("pagination") or additional
-    if paging.get("more_items_in_collection") and paging.get("next_start") is not None:
-        return "start", str(paging["next_start"])
-    return None
+def _following(told: keys.Additional) -> tuple[str, str] | None:
+    if told.next_cursor:
+        return "cursor", told.next_cursor
+    return None if told.start is None else ("start", str(told.start))
 
 
 def _at(record: Any, keys: tuple[str, ...]) -> Any:

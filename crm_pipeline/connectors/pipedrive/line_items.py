@@ -10,9 +10,10 @@ import msgspec
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
+from crm_pipeline.connectors.pipedrive.keys import is_number
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
-from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
 
 ROUTE = "cursor"
 _DEALS_AT_ONCE = 100
@@ -20,9 +21,9 @@ _COUNT = "products_count"
 
 
 class _Deal(msgspec.Struct):
-    id: int
+    id: int | str
     # A deal of which nothing is said is asked about.
-    products_count: int | None = 1
+    products_count: msgspec.Raw = msgspec.Raw(b"1")
 
 
 def deals_of(lister: Lister) -> Lister:
@@ -46,7 +47,7 @@ def pages(lister: Lister, *, first: ListPage | None = None) -> Iterator[Page]:
             continue
         for page in walk(deals, listing, deals.scan(listing, None), first=first):
             first = None
-            found = [one for one in sellers(page) if one not in seen]
+            found = [one for one in sellers(page, deals.owner) if one not in seen]
             seen.update(found)
             waiting += found
             while len(waiting) >= _DEALS_AT_ONCE:
@@ -81,12 +82,23 @@ def walk(
         seen.add(cursor)
 
 
-def sellers(page: ListPage) -> list[str]:
-    """Return the deals of a page that have products."""
+def sellers(page: ListPage, owner: str) -> list[str]:
+    """Return the deals of a page that have products, or may have some as they cannot be read.
+
+    Raises:
+        MalformedAnswer: of a deal not even the id is known: its products would look deleted.
+    """
     deals = (
         msgspec.json.decode(text, type=_Deal) for text in page.batch.column("record").to_pylist()
     )
-    return [str(deal.id) for deal in deals if deal.products_count != 0]
+    found = [str(deal.id) for deal in deals if bytes(memoryview(deal.products_count)) != b"0"]
+    unread = [one.source_id for one in page.rejected]
+    if not all(map(is_number, unread)):
+        raise MalformedAnswer(
+            f"{owner}: an answer holds a deal without an id that can be read "
+            f"({page.rejected[0].reason}), so that its products cannot be asked for."
+        )
+    return [*found, *unread]
 
 
 def calls(deals: int) -> int:
@@ -104,4 +116,5 @@ def _of(lister: Lister, listing: Listing, deals: list[str]) -> Iterator[Page]:
             batches=lambda rows=batch: iter([rows]),  # type: ignore[misc]
             extracted_at=page.asked_at,
             calls=1,
+            rejected=page.rejected,
         )

@@ -6,100 +6,80 @@ about. Source: https://pipedrive.readme.io/docs/core-api-concepts-pagination
 
 from datetime import datetime
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.connectors.json_records import batch_of
+from crm_pipeline.connectors.pipedrive import keys
 from crm_pipeline.connectors.pipedrive.catalog import Item, Listing
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.kernel.errors import MalformedAnswer
 
 _MICROSECONDS = 1_000_000
-_NEVER = "0000"
-
-
-class _Paging(msgspec.Struct):
-    more_items_in_collection: bool | None = None
-
-
-class _Additional(msgspec.Struct):
-    next_cursor: str | None = None
-    pagination: _Paging | None = None
-    more_items_in_collection: bool | None = None
-
-
-class _Envelope(msgspec.Struct):
-    data: list[msgspec.Raw] | None
-    additional_data: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Keys(msgspec.Struct):
-    id: int | str
-    update_time: str | None = None
-    modified: str | None = None
-    is_deleted: bool | int | None = False
-    active_flag: bool | int | None = True
-
-
-class _KeyRows(msgspec.Struct):
-    data: list[_Keys] | None
-
-
-def _is_ended(key: _Keys, item: Item) -> bool:
-    return {
-        "is_deleted": bool(key.is_deleted),
-        "active_flag": not key.active_flag,
-        "": False,
-    }[item.ended_by]
 
 
 class ListPage:
-    """One answer of a list.
+    """One answer of a list; as long as it has records, readable or not.
+
+    Args:
+        body: of the answer.
+        item: the object.
+        listing: the list.
+        asked_at: when the vendor was asked, by its clock.
+        owner: for error texts.
+        bounded: what changed since a moment was asked for.
 
     Attributes:
-        asked_at: when the vendor was asked, by its clock.
-        ids: of the records, as they came.
-        batch: the records in the shape `json`.
+        asked_at: when the vendor was asked.
+        ids: of the records that can be read, as they came.
+        batch: those records in the shape `json`.
+        rejected: the others.
         cursor: of the next page; None at the end of a v2 list.
         more: what v1 says about more records; None where it says nothing.
 
     Raises:
-        ProtocolError: the answer is not what Pipedrive documents.
+        MalformedAnswer: the answer is not what Pipedrive documents.
     """
 
     def __init__(
-        self, body: bytes, item: Item, listing: Listing, *, asked_at: datetime, owner: str
+        self,
+        body: bytes,
+        item: Item,
+        listing: Listing,
+        *,
+        asked_at: datetime,
+        owner: str,
+        bounded: bool = False,
     ) -> None:
         self.asked_at = asked_at
-        try:
-            envelope = msgspec.json.decode(body, type=_Envelope)
-            keys = msgspec.json.decode(body, type=_KeyRows).data or []
-            told = _additional(envelope.additional_data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _unreadable(owner, "is not what Pipedrive documents") from None
+        page = keys.sheet(body, item, owner, bounded=bounded)
+        told = keys.additional(page.envelope.additional_data, owner)
         self.cursor = told.next_cursor or None
-        self.more = (
-            told.pagination.more_items_in_collection
-            if told.pagination
-            else told.more_items_in_collection
-        )
-        if envelope.data is None and not (item.paging == "offset" and self.more is False):
+        self.more = told.more
+        self.rejected = page.rejected
+        if page.envelope.data is None and not (item.paging == "offset" and self.more is False):
             # An empty list of v1 may come as null, with its paging; anything else is no answer.
-            raise _unreadable(owner, "holds no list (its data are null)")
-        if not keys and (self.cursor or self.more):
-            raise _unreadable(owner, "holds no records, although more are to come")
-        self.ids = [str(key.id) for key in keys]
+            raise MalformedAnswer(f"{owner}: an answer holds no list (its data are null).")
+        if not page.seen and (self.cursor or self.more):
+            raise MalformedAnswer(
+                f"{owner}: an answer holds no records, although more are to come."
+            )
+        self.ids = [str(key.id) for key in page.keys]
         self.batch = batch_of(
             ids=self.ids,
-            stamps=[_instant(getattr(key, item.stamp) if item.stamp else None) for key in keys],
-            texts=[memoryview(record) for record in envelope.data or ()],
-            deleted=[listing.deleted or _is_ended(key, item) for key in keys],
+            stamps=page.instants,
+            texts=page.texts,
+            deleted=[listing.deleted or keys.is_ended(key, item) for key in page.keys],
             owner=owner,
         )
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.ids) + len(self.rejected)
+
+    @property
+    def marks(self) -> list[str]:
+        """What tells its records from others: their ids, or what stands for their bytes."""
+        return [*self.ids, *(one.digest for one in self.rejected)]
 
     def within(self, window: Window | None) -> pa.RecordBatch:
         """Return the records of a window; those without a stamp belong to one that is open-ended."""
@@ -130,27 +110,3 @@ def seconds_of(batch: pa.RecordBatch) -> list[int]:
     stamps = batch.column("_modified_at").cast(pa.int64())
     found: list[int] = pc.divide(stamps, _MICROSECONDS).to_pylist()
     return found
-
-
-def _additional(raw: msgspec.Raw) -> _Additional:
-    # Anything but an object says nothing: null, and lists in old answers.
-    if bytes(memoryview(raw)[:1]) != b"{":
-        return _Additional()
-    return msgspec.json.decode(raw, type=_Additional)
-
-
-def _instant(text: str | None) -> str | None:
-    """Return a stamp with its zone: v1 writes UTC without saying so."""
-    if not text or text.startswith(_NEVER):
-        return None
-    if text.endswith("Z") or "+" in text:
-        return text
-    return f"{text.replace(' ', 'T')}Z"
-
-
-def _unreadable(owner: str, what: str) -> ProtocolError:
-    return ProtocolError(
-        f"{owner}: an answer {what}.",
-        cure="Nothing of it was kept. Run again; if it persists, report it to the vendor with the time of "
-        "the run.",
-    )

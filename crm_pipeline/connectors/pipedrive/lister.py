@@ -30,8 +30,18 @@ class Lister:
         """Return one page of a list."""
         asked_at = self.api.now()
         operation = Operation(f"list {self.item.name}", cost=listing.cost)
-        body = self.api.ask(listing.path, operation, **listing.params, **params).content
-        return ListPage(body, self.item, listing, asked_at=asked_at, owner=self.owner)
+
+        def read(body: bytes) -> ListPage:
+            return ListPage(
+                body,
+                self.item,
+                listing,
+                asked_at=asked_at,
+                owner=self.owner,
+                bounded="updated_since" in params,
+            )
+
+        return self.api.ask(listing.path, read, operation, **listing.params, **params)
 
     def scan(self, listing: Listing, window: Window | None, **more: str) -> dict[str, str]:
         """Return the parameters of a read in pages: by id, or of a window by the time of change.

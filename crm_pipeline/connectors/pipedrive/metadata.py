@@ -1,19 +1,47 @@
 """Asks for the metadata of an object's fields, from v2 or, where that is not permitted, from v1."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
-from crm_pipeline.connectors.api import as_mapping
+import msgspec
+
+from crm_pipeline.connectors.described import entries
 from crm_pipeline.connectors.metering import Operation
+from crm_pipeline.connectors.pipedrive import keys
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import Item
-from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
+from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted, ProtocolError
 
 _V1 = Operation("fields", cost=20)
 _V2 = Operation("fields", cost=10)
 _PAGE = "500"
 
-Entries = list[Mapping[str, Any]]
+
+class Option(TypedDict, total=False):
+    """One value of a field with options."""
+
+    id: int | str | None
+    label: str | int | None
+
+
+class Entry(TypedDict, total=False):
+    """One field, in the words of v2 or of v1."""
+
+    field_code: str | None
+    key: str | None
+    field_name: str | None
+    name: str | None
+    field_type: str | None
+    options: list[Option] | None
+    is_custom_field: bool | int | None
+    is_optional_response_field: bool | int | None
+
+
+Entries = list[Entry]
+
+
+class _Envelope(msgspec.Struct):
+    data: list[msgspec.Raw]
+    additional_data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def described(api: Api, item: Item) -> Entries:
@@ -21,7 +49,7 @@ def described(api: Api, item: Item) -> Entries:
 
     Raises:
         NotPermitted: the login may read none of them.
-        ProtocolError: the answer is not what Pipedrive documents.
+        MalformedAnswer: the answer is not what Pipedrive documents.
     """
     refusal: NotPermitted | None = None
     for path in item.fields:
@@ -41,14 +69,10 @@ def _all(api: Api, path: str) -> Entries:
     found: Entries = []
     seen: set[str] = set()
     while True:
-        answer = as_mapping(
-            api.ask(path, _V2 if is_v2 else _V1, **place), f"{api.connection.name}: fields"
+        listed, following = api.ask(
+            path, lambda body: _read(api, path, body), _V2 if is_v2 else _V1, **place
         )
-        listed = answer.get("data")
-        if not isinstance(listed, list) or not listed:
-            raise _broken(api, path, "no fields")
-        found += [entry for entry in listed if isinstance(entry, dict)]
-        following = _next(answer, is_v2=is_v2)
+        found += listed
         if following is None:
             return found
         if following in seen:
@@ -57,16 +81,23 @@ def _all(api: Api, path: str) -> Entries:
         place = {"limit": _PAGE, "cursor": following} if is_v2 else {"start": following}
 
 
-def _next(answer: Mapping[str, Any], *, is_v2: bool) -> str | None:
-    additional = answer.get("additional_data")
-    if not isinstance(additional, dict):
-        return None
-    if is_v2:
-        return additional.get("next_cursor") or None
-    paging = additional.get("pagination") or additional
-    if not paging.get("more_items_in_collection"):
-        return None
-    return str(paging["next_start"])
+def _read(api: Api, path: str, body: bytes) -> tuple[Entries, str | None]:
+    """Return the fields of an answer, and the mark of the next one.
+
+    Raises:
+        MalformedAnswer: it is no such answer, or names no fields.
+    """
+    owner = f"{api.connection.name}: fields"
+    listed = entries(body, _Envelope, Entry, list_name="data", owner=owner, what=f"{path}")
+    named = [one for one in listed.rows if one.get("field_code") or one.get("key")]
+    if not named:
+        raise MalformedAnswer(f"{owner}: {path} answered with no fields.")
+    told = keys.additional(listed.envelope.additional_data, owner)
+    if path.startswith("/api/v2/"):
+        return named, told.next_cursor or None
+    if told.more and told.start is None:
+        raise MalformedAnswer(f"{owner}: {path} names more fields and not where they are.")
+    return named, None if told.start is None else str(told.start)
 
 
 def _broken(api: Api, path: str, what: str) -> ProtocolError:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import requests
 
 from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.metering import Operation, Reading
-from crm_pipeline.connectors.pipedrive.refusals import WINDOW_S, number
+from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.pipedrive.refusals import WINDOW_S
+from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.settings import Connection
 from crm_pipeline.wire.throttle import Limit
 
@@ -38,14 +39,22 @@ class PipedriveMeter:
         self._told: dict[str, int] | None = None
 
     @property
+    def day(self) -> DayLimit:
+        """The company's tokens of a day."""
+        is_stated = DAILY in self._known() or DAILY in self._connection.ceilings
+        return DayLimit(self.ceiling(DAILY), is_stated=is_stated)
+
+    @property
     def calls_per_s(self) -> float:
         """How many calls a second our share of the burst window allows."""
         return self._share(self.burst) / WINDOW_S
 
     def limits(self, operation: Operation) -> Sequence[Limit]:
         """Return the limits that a call falls under."""
+        # A company that claims to have fewer tokens than one call costs is asked now and then all the same.
+        tokens = max(operation.cost, self._share(DAILY))
         found = [
-            Limit(DAILY, self._share(DAILY), _DAY_S, "daily", resets=_ZONE, unit=self.unit),
+            Limit(DAILY, tokens, _DAY_S, "daily", resets=_ZONE, unit=self.unit),
             Limit(self.burst, self._share(self.burst), WINDOW_S),
         ]
         if operation.kind == "search":
@@ -56,16 +65,19 @@ class PipedriveMeter:
         """Return what a call weighs: its tokens, and one call."""
         return {DAILY: operation.cost}
 
-    def readings(self, response: requests.Response) -> Iterable[Reading]:
+    def claims(self, response: requests.Response) -> Iterable[Claim]:
         """Return what the headers say of the day and of the burst window."""
         for limit, header in ((DAILY, "x-daily-ratelimit-token"), (self.burst, "x-ratelimit")):
             if limit == self.burst and "/search" in response.url.lower():
                 continue  # searches have a window of their own, and which one is told is not documented
-            ceiling = number(response.headers, f"{header}-limit")
-            left = number(response.headers, f"{header}-remaining")
-            if ceiling is not None and left is not None and ceiling > 0:
-                self._known()[limit] = ceiling
-                yield Reading(limit, max(0, ceiling - left), ceiling)
+            names = f"{header}-limit", f"{header}-remaining"
+            ceiling, left = (response.headers.get(name, "") for name in names)
+            if ceiling and left:
+                yield Claim(limit, names[1], ceiling, left=left, usual=self._ceilings[limit])
+
+    def heed(self, reading: Reading) -> None:
+        """Take over a ceiling of the company."""
+        self._known()[reading.limit] = reading.ceiling
 
     def ceiling(self, name: str) -> int:
         """Return a ceiling of the company: what the vendor told, else what is configured or published."""
@@ -77,10 +89,6 @@ class PipedriveMeter:
     def _known(self) -> dict[str, int]:
         """The company's own ceilings, as any account of the group last saw them."""
         if self._told is None:
-            standing = self._gate.usage(self._connection.limit_group)
-            self._told = {
-                limit.name: limit.vendor_ceiling
-                for limit in standing
-                if limit.vendor_ceiling and limit.name in {DAILY, self.burst}
-            }
+            usual = {name: self._ceilings[name] for name in (DAILY, self.burst)}
+            self._told = told_before(self._gate, self._connection.limit_group, usual)
         return self._told

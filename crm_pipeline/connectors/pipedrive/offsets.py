@@ -35,13 +35,13 @@ def pages(
     while True:
         page = first if first is not None else lister.ask(listing, _at(lister, params, start))
         first = None
-        if start and not seen.intersection(page.ids):
+        if start and not seen.intersection(page.marks):
             raise ReadLost(
                 f"{lister.owner}: the list changed so much during the read that the place in it is lost.",
                 cure="Run again when fewer records are deleted, archived or converted.",
             )
-        yield _page(page, window, seen)
-        seen.update(page.ids)
+        yield _page(page, listing, window, seen)
+        seen.update(page.marks)
         if _is_end(lister, listing, page, window):
             return
         start = max(start + 1, start + len(page) - min(_OVERLAP, lister.api.page_records // 2))
@@ -63,13 +63,19 @@ def _at(lister: Lister, params: dict[str, str], start: int) -> dict[str, str]:
     return params if lister.item.paging == "whole" else {**params, "start": str(start)}
 
 
-def _page(page: ListPage, window: Window | None, seen: set[str]) -> Page:
+def _page(page: ListPage, listing: Listing, window: Window | None, seen: set[str]) -> Page:
     rows = page.within(window)
     if seen and rows.num_rows:
         fresh = [record not in seen for record in rows.column("_source_id").to_pylist()]
         rows = rows.filter(pa.array(fresh, pa.bool_()))
     return Page(
-        shape="json", route=ROUTE, batches=lambda: iter([rows]), extracted_at=page.asked_at, calls=1
+        shape="json",
+        route=ROUTE,
+        batches=lambda: iter([rows]),
+        extracted_at=page.asked_at,
+        calls=1,
+        rejected=[row for row in page.rejected if row.digest not in seen],
+        origin=listing.origin,
     )
 
 

@@ -77,7 +77,7 @@ def _by_deals(lister: Lister, begun: Begun) -> Begun:
     begun.firsts[items.name] = first
     begun.extra_calls += count + len(living) - 1
     begun.extra_cost += count * living[0].cost + sum(listing.cost for listing in living[1:])
-    sellers = len(line_items.sellers(first)) * (count if first.cursor else 1)
+    sellers = len(line_items.sellers(first, deals.owner)) * (count if first.cursor else 1)
     begun.estimates[items.name] = max(1, line_items.calls(sellers))
     return begun
 
@@ -204,7 +204,7 @@ def _estimate(lister: Lister, listing: Listing, first: ListPage, begun: Begun) -
 
 def _by_ids(first: ListPage, last: ListPage) -> float:
     """Reckon with as many gaps in the ids as the first page has."""
-    if not len(last):
+    if not last.ids or not first.ids:
         return len(first)
     low, high, top = int(first.ids[0]), int(first.ids[-1]), int(last.ids[0])
     return len(first) / (high - low + 1) * (top - low + 1)

@@ -39,21 +39,27 @@ def pages(
     if lister.item.paging == "changes":
         yield from changes.pages(lister, plan.window, firsts=firsts)
         return
-    begun_at = lister.api.now()
+    begun_at = min(lister.api.now(), lister.api.vendor_now())
     is_resumed = spool.request is not None
     route, kept = _resumed(lister, plan, spool)
     for listing in lister.item.listings:
         # What an earlier process has done is noted in ranges, into which no page of ours fits.
         first = None if is_resumed and route == spans.ROUTE else firsts.get(listing.name)
-        yield from _list(lister, plan, listing, route=route, spool=kept, first=first, lanes=at_once)
+        for page in _list(
+            lister, plan, listing, route=route, spool=kept, first=first, lanes=at_once
+        ):
+            page.part = listing.name
+            yield page
     if plan.complete and len(lister.item.listings) > 1:
         # What moved between the lists while they were read is looked for once more.
         since = Window(begun_at - timedelta(seconds=1), begun_at + timedelta(days=3650))
         moved = replace(plan, window=since)
         for listing in again_of(lister.item.listings):
-            yield from _list(
+            for page in _list(
                 lister, moved, listing, route="cursor", spool=None, first=None, lanes=1
-            )
+            ):
+                page.part = listing.name
+                yield page
 
 
 def _list(

@@ -5,6 +5,7 @@ where they come; without them a refusal that outlasts its window is one of the d
 Source: https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting
 """
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 import requests
 
 from crm_pipeline.kernel.errors import BudgetExhausted, CrmError, Throttled
+from crm_pipeline.store.limits import MOST_COUNTED
+from crm_pipeline.wire.figures import whole
 
 WINDOW_S = 2.0
 # The dearest call: what is left below this may be too little for any.
@@ -19,6 +22,7 @@ _DEAREST = 40
 # Refusals without a single success for this long are not those of a window of two seconds.
 _PERSISTS_S = 10 * WINDOW_S
 _LONGEST_S = 3_600
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 class Refusals:
@@ -80,4 +84,5 @@ class Refusals:
 def number(headers: Mapping[str, str], name: str) -> int | None:
     """Return a header that holds a whole number; None where there is none."""
     text = headers.get(name, "").strip()
-    return int(text) if text.lstrip("-").isdigit() else None
+    found = whole(text.removeprefix("-"), MOST_COUNTED)
+    return -found if found and text.startswith("-") else found

@@ -116,7 +116,7 @@ class Scan:
         window = self._window
         if window is None or window.from_at is None or self._listing.until:
             return False
-        last = page.batch.column("_modified_at")[-1].as_py() if len(page) else None
+        last = page.batch.column("_modified_at")[-1].as_py() if page.ids else None
         return last is not None and last >= window.to_at
 
     def _handed(self, chunk: _Chunk, following: str | None) -> Page:
@@ -130,6 +130,8 @@ class Scan:
             calls=chunk.calls,
             number=self._spool.fresh_number() if self._spool else None,
             facts={**facts, "begin": chunk.begin, "next": following},
+            rejected=[row for page in chunk.pages for row in page.rejected],
+            origin=self._listing.origin,
         )
 
     def _done(self) -> Mapping[str, str | None]:

@@ -31,9 +31,9 @@ def pages(
     lister: Lister, listing: Listing, window: Window, *, at_once: int, spool: Spool | None
 ) -> Iterator[Page]:
     """Yield the records of a window of one list; of an open-ended one also those without a stamp."""
-    start = window.from_at
+    start, set_aside = window.from_at, set[str]()
     if start is None:
-        ends = Ends(lister, listing, route=ROUTE)
+        ends = Ends(lister, listing, route=ROUTE, set_aside=set_aside)
         yield from ends.pages()
         start = min(ends.oldest or window.to_at, window.to_at)
     whole = Span(_second(start), _second(window.to_at))
@@ -49,6 +49,8 @@ def pages(
         route=ROUTE,
         spool=spool,
         unique=False,
+        origin=listing.origin,
+        set_aside=set_aside,
         note={"listing": listing.name},
     )
     yield from lanes.pages(missing(whole, done, parts=at_once))
@@ -67,6 +69,7 @@ def _read(lister: Lister, listing: Listing, span: Span) -> Generator[Slice]:
             batch=rows,
             asked_at=page.asked_at,
             is_last=page.cursor is None,
+            rejected=tuple(page.rejected),
         )
         cursor = page.cursor or ""
         if cursor in seen:

@@ -11,6 +11,7 @@ from crm_pipeline.connectors.base import (
     published_limits,
 )
 from crm_pipeline.connectors.salesforce.account import SalesforceAccount
+from crm_pipeline.connectors.salesforce.keys import SalesforceKeys
 from crm_pipeline.connectors.salesforce.login import refuse_unusable
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.model.mapping import ObjectMap
@@ -46,6 +47,7 @@ class SalesforceConnector:
     mapping: tuple[ObjectMap, ...] = MAPPING
     # Short lists that carry no IsDeleted: read whole each time, and what is absent is gone.
     snapshot_objects = frozenset({"OpportunityStage"})
+    keys = SalesforceKeys()
     default_objects = (
         "Account",
         "Contact",

@@ -1,11 +1,15 @@
 """A Salesforce org as an account of the pipeline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Annotated, Any
 from urllib.parse import quote
+
+import msgspec
+import requests
 
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
@@ -18,13 +22,24 @@ from crm_pipeline.connectors.base import (
     VendorLimits,
 )
 from crm_pipeline.connectors.routes import planned
-from crm_pipeline.connectors.salesforce import bulk, checkup, describe, direct, rest, soql
+from crm_pipeline.connectors.salesforce import (
+    bulk,
+    checkup,
+    deletions,
+    describe,
+    direct,
+    rest,
+    soql,
+    upkeep,
+)
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.bulk_results import PAGE_RECORDS
+from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     ConfigError,
+    MalformedAnswer,
     NotPermitted,
     ProtocolError,
     Rejected,
@@ -33,6 +48,7 @@ from crm_pipeline.kernel.errors import (
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
+from crm_pipeline.wire.decoding import Count, decoded
 
 # Every window costs a describe and two counts; a Bulk job also its creation, about three polls and its
 # removal, and some seconds: as long as about five REST pages take.
@@ -42,6 +58,23 @@ _CALL_S = 0.4
 _PAGE_S = 1.05
 _JOB_S = 3.0
 _BULK_RECORDS_PER_S = 20_000
+
+
+class _Count(msgspec.Struct, rename="camel"):
+    total_size: Count
+
+
+class _Change(msgspec.Struct):
+    changed: Count | None = None
+    newest: str | None = None
+
+
+class _Newest(msgspec.Struct):
+    records: Annotated[list[_Change], msgspec.Meta(min_length=1)]
+
+
+class _Rows(msgspec.Struct):
+    records: list[dict[str, Any]]
 
 
 class SalesforceAccount(ApiAccount[Api]):
@@ -87,13 +120,11 @@ class SalesforceAccount(ApiAccount[Api]):
                 "out of connections.yaml.".strip(),
             )
         path = f"{self._api.base}/sobjects/{quote(obj, safe='')}/describe"
-        return describe.schema_of(self._api.ask(path).json())
+        what = f"the description of {obj}"
+        return self._api.asked(path, partial(self._described, what=what))
 
-    def vendor_now(self) -> datetime:
-        """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
-        if not self._api.usage.calls:
-            self._api.ask("/services/data/")
-        return self._api.now()
+    def _greet(self) -> None:
+        checkup.versions(self._api)
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the route for a window by its number of records."""
@@ -121,7 +152,8 @@ class SalesforceAccount(ApiAccount[Api]):
     def count(self, plan: Plan) -> int:
         """Return the org's count of what the plan reads, deleted records included."""
         query = soql.count(plan.object, plan.stamp_field, plan.window)
-        return int(self._api.ask(f"{self._api.base}/queryAll/", q=query).json()["totalSize"])
+        what = f"the count of {plan.object}"
+        return self._api.ask(f"{self._api.base}/queryAll/", _Count, what, q=query).total_size
 
     def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
         """Read what the plan says; Bulk falls back to REST where Bulk refuses the object."""
@@ -155,9 +187,11 @@ class SalesforceAccount(ApiAccount[Api]):
         if stamp_field is None:
             raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
         query = soql.newest(schema.object, stamp_field, since)
-        row = self._api.ask(f"{self._api.base}/queryAll/", q=query).json()["records"][0]
-        stamp = row.get("newest")
-        return int(row.get("changed") or 0), parse_instant(stamp) if stamp else None
+        return self._api.asked(f"{self._api.base}/queryAll/", self._newest, q=query)
+
+    def upkeep(self, obj: ObjectSettings) -> Upkeep:
+        """Return what an object costs where nothing changes."""
+        return upkeep.of(obj, self._snapshots)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its newest records."""
@@ -165,9 +199,8 @@ class SalesforceAccount(ApiAccount[Api]):
         stamp = describe.stamp_field(schema)
         order = f" ORDER BY {stamp} DESC" if stamp else ""
         query = soql.select(schema.names, obj, [], tail=f"{order} LIMIT {rows}")
-        found: list[dict[str, Any]] = self._api.ask(f"{self._api.base}/query/", q=query).json()[
-            "records"
-        ]
+        what = f"the newest records of {obj}"
+        found = self._api.ask(f"{self._api.base}/query/", _Rows, what, q=query).records
         return schema, [{key: row.get(key) for key in schema.names} for row in found]
 
     def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
@@ -178,17 +211,40 @@ class SalesforceAccount(ApiAccount[Api]):
         """Return one record by id or external id."""
         return direct.get(self._api, obj, record, by)
 
+    def sight(self) -> str:
+        """Say what this login may see."""
+        return checkup.sight(self._api)
+
+    def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
+        """Return those of the ids that are in the recycle bin or in the log of deletions."""
+        is_marked = "IsDeleted" in self.describe(obj).by_name
+        return deletions.deleted(self._api, obj, ids, is_marked=is_marked)
+
     def _list(self) -> tuple[ObjectInfo, ...]:
-        entries = self._api.ask(f"{self._api.base}/sobjects").json()["sobjects"]
         return tuple(
             ObjectInfo(
-                name=entry["name"],
-                label=entry["label"],
-                custom=bool(entry["custom"]),
-                queryable=bool(entry["queryable"]),
+                name=entry.name,
+                label=entry.label or entry.name,
+                custom=bool(entry.custom),
+                queryable=bool(entry.queryable),
             )
-            for entry in entries
+            for entry in checkup.listed(self._api)
         )
+
+    def _described(self, response: requests.Response, *, what: str) -> Schema:
+        owner = self.connection.name
+        answer = decoded(response.content, describe.Description, owner=owner, what=what)
+        return describe.schema_of(answer, owner)
+
+    def _newest(self, response: requests.Response) -> tuple[int, datetime | None]:
+        owner, what = self.connection.name, "the answer about changes"
+        row = decoded(response.content, _Newest, owner=owner, what=what).records[0]
+        try:
+            return row.changed or 0, parse_instant(row.newest) if row.newest else None
+        except ValueError:
+            raise MalformedAnswer(
+                f"{owner}: {what} holds a stamp that is no instant.", status=response.status_code
+            ) from None
 
     def _is_snapshot(self, obj: ObjectSettings, schema: Schema) -> bool:
         if obj.snapshot is not None:

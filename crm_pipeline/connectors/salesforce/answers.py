@@ -5,16 +5,17 @@ Data errors are a JSON array `[{"message", "errorCode", "fields"?}]`, login erro
 Bodies of 406, 420 and 5xx may be empty or HTML.
 """
 
-import json
 from typing import Any
 
 import requests
 
+from crm_pipeline.connectors.error_body import error_body, sentence, word, words
 from crm_pipeline.kernel.errors import (
     AuthFailed,
     BudgetExhausted,
     CrmError,
     Fatal,
+    MalformedAnswer,
     NotPermitted,
     ProtocolError,
     Rejected,
@@ -24,11 +25,11 @@ from crm_pipeline.kernel.errors import (
     UnknownField,
     VendorError,
 )
-from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.kernel.text import vendor_text
+from crm_pipeline.wire.decoding import decoded
 
 # Without a body in the vendor's form these pass by themselves (peers retry them as well).
 _PASSING = frozenset({406, 408, 420, 429, 500, 502, 503, 504})
-_SHORT = 300
 _NOT_PERMITTED = ("API_DISABLED_FOR_ORG", "INSUFFICIENT_ACCESS", "TXN_SECURITY_METERING_ERROR")
 
 
@@ -85,14 +86,14 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
     status = response.status_code
     if status < 300:
         return _masked_login_page(owner, response)
-    body = _json(response)
-    code = str(body.get("error", "")) if isinstance(body, dict) else ""
+    body = error_body(response)
+    code = word(body.get("error"))
     if status in _PASSING and not code:
         return Unavailable(f"{owner}: the login server answered {status}.", status=status)
-    description = str(body.get("error_description") or "") if isinstance(body, dict) else ""
+    description = word(body.get("error_description"))
     detail = f"{code} {description}".strip() or f"HTTP {status}"
     return AuthFailed(
-        f"{owner}: Salesforce refused the login: {redacted(detail)[:_SHORT]}.",
+        f"{owner}: Salesforce refused the login: {vendor_text(detail)}.",
         status=status,
         code=code,
     )
@@ -137,9 +138,10 @@ def _field_cure(fields: str) -> str:
 
 
 def _json(response: requests.Response) -> Any:
+    """Return the body of an error, whatever it is; None where it is no JSON."""
     try:
-        return json.loads(response.content or b"null")
-    except ValueError:
+        return decoded(response.content, Any, owner="")
+    except MalformedAnswer:
         return None
 
 
@@ -149,6 +151,5 @@ def _error_of(response: requests.Response) -> tuple[str, str, str]:
         body = body[0]
     if not isinstance(body, dict):
         return "", "", ""
-    fields = ", ".join(str(name) for name in body.get("fields") or ())
-    message = redacted(str(body.get("message", "")).strip().replace("\n", " "))[:_SHORT]
-    return str(body.get("errorCode", "")), message, fields
+    fields = vendor_text(", ".join(words(body.get("fields"))[:20]))
+    return word(body.get("errorCode")), sentence(body.get("message")), fields

@@ -1,24 +1,28 @@
 """Salesforce's data API for one account."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 import requests
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.metering import Operation, Reading
+from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
 from crm_pipeline.connectors.salesforce import answers
 from crm_pipeline.connectors.salesforce.dialect import DIALECT
 from crm_pipeline.connectors.salesforce.login import SalesforceLogin, refuse_unusable
+from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.settings import Connection
 from crm_pipeline.wire.throttle import Limit
 
+T = TypeVar("T")
+_HEADER = "Sforce-Limit-Info"
 # Not anchored at the end: some answers add "; per-app-api-usage=...".
-_USAGE = re.compile(r"(?<![-\w])api-usage=(\d+)/(\d+)")
+_USAGE = re.compile(r"(?<![-\w])api-usage=([^\s;,]*)")
 _DAY_S = 86_400.0
 DAILY = "daily_api_requests"
 JOBS = "daily_bulk_query_jobs"
@@ -36,32 +40,55 @@ class SalesforceMeter:
         self._ceilings = limits.ceilings
         self._told: int | None = None
 
+    @property
+    def day(self) -> DayLimit:
+        """Return the org's calls of a day."""
+        stated = self._told or self._seen
+        return DayLimit(stated or self._ceilings[DAILY], is_stated=stated is not None)
+
     def limits(self, operation: Operation) -> Sequence[Limit]:
         """Return the limits that a call falls under."""
-        share = self._connection.share
-        ceiling = self._told or self._last_told
-        daily = Limit(DAILY, int(ceiling * share), _DAY_S, "daily")
+        daily = self._limit(DAILY, self.day.ceiling)
         if operation.kind != "job":
             return (daily,)
-        return (daily, Limit(JOBS, int(self._ceilings[JOBS] * share), _DAY_S, "daily"))
+        return (daily, self._limit(JOBS, self._ceilings[JOBS]))
 
     def weights(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
         """Return what a call weighs."""
         return {}
 
-    def readings(self, response: requests.Response) -> Iterable[Reading]:
+    def claims(self, response: requests.Response) -> Iterable[Claim]:
         """Return what `Sforce-Limit-Info` says."""
-        found = _USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
+        found = _USAGE.search(response.headers.get(_HEADER, ""))
         if found:
-            self._told = int(found[2])
-            yield Reading(DAILY, int(found[1]), int(found[2]))
+            used, _, ceiling = found[1].partition("/")
+            yield Claim(DAILY, _HEADER, ceiling, used=used, usual=self._ceilings[DAILY])
+
+    def heed(self, reading: Reading) -> None:
+        """Take over the org's ceiling."""
+        self._told = reading.ceiling
+
+    def _limit(self, name: str, ceiling: int) -> Limit:
+        return Limit(name, max(1, int(ceiling * self._connection.share)), _DAY_S, "daily")
 
     @cached_property
-    def _last_told(self) -> int:
-        """The org's ceiling as any account last saw it; the lowest published one before that."""
-        standing = self._gate.usage(self._connection.limit_group)
-        told = [limit.vendor_ceiling for limit in standing if limit.name == DAILY]
-        return next(filter(None, told), self._ceilings[DAILY])
+    def _seen(self) -> int | None:
+        """The org's ceiling as any account last saw it."""
+        usual = {DAILY: self._ceilings[DAILY]}
+        return told_before(self._gate, self._connection.limit_group, usual).get(DAILY)
+
+
+class UserInfo(msgspec.Struct):
+    """Who we are."""
+
+    user_id: str
+    organization_id: str
+    preferred_username: str | None = None
+
+
+class _NewJob(msgspec.Struct):
+    # It becomes a part of addresses.
+    id: Annotated[str, msgspec.Meta(pattern=r"^\w{1,64}$")]
 
 
 class Api(VendorApi):
@@ -84,29 +111,49 @@ class Api(VendorApi):
         """The path of the pinned API version."""
         return f"/services/data/v{self.version}"
 
-    def ask(self, path: str, **params: str) -> requests.Response:
-        """GET a path below the instance, with retries."""
-        return self.get(path, _operation(path), **params)
+    def ask(self, path: str, kind: type[T], what: str, **params: str) -> T:
+        """GET a path below the instance and return its answer in a declared type, with retries.
 
-    def create_job(self, body: Mapping[str, Any]) -> requests.Response:
-        """Create a Bulk query job; they have a daily ceiling of their own.
+        Args:
+            path: below the instance.
+            kind: the type.
+            what: the answer in a few words, for error texts.
+            **params: of the query.
+        """
+        return self.decoded("GET", path, _operation(path), kind, what, params=params)
+
+    def asked(self, path: str, reader: Callable[[requests.Response], T], **params: str) -> T:
+        """GET a path below the instance and return what a function reads in its answer, with retries."""
+        return self.read("GET", path, _operation(path), reader, params=params)
+
+    def create_job(self, body: Mapping[str, Any]) -> str:
+        """Create a Bulk query job and return its id; they have a daily ceiling of their own.
 
         Raises:
             BudgetExhausted: our share of the jobs of a day is spent.
         """
-        return self.request("POST", f"{self.base}/jobs/query", _NEW_JOB, json=body)
+        path, what = f"{self.base}/jobs/query", "the answer to a new Bulk job"
+        return self.decoded("POST", path, _NEW_JOB, _NewJob, what, json=body).id
 
     def delete(self, path: str) -> requests.Response:
         """DELETE a path below the instance, with retries."""
         return self.request("DELETE", path, _operation(path))
 
-    def fetch(self, path: str, to: Path, **params: str) -> requests.Response:
-        """GET CSV into a file, bytes as received, and return the answer with its headers."""
-        return self.download(path, to, _operation(path), accept="text/csv", **params)
+    def fetch(
+        self, path: str, to: Path, reader: Callable[[requests.Response], T]
+    ) -> tuple[requests.Response, T]:
+        """GET CSV into a file, bytes as received; return the answer, and what is read in its headers."""
+        read: list[T] = []
 
-    def identity(self) -> Mapping[str, Any]:
+        def look(response: requests.Response) -> None:
+            read[:] = [reader(response)]
+
+        response = self.download(path, to, _operation(path), accept="text/csv", accepts=look)
+        return response, read[0]
+
+    def identity(self) -> UserInfo:
         """Return the login server's statement of who we are (OpenID Connect userinfo)."""
-        return dict(self.ask("/services/oauth2/userinfo").json())
+        return self.ask("/services/oauth2/userinfo", UserInfo, "the answer about the user")
 
 
 def _operation(path: str) -> Operation:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.salesforce import soql
@@ -17,11 +18,14 @@ from crm_pipeline.connectors.salesforce.bulk_results import BulkResults
 from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import CrmError, JobFailed, ReadLost, Rejected
 from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.store.spool import Spool
+from crm_pipeline.wire.decoding import Count
 
 _FIRST_POLL_S = 0.5
 _LAST_POLL_S = 30.0
 _LONGEST_S = 6 * 3600.0  # a job that works longer is stuck; a million records take minutes
+_SHORT = 300
 _FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
@@ -31,6 +35,12 @@ class Job:
 
     id: str
     asked_at: datetime
+
+
+class _Info(msgspec.Struct):
+    state: str
+    records: Count | None = msgspec.field(name="numberRecordsProcessed", default=None)
+    words: str | None = msgspec.field(name="errorMessage", default=None)
 
 
 def create(api: Api, plan: Plan, spool: Spool) -> Job:
@@ -49,8 +59,7 @@ def create(api: Api, plan: Plan, spool: Spool) -> Job:
         "lineEnding": "LF",
     }
     # Repeated after a lost answer, this costs at worst one more job of the daily 10,000.
-    answer: dict[str, Any] = api.create_job(body).json()
-    job = Job(str(answer["id"]), job.asked_at)
+    job = Job(api.create_job(body), job.asked_at)
     spool.begin(
         {
             "job": job.id,
@@ -88,11 +97,11 @@ def wait(
     started_s = clock.monotonic()
     while True:
         info = _info(api, plan, job)
-        state = info.get("state")
+        state = info.state
         if state == "JobComplete":
-            return int(info.get("numberRecordsProcessed") or 0)
+            return info.records or 0
         if state in _FINAL:
-            words = info.get("errorMessage") or "no reason given"
+            words = vendor_text(info.words) or "no reason given"
             raise JobFailed(
                 f"{api.connection.name}: Bulk job {job.id} on {plan.object} ended as {state}: "
                 f"{words}",
@@ -151,9 +160,9 @@ def _query(plan: Plan) -> str:
     return soql.select(plan.schema.names, plan.object, conditions)
 
 
-def _info(api: Api, plan: Plan, job: Job) -> dict[str, Any]:
+def _info(api: Api, plan: Plan, job: Job) -> _Info:
     try:
-        return dict(api.ask(f"{api.base}/jobs/query/{job.id}").json())
+        return api.ask(f"{api.base}/jobs/query/{job.id}", _Info, "the state of a Bulk job")
     except Rejected as error:
         if error.status == 404:
             raise _gone(api, plan, "is not there any more") from error

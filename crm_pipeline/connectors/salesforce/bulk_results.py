@@ -5,23 +5,48 @@ spool already, because a process died, are not asked for again. Source: Bulk API
 Guide, "Get Results for a Query Job", "Get Parallel Results for a Query Job".
 """
 
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import msgspec
+import requests
+
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.csv_page import CsvPage
-from crm_pipeline.kernel.errors import CountMismatch, ProtocolError, ReadLost, Rejected
+from crm_pipeline.kernel.errors import (
+    CountMismatch,
+    MalformedAnswer,
+    ProtocolError,
+    ReadLost,
+    Rejected,
+)
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.spool import Spool, SpooledPage
 from crm_pipeline.wire.paging import Link, walk
 
 PAGE_RECORDS = 50_000
 DOWNLOADS = 4
 _PARALLEL_SINCE = 58.0
+_COUNT = re.compile(r"[0-9]{1,15}")
+_LOCATOR = re.compile(r"[\x21-\x7e]{1,512}")
+
+
+class _Page(msgspec.Struct):
+    url: str | None = msgspec.field(name="resultUrl", default=None)
+    link: str | None = msgspec.field(name="resultLink", default=None)
+
+
+class _Pages(msgspec.Struct):
+    pages: list[_Page] = msgspec.field(name="resultPages")
+    following: str | None = msgspec.field(name="nextRecordsUrl", default=None)
+    next_one: str | None = msgspec.field(name="nextRecordUrl", default=None)
+    done: bool | None = None
 
 
 class BulkResults:
@@ -66,8 +91,9 @@ class BulkResults:
             )
 
     def _page(self, spooled: SpooledPage, counted: int | None) -> Page:
-        rejected: list[tuple[str, str]] = []
-        parse = CsvPage(self._owner, self._plan, spooled.file, counted, rejected)
+        rejected: list[Reject] = []
+        bounds = self._api.bounds
+        parse = CsvPage(self._owner, self._plan, spooled.file, counted, rejected, bounds=bounds)
         return Page(
             shape="csv",
             route="bulk",
@@ -87,7 +113,7 @@ class BulkResults:
                 return
         yield from self._one_by_one()
 
-    def _side_by_side(self, first: dict[str, Any]) -> Iterator[SpooledPage]:
+    def _side_by_side(self, first: _Pages) -> Iterator[SpooledPage]:
         """Download ahead of the reader; at most `DOWNLOADS` pages are on their way or waiting."""
         running: deque[Future[SpooledPage]] = deque()
         pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="download")
@@ -101,36 +127,44 @@ class BulkResults:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _addresses(self, page: dict[str, Any]) -> Iterator[str]:
+    def _addresses(self, page: _Pages) -> Iterator[str]:
         """Yield the addresses of all result pages, five of which the vendor lists at a time."""
         seen: set[str] = set()
         while True:
-            for entry in page["resultPages"]:
+            for entry in page.pages:
                 # The guide's table, its example and the vendor's collection name it differently.
-                yield self._below(entry.get("resultUrl") or entry.get("resultLink"))
-            following = page.get("nextRecordsUrl") or page.get("nextRecordUrl")
-            if page.get("done", not following) or not following:
+                yield self._below(entry.url or entry.link)
+            following = page.following or page.next_one
+            if page.done or (page.done is None and not following):
                 return
+            if not following:
+                raise MalformedAnswer(
+                    f"{self._owner}: a list of result pages is not the last, and names no next one."
+                )
             address = self._below(following)
             if address in seen:
                 raise ProtocolError(f"{self._owner}: the list of result pages repeats itself.")
             seen.add(address)
-            page = self._addresses_at(address) or {"resultPages": []}
+            page = self._addresses_at(address) or _Pages([])
 
-    def _addresses_at(self, address: str) -> dict[str, Any] | None:
+    def _addresses_at(self, address: str) -> _Pages | None:
         """Return one list of addresses; None where the first one is not offered."""
         try:
-            return dict(self._api.ask(address).json())
+            return self._api.ask(address, _Pages, "the list of result pages")
         except Rejected as error:
             if address.endswith("/resultPages") and error.status in {400, 404, 405}:
                 return None
             raise self._explained(error) from error
 
-    def _below(self, address: Any) -> str:
+    def _below(self, address: str | None) -> str:
         """Return an address of the vendor's as a path of this job's; it may lack its first slash."""
-        parts = urlsplit(str(address))
+        try:
+            parts = urlsplit(address or "")
+        except ValueError:
+            parts = urlsplit("")
         path = "/" + parts.path.lstrip("/")
-        if not path.lower().startswith(self._place.lower()):
+        is_below = path.lower().startswith(f"{self._place.lower()}/") and ".." not in path
+        if parts.netloc or not is_below:
             raise ProtocolError(
                 f"{self._owner}: a result page lies outside of its job.",
                 cure="Run again; if it persists, report it to the vendor.",
@@ -159,20 +193,36 @@ class BulkResults:
             return kept
         file = self._spool.path(number, ".csv")
         try:
-            response = self._api.fetch(address, file)
+            response, head = self._api.fetch(address, file, self._head)
         except Rejected as error:
             raise self._explained(error) from error
         if response.headers.get("Content-Encoding") == "gzip":
             file = file.rename(file.with_suffix(".csv.gz"))
+        return self._spool.keep(number, file, {"address": address, **head})
+
+    def _head(self, response: requests.Response) -> Mapping[str, Any]:
+        """Return the number of records and the next place, as the headers of a page say.
+
+        Raises:
+            MalformedAnswer: they are none.
+        """
         following = response.headers.get("Sforce-Locator")
         counted = response.headers.get("Sforce-NumberOfRecords")
-        facts = {
-            "address": address,
+        if counted and not _COUNT.fullmatch(counted.strip()):
+            raise MalformedAnswer(
+                f"{self._owner}: a Bulk page has a number of records that is none.",
+                status=response.status_code,
+            )
+        if following and not _LOCATOR.fullmatch(following):
+            raise MalformedAnswer(
+                f"{self._owner}: a Bulk page names a next page that is none.",
+                status=response.status_code,
+            )
+        return {
             "records": int(counted) if counted else None,
             # The end is the text "null", not an absent header.
             "next": following if following and following != "null" else None,
         }
-        return self._spool.keep(number, file, facts)
 
     def _explained(self, error: Rejected) -> Exception:
         """A job or locator that is gone calls for a new job; anything else is what it is."""

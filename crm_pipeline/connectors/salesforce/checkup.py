@@ -1,10 +1,13 @@
 """What `crm-pipeline check` asks a Salesforce org: login, identity, version, budget, objects."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
+from crm_pipeline.connectors.entries import readable
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import Fatal
 
@@ -12,12 +15,42 @@ from crm_pipeline.kernel.errors import Fatal
 _PERMISSIONS = ("PermissionsApiEnabled", "PermissionsViewAllData")
 
 
+class Listed(msgspec.Struct):
+    """One object as the org lists it."""
+
+    name: str
+    label: str | None = None
+    custom: bool | None = False
+    queryable: bool | None = False
+
+
+class _Objects(msgspec.Struct):
+    sobjects: list[msgspec.Raw]
+
+
+class _Version(msgspec.Struct):
+    version: Annotated[str, msgspec.Meta(pattern=r"^\d{1,3}\.\d{1,2}$")]
+
+
+class _Permissions(msgspec.Struct):
+    records: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
+
+
+class _Daily(msgspec.Struct):
+    most: int = msgspec.field(name="Max")
+    left: int = msgspec.field(name="Remaining")
+
+
+class _Limits(msgspec.Struct):
+    daily: _Daily = msgspec.field(name="DailyApiRequests")
+
+
 def findings(api: Api) -> Iterator[Finding]:
     """Yield one finding after the other; without an answer or a login there is only one."""
     offered: set[str] = set()
 
     def greet() -> None:
-        offered.update(entry["version"] for entry in api.ask("/services/data/").json())
+        offered.update(versions(api))
 
     yield from checkup.findings(
         api,
@@ -33,7 +66,7 @@ def findings(api: Api) -> Iterator[Finding]:
 
 
 def _version(api: Api, offered: set[str]) -> Iterator[Finding]:
-    newest = max(offered, key=float)
+    newest = max(offered, key=float, default="?")
     if api.version in offered:
         yield Finding("ok", "version", f"API v{api.version}, newest offered v{newest}")
         return
@@ -45,11 +78,30 @@ def _version(api: Api, offered: set[str]) -> Iterator[Finding]:
     )
 
 
+def versions(api: Api) -> list[str]:
+    """Return the versions of the API that the org offers."""
+    found = api.ask("/services/data/", list[_Version], "the list of API versions")
+    return [one.version for one in found]
+
+
+def listed(api: Api) -> list[Listed]:
+    """Return the objects that this login may see."""
+    what = "the list of objects"
+    found = api.ask(f"{api.base}/sobjects", _Objects, what).sobjects
+    return readable(found, Listed, owner=api.connection.name, what=what)
+
+
 def who(api: Api) -> str:
     """Say as whom, and to which org, an account is logged in."""
     found = api.identity()
-    user = found.get("preferred_username") or found.get("user_id")
-    return f"user {user} of organization {found.get('organization_id')}"
+    user = found.preferred_username or found.user_id
+    return f"user {user} of organization {found.organization_id}"
+
+
+def sight(api: Api) -> str:
+    """Say what the login may see: whose it is, and whether it sees what it does not own."""
+    rights = [finding.detail for finding in _permissions(api)]
+    return "; ".join((who(api), *rights))
 
 
 def _identity(api: Api) -> Iterator[Finding]:
@@ -59,7 +111,8 @@ def _identity(api: Api) -> Iterator[Finding]:
 def _permissions(api: Api) -> Iterator[Finding]:
     query = f"SELECT {', '.join(_PERMISSIONS)} FROM UserPermissionAccess"
     try:
-        rows: list[dict[str, Any]] = api.ask(f"{api.base}/query/", q=query).json()["records"]
+        what = "the answer about permissions"
+        [row, *_] = api.ask(f"{api.base}/query/", _Permissions, what, q=query).records
     except Fatal as error:
         yield Finding(
             "warn",
@@ -68,7 +121,7 @@ def _permissions(api: Api) -> Iterator[Finding]:
             "Make sure that the API user's permission set has API Enabled and View All Data.",
         )
         return
-    missing = [name for name in _PERMISSIONS if not rows[0].get(name)]
+    missing = [name for name in _PERMISSIONS if row.get(name) is not True]
     if missing:
         words = ", ".join(name.removeprefix("Permissions") for name in missing)
         yield Finding(
@@ -82,15 +135,13 @@ def _permissions(api: Api) -> Iterator[Finding]:
 
 
 def _budget(api: Api) -> Iterator[Finding]:
-    daily = api.ask(f"{api.base}/limits").json()["DailyApiRequests"]
-    used = daily["Max"] - daily["Remaining"]
-    yield checkup.budget(api, used, daily["Max"], span="in the last 24 h")
+    daily = api.ask(f"{api.base}/limits", _Limits, "the answer about limits").daily
+    yield checkup.budget(api, daily.most - daily.left, daily.most, span="in the last 24 h")
 
 
 def _objects(api: Api) -> Iterator[Finding]:
-    listed = api.ask(f"{api.base}/sobjects").json()["sobjects"]
     yield from checkup.objects(
         api,
-        {entry["name"]: bool(entry["queryable"]) for entry in listed},
+        {entry.name: bool(entry.queryable) for entry in listed(api)},
         cure="Grant Read and View All on it to the API user, or take it out of connections.yaml.",
     )

@@ -1,30 +1,36 @@
 """One spooled page of Bulk CSV into record batches; memory is bounded by a block of CSV."""
 
-import json
-import re
+import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 from isal import igzip, isal_zlib
 
 from crm_pipeline.connectors.base import Plan
-from crm_pipeline.connectors.salesforce import describe
-from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store import records
+from crm_pipeline.connectors.csv_records import CsvForm, CsvRecords
+from crm_pipeline.connectors.salesforce import keys
+from crm_pipeline.kernel.errors import Fatal, ProtocolError
+from crm_pipeline.settings.bounds import Bounds
+from crm_pipeline.store.rejects import Reject
+from crm_pipeline.wire.bounds import Allowance, TooLarge
 
-_BLOCK_BYTES = 8 << 20  # must hold the longest record: 400,000 characters by the vendor's limits
-# A record without an id, or a line with too few or too many cells, cannot be landed.
-_NO_ID = "record without Id"
 _UNREADABLE: tuple[Any, ...] = (pa.ArrowInvalid, EOFError, OSError, isal_zlib.error)
-_QUOTED = re.compile(r"'.*'", re.DOTALL)
 
 
 class CsvPage:
-    """A spooled page of CSV, parsed in blocks; every cell stays the text that it was."""
+    """A spooled page of CSV, parsed in blocks; every cell stays the text that it was.
+
+    Args:
+        owner: for error texts.
+        plan: what was asked for.
+        file: the page as received.
+        expected: how many records the vendor says it has.
+        rejected: filled with records that cannot be landed.
+        bounds: of what is unpacked.
+    """
 
     def __init__(
         self,
@@ -32,94 +38,76 @@ class CsvPage:
         plan: Plan,
         file: Path,
         expected: int | None,
-        rejected: list[tuple[str, str]],
+        rejected: list[Reject],
+        *,
+        bounds: Bounds | None = None,
     ) -> None:
         self._owner = owner
         self._plan = plan
         self._file = file
         self._expected = expected
         self._rejected = rejected
+        self._bounds = bounds or Bounds()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the records with their key columns.
 
         Raises:
             ProtocolError: other columns, or another number of records, than announced.
+            Fatal: the page is larger than its bound.
         """
-        rows = 0
+        form = CsvForm(
+            owner=self._owner,
+            names=self._plan.schema.names,
+            columns=self._columns,
+            keys=partial(keys.of_csv, self._plan.schema),
+            id_name=keys.ID,
+            id_form=keys.ID_FORM,
+        )
+        page = CsvRecords(form, Allowance(self._bounds.unpacked_bytes, math.inf), self._rejected)
         try:
-            self._check_header()
-            with self._bytes() as file, self._opened(file) as source:
-                for raw in source:
-                    rows += raw.num_rows
-                    yield self._keyed(raw)
+            with self._bytes() as file:
+                for batch in page.batches(file):
+                    self._refuse_surplus(page.seen)
+                    yield batch
         except _UNREADABLE as error:
-            # Arrow quotes the value that it could not read, which may be anybody's.
-            words = _QUOTED.sub("'***'", str(error))[:200]
             raise ProtocolError(
-                f"{self._owner}: a Bulk page is no readable CSV: {words}",
+                f"{self._owner}: a Bulk page is no readable CSV ({type(error).__name__}).",
                 cure="Nothing of this window counts; run again.",
             ) from None
-        rows += sum(reason != _NO_ID for reason, _ in self._rejected)
-        if self._expected is not None and rows != self._expected:
-            raise ProtocolError(
-                f"{self._owner}: a Bulk page announced {self._expected} records and held {rows}.",
-                cure="Nothing of this window counts; run again.",
-            )
+        except TooLarge as excess:
+            raise Fatal(
+                f"{self._owner}: a Bulk page was not unpacked to its end: {excess}.",
+                cure="Nothing of this window counts. If the object really is that large, set "
+                "CRM_MAX_FILE_MB higher; if not, report it to the vendor.",
+            ) from None
+        if self._expected is not None and page.seen != self._expected:
+            raise self._miscounted(f"{page.seen:,}")
 
-    def _keyed(self, raw: pa.RecordBatch) -> pa.RecordBatch:
-        names = self._plan.schema.by_name
-        batch = records.keyed(
-            raw,
-            id_field="Id",
-            modified_field=describe.stamp_field(self._plan.schema),
-            deleted_field="IsDeleted" if "IsDeleted" in names else None,
+    def _refuse_surplus(self, seen: int) -> None:
+        """Stop at more records than were announced: what goes on for ever would fill the disk."""
+        if self._expected is not None and seen > self._expected:
+            raise self._miscounted("more")
+
+    def _miscounted(self, held: str) -> ProtocolError:
+        return ProtocolError(
+            f"{self._owner}: a Bulk page announced {self._expected} records and held {held}.",
+            cure="Nothing of this window counts; run again.",
         )
-        has_id = pc.not_equal(raw.column("Id"), "")
-        if pc.all(has_id).as_py() is not False:
-            return batch
-        for row in raw.filter(pc.invert(has_id)).to_pylist():
-            self._rejected.append((_NO_ID, json.dumps(row, ensure_ascii=False)))
-        return batch.filter(has_id)
 
     def _bytes(self) -> Any:
         # Inflates gzip in less than half the time of zlib, which is a third of what a page costs.
         return igzip.open(self._file) if self._file.suffix == ".gz" else self._file.open("rb")
 
-    def _opened(self, file: Any) -> Any:
-        names = self._plan.schema.names
-        return pacsv.open_csv(
-            file,
-            read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
-            parse_options=pacsv.ParseOptions(
-                newlines_in_values=True, invalid_row_handler=self._invalid
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types={name: pa.string() for name in names},
-                strings_can_be_null=False,
-                quoted_strings_can_be_null=False,
-                null_values=[],
-                check_utf8=True,
-            ),
-        )
-
-    def _check_header(self) -> None:
-        with self._bytes() as file:
-            line = file.readline().decode("utf-8", "replace").rstrip("\r\n")
-        found = [cell.strip('"') for cell in line.split(",")]
+    def _columns(self, cells: list[str]) -> list[str]:
         names = list(self._plan.schema.names)
-        if found == names:
-            return
-        missing = [name for name in names if name not in found]
-        surplus = [name for name in found if name not in names]
+        if cells == names:
+            return names
+        missing = [name for name in names if name not in cells]
+        surplus = len([name for name in cells if name not in names])
         raise ProtocolError(
             f"{self._owner}: a Bulk page has other columns than were asked for (missing: "
-            f"{', '.join(missing) or 'none'}; not asked for: {', '.join(surplus) or 'none'}"
+            f"{', '.join(missing[:20]) or 'none'}; not asked for: {surplus}"
             f"{'' if missing or surplus else '; other order'}).",
             cure="Nothing of this window counts; run again, the fields are described anew.",
         )
-
-    def _invalid(self, row: Any) -> str:
-        reason = f"{row.actual_columns} cells where {row.expected_columns} were expected"
-        self._rejected.append((reason, row.text or ""))
-        return "skip"

@@ -3,23 +3,29 @@
 Source: Salesforce Help, "Authorize Apps with OAuth".
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from crm_pipeline.connectors.dialect import Dialect, TokenAnswer
 from crm_pipeline.connectors.salesforce import answers, login_cures
+from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.settings import Connection
+from crm_pipeline.wire.figures import lasting
+
+_LATEST_MS = 4e12  # in the year 2096
 
 
-def _read(_: Connection, answer: Mapping[str, Any]) -> TokenAnswer:
-    issued = answer.get("issued_at")  # answers to assertions have none
+def _read(_: Connection, answer: TokenReply) -> TokenAnswer:
+    # Answers to assertions have none; it is kept for people only.
+    issued_ms = lasting(answer.get("issued_at"), least=0, most=_LATEST_MS)
     return TokenAnswer(
-        place=str(answer["instance_url"]),
-        issued_at=datetime.fromtimestamp(int(issued) / 1000, UTC) if issued else None,
-        extra={"id": str(answer.get("id", ""))},
+        place=answer.text("instance_url"),
+        issued_at=datetime.fromtimestamp(issued_ms / 1000, UTC) if issued_ms else None,
+        extra={"id": answer.text("id")},
     )
 
+
+# My Domain of production, sandboxes and government clouds. Salesforce blocks instance names such as na1.
+_MY_DOMAINS = ("*.my.salesforce.com", "*.my.salesforce.mil")
 
 DIALECT = Dialect(
     vendor="Salesforce",
@@ -28,6 +34,8 @@ DIALECT = Dialect(
     judge=answers.judge_login,
     read=_read,
     cure=login_cures.cure,
+    api_hosts=lambda _: _MY_DOMAINS,
+    login_hosts=lambda _: (*_MY_DOMAINS, "login.salesforce.com", "test.salesforce.com"),
     no_refresh_cure="Add the scope 'Perform requests at any time (refresh_token, offline_access)' to "
     "the app, and choose a Refresh Token Policy other than 'Immediately expire'.",
 )

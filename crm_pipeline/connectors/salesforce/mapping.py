@@ -4,6 +4,8 @@ Fields that are not named here are kept in `custom`. Ids carry their object in t
 characters (key prefix), by which fields that point to several objects are told apart.
 """
 
+from dataclasses import replace
+
 from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap, points_to, same
 
 _USER = (("005", "User"),)
@@ -334,7 +336,7 @@ _DATED_RATE = ObjectMap(
     ),
 )
 
-MAPPING: tuple[ObjectMap, ...] = (
+_OBJECTS = (
     _ACCOUNT,
     _CONTACT,
     _LEAD,
@@ -355,3 +357,6 @@ MAPPING: tuple[ObjectMap, ...] = (
     _DATED_RATE,
     ObjectMap(ANY_OBJECT, "", _OWNED),
 )
+
+# To Salesforce an API name is the same in whatever case: an admin may spell a field anew.
+MAPPING: tuple[ObjectMap, ...] = tuple(replace(one, ignores_case=True) for one in _OBJECTS)

@@ -6,71 +6,55 @@ asked for again at any time.
 
 from collections.abc import Iterator
 
-import msgspec
 import pyarrow as pa
+import requests
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.json_records import batch_of
-from crm_pipeline.connectors.salesforce import describe, soql
+from crm_pipeline.connectors.salesforce import describe, keys, soql
 from crm_pipeline.connectors.salesforce.api import Api
-from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.wire.paging import Keyset, walk
 
-
-class _Envelope(msgspec.Struct):
-    done: bool
-    totalSize: int  # noqa: N815 - the vendor's name
-    records: list[msgspec.Raw]
-
-
-class _KeyFields(msgspec.Struct):
-    Id: str
-    IsDeleted: bool = False
-    SystemModstamp: str | None = None
-    LastModifiedDate: str | None = None
-    CreatedDate: str | None = None
-    LoginTime: str | None = None
-
-
-class _KeyRows(msgspec.Struct):
-    records: list[_KeyFields]
+_WHAT = "a query answer"
 
 
 class RestPage:
     """One answer of the query endpoint: the records as text, and their keys."""
 
     def __init__(self, body: bytes, stamp_field: str | None, owner: str) -> None:
-        try:
-            envelope = msgspec.json.decode(body, type=_Envelope)
-            keys = msgspec.json.decode(body, type=_KeyRows).records
-        except msgspec.DecodeError as error:
-            raise ProtocolError(
-                f"{owner}: a query answer is not what Salesforce documents: {error}.",
-                cure="Run again; if it persists, report it to the vendor.",
-            ) from None
-        stamps = [getattr(key, stamp_field) if stamp_field else None for key in keys]
-        self.is_cut = len(keys) < envelope.totalSize
-        self.total = envelope.totalSize
-        self._keys = keys
+        page = keys.reader(stamp_field).read(body, owner=owner, what=_WHAT)
+        if page.envelope.total_size is None or page.envelope.done is None:
+            raise MalformedAnswer(f"{owner}: {_WHAT} does not say how many records there are.")
+        self.total = page.envelope.total_size
+        self.seen = page.seen
+        self.is_cut = page.seen < self.total
+        self.rejected = page.rejected
+        self._keys = page.keys
+        self._stamp_field = stamp_field
         self._batch = batch_of(
-            ids=[key.Id for key in keys],
-            stamps=stamps,
-            texts=[memoryview(record) for record in envelope.records],
-            deleted=[key.IsDeleted for key in keys],
+            ids=[key.Id for key in page.keys],
+            stamps=page.instants,
+            texts=page.texts,
+            deleted=[bool(key.IsDeleted) for key in page.keys],
             owner=owner,
         )
-        self._last_stamp = stamps[-1] if stamps else None
 
     def __len__(self) -> int:
         return len(self._keys)
 
     @property
     def last(self) -> soql.Key | None:
-        """The key of the last record, with the stamp as a SOQL literal."""
+        """The key of the last record that can be read, with the stamp as a SOQL literal."""
         if not self._keys:
             return None
-        stamp = (self._last_stamp or "").replace("+0000", "Z").replace(".000Z", "Z")
-        return soql.Key(stamp, self._keys[-1].Id)
+        stamp = self._keys[-1].stamp(self._stamp_field) or ""
+        return soql.Key(stamp.replace("+0000", "Z").replace(".000Z", "Z"), self._keys[-1].Id)
+
+    def is_final(self, limit: int) -> bool:
+        """Say whether nothing comes behind it; records count as the vendor sent them."""
+        return not self.is_cut and max(self.seen, self.total) < limit
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the records in the shape `json`."""
@@ -84,6 +68,15 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
     owner = f"{api.connection.name}.{plan.object}"
     # A snapshot is not read by stamps, but its records carry them: they decide which version is newer.
     modified_field = describe.stamp_field(plan.schema)
+    set_aside: set[str] = set()
+
+    def read(response: requests.Response) -> RestPage:
+        rest = RestPage(response.content, modified_field, owner)
+        if rest.seen and not len(rest) and not rest.is_final(limit):
+            raise MalformedAnswer(
+                f"{owner}: no record of {_WHAT} can be read, so the place of the next one is not known."
+            )
+        return rest
 
     def fetch(key: soql.Key) -> tuple[RestPage, Page]:
         asked_at = api.now()
@@ -95,23 +88,32 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
             key=key,
             limit=limit,
         )
-        body = api.ask(f"{api.base}/queryAll/", q=query).content
-        rest = RestPage(body, modified_field, owner)
+        rest = api.asked(f"{api.base}/queryAll/", read, q=query)
+        # A page goes on behind the last record that could be read: what came behind that comes again.
+        rejected = _fresh(rest.rejected, set_aside)
         page = Page(
             shape="json",
             route="rest",
             batches=rest.batches,
             extracted_at=asked_at,
-            expected=len(rest),
+            expected=len(rest) + len(rejected),
             calls=1,
+            rejected=rejected,
         )
         return rest, page
 
     keyset = Keyset[tuple[RestPage, Page], soql.Key](
         soql.BEGINNING,
         read_last=lambda read: read[0].last,
-        is_final=lambda read: not read[0].is_cut and read[0].total < limit,
+        is_final=lambda read: read[0].is_final(limit),
         owner=owner,
     )
     for _, page in walk(keyset, fetch, owner=owner):
         yield page
+
+
+def _fresh(rejects: list[Reject], seen: set[str]) -> list[Reject]:
+    """Return the rejects that did not come before, and note them."""
+    found = [one for one in rejects if one.digest not in seen]
+    seen.update(one.digest for one in found)
+    return found

@@ -11,7 +11,9 @@ from crm_pipeline.connectors.base import (
 )
 from crm_pipeline.connectors.zoho.account import ZohoAccount
 from crm_pipeline.connectors.zoho.centres import refuse_unusable
+from crm_pipeline.connectors.zoho.keys import ZohoKeys
 from crm_pipeline.connectors.zoho.mapping import MAPPING
+from crm_pipeline.connectors.zoho.upkeep import ORG
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.settings import Connection
 
@@ -23,7 +25,11 @@ class ZohoConnector:
 
     vendor = "zoho"
     abilities = Abilities(
-        bulk_read=True, counts=True, deleted_flag=True, keeps_locator_over_login=True
+        bulk_read=True,
+        counts=True,
+        deleted_flag=True,
+        keeps_locator_over_login=True,
+        round_cost=ORG,
     )
     logins = (
         LoginKind(
@@ -42,6 +48,7 @@ class ZohoConnector:
     mapping: tuple[ObjectMap, ...] = MAPPING
     # No modules: they have no stamps to read windows by.
     snapshot_objects = frozenset({"Users", "Pipelines", "Currencies", "CampaignMembers"})
+    keys = ZohoKeys()
     default_objects = (
         "Accounts",
         "Contacts",

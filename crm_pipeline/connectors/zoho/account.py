@@ -1,7 +1,8 @@
 """A Zoho org as an account of the pipeline."""
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -18,17 +19,20 @@ from crm_pipeline.connectors.base import (
     VendorLimits,
 )
 from crm_pipeline.connectors.together import together
+from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.zoho import (
     bulk,
     checkup,
     counting,
     deleted,
+    deletions,
     describe,
     direct,
     listing,
     members,
     planning,
     setup,
+    upkeep,
 )
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.describe import Module
@@ -106,11 +110,12 @@ class ZohoAccount(ApiAccount[Api]):
         return describe.schema_of(module, describe.fields(self._api, obj))
 
     def vendor_now(self) -> datetime:
-        """Return the vendor's clock, cut to whole seconds; asks once if nothing was asked yet."""
+        """Return the vendor's clock as its answers tell it; the org is the first that is asked for."""
         self._api.learn()
-        if not self._api.usage.calls:
-            self._listed()
-        return self._api.now()
+        return super().vendor_now()
+
+    def _greet(self) -> None:
+        describe.modules(self._api)
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the route for a window by number of records, time and credits."""
@@ -177,13 +182,19 @@ class ZohoAccount(ApiAccount[Api]):
         """Return how many records changed at or after an instant, and the newest stamp."""
         if describe.stamp_field(schema) is None:
             raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
+        # Otherwise a probe would count under the ceilings of the smallest edition.
+        self._api.learn()
         return counting.newest(self._api, schema, since)
+
+    def upkeep(self, obj: ObjectSettings) -> Upkeep:
+        """Return what a module costs where nothing changes."""
+        return upkeep.of(obj, self._snapshots)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of a module and its newest records."""
         schema = self.describe(obj)
         if obj in setup.SETUPS:
-            found = list(setup.SETUPS[obj].read(self._api))[:rows]
+            found = setup.some(self._api, obj, rows)
         elif obj == members.NAME:
             found = members.some(self._api, rows)
         else:
@@ -197,6 +208,14 @@ class ZohoAccount(ApiAccount[Api]):
     def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
         """Return one record by id or external field."""
         return direct.get(self._api, obj, record, by)
+
+    def sight(self) -> str:
+        """Say what this login may see."""
+        return checkup.sight(self._api)
+
+    def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
+        """Return those of the ids that are in the list of deleted records."""
+        return frozenset() if obj in _NO_MODULES else deletions.listed(self._api, obj, ids)
 
     def _list(self) -> dict[str, Module]:
         self._api.learn()

@@ -5,13 +5,13 @@ answers (zoho.com/crm/developer/docs/api/v8/status-codes.html). The accounts ser
 word, mostly under HTTP 200.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
+from crm_pipeline.connectors.error_body import error_body, part, sentence, word
 from crm_pipeline.connectors.zoho.scopes import scope_of
 from crm_pipeline.kernel.errors import (
     AuthFailed,
@@ -28,7 +28,7 @@ from crm_pipeline.kernel.errors import (
     UnknownField,
     VendorError,
 )
-from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.kernel.text import vendor_text
 
 CREDITS_LEFT = "X-API-CREDITS-REMAINING"
 # A 429 does not say which limit it was and carries no Retry-After.
@@ -36,7 +36,6 @@ _BACK_OFF_S = 60.0
 # Some callers report a lock-out of up to an hour; asking meanwhile prolongs it.
 _LOCKED_OUT_S = 600.0
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
-_SHORT = 300
 _TOO_MANY = frozenset({"TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"})
 _NOT_PERMITTED = frozenset(
     {
@@ -73,9 +72,8 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
     # Downloads are streamed: their bytes are not looked at.
     if status < 300 or status == 304:
         return None
-    body = _json(response)
-    code = str(body.get("code") or "")
-    message = redacted(str(body.get("message") or "").strip().replace("\n", " "))[:_SHORT]
+    body = error_body(response)
+    code, message = word(body.get("code")), sentence(body.get("message"))
     said = f"{owner}: Zoho answered {status} {code}: {message}".strip(" :")
     if status == 429 or code in _TOO_MANY:
         return _too_many(owner, response, said, code)
@@ -91,8 +89,7 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
         )
     if status in _PASSING:
         return Unavailable(said, status=status, code=code, cure="Try again later.")
-    details = body.get("details")
-    return _refusal(said, status, code, details if isinstance(details, dict) else {})
+    return _refusal(said, status, code, part(body.get("details")))
 
 
 def judge_login(owner: str, response: requests.Response) -> VendorError | None:
@@ -102,7 +99,7 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
         return Unavailable(f"{owner}: the accounts server answered {status}.", status=status)
     if "text/html" in response.headers.get("Content-Type", ""):
         return _page(owner, response)
-    body = _json(response)
+    body = error_body(response)
     if is_locked_out(response):
         return Throttled(
             f"{owner}: Zoho's accounts server refuses further token requests for now (Access Denied).",
@@ -112,11 +109,11 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
             cure="Wait ten minutes to an hour and ask for nothing meanwhile. Is another program refreshing "
             "the same refresh token (10 requests in 10 minutes, 10 living access tokens)?",
         )
-    code = str(body.get("error") or "")
+    code = word(body.get("error"))
     if code or status >= 300:
-        detail = f"{code} {body.get('error_description') or ''}".strip() or f"HTTP {status}"
+        detail = f"{code} {word(body.get('error_description'))}".strip() or f"HTTP {status}"
         return AuthFailed(
-            f"{owner}: Zoho refused the login: {redacted(detail)[:_SHORT]}.",
+            f"{owner}: Zoho refused the login: {vendor_text(detail)}.",
             status=status,
             code=code,
         )
@@ -131,7 +128,7 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
 
 def is_locked_out(response: requests.Response) -> bool:
     """Say whether the accounts server refuses because it was asked too often."""
-    return "access denied" in str(_json(response).get("error") or "").lower()
+    return "access denied" in word(error_body(response).get("error")).lower()
 
 
 def _too_many(owner: str, response: requests.Response, said: str, code: str) -> CrmError:
@@ -183,16 +180,17 @@ def _refusal(said: str, status: int, code: str, details: Mapping[str, Any]) -> V
             said,
             status=status,
             code=code,
-            cure=f"Supported from version {details.get('supported_version', '?')}: change api_version.",
+            cure=f"Supported from version {word(details.get('supported_version')) or '?'}: change "
+            "api_version.",
         )
     if code in _TOKEN_GONE:
         return ReadLost(said, status=status, code=code, cure="Run it again; it is read anew.")
     if code in _TOO_FAR:
         return Rejected(said, status=status, code=code, cure="Set 'route: coql' or 'route: bulk'.")
-    column = details.get("column_name") or details.get("api_name")
+    column = word(details.get("column_name")) or word(details.get("api_name"))
     if code in {"INVALID_QUERY", "FIELD_NOT_AVAILABLE", "FIELD_NOT_SUPPORTED"} and column:
         error = ColumnRefused(f"{said} ({column})", status=status, code=code, cure="Run again.")
-        error.column = str(column)
+        error.column = column
         return error
     return Rejected(f"{said}{_named(details)}", status=status, code=code)
 
@@ -200,9 +198,9 @@ def _refusal(said: str, status: int, code: str, details: Mapping[str, Any]) -> V
 def _named(details: Mapping[str, Any]) -> str:
     """Name what was wrong, without values."""
     named = [
-        f"{key} {details[key]}"
+        f"{key} {word(details[key])}"
         for key in ("param_name", "header_name", "clause", "limit", "reason")
-        if isinstance(details.get(key), str | int)
+        if word(details.get(key))
     ]
     return f" ({', '.join(named)})" if named else ""
 
@@ -220,11 +218,3 @@ def _page(owner: str, response: requests.Response) -> VendorError:
         status=status,
         cure="Often a login or maintenance page: check login_url, and try again later.",
     )
-
-
-def _json(response: requests.Response) -> Mapping[str, Any]:
-    try:
-        body = json.loads(response.content or b"{}")
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}

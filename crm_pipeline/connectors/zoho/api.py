@@ -1,22 +1,26 @@
 """Zoho's CRM API for one account."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
-from crm_pipeline.connectors.api import VendorApi, as_mapping
+from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import Tools, VendorLimits
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.zoho import answers, meter
 from crm_pipeline.connectors.zoho.centres import refuse_unusable
 from crm_pipeline.connectors.zoho.dialect import DIALECT
-from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
+from crm_pipeline.connectors.zoho.documents import NO_BODY, Listed, Organization, list_form
+from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
+from crm_pipeline.wire.decoding import decoded
+
+T = TypeVar("T")
 
 
 class Api(VendorApi):
@@ -67,21 +71,38 @@ class Api(VendorApi):
         self,
         path: str,
         operation: Operation,
+        reader: Callable[[requests.Response], T],
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        """GET a path below the version's."""
-        return self.request(
-            "GET", self.base + path, operation, params=params or {}, headers=dict(headers or {})
+    ) -> T:
+        """GET a path below the version's and return what a function reads in its answer.
+
+        Args:
+            path: below the version's.
+            operation: what is asked.
+            reader: such as one of `documents`; where it raises MalformedAnswer, it is asked again.
+            params: of the query.
+            headers: beside the usual ones.
+        """
+        return self.read(
+            "GET",
+            self.base + path,
+            operation,
+            reader,
+            params=params or {},
+            headers=dict(headers or {}),
         )
 
-    def select(self, query: str, operation: Operation) -> requests.Response:
+    def select(
+        self, query: str, operation: Operation, reader: Callable[[requests.Response], T]
+    ) -> T:
         """Send a query; it reads only, so it may be sent twice."""
-        return self.request("POST", f"{self.base}/coql", operation, json={"select_query": query})
+        body = {"select_query": query}
+        return self.read("POST", f"{self.base}/coql", operation, reader, json=body)
 
-    def create_job(self, body: Mapping[str, Any]) -> requests.Response:
+    def create_job(self, body: Mapping[str, Any], reader: Callable[[requests.Response], T]) -> T:
         """Create an export. Repeated after a lost answer, it costs 50 credits more."""
-        return self.request("POST", f"{self.bulk_base}/read", meter.JOB, json=body)
+        return self.read("POST", f"{self.bulk_base}/read", meter.JOB, reader, json=body)
 
     def fetch(self, path: str, to: Path) -> requests.Response:
         """GET an export into a file, bytes as received."""
@@ -90,17 +111,15 @@ class Api(VendorApi):
         )
 
     @cached_property
-    def org(self) -> Mapping[str, Any]:
+    def org(self) -> Organization:
         """What the org tells of itself; the ceilings follow from its edition and licences.
 
         Raises:
             NotPermitted: the scope ZohoCRM.org.READ is missing.
         """
-        found = self.entries(self.ask("/org", meter.ORG), "org")
-        if not found:
-            raise ProtocolError(f"{self.connection.name}: Zoho tells nothing about the org.")
-        self._meter.learn(found[0])
-        return found[0]
+        found = self.ask("/org", meter.ORG, self.listed("org", Organization, least=1))[0]
+        self._meter.learn(found)
+        return found
 
     def learn(self) -> None:
         """Ask once for what the ceilings follow from; without the scope the published ones stay."""
@@ -108,21 +127,46 @@ class Api(VendorApi):
             try:
                 self.org  # noqa: B018 - asked for once and kept
             except NotPermitted:
-                self.__dict__["org"] = {}
+                self.__dict__["org"] = Organization()
 
-    def entries(self, response: requests.Response, key: str) -> list[dict[str, Any]]:
-        """Return the list of an answer; empty where it has no body (204).
+    def listed(
+        self, key: str, kind: type[T], *, least: int = 0
+    ) -> Callable[[requests.Response], list[T]]:
+        """Return what reads the list of an answer; empty where it has no body (204).
 
-        Raises:
-            ProtocolError: the answer is none that the vendor documents.
+        Args:
+            key: of the list.
+            kind: of its entries.
+            least: how many it has at least.
         """
-        if response.status_code in {204, 304}:
-            return []
-        found = as_mapping(response, self.connection.name).get(key)
-        if not isinstance(found, list):
-            raise ProtocolError(
-                f"{self.connection.name}: an answer of Zoho lacks the list '{key}'.",
-                status=response.status_code,
-                cure="Run again; if it persists, report it to the vendor with the time of the run.",
-            )
-        return found
+
+        def read(response: requests.Response) -> list[T]:
+            if response.status_code in NO_BODY and not least:
+                return []
+            page = self.paged(key, kind, is_paged=False)(response)
+            if len(page.entries) < least:
+                raise MalformedAnswer(
+                    f"{self.connection.name}: an answer of Zoho has nothing under '{key}'.",
+                    status=response.status_code,
+                )
+            return page.entries
+
+        return read
+
+    def paged(
+        self, key: str, kind: type[T], *, is_paged: bool = True
+    ) -> Callable[[requests.Response], Listed[T]]:
+        """Return what reads the list of an answer, and whether there is more; which it may have to say."""
+
+        def read(response: requests.Response) -> Listed[T]:
+            if response.status_code in NO_BODY and not response.content:
+                return Listed([])
+            what = f"the answer with {key}"
+            owner = self.connection.name
+            found = decoded(response.content, list_form(key, kind), owner=owner, what=what)
+            more = found.info.more_records if found.info is not None else None
+            if is_paged and more is None:
+                raise MalformedAnswer(f"{owner}: {what} does not say whether more is to come.")
+            return Listed(list(getattr(found, key)), bool(more))
+
+        return read

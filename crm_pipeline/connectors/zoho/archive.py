@@ -1,44 +1,47 @@
 """One downloaded export: a ZIP of one CSV, into record batches; memory is bounded by a block of CSV.
 
-Every cell stays the text that it was. Names inside the ZIP are not used, so they lead nowhere; what would
-unpack to far more than exports have is refused before it is unpacked.
+Every cell stays the text that it was. What a ZIP says of itself is a claim: it is looked at before anything is
+unpacked, and bytes are counted while they are.
 """
 
-import csv
-import io
-import json
-import re
 import zipfile
+import zlib
 from collections.abc import Iterator
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 
-from crm_pipeline.connectors.zoho import describe
+from crm_pipeline.connectors.csv_records import CsvForm, CsvRecords
+from crm_pipeline.connectors.zoho import describe, keys
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store import records
+from crm_pipeline.settings.bounds import Bounds
+from crm_pipeline.store.rejects import Reject
+from crm_pipeline.wire.bounds import Allowance, TooLarge
 
-_BLOCK_BYTES = 8 << 20
 # 200,000 records of 500 fields with 80 characters each are 8 GB; sparse tables shrink to a hundredth.
 MOST_BYTES = 8 << 30
 MOST_RATIO = 200
 _SMALL_BYTES = 64 << 20  # below this a ratio says nothing
-_HEADER_BYTES = 1 << 20
-_NO_ID = "record without id"
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_ENCRYPTED = 0x1
+# Of a list of one file; a ZIP may hold millions of entries, all of which would be read at once.
+_MOST_DIRECTORY_BYTES = 1 << 16
+_END_BYTES = 22 + (1 << 16)  # the end of a ZIP with the longest comment
+_WIDE = 0xFFFFFFFF
 _UNREADABLE: tuple[Any, ...] = (
     pa.ArrowInvalid,
     zipfile.BadZipFile,
+    zlib.error,
     EOFError,
     OSError,
     NotImplementedError,
     RuntimeError,
-    csv.Error,
+    ValueError,
 )
-_QUOTED = re.compile(r"'.*'", re.DOTALL)
 
 
 class CsvArchive:
@@ -49,7 +52,8 @@ class CsvArchive:
         schema: whose fields were asked for.
         file: the ZIP.
         expected: how many records the vendor says it has.
-        rejected: filled with rows that cannot be landed.
+        rejected: filled with records that cannot be landed.
+        bounds: of what is unpacked.
     """
 
     def __init__(
@@ -58,13 +62,16 @@ class CsvArchive:
         schema: Schema,
         file: Path,
         expected: int,
-        rejected: list[tuple[str, str]],
+        rejected: list[Reject],
+        *,
+        bounds: Bounds | None = None,
     ) -> None:
         self._owner = owner
         self._schema = schema
         self._file = file
         self._expected = expected
         self._rejected = rejected
+        self._most = min(MOST_BYTES, (bounds or Bounds()).unpacked_bytes)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the records with their key columns.
@@ -72,90 +79,91 @@ class CsvArchive:
         Raises:
             ProtocolError: no ZIP of one CSV, other columns, or another number of records.
         """
-        rows = 0
+        form = CsvForm(
+            owner=self._owner,
+            names=self._schema.names,
+            columns=self._columns,
+            keys=partial(keys.of_csv, self._schema),
+            id_name=describe.ID,
+            id_form=keys.ID_FORM,
+        )
+        export = CsvRecords(form, Allowance(self._most, inf), self._rejected)
         try:
-            with zipfile.ZipFile(self._file) as archive:
-                member = self._member(archive)
-                with archive.open(member) as head:
-                    names = self._header(head)
-                with archive.open(member) as body, self._opened(body, names) as source:
-                    for raw in source:
-                        rows += raw.num_rows
-                        yield self._keyed(raw)
+            with self._file.open("rb") as file:
+                self._refuse_crowd(file)
+                with zipfile.ZipFile(file) as archive, self._opened(archive) as body:
+                    for batch in export.batches(body):
+                        if export.seen > self._expected:
+                            break  # what goes on for ever would fill the disk
+                        yield batch
         except _UNREADABLE as error:
-            # Arrow quotes the value that it could not read, which may be anybody's.
-            words = _QUOTED.sub("'***'", str(error))[:200]
-            raise self._broken(f"is no readable ZIP of CSV: {words}") from None
-        rows += sum(reason != _NO_ID for reason, _ in self._rejected)
-        if rows != self._expected:
-            raise self._broken(f"announced {self._expected:,} records and held {rows:,}")
+            # The words of the libraries quote what they could not read, which may be anybody's.
+            raise self._broken(f"is no readable ZIP of CSV ({type(error).__name__})") from None
+        except TooLarge as excess:
+            raise self._broken(f"was not unpacked to its end: {excess}") from None
+        if export.seen != self._expected:
+            raise self._broken(f"announced {self._expected:,} records and held {export.seen:,}")
+
+    def _refuse_crowd(self, file: IO[bytes]) -> None:
+        """Refuse a ZIP with a long list of entries before that list is read."""
+        size = _directory_bytes(file)
+        if size > _MOST_DIRECTORY_BYTES:
+            raise self._broken(f"lists its files on {size:,} bytes instead of one file")
+
+    def _opened(self, archive: zipfile.ZipFile) -> zipfile.ZipExtFile:
+        found = archive.open(self._member(archive))
+        assert isinstance(found, zipfile.ZipExtFile)
+        return found
 
     def _member(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         members = [one for one in archive.infolist() if not one.is_dir()]
         if len(members) != 1:
             raise self._broken(f"holds {len(members)} files instead of one")
         [member] = members
+        if any(sign in member.orig_filename for sign in ("/", "\\", ":", "\0")):
+            raise self._broken("holds a file whose name is a path")
+        if member.flag_bits & _ENCRYPTED:
+            raise self._broken("is encrypted")
+        if member.compress_type not in _METHODS:
+            raise self._broken(f"is packed by method {member.compress_type} instead of deflate")
         size, packed = member.file_size, max(1, member.compress_size)
-        if size > MOST_BYTES or (size > _SMALL_BYTES and size / packed > MOST_RATIO):
+        if size > self._most or (size > _SMALL_BYTES and size / packed > MOST_RATIO):
             raise self._broken(
                 f"would unpack from {packed:,} to {size:,} bytes, which no export does"
             )
         return member
 
-    def _header(self, head: IO[bytes]) -> list[str]:
+    def _columns(self, cells: list[str]) -> list[str]:
         """Return the columns by the schema's names; the vendor writes `Id` for `id`."""
-        line = io.TextIOWrapper(io.BytesIO(head.read(_HEADER_BYTES)), "utf-8-sig", newline="")
-        found = next(csv.reader(line), [])
-        known = {name.lower(): name for name in self._schema.names}
-        names = [known.get(cell.strip().lower(), cell) for cell in found]
+        exact = self._schema.by_name
+        known = {**{name.lower(): name for name in exact}, describe.ID: describe.ID}
+        names = [cell if cell in exact else known.get(cell.strip().lower(), cell) for cell in cells]
         missing = [name for name in self._schema.names if name not in names]
-        surplus = [name for name in names if name not in self._schema.by_name]
+        surplus = len([name for name in names if name not in exact])
         if missing or len(set(names)) != len(names):
             raise self._broken(
-                f"has other columns than were asked for (missing: {', '.join(missing) or 'none'}; not asked "
-                f"for: {', '.join(surplus) or 'none'})"
+                f"has other columns than were asked for (missing: {', '.join(missing[:20]) or 'none'}; not "
+                f"asked for: {surplus})"
             )
         return names
-
-    def _opened(self, file: IO[bytes], names: list[str]) -> Any:
-        return pacsv.open_csv(
-            file,
-            read_options=pacsv.ReadOptions(
-                block_size=_BLOCK_BYTES, use_threads=False, column_names=names, skip_rows=1
-            ),
-            parse_options=pacsv.ParseOptions(
-                newlines_in_values=True, invalid_row_handler=self._invalid
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types={name: pa.string() for name in names},
-                include_columns=list(self._schema.names),
-                strings_can_be_null=False,
-                quoted_strings_can_be_null=False,
-                null_values=[],
-                check_utf8=True,
-            ),
-        )
-
-    def _keyed(self, raw: pa.RecordBatch) -> pa.RecordBatch:
-        batch = records.keyed(
-            raw,
-            id_field=describe.ID,
-            modified_field=describe.stamp_field(self._schema),
-            deleted_field=None,
-        )
-        has_id = pc.not_equal(raw.column(describe.ID), "")
-        if pc.all(has_id).as_py() is not False:
-            return batch
-        for row in raw.filter(pc.invert(has_id)).to_pylist():
-            self._rejected.append((_NO_ID, json.dumps(row, ensure_ascii=False)))
-        return batch.filter(has_id)
-
-    def _invalid(self, row: Any) -> str:
-        reason = f"{row.actual_columns} cells where {row.expected_columns} were expected"
-        self._rejected.append((reason, row.text or ""))
-        return "skip"
 
     def _broken(self, what: str) -> ProtocolError:
         return ProtocolError(
             f"{self._owner}: an export {what}.", cure="Nothing of this window counts; run again."
         )
+
+
+def _directory_bytes(file: IO[bytes]) -> int:
+    """Return how long the list of entries says it is; 0 where there is no end that could be read."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END_BYTES))
+    tail = file.read(_END_BYTES)
+    file.seek(0)
+    at = tail.rfind(b"PK\5\6")
+    if at < 0:
+        return 0
+    told = int.from_bytes(tail[at + 12 : at + 16], "little")
+    wide = tail.rfind(b"PK\6\6", 0, at)
+    if wide >= 0 and (told == _WIDE or tail.rfind(b"PK\6\7", wide, at) >= 0):
+        told = int.from_bytes(tail[wide + 40 : wide + 48], "little")
+    return told

@@ -7,29 +7,35 @@ one before; `archive` parses what was downloaded.
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+
+import requests
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.zoho import describe, meter
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.archive import CsvArchive
+from crm_pipeline.connectors.zoho.documents import JobResult, JobState, NewJob, Words
 from crm_pipeline.connectors.zoho.sheet import stamp_text
 from crm_pipeline.connectors.zoho.spooling import Noted
 from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import (
     JobFailed,
+    MalformedAnswer,
     NotPermitted,
     ProtocolError,
     ReadLost,
     Rejected,
     UnknownField,
 )
+from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.model.schema import Schema
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.spool import Spool, SpooledPage
 
 ROUTE = "bulk"
 _FIRST_POLL_S = 1.0
 _LAST_POLL_S = 30.0
+_SHORT = 300
 _LONGEST_S = 6 * 3600.0
 _COMPLETED = "COMPLETED"
 _WORKING = frozenset({"ADDED", "QUEUED", "IN PROGRESS", "INPROGRESS"})
@@ -86,9 +92,16 @@ class Exports:
             number, token = number + 1, following
 
     def _page(self, spooled: SpooledPage) -> Page:
-        rejected: list[tuple[str, str]] = []
+        rejected: list[Reject] = []
         count = int(spooled.facts["count"])
-        archive = CsvArchive(self._owner, self._plan.schema, spooled.file, count, rejected)
+        archive = CsvArchive(
+            self._owner,
+            self._plan.schema,
+            spooled.file,
+            count,
+            rejected,
+            bounds=self._api.bounds,
+        )
         return Page(
             shape="csv",
             route=ROUTE,
@@ -104,25 +117,25 @@ class Exports:
         job, asked_at = self._job(number, token)
         result = self._awaited(job)
         facts = {
-            "count": int(result.get("count") or 0),
-            "next": str(result.get("next_page_token") or "") if result.get("more_records") else "",
+            "count": result.count or 0,
+            "next": (result.next_page_token or "") if result.more_records else "",
             "asked_at": asked_at,
         }
-        if result.get("more_records") and not facts["next"]:
+        if result.more_records and not facts["next"]:
             raise ProtocolError(f"{self._owner}: an export has more records and no token for them.")
         file = self._spool.path(number, ".zip")
         if facts["count"]:
             self._api.fetch(self._address(result), file)
         else:
-            file.touch()
+            file.touch(mode=0o600)
         return self._spool.keep(number, file, facts)
 
-    def _address(self, result: Mapping[str, Any]) -> str:
+    def _address(self, result: JobResult) -> str:
         """Return where the result lies: a path of the API, never another host's."""
-        path = urlsplit(str(result.get("download_url") or "")).path
-        if not path.startswith(f"{self._api.bulk_base}/read/"):
+        address = result.download_url or ""
+        if not address.startswith(f"{self._api.bulk_base}/read/") or ".." in address:
             raise ProtocolError(f"{self._owner}: the result of an export lies outside of the API.")
-        return path
+        return address
 
     def _job(self, number: int, token: str) -> tuple[str, str]:
         """Return the number of a job and when it was made: the noted one, or a new one."""
@@ -137,7 +150,7 @@ class Exports:
 
     def _created(self, body: Mapping[str, Any]) -> str:
         try:
-            answer = self._api.create_job(body)
+            made = self._api.create_job(body, self._api.listed("data", NewJob, least=1))
         except (NotPermitted, Rejected) as error:
             if error.code == "OAUTH_SCOPE_MISMATCH":
                 raise
@@ -148,11 +161,7 @@ class Exports:
                 f"{self._owner}: the vendor makes no export of it ({error.code}).",
                 cure="Run it again; another route is taken.",
             ) from error
-        made = self._api.entries(answer, "data")
-        details = made[0].get("details") if made else None
-        if not details or not details.get("id"):
-            raise ProtocolError(f"{self._owner}: the answer to a new export names no job.")
-        return str(details["id"])
+        return made[0].details.id
 
     def _refuse_vanished(self, error: NotPermitted | Rejected) -> None:
         """Tell a field that is gone from an export that cannot be made.
@@ -162,7 +171,7 @@ class Exports:
         """
         if error.code not in _FIELD_GONE:
             return
-        there = {str(one["api_name"]) for one in describe.fields(self._api, self._plan.object)}
+        there = {one.api_name for one in describe.fields(self._api, self._plan.object)}
         gone = [name for name in self._plan.schema.names if name not in {describe.ID, *there}]
         if gone:
             raise UnknownField(
@@ -188,23 +197,22 @@ class Exports:
         query["criteria"] = {"group_operator": "and", "group": group} if group[1:] else group[0]
         return query
 
-    def _awaited(self, job: str) -> Mapping[str, Any]:
+    def _awaited(self, job: str) -> JobResult:
         """Look until a job is done and return what it says of its result."""
         pause_s, started_s = _FIRST_POLL_S, self._clock.monotonic()
         while True:
             told = self._told(job)
-            state = str(told.get("state"))
-            if state == _COMPLETED:
-                return dict(told.get("result") or {})
-            if state not in _WORKING or self._clock.monotonic() - started_s > _LONGEST_S:
-                raise self._failure(job, state, told)
+            if told.state == _COMPLETED:
+                return told.result or JobResult()
+            if told.state not in _WORKING or self._clock.monotonic() - started_s > _LONGEST_S:
+                raise self._failure(job, told)
             self._clock.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
             pause_s = min(_LAST_POLL_S, pause_s * 1.6)
 
-    def _told(self, job: str) -> Mapping[str, Any]:
+    def _told(self, job: str) -> JobState:
         path = f"{self._api.bulk_base}/read/{job}"
         try:
-            response = self._api.request("GET", path, meter.JOB_RESULT)
+            return self._api.read("GET", path, meter.JOB_RESULT, self._state)
         except Rejected as error:
             if error.status == 404 or error.code == "RESOURCE_NOT_FOUND":
                 raise ReadLost(
@@ -212,16 +220,23 @@ class Exports:
                     cure="Run it again; the window is read anew.",
                 ) from error
             raise
-        told = self._api.entries(response, "data")
-        if not told:
-            raise ProtocolError(f"{self._owner}: the state of an export is not told.")
-        return told[0]
 
-    def _failure(self, job: str, state: str, told: Mapping[str, Any]) -> JobFailed:
-        words = (told.get("result") or {}).get("error_message") or {}
-        reason = f"{words.get('code', '')} {words.get('message', '')}".strip() or "no reason given"
+    def _state(self, response: requests.Response) -> JobState:
+        told = self._api.listed("data", JobState, least=1)(response)[0]
+        result = told.result or JobResult()
+        if told.state == _COMPLETED and None in {result.count, result.more_records}:
+            raise MalformedAnswer(
+                f"{self._owner}: an export is done and does not say how many records it holds.",
+                status=response.status_code,
+            )
+        return told
+
+    def _failure(self, job: str, told: JobState) -> JobFailed:
+        words = (told.result.error if told.result else None) or Words()
+        said = redacted(f"{words.code or ''} {words.message or ''}".strip())[:_SHORT]
+        state = told.state[:_SHORT]
         return JobFailed(
-            f"{self._owner}: export {job} ended as {state}: {reason}.",
+            f"{self._owner}: export {job} ended as {state}: {said or 'no reason given'}.",
             code=state,
             cure="Nothing was landed. Set 'route: coql' for this object in connections.yaml if it fails "
             "again.",

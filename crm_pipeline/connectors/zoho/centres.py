@@ -22,6 +22,8 @@ ACCOUNTS = (
     "accounts.zoho.sa",
     "accounts.zoho.uk",
 )
+_API_DOMAINS = ("com", "eu", "in", "com.au", "com.cn", "jp", "ca", "sa", "uk")
+_API_PARTS = ("www", "sandbox", "developer", "content")
 LOGINS = frozenset({"self_client", "refresh_token"})
 # A data centre that is opened after this was written has a host of the same form.
 _ACCOUNTS = re.compile(r"accounts\.zoho(?:cloud)?\.[a-z]{2,3}(?:\.[a-z]{2})?")
@@ -30,6 +32,14 @@ _ACCOUNTS = re.compile(r"accounts\.zoho(?:cloud)?\.[a-z]{2,3}(?:\.[a-z]{2})?")
 def is_accounts_host(host: str) -> bool:
     """Say whether a host is an accounts server of the vendor."""
     return _ACCOUNTS.fullmatch(host.lower()) is not None
+
+
+def api_hosts(connection: Connection) -> tuple[str, ...]:
+    """Return the hosts of the API: of all known data centres, and of the one that is configured."""
+    host = (urlsplit(connection.login_url).hostname or "").lower()
+    own = re.sub(r"^accounts\.zoho(?:cloud)?\.", "", host) if is_accounts_host(host) else ""
+    domains = dict.fromkeys((*_API_DOMAINS, *([own] if own else [])))
+    return tuple(f"{part}.zohoapis.{domain}" for domain in domains for part in _API_PARTS)
 
 
 def console(connection: Connection) -> str:

@@ -1,12 +1,12 @@
 """What `crm-pipeline check` asks a Zoho org: login, identity, edition and credits, scopes, objects."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
 from crm_pipeline.connectors.zoho import describe, members, meter, setup
 from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.documents import Organization
 from crm_pipeline.kernel.errors import NotPermitted, VendorError
 
 _NO_PROFILE = (
@@ -40,11 +40,18 @@ def who(api: Api) -> str:
     """Say as whom, and to which org, an account is logged in."""
     user = setup.user_now(api)
     try:
-        org: Mapping[str, Any] = api.org
+        org = api.org
     except NotPermitted:
-        org = {}
-    name = user.get("email") or user.get("id") or "unknown"
-    return f"user {name} of organization {org.get('zgid') or org.get('id') or 'unknown'}"
+        org = Organization()
+    name = user.email or user.id or "unknown"
+    return f"user {name} of organization {org.zgid or org.id or 'unknown'}"
+
+
+def sight(api: Api) -> str:
+    """Say what the login may see: whose it is, and the user's profile and role."""
+    user = setup.user_now(api)
+    rights = [str(right.id if right else None) for right in (user.profile, user.role)]
+    return "; ".join((str(user.id), *rights))
 
 
 def _identity(api: Api) -> Iterator[Finding]:
@@ -75,7 +82,9 @@ def _scopes(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
     module = next((one.name for one in listed if one.kind == "default"), "Leads")
     tries: dict[str, Callable[[], object]] = {
         "queries (COQL)": lambda: api.select(
-            f"select id from {module} where id is not null limit 1", meter.coql(1)
+            f"select id from {module} where id is not null limit 1",
+            meter.coql(1),
+            lambda response: response,
         ),
         "exports (Bulk Read)": lambda: api.request(
             "GET", f"{api.bulk_base}/read/1", meter.JOB_RESULT
@@ -121,7 +130,7 @@ def _elsewhere(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
     wanted = {one.name for one in api.connection.objects}
     for name in sorted(wanted & known):
         for raw in describe.fields(api, name):
-            if raw["data_type"] not in describe.ELSEWHERE or not describe.is_shown(raw):
+            if raw.data_type not in describe.ELSEWHERE or not describe.is_shown(raw):
                 continue
             module = describe.module_behind(raw)
             if module not in known or module in wanted:
@@ -129,7 +138,7 @@ def _elsewhere(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
             yield Finding(
                 "warn",
                 "fields",
-                f"{name}.{raw['api_name']} ({raw['data_type']}) stands in no list; its rows are the module "
+                f"{name}.{raw.api_name} ({raw.data_type}) stands in no list; its rows are the module "
                 f"{module}.",
                 f"Add {module} to the objects, if they are wanted.",
             )

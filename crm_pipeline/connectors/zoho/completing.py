@@ -5,6 +5,7 @@ the answer with a single record has whole (zoho.com/crm/developer/docs/api/v8/ge
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 import msgspec
@@ -60,8 +61,8 @@ class Completion:
     def single(self, key: str) -> Sheet:
         """Return a record by itself, with all that the vendor tells; empty where it is gone."""
         self.calls += 1
-        response = self._api.ask(f"/{self._module}/{quote(key, safe='')}", meter.ONE)
-        return sheet.read(response.content, self._owner)
+        path = f"/{self._module}/{quote(key, safe='')}"
+        return self._api.ask(path, meter.ONE, sheet.reading(self._owner, is_paged=False))
 
     def _listed(self, names: Sequence[str], ids: Sequence[str]) -> Sheet:
         found = Sheet()
@@ -69,26 +70,29 @@ class Completion:
         for at in range(0, len(ids), IDS):
             params = {"fields": ",".join(names), "ids": ",".join(ids[at : at + IDS]), **converted}
             self.calls += 1
-            response = self._api.ask(f"/{self._module}", meter.LIST, params)
-            part = sheet.read(response.content, self._owner)
-            found.ids += part.ids
-            found.stamps += part.stamps
-            found.texts += part.texts
+            reader = sheet.reading(self._owner)
+            found.add(self._api.ask(f"/{self._module}", meter.LIST, reader, params))
         return found
 
     def _with_rich_texts(self, page: Sheet) -> Sheet | None:
         texts = list(page.texts)
+        rejected = list(page.rejected)
+        is_readable = [True] * len(page)
         for place, (key, stamp, text) in enumerate(page.rows()):
             cut = self._cut(text)
             if not cut:
                 continue
             whole = self.single(key)
+            if whole.rejected:
+                is_readable[place] = False
+                rejected.append(whole.rejected[0])
+                continue
             if not len(whole) or not sheet.is_same(whole.stamps[0], stamp):
                 return None
             has = sheet.fields_of(whole.texts[0])
             part = msgspec.json.encode({name: has[name] for name in cut if name in has})
             texts[place] = sheet.merged([text, part])
-        return Sheet(page.ids, page.stamps, texts, page.has_more, page.token)
+        return replace(page, texts=texts, rejected=rejected).only(is_readable)
 
     def _cut(self, text: bytes | memoryview) -> list[str]:
         """Return the rich texts of a record that were cut."""
@@ -102,5 +106,7 @@ class Completion:
 def _is_cut(raw: msgspec.Raw) -> bool:
     if len(memoryview(raw)) < _CUT_AT:
         return False
-    value = msgspec.json.decode(raw)
-    return isinstance(value, str) and len(value) >= _CUT_AT
+    try:
+        return len(msgspec.json.decode(raw, type=str)) >= _CUT_AT
+    except msgspec.ValidationError:
+        return False

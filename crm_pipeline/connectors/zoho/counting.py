@@ -1,18 +1,26 @@
 """How many records there are: by COQL for a window, by `actions/count` for a whole module."""
 
 from datetime import datetime
+from typing import Any
 
-from crm_pipeline.connectors.api import as_mapping
+import msgspec
+import requests
+
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.connectors.zoho import coql, describe, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected
+from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted, ProtocolError, Rejected
 from crm_pipeline.model.schema import Schema
+from crm_pipeline.wire.decoding import Count, decoded
 
 # A module or an org that queries are not offered for; anything else is an error.
 _NO_QUERIES = frozenset(
     {"OAUTH_SCOPE_MISMATCH", "INVALID_MODULE", "NOT_SUPPORTED", "NO_PERMISSION", "INVALID_QUERY"}
 )
+
+
+class _Count(msgspec.Struct):
+    count: Count
 
 
 def of_plan(api: Api, plan: Plan) -> int | None:
@@ -35,12 +43,12 @@ def of_plan(api: Api, plan: Plan) -> int | None:
 
 def total(api: Api, module: str) -> int:
     """Return how many records a module has, converted leads included."""
-    found = as_mapping(
-        api.ask(f"/{module}/actions/count", meter.COUNT, {"converted": "both"}), api.connection.name
-    ).get("count")
-    if not isinstance(found, int):
-        raise _no_number(api, module)
-    return found
+
+    def read(response: requests.Response) -> int:
+        what = f"the count of {module}"
+        return decoded(response.content, _Count, owner=api.connection.name, what=what).count
+
+    return api.ask(f"/{module}/actions/count", meter.COUNT, read, {"converted": "both"})
 
 
 def newest(api: Api, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
@@ -50,6 +58,7 @@ def newest(api: Api, schema: Schema, since: datetime) -> tuple[int, datetime | N
     there is news.
     """
     module, stamp = schema.object, describe.STAMP
+    reader = sheet.reading(f"{api.connection.name}.{module}")
     found = [f"{stamp} >= '{sheet.stamp_text(since)}'", *coql.conditions(schema, None)]
     query = coql.select((describe.ID, stamp), module, found, limit=200, order=f"{stamp} desc")
     if module in api.closed["coql"]:
@@ -57,24 +66,31 @@ def newest(api: Api, schema: Schema, since: datetime) -> tuple[int, datetime | N
         if describe.CONVERTED in schema.by_name:
             params["converted"] = "both"
         headers = {"If-Modified-Since": sheet.stamp_text(since)}
-        response = api.ask(f"/{module}", meter.SORTED, params, headers)
+        page = api.ask(f"/{module}", meter.SORTED, reader, params, headers)
     else:
-        response = api.select(query, meter.coql(200))
-    page = sheet.read(response.content, f"{api.connection.name}.{module}")
+        page = api.select(query, meter.coql(200), reader)
     stamps = [at for at in page.instants() if at is not None]
-    return len(page) + page.has_more, max(stamps, default=None)
+    return page.seen + page.has_more, max(stamps, default=None)
 
 
 def _counted(api: Api, query: str) -> int | None:
     """Return what a query counts; None where the answer has no body (204)."""
-    rows = api.entries(api.select(query, meter.COUNT), "data")
-    if not rows:
-        return None
-    # The key is the expression, in the vendor's spelling.
-    numbers = [value for value in rows[0].values() if isinstance(value, int)]
-    if len(rows) != 1 or len(numbers) != 1:
-        raise _no_number(api, "a query")
-    return int(numbers[0])
+    listed = api.listed("data", dict[str, Any])
+
+    def read(response: requests.Response) -> int | None:
+        rows = listed(response)
+        if not rows:
+            return None
+        # The key is the expression, in the vendor's spelling.
+        numbers = [one for one in rows[0].values() if isinstance(one, int) and one is not True]
+        if len(rows) != 1 or len(numbers) != 1 or numbers[0] < 0:
+            raise MalformedAnswer(
+                f"{api.connection.name}: Zoho answered the count of a query with something else.",
+                status=response.status_code,
+            )
+        return numbers[0]
+
+    return api.select(query, meter.COUNT, read)
 
 
 def _really_none(api: Api, plan: Plan) -> int:
@@ -90,16 +106,11 @@ def _really_none(api: Api, plan: Plan) -> int:
     params = {"fields": describe.STAMP, "per_page": "1"}
     if describe.CONVERTED in plan.schema.by_name:
         params["converted"] = "both"
-    page = sheet.read(api.ask(f"/{plan.object}", meter.LIST, params, headers).content, owner)
-    if any(at is None or window is None or at < window.to_at for at in page.instants()):
+    page = api.ask(f"/{plan.object}", meter.LIST, sheet.reading(owner), params, headers)
+    if page.rejected or any(
+        at is None or window is None or at < window.to_at for at in page.instants()
+    ):
         raise ProtocolError(
             f"{owner}: a count was answered with nothing, although there are records."
         )
     return 0
-
-
-def _no_number(api: Api, of: str) -> ProtocolError:
-    return ProtocolError(
-        f"{api.connection.name}: Zoho answered the count of {of} with something else.",
-        cure="Run again; if it persists, report it to the vendor with the time of the run.",
-    )

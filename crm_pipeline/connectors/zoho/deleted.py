@@ -9,7 +9,7 @@ from collections.abc import Generator
 import structlog
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.zoho import meter, sheet
+from crm_pipeline.connectors.zoho import keys, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.connectors.zoho.spooling import DELETED, Noted
@@ -57,7 +57,7 @@ def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Generator[Page]:
         for at in found.instants()
     ]
     kept = found.only(inside)
-    if not len(kept):
+    if not kept.seen:
         return
     batch = kept.batch(f"{api.connection.name}.{plan.object}", deleted=True)
     yield Page(
@@ -69,6 +69,8 @@ def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Generator[Page]:
         number=spool.fresh_number(),
         facts={"kind": DELETED},
         counted=False,
+        rejected=kept.rejected,
+        origin=keys.DELETED,
     )
 
 
@@ -77,14 +79,11 @@ def _settled(api: Api, plan: Plan) -> tuple[Sheet, int]:
     calls = 0
     for _ in range(_ATTEMPTS):
         first = _page(api, plan, 1)
-        found, number, last = _copy(first), 1, first
+        found, number, last = first.copy(), 1, first
         while last.has_more:
             number += 1
             last = _page(api, plan, number)
-            for key, stamp, text in last.rows():
-                found.ids.append(key)
-                found.stamps.append(stamp)
-                found.texts.append(text)
+            found.add(last)
         calls += number
         if number == 1:
             return found, calls
@@ -103,11 +102,5 @@ def _page(api: Api, plan: Plan, number: int) -> Sheet:
     if plan.window is not None and plan.window.from_at is not None:
         headers["If-Modified-Since"] = sheet.stamp_text(plan.window.from_at)
     params = {"type": "all", "page": str(number), "per_page": str(_PER_PAGE)}
-    response = api.ask(f"/{plan.object}/deleted", meter.DELETED, params, headers)
-    return sheet.read(
-        response.content, f"{api.connection.name}.{plan.object}", stamp="deleted_time"
-    )
-
-
-def _copy(page: Sheet) -> Sheet:
-    return Sheet(list(page.ids), list(page.stamps), list(page.texts))
+    reader = sheet.reading(f"{api.connection.name}.{plan.object}", rule=keys.GONE)
+    return api.ask(f"/{plan.object}/deleted", meter.DELETED, reader, params, headers)

@@ -6,12 +6,15 @@ are no modules but settings; `setup` describes those.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
+
+from crm_pipeline.connectors.entries import readable
 from crm_pipeline.connectors.zoho import meter
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.kernel.errors import NotPermitted
 from crm_pipeline.model.schema import CommonType, Field, Schema
+from crm_pipeline.wire.decoding import UNREADABLE
 
 STAMP = "Modified_Time"
 ID = "id"
@@ -58,41 +61,113 @@ class Module:
     kind: str
 
 
+class ModuleAnswer(msgspec.Struct):
+    """One entry of the list of modules."""
+
+    api_name: str | None = None
+    plural_label: str | None = None
+    generated_type: str | None = None
+    api_supported: bool | None = False
+
+
+class _Named(msgspec.Struct):
+    api_name: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    actual_value: str | int | float | bool
+    display_value: str | int | float | bool
+
+
+class _Typed(msgspec.Struct):
+    type: str | None = None
+
+
+class _Computed(msgspec.Struct):
+    return_type: str | None = None
+
+
+class _Pointer(msgspec.Struct):
+    module: _Named | None = None
+
+
+class _Link(msgspec.Struct):
+    linking_details: _Pointer | None = None
+
+
+class _Rows(msgspec.Struct):
+    module: str | None = None
+
+
+class FieldAnswer(msgspec.Struct):
+    """What metadata says of a field."""
+
+    api_name: str
+    data_type: str
+    field_label: str | None = None
+    json_type: str | None = None
+    visible: bool | None = True
+    custom_field: bool | None = False
+    system_mandatory: bool | None = False
+    length: int | None = 0
+    decimal_place: int | None = 0
+    textarea: _Typed | None = None
+    formula: _Computed | None = None
+    rollup_summary: _Computed | None = None
+    pick_list_values: list[_Choice] | None = None
+    lookup: _Pointer | None = None
+    multiselectlookup: _Link | None = None
+    multiuserlookup: _Link | None = None
+    subform: _Rows | None = None
+    associated_module: _Rows | None = None
+
+
 def modules(api: Api) -> list[Module]:
     """List the modules that the API answers for."""
-    listed = api.entries(api.ask("/settings/modules", meter.METADATA), "modules")
+    entries = api.ask("/settings/modules", meter.METADATA, api.listed("modules", msgspec.Raw))
+    found = readable(entries, ModuleAnswer, owner=api.connection.name, what="the list of modules")
     return [
-        Module(
-            str(one["api_name"]),
-            str(one.get("plural_label") or one["api_name"]),
-            str(one.get("generated_type") or "default"),
-        )
-        for one in listed
-        if one.get("api_supported") and one.get("api_name")
+        Module(one.api_name, one.plural_label or one.api_name, one.generated_type or "default")
+        for one in found
+        if one.api_supported and one.api_name
     ]
 
 
-def fields(api: Api, module: str) -> list[dict[str, Any]]:
+def fields(api: Api, module: str) -> list[FieldAnswer]:
     """Return what metadata says of a module's fields.
 
     Raises:
         NotPermitted: the module is listed, but has no fields to show (204).
     """
     params = {"module": module, "type": "all"}
-    response = api.ask("/settings/fields", meter.METADATA, params)
-    found = [one for one in api.entries(response, "fields") if one.get("api_name")]
+    entries = api.ask("/settings/fields", meter.METADATA, api.listed("fields", msgspec.Raw), params)
+    found = readable(
+        entries,
+        FieldAnswer,
+        owner=api.connection.name,
+        what=f"the fields of {module}",
+        may_lack=_may_lack,
+    )
+    found = [one for one in found if one.api_name]
     if not found:
         raise NotPermitted(
             f"{api.connection.name}: {module} is listed as a module, but shows no fields.",
-            status=response.status_code,
             cure="Take it out of connections.yaml; the vendor has no records of it for the API.",
         )
     return found
 
 
-def schema_of(module: Module, listed: list[dict[str, Any]]) -> Schema:
+def _may_lack(entry: msgspec.Raw) -> bool:
+    try:
+        name = msgspec.json.decode(entry, type=_Named).api_name
+    except UNREADABLE:
+        return False
+    return name not in {ID, STAMP, CONVERTED}
+
+
+def schema_of(module: Module, listed: list[FieldAnswer]) -> Schema:
     """Return the fields that lists of records have, in the vendor's order."""
-    shown = [one for one in listed if is_shown(one) and one["data_type"] not in ELSEWHERE]
+    shown = [one for one in listed if is_shown(one) and one.data_type not in ELSEWHERE]
     found = tuple(_field(one) for one in shown)
     if all(one.name != ID for one in found):
         found = (Field(ID, "Record Id", "bigint", nullable=False), *found)
@@ -101,9 +176,9 @@ def schema_of(module: Module, listed: list[dict[str, Any]]) -> Schema:
     return Schema(object=module.name, label=module.label, fields=found)
 
 
-def is_shown(raw: Mapping[str, Any]) -> bool:
+def is_shown(raw: FieldAnswer) -> bool:
     """Say whether records have a field; those that begin with $ are the vendor's bookkeeping."""
-    return raw.get("visible") is not False and not str(raw["api_name"]).startswith("$")
+    return raw.visible is not False and not raw.api_name.startswith("$")
 
 
 def stamp_field(schema: Schema) -> str | None:
@@ -134,21 +209,20 @@ def rich_texts(schema: Schema) -> tuple[str, ...]:
     return tuple(field.name for field in schema.fields if field.type == RICH)
 
 
-def _field(raw: Mapping[str, Any]) -> Field:
-    name, kind = str(raw["api_name"]), str(raw["data_type"])
-    is_rich = (raw.get("textarea") or {}).get("type") == RICH
-    choices = raw.get("pick_list_values") or ()
-    pairs = [(str(one["actual_value"]), str(one["display_value"])) for one in choices]
+def _field(raw: FieldAnswer) -> Field:
+    name, kind = raw.api_name, raw.data_type
+    is_rich = raw.textarea is not None and raw.textarea.type == RICH
+    pairs = [(str(one.actual_value), str(one.display_value)) for one in raw.pick_list_values or ()]
     return Field(
         name=name,
-        label=str(raw.get("field_label") or name),
+        label=raw.field_label or name,
         type=RICH if is_rich else kind,
         common_type=_common_type(raw),
-        nullable=name != ID and not raw.get("system_mandatory"),
-        custom=bool(raw.get("custom_field")),
+        nullable=name != ID and not raw.system_mandatory,
+        custom=bool(raw.custom_field),
         calculated=kind in {"formula", "rollup_summary"},
-        length=int(raw.get("length") or 0),
-        scale=int(raw.get("decimal_place") or 0),
+        length=raw.length or 0,
+        scale=raw.decimal_place or 0,
         reference_to=_target(raw),
         values=tuple(value for value, _ in pairs),
         options=tuple(pair for pair in pairs if pair[0] != pair[1]),
@@ -157,37 +231,43 @@ def _field(raw: Mapping[str, Any]) -> Field:
     )
 
 
-def _common_type(raw: Mapping[str, Any]) -> CommonType:
-    kind = str(raw["data_type"])
-    if raw["api_name"] == ID or kind in _LOOKUPS or kind == "multiselectpicklist":
+def _common_type(raw: FieldAnswer) -> CommonType:
+    kind = raw.data_type
+    if raw.api_name == ID or kind in _LOOKUPS or kind == "multiselectpicklist":
         return "string"
     if kind == "formula":
-        kind = str((raw.get("formula") or {}).get("return_type") or "string")
+        kind = (raw.formula or _Computed()).return_type or "string"
     if kind == "rollup_summary":
-        kind = str((raw.get("rollup_summary") or {}).get("return_type") or "double")
+        kind = (raw.rollup_summary or _Computed()).return_type or "double"
     if kind in _TYPES:
         return _TYPES[kind]
-    return "json" if raw.get("json_type") in {"jsonobject", "jsonarray"} else "string"
+    return "json" if raw.json_type in {"jsonobject", "jsonarray"} else "string"
 
 
-def _points_anywhere(raw: Mapping[str, Any]) -> bool:
-    return ((raw.get("lookup") or {}).get("module") or {}).get("api_name") == "se_module"
+def _points_anywhere(raw: FieldAnswer) -> bool:
+    return _looked_up(raw) == "se_module"
 
 
-def _target(raw: Mapping[str, Any]) -> tuple[str, ...]:
-    kind = raw["data_type"]
-    if kind in {"ownerlookup", "userlookup"}:
+def _looked_up(raw: FieldAnswer) -> str:
+    module = raw.lookup.module if raw.lookup is not None else None
+    return (module.api_name if module is not None else None) or ""
+
+
+def _target(raw: FieldAnswer) -> tuple[str, ...]:
+    if raw.data_type in {"ownerlookup", "userlookup"}:
         return ("Users",)
-    module = (raw.get("lookup") or {}).get("module") or {}
-    target = module.get("api_name")
-    return (str(target),) if kind == "lookup" and target and not _points_anywhere(raw) else ()
+    target = _looked_up(raw)
+    return (target,) if raw.data_type == "lookup" and target and not _points_anywhere(raw) else ()
 
 
-def module_behind(raw: Mapping[str, Any]) -> str:
+def module_behind(raw: FieldAnswer) -> str:
     """Return the module that holds the rows of a field that only single records show, or ""."""
-    kind = raw["data_type"]
-    if kind == "subform":
-        found = (raw.get("associated_module") or {}).get("module")
-        return str(found or (raw.get("subform") or {}).get("module") or raw["api_name"])
-    linking = (raw.get(kind) or {}).get("linking_details") or {}
-    return str((linking.get("module") or {}).get("api_name") or "")
+    if raw.data_type == "subform":
+        parts = (raw.associated_module, raw.subform)
+        named = (part.module for part in parts if part is not None)
+        return next(filter(None, named), raw.api_name)
+    both = {"multiselectlookup": raw.multiselectlookup, "multiuserlookup": raw.multiuserlookup}
+    link = both.get(raw.data_type)
+    linking = link.linking_details if link is not None else None
+    module = linking.module if linking is not None else None
+    return (module.api_name if module is not None else None) or ""

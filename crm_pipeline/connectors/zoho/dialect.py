@@ -5,10 +5,10 @@ refuses with HTTP 200 and an error word, so an answer is one only with a token i
 """
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from crm_pipeline.connectors.dialect import CODE, Desk, Dialect, Refused, TokenAnswer
+from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.connectors.zoho import answers, centres
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.settings import Connection
@@ -76,9 +76,9 @@ def exchange_at(connection: Connection, answer: Mapping[str, str]) -> str:
     return f"{server}/oauth/v2/token"
 
 
-def _read(_: Connection, answer: Mapping[str, Any]) -> TokenAnswer:
+def _read(_: Connection, answer: TokenReply) -> TokenAnswer:
     return TokenAnswer(
-        place=str(answer["api_domain"]), expires_in_s=float(answer.get("expires_in") or 3600)
+        place=answer.text("api_domain"), expires_in=answer.get("expires_in"), usual_s=3600
     )
 
 
@@ -102,6 +102,8 @@ DIALECT = Dialect(
     judge=answers.judge_login,
     read=_read,
     cure=_cure,
+    api_hosts=centres.api_hosts,
+    login_hosts=lambda _: centres.ACCOUNTS,
     pkce=False,
     asked=lambda _: {
         "scope": ",".join(SCOPES),

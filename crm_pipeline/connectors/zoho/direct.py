@@ -1,9 +1,10 @@
 """Single questions to an org: any COQL, one record. For people and scripts, not for landing."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from crm_pipeline.connectors.zoho import completing, coql, describe, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
@@ -27,12 +28,13 @@ def query(api: Api, text: str, *, include_deleted: bool) -> Iterator[dict[str, A
             cure="Leave deleted records out; `refresh` lands them.",
         )
     if coql.is_limited(text):
-        yield from api.entries(api.select(text, meter.coql(_PAGE)), "data")
+        yield from api.select(text, meter.coql(_PAGE), api.listed("data", dict[str, Any]))
         return
     for offset in range(0, _REACH, _PAGE):
-        response = api.select(f"{text} limit {offset},{_PAGE}", meter.coql(_PAGE))
-        yield from api.entries(response, "data")
-        if response.status_code == 204 or not response.json()["info"]["more_records"]:
+        reader = api.paged("data", dict[str, Any])
+        page = api.select(f"{text} limit {offset},{_PAGE}", meter.coql(_PAGE), reader)
+        yield from page.entries
+        if not page.has_more:
             return
     raise Rejected(
         f"{api.connection.name}: this query has more than {_REACH:,} records, and the vendor shows no "
@@ -48,12 +50,11 @@ def get(api: Api, obj: str, record: str, by: str | None) -> dict[str, Any]:
         Rejected: there is no such record.
     """
     headers = {"X-EXTERNAL": f"{obj}.{by}"} if by else {}
-    response = api.ask(f"/{obj}/{quote(record, safe='')}", meter.ONE, headers=headers)
-    found = api.entries(response, "data")
+    reader = api.listed("data", dict[str, Any])
+    found = api.ask(f"/{obj}/{quote(record, safe='')}", meter.ONE, reader, headers=headers)
     if not found:
         raise Rejected(
-            f"{api.connection.name}: no {obj} with {by or 'id'} {json.dumps(record)}.",
-            status=response.status_code,
+            f"{api.connection.name}: no {obj} with {by or 'id'} '{record}'.",
             cure="It may have been deleted; other fields than the id have to be external ones.",
         )
     return found[0]
@@ -67,9 +68,9 @@ def newest_rows(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
         params |= {"sort_by": describe.STAMP, "sort_order": "desc"}
     if describe.CONVERTED in schema.by_name:
         params["converted"] = "both"
-    response = api.ask(f"/{schema.object}", meter.SORTED, params)
-    page = sheet.read(response.content, f"{api.connection.name}.{schema.object}")
+    reader = sheet.reading(f"{api.connection.name}.{schema.object}")
+    page = api.ask(f"/{schema.object}", meter.SORTED, reader, params)
     beside = [name for names in rest for name in names if name not in first]
     # What changed in between lacks the rest: this is for looking at, not for landing.
     whole = completing.Completion(api, schema, beside).completed(page) or page
-    return [json.loads(bytes(text)) for text in whole.texts]
+    return [msgspec.json.decode(text, type=dict[str, Any]) for text in whole.texts]

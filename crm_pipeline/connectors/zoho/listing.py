@@ -5,9 +5,10 @@ put together by their ids. What the sequences disagree about was edited meanwhil
 itself, or left to the next window. Source: zoho.com/crm/developer/docs/api/v8/get-records.html.
 """
 
-import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
@@ -17,6 +18,7 @@ from crm_pipeline.connectors.zoho.completing import Completion, chunked
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.connectors.zoho.spooling import Noted
 from crm_pipeline.kernel.errors import ProtocolError, ReadLost
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.spool import Spool
 
 ROUTE = "records"
@@ -27,12 +29,17 @@ _ENDED = "-"
 
 @dataclass
 class _Sequence:
-    """One list of fields: its parameters, the token of its next page, and what waits for the others."""
+    """One list of fields: its parameters, the token of its next page, and what waits for the others.
+
+    Attributes:
+        rejected: what cannot be read, and was not taken from here yet.
+    """
 
     names: tuple[str, ...]
     token: str = ""
     seen: set[str] = field(default_factory=set)
     waiting: dict[str, tuple[str | None, bytes | memoryview]] = field(default_factory=dict)
+    rejected: list[Reject] = field(default_factory=list)
 
     @property
     def is_ended(self) -> bool:
@@ -68,7 +75,8 @@ class Listing:
         noted.begin(ROUTE)
         for facts in done:
             if facts.get("cursor"):
-                self._begun[int(facts["high"])] = json.loads(facts["cursor"])
+                tokens = msgspec.json.decode(facts["cursor"], type=list[str])
+                self._begun[int(facts["high"])] = tokens
         reader = Lanes(
             self._read, at_once=1, owner=self._owner, route=ROUTE, spool=spool, splits=False
         )
@@ -94,15 +102,18 @@ class Listing:
             found = self._whole(sequences, is_last=is_last)
             calls = len(going) + self._completion.calls - calls
             is_even = not any(one.waiting for one in sequences)
-            cursor = json.dumps([one.token for one in sequences]) if is_even else ""
+            tokens = [one.token for one in sequences]
+            cursor = msgspec.json.encode(tokens).decode() if is_even else ""
             places = range(at, at + len(found))
             at += len(found)
+            rejected = tuple(found.rejected)
             yield Slice(
                 places=places,
                 batch=found.batch(self._owner),
                 asked_at=asked_at,
                 is_last=is_last,
                 calls=calls,
+                rejected=rejected,
                 cursor="" if is_last else cursor,
             )
 
@@ -120,13 +131,11 @@ class Listing:
             params["converted"] = "both"
         if one.token:
             params["page_token"] = one.token
-        response = self._api.ask(f"/{plan.object}", meter.LIST, params, headers)
-        page = sheet.read(response.content, self._owner)
-        if one.token and not len(page):
+        reader = sheet.reading(self._owner)
+        page = self._api.ask(f"/{plan.object}", meter.LIST, reader, params, headers)
+        if one.token and not page.seen:
             raise ReadLost(
-                f"{self._owner}: the vendor answered {response.status_code} with nothing, although more "
-                "was to come.",
-                status=response.status_code,
+                f"{self._owner}: the vendor answered with nothing, although more was to come.",
                 cure="Run it again; the window is read anew.",
             )
         if page.has_more and (not page.token or page.token in one.seen):
@@ -138,6 +147,7 @@ class Listing:
         one.seen.add(page.token)
         one.token = page.token if page.has_more else _ENDED
         # Where pages shift, one that came already comes again.
+        one.rejected += page.rejected
         one.waiting.update(
             (key, (stamp, text)) for key, stamp, text in page.rows() if key not in self._given
         )
@@ -156,15 +166,32 @@ class Listing:
             text = sheet.merged([part[1] for part in parts]) if others else parts[0][1]
             _add(found, key, parts[0][0], text)
         whole = self._completed(self._in_window(found))
+        unnamed = dict.fromkeys(key for one in sequences for key in one.waiting) if is_last else {}
+        whole.rejected += self._unread(sequences, list(unnamed), is_last=is_last)
         if is_last:
-            torn += dict.fromkeys(key for one in sequences for key in one.waiting)
             for one in sequences:
                 one.waiting.clear()
-        for key in torn:
-            alone = self._in_window(self._completion.single(key))
-            for row in alone.rows():
-                _add(whole, *row)
+        for key in [*torn, *unnamed]:
+            whole.add(self._in_window(self._completion.single(key)))
         return whole
+
+    @staticmethod
+    def _unread(sequences: list[_Sequence], torn: Sequence[str], *, is_last: bool) -> list[Reject]:
+        """Return what cannot be read of records that no sequence could read.
+
+        A part that cannot be read need not say whose it is. Where other parts do, the record is torn, and read by
+        itself at the end; so many parts are accounted for then.
+        """
+        first, *others = sequences
+        if others and not is_last:
+            return []
+        left = [
+            len(one.rejected) - sum(key not in one.waiting for key in torn) for one in sequences
+        ]
+        found = first.rejected[len(first.rejected) - max(0, min(left)) :]
+        for one in sequences:
+            one.rejected.clear()
+        return found
 
     def _completed(self, page: Sheet) -> Sheet:
         """Complete rich texts; a record that changed meanwhile is taken as it is now, if it still counts."""
@@ -177,8 +204,8 @@ class Listing:
             again = self._completion.completed(one) or self._in_window(
                 self._completion.single(row[0])
             )
-            for kept in again.rows():
-                _add(found, *kept)
+            found.add(again)
+        found.rejected += page.rejected
         return found
 
     def _in_window(self, page: Sheet) -> Sheet:

@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import count
 from math import ceil
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -20,8 +21,9 @@ from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.zoho import counting, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.sheet import Sheet
-from crm_pipeline.kernel.errors import ProtocolError, Rejected
+from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store.rejects import Reject
 
 NAME = "CampaignMembers"
 ROUTE = "records"
@@ -59,6 +61,7 @@ class _Read:
     asked_at: datetime
     ids: list[str] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
+    rejected: list[Reject] = field(default_factory=list)
     calls: int = 0
 
 
@@ -101,21 +104,25 @@ def pages(api: Api) -> Iterator[Page]:
             route=ROUTE,
             batches=lambda rows=batch: iter([rows]),  # type: ignore[misc]
             extracted_at=found.asked_at,
-            expected=len(found.ids),
+            expected=len(found.ids) + len(found.rejected),
             calls=found.calls,
+            rejected=found.rejected,
         )
 
 
 def some(api: Api, rows: int) -> list[dict[str, Any]]:
     """Return the members that are found first."""
     found = next(_reads(api, rows))
-    return [msgspec.json.decode(text) for text in found.texts[:rows]]
+    return [msgspec.json.decode(text, type=dict[str, Any]) for text in found.texts[:rows]]
 
 
 def _reads(api: Api, most: int) -> Iterator[_Read]:
     """Ask campaign by campaign; what is at hand is given on when it is `most` or more."""
     read = _Read(api.now())
     for page in _pages(api, f"/{_CAMPAIGNS}", {"fields": "id", "sort_order": "asc"}, read):
+        if page.rejected:
+            # Whose members could not be asked for, those would look as if they had been taken out.
+            raise MalformedAnswer(f"{api.connection.name}.{NAME}: a campaign has no id to ask by.")
         for campaign in page.ids:
             if len(read.ids) >= most:
                 yield read
@@ -127,7 +134,7 @@ def _reads(api: Api, most: int) -> Iterator[_Read]:
 def _add(api: Api, campaign: str, read: _Read) -> None:
     """Add the members of one campaign."""
     for module, key in _LISTS.items():
-        path = f"/{_CAMPAIGNS}/{campaign}/{module}"
+        path = f"/{_CAMPAIGNS}/{quote(campaign, safe='')}/{module}"
         params = {"fields": f"id,{_STATUS}"}
         if module == "Leads":
             params["converted"] = "both"
@@ -138,6 +145,7 @@ def _add(api: Api, campaign: str, read: _Read) -> None:
                 raise
             return  # deleted since it was listed, and its members with it
         for page in found:
+            read.rejected += page.rejected
             for member, _, text in page.rows():
                 name = f"{campaign}-{member}"
                 ours = {"id": name, "Campaign": {"id": campaign}, key: {"id": member}}
@@ -147,7 +155,8 @@ def _add(api: Api, campaign: str, read: _Read) -> None:
 
 def _is_there(api: Api, campaign: str, read: _Read) -> bool:
     read.calls += 1
-    return bool(api.ask(f"/{_CAMPAIGNS}/{campaign}", meter.ONE).content)
+    reader = sheet.reading(f"{api.connection.name}.{NAME}", is_paged=False)
+    return bool(api.ask(f"/{_CAMPAIGNS}/{quote(campaign, safe='')}", meter.ONE, reader).seen)
 
 
 def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Iterator[Sheet]:
@@ -161,9 +170,8 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
     more = {"per_page": str(api.ceiling("list_page_records")), **params}
     for number in count(2):
         read.calls += 1
-        response = api.ask(path, _LIST, {**more, **place})
-        page = sheet.read(response.content, owner)
-        if seen and not len(page):
+        page = api.ask(path, _LIST, sheet.reading(owner), {**more, **place})
+        if seen and not page.seen:
             raise ProtocolError(
                 f"{owner}: Zoho sent a page without records, although more are to come.",
                 cure="Run again; if it persists, report it to the vendor with the time of the run.",
@@ -171,7 +179,7 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
         yield page
         if not page.has_more:
             return
-        behind = page.token or page.ids[-1]
+        behind = page.token or next(iter(page.ids[-1:]), str(number))
         if behind in seen:
             raise ProtocolError(
                 f"{owner}: Zoho named the same page twice; reading on would never end.",

@@ -7,14 +7,17 @@ on edition and licences; the only counter in answers shows what is left, once ha
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import requests
 
 from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.metering import Operation, Reading
+from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.connectors.zoho.answers import CREDITS_LEFT, is_locked_out
+from crm_pipeline.connectors.zoho.documents import Licence, Organization
 from crm_pipeline.settings import Connection
+from crm_pipeline.store.limits import MOST_COUNTED
+from crm_pipeline.wire.figures import whole
 from crm_pipeline.wire.throttle import Limit
 
 CREDITS = "daily_credits"
@@ -24,6 +27,7 @@ TOKENS = "token_requests"
 HEAVY = "heavy"
 _DAY_S = 86_400.0
 _TOKENS_S = 600.0
+_MOST_USERS = 1_000_000
 
 LIST = Operation("list")
 SORTED = Operation("list", kind=HEAVY)
@@ -69,18 +73,18 @@ EDITIONS = (
 )
 
 
-def edition_of(org: Mapping[str, Any]) -> Edition | None:
+def edition_of(org: Organization) -> Edition | None:
     """Return the edition of an org; None where it is not told in words that are known."""
-    licence = org.get("license_details") or {}
-    if licence.get("paid") is False:
+    licence = org.licence or Licence()
+    if licence.paid is False:
         return EDITIONS[-1]
-    told = str(licence.get("paid_type") or "").lower()
+    told = (licence.paid_type or "").lower()
     return next((one for one in EDITIONS if any(name in told for name in one.names)), None)
 
 
-def credits_of(edition: Edition, org: Mapping[str, Any]) -> int:
+def credits_of(edition: Edition, org: Organization) -> int:
     """Return the credits of 24 hours, without add-ons."""
-    users = int((org.get("license_details") or {}).get("users_license_purchased") or 0)
+    users = (org.licence or Licence()).users or 0
     amount = edition.base + edition.per_user * users
     return min(amount, edition.most) if edition.most else amount
 
@@ -96,12 +100,18 @@ class ZohoMeter:
         self._published = limits.ceilings
         self._told: dict[str, int] = {}
 
-    def learn(self, org: Mapping[str, Any]) -> None:
+    def learn(self, org: Organization) -> None:
         """Take the ceilings from what the org says of its edition and licences."""
         edition = edition_of(org)
         if edition is not None:
             self._told[CREDITS] = credits_of(edition, org)
             self._told[AT_ONCE] = edition.at_once
+
+    @property
+    def day(self) -> DayLimit:
+        """The org's credits of 24 hours."""
+        stated = self._connection.ceilings.get(CREDITS) or self._told.get(CREDITS) or self._seen
+        return DayLimit(self.ceiling(CREDITS), is_stated=stated is not None)
 
     def ceiling(self, name: str) -> int:
         """Return a ceiling of the vendor: as configured, as told by the org, or as published."""
@@ -126,25 +136,34 @@ class ZohoMeter:
         """Return what token requests are counted under: who is refused there must not ask again."""
         return (Limit(TOKENS, self._share(TOKENS), _TOKENS_S, "daily", unit="token requests"),)
 
-    def readings(self, response: requests.Response) -> Iterable[Reading]:
+    def claims(self, response: requests.Response) -> Iterable[Claim]:
         """Return what an answer tells of the credits, or of too many token requests."""
         if response.status_code == 400 and is_locked_out(response):
-            most = self.ceiling(TOKENS)
-            yield Reading(TOKENS, most, most)
+            most = str(self.ceiling(TOKENS))
+            yield Claim(TOKENS, "Access Denied", most, used=most)
             return
-        left = response.headers.get(CREDITS_LEFT, "")
-        if left.isdigit():
+        text = response.headers.get(CREDITS_LEFT, "")
+        if text:
+            left = whole(text, MOST_COUNTED) or 0
             # The header comes when half is used: there is at least as much again.
-            if 2 * int(left) > self.ceiling(CREDITS):
-                self._told[CREDITS] = 2 * int(left)
-            ceiling = max(self.ceiling(CREDITS), int(left))
-            yield Reading(CREDITS, ceiling - int(left), ceiling)
+            least = left if self._connection.ceilings.get(CREDITS) else 2 * left
+            ceiling = str(max(self.ceiling(CREDITS), least))
+            yield Claim(CREDITS, CREDITS_LEFT, ceiling, left=text, usual=self._usual)
+
+    def heed(self, reading: Reading) -> None:
+        """Take over a ceiling of the org that is higher than what is known."""
+        if reading.limit == CREDITS and reading.ceiling > self.ceiling(CREDITS):
+            self._told[CREDITS] = reading.ceiling
 
     def _share(self, name: str) -> int:
         return max(1, int(self.ceiling(name) * self._connection.share))
 
+    @property
+    def _usual(self) -> int:
+        return self._connection.ceilings.get(CREDITS) or self._published[CREDITS]
+
     @cached_property
     def _seen(self) -> int | None:
         """The ceiling that any account of the group last saw."""
-        standing = self._gate.usage(self._connection.limit_group)
-        return next((one.vendor_ceiling for one in standing if one.name == CREDITS), None)
+        group, usual = self._connection.limit_group, {CREDITS: self._usual}
+        return told_before(self._gate, group, usual).get(CREDITS)

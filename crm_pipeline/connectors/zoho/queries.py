@@ -14,7 +14,7 @@ from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.completing import Completion, chunked
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.connectors.zoho.spooling import Noted
-from crm_pipeline.kernel.errors import ProtocolError, ReadLost
+from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, ReadLost
 from crm_pipeline.store.spool import Spool
 
 ROUTE = "coql"
@@ -84,6 +84,8 @@ class Queries:
         if at_once == 1:
             return Span(coql.FIRST, coql.BEHIND)
         ends = [self._end("asc"), self._end("desc")]
+        if any(one.rejected for one in ends):
+            return Span(coql.FIRST, coql.BEHIND)
         found = [int(one.ids[0]) for one in ends if len(one)]
         return Span(min(found), max(found) + 1) if found else None
 
@@ -123,7 +125,7 @@ class Queries:
         try:
             self._asked(query, 1)
         except ColumnRefused as error:
-            listed = {str(one["api_name"]) for one in describe.fields(api, self._plan.object)}
+            listed = {one.api_name for one in describe.fields(api, self._plan.object)}
             if error.column not in names or error.column not in {*listed, describe.ANY_MODULE}:
                 raise  # it is gone: described anew, the read does not ask for it
             return error.column
@@ -134,15 +136,31 @@ class Queries:
         while True:
             asked_at = self._api.now()
             page, calls = self._page(low, span.high)
-            places = page.places
+            behind = self._behind(page)
             yield Slice(
-                places=places,
+                places=page.places,
                 batch=page.batch(self._owner),
                 asked_at=asked_at,
                 is_last=not page.has_more,
                 calls=calls,
+                rejected=tuple(page.rejected),
             )
-            low = places[-1] + 1
+            low = behind
+
+    def _behind(self, page: Sheet) -> int:
+        """Return the id from which on the next page is asked for.
+
+        What cannot be read need not say its own id, so the last readable one counts: what came behind it comes
+        again.
+
+        Raises:
+            MalformedAnswer: more are to come, and no record of this page says where.
+        """
+        if page.places or not page.has_more:
+            return page.places[-1] + 1 if page.places else coql.BEHIND
+        raise MalformedAnswer(
+            f"{self._owner}: no record of an answer can be read, so the place of the next one is not known."
+        )
 
     def _page(self, low: int, high: int) -> tuple[Sheet, int]:
         completion = Completion(self._api, self._plan.schema, self._refused)
@@ -166,5 +184,5 @@ class Queries:
         )
 
     def _asked(self, query: str, limit: int) -> Sheet:
-        response = self._api.select(query, meter.coql(limit))
-        return sheet.read(response.content, self._owner)
+        page = self._api.select(query, meter.coql(limit), sheet.reading(self._owner))
+        return page.with_numbers()

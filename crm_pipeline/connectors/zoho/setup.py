@@ -5,15 +5,17 @@ zoho.com/crm/developer/docs/api/v8/get-users.html, get-pipelines.html, get-curre
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.json_records import batch_of
-from crm_pipeline.connectors.zoho import meter
+from crm_pipeline.connectors.metering import Operation
+from crm_pipeline.connectors.zoho import keys, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.documents import Layout, User
+from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
 from crm_pipeline.model.schema import CommonType, Field, Schema
 
@@ -21,6 +23,7 @@ USERS, PIPELINES, CURRENCIES = "Users", "Pipelines", "Currencies"
 ROUTE = "records"
 _PER_PAGE = 200
 _MOST_PAGES = 500
+_DELETED = b'{"status":"deleted"}'
 # Not switched on, or not in the edition.
 _ONE_CURRENCY = frozenset({"CURRENCIES_NOT_ENABLED", "FEATURE_NOT_SUPPORTED"})
 
@@ -32,16 +35,12 @@ class Setup:
     Attributes:
         label: its human name.
         fields: name, common type, and the key inside an object where the value is one.
-        stamp: the field that says when it changed, or "".
-        key: the field that records elsewhere point to it by.
-        read: yields the records as the vendor sends them.
+        read: yields the answers with the records.
     """
 
     label: str
     fields: Sequence[tuple[str, CommonType, str]]
-    stamp: str
-    read: Callable[[Api], Iterator[dict[str, Any]]]
-    key: str = "id"
+    read: Callable[[Api], Iterator[Sheet]]
 
     def schema(self, name: str) -> Schema:
         """Return the fields."""
@@ -50,74 +49,93 @@ class Setup:
 
 def pages(api: Api, plan: Plan) -> Iterator[Page]:
     """Yield one page with everything there is now."""
-    setup = SETUPS[plan.object]
     asked_at = api.now()
     before = api.usage.calls
-    found = list(setup.read(api))
-    # Deleted users stay readable, as records go on pointing to them.
-    batch = batch_of(
-        ids=[str(one[setup.key]) for one in found],
-        stamps=[one.get(setup.stamp) if setup.stamp else None for one in found],
-        texts=[msgspec.json.encode(one) for one in found],
-        deleted=[one.get("status") == "deleted" for one in found],
-        owner=f"{api.connection.name}.{plan.object}",
-    )
+    found = _whole(api, plan.object)
+    rule, owner = keys.SETTINGS[plan.object], f"{api.connection.name}.{plan.object}"
+    batch = keys.batch_of_texts(found.texts, rule, owner)
     yield Page(
         shape="json",
         route=ROUTE,
         batches=lambda: iter([batch]),
         extracted_at=asked_at,
-        expected=len(found),
+        expected=found.seen,
         calls=api.usage.calls - before,
+        rejected=found.rejected,
     )
 
 
-def user_now(api: Api) -> Mapping[str, Any]:
+def some(api: Api, name: str, rows: int) -> list[dict[str, Any]]:
+    """Return the records that are found first."""
+    texts = _whole(api, name).texts[:rows]
+    return [msgspec.json.decode(text, type=dict[str, Any]) for text in texts]
+
+
+def user_now(api: Api) -> User:
     """Return the user that the login is of."""
-    found = api.entries(api.ask("/users", meter.SETUP, {"type": "CurrentUser"}), "users")
-    return found[0] if found else {}
+    found = api.ask("/users", meter.SETUP, api.listed("users", User), {"type": "CurrentUser"})
+    return found[0] if found else User()
 
 
-def _users(api: Api) -> Iterator[dict[str, Any]]:
+def _whole(api: Api, name: str) -> Sheet:
+    """Return all records of one kind; of one that comes twice the first."""
+    whole = Sheet()
     seen: set[str] = set()
-    for kind in ("AllUsers", "DeletedUsers"):
-        for user in _paged(api, kind):
-            if str(user["id"]) not in seen:
-                seen.add(str(user["id"]))
-                yield user if kind == "AllUsers" else {**user, "status": "deleted"}
+    for page in SETUPS[name].read(api):
+        is_new = []
+        for key in page.ids:
+            is_new.append(key not in seen)
+            seen.add(key)
+        whole.add(page.only(is_new))
+    digests = {one.digest: one for one in whole.rejected}
+    return replace(whole, rejected=list(digests.values()))
 
 
-def _paged(api: Api, kind: str) -> Iterator[dict[str, Any]]:
+def _users(api: Api) -> Iterator[Sheet]:
+    yield from _paged(api, "AllUsers")
+    # Deleted users stay readable, as records go on pointing to them.
+    for page in _paged(api, "DeletedUsers"):
+        yield replace(page, texts=[sheet.merged([text, _DELETED]) for text in page.texts])
+
+
+def _paged(api: Api, kind: str) -> Iterator[Sheet]:
     for number in range(1, _MOST_PAGES):
         params = {"type": kind, "page": str(number), "per_page": str(_PER_PAGE)}
-        response = api.ask("/users", meter.SETUP, params)
-        found = api.entries(response, "users")
-        yield from found
-        if not found or not response.json().get("info", {}).get("more_records"):
+        page = _listed(api, USERS, "/users", meter.SETUP, "users", params)
+        yield page
+        if not page.has_more:
             return
     raise ProtocolError(f"{api.connection.name}: Zoho's list of users does not end.")
 
 
-def _pipelines(api: Api) -> Iterator[dict[str, Any]]:
-    layouts = api.entries(
-        api.ask("/settings/layouts", meter.METADATA, {"module": "Deals"}), "layouts"
-    )
-    seen: set[str] = set()
-    for layout in layouts:
-        params = {"layout_id": str(layout["id"])}
-        for one in api.entries(api.ask("/settings/pipeline", meter.METADATA, params), "pipeline"):
-            if str(one["actual_value"]) not in seen:
-                seen.add(str(one["actual_value"]))
-                yield one
+def _pipelines(api: Api) -> Iterator[Sheet]:
+    path, metadata = "/settings/layouts", meter.METADATA
+    for layout in api.ask(path, metadata, api.listed("layouts", Layout), {"module": "Deals"}):
+        params = {"layout_id": str(layout.id)}
+        yield _listed(api, PIPELINES, "/settings/pipeline", metadata, "pipeline", params)
 
 
-def _currencies(api: Api) -> Iterator[dict[str, Any]]:
+def _currencies(api: Api) -> Iterator[Sheet]:
     try:
-        yield from api.entries(api.ask("/org/currencies", meter.SETUP), "currencies")
+        yield _listed(api, CURRENCIES, "/org/currencies", meter.SETUP, "currencies", {})
     except NotPermitted as error:
         # An org of one currency has no list of them, and no rates.
         if error.code not in _ONE_CURRENCY:
             raise
+
+
+def _listed(  # noqa: PLR0917 - one call of one list
+    api: Api,
+    name: str,
+    path: str,
+    operation: Operation,
+    key: str,
+    params: Mapping[str, str],
+) -> Sheet:
+    owner = f"{api.connection.name}.{name}"
+    rule, is_paged = keys.SETTINGS[name], name == USERS
+    reader = sheet.reading(owner, rule=rule, key=key, is_paged=is_paged)
+    return api.ask(path, operation, reader, params)
 
 
 def _field(name: str, kind: CommonType, key: str) -> Field:
@@ -155,7 +173,6 @@ SETUPS: Mapping[str, Setup] = {
             ("created_time", "timestamp", ""),
             ("Modified_Time", "timestamp", ""),
         ),
-        "Modified_Time",
         _users,
     ),
     PIPELINES: Setup(
@@ -169,10 +186,7 @@ SETUPS: Mapping[str, Setup] = {
             ("parent", "json", ""),
             ("maps", "json", ""),
         ),
-        "",
         _pipelines,
-        # What deals carry; the numbers of pipelines stand nowhere else.
-        "actual_value",
     ),
     CURRENCIES: Setup(
         "Currencies",
@@ -187,7 +201,6 @@ SETUPS: Mapping[str, Setup] = {
             ("created_time", "timestamp", ""),
             ("modified_time", "timestamp", ""),
         ),
-        "modified_time",
         _currencies,
     ),
 }

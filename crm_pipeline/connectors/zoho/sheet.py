@@ -1,39 +1,25 @@
 """One answer with records: their texts as received, their ids and stamps; and answers put together.
 
 A record that is read in several answers (more fields than one takes) is whole only if all of them hold it
-with the same stamp. Only then are their parts joined into one text.
+with the same stamp. Only then are their parts joined into one text. Where one of them cannot be read, the record
+is set aside.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 
 import msgspec
 import pyarrow as pa
+import requests
 
 from crm_pipeline.connectors.json_records import batch_of
-from crm_pipeline.kernel.errors import ProtocolError
-
-
-class _Info(msgspec.Struct):
-    more_records: bool = False
-    count: int | None = None
-    next_page_token: str | None = None
-
-
-class _Envelope(msgspec.Struct):
-    data: list[msgspec.Raw]
-    info: _Info = msgspec.field(default_factory=_Info)
-
-
-class _Key(msgspec.Struct):
-    id: str | int
-    Modified_Time: str | None = None
-    deleted_time: str | None = None
-
-
-class _Keys(msgspec.Struct):
-    data: list[_Key]
+from crm_pipeline.connectors.record_page import NO_KEY
+from crm_pipeline.connectors.zoho.documents import NO_BODY, Info
+from crm_pipeline.connectors.zoho.keys import MODULE, Rule, reader
+from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
+from crm_pipeline.store.rejects import Reject
 
 
 @dataclass
@@ -45,6 +31,7 @@ class Sheet:
         texts: the records.
         has_more: the vendor has more behind it.
         token: of the next page, where the vendor pages so.
+        rejected: records that cannot be read.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -52,9 +39,15 @@ class Sheet:
     texts: list[bytes | memoryview] = field(default_factory=list)
     has_more: bool = False
     token: str = ""
+    rejected: list[Reject] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def seen(self) -> int:
+        """How many records the vendor sent, readable or not."""
+        return len(self.ids) + len(self.rejected)
 
     @property
     def places(self) -> list[int]:
@@ -69,70 +62,120 @@ class Sheet:
         """Yield id, stamp and text of each record."""
         return zip(self.ids, self.stamps, self.texts, strict=True)
 
+    def add(self, other: "Sheet") -> None:
+        """Take the records of another one in, readable or not."""
+        self.ids += other.ids
+        self.stamps += other.stamps
+        self.texts += other.texts
+        self.rejected += other.rejected
+
+    def copy(self) -> "Sheet":
+        """Return one that can be added to."""
+        found = Sheet(has_more=self.has_more, token=self.token)
+        found.add(self)
+        return found
+
     def only(self, keep: Sequence[bool]) -> "Sheet":
-        """Return the chosen records."""
+        """Return the chosen records, and all that cannot be read."""
         if all(keep):
             return self
         chosen = [row for row, wanted in zip(self.rows(), keep, strict=True) if wanted]
-        return Sheet(
-            [row[0] for row in chosen],
-            [row[1] for row in chosen],
-            [row[2] for row in chosen],
-            self.has_more,
-            self.token,
+        return replace(
+            self,
+            ids=[row[0] for row in chosen],
+            stamps=[row[1] for row in chosen],
+            texts=[row[2] for row in chosen],
         )
 
+    def with_numbers(self) -> "Sheet":
+        """Return the records whose ids are numbers; the others are set aside."""
+        is_good = [one.isdecimal() for one in self.ids]
+        if all(is_good):
+            return self
+        rejects = [
+            Reject(NO_KEY, bytes(text))
+            for (_, _, text), good in zip(self.rows(), is_good, strict=True)
+            if not good
+        ]
+        return replace(self.only(is_good), rejected=[*self.rejected, *rejects])
+
     def joined(self, others: Sequence["Sheet"]) -> "Sheet | None":
-        """Return the records with the fields of the others; None where those hold other versions."""
+        """Return the records with the fields of the others; None where those hold other versions.
+
+        Which record a part was of that cannot be read, it need not say: one that is missing there.
+        """
         parts = [{key: (stamp, text) for key, stamp, text in one.rows()} for one in others]
+        missing = [0] * len(parts)
         texts: list[bytes | memoryview] = []
+        is_whole: list[bool] = []
         for key, stamp, text in self.rows():
             found = [part.get(key) for part in parts]
-            if any(one is None or not is_same(one[0], stamp) for one in found):
+            is_whole.append(None not in found)
+            if None in found:
+                missing = [
+                    number + (one is None) for number, one in zip(missing, found, strict=True)
+                ]
+                continue
+            there = [one for one in found if one is not None]
+            if any(not is_same(one[0], stamp) for one in there):
                 return None
-            texts.append(merged([text, *(one[1] for one in found if one is not None)]))
-        return Sheet(self.ids, self.stamps, texts, self.has_more, self.token)
+            texts.append(merged([text, *(one[1] for one in there)]))
+        if any(number > len(one.rejected) for number, one in zip(missing, others, strict=True)):
+            return None
+        rejects = [reject for one in (self, *others) for reject in one.rejected]
+        rest = self.only(is_whole)
+        return replace(rest, texts=texts, rejected=rejects[: self.seen - len(texts)])
 
     def batch(self, owner: str, *, deleted: bool = False) -> pa.RecordBatch:
-        """Return the records for landing.
-
-        Raises:
-            ProtocolError: a stamp is no instant.
-        """
+        """Return the records for landing."""
         return batch_of(
             ids=self.ids, stamps=self.stamps, texts=self.texts, deleted=deleted, owner=owner
         )
 
 
-def read(body: bytes, owner: str, *, stamp: str = "Modified_Time") -> Sheet:
-    """Read an answer; without a body it holds nothing (204, 304).
+def reading(
+    owner: str, *, rule: Rule = MODULE, key: str = "data", is_paged: bool = True
+) -> Callable[[requests.Response], Sheet]:
+    """Return what reads answers with records; without a body they hold nothing (204, 304).
+
+    Args:
+        owner: whose answers they are, for error texts.
+        rule: what of a record is its id and its stamp.
+        key: of the list.
+        is_paged: they say whether more is to come.
+    """
+
+    def read(response: requests.Response) -> Sheet:
+        if response.status_code in NO_BODY and not response.content:
+            return Sheet()
+        return read_body(response.content, owner, rule=rule, key=key, is_paged=is_paged)
+
+    return read
+
+
+def read_body(
+    body: bytes, owner: str, *, rule: Rule = MODULE, key: str = "data", is_paged: bool = True
+) -> Sheet:
+    """Read an answer with records; see `reading`.
 
     Raises:
-        ProtocolError: it is not what the vendor documents.
+        MalformedAnswer: it is not what the vendor documents.
     """
-    if not body:
-        return Sheet()
-    try:
-        envelope = msgspec.json.decode(body, type=_Envelope)
-        keys = msgspec.json.decode(body, type=_Keys).data
-    except msgspec.DecodeError as error:
-        # The words of the library name a place in the answer, never its values.
-        raise ProtocolError(
-            f"{owner}: an answer with records is not what Zoho documents: {error}.",
-            cure="Run again; if it persists, report it to the vendor with the time of the run.",
-        ) from None
-    info = envelope.info
-    if not keys and info.more_records:
-        raise ProtocolError(
-            f"{owner}: Zoho sent a page without records, although more are to come.",
-            cure="Run again; if it persists, report it to the vendor with the time of the run.",
+    page = reader(rule, key).read(body, owner=owner)
+    info: Info = page.envelope.info or Info()
+    if is_paged and info.more_records is None:
+        raise MalformedAnswer(f"{owner}: an answer of Zoho does not say whether more is to come.")
+    if not page.seen and info.more_records:
+        raise MalformedAnswer(
+            f"{owner}: Zoho sent a page without records, although more are to come."
         )
     return Sheet(
-        [str(key.id) for key in keys],
-        [getattr(key, stamp) for key in keys],
-        [memoryview(one) for one in envelope.data],
-        info.more_records,
+        [str(one) for one in map(attrgetter(rule.id_name), page.keys)],
+        list(map(rule.stamps, page.keys)),
+        page.texts,
+        bool(info.more_records),
         info.next_page_token or "",
+        page.rejected,
     )
 
 
@@ -165,7 +208,7 @@ def instant(stamp: str) -> datetime:
     """
     try:
         return datetime.fromisoformat(stamp).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ProtocolError("an answer of Zoho holds a stamp that is no instant.") from None
 
 

@@ -1,0 +1,64 @@
+"""What an error answer says: whatever it holds, nothing in it makes an error of its own.
+
+Errors come from the vendor, from its proxies and from whoever sits in between. Their keys may hold anything.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import requests
+
+from crm_pipeline.kernel.text import vendor_text
+from crm_pipeline.wire.decoding import UNREADABLE
+
+_SHORT = 300
+
+
+def error_body(response: requests.Response) -> Mapping[str, Any]:
+    """Return the JSON object of an answer; an empty one where it is none."""
+    try:
+        return msgspec.json.decode(response.content, type=dict[str, Any])
+    except UNREADABLE:
+        return {}
+
+
+def word(found: Any) -> str:
+    """Return a code or another short value; "" where it is neither a text nor a number."""
+    is_said = isinstance(found, str | int | float) and not isinstance(found, bool)
+    return _plain(str(found))[:_SHORT] if is_said else ""
+
+
+def sentence(found: Any) -> str:
+    """Return what an error says to people, on one line, short and without secrets."""
+    return vendor_text(word(found))
+
+
+def objects(found: Any) -> Sequence[Mapping[str, Any]]:
+    """Return the objects of a list; none where it is no list."""
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def words(found: Any) -> Sequence[str]:
+    """Return the texts of a list; none where it is no list."""
+    return list(filter(None, map(word, found))) if isinstance(found, list) else []
+
+
+def part(found: Any) -> Mapping[str, Any]:
+    """Return an object inside of another one; an empty one where it is none."""
+    return found if isinstance(found, Mapping) else {}
+
+
+def seconds_told(text: str | None) -> float | None:
+    """Return a wait that a header names in seconds; None where it names none."""
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _plain(text: str) -> str:
+    """Put a text on one line: control characters would speak to a terminal."""
+    return "".join(sign if sign.isprintable() else " " for sign in text[: 4 * _SHORT]).strip()

@@ -1,0 +1,100 @@
+"""What Salesforce's records say of themselves: id, stamp, deletion. Pages and landed records go through here."""
+
+from functools import cache, partial
+from operator import attrgetter
+
+import msgspec
+import pyarrow as pa
+
+from crm_pipeline.connectors.csv_records import key_columns, without_nul
+from crm_pipeline.connectors.json_keys import keys_of
+from crm_pipeline.connectors.record_page import RecordReader
+from crm_pipeline.connectors.salesforce import describe
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.store.manifest import Shape
+from crm_pipeline.wire.decoding import Count
+
+ID = "Id"
+LIST = "records"
+ID_FORM = rb"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?"
+_DELETED = "IsDeleted"
+
+
+class RecordKey(msgspec.Struct):
+    """What of a record of a query answer its keys follow from."""
+
+    Id: str
+    IsDeleted: bool | None = False
+    SystemModstamp: str | None = None
+    LastModifiedDate: str | None = None
+    CreatedDate: str | None = None
+    LoginTime: str | None = None
+
+    def stamp(self, stamp_field: str | None) -> str | None:
+        """Return the stamp that windows go by."""
+        found: str | None = getattr(self, stamp_field) if stamp_field else None
+        return found
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it lies in the recycle bin."""
+        return bool(self.IsDeleted)
+
+
+class Envelope(msgspec.Struct, rename="camel"):
+    """What stands around the records of a query answer."""
+
+    records: list[msgspec.Raw]
+    done: bool | None = None
+    total_size: Count | None = None
+
+
+def of_csv(schema: Schema, raw: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the key columns of records of a Bulk page."""
+    return key_columns(
+        raw,
+        id_field=ID,
+        modified_field=describe.stamp_field(schema),
+        deleted_field=_DELETED if _DELETED in schema.by_name else None,
+    )
+
+
+@cache
+def reader(stamp_field: str | None) -> RecordReader[Envelope, RecordKey]:
+    """Return what reads records that go by a stamp."""
+    return RecordReader(
+        Envelope,
+        RecordKey,
+        list_name=LIST,
+        id_name=ID,
+        id_of=attrgetter(ID),
+        stamp_of=attrgetter(stamp_field) if stamp_field else lambda _: None,
+    )
+
+
+class SalesforceKeys:
+    """Implements `connectors.base.RecordKeys`."""
+
+    version = 1
+
+    def of(
+        self,
+        obj: str,
+        schema: Schema,
+        raw: pa.RecordBatch,
+        *,
+        shape: Shape,
+        route: str,  # noqa: ARG002 - both routes tell the same
+        origin: str | None,  # noqa: ARG002 - records say it themselves
+        deleted: pa.Array | None,
+    ) -> pa.RecordBatch:
+        """Return the key columns of records."""
+        if shape == "csv":
+            return of_csv(schema, raw if deleted is not None else without_nul(raw))
+        return keys_of(
+            raw,
+            partial(reader(describe.stamp_field(schema)).read, owner=obj),
+            list_name=LIST,
+            id_of=lambda key: key.Id,
+            deleted_of=lambda key, _: key.is_deleted,
+        )

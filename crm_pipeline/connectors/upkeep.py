@@ -1,0 +1,208 @@
+"""What automation costs a day where nothing changes, and how it is kept below a tenth of the vendor's limit.
+
+A connector says what a question and a read cost; here that becomes an amount a day. What the user wrote in
+connections.yaml is never changed; defaults that would eat too much are stretched.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crm_pipeline.settings import Connection
+from crm_pipeline.settings.cadence import Cadence
+
+PART = 10
+"""Defaults take at most so small a part of a limit of a day."""
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What one object costs where nothing changes, in the vendor's unit.
+
+    Attributes:
+        probe: the question whether anything changed; 0 for what is never asked about (snapshots).
+        refresh: a read that finds nothing new, opening the account included.
+    """
+
+    probe: int
+    refresh: int
+
+
+@dataclass(frozen=True)
+class DayLimit:
+    """The vendor's limit of a day, all of it.
+
+    Attributes:
+        is_stated: the vendor or the user named it; otherwise it is the lowest published one.
+    """
+
+    ceiling: int
+    is_stated: bool
+
+
+def stated_ceiling(limit: DayLimit | None) -> int | None:
+    """Return a limit if somebody named it."""
+    return limit.ceiling if limit is not None and limit.is_stated else None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a connection is asked and read, and what that costs.
+
+    Attributes:
+        unit: of all amounts.
+        probe: what a round of questions costs; `refresh` what a read of all objects costs.
+        probe_every_s, refresh_every_s: in force.
+        wanted_probe_every_s, wanted_refresh_every_s: as configured.
+        explicit: which of `cadence` and `probe_every_s` the user wrote.
+        limit: of the vendor; None where days have none.
+        allowed: of it, what defaults may take a day.
+    """
+
+    unit: str
+    probe: int
+    refresh: int
+    probe_every_s: float
+    refresh_every_s: float
+    wanted_probe_every_s: float
+    wanted_refresh_every_s: float
+    explicit: frozenset[str]
+    limit: DayLimit | None
+    allowed: int | None
+
+    @property
+    def a_day(self) -> int:
+        """What it costs a day."""
+        return _a_day(self.probe, self.probe_every_s, self.refresh, self.refresh_every_s)
+
+    @property
+    def wanted_a_day(self) -> int:
+        """What it would cost as configured."""
+        return _a_day(
+            self.probe, self.wanted_probe_every_s, self.refresh, self.wanted_refresh_every_s
+        )
+
+    @property
+    def stretched_probe_every_s(self) -> float | None:
+        """How often questions are asked, where that is less often than configured."""
+        return self.probe_every_s if self.probe_every_s > self.wanted_probe_every_s else None
+
+    @property
+    def stretched_refresh_every_s(self) -> float | None:
+        """How often everything is read, where that is less often than configured."""
+        return self.refresh_every_s if self.refresh_every_s > self.wanted_refresh_every_s else None
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether one of the two is."""
+        return bool(self.stretched_probe_every_s or self.stretched_refresh_every_s)
+
+    @property
+    def is_dear(self) -> bool:
+        """Whether what the user wrote takes more than defaults may."""
+        if self.allowed is None:
+            return False
+        probe = self.probe if "probe_every_s" in self.explicit else 0
+        refresh = self.refresh if "cadence" in self.explicit else 0
+        return _a_day(probe, self.probe_every_s, refresh, self.refresh_every_s) > self.allowed
+
+    def __str__(self) -> str:
+        part = ""
+        if self.limit is not None:
+            whose = "the" if self.limit.is_stated else "the lowest published limit, the"
+            part = (
+                f", {self.a_day / self.limit.ceiling:.1%} of {whose} {self.limit.ceiling:,} a day"
+            )
+        text = (
+            f"about {self.a_day:,} {self.unit} a day where nothing changes{part}: a probe every "
+            f"{span(self.probe_every_s)} ({self.probe:,} {self.unit}), a refresh every "
+            f"{span(self.refresh_every_s)} ({self.refresh:,})"
+        )
+        if not self.is_stretched or self.limit is None:
+            return text
+        return (
+            f"{text}; stretched: the defaults ({span(self.wanted_probe_every_s)}, "
+            f"{span(self.wanted_refresh_every_s)}) would take {self.wanted_a_day:,} "
+            f"({self.wanted_a_day / self.limit.ceiling:.0%})"
+        )
+
+
+def pace_of(
+    connection: Connection,
+    upkeeps: Iterable[Upkeep],
+    *,
+    unit: str,
+    round_cost: int,
+    limit: DayLimit | None,
+    members: int = 1,
+) -> Pace:
+    """Return how often a connection is asked and read.
+
+    Args:
+        connection: as configured.
+        upkeeps: of its objects.
+        unit: of their amounts.
+        round_cost: what a round of questions costs before the first one.
+        limit: the vendor's.
+        members: how many connections share it.
+    """
+    each = list(upkeeps)
+    probe = sum(upkeep.probe for upkeep in each)
+    probe += round_cost if probe else 0
+    refresh = sum(upkeep.refresh for upkeep in each)
+    wanted = (float(connection.probe_every_s), Cadence.parse(connection.cadence).every_s)
+    allowed = None if limit is None else limit.ceiling // PART // max(1, members)
+    is_fixed = ("probe_every_s" in connection.explicit, "cadence" in connection.explicit)
+    probe_s, refresh_s = _stretched((probe, refresh), wanted, is_fixed, allowed)
+    return Pace(
+        unit=unit,
+        probe=probe,
+        refresh=refresh,
+        probe_every_s=probe_s,
+        refresh_every_s=refresh_s,
+        wanted_probe_every_s=wanted[0],
+        wanted_refresh_every_s=wanted[1],
+        explicit=connection.explicit,
+        limit=limit,
+        allowed=allowed,
+    )
+
+
+def span(seconds: float) -> str:
+    """Write a time for people."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 2 * _DAY_S else f"{seconds / _DAY_S:.0f} days"
+
+
+def _stretched(
+    costs: tuple[int, int],
+    wanted: tuple[float, float],
+    is_fixed: tuple[bool, bool],
+    allowed: int | None,
+) -> tuple[float, float]:
+    """Stretch what is not fixed by one factor, but to a day at most.
+
+    What is fixed leaves the rest to the other, and half in any case: it is the user's own choice.
+    """
+    if allowed is None:
+        return wanted
+    a_day = [
+        cost * _DAY_S / every_s if cost else 0.0
+        for cost, every_s in zip(costs, wanted, strict=True)
+    ]
+    fixed = sum(amount for amount, stays in zip(a_day, is_fixed, strict=True) if stays)
+    free = sum(a_day) - fixed
+    left = max(allowed - fixed, allowed / 2)
+    factor = free / max(left, 1.0)
+    probe_s, refresh_s = (
+        every_s if stays or factor <= 1 else max(every_s, min(_DAY_S, every_s * factor))
+        for every_s, stays in zip(wanted, is_fixed, strict=True)
+    )
+    return probe_s, refresh_s
+
+
+def _a_day(probe: int, probe_every_s: float, refresh: int, refresh_every_s: float) -> int:
+    return round(probe * _DAY_S / probe_every_s + refresh * _DAY_S / refresh_every_s)
