@@ -2,6 +2,16 @@
 
 from crm_pipeline.stages.normalized.build import Normalized, check_mapping, normalize, tables_for
 from crm_pipeline.stages.normalized.contract import RuleResult
+from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in
 from crm_pipeline.stages.normalized.preview import preview
 
-__all__ = ["Normalized", "RuleResult", "check_mapping", "normalize", "preview", "tables_for"]
+__all__ = [
+    "Doubt",
+    "Normalized",
+    "RuleResult",
+    "check_mapping",
+    "doubts_in",
+    "normalize",
+    "preview",
+    "tables_for",
+]

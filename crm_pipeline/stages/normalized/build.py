@@ -1,17 +1,21 @@
 """Builds one normalized table of one connection: gather, fold, type, judge, commit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.kernel.errors import CorruptFile, UnknownName
+import duckdb
+import structlog
+
+from crm_pipeline.connectors.base import RecordKeys
+from crm_pipeline.kernel.errors import CorruptFile, UnfitValue, UnknownName
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.schema import Field
 from crm_pipeline.model.selection import own_tables, tables_of, with_overrides
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import TABLES, normalized_name, view_name
-from crm_pipeline.settings import Connection
+from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.contract import (
     RuleResult,
     Verdict,
@@ -21,19 +25,25 @@ from crm_pipeline.stages.normalized.contract import (
 )
 from crm_pipeline.stages.normalized.drift import check_fields
 from crm_pipeline.stages.normalized.elements import exploded
+from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed, custom_feed
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import ObjectInput, collect, inputs_fingerprint
-from crm_pipeline.stages.normalized.quarantine import keep_unusable
+from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
+from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
-from crm_pipeline.store.damage import blamed_on, damaged_batch, has_footers
+from crm_pipeline.stages.normalized.tally import Tally, tally_of
+from crm_pipeline.stages.normalized.unreadable import unreadable
+from crm_pipeline.store.damage import blamed_on, broken_part, damaged_batch
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise it when the same landed bytes would give other rows."""
 _LATER = frozenset({"options", "multiple", "form"})
+_log = structlog.get_logger("crm_pipeline.normalized")
+_USUAL = QuarantineLimit()
 
 
 @dataclass(frozen=True)
@@ -46,9 +56,13 @@ class Normalized:
         changed: False where inputs, mapping and code were those of the current version.
         batches: landed batches that the table is made of.
         unconverted: `<object>.<field>` -> values that did not fit their column.
-        quarantined: landed rows without an id, kept under quarantine/.
+        quarantined: landed rows that cannot be used, kept under quarantine/.
+        landed, superseded: landed rows, and those of them that are older versions of records. Both are
+            0 where rows are elements of records; otherwise `landed` = `rows` + the other two.
         results: every rule of the contract with its count.
         columns: name, type and description of each column.
+        repaired: what was damaged of the version before, for which the table was built again.
+        doubts: empty lists that are not believed, so that rows stay.
     """
 
     table: str
@@ -58,9 +72,13 @@ class Normalized:
     live: int = 0
     batches: int = 0
     quarantined: int = 0
+    landed: int = 0
+    superseded: int = 0
     unconverted: Mapping[str, int] = field(default_factory=dict)
     results: tuple[RuleResult, ...] = ()
     columns: Sequence[Mapping[str, Any]] = ()
+    repaired: str = ""
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def warnings(self) -> tuple[RuleResult, ...]:
@@ -95,13 +113,20 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     tables: Tables,
     maps: Sequence[ObjectMap],
     engine: Engine,
+    keys: RecordKeys | None = None,
+    limit: QuarantineLimit = _USUAL,
 ) -> Normalized:
     """Bring one table of the common model up to what has landed.
 
+    With `keys`, the connector's rules for ids, time stamps and deletions count as they are today, also for
+    what landed under other ones.
+    A version that the disk has damaged is built again, though nothing new has landed.
+
     Raises:
+        CorruptFile: a landed batch is not as it was landed.
         UnknownName: the connection has no such table, or connections.yaml maps to no such column.
-        ContractError: a mapped field is gone or the new version breaks its contract; the table
-            keeps its current version.
+        ContractError: a mapped field is gone, the new version breaks its contract, or more records
+            than `limit` allows cannot be used; the table keeps its current version.
         CommitConflict: somebody else built the same table at the same time.
     """
     known = tables_of((o.name for o in connection.objects), maps)
@@ -112,29 +137,47 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     ]
     name = normalized_name(connection.name, table)
     # First the version, then what landed: a build that is overtaken in between must not commit.
-    parent = _parent(tables, name)
-    gathered = [collect(connection.name, entry, landing) for entry in entries]
+    parent, repaired = _parent(tables, name)
+    gathered = [
+        collect(connection.name, entry, landing, keys, connection.shrink_bounds)
+        for entry in entries
+    ]
     inputs = [one for one in gathered if one is not None]
     if not inputs:
-        return _unchanged(table, parent)
+        return _unchanged(table, None if repaired else parent)
     owners = own_tables((o.name for o in connection.objects), maps)
     feeds = [_feed(one, connection.mapping, owners) for one in inputs]
     state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds])
     if parent is not None and parent.meta.get("inputs") == state:
-        return _unchanged(table, parent)
+        broken = broken_part(tables, parent)
+        if broken is None and not _reads_more(parent):
+            return _unchanged(table, parent)
+        repaired = f"{broken} is damaged or gone" if broken else ""
+    if repaired:
+        _log.warning("a damaged table is built again from data/landing", table=name, why=repaired)
     for one in inputs:
         check_fields(connection.name, one)
-    with blamed_on(lambda: damaged_batch(batch for one in inputs for batch in one.batches)):
-        return _Build(connection, name, parent, feeds, state, landing, tables, engine).run()
+    batches = [batch for one in inputs for batch in one.batches]
+    landing.check(batches)
+    with blamed_on(lambda: damaged_batch(batches)):
+        build = _Build(connection, name, parent, feeds, state, landing, tables, engine, limit)
+        return replace(build.run(), repaired=repaired)
 
 
-def _parent(tables: Tables, name: str) -> TableVersion | None:
-    """Return the current version; one that cannot be read is as if of nothing, and replaced."""
+def _reads_more(parent: TableVersion) -> bool:
+    """Say whether records that could not be read are worth another try: the reader is another one."""
+    return bool(parent.meta.get("unreadable")) and parent.meta["reader"] != duckdb.__version__
+
+
+def _parent(tables: Tables, name: str) -> tuple[TableVersion | None, str]:
+    """Return the current version, and what is wrong with one that has no readable record.
+
+    Of the version itself nothing is read: a build begins with what has landed.
+    """
     try:
-        version = tables.version(name)
-    except CorruptFile:
-        return tables.unreadable(name)
-    return version if version is None or has_footers(version) else tables.unreadable(name)
+        return tables.version(name), ""
+    except CorruptFile as error:
+        return tables.unreadable(name), error.message
 
 
 @dataclass(frozen=True)
@@ -147,31 +190,72 @@ class _Build:
     landing: Landing
     tables: Tables
     engine: Engine
+    limit: QuarantineLimit
 
     @property
     def table(self) -> Table:
         return self.feeds[0].table
 
+    @property
+    def title(self) -> str:
+        return f"{self.connection.name}.{self.table.name}"
+
     def run(self) -> Normalized:
-        connection = self.connection.name
-        quarantined = sum(
-            keep_unusable(self.engine, connection, feed.one, self.landing)
-            for feed in self.feeds
-            if not feed.entry.each
-        )
+        """Build the table; records are looked at one by one only where one of them stops it."""
+        if self.parent is not None and self.parent.meta.get("unreadable"):
+            return self._checked().build()
+        try:
+            return self.build()
+        except UnfitValue:
+            checked = self._checked()
+            if not checked.unread:
+                raise
+        return checked.build()
+
+    def _checked(self) -> "_Build":
+        found = {f.one.object: unreadable(self.engine, f.one) for f in self.feeds}
+        feeds = [replace(f, one=replace(f.one, unread=found[f.one.object])) for f in self.feeds]
+        return replace(self, feeds=feeds)
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Relations with records that cannot be read."""
+        return frozenset(feed.one.unread for feed in self.feeds if feed.one.unread)
+
+    def build(self) -> Normalized:
+        """Build and commit a version."""
+        tally = Tally()
         parts = []
         for feed in self.feeds:
-            records = (exploded if feed.entry.each else folded)(self.engine, feed.one)
-            rows = define_rows(self.engine, connection, feed, records)
+            if feed.entry.each:
+                records = exploded(self.engine, feed.one)
+            else:
+                ranking = ranked(self.engine, feed.one)
+                records = folded(self.engine, feed.one, ranking)
+                tally += self._tallied(feed, ranking)
+            rows = define_rows(self.engine, self.connection.name, feed, records)
             parts.append(f"SELECT * FROM {rows}")
         with self.tables.stage(self.name, (self.table.key,)) as staged:
             paths = self._write(staged, " UNION ALL BY NAME ".join(parts))
             verdict = judge(self.engine, self.table, paths, self._fed())
-            if verdict.errors:
-                raise refuse(f"{connection}.{self.table.name}", verdict)
-            staged.commit(self.parent, verdict.rows, self._meta(verdict, quarantined))
+            self._check(verdict, tally)
+            staged.commit(self.parent, verdict.rows, self._meta(verdict, tally))
         version = self.tables.version(self.name)
         return _result(self.table.name, version, changed=True)
+
+    def _tallied(self, feed: Feed, ranking: Ranking) -> Tally:
+        if feed.entry.single_row:
+            return Tally()
+        connection = self.connection.name
+        unusable = keep_unusable(self.engine, connection, feed.one, self.landing, ranking)
+        return tally_of(self.engine, feed.one, ranking, unusable)
+
+    def _check(self, verdict: Verdict, tally: Tally) -> None:
+        if verdict.errors:
+            raise refuse(self.title, verdict)
+        if all(feed.entry.is_own for feed in self.feeds):
+            tally.check(self.title, verdict.rows)
+        refuse_many(self.title, tally.quarantined, verdict.rows, self.limit)
 
     def _write(self, staged: Staged, rows: str) -> list[Path]:
         """Write live and deleted rows to files of their own, so that analysts get the former as is."""
@@ -185,20 +269,28 @@ class _Build:
         self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted", deleted)
         return [live, deleted]
 
-    def _fed(self) -> dict[str, str | None]:
+    def _fed(self) -> dict[tuple[str, str], str]:
         return {
-            f"{feed.one.object}.{entry.source}": entry.column
+            (feed.one.object, entry.source): entry.column
             for feed in self.feeds
             for entry in feed.mapped
         }
 
-    def _meta(self, verdict: Verdict, quarantined: int) -> dict[str, Any]:
+    def _meta(self, verdict: Verdict, tally: Tally) -> dict[str, Any]:
         return {
             "inputs": self.state,
             "live": verdict.rows - verdict.deleted,
             "batches": sum(len(feed.one.batches) for feed in self.feeds),
-            "quarantined": quarantined,
+            "landed": tally.landed,
+            "superseded": tally.superseded,
+            "quarantined": tally.quarantined.total(),
+            "reasons": dict(tally.quarantined),
+            "unreadable": sum(
+                self.engine.row(f"SELECT count(*) FROM {one}")[0] for one in self.unread
+            ),
+            "reader": duckdb.__version__,
             "unconverted": dict(verdict.unconverted),
+            "doubts": [asdict(doubt) for doubt in self._doubts()],
             "results": [
                 [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results
             ],
@@ -211,10 +303,14 @@ class _Build:
             "objects": [self._object(feed) for feed in self.feeds if feed.entry.is_own],
         }
 
+    def _doubts(self) -> list[Doubt]:
+        lists = [feed.one for feed in self.feeds if feed.entry.each]
+        return [doubt for one in lists for doubt in doubts_of(self.engine, one)]
+
     def _object(self, feed: Feed) -> dict[str, Any]:
         """Describe an object for the views that show it field by field."""
         one = feed.one
-        told = {f.source: f.column for f in reversed(feed.mapped) if feed.is_told(f)}
+        told = {f.source: f.column for f in reversed(feed.mapped) if feed.is_stated(f)}
         return {
             "object": one.object,
             "label": one.newest.label,
@@ -260,9 +356,12 @@ def _result(table: str, version: TableVersion | None, *, changed: bool) -> Norma
         live=meta["live"],
         batches=meta["batches"],
         quarantined=meta["quarantined"],
+        landed=meta.get("landed", 0),
+        superseded=meta.get("superseded", 0),
         unconverted=meta["unconverted"],
         results=tuple(RuleResult(r, s, n, tuple(e)) for r, s, n, e in meta["results"]),
         columns=meta["columns"],
+        doubts=doubts_in(version),
     )
 
 

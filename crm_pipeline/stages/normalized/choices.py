@@ -2,10 +2,10 @@
 
 from crm_pipeline.model.casts import cast
 from crm_pipeline.model.mapping import FieldMap
+from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import picked
 from crm_pipeline.stages.normalized.reading import raw
-from crm_pipeline.store.engine import literal
 
 
 def chosen(feed: Feed, entry: FieldMap) -> str:
@@ -32,8 +32,8 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     text = chosen(feed, entry)
     if entry.factor == 1:
         return cast(text, kind, feed.form(entry))
-    number = f"{cast(text, 'DOUBLE')} * {entry.factor!r}"
-    return f"TRY_CAST(round({number}, 9) AS {kind})"
+    number = f"round({cast(text, 'DOUBLE')} * {entry.factor!r}, 9)"
+    return f"CASE WHEN isfinite({number}) THEN TRY_CAST({number} AS {kind}) END"
 
 
 def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.contracts import arrow_type, broken, count_sql, pandera_schema
+from crm_pipeline.model.names import quoted, shown
 from crm_pipeline.model.table import Rule, Table
-from crm_pipeline.store.engine import Engine, parquet_files, quoted
+from crm_pipeline.store.engine import Engine, parquet_files
 
 SAMPLE_ROWS = 500
 EXAMPLES = 5
@@ -48,11 +49,11 @@ class Verdict:
 
 
 def judge(
-    engine: Engine, table: Table, paths: Sequence[Path], columns: Mapping[str, str | None]
+    engine: Engine, table: Table, paths: Sequence[Path], columns: Mapping[tuple[str, str], str]
 ) -> Verdict:
     """Check staged Parquet files against the contract of their table.
 
-    `columns` says which column a source field, written `<object>.<field>`, feeds.
+    `columns` says which column a source field, `(object, field)`, feeds.
     """
     relation = parquet_files(paths)
     counted = engine.row(count_sql(table, relation))
@@ -68,7 +69,8 @@ def judge(
     unconverted = _unconverted(engine, relation)
     results.extend(_conversions(engine, relation, unconverted, columns))
     results.append(_pandera(engine, table, relation))
-    return Verdict(int(counted[0]), int(counted[1]), tuple(results), unconverted)
+    told = {f"{obj}.{field}": count for (obj, field), count in unconverted.items()}
+    return Verdict(int(counted[0]), int(counted[1]), tuple(results), told)
 
 
 def refuse(name: str, verdict: Verdict) -> ContractError:
@@ -96,9 +98,9 @@ def _examples(engine: Engine, table: Table, rule: Rule, relation: str) -> tuple[
     return tuple(str(row[0]) for row in engine.rows(sql))
 
 
-def _unconverted(engine: Engine, relation: str) -> dict[str, int]:
+def _unconverted(engine: Engine, relation: str) -> dict[tuple[str, str], int]:
     return {
-        f"{obj}.{field}": int(count)
+        (obj, field): int(count)
         for obj, field, count in engine.rows(
             "SELECT object, field, count(*) FROM (SELECT object, unnest(unconverted) AS field "
             f"FROM {relation} WHERE unconverted IS NOT NULL) GROUP BY ALL ORDER BY 1, 2"
@@ -109,13 +111,12 @@ def _unconverted(engine: Engine, relation: str) -> dict[str, int]:
 def _conversions(
     engine: Engine,
     relation: str,
-    unconverted: Mapping[str, int],
-    columns: Mapping[str, str | None],
+    unconverted: Mapping[tuple[str, str], int],
+    columns: Mapping[tuple[str, str], str],
 ) -> list[RuleResult]:
     results = []
-    for name, bad in unconverted.items():
-        obj, field = name.split(".", 1)
-        column = columns.get(name)
+    for (obj, field), bad in unconverted.items():
+        column = columns.get((obj, field))
         good = (
             engine.row(
                 f"SELECT count({quoted(column)}) FROM {relation} WHERE object = $object",
@@ -132,7 +133,7 @@ def _conversions(
         )
         results.append(
             RuleResult(
-                f"{name} fits {column}",
+                f"{obj}.{shown(field)} fits {column}",
                 "error" if is_type_change else "warning",
                 bad,
                 tuple(str(row[0]) for row in examples),

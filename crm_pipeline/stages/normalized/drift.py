@@ -6,6 +6,8 @@ column that people rely on.
 """
 
 import difflib
+import json
+import re
 
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.mapping import RECORD, FieldMap
@@ -23,17 +25,19 @@ def check_fields(connection: str, one: ObjectInput) -> None:
     """
     for entry in one.entry.fields:
         source = _field_of(one, entry)
-        if source is None or source in one.newest.by_name:
+        linked = None if source is None else one.linked.get(source)
+        if linked is None or linked.is_live:
             continue
-        last = next((s for s in reversed(one.schemas[:-1]) if source in s.by_name), None)
-        if last is None:
-            continue
+        gone = linked.field
+        last = next((s for s in reversed(one.schemas[:-1]) if gone.name in s.by_name), one.newest)
         new = [field for field in one.newest.fields if field.name not in last.by_name]
-        raise _vanished(connection, one, last.by_name[source], entry.column, new)
+        raise _vanished(connection, one, gone, entry.column, new)
 
 
 def _field_of(one: ObjectInput, entry: FieldMap) -> str | None:
-    """Return the record's field that feeds a column; None where a list's element does."""
+    """Return the record's field that feeds a column; None where something else in the record does."""
+    if entry.at:
+        return None
     if not one.entry.each:
         return entry.source
     return entry.source.removeprefix(RECORD) if entry.source.startswith(RECORD) else None
@@ -50,6 +54,11 @@ def candidates(gone: Field, new: list[Field]) -> list[Field]:
     return sorted(new, key=lambda field: (-likeness(field), field.name))
 
 
+def _key(name: str) -> str:
+    """Return a name as a key in YAML."""
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) else json.dumps(name)
+
+
 def _vanished(
     connection: str, one: ObjectInput, gone: Field, column: str, new: list[Field]
 ) -> ContractError:
@@ -57,7 +66,7 @@ def _vanished(
     listed = ", ".join(f"{f.name} ('{f.label}', {f.type})" for f in ordered[:5])
 
     def line(field: str, target: str) -> str:
-        return f"`mapping: {{{one.object}: {{{field}: {target}}}}}`"
+        return f"`mapping: {{{one.object}: {{{_key(field)}: {target}}}}}`"
 
     where = f"under {connection} in connections.yaml"
     go_on = f"to go on without it, write {line(gone.name, 'null')}"

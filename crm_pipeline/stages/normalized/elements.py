@@ -4,10 +4,13 @@ A version of a record that has the list replaces all rows of earlier ones. A ver
 nothing about it: the rows stay, deleted if the record is.
 """
 
+from crm_pipeline.model.json_paths import Layout
 from crm_pipeline.model.mapping import RECORD_ID
-from crm_pipeline.stages.normalized.fold import EMPTY, repeated_ids, sequences, states
+from crm_pipeline.stages.normalized.emptied import kept, of_kind, ranked
+from crm_pipeline.stages.normalized.fold import EMPTY, states
 from crm_pipeline.stages.normalized.inputs import ObjectInput
-from crm_pipeline.stages.normalized.reading import Layout, json_columns, raw
+from crm_pipeline.stages.normalized.ranking import repeated_ids, sequences
+from crm_pipeline.stages.normalized.reading import json_columns, raw
 from crm_pipeline.stages.normalized.versions import HAS_ID, versions
 from crm_pipeline.store.engine import Engine
 
@@ -27,7 +30,7 @@ def exploded(engine: Engine, one: ObjectInput) -> str:
     elements = engine.table(f"{one.name} elements", _elements(engine, one))
     layout = Layout(path for source in one.of_element for path in source.paths)
     read = ["*", *json_columns(layout, "_e", one.of_element), f"_source_id AS {raw(RECORD_ID)}"]
-    parsed = f"(SELECT *, {layout.transform(ELEMENT)} AS _e FROM {elements})"
+    parsed = f"(SELECT *, {layout.columns(ELEMENT, '_e')} FROM {elements})"
     ids = ["_source_id", *(f"coalesce({raw(source)}, '')" for source in one.entry.identity)]
     columns = [
         "_modified_at",
@@ -49,10 +52,10 @@ def exploded(engine: Engine, one: ObjectInput) -> str:
 
 def _elements(engine: Engine, one: ObjectInput) -> str:
     """Return SQL for the elements of each record's last list, with the record's latest state."""
-    kept = "".join(f", l.{raw(source.name)}" for source in one.of_record)
+    of_record = "".join(f", l.{raw(source.name)}" for source in one.of_record)
     state = "s._source_id, l._modified_at, s._deleted, l._batch_id, s._is_seen, s._winner"
     lists = (
-        f"SELECT {state}{kept}, unnest(l._elements) AS {ELEMENT}, "
+        f"SELECT {state}{of_record}, unnest(l._elements) AS {ELEMENT}, "
         f"generate_subscripts(l._elements, 1) AS _position "
         f"FROM {_lists(engine, one)} AS l JOIN {states(engine, one)} AS s USING (_source_id)"
     )
@@ -60,7 +63,7 @@ def _elements(engine: Engine, one: ObjectInput) -> str:
 
 
 def _lists(engine: Engine, one: ObjectInput) -> str:
-    """Define the last version of each record that has the list."""
+    """Define the last version of each record's list, and what is kept of older ones, see `emptied`."""
     name = one.name
     all_lists = engine.view(
         f"{name} all lists",
@@ -70,16 +73,22 @@ def _lists(engine: Engine, one: ObjectInput) -> str:
     repeated = repeated_ids(engine, one)
     if repeated is None:
         return all_lists
-    older = engine.table(
-        f"{name} older lists",
-        f"SELECT _batch_id, _row FROM {all_lists} AS l JOIN {sequences(engine, one)} AS b "
-        f"USING (_batch_id) SEMI JOIN {repeated} AS r ON hash(l._source_id) = r._hash "
-        f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY _modified_at DESC NULLS LAST, "
-        f"_extracted_at DESC, _sequence DESC, _row DESC) > 1",
+    versions_of = ranked(
+        engine, one, lists=all_lists, repeated=repeated, order=sequences(engine, one)
     )
+    newest = (
+        f"SELECT * FROM {all_lists} AS l ANTI JOIN (SELECT _batch_id, _row FROM {versions_of} "
+        f"WHERE _rank > 1) AS o USING (_batch_id, _row)"
+    )
+    older = kept(engine, one, versions_of)
+    if older is None:
+        return engine.view(f"{name} lists", newest)
+    # The newest list, and what older ones have of a kind that it lacks and should not.
+    elements = of_kind(one, "_elements", "_kind")
     return engine.view(
         f"{name} lists",
-        f"SELECT * FROM {all_lists} AS l ANTI JOIN {older} AS o USING (_batch_id, _row)",
+        f"{newest} UNION ALL BY NAME SELECT * EXCLUDE (_kind) REPLACE ({elements} AS _elements) "
+        f"FROM {all_lists} JOIN {older} USING (_batch_id, _row)",
     )
 
 

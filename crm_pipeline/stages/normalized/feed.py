@@ -33,7 +33,7 @@ class Feed:
     @property
     def rest(self) -> tuple[str, ...]:
         """The source fields that go to `custom` because no column tells their text."""
-        told = {f.source for f in self.mapped if self.is_told(f)}
+        told = {f.source for f in self.mapped if self.is_stated(f)}
         return tuple(field.name for field in self.one.fields if field.name not in told)
 
     def feeding(self, column: str) -> FieldMap | None:
@@ -42,14 +42,14 @@ class Feed:
 
     def gone(self, entry: FieldMap) -> tuple[str, ...]:
         """Return the former fields of a column that the vendor has no more: they were renamed."""
-        live = self.one.newest.by_name
+        live = {linked.name for linked in self.one.linked.all if linked.is_live}
         return tuple(name for name in entry.former if name in self.one.names and name not in live)
 
     def present(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the sources that can be read."""
         return tuple(name for name in names if name in self.one.names)
 
-    def is_told(self, entry: FieldMap) -> bool:
+    def is_stated(self, entry: FieldMap) -> bool:
         """Say whether the field's text can be told from its column."""
         if not entry.is_lossless or self.gone(entry):
             return False
@@ -90,7 +90,7 @@ def custom_feed(
     """
     head = tuple(entry for entry in one.entry.fields if entry.column in _HEAD)
     named = {f.source: f for f in one.entry.fields if f.column not in _HEAD}
-    left_out = ignored | {entry.source for entry in head}
+    left_out = {one.linked.known(name) for name in ignored} | {entry.source for entry in head}
     own = [field for field in one.fields if field.name not in left_out]
     names = {source: entry.column for source, entry in named.items()}
     columns = custom_columns(one.entry.table, own, names)

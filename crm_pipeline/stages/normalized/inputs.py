@@ -1,14 +1,20 @@
 """What feeds a table: the committed batches of its objects, their fields, and a fingerprint of both."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.mapping import RECORD_ID, ObjectMap
+from crm_pipeline.model.names import inner
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.normalized import sources
+from crm_pipeline.stages.normalized.fields import Fields
 from crm_pipeline.stages.normalized.reading import Source
+from crm_pipeline.stages.normalized.reread import Reread, Rereader
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest, WindowCommit
 
@@ -18,16 +24,27 @@ class ObjectInput:
     """One object on its way into a table.
 
     Attributes:
+        entry: the object's mapping, its sources spelled as the fields are.
         batches: committed batches in fold order; the position is their sequence.
         schemas: the distinct schemas of the committed windows, oldest first, the newest last.
         complete_from: position of the first batch of the newest complete read; records that appear
             only before it are deleted. 0 where no read was complete.
+        recovered: records among them that had been set aside and can be read by now.
+        whole: the windows that held every record.
+        accepted: the windows that a person believes.
+        bounds: how much may be missing before that is not believed.
+        unread: the relation with the records that cannot be read, see `unreadable`; "" trusts that all can.
     """
 
     entry: ObjectMap
     batches: tuple[Manifest, ...]
     schemas: tuple[Schema, ...]
     complete_from: int
+    recovered: int = 0
+    whole: frozenset[str] = frozenset()
+    accepted: frozenset[str] = frozenset()
+    bounds: ShrinkBounds = field(default_factory=ShrinkBounds)
+    unread: str = ""
 
     @property
     def object(self) -> str:
@@ -41,25 +58,32 @@ class ObjectInput:
 
     @property
     def name(self) -> str:
-        """A name for the steps of the work, apart from those of other maps of the object."""
-        return ".".join((self.object, *self.entry.each))
+        """A name for the steps of the work, apart from those of other maps and objects."""
+        return ".".join(map(inner, (self.object, *self.entry.each)))
+
+    @cached_property
+    def linked(self) -> Fields:
+        """All fields that records may carry, through all schemas."""
+        return Fields(self.schemas, ignores_case=self.entry.ignores_case)
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
-        """All fields that records may carry; none in an exploded table, whose rows are no records."""
-        return () if self.entry.each else sources.all_fields(self.schemas)
+        """The same as they are described last; none in an exploded table, whose rows are no records."""
+        if self.entry.each:
+            return ()
+        return tuple(replace(one.field, name=one.name) for one in self.linked.all)
 
     @cached_property
     def of_record(self) -> tuple[Source, ...]:
         """What is read from each record."""
         if self.entry.each:
-            return sources.exploded_sources(self.entry, self.schemas)[0]
-        return sources.record_sources(self.entry, self.schemas)
+            return sources.exploded_sources(self.entry, self.linked)[0]
+        return sources.record_sources(self.entry, self.linked)
 
     @cached_property
     def of_element(self) -> tuple[Source, ...]:
         """What is read from each element, in an exploded table."""
-        return sources.exploded_sources(self.entry, self.schemas)[1] if self.entry.each else ()
+        return sources.exploded_sources(self.entry, self.linked)[1] if self.entry.each else ()
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -68,16 +92,36 @@ class ObjectInput:
         return frozenset(read | {RECORD_ID}) if self.entry.each else frozenset(read)
 
 
-def collect(connection: str, entry: ObjectMap, landing: Landing) -> ObjectInput | None:
-    """Gather what has been committed of one object; None where it was never read."""
+def collect(
+    connection: str,
+    entry: ObjectMap,
+    landing: Landing,
+    keys: RecordKeys | None = None,
+    bounds: ShrinkBounds | None = None,
+) -> ObjectInput | None:
+    """Gather what has been committed of one object; None where it was never read.
+
+    Args:
+        connection: whose object it is.
+        entry: its map.
+        landing: where it landed.
+        keys: today's rules for the keys of its records; None takes the keys as they landed.
+        bounds: how much may be missing before that is not believed.
+    """
     windows = landing.windows(connection, entry.object)
     if not windows:
         return None
+    reread = Rereader(landing, connection, entry.object, keys).read(windows)
+    schemas = _schemas(connection, entry.object, windows, landing)
     return ObjectInput(
-        entry=entry,
-        batches=tuple(batch for window in windows for batch in window.batches),
-        schemas=_schemas(connection, entry.object, windows, landing),
-        complete_from=_complete_from(windows),
+        entry=Fields(schemas, ignores_case=entry.ignores_case).resolved(entry),
+        batches=reread.batches,
+        schemas=schemas,
+        complete_from=_complete_from(windows, reread),
+        recovered=sum(reread.recovered.values()),
+        whole=frozenset(window.window_id for window in windows if window.complete),
+        accepted=frozenset(window.window_id for window in windows if window.is_accepted),
+        bounds=bounds or ShrinkBounds(),
     )
 
 
@@ -85,14 +129,20 @@ def inputs_fingerprint(inputs: Sequence[ObjectInput], *facts: object) -> str:
     """Return a short text that changes when batches, schemas, mappings or the given facts do."""
     described = [
         (
-            [batch.batch_id for batch in one.batches],
+            [_name(batch) for batch in one.batches],
             [schema.fingerprint for schema in one.schemas],
             one.complete_from,
             repr(one.entry),
+            *_told_of_lists(one),
         )
         for one in inputs
     ]
     return fingerprint([described, [repr(fact) for fact in facts]])
+
+
+def _told_of_lists(one: ObjectInput) -> tuple[object, ...]:
+    """Return what decides which lists are believed; nothing where a table is not made of any."""
+    return (sorted(one.accepted), repr(one.bounds)) if one.entry.each else ()
 
 
 def _schemas(
@@ -102,11 +152,20 @@ def _schemas(
     return tuple(landing.schema(connection, obj, one) for one in reversed(newest_first))
 
 
-def _complete_from(windows: Sequence[WindowCommit]) -> int:
+def _name(batch: Manifest) -> str:
+    """Return what tells a batch from others; with new keys it is another."""
+    is_as_landed = (
+        batch.path.name == f"{batch.batch_id}.parquet" and batch.path.parent.name == batch.month
+    )
+    return batch.batch_id if is_as_landed else f"{batch.batch_id} as {batch.sha256}"
+
+
+def _complete_from(windows: Sequence[WindowCommit], reread: Reread) -> int:
+    batches_of = Counter(batch.window_id for batch in reread.batches)
     position = found = 0
     for window in windows:
-        # A read that left out rows, or could not land some, proves nothing by what it does not hold.
-        if window.complete and window.known == 0 and window.quarantined == 0:
+        set_aside = window.quarantined - reread.recovered.get(window.window_id, 0)
+        if replace(window, quarantined=set_aside).proves_absence:
             found = position
-        position += len(window.batches)
+        position += batches_of[window.window_id]
     return found

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 
+from crm_pipeline.model.json_paths import as_json, list_of
 from crm_pipeline.model.mapping import FieldMap, Pick, Points
+from crm_pipeline.model.names import inner, literal, quoted
 from crm_pipeline.stages.normalized.feed import Feed
-from crm_pipeline.stages.normalized.reading import as_json, raw
-from crm_pipeline.store.engine import literal, quoted
+from crm_pipeline.stages.normalized.reading import raw
 
 
 def parsed_lists(feed: Feed) -> list[str]:
     """Return columns with the lists that a mapping reads, each parsed once."""
     lists = {f.source for f in feed.mapped if f.is_list}
     return [
-        f"{as_json(raw(name), _structure(feed, name))} AS {_parsed(name)}" for name in sorted(lists)
+        f"{as_json(raw(name), _structure(feed, name))} AS {parsed_list(name)}"
+        for name in sorted(lists)
     ]
 
 
@@ -20,7 +22,7 @@ def picked(entry: FieldMap, pick: Pick) -> str:
     """Return SQL for the text that `pick` takes from a list."""
     value = quoted(pick.key)
     wanted = [f"x.{value} IS NOT NULL", f"x.{value} <> ''", *_equal(pick.only)]
-    kept = f"list_filter({_parsed(entry.source)}, lambda x: {' AND '.join(wanted)})"
+    kept = f"list_filter({parsed_list(entry.source)}, lambda x: {' AND '.join(wanted)})"
     first = f"{kept}[1].{value}"
     if not pick.prefer:
         return first
@@ -36,7 +38,9 @@ def contact_points(entry: FieldMap, points: Points, derived: str) -> str:
         point = f"{{'value': trim(x), 'label': {literal(points.label)}, 'is_primary': false}}"
         return f"list_concat({derived}, list_transform({kept}, lambda x: {point}))"
     value = f"x.{quoted(points.value)}"
-    kept = f"list_filter({_parsed(entry.source)}, lambda x: {value} IS NOT NULL AND {value} <> '')"
+    kept = (
+        f"list_filter({parsed_list(entry.source)}, lambda x: {value} IS NOT NULL AND {value} <> '')"
+    )
     flags = ", ".join(f"lower(x.{quoted(key)})" for key in points.primary)
     is_primary = f"coalesce({flags}, '') IN ('true', '1')"
     ordered = (
@@ -47,13 +51,13 @@ def contact_points(entry: FieldMap, points: Points, derived: str) -> str:
     return f"coalesce(list_transform({ordered}, lambda x, i: {point}), {derived})"
 
 
-def _parsed(source: str) -> str:
-    return quoted(f"list.{source}")
+def parsed_list(source: str) -> str:
+    """Return the quoted column that carries a source's parsed list."""
+    return quoted(f"list.{inner(source)}")
 
 
 def _structure(feed: Feed, source: str) -> str:
-    keys = {key for f in feed.mapped if f.source == source for key in _keys(f)}
-    return "[{" + ",".join(f'"{key}":"VARCHAR"' for key in sorted(keys)) + "}]"
+    return list_of(sorted({key for f in feed.mapped if f.source == source for key in _keys(f)}))
 
 
 def _keys(entry: FieldMap) -> Iterable[str]:

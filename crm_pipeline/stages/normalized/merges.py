@@ -5,11 +5,12 @@ archived since, or whose newest state came without its fields, still has its los
 """
 
 from crm_pipeline.model.mapping import Merge
+from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.normalized.sources import merge_sources
 from crm_pipeline.stages.normalized.versions import HAS_ID, versions
-from crm_pipeline.store.engine import Engine, literal
+from crm_pipeline.store.engine import Engine
 
 
 def winners(engine: Engine, one: ObjectInput) -> str | None:
@@ -17,7 +18,7 @@ def winners(engine: Engine, one: ObjectInput) -> str | None:
 
     Of several winners the one that was not merged away itself goes first, then the one that changed last.
     """
-    sources = merge_sources(one.entry, one.schemas)
+    sources = merge_sources(one.entry, one.linked)
     if not sources or not one.batches:
         return None
     named = {source.name for source in sources}

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from crm_pipeline.store.engine import Engine, quoted
+from crm_pipeline.model.names import quoted
+from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import Tables, TableVersion
 
 _HIDDEN = frozenset({"custom", "unconverted", "emails", "phones", "batch_id", "birth_date"})

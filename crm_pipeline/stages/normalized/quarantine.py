@@ -1,39 +1,110 @@
-"""Keeps landed rows that cannot be normalized, in the shape in which they landed, with the reason."""
+"""Keeps landed rows that cannot be normalized, in the shape in which they landed, with the reason.
 
+They are looked for anew at every build: what a newer reader or mapping can take leaves the quarantine.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.kernel.identity import path_name
-from crm_pipeline.stages.normalized.fold import quarantine_sql, without_id
+from crm_pipeline.settings import QuarantineLimit
 from crm_pipeline.stages.normalized.inputs import ObjectInput, inputs_fingerprint
+from crm_pipeline.stages.normalized.ranking import Ranking
+from crm_pipeline.stages.normalized.unreadable import REASON
+from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys, json_records
 from crm_pipeline.store import files
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.engine import Engine, parquet_files
 from crm_pipeline.store.landing import Landing
 
-
-def keep_unusable(engine: Engine, connection: str, one: ObjectInput, landing: Landing) -> int:
-    """Write the rows without an id to the quarantine, once per set of batches; count them."""
-    count = without_id(engine, one)
-    if not count:
-        return 0
-    name = f"normalized-{inputs_fingerprint([one])}"
-    folder = files.make_folder(_folder(landing.root, connection, one.object))
-    for shape in ("csv", "json"):
-        sql = quarantine_sql(one, shape)
-        path = folder / f"{name}-{shape}.parquet"
-        if sql is not None and not path.exists():
-            with files.replacing(path, "rejects") as temporary:
-                engine.copy_to(sql, temporary)
-    record = {
-        "connection": connection,
-        "object": one.object,
-        "records": count,
-        "reasons": {"the record carries no id": count},
-        "quarantined_at": format_instant(landing.clock.now()),
-    }
-    files.write_json(folder / f"{name}.json", record, "rejects_manifest")
-    return count
+_NO_ID = "the record carries no id"
 
 
-def _folder(root: Path, connection: str, obj: str) -> Path:
-    return root / "quarantine" / path_name(connection) / path_name(obj) / "normalized"
+def keep_unusable(
+    engine: Engine, connection: str, one: ObjectInput, landing: Landing, ranking: Ranking
+) -> Counter[str]:
+    """Write what cannot be used to the quarantine, and count it by reason.
+
+    What an earlier build left out goes from there: it is in `landing` all the same.
+    """
+    folder = landing.quarantine(connection, one.object) / "normalized"
+    name = f"normalized-{path_name(one.entry.table)}-{inputs_fingerprint([one])}"
+    parts = _parts(engine, one, ranking)
+    reasons = Counter[str]()
+    written: dict[str, FileSum] = {}
+    for part, sql in parts.items():
+        reasons.update(dict(engine.rows(f"SELECT _reason, count(*) FROM ({sql}) GROUP BY ALL")))
+        # Written anew: another reader may leave out less of the same batches.
+        path = folder / f"{name}-{part}.parquet"
+        with files.replacing(path, "rejects") as temporary:
+            engine.copy_to(sql, temporary)
+            written[path.name] = FileSum.of(temporary)
+    if reasons:
+        record = {
+            "connection": connection,
+            "object": one.object,
+            "records": reasons.total(),
+            "files": {file: one.to_dict() for file, one in written.items()},
+            "reasons": dict(reasons),
+            "quarantined_at": format_instant(landing.clock.now()),
+        }
+        files.write_json(folder / f"{name}.json", record, "rejects_manifest")
+    kept = {*written, f"{name}.json"} if reasons else set()
+    _forget(folder, f"normalized-{path_name(one.entry.table)}-", kept)
+    return reasons
+
+
+def refuse_many(name: str, reasons: Mapping[str, int], rows: int, limit: QuarantineLimit) -> None:
+    """Refuse a version that leaves out more than a few records: something else is wrong then.
+
+    Raises:
+        ContractError: it does.
+    """
+    count = sum(reasons.values())
+    if not limit.is_exceeded(count, rows + count):
+        return
+    told = "; ".join(f"{reason}: {number:,}" for reason, number in reasons.items())
+    raise ContractError(
+        f"{name}: {count:,} records cannot be used ({told}), {rows:,} can. The table keeps its "
+        "current version.",
+        failures=[(reason, number, []) for reason, number in reasons.items()],
+        cure="They are in data/quarantine, as landed. Where the CRM or what lies between has mended "
+        "them, read them again with a backfill; to go on without them, set CRM_QUARANTINE_PERCENT "
+        f"higher than {limit.percent}.",
+    )
+
+
+def _parts(engine: Engine, one: ObjectInput, ranking: Ranking) -> dict[str, str]:
+    """Return SQL for the rows to keep, as landed, by the part of their file's name."""
+    parts: dict[str, str] = {}
+    if one.batches and _without_id(engine, one):
+        for shape in ("csv", "json"):
+            paths = [batch.path for batch in one.batches if batch.shape == shape]
+            if paths:
+                parts[shape] = (
+                    f"SELECT '{_NO_ID}' AS _reason, * FROM {parquet_files(paths)} "
+                    f"WHERE NOT ({HAS_ID})"
+                )
+    records = json_records(one.batches)
+    if records and ranking.set_aside:
+        aside = f"SELECT _batch_id, _row FROM {ranking.set_aside}"
+        parts["unreadable"] = (
+            f"SELECT {REASON} AS _reason, * EXCLUDE (_row) FROM {records} "
+            f"SEMI JOIN ({aside}) USING (_batch_id, _row)"
+        )
+    return parts
+
+
+def _without_id(engine: Engine, one: ObjectInput) -> int:
+    keys = all_keys(one.batches)
+    return int(engine.row(f"SELECT count(*) FROM {keys} WHERE NOT ({HAS_ID})")[0])
+
+
+def _forget(folder: Path, prefix: str, kept: set[str]) -> None:
+    for path in folder.glob(f"{prefix}*") if folder.is_dir() else ():
+        if path.name not in kept:
+            with files.explained(path):
+                path.unlink(missing_ok=True)

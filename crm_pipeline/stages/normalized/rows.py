@@ -5,15 +5,17 @@ and `<object> rows` (derived columns, `custom`, `unconverted`).
 """
 
 import json
+from collections.abc import Mapping
 
 from crm_pipeline.model.mapping import FieldMap
+from crm_pipeline.model.names import inner, literal, quoted
 from crm_pipeline.model.table import Column, Table
 from crm_pipeline.stages.normalized.choices import key_of, typed
 from crm_pipeline.stages.normalized.elements import ELEMENT
 from crm_pipeline.stages.normalized.feed import Feed
-from crm_pipeline.stages.normalized.lists import contact_points, parsed_lists
+from crm_pipeline.stages.normalized.lists import contact_points, parsed_list, parsed_lists
 from crm_pipeline.stages.normalized.reading import raw
-from crm_pipeline.store.engine import Engine, literal, quoted
+from crm_pipeline.store.engine import Engine
 
 _SYSTEM = frozenset({"source_id", "is_deleted", "merged_into"})
 _FED = "fed."
@@ -35,7 +37,7 @@ def _typed(connection: str, feed: Feed, folded: str) -> str:
         f"{literal(connection)} AS connection",
         f"{literal(feed.one.object)} AS object",
         "_source_id AS source_id",
-        f"{literal(f'{connection}:{feed.one.object}:')} || _source_id AS {feed.table.key}",
+        f"{literal(f'{connection}:{feed.one.object}:')} || _source_id AS {quoted(feed.table.key)}",
         *(
             f"{_value(connection, feed, column)} AS {quoted(column.name)}"
             for column in (*feed.table.body, *_stamps(feed.table))
@@ -47,7 +49,7 @@ def _typed(connection: str, feed: Feed, folded: str) -> str:
         "_batch_id AS batch_id",
         *(raw(name) for name in sorted(feed.one.names)),
         *((ELEMENT,) if feed.entry.each else ()),
-        *(quoted(f"list.{f.source}") for f in _point_lists(feed)),
+        *(parsed_list(f.source) for f in _point_lists(feed)),
     ]
     source = f"(SELECT *{lists} FROM {folded})" if lists else folded
     return f"SELECT {', '.join(columns)} FROM {source}"
@@ -88,7 +90,7 @@ def _filled(constant: str, connection: str, feed: Feed) -> str:
 def _fed(feed: Feed) -> list[str]:
     """Return what feeds columns that are derived in other objects, lists of points apart."""
     return [
-        f"{typed(feed, f, feed.table.by_name[f.column].type)} AS {quoted(_FED + f.column)}"
+        f"{typed(feed, f, feed.table.by_name[f.column].type)} AS {_fed_column(f.column)}"
         for f in feed.mapped
         if f.column not in _SYSTEM and feed.table.by_name[f.column].expression and not f.points
     ]
@@ -140,7 +142,11 @@ def _derived(feed: Feed, column: Column) -> str:
         return column.expression
     if entry.points:
         return contact_points(entry, entry.points, column.expression)
-    return f"coalesce({quoted(_FED + column.name)}, {column.expression})"
+    return f"coalesce({_fed_column(column.name)}, {column.expression})"
+
+
+def _fed_column(column: str) -> str:
+    return quoted(_FED + inner(column))
 
 
 def _custom(feed: Feed, unfit: dict[str, str]) -> str:
@@ -149,20 +155,25 @@ def _custom(feed: Feed, unfit: dict[str, str]) -> str:
     bad = {name: sql for name, sql in unfit.items() if name not in rest}
     if feed.entry.each:
         return _rest_of_element(feed, bad)
-    entries = ", ".join(f"{quoted(name)} := {raw(name)}" for name in rest)
+    packed = _object({name: raw(name) for name in rest})
     # Within a text every quote is escaped: what looks like an empty text behind a key is one.
-    packed = f"to_json(struct_pack({entries}))::VARCHAR"
-    base = f"""replace({packed}, '":""', '":null')""" if entries else "'{}'"
+    base = f"""replace({packed}::VARCHAR, '":""', '":null')""" if rest else "'{}'"
     if not bad:
         return base
-    kept = ", ".join(f"{quoted(n)} := CASE WHEN {sql} THEN {raw(n)} END" for n, sql in bad.items())
-    merged = f"json_merge_patch({base}::JSON, to_json(struct_pack({kept})))::VARCHAR"
+    kept = _object({name: f"CASE WHEN {sql} THEN {raw(name)} END" for name, sql in bad.items()})
+    merged = f"json_merge_patch({base}::JSON, {kept})::VARCHAR"
     return f"CASE WHEN {' OR '.join(bad.values())} THEN {merged} ELSE {base} END"
+
+
+def _object(values: Mapping[str, str]) -> str:
+    """Return SQL for a JSON object; a struct could not have keys that differ in case only."""
+    entries = (f"{literal(name)}, {sql}" for name, sql in values.items())
+    return f"json_object({', '.join(entries)})"
 
 
 def _rest_of_element(feed: Feed, bad: dict[str, str]) -> str:
     """Return the element without the keys that columns tell; one that did not fit stays whole."""
-    told = {f.source: None for f in feed.mapped if feed.is_told(f) and "." not in f.source}
+    told = {f.source: None for f in feed.mapped if feed.is_stated(f) and "." not in f.source}
     rest = f"CAST(json_merge_patch({ELEMENT}, {literal(json.dumps(told))}) AS VARCHAR)"
     if not bad:
         return rest
@@ -195,5 +206,5 @@ def _single_row(engine: Engine, connection: str, feed: Feed, folded: str) -> str
         value = literal(given.get(column.name))
         columns.append(f"CAST({value} AS {column.type}) AS {quoted(column.name)}")
     ordered = ", ".join(quoted(column.name) for column in feed.table.columns)
-    inner = f"SELECT {', '.join(columns)} FROM {folded} HAVING count(*) > 0"
-    return engine.view(f"{feed.one.object} single row", f"SELECT {ordered} FROM ({inner})")
+    rows = f"SELECT {', '.join(columns)} FROM {folded} HAVING count(*) > 0"
+    return engine.view(f"{feed.one.name} single row", f"SELECT {ordered} FROM ({rows})")

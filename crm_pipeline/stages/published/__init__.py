@@ -1,6 +1,7 @@
 """From the current release to the file that analysts open."""
 
 from crm_pipeline.stages.published.budgets import ApiAccounts
+from crm_pipeline.stages.published.freshness import Shown, state_of
 from crm_pipeline.stages.published.publish import Publication, publish
 
-__all__ = ["ApiAccounts", "Publication", "publish"]
+__all__ = ["ApiAccounts", "Publication", "Shown", "publish", "state_of"]

@@ -67,7 +67,7 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
             one.reads,
             one.route,
             one.reason,
-            one.complete,
+            one.proves_absence,
             one.committed_at,
         )
         for connection in connections
@@ -93,7 +93,10 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "reads": (_WHOLE, "Reads that this stands for; old ones that found nothing are merged."),
         "route": (_TEXT, "How it was read."),
         "reason": (_TEXT, "Why that way."),
-        "is_complete": (pa.bool_(), "Whether every live record was read, so absence is deletion."),
+        "is_complete": (
+            pa.bool_(),
+            "Whether every live record was read and that is believed, so absence is deletion.",
+        ),
         "committed_at": (_INSTANT, "When the window was finished."),
     }
     return OpsTable("windows", "Spans of time that were read to their end.", columns, rows)

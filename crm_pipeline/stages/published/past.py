@@ -9,19 +9,24 @@ from pathlib import Path
 import duckdb
 
 from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline.kernel.errors import ConfigError, StoreError
-from crm_pipeline.store.published import Snapshots
+from crm_pipeline.kernel.errors import ConfigError, CorruptFile, StoreError
+from crm_pipeline.store.published import Snapshots, damaged_file, open_snapshot, release_number
 
 _STATED = "SELECT release, published_at FROM ops.publication"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One published file: analysts saw it from `published_at` until the next one came."""
+    """One published file: analysts saw it from `published_at` until the next one came.
+
+    Attributes:
+        damage: why it cannot be opened; its time is then that of the file.
+    """
 
     path: Path
     release: int
     published_at: datetime
+    damage: CorruptFile | None = None
 
     def __str__(self) -> str:
         return f"{self.path.name}, published at {_said(self.published_at)}"
@@ -37,10 +42,13 @@ def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
 
     Raises:
         StoreError: none so old is kept; the text names the nearest.
+        CorruptFile: it is damaged. An older one would say something else.
     """
     kept = kept_snapshots(data)
     shown = [one for one in kept if one.published_at <= at]
     if shown:
+        if shown[-1].damage is not None:
+            raise shown[-1].damage
         return shown[-1]
     if not kept:
         raise StoreError(
@@ -76,10 +84,26 @@ def parse_as_of(text: str) -> datetime:
 def _stated(paths: list[Path]) -> Iterator[Snapshot]:
     for path in paths:
         # One may be collected meanwhile, and another may be somebody's own file.
-        with suppress(duckdb.Error), closing(duckdb.connect(str(path), read_only=True)) as file:
-            file.execute("SET TimeZone = 'UTC'")
-            for release, published_at in file.execute(_STATED).fetchall():
-                yield Snapshot(path, release, published_at)
+        try:
+            with closing(open_snapshot(path)) as file:
+                for release, published_at in file.execute(_STATED).fetchall():
+                    yield Snapshot(path, release, published_at)
+        except CorruptFile as damage:
+            yield from _damaged(path, damage)
+        except duckdb.Error as error:
+            found = damaged_file(path, error)
+            if found is not None:
+                yield from _damaged(path, found)
+        except StoreError:
+            continue
+
+
+def _damaged(path: Path, damage: CorruptFile) -> Iterator[Snapshot]:
+    if not release_number(path):
+        return  # somebody's own file
+    with suppress(FileNotFoundError):
+        at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        yield Snapshot(path, release_number(path), at, damage)
 
 
 def _said(at: datetime) -> str:

@@ -2,43 +2,42 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.kernel.failpoint import reached
+import structlog
+
 from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.model.names import literal, quoted, shown
 from crm_pipeline.settings import Keeping
 from crm_pipeline.stages.published import budgets, operations
 from crm_pipeline.stages.published.budgets import ApiAccounts
+from crm_pipeline.stages.published.freshness import Shown, freshness_table
 from crm_pipeline.stages.published.operations import OpsTable
+from crm_pipeline.stages.published.parquet import bring_up_to_date
 from crm_pipeline.stages.published.relations import (
     PublishedTable,
     connection_of,
     published_tables,
 )
-from crm_pipeline.stages.published.stored import long_text_columns, separate_files
+from crm_pipeline.stages.published.stored import long_text_columns
 from crm_pipeline.stages.published.views import KEY, View, view_of
-from crm_pipeline.store import files
-from crm_pipeline.store.damage import blamed_on, damaged_version
-from crm_pipeline.store.engine import Engine, literal, quoted
+from crm_pipeline.store.damage import blamed_on, check_versions, damaged_version
+from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.freshness import Freshness
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import (
-    STORAGE_VERSION,
-    Snapshots,
-    can_be_opened,
-    release_number,
-    share,
-)
+from crm_pipeline.store.published import STORAGE_VERSION, Snapshots, release_number
+from crm_pipeline.store.published_files import PublishedFiles
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
-LAYOUT = 2
+LAYOUT = 3
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
 _COPIED_AT_ONCE = 20 << 20
 """Each comment keeps a copy of its view, five times its SQL, until the transaction ends."""
 _USUAL = Keeping()
 _NO_ACCOUNTS = ApiAccounts()
+_log = structlog.get_logger("crm_pipeline.published")
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Publication:
         path: the snapshot; `crm.duckdb` points to it.
         changed: False where that release was published already; nothing was written then.
         rows: live rows of each table of schema `crm`; `deleted` those of `<table>_deleted`.
+        repaired: what was published before and is damaged: it was built again for that.
     """
 
     release: int
@@ -58,6 +58,7 @@ class Publication:
     rows: Mapping[str, int] = field(default_factory=dict)
     deleted: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
+    repaired: tuple[str, ...] = ()
 
 
 def publish(
@@ -67,6 +68,7 @@ def publish(
     *,
     wanted: Collection[str] | None = None,
     accounts: ApiAccounts = _NO_ACCOUNTS,
+    freshness: Sequence[Freshness] = (),
     keeping: Keeping = _USUAL,
     is_forced: bool = False,
 ) -> Publication:
@@ -79,24 +81,40 @@ def publish(
         wanted: the normalized tables to publish, by name; None publishes all. A table of a
             connection or object that is read no more would stay as it was for ever.
         accounts: of calls, for `ops.api_usage` and `ops.api_limits`.
+        freshness: of the configured objects, for `ops.freshness`; a change of it alone is published
+            at most once an hour.
         keeping: how much of the past stays when the new is there.
         is_forced: build even if the release is published already.
 
     Raises:
-        StoreError: the disk is full or not writable; readers keep what they had.
+        CorruptFile: a file of a table is not as it was written; readers keep what they had.
+        StoreError: the disk is full or not writable; the same.
     """
     release = tables.current()
     if wanted is not None:
         chosen = {name: version for name, version in release.tables.items() if name in wanted}
         release = replace(release, tables=chosen)
-    snapshots = Snapshots(landing.root)
-    name = _snapshot_name(release)
+    snapshots = Snapshots(landing.root, tables.verifier)
+    name = _snapshot_name(release, freshness)
     current = snapshots.current()
-    if current is not None and current.name == name and not is_forced and can_be_opened(current):
-        return Publication(release.number, current, changed=False, bytes=current.stat().st_size)
+    repaired: tuple[str, ...] = ()
+    if (
+        current is not None
+        and current.name.startswith(_same_data(release))
+        and not is_forced
+        and not _is_outdated(current, freshness, landing.clock.now())
+    ):
+        # What another publisher was just changing is looked at once more.
+        repaired = _damaged(landing, tables, current) and _damaged(landing, tables, current)
+        if not repaired:
+            size = current.stat().st_size
+            return Publication(release.number, current, changed=False, bytes=size)
+        _log.warning("what is published is damaged and is built again", files=repaired)
     with blamed_on(lambda: damaged_version(_versions(tables, release))):
-        build = _Build(landing, tables, engine, release, published_tables(tables, release))
-        with snapshots.building(name, lambda: build.parquet(landing.root / "published")) as path:
+        published = published_tables(tables, release)
+        check_versions(tables, [v for table in published for v in table.versions])
+        build = _Build(landing, engine, release, published, freshness)
+        with snapshots.building(name, lambda: build.parquet(_shared(landing, tables))) as path:
             rows, deleted = build.database(path, accounts)
     now = landing.clock.now()
     snapshots.collect(now, keep_last=keeping.snapshots, keep_days=keeping.snapshot_days)
@@ -106,7 +124,26 @@ def publish(
     if shown is not None and not path.exists():  # somebody published a later release meanwhile
         size = shown.stat().st_size
         return Publication(release_number(shown), shown, changed=False, bytes=size)
-    return Publication(release.number, path, True, rows, deleted, path.stat().st_size)  # noqa: FBT003
+    return Publication(
+        release.number,
+        path,
+        changed=True,
+        rows=rows,
+        deleted=deleted,
+        bytes=path.stat().st_size,
+        repaired=repaired,
+    )
+
+
+def _damaged(landing: Landing, tables: Tables, current: Path) -> tuple[str, ...]:
+    """Return what is not as it was published."""
+    is_whole = Snapshots(landing.root, tables.verifier).is_whole(current)
+    found = [*([] if is_whole else [current]), *_shared(landing, tables).damaged()]
+    return tuple(str(path) for path in found)
+
+
+def _shared(landing: Landing, tables: Tables) -> PublishedFiles:
+    return PublishedFiles(landing.root / "published", tables.verifier)
 
 
 def _versions(tables: Tables, release: Release) -> Iterator[TableVersion]:
@@ -116,18 +153,29 @@ def _versions(tables: Tables, release: Release) -> Iterator[TableVersion]:
             yield version
 
 
-def _snapshot_name(release: Release) -> str:
+def _is_outdated(current: Path, rows: Sequence[Freshness], now: datetime) -> bool:
+    shown = Shown.of(current)
+    return shown is not None and shown.is_outdated(rows, now, with_looks=True)
+
+
+def _snapshot_name(release: Release, rows: Sequence[Freshness]) -> str:
     """Name a snapshot by release and content, so that no name is ever used for another file."""
-    return f"crm-{release.number:08d}-{fingerprint([LAYOUT, dict(release.tables)])[:8]}.duckdb"
+    state = fingerprint([str(row) for row in rows])[:8] if rows else ""
+    return f"{_same_data(release)}{'-' if state else ''}{state}.duckdb"
+
+
+def _same_data(release: Release) -> str:
+    """Return what the names of all snapshots of the same tables begin with."""
+    return f"crm-{release.number:08d}-{fingerprint([LAYOUT, dict(release.tables)])[:8]}"
 
 
 @dataclass(frozen=True)
 class _Build:
     landing: Landing
-    tables: Tables
     engine: Engine
     release: Release
     published: Sequence[PublishedTable]
+    freshness: Sequence[Freshness]
 
     @property
     def connections(self) -> list[str]:
@@ -159,44 +207,9 @@ class _Build:
         gone = {table.name: n for table, (_, n) in zip(self.published, counts, strict=True)}
         return live, gone
 
-    def parquet(self, folder: Path) -> None:
+    def parquet(self, shared: PublishedFiles) -> None:
         """Bring the Parquet files up to date; a file whose rows are the same is left alone."""
-        files.make_folder(folder)
-        expected = set()
-        for table in self.published:
-            live, deleted = separate_files(self.engine, table)
-            for name, sql, same in (
-                (table.name, table.live_sql, live),
-                (table.deleted_name, table.deleted_sql, deleted),
-            ):
-                path = folder / f"{name}.parquet"
-                expected.add(path)
-                if same is not None:
-                    share(same, path)
-                elif not self._is_current(path, table):
-                    noted = {"crm_pipeline_versions": self._identity(table)}
-                    with files.replacing(path, "parquet") as temporary:
-                        self.engine.copy_to(sql, temporary, metadata=noted)
-        for path in folder.glob("*.parquet"):
-            if path not in expected:
-                reached("outdated", "begin")
-                path.unlink()
-                reached("outdated", "removed")
-
-    def _identity(self, table: PublishedTable) -> str:
-        return f"{LAYOUT}:{fingerprint([table.columns, table.identity])}"
-
-    def _is_current(self, path: Path, table: PublishedTable) -> bool:
-        if not path.exists():
-            return False
-        try:
-            noted = self.engine.rows(
-                f"SELECT decode(value) FROM parquet_kv_metadata({literal(str(path))}) "
-                "WHERE decode(key) = 'crm_pipeline_versions'"
-            )
-        except StoreError:  # damaged: it is written again
-            return False
-        return noted == [(self._identity(table),)]
+        bring_up_to_date(shared, self.published, self.engine, LAYOUT)
 
     def _table(self, table: PublishedTable) -> tuple[int, int]:
         counts = []
@@ -246,6 +259,7 @@ class _Build:
     ) -> list[OpsTable]:
         return [
             operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
+            freshness_table(self.freshness),
             operations.windows(self.landing, self.connections),
             operations.batches(self.landing, self.connections),
             operations.table_versions(self.published),
@@ -264,7 +278,7 @@ class _Build:
         self._comments(target, {name: about for name, (_, about) in table.columns.items()})
 
     def _comment(self, kind: str, target: str, comment: str) -> None:
-        self.engine.run(f"COMMENT ON {kind} {target} IS {literal(comment)}")
+        self.engine.run(f"COMMENT ON {kind} {target} IS {literal(shown(comment))}")
 
     def _comments(self, target: str, columns: Mapping[str, str]) -> None:
         for name, comment in columns.items():

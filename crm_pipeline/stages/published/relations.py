@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crm_pipeline.model.names import quoted
 from crm_pipeline.model.table import Lookup
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
-from crm_pipeline.store.engine import quoted
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
 PREFIX = "normalized/"
@@ -135,17 +135,16 @@ def _published(
             if c.lookup is not None and others[c.lookup.table]
         )
         return PublishedTable(name, common.description, columns, tuple(versions), found)
+    # Connections may spell a column differently, which to DuckDB is one.
     described: dict[str, tuple[str, str, str]] = {}
+    kinds: dict[str, set[str]] = {}
     for version in versions:
         for column in version.meta["columns"]:
-            described.setdefault(column["name"], _column(column))
-    kinds = {
-        name: {c["type"] for v in versions for c in v.meta["columns"] if c["name"] == name}
-        for name in described
-    }
+            described.setdefault(column["name"].lower(), _column(column))
+            kinds.setdefault(column["name"].lower(), set()).add(column["type"])
     columns = tuple(
         # Connections may disagree on the type of a custom field; text holds them all.
-        (c, kind if len(kinds[c]) == 1 else "VARCHAR", about)
+        (c, kind if len(kinds[c.lower()]) == 1 else "VARCHAR", about)
         for c, kind, about in described.values()
     )
     return PublishedTable(name, versions[0].meta["table"]["description"], columns, tuple(versions))

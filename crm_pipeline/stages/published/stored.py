@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from crm_pipeline.model.names import literal
 from crm_pipeline.stages.published.relations import PublishedTable
-from crm_pipeline.store.engine import Engine, literal
+from crm_pipeline.store.engine import Engine
 
 LONG_BYTES = 4_000_000
 """A column of text with fewer bytes is stored as DuckDB likes best."""

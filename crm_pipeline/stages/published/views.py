@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from crm_pipeline.model.casts import cast
+from crm_pipeline.model.json_paths import Layout
+from crm_pipeline.model.names import Taken, literal, quoted, shown
 from crm_pipeline.model.schema import Field
 from crm_pipeline.model.tables import column_type
-from crm_pipeline.store.engine import literal, quoted
 
 KEY = "crm_key"
 """Last column of every view: the key by which its rows join schema `crm`."""
+_CUSTOM = "_j"
+_NAMELESS = "(no name)"
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class ViewColumn:
     @property
     def comment(self) -> str:
         """What the column is, for people."""
-        return f"{self.label}: source field {self.field} ({self.type})."
+        return f"{shown(self.label)}: source field {shown(self.field)} ({shown(self.type)})."
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,15 @@ def view_of(
         types: column -> type of the table.
     """
     names = _names(described["fields"])
+    types = {name.lower(): kind for name, kind in types.items()}
+    custom = [field[0] for field in described["fields"] if _type(field[4], types) is None]
+    layout = Layout((field,) for field in custom)
     columns = tuple(
-        _column(name, field, types) for name, field in zip(names, described["fields"], strict=True)
+        _column(name, field, types, layout)
+        for name, field in zip(names, described["fields"], strict=True)
     )
     obj = described["object"]
-    custom = [column.field for column in columns if column.column is None]
-    unpacked = f", json_transform(custom, {_structure(custom)}) AS _j" if custom else ""
+    unpacked = f", {layout.columns('custom', _CUSTOM)}" if custom else ""
     rows = (
         f"SELECT *{unpacked} FROM crm.{quoted(table)} "
         f"WHERE connection = {literal(connection)} AND object = {literal(obj)}"
@@ -71,7 +77,7 @@ def view_of(
     return View(
         schema=f"crm_{connection}",
         name=described["view"],
-        comment=f"{described['label']} ({obj}) of {connection}, live records, by its own field "
+        comment=f"{shown(described['label'])} ({obj}) of {connection}, live records, by its own field "
         f"names; {KEY} joins crm.{table}.{key}.",
         columns=columns,
         sql=f"SELECT {', '.join(part for part in (listed, last) if part)} FROM ({rows})",
@@ -80,19 +86,21 @@ def view_of(
 
 def _names(fields: Sequence[Sequence[Any]]) -> list[str]:
     """Name the columns by label; labels that several fields share carry the API name as well."""
-    shared = Counter(str(label or name).lower() for name, label, *_ in fields)
-    taken = {KEY}
+    told = [(shown(str(name)), shown(str(label or name))) for name, label, *_ in fields]
+    labels = [(name, label or name or _NAMELESS) for name, label in told]
+    shared = Counter(label.lower() for _, label in labels)
+    taken = Taken([KEY])
     names = []
-    for name, label, *_ in fields:
-        wanted = str(label or name)
-        if shared[wanted.lower()] > 1 or wanted.lower() in taken:
-            wanted = f"{wanted} ({name})"
-        names.append(wanted if wanted.lower() not in taken else name)
-        taken.add(names[-1].lower())
+    for name, label in labels:
+        is_shared = shared[label.lower()] > 1 or label in taken
+        marked = f"{label} ({name})" if name else label
+        names.append(taken.take(marked, name or label) if is_shared else taken.take(label))
     return names
 
 
-def _column(name: str, described: Sequence[Any], types: Mapping[str, str]) -> ViewColumn:
+def _column(
+    name: str, described: Sequence[Any], types: Mapping[str, str], layout: Layout
+) -> ViewColumn:
     api_name, label, kind, common_type, column, scale, *more = described
     later = more[0] if more else {}
     field = Field.from_dict(
@@ -105,17 +113,20 @@ def _column(name: str, described: Sequence[Any], types: Mapping[str, str]) -> Vi
             "scale": scale,
         }
     )
-    if column is None or column not in types:
-        return ViewColumn(
-            name, api_name, label, kind, None, _value(field, f"_j.{quoted(api_name)}")
-        )
+    if (type_of_column := _type(column, types)) is None:
+        text = layout.text(_CUSTOM, (api_name,))
+        return ViewColumn(name, api_name, label, kind, None, _value(field, text))
     if column == "merged_into":
         sql = "regexp_replace(merged_into, '^[^:]*:[^:]*:', '')"
-    elif types[column] == "VARCHAR":
+    elif type_of_column == "VARCHAR":
         sql = _value(field, quoted(column))
     else:
         sql = quoted(column)
     return ViewColumn(name, api_name, label, kind, column, sql)
+
+
+def _type(column: str | None, types: Mapping[str, str]) -> str | None:
+    return None if column is None else types.get(column.lower())
 
 
 def _value(field: Field, text: str) -> str:
@@ -140,8 +151,3 @@ def _label(field: Field, value: str) -> str:
     # One constant: as a list of pairs, a thousand pick lists would take a query seconds to plan.
     labels = literal(json.dumps(dict(field.options), ensure_ascii=False))
     return f"coalesce(({labels}::JSON::MAP(VARCHAR, VARCHAR))[{value}], {value})"
-
-
-def _structure(names: Sequence[str]) -> str:
-    escaped = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
-    return literal("{" + ", ".join(f'"{name}": "VARCHAR"' for name in escaped) + "}")

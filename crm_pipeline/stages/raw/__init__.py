@@ -1,8 +1,38 @@
 """From a connector to landing: one window of one object, counted on both sides."""
 
 from crm_pipeline.stages.raw.account import opened
-from crm_pipeline.stages.raw.extract import Mode, extract, planned
+from crm_pipeline.stages.raw.description import fields_told
+from crm_pipeline.stages.raw.extract import extract, planned
 from crm_pipeline.stages.raw.extraction import Extraction
-from crm_pipeline.stages.raw.probe import News, Probe, probe
+from crm_pipeline.stages.raw.pace import pace, upkeep
+from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
+from crm_pipeline.stages.raw.remarks import (
+    Remark,
+    doubted_reads,
+    refused_description,
+    remarks_of,
+    shrink_cure,
+    shrink_told,
+)
+from crm_pipeline.stages.raw.task import Mode
 
-__all__ = ["Extraction", "Mode", "News", "Probe", "extract", "opened", "planned", "probe"]
+__all__ = [
+    "Extraction",
+    "Failed",
+    "Mode",
+    "News",
+    "Probe",
+    "Remark",
+    "doubted_reads",
+    "extract",
+    "fields_told",
+    "opened",
+    "pace",
+    "planned",
+    "probe",
+    "refused_description",
+    "remarks_of",
+    "shrink_cure",
+    "shrink_told",
+    "upkeep",
+]

@@ -39,7 +39,7 @@ def opened(
         clock=time,
         tokens=TokenStore(database, StateKey.of(settings)),
         gate=gate,
-        retry=retry or RetryPolicy(),
+        retry=retry or RetryPolicy(timeout_s=settings.patience_s),
         remembered=partial(Landing(settings.data, time).notes, name),
     )
     account = connector(connection.vendor).open(connection, tools)

@@ -6,49 +6,35 @@ worked for it is gone on with.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from functools import cache
-from typing import Literal
 
 from crm_pipeline.connectors.base import Account, Plan, Usage
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import (
     CountMismatch,
     JobFailed,
+    MalformedAnswer,
     ProtocolError,
     ReadLost,
     UnknownField,
 )
 from crm_pipeline.model.schema import Schema, changes
 from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.stages.raw.description import believed
 from crm_pipeline.stages.raw.extraction import Extraction, joined
 from crm_pipeline.stages.raw.pages import KnownIn, Tally, land
-from crm_pipeline.stages.raw.snapshot import is_unchanged
+from crm_pipeline.stages.raw.rejection import refuse_many_rejects
+from crm_pipeline.stages.raw.snapshot import Verdict, judged
+from crm_pipeline.stages.raw.task import Mode, Progress, Task, due
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Shape
 from crm_pipeline.store.records import Known
-from crm_pipeline.store.unfinished import Unfinished
 from crm_pipeline.store.window import Counts, WindowWriter
 
-Mode = Literal["range", "refresh"]
-Progress = Callable[[int, int | None], None]
 # A field may vanish, late commits may disturb a count, a job may go, all between two requests.
 _ATTEMPTS = 2
 _PASSING = (UnknownField, CountMismatch, ReadLost)
-
-
-@dataclass(frozen=True)
-class _Task:
-    account: Account
-    obj: ObjectSettings
-    mode: Mode
-    landing: Landing
-    on_progress: Progress | None
-
-    @property
-    def connection(self) -> str:
-        return self.account.connection.name
 
 
 def extract(
@@ -73,16 +59,16 @@ def extract(
 
     Raises:
         CountMismatch: the vendor's count and ours differ; nothing was committed.
+        ContractError: the description of the object lost too many fields; nothing was read.
         VendorError: the vendor's refusal; nothing was committed.
     """
-    task = _Task(account, obj, mode, landing, on_progress)
-    span = _span(task, window)
+    task, span = due(Task.begun(account, obj, mode, landing, on_progress), window)
     resumed = _resumed(task, span)
     if resumed is None:
         return _whole(task, span)
     if span.to_at <= resumed.window.to_at:
         return resumed
-    overlap = resumed.window.to_at - timedelta(seconds=account.connection.lookback_s)
+    overlap = resumed.window.to_at - task.lookback
     start = max(overlap, span.from_at) if span.from_at else overlap
     return joined(resumed, _whole(replace(task, mode="refresh"), Window(start, span.to_at)))
 
@@ -96,11 +82,10 @@ def planned(
     landing: Landing,
 ) -> Plan:
     """Return how `extract` would read now, with the same arguments; reads no records."""
-    task = _Task(account, obj, mode, landing, None)
-    return account.plan(obj, _span(task, window))
+    return account.plan(obj, due(Task.begun(account, obj, mode, landing), window)[1])
 
 
-def _whole(task: _Task, span: Window) -> Extraction:
+def _whole(task: Task, span: Window) -> Extraction:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _attempt(task, span)
@@ -110,30 +95,21 @@ def _whole(task: _Task, span: Window) -> Extraction:
     raise AssertionError("unreachable")
 
 
-def _span(task: _Task, window: Window | None) -> Window:
-    now = task.account.vendor_now()
-    if task.mode == "range":
-        start, end = (window.from_at, min(window.to_at, now)) if window else (None, now)
-        return Window(start, max(end, start) if start else end)
-    watermark = task.landing.watermark(task.connection, task.obj.name)
-    if watermark is None:
-        return Window(None, now)
-    start = watermark - timedelta(seconds=task.account.connection.lookback_s)
-    return Window(start, max(now, start))
-
-
-def _attempt(task: _Task, span: Window) -> Extraction:
+def _attempt(task: Task, span: Window) -> Extraction:
     before = task.account.usage
     plan = task.account.plan(task.obj, span)
-    purpose = {"mode": task.mode, "vendor_count": plan.vendor_count}
-    writer = task.landing.begin(task.connection, task.obj.name, span, plan.schema, purpose=purpose)
+    task = believed(task, plan.schema)
+    purpose = task.purpose(plan.vendor_count)
+    writer = task.landing.begin(
+        task.connection, task.obj.name, span, plan.schema, purpose=purpose, reader=task.reader
+    )
     return _read(task, plan, writer, before)
 
 
-def _resumed(task: _Task, span: Window) -> Extraction | None:
+def _resumed(task: Task, span: Window) -> Extraction | None:
     """Finish a window that another process left, if it is one of those asked for now."""
     for left in task.landing.unfinished(task.connection, task.obj.name):
-        if not _fits(left, task.mode, span):
+        if not task.fits(left, span):
             continue
         before = task.account.usage
         plan = task.account.plan(task.obj, left.window)
@@ -145,30 +121,24 @@ def _resumed(task: _Task, span: Window) -> Extraction | None:
             vendor_count=left.purpose["vendor_count"],
             reason=f"{plan.reason}; resumed, the job of an earlier run was still there",
         )
-        writer = task.landing.resume(task.connection, task.obj.name, left, plan.schema)
+        writer = task.landing.resume(
+            task.connection, task.obj.name, left, plan.schema, reader=task.reader
+        )
         if writer is None:
             continue
         try:
-            return _read(replace(task, mode=left.purpose["mode"]), plan, writer, before)
-        except (*_PASSING, JobFailed, ProtocolError):
+            return _read(task.going_on(left), plan, writer, before)
+        except (*_PASSING, JobFailed, ProtocolError, MalformedAnswer):
             return None  # nothing of it was kept: it is read anew
     return None
 
 
-def _fits(left: Unfinished, mode: Mode, span: Window) -> bool:
-    return (
-        left.kind == "window"
-        and left.purpose.get("mode") in {"range", mode}
-        and left.window.from_at == span.from_at
-        and left.window.to_at <= span.to_at
-    )
-
-
-def _read(task: _Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extraction:
+def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extraction:
     before = task.landing.latest_schema(task.connection, task.obj.name)
     with writer:
         known = _known(task, plan, writer.window)
         tally = land(task.account.pages(plan, writer.spool), writer, known, _told(task, plan))
+        refuse_many_rejects(task.account.connection, plan.object, writer.quarantined, tally.read)
         counted = task.account.count(plan)
         _reconcile(task, plan, tally.read - tally.uncounted, counted)
         counts = Counts(
@@ -183,17 +153,20 @@ def _read(task: _Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extract
             cost=task.account.usage.cost - used.cost,
             planned_cost=plan.cost or None,
             notes=tally.notes,
+            present=task.present.at,
         )
-        stands = is_unchanged(task.landing, writer) if plan.complete else None
-        if stands is None:
-            writer.commit(counts)
+        verdict = judged(task, plan, writer) if plan.complete else Verdict()
+        if verdict.evidence:
+            counts = replace(counts, reason=f"{counts.reason}; {verdict.evidence}")
+        if verdict.stands is None:
+            writer.commit(replace(counts, shrink=verdict.shrink, sight=verdict.sight))
         task.account.forget(writer.spool)
     return _described(
-        task, plan, writer=writer, tally=tally, counts=counts, before=before, stands=stands
+        task, plan, writer=writer, tally=tally, counts=counts, before=before, verdict=verdict
     )
 
 
-def _told(task: _Task, plan: Plan) -> Callable[[int], None]:
+def _told(task: Task, plan: Plan) -> Callable[[int], None]:
     def told(records: int) -> None:
         if task.on_progress is not None:
             task.on_progress(records, plan.vendor_count)
@@ -202,15 +175,16 @@ def _told(task: _Task, plan: Plan) -> Callable[[int], None]:
 
 
 def _described(
-    task: _Task,
+    task: Task,
     plan: Plan,
     *,
     writer: WindowWriter,
     tally: Tally,
     counts: Counts,
     before: Schema | None,
-    stands: str | None,
+    verdict: Verdict,
 ) -> Extraction:
+    stands = verdict.stands
     landed = 0 if stands else tally.landed
     return Extraction(
         connection=task.connection,
@@ -241,10 +215,12 @@ def _described(
         watermark=task.landing.watermark(task.connection, task.obj.name),
         months=dict(sorted(writer.months.items())) if landed else {},
         sample=tally.sample,
+        warnings=task.warnings,
+        shrink=verdict.shrink,
     )
 
 
-def _known(task: _Task, plan: Plan, span: Window) -> KnownIn:
+def _known(task: Task, plan: Plan, span: Window) -> KnownIn:
     """Return what looks up the versions that have landed, for pages of a shape."""
     since = None if task.mode == "range" or plan.complete else span.from_at
 
@@ -258,7 +234,7 @@ def _known(task: _Task, plan: Plan, span: Window) -> KnownIn:
     return known
 
 
-def _reconcile(task: _Task, plan: Plan, read: int, counted: int | None) -> None:
+def _reconcile(task: Task, plan: Plan, read: int, counted: int | None) -> None:
     """Compare what was read with the vendor's counts before and after.
 
     Records that are edited during the read leave the window, so any number between the two counts

@@ -8,6 +8,7 @@ from typing import Any
 
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.model.schema import Schema
+from crm_pipeline.store.manifest import Shrink
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Extraction:
         changed: something landed.
         months: landed rows by month of modification.
         sample: a few raw records, unmasked; whoever shows them masks them.
+        warnings: what somebody has to know, or to do something about.
+        shrink: why what this whole read does not hold stays alive; None where it is deleted.
     """
 
     connection: str
@@ -55,6 +58,8 @@ class Extraction:
     planned_cost: int = 0
     unit: str = "calls"
     planned_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+    shrink: Shrink | None = None
 
 
 def joined(first: Extraction, second: Extraction) -> Extraction:

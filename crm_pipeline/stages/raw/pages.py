@@ -103,8 +103,16 @@ def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
         extracted_at=page.extracted_at,
         calls=page.calls,
         vendor_count=page.expected,
+        origin=page.origin,
+        part=page.part,
     )
-    refused = writer.quarantine(page.rejected)
+    refused = writer.quarantine(
+        page.rejected,
+        shape=page.shape,
+        extracted_at=page.extracted_at,
+        route=page.route,
+        origin=page.origin,
+    )
     tally.read += len(page.rejected)
     tally.uncounted = 0 if page.counted else tally.read
     if page.number is not None:

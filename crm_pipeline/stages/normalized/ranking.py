@@ -1,0 +1,128 @@
+"""Which landed version of each record counts, over keys alone.
+
+Order of states: (vendor's stamp, extracted at, batch sequence). A tombstone without a stamp says
+when we saw the record gone, so any live read that is later supersedes it, and it supersedes all
+that is earlier. Only records that landed more than once are ranked, and those that cannot be read: such a
+version is set aside, and the last one before it that can be read stands in for it.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys
+from crm_pipeline.store.engine import Engine
+
+_ORDER = "_is_end DESC, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Relations over the versions of an object's records; None where they would hold nothing.
+
+    Attributes:
+        others: `_batch_id` and `_row` of the versions that do not count.
+        set_aside: of those, the unreadable ones that nothing readable has superseded.
+        gone: ids (`_source_id`) of records whose newest version is unreadable and deletes them.
+    """
+
+    others: str | None = None
+    set_aside: str | None = None
+    gone: str | None = None
+
+    @property
+    def latest(self) -> str:
+        """SQL that leaves in a relation `s` of versions only those that count."""
+        if self.others is None:
+            return ""
+        return f" ANTI JOIN {self.others} AS l ON s._batch_id = l._batch_id AND s._row = l._row"
+
+    @property
+    def deleted(self) -> str:
+        """SQL for whether a record was deleted, by its versions alone."""
+        if self.gone is None:
+            return "_deleted"
+        return f"(_deleted OR _source_id IN (SELECT _source_id FROM {self.gone}))"
+
+
+def ranked(engine: Engine, landed: ObjectInput) -> Ranking:
+    """Compute which versions count."""
+    if not landed.batches:
+        return Ranking()
+    # Lists are taken from the last version that has one, and states are keys: these need no text.
+    unread = "" if landed.entry.each else landed.unread
+    repeated = _repeated(engine, landed, unread)
+    if repeated is None:
+        return Ranking()
+    marked = engine.view(f"{landed.name} marked", _marked(engine, landed, repeated))
+    if not unread:
+        others = engine.table(
+            f"{landed.name} others",
+            f"SELECT _batch_id, _row FROM {marked} "
+            f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY {_ORDER}) > 1",
+        )
+        return Ranking(others)
+    placed = engine.table(f"{landed.name} placed", _placed(marked, unread))
+    table = engine.table
+    return Ranking(
+        table(f"{landed.name} others", f"FROM {placed} WHERE _is_unread OR _readable_before > 0"),
+        table(f"{landed.name} aside", f"FROM {placed} WHERE _is_unread AND _readable_before = 0"),
+        table(f"{landed.name} gone", f"FROM {placed} WHERE _is_unread AND _deleted AND _rank = 1"),
+    )
+
+
+def repeated_ids(engine: Engine, landed: ObjectInput) -> str | None:
+    """Compute hashes (`_hash`) of the ids that landed more than once; None where there are none."""
+    return _repeated(engine, landed, "")
+
+
+def sequences(engine: Engine, landed: ObjectInput) -> str:
+    """Define the place of each batch in the order of reading: `_batch_id` and `_sequence`."""
+    return engine.load(
+        f"{landed.name} sequences",
+        pa.table(
+            {
+                "_batch_id": pa.array([b.batch_id for b in landed.batches], pa.string()),
+                "_sequence": pa.array(range(len(landed.batches)), pa.int64()),
+            }
+        ),
+    )
+
+
+def _repeated(engine: Engine, landed: ObjectInput, unread: str) -> str | None:
+    also = f" UNION SELECT hash(_source_id) FROM {unread} WHERE {HAS_ID}" if unread else ""
+    repeated = engine.table(
+        f"{landed.name} repeated",
+        # Hashes take a third of the memory of ids; one shared by chance only ranks a record in vain.
+        f"SELECT hash(_source_id) AS _hash FROM {all_keys(landed.batches)} WHERE {HAS_ID} "
+        f"GROUP BY ALL HAVING count(*) > 1{also}",
+    )
+    return repeated if engine.row(f"SELECT count(*) FROM {repeated}")[0] else None
+
+
+def _marked(engine: Engine, landed: ObjectInput, repeated: str) -> str:
+    places = engine.view(
+        f"{landed.name} places",
+        f"SELECT k.*, struct_pack(at := _extracted_at, sequence := _sequence, row := _row) AS _place "
+        f"FROM {all_keys(landed.batches)} AS k SEMI JOIN {repeated} AS r "
+        f"ON hash(k._source_id) = r._hash JOIN {sequences(engine, landed)} AS b USING (_batch_id) "
+        f"WHERE {HAS_ID}",
+    )
+    return (
+        "SELECT *, _deleted AND _modified_at IS NULL AND coalesce(_place > "
+        "max(_place) FILTER (WHERE NOT _deleted) OVER (PARTITION BY _source_id), true) AS _is_end, "
+        f"_deleted AND _modified_at IS NULL AS _is_unstamped FROM {places}"
+    )
+
+
+def _placed(marked: str, unread: str) -> str:
+    """Return SQL for the rank of each version, and how many readable ones go before it."""
+    before = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+    return (
+        "SELECT _batch_id, _row, _source_id, _deleted, _is_unread, row_number() OVER w AS _rank, "
+        f"count(*) FILTER (WHERE NOT _is_unread) OVER (w {before}) AS _readable_before "
+        f"FROM (SELECT m.*, u._row IS NOT NULL AS _is_unread FROM {marked} AS m "
+        f"LEFT JOIN {unread} AS u ON m._batch_id = u._batch_id AND m._row = u._row) "
+        f"WINDOW w AS (PARTITION BY _source_id ORDER BY {_ORDER})"
+    )

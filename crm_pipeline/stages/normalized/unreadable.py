@@ -1,0 +1,31 @@
+"""Records whose text cannot be read, such as one with half a surrogate pair: found, and told why.
+
+Nobody looks for them before one has stopped a build (`build`): that would make every build dearer by a twentieth.
+"""
+
+from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.stages.normalized.versions import IS_READABLE, json_records
+from crm_pipeline.store.engine import Engine
+
+_PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF = r"\\u[dD][89a-fA-F]"
+REASON = (
+    "CASE WHEN record IS NULL THEN 'the record is empty' "
+    "WHEN json_valid(record) THEN 'the record is no JSON object' "
+    f"WHEN regexp_matches(regexp_replace(record, '{_PAIR}', '', 'g'), '{_HALF}') "
+    "THEN 'the record holds half a surrogate pair' "
+    "ELSE 'the record is no valid JSON' END"
+)
+"""SQL that says why a record cannot be read."""
+
+
+def unreadable(engine: Engine, landed: ObjectInput) -> str:
+    """Compute `_batch_id`, `_row` and `_source_id` of the records that cannot be read; "" where all can."""
+    records = json_records(landed.batches)
+    if records is None:
+        return ""
+    relation = engine.table(
+        f"{landed.name} unreadable",
+        f"SELECT _batch_id, _row, _source_id FROM {records} WHERE NOT {IS_READABLE}",
+    )
+    return relation if engine.row(f"SELECT count(*) FROM {relation}")[0] else ""

@@ -1,0 +1,139 @@
+"""Schema `ops`: how fresh each object is; and whether what is published still says so.
+
+That an object can no longer be read changes no data, and analysts have to see it all the same. So a change of
+this alone is published, too, but at most once an hour.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.stages.published.operations import OpsTable
+from crm_pipeline.store.freshness import Freshness
+
+AT_MOST_EVERY = timedelta(hours=1)
+_TEXT = pa.string()
+_INSTANT = pa.timestamp("us", "UTC")
+_PUBLISHED = "SELECT published_at FROM ops.publication"
+_SHOWN = """
+SELECT connection, object, state, is_whole, is_late, history_from, error_since, looked_at
+FROM ops.freshness
+"""
+
+
+def freshness_table(rows: Iterable[Freshness]) -> OpsTable:
+    """List how fresh each configured object is."""
+    columns = {
+        "connection": (_TEXT, "Name of the connection."),
+        "object": (_TEXT, "The vendor's name of the object."),
+        "state": (
+            _TEXT,
+            "current; failing: the last look failed, see error; unread: nothing has been read.",
+        ),
+        "read_to": (
+            _INSTANT,
+            "Everything that changed before it was read, back to history_from; NULL: nothing was.",
+        ),
+        "history_from": (
+            _INSTANT,
+            "Nothing that changed before it has been read; NULL where is_whole, or nothing was read.",
+        ),
+        "is_whole": (pa.bool_(), "Whether the history has been read from its beginning."),
+        "current_at": (
+            _INSTANT,
+            "Up to then nothing is missing; published_at of ops.publication less this is behind by.",
+        ),
+        "looked_at": (_INSTANT, "When it was last asked about or read, whatever came of it."),
+        "good_look_at": (_INSTANT, "When the vendor last answered such a look."),
+        "error": (
+            _TEXT,
+            "Why it cannot be had, and what to do; NULL where the last look was good.",
+        ),
+        "error_since": (_INSTANT, "When that began."),
+        "refresh_every_s": (pa.float64(), "How often it is meant to be read, in seconds."),
+        "is_late": (pa.bool_(), "Whether two reads in a row that were meant to be have not been."),
+    }
+    listed = [
+        (
+            row.connection,
+            row.object,
+            row.state,
+            row.read_to,
+            row.history_from,
+            row.is_whole,
+            row.current_at,
+            row.looked_at,
+            row.good_at,
+            row.error or None,
+            row.failing_since,
+            row.refresh_every_s,
+            row.is_late,
+        )
+        for row in rows
+    ]
+    about = "How fresh each object is: up to when it was read, when it was looked at, what failed."
+    return OpsTable("freshness", about, columns, listed)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a published file tells of the objects.
+
+    Attributes:
+        published_at: when it was built.
+        rows: as `_state` has them.
+    """
+
+    published_at: datetime
+    rows: frozenset[tuple[Any, ...]]
+
+    @classmethod
+    def of(cls, published: Path) -> "Shown | None":
+        """Read it from a file; None where that cannot be opened or tells nothing."""
+        try:
+            with closing(duckdb.connect(str(published), read_only=True)) as file:
+                file.execute("SET TimeZone = 'UTC'")
+                built = file.execute(_PUBLISHED).fetchall()
+                rows = frozenset(_in_utc(row) for row in file.execute(_SHOWN).fetchall())
+        except duckdb.Error:
+            return None
+        return cls(built[0][0].astimezone(UTC), rows) if built else None
+
+    def differs(self, rows: Iterable[Freshness], *, with_looks: bool) -> bool:
+        """Say whether the objects are in another state by now.
+
+        Args:
+            rows: the objects.
+            with_looks: whether a later look at an object in the same state counts.
+        """
+        end = None if with_looks else -1
+        return {shown[:end] for shown in self.rows} != {_state(row)[:end] for row in rows}
+
+    def is_outdated(
+        self, rows: Sequence[Freshness], now: datetime, *, with_looks: bool = False
+    ) -> bool:
+        """Say whether the objects are in another state, and the file is an hour old."""
+        is_old = now - self.published_at >= AT_MOST_EVERY
+        return bool(rows) and is_old and self.differs(rows, with_looks=with_looks)
+
+
+def state_of(rows: Iterable[Freshness]) -> str:
+    """Return a text that changes with what `Shown.differs` goes by, looks apart."""
+    return fingerprint([[str(cell) for cell in _state(row)[:-1]] for row in rows])
+
+
+def _state(row: Freshness) -> tuple[Any, ...]:
+    """Return what matters of an object; last when it was looked at."""
+    known = (row.connection, row.object, row.state, row.is_whole, row.is_late)
+    return (*known, row.history_from, row.failing_since, row.looked_at)
+
+
+def _in_utc(row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(cell.astimezone(UTC) if isinstance(cell, datetime) else cell for cell in row)

@@ -1,0 +1,88 @@
+"""Is the description of an object believed? One that lost most of its fields or all choices may be a lost sight.
+
+Records that are read without a field lack it for good: nothing moves their stamps when the field is shown
+again. So such a read does not take place, until the fields are back or a person says that they are gone.
+Choices are kept from the description of before, see `stages/normalized/sources.py`.
+"""
+
+from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.stages.raw.task import Task
+from crm_pipeline.store import acceptance
+from crm_pipeline.store.acceptance import Refused
+
+_NAMED = 5
+
+
+def believed(task: Task, schema: Schema) -> Task:
+    """Return the task, with what has to be said about a description.
+
+    Raises:
+        ContractError: it lost too many fields; nothing was read.
+    """
+    before = task.landing.latest_schema(task.connection, task.obj.name)
+    if before is None or before.fingerprint == schema.fingerprint:
+        return task
+    lost = lost_fields(before, schema)
+    folder = task.landing.folder(task.connection, task.obj.name)
+    if task.bounds.exceeded(len(lost), len(before.fields)) and not acceptance.is_schema_accepted(
+        folder, schema.fingerprint
+    ):
+        now = task.landing.clock.now()
+        acceptance.refuse_schema(
+            folder, Refused(schema.fingerprint, len(lost), len(before.fields), now)
+        )
+        raise _refused(task, before, lost)
+    bare = without_choices(before, schema)
+    if bare:
+        names = _listed([field.name for field in bare])
+        task = task.warned(
+            f"{len(bare)} fields list no choices any more ({names}): the labels of before stay."
+        )
+    return task
+
+
+def lost_fields(before: Schema, now: Schema) -> list[str]:
+    """Return the fields that a description does not have any more."""
+    return [name for name in before.names if name not in now.by_name]
+
+
+def without_choices(before: Schema, now: Schema) -> list[Field]:
+    """Return the fields that had choices, are what they were, and list none now."""
+    return [
+        field
+        for field in now.fields
+        if (old := before.by_name.get(field.name)) is not None
+        and old.type == field.type
+        and (old.options or old.values)
+        and not (field.options or field.values)
+    ]
+
+
+def fields_told(refused: Refused) -> str:
+    """Say in a sentence what a description lacks."""
+    return (
+        f"its description lacks {refused.lost} of {refused.fields} fields: that is not believed, and nothing is "
+        "read"
+    )
+
+
+def fields_cure(connection: str, obj: str) -> str:
+    """Say what to do about a description that is not believed."""
+    return (
+        f"Give the login its permissions back (`crm-pipeline check {connection}`). If the fields really are gone: "
+        f"`crm-pipeline accept-shrink {connection} {obj}`."
+    )
+
+
+def _refused(task: Task, before: Schema, lost: list[str]) -> ContractError:
+    return ContractError(
+        f"{task.connection}.{task.obj.name}: {len(lost)} of {len(before.fields)} fields are not described any "
+        f"more ({_listed(lost)}). Records read without them would lack them for good, so nothing was read.",
+        cure=fields_cure(task.connection, task.obj.name),
+    )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

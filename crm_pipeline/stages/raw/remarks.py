@@ -1,0 +1,115 @@
+"""What a person has to know about an object as it stands, read from landing alone."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from crm_pipeline.connectors.vendor_clock import duration
+from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.stages.raw.description import fields_cure, fields_told
+from crm_pipeline.stages.raw.snapshot import Past
+from crm_pipeline.stages.raw.task import set_back
+from crm_pipeline.store import acceptance
+from crm_pipeline.store.acceptance import Refused
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.manifest import Shrink, WindowCommit
+
+_UNNOTICED = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing to know.
+
+    Attributes:
+        kind: in a word: `watermark`, `shrink`, `fields`.
+        text: what it is; `cure` what to do.
+    """
+
+    kind: str
+    text: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.cure}"
+
+
+def remarks_of(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    """Return what there is to know about an object; nothing where all is well."""
+    return [
+        *_of_watermark(landing, connection, obj),
+        *_of_shrink(landing, connection, obj),
+        *_of_fields(landing, connection, obj),
+    ]
+
+
+def shrink_told(shrink: Shrink) -> str:
+    """Say in a sentence what a whole read lacked."""
+    place = f"the list '{shrink.part}'" if shrink.part else "the read"
+    if shrink.is_empty and shrink.missing == shrink.before:
+        held = f"{place} was empty, and there were {shrink.before:,} records"
+    else:
+        held = f"{place} lacks {shrink.missing:,} of {shrink.before:,} records"
+    return f"{held}: that is not believed, they stay alive"
+
+
+def doubted_reads(landing: Landing, connection: str, obj: str) -> tuple[WindowCommit, ...]:
+    """Return the whole reads since the last believed one that nobody believes, in order."""
+    return Past.of(landing.windows(connection, obj)).doubted
+
+
+def refused_description(landing: Landing, connection: str, obj: str) -> Refused | None:
+    """Return the description of an object that nobody believes, if nothing was read since."""
+    commits = landing.windows(connection, obj)
+    if not commits:
+        return None
+    return acceptance.refused_schema(landing.folder(connection, obj), commits[-1].committed_at)
+
+
+def _of_shrink(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    doubted = doubted_reads(landing, connection, obj)
+    if not doubted:
+        return []
+    first, last = doubted[0], doubted[-1]
+    assert last.shrink is not None
+    return [
+        Remark(
+            "shrink",
+            f"{shrink_told(last.shrink)} since {first.committed_at:%Y-%m-%d %H:%M} UTC.",
+            shrink_cure(connection, obj),
+        )
+    ]
+
+
+def _of_fields(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    refused = refused_description(landing, connection, obj)
+    if refused is None:
+        return []
+    since = f"{refused.refused_at:%Y-%m-%d %H:%M} UTC"
+    return [
+        Remark("fields", f"{fields_told(refused)} ({since}).", fields_cure(connection, obj)),
+    ]
+
+
+def shrink_cure(connection: str, obj: str) -> str:
+    """Say what to do about a read that is not believed."""
+    return (
+        f"See whether the login still sees all of them (`crm-pipeline check {connection}`). If they really are "
+        f"deleted: `crm-pipeline accept-shrink {connection} {obj}`."
+    )
+
+
+def _of_watermark(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    edge, now = landing.edge(connection, obj), landing.clock.now()
+    if edge.is_set_back:
+        return [Remark("watermark", set_back(edge), "The next refresh does it by itself.")]
+    if edge.at is not None and edge.at > now + _UNNOTICED:
+        ahead = duration((edge.at - now).total_seconds())
+        return [
+            Remark(
+                "watermark",
+                f"read up to {format_instant(edge.at)}, which is {ahead} in the future.",
+                "Set this machine's clock right (NTP); if it is, the next refresh sets the watermark back and "
+                f"reads {ahead} again.",
+            )
+        ]
+    return []
