@@ -172,6 +172,9 @@ def checked(settings: "Settings", names: Sequence[str]) -> "list[Checkup]":
 
 
 def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup":
+    from dataclasses import replace
+
+    from crm_pipeline.cli.automation import finding
     from crm_pipeline.cli.console import working
     from crm_pipeline.connectors.base import Checkup, Finding
     from crm_pipeline.connectors.registry import connector
@@ -185,10 +188,28 @@ def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup"
             working(f"checking {name}"),
             opened(settings, name, database, retry=_impatient()) as account,
         ):
-            return account.check()
+            checkup = account.check()
+            remarks = tuple(_remarked(settings, chosen))
+            checkup = replace(checkup, findings=(*checkup.findings, *remarks))
+            if not chosen.objects:
+                return checkup
+            # By now the vendor has told its limits, if it could be asked at all.
+            return replace(checkup, findings=(*checkup.findings, finding(settings, account)))
     except CrmError as error:
         # One connection that cannot even be opened says nothing about the others.
         return Checkup(name, (Finding("fail", "open", error.message, error.cure),))
+
+
+def _remarked(settings: "Settings", chosen: "Connection") -> "Iterator[Finding]":
+    """Say of each object what its landed data want somebody to know."""
+    from crm_pipeline.connectors.base import Finding
+    from crm_pipeline.stages.raw import remarks_of
+    from crm_pipeline.store.landing import Landing
+
+    landing = Landing(settings.data)
+    for obj in chosen.objects:
+        for remark in remarks_of(landing, chosen.name, obj.name):
+            yield Finding("warn", remark.kind, f"{obj.name}: {remark.text}", remark.cure)
 
 
 def _impatient() -> "RetryPolicy":
@@ -236,7 +257,7 @@ def _detail(finding: "Finding") -> str:
 
 
 def _show_survey(found: Any, listed: "list[ObjectInfo]") -> None:
-    from crm_pipeline.cli.console import output, table
+    from crm_pipeline.cli.console import output, table, verbatim
 
     columns = ("object", "label", "records", "fields", "custom fields", "in connections.yaml")
     rows = [entry.row() for entry in found]
@@ -245,7 +266,7 @@ def _show_survey(found: Any, listed: "list[ObjectInfo]") -> None:
     looked_at = {entry.name for entry in found}
     others = [info.name for info in listed if info.queryable and info.name not in looked_at]
     if others:
-        console.print(f"also there: {', '.join(others)}")
+        console.print(f"also there: {verbatim(', '.join(others))}")
 
 
 def _field_record(field: Any) -> dict[str, Any]:

@@ -108,9 +108,21 @@ def _finish(asker: "Asker", draft: "Draft", entry: "Entry", text: str, *, discov
         from crm_pipeline.cli.accounts import discovered
 
         discovered(settings, chosen, write=True)
+        _tell_cost(asker, settings, entry.name)
         asker.say(f"Next: crm-pipeline backfill {entry.name}")
     else:
         asker.say(f"Next: crm-pipeline discover {entry.name} --write")
+
+
+def _tell_cost(asker: "Asker", settings: "Settings", name: str) -> None:
+    """Say what automation of the objects that were filled in costs; `settings` hold what was typed."""
+    from crm_pipeline.cli.accounts import account_of
+    from crm_pipeline.cli.automation import line, pace_of
+    from crm_pipeline.cli.workspace import load_settings
+
+    current = replace(load_settings(), environ=settings.environ)
+    with account_of(current, current.connection(name)) as account:
+        asker.say(line(pace_of(current, account)))
 
 
 def _typed(asker: "Asker", settings: "Settings", entry: "Entry") -> "dict[str, Secret]":
@@ -140,7 +152,7 @@ def _typed(asker: "Asker", settings: "Settings", entry: "Entry") -> "dict[str, S
                 asker.say(done)
             asker.say(f"written into {file}")
         except CrmError as error:
-            asker.say(f"[red]{error.message}[/] {error.cure}")
+            asker.complain(error.message, error.cure)
     else:
         asker.say(f"Kept for this check only. Export later: {', '.join(typed)}")
     return typed
@@ -162,7 +174,7 @@ def _logged_in(asker: "Asker", settings: "Settings", chosen: "Connection") -> bo
         with account_of(settings, chosen) as account:
             log_in(account, redirect_uri, paste=not has_browser(), opens_browser=True, wait_s=300)
     except CrmError as error:
-        asker.say(f"[red]{error.message}[/] {error.cure}")
+        asker.complain(error.message, error.cure)
         return False
     return True
 

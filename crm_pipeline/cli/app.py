@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from crm_pipeline.cli import (
+    acceptance,
     accounts,
     add,
     demo,
@@ -16,9 +17,11 @@ from crm_pipeline.cli import (
     runs,
     safekeeping,
     sandbox,
+    scrub,
     stack,
     status,
 )
+from crm_pipeline.cli.budget import budget
 from crm_pipeline.cli.console import flowing
 from crm_pipeline.cli.database import db
 from crm_pipeline.cli.failures import ExplainingGroup
@@ -75,7 +78,15 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
 
 _register("Start here", demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
-_register("Runs", plan.plan, runs.backfill, runs.refresh)
+_register("Runs", plan.plan, runs.backfill, runs.refresh, acceptance.accept_shrink)
 _register("Results", query.query, status.status)
-_register("Services", safekeeping.backup, safekeeping.restore, sandbox.sandbox, version)
+_register(
+    "Services",
+    scrub.scrub,
+    safekeeping.backup,
+    safekeeping.restore,
+    sandbox.sandbox,
+    version,
+)
+app.add_typer(budget, rich_help_panel="Runs")
 app.add_typer(db, rich_help_panel="Services")

@@ -30,7 +30,7 @@ class Asker:
             try:
                 return accepted(answer.strip())
             except ConfigError as error:
-                self.say(f"[red]{_short(error.message)}[/] {error.cure}")
+                self.complain(_short(error.message), error.cure)
 
     def choice(self, question: str, options: Mapping[str, str]) -> str:
         """Return one of the options, which are shown with what is said about each."""
@@ -67,6 +67,12 @@ class Asker:
         from crm_pipeline.cli.console import say
 
         say(text)
+
+    def complain(self, what: str, cure: str) -> None:
+        """Write what is wrong, and what to do, beside the questions."""
+        from crm_pipeline.cli.console import verbatim
+
+        self.say(f"[red]{verbatim(what)}[/] {verbatim(cure)}")
 
     def _answer(self, question: str, proposal: str) -> str:
         return str(

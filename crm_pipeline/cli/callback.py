@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import TracebackType
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError
 
@@ -32,7 +32,7 @@ class Callback:
         self._answers: queue.Queue[dict[str, str]] = queue.Queue()
         wanted = 80 if url.port is None else url.port
         try:
-            self._server = _Server(("127.0.0.1", wanted), url.path, self._answers)
+            self._server = _Server(("127.0.0.1", wanted), url, self._answers)
         except OSError as error:
             raise _no_port(wanted, error) from error
         port = self._server.server_address[1]
@@ -74,9 +74,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, place: tuple[str, int], path: str, answers: "queue.Queue[dict[str, str]]"
+        self, place: tuple[str, int], url: SplitResult, answers: "queue.Queue[dict[str, str]]"
     ) -> None:
-        self.callback_path = path or "/"
+        self.callback_path = url.path or "/"
+        # Under another name it is a page that pretends to be this machine.
+        self.names = {url.hostname, "localhost", "127.0.0.1"}
         self.answers = answers
         super().__init__(place, _Handler)
 
@@ -98,6 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Take the answer, and thank whoever brought it."""
         url = urlsplit(self.path)
         answer = dict(parse_qsl(url.query))
+        if self.headers.get("Host", "").partition(":")[0].lower() not in self.server.names:
+            self._show(403, "Not under this name")
+            return
         if url.path != self.server.callback_path or not {"code", "error"} & answer.keys():
             self._show(404, "Not here")
             return

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.kernel.text import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
 _UNFOLDED = 400
 
@@ -25,17 +27,37 @@ def flowing(text: str) -> str:
 
 def output() -> "Console":
     """Return the console of results."""
-    from rich.console import Console
-
-    # What goes into a file or a pipe is not folded at some terminal's width.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _UNFOLDED)
+    return _console(is_terminal=sys.stdout.isatty())
 
 
 def notes() -> "Console":
     """Return the console of what accompanies results: progress, hints, warnings."""
+    return _console(is_terminal=sys.stderr.isatty(), stderr=True)
+
+
+def _console(*, is_terminal: bool, stderr: bool = False) -> "Console":
+    """Return a console that steers the terminal itself, and lets no text do so."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _UNFOLDED)
+    class Guarded(Console):
+        def render(
+            self, renderable: "RenderableType", options: "ConsoleOptions | None" = None
+        ) -> "Iterable[Segment]":
+            for segment in super().render(renderable, options):
+                guarded = (
+                    segment if segment.control else segment._replace(text=printable(segment.text))
+                )
+                yield guarded
+
+    # What goes into a file or a pipe is not folded at some terminal's width.
+    return Guarded(stderr=stderr, highlight=False, width=None if is_terminal else _UNFOLDED)
+
+
+def verbatim(text: str) -> str:
+    """Return a text that others wrote for `say`: its square brackets stay what they are."""
+    from rich.markup import escape
+
+    return escape(printable(text))
 
 
 def say(text: str) -> None:
@@ -55,9 +77,12 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    # Titles and headings come from accounts as well: no square bracket of theirs is markup.
+    titled = Text(printable(title)) if title else None
+    made = Table(title=titled, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        made.add_column(column, justify="right" if index in numbers else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if index in numbers else "left"
+        made.add_column(Text(printable(column)), justify=justify, overflow="fold")
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))
     return made
@@ -76,12 +101,22 @@ def shown(value: Any) -> str:
         return f"{whole}.{part.rstrip('0'):0<2}" if part else whole
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return str(value)
+    return printable(str(value))
 
 
 def emit_json(value: Any) -> None:
     """Write a value to stdout as JSON for scripts."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=plain) + "\n")
+
+
+def emit_json_rows(records: Iterable[Any]) -> None:
+    """Write values to stdout as a JSON list, one after the other, as `emit_json` would."""
+    separator = "[\n  "
+    for record in records:
+        text = json.dumps(record, indent=2, ensure_ascii=False, default=plain)
+        sys.stdout.write(separator + text.replace("\n", "\n  "))
+        separator = ",\n  "
+    sys.stdout.write("[]\n" if separator.startswith("[") else "\n]\n")
 
 
 def plain(value: Any) -> Any:

@@ -124,9 +124,9 @@ def _show(settings: "Settings", name: str, summary: "RunSummary", elapsed_s: flo
 
 
 def _published_rows(settings: "Settings") -> list[tuple[str, int, int]]:
-    from crm_pipeline.cli.query import run
+    from crm_pipeline.cli.answer import run
+    from crm_pipeline.model.names import literal, quoted
     from crm_pipeline.model.tables import DELETED_SUFFIX
-    from crm_pipeline.store.engine import literal, quoted
 
     _, names = run(
         settings.data,
@@ -145,8 +145,9 @@ def _published_rows(settings: "Settings") -> list[tuple[str, int, int]]:
 
 
 def _show_query(settings: "Settings") -> None:
+    from crm_pipeline.cli.answer import run
     from crm_pipeline.cli.console import output
-    from crm_pipeline.cli.query import run, show
+    from crm_pipeline.cli.query import show
 
     console = output()
     program = "crm-pipeline" if shutil.which("crm-pipeline") else ".venv/bin/crm-pipeline"

@@ -84,7 +84,7 @@ def write_objects(settings: Settings, connection: Connection, found: list[Found]
 def write_text(path: Path, text: str) -> None:
     """Replace a file of the user's in one step; its permissions stay, and a link stays a link."""
     target = path.resolve()
-    with files.replacing(target) as temporary:
+    with files.replacing(target, is_the_users=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o777)

@@ -63,7 +63,7 @@ def _kept_out_of_git(root: Path) -> list[str]:
     ignored = root / ".gitignore"
     text = ignored.read_text(encoding="utf-8") if ignored.exists() else ""
     gap = "\n" if text and not text.endswith("\n") else ""
-    with files.replacing(ignored) as temporary:
+    with files.replacing(ignored, is_the_users=True) as temporary:
         temporary.write_text(f"{text}{gap}{_NAME}\n", encoding="utf-8")
     return [f"added {_NAME} to {ignored}, so that it stays out of version control"]
 

@@ -3,6 +3,7 @@
 import sys
 import textwrap
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -10,6 +11,7 @@ from typer.core import TyperGroup
 
 from crm_pipeline.kernel.errors import ConfigError, CrmError
 from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.kernel.text import on_one_line, printable
 
 FAILED = 1
 USAGE = 2  # what click uses for wrong arguments, and we for a wrong configuration
@@ -36,11 +38,29 @@ class ExplainingGroup(TyperGroup):
         except Exception as error:
             if type(error).__module__.startswith(("typer", "click")):
                 raise
+            if (cause := _foreseen(error)) is not None:
+                code = _report(error, str(cause), FAILED, debug=_wants_debug(ctx))
+                raise typer.Exit(code) from None
             text = (
                 f"unexpected {type(error).__name__}: {error}. "
                 "Run the command again with --debug for the traceback, and please report it."
             )
             raise typer.Exit(_report(error, text, UNEXPECTED, debug=_wants_debug(ctx))) from None
+
+
+def _foreseen(error: Exception) -> CrmError | None:
+    """Return what an error of a library comes from, if a database went away or a disk is full."""
+    from crm_pipeline.settings import load_settings
+    from crm_pipeline.store.database import URL_VARIABLE
+    from crm_pipeline.store.embedded import EmbeddedServer
+    from crm_pipeline.store.outages import foreseen
+
+    state = None
+    with suppress(CrmError, OSError):  # only to name a disk; the error is told in any case
+        settings = load_settings()
+        if not settings.environ.get(URL_VARIABLE, "").strip():
+            state = EmbeddedServer(settings.data).folder
+    return foreseen(error, state)
 
 
 def _wants_debug(ctx: Any) -> bool:
@@ -50,14 +70,15 @@ def _wants_debug(ctx: Any) -> bool:
 def _report(error: BaseException, text: str, code: int, *, debug: bool) -> int:
     if debug:
         # Some libraries put whole URLs, tokens included, into their errors.
-        sys.stderr.write(redacted("".join(traceback.format_exception(error))) + "\n")
+        trace = redacted("".join(traceback.format_exception(error)))
+        sys.stderr.write(printable(trace) + "\n")
     sys.stderr.write(paragraph(text) + "\n")
     return code
 
 
 def paragraph(text: str) -> str:
     """Return a text as one paragraph that begins with `error:`, without secrets."""
-    flat = " ".join(redacted(text).split())
+    flat = on_one_line(redacted(text))
     if not sys.stderr.isatty():
         return f"error: {flat}"
     import shutil

@@ -35,6 +35,10 @@ def login(
     wait_s: Annotated[
         float, typer.Option("--wait", min=1, help="Seconds to wait for the browser to come back.")
     ] = 300,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="Only take the stored tokens away, of any kind of login."),
+    ] = False,
 ) -> None:
     """Get the first tokens of a connection with `kind: refresh_token` or `self_client`: log in once.
 
@@ -55,6 +59,9 @@ def login(
 
     settings = load_settings()
     chosen = settings.connection(connection)
+    if forget:
+        _forget(settings, chosen)
+        return
     with account_of(settings, chosen) as account:
         log_in(
             account,
@@ -64,6 +71,18 @@ def login(
             wait_s=wait_s,
         )
     say(f"Next: crm-pipeline check {connection}")
+
+
+def _forget(settings: "Settings", connection: "Connection") -> None:
+    from crm_pipeline.cli.console import say
+    from crm_pipeline.store.database import running_database
+    from crm_pipeline.store.state_key import StateKey
+    from crm_pipeline.store.tokens import TokenStore
+
+    with running_database(settings) as database:
+        had_one = TokenStore(database, StateKey.of(settings)).forget(connection.name)
+    what = "the stored tokens are gone" if had_one else "no tokens were stored"
+    say(f"{connection.name}: {what}. The next login begins with what the environment holds.")
 
 
 def log_in(
@@ -168,12 +187,13 @@ def _line(question: str) -> str:
 
 
 def _confirm(account: "Account") -> None:
-    from crm_pipeline.cli.console import say
+    from crm_pipeline.cli.console import say, verbatim
 
     try:
         who = account.who()
     except CrmError as error:
         # The tokens are stored already; what this is about, `check` tells in full.
-        say(f"logged in; the tokens are stored. Who it is could not be asked: {error.message}")
+        reason = verbatim(error.message)
+        say(f"logged in; the tokens are stored. Who it is could not be asked: {reason}")
         return
-    say(f"logged in as {who}; the tokens are stored, encrypted.")
+    say(f"logged in as {verbatim(who)}; the tokens are stored, encrypted.")

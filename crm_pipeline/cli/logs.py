@@ -10,6 +10,7 @@ from structlog import DropEvent
 from structlog.typing import Processor
 
 from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.kernel.text import on_one_line
 
 LEVEL_VARIABLE = "CRM_LOG_LEVEL"
 
@@ -25,7 +26,7 @@ def to_stderr(default: str = "warning") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _short_retry(level),
-            _without_secrets,
+            _cleaned,
             structlog.processors.LogfmtRenderer(
                 key_order=["timestamp", "level", "event"], sort_keys=True
             ),
@@ -56,9 +57,16 @@ def _short_retry(level: int) -> Processor:
     return shortened
 
 
-def _without_secrets(
+def _cleaned(
     logger: object,  # noqa: ARG001 - structlog hands it to every processor
     name: str,  # noqa: ARG001 - as above
     event: MutableMapping[str, Any],
 ) -> MutableMapping[str, Any]:
-    return {k: redacted(v) if isinstance(v, str) else v for k, v in event.items()}
+    """Take out secrets, and what would steer a terminal or pass for a line of its own."""
+    return {on_one_line(key): _clean(value) for key, value in event.items()}
+
+
+def _clean(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return on_one_line(redacted(str(value)))

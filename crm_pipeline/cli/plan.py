@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from crm_pipeline.connectors.base import Plan, Route
+    from crm_pipeline.connectors.upkeep import Pace, Upkeep
     from crm_pipeline.stages.raw import Mode
+
+_DAY_S = 86_400.0
 
 
 def plan(
@@ -36,7 +39,8 @@ def plan(
 
     For each object: the window that is due, the vendor's count, every route with its calls, its cost
     in the vendor's unit and its time by the vendor's clock, and which one would be taken. It costs a
-    few calls an object. `route:` in connections.yaml overrules the choice.
+    few calls an object. `route:` in connections.yaml overrules the choice. A line says what automation
+    costs a day where nothing changes.
 
     For instance:
 
@@ -44,10 +48,11 @@ def plan(
       crm-pipeline plan salesforce_demo --object Contact --backfill
     """
     from crm_pipeline.cli.accounts import account_of
+    from crm_pipeline.cli.automation import line, pace_of
     from crm_pipeline.cli.console import emit_json, output, working
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.kernel.clock import SystemClock, Window
-    from crm_pipeline.stages.raw import planned
+    from crm_pipeline.stages.raw import planned, upkeep
     from crm_pipeline.store.landing import Landing
 
     settings = load_settings()
@@ -62,11 +67,16 @@ def plan(
     landing = Landing(settings.data, clock)
     with working(f"asking {connection}"), account_of(settings, chosen) as account:
         plans = [planned(account, obj, window, mode=mode, landing=landing) for obj in wanted]
+        pace = pace_of(settings, account)
+        each = [upkeep(account, obj, landing) for obj in wanted]
     if as_json:
-        emit_json([_record(one) for one in plans])
+        emit_json(
+            [_record(one) | _upkeep(pace, cost) for one, cost in zip(plans, each, strict=True)]
+        )
         return
     for one in plans:
         output().print(_shown(one))
+    output().print(line(pace))
     if len(plans) > 1:
         output().print(_sum(plans))
 
@@ -98,6 +108,20 @@ def _sum(plans: list["Plan"]) -> str:
     budget = "" if left is None else f"; {left:,} {last.unit} are left of our share of today"
     calls, seconds = sum(one.calls for one in plans), sum(one.seconds for one in plans)
     return f"all {len(plans)} objects: {calls:,} calls{cost}, about {seconds:,.0f} s{budget}"
+
+
+def _upkeep(pace: "Pace", cost: "Upkeep") -> dict[str, Any]:
+    """Return what automation spends on one object a day where nothing changes."""
+    probes, refreshes = _DAY_S / pace.probe_every_s, _DAY_S / pace.refresh_every_s
+    return {
+        "automation": {
+            "probe": cost.probe,
+            "refresh": cost.refresh,
+            "probe_every_s": round(pace.probe_every_s),
+            "refresh_every_s": round(pace.refresh_every_s),
+            "a_day": round(cost.probe * probes + cost.refresh * refreshes),
+        }
+    }
 
 
 def _record(one: "Plan") -> dict[str, Any]:

@@ -17,8 +17,13 @@ class Told(Protocol):
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Told]:
-    """Show how the steps of a run advance; yield what the run is to call."""
+def progress(title: str, *, unit: str = "records") -> Iterator[Told]:
+    """Show how the steps of a run advance; yield what the run is to call.
+
+    Args:
+        title: what is going on.
+        unit: what is counted.
+    """
     from crm_pipeline.cli.console import notes
 
     console = notes()
@@ -26,7 +31,7 @@ def progress(title: str) -> Iterator[Told]:
         with _bars(console, title) as told:
             yield told
         return
-    lines = _Lines(console, title)
+    lines = _Lines(console, title, unit)
     yield lines
     lines.end()
 
@@ -61,8 +66,9 @@ def _bars(console: "Console", title: str) -> Iterator[Told]:
 class _Lines:
     """One line for each step, written when the next one begins."""
 
-    def __init__(self, console: "Console", title: str) -> None:
+    def __init__(self, console: "Console", title: str, unit: str) -> None:
         self._console = console
+        self._unit = unit
         self._started_s = time.monotonic()
         self._step = ""
         self._records = 0
@@ -77,6 +83,6 @@ class _Lines:
         """Write the line of the step that has just ended."""
         if self._step:
             elapsed_s = time.monotonic() - self._started_s
-            records = f"{self._records:,} records, " if self._records else ""
+            records = f"{self._records:,} {self._unit}, " if self._records else ""
             self._console.print(f"  {self._step}: {records}{elapsed_s:.1f} s")
         self._step = ""

@@ -2,44 +2,65 @@
 
 import csv
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
+    from crm_pipeline.cli.answer import Answer, Asking
     from crm_pipeline.stages.published.past import Snapshot
 
 _SHOWN_ROWS = 50
 _NARROWEST = 14  # characters of a column in a terminal; with less nothing can be read
 
 
-class QueryFailed(StoreError):
-    """DuckDB refuses the statement."""
-
-
 def query(
     sql: Annotated[
         str, typer.Argument(help="A statement in DuckDB's SQL; '-' reads it from stdin.")
     ],
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="Rows as JSON objects.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Rows as CSV with a header.")] = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Rows as CSV with a header; formulas become text."),
+    ] = False,
+    as_raw_csv: Annotated[
+        bool, typer.Option("--raw-csv", help="Rows as CSV, each cell as it is.")
+    ] = False,
     as_of: Annotated[
         str,
         typer.Option(
             metavar="DAY", help="What was published then: 2026-11-20 or 2026-11-20T15:30."
         ),
     ] = "",
+    timeout_s: Annotated[
+        int | None,
+        typer.Option(
+            "--timeout", min=0, metavar="SECONDS", help="By default CRM_QUERY_TIMEOUT_S; 0: none."
+        ),
+    ] = None,
+    memory_mb: Annotated[
+        int | None, typer.Option("--memory-mb", min=64, help="By default CRM_MEMORY_MB.")
+    ] = None,
+    unrestricted: Annotated[
+        bool,
+        typer.Option(
+            "--unrestricted",
+            help="Run any statements with your rights: files, network, COPY, ATTACH, extensions.",
+        ),
+    ] = False,
 ) -> None:
     """Ask data/crm.duckdb something.
 
     The file is opened read-only; a publish at the same moment disturbs nobody. Without --json or
-    --csv the first 50 rows are shown.
+    --csv the first 50 rows are shown. One statement that reads is run; it reaches the tables of the file
+    and nothing else on this machine or the network.
 
     For instance:
 
@@ -48,32 +69,45 @@ def query(
       crm-pipeline query "SHOW ALL TABLES"
       crm-pipeline query "SELECT count(*) FROM crm.deals" --as-of 2026-11-20
     """
-    from crm_pipeline.cli.console import say
+    from crm_pipeline.cli.answer import Asking
     from crm_pipeline.cli.workspace import load_settings
 
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv exclude each other.", cure="Choose one.")
+    if as_json + as_csv + as_raw_csv > 1:
+        raise ConfigError("--json, --csv and --raw-csv exclude each other.", cure="Choose one.")
     statement = sys.stdin.read() if sql == "-" else sql
     if not statement.strip():
         raise ConfigError(
             "there is no statement.", cure='Write one, such as "SHOW ALL TABLES", or - for stdin.'
         )
-    data = load_settings().data
-    snapshot = _snapshot(data, as_of) if as_of else None
-    limit = None if as_json or as_csv else _SHOWN_ROWS + 1
-    columns, rows = run(data, statement, snapshot=snapshot.path if snapshot else None, limit=limit)
-    if snapshot:
-        say(f"From {snapshot}.")
-    if as_json:
-        from crm_pipeline.cli.console import emit_json
+    settings = load_settings()
+    allowed_s = settings.query_timeout_s if timeout_s is None else timeout_s
+    asking = Asking(memory_mb or settings.memory_mb, allowed_s or None, unrestricted)
+    with _answered(settings.data, statement, asking, as_of) as answer:
+        if as_json:
+            _write_json(answer)
+        elif as_csv or as_raw_csv:
+            _write_csv(answer, as_it_is=as_raw_csv)
+        else:
+            show(answer.columns, answer.first(_SHOWN_ROWS + 1))
 
-        emit_json([dict(zip(columns, row, strict=True)) for row in rows])
-    elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-    else:
-        show(columns, rows)
+
+@contextmanager
+def _answered(data: Path, statement: str, asking: "Asking", as_of: str) -> Iterator["Answer"]:
+    """Run a statement with the whole process within its limits."""
+    from crm_pipeline.cli.answer import asked
+    from crm_pipeline.cli.console import say
+    from crm_pipeline.store.bounds import memory_ceiling
+
+    snapshot = _snapshot(data, as_of) if as_of else None
+    with ExitStack() as stack:
+        if not asking.unrestricted:
+            stack.enter_context(memory_ceiling(asking.memory_mb))
+        answer = stack.enter_context(
+            asked(data, statement, asking, snapshot.path if snapshot else None)
+        )
+        if snapshot:
+            say(f"From {snapshot}.")
+        yield answer
 
 
 def _snapshot(data: Path, as_of: str) -> "Snapshot":
@@ -82,33 +116,22 @@ def _snapshot(data: Path, as_of: str) -> "Snapshot":
     return snapshot_as_of(data, parse_as_of(as_of))
 
 
-def run(
-    data: Path, statement: str, *, snapshot: Path | None = None, limit: int | None = None
-) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return column names and rows of a statement over the analysts' file, or over a snapshot.
+def _write_json(answer: "Answer") -> None:
+    from crm_pipeline.cli.console import emit_json_rows
 
-    Raises:
-        StoreError: there is no file yet, or it cannot be opened.
-        QueryFailed: DuckDB refuses the statement.
-    """
-    import duckdb
+    emit_json_rows(
+        dict(zip(answer.columns, row, strict=True)) for rows in answer.chunks() for row in rows
+    )
 
-    from crm_pipeline.store.published import open_published, open_snapshot
 
-    opened = open_snapshot(snapshot) if snapshot else open_published(data)
-    with closing(opened) as connection:
-        try:
-            result = connection.execute(statement)
-            # Of a mere comment DuckDB returns nothing at all.
-            columns = [column[0] for column in getattr(result, "description", None) or ()]
-            if not columns:
-                return [], []
-            return columns, result.fetchall() if limit is None else result.fetchmany(limit)
-        except duckdb.Error as error:
-            raise QueryFailed(
-                f"DuckDB says: {str(error).strip()}",
-                cure='`crm-pipeline query "SHOW ALL TABLES"` lists tables and columns.',
-            ) from error
+def _write_csv(answer: "Answer", *, as_it_is: bool) -> None:
+    from crm_pipeline.cli.spreadsheet import harmless_row
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    cells = list if as_it_is else harmless_row
+    writer.writerow(cells(answer.columns))
+    for rows in answer.chunks():
+        writer.writerows(map(cells, rows))
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -126,7 +126,7 @@ def _ask_kind(asker: Asker, draft: Draft, known: Entry) -> Entry:
         try:
             draft.refuse(replace(chosen, variables={}))
         except ConfigError as error:
-            asker.say(f"[red]{error.message}[/] {error.cure}")
+            asker.complain(error.message, error.cure)
         else:
             return chosen
 

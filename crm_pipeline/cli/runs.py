@@ -1,5 +1,6 @@
 """`backfill` and `refresh`: runs of the Dagster jobs in this process, without the web interface."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -121,11 +122,14 @@ def _one_after_the_other(
 def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     """Open Dagster's storage, starting the embedded PostgreSQL if needed."""
     from crm_pipeline.cli.console import working
+    from crm_pipeline.cli.echoes import without_echoes
     from crm_pipeline.orchestration.instance import opened_instance
     from crm_pipeline.orchestration.reconcile import Here, reconcile
     from crm_pipeline.store.database import database_url, running_database
 
     with ExitStack() as stack:
+        # Dagster's own files in the data folder are for this user alone, as ours are.
+        stack.callback(os.umask, os.umask(0o077))
         with working("starting PostgreSQL"):
             stack.enter_context(running_database(settings))
             url = database_url(settings)
@@ -133,6 +137,7 @@ def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
             instance = stack.enter_context(opened_instance(settings, url))
             # A run that was killed would hold its places in the pools for ever.
             reconcile(instance, Here.of(settings))
+        stack.enter_context(without_echoes())
         yield instance
 
 
@@ -143,7 +148,21 @@ def report(settings: "Settings", summary: "RunSummary") -> None:
     landed = sum(summary.landed.values())
     line = f"{summary.job}: {landed:,} records landed with {summary.calls:,} API calls"
     output().print(f"{line}; {_published_line(settings, summary)}.")
+    for text in _gaps(summary):
+        output().print(text)
     explain(summary)
+
+
+def _gaps(summary: "RunSummary") -> Iterator[str]:
+    """Say of which objects older records have not been read."""
+    objects: dict[str, list[str]] = {}
+    for name, since in summary.partial.items():
+        objects.setdefault(since, []).append(name)
+    for since, names in sorted(objects.items()):
+        yield (
+            f"What was last changed before {since} has not been read of {', '.join(names)}; a refresh, or a "
+            "backfill from the first month on, reads it."
+        )
 
 
 def explain(summary: "RunSummary") -> None:

@@ -1,12 +1,21 @@
-"""Where each object of a connection stands, read from landing; no database is needed."""
+"""Where each object of a connection stands, read from landing and the looks; no database is needed."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.stages.normalized import Doubt, doubts_in
+from crm_pipeline.stages.raw import Remark, remarks_of, shrink_cure
+from crm_pipeline.store import acceptance
+from crm_pipeline.store.freshness import Freshness, freshness_of
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.looks import Looks
 from crm_pipeline.store.manifest import WindowCommit
+from crm_pipeline.store.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,10 @@ class ObjectStatus:
         last: its last committed window.
         landed: rows in landing over all windows: versions of records, not records.
         mismatches: windows whose count by the vendor and ours differ.
+        remarks: what somebody has to know or to do about it.
+        fresh: how fresh it is; None for one that is no longer configured.
+        behind_s: for how long what is here may lack changes.
+        is_automatic: whether anybody looks by himself, so that an object can be late.
     """
 
     name: str
@@ -26,6 +39,24 @@ class ObjectStatus:
     windows: int
     landed: int
     mismatches: int
+    remarks: tuple[Remark, ...] = ()
+    fresh: Freshness | None = None
+    behind_s: float | None = None
+    is_automatic: bool = False
+
+    @property
+    def state(self) -> str:
+        """Say in a word whether the object is read as it is meant to be."""
+        if self.fresh is None:
+            return "not configured"
+        if self.fresh.state == "current" and self.fresh.is_late and self.is_automatic:
+            return "late"
+        return self.fresh.state
+
+    @property
+    def read_to(self) -> datetime | None:
+        """Up to when it was read, be it from a later moment than the beginning."""
+        return self.watermark or (self.fresh.read_to if self.fresh else None)
 
     @property
     def reconciled(self) -> str:
@@ -38,13 +69,23 @@ class ObjectStatus:
 
     def record(self) -> dict[str, Any]:
         """Return it for JSON."""
-        last = self.last
+        last, fresh = self.last, self.fresh
         return {
             "object": self.name,
+            "state": self.state,
             "watermark": self.watermark,
+            "behind_s": self.behind_s,
+            "history_from": fresh and fresh.history_from,
+            "is_whole": fresh and fresh.is_whole,
+            "last_look": fresh and fresh.looked_at,
+            "last_good_look": fresh and fresh.good_at,
+            "error": (fresh and fresh.error) or None,
+            "error_since": fresh and fresh.failing_since,
+            "next_try": fresh and fresh.next_try_at,
             "windows": self.windows,
             "landed_rows": self.landed,
             "mismatched_windows": self.mismatches,
+            "remarks": [vars(remark) for remark in self.remarks],
             "last_window": last
             and {
                 "from": last.window.from_at,
@@ -62,15 +103,49 @@ class ObjectStatus:
         }
 
 
-def objects_of(settings: Settings, connection: Connection) -> list[ObjectStatus]:
+def objects_of(
+    settings: Settings, connection: Connection, clock: Clock | None = None
+) -> list[ObjectStatus]:
     """Return where the objects of a connection stand, configured ones first."""
     landing = Landing(settings.data)
-    configured = [obj.name for obj in connection.objects]
+    now = (clock or SystemClock()).now()
+    looks = Looks(settings.data).at(connection.name)
+    fresh = {row.object: row for row in freshness_of(connection, landing, looks, now)}
     landed = landing.objects(connection.name)
+    doubts = doubts_by_object(settings, connection)
     return [
-        _object_status(landing, connection.name, name)
-        for name in dict.fromkeys((*configured, *landed))
+        replace(
+            _object_status(landing, connection.name, name, doubts.get(name, [])),
+            fresh=fresh.get(name),
+            behind_s=fresh[name].behind_s(now) if name in fresh else None,
+            is_automatic=settings.is_automatic,
+        )
+        for name in dict.fromkeys((*fresh, *landed))
     ]
+
+
+def doubts_by_object(settings: Settings, connection: Connection) -> dict[str, list[Doubt]]:
+    """Return the emptied lists that the current tables of a connection do not believe, by object.
+
+    What a person has accepted since the tables were built is left out.
+    """
+    tables, landing = Tables(settings.data), Landing(settings.data)
+    found: dict[str, list[Doubt]] = {}
+    for name in sorted(tables.current().tables):
+        if name.startswith(f"normalized/{connection.name}/"):
+            for doubt in _doubts(tables, name):
+                folder = landing.folder(connection.name, doubt.object)
+                if doubt.window_id not in acceptance.accepted(folder):
+                    found.setdefault(doubt.object, []).append(doubt)
+    return found
+
+
+def _doubts(tables: Tables, name: str) -> tuple[Doubt, ...]:
+    try:
+        version = tables.version(name)
+    except CorruptFile:
+        return ()  # the next build replaces it, and says so
+    return doubts_in(version) if version else ()
 
 
 def counted(commit: WindowCommit) -> int:
@@ -92,8 +167,11 @@ def is_reconciled(commit: WindowCommit) -> bool:
     return counted(commit) == 0
 
 
-def _object_status(landing: Landing, connection: str, name: str) -> ObjectStatus:
+def _object_status(
+    landing: Landing, connection: str, name: str, doubts: Sequence[Doubt]
+) -> ObjectStatus:
     commits = landing.windows(connection, name)
+    lists = [Remark("lists", f"{doubt}.", shrink_cure(connection, name)) for doubt in doubts]
     return ObjectStatus(
         name=name,
         watermark=landing.watermark(connection, name),
@@ -101,4 +179,5 @@ def _object_status(landing: Landing, connection: str, name: str) -> ObjectStatus
         windows=len(commits),
         landed=sum(commit.records for commit in commits),
         mismatches=sum(not is_reconciled(commit) for commit in commits),
+        remarks=(*remarks_of(landing, connection, name), *lists),
     )

@@ -1,6 +1,6 @@
 """`status`: where each object stands, read from files only; PostgreSQL need not run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,14 +10,23 @@ import typer
 from crm_pipeline.kernel.errors import CrmError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
     from crm_pipeline.cli.standing import ObjectStatus
     from crm_pipeline.settings import Connection, Settings
 
 
+_STYLES = {"failing": "red", "late": "yellow", "unread": "yellow"}
+
+
 def status(
+    connection: Annotated[
+        str | None, typer.Argument(help="Only this connection, with when it was looked at.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
-    """Show how far each object has been read, whether counts agree, and what is published.
+    """Show how far each object has been read, what cannot be had, whether counts agree, what is published.
 
     Reads files only: it works while runs go on, and without PostgreSQL. Call budgets are shown while
     PostgreSQL runs.
@@ -25,6 +34,7 @@ def status(
     For instance:
 
       crm-pipeline status
+      crm-pipeline status salesforce_demo
       crm-pipeline status --json
     """
     from crm_pipeline.cli.console import emit_json
@@ -32,10 +42,9 @@ def status(
     from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
-    objects = {
-        name: objects_of(settings, connection) for name, connection in settings.connections.items()
-    }
-    budgets = {name: _budget(settings, item) for name, item in settings.connections.items()}
+    chosen = [settings.connection(connection)] if connection else settings.connections.values()
+    objects = {one.name: objects_of(settings, one) for one in chosen}
+    budgets = {one.name: _budget(settings, one) for one in chosen}
     published = _published(settings)
     if as_json:
         emit_json(
@@ -53,7 +62,7 @@ def status(
             }
         )
         return
-    _show(settings, objects, budgets, published)
+    _show(settings, objects, budgets, published, with_looks=connection is not None)
 
 
 def _published(settings: "Settings") -> Mapping[str, Any]:
@@ -111,30 +120,98 @@ def _budget_line(usage: Mapping[str, Any]) -> str:
     return text
 
 
+def _standing(name: str, entries: "list[ObjectStatus]") -> "RenderableType":
+    from rich.text import Text
+
+    from crm_pipeline.cli.console import table
+
+    columns = (
+        *("object", "state", "behind by", "read up to", "last read"),
+        *("windows", "landed rows", "last count", "route"),
+    )
+    rows = [
+        (
+            entry.name,
+            Text(entry.state, style=_STYLES.get(entry.state, "")),
+            _span(entry.behind_s),
+            _minute(entry.read_to),
+            _minute(entry.last.committed_at) if entry.last else None,
+            entry.windows,
+            entry.landed,
+            entry.reconciled,
+            entry.last and entry.last.route,
+        )
+        for entry in entries
+    ]
+    return table(name, columns, rows, numbers=(2, 5, 6))
+
+
+def _looks(entries: "list[ObjectStatus]") -> "RenderableType":
+    from crm_pipeline.cli.console import table
+
+    columns = (
+        *("object", "history read from", "last look", "last good look"),
+        *("failing since", "tried again at"),
+    )
+    rows = [
+        (
+            entry.name,
+            "the beginning" if entry.fresh.is_whole else _minute(entry.fresh.history_from),
+            _minute(entry.fresh.looked_at),
+            _minute(entry.fresh.good_at),
+            _minute(entry.fresh.failing_since),
+            _minute(entry.fresh.next_try_at),
+        )
+        for entry in entries
+        if entry.fresh is not None
+    ]
+    return table("looks (UTC)", columns, rows)
+
+
+def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
+    """Say what cannot be had, and what history is missing."""
+    from rich.text import Text
+
+    for entry in entries:
+        if entry.fresh is not None and entry.fresh.error:
+            since = _minute(entry.fresh.failing_since)
+            when = f" since {since} UTC" if since else ""
+            yield Text(f"{entry.name} cannot be had{when}: {entry.fresh.error}", style="red")
+    parts: dict[datetime, list[str]] = {}
+    for entry in entries:
+        if entry.fresh is not None and entry.fresh.history_from is not None:
+            parts.setdefault(entry.fresh.history_from, []).append(entry.name)
+    for history_from, names in sorted(parts.items()):
+        text = f"what was last changed before {_minute(history_from)} has not been read of "
+        yield Text(text + ", ".join(names), style="yellow")
+
+
+def _span(seconds: float | None) -> str | None:
+    from crm_pipeline.connectors.upkeep import span
+
+    return None if seconds is None else span(seconds)
+
+
 def _show(
     settings: "Settings",
     objects: "Mapping[str, list[ObjectStatus]]",
     budgets: Mapping[str, list[dict[str, Any]] | None],
     published: Mapping[str, Any],
+    *,
+    with_looks: bool,
 ) -> None:
-    from crm_pipeline.cli.console import output, table
+    from crm_pipeline.cli.console import output
 
     console = output()
-    columns = ("object", "read up to", "last read", "windows", "landed rows", "last count", "route")
     for name, entries in objects.items():
-        rows = [
-            (
-                entry.name,
-                _minute(entry.watermark),
-                _minute(entry.last.committed_at) if entry.last else None,
-                entry.windows,
-                entry.landed,
-                entry.reconciled,
-                entry.last and entry.last.route,
-            )
-            for entry in entries
-        ]
-        console.print(table(name, columns, rows, numbers=(3, 4)))
+        console.print(_standing(name, entries))
+        if with_looks:
+            console.print(_looks(entries))
+        for line in _stale(entries):
+            console.print(line)
+        for entry in entries:
+            for remark in entry.remarks:
+                console.print(f"{entry.name}: {remark}", style="yellow", markup=False)
         budget = budgets[name]
         for usage in budget or ():
             console.print(_budget_line(usage))

@@ -7,6 +7,7 @@ from crm_pipeline import settings as configuration
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
+from crm_pipeline.store.permissions import settle
 
 
 def load_settings() -> Settings:
@@ -28,10 +29,17 @@ def load_settings() -> Settings:
 def ready_data(settings: Settings) -> Path:
     """Make the data folder and its folder `run`, and make sure that both can be written.
 
+    Who may read what there is brought to what is configured; what changed is said.
+
     Raises:
-        StoreError: they cannot.
+        ConfigError: the group that published files are shared with cannot be had.
+        StoreError: they cannot be written.
     """
+    from crm_pipeline.cli.console import say, verbatim
+
     run = files.make_folder(settings.data / "run")
+    for line in settle(settings):
+        say(verbatim(line))
     for folder in (settings.data, run):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(
@@ -49,6 +57,6 @@ def with_dotenv(settings: Settings) -> Settings:
     if target.exists() or not example.is_file():
         return settings
     with files.replacing(target) as temporary:
+        temporary.touch(mode=0o600)
         temporary.write_bytes(example.read_bytes())
-        temporary.chmod(0o600)
     return configuration.load_settings(settings.root)

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from crm_pipeline.orchestration.jobs import CONNECTION_TAG
+from crm_pipeline.orchestration.raw import raw_key
 from crm_pipeline.settings import Connection
+from crm_pipeline.store.looks import ConnectionLooks
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -36,7 +38,8 @@ class Activity:
     Attributes:
         under_way: `<job> <status>` of a run that is queued or running, or None.
         last_run_id: the newest run that ended.
-        failures: how many of the newest runs failed in a row.
+        failures: how many of the newest runs failed in a row, if the last one did not get through its
+            objects. An object that fails is waited for by itself, see `store.looks`.
         ended_at: when the newest of them ended.
     """
 
@@ -53,20 +56,42 @@ class Activity:
         return max(0.0, pause - (now - self.ended_at).total_seconds())
 
 
-def activity_of(instance: dg.DagsterInstance, connection: Connection) -> Activity:
-    """Look at the runs of a connection's jobs."""
+def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
+    """Say whether a run of a job is queued or running."""
+    return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ACTIVE), limit=1))
+
+
+def activity_of(
+    instance: dg.DagsterInstance,
+    connection: Connection,
+    looks: ConnectionLooks | None = None,
+) -> Activity:
+    """Look at the runs of a connection's jobs; `looks` know which objects each of them has tried."""
     tags = {CONNECTION_TAG: connection.name}
     active = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ACTIVE), limit=1)
     ended = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ENDED), limit=_LOOKED_AT)
     run = active[0].dagster_run if active else None
     newest = ended[0] if ended else None
     ended_s = newest.end_time if newest else None
+    failures = _failures([record.dagster_run.status for record in ended])
+    if newest and _is_through(newest.dagster_run, connection, looks or ConnectionLooks()):
+        failures = 0
     return Activity(
         under_way=f"{run.job_name} is {run.status.value.lower()}" if run else None,
         last_run_id=newest.dagster_run.run_id if newest else "",
-        failures=_failures([record.dagster_run.status for record in ended]),
+        failures=failures,
         ended_at=datetime.fromtimestamp(ended_s, UTC) if ended_s is not None else None,
     )
+
+
+def _is_through(run: dg.DagsterRun, connection: Connection, looks: ConnectionLooks) -> bool:
+    """Say whether a run has tried all objects that it was to read: whatever failed, it was not the run."""
+    names = [
+        obj.name
+        for obj in connection.objects
+        if run.asset_selection is None or raw_key(connection.name, obj.name) in run.asset_selection
+    ]
+    return bool(names) and all(looks.of(name).tried_in == run.run_id for name in names)
 
 
 def _failures(statuses: Sequence[dg.DagsterRunStatus]) -> int:

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from crm_pipeline.orchestration.freshness import freshness_sensor
 from crm_pipeline.orchestration.jobs import PUBLISH_JOB, all_jobs, refresh_name
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
 from crm_pipeline.orchestration.raw import raw_assets
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import schedule_of
+from crm_pipeline.orchestration.scrubbing import scrub_job, scrub_schedule
 from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
 from crm_pipeline.settings import Settings, load_settings
 
@@ -39,6 +41,7 @@ def build_defs(
     chosen = settings or load_settings()
     connections = list(chosen.connections.values())
     jobs = all_jobs(chosen)
+    scrubbing = scrub_job()
     by_name = {job.name: job for job in jobs}
     refreshes = [(one, by_name[refresh_name(one.name)]) for one in connections]
     return dg.Definitions(
@@ -47,10 +50,14 @@ def build_defs(
             *(asset for one in connections for asset in normalized_assets(one)),
             *published_assets(connections),
         ],
-        jobs=jobs,
-        schedules=[schedule_of(chosen, one, job) for one, job in refreshes],
+        jobs=[*jobs, scrubbing],
+        schedules=[
+            *(schedule_of(chosen, one, job) for one, job in refreshes),
+            scrub_schedule(chosen, scrubbing),
+        ],
         sensors=[
             *(sensor_of(chosen, one, job) for one, job in refreshes),
+            freshness_sensor(chosen, jobs[-1]),
             partial_publish(chosen, [job for job in jobs if job.name != PUBLISH_JOB], jobs[-1]),
         ],
         resources={RESOURCE: Workspace(chosen), **(overrides or {})},

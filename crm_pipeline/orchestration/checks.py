@@ -6,15 +6,21 @@ version before stays current.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import dagster as dg
 
+from crm_pipeline.connectors.upkeep import span
+from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch
 from crm_pipeline.stages.normalized import Normalized
-from crm_pipeline.stages.raw import Extraction
+from crm_pipeline.stages.raw import Extraction, shrink_cure, shrink_told
+from crm_pipeline.store.freshness import Freshness
 
 COUNT = "source_count"
 FIELDS = "fields"
+ABSENCE = "absence"
+FRESHNESS = "freshness"
 CONTRACT = "contract"
 
 
@@ -32,6 +38,18 @@ def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             asset=key,
             description="The object has the fields that it had at the read before. New fields are "
             "kept by themselves; a mapped field that is gone stops the normalized table.",
+        ),
+        dg.AssetCheckSpec(
+            ABSENCE,
+            asset=key,
+            description="A read of the whole object holds about what there was. One that lost far more is "
+            "not believed: what it lacks stays alive until the vendor, a second read or a person confirms it.",
+        ),
+        dg.AssetCheckSpec(
+            FRESHNESS,
+            asset=key,
+            description="The object can be had, and was looked at when it was meant to be. Judged by each "
+            "run, and by the sensor of this name for what no run reads any more.",
         ),
     ]
 
@@ -55,12 +73,89 @@ def raw_results(done: Extraction) -> list[dg.AssetCheckResult]:
             description="; ".join(done.schema_changes) or "No field came, went or changed.",
             metadata={"fields": len(done.schema.fields)},
         ),
+        _absence(done),
     ]
+
+
+def _absence(done: Extraction) -> dg.AssetCheckResult:
+    shrink = done.shrink
+    if shrink is None:
+        return dg.AssetCheckResult(check_name=ABSENCE, passed=True)
+    cure = shrink_cure(done.connection, done.object)
+    return dg.AssetCheckResult(
+        check_name=ABSENCE,
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{shrink_told(shrink)}. {cure}",
+        metadata={"records_before": shrink.before, "records_missing": shrink.missing},
+    )
 
 
 def count_refused(error: CountMismatch) -> dg.AssetCheckResult:
     """Show that a window was not committed because the counts differ."""
     return dg.AssetCheckResult(check_name=COUNT, passed=False, description=str(error))
+
+
+def fields_refused(error: ContractError) -> dg.AssetCheckResult:
+    """Show that nothing was read because too many fields are gone."""
+    return dg.AssetCheckResult(check_name=FIELDS, passed=False, description=str(error))
+
+
+def freshness_result(fresh: Freshness) -> dg.AssetCheckResult:
+    """Show how fresh an object is, in the run that read it or could not."""
+    return dg.AssetCheckResult(
+        check_name=FRESHNESS,
+        passed=is_fresh(fresh),
+        description=freshness_words(fresh),
+        metadata=_freshness(fresh),
+    )
+
+
+def freshness_evaluation(key: dg.AssetKey, fresh: Freshness) -> dg.AssetCheckEvaluation:
+    """Show how fresh an object is, outside of runs."""
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=FRESHNESS,
+        passed=is_fresh(fresh),
+        description=freshness_words(fresh),
+        metadata=_freshness(fresh),
+    )
+
+
+def is_fresh(fresh: Freshness) -> bool:
+    """Say whether an object can be had and was looked at in time."""
+    return fresh.state != "failing" and not fresh.is_late
+
+
+def freshness_words(fresh: Freshness) -> str:
+    """Say how fresh an object is."""
+    if fresh.state == "failing":
+        since = f" since {_second(fresh.failing_since)}" if fresh.failing_since else ""
+        return f"It cannot be had{since}: {fresh.error}"
+    if fresh.current_at is None:
+        return "It has not been read yet."
+    at = _second(fresh.current_at)
+    if fresh.is_late:
+        every = span(fresh.refresh_every_s)
+        return f"It is late: what is here is complete up to {at}, and is meant to be every {every}."
+    return f"What is here is complete up to {at}."
+
+
+def _freshness(fresh: Freshness) -> dict[str, str]:
+    instants = {
+        "current_up_to": fresh.current_at,
+        "read_up_to": fresh.read_to,
+        "history_read_from": fresh.history_from,
+        "last_look": fresh.looked_at,
+        "last_good_look": fresh.good_at,
+        "failing_since": fresh.failing_since,
+        "next_try": fresh.next_try_at,
+    }
+    return {name: _second(at) for name, at in instants.items() if at is not None}
+
+
+def _second(at: datetime) -> str:
+    return format_instant(at.replace(microsecond=0))
 
 
 def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -71,7 +166,13 @@ def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             asset=key,
             description="Every rule of the table's contract, judged on the staged version before "
             "its commit. A broken rule of severity error keeps the current version.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            ABSENCE,
+            asset=key,
+            description="No read emptied the lists of many records at once. Where one did, the rows that were "
+            "made of them stay until a read has others or a person believes it.",
+        ),
     ]
 
 
@@ -90,8 +191,24 @@ def normalized_results(done: Normalized) -> list[dg.AssetCheckResult]:
                 "rows_breaking_rules": sum(r.failures for r in broken),
                 **({"broken": _table(lines)} if lines else {}),
             },
-        )
+        ),
+        _lists(done),
     ]
+
+
+def _lists(done: Normalized) -> dg.AssetCheckResult:
+    if not done.doubts:
+        return dg.AssetCheckResult(check_name=ABSENCE, passed=True)
+    return dg.AssetCheckResult(
+        check_name=ABSENCE,
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(map(str, done.doubts)),
+        metadata={
+            "records": sum(doubt.records for doubt in done.doubts),
+            "rows_kept": sum(doubt.rows for doubt in done.doubts),
+        },
+    )
 
 
 def contract_refused(error: ContractError) -> dg.AssetCheckResult:

@@ -23,6 +23,7 @@ _SAME_S = 1.5  # start times are told in hundredths, and move with corrections o
 _TERM_S = 15.0
 _KILL_S = 10.0
 _LOG_KEPT_BYTES = 5_000_000
+_UMASK = 0o077  # Dagster's own files in the data folder are for its owner alone, as ours are
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Child:
         try:
             if self.log.exists() and self.log.stat().st_size > _LOG_KEPT_BYTES:
                 self.log.replace(self.log.with_suffix(".log.1"))
+            self.log.touch(mode=0o600)
             with self.log.open("ab") as output:
                 self.process = subprocess.Popen(
                     list(self.command),
@@ -61,6 +63,7 @@ class Child:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    umask=_UMASK,
                 )
         except OSError as error:
             raise StoreError(f"{self.name} cannot be started: {error.strerror}.") from error
@@ -173,6 +176,7 @@ def write_records(path: Path, mark: str, children: Iterable[Child], *, owns_data
     records = [child.record() for child in children if child.process is not None]
     told = {"mark": mark, "children": records, "owns_database": owns_database}
     temporary = path.with_suffix(".new")
+    temporary.touch(mode=0o600)
     temporary.write_text(json.dumps(told), encoding="utf-8")
     temporary.replace(path)
 

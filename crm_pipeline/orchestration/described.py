@@ -10,14 +10,17 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.kernel.clock import Window, format_instant
+from crm_pipeline.kernel.text import on_one_line, printable
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.table import Column
 from crm_pipeline.orchestration.masking import as_table, preview
 from crm_pipeline.stages.normalized import Normalized
 from crm_pipeline.stages.published import Publication
-from crm_pipeline.stages.raw import Extraction
+from crm_pipeline.stages.raw import Extraction, shrink_told
+from crm_pipeline.store.freshness import Freshness
 
 Metadata = dict[str, Any]
+HISTORY = "history_read_from"
 
 
 def extraction(done: Extraction) -> Metadata:
@@ -41,13 +44,33 @@ def extraction(done: Extraction) -> Metadata:
     if done.unit != "calls":
         metadata[f"api_{done.unit}"] = done.cost
         metadata[f"api_{done.unit}_planned"] = done.planned_cost
+    if done.shrink is not None:
+        metadata["records_missing"] = done.shrink.missing
+        metadata["absence"] = shrink_told(done.shrink)
     if done.vendor_count is not None:
         metadata["source_count"] = done.vendor_count
     if done.watermark is not None:
         metadata["watermark"] = format_instant(done.watermark)
+    if done.warnings:
+        metadata["warnings"] = dg.MetadataValue.md(_bullets(done.warnings))
     if done.schema_changes:
         metadata["schema_changes"] = dg.MetadataValue.md(_bullets(done.schema_changes))
     return metadata
+
+
+def history(fresh: Freshness) -> Metadata:
+    """Say where the history of an object begins, if it has not been read from its beginning."""
+    return {HISTORY: format_instant(fresh.history_from)} if fresh.history_from else {}
+
+
+def gap(fresh: Freshness) -> str:
+    """Say that older changes are missing, and how they are read."""
+    assert fresh.history_from is not None
+    since = format_instant(fresh.history_from)
+    return (
+        f"{fresh.object}: what was last changed before {since} has not been read. A refresh, or a backfill "
+        "from the first month on, reads it."
+    )
 
 
 def extracted(done: Extraction) -> Metadata:
@@ -68,11 +91,17 @@ def normalized(done: Normalized, shown: Sequence[Mapping[str, str | None]] = ())
         "rows_live": done.live,
         "rows_deleted": done.rows - done.live,
         "batches": done.batches,
+        "rows_landed": done.landed,
+        "rows_superseded": done.superseded,
         "rows_quarantined": done.quarantined,
         "values_unconverted": sum(done.unconverted.values()),
     }
+    if done.doubts:
+        metadata["absence"] = dg.MetadataValue.md(_bullets(map(str, done.doubts)))
     if done.version is not None:
         metadata["version"] = done.version.version
+    if done.repaired:
+        metadata["repaired"] = done.repaired
     if done.changed and done.unconverted:
         metadata["unconverted"] = dg.MetadataValue.md(
             _bullets(f"{name}: {count:,}" for name, count in done.unconverted.items())
@@ -87,6 +116,8 @@ def normalized(done: Normalized, shown: Sequence[Mapping[str, str | None]] = ())
 def published(done: Publication, table: str) -> Metadata:
     """Describe one table of a publish."""
     metadata: Metadata = {"changed": done.changed, "release": done.release, "file": done.path.name}
+    if done.repaired:
+        metadata["repaired"] = ", ".join(done.repaired)
     if table in done.rows:
         metadata["dagster/row_count"] = done.rows[table]
         metadata["rows_deleted"] = done.deleted.get(table, 0)
@@ -116,9 +147,9 @@ def model_columns(columns: Iterable[Column]) -> dg.TableSchema:
 
 def _source_column(field: Field) -> dg.TableColumn:
     return dg.TableColumn(
-        name=field.name,
-        type=field.type,
-        description=field.label,
+        name=printable(field.name),
+        type=printable(field.type),
+        description=on_one_line(field.label),
         constraints=dg.TableColumnConstraints(nullable=field.nullable),
     )
 
@@ -126,11 +157,15 @@ def _source_column(field: Field) -> dg.TableColumn:
 def _told_columns(columns: Iterable[Mapping[str, Any]]) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name=told["name"], type=told["type"], description=told["description"])
+            dg.TableColumn(
+                name=printable(told["name"]),
+                type=told["type"],
+                description=on_one_line(told["description"]),
+            )
             for told in columns
         ]
     )
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {on_one_line(line)}" for line in lines)

@@ -15,15 +15,20 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CommitConflict,
     CrmError,
+    DatabaseUnavailable,
     Retriable,
     VendorError,
 )
 from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.kernel.text import printable, shortened
+from crm_pipeline.store.outages import foreseen
 
+_UNEXPECTED_CHARACTERS = 2_000
 GENTLE = dg.RetryPolicy(
     max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-"""For steps that build tables: a commit that lost a race starts again from the new version.
+"""For steps that build tables: a commit that lost a race starts again from the new version, and a database
+that went away may be there again. A disk that is full is not waited for: a person has to make room.
 
 Raw steps have none: requests are retried where they are made, and a CRM that stays away is asked again by
 the next run.
@@ -49,7 +54,9 @@ def as_failure(
             raise
         raise failure(error) from None
     except Exception as error:  # noqa: BLE001 - whatever it is, Dagster would store its text
-        log(redacted(traceback.format_exc()))
+        log(printable(redacted(traceback.format_exc())))
+        if (cause := foreseen(error)) is not None:
+            raise failure(cause) from None
         # The chain is cut: Dagster would store the original text beside ours.
         raise unexpected(error) from None
 
@@ -67,17 +74,18 @@ def failure(error: CrmError) -> dg.Failure:
     if isinstance(error, BudgetExhausted):
         metadata["budget_frees_up_in_s"] = float(error.wait_s)
     return dg.Failure(
-        description=redacted(str(error)),
+        description=printable(redacted(str(error))),
         metadata=metadata,
-        allow_retries=isinstance(error, Retriable | CommitConflict),
+        allow_retries=isinstance(error, Retriable | CommitConflict | DatabaseUnavailable),
     )
 
 
 def unexpected(error: Exception) -> dg.Failure:
     """Return an error that nobody expected as a failure, which is not tried again."""
     kind = type(error).__name__
+    words = shortened(printable(redacted(str(error))), _UNEXPECTED_CHARACTERS)
     return dg.Failure(
-        description=f"{kind}: {redacted(str(error))}".strip(": "),
+        description=f"{kind}: {words}".strip(": "),
         metadata={
             "error": kind,
             "cure": "This is a fault of crm-pipeline; the step's log has more.",

@@ -14,8 +14,12 @@ import yaml
 from dagster._core.instance import InstanceRef
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.orchestration.steadfast import repeat, steadfast
 from crm_pipeline.settings import Settings
+from crm_pipeline.store import files
 from crm_pipeline.store.database import URL_VARIABLE
+from crm_pipeline.store.disk import disk_full, is_full
+from crm_pipeline.store.embedded import EmbeddedServer
 
 _FILE = "dagster.yaml"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -48,12 +52,15 @@ def make_home(settings: Settings) -> Path:
         if base := written.get("base_dir"):
             written["base_dir"] = str(settings.data / Path(base).relative_to("data"))
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        files.make_private(home)
         text = f"# Made from {_FILE} at each start; change that one.\n" + yaml.safe_dump(config)
         temporary = home / f".{_FILE}.{os.getpid()}"
+        temporary.touch(mode=0o600)
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(home / _FILE)
     except OSError as error:
+        if is_full(error):
+            raise disk_full(f"{home} cannot be written", home) from error
         raise StoreError(
             f"{home} is not writable ({error.strerror}).",
             cure="Give this user write permission, or set CRM_DATA to another folder.",
@@ -78,11 +85,14 @@ def opened_instance(settings: Settings, database_url: str) -> Iterator[dg.Dagste
     """Open the instance from this process, on a database that need not stand in the environment."""
     storage = {"storage": {"postgres": {"postgres_url": database_url}}}
     ref = InstanceRef.from_dir(str(make_home(settings)), overrides=storage)
-    with dg.DagsterInstance.from_ref(ref) as instance:
+    is_ours = not settings.environ.get(URL_VARIABLE, "").strip()
+    server = EmbeddedServer(settings.data) if is_ours else None
+    with steadfast(server), dg.DagsterInstance.from_ref(ref) as instance:
         # Otherwise every event opens a connection of its own: a quarter of a small run's time.
         instance.optimize_for_webserver(
             statement_timeout=_STATEMENT_TIMEOUT_MS, pool_recycle=_RECYCLE_S, max_overflow=10
         )
+        repeat(instance)
         yield instance
 
 

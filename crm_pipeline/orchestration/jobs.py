@@ -5,6 +5,7 @@ Per connection `<connection>_backfill` (a range of months, everything in it land
 `publish`, which only rebuilds the analysts' file.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from crm_pipeline.orchestration.raw import MODE_TAG, raw_key
 from crm_pipeline.settings import Connection, Settings
 
 CONNECTION_TAG = "crm/connection"
+LEFT_OUT_TAG = "crm/left_out"
 PUBLISH_JOB = "publish"
 Job = Any
 """What `define_asset_job` returns; Dagster does not export its class."""
@@ -77,18 +79,50 @@ def publish_job(settings: Settings) -> Job:
 
 
 def refresh_request(
-    connection: Connection, months: tuple[Month, Month], run_key: str | None = None
+    settings: Settings,
+    connection: Connection,
+    months: tuple[Month, Month],
+    objects: Collection[str],
+    run_key: str | None = None,
 ) -> dg.RunRequest:
-    """Return the request to run the refresh job; its partitions are the months that it touches."""
+    """Return the request to run the refresh job; its partitions are the months that it touches.
+
+    Args:
+        settings: name what is published.
+        connection: whose job.
+        months: from and to.
+        objects: what is read. One that is left out would keep back the tables of all others in the run.
+        run_key: keeps the request from being made twice.
+    """
+    left_out = [obj.name for obj in connection.objects if obj.name not in objects]
+    tags = range_tags(*months)
+    if left_out:
+        # A tag's value has 255 characters at most.
+        tags = {**tags, LEFT_OUT_TAG: ", ".join(left_out)[:250]}
     return dg.RunRequest(
-        run_key=run_key, job_name=refresh_name(connection.name), tags=range_tags(*months)
+        run_key=run_key,
+        job_name=refresh_name(connection.name),
+        tags=tags,
+        asset_selection=_keys(settings, connection, objects) if left_out else None,
     )
 
 
 def _selection(settings: Settings, connection: Connection) -> dg.AssetSelection:
-    tables = published_tables(settings.connections.values())
-    return dg.AssetSelection.assets(
-        *(raw_key(connection.name, obj.name) for obj in connection.objects),
-        *(normalized_key(connection.name, table) for table in normalized_tables(connection)),
-        *(published_key(table) for table in tables),
-    )
+    names = {obj.name for obj in connection.objects}
+    return dg.AssetSelection.assets(*_keys(settings, connection, names))
+
+
+def _keys(
+    settings: Settings, connection: Connection, objects: Collection[str]
+) -> list[dg.AssetKey]:
+    """Return the assets of some objects: raw, the tables that they feed, and all that is published."""
+    tables = normalized_tables(connection).items()
+    return [
+        *(raw_key(connection.name, obj.name) for obj in connection.objects if obj.name in objects),
+        *(
+            normalized_key(connection.name, table)
+            for table, sources in tables
+            if any(source in objects for source in sources)
+        ),
+        *(published_key(table) for table in published_tables(settings.connections.values())),
+    ]

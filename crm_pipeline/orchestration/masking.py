@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from crm_pipeline.kernel.text import on_one_line
 from crm_pipeline.model.schema import Field, Schema
 
 _PLAIN = frozenset({"boolean", "integer", "decimal", "double", "date", "time", "timestamp"})
@@ -45,7 +46,7 @@ def preview(schema: Schema, sample: Sequence[Mapping[str, Any]]) -> str:
     if not fields or not sample:
         return ""
     lines = [
-        _line(field.name for field in fields),
+        _line(_plain(field.name) for field in fields),
         _line("---" for _ in fields),
         *(_line(_shown(field, row.get(field.name)) for field in fields) for row in sample[:_ROWS]),
     ]
@@ -57,7 +58,7 @@ def as_table(rows: Sequence[Mapping[str, str | None]]) -> str:
     """Return rows that are masked already as a Markdown table of their first columns."""
     names = list(rows[0])[:_COLUMNS]
     cells = (_line(_plain(row.get(name) or "") for name in names) for row in rows[:_ROWS])
-    return "\n".join([_line(names), _line("---" for _ in names), *cells])
+    return "\n".join([_line(map(_plain, names)), _line("---" for _ in names), *cells])
 
 
 def _chosen(fields: Iterable[Field]) -> Iterable[Field]:
@@ -79,7 +80,7 @@ def _shown(field: Field, value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    plain = " ".join(text.split()).replace("|", "\\|")
+    plain = on_one_line(text).replace("|", "\\|")
     return plain if len(plain) <= _WIDTH else plain[: _WIDTH - 1] + "…"
 
 

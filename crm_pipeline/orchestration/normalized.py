@@ -60,15 +60,21 @@ def _normalized_asset(
     def built(
         context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        maps = connector(connection.vendor).mapping
+        vendor = connector(connection.vendor)
         crm.progress(f"normalize {table}")(0, None)
         try:
             with as_failure(context.log.error, but=(ContractError,)), crm.engine() as engine:
-                done = normalize(connection, table, crm.landing, crm.tables, maps, engine)
+                limit = crm.settings.quarantine
+                maps, keys = vendor.mapping, vendor.keys
+                done = normalize(
+                    connection, table, crm.landing, crm.tables, maps, engine, keys, limit=limit
+                )
                 shown = preview(engine, done.version) if done.changed and done.version else []
         except ContractError as error:
             yield checks.contract_refused(error)
             raise failure(error) from None
+        if done.repaired:
+            context.log.warning("%s: the table is built again from data/landing.", done.repaired)
         yield dg.MaterializeResult(metadata=described.normalized(done, shown))
         yield from checks.normalized_results(done)
 

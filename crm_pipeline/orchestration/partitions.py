@@ -4,14 +4,15 @@ A partition is a month of the records' modification stamp (UTC). The first one i
 holds what is older or carries no stamp.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Month, Window
-from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.kernel.errors import ConfigError, CorruptFile
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.landing import Landing
 
@@ -82,10 +83,20 @@ def refreshed_months(
     return min(max(month, connection.start), newest), newest
 
 
-def touched_months(connection: Connection, landing: Landing, now: datetime) -> tuple[Month, Month]:
-    """Return the months that a refresh of a connection would touch now."""
-    dated = [obj.name for obj in connection.objects if not is_snapshot(connection, obj)]
-    marks = [landing.watermark(connection.name, name) for name in dated]
+def touched_months(
+    connection: Connection,
+    landing: Landing,
+    now: datetime,
+    objects: Collection[str] | None = None,
+) -> tuple[Month, Month]:
+    """Return the months that a refresh of a connection would touch now, or of some of its objects."""
+    marks = []
+    for obj in connection.objects:
+        if is_snapshot(connection, obj) or (objects is not None and obj.name not in objects):
+            continue
+        # A damaged commit stops its object's own step, which says so.
+        with suppress(CorruptFile):
+            marks.append(landing.watermark(connection.name, obj.name))
     return refreshed_months(connection, marks, now)
 
 

@@ -54,7 +54,12 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
                 engine,
                 wanted=wanted,
                 accounts=crm.api_accounts(),
+                freshness=crm.freshness(),
                 keeping=crm.settings.keeping,
+            )
+        if done.repaired:
+            context.log.warning(
+                "%s: damaged or gone, and built again from the tables.", ", ".join(done.repaired)
             )
         for table in tables:
             yield dg.MaterializeResult(

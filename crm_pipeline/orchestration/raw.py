@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import ConfigError, CountMismatch
+from crm_pipeline.kernel.errors import ConfigError, ContractError, CountMismatch
 from crm_pipeline.orchestration import checks, described
 from crm_pipeline.orchestration.failures import as_failure, failure
 from crm_pipeline.orchestration.partitions import (
@@ -23,6 +23,7 @@ from crm_pipeline.orchestration.partitions import (
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import Extraction, Mode, extract
+from crm_pipeline.store.freshness import Freshness
 
 MODE_TAG = "crm/mode"
 Emitted = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
@@ -48,27 +49,64 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
     partitioned = not is_snapshot(connection, obj)
 
     def landed(context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]) -> Emitted:
-        mode: Mode = "refresh" if context.run.tags.get(MODE_TAG) == "refresh" else "range"
+        is_range = _mode(context.run) == "range"
         try:
-            with as_failure(context.log.error, but=(CountMismatch,)):
-                span = _window(context, connection) if partitioned and mode == "range" else None
-                told = crm.progress(obj.name)
-                with crm.account(connection.name) as account:
-                    done = extract(
-                        account, obj, span, mode=mode, landing=crm.landing, on_progress=told
-                    )
+            with as_failure(context.log.error, but=(CountMismatch, ContractError)):
+                span = _window(context, connection) if partitioned and is_range else None
+                done = _extracted(crm, connection, obj, span, context.run)
         except CountMismatch as error:
             yield checks.count_refused(error)
+            yield checks.freshness_result(_fresh(crm, connection, obj))
             raise failure(error) from None
-        metadata = described.extraction(done)
+        except ContractError as error:
+            yield checks.fields_refused(error)
+            yield checks.freshness_result(_fresh(crm, connection, obj))
+            raise failure(error) from None
+        except dg.Failure:
+            yield checks.freshness_result(_fresh(crm, connection, obj))
+            raise
+        fresh = _fresh(crm, connection, obj)
+        metadata = described.extraction(done) | described.history(fresh)
+        if fresh.history_from is not None:
+            context.log.warning(described.gap(fresh))
         if partitioned and _has_months(context):
             _describe_months(context, done)
         else:
             metadata |= described.extracted(done)
         yield dg.MaterializeResult(metadata=metadata)
         yield from checks.raw_results(done)
+        yield checks.freshness_result(fresh)
 
     return _decorated(connection, obj, key, partitioned=partitioned)(landed)
+
+
+def _mode(run: dg.DagsterRun) -> Mode:
+    return "refresh" if run.tags.get(MODE_TAG) == "refresh" else "range"
+
+
+def _extracted(
+    crm: Workspace,
+    connection: Connection,
+    obj: ObjectSettings,
+    span: Window | None,
+    run: dg.DagsterRun,
+) -> Extraction:
+    """Extract an object, and note what came of it where people and sensors look."""
+    on_progress = crm.progress(obj.name)
+    try:
+        with crm.account(connection.name) as account:
+            done = extract(
+                account, obj, span, mode=_mode(run), landing=crm.landing, on_progress=on_progress
+            )
+    except Exception as error:
+        crm.looks.failed(connection.name, obj.name, error, run=run.run_id)
+        raise
+    crm.looks.was_read(connection.name, obj.name, done.window.to_at, run=run.run_id)
+    return done
+
+
+def _fresh(crm: Workspace, connection: Connection, obj: ObjectSettings) -> Freshness:
+    return next(row for row in crm.freshness(connection.name) if row.object == obj.name)
 
 
 def _decorated(

@@ -6,18 +6,25 @@ Nothing is opened before it is asked for, so that definitions load with an empty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from crm_pipeline.connectors.base import Account
+from crm_pipeline.connectors.upkeep import stated_ceiling
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.database import running_database
 from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.freshness import Freshness, freshness_of
 from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.looks import Looks
+from crm_pipeline.store.permissions import settle
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.wire.retry import RetryPolicy
 
+_log = structlog.get_logger(__name__)
 Tell = Callable[[str, int, int | None], None]
 """Told `(step, records so far, records expected)`."""
 
@@ -36,7 +43,9 @@ class Workspace:
         self.clock = clock or SystemClock()
         self.landing = Landing(settings.data, self.clock)
         self.tables = Tables(settings.data)
+        self.looks = Looks(settings.data, self.clock)
         self._tell = tell
+        self._is_settled = False
         # One budget of retries for a connection, whatever the step: after a few steps against a host
         # that is down the others fail at once.
         self._patience: dict[str, RetryPolicy] = {}
@@ -49,7 +58,10 @@ class Workspace:
             SecretMissing: one of its environment variables is not set.
             DatabaseUnavailable: PostgreSQL cannot be reached.
         """
-        patience = self._patience.setdefault(connection, RetryPolicy())
+        self._settle()
+        patience = self._patience.setdefault(
+            connection, RetryPolicy(timeout_s=self.settings.patience_s)
+        )
         with (
             running_database(self.settings) as database,
             opened(
@@ -57,16 +69,35 @@ class Workspace:
             ) as account,
         ):
             yield account
+            self.looks.stated(connection, stated_ceiling(account.day_limit))
 
     def engine(self) -> Engine:
         """Return a DuckDB engine for one step; use it as a context manager."""
+        self._settle()
         memory_limit = f"{self.settings.memory_mb}MB"
         return Engine(self.settings.data / "tmp", memory_limit=memory_limit)
+
+    def _settle(self) -> None:
+        """Bring permissions to what is configured, where no command of ours has started this process."""
+        if not self._is_settled:
+            self._is_settled = True
+            for line in settle(self.settings):
+                _log.warning(line)
 
     def api_accounts(self) -> ApiAccounts:
         """Return what calls cost by day, and how the vendors' limits stand."""
         with running_database(self.settings) as database, Gate(database, self.clock) as gate:
             return ApiAccounts(gate.usage_by_day(), gate.usage())
+
+    def freshness(self, *names: str) -> list[Freshness]:
+        """Return how fresh the objects of connections are, by default of all."""
+        now = self.clock.now()
+        chosen = [self.settings.connection(name) for name in names or self.settings.connections]
+        return [
+            fresh
+            for connection in chosen
+            for fresh in freshness_of(connection, self.landing, self.looks.at(connection.name), now)
+        ]
 
     def progress(self, step: str) -> Callable[[int, int | None], None]:
         """Return what a stage calls after each page."""

@@ -5,6 +5,7 @@ reconciled like others if this process is killed.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +14,7 @@ import dagster as dg
 
 from crm_pipeline.kernel.clock import Clock, Month, SystemClock
 from crm_pipeline.orchestration.build import RESOURCE, build_defs
+from crm_pipeline.orchestration.described import HISTORY
 from crm_pipeline.orchestration.instance import quick_events
 from crm_pipeline.orchestration.jobs import PUBLISH_JOB, backfill_name, refresh_name
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
@@ -20,6 +22,7 @@ from crm_pipeline.orchestration.reconcile import HOST_TAG
 from crm_pipeline.orchestration.resources import Tell, Workspace
 from crm_pipeline.settings import Settings
 
+_KIND = re.compile(r"^crm_pipeline\.kernel\.errors\.\w+: ")
 _LOCATION_TAG = ".dagster/repository"
 _LOCATION = "__repository__@crm_pipeline"
 
@@ -41,6 +44,7 @@ class RunSummary:
         landed: records landed per object.
         rows: rows per table of schema `crm`; only tables of a publish that wrote something.
         changed: keys of the assets that changed.
+        partial: objects whose history was read in part only -> from when on.
         failed: steps that failed; those that were skipped because of them are not listed.
     """
 
@@ -51,6 +55,7 @@ class RunSummary:
     calls: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    partial: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[Failed, ...] = ()
 
 
@@ -131,6 +136,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
     landed: dict[str, int] = {}
     rows: dict[str, int] = {}
     calls: dict[str, int] = {}
+    partial: dict[str, str] = {}
     changed: set[str] = set()
     for event in result.get_asset_materialization_events():
         key = event.step_materialization_data.materialization.asset_key
@@ -140,6 +146,8 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         if key.path[1] == "raw":
             landed[key.path[-1]] = _number(told.get("records_landed"))
             calls[key.path[-1]] = _number(told.get("api_calls"))
+            if HISTORY in told:
+                partial[key.path[-1]] = str(told[HISTORY])
         elif key.path[1] == "published" and "dagster/row_count" in told:
             rows[key.path[-1]] = _number(told["dagster/row_count"])
     return RunSummary(
@@ -150,6 +158,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         calls=sum(calls.values()),
         rows=rows,
         changed=tuple(sorted(changed)),
+        partial=partial,
         failed=tuple(_failures(result)),
     )
 
@@ -159,7 +168,9 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[Failed]:
     for event in result.filter_events(lambda event: event.is_step_failure):
         told = event.step_failure_data.user_failure_data
         error = event.step_failure_data.error
-        message = (told.description if told else None) or (error.message if error else "")
+        message = told.description if told else None
+        if message is None and error is not None:  # Dagster's own work failed, not that of the step
+            message = _KIND.sub("", error.message)
         cure = told.metadata.get("cure") if told else None
         text = str(cure.value) if cure is not None else ""
         # A failure's sentence ends with its cure; here the two are apart.

@@ -3,20 +3,22 @@
 They catch what the sensor cannot see, such as changed snapshots.
 """
 
+from datetime import timedelta
+
 import dagster as dg
 
+from crm_pipeline.connectors.upkeep import Pace
+from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.orchestration.activity import activity_of
+from crm_pipeline.orchestration.decision import left_out, not_due
 from crm_pipeline.orchestration.jobs import Job, refresh_request
 from crm_pipeline.orchestration.partitions import touched_months
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.stages.raw import pace
 
-AUTOMATION_VARIABLE = "CRM_AUTOMATION"
-
-
-def is_automatic(settings: Settings) -> bool:
-    """Say whether schedules and sensors start by themselves: CRM_AUTOMATION=on."""
-    return settings.environ.get(AUTOMATION_VARIABLE, "").strip().lower() == "on"
+# While the sensor asks, a run need not fail by an object that cannot be had.
+_PROBES_FOR = timedelta(minutes=15)
 
 
 def schedule_of(settings: Settings, connection: Connection, refresh: Job) -> dg.ScheduleDefinition:
@@ -29,16 +31,43 @@ def schedule_of(settings: Settings, connection: Connection, refresh: Job) -> dg.
         job=refresh,
         cron_schedule=connection.cadence,
         execution_timezone="UTC",
-        default_status=running if is_automatic(settings) else stopped,
-        description=f"Refresh {connection.name} at its cadence ({connection.cadence} UTC).",
+        default_status=running if settings.is_automatic else stopped,
+        description=f"Refresh {connection.name} at its cadence ({connection.cadence} UTC); less often where "
+        "that is a default that would take more than a tenth of the vendor's limit of a day.",
     )
     def due(
         context: dg.ScheduleEvaluationContext, crm: dg.ResourceParam[Workspace]
     ) -> dg.RunRequest | dg.SkipReason:
-        under_way = activity_of(context.instance, connection).under_way
-        if under_way:
-            return dg.SkipReason(f"{under_way}; the next tick looks again.")
-        months = touched_months(connection, crm.landing, crm.clock.now())
-        return refresh_request(connection, months)
+        return requested(crm, connection, context.instance)
 
     return due
+
+
+def requested(
+    crm: Workspace, connection: Connection, instance: dg.DagsterInstance
+) -> dg.RunRequest | dg.SkipReason:
+    """Return the request for the refresh that is due, or why there is none."""
+    now, looks = crm.clock.now(), crm.looks.at(connection.name)
+    under_way = activity_of(instance, connection).under_way
+    if under_way:
+        return dg.SkipReason(f"{under_way}; the next tick looks again.")
+    names = [obj.name for obj in connection.objects]
+    waiting = looks.waiting(names, now, probes_for=_PROBES_FOR)
+    chosen = [name for name in names if name not in waiting]
+    failing = left_out(looks, names, now)
+    if names and not chosen:
+        return dg.SkipReason(failing)
+    too_soon = not_due(_pace(crm, connection), looks, chosen, now)
+    if too_soon is not None:
+        return dg.SkipReason(f"{too_soon.reason} {failing}".strip())
+    months = touched_months(connection, crm.landing, now, chosen)
+    return refresh_request(crm.settings, connection, months, chosen)
+
+
+def _pace(crm: Workspace, connection: Connection) -> Pace | None:
+    """Return how often the connection is meant to be read; None where its account cannot be opened."""
+    try:
+        with crm.account(connection.name) as account:
+            return pace(crm.settings, account, crm.landing, crm.looks.at(connection.name))
+    except CrmError:
+        return None  # the run says why

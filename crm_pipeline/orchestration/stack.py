@@ -36,18 +36,24 @@ from crm_pipeline.orchestration.health import (
     is_unix_socket_answering,
     require_free,
 )
+from crm_pipeline.orchestration.hosts import AllowedHosts
 from crm_pipeline.orchestration.instance import environment, opened_instance
 from crm_pipeline.orchestration.reconcile import Here, reconcile
 from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.store import files
 from crm_pipeline.store.database import URL_VARIABLE, Database, database_url
+from crm_pipeline.store.disk import disk_full, is_full
 from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.permissions import exposed, settle
 
 LOCATION = "crm_pipeline"
 _MODULE = "crm_pipeline.definitions"
+_WEBSERVER = "crm_pipeline.orchestration.webserver"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LONGEST_SOCKET = 100  # the kernel allows 108 bytes
 _RESTARTS = 3
 _LOOK_EVERY_S = 1.0
+_DATABASE_EVERY_S = 5.0
 
 Progress = Callable[[str], None]
 
@@ -93,20 +99,24 @@ class Stack:
         self._is_up = False
         self._is_alone = False
         self._owns_database = False
+        self._look_at = 0.0
 
     def start(self, progress: Progress | None = None) -> None:
         """Start everything and return when it works.
 
         Raises:
-            ConfigError: a port is in use, another stack runs on the data folder, or the definitions
-                do not load.
+            ConfigError: CRM_ALLOWED_HOSTS is wrong, a port is in use, another stack runs on the data
+                folder, or the definitions do not load.
             StoreError: the data folder is not writable, PostgreSQL does not start, or a program ends
                 at once; the text carries its last words.
         """
         self._tell = progress or self._tell
         try:
+            AllowedHosts.configured(self.options.host, self.settings.environ)
             self._hold_signals()
             self._lock()
+            for line in settle(self.settings):
+                self._tell(line)
             self._end_leftovers()
             require_free(self.options.host, self.options.port, "the web interface", "--port")
             self._start_database()
@@ -122,12 +132,13 @@ class Stack:
     def wait(self) -> None:
         """Watch over the programs until somebody asks to stop (Ctrl-C, SIGTERM, or `ask_to_stop`).
 
-        One that ends by itself is started again, up to three times.
+        One that ends by itself is started again, up to three times; so is our PostgreSQL if it is killed.
 
         Raises:
             StoreError: one ended too often; the text carries its last words.
         """
         while not self._asked_to_stop.wait(_LOOK_EVERY_S):
+            self._revive_database()
             for child in self._children:
                 if not child.is_running() and not self._asked_to_stop.is_set():
                     self._revive(child)
@@ -196,9 +207,11 @@ class Stack:
 
     def _lock(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            files.make_private(self._folder)
+            handle = os.open(self._folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if is_full(error):
+                raise disk_full(f"{self._folder} cannot be written", self._folder) from error
             raise StoreError(
                 f"the data folder {self.settings.data} is not writable ({error.strerror}).",
                 cure="Give this user write permission, or set CRM_DATA to another folder.",
@@ -265,10 +278,11 @@ class Stack:
             self._await(partial(is_listening, host, port), [child], "the sandbox")
 
     def _start_dagster(self) -> None:
-        self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_socket_folder()
         self._socket.unlink(missing_ok=True)
         workspace = self._folder / "workspace.yaml"
         server = {"location_name": LOCATION, "socket": str(self._socket)}
+        workspace.touch(mode=0o600)
         workspace.write_text(
             yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8"
         )
@@ -289,9 +303,21 @@ class Stack:
             ],
         )
         self._await(lambda: is_unix_socket_answering(str(self._socket)), [code], "the code server")
-        web = ["-h", self.options.host, "-p", str(self.options.port)]
-        self._child("webserver", ["-m", "dagster_webserver", *web, "-w", str(workspace)])
+        web = ["--host", self.options.host, "--port", str(self.options.port)]
+        self._child("webserver", ["-m", _WEBSERVER, *web, "--workspace", str(workspace)])
         self._child("daemon", ["-m", "dagster._daemon", "run", "-w", str(workspace)])
+
+    def _make_socket_folder(self) -> None:
+        folder = self._socket.parent
+        files.make_private(folder)
+        # Root may work on the data folder of somebody else, whose folder it is then.
+        owner = self.settings.data.stat().st_uid if folder == self._folder else os.geteuid()
+        if wrong := exposed(folder, owner):
+            raise StoreError(
+                f"the code server's socket cannot lie in {folder}: {wrong}.",
+                cure=f"Remove that folder or make it private (`chmod 700 {folder}`), or set CRM_DATA to a "
+                "shorter path.",
+            )
 
     def _await_dagster(self) -> None:
         host = "127.0.0.1" if self.options.host in {"0.0.0.0", "::"} else self.options.host  # noqa: S104
@@ -336,6 +362,14 @@ class Stack:
             MARK_VARIABLE: self._mark,
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _revive_database(self) -> None:
+        given = self.settings.environ.get(URL_VARIABLE, "").strip()
+        if given or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _DATABASE_EVERY_S
+        if EmbeddedServer(self.settings.data).revive():
+            self._tell("PostgreSQL was killed; it is there again")
 
     def _revive(self, child: Child) -> None:
         times = self._restarts[child.name] = self._restarts.get(child.name, 0) + 1

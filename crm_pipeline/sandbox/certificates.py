@@ -86,7 +86,7 @@ def _made(bundle: Path, key: Path) -> trustme.CA:
     made = trustme.CA(organization_name="crm-pipeline sandbox")
     bundle.parent.mkdir(parents=True, exist_ok=True)
     _write(key, made.private_key_pem.bytes(), 0o600)
-    _write(bundle, made.cert_pem.bytes(), 0o644)
+    _write(bundle, made.cert_pem.bytes(), 0o600)
     return made
 
 

@@ -1,0 +1,127 @@
+"""`accept-shrink`: a person says that what a vendor does not list any more is really gone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crm_pipeline.kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crm_pipeline.settings import Connection, Settings
+    from crm_pipeline.store.landing import Landing
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Something that is not believed yet.
+
+    Attributes:
+        text: what it is, and what follows if it is believed.
+        accept: writes down that it is.
+    """
+
+    text: str
+    accept: Callable[[], None]
+
+
+def accept_shrink(
+    connection: Annotated[str, typer.Argument(help="A connection of connections.yaml.")],
+    obj: Annotated[str, typer.Argument(metavar="OBJECT", help="An object's API name.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Believe that what an object lost since the last good read is really gone.
+
+    A read that holds far less than the one before is not believed: a login that may not see records any more
+    gets the same answer as one whose records were deleted. `status` names such reads. Look at the CRM first;
+    then this command says how many rows will go, asks, and writes down that just this read is believed. The
+    next one that loses much is asked about again.
+
+    For instance:
+
+      crm-pipeline accept-shrink hubspot_acme owners
+      crm-pipeline accept-shrink hubspot_acme owners --yes
+    """
+    from crm_pipeline.cli.asking import Asker, is_interactive
+    from crm_pipeline.cli.console import output
+    from crm_pipeline.cli.workspace import load_settings
+    from crm_pipeline.store.landing import Landing
+
+    settings = load_settings()
+    chosen = settings.connection(connection)
+    landing = Landing(settings.data)
+    found = pending(settings, chosen, landing, chosen.object(obj).name)
+    console = output()
+    if not found:
+        console.print(f"{connection}.{obj}: every read is believed, there is nothing to accept.")
+        return
+    for one in found:
+        console.print(f"{connection}.{obj}: {one.text}", markup=False)
+    if not yes and not is_interactive():
+        raise ConfigError(
+            "nobody can be asked here, and nothing was accepted.",
+            cure="Run it in a terminal, or add --yes if you mean it.",
+        )
+    if not yes and not Asker(asks=True).confirms("Are they really gone?", proposal=False):
+        console.print("Nothing was accepted.")
+        raise typer.Exit(1)
+    for one in found:
+        one.accept()
+    console.print(f"Accepted. `crm-pipeline refresh {connection}` brings the tables up to it.")
+
+
+def pending(
+    settings: "Settings", chosen: "Connection", landing: "Landing", obj: str
+) -> list[Pending]:
+    """Return what of an object is not believed yet."""
+    return [
+        *_reads(chosen, landing, obj),
+        *_descriptions(chosen, landing, obj),
+        *_lists(settings, chosen, landing, obj),
+    ]
+
+
+def _reads(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:
+    from crm_pipeline.stages.raw import doubted_reads, shrink_told
+
+    doubted = doubted_reads(landing, chosen.name, obj)
+    if not doubted or (shrink := doubted[-1].shrink) is None:
+        return []
+    last = doubted[-1]
+    return [
+        Pending(
+            f"{shrink_told(shrink)} (read {last.committed_at:%Y-%m-%d %H:%M} UTC). If it is believed, "
+            f"{shrink.missing:,} rows will be marked as deleted.",
+            lambda: landing.accept(chosen.name, obj, last.window_id),
+        )
+    ]
+
+
+def _descriptions(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:
+    from crm_pipeline.stages.raw import fields_told, refused_description
+
+    refused = refused_description(landing, chosen.name, obj)
+    if refused is None:
+        return []
+    return [
+        Pending(
+            f"{fields_told(refused)}. If it is believed, reading goes on without them.",
+            lambda: landing.accept_schema(chosen.name, obj, refused.fingerprint),
+        )
+    ]
+
+
+def _lists(
+    settings: "Settings", chosen: "Connection", landing: "Landing", obj: str
+) -> list[Pending]:
+    from crm_pipeline.cli.standing import doubts_by_object
+
+    return [
+        Pending(
+            f"{doubt}. If it is believed, they will be gone.",
+            lambda window=doubt.window_id: landing.accept(chosen.name, obj, window),  # type: ignore[misc]
+        )
+        for doubt in doubts_by_object(settings, chosen).get(obj, [])
+    ]

@@ -1,0 +1,155 @@
+"""What DuckDB answers to one statement over the analysts' file, within limits, or why it does not."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.store.bounds import Deadline
+from crm_pipeline.store.published import Snapshots, damaged_file, open_published, open_snapshot
+from crm_pipeline.store.reading import ReadLimits
+from crm_pipeline.store.statements import CURE, StatementRefused, require_reading
+
+_ROWS_AT_ONCE = 10_000
+
+
+class QueryFailed(StoreError):
+    """DuckDB refuses the statement."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a statement is run.
+
+    Attributes:
+        memory_mb: DuckDB's limit.
+        timeout_s: how long DuckDB may work; None for as long as it takes.
+        unrestricted: it may do whatever this user may, without limits.
+    """
+
+    memory_mb: int = 640
+    timeout_s: float | None = None
+    unrestricted: bool = False
+
+
+def run(data: Path, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return column names and rows of a statement over the analysts' file.
+
+    Raises:
+        StoreError: there is no file yet, or it cannot be opened.
+        QueryFailed: DuckDB refuses the statement.
+    """
+    with asked(data, statement, Asking()) as answer:
+        return answer.columns, [row for rows in answer.chunks() for row in rows]
+
+
+@contextmanager
+def asked(
+    data: Path, statement: str, asking: Asking, snapshot: Path | None = None
+) -> Iterator["Answer"]:
+    """Run a statement over the analysts' file, or over a snapshot, and yield its answer.
+
+    Raises:
+        StoreError: there is no file yet, or it cannot be opened.
+        CorruptFile: what the statement reads of the file is damaged.
+        StatementRefused: it would do more than read.
+        QueryFailed: DuckDB refuses the statement, or it takes more than it may.
+    """
+    free = asking.unrestricted
+    limits = ReadLimits(asking.memory_mb)
+    opened = (
+        open_snapshot(snapshot, limits, unrestricted=free)
+        if snapshot
+        else open_published(data, limits, unrestricted=free)
+    )
+    with closing(opened) as connection:
+        deadline = Deadline(connection, None if free else asking.timeout_s, _end_at_once(asking))
+        answer = Answer(connection, deadline, asking, snapshot or Snapshots(data).link)
+        answer.run(statement)
+        yield answer
+
+
+@dataclass
+class Answer:
+    """What DuckDB answers to a statement, read as it is wanted."""
+
+    connection: duckdb.DuckDBPyConnection
+    deadline: Deadline
+    asking: Asking
+    file: Path
+
+    def run(self, statement: str) -> None:
+        """Run the statement, once."""
+        with self.explained(), self.deadline.running():
+            if not self.asking.unrestricted:
+                require_reading(self.connection, statement)
+            self._result = self.connection.execute(statement)
+            # Of a mere comment DuckDB returns nothing at all.
+            described = getattr(self._result, "description", None) or ()
+            self.columns = [str(column[0]) for column in described]
+
+    def first(self, rows: int) -> list[tuple[Any, ...]]:
+        """Return so many of its rows, or the next ones."""
+        with self.explained(), self.deadline.running():
+            return self._result.fetchmany(rows) if self.columns else []
+
+    def chunks(self) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield its rows, some thousand at a time."""
+        while rows := self.first(_ROWS_AT_ONCE):
+            yield rows
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn DuckDB's errors into a sentence with a cure."""
+        try:
+            yield
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
+            raise QueryFailed(
+                f"the statement needs more than {self.asking.memory_mb} MB of memory.",
+                cure="Narrow it with WHERE, fewer columns or LIMIT, or allow more with --memory-mb "
+                "(CRM_MEMORY_MB).",
+            ) from error
+        except duckdb.InterruptException as error:
+            if not self.deadline.is_over:
+                raise
+            raise _too_slow(self.asking) from error
+        except duckdb.Error as error:
+            raise damaged_file(self.file, error) or _refused(error) from error
+
+
+def _refused(error: duckdb.Error) -> StoreError:
+    said = f"DuckDB says: {str(error).strip()}"
+    if isinstance(error, duckdb.PermissionException):
+        return StatementRefused(
+            f"`query` reads tables of data/crm.duckdb and nothing else. {said}", cure=CURE
+        )
+    return QueryFailed(
+        said, cure='`crm-pipeline query "SHOW ALL TABLES"` lists tables and columns.'
+    )
+
+
+def _too_slow(asking: Asking) -> QueryFailed:
+    return QueryFailed(
+        f"the statement took longer than {asking.timeout_s:,.0f} s.",
+        cure="Narrow it with WHERE, fewer columns or LIMIT, or allow more with --timeout SECONDS "
+        "(CRM_QUERY_TIMEOUT_S).",
+    )
+
+
+def _end_at_once(asking: Asking) -> Callable[[], None]:
+    """Return what ends the program where DuckDB does not look up from its work."""
+
+    def end() -> None:
+        from crm_pipeline.cli.failures import FAILED, paragraph
+
+        sys.stderr.write(paragraph(str(_too_slow(asking))) + "\n")
+        sys.stderr.flush()
+        os._exit(FAILED)
+
+    return end

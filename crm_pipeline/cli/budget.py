@@ -1,0 +1,159 @@
+"""`budget`: how the call limits of connections stand, and forgetting counters that are wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crm_pipeline.cli.console import flowing
+from crm_pipeline.kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crm_pipeline.settings import Settings
+    from crm_pipeline.store.gate import Gate
+    from crm_pipeline.store.limit_usage import Forgotten, LimitUsage
+
+budget = typer.Typer(
+    name="budget",
+    help="Show how call limits stand, and forget counters that are wrong.",
+    no_args_is_help=True,
+)
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+
+
+def show(
+    connection: Annotated[
+        str | None, typer.Argument(help="Only this connection; by default all.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how each call limit stands: what we counted, and what the vendor's own counter says.
+
+    For instance:
+
+      crm-pipeline budget show
+      crm-pipeline budget show salesforce_acme --json
+    """
+    from crm_pipeline.cli.console import emit_json
+    from crm_pipeline.cli.workspace import load_settings
+
+    settings = load_settings()
+    names = [settings.connection(connection).name] if connection else list(settings.connections)
+    groups = list(dict.fromkeys(settings.connections[name].limit_group for name in names))
+    with _gate(settings) as gate:
+        standing = {group: gate.usage(group) for group in groups}
+    if as_json:
+        emit_json([_record(settings, group, limits) for group, limits in standing.items()])
+        return
+    for group, limits in standing.items():
+        _show(settings, group, limits)
+
+
+def reset(
+    connection: Annotated[str, typer.Argument(help="A connection of connections.yaml.")],
+    *,
+    only_counted: Annotated[
+        bool, typer.Option("--counted", help="Only what we counted ourselves.")
+    ] = False,
+    only_told: Annotated[
+        bool, typer.Option("--told", help="Only what the vendor's own counters said.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget the counters of a connection's limits, when they are wrong: ours and the vendor's.
+
+    The vendor's next answer tells its counter anew. What we counted is not told by anybody: calls of today
+    that are forgotten may be too many for the vendor, which then refuses some. Connections of the same
+    `limit_group` share the counters. It is safe while runs go on: calls under way still count.
+
+    For instance:
+
+      crm-pipeline budget reset salesforce_acme
+      crm-pipeline budget reset salesforce_acme --told
+    """
+    from crm_pipeline.cli.console import emit_json, say
+    from crm_pipeline.cli.workspace import load_settings
+
+    if only_counted and only_told:
+        raise ConfigError(
+            "--counted and --told exclude each other.", cure="Leave both out for both."
+        )
+    settings = load_settings()
+    group = settings.connection(connection).limit_group
+    with _gate(settings) as gate:
+        forgotten = gate.forget(group, counted=not only_told, told=not only_counted)
+    if as_json:
+        emit_json({"limit_group": group, "forgotten": [asdict(one) for one in forgotten]})
+        return
+    shared = _members(settings, group)
+    also = f", shared by {', '.join(shared)}" if len(shared) > 1 else ""
+    if not forgotten:
+        say(f"limit group {group}{also}: no calls have been counted, there is nothing to forget.")
+    for one in forgotten:
+        say(f"limit group {group}{also}: {_words(one)}")
+
+
+@contextmanager
+def _gate(settings: "Settings") -> "Iterator[Gate]":
+    from crm_pipeline.cli.logs import to_stderr
+    from crm_pipeline.kernel.clock import SystemClock
+    from crm_pipeline.store.database import running_database
+    from crm_pipeline.store.gate import Gate
+
+    to_stderr()
+    with running_database(settings) as database, Gate(database, SystemClock()) as gate:
+        yield gate
+
+
+def _record(settings: "Settings", group: str, limits: "list[LimitUsage]") -> dict[str, Any]:
+    return {
+        "limit_group": group,
+        "connections": _members(settings, group),
+        "limits": [asdict(limit) for limit in limits],
+    }
+
+
+def _members(settings: "Settings", group: str) -> list[str]:
+    return [name for name, one in settings.connections.items() if one.limit_group == group]
+
+
+def _words(one: "Forgotten") -> str:
+    parts = []
+    if one.counted is not None:
+        parts.append(f"{one.counted:,} {one.unit} that we counted")
+    if one.vendor_ceiling is not None:
+        parts.append(f"the vendor's counter, {one.vendor_used:,} of {one.vendor_ceiling:,}")
+    return f"{one.name}: forgot {' and '.join(parts) or 'nothing, the vendor had told nothing'}."
+
+
+def _show(settings: "Settings", group: str, limits: "list[LimitUsage]") -> None:
+    from crm_pipeline.cli.console import output, table
+    from crm_pipeline.store.limit_usage import window_words
+
+    members = _members(settings, group)
+    title = group if members == [group] else f"{group}: {', '.join(members)}"
+    rows = [
+        (
+            one.name,
+            one.unit,
+            one.used + one.under_way,
+            one.ceiling,
+            "at once" if one.kind == "concurrency" else window_words(one.period_s, one.resets),
+            one.vendor_used,
+            one.vendor_ceiling,
+            f"{one.observed_at:%Y-%m-%d %H:%M} UTC" if one.observed_at else None,
+        )
+        for one in limits
+    ]
+    columns = ("limit", "unit", "used", "our share", "counted", "vendor counts", "of", "told at")
+    console = output()
+    if rows:
+        console.print(table(title, columns, rows, numbers=(2, 3, 5, 6)))
+    else:
+        console.print(f"{title}: no calls have been counted yet.")
+
+
+for _command in (show, reset):
+    budget.command(help=flowing(_command.__doc__ or ""))(_command)

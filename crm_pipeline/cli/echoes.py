@@ -1,0 +1,36 @@
+"""What Dagster writes to stderr, past every log, about an error that the command itself tells."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+_ECHOES = (
+    "Exception while storing event batch: ",
+    "Falling back to storing multiple single-event storage requests",
+    "Exception while writing logger call to event log: ",
+)
+
+
+@contextmanager
+def without_echoes() -> Iterator[None]:
+    """Leave out of stderr what Dagster says of its storage: the same comes as the command's own sentence."""
+    before = sys.stderr
+    sys.stderr = ours = cast("TextIO", _WithoutEchoes(before))
+    try:
+        yield
+    finally:
+        if sys.stderr is ours:  # after Ctrl-C it is nobody's
+            sys.stderr = before
+
+
+class _WithoutEchoes:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, unless it is an echo."""
+        return len(text) if text.startswith(_ECHOES) else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -1,0 +1,106 @@
+"""The sensor that says of every object whether it is still read: on its asset, and to analysts.
+
+It looks at what is noted on disk only, so that it speaks where nothing else runs any more.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import dagster as dg
+
+from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.orchestration import checks
+from crm_pipeline.orchestration.activity import is_under_way
+from crm_pipeline.orchestration.jobs import PUBLISH_JOB, Job
+from crm_pipeline.orchestration.raw import raw_key
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.settings import Settings
+from crm_pipeline.stages.published import Shown, state_of
+from crm_pipeline.store.freshness import Freshness
+from crm_pipeline.store.published import Snapshots
+
+NAME = "freshness"
+_EVERY_S = 60
+_FRESH = "fresh"
+_LONGEST_TEXT = 2_000
+
+
+def freshness_sensor(settings: Settings, publish: Job) -> dg.SensorDefinition:
+    """Return the sensor."""
+    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name=NAME,
+        job=publish,
+        minimum_interval_seconds=_EVERY_S,
+        default_status=running if settings.is_automatic else stopped,
+        description="Show on each raw asset whether it can be had and is looked at in time, and publish a "
+        "change of that alone within an hour. Asks no vendor.",
+    )
+    def freshness(
+        context: dg.SensorEvaluationContext, crm: dg.ResourceParam[Workspace]
+    ) -> dg.SensorResult:
+        now, rows = crm.clock.now(), crm.freshness()
+        before = json.loads(context.cursor or "{}")
+        verdicts = {_name(row): _verdict(row) for row in rows}
+        # What is published need not be opened again while nothing is other than it says.
+        state, is_due = state_of(rows), False
+        is_published = state == before.get("published")
+        if not is_published:
+            is_published, is_due = _compared(crm, rows, now)
+        requests = []
+        if is_due and not is_under_way(context.instance, PUBLISH_JOB):
+            # One try an hour, if the disk is full.
+            requests = [dg.RunRequest(run_key=fingerprint([state, f"{now:%Y-%m-%dT%H}"]))]
+        cursor = {
+            "stale": {name: verdict for name, verdict in verdicts.items() if verdict != _FRESH},
+            "published": state if is_published else None,
+        }
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else dg.SkipReason(_summary(rows)),
+            cursor=json.dumps(cursor),
+            asset_events=list(_news(rows, verdicts, before.get("stale", {}))),
+        )
+
+    return freshness
+
+
+def _name(fresh: Freshness) -> str:
+    return f"{fresh.connection}/{fresh.object}"
+
+
+def _verdict(fresh: Freshness) -> str:
+    if checks.is_fresh(fresh):
+        return _FRESH
+    since = fresh.failing_since if fresh.state == "failing" else fresh.current_at
+    return f"{fresh.state} {format_instant(since)}" if since else fresh.state
+
+
+def _news(
+    rows: Iterable[Freshness], verdicts: Mapping[str, str], before: Mapping[str, str]
+) -> Iterable[dg.AssetCheckEvaluation]:
+    """Yield the checks that come out otherwise than the last time; runs show those of what they read."""
+    for fresh in rows:
+        name = _name(fresh)
+        if verdicts[name] != before.get(name, _FRESH):
+            yield checks.freshness_evaluation(raw_key(fresh.connection, fresh.object), fresh)
+
+
+def _compared(crm: Workspace, rows: Sequence[Freshness], now: datetime) -> tuple[bool, bool]:
+    """Say whether what is published tells this state, and whether it is due to be published."""
+    published = Snapshots(crm.settings.data).current()
+    shown = Shown.of(published) if published is not None else None
+    if shown is None:
+        return False, False
+    return not shown.differs(rows, with_looks=False), shown.is_outdated(rows, now)
+
+
+def _summary(rows: Sequence[Freshness]) -> str:
+    stale = [row for row in rows if not checks.is_fresh(row)]
+    named = "; ".join(f"{_name(row)}: {checks.freshness_words(row)}" for row in stale)
+    unread = sum(row.state == "unread" for row in rows)
+    counts = f"{len(rows)} objects, {len(stale)} stale, {unread} never read."
+    return f"{counts} {named}".strip()[:_LONGEST_TEXT]

@@ -1,0 +1,147 @@
+"""Which host names the web interface answers to, as an ASGI application around it.
+
+The interface has no login of its own; it is safe because only this machine reaches it. A web page that
+somebody opens on this machine reaches it too: under a name of the page's own that is made to point here
+(DNS rebinding), which the Host header shows, or from another origin, which browsers tell as well.
+"""
+
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.kernel.text import vendor_text
+
+VARIABLE = "CRM_ALLOWED_HOSTS"
+_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\*")
+_ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:@/?#\s]+)(:[0-9]{1,5})?")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class AllowedHosts:
+    """The names by which the interface may be called.
+
+    Attributes:
+        bound: the address that it listens on.
+        names: further ones; `*.acme.com` stands for all below, `*` for any name at all.
+    """
+
+    bound: str
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def configured(cls, bound: str, environ: Mapping[str, str]) -> "AllowedHosts":
+        """Read the variable.
+
+        Raises:
+            ConfigError: an entry is no host name.
+        """
+        entries = environ.get(VARIABLE, "").lower().replace(",", " ").split()
+        for entry in entries:
+            if not _NAME.fullmatch(entry) and not _is_ip(entry):
+                raise ConfigError(
+                    f"{VARIABLE} holds '{entry}', which is no host name.",
+                    cure="Write names without scheme, port and path, such as 'dagster.acme.com', separated "
+                    "by commas.",
+                )
+        return cls(bound, frozenset(entries))
+
+    def admits(self, host: str) -> bool:
+        """Say whether requests to a host, as it stands in a URL without the port, are answered."""
+        name = host.strip("[]").lower().removesuffix(".")
+        if self.is_named(name) or name == self.bound.lower() or name == "localhost":
+            return True
+        if name.endswith(".localhost"):
+            return True
+        if not _is_ip(name):
+            return False
+        # No page can be called by an address but the one that lies there.
+        return ipaddress.ip_address(name).is_loopback or not _is_loopback(self.bound)
+
+    def is_named(self, name: str) -> bool:
+        """Say whether the variable names a host."""
+        return (
+            name in self.names
+            or "*" in self.names
+            or any(entry[:2] == "*." and name.endswith(entry[1:]) for entry in self.names)
+        )
+
+
+@dataclass(frozen=True)
+class HostCheck:
+    """Refuses what is meant for another host, or comes from a page of another one."""
+
+    application: Application
+    allowed: AllowedHosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        wrong = self.objection(scope) if scope["type"] in {"http", "websocket"} else ""
+        if not wrong:
+            await self.application(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await _refuse(send, wrong)
+
+    def objection(self, scope: Scope) -> str:
+        """Say what is wrong with a request; "" for nothing."""
+        headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        address = _ADDRESS.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        if address is None:
+            return "The request names no host, or several."
+        if not self.allowed.admits(address["host"]):
+            host = vendor_text(address["host"], 100)
+            return (
+                f"This web interface does not answer to the name '{host}'. If it is yours, set "
+                f"{VARIABLE}={host} in the environment or .env, and start again."
+            )
+        told = {name: value.decode("latin-1") for name, value in headers}
+        origin = told.get(b"origin")
+        if origin is not None and not self._is_own(origin, hosts[0]):
+            return "The request comes from a page of another site."
+        # Browsers send no Origin with images and scripts, which could carry a command in their address.
+        if told.get(b"sec-fetch-site") in {"cross-site", "same-site"} and (
+            origin is None and told.get(b"sec-fetch-mode") != "navigate"
+        ):
+            return "The request comes from a page of another site."
+        return ""
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        address = origin.lower().partition("://")[2]
+        found = _ADDRESS.fullmatch(address)
+        if found is None:
+            return False
+        # Behind a proxy the page's own host may be another than the one that we are called by.
+        return address == host.lower() or self.allowed.is_named(found["host"].strip("[]"))
+
+
+async def _refuse(send: Send, text: str) -> None:
+    body = f"{text}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    return name == "localhost" or (_is_ip(name) and ipaddress.ip_address(name).is_loopback)

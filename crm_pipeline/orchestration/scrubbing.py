@@ -1,0 +1,92 @@
+"""The job `scrub`, which checks all files below the data folder, and its weekly schedule."""
+
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.orchestration.failures import as_failure
+from crm_pipeline.orchestration.jobs import Job
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.settings import Settings
+from crm_pipeline.store.scrub import Damage, Scrubbed, scrub
+
+SCRUB_JOB = "scrub"
+_WEEKLY = "0 3 * * 0"
+_LISTED = 200  # of a disk that is dying the rest is told by `crm-pipeline scrub`
+_NAMED = 3
+
+
+@dg.op(
+    name="check_files",
+    description="Read every file below data/ and compare it with its checksum; PostgreSQL and Dagster "
+    "look after their own folders. Fails with the list of damaged files.",
+)
+def check_files(context: dg.OpExecutionContext, crm: dg.ResourceParam[Workspace]) -> None:
+    """Check all files; the same as `crm-pipeline scrub`."""
+    with as_failure(context.log.error):
+        done = scrub(crm.settings.data)
+    if done.damage:
+        raise failed(done)
+    context.add_output_metadata(described(done))
+
+
+def scrub_job() -> dg.JobDefinition:
+    """Return the job."""
+
+    @dg.job(
+        name=SCRUB_JOB,
+        description="Check that every file below data/ is as it was written; see operations.md.",
+        executor_def=dg.in_process_executor,
+    )
+    def checks() -> None:
+        check_files()
+
+    return checks
+
+
+def scrub_schedule(settings: Settings, job: Job) -> dg.ScheduleDefinition:
+    """Return the schedule that launches the job each week."""
+    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
+    return dg.ScheduleDefinition(
+        name="scrub_weekly",
+        job=job,
+        cron_schedule=_WEEKLY,
+        execution_timezone="UTC",
+        default_status=running if settings.is_automatic else stopped,
+        description="Check all files below data/ each Sunday at 03:00 UTC.",
+    )
+
+
+def failed(done: Scrubbed) -> dg.Failure:
+    """Return the failure of a run that found damaged files: the first in words, all in a table."""
+    named = " ".join(str(one) for one in done.damage[:_NAMED])
+    rest = len(done.damage) - _NAMED
+    more = f" And {rest:,} more." if rest > 0 else ""
+    return dg.Failure(
+        description=f"Damaged files: {len(done.damage):,}. {named}{more}",
+        metadata={**described(done), "damaged": _listed(done.damage)},
+        allow_retries=False,
+    )
+
+
+def described(done: Scrubbed) -> dict[str, Any]:
+    """Describe what was checked; the numbers keep their names, so that Dagster plots them."""
+    lines = [
+        f"| {kind} | {one.files:,} | {one.bytes:,} | {one.damaged:,} | {one.unproven:,} |"
+        for kind, one in done.kinds.items()
+    ]
+    head = "| kind | files | bytes | damaged | unproven |\n| --- | --: | --: | --: | --: |"
+    return {
+        "files": sum(one.files for one in done.kinds.values()),
+        "bytes": sum(one.bytes for one in done.kinds.values()),
+        "files_damaged": len(done.damage),
+        "files_unproven": sum(one.unproven for one in done.kinds.values()),
+        "seconds": round(done.seconds, 1),
+        "kinds": dg.MetadataValue.md("\n".join([head, *lines])),
+    }
+
+
+def _listed(damage: tuple[Damage, ...]) -> dg.MetadataValue:
+    lines = [f"| {one.path} | {one.problem} | {one.cure} |" for one in damage[:_LISTED]]
+    head = "| file | what is wrong | what to do |\n| --- | --- | --- |"
+    return dg.MetadataValue.md("\n".join([head, *lines]))

@@ -1,0 +1,84 @@
+"""Connections of Dagster's own storage that outlive a killed or restarted PostgreSQL.
+
+Dagster makes them through SQLAlchemy, whose events are the place for that: what died while it was idle is
+replaced before it is used, a server that is gone is waited for or started again, and what cannot be
+mended comes as one sentence of ours instead of pages of SQL.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its case
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import Pool
+
+from crm_pipeline.kernel.errors import DatabaseUnavailable
+from crm_pipeline.store.database import is_quiet
+from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.outages import foreseen
+from crm_pipeline.store.reconnection import Reconnection
+
+# Methods of storages that begin so may be done twice: they ask, or write the same again. An event that stands
+# there twice, because only the answer was lost, harms nobody.
+_REPEATABLE = (
+    *("get_", "has_", "fetch_", "all_", "check_", "claim_", "assign_", "free_", "initialize_"),
+    *("store_event", "handle_run_event", "add_run_tags"),
+)
+
+
+def repeat(instance: dg.DagsterInstance) -> None:
+    """Let the storages of an instance do again what broke off because the connection was lost."""
+    for storage in (instance.event_log_storage, instance.run_storage, instance.schedule_storage):
+        for name in dir(storage):
+            if name.startswith(_REPEATABLE) and callable(method := getattr(storage, name)):
+                setattr(storage, name, _again(method))
+
+
+def _again(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def called(*arguments: Any, **options: Any) -> Any:
+        try:
+            return method(*arguments, **options)
+        except DatabaseUnavailable:
+            return method(*arguments, **options)
+
+    return called
+
+
+@contextmanager
+def steadfast(server: EmbeddedServer | None) -> Iterator[None]:
+    """Let the connections that this process makes through SQLAlchemy be such, for as long as this lasts.
+
+    Args:
+        server: the embedded one that is connected to, if it is.
+    """
+    reconnection = Reconnection(server, was_there=True)
+
+    def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        return reconnection.connected(lambda: dialect.connect(*arguments, **options))
+
+    def check_out(connection: Any, _record: Any, _proxy: Any) -> None:
+        if isinstance(connection, Connection) and not is_quiet(connection):
+            raise DisconnectionError
+
+    def explain(context: ExceptionContext) -> BaseException | None:
+        state = server.folder if server is not None else None
+        return foreseen(context.original_exception, state)
+
+    listeners = (
+        (Engine, "do_connect", connect),
+        (Pool, "checkout", check_out),
+        (Engine, "handle_error", explain),
+    )
+    for target, name, listener in listeners:
+        event.listen(target, name, listener)
+    try:
+        yield
+    finally:
+        for target, name, listener in listeners:
+            event.remove(target, name, listener)
