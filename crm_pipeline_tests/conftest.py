@@ -7,7 +7,11 @@ import stamina
 import structlog
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["crm_pipeline_tests.servers", "crm_pipeline_tests.scenes"]
+pytest_plugins = [
+    "crm_pipeline_tests.servers",
+    "crm_pipeline_tests.scenes",
+    "crm_pipeline_tests.rot.filled",
+]
 
 _OURS = ("CRM_", "DAGSTER_", "SALESFORCE_")
 

@@ -91,6 +91,7 @@ def test_checks_belong_to_their_assets(defs: dg.Definitions) -> None:
     assert {
         ("acme/raw/Account", "source_count"),
         ("acme/raw/Account", "fields"),
+        ("acme/raw/Account", "freshness"),
         ("acme/normalized/contacts", "contract"),
     } <= checks
 
@@ -99,13 +100,24 @@ def test_jobs_schedules_and_sensors_per_connection(defs: dg.Definitions) -> None
     """Each connection can be backfilled and refreshed, at its cadence or when something changed."""
     repository = defs.get_repository_def()
     names = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    expected = {"acme_backfill", "acme_refresh", "other_backfill", "other_refresh", "publish"}
+    expected = {
+        "acme_backfill",
+        "acme_refresh",
+        "other_backfill",
+        "other_refresh",
+        "publish",
+        "scrub",
+    }
     assert names == expected
-    assert {one.name: one.cron_schedule for one in repository.schedule_defs}["acme_cadence"] == (
-        "5 * * * *"
-    )
+    cadences = {one.name: one.cron_schedule for one in repository.schedule_defs}
+    assert (cadences["acme_cadence"], cadences["scrub_weekly"]) == ("5 * * * *", "0 3 * * 0")
     sensors = {one.name: one.minimum_interval_seconds for one in repository.sensor_defs}
-    assert sensors == {"acme_changes": 60, "other_changes": 60, "publish_after_failure": 30}
+    assert sensors == {
+        "acme_changes": 60,
+        "other_changes": 60,
+        "freshness": 60,
+        "publish_after_failure": 30,
+    }
 
 
 def test_a_job_reaches_from_raw_to_published_of_one_connection(defs: dg.Definitions) -> None:

@@ -1,12 +1,22 @@
+import itertools
 import os
 import textwrap
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
-from crm_pipeline.settings import Keeping, Settings, known_vendors, load_settings
+from crm_pipeline.settings import (
+    Keeping,
+    QuarantineLimit,
+    Settings,
+    known_vendors,
+    load_settings,
+)
+from crm_pipeline.settings.cadence import Cadence
+from crm_pipeline.settings.shrinkage import ShrinkBounds
 
 GOOD = """\
 connections:
@@ -23,6 +33,8 @@ connections:
     share: 1
     mapping:
       Contact: {Region__c: region, Junk__c: null}
+    shrink_percent: 7.5
+    shrink_rows: 3
 """
 MINIMAL = """\
 connections:
@@ -47,6 +59,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     assert [o.name for o in acme.objects] == ["Account", "Contact"]
     assert acme.start == Month(2019, 5)
     assert acme.share == 1.0
+    assert acme.shrink_bounds == ShrinkBounds(percent=7.5, rows=3)
     assert acme.limit_group == "acme"
     assert acme.mapping == {"Contact": {"Region__c": "region", "Junk__c": None}}
     assert acme.auth.variables == {"client_id": "ACME_ID", "client_secret": "ACME_SECRET"}
@@ -58,6 +71,7 @@ def test_defaults(tmp_path: Path) -> None:
 
     assert (acme.start, acme.cadence) == (Month(2018, 1), "*/15 * * * *")
     assert (acme.probe_every_s, acme.lookback_s, acme.share) == (60, 600, 0.9)
+    assert acme.shrink_bounds == ShrinkBounds()
     assert (acme.api_version, acme.sandbox, acme.objects) == (None, False, ())
 
 
@@ -113,6 +127,8 @@ TYPOS = {
     "cron of four fields": ('"0 * * * *"', '"0 * * *"', 11, "cadence", "every 15 minutes"),
     "cron out of range": ('"0 * * * *"', '"0 25 * * *"', 11, "cadence", "every 15 minutes"),
     "share above 1": ("share: 1", "share: 90", 12, "share", "docs/connections.md"),
+    "shrink above all": ("percent: 7.5", "percent: 101", 15, "shrink_percent", "docs/connections"),
+    "shrink of nothing": ("rows: 3", "rows: 0", 16, "shrink_rows", "docs/connections.md"),
     "share as text": ("share: 1", "share: most", 12, "share", "docs/connections.md"),
     "mapping of unknown object": ("Contact: {", "Contcat: {", 14, "Contcat", "'Contact'?"),
     "objects as text": (
@@ -200,6 +216,7 @@ def test_retired_logins_reach_the_connector(tmp_path: Path) -> None:
 
 def test_secrets_come_from_the_environment_over_dotenv(tmp_path: Path) -> None:
     """`.env` is read as it stands, the real environment wins, and os.environ stays as it was."""
+    (tmp_path / ".env").touch(mode=0o600)
     (tmp_path / ".env").write_text("ACME_ID=from-file\nACME_SECRET='a$HOME b'\nFLAG\n")
     settings = load(tmp_path, GOOD, {"ACME_ID": "from-environment"})
     acme = settings.connection("acme")
@@ -208,6 +225,18 @@ def test_secrets_come_from_the_environment_over_dotenv(tmp_path: Path) -> None:
     assert settings.secret(acme, "client_secret").reveal() == "a$HOME b"
     assert "ACME_SECRET" not in os.environ
     assert "from-environment" not in repr(settings)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602])
+def test_a_dotenv_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
+    """Where others may read or change `.env` nothing starts, and the command that closes it is named."""
+    file = tmp_path / ".env"
+    file.write_text("ACME_SECRET=hush-hush\n")
+    file.chmod(mode)
+    with pytest.raises(ConfigError, match=f"{mode:04o}: others") as caught:
+        load(tmp_path, GOOD)
+    assert f"`chmod 600 {file}`" in caught.value.cure
+    assert "hush-hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("environ", [{}, {"ACME_SECRET": ""}, {"ACME_SECRET": "  "}])
@@ -311,6 +340,15 @@ def test_memory(tmp_path: Path) -> None:
     """How much memory a step may take is set by a variable."""
     assert load(tmp_path, MINIMAL).memory_mb == 640
     assert load(tmp_path, MINIMAL, {"CRM_MEMORY_MB": "2000"}).memory_mb == 2000
+    assert load(tmp_path, MINIMAL).patience_s == 300
+    assert load(tmp_path, MINIMAL, {"CRM_PATIENCE_S": "3600"}).patience_s == 3600
+
+
+def test_what_a_table_may_leave_out(tmp_path: Path) -> None:
+    """How many records that cannot be used stop a table is set by variables."""
+    assert load(tmp_path, MINIMAL).quarantine == QuarantineLimit(1, 20)
+    given = {"CRM_QUARANTINE_PERCENT": "0", "CRM_QUARANTINE_ROWS": "1"}
+    assert load(tmp_path, MINIMAL, given).quarantine == QuarantineLimit(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -322,9 +360,101 @@ def test_memory(tmp_path: Path) -> None:
         ("CRM_KEEP_VERSION_DAYS", "0"),
         ("CRM_MEMORY_MB", "200"),
         ("CRM_MEMORY_MB", "1GB"),
+        ("CRM_QUARANTINE_PERCENT", "0.5"),
+        ("CRM_QUARANTINE_ROWS", "0"),
+        ("CRM_PATIENCE_S", "0"),
     ],
 )
 def test_what_cannot_be_kept_so(tmp_path: Path, variable: str, value: str) -> None:
     """A number that is none, or unsafe, is refused when the settings are read."""
     with pytest.raises(ConfigError, match=variable):
         load(tmp_path, MINIMAL, {variable: value})
+
+
+def _laughs(levels: int) -> str:
+    names = [f"l{n}" for n in range(levels)]
+    lines = [f"{names[0]}: &{names[0]} [{', '.join(['ha'] * 10)}]"]
+    for before, name in itertools.pairwise(names):
+        lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]")
+    return "\n".join(lines) + "\n"
+
+
+OBJECTS = ", ".join(f"Object_{n}" for n in range(1_001))
+ENTRY = MINIMAL.partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(f"# {'x' * 600_000}\n{MINIMAL}", "600,.* bytes; at most 524,288", id="size"),
+        pytest.param("[" * 100_000, "1: a value lies 21 levels deep; at most 20", id="depth"),
+        pytest.param(_laughs(9), "values and more; at most 100,000", id="billion laughs"),
+        pytest.param(
+            "a: &a {k: 1}\nb: &b {<<: [*a, *a]}\n"
+            + "".join(
+                f"{chr(c)}: &{chr(c)} {{<<: [{', '.join([f'*{chr(c - 1)}'] * 20)}]}}\n"
+                for c in range(ord("c"), ord("i"))
+            ),
+            "values and more; at most 100,000",
+            id="merges",
+        ),
+        pytest.param("a: &a [x]\nb: [" + "*a, " * 201 + "]", "alias number 201", id="aliases"),
+        pytest.param(
+            "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 150)),
+            "levels deep; at most 20",
+            id="chain",
+        ),
+        pytest.param("a: &a [x, *a]", "1: an alias stands inside of what it names", id="circle"),
+        pytest.param(
+            MINIMAL.replace("objects: []", f"objects: [{OBJECTS}]"),
+            "names 1,001 objects; a connection may have 1,000",
+            id="objects",
+        ),
+        pytest.param(
+            "connections:\n" + "".join(ENTRY.replace("acme:", f"acme_{n}:") for n in range(201)),
+            "holds 201 connections; at most 200",
+            id="connections",
+        ),
+    ],
+)
+def test_a_file_has_bounds(tmp_path: Path, text: str, words: str) -> None:
+    """A file that is too large, however it hides that, is refused with bound, figure and cure."""
+    with pytest.raises(ConfigError, match=words) as caught:
+        load(tmp_path, text)
+    assert str(tmp_path / "connections.yaml") in caught.value.message
+    assert caught.value.cure
+
+
+def test_aliases_within_bounds(tmp_path: Path) -> None:
+    """Aliases and merges that share a login among connections are read as ever."""
+    text = f"{MINIMAL.replace('auth: {', 'auth: &login {')}  other:\n    vendor: salesforce\n"
+    text += "    login_url: https://other.my.salesforce.com\n    auth: *login\n    objects: []\n"
+    settings = load(tmp_path, text)
+    assert settings.connection("other").auth == settings.connection("acme").auth
+
+
+@pytest.mark.parametrize(
+    ("cadence", "minutes"),
+    [
+        ("*/15 * * * *", 15),
+        ("0 * * * *", 60),
+        ("7,37 * * * *", 30),
+        ("0 8-18 * * *", 14 * 60),
+        ("5/20 * * * *", 20),
+        ("30 6 * * *", 24 * 60),
+        ("*/15 * * * 1-5", 24 * 60),
+        ("0 0 1 * *", 24 * 60),
+        ("*/15 * * * 0-7", 15),
+    ],
+)
+def test_how_far_two_ticks_are_apart(cadence: str, minutes: int) -> None:
+    """The longest time between two of them, and never more than a day."""
+    assert Cadence.parse(cadence).longest == timedelta(minutes=minutes)
+
+
+def test_how_much_may_be_missing(tmp_path: Path) -> None:
+    """A fifth and five rows, unless connections.yaml says otherwise."""
+    assert ShrinkBounds() == ShrinkBounds(percent=20, rows=5)
+    cases = [(4, 5), (5, 26), (5, 25), (20, 100), (19, 100)]
+    assert [ShrinkBounds().exceeded(*case) for case in cases] == [False, False, True, True, False]
+    assert ShrinkBounds(percent=100, rows=1).exceeded(3, 3)

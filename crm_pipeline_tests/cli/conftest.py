@@ -43,6 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.setenv("CRM_HOME", str(tmp_path))
     (tmp_path / "connections.yaml").write_text(CONNECTIONS)
+    (tmp_path / ".env").touch(mode=0o600)
     (tmp_path / ".env").write_text("ACME_ID=a\nACME_SECRET=hush-hush\nDEMO_ID=d\nDEMO_SECRET=s\n")
     return tmp_path
 

@@ -9,10 +9,11 @@ import pytest
 
 import crm_pipeline.stages.raw
 import crm_pipeline.store.database
-from crm_pipeline.connectors.base import Checkup, Finding, ObjectInfo, Plan
+from crm_pipeline.connectors.base import Checkup, Finding, ObjectInfo, Plan, Usage
+from crm_pipeline.connectors.upkeep import DayLimit, Upkeep
 from crm_pipeline.kernel.errors import AuthFailed, CrmError, NotPermitted, SecretMissing
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.settings import ObjectSettings, Settings, load_settings
+from crm_pipeline.settings import Connection, ObjectSettings, Settings, load_settings
 from crm_pipeline_tests.cli.conftest import CONNECTIONS, Run
 
 FIELDS = (Field("Id", "Contact ID", "id"), Field("Region__c", "Region", "picklist", custom=True))
@@ -24,6 +25,12 @@ class Org:
     """An account without a vendor."""
 
     findings: tuple[Finding, ...] = (Finding("ok", "login", "as integration@acme.example"),)
+    day_limit: DayLimit | None = None
+    connection: Connection | None = None
+    usage = Usage(calls=0, used=None, ceiling=None)
+
+    def upkeep(self, obj: ObjectSettings) -> Upkeep:
+        return Upkeep(probe=1, refresh=5)
 
     def check(self) -> Checkup:
         return Checkup("acme", self.findings)
@@ -62,6 +69,7 @@ class Desk:
         org = self.orgs[name]
         if isinstance(org, CrmError):
             raise org
+        org.connection = settings.connection(name)
         yield org
 
 
@@ -92,6 +100,33 @@ def test_check_names_what_to_fix(run: Run, desk: Desk) -> None:
     assert result.exit_code == 1
     assert "Grant API Enabled" in result.stdout
     assert run("check", "demo").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "limit", "level", "words"),
+    [
+        # Two objects: 2,880 probes and 960 calls of refreshes a day.
+        ("", None, "ok", "about 3,840 calls a day where nothing changes: a probe every 60 s"),
+        ("", 100_000, "ok", "3.8% of the 100,000 a day"),
+        ("", 19_200, "ok", "a probe every 2 min (2 calls), a refresh every 30 min (10); stretched"),
+        (
+            "probe_every_s: 60",
+            19_200,
+            "warn",
+            "a probe every 60 s (2 calls), a refresh every 15 min",
+        ),
+    ],
+)
+def test_check_says_what_automation_costs(
+    run: Run, desk: Desk, project: Path, written: str, limit: int | None, level: str, words: str
+) -> None:
+    """A day at the configured pace against the limit; defaults are stretched, what was written is warned about."""
+    text = CONNECTIONS.replace("    objects: [Account", f"    {written}\n    objects: [Account", 1)
+    (project / "connections.yaml").write_text(text)
+    desk.orgs["acme"] = Org(day_limit=DayLimit(limit, is_stated=True) if limit else None)
+    [checkup] = json.loads(run("check", "acme", "--json").stdout)
+    assert (checkup["findings"][-1]["level"], checkup["healthy"]) == (level, True)
+    assert words in checkup["findings"][-1]["detail"]
 
 
 @pytest.mark.parametrize(

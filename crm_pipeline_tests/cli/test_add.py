@@ -69,6 +69,7 @@ def test_a_newcomer(org: SandboxServer, asked: None, home: Path) -> None:
     result = add(answers=(*wrong, "4", "1", "n", *secrets, "y", "y"))
     assert result.exit_code == 0, result.output
     assert result.stderr.strip().endswith("Next: crm-pipeline backfill demo")
+    assert "automation: about 10,000 calls a day where nothing changes, 10.0%" in result.stderr
     assert [secret for secret in secrets if secret in result.output] == []
     for words in ("reserved name", "no name for a connection", "Setup, My Domain", "plain http"):
         assert words in result.stderr

@@ -12,6 +12,7 @@ import pytest
 
 from crm_pipeline.store.embedded import EmbeddedServer
 from crm_pipeline_tests.cli.conftest import Program, Run
+from crm_pipeline_tests.modes import open_to_others
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
@@ -31,6 +32,7 @@ def shipped(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_shipped_account_is_healthy(program: Program, shipped: Path) -> None:
     """With the credentials of .env.example each account logs in, and has the objects that are named."""
     shutil.copy(shipped / ".env.example", shipped / ".env")
+    (shipped / ".env").chmod(0o600)
     command = [sys.executable, "-m", "crm_pipeline", "sandbox", "--contacts", "20"]
     with subprocess.Popen(
         command, cwd=shipped, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -65,6 +67,9 @@ def test_demo_twice(program: Program, shipped: Path) -> None:
     assert "equal" in first.stdout
     assert "differ" not in first.stdout
     assert (shipped / ".env").stat().st_mode & 0o777 == 0o600
+    # Root's data folder lets the account pass that runs PostgreSQL.
+    assert {*open_to_others(shipped / "data")} <= {str(shipped / "data")}
+    assert (shipped / "data").stat().st_mode & 0o076 == 0
     snapshot = (shipped / "data" / "crm.duckdb").resolve()
     assert not EmbeddedServer(shipped / "data").is_running()
 

@@ -79,7 +79,7 @@ def test_failed_child_speaks(settings: Settings, monkeypatch: pytest.MonkeyPatch
         pass
 
 
-def test_child_is_told_the_data_folder(settings: Settings) -> None:
+def test_child_is_stated_the_data_folder(settings: Settings) -> None:
     """The child works on the same project, wherever this process was started."""
     environment = emulated._environment(settings)
     assert environment["CRM_HOME"] == str(settings.root)

@@ -1,5 +1,9 @@
+import errno
+
+import psycopg2
 import pytest
 import typer
+from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 from crm_pipeline.cli import _debug_first
@@ -14,6 +18,12 @@ from crm_pipeline.kernel.errors import (
     UnknownName,
 )
 
+
+def sqlalchemy_of(origin: Exception) -> Exception:
+    """What Dagster's storage raises: an error with pages of SQL."""
+    return OperationalError("SELECT\n  everything", {"event": "x" * 5_000}, origin)
+
+
 FAILURES = [
     (ConfigError("a.", cure="b."), 2, "error: a. b."),
     (SecretMissing("ACME_SECRET", owner="acme"), 2, "ACME_SECRET"),
@@ -21,6 +31,14 @@ FAILURES = [
     (StoreError("disk\n   full.", cure="Free some."), 1, "error: disk full. Free some."),
     (DatabaseUnavailable("no server."), 1, "error: no server."),
     (AuthFailed("refused: client_secret=hush-hush&x=1"), 1, "client_secret=***"),
+    (sqlalchemy_of(psycopg2.OperationalError("server closed\nit")), 1, "What was committed stands"),
+    (sqlalchemy_of(psycopg2.errors.DiskFull("No space left on device")), 1, " MB free)"),
+    (
+        OSError(errno.ENOSPC, "No space left on device", "/x/y"),
+        1,
+        "cannot write /x/y. The disk is full",
+    ),
+    (OSError(errno.EIO, "Input/output error"), 70, "--debug"),
     (ZeroDivisionError("x"), 70, "--debug"),
     (KeyboardInterrupt(), 130, ""),
 ]
@@ -50,6 +68,7 @@ def test_one_paragraph_and_a_code(error: BaseException, code: int, text: str) ->
     assert result.stderr.count("\n") == (1 if text else 0)
     assert "Traceback" not in result.output
     assert "hush-hush" not in result.output
+    assert "everything" not in result.output or code == 70
     assert result.stdout == ""
 
 

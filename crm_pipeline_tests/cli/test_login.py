@@ -104,6 +104,20 @@ def test_login(scene: Scene, person: Person) -> None:
     assert f"registered in the app exactly so: http://localhost:{callback.port}" in result.stderr
 
 
+def test_stored_tokens_are_taken_away(
+    scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that nobody can decrypt is told with the command that takes it away; then one logs in anew."""
+    assert login("--port", "0").exit_code == 0
+    monkeypatch.setenv("CRM_STATE_KEY", "ab" * 32)
+    refused = login("--port", "0")
+    assert refused.exit_code == 1
+    assert "`crm-pipeline login demo --forget`" in refused.stderr
+    assert "the stored tokens are gone" in login("--forget").stderr
+    assert "no tokens were stored" in login("--forget").stderr
+    assert login("--port", "0").exit_code == 0
+
+
 def test_a_login_outlasts_the_environment(scene: Scene, person: Person) -> None:
     """A token that the environment held before the login does not take over after it."""
     scene.settings.environ["DEMO_REFRESH_TOKEN"] = old = "sandbox-refresh-token"
@@ -267,7 +281,7 @@ def test_a_connection_that_logs_in_by_itself(
 
 
 def test_other_visitors() -> None:
-    """An icon, another path, a silent connection and a visit without an answer do not end the wait."""
+    """An icon, another path or host, a silent connection, a visit without an answer: the wait goes on."""
     with (
         Callback("http://localhost:0/OauthRedirect") as callback,
         socket.create_connection(("127.0.0.1", urlsplit(callback.redirect_uri).port)),
@@ -278,6 +292,8 @@ def test_other_visitors() -> None:
         )
         assert requests.get(root).status_code == 404
         assert requests.get(root + "x?code=1").status_code == 404
+        rebound = {"Host": "evil.example:80"}
+        assert requests.get(root + "?code=1", headers=rebound).status_code == 403
         page = requests.get(root + "?error=%3Cb%3E&state=s")
         assert "&lt;b&gt;" in page.text
         assert callback.wait(5) == dict(parse_qsl("error=%3Cb%3E&state=s"))

@@ -1,12 +1,15 @@
 import csv
 import io
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from crm_pipeline_tests.cli.conftest import Run
+from crm_pipeline_tests.rot.flips import flip_bit
 
 
 @pytest.fixture
@@ -137,3 +140,37 @@ def test_as_of_before_all(run: Run, past: Path) -> None:
     assert result.exit_code == 1
     assert "the nearest is crm-00000001-ab.duckdb, published at 2026-11-18 12:00" in result.stderr
     assert "is no moment" in run("query", RELEASE, "--as-of", "yesterday").stderr
+
+
+@pytest.mark.parametrize("place", [9, 4100, -5000])
+def test_a_damaged_file(run: Run, published: Path, place: int) -> None:
+    """What DuckDB finds damaged, in the head or in rows, is named with what builds the file again."""
+    with duckdb.connect(str(published)) as connection:
+        connection.execute(
+            "CREATE TABLE crm.deals AS SELECT md5(i::VARCHAR) AS name FROM range(20000) t(i)"
+        )
+    assert run("query", "SELECT max(name) FROM crm.deals").exit_code == 0
+    flip_bit(published.resolve(), place)
+    result = run("query", "SELECT max(name), min(name) FROM crm.deals")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "crm.duckdb is damaged" in result.stderr
+    assert "`crm-pipeline refresh CONNECTION`" in result.stderr
+
+
+@pytest.mark.parametrize("place", [9, 4100])
+def test_as_of_a_damaged_snapshot(run: Run, past: Path, place: int) -> None:
+    """The snapshot of that moment is named; an older one does not answer in its place."""
+    damaged = past / "crm-00000002-ab.duckdb"
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
+    os.utime(damaged, (at, at))
+    flip_bit(damaged, place)
+    result = run("query", RELEASE, "--json", "--as-of", "2026-11-21")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{damaged} is damaged" in result.stderr
+    assert "move it away" in result.stderr
+    assert json.loads(run("query", RELEASE, "--json", "--as-of", "2026-11-22").stdout) == [
+        {"release": 3}
+    ]
+    damaged.unlink()
+    older = run("query", RELEASE, "--json", "--as-of", "2026-11-21")
+    assert json.loads(older.stdout) == [{"release": 1}]

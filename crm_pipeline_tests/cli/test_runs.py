@@ -1,6 +1,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,16 @@ def test_backfill_of_a_range(run: Run, dagster: Dagster) -> None:
     assert "1,200 records landed with 7 API calls" in result.stdout
     assert "Contact: 1,200 records" in result.stderr
     assert "Account: 10 records" in result.stderr
+
+
+def test_a_backfill_of_a_part_says_so(run: Run, dagster: Dagster) -> None:
+    """What was last changed before the first month is named with its objects, also as JSON."""
+    since = "2026-08-01T00:00:00Z"
+    dagster.summary = replace(DONE, partial={"Contact": since, "Lead": since})
+    result = run("backfill", "acme", "--from", "2026-08")
+    assert f"before {since} has not been read of Contact, Lead; a refresh" in result.stdout
+    told = json.loads(run("backfill", "acme", "--from", "2026-08", "--json").stdout)
+    assert told["partial"] == {"Contact": since, "Lead": since}
 
 
 def test_refresh_as_json(run: Run, dagster: Dagster) -> None:

@@ -6,10 +6,12 @@ import pyarrow as pa
 import pytest
 
 from crm_pipeline.kernel.clock import FrozenClock, SystemClock, Window
+from crm_pipeline.kernel.errors import NotPermitted
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.looks import Looks
 from crm_pipeline.store.window import Counts
 from crm_pipeline.wire.throttle import Limit
 from crm_pipeline_tests.cli.conftest import Run
@@ -17,7 +19,9 @@ from crm_pipeline_tests.cli.conftest import Run
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def land(data: Path, obj: str, rows: int, vendor_count: int | None) -> None:
+def land(
+    data: Path, obj: str, rows: int, vendor_count: int | None, since: datetime | None = None
+) -> None:
     landing = Landing(data, FrozenClock("2026-11-01T00:10:00Z"))
     schema = Schema(obj, obj, (Field("Id", "Id", "id"),))
     batch = pa.RecordBatch.from_arrays(
@@ -29,7 +33,7 @@ def land(data: Path, obj: str, rows: int, vendor_count: int | None) -> None:
         ],
         names=["_source_id", "_modified_at", "_deleted", "Id"],
     )
-    with landing.begin("acme", obj, Window(None, UNTIL), schema) as window:
+    with landing.begin("acme", obj, Window(since, UNTIL), schema) as window:
         window.write([batch], shape="csv", route="bulk", extracted_at=UNTIL)
         window.commit(Counts(vendor_count=vendor_count, route="bulk", calls=4))
 
@@ -69,6 +73,53 @@ def test_objects_no_longer_configured(run: Run, project: Path) -> None:
     """What has landed is shown although connections.yaml does not name it any more."""
     land(project / "data", "Old__c", 2, 2)
     assert "Old__c" in run("status").stdout
+
+
+@pytest.mark.parametrize("automation", ["off", "on"])
+def test_what_is_behind(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, automation: str
+) -> None:
+    """An object that is failing or not read says so, its count notwithstanding, with its error and since when; it is
+    late only where somebody is meant to look by himself."""
+    monkeypatch.setenv("CRM_AUTOMATION", automation)
+    for obj in ("Account", "Contact"):
+        land(project / "data", obj, 3, 3)
+    looks = Looks(project / "data", FrozenClock("2026-11-01T00:20:00Z"))
+    looks.probed("acme", {}, {"Contact": NotPermitted("Contact is hidden.", cure="Grant Read.")})
+
+    text = run("status", "acme").stdout
+    account, contact = (line.split() for line in text.splitlines() if " equal " in line)
+    assert (account[0], account[1]) == ("Account", "late" if automation == "on" else "current")
+    assert (contact[0], contact[1]) == ("Contact", "failing")
+    assert (
+        "Contact cannot be had since 2026-11-01 00:20 UTC: Contact is hidden. Grant Read." in text
+    )
+    assert "demo" not in text
+    assert run("status", "acem").exit_code == 2
+
+    acme, demo = json.loads(run("status", "--json").stdout)["connections"]
+    told = {one["object"]: one for one in acme["objects"]}["Contact"]
+    assert (told["state"], told["error"]) == ("failing", "Contact is hidden. Grant Read.")
+    assert (told["error_since"], told["next_try"]) == (
+        "2026-11-01T00:20:00Z",
+        "2026-11-01T00:21:00Z",
+    )
+    assert told["behind_s"] > 0
+    assert {one["state"] for one in demo["objects"]} == {"unread"}
+
+
+def test_a_part_of_the_history(run: Run, project: Path) -> None:
+    """What lies before the first month that was read is missing, and is said to be."""
+    since = datetime(2026, 8, 1, tzinfo=UTC)
+    land(project / "data", "Contact", 3, 3, since)
+    text = run("status").stdout
+    assert "what was last changed before 2026-08-01 00:00 has not been read of Contact" in text
+    [contact] = [line.split() for line in text.splitlines() if " equal " in line]
+    assert contact[1] == "current"
+    acme = json.loads(run("status", "acme", "--json").stdout)["connections"][0]
+    told = {one["object"]: one for one in acme["objects"]}["Contact"]
+    assert (told["watermark"], told["is_whole"]) == (None, False)
+    assert told["history_from"] == "2026-08-01T00:00:00Z"
 
 
 def test_published(run: Run, project: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from crm_pipeline.connectors.registry import vendors
 from crm_pipeline.kernel.errors import CrmError
 
+ENDLESS = "9" * 300
 PAGE = 12
 """How many records a page has: so few that a small world takes many."""
 CONTACTS = 80
@@ -92,6 +93,7 @@ class Case:
         text_of: the free text of a landed record.
         revoke: ends the refresh token.
         eat: lets another app use up the company's budget of the day.
+        nonsense: headers of the vendor's counters as no server means them, each a set for one answer.
         without_scope: takes a scope away and returns its name.
         lacks: claims that cannot be put to this vendor, with the reason.
     """
@@ -124,6 +126,7 @@ class Case:
     revoke: Callable[[Any], None]
     eat: Callable[[Any], None]
     without_scope: Callable[[Any], str]
+    nonsense: tuple[Mapping[str, str], ...]
     cells: Callable[[Mapping[str, Any]], dict[str, str]] | None = None
     lacks: Mapping[str, str] = field(default_factory=dict)
 

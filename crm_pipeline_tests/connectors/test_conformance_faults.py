@@ -10,6 +10,7 @@ from crm_pipeline.kernel.errors import (
     ConnectionLost,
     CountMismatch,
     CrmError,
+    MalformedAnswer,
     ProtocolError,
     ReadLost,
     Throttled,
@@ -39,11 +40,11 @@ def test_what_passes_loses_nothing(way: Way, quiet: QuietStage) -> None:
 
 
 # What lacks its body may be a page, or all that is left of a window: then the counts tell, or all is read anew.
-NO_BODY = (ProtocolError, CountMismatch, ReadLost)
+NO_BODY = (MalformedAnswer, ProtocolError, CountMismatch, ReadLost)
 LASTING: dict[str, tuple[dict[str, Any], tuple[type[CrmError], ...]]] = {
     "outage": ({"kind": "status", "status": 503, "body": "<html>no</html>"}, (Unavailable,)),
     "truncated": ({"kind": "truncate"}, (ConnectionLost,)),
-    "login-page": ({"kind": "html_login"}, (ProtocolError,)),
+    "login-page": ({"kind": "html_login"}, (MalformedAnswer, ProtocolError)),
     "no-content": ({"kind": "empty_body", "status": 204}, NO_BODY),
     "nothing": ({"kind": "empty_body", "status": 200}, NO_BODY),
 }
@@ -77,7 +78,7 @@ def test_nothing_but_empty_answers(way: Way, quiet: QuietStage) -> None:
     stage.sandbox.faults.clear()
     assert isinstance(caught.value, NO_BODY)
     assert_clear(caught.value, stage.secrets)
-    assert stage.is_bare()
+    assert stage.landing.windows("demo", stage.object) == []
 
 
 def test_a_figure_for_the_wait_is_kept(way: Way, quiet: QuietStage) -> None:

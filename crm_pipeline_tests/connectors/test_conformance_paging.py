@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.kernel.errors import CountMismatch, CrmError, ProtocolError
+from crm_pipeline.kernel.errors import CountMismatch, CrmError, MalformedAnswer, ProtocolError
 from crm_pipeline.sandbox.http import Response
 from crm_pipeline_tests.connectors.conformance import PAGE, Way, assert_clear
 from crm_pipeline_tests.connectors.conformance_stage import meddling
@@ -90,9 +90,10 @@ def test_a_page_without_its_list(way: Way, quiet: QuietStage, how: str) -> None:
         meddler.change_body(3, spoilt)
         with pytest.raises(CrmError) as caught:
             stage.read(way.route)
-    assert isinstance(caught.value, ProtocolError)
+    assert isinstance(caught.value, MalformedAnswer | ProtocolError)
     assert_clear(caught.value, stage.secrets)
-    assert stage.is_bare()
+    # It is asked for again, and may be right then: what was read before it is left for the next run.
+    assert stage.landing.windows("demo", stage.object) == []
 
 
 def _between_characters(body: bytes, at: int) -> int:

@@ -35,6 +35,7 @@ from crm_pipeline.stages.raw import extract, opened
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.window import Counts
 
@@ -77,7 +78,7 @@ class Run:
         assert schema is not None
         window = Window(self.clock.now(), self.clock.now())
         with self.landing.begin(self.connection.name, obj, window, schema, kind="point") as writer:
-            writer.quarantine([("no id", "a row")])
+            writer.quarantine([Reject("no id", b"a row")])
             writer.commit(Counts())
 
     def normalise(self) -> None:

@@ -131,6 +131,7 @@ class Project:
     def at(cls, root: Path) -> "Project":
         root.mkdir(exist_ok=True)
         (root / "connections.yaml").write_text(CONNECTIONS.format(port=free_port()))
+        (root / ".env").touch(mode=0o600)
         (root / ".env").write_text(SECRETS)
         return cls(load_settings(root, {}), free_port())
 

@@ -68,3 +68,11 @@ def test_days_are_read_as_they_are_written(form: Form, text: str, expected: str)
 def test_a_clock_is_whole_minutes(text: str, minutes: str | None) -> None:
     """A duration written as on a clock is a number of minutes."""
     assert read(text, "BIGINT", "clock") == minutes
+
+
+@pytest.mark.parametrize("kind", ["DATE", "TIMESTAMPTZ"])
+@pytest.mark.parametrize("form", ["", "epoch_ms", "date_epoch_ms", "local"])
+@pytest.mark.parametrize("text", ["infinity", "-infinity", "Infinity"])
+def test_infinity_is_no_day(text: str, form: Form, kind: str) -> None:
+    """DuckDB would take the word for a day at the end of time."""
+    assert read(text, kind, form) is None

@@ -121,3 +121,43 @@ def test_names_keep_the_vendors_order() -> None:
     """Fields are listed in the order in which the vendor describes them."""
     assert BASE.names == ("Name", "StageName")
     assert BASE.by_name["StageName"] is STAGE
+
+
+def test_a_field_that_comes_twice_is_kept_once() -> None:
+    """Vendors repeat entries of their metadata: the first one stays."""
+    again = Schema("Opportunity", "Opportunity", (NAME, STAGE, replace(NAME, label="Again")))
+    assert again.fields == (NAME, STAGE)
+
+
+def test_one_name_in_two_places_is_two_fields() -> None:
+    """The later one is marked with its place, whoever has that name already; nothing is dropped."""
+    inside = Field("archived", "Archived", "string", path=("properties", "archived"))
+    beside = Field("archived", "Archived", "bool")
+    marked = Field("archived (record)", "Mine", "string", path=("properties", "archived (record)"))
+    made = Schema("contacts", "Contacts", (inside, marked, beside))
+    assert made.names == ("archived", "archived (record)", "archived (record 2)")
+    assert made.fields[2].keys == ("archived",)
+    assert Schema.from_json(made.to_json()) == made
+
+
+def test_names_may_differ_in_case_only() -> None:
+    """Two fields are two, as the vendor has them."""
+    both = (Field("EMAIL", "", "x"), Field("email", "", "x"))
+    assert Schema("contacts", "", both).fields == both
+
+
+def test_half_a_surrogate_pair_can_be_stored() -> None:
+    """Labels come from JSON that may hold what no file can: a replacement is kept."""
+    label = json.loads('"Emoji \\ud83d"')
+    made = Schema("o", label, (Field(label, label, label, options=((label, label),)),))
+    made.to_json().encode()
+    field = made.fields[0]
+    assert {made.label, field.name, field.label, *field.options[0]} == {"Emoji \ufffd"}
+    assert Schema.from_json(made.to_json()).fingerprint == made.fingerprint
+
+
+def test_another_spelling_is_a_change_of_its_own() -> None:
+    """A name that changed in case only is neither gone nor new."""
+    old = Schema("Contact", "", (Field("Ext_id__c", "Ext", "string"),))
+    new = Schema("Contact", "", (Field("Ext_Id__c", "Ext", "string"),))
+    assert changes(old, new) == ["Contact.Ext_id__c is now spelled Ext_Id__c"]

@@ -4,6 +4,7 @@ import duckdb
 import pytest
 
 from crm_pipeline.model.contracts import arrow_type, broken, count_sql, pandera_schema
+from crm_pipeline.model.names import quoted
 from crm_pipeline.model.schema import Field
 from crm_pipeline.model.tables import (
     TABLES,
@@ -14,6 +15,7 @@ from crm_pipeline.model.tables import (
     snake,
     view_name,
 )
+from crm_pipeline_tests.stages.hostile import NAMES
 
 ALL = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -143,3 +145,37 @@ def test_types_of_source_fields():
     for common, expected in kinds.items():
         assert column_type(Field("x", "x", "t", common)) == expected
     assert column_type(Field("x", "x", "t", "decimal", scale=9)) == "DECIMAL(38,9)"
+
+
+def test_columns_of_custom_objects_for_any_names():
+    """A thousand names without a Latin letter, and names of every kind, get columns that DuckDB tells apart."""
+    named = [*NAMES, *(chr(0x4E00 + n) for n in range(1100))]
+    fields = [Field(n, n, "x", reference_to=("A",) if i % 3 else ()) for i, n in enumerate(named)]
+    asked = {"a.b": "Custom", "#": 'wei"rd', "*": "a\0b", "-": "", "é": 'WEI"RD'}
+    columns = custom_columns("thing", fields, asked)
+    table = custom_table("thing", "Thing", columns)
+    assert len(columns) == len(named)
+    made = [column.name.lower() for column in table.columns]
+    assert len(made) == len(set(made))
+    with duckdb.connect() as database:
+        listed = ", ".join(f"{quoted(c.name)} {c.type}" for c in table.columns)
+        database.execute(f"CREATE TABLE t ({listed})")
+
+
+def test_objects_with_names_alike_have_tables_and_views_apart():
+    """Whatever is left of their names, no two objects share a table or a view."""
+    objects = [
+        "Foo-Bar",
+        "Foo_Bar",
+        "foo.bar",
+        "FooBar",
+        "foo_bar__c",
+        "Contacts",
+        "contacts.",
+        "a",
+        "A",
+    ]
+    for made in (custom_table_name, view_name):
+        names = [made(obj, objects) for obj in objects]
+        assert len(set(names)) == len(names)
+        assert [name for name in names if not re.match(r"[a-z_][a-z0-9_]*\Z", name)] == []

@@ -8,6 +8,7 @@ import pytest
 from crm_pipeline.orchestration.activity import Activity, activity_of
 from crm_pipeline.orchestration.jobs import CONNECTION_TAG
 from crm_pipeline.settings import Settings
+from crm_pipeline.store.looks import ConnectionLooks, Look
 
 FAILURE, CANCELED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED
 
@@ -23,13 +24,21 @@ def no_other_runs(instance: dg.DagsterInstance) -> None:
         instance.delete_run(run.run_id)
 
 
+def ended(instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus) -> str:
+    """Let runs of the connection end one after the other; return the id of the last."""
+    run_id = ""
+    for status in statuses:
+        run_id = str(uuid.uuid4())
+        instance.create_run_for_job(
+            idle, run_id=run_id, status=status, tags={CONNECTION_TAG: "acme"}
+        )
+    return run_id
+
+
 def seen_after(
     instance: dg.DagsterInstance, settings: Settings, *statuses: dg.DagsterRunStatus
 ) -> Activity:
-    for status in statuses:
-        instance.create_run_for_job(
-            idle, run_id=str(uuid.uuid4()), status=status, tags={CONNECTION_TAG: "acme"}
-        )
+    ended(instance, *statuses)
     return activity_of(instance, settings.connection("acme"))
 
 
@@ -43,3 +52,16 @@ def test_a_cancelled_run_has_ended(instance: dg.DagsterInstance, settings: Setti
 def test_a_cancelled_run_is_no_success(instance: dg.DagsterInstance, settings: Settings) -> None:
     """Failures in a row are counted across it."""
     assert seen_after(instance, settings, FAILURE, CANCELED, FAILURE).failures == 2
+
+
+@pytest.mark.parametrize(("left", "failures"), [(0, 0), (1, 2)])
+def test_an_object_that_fails_does_not_slow_the_others(
+    instance: dg.DagsterInstance, settings: Settings, left: int, failures: int
+) -> None:
+    """A failed run that has tried all its objects did its work: each of them is waited for by itself. One that died
+    before that slows the connection, as it would die again."""
+    run_id = ended(instance, FAILURE, FAILURE)
+    connection = settings.connection("acme")
+    names = [obj.name for obj in connection.objects]
+    looks = ConnectionLooks({name: Look(tried_in=run_id) for name in names[left:]})
+    assert activity_of(instance, connection, looks).failures == failures

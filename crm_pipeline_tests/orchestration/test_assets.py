@@ -1,22 +1,25 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from crm_pipeline.connectors.base import Account
-from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.orchestration import normalized, raw
+from crm_pipeline.orchestration import described, normalized, raw
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Settings
-from crm_pipeline.stages.normalized import Normalized
+from crm_pipeline.stages.normalized import Doubt, Normalized
+from crm_pipeline.stages.published import Publication
 from crm_pipeline.stages.raw import Extraction
+from crm_pipeline.store.manifest import Shrink
 
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "Id", "id"), Field("Email", "Email", "email")))
 DONE = Extraction(
@@ -59,7 +62,7 @@ class Offline(Workspace):
 
 
 def run(settings: Settings, job: str, asset: list[str], **tags: str) -> dg.ExecuteInProcessResult:
-    crm = Offline(settings)
+    crm = Offline(settings, clock=FrozenClock("2026-03-01T00:00:00Z"))
     crm.secret_missing = bool(tags.pop("secret_missing", ""))
     definition = build_defs(settings, {"crm": crm}).resolve_job_def(job)
     months = {RANGE_START_TAG: "2026-01-01", RANGE_END_TAG: "2026-02-01"}
@@ -98,7 +101,8 @@ def test_a_range_of_months_is_one_extraction(
     months = {one.partition: one.metadata["dagster/partition_row_count"].value for one in events}
     assert seen == [(DONE.window, "range")]
     assert months == {"2026-01-01": 2, "2026-02-01": 3}
-    assert checks_of(result) == {"source_count": True, "fields": False}
+    checked = checks_of(result)
+    assert checked == {"source_count": True, "fields": False, "absence": True, "freshness": True}
 
 
 def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
@@ -163,9 +167,54 @@ def test_counts_that_differ_fail_the_check_and_the_step(
 
     monkeypatch.setattr(raw, "extract", extract)
     result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
-    assert checks_of(result) == {"source_count": False}
+    assert checks_of(result) == {"source_count": False, "freshness": False}
     assert "counts 6" in failure_of(result)
     assert not result.get_asset_materialization_events()
+
+
+def test_a_read_that_is_not_believed_is_red(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run goes on, as its records have landed; the check says how many are missing and what to do."""
+    shrink = Shrink(before=33, missing=33, is_empty=True)
+    monkeypatch.setattr(raw, "extract", lambda *_, **__: replace(DONE, shrink=shrink))
+    result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
+    assert result.success
+    assert checks_of(result)["absence"] is False
+    [check] = [one for one in result.get_asset_check_evaluations() if not one.passed][-1:]
+    assert "the read was empty, and there were 33 records" in str(check.description)
+    assert "crm-pipeline accept-shrink acme Contact" in str(check.description)
+    assert check.metadata["records_missing"].value == 33
+    told = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
+    assert told["records_missing"].value == 33
+
+
+def test_a_description_that_is_not_believed_fails_the_check_and_the_step(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was read: the check of the fields is red and says why."""
+
+    def extract(*_: Any, **__: Any) -> Extraction:
+        raise ContractError("acme.Contact: 40 of 45 fields are not described any more.")
+
+    monkeypatch.setattr(raw, "extract", extract)
+    result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
+    assert checks_of(result)["fields"] is False
+    assert "40 of 45" in failure_of(result)
+
+
+def test_lists_that_are_not_believed_are_red(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table is built with the lists of before; the check says how many rows stay because of it."""
+    doubt = Doubt("Contact", "associations", "", "w1", records=120, rows=300)
+    done = Normalized("contacts", None, changed=True, doubts=(doubt,))
+    monkeypatch.setattr(normalized, "normalize", lambda *_, **__: done)
+    result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
+    assert result.success
+    assert checks_of(result) == {"contract": True, "absence": False}
+    [check] = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    assert "300 rows of 120 records stay" in str(check.description)
 
 
 def test_a_broken_contract_fails_the_check_and_the_step(
@@ -184,3 +233,20 @@ def test_a_broken_contract_fails_the_check_and_the_step(
     assert not check.passed
     assert "| email required | error | 3 | acme:1 |" in str(check.metadata["broken"].value)
     assert "breaks its contract" in failure_of(result)
+
+
+def test_a_damaged_table_that_was_built_again_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was damaged stands beside the materialisation, for a table and for what is published."""
+    why = "/data/base-00000.parquet is damaged or gone"
+    monkeypatch.setattr(
+        normalized,
+        "normalize",
+        lambda *_, **__: Normalized("contacts", None, changed=True, repaired=why),
+    )
+    result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
+    [table] = result.get_asset_materialization_events()
+    assert table.step_materialization_data.materialization.metadata["repaired"].value == why
+    done = Publication(7, Path("crm-7.duckdb"), changed=True, repaired=("/data/crm-7.duckdb",))
+    assert described.published(done, "contacts")["repaired"] == "/data/crm-7.duckdb"

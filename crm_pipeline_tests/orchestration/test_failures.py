@@ -1,4 +1,7 @@
+import errno
+
 import dagster as dg
+import psycopg2
 import pytest
 
 from crm_pipeline.kernel.errors import (
@@ -7,6 +10,8 @@ from crm_pipeline.kernel.errors import (
     ConnectionLost,
     ContractError,
     CrmError,
+    DatabaseUnavailable,
+    DiskFull,
     Rejected,
     SecretMissing,
 )
@@ -18,6 +23,8 @@ from crm_pipeline.orchestration.failures import as_failure
     [
         (ConnectionLost("gone"), True),
         (CommitConflict("somebody was first"), True),
+        (DatabaseUnavailable("gone"), True),
+        (DiskFull("no room"), False),
         (Rejected("no", status=400, code="MALFORMED_QUERY"), False),
         (SecretMissing("ACME_SECRET", owner="connection 'acme'"), False),
         (BudgetExhausted("spent", wait_s=3600), False),
@@ -42,7 +49,33 @@ def test_foreign_errors_are_redacted() -> None:
     assert caught.value.allow_retries is False
 
 
+def test_foreign_errors_are_harmless_and_cut() -> None:
+    """Texts of others steer no terminal that shows Dagster's logs, and are bounded."""
+    told: list[str] = []
+    with pytest.raises(dg.Failure) as caught, as_failure(told.append):
+        raise RuntimeError("\x1b[2J\u202e" + "x" * 1_000_000)
+    assert str(caught.value.description).startswith("RuntimeError: \\x1b[2J\\u202ex")
+    assert len(str(caught.value.description)) < 2_100
+    assert "\x1b" not in "".join(told)
+
+
 def test_the_caller_may_say_more() -> None:
     """An error that is asked for comes through as it is."""
     with pytest.raises(ContractError), as_failure(print, but=(ContractError,)):
         raise ContractError("broken")
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "retried"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "DiskFull", False),
+        (psycopg2.OperationalError("server closed the connection"), "DatabaseUnavailable", True),
+    ],
+)
+def test_outages_are_told_as_such(error: Exception, name: str, retried: bool) -> None:
+    """A full disk or a lost database that another library met is no fault of crm-pipeline."""
+    with pytest.raises(dg.Failure) as caught, as_failure(lambda _: None):
+        raise error
+    assert caught.value.metadata["error"].value == name
+    assert "fault of crm-pipeline" not in str(caught.value.metadata)
+    assert caught.value.allow_retries is retried

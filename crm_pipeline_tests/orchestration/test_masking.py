@@ -59,3 +59,12 @@ def test_nothing_to_show_is_no_table() -> None:
     """Without records or harmless fields there is no preview."""
     assert preview(SCHEMA, []) == ""
     assert preview(Schema("X", "X", (Field("Name", "Name", "string"),)), [{"Name": "Ada"}]) == ""
+
+
+def test_names_and_values_make_no_line_of_their_own() -> None:
+    """Control characters, line ends and bars of fields and values are shown as text."""
+    schema = Schema(
+        "X", "X", (Field("Id\n| x |", "Id", "id"), Field("S", "S", "picklist", values=("a",)))
+    )
+    shown = preview(schema, [{"Id\n| x |": "1\x1b[2J", "S": "a\nb"}])
+    assert shown.split("\n\n")[0] == ("| Id \\| x \\| | S |\n| --- | --- |\n| 1\\x1b[2J | a b |")

@@ -1,8 +1,12 @@
+import structlog
+
 from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.settings import Settings
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate import Gate
 from crm_pipeline.wire.throttle import Limit
+from crm_pipeline_tests.modes import open_to_others
 from crm_pipeline_tests.scenes import Scene
 
 
@@ -20,3 +24,16 @@ def test_accounts_of_calls_go_into_a_publish(scene: Scene) -> None:
     assert (spent.member, spent.operation, spent.calls, spent.weight) == ("north", "coql", 1, 3)
     (limit,) = [limit for limit in accounts.limits if limit.group == "shared"]
     assert (limit.name, limit.used, limit.ceiling, spent.unit) == ("credits", 3, 500, "credits")
+
+
+def test_a_run_closes_the_data_folder(settings: Settings) -> None:
+    """A run that no command of ours started closes what others could read as well, and says so once."""
+    (settings.data / "landing").mkdir(parents=True, mode=0o755)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            workspace = Workspace(settings)
+            workspace.engine()
+            workspace.engine()
+    assert open_to_others(settings.data) == []
+    assert [entry["log_level"] for entry in logs] == ["warning"]
+    assert "CRM_SHARE_GROUP" in logs[0]["event"]

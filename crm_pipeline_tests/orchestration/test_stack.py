@@ -9,6 +9,8 @@ from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration.instance import make_home
 from crm_pipeline.orchestration.stack import Stack, StackOptions
 from crm_pipeline.settings import Settings
+from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline_tests.orchestration.projects import make_settings
 
 
 def test_a_port_in_use_is_named_with_its_flag(settings: Settings) -> None:
@@ -50,3 +52,21 @@ def test_the_home_keeps_everything_below_data(settings: Settings) -> None:
     for part in ("local_artifact_storage", "compute_logs"):
         assert Path(config[part]["config"]["base_dir"]).is_relative_to(settings.data)
     assert config["telemetry"] == {"enabled": False}
+
+
+def test_a_killed_database_is_looked_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up` looks after its PostgreSQL, not at each look after its programs, and not after a server of the user's."""
+    told: list[str] = []
+    monkeypatch.setattr(EmbeddedServer, "revive", lambda _: True)
+    stack = Stack(settings)
+    stack._tell = told.append
+    for _ in range(3):
+        stack._revive_database()
+    assert told == ["PostgreSQL was killed; it is there again"]
+    theirs = make_settings(settings.root, {"CRM_DATABASE_URL": "postgresql://h/d"})
+    other = Stack(theirs)
+    other._tell = told.append
+    other._revive_database()
+    assert len(told) == 1

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
 from crm_pipeline.model.mapping import ObjectMap
@@ -141,7 +142,9 @@ class Org:
     def engine(self) -> Engine:
         return Engine(self.data / "tmp", memory_limit="512MB", threads=1)
 
-    def normalize(self, table: str, connection: str = "acme") -> Normalized:
+    def normalize(
+        self, table: str, connection: str = "acme", keys: RecordKeys | None = None
+    ) -> Normalized:
         with self.engine() as engine:
             return normalize(
                 self.connection(connection),
@@ -150,6 +153,7 @@ class Org:
                 self.tables,
                 self.maps,
                 engine=engine,
+                keys=keys,
             )
 
     def rows(self, table: str, columns: str, connection: str = "acme") -> list[tuple[Any, ...]]:

@@ -1,19 +1,25 @@
 """Files that a disk, or somebody, has damaged: named with a cure that works, or made anew."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from structlog.testing import capture_logs
 
 from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.store import files
+from crm_pipeline_tests.rot.flips import copied, flip_bit
 
 FIELDS = ("Contact", "LastName:string:Last Name", "Email:email:Email")
 
 
-@pytest.fixture
-def published(org: Any, described: Any) -> Any:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, new_org: Any, make_schema: Any) -> Any:
     """Fifty contacts, landed, normalized and published."""
-    org.schema = described(*FIELDS)
+    org = new_org(tmp_path_factory.mktemp("whole") / "data")
+    org.schema = make_schema(*FIELDS)
     org.rows_landed = [{"Id": f"003{number:015d}", "LastName": "Ng"} for number in range(50)]
     org.land(org.schema, org.rows_landed)
     org.normalize("contacts")
@@ -21,7 +27,26 @@ def published(org: Any, described: Any) -> Any:
     return org
 
 
+@pytest.fixture
+def published(whole: Any, tmp_path: Path, new_org: Any) -> Any:
+    """The same in a folder that may be damaged."""
+    org = new_org(copied(whole.data, tmp_path / "data"))
+    org.schema, org.rows_landed, org.objects = whole.schema, whole.rows_landed, whole.objects
+    org.clock.advance(60)
+    return org
+
+
+def restarted(org: Any) -> Any:
+    """Let the stages begin anew, as a process does that knows nothing of any file."""
+    org.landing = type(org.landing)(org.data, org.clock)
+    org.tables = type(org.tables)(org.data)
+    return org
+
+
 def damage(path: Path, how: str) -> None:
+    if how == "flipped":
+        flip_bit(path)
+        return
     content = path.read_bytes()
     path.unlink()  # the bytes may be shared with other names
     third = len(content) // 3
@@ -36,20 +61,20 @@ def one(org: Any, pattern: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("how", ["cut off", "empty", "garbled", "gone"])
+@pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])
 def test_a_landed_batch(published: Any, how: str) -> None:
     """The error names the file and the commit to move away; then the window is read again."""
     path = one(published, "landing/*/*/????-??/*.parquet")
     commit = one(published, "landing/*/*/windows/*.json")
     damage(path, how)
-    published.land(published.schema, [{"Id": "003X", "LastName": "New"}])
+    restarted(published).land(published.schema, [{"Id": "003X", "LastName": "New"}])
     with pytest.raises(CorruptFile) as caught:
         published.normalize("contacts")
     assert str(path) in str(caught.value)
     assert f"move {commit} away" in caught.value.cure
     assert published.query("SELECT count(*) FROM crm.contacts") == [(50,)]
     commit.unlink()
-    published.landing = type(published.landing)(published.data, published.clock)  # a new process
+    restarted(published)
     published.land(published.schema, published.rows_landed)
     published.normalize("contacts")
     published.publish()
@@ -57,27 +82,51 @@ def test_a_landed_batch(published: Any, how: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["base-00000.parquet", "version.json"])
-@pytest.mark.parametrize("how", ["cut off", "empty", "gone"])
+@pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])
 def test_a_table(published: Any, file: str, how: str) -> None:
-    """A version that cannot be read is built again from landing, though nothing new has landed."""
+    """A damaged version is built again from landing, though nothing new has landed, and it is said."""
     path = one(published, f"tables/normalized/acme/contacts/*/{file}")
     damage(path, how)
-    assert published.normalize("contacts").changed
+    restarted(published)
+    with capture_logs() as logs:
+        done = published.normalize("contacts")
+    assert done.changed
+    assert str(path) in done.repaired
+    assert [(log["log_level"], log["why"]) for log in logs] == [("warning", done.repaired)]
     published.publish()
     assert published.query("SELECT count(*) FROM crm.contacts") == [(50,)]
-    assert not published.normalize("contacts").changed
+    again = published.normalize("contacts")
+    assert (again.changed, again.repaired) == (False, "")
 
 
-def test_a_table_that_is_damaged_in_the_middle(published: Any) -> None:
-    """What only a publish notices is named with its folder; without that the table is built again."""
+@pytest.mark.parametrize("how", ["flipped", "garbled"])
+def test_a_table_that_is_damaged_before_a_publish(published: Any, how: str) -> None:
+    """It is not published: the error names the file and what builds the table again, which it does."""
     path = one(published, "tables/normalized/acme/contacts/*/base-00000.parquet")
+    damage(path, how)
+    with pytest.raises(CorruptFile) as caught:
+        restarted(published).publish(is_forced=True)
+    assert str(path) in caught.value.message
+    assert "`crm-pipeline refresh acme`" in caught.value.cure
+    assert published.query("SELECT count(*) FROM crm.contacts") == [(50,)]
+    assert published.normalize("contacts").repaired
+    published.publish()
+    assert published.query("SELECT count(*) FROM crm.contacts") == [(50,)]
+
+
+def test_a_table_of_an_earlier_version_that_is_damaged_in_the_middle(published: Any) -> None:
+    """Without checksums only a publish notices; the folder that it names is removed, and it is built again."""
+    path = one(published, "tables/normalized/acme/contacts/*/base-00000.parquet")
+    record = path.with_name("version.json")
+    older = {key: value for key, value in files.read_json(record).items() if key != "files"}
+    record.write_text(json.dumps(older, indent=1))
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[:4] + bytes(len(content) // 2) + content[4 + len(content) // 2 :])
     with pytest.raises(CorruptFile) as caught:
-        published.publish(is_forced=True)
+        restarted(published).publish(is_forced=True)
     assert str(path) in str(caught.value)
-    assert str(path.parent) in caught.value.cure
+    assert f"Remove {path.parent}" in caught.value.cure
     for part in path.parent.iterdir():
         part.unlink()
     path.parent.rmdir()
@@ -96,12 +145,62 @@ def test_a_snapshot(published: Any, how: str) -> None:
     assert published.query("SELECT count(*) FROM crm.contacts") == [(50,)]
 
 
-@pytest.mark.parametrize("how", ["cut off", "empty", "garbled", "gone"])
+@pytest.mark.parametrize("pattern", ["snapshots/*.duckdb", "published/contacts_deleted.parquet"])
+def test_a_bit_of_what_is_published(published: Any, pattern: str) -> None:
+    """A refresh that finds nothing new publishes again what is damaged, and says so."""
+    path = one(published, pattern)
+    kept = path.read_bytes()
+    damage(path, "flipped")
+    assert not published.normalize("contacts").changed
+    with capture_logs() as logs:
+        done = restarted(published).publish()
+    assert (done.changed, done.repaired) == (True, (str(path),))
+    assert [log["files"] for log in logs] == [(str(path),)]
+    assert path.read_bytes() == kept or pattern.startswith("snapshots")
+    assert published.query("SELECT count(*) FROM crm.contacts") == [(50,)]
+    assert not restarted(published).publish().changed
+
+
+def test_a_snapshot_object_is_not_compared_with_damaged_bytes(org: Any, described: Any) -> None:
+    """A complete read that finds its predecessor damaged is refused by name, not taken for unchanged."""
+    from crm_pipeline.kernel.clock import Window
+    from crm_pipeline.stages.raw.snapshot import repeated
+
+    org.land(described(*FIELDS), [{"Id": "003A", "LastName": "Ng"}], complete=True)
+    path = one(org, "landing/*/*/????-??/*.parquet")
+    damage(path, "flipped")
+    landing = restarted(org).landing
+    window = Window(None, org.clock.now())
+    with landing.begin("acme", "Contact", window, described(*FIELDS)) as writer:
+        writer.manifests = [*landing.batches("acme", "Contact")]
+        with pytest.raises(CorruptFile, match=path.name):
+            repeated(landing, writer)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])
 def test_a_published_file(published: Any, how: str) -> None:
     """It is written again with the next publish."""
     path = published.data / "published" / "contacts_deleted.parquet"
     damage(path, how)
+    restarted(published)
     published.land(published.schema, [{"Id": "003X", "LastName": "New"}])
     published.normalize("contacts")
     published.publish()
-    assert published.query(f"SELECT count(*) FROM '{path}'") == [(0,)]
+    with duckdb.connect() as other:
+        assert other.execute(f"SELECT count(*) FROM '{path}'").fetchall() == [(0,)]
+
+
+def test_rows_that_a_build_set_aside(org: Any, described: Any) -> None:
+    """Quarantined rows have their checksum recorded, and a damaged file is written by the next build."""
+    org.land(described(*FIELDS), [{"Id": "", "LastName": "Nobody"}, {"Id": "003A"}])
+    org.normalize("contacts")
+    path = one(org, "quarantine/acme/Contact/normalized/*.parquet")
+    kept, written_at = path.read_bytes(), path.stat().st_mtime_ns
+    damage(path, "flipped")
+    for version in org.data.glob("tables/normalized/acme/contacts/*/version.json"):
+        version.unlink()
+    assert restarted(org).normalize("contacts").changed
+    assert path.stat().st_mtime_ns > written_at
+    recorded = files.read_json(path.with_name(f"{path.name.removesuffix('-csv.parquet')}.json"))
+    assert recorded["files"][path.name]["sha256"] == files.sha256_of(path)
+    assert len(path.read_bytes()) == len(kept)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from crm_pipeline.store.attendant import _GATHERED_S
-from crm_pipeline.store.book import LEASE_MS, Book
+from crm_pipeline.store.book import LEASE_MS
 from crm_pipeline.store.budget import Amounts, News, Verdict, Wants, entered
 from crm_pipeline.store.desk import Desk
+from crm_pipeline.store.gate_state import sound_book
 from crm_pipeline.store.limits import LimitShape
 
 _LOOKED_AFTER_S = 0.25
@@ -78,7 +79,7 @@ class World:
     def settled(self, news: News, wants: Wants | None) -> Verdict:
         """Do what the database's transaction does."""
         now_ms = self.now_ms()
-        books = [Book.read(json.loads(text)) for text in self._books]
+        books = [sound_book(json.loads(text))[0] for text in self._books]
         accounts = [(limit, book, now_ms) for limit, book in zip(self.limits, books, strict=True)]
         verdict = entered(accounts, news, wants)
         self._books = [json.dumps(book.written()) for book in books]

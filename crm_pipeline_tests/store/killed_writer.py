@@ -22,6 +22,7 @@ from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.window import Counts
 
@@ -49,7 +50,7 @@ def land(root: Path, window: Window, *pages: tuple[str, ...]) -> None:
         writer.spool.path(1, ".csv").write_text("as received")
         for page in pages:
             writer.write([batch(*page)], shape="csv", route="bulk", extracted_at=FIRST_AT)
-        writer.quarantine([("no id", "row")])
+        writer.quarantine([Reject("no id", b"row")])
         writer.commit(Counts(vendor_count=sum(len(page) for page in pages)))
 
 

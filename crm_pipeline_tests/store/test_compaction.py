@@ -14,6 +14,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import compaction, files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import WindowCommit
+from crm_pipeline.store.watermark import edge_of
 from crm_pipeline.store.window import Counts
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +34,8 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refresh(landing: Landing, number: int, **counts: Any) -> str:
     """Commit an hour in which nothing changed, with a look-back of ten minutes."""
-    landing.clock.advance(3600)
+    # Never before the end of the window, which would be a claim that nobody believes.
+    landing.clock.advance(max(3600, (hours(number + 1) - landing.clock.now()).total_seconds()))
     window = Window(hours(number - 1 / 6) if number else None, hours(number + 1))
     with landing.begin("acme", "Contact", window, SCHEMA) as writer:
         writer.commit(Counts(**{"vendor_count": 0, "calls": 3, **counts}))
@@ -63,7 +65,7 @@ def commit(number: int, start: int | None, length: int, fields: str, special: st
         reason="",
         complete=special == "complete",
         schema_fingerprint=fields,
-        committed_at=hours(number),
+        committed_at=hours(number + 20),
         planned_cost=number + 2,
     )
 
@@ -122,6 +124,36 @@ def test_merging_changes_no_answer(eager: None, plan: list[tuple]) -> None:
     special = [one for one, (*_, kind) in zip(old, plan, strict=True) if kind]
     kept = {id(one) for one in new}
     assert all(id(one) in kept for one in special)
+
+
+clocks = st.lists(
+    st.tuples(
+        st.none() | st.integers(0, 9),
+        st.integers(0, 9),
+        st.none() | st.integers(0, 12),
+        st.sampled_from(["", "", "", "complete"]),
+    ),
+    max_size=14,
+)
+
+
+@given(clocks)
+def test_merging_believes_no_window_further(eager: None, plan: list[tuple]) -> None:
+    """Ends that lie in the future, and presents that set them back, lead to one watermark before and after."""
+    old = [
+        replace(
+            commit(number, start, length, "a", special),
+            committed_at=hours(number),
+            present=None if present is None else hours(present),
+        )
+        for number, (start, length, present, special) in enumerate(plan)
+    ]
+    # Who notes a present goes on to do so.
+    first = next((n for n, one in enumerate(old) if one.present), len(old))
+    old = [*old[:first], *(replace(o, present=o.present or hours(12)) for o in old[first:])]
+    made = compaction.merged(old)
+    new = compaction.current(sorted([*old, *made], key=lambda c: (c.committed_at, c.window_id)))
+    assert edge_of(new).at == edge_of(old).at
 
 
 def test_years_of_unchanged_refreshes_stay_few_files(

@@ -1,12 +1,15 @@
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from crm_pipeline.kernel.errors import DatabaseUnavailable, StoreError
+from crm_pipeline.kernel.errors import DatabaseUnavailable, DiskFull, StoreError
 from crm_pipeline.store.database import Database, database_url, running_database
+from crm_pipeline.store.disk import named
+from crm_pipeline.store.embedded import EmbeddedServer
 from crm_pipeline.store.migrations import apply_migrations, migration_files
 
 
@@ -77,6 +80,77 @@ def test_a_connection_lost_on_the_way(database: Database, fresh_url: str) -> Non
     with pytest.raises(DatabaseUnavailable, match="in the middle of a transaction"):
         work()
     assert rows(database, "SELECT 1") == [(1,)]
+
+
+def test_work_is_done_again(database: Database, fresh_url: str) -> None:
+    """What broke in its middle is done once more, on a new connection; what breaks each time is an error."""
+    tries: list[int] = []
+
+    def work(cursor: Any, times: int) -> int:
+        tries.append(1)
+        cursor.execute("SELECT 1")
+        if len(tries) <= times:
+            kill_sessions(fresh_url)
+        cursor.execute("SELECT 7")
+        return int(cursor.fetchone()[0])
+
+    assert database.done(lambda cursor: work(cursor, 1)) == 7
+    assert len(tries) == 2
+    tries.clear()
+    with pytest.raises(DatabaseUnavailable, match="in the middle"):
+        database.done(lambda cursor: work(cursor, 9))
+    assert len(tries) == 2
+
+
+RAISED = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file \"base/1\": No space left on device' USING ERRCODE = '{}'; END $$"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("53100", DiskFull, "Free some space|free some space"),
+        ("58030", DiskFull, "free some space"),
+        ("40001", StoreError, "Run it again"),
+        ("XX001", StoreError, "the server's log"),
+    ],
+)
+def test_what_the_server_cannot_do(
+    tmp_path, database: Database, code: str, kind: type[StoreError], words: str
+) -> None:
+    """A full disk of the server is named, if it is ours; another failure of its own is one sentence as well."""
+    server = EmbeddedServer(tmp_path)
+    ours = Database(database._dsn, server=server)
+    statement = RAISED.format(code)
+    if kind is StoreError:
+        statement = statement.replace("No space left on device", "it broke")
+    with pytest.raises(kind, match=words) as caught, ours.transaction() as cursor:
+        cursor.execute(statement)
+    ours.close()
+    assert "\n" not in str(caught.value)
+    if kind is DiskFull:
+        assert named(tmp_path).split(" (")[0] in caught.value.cure
+
+
+def test_a_server_of_the_users_that_restarts(
+    fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was there is waited for while it starts up; one that never answered is not."""
+    real, refused = psycopg2.connect, iter(["starting up", "Connection refused"])
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        if (words := next(refused, None)) is not None:
+            raise psycopg2.OperationalError(words)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr("crm_pipeline.store.reconnection._AGAIN_AFTER_S", 0.0)
+    with Database(fresh_url) as database:
+        rows(database, "SELECT 1")
+        database.close()
+        monkeypatch.setattr(psycopg2, "connect", connect)
+        assert rows(database, "SELECT 7") == [(7,)]
+    refused = iter(["Connection refused"])
+    with Database(fresh_url) as other, pytest.raises(DatabaseUnavailable, match="refused"):
+        rows(other, "SELECT 1")
 
 
 def test_unreachable_server_hides_the_password() -> None:

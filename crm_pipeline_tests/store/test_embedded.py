@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,13 @@ def run(url: str, sql: str) -> list[tuple]:
 
 def postmaster(server: EmbeddedServer) -> int:
     return int((server.folder / "postmaster.pid").read_text().splitlines()[0])
+
+
+def test_pages_have_checksums(server: EmbeddedServer) -> None:
+    """PostgreSQL compares what it reads from its files, so a damaged page is an error there."""
+    url = server.url()
+    assert url is not None
+    assert run(url, "SHOW data_checksums") == [("on",)]
 
 
 def test_start_again_finds_the_same(server: EmbeddedServer) -> None:
@@ -146,6 +154,14 @@ def test_borrowers_leave_a_started_server(server: EmbeddedServer) -> None:
     assert server.is_running()
 
 
+def test_borrowers_leave_a_started_server_that_was_killed(server: EmbeddedServer) -> None:
+    """Who started a server finds it again after a borrower, though it was killed meanwhile."""
+    os.kill(postmaster(server), signal.SIGKILL)
+    with server.borrowed():
+        pass
+    assert server.is_running()
+
+
 def test_failed_start_shows_the_log(server: EmbeddedServer) -> None:
     """A server that cannot start is an error with the server's own words."""
     server.stop()
@@ -202,17 +218,45 @@ def test_somebody_elses_folder(tmp_path: Path) -> None:
         account.claim(tmp_path)
 
 
-def test_no_place_for_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The only runtime folder there is, with a path that is short enough for a socket."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        monkeypatch.setattr("tempfile.tempdir", name)
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+        monkeypatch.setattr("crm_pipeline.store.server_account._SHORTEST", name)
+        yield Path(name)
+
+
+def test_no_place_for_the_socket(tmp_path: Path, runtime: Path) -> None:
     """A runtime folder that somebody else made first is not trusted."""
     account = replace(ServerAccount.of(tmp_path / "none"), uid=os.geteuid() + 54_321, demoted=False)
-    (tmp_path / "crm-pipeline").mkdir()
-    base = tmp_path / f"crm-pipeline-{account.uid}"
-    base.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr("crm_pipeline.store.server_account._SHORTEST", str(tmp_path))
-    with pytest.raises(StoreError, match="no runtime folder"):
+    (runtime / f"crm-pipeline-{account.uid}").mkdir(mode=0o700)
+    with pytest.raises(StoreError, match=r"no runtime folder.*belongs to another user"):
         socket_folder(tmp_path / ("x" * 100), account)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_an_open_place_for_the_socket(tmp_path: Path, runtime: Path, inner: bool) -> None:
+    """A runtime folder that others may enter is not trusted, be it the server's own or that around it."""
+    account = replace(ServerAccount.of(tmp_path / "none"), uid=os.geteuid(), demoted=False)
+    deep = tmp_path / ("x" * 100)
+    place = socket_folder(deep, account)
+    assert place.parent.parent == runtime
+    (place if inner else place.parent).chmod(0o777)
+    with pytest.raises(StoreError, match=r"is open to others \(mode 0777\)"):
+        socket_folder(deep, account)
+
+
+def test_a_socket_folder_that_was_made_anew(server: EmbeddedServer) -> None:
+    """A socket in a folder that others may enter is not asked: it may be anybody's."""
+    folder = Path(str(make_url(str(server.url())).query["host"]))
+    folder.chmod(0o755)
+    try:
+        assert server.url() is None
+    finally:
+        folder.chmod(0o700)
+    assert server.is_running()
 
 
 def test_psycopg2_takes_the_url_without_the_driver(server: EmbeddedServer) -> None:

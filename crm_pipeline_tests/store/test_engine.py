@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.store.engine import Engine, literal, parquet_files, quoted
+from crm_pipeline.kernel.errors import StoreError, UnfitValue
+from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.store.engine import Engine, parquet_files
 
 
 @pytest.fixture
@@ -76,6 +77,22 @@ def test_errors_are_ours(engine):
         engine.run("SELECT * FROM no_such_table")
     with pytest.raises(StoreError, match="no_such_table"):
         engine.arrow("SELECT * FROM no_such_table")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT CAST('ada@lovelace.example' AS INTEGER)",
+        """SELECT json_transform('{"a":"ada@lovelace.example', '{"a":"VARCHAR"}')""",
+    ],
+)
+def test_a_value_that_does_not_fit_is_never_told(engine, tmp_path, sql):
+    """The error is one of its own, so that somebody can look for the record; it quotes no value."""
+    path = tmp_path / "x.parquet"
+    for run in (engine.rows, engine.arrow, lambda sql: engine.copy_to(sql, path)):
+        with pytest.raises(UnfitValue) as found:
+            run(sql)
+        assert "lovelace" not in found.value.message
 
 
 class Tight:

@@ -61,7 +61,7 @@ def test_uncontended_permits_are_leased_in_packs(gate: Gate, monkeypatch) -> Non
     assert (found.used, found.under_way) == (3000, 0)
 
 
-def test_the_wait_is_told(gate: Gate) -> None:
+def test_the_wait_is_stated(gate: Gate) -> None:
     """A permit says how long it was waited for."""
     limit = Limit("burst", 2, 0.2)
     waits = []
@@ -240,6 +240,78 @@ def test_usage_by_member_in_the_vendors_unit(gate: Gate) -> None:
     gate.record("acme", "coql", weight=2, member="south")
     found = [(u.member, u.calls, u.weight, u.unit) for u in gate.usage_by_day("acme")]
     assert found == [("north", 1, 3, "credits"), ("south", 1, 2, "credits")]
+
+
+@pytest.mark.parametrize(
+    ("used", "ceiling"),
+    [(10**300, 1000), (5, 10**300), (-5, 1000), (5, 0), (5, -1), (2 * 10**9, 5)],
+)
+def test_a_counter_that_cannot_be(gate: Gate, used: int, ceiling: int) -> None:
+    """What a vendor claims beyond any bound is not kept, of a day or of a window, and holds nobody up."""
+    for name in ("daily", "burst"):
+        gate.observe("acme", name, used, ceiling)
+    spend(gate, DAILY, BURST)
+    gate.observe("acme", "burst", used, ceiling)
+    gate.flush()
+    assert [one.vendor_ceiling for one in gate.usage("acme")] == [None, None]
+    assert gate.remaining("acme", [DAILY]) == 8
+
+
+def test_forgetting_a_wrong_counter(gate: Gate) -> None:
+    """A vendor's counter that says spent stops the day; the text names the command that forgets it, which lets
+    calls pass again. Calls under way go on counting, and others' groups are left alone."""
+    gate.observe("acme", "daily", 1000, 1000)
+    gate.observe("other", "daily", 7, 1000)
+    gate.flush()
+    with pytest.raises(BudgetExhausted) as caught, gate.permit("acme", [DAILY], member="north"):
+        pass
+    assert "`crm-pipeline budget reset north`" in caught.value.cure
+    (found,) = gate.forget("acme")
+    assert (found.name, found.counted, found.vendor_used, found.vendor_ceiling) == (
+        "daily",
+        0,
+        1000,
+        1000,
+    )
+    with gate.permit("acme", [DAILY], weight=4):
+        (found,) = gate.forget("acme")
+        assert (found.counted, found.vendor_ceiling) == (0, None)
+        assert gate.usage("acme")[0].under_way >= 4
+    gate.flush()
+    assert [one.used for one in gate.usage("acme")] == [4]
+    assert gate.usage("other")[0].vendor_used == 7
+
+
+def test_forgetting_our_own_count(gate: Gate) -> None:
+    """A day that our own count has spent is refused without a word of a counter of the vendor's; what was counted
+    is forgotten only where that is meant."""
+    spend(gate, DAILY, calls=9)
+    gate.observe("acme", "daily", 3, 1000)
+    gate.flush()
+    with pytest.raises(BudgetExhausted) as caught:
+        spend(gate, DAILY)
+    assert "budget reset" not in caught.value.cure
+    assert [one.counted for one in gate.forget("acme", counted=False)] == [None]
+    assert gate.usage("acme")[0].used == 9
+    assert [one.counted for one in gate.forget("acme", told=False)] == [9]
+    spend(gate, DAILY)
+
+
+def test_rows_of_the_accounts_that_cannot_be(
+    gate: Gate, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Days and amounts that somebody else wrote are left out, with a word, and counting goes on over them."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO crm_state.api_usage (group_name, member, day, operation, calls, weight) VALUES"
+            " ('acme', 'acme', 'infinity', 'query', 1, 1), ('acme', 'acme', '20000-01-01', 'query', 1, 1),"
+            " ('acme', 'acme', (clock_timestamp() AT TIME ZONE 'UTC')::date, 'query',"
+            " 9223372036854775807, -9223372036854775808)"
+        )
+    assert gate.usage_by_day() == []
+    assert "rows=3" in capsys.readouterr().out
+    gate.record("acme", "query", calls=4)
+    assert [(one.calls, one.weight) for one in gate.usage_by_day()] == [(4, 4)]
 
 
 def test_without_a_database() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from crm_pipeline.store.book import LEASE_MS, Book, Observation
 from crm_pipeline.store.budget import Refusal, Wants, decide, pack_most
 from crm_pipeline.store.desk import Desk
+from crm_pipeline.store.gate_state import sound_book
 from crm_pipeline.wire.throttle import Limit
 
 HOUR_MS = 3_600_000
@@ -57,7 +58,7 @@ def test_never_over_the_ceiling(plan: list[tuple], ceiling: int, period_ms: int)
     book, now, made, ends = Book(), 1_000_000, [], []
     for number, (gap, length, weight, ahead, is_killed) in enumerate(plan):
         now += gap
-        book = Book.read(json.loads(json.dumps(book.written())))
+        book = sound_book(json.loads(json.dumps(book.written())))[0]
         for end in sorted(e for e in ends if e[0] <= now):
             ends.remove(end)
             replied_ms, lease, spent = end
@@ -96,7 +97,7 @@ def test_the_wait_is_exact(replies: list[int], period_ms: int) -> None:
         return
     until = now + round(verdict.wait_s * 1000)
     for moment, expected in [(until - 1, 0), (until, 1)]:
-        later = Book.read(book.written())
+        later = sound_book(book.written())[0]
         later.settle(limit, moment)
         assert ask([(limit, later)], 1, 1, moment).granted == expected
 

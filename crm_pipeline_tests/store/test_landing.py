@@ -14,6 +14,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, RecordHasher
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.window import Counts, WindowWriter
 
 pytestmark = pytest.mark.usefixtures("no_flushing")
@@ -111,7 +112,7 @@ def test_a_commit_is_read_back_as_it_was_made(landing: Landing) -> None:
     """Every figure of a commit and its manifests survives its file."""
     with landing.begin("acme", "Contact", Window(None, hours(1)), SCHEMA) as writer:
         write(writer, "1", "2")
-        writer.quarantine([("no id", "x"), ("no id", "y")])
+        writer.quarantine([Reject("no id", b"x"), Reject("no id", b"y")])
         made = writer.commit(
             Counts(
                 vendor_count=5,
@@ -223,7 +224,7 @@ def test_clearing_counts_the_batches_of_the_dead(landing: Landing) -> None:
     write(writer, "a")
     write(writer, "b")
     writer.spool.path(1, ".csv").write_text("x")
-    writer.quarantine([("no id", "x")])
+    writer.quarantine([Reject("no id", b"x")])
     assert landing.clear_unfinished("acme", "Contact") == 0
     die(writer)
     assert landing.clear_unfinished("acme", "Contact") == 3
@@ -252,7 +253,7 @@ def test_many_clear_the_same_window_at_once(
     """Whatever another process removes just before we do, clearing up goes on to the end."""
     writer = landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA)
     write(writer, "a")
-    writer.quarantine([("no id", "x")])
+    writer.quarantine([Reject("no id", b"x")])
     writer.spool.path(1, ".csv").write_text("x")
     die(writer)
     unlink, rmtree = Path.unlink, shutil.rmtree

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from crm_pipeline.kernel.clock import FrozenClock, Window, gap_free_edge
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.window import Counts, WindowWriter
 from crm_pipeline_tests.store.test_landing import SCHEMA, die, hours, ids_in, land, write
 
@@ -55,7 +56,7 @@ class Interleaved(RuleBasedStateMachine):
     @precondition(lambda self: self.living)
     @rule(data=st.data())
     def set_aside(self, data: st.DataObject) -> None:
-        self._one(data).quarantine([("no id", "text")])
+        self._one(data).quarantine([Reject("no id", b"text")])
 
     @precondition(lambda self: self.living)
     @rule(data=st.data())

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from crm_pipeline.store.book import Book
 from crm_pipeline.store.budget import News, Wants, entered
+from crm_pipeline.store.gate_state import sound_book
 from crm_pipeline.store.limits import kept, stamped, turn_ms, turned_ms
 from crm_pipeline.wire.throttle import Limit
 
@@ -106,7 +107,7 @@ def test_a_limit_whose_zone_is_learnt(zone: str, plan: list[tuple[int, bool]]) -
     for gap_ms, knows in plan:
         now += gap_ms
         limit = shapes[knows]
-        book = Book.read(json.loads(json.dumps(book.written())))
+        book = sound_book(json.loads(json.dumps(book.written())))[0]
         book.settle(limit, now)
         book.spend(limit, 1, now)
         made.append(now)
@@ -145,7 +146,7 @@ def test_no_day_of_the_vendor_holds_more(
     refused = granted = 0
     for number, (gap_ms, part, weight, length, until) in enumerate(plan):
         now += round(gap_ms * part)
-        book = Book.read(json.loads(state))
+        book = sound_book(json.loads(state))[0]
         for replied, lease, spent in [end for end in ends if end[0] <= now]:
             news = News(lease, "acme", (((now - replied) / 1000, (spent,)),), (0,))
             entered([(limit, book, now)], news, None)
@@ -178,7 +179,9 @@ def test_all_of_it_again_after_midnight() -> None:
 
     def ask(at_ms: int, most: int):
         wants = Wants((1,), (most,), (most,))
-        return entered([(limit, Book.read(book.written()), at_ms)], News("a", "x", (), (0,)), wants)
+        return entered(
+            [(limit, sound_book(book.written())[0], at_ms)], News("a", "x", (), (0,)), wants
+        )
 
     refusal = ask(now, 1).refusal
     assert refusal

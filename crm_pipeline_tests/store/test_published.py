@@ -7,8 +7,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.store.published import Snapshots, open_published, share
+from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.store import files
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.published import Snapshots, open_published, recorded_sum, share
+from crm_pipeline_tests.rot.flips import flip_bit
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -130,7 +133,7 @@ def test_a_failed_build_changes_nothing(tmp_path: Path):
 
     with pytest.raises(StoreError):
         fail()
-    assert [p.name for p in snapshots.folder.iterdir()] == ["crm-00000001.duckdb"]
+    assert [p.name for p in snapshots.folder.glob("*.duckdb")] == ["crm-00000001.duckdb"]
     assert snapshots.current() == snapshots.folder / "crm-00000001.duckdb"
 
 
@@ -143,8 +146,9 @@ def test_retention_keeps_the_last_few_and_one_a_day(tmp_path: Path):
         at = (NOW - timedelta(hours=hours)).timestamp()
         os.utime(snapshots.folder / f"crm-{number:08d}.duckdb", (at, at))
     snapshots.collect(NOW, keep_last=2, keep_days=14)
-    kept = sorted(int(p.stem.removeprefix("crm-")) for p in snapshots.folder.iterdir())
-    assert kept == [3, 6, 7]
+    kept = {p.name for p in snapshots.folder.iterdir()}
+    names = {f"crm-{number:08d}.duckdb" for number in (3, 6, 7)}
+    assert kept == names | {f"{name}.json" for name in names}
 
 
 def test_leftovers_of_killed_publishers_are_collected(tmp_path: Path):
@@ -165,3 +169,60 @@ def test_nothing_published_says_what_to_do(tmp_path: Path):
     """Before the first publish the error names the command."""
     with pytest.raises(StoreError, match="crm-pipeline demo"):
         open_published(tmp_path)
+
+
+def test_a_snapshot_has_its_checksum_beside_it(tmp_path: Path):
+    """Any flipped bit is found, also in a part that no query reads; a new file has a new sum."""
+    publish(Snapshots(tmp_path), 1)
+    path = Snapshots(tmp_path).current()
+    assert path is not None
+    assert recorded_sum(path) == FileSum.of(path)
+    for place in (9, path.stat().st_size // 2, path.stat().st_size - 1):
+        flip_bit(path, place)
+        assert not Snapshots(tmp_path).is_whole(path)
+        flip_bit(path, place)
+    publish(Snapshots(tmp_path), 1)
+    assert Snapshots(tmp_path).is_whole(path)
+
+
+def test_a_damaged_checksum_makes_its_snapshot_doubtful(tmp_path: Path):
+    """It is published again rather than believed."""
+    publish(Snapshots(tmp_path), 1)
+    path = Snapshots(tmp_path).current()
+    assert path is not None
+    flip_bit(path.with_name(f"{path.name}.json"))
+    assert not Snapshots(tmp_path).is_whole(path)
+
+
+def test_a_snapshot_of_an_earlier_version(tmp_path: Path):
+    """Without a checksum it counts if it opens."""
+    publish(Snapshots(tmp_path), 1)
+    path = Snapshots(tmp_path).current()
+    assert path is not None
+    path.with_name(f"{path.name}.json").unlink()
+    assert recorded_sum(path) is None
+    assert Snapshots(tmp_path).is_whole(path)
+    path.write_bytes(b"no database")
+    assert not Snapshots(tmp_path).is_whole(path)
+
+
+def test_a_checksum_without_a_snapshot_is_collected(tmp_path: Path):
+    """What a killed collector left beside a snapshot that is gone goes; that of a kept one stays."""
+    snapshots = Snapshots(tmp_path)
+    publish(snapshots, 1)
+    left = snapshots.folder / "crm-00000000.duckdb.json"
+    files.write_json(left, {"bytes": 1, "sha256": "0" * 64})
+    snapshots.collect(NOW)
+    assert not left.exists()
+    assert (snapshots.folder / "crm-00000001.duckdb.json").exists()
+
+
+def test_a_file_whose_head_is_damaged_does_not_open(tmp_path: Path):
+    """The error names the link and says what makes the file again."""
+    publish(Snapshots(tmp_path), 1)
+    path = Snapshots(tmp_path).current()
+    assert path is not None
+    flip_bit(path, 4100)
+    with pytest.raises(CorruptFile, match=r"crm\.duckdb is damaged") as caught:
+        open_published(tmp_path)
+    assert "crm-pipeline refresh" in caught.value.cure

@@ -14,6 +14,7 @@ from crm_pipeline.store.records import (
     RecordHasher,
     finished,
     keyed,
+    landed_name,
     low_cardinality,
     months,
     raw_names,
@@ -205,3 +206,16 @@ def test_dictionaries_are_for_few_distinct_values() -> None:
         {"id": [str(n) for n in range(100)], "state": ["a", "b"] * 50, "n": list(range(100))}
     )
     assert low_cardinality(batch) == ["state"]
+
+
+@pytest.mark.parametrize(
+    "name", ["_modified_at", "_BATCH_ID", "file_row_number", "src.x", "SRC._row"]
+)
+def test_a_column_of_the_vendor_is_none_of_ours(name: str, hasher: RecordHasher) -> None:
+    """A field that is called as a column of landing lands under a name apart, and nothing is lost."""
+    raw = pa.RecordBatch.from_pydict({"Id": ["1"], name: ["theirs"], "record": ["plain"]})
+    batch = keyed(raw, id_field="Id", modified_field=None, deleted_field=None)
+    done = finished(batch, batch_id="b1", extracted_at=pa.scalar(None, STAMP), hasher=hasher)
+    assert raw_names(done) == ["Id", f"src.{name}", "record"]
+    assert done.column(landed_name(name)).to_pylist() == ["theirs"]
+    assert landed_name(f"src.{name}") != landed_name(name)

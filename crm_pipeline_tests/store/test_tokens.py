@@ -1,13 +1,15 @@
+import json
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from crm_pipeline.kernel.errors import AuthFailed, StoreError
+from crm_pipeline.kernel.errors import AuthFailed, DatabaseUnavailable, StoreError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.state_key import StateKey
@@ -55,7 +57,7 @@ def test_another_key(store: TokenStore, database: Database) -> None:
     other = TokenStore(database, StateKey(b"l" * 32))
     with pytest.raises(StoreError, match="another key") as caught:
         other.load("acme")
-    assert "DELETE FROM crm_state.tokens WHERE connection = 'acme'" in caught.value.cure
+    assert "`crm-pipeline login acme --forget`" in caught.value.cure
     with pytest.raises(StoreError, match="another key"):
         other.refreshed("acme", None, lambda _: TOKEN)
     assert other.save("acme", TOKEN).version == 2
@@ -146,6 +148,85 @@ def test_a_session_lost_during_a_refresh(store: TokenStore, fresh_url: str) -> N
     new = store.refreshed("acme", old, refresh)
     assert store.load("acme") == new
     assert new.refresh_token == Secret("rotated")
+
+
+def seal(database: Database, text: str) -> None:
+    """Put something else in the place of a token, under the right key."""
+    sealed = StateKey(KEY).seal(text.encode(), context="token of connection 'acme'")
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE crm_state.tokens SET sealed = %s", (sealed,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "{}", '{"access_token": 7}', "[" * 5_000, '{"refresh_token": null}'],
+)
+def test_no_token_at_all(
+    store: TokenStore, database: Database, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where something else stands in the place of a token there is none, with a word; the next login replaces it."""
+    store.save("acme", TOKEN)
+    seal(database, text)
+    assert store.load("acme") is None
+    assert "connection=acme" in capsys.readouterr().out
+    assert store.refreshed("acme", None, lambda _: TOKEN).version == 2
+
+
+@pytest.mark.parametrize("spoilt", ["access_token", "instance_url", "issued_at", "extra"])
+@pytest.mark.parametrize("value", [None, 7, [], "10000-99-99T99:99Z"])
+def test_a_token_with_a_spoilt_part(
+    store: TokenStore, database: Database, spoilt: str, value: object
+) -> None:
+    """The refresh token survives what is wrong beside it; what cannot be used is marked to be renewed."""
+    whole = {
+        "access_token": "access",
+        "refresh_token": "refresh-hush",
+        "instance_url": "https://x",
+        "issued_at": "2026-11-23T10:00:00Z",
+        "extra": {"login": "mark", "id": "00D"},
+    }
+    store.save("acme", TOKEN)
+    seal(database, json.dumps({**whole, spoilt: value}))
+    found = store.load("acme")
+    assert found is not None
+    assert found.refresh_token == Secret("refresh-hush")
+    is_usable = spoilt == "issued_at" or (isinstance(value, str) and spoilt != "extra")
+    assert ("login" in found.extra) == is_usable
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True])
+def test_an_answer_to_the_commit_that_was_lost(
+    store: TokenStore, fresh_url: str, monkeypatch: pytest.MonkeyPatch, is_overtaken: bool
+) -> None:
+    """A token whose commit was entered, but not answered, is the one that is used, unless somebody stored a newer one
+    meanwhile, which stays: the vendor is not asked twice."""
+    old, asked = store.save("acme", TOKEN), []
+    check_in, commits = Database._check_in, []
+
+    def lost(self: Database, connection: Any) -> None:
+        # The work is committed here; then the connection breaks before anybody hears of it.
+        check_in(self, connection)
+        if not commits:
+            commits.append(1)
+            if is_overtaken:
+                with Database(fresh_url) as other:
+                    newer = replace(TOKEN, access_token=Secret("newer"))
+                    TokenStore(other, StateKey(KEY)).save("acme", newer)
+            error = DatabaseUnavailable("broke")
+            error.on_the_way = True
+            raise error
+
+    def refresh(_: StoredToken | None) -> StoredToken:
+        asked.append(1)
+        return replace(TOKEN, access_token=Secret("rotated"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "_check_in", lost)
+        new = store.refreshed("acme", old, refresh)
+    expected = ("newer", 3) if is_overtaken else ("rotated", 2)
+    assert (new.access_token.reveal(), new.version) == expected
+    assert store.load("acme") == new
+    assert asked == [1]
 
 
 VENDOR = """

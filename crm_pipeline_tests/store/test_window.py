@@ -24,6 +24,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, STATE_COLUMNS
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.unfinished import is_being_written
 from crm_pipeline.store.window import Counts, WindowWriter
 
@@ -182,7 +183,7 @@ def test_leaving_without_commit_leaves_nothing(landing: Landing) -> None:
     """An error inside the window takes batches, quarantine, spool and marker with it."""
     with pytest.raises(ZeroDivisionError), begin(landing) as writer:
         page(writer, [batch_of(["a"])])
-        writer.quarantine([("no id", "x")])
+        writer.quarantine([Reject("no id", b"x")])
         writer.spool.path(1, ".csv").write_text("x")
         raise ZeroDivisionError
     assert landing.windows("acme", "Contact") == []
@@ -234,7 +235,7 @@ def test_quarantined_rows_are_kept_as_received(landing: Landing) -> None:
     """Rows that cannot be landed are kept with reason and text, and counted."""
     with begin(landing) as writer:
         writer.quarantine([])
-        writer.quarantine([("no id", 'a,"b\n'), ("3 cells", "😀")])
+        writer.quarantine([Reject("no id", b'a,"b\n'), Reject("3 cells", "😀".encode())])
         commit = writer.commit(Counts())
     [path] = (landing.root / "quarantine").rglob("*.parquet")
     assert commit.quarantined == 2
@@ -286,10 +287,11 @@ from datetime import datetime, UTC
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.rejects import Reject
 writer = Landing(Path(sys.argv[1])).begin(
     "acme", "Contact", Window(None, datetime(2026, 1, 1, tzinfo=UTC)), Schema("Contact", "C", ())
 )
-writer.quarantine([("no id", "x")])
+writer.quarantine([Reject("no id", b"x")])
 print("ready", flush=True)
 sys.stdin.read()
 """

@@ -221,3 +221,23 @@ def test_the_error_is_the_vendors_not_the_librarys() -> None:
         RetryPolicy(attempts=2).call(attempt)
     assert isinstance(caught.value, Retriable)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("told_s", "words"),
+    [(600.0, "The next try is due in 600 s,"), (86_400.0, "86,400 s, 24.0 hours,"), (90.0, "")],
+)
+def test_a_wait_that_is_too_long_is_said(
+    monkeypatch: pytest.MonkeyPatch, told_s: float, words: str
+) -> None:
+    """A vendor that wants to be left alone for longer than is waited is not asked again, and the text says until
+    when; a wait that only comes too late is no news."""
+    policy = RetryPolicy(attempts=9, timeout_s=100, uniform=lambda low, high: low)
+    attempt, calls = failing(*[Throttled("slow", retry_after_s=told_s, cure="Lower `share`.")] * 9)
+    waits = Waits(monkeypatch, policy)
+    with pytest.raises(Throttled) as caught:
+        waits.call(policy, attempt)
+    assert len(calls) == (1 if words else 2)
+    assert words in caught.value.cure
+    assert caught.value.cure.endswith("Lower `share`.")
+    assert ("CRM_PATIENCE_S" in caught.value.cure) == bool(words)

@@ -17,6 +17,7 @@ from crm_pipeline.kernel.errors import (
     Fatal,
     ProtocolError,
     Retriable,
+    VendorError,
 )
 from crm_pipeline.wire.retry import RetryPolicy
 from crm_pipeline.wire.session import Timeouts
@@ -278,6 +279,16 @@ def test_a_redirect_is_not_followed(server: Server, make: Make, status: int) -> 
     assert len(server.seen) == 2
 
 
+@pytest.mark.parametrize("target", ["http://[::1", "http://[", "//", "\\\\host"])
+def test_a_redirect_to_no_address_is_still_an_error(
+    server: Server, make: Make, target: str
+) -> None:
+    """What stands in Location is the vendor's word, and may be anything."""
+    server.routes["x"] = lambda h: h.say(302, Location=target)
+    with pytest.raises(ProtocolError, match="redirects to"):
+        make().request("GET", f"{server.url}/x")
+
+
 def test_a_redirect_without_target_is_still_an_error(server: Server, make: Make) -> None:
     """A 302 that does not say where to goes to no judge either."""
     server.routes["x"] = lambda h: h.say(302)
@@ -380,3 +391,45 @@ def test_nothing_secret_is_logged(
     said = caplog.text + shown.out + shown.err
     assert "retry" in said
     assert TOKEN not in said
+
+
+@pytest.mark.parametrize(
+    ("length", "kind", "words"),
+    [
+        ("9" * 300, ProtocolError, "announces an answer of"),
+        ("9" * 5_000, ProtocolError, "announces an answer of"),
+        ("1000000000000", ProtocolError, "announces an answer of '1000000000000' bytes"),
+        ("1, 2", ConnectionLost, "multiple unmatching values"),
+    ],
+)
+def test_lengths_that_no_answer_has(
+    server: Server, make: Make, length: str, kind: type[VendorError], words: str
+) -> None:
+    """An announced length beyond any memory, or two of them, is one sentence about the answer."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", length)
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+        handler.close_connection = True
+
+    server.routes["x"] = answer
+    with pytest.raises(kind, match=words) as caught:
+        make().request("GET", f"{server.url}/x")
+    assert "9" * 60 not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", ["-5", "many", "²", "1e9"])
+def test_a_length_that_is_no_number(server: Server, make: Make, length: str) -> None:
+    """It is ignored: the answer is read to the end of the connection."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", length)
+        handler.end_headers()
+        handler.wfile.write(b"whole")
+        handler.close_connection = True
+
+    server.routes["x"] = answer
+    assert make().request("GET", f"{server.url}/x").content == b"whole"

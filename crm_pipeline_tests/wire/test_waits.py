@@ -12,6 +12,7 @@ from crm_pipeline.wire.session import HttpSession
 from .conftest import Server
 
 SUPPOSED_S = 7.0
+DAY_S = 86_400.0
 
 
 def judge(response: requests.Response) -> CrmError | None:
@@ -29,10 +30,19 @@ def judge(response: requests.Response) -> CrmError | None:
         ("", SUPPOSED_S),
         ("soon", SUPPOSED_S),
         ("-1", SUPPOSED_S),
+        ("nan", SUPPOSED_S),
+        ("1e9", SUPPOSED_S),
+        ("²", SUPPOSED_S),
+        ("9" * 300, SUPPOSED_S),
+        ("1000000000", DAY_S),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", SUPPOSED_S),
+        ("Mon, 01 Jan 0001 00:00:00 +9999", SUPPOSED_S),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", DAY_S),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
     ],
 )
 def test_seconds(server: Server, told: str, wait_s: float) -> None:
-    """`Retry-After` in seconds is taken as it is; without one, or with nonsense, the judge's figure stays."""
+    """`Retry-After` is taken as it is, up to a day; without one, or with nonsense, the judge's figure stays."""
     headers = {"Retry_After": told} if told else {}
     server.routes["x"] = lambda h: h.say(503, b"", **headers)
     session = HttpSession("acme", judge=judge, allow_http=True)
@@ -61,3 +71,16 @@ def test_a_final_refusal_has_no_wait(server: Server) -> None:
     with pytest.raises(Fatal):
         session.request("GET", f"{server.url}/x")
     session.close()
+
+
+def test_nonsense_is_told_once(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """However many answers want it, a wait that cannot be meant is one warning, which quotes it shortly."""
+    server.routes["x"] = lambda h: h.say(503, b"", Retry_After="9" * 300)
+    session = HttpSession("acme", judge=judge, allow_http=True)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            session.request("GET", f"{server.url}/x")
+    session.close()
+    told = capsys.readouterr().out
+    assert told.count("Retry-After cannot be meant so") == 1
+    assert "9" * 60 not in told

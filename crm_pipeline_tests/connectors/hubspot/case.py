@@ -8,7 +8,7 @@ import requests
 
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.sandbox.hubspot import credentials
-from crm_pipeline_tests.connectors.conformance import PAGE, Case, Route, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
 
 _MAIN = credentials.MAIN
 _LIST = r"/crm/objects/2026-09/contacts\?(?!.*archived=true)"
@@ -114,6 +114,18 @@ CASE = Case(
     revoke=lambda twin: twin.revoke_refresh(),
     eat=lambda twin: twin.set_limits(daily=1_000, daily_used=1_000),
     without_scope=_without_scope,
+    nonsense=tuple(
+        {
+            "X-HubSpot-RateLimit-Daily": ceiling,
+            "X-HubSpot-RateLimit-Daily-Remaining": left,
+            "X-HubSpot-RateLimit-Max": ceiling,
+            "X-HubSpot-RateLimit-Remaining": left,
+        }
+        for left, ceiling in (
+            *((ENDLESS, "190"), ("150", ENDLESS), ("9" * 5_000, "190"), ("-5", "190"), ("5", "0")),
+            *(("5", "-1"), ("²", "²"), ("nan", "inf"), ("many", "190"), ("0", "1"), ("1e3", "1e6")),
+        )
+    ),
     lacks={
         "losers": "A merge leaves no mark of its losers; only the winner names them, which is read later."
     },

@@ -19,6 +19,7 @@ from crm_pipeline.sandbox.tables import Tables
 from crm_pipeline.settings import Settings, load_settings
 from crm_pipeline.store.database import Database
 from crm_pipeline_tests.scenes import START, Scene
+from crm_pipeline_tests.servers import database_of_its_own
 
 ENVIRON = {
     "HUB_TOKEN": credentials.MAIN.token,
@@ -103,6 +104,25 @@ def portal(tmp_path: Path, database: Database, fresh_url: str) -> Portal:
 def hub(portal: Portal) -> Iterator[Scene]:
     """A portal with a small world."""
     with portal(contacts=60) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def small_hub(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A small portal that nobody changes, whose lists take several pages."""
+    pages = {"list_records": 9, "search_records": 9, "batch_records": 9, "history_records": 9}
+    folder = tmp_path_factory.mktemp("small")
+    with (
+        database_of_its_own(postgres_url) as url,
+        Database(url) as database,
+        _server(20) as server,
+    ):
+        settings = _settings(folder, url, server, ceilings=pages)
+        made = Scene(server, settings, database, FrozenClock(START))
+        twin(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
+        client = Client(made)
+        client.archive("contacts", max(client.all("contacts")))
+        made.advance()
         yield made
 
 

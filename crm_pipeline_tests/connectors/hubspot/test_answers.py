@@ -13,8 +13,8 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CrmError,
     Fatal,
+    MalformedAnswer,
     NotPermitted,
-    ProtocolError,
     Rejected,
     SessionExpired,
     Throttled,
@@ -119,7 +119,7 @@ def test_a_success_is_none(status: int) -> None:
 def test_a_web_page_with_200_is_an_error() -> None:
     """A login page in front of the API is no empty answer."""
     found = judged(200, "<html>log in</html>", Content_Type="text/html; charset=utf-8")
-    assert isinstance(found, ProtocolError)
+    assert isinstance(found, MalformedAnswer)
     assert "login_url" in found.cure
 
 
@@ -147,7 +147,7 @@ def test_the_wait_fits_the_ceiling(body: Any, headers: dict[str, str], wait_s: f
         (PLAIN, {"X_HubSpot_RateLimit_Daily_Remaining": "0"}),
     ],
 )
-def test_a_spent_day_is_told_three_ways(body: Any, headers: dict[str, str]) -> None:
+def test_a_spent_day_is_stated_three_ways(body: Any, headers: dict[str, str]) -> None:
     """By policy, by text, or by the counter: no retry within minutes."""
     found = judged(429, body, **headers)
     assert isinstance(found, BudgetExhausted)

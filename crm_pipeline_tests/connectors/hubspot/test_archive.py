@@ -1,12 +1,14 @@
 """The list of what is archived: counted in the plan, read as often as it is worth, and nothing of it missed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, landed, run_sql
 from crm_pipeline_tests.scenes import Scene
 
@@ -138,9 +140,54 @@ def at(text: str) -> Any:
 def test_up_to_when_the_list_was_read(until, since, is_due, to_at, expected) -> None:
     """It moves only where nothing lies between, never back, and not while the list is left out."""
     archive = Archive(7, at(until) if until else None, at(since) if since else None, is_due)
-    noted = archive.noted(at(to_at), seen=9)
+    noted = archive.noted(at(to_at), seen=9, bounds=ShrinkBounds())
     assert noted["archived_records"] == (9 if is_due else 7)
     assert noted["archived_until"] == (f"2026-11-23T{expected}:00Z" if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "size", "until"),
+    [
+        (100, 90, 90, "10:00"),
+        (100, 80, 80, "09:00"),
+        (100, 0, 100, "09:00"),
+        (3, 1, 1, "10:00"),
+        (3, 0, 3, "09:00"),
+        (0, 0, 0, "10:00"),
+    ],
+)
+def test_a_list_that_lost_too_much_is_not_believed(before, seen, size, until) -> None:
+    """What was archived since it was believed last is asked for again; nothing is never believed."""
+    archive = Archive(before, at("09:00"), at("08:50"), is_due=True)
+    noted = archive.noted(at("10:00"), seen, ShrinkBounds())
+    assert noted["archived_records"] == size
+    assert noted["archived_until"] == f"2026-11-23T{until}:00Z"
+
+
+def test_an_empty_list_of_archived_records_revives_nobody(hub: Scene) -> None:
+    """Records stay archived while the list shows none, and what was archived meanwhile is read when it is back."""
+    hub.extract("contacts")
+    before = archived(hub)
+    key = min(Client(hub).all("contacts"))
+    hub.advance(900)
+    Client(hub).archive("contacts", key)
+    # So long that the list is due, however few calls there are.
+    hub.advance(86_400)
+    twin = hub.sandbox.emulations["hubspot"]
+    handle = twin.handle
+
+    def handled(request: Any) -> Any:
+        response = handle(request)
+        is_list = request.query.get("archived") == "true" and request.method == "GET"
+        return replace(response.unpacked(), body=b'{"results": []}') if is_list else response
+
+    twin.handle = handled
+    hub.extract("contacts", mode="refresh")
+    del twin.handle
+    assert archived(hub) == before
+    hub.advance(3600)
+    hub.extract("contacts", mode="refresh")
+    assert archived(hub) == {*before, key}
 
 
 def test_who_goes_on_reads_the_same_part() -> None:

@@ -113,10 +113,10 @@ def test_a_match_that_has_left_the_window_is_left_to_the_next(
         )
         plain = Api.search
 
-        def search(self: Api, name: str, body: Any) -> Any:
+        def search(self: Api, name: str, body: Any, reader: Any) -> Any:
             if body["limit"] > 1:  # the window was counted; its pages come now
                 edit()
-            return plain(self, name, body)
+            return plain(self, name, body, reader)
 
         monkeypatch.setattr(Api, "search", search)
         # Waiting for the index, time passes at the vendor too.
@@ -226,11 +226,11 @@ def test_a_record_left_out_of_a_batch_is_asked_for_again(
         left_out = sorted(client.all("contacts"))[5]
         plain, spoiled = Api.batch_read, {"left": 1}
 
-        def batch_read(self: Api, name: str, body: Any, *, archived: bool) -> Any:
+        def batch_read(self: Api, name: str, body: Any, reader: Any, *, archived: bool) -> Any:
             if spoiled["left"]:
                 spoiled["left"] -= 1
                 body = {**body, "inputs": [x for x in body["inputs"] if x["id"] != left_out]}
-            return plain(self, name, body, archived=archived)
+            return plain(self, name, body, reader, archived=archived)
 
         monkeypatch.setattr(Api, "batch_read", batch_read)
         hub.extract("contacts", route="search")
@@ -252,9 +252,9 @@ def test_a_record_that_goes_while_it_is_read(
         archive = _once(lambda: client.archive("contacts", gone))
         plain = Api.batch_read
 
-        def batch_read(self: Api, name: str, body: Any, *, archived: bool) -> Any:
+        def batch_read(self: Api, name: str, body: Any, reader: Any, *, archived: bool) -> Any:
             archive()
-            return plain(self, name, body, archived=archived)
+            return plain(self, name, body, reader, archived=archived)
 
         monkeypatch.setattr(Api, "batch_read", batch_read)
         done = hub.extract("contacts", route="search")

@@ -110,3 +110,17 @@ def test_scopes_of_the_configured_objects() -> None:
         "crm.objects.custom.read",
         "crm.schemas.custom.read",
     )
+
+
+def test_a_property_keeps_its_name_whatever_stands_beside_it() -> None:
+    """What every record has gives way to a property of its name, and only to one of exactly that name."""
+    schema = describe.schema_of("deals", "Deals", [prop("archived"), prop("id"), prop("createdat")])
+    assert schema.names[:3] == describe.properties_of(schema) == ("archived", "id", "createdat")
+    beside = {field.name: field.keys for field in schema.fields[3:]}
+    assert beside == {
+        "id (record)": ("id",),
+        "createdAt": ("createdAt",),
+        "updatedAt": ("updatedAt",),
+        "archived (record)": ("archived",),
+        "archivedAt": ("archivedAt",),
+    }

@@ -7,6 +7,7 @@ import pytest
 from crm_pipeline.connectors.dialect import CODE, REFRESH, Refused
 from crm_pipeline.connectors.hubspot import connector
 from crm_pipeline.connectors.hubspot.dialect import DIALECT
+from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import AuthSettings
 from crm_pipeline_tests.connectors.hubspot.test_answers import connection
@@ -40,9 +41,9 @@ def test_what_works_passes(kind: str, url: str) -> None:
 
 def test_tokens_end_by_the_clock() -> None:
     """An answer says in how many seconds; calls go where they always go."""
-    given = {"access_token": "x", "expires_in": 1800, "hub_id": 7}
+    given = TokenReply({"access_token": "x", "expires_in": 1800, "hub_id": 7})
     told = DIALECT.read(connection(), given)
-    assert (told.place, told.expires_in_s, dict(told.extra)) == (
+    assert (told.place, told.expires_in, dict(told.extra)) == (
         "https://api.hubapi.com",
         1800,
         {"hub_id": "7"},

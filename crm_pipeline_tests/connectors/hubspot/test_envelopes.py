@@ -1,9 +1,12 @@
 """Answers with records: texts as received, ids and stamps, and what is not such an answer."""
 
+import pyarrow as pa
 import pytest
 
 from crm_pipeline.connectors.hubspot import envelopes
-from crm_pipeline.kernel.errors import ProtocolError
+from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
+from crm_pipeline.store import records
 
 STAMP = "lastmodifieddate"
 ONE = b'{"id":"5","properties":{"email":"a@b.example","lastmodifieddate":"2026-01-02T03:04:05.678Z"},"archived":false}'
@@ -11,6 +14,11 @@ ONE = b'{"id":"5","properties":{"email":"a@b.example","lastmodifieddate":"2026-0
 
 def read(body: bytes) -> envelopes.Answer:
     return envelopes.read(body, STAMP, "hub.contacts")
+
+
+def stamps(answer: envelopes.Answer) -> list[str]:
+    told = [at.as_py().isoformat(timespec="milliseconds") for at in answer.records.instants]
+    return [one.replace("+00:00", "Z").replace(".000Z", "Z") for one in told]
 
 
 def test_texts_are_as_received() -> None:
@@ -21,15 +29,18 @@ def test_texts_are_as_received() -> None:
     )
     assert bytes(found.records.texts[0]) == odd
     assert found.records.ids == ["5"]
-    assert found.records.stamps == ["2026-01-02T03:04:05.678Z"]
+    assert stamps(found) == ["2026-01-02T03:04:05.678Z"]
     assert (found.after, found.total, found.failures) == ("7", 12, 0)
 
 
 @pytest.mark.parametrize("value", ['"1767323045678"', "1767323045678"])
 def test_stamps_may_be_milliseconds(value: str) -> None:
     """Some accounts show instants as a number."""
-    body = b'{"results":[{"id":"5","properties":{"lastmodifieddate":%s}}]}' % value.encode()
-    assert read(body).records.stamps == ["2026-01-02T03:04:05.678+00:00"]
+    body = (
+        b'{"results":[{"id":"5","properties":{"lastmodifieddate":%s},"archived":false}]}'
+        % value.encode()
+    )
+    assert stamps(read(body)) == ["2026-01-02T03:04:05.678Z"]
 
 
 def test_an_archived_record_is_stamped_by_its_end() -> None:
@@ -38,7 +49,7 @@ def test_an_archived_record_is_stamped_by_its_end() -> None:
         b'{"results":[{"id":"5","properties":{"lastmodifieddate":"2026-01-02T00:00:00Z"},'
         b'"archived":true,"archivedAt":"2026-03-01T00:00:00Z"}]}'
     )
-    assert read(body).records.stamps == ["2026-03-01T00:00:00Z"]
+    assert stamps(read(body)) == ["2026-03-01T00:00:00Z"]
 
 
 @pytest.mark.parametrize(
@@ -50,16 +61,80 @@ def test_an_archived_record_is_stamped_by_its_end() -> None:
         b"<html></html>",
         b'{"results":null}',
         b'{"status":"COMPLETE"}',
-        b'{"results":[{"id":5}]}',
-        b'{"results":[{"id":"5x"}]}',
+        b'{"results":[{"name":"5"}]}',
+        b'{"results":[],"total":-1}',
+        b'{"results":[],"paging":[]}',
+        b'{"results":{}}',
         b'{"results":[{"id":"5"}',
         b'{"results":[null]}',
     ],
 )
 def test_anything_else_is_an_error(body: bytes) -> None:
     """Nothing that cannot be read is taken for an empty page."""
-    with pytest.raises(ProtocolError, match=r"hub\.contacts"):
+    with pytest.raises(MalformedAnswer, match=r"hub\.contacts"):
         read(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "source_id", "reason"),
+    [
+        (b'{"archived":false,"id":"6","properties":{"email":"\\ud83d"}}', "6", "no JSON"),
+        (b'{"archived":false,"id":"6","properties":{"email":"\xe9"}}', "6", "not UTF-8"),
+        (b'{"archived":false,"id":"6","properties":{"amount":NaN}}', "6", "no JSON"),
+        (
+            b'{"archived":false,"id":"6","properties":{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}}",
+            "6",
+            "too deep",
+        ),
+        (
+            b'{"archived":false,"id":"6","properties":{"lastmodifieddate":"99999-01-01T00:00:00Z"}}',
+            "6",
+            "no instant",
+        ),
+        (
+            b'{"archived":false,"id":"6","properties":{"lastmodifieddate":"0000-01-01T00:00:00Z"}}',
+            "6",
+            "no instant",
+        ),
+        (
+            b'{"archived":false,"id":"6","properties":{"lastmodifieddate":99999999999999999}}',
+            "6",
+            "no instant",
+        ),
+        (
+            b'{"archived":false,"id":"6","properties":{"lastmodifieddate":"soon"}}',
+            "6",
+            "no instant",
+        ),
+        (
+            b'{"archived":false,"id":"6","properties":{"lastmodifieddate":"\xc2\xb2"}}',
+            "6",
+            "no instant",
+        ),
+        (b'{"archived":false,"id":"6","properties":{"lastmodifieddate":[]}}', "6", "no id"),
+        (b'{"archived":false,"id":"6x"}', "6x", "no id"),
+        (b'{"archived":false,"id":"' + b"6" * 40 + b'"}', "6" * 40, "no id"),
+        (b'{"id":6}', "6", "no id"),
+        (b'{"id":"6","archived":null}', "6", "no id"),
+        (b'{"id":"6"}', "6", "no id"),
+        (b"null", "", "no id"),
+        (b'{"archived":false,"id":"6","properties":{"email":}}', "6", "no JSON"),
+    ],
+)
+def test_one_bad_record_costs_no_other(text: bytes, source_id: str, reason: str) -> None:
+    """It is set aside with its bytes, its id where it can be told, and what is wrong with it."""
+    body = (
+        b'{"results":[' + ONE + b"," + text + b"," + ONE.replace(b'"5"', b'"7"') + b'],"total":3}'
+    )
+    found = read(body)
+    assert found.records.ids == ["5", "7"]
+    assert found.records.rejected[0].raw == text
+    assert found.total == 3
+    [rejected] = found.records.rejected
+    assert rejected.source_id == source_id
+    assert reason in rejected.reason
+    assert len(found.records.instants) == len(found.records.ids)
+    assert found.records.seen == len(found.records) + 1
 
 
 def test_failures_count_in_either_form() -> None:
@@ -83,6 +158,8 @@ def test_disorder_is_refused(ids: list[int]) -> None:
 def test_records_are_put_in_order() -> None:
     """By number, not by text; what belongs to one stays with it."""
     texts: list[bytes | memoryview] = [b"nine", b"ten", b"two"]
-    mixed = envelopes.Records(["9", "10", "2"], ["a", "b", "c"], [False] * 3, texts)
+    at = [parse_instant(f"2026-01-0{day}T00:00:00Z") for day in (1, 2, 3)]
+    mixed = envelopes.Records(["9", "10", "2"], pa.array(at, records.STAMP), [False] * 3, texts)
     assert mixed.ordered().ids == ["2", "9", "10"]
     assert mixed.ordered().texts == [b"two", b"nine", b"ten"]
+    assert [one.as_py().day for one in mixed.ordered().instants] == [3, 1, 2]

@@ -9,6 +9,7 @@ from crm_pipeline.kernel.errors import (
     AuthFailed,
     BudgetExhausted,
     CrmError,
+    MalformedAnswer,
     NotPermitted,
     ProtocolError,
     Throttled,
@@ -59,7 +60,7 @@ def test_statuses_that_pass(still: Still, status: int, headers: dict[str, str]) 
 @pytest.mark.parametrize(
     ("fault", "wanted"),
     [
-        ({"status": 200, "body": '{"results":[]}'}, ProtocolError),
+        ({"status": 200, "body": '{"results":[]}'}, MalformedAnswer),
         ({"status": 429, "body": json.dumps(ROLLING)}, Throttled),
         ({"status": 429, "body": json.dumps(DAILY)}, BudgetExhausted),
     ],
@@ -91,7 +92,8 @@ def test_an_empty_page_with_a_cursor_is_not_the_end(still: Still) -> None:
 def test_a_page_of_other_records_is_refused(still: Still) -> None:
     """A search that begins somewhere else than it was asked to is no page of ours."""
     hub = still()
-    record = {"id": "1", "properties": {"lastmodifieddate": "2026-01-01T00:00:00Z"}}
+    properties = {"lastmodifieddate": "2026-01-01T00:00:00Z"}
+    record = {"id": "1", "properties": properties, "archived": False}
     body = json.dumps({"total": 9, "results": [record, record]})
     hub.sandbox.faults.order("status", path=SEARCH, nth=2, status=200, body=body, times=9)
     with pytest.raises(ProtocolError, match="other records"):

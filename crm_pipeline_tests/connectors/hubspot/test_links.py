@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.kernel.errors import ProtocolError, Unavailable
+from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Unavailable
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, run_sql
 from crm_pipeline_tests.scenes import Scene
 
@@ -112,10 +112,10 @@ def test_objects_without_any_kind_of_association(portal: Portal, monkeypatch: An
     """Where the vendor refuses a pair that cannot be associated, the kinds are asked for once."""
     plain = Api.associated
 
-    def refusing(self: Api, name: str, other: str, body: Any) -> Any:
+    def refusing(self: Api, name: str, other: str, body: Any, reader: Any) -> Any:
         if {name, other} == {"notes", "quotes"}:
             return self.request("POST", "/crm/v3/objects/nonsense/search", _OPERATION, data=b"{}")
-        return plain(self, name, other, body)
+        return plain(self, name, other, body, reader)
 
     from crm_pipeline.connectors.hubspot.api import METADATA as _OPERATION
 
@@ -130,18 +130,17 @@ def test_objects_without_any_kind_of_association(portal: Portal, monkeypatch: An
         assert len(client.calls("/associations/2026-09/notes/quotes/labels")) == 1
 
 
-class _Spoiled:
-    """An answer whose body was changed on its way."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
+def spoiled(body: bytes) -> Any:
+    """Return what stands for `Api.associated` where the answer's body was changed on its way."""
+    return lambda *given: given[-1](body)
 
 
 @pytest.mark.parametrize(
     ("body", "wanted"),
     [
-        (b'{"results":null}', ProtocolError),
-        (b"<html></html>", ProtocolError),
+        (b'{"results":null}', MalformedAnswer),
+        (b"<html></html>", MalformedAnswer),
+        (b'{"results":[{"from":{"id":"1"},"to":[{"toObjectId":[]}]}]}', MalformedAnswer),
         (b'{"results":[],"numErrors":1,"errors":[{"category":"INTERNAL"}]}', Unavailable),
     ],
 )
@@ -150,7 +149,7 @@ def test_what_could_not_be_told_is_no_empty_list(
 ) -> None:
     """A part that failed fails the window."""
     hub = still()
-    monkeypatch.setattr(Api, "associated", lambda *_: _Spoiled(body))
+    monkeypatch.setattr(Api, "associated", spoiled(body))
     with pytest.raises(wanted):
         hub.extract("contacts")
     assert hub.landing.windows("demo", "contacts") == []
@@ -163,6 +162,6 @@ def test_a_page_of_associations_that_comes_again_is_refused(
     hub = still()
     first = min(Client(hub).all("contacts"))
     body = b'{"results":[{"from":{"id":"%s"},"to":[],"paging":{"next":{"after":"7"}}}]}'
-    monkeypatch.setattr(Api, "associated", lambda *_: _Spoiled(body % first.encode()))
+    monkeypatch.setattr(Api, "associated", spoiled(body % first.encode()))
     with pytest.raises(ProtocolError, match="twice"):
         hub.extract("contacts")

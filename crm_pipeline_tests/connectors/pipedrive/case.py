@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from crm_pipeline.sandbox.pipedrive import credentials
-from crm_pipeline_tests.connectors.conformance import PAGE, Case, Route, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
 
 _MAIN = credentials.ACCOUNTS["main"]
 _PAGES = r"/api/v2/persons\?"
@@ -100,6 +100,18 @@ CASE = Case(
     revoke=_revoke,
     eat=lambda twin: twin.set_limits(used=twin.set_limits()["daily"]),
     without_scope=_without_scope,
+    nonsense=tuple(
+        {
+            "x-daily-ratelimit-token-limit": ceiling,
+            "x-daily-ratelimit-token-remaining": left,
+            "x-ratelimit-limit": ceiling,
+            "x-ratelimit-remaining": left,
+        }
+        for left, ceiling in (
+            *((ENDLESS, "190"), ("150", ENDLESS), ("9" * 5_000, "190"), ("-5", "190"), ("5", "0")),
+            *(("5", "-1"), ("²", "²"), ("nan", "inf"), ("many", "190"), ("0", "1"), ("1e3", "1e6")),
+        )
+    ),
     lacks={
         "marks": "Lists of persons leave deleted ones out, without a word: snapshots miss them.",
         "losers": "So they do with the losers of merges.",

@@ -176,13 +176,32 @@ def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker
 
 
 @pytest.fixture(scope="session")
-def still(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def still_company(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A company that no test changes, whose lists take several pages."""
     folder = tmp_path_factory.mktemp("pipedrive")
     with (
         database_of_its_own(postgres_url) as url,
         Database(url) as database,
         scene_in(folder, database, url, contacts=120, ceilings=f"{WIDE}, {SMALL_PAGES}") as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def still(still_company: Scene) -> Scene:
+    """The company with its clock and ours at one moment: waits of other tests have moved ours."""
+    still_company.clock = FrozenClock(still_company.sandbox.clock.now())
+    return still_company
+
+
+@pytest.fixture(scope="module")
+def small(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A small company that nobody changes, whose lists take several pages."""
+    folder, ceilings = tmp_path_factory.mktemp("small"), f"{WIDE}, page_records: 9"
+    with (
+        database_of_its_own(postgres_url) as url,
+        Database(url) as database,
+        scene_in(folder, database, url, contacts=20, ceilings=ceilings) as made,
     ):
         yield made
 

@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
+from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
@@ -119,8 +119,8 @@ def test_a_deal_that_is_deleted_meanwhile(make_scene: SceneMaker) -> None:
     ("body", "words"),
     [
         ('{"success":true,"data":null}', "holds no list"),
-        ("{}", "is not what Pipedrive documents"),
-        ('{"success":true,"data":[]', "is not what Pipedrive documents"),
+        ("{}", "is not what the vendor documents"),
+        ('{"success":true,"data":[]', "is not what the vendor documents"),
     ],
 )
 def test_an_answer_without_a_list_is_no_empty_history(
@@ -129,8 +129,8 @@ def test_an_answer_without_a_list_is_no_empty_history(
     """200 without data is no changelog; a null that comes with its paging is an empty one."""
     with make_scene(contacts=20, objects=OBJECTS) as scene:
         path = f"/deals/{deals(scene)[0]['id']}/changelog"
-        scene.sandbox.faults.order("status", status=200, body=body, path=path)
-        with pytest.raises(ProtocolError, match=words):
+        scene.sandbox.faults.order("status", status=200, body=body, path=path, times=3)
+        with pytest.raises(MalformedAnswer, match=words):
             scene.extract(NAME)
         told = '{"success":true,"data":null,"additional_data":{"next_cursor":null}}'
         scene.sandbox.faults.order("status", status=200, body=told, path=path)

@@ -186,3 +186,20 @@ def test_the_mapping_names_fields_that_there_are(entry: Any) -> None:
 def test_all_objects_have_system_fields() -> None:
     """The catalog and the table of fields name the same objects."""
     assert set(SYSTEM) == set(ITEMS)
+
+
+def test_a_custom_field_is_no_system_field_of_its_name() -> None:
+    """It stands below a key of its own: both are kept, and mappings mean the system field."""
+    found = fields(
+        "deals", custom("varchar", field_code="title"), custom("monetary", field_code="id")
+    )
+    assert found["title"].keys == ("title",)
+    assert found["title (custom_fields)"].keys == ("custom_fields", "title")
+    assert found["id (custom_fields.id)"].keys == ("custom_fields", "id", "value")
+    assert found["id"].keys == ("id",)
+
+
+def test_a_custom_field_at_the_root_is_the_field_of_its_name() -> None:
+    """v1 writes custom fields beside the system fields: one key there is one field."""
+    found = schema_of(ITEMS["notes"], [custom("varchar", field_code="content")])
+    assert [field.name for field in found.fields if field.name.startswith("content")] == ["content"]

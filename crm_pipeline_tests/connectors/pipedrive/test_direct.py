@@ -99,9 +99,9 @@ def test_a_healthy_check_up(make_scene: SceneMaker) -> None:
         report = account.check()
     assert report.is_healthy, report
     whats = [finding.what for finding in report.findings]
-    assert whats == ["login", "identity", "sight", "scopes", "budget", "pace", "objects"]
+    assert whats == ["login", "identity", "sight", "scopes", "budget", "pace", "objects", "clock"]
     assert "company 6000001" in report.findings[1].detail
-    assert "5 of 5 readable" in report.findings[-1].detail
+    assert "5 of 5 readable" in report.findings[-2].detail
 
 
 def test_what_a_check_up_finds(make_scene: SceneMaker) -> None:
@@ -139,7 +139,7 @@ def test_a_check_up_without_the_day(make_scene: SceneMaker) -> None:
     assert "daily_tokens" in findings["budget"].cure
 
 
-def test_a_login_that_fails_is_all_that_is_told(scene: Scene) -> None:
+def test_a_login_that_fails_is_all_that_is_stated(scene: Scene) -> None:
     """Without a login there is one finding."""
     scene.settings.environ["PIPE_TOKEN"] = "1" * 40  # type: ignore[index]
     with scene.account() as account:

@@ -8,8 +8,11 @@ import requests
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError, ProtocolError
+from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.connection import AuthSettings
+from crm_pipeline.store.state_key import StateKey
+from crm_pipeline.store.tokens import StoredToken, TokenStore
 from crm_pipeline_tests.connectors.pipedrive.conftest import ENVIRON, Scene, SceneMaker
 
 TOKEN = AuthSettings("token", {"token": "T"})
@@ -99,9 +102,26 @@ def test_tokens_go_nowhere_else(app: Scene, place: str) -> None:
     app.sandbox.faults.order("status", status=200, body=body, path="/oauth/token")
     with (
         app.account() as account,
-        pytest.raises(ProtocolError, match="not what Pipedrive documents"),
+        pytest.raises(ProtocolError, match="neither configured nor"),
     ):
         account.describe("persons")
+
+
+def test_a_stored_token_goes_nowhere_else(app: Scene) -> None:
+    """A place that was stored when nobody looked is asked for nothing: the account logs in anew."""
+    with app.account() as account:
+        account.who()
+    with SandboxServer(contacts=20, vendors=["pipedrive"]) as other:
+        tokens = TokenStore(app.database, StateKey.of(app.settings))
+
+        def moved(stored: StoredToken | None) -> StoredToken:
+            assert stored is not None
+            return dataclasses.replace(stored, instance_url=f"{other.url}/pipedrive")
+
+        tokens.replaced("pipe", moved)
+        with app.account() as account:
+            assert account.who()
+        assert other.journal.as_rows() == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 from crm_pipeline.sandbox.salesforce import credentials
-from crm_pipeline_tests.connectors.conformance import PAGE, Case, Route, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
 
 _BUSY = (
     '[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentPerOrgLongTxn Limit exceeded."}]'
@@ -118,6 +118,29 @@ CASE = Case(
     revoke=lambda twin: twin.sessions.revoke(credentials.REFRESH_TOKEN),
     eat=lambda twin: twin.set_daily_limit(maximum=15_000, used=15_000),
     without_scope=lambda _: "",
+    nonsense=tuple(
+        {"Sforce-Limit-Info": f"api-usage={said}"}
+        for said in (
+            *(
+                f"{ENDLESS}/15000",
+                f"5/{ENDLESS}",
+                f"{'9' * 5_000}/15000",
+                "-5/15000",
+                "5/0",
+                "5/-1",
+            ),
+            *(
+                "5",
+                "",
+                "²/²",
+                "1e3/15000",
+                "5/1",
+                "2000000/15000",
+                "0x10/15000",
+                "15000/15000/15000",
+            ),
+        )
+    ),
     lacks={
         "scope": "Salesforce has one scope for all data; what a login may see is told by its permissions."
     },

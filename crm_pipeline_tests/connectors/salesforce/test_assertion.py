@@ -139,6 +139,7 @@ def test_keys_in_all_forms(
     text, line = pem(key, form), "private_key_env: THE_KEY"
     environ = {"THE_KEY": text.replace("\n", "\\n") if written == "escaped" else text}
     if written == "dotenv":
+        (tmp_path / ".env").touch(mode=0o600)
         (tmp_path / ".env").write_text(f'THE_KEY="{environ.pop("THE_KEY")}"\n')
     if written == "file":
         (tmp_path / "key.pem").write_text(environ.pop("THE_KEY"))

@@ -7,18 +7,23 @@ import pytest
 
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.connectors.salesforce.csv_page import CsvPage
-from crm_pipeline.kernel.errors import JobFailed, ProtocolError
+from crm_pipeline.kernel.errors import Fatal, JobFailed, ProtocolError
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.settings.bounds import Bounds
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline_tests.scenes import Scene
 
 NAMES = ("Id", "Name", "SystemModstamp")
 STAMP = "2026-01-01T00:00:00.000Z"
 
 
-def page(file: Path, expected: int | None) -> CsvPage:
+def plan() -> Plan:
     schema = Schema("X", "X", tuple(Field(name, name, "string") for name in NAMES))
-    plan = Plan("X", None, "bulk", "", schema, "SystemModstamp", False, None, 0)  # noqa: FBT003
-    return CsvPage("acme.X", plan, file, expected, [])
+    return Plan("X", None, "bulk", "", schema, "SystemModstamp", False, None, 0)  # noqa: FBT003
+
+
+def page(file: Path, expected: int | None) -> CsvPage:
+    return CsvPage("acme.X", plan(), file, expected, [])
 
 
 def csv(rows: list[tuple[str, ...]]) -> bytes:
@@ -46,13 +51,30 @@ def test_a_cut_gzip_is_refused(tmp_path: Path) -> None:
         list(page(file, None).batches())
 
 
-def test_no_value_stands_in_an_error(tmp_path: Path) -> None:
-    """The parser quotes what it could not read; our text does not."""
+def test_one_bad_record_is_set_aside(tmp_path: Path) -> None:
+    """A stamp that is none costs its own record only; the reason names the id and no value."""
     file = tmp_path / "page.csv"
-    file.write_bytes(csv([NAMES, ("1", "a", "ada@lovelace.example")]))
-    with pytest.raises(ProtocolError, match="no readable CSV") as caught:
-        list(page(file, 1).batches())
-    assert "lovelace" not in str(caught.value)
+    file.write_bytes(csv([NAMES, ("1", "a", "ada@lovelace.example"), ("2", "b", STAMP)]))
+    rejected: list[Reject] = []
+    read = CsvPage("acme.X", plan(), file, 2, rejected).batches()
+    assert [cell for batch in read for cell in batch["_source_id"].to_pylist()] == ["2"]
+    [reject] = rejected
+    assert (reject.source_id, reject.raw) == ("1", b'"1","a","ada@lovelace.example"')
+    assert "lovelace" not in reject.reason
+
+
+def test_a_page_that_unpacks_for_ever_is_broken_off(tmp_path: Path) -> None:
+    """More records than were announced, or more bytes than allowed, end a page before it fills the disk."""
+    rows = csv([NAMES, *[("1", "a" * 999, STAMP)] * 40_000])
+    file = tmp_path / "page.csv.gz"
+    file.write_bytes(gzip.compress(rows, 1))
+    batches = page(file, 10).batches()
+    with pytest.raises(ProtocolError, match="announced 10 records and held more"):
+        next(batches)
+    small = CsvPage("acme.X", plan(), file, None, [], bounds=Bounds(file_mb=0))
+    with pytest.raises(Fatal, match="not unpacked to its end") as caught:
+        list(small.batches())
+    assert "CRM_MAX_FILE_MB" in caught.value.cure
 
 
 def test_a_job_that_cannot_be_removed_costs_nothing(scene: Scene) -> None:

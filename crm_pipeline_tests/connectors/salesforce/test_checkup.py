@@ -18,7 +18,9 @@ def test_a_healthy_org_passes_everything(scene: Scene) -> None:
     """Login, version, identity, permissions, budget and objects are each said to be good."""
     found = check(scene)
     assert {finding.level for finding in found.values()} == {"ok"}
-    assert set(found) == {"login", "version", "identity", "permissions", "budget", "objects"}
+    assert set(found) == {
+        *("login", "version", "identity", "permissions", "budget", "objects", "clock")
+    }
     assert "user0@sandbox.example" in found["identity"].detail
 
 

@@ -2,10 +2,7 @@
 
 import json
 
-import pytest
-
 from crm_pipeline.connectors.salesforce.rest import RestPage
-from crm_pipeline.kernel.errors import ProtocolError
 
 
 def answer(*stamps: str | None) -> bytes:
@@ -23,8 +20,12 @@ def test_a_record_may_have_no_stamp() -> None:
     assert page.last.id == "0011"
 
 
-def test_a_stamp_that_is_none_is_refused_without_its_text() -> None:
-    """What stands there may be anybody's; the error names no value."""
-    with pytest.raises(ProtocolError, match="a stamp that is no instant") as caught:
-        RestPage(answer("ada@lovelace.example"), "SystemModstamp", "acme.X")
-    assert "lovelace" not in str(caught.value)
+def test_one_bad_record_is_set_aside() -> None:
+    """A stamp that is none costs its own record only; it counts among those that were sent."""
+    body = answer("ada@lovelace.example", "2026-01-01T00:00:00.000+0000", "99999-01-01T00:00:00Z")
+    page = RestPage(body, "SystemModstamp", "acme.X")
+    assert (len(page), page.seen, page.is_cut) == (1, 3, False)
+    assert [one.source_id for one in page.rejected] == ["0010", "0012"]
+    assert not any("lovelace" in one.reason for one in page.rejected)
+    assert page.last is not None
+    assert page.last.id == "0011"

@@ -5,6 +5,8 @@ It serves one object, `People`, as JSON pages of two records: GET <login_url>/pe
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from crm_pipeline.connectors.base import (
     Abilities,
     Checkup,
@@ -16,10 +18,13 @@ from crm_pipeline.connectors.base import (
     Usage,
     published_limits,
 )
+from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.lanes import Lanes, Slice, Span
 from crm_pipeline.connectors.login import FixedToken
+from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
@@ -38,6 +43,37 @@ _PEOPLE = Schema(
 )
 
 
+class _Person(msgspec.Struct):
+    id: int
+    changed: str
+
+
+class _People(msgspec.Struct):
+    people: list[msgspec.Raw]
+
+
+_READER = RecordReader(
+    _People,
+    _Person,
+    list_name="people",
+    id_of=lambda key: str(key.id),
+    stamp_of=lambda key: key.changed,
+)
+
+
+class ToyKeys:
+    version = 1
+
+    def of(self, obj, schema, raw, *, shape, route, origin, deleted):
+        return keys_of(
+            raw,
+            lambda body: _READER.read(body, owner=obj),
+            list_name="people",
+            id_of=lambda key: str(key.id),
+            deleted_of=lambda *_: False,
+        )
+
+
 class ToyAccount:
     def __init__(self, connection, tools, limits):
         self.connection = connection
@@ -47,6 +83,11 @@ class ToyAccount:
         self._http = HttpSession(
             connection.name, judge=lambda _: None, allow_http=connection.sandbox
         )
+
+    day_limit = None
+
+    def upkeep(self, obj):
+        return Upkeep(probe=1, refresh=2)
 
     @property
     def usage(self):
@@ -151,6 +192,7 @@ class ToyConnector:
     )
     snapshot_objects = frozenset()
     default_objects = ("People",)
+    keys = ToyKeys()
 
     @property
     def limits(self):

@@ -9,7 +9,7 @@ import requests
 
 from crm_pipeline.sandbox.zoho.credentials import BY_ACCOUNT
 from crm_pipeline.sandbox.zoho.scopes import ALL_SCOPES
-from crm_pipeline_tests.connectors.conformance import PAGE, Case, Route, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
 
 _MAIN = BY_ACCOUNT["main"]
 # Exports cut it, so that people who have it never come by them.
@@ -154,4 +154,8 @@ CASE = Case(
     revoke=lambda twin: twin.oauth.grants.revoke(_MAIN.refresh_token),
     eat=lambda twin: twin.set_credits(total=75_000, used=75_000),
     without_scope=_without_scope,
+    nonsense=tuple(
+        {"X-API-CREDITS-REMAINING": left}
+        for left in (ENDLESS, "9" * 5_000, "-5", "²", "nan", "many", "1e3", "4000000000", "0x10")
+    ),
 )

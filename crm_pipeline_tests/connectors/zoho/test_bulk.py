@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.connectors.record_page import NO_UTF8
 from crm_pipeline.connectors.zoho import archive
 from crm_pipeline.connectors.zoho.archive import CsvArchive
 from crm_pipeline.kernel.errors import ConfigError, JobFailed, ProtocolError
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.settings.bounds import Bounds
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
 from crm_pipeline_tests.connectors.zoho.test_routes import live, plain
 
@@ -151,8 +154,10 @@ GOOD = f"Id,Name,Modified_Time\n1,a,{STAMP}\n".encode()
         ((("a.csv", GOOD), ("b.csv", GOOD)), "2 files instead of one"),
         ((("a.csv", b"Id,Modified_Time\n"),), "missing: Name"),
         ((("a.csv", GOOD + f"2,b,{STAMP}\n".encode()),), "announced 1 records and held 2"),
-        ((("a.csv", b"Id,Name,Modified_Time\n1,a,ada@lovelace.example\n"),), "no readable ZIP"),
-        ((("../../a.csv", b""),), "missing: id"),
+        ((("a.csv", b"ada@lovelace.example\n"),), "missing: id, Name, Modified_Time"),
+        ((("../../a.csv", GOOD),), "name is a path"),
+        ((("C:a.csv", GOOD),), "name is a path"),
+        (tuple((f"{n}.csv", b"") for n in range(2_000)), "lists its files on"),
     ],
 )
 def test_archives_that_are_not_what_was_asked_for(
@@ -164,6 +169,55 @@ def test_archives_that_are_not_what_was_asked_for(
         read(path, 1)
     assert "lovelace" not in str(caught.value)
     assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_one_bad_row_is_set_aside(tmp_path: Path) -> None:
+    """A byte that is no UTF-8 costs its own record only; its cells are kept in the order of the schema."""
+    head, bad = b"Name,Id,Modified_Time\n", f"caf\xe9,222222222222,{STAMP}\n".encode("latin-1")
+    good = f"a,1,{STAMP}\n".encode(), f"c,3,{STAMP}\n".encode()
+    path = zipped(tmp_path / "x.zip", ("a.csv", head + good[0] + bad + good[1]))
+    rejected: list[Reject] = []
+    batches = CsvArchive("acme.X", SCHEMA, path, 3, rejected).batches()
+    assert [row["id"] for batch in batches for row in batch.to_pylist()] == ["1", "3"]
+    [reject] = rejected
+    assert (reject.reason, reject.source_id) == (NO_UTF8, "222222222222")
+    assert reject.raw == f"222222222222,caf\xe9,{STAMP}".encode("latin-1")
+
+
+def patched(path: Path, local: int, central: int, value: bytes) -> Path:
+    """Change what both headers of the only file in a ZIP say at an offset."""
+    body = bytearray(path.read_bytes())
+    for mark, at in ((b"PK\3\4", local), (b"PK\1\2", central)):
+        place = body.index(mark) + at
+        body[place : place + len(value)] = value
+    path.write_bytes(bytes(body))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("local", "central", "value", "words"),
+    [
+        (6, 8, b"\1\0", "is encrypted"),
+        (8, 10, b"\x0e\0", "packed by method 14"),
+        (8, 10, b"\x63\0", "packed by method 99"),
+        (22, 24, (1 << 31).to_bytes(4, "little"), "would unpack"),
+        (14, 16, b"\0\0\0\0", "no readable ZIP"),
+    ],
+)
+def test_a_zip_that_says_something_odd(
+    tmp_path: Path, local: int, central: int, value: bytes, words: str
+) -> None:
+    """Encrypted, packed otherwise, larger than it is, another checksum: refused in a sentence."""
+    path = patched(zipped(tmp_path / "x.zip", ("a.csv", GOOD)), local, central, value)
+    with pytest.raises(ProtocolError, match=words):
+        read(path, 1)
+
+
+def test_what_unpacks_to_more_than_allowed_is_broken_off(tmp_path: Path) -> None:
+    """The bound of unpacked bytes is settable, and counts what comes out."""
+    path = zipped(tmp_path / "x.zip", ("a.csv", GOOD))
+    with pytest.raises(ProtocolError, match="would unpack"):
+        list(CsvArchive("acme.X", SCHEMA, path, 1, [], bounds=Bounds(file_mb=0)).batches())
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,3 +251,13 @@ def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
 def test_the_bounds_are_those_of_exports() -> None:
     """The largest export that the vendor makes is inside the bounds."""
     assert archive.MOST_BYTES >= 200_000 * 500 * 80
+
+
+def test_names_that_differ_in_case_only_are_two_columns(tmp_path: Path) -> None:
+    """A column is found by its exact name first; `Id` is the record's id, whatever else is called so."""
+    names = ("ID", "id", "Abc", "aBC")
+    schema = Schema("X", "X", tuple(Field(name, name, "text") for name in names))
+    path = zipped(tmp_path / "x.zip", ("1.csv", b"aBC,Id,Abc,ID\n1,7,2,mine\n"))
+    [batch] = CsvArchive("acme.X", schema, path, 1, []).batches()
+    [row] = batch.to_pylist()
+    assert [row[name] for name in ("_source_id", *names)] == ["7", "mine", "7", "2", "1"]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.base import Plan
+from crm_pipeline.connectors.zoho.documents import Licence, Organization
 from crm_pipeline.connectors.zoho.meter import EDITIONS, credits_of, edition_of
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import BudgetExhausted, Throttled
@@ -14,9 +15,8 @@ from crm_pipeline.store.gate import Gate
 from crm_pipeline_tests.connectors.zoho.conftest import MAIN, ZohoScene, ZohoSceneMaker
 
 
-def org(kind: str | None, users: int, *, paid: bool = True) -> dict[str, Any]:
-    licence = {"paid_type": kind, "users_license_purchased": users, "paid": paid}
-    return {"license_details": licence}
+def org(kind: str | None, users: int, *, paid: bool = True) -> Organization:
+    return Organization(licence=Licence(paid=paid, paid_type=kind, users=users))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def org(kind: str | None, users: int, *, paid: bool = True) -> dict[str, Any]:
         (org("CRM Plus", 25), 100_000, 25),
     ],
 )
-def test_ceilings_follow_from_the_edition(told: Any, amount: int, at_once: int) -> None:
+def test_ceilings_follow_from_the_edition(told: Organization, amount: int, at_once: int) -> None:
     """Edition and licences give the credits of 24 hours and the calls at once, as published."""
     edition = edition_of(told)
     assert edition is not None
@@ -44,7 +44,7 @@ def test_ceilings_follow_from_the_edition(told: Any, amount: int, at_once: int) 
 def test_an_unknown_edition_is_not_guessed() -> None:
     """Words that are not known give no edition: the lowest ceilings stay."""
     assert edition_of(org("galaxy", 5)) is None
-    assert edition_of({}) is None
+    assert edition_of(Organization()) is None
     assert EDITIONS[-1].base == 5_000
 
 

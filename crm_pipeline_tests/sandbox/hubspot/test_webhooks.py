@@ -224,7 +224,7 @@ def test_links_are_told_in_both_directions(hooked, receiver) -> None:
     assert not any(e["associationRemoved"] for e in told)
 
 
-def test_a_merge_is_told(hooked, receiver) -> None:
+def test_a_merge_is_stated(hooked, receiver) -> None:
     """Statement 29: a merge tells the new id, the primary and who was merged in."""
     one, two = hooked.first(), hooked.first(number=1)
     made = hooked.truth.merge("contacts", one, two)

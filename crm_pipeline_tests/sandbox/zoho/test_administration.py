@@ -48,7 +48,7 @@ def test_recycle_bin_counts_and_the_end_does_not(own_zoho) -> None:
     assert gone not in rows
 
 
-def test_merge_is_told_to_the_truth_alone(own_zoho) -> None:
+def test_merge_is_stated_to_the_truth_alone(own_zoho) -> None:
     """The truth knows whom a record was merged into, which no field of the API shows."""
     winner, loser = (row["id"] for row in own_zoho.zoho.rows("Contacts")[:2])
     own_zoho.admin("merge", name="Contacts", winner=winner, loser=loser)

@@ -12,6 +12,7 @@ from crm_pipeline.model.mapping import (
     ObjectMap,
 )
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store import acceptance
 
 MERGES = (Merge("merged"), Merge("vids", until=":"))
 HEAD = (FieldMap("id", "source_id"), FieldMap("updatedAt", "modified_at"))
@@ -33,6 +34,7 @@ MAPS = (
         each=("associations",),
         identity=("to_object", "to_id", "type_id"),
         merges=MERGES,
+        kind="to_object",
     ),
     ObjectMap(
         "deals",
@@ -271,3 +273,89 @@ def test_merges_of_two_accounts_do_not_mix(crm):
     crm.normalize("deals", "other")
     assert {row[1] for row in crm.rows("deals", "source_id, is_deleted", "other")} == {False}
     assert json.loads(crm.rows("deals", "custom", "other")[0][0])["merged"] is None
+
+
+def many(stamp: int, count: int = 12, **lists: Any) -> list[dict[str, Any]]:
+    return [deal(str(n), stamp, **lists) for n in range(1, count + 1)]
+
+
+def live_links(crm) -> int:
+    return sum(not is_deleted for _, is_deleted in links(crm))
+
+
+def test_a_read_that_empties_many_lists_is_not_believed(crm):
+    """The links of a dozen records do not go within one read: they stay, however often that is read again, and
+    follow the next list that is none of nothing."""
+    crm.land_records(DEALS, many(1, associations=[link("7"), link("8")]))
+    for stamp in (2, 3):
+        crm.land_records(DEALS, many(stamp, associations=[]))
+        done = crm.normalize("associations")
+        [doubt] = done.doubts
+        assert (doubt.object, doubt.list) == ("deals", "associations")
+        assert (doubt.records, doubt.rows) == (12, 24)
+        assert live_links(crm) == 24
+    crm.land_records(DEALS, many(4, 9, associations=[link("9")]))
+    assert crm.normalize("associations").doubts[0].records == 3
+    assert live_links(crm) == 9 + 6
+
+
+@pytest.mark.parametrize(
+    ("emptied", "is_believed"), [(1, True), (4, True), (5, False), (12, False)]
+)
+def test_how_many_lists_are_too_many(crm, emptied, is_believed):
+    """Five records that lost their list, and a fifth of those that were read with one, are too many at once."""
+    crm.land_records(DEALS, many(1, associations=[link("7")]))
+    crm.land_records(
+        DEALS,
+        [deal(str(n), 2, associations=[] if n <= emptied else [link("8")]) for n in range(1, 13)],
+    )
+    assert live_links(crm) == (12 - emptied if is_believed else 12)
+
+
+def test_each_kind_of_a_list_counts_by_itself(crm):
+    """A login that may not see deals any more tells the other links as before: those follow, and these stay."""
+    both = [link("7"), link("8", "tickets")]
+    crm.objects["acme"] = {"tickets"}
+    crm.land_records(DEALS, many(1, associations=both))
+    crm.land_records(DEALS, many(2, associations=[link("9")]))
+    [doubt] = crm.normalize("associations").doubts
+    assert (doubt.kind, doubt.records, doubt.rows) == ("tickets", 12, 12)
+    assert links(crm)[:2] == [("10:companies:9:5", False), ("10:tickets:8:5", False)]
+    assert live_links(crm) == 24
+
+
+def test_few_of_many_lists_may_go(crm):
+    """Where most of the records that were read with a list keep one, the others really lost it."""
+    crm.land_records(DEALS, many(1, 60, associations=[link("7")]))
+    crm.land_records(
+        DEALS, [deal(str(n), 2, associations=[] if n <= 10 else [link("7")]) for n in range(1, 61)]
+    )
+    assert live_links(crm) == 50
+
+
+def test_a_whole_read_counts_its_rows(crm):
+    """One pipeline with all its stages is one record: of a whole read the rows that go are counted."""
+    stages = [link(str(n)) for n in range(8)]
+    for stamp, lists in ((1, [stages, stages[:1]]), (2, [[], stages[:1]])):
+        records = [deal(str(n), stamp, associations=one) for n, one in enumerate(lists)]
+        crm.land_records(DEALS, records, complete=True)
+    assert live_links(crm) == 9
+
+
+def test_a_person_may_believe_it(crm):
+    """Accepting the read takes the rows; its deletion takes them in any case."""
+    crm.land_records(DEALS, many(1, associations=[link("7")]))
+    crm.land_records(DEALS, many(2, associations=[]))
+    [doubt] = crm.normalize("associations").doubts
+    acceptance.accept_window(crm.landing.folder("acme", "deals"), doubt.window_id, crm.clock.now())
+    done = crm.normalize("associations")
+    assert (done.changed, done.doubts) == (True, ())
+    assert live_links(crm) == 0
+
+
+def test_rows_that_stay_end_with_their_record(crm):
+    """A record that is deleted takes its links along, whether its empty list is believed or not."""
+    crm.land_records(DEALS, many(1, associations=[link("7")]))
+    crm.land_records(DEALS, many(2, associations=[]))
+    crm.land_records(DEALS, [deal("1", 3, archived=True)])
+    assert live_links(crm) == 11

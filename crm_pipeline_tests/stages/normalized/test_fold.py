@@ -1,6 +1,7 @@
 import pytest
 
 from crm_pipeline.kernel.clock import Window
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.window import Counts
 
 BEFORE = "2026-01-01T00:00:00.000Z"
@@ -104,6 +105,6 @@ def test_a_complete_read_with_quarantined_rows_deletes_nothing(contacts):
     contacts.land(contacts.schema, [contact("kept"), {**contact("other"), "Id": "003B"}])
     window = Window(None, contacts.clock.now())
     with contacts.landing.begin("acme", "Contact", window, contacts.schema) as writer:
-        writer.quarantine([("2 cells where 5 were expected", '"003A","kept"')])
+        writer.quarantine([Reject("2 cells where 5 were expected", b'"003A","kept"')])
         writer.commit(Counts(complete=True))
     assert state(contacts) == [("kept", False), ("other", False)]

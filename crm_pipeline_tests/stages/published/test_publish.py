@@ -87,7 +87,7 @@ def test_a_failed_publish_leaves_the_old_one(contacts, described, monkeypatch):
         with pytest.raises(StoreError):
             contacts.publish()
     assert contacts.query("SELECT count(*) FROM crm.contacts") == [(1,)]
-    assert [p.name for p in (contacts.data / "snapshots").iterdir()] == [first.path.name]
+    assert [p.name for p in (contacts.data / "snapshots").glob("*.duckdb")] == [first.path.name]
     assert contacts.publish().rows["contacts"] == 2
 
 
@@ -154,7 +154,7 @@ def test_of_two_publishers_the_older_release_gives_way(contacts):
     path = contacts.data / "published" / "contacts.parquet"
     with duckdb.connect() as other:
         assert other.execute(f"SELECT count(*) FROM '{path}'").fetchall() == [(2,)]
-    assert list((contacts.data / "snapshots").iterdir()) == [contacts.later.path]
+    assert list((contacts.data / "snapshots").glob("*.duckdb")) == [contacts.later.path]
 
 
 def test_views_carry_human_names(org, described):

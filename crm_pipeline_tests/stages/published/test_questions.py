@@ -1,10 +1,15 @@
 """The queries of docs/analysts against a small org whose answers are computed by hand."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+
+from crm_pipeline.store.freshness import Freshness
 
 FOLDER = Path(__file__).parents[3] / "docs" / "analysts"
 QUERIES = sorted(path.name for path in FOLDER.glob("*.sql"))
@@ -59,7 +64,14 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("Event", "EUR", 1, 0, D(3000), None, 20.0),
         ("Web", "EUR", 1, 1, D(1000), D(500), 20.0),
     ],
-    "13_can_i_trust_it.sql": [("warning", "acme", "contacts", "email matches: 1 of 5 rows")],
+    "13_can_i_trust_it.sql": [
+        ("failing", "acme", "Event", "gone"),
+        ("failing", "acme", "Task", "1.5 h behind: hidden"),
+        ("history", "acme", "Contact", "nothing from before 2026-09-01 has been read"),
+        ("late", "acme", "Lead", "26.0 h behind"),
+        ("unread", "acme", "Case", "nothing has been read"),
+        ("warning", "acme", "contacts", "email matches: 1 of 5 rows"),
+    ],
     # D1 (1000) at 0.8, as no dated rate is of January; D5 (3000) at 0.5, the rate of March.
     "14_one_currency.sql": [("acme", "USD", 2, 0, 7250.0)],
 }
@@ -140,6 +152,43 @@ DATA = {
 }
 
 
+def fresh(org: Any, obj: str, **values: Any) -> Freshness:
+    """One object that was read to the present, but for what is said of it."""
+    now = org.clock.now()
+    current = Freshness(
+        connection="acme",
+        object=obj,
+        state="current",
+        is_whole=True,
+        read_to=now,
+        history_from=None,
+        current_at=now,
+        looked_at=now,
+        good_at=now,
+        error="",
+        failing_since=None,
+        next_try_at=None,
+        refresh_every_s=900.0,
+        due_at=now - timedelta(hours=1),
+    )
+    return replace(current, **values)
+
+
+def freshness_of(org: Any) -> list[Freshness]:
+    """An object in each state that analysts have to know of, and one that is as it should be."""
+    now = org.clock.now()
+    begun = datetime(2026, 9, 1, tzinfo=UTC)
+    failing = {"state": "failing", "error": "hidden", "current_at": now - timedelta(minutes=90)}
+    return [
+        fresh(org, "User"),
+        fresh(org, "Task", **failing),
+        fresh(org, "Contact", is_whole=False, history_from=begun),
+        fresh(org, "Lead", current_at=now - timedelta(hours=26)),
+        fresh(org, "Case", state="unread", is_whole=False, read_to=None, current_at=None),
+        fresh(org, "Event", state="failing", error="gone", read_to=None, current_at=None),
+    ]
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory, new_org, make_schema):
     """The small org, normalized and published."""
@@ -154,7 +203,7 @@ def published(tmp_path_factory, new_org, make_schema):
         org.land(make_schema(obj, *own, *currency), table(f"{plain}\n{rest}"))
     for name in org.table_names():
         org.normalize(name)
-    org.publish()
+    org.publish(freshness=freshness_of(org))
     return org
 
 
@@ -178,8 +227,10 @@ def test_stages_are_called_as_people_call_them(published):
     expected |= {("Lost", "Closed Lost")}
     for table in ("deals", "deal_stage_history"):
         file = published.data / "published" / f"{table}.parquet"
-        for source in (f"crm.{table}", f"'{file}'"):
-            assert set(published.query(f"SELECT stage, stage_label FROM {source}")) == expected
+        assert set(published.query(f"SELECT stage, stage_label FROM crm.{table}")) == expected
+        with duckdb.connect() as other:
+            rows = other.execute(f"SELECT stage, stage_label FROM '{file}'").fetchall()
+            assert set(rows) == expected
     [gone] = published.query("SELECT stage, stage_label FROM crm.deals_deleted")
     assert gone == ("Proposal", "Proposal")
     # No pipeline knows the status of a lead: it stands for itself.

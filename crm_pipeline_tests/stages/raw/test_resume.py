@@ -1,6 +1,7 @@
 """Reads that were cut short while the vendor worked for them, and jobs that go away."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,15 @@ import pytest
 
 from crm_pipeline.connectors.salesforce import bulk_results
 from crm_pipeline.kernel.clock import Month, Window
-from crm_pipeline.kernel.errors import ConnectionLost, CountMismatch, ProtocolError
+from crm_pipeline.kernel.errors import (
+    ConnectionLost,
+    CountMismatch,
+    DatabaseUnavailable,
+    MalformedAnswer,
+    ProtocolError,
+)
 from crm_pipeline.store import files, unfinished
+from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.window import WindowWriter
 from crm_pipeline_tests.scenes import Scene, SceneMaker
 from crm_pipeline_tests.stages.raw.test_extract import ids, landed
@@ -180,8 +188,9 @@ def test_parallel_pages_are_not_offered(scene: Scene) -> None:
         ('"Id","Other"\n"003","x"\n', "1", ProtocolError, "other columns than were asked for"),
         ("", "0", CountMismatch, "its pages"),
         ("", "7", ProtocolError, "announced 7 records and held 0"),
+        ("", "9" * 300, MalformedAnswer, "a number of records that is none"),
     ],
-    ids=["other header", "fewer records than the job", "fewer records than the page"],
+    ids=["other header", "fewer records than the job", "fewer than the page", "no number"],
 )
 def test_a_page_that_is_not_what_it_says(
     scene: Scene, head: str, records: str, error: type[Exception], words: str
@@ -212,6 +221,26 @@ def test_a_connection_that_stays_away_leaves_the_job(scene: Scene) -> None:
     with pytest.raises(ConnectionLost):
         scene.extract(route="bulk")
     scene.sandbox.faults.clear()
+    done = scene.extract(route="bulk")
+    assert (jobs(scene), done.records) == (1, len(ids(scene)))
+    assert "resumed" in done.reason
+
+
+def test_a_database_that_goes_away_leaves_the_job(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When PostgreSQL is gone in the middle of a download, the next run goes on with the job."""
+    permit, calls = Gate.permit, count()
+
+    def gone(self: Gate, *arguments: Any, **options: Any) -> Any:
+        if next(calls) > 6:
+            raise DatabaseUnavailable("PostgreSQL is gone.")
+        return permit(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Gate, "permit", gone)
+        with pytest.raises(DatabaseUnavailable):
+            scene.extract(route="bulk")
     done = scene.extract(route="bulk")
     assert (jobs(scene), done.records) == (1, len(ids(scene)))
     assert "resumed" in done.reason

@@ -11,6 +11,7 @@ from crm_pipeline.connectors.salesforce import csv_page
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import Extraction, extract
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline_tests.scenes import Scene
 
 
@@ -55,7 +56,7 @@ def test_a_snapshot_that_lost_a_row_to_quarantine_is_new(
 
     def without_it(page: csv_page.CsvPage) -> Iterator[pa.RecordBatch]:
         found = [batch.filter(pc.not_equal(batch["Name"], "Spoilt")) for batch in batches(page)]
-        page._rejected.append(("2 cells where 9 were expected", "x"))
+        page._rejected.append(Reject("2 cells where 9 were expected", b"x"))
         yield from found
 
     monkeypatch.setattr(csv_page.CsvPage, "batches", without_it)

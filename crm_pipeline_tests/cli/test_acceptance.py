@@ -1,0 +1,109 @@
+"""`accept-shrink`, and what `status` says before it."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.kernel.clock import SystemClock, Window
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store import acceptance
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.manifest import Shrink
+from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.window import Counts
+from crm_pipeline_tests.cli.conftest import Run
+
+SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"),))
+SHRINK = Shrink(before=33, missing=33, is_empty=True)
+
+
+@pytest.fixture
+def landing(project: Path) -> Landing:
+    return Landing(project / "data", SystemClock())
+
+
+def land(landing: Landing, shrink: Shrink | None = None) -> str:
+    now = landing.clock.now()
+    with landing.begin("demo", "Contact", Window(None, now), SCHEMA) as writer:
+        writer.commit(Counts(complete=True, present=now, shrink=shrink))
+    return writer.window_id
+
+
+@pytest.fixture
+def doubted(landing: Landing) -> str:
+    """A whole read, and one that is not believed."""
+    land(landing)
+    return land(landing, SHRINK)
+
+
+def test_a_read_is_shown_and_accepted(run: Run, landing: Landing, doubted: str) -> None:
+    """Status names it with the command; the command says what will go, and afterwards nobody speaks of it."""
+    told = run("status").output
+    assert "the read was empty, and there were 33 records" in told
+    assert "crm-pipeline accept-shrink demo Contact" in told
+    [demo] = [
+        one
+        for one in json.loads(run("status", "--json").output)["connections"]
+        if one["connection"] == "demo"
+    ]
+    kinds = {obj["object"]: [one["kind"] for one in obj["remarks"]] for obj in demo["objects"]}
+    assert kinds == {"Account": [], "Contact": ["shrink"]}
+    done = run("accept-shrink", "demo", "Contact", "--yes")
+    assert done.exit_code == 0
+    assert "33 rows will be marked as deleted" in done.output
+    assert [one.proves_absence for one in landing.windows("demo", "Contact")] == [True, True]
+    assert "33 records" not in run("status").output
+    again = run("accept-shrink", "demo", "Contact", "--yes")
+    assert (again.exit_code, "nothing to accept" in again.output) == (0, True)
+
+
+def test_nobody_is_asked_in_a_script(run: Run, landing: Landing, doubted: str) -> None:
+    """Without a terminal and without --yes nothing is accepted, and the exit code says so."""
+    done = run("accept-shrink", "demo", "Contact")
+    assert done.exit_code != 0
+    assert not landing.windows("demo", "Contact")[-1].is_accepted
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_person_is_asked(
+    run: Run, landing: Landing, doubted: str, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """Only a yes accepts."""
+    monkeypatch.setattr("crm_pipeline.cli.asking.is_interactive", lambda: True)
+    done = run("accept-shrink", "demo", "Contact", input=f"{answer}\n")
+    assert done.exit_code == (0 if answer == "y" else 1)
+    assert landing.windows("demo", "Contact")[-1].is_accepted is (answer == "y")
+
+
+def test_a_description(run: Run, landing: Landing) -> None:
+    """A description that lost its fields is accepted in the same way."""
+    land(landing)
+    folder = landing.folder("demo", "Contact")
+    at = landing.clock.now() + timedelta(seconds=1)
+    acceptance.refuse_schema(folder, acceptance.Refused("abc", 40, 45, at))
+    assert "lacks 40 of 45 fields" in run("status").output
+    assert run("accept-shrink", "demo", "Contact", "--yes").exit_code == 0
+    assert acceptance.is_schema_accepted(folder, "abc")
+    assert "lacks 40" not in run("status").output
+
+
+def test_lists(run: Run, landing: Landing) -> None:
+    """So are lists that one read emptied, which the table built from them names."""
+    window_id = land(landing)
+    doubt = {"object": "Contact", "list": "links", "kind": "deals", "window_id": window_id}
+    tables = Tables(landing.root)
+    with tables.stage("normalized/demo/associations", ("key",)) as staged:
+        staged.commit(None, 0, {"doubts": [{**doubt, "records": 12, "rows": 24}]})
+    assert "emptied 'links' of 'deals' of many records at once" in run("status").output
+    assert run("accept-shrink", "demo", "Contact", "--yes").exit_code == 0
+    assert landing.windows("demo", "Contact")[-1].is_accepted
+    assert "emptied" not in run("status").output
+
+
+@pytest.mark.parametrize("names", [("nobody", "Contact"), ("demo", "Contcat")])
+def test_unknown_names(run: Run, landing: Landing, names: tuple[str, str]) -> None:
+    """A typo is told with what there is."""
+    done = run("accept-shrink", *names, "--yes")
+    assert done.exit_code == 2

@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.kernel.clock import SystemClock
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.gate import Gate
+from crm_pipeline.wire.throttle import Limit
+from crm_pipeline_tests.cli.conftest import Run
+
+DAILY = Limit("daily", 900, 86_400.0, "daily", resets="Asia/Kathmandu")
+BURST = Limit("burst", 40, 86_000.0)
+
+
+@pytest.fixture
+def counted(
+    project: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a project, connection acme has made two calls, and the vendor counts 700 of 1,000."""
+    with Gate(database, SystemClock()) as gate:
+        gate.observe("acme", "daily", 700, 1000)
+        for _ in range(2):
+            with gate.permit("acme", [DAILY, BURST]):
+                pass
+    monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
+
+
+def said(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.usefixtures("counted")
+def test_how_limits_stand(run: Run) -> None:
+    """Each limit has a line with our count and the vendor's; who has not called has none."""
+    text = said(run("budget", "show").stdout)
+    assert "burst calls 2 40 in the last 23.9 h" in text
+    assert "daily calls 702 900 since midnight in Asia/Kathmandu 700 1,000 20" in text
+    assert "demo: no calls have been counted yet." in text
+    found = json.loads(run("budget", "show", "acme", "--json").stdout)
+    assert [(one["limit_group"], one["connections"]) for one in found] == [("acme", ["acme"])]
+    assert [one["vendor_used"] for one in found[0]["limits"]] == [None, 700]
+
+
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize(
+    ("options", "words", "left"),
+    [
+        ((), "forgot 2 calls that we counted and the vendor's counter, 700 of 1,000", (0, None)),
+        (("--counted",), "daily: forgot 2 calls that we counted.", (702, 700)),
+        (("--told",), "daily: forgot the vendor's counter, 700 of 1,000.", (2, None)),
+    ],
+)
+def test_counters_are_forgotten(
+    run: Run, options: tuple[str, ...], words: str, left: tuple[int, int | None]
+) -> None:
+    """`reset` says for each limit what it took away; only what is meant goes."""
+    result = run("budget", "reset", "acme", *options)
+    assert result.exit_code == 0
+    assert words in said(result.stderr)
+    found = json.loads(run("budget", "show", "acme", "--json").stdout)[0]["limits"]
+    [daily] = [one for one in found if one["name"] == "daily"]
+    assert (daily["used"], daily["vendor_used"]) == left
+
+
+@pytest.mark.usefixtures("counted")
+def test_what_cannot_be_reset(run: Run) -> None:
+    """Nothing counted, an unknown connection and contradicting options are said."""
+    assert "nothing to forget" in run("budget", "reset", "demo").stderr
+    assert run("budget", "reset", "nobody").exit_code == 2
+    assert "exclude each other" in run("budget", "reset", "acme", "--told", "--counted").stderr
+    assert json.loads(run("budget", "reset", "demo", "--json").stdout) == {
+        "limit_group": "demo",
+        "forgotten": [],
+    }

@@ -1,0 +1,101 @@
+"""Addresses that Salesforce names are claims: the token goes to no other host, whoever names it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from crm_pipeline.connectors.salesforce import bulk_results
+from crm_pipeline.kernel.errors import CrmError
+from crm_pipeline.sandbox.http import Response
+from crm_pipeline_tests.connectors.conformance import case_of
+from crm_pipeline_tests.connectors.conformance_stage import Stage
+from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_pipeline_tests.connectors.elsewhere import Elsewhere, elsewhere
+from crm_pipeline_tests.connectors.mutated import mutating
+
+WAYS = ["absolute", "without a scheme", "user", "backslash", "dots"]
+
+
+@pytest.fixture
+def other() -> Iterator[Elsewhere]:
+    with elsewhere() as server:
+        yield server
+
+
+@pytest.fixture
+def stage(quiet: QuietStage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A pipeline whose Bulk pages hold five records."""
+    monkeypatch.setattr(bulk_results, "PAGE_RECORDS", 5)
+    return quiet(case_of("salesforce"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_next_page_of_a_query(stage: Stage, other: Elsewhere, way: str) -> None:
+    """`nextRecordsUrl` leads nowhere else."""
+
+    def changed(response: Response) -> Response:
+        told = msgspec.json.decode(response.body, type=dict[str, object])
+        told |= {
+            "done": False,
+            "nextRecordsUrl": other.addresses[way].format(path="/query/01g-2000"),
+        }
+        return replace(response, body=msgspec.json.encode(told))
+
+    with mutating(stage.twin, "SELECT Id FROM User") as mutator, stage.account() as account:
+        mutator.change = changed
+        with pytest.raises(CrmError, match="names no next one of its own"):
+            list(account.query("SELECT Id FROM User", include_deleted=False))
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("name", ["resultUrl", "nextRecordsUrl"])
+@pytest.mark.parametrize("way", WAYS)
+def test_the_pages_of_a_job(stage: Stage, other: Elsewhere, way: str, name: str) -> None:
+    """`resultUrl` and the next list of pages stay below their job."""
+
+    def changed(response: Response) -> Response:
+        told = msgspec.json.decode(response.body, type=dict[str, object])
+        pages: list[dict[str, str]] = told["resultPages"]  # type: ignore[assignment]
+        address = other.addresses[way].format(path=pages[0]["resultUrl"].partition("?")[0])
+        if name == "resultUrl":
+            pages[0][name] = address
+        else:
+            told |= {"done": False, name: address}
+        return replace(response, body=msgspec.json.encode(told))
+
+    with mutating(stage.twin, "/resultPages") as mutator:
+        mutator.change = changed
+        with pytest.raises(CrmError, match="outside of its job"):
+            stage.extract("User", route="bulk")
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("way", ["absolute", "without a scheme", "user"])
+def test_a_login_that_names_another_host(stage: Stage, other: Elsewhere, way: str) -> None:
+    """An `instance_url` elsewhere is refused, and the token is not stored."""
+
+    def changed(response: Response) -> Response:
+        told = msgspec.json.decode(response.body, type=dict[str, object])
+        told["instance_url"] = other.addresses[way].format(path="")
+        return replace(response, body=msgspec.json.encode(told))
+
+    with mutating(stage.twin, "/oauth2/token") as mutator, stage.account() as account:
+        mutator.change = changed
+        with pytest.raises(CrmError, match="neither configured nor a host"):
+            account._api.log_in()  # type: ignore[attr-defined]
+    with stage.account() as account:
+        assert "user" in account.who()
+    assert other.asked == []
+
+
+def test_a_token_that_was_stored_before(stage: Stage, other: Elsewhere) -> None:
+    """A token that an older version stored with another host is not shown there: a new one is got."""
+    with stage.account() as account:
+        account.who()
+        api = account._api  # type: ignore[attr-defined]
+        api._tools.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
+    with stage.account() as account:
+        assert "user" in account.who()
+    assert other.asked == []

@@ -1,0 +1,62 @@
+"""One record that cannot be read is one row in quarantine, and all others land; for each route."""
+
+import io
+import re
+import zipfile
+
+import pyarrow.parquet as pq
+
+from crm_pipeline.store.rejects import from_table
+from crm_pipeline_tests.connectors.conformance import Way
+from crm_pipeline_tests.connectors.conformance_stage import meddling
+from crm_pipeline_tests.connectors.conftest import QuietStage
+
+_SURROGATE = rb'{"what_is_no_text":"\ud83d",'
+_LATIN = b"\xe9"
+
+
+def spoilt(body: bytes, records: str) -> bytes:
+    """Return a page whose first record holds half a character, or a byte that is no UTF-8."""
+    if records:
+        found = re.search(rb'"%s"\s*:\s*\[\s*\{' % records.encode(), body)
+        if found is None:
+            return body
+        return body[: found.end() - 1] + _SURROGATE + body[found.end() :]
+    if body.startswith(b"PK"):
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(body)) as packed, zipfile.ZipFile(out, "w") as changed:
+            [name] = packed.namelist()
+            changed.writestr(name, spoilt(packed.read(name), ""))
+        return out.getvalue()
+    row = body.index(b"\n") + 1
+    at = body.index(b",", row) + 1
+    at += body[at : at + 1] == b'"'
+    return body[:at] + _LATIN + body[at:]
+
+
+def test_one_bad_record_is_one_row_in_quarantine(way: Way, quiet: QuietStage) -> None:
+    """Counts add up: read = landed + quarantined, and its bytes are kept."""
+    stage = quiet(way.case)
+    with meddling(stage, way.route) as meddler:
+        meddler.answer(
+            lambda number, response: (
+                response
+                if number != 2 or response.status >= 300
+                else type(response)(
+                    response.status,
+                    spoilt(response.body, way.route.records),
+                    response.headers,
+                    response.content_type,
+                )
+            )
+        )
+        done = stage.read(way.route)
+    if not done.quarantined:  # a part of a record came in another answer, whole
+        assert stage.is_whole()
+        return
+    assert done.quarantined == 1
+    assert done.read == done.records + done.quarantined
+    assert done.reconciled is not False
+    [path] = stage.paths(f"quarantine/demo/{stage.object}/*/*.parquet")
+    [reject] = from_table(pq.read_table(path))
+    assert _LATIN in reject.raw or rb"\ud83d" in reject.raw

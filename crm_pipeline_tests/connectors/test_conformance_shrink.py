@@ -1,0 +1,117 @@
+"""An empty list is not a deletion, and a deletion that the vendor confirms is one at once; for each vendor."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from crm_pipeline.connectors.base import ConfirmsDeleted
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.sandbox.http import Request, Response
+from crm_pipeline.stages.normalized import normalize
+from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables import Tables
+from crm_pipeline_tests.connectors.conformance import Case
+from crm_pipeline_tests.connectors.conformance_stage import Stage
+from crm_pipeline_tests.connectors.conftest import QuietStage
+
+CADENCE_S = 900
+_LISTS = {"results", "records", "data", "deletedRecords"}
+_COUNTS = {"total", "totalSize", "count"}
+_METADATA = re.compile(
+    r"properties|fields|describe|settings|/org|/users|account-info|/labels", re.IGNORECASE
+)
+
+
+def emptied(value: Any) -> Any:
+    """Return an answer as it is for a login that may see no record: every list is empty, every count is 0."""
+    if not isinstance(value, dict):
+        return value
+    made = {key: value for key, value in value.items() if key not in {"paging", "nextRecordsUrl"}}
+    for key, one in made.items():
+        if key in _LISTS and isinstance(one, list):
+            # A count of a query is a row of its own.
+            is_count = len(one) == 1 and all(isinstance(n, int) for n in one[0].values())
+            made[key] = [dict.fromkeys(one[0], 0)] if is_count else []
+        elif key in _COUNTS:
+            made[key] = 0
+    if "info" in made:
+        made["info"] = {"more_records": False, "count": 0}
+    if "additional_data" in made:
+        made["additional_data"] = {"next_cursor": None}
+    return made
+
+
+@contextmanager
+def blind(stage: Stage) -> Iterator[None]:
+    """Let the login see no record any more, without an error; what describes them stays in sight."""
+    twin, handle = stage.twin, stage.twin.handle
+
+    def handled(request: Request) -> Response:
+        response: Response = handle(request).unpacked()
+        if _METADATA.search(request.path) or response.status != 200 or "token" in request.path:
+            return response
+        try:
+            body = json.loads(bytes(response.body))
+        except ValueError:
+            return response
+        return replace(response, body=json.dumps(emptied(body)).encode())
+
+    twin.handle = handled
+    try:
+        yield
+    finally:
+        del twin.handle
+
+
+def alive(stage: Stage) -> set[str]:
+    """Build the table and return the records that are not deleted."""
+    case, tables = stage.case, Tables(stage.settings.data)
+    with Engine(stage.settings.data / "tmp", memory_limit="256MB", threads=1) as engine:
+        maps = connector(case.vendor).mapping
+        connection = stage.settings.connection("demo")
+        done = normalize(connection, case.table, stage.landing, tables, maps, engine=engine)
+        assert done.version is not None
+        rows = engine.rows(
+            f"SELECT source_id FROM {tables.relation(done.version)} "
+            f"WHERE NOT is_deleted AND object = '{case.object}'"
+        )
+    return {row[0] for row in rows}
+
+
+def test_an_empty_list_is_not_a_deletion(case: Case, alone: QuietStage) -> None:
+    """A whole read that finds nothing, with counts that agree, deletes nothing, however late it comes again; what
+    the vendor says is deleted is so at once; and when the records are back all goes on."""
+    stage = alone(case)
+    stage.extract(whole=True)
+    there = alive(stage)
+    assert there == set(stage.told())
+    for _ in range(2):
+        stage.advance(CADENCE_S)
+        with blind(stage):
+            done = stage.extract(mode="refresh", whole=True)
+        assert (done.read, done.records) == (0, 0)
+        assert done.shrink is not None
+        assert done.shrink.is_empty
+        assert alive(stage) == there
+    stage.advance(CADENCE_S)
+    assert stage.extract(mode="refresh", whole=True).shrink is None
+    assert alive(stage) == there
+    gone = sorted(there)[: len(there) // 2]
+    for key in gone:
+        stage.twin.delete(case.object, key)
+    stage.advance(CADENCE_S)
+    done = stage.extract(mode="refresh", whole=True)
+    assert done.shrink is None
+    assert alive(stage) == there - set(gone)
+    with stage.account() as account:
+        assert isinstance(account, ConfirmsDeleted)
+        assert account.confirm_deleted(case.object, gone[:3]) == set(gone[:3])
+        # A record that lives, and one that there never was, are not deleted; nor is anything for who sees nothing.
+        assert account.confirm_deleted(case.object, [max(there - set(gone))]) == set()
+        assert account.confirm_deleted(case.object, [max(there)[:-4] + "9876"]) == set()
+        if "marks" not in case.lacks:
+            with blind(stage):
+                assert account.confirm_deleted(case.object, gone[:3]) == set()

@@ -1,0 +1,63 @@
+"""What errors say may be of any type; reading it makes no error of its own."""
+
+from typing import Any
+
+import pytest
+import requests
+
+from crm_pipeline.connectors.error_body import (
+    error_body,
+    objects,
+    part,
+    seconds_told,
+    sentence,
+    word,
+    words,
+)
+
+ODD: list[Any] = [None, True, 5, 1.5, "x", [], {}, [5, None, {}], {"a": []}, [["a"]]]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"<html>", b"5", b'{"a":', b"\xff", b'{"a":"\\ud83d"}', b"[" * 100_000]
+)
+def test_nonsense_says_nothing(body: bytes) -> None:
+    """An error without a JSON object is one without words."""
+    response = requests.Response()
+    response._content = body
+    assert error_body(response) == {}
+
+
+@pytest.mark.parametrize("found", ODD)
+def test_any_type_is_taken(found: Any) -> None:
+    """A list where a text was expected, a text where a list was: what fits is read, the rest is nothing."""
+    assert isinstance(word(found), str)
+    assert isinstance(sentence(found), str)
+    assert all(isinstance(one, str) for one in words(found))
+    assert all(isinstance(one, dict) for one in objects(found))
+    assert isinstance(part(found), dict)
+
+
+def test_texts_are_short_and_on_one_line() -> None:
+    """A megabyte of escape sequences is not what a terminal or a log gets."""
+    assert sentence("a\x1b[2J\r\nb" * 99_999).isprintable()
+    assert len(sentence("x" * 99_999)) == 300
+    assert (word("NO_SCOPE"), word(429)) == ("NO_SCOPE", "429")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("3", 3.0),
+        ("1.5", 1.5),
+        ("", None),
+        (None, None),
+        ("nan", None),
+        ("inf", None),
+        ("-1", None),
+        ("soon", None),
+    ],
+)
+def test_waits_are_numbers(text: str | None, seconds: float | None) -> None:
+    """What is no wait is none."""
+    assert seconds_told(text) == seconds

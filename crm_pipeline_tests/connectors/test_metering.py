@@ -1,0 +1,69 @@
+"""Which claims of a vendor's counters are believed."""
+
+import pytest
+
+from crm_pipeline.connectors.metering import Claim, Reading, believed, read, told_before
+from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.kernel.clock import SystemClock
+from crm_pipeline.store.database import Database
+from crm_pipeline.store.gate import Gate
+
+
+@pytest.mark.parametrize(
+    ("claim", "used", "ceiling"),
+    [
+        (Claim("day", "H", "15000", used="7"), 7, 15_000),
+        (Claim("day", "H", "15000", used="0"), 0, 15_000),
+        (Claim("day", "H", "15000", left="14990"), 10, 15_000),
+        (Claim("day", "H", "15000", left="0"), 15_000, 15_000),
+        # Salesforce lets some calls pass above the ceiling, and a top-up may leave more than it.
+        (Claim("day", "H", "15000", used="15900", usual=15_000), 15_900, 15_000),
+        (Claim("day", "H", "15000", left="16000"), 0, 15_000),
+        (Claim("day", "H", "5000000", used="3", usual=15_000), 3, 5_000_000),
+    ],
+)
+def test_what_is_believed(claim: Claim, used: int, ceiling: int) -> None:
+    """Counters of small and of huge accounts are, told as what was used or as what is left."""
+    assert read(claim) == Reading("day", used, ceiling)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        Claim("day", "H", "9" * 300, used="5"),
+        Claim("day", "H", "15000", used="9" * 300),
+        Claim("day", "H", "15000", left="-5"),
+        Claim("day", "H", "0", used="0"),
+        Claim("day", "H", "-1", used="0"),
+        Claim("day", "H", "", used="0"),
+        Claim("day", "H", "15000"),
+        Claim("day", "H", "2000000000", used="5"),
+        Claim("day", "H", "15000", used="200000"),
+        Claim("day", "H", "1", used="0", usual=15_000),
+        Claim("day", "H", "900000", left="9", usual=5),
+    ],
+)
+def test_what_is_not_believed(claim: Claim) -> None:
+    """No numbers, endless ones, no ceiling, ten times more than it, and ceilings unlike any account's are not."""
+    why = read(claim)
+    assert isinstance(why, str)
+    assert "9" * 50 not in why
+
+
+def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A header is warned of once, however many answers and accounts have it; each account remembers it."""
+    claims = [Claim("day", "X-Left", "0", left="5"), Claim("day", "X-Left", "x", left="5")] * 3
+    for strange in (Strange("once"), Strange("once")):
+        assert list(believed(claims, strange)) == []
+        assert list(strange.found) == ["X-Left"]
+    assert capsys.readouterr().out.count("X-Left") == 1
+
+
+def test_what_was_told_before(database: Database) -> None:
+    """A ceiling that another process was told is known, unless it cannot be true."""
+    with Gate(database, SystemClock()) as gate:
+        gate.observe("acme", "day", 5, 625_000)
+        gate.observe("acme", "burst", 5, 900_000)
+        gate.flush()
+        found = told_before(gate, "acme", {"day": 250_000, "burst": 5, "other": 1})
+    assert found == {"day": 625_000}

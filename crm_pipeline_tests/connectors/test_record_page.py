@@ -1,0 +1,154 @@
+"""Answers with records: what cannot be read is set aside by itself, byte by byte."""
+
+import json
+from datetime import datetime
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crm_pipeline.connectors.json_records import batch_of
+from crm_pipeline.connectors.record_page import (
+    NO_INSTANT,
+    NO_JSON,
+    NO_KEY,
+    NO_UTF8,
+    TOO_DEEP,
+    RecordReader,
+    taken_apart,
+)
+from crm_pipeline.kernel.errors import MalformedAnswer
+
+
+class Envelope(msgspec.Struct):
+    data: list[msgspec.Raw] | None
+    more: bool = False
+
+
+class Key(msgspec.Struct):
+    id: str | int
+    at: str | None = None
+
+
+READER = RecordReader(
+    Envelope, Key, list_name="data", id_of=lambda key: str(key.id), stamp_of=lambda key: key.at
+)
+GOOD = b'{"id": "a", "at": "2026-01-01T00:00:00Z", "x": "\xc3\xa9"}'
+
+
+def page_with(*records: bytes) -> bytes:
+    return b'{"more": true, "data": [' + b", ".join(records) + b"]}"
+
+
+def test_a_page_that_can_be_read_is_read_whole() -> None:
+    """Records are the bytes that came; nothing is set aside."""
+    page = READER.read(page_with(GOOD, b'{"id": 5}'), owner="acme")
+    assert [bytes(text) for text in page.texts] == [GOOD, b'{"id": 5}']
+    assert (page.seen, page.envelope.more, page.rejected) == (2, True, [])
+    batch = batch_of(
+        ids=[str(key.id) for key in page.keys],
+        stamps=page.instants,
+        texts=page.texts,
+        owner="acme",
+    )
+    assert batch.column("record").to_pylist()[0] == GOOD.decode()
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "source_id"),
+    [
+        (b'{"id": "b", "x": "\\ud83d"}', NO_JSON, "b"),
+        (b'{"id": "b", "x": "\xff"}', NO_UTF8, "b"),
+        (b'{"id": "b", "x": NaN}', NO_JSON, "b"),
+        (b'{"id": 7, "x": nul}', NO_JSON, "7"),
+        (b'{"id": "b", "x": [1, 2}', NO_JSON, "b"),
+        (b'{"id": "b", "x": ' + b"[" * 5000 + b"]" * 5000 + b"}", TOO_DEEP, "b"),
+        (b'{"x": 1}', NO_KEY, ""),
+        (b'{"id": null}', NO_KEY, ""),
+        (b"5", NO_KEY, ""),
+        (b'"a, ] text"', NO_KEY, ""),
+        (b'{"id": "b", "at": "0000-01-01T00:00:00Z"}', NO_INSTANT, "b"),
+        (b'{"id": "b", "at": "99999-01-01T00:00:00Z"}', NO_INSTANT, "b"),
+        (b'{"id": "b", "at": "2026-02-30T00:00:00Z"}', NO_INSTANT, "b"),
+        (b'{"id": "b", "at": "yesterday"}', NO_INSTANT, "b"),
+    ],
+)
+def test_one_bad_record_is_set_aside(bad: bytes, reason: str, source_id: str) -> None:
+    """With its reason, its id where that is plain to see, and its bytes; the others go on."""
+    page = READER.read(page_with(GOOD, bad, b'{"id": "c"}'), owner="acme")
+    assert [key.id for key in page.keys] == ["a", "c"]
+    assert [bytes(text) for text in page.texts] == [GOOD, b'{"id": "c"}']
+    [reject] = page.rejected
+    assert (reject.reason, reject.raw, reject.source_id) == (reason, bad, source_id)
+    assert len(page.instants) == 2
+    assert page.envelope.more
+
+
+def test_a_page_of_one_bad_record_is_a_page() -> None:
+    """A refresh often reads one record; that it is bad makes the answer no other kind of answer."""
+    page = READER.read(page_with(b'{"id": "b", "x": "\\ud83d"}'), owner="acme")
+    assert (page.keys, page.seen) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"data": 5}',
+        b'{"data": {"id": "a"}}',
+        page_with(GOOD)[:-2],
+        page_with(GOOD, b'{"id": "b", "x": "never closed}'),
+        b'{"data": [1, 2, 3]}',
+        b'{"data": [{"error": "no"}]}',
+        b'{"data": [{"id": "a"}], "more": "yes"}',
+        b'{"more": true, "data": [{"id": NaN}], "more": 5}',
+    ],
+)
+def test_an_answer_of_another_form_is_no_answer(body: bytes) -> None:
+    """What stands around the records is wrong, or nothing in it looks like a record."""
+    with pytest.raises(MalformedAnswer):
+        READER.read(body, owner="acme")
+
+
+def test_an_empty_list_is_an_answer() -> None:
+    """As is null, where the declared type allows it."""
+    assert READER.read(b'{"data": []}', owner="acme").seen == 0
+    assert READER.read(b'{"data": null}', owner="acme").seen == 0
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(VALUES, max_size=5), st.dictionaries(st.text(), VALUES, max_size=3), st.booleans())
+def test_a_page_taken_apart_has_the_elements_of_the_list(
+    elements: list[object], around: dict[str, object], ascii_only: bool
+) -> None:
+    """Whatever stands in the elements and around them, other lists of that name included."""
+    around.pop("data", None)
+    whole = {"before": {"data": [1]}, **around, "data": elements, "after": [{"data": []}]}
+    body = json.dumps(whole, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    emptied, found = taken_apart(body, "data")
+    assert [json.loads(one) for one in found] == elements
+    assert emptied is not None
+    assert json.loads(emptied) == {**whole, "data": []}
+
+
+def test_datetimes_are_instants_too() -> None:
+    """Some vendors' stamps are numbers, which their readers turn into datetimes."""
+    reader = RecordReader(
+        Envelope,
+        Key,
+        list_name="data",
+        id_of=lambda key: str(key.id),
+        stamp_of=lambda key: datetime.fromisoformat(key.at) if key.at else None,
+    )
+    assert reader.read(page_with(GOOD, b'{"id": 2}'), owner="acme").instants.null_count == 1

@@ -1,0 +1,77 @@
+"""Addresses that Zoho names are claims: the token goes to no other host, whoever names it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from crm_pipeline.kernel.errors import AuthFailed, CrmError
+from crm_pipeline.sandbox.http import Response
+from crm_pipeline_tests.connectors.elsewhere import Elsewhere, elsewhere
+from crm_pipeline_tests.connectors.mutated import mutating
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
+
+
+@pytest.fixture
+def other() -> Iterator[Elsewhere]:
+    with elsewhere() as server:
+        yield server
+
+
+@pytest.mark.parametrize("way", ["absolute", "without a scheme", "user", "backslash", "dots"])
+def test_the_file_of_an_export(quiet: ZohoScene, other: Elsewhere, way: str) -> None:
+    """`download_url` is a path of the bulk API."""
+
+    def changed(response: Response) -> Response:
+        told = msgspec.json.decode(response.body, type=dict[str, Any])
+        result = told["data"][0].get("result")
+        if result:
+            result["download_url"] = other.addresses[way].format(path=result["download_url"])
+        return replace(response, body=msgspec.json.encode(told))
+
+    with mutating(quiet.twin, r"GET /crm/bulk/v8/read/\d+\?") as mutator:
+        mutator.change = changed
+        with pytest.raises(CrmError, match="lies outside of the API"):
+            quiet.extract("Accounts", route="bulk")
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("way", ["absolute", "without a scheme", "user"])
+def test_a_login_that_names_another_host(quiet: ZohoScene, other: Elsewhere, way: str) -> None:
+    """An `api_domain` elsewhere is refused, and the token is not stored."""
+
+    def changed(response: Response) -> Response:
+        told = msgspec.json.decode(response.body, type=dict[str, object])
+        told["api_domain"] = other.addresses[way].format(path="")
+        return replace(response, body=msgspec.json.encode(told))
+
+    with mutating(quiet.twin, "/oauth/v2/token") as mutator, quiet.account() as account:
+        mutator.change = changed
+        with pytest.raises(CrmError, match="neither configured nor a host"):
+            account._api.log_in()  # type: ignore[attr-defined]
+    with quiet.account() as account:
+        assert "user" in account.who()
+    assert other.asked == []
+
+
+def test_a_token_that_was_stored_before(quiet: ZohoScene, other: Elsewhere) -> None:
+    """A token that an older version stored with another host is not shown there: a new one is got."""
+    with quiet.account() as account:
+        account.who()
+        api = account._api  # type: ignore[attr-defined]
+        api._tools.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
+    with quiet.account() as account:
+        assert "user" in account.who()
+    assert other.asked == []
+
+
+def test_an_accounts_server_that_is_none(quiet: ZohoScene, other: Elsewhere) -> None:
+    """The answer of a consent names where its code is good: neither code nor secret goes to a stranger."""
+    with quiet.account() as account:
+        consent = account.consent("http://localhost:8401/callback")
+        answer = {"state": consent.state, "code": "x", "accounts-server": f"http://{other.host}"}
+        with pytest.raises(AuthFailed, match="which is not Zoho's"):
+            consent.accept(answer)
+    assert other.asked == []

@@ -1,0 +1,131 @@
+"""One object that cannot be had: the others go on, and everybody is told."""
+
+import json
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from crm_pipeline_tests.orchestration.watched import Watched, raw_objects, reason, shown
+from crm_pipeline_tests.scenes import SceneMaker
+
+OBJECTS = ("Contact", "Lead", "OpportunityStage")
+
+
+@pytest.fixture
+def watched(make_scene: SceneMaker) -> Iterator[Watched]:
+    with (
+        make_scene(contacts=30, objects=OBJECTS) as scene,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        made = Watched(scene, instance)
+        made.landed()
+        yield made
+
+
+def test_an_unreadable_object_does_not_silence_the_others(watched: Watched) -> None:
+    """The tick launches for what it could ask and names the other; what it launches is green and published. The
+    other is asked again after a minute, two, four; once it answers, it is read again."""
+    watched.scene.org.hide_object("Lead")
+    record = watched.edited("Goes on")
+    request = watched.tick()
+    assert raw_objects(request) == {"Contact", "OpportunityStage"}
+    assert isinstance(request, dg.RunRequest)
+    assert request.tags["crm/left_out"] == "Lead"
+    assert watched.run(request).success
+    title = f"SELECT title FROM crm.contacts WHERE source_id = '{record}'"
+    assert watched.query(title) == [("Goes on",)]
+
+    said = reason(watched.tick())
+    assert "all that changed has landed" in said
+    assert "Lead (failing since 2026-11-23T10:02:00Z" in said
+    asked = []
+    for tick in range(1, 21):
+        before = len(watched.scene.sandbox.journal.entries())
+        watched.scene.advance(30)
+        reason(watched.tick())
+        calls = watched.scene.sandbox.journal.entries()[before:]
+        if any(call.status == 400 for call in calls):
+            asked.append(tick)
+    assert asked == [2, 4, 8, 16]
+
+    watched.scene.org.hide_object("Lead", hidden=False)
+    watched.scene.org.edit("Lead", str(watched.scene.org.rows("Lead")[0]["Id"]), Title="Back")
+    watched.scene.advance(600)
+    request = watched.tick()
+    assert isinstance(request, dg.RunRequest)
+    assert request.asset_selection is None
+
+
+def test_everybody_is_stated(watched: Watched) -> None:
+    """The object's check at once, and `ops.freshness` within an hour, say that it cannot be had and that it can
+    be had again, although no data changed."""
+    watched.publish()
+    assert watched.verdicts() == {}, "all is well"
+    watched.scene.org.hide_object("Lead")
+    watched.scene.advance()
+    watched.tick()
+    first = watched.told()
+    [event] = first.asset_events
+    assert isinstance(event, dg.AssetCheckEvaluation)
+    assert (event.asset_key.path[-1], event.check_name, event.passed) == (
+        "Lead",
+        "freshness",
+        False,
+    )
+    assert "INVALID_TYPE" in str(event.description)
+    assert not first.run_requests
+    assert watched.verdicts() == {}, "it is said once"
+
+    for hidden, state in ((True, "failing"), (False, "current")):
+        watched.scene.org.hide_object("Lead", hidden=hidden)
+        watched.scene.advance(3_600)
+        watched.tick()
+        told = watched.told()
+        assert told.run_requests
+        lead = {passed for name, passed in shown(told).items() if name == "Lead"}
+        assert lead == (set() if hidden else {True})
+        assert watched.publish().changed
+        lead = "SELECT state, error IS NOT NULL FROM ops.freshness WHERE object = 'Lead'"
+        assert watched.query(lead) == [(state, hidden)]
+        assert not watched.told().run_requests
+
+
+def test_a_read_that_fails_is_tried_again_by_itself(watched: Watched) -> None:
+    """An object whose read failed is left out of the next refreshes; after its pause it is read alone."""
+    watched.scene.org.hide_object("OpportunityStage")
+    watched.scene.advance(900)
+    request = watched.due()
+    assert isinstance(request, dg.RunRequest)
+    assert request.asset_selection is None
+    failed = watched.run(request, "OpportunityStage", "Contact", "Lead")
+    assert not failed.success
+    checks = {
+        (one.asset_key.path[-1], one.passed)
+        for one in failed.get_asset_check_evaluations()
+        if one.check_name == "freshness"
+    }
+    assert checks == {("Contact", True), ("Lead", True), ("OpportunityStage", False)}
+    assert raw_objects(watched.due()) == {"Contact", "Lead"}
+    watched.scene.org.hide_object("OpportunityStage", hidden=False)
+    assert "OpportunityStage" in reason(watched.tick())
+    watched.scene.advance(61)
+    request = watched.tick()
+    assert raw_objects(request) == {"OpportunityStage"}
+    assert watched.run(request, "OpportunityStage").success
+    assert "Cannot be had" not in reason(watched.tick())
+
+
+def test_a_refused_login_fails_the_tick_once(watched: Watched) -> None:
+    """What concerns the whole account fails the tick; then it is left in peace, and every object says so."""
+    watched.tick()
+    refused = json.dumps({"error": "invalid_client", "error_description": "no such app"})
+    watched.scene.sandbox.faults.order(
+        "status", path="/oauth2/token", status=400, body=refused, times=99
+    )
+    watched.scene.org.expire_sessions()
+    with pytest.raises(dg.Failure, match="invalid_client"):
+        watched.tick()
+    assert "Lead (failing" in reason(watched.tick())
+    failing = [name for name, is_fresh in watched.verdicts().items() if not is_fresh]
+    assert failing == ["Contact", "Lead"]

@@ -1,0 +1,119 @@
+"""A pipeline and what its sensors and schedules do with it, one tick after the other."""
+
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+from typer.testing import CliRunner, Result
+
+from crm_pipeline.cli.app import app
+from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.schedules import requested
+from crm_pipeline.stages.published import Publication, publish
+from crm_pipeline.store.published import open_published
+from crm_pipeline_tests.scenes import ENVIRON, Scene
+
+Request = dg.RunRequest | dg.SkipReason
+
+
+class Watched:
+    """A scene and an instance."""
+
+    def __init__(self, scene: Scene, instance: dg.DagsterInstance) -> None:
+        self.scene = scene
+        self.instance = instance
+        self.crm = Workspace(scene.settings, clock=scene.clock)
+        self.defs = build_defs(scene.settings, {"crm": self.crm})
+        self._cursor: str | None = None
+
+    def landed(self) -> None:
+        """Land every object, without a run."""
+        for obj in self.scene.settings.connection("demo").objects:
+            self.scene.extract(obj.name)
+
+    def edited(self, title: str) -> str:
+        """Let time pass, change a contact, let time pass; return its id."""
+        self.scene.advance()
+        record = str(self.scene.org.rows("Contact")[0]["Id"])
+        self.scene.org.edit("Contact", record, Title=title)
+        self.scene.advance()
+        return record
+
+    def tick(self) -> Request:
+        """Let the connection's sensor look."""
+        sensor = self.defs.resolve_sensor_def("demo_changes")
+        with dg.build_sensor_context(
+            instance=self.instance, resources={"crm": self.crm}
+        ) as context:
+            found: Any = sensor(context)
+        assert isinstance(found, Request)
+        return found
+
+    def due(self) -> Request:
+        """Let the connection's schedule come round."""
+        return requested(self.crm, self.scene.settings.connection("demo"), self.instance)
+
+    def told(self) -> dg.SensorResult:
+        """Let the sensor of freshness look, as after the last time."""
+        sensor = self.defs.resolve_sensor_def("freshness")
+        with dg.build_sensor_context(
+            instance=self.instance, resources={"crm": self.crm}, cursor=self._cursor
+        ) as context:
+            result: Any = sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        self._cursor = result.cursor
+        return result
+
+    def verdicts(self) -> dict[str, bool]:
+        """Return what that sensor shows on assets now."""
+        return shown(self.told())
+
+    def run(self, request: Request, *only: str) -> dg.ExecuteInProcessResult:
+        """Do what was requested, or only the raw assets of some objects."""
+        assert isinstance(request, dg.RunRequest), request
+        job = self.defs.resolve_job_def(str(request.job_name))
+        selection = [dg.AssetKey(["demo", "raw", one]) for one in only] or request.asset_selection
+        return job.execute_in_process(
+            asset_selection=list(selection) if selection else None,
+            tags=dict(request.tags),
+            instance=self.instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+
+    def publish(self) -> Publication:
+        """Publish, without a run."""
+        with self.crm.engine() as engine:
+            return publish(
+                self.crm.landing, self.crm.tables, engine, freshness=self.crm.freshness()
+            )
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(open_published(self.scene.settings.data)) as database:
+            return database.execute(sql).fetchall()
+
+    def command(self, *arguments: str) -> Result:
+        """Run a command in this process; its clock is the machine's."""
+        url = self.scene.settings.environ["CRM_DATABASE_URL"]
+        environ = {**ENVIRON, "CRM_HOME": str(self.scene.settings.root), "CRM_DATABASE_URL": url}
+        return CliRunner().invoke(app, [*arguments], env=environ)
+
+
+def shown(told: dg.SensorResult) -> dict[str, bool]:
+    """Return the checks that a sensor shows, by object."""
+    events = [one for one in told.asset_events if isinstance(one, dg.AssetCheckEvaluation)]
+    assert len(events) == len(told.asset_events)
+    return {one.asset_key.path[-1]: one.passed for one in events}
+
+
+def raw_objects(request: Request) -> set[str]:
+    """Return the objects that a request reads; none for all."""
+    assert isinstance(request, dg.RunRequest), request
+    return {key.path[-1] for key in request.asset_selection or () if key.path[1] == "raw"}
+
+
+def reason(request: Request) -> str:
+    """Return why nothing is requested."""
+    assert isinstance(request, dg.SkipReason), request
+    return str(request.skip_message)

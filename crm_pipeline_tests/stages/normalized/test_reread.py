@@ -1,0 +1,184 @@
+"""What landed under other rules is read again under today's, and what was set aside gets another chance."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.model.mapping import FieldMap, ObjectMap
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store import records
+from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.window import Counts
+
+OWNERS = Schema(
+    "owners", "Owners", (Field("id", "Id", "string"), Field("active", "Active", "bool"))
+)
+MAP = ObjectMap("owners", "users", (FieldMap("id", "source_id"),))
+
+
+class Rules:
+    """A connector's rules, of which the versions differ in what counts as deleted."""
+
+    def __init__(self, version: int, *, inactive_is_deleted: bool) -> None:
+        self.version = version
+        self.calls = 0
+        self.origins: set[str | None] = set()
+        self._inactive_is_deleted = inactive_is_deleted
+
+    def of(
+        self, obj: str, schema: Schema, raw: pa.RecordBatch, *, origin: str | None, **_: Any
+    ) -> pa.RecordBatch:
+        self.calls += 1
+        self.origins.add(origin)
+        seen = [json.loads(text) for text in raw.column("record").to_pylist()]
+        gone = [self._inactive_is_deleted and not one.get("active", True) for one in seen]
+        ids = [str(one["id"]) if "id" in one else None for one in seen]
+        columns = [pa.array(ids, pa.string()), pa.nulls(len(seen), records.STAMP), pa.array(gone)]
+        return pa.RecordBatch.from_arrays(columns, names=list(records.KEY_COLUMNS))
+
+
+WRONG = Rules(1, inactive_is_deleted=True)
+
+
+@pytest.fixture
+def users(org):
+    """An account whose users were read while inactive ones counted as deleted."""
+    org.maps = (MAP,)
+    org.rules = WRONG
+    return org
+
+
+def read(
+    org, *people: dict[str, Any], rejects: tuple[Reject, ...] = (), complete: bool = True
+) -> None:
+    org.clock.advance(60)
+    org.objects.setdefault("acme", set()).add("owners")
+    raw = pa.record_batch({"record": [json.dumps(one) for one in people]})
+    keys = WRONG.of("owners", OWNERS, raw, origin="")
+    batch = pa.RecordBatch.from_arrays(
+        [*keys.columns, *raw.columns], names=[*keys.schema.names, "record"]
+    )
+    window = Window(None, org.clock.now())
+    with org.landing.begin("acme", "owners", window, OWNERS, reader=WRONG.version) as writer:
+        if people:
+            writer.write([batch], shape="json", route="list", extracted_at=org.clock.now())
+        writer.quarantine(rejects, extracted_at=org.clock.now())
+        writer.commit(Counts(complete=complete))
+
+
+def state(org, rules: Rules | None) -> list[tuple[str, bool]]:
+    org.normalize("users", keys=rules)
+    return org.rows("users", "source_id, is_deleted")
+
+
+def test_a_mended_rule_reaches_what_has_landed(users):
+    """Two users were deleted because they may not log in; the next build revives them, without a read."""
+    read(users, {"id": 1}, {"id": 2, "active": False}, {"id": 3, "active": False})
+    assert state(users, WRONG) == [("1", False), ("2", True), ("3", True)]
+    mended = Rules(2, inactive_is_deleted=False)
+    assert state(users, mended) == [("1", False), ("2", False), ("3", False)]
+    assert mended.origins == {""}
+    calls = mended.calls
+    assert not users.normalize("users", keys=mended).changed
+    assert mended.calls == calls  # what came of a batch is known from then on
+
+
+def test_rules_that_say_the_same_build_nothing_anew(users):
+    """A new version whose keys are the old ones changes no table and copies no batch."""
+    read(users, {"id": 1}, {"id": 2, "active": False})
+    assert state(users, WRONG) == [("1", False), ("2", True)]
+    same = Rules(2, inactive_is_deleted=True)
+    assert not users.normalize("users", keys=same).changed
+    assert not list(users.landing.folder("acme", "owners").glob("reread/2/*.parquet"))
+
+
+def test_batches_stay_as_they_landed(users):
+    """What is read again lies beside them, and older rules' copies go when newer ones come."""
+    read(users, {"id": 2, "active": False})
+    folder = users.landing.folder("acme", "owners")
+    before = {path: path.read_bytes() for path in folder.glob("????-??/*")}
+    for version in (2, 3):
+        state(users, Rules(version, inactive_is_deleted=False))
+    assert {path: path.read_bytes() for path in folder.glob("????-??/*")} == before
+    assert [path.name for path in (folder / "reread").iterdir()] == ["3"]
+
+
+def test_batches_of_before_there_were_versions_are_read_again(users):
+    """Nothing was noted of their origin, and the rules are told so."""
+    read(users, {"id": 2, "active": False})
+    for path in users.landing.folder("acme", "owners").glob("windows/*.json"):
+        commit = json.loads(path.read_text())
+        del commit["checksum"]
+        for batch in commit["batches"]:
+            del batch["reader"], batch["origin"]
+        path.write_text(json.dumps(commit))
+    rules = Rules(2, inactive_is_deleted=False)
+    users.landing._commits.clear()
+    assert state(users, rules) == [("2", False)]
+    assert rules.origins == {None}
+
+
+def quarantined(users) -> None:
+    rejects = (
+        Reject("no reader knew it", b'{"id": 7, "active": false}', "7"),
+        Reject("the record is not UTF-8", b'{"id": 8, "x": "\xff"}', "8"),
+        Reject("the record has no id", b'{"active": true}'),
+    )
+    read(users, {"id": 1}, rejects=rejects)
+
+
+def test_a_newer_reader_tries_what_was_set_aside(users):
+    """A record that can be read by now is a row; what still cannot stays in quarantine."""
+    quarantined(users)
+    assert state(users, WRONG) == [("1", False), ("7", True)]
+    assert state(users, Rules(2, inactive_is_deleted=False)) == [("1", False), ("7", False)]
+    [kept] = users.landing.quarantine("acme", "owners").glob("????-??/*.parquet")
+    assert pq.read_table(kept).num_rows == 3
+
+
+def test_a_complete_read_deletes_by_absence_only_if_all_of_it_could_be_read(users):
+    """The record that is missing may be one that was set aside."""
+    read(users, {"id": 1}, {"id": 9})
+    quarantined(users)
+    assert state(users, WRONG) == [("1", False), ("7", True), ("9", False)]
+
+
+def test_once_all_of_a_complete_read_can_be_read_absence_counts(users):
+    """What was set aside is known by now: none of it is the record that is missing."""
+    read(users, {"id": 1}, {"id": 9})
+    read(users, {"id": 1}, rejects=(Reject("no reader knew it", b'{"id": 7}', "7"),))
+    assert state(users, None) == [("1", False), ("9", False)]
+    assert state(users, WRONG) == [("1", False), ("7", False), ("9", True)]
+
+
+def test_a_row_of_csv_that_was_set_aside_is_tried_again(users):
+    """By its cells, where there are as many as fields."""
+    users.clock.advance(60)
+    users.objects["acme"] = {"owners"}
+
+    class CsvRules(Rules):
+        def of(self, obj, schema, raw, **given):
+            texts = [json.dumps({"id": row["id"]}) for row in raw.to_pylist()]
+            return super().of(
+                obj, schema, pa.record_batch({"record": texts}), origin=given["origin"]
+            )
+
+    with users.landing.begin("acme", "owners", Window(None, users.clock.now()), OWNERS) as writer:
+        rows = [Reject("1 cell", b'"5","a ""b"""'), Reject("3 cells", b"1,2,3")]
+        writer.quarantine(rows, shape="csv")
+        writer.commit(Counts())
+    assert state(users, CsvRules(1, inactive_is_deleted=False)) == [("5", False)]
+
+
+def test_a_damaged_batch_is_named_while_it_is_read_again(users):
+    """Rot is found wherever bytes are read."""
+    read(users, {"id": 2, "active": False})
+    [path] = users.landing.folder("acme", "owners").glob("????-??/*.parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(CorruptFile, match=path.name):
+        state(users, Rules(2, inactive_is_deleted=False))

@@ -1,0 +1,102 @@
+"""The published file under names and labels of any kind; the build itself is tried in `stages/test_hostile.py`."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from crm_pipeline.model.mapping import ANY_OBJECT, ObjectMap, beside
+from crm_pipeline.model.names import quoted
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.stages.published.views import view_of
+from crm_pipeline_tests.stages.hostile import LABELS, NAMES
+
+COMMON = ObjectMap("thing", "contacts", beside("id=source_id"))
+OWN = ObjectMap(ANY_OBJECT, "", beside("id=source_id"))
+OPTIONS = (("", "Empty"), ("a\0", 'NUL "and" \ud83d'), ("A", "big"), ("a", "small"))
+
+
+def labelled(places: int) -> list[str]:
+    return [LABELS[place % len(LABELS)] for place in range(places)]
+
+
+@pytest.mark.parametrize("one", [COMMON, OWN], ids=["in custom", "in columns"])
+def test_every_field_is_found_under_its_name(org, one):
+    """ops.fields names the column of each field; there its value stands, and everything has its comment."""
+    org.maps = (one,)
+    listed = [
+        Field(name, label, "x", path=("p", name))
+        for name, label in zip(NAMES, labelled(len(NAMES)), strict=True)
+    ]
+    values = {name: f"v{place}" for place, name in enumerate(NAMES)}
+    org.land_records(Schema("thing", "Half \ud83d\x1b", tuple(listed)), [{"id": "1", "p": values}])
+    table = one.table or "thing"
+    org.normalize(table)
+    org.publish()
+    fields = org.query("SELECT field, label, column_name, view_column FROM ops.fields")
+    assert [field for field, *_ in fields] == list(NAMES)
+    [shown] = org.query("SELECT * FROM crm_acme.thing")
+    assert list(shown[:-1]) == list(values.values())
+    columns = org.query(
+        "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'crm_acme' "
+        "ORDER BY column_index"
+    )
+    assert [name for name, _ in columns] == [*(view for *_, view in fields), "crm_key"]
+    assert max(Counter(name.lower() for name, _ in columns).values()) == 1
+    assert all(
+        comment and not re.search(r"[\x00-\x1f\x7f-\x9f]", comment) for _, comment in columns
+    )
+    columns = ", ".join(quoted(column) if column else "NULL" for *_, column, _ in fields)
+    [row] = org.query(f"SELECT {columns} FROM crm.{table}")
+    [(custom,)] = org.query(f"SELECT custom FROM crm.{table}")
+    assert {**json.loads(custom), **{n: v for n, v in zip(NAMES, row, strict=True) if v}} == values
+
+
+def test_labels_of_options_are_data(org):
+    """Stored values of a pick list may be empty, hold NUL or differ in case only."""
+    org.maps = (COMMON,)
+    kind = Field("kind", "Kind", "enum", options=OPTIONS)
+    many = Field("many", "Many", "enum", options=OPTIONS, multiple=";")
+    records = [{"id": "1", "kind": "a\0", "many": "A;a"}, {"id": "2", "kind": "A", "many": "x;a\0"}]
+    org.land_records(Schema("thing", "", (kind, many)), records)
+    org.normalize("contacts")
+    org.publish()
+    assert org.query('SELECT "Kind", "Many" FROM crm_acme.thing ORDER BY crm_key') == [
+        ('NUL "and" \ufffd', ["big", "small"]),
+        ("big", ["x", 'NUL "and" \ufffd']),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ([("a", "One"), ("b", "Two")], ["One", "Two"]),
+        ([("a", "Same"), ("b", "SAME")], ["Same (a)", "SAME (b)"]),
+        ([("a", ""), ("", ""), (" ", "\n")], ["a", "(no name)", "(no name) 2"]),
+        ([("a", "Same"), ("A", "Same")], ["Same (a)", "A"]),
+        ([("a", "Same"), ("A", "Same"), ("x", "A")], ["Same (a)", "A", "A (x)"]),
+        ([("k", "crm_key"), ("b", "CRM_KEY (k)")], ["crm_key (k)", "CRM_KEY (k) (b)"]),
+        ([("a\0", "x"), ("a\x01", "x")], ["x (a\ufffd)", "a\ufffd"]),
+        ([("a\0", "x"), ("a\x01", "x"), ("a\x02", "X")], ["x (a\ufffd)", "a\ufffd", "a\ufffd 2"]),
+    ],
+)
+def test_columns_of_views_have_names_apart(fields, names):
+    """By label, with the API name where labels are alike, and a number where nothing else helps."""
+    listed = [[name, label, "x", "string", None, 0] for name, label in fields]
+    described = {"object": "thing", "label": "Things", "view": "thing", "fields": listed}
+    view = view_of("acme", "contacts", "contact_key", described, {})
+    assert [column.name for column in view.columns] == names
+
+
+def test_connections_that_spell_a_column_differently_share_it(org):
+    """To DuckDB `Region` and `region` are one column: the table has it once, with both values."""
+    org.maps = (OWN,)
+    for connection, column, value in (("acme", "Region", "north"), ("beta", "region", "south")):
+        org.mappings = {"thing": {"r": column}}
+        schema = Schema("thing", "Things", (Field("r", "Region", "string"),))
+        org.land_records(schema, [{"id": "1", "r": value}], connection=connection)
+        org.normalize("thing", connection)
+    org.publish()
+    assert org.query("SELECT region FROM crm.thing ORDER BY ALL") == [("north",), ("south",)]
+    assert org.query('SELECT "Region" FROM crm_beta.thing') == [("south",)]

@@ -1,0 +1,98 @@
+"""What is missing from a whole read: counted over ids, in all and in each of a vendor's lists."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from crm_pipeline.kernel.clock import FrozenClock, Window
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.settings.shrinkage import ShrinkBounds
+from crm_pipeline.stages.raw.absence import live, losses
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.manifest import Manifest
+from crm_pipeline.store.records import STAMP
+from crm_pipeline.store.window import Counts
+
+SCHEMA = Schema("deals", "Deals", (Field("id", "ID", "id"),))
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Landing:
+    return Landing(tmp_path, FrozenClock("2026-11-23T10:00Z"))
+
+
+def land(landing: Landing, parts: Mapping[str, str], deleted: str = "") -> tuple[Manifest, ...]:
+    """Land a whole read: the ids of each list, one letter each, and which of them are marked as deleted."""
+    with landing.begin("acme", "deals", Window(None, landing.clock.now()), SCHEMA) as writer:
+        for part, ids in parts.items():
+            batch = {
+                "_source_id": pa.array(list(ids), pa.string()),
+                "_modified_at": pa.array([None] * len(ids), STAMP),
+                "_deleted": pa.array([one in deleted for one in ids], pa.bool_()),
+                "record": pa.array(["{}"] * len(ids), pa.string()),
+            }
+            writer.write(
+                [pa.RecordBatch.from_pydict(batch)],
+                shape="json",
+                route="x",
+                extracted_at=landing.clock.now(),
+                part=part,
+            )
+        commit = writer.commit(Counts(complete=True))
+    return commit.batches
+
+
+def test_who_is_alive(landing: Landing) -> None:
+    """The version that landed last decides, and in which list it stood."""
+    batches = [
+        *land(landing, {"live": "abc", "archived": "de"}),
+        *land(landing, {"live": "bd", "archived": "c", "deleted": "e"}, deleted="e"),
+    ]
+    assert {part: "".join(sorted(ids.to_pylist())) for part, ids in live(batches).items()} == {
+        "live": "abd",
+        "archived": "c",
+    }
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ({"live": "abcdefghij", "archived": "klmnop"}, []),
+        ({"live": "abcdefghijklmnop"}, []),  # what left a list is in another one
+        ({"live": "abcdefghijk", "archived": "z"}, [("", 5)]),
+        ({"live": "abcdefghij"}, [("", 6), ("archived", 6)]),
+        ({"live": "abcdefghijkl"}, []),
+        ({"archived": "klmnop"}, [("", 10), ("live", 10)]),
+        ({}, [("", 16), ("live", 10), ("archived", 6)]),
+        ({"live": "abcdefghijklmnopqrstuvwxyz"}, []),
+        ({"live": "qrstuvwxyzabcd"}, [("", 12), ("archived", 6)]),  # as many, but others
+        ({"deleted": "abcdefghijklmnop"}, []),  # the vendor says it in so many words
+    ],
+)
+def test_what_is_too_much(
+    landing: Landing, now: Mapping[str, str], expected: list[tuple[str, int]]
+) -> None:
+    """Five records and a fifth of all; or a whole list that is empty, where nothing else holds what it had."""
+    before = live(land(landing, {"live": "abcdefghij", "archived": "klmnop"}))
+    read = land(landing, now, deleted=now.get("deleted", ""))
+    found = losses(before, read)
+    assert [
+        (one.part, len(one.missing)) for one in found if one.is_too_much(ShrinkBounds())
+    ] == expected
+
+
+def test_nothing_is_too_little_for_an_empty_read(landing: Landing) -> None:
+    """Where there was one record and nothing comes, that one is not gone; where there was none, none is missing."""
+    [loss] = losses(live(land(landing, {"": "a"})), land(landing, {}))
+    assert loss.is_too_much(ShrinkBounds())
+    [none] = losses({}, land(landing, {}))
+    assert not none.is_too_much(ShrinkBounds())
+
+
+def test_a_sample_is_from_all_over(landing: Landing) -> None:
+    """Some of the missing ids, the first among them, spread over all."""
+    [loss] = losses(live(land(landing, {"": "zyxwvutsrqponmlkjihgfedcba"})), land(landing, {}))
+    assert loss.sample(5) == ["a", "f", "k", "p", "u"]
+    assert sorted(loss.sample(100)) == list("abcdefghijklmnopqrstuvwxyz")
