@@ -22,6 +22,8 @@ from benchmarks import (
     gate,
     json_pages,
     landing_memory,
+    mutations,
+    rot,
     search_wall,
     startup,
     tables,
@@ -104,6 +106,8 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Gate": gate.report,
     "Tokens": tokens.report,
     "Crashes": crashes.report,
+    "Rot": rot.report,
+    "Mutations": mutations.report,
     "Start-up": startup.report,
 }
 

@@ -71,6 +71,7 @@ def _project(folder: Path, port: int) -> tuple[Mapping[str, Any], dict[str, str]
     chosen = {name: shipped[name] for name in NAMES}
     (folder / "connections.yaml").write_text(yaml.safe_dump({"connections": chosen}))
     shutil.copy(REPOSITORY / ".env.example", folder / ".env")
+    (folder / ".env").chmod(0o600)
     return chosen, {**os.environ, "CRM_SANDBOX_PORT": str(port)}
 
 

@@ -80,17 +80,20 @@ def replicated(landed: Path, folder: Path, copies: int) -> Path:
     target = folder / f"{landed.name}-x{copies}"
     if target.exists():
         return target
+    from crm_pipeline.store import files
+
     draft = folder / f"{target.name}-{os.getpid()}"
     shutil.copytree(landed, draft, copy_function=os.link)
     for path in draft.glob("landing/*/*/windows/*.json"):
-        commit = json.loads(path.read_text())
+        commit = files.read_json(path)
         landed_batches = list(commit["batches"])
         for number in range(1, copies):
             for batch in landed_batches:
                 commit["batches"].append(_copy(path.parent.parent, batch, number))
         commit["records"] = sum(batch["records"] for batch in commit["batches"])
-        path.unlink()  # a hard link: the landed folder keeps its own
-        path.write_text(json.dumps(commit))
+        files.write_json(
+            path, commit
+        )  # in the place of a hard link: the landed folder keeps its own
     draft.rename(target)
     return target
 
@@ -98,6 +101,8 @@ def replicated(landed: Path, folder: Path, copies: int) -> Path:
 def _copy(folder: Path, batch: dict, number: int) -> dict:
     """Write a landed file again under a new batch id and return its manifest."""
     import duckdb
+
+    from crm_pipeline.store.checksums import FileSum
 
     batch_id = f"{batch['batch_id']}x{number}"
     source = folder / batch["month"] / batch["path"]
@@ -112,7 +117,7 @@ def _copy(folder: Path, batch: dict, number: int) -> dict:
         f"FROM read_parquet('{source}')) TO '{target}' "
         "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
     )
-    return {**batch, "batch_id": batch_id, "path": target.name, "bytes": target.stat().st_size}
+    return {**batch, "batch_id": batch_id, "path": target.name, **FileSum.of(target).to_dict()}
 
 
 def _round(landed: Path, folder: Path, chosen: Sequence[str]) -> dict[str, Figures]:
