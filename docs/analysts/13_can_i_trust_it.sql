@@ -1,9 +1,32 @@
--- Can I trust it? Windows whose landed records differ from the vendor's own count, and broken rules.
--- A window also holds what an earlier one had landed (`known`) and what could not be landed.
-SELECT 'window' AS what, connection, object AS name,
-       format('landed {} of {}', records + known + quarantined, vendor_count) AS finding
+-- Can I trust it? Objects that cannot be had, are late, or lack a part of their history; windows whose landed
+-- records differ from the vendor's own count; broken rules. No row means that nothing is known against it.
+-- A window also holds what an earlier one had landed (`known`), what could not be landed, and what the vendor's
+-- count leaves out (`uncounted`).
+SELECT 'failing' AS what, connection, object AS name,
+       concat_ws(': ', format('{:.1f} h behind', date_sub('second', current_at, published_at) / 3600), error)
+           AS finding
+FROM ops.freshness, ops.publication
+WHERE state = 'failing'
+UNION ALL
+SELECT 'late', connection, object,
+       format('{:.1f} h behind', date_sub('second', current_at, published_at) / 3600)
+FROM ops.freshness, ops.publication
+WHERE state = 'current' AND is_late
+UNION ALL
+SELECT 'unread', connection, object, 'nothing has been read'
+FROM ops.freshness
+WHERE state = 'unread'
+UNION ALL
+SELECT 'history', connection, object,
+       format('nothing from before {} has been read', strftime(history_from AT TIME ZONE 'UTC', '%Y-%m-%d'))
+FROM ops.freshness
+WHERE history_from IS NOT NULL
+UNION ALL
+SELECT 'window', connection, object,
+       format('landed {} of {}', records + known + quarantined - coalesce(uncounted, 0), vendor_count)
 FROM ops.windows
-WHERE vendor_count IS NOT NULL AND records + known + quarantined <> vendor_count
+WHERE vendor_count IS NOT NULL
+  AND records + known + quarantined - coalesce(uncounted, 0) <> vendor_count
 UNION ALL
 SELECT severity, connection, table_name, format('{}: {} of {} rows', rule, failures, rows)
 FROM ops.quality
