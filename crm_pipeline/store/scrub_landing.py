@@ -27,6 +27,7 @@ from crm_pipeline.store.scrub_check import (
 )
 
 _MONTH = "????-??"
+_UNUSED = "No window's commit names it, so nothing uses it: remove it and the .json beside it."
 
 
 def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
@@ -141,9 +142,9 @@ class _Object:
         for path in sorted(found):
             batch = self._committed.get(path) or self._described(path)
             if batch is not None:  # else it is being written, or was never finished
-                look = sum_look(path, batch.sum)
                 is_needed = path in self._committed
-                yield Check(BATCHES, self.step, path, batch_cure(batch), look, is_needed)
+                cure = batch_cure(batch) if is_needed else _UNUSED
+                yield Check(BATCHES, self.step, path, cure, sum_look(path, batch.sum), is_needed)
 
     def _described(self, path: Path) -> Manifest | None:
         """Return the manifest of a batch that no commit names."""

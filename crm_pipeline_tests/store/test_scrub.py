@@ -116,6 +116,17 @@ def test_what_earlier_versions_wrote_is_unproven(data: Path) -> None:
     assert len(scrub(data).damage) == 3
 
 
+def test_a_damaged_batch_that_no_window_names_is_not_read_again(data: Path) -> None:
+    """Somebody moved its commit away and the window was read anew: the cure is not to do that again."""
+    path = some(data, "landing/acme/User/????-??/*.parquet")
+    for commit in data.glob("landing/acme/User/windows/*.json"):
+        commit.unlink()
+    flip_bit(path)
+    [one] = scrub(data).damage
+    assert one.path == path
+    assert one.cure.startswith("No window's commit names it")
+
+
 def test_two_records_that_disagree(data: Path) -> None:
     """A manifest that says something else than its window's commit is told, though it is sealed."""
     path = some(data, "landing/acme/Contact/????-??/*.json")
