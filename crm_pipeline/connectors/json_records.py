@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate
+from typing import cast
 
 import pyarrow as pa
 
@@ -10,6 +11,7 @@ from crm_pipeline.connectors.record_page import as_instants
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.store import records
 
+_Encoded = Sequence[bytes | memoryview]
 SCHEMA = pa.schema(
     [
         ("_source_id", pa.string()),
@@ -45,7 +47,10 @@ def batch_of(
     try:
         # Where `record_page` has read the instants, it has looked at the texts, too.
         is_read = isinstance(stamps, pa.Array)
-        plain = _texts(texts, is_read=is_read)
+        encoded = cast("_Encoded", texts) if is_read else _encoded(texts)
+        plain = _texts(encoded)
+        if not is_read:
+            plain.validate(full=True)
         modified = stamps if is_read else as_instants(stamps)
     except pa.ArrowInvalid:
         # Arrow quotes the value that it could not read: that may be somebody's data.
@@ -64,16 +69,12 @@ def batch_of(
     )
 
 
-def _texts(texts: Sequence[bytes | memoryview | str], *, is_read: bool) -> pa.Array:
-    """Return texts as an array of strings; six times as fast as Arrow takes bytes from a list.
+def _encoded(texts: Sequence[bytes | memoryview | str]) -> _Encoded:
+    return [text.encode() if isinstance(text, str) else text for text in texts]
 
-    Raises:
-        pa.ArrowInvalid: one is not UTF-8.
-    """
-    encoded = [text.encode() if isinstance(text, str) else text for text in texts]
-    ends = pa.array([0, *accumulate(map(len, encoded))], pa.int32())
-    data = pa.py_buffer(b"".join(encoded))
-    found = pa.Array.from_buffers(pa.string(), len(encoded), [None, ends.buffers()[1], data])
-    if not is_read:
-        found.validate(full=True)
-    return found
+
+def _texts(texts: _Encoded) -> pa.Array:
+    """Return texts as an array of strings; six times as fast as Arrow takes bytes from a list."""
+    ends = pa.array([0, *accumulate(map(len, texts))], pa.int32())
+    data = pa.py_buffer(b"".join(texts))
+    return pa.Array.from_buffers(pa.string(), len(texts), [None, ends.buffers()[1], data])

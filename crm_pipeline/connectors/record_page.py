@@ -30,6 +30,8 @@ NO_KEY = "the record has no id of the kind that the vendor documents"
 NO_INSTANT = "a time stamp of the record is no instant between the years 1 and 9999"
 # The years 1 to 9999 in microseconds since 1970: what Python, and so our month counts, can name.
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+# Texts between these are within those years whatever their offset, which is less than a day.
+_FIRST_TEXT, _LAST_TEXT = "0001-01-03", "9999-12-30"
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 _UNENDED = b'"'
 _LIST = re.compile(rb"\s*:\s*\[")
@@ -286,15 +288,24 @@ def _in_range(instants: pa.Array) -> bool:
 
 def _instants(stamps: Instants) -> pa.Array | None:
     """Return stamps as instants; None where one of them is none that can be landed."""
-    return _in_range_or_none(lambda: as_instants(stamps))
+    return _in_range_or_none(lambda: as_instants(stamps), is_sure=_are_surely_in_range(stamps))
 
 
-def _in_range_or_none(read: Callable[[], pa.Array]) -> pa.Array | None:
+def _are_surely_in_range(stamps: Instants) -> bool:
+    """Say whether texts that are instants lie in range; a tenth of the time of looking at the instants."""
+    texts = [stamp for stamp in stamps if isinstance(stamp, str)]
+    if len(texts) + stamps.count(None) < len(stamps):
+        return False
+    low, high = min(texts, default=_FIRST_TEXT), max(texts, default=_FIRST_TEXT)
+    return low >= _FIRST_TEXT and high < _LAST_TEXT
+
+
+def _in_range_or_none(read: Callable[[], pa.Array], *, is_sure: bool = False) -> pa.Array | None:
     try:
         instants = read()
     except (pa.ArrowInvalid, OverflowError, ValueError):
         return None
-    return instants if _in_range(instants) else None
+    return instants if is_sure or _in_range(instants) else None
 
 
 def _list_begin(body: bytes, list_name: str) -> int | None:

@@ -7,8 +7,9 @@ what is read then; and a process hashes it once, whatever reads it how often.
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -100,14 +101,23 @@ class Verifier:
         return found
 
 
+@contextmanager
+def summed(path: Path, verifier: Verifier) -> Iterator[Future[FileSum]]:
+    """Take the checksum of a finished file while the block does something else.
+
+    The result raises OSError where the file cannot be read.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="checksum") as hasher:
+        yield hasher.submit(verifier.taken, path)
+
+
 def flushed(path: Path, verifier: Verifier) -> FileSum:
     """Flush a finished file to the disk and, while that is at work, take its checksum.
 
     Raises:
         OSError: the disk fails.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="checksum") as hasher:
-        taken = hasher.submit(verifier.taken, path)
+    with summed(path, verifier) as taken:
         files.sync_file(path)
         return taken.result()
 

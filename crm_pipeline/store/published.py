@@ -24,7 +24,7 @@ from crm_pipeline.kernel.errors import CorruptFile, StoreError
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files, permissions
-from crm_pipeline.store.checksums import FileSum, Verifier, flushed
+from crm_pipeline.store.checksums import FileSum, Verifier, summed
 from crm_pipeline.store.reading import ReadLimits, open_closed
 
 STORAGE_VERSION = "v1.2.0"
@@ -82,19 +82,21 @@ class Snapshots:
                 yield temporary
                 reached("snapshot", "written")
                 permissions.follow(self.folder, temporary)
-                found = flushed(temporary, self._verifier)
-                reached("snapshot", "flushed")
-                with self._turn():
-                    if self._is_overtaken(target, shown):
-                        return
-                    also()
-                    # What is recorded of a file that this one takes the place of.
-                    record_of(target).unlink(missing_ok=True)
-                    temporary.replace(target)
-                    reached("snapshot", "named")
-                    files.sync_folder(self.folder)
-                    files.write_json(record_of(target), found.to_dict(), "snapshot_sum")
-                    self._swap(target)
+                with summed(temporary, self._verifier) as taken:
+                    files.sync_file(temporary)
+                    reached("snapshot", "flushed")
+                    with self._turn():
+                        if self._is_overtaken(target, shown):
+                            return
+                        also()
+                        record = taken.result().to_dict()
+                        # What is recorded of a file that this one takes the place of.
+                        record_of(target).unlink(missing_ok=True)
+                        temporary.replace(target)
+                        reached("snapshot", "named")
+                        files.sync_folder(self.folder)
+                        files.write_json(record_of(target), record, "snapshot_sum")
+                        self._swap(target)
         finally:
             files.discard(temporary, temporary.with_name(f"{temporary.name}.wal"))
 
