@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crm_pipeline.kernel.clock import FrozenClock, Window, gap_free_edge
@@ -137,7 +137,13 @@ clocks = st.lists(
 )
 
 
+_NOTHING: tuple[None, int, None, str] = (None, 0, None, "")
+
+
 @given(clocks)
+# A window that ends after it was read, among those that do not; and one that a later present sets back.
+@example(plan=[_NOTHING, (None, 2, None, ""), *[_NOTHING] * 3])
+@example(plan=[(None, 1, 0, ""), (None, 0, 0, ""), *[_NOTHING] * 3])
 def test_merging_believes_no_window_further(eager: None, plan: list[tuple]) -> None:
     """Ends that lie in the future, and presents that set them back, lead to one watermark before and after."""
     old = [
