@@ -42,8 +42,8 @@ class SalesforceMeter:
 
     @property
     def day(self) -> DayLimit:
-        """Return the org's calls of a day."""
-        stated = self._told or self._seen
+        """Return the org's calls of a day; what is configured overrules what answers tell."""
+        stated = self._connection.ceilings.get(DAILY) or self._told or self._seen
         return DayLimit(stated or self._ceilings[DAILY], is_stated=stated is not None)
 
     def limits(self, operation: Operation) -> Sequence[Limit]:

@@ -1,5 +1,7 @@
 """Calls of one account: what the gate is told."""
 
+from dataclasses import replace
+
 import pytest
 
 from crm_pipeline.kernel.errors import BudgetExhausted
@@ -25,3 +27,14 @@ def test_a_new_account_stops_at_the_share_of_the_ceiling(scene: Scene) -> None:
         read_on()
     with pytest.raises(BudgetExhausted, match=r"left of our share|of 90,000 calls"):
         scene.extract("User")
+
+
+def test_a_configured_ceiling_overrules_that_of_the_org(scene: Scene) -> None:
+    """Somebody leaves the greater part of a large org's calls to others."""
+    scene.org.usage.set(maximum=100_000, used=100)
+    demo = replace(scene.settings.connections["demo"], ceilings={"daily_api_requests": 5_000})
+    scene.settings = replace(scene.settings, connections={"demo": demo})
+    assert scene.extract("User").records
+    scene.org.usage.set(maximum=100_000, used=4_600)
+    with pytest.raises(BudgetExhausted, match="0 are left of our share"):
+        [scene.extract("Account") for _ in range(3)]
