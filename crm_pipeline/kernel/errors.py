@@ -57,7 +57,9 @@ class CrmError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.cure}".strip()
+        # What a vendor said is often the end of a message, and no sentence.
+        end = "." if self.cure and self.message[-1:].isalnum() else ""
+        return f"{self.message}{end} {self.cure}".strip()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default an exception is rebuilt from its text alone, which most of ours do not take;

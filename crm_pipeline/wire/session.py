@@ -382,6 +382,8 @@ def _target(response: requests.Response) -> str:
         target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
     except ValueError:
         return "an unreadable address"
+    if not target.hostname:
+        return "no host"
     return f"{target.scheme}://{target.hostname}"
 
 

@@ -84,6 +84,18 @@ def test_the_text_ends_with_the_cure() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("it said: no", "it said: no. Ask again."),
+        ("it said no.", "it said no. Ask again."),
+        ("it said 'no'!", "it said 'no'! Ask again."),
+    ],
+)
+def test_message_and_cure_are_two_sentences(message: str, text: str) -> None:
+    assert str(CrmError(message, cure="Ask again.")) == text
+
+
+@pytest.mark.parametrize(
     ("error", "builtin"),
     [
         (ConfigError, ValueError),
