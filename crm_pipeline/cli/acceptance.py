@@ -116,12 +116,13 @@ def _descriptions(chosen: "Connection", landing: "Landing", obj: str) -> list[Pe
 def _lists(
     settings: "Settings", chosen: "Connection", landing: "Landing", obj: str
 ) -> list[Pending]:
-    from crm_pipeline.cli.standing import doubts_by_object
+    from crm_pipeline.stages.normalized import doubted_lists
+    from crm_pipeline.store.tables import Tables
 
     return [
         Pending(
             f"{doubt}. If it is believed, they will be gone.",
             lambda window=doubt.window_id: landing.accept(chosen.name, obj, window),  # type: ignore[misc]
         )
-        for doubt in doubts_by_object(settings, chosen).get(obj, [])
+        for doubt in doubted_lists(landing, Tables(settings.data), chosen.name).get(obj, [])
     ]

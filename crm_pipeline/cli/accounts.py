@@ -203,13 +203,13 @@ def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup"
 def _remarked(settings: "Settings", chosen: "Connection") -> "Iterator[Finding]":
     """Say of each object what its landed data want somebody to know."""
     from crm_pipeline.connectors.base import Finding
-    from crm_pipeline.stages.raw import remarks_of
+    from crm_pipeline.orchestration.remarks import remarks_at
     from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.tables import Tables
 
-    landing = Landing(settings.data)
-    for obj in chosen.objects:
-        for remark in remarks_of(landing, chosen.name, obj.name):
-            yield Finding("warn", remark.kind, f"{obj.name}: {remark.text}", remark.cure)
+    for obj, remarks in remarks_at(Landing(settings.data), Tables(settings.data), chosen).items():
+        for remark in remarks:
+            yield Finding("warn", remark.kind, f"{obj}: {remark.text}", remark.cure)
 
 
 def _impatient() -> "RetryPolicy":

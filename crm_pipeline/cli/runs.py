@@ -148,7 +148,7 @@ def report(settings: "Settings", summary: "RunSummary") -> None:
     landed = sum(summary.landed.values())
     line = f"{summary.job}: {landed:,} records landed with {summary.calls:,} API calls"
     output().print(f"{line}; {_published_line(settings, summary)}.")
-    for text in _gaps(summary):
+    for text in (*_gaps(summary), *_missing(summary)):
         output().print(text)
     explain(summary)
 
@@ -163,6 +163,14 @@ def _gaps(summary: "RunSummary") -> Iterator[str]:
             f"What was last changed before {since} has not been read of {', '.join(names)}; a refresh, or a "
             "backfill from the first month on, reads it."
         )
+
+
+def _missing(summary: "RunSummary") -> Iterator[str]:
+    """Say of which objects records are missing because they cannot be read."""
+    if not summary.missing:
+        return
+    told = ", ".join(f"{records:,} of {obj}" for obj, records in sorted(summary.missing.items()))
+    yield f"Records that cannot be read are missing: {told}; `crm-pipeline status` says why."
 
 
 def explain(summary: "RunSummary") -> None:
@@ -184,9 +192,12 @@ def explain(summary: "RunSummary") -> None:
 def _published_line(settings: "Settings", summary: "RunSummary") -> str:
     from crm_pipeline.store.published import Snapshots
 
-    if not summary.is_success:
-        return "the run failed, what was published before stays"
     current = Snapshots(settings.data).current()
+    if not summary.is_success:
+        if not summary.rows:
+            return "the run failed, what was published before stays"
+        # The tables of what failed are in it as they were.
+        return f"steps failed; what did not is published as {current.name if current else '?'}"
     if not summary.rows:
         return "nothing to publish" if current is None else f"{current.name} is still current"
     return f"{len(summary.rows)} tables published as {current.name if current else '?'}"

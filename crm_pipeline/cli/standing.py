@@ -1,16 +1,14 @@
 """Where each object of a connection stands, read from landing and the looks; no database is needed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.orchestration.remarks import remarks_at
 from crm_pipeline.settings import Connection, Settings
-from crm_pipeline.stages.normalized import Doubt, doubts_in
-from crm_pipeline.stages.raw import Remark, remarks_of, shrink_cure
-from crm_pipeline.store import acceptance
+from crm_pipeline.stages.raw import Remark
 from crm_pipeline.store.freshness import Freshness, freshness_of
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.looks import Looks
@@ -112,40 +110,17 @@ def objects_of(
     looks = Looks(settings.data).at(connection.name)
     fresh = {row.object: row for row in freshness_of(connection, landing, looks, now)}
     landed = landing.objects(connection.name)
-    doubts = doubts_by_object(settings, connection)
+    remarks = remarks_at(landing, Tables(settings.data), connection)
     return [
         replace(
-            _object_status(landing, connection.name, name, doubts.get(name, [])),
+            _object_status(landing, connection.name, name),
+            remarks=remarks.get(name, ()),
             fresh=fresh.get(name),
             behind_s=fresh[name].behind_s(now) if name in fresh else None,
             is_automatic=settings.is_automatic,
         )
         for name in dict.fromkeys((*fresh, *landed))
     ]
-
-
-def doubts_by_object(settings: Settings, connection: Connection) -> dict[str, list[Doubt]]:
-    """Return the emptied lists that the current tables of a connection do not believe, by object.
-
-    What a person has accepted since the tables were built is left out.
-    """
-    tables, landing = Tables(settings.data), Landing(settings.data)
-    found: dict[str, list[Doubt]] = {}
-    for name in sorted(tables.current().tables):
-        if name.startswith(f"normalized/{connection.name}/"):
-            for doubt in _doubts(tables, name):
-                folder = landing.folder(connection.name, doubt.object)
-                if doubt.window_id not in acceptance.accepted(folder):
-                    found.setdefault(doubt.object, []).append(doubt)
-    return found
-
-
-def _doubts(tables: Tables, name: str) -> tuple[Doubt, ...]:
-    try:
-        version = tables.version(name)
-    except CorruptFile:
-        return ()  # the next build replaces it, and says so
-    return doubts_in(version) if version else ()
 
 
 def counted(commit: WindowCommit) -> int:
@@ -167,17 +142,17 @@ def is_reconciled(commit: WindowCommit) -> bool:
     return counted(commit) == 0
 
 
-def _object_status(
-    landing: Landing, connection: str, name: str, doubts: Sequence[Doubt]
-) -> ObjectStatus:
-    commits = landing.windows(connection, name)
-    lists = [Remark("lists", f"{doubt}.", shrink_cure(connection, name)) for doubt in doubts]
+def _object_status(landing: Landing, connection: str, name: str) -> ObjectStatus:
+    try:
+        commits = landing.windows(connection, name)
+        watermark = landing.watermark(connection, name)
+    except CorruptFile:
+        commits, watermark = [], None  # its freshness says so
     return ObjectStatus(
         name=name,
-        watermark=landing.watermark(connection, name),
+        watermark=watermark,
         last=commits[-1] if commits else None,
         windows=len(commits),
         landed=sum(commit.records for commit in commits),
         mismatches=sum(not is_reconciled(commit) for commit in commits),
-        remarks=(*remarks_of(landing, connection, name), *lists),
     )

@@ -14,13 +14,21 @@ from crm_pipeline.connectors.upkeep import span
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch
 from crm_pipeline.stages.normalized import Normalized
-from crm_pipeline.stages.raw import Extraction, shrink_cure, shrink_told
+from crm_pipeline.stages.raw import (
+    Extraction,
+    outstanding_cure,
+    outstanding_told,
+    shrink_cure,
+    shrink_told,
+)
 from crm_pipeline.store.freshness import Freshness
+from crm_pipeline.store.outstanding import Outstanding
 
 COUNT = "source_count"
 FIELDS = "fields"
 ABSENCE = "absence"
 FRESHNESS = "freshness"
+QUARANTINE = "quarantine"
 CONTRACT = "contract"
 
 
@@ -44,6 +52,12 @@ def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             asset=key,
             description="A read of the whole object holds about what there was. One that lost far more is "
             "not believed: what it lacks stays alive until the vendor, a second read or a person confirms it.",
+        ),
+        dg.AssetCheckSpec(
+            QUARANTINE,
+            asset=key,
+            description="Every record that was read could be read. One that could not is set aside with its bytes, and "
+            "is missing until a later read brings it.",
         ),
         dg.AssetCheckSpec(
             FRESHNESS,
@@ -88,6 +102,19 @@ def _absence(done: Extraction) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{shrink_told(shrink)}. {cure}",
         metadata={"records_before": shrink.before, "records_missing": shrink.missing},
+    )
+
+
+def quarantine_result(connection: str, obj: str, missing: Outstanding) -> dg.AssetCheckResult:
+    """Show which records are missing because they could not be read, in this run or before."""
+    if not missing.records:
+        return dg.AssetCheckResult(check_name=QUARANTINE, passed=True)
+    return dg.AssetCheckResult(
+        check_name=QUARANTINE,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{outstanding_told(missing)}. {outstanding_cure(connection, obj)}",
+        metadata={"records_missing": missing.records},
     )
 
 

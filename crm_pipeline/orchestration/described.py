@@ -18,9 +18,11 @@ from crm_pipeline.stages.normalized import Normalized
 from crm_pipeline.stages.published import Publication
 from crm_pipeline.stages.raw import Extraction, shrink_told
 from crm_pipeline.store.freshness import Freshness
+from crm_pipeline.store.outstanding import Outstanding
 
 Metadata = dict[str, Any]
 HISTORY = "history_read_from"
+MISSING = "records_missing_unreadable"
 
 
 def extraction(done: Extraction) -> Metadata:
@@ -61,6 +63,11 @@ def extraction(done: Extraction) -> Metadata:
 def history(fresh: Freshness) -> Metadata:
     """Say where the history of an object begins, if it has not been read from its beginning."""
     return {HISTORY: format_instant(fresh.history_from)} if fresh.history_from else {}
+
+
+def missing(missing: Outstanding) -> Metadata:
+    """Say how many records of an object are missing because they could not be read."""
+    return {MISSING: missing.records} if missing.records else {}
 
 
 def gap(fresh: Freshness) -> str:

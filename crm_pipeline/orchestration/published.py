@@ -1,6 +1,7 @@
 """Published assets: the tables that analysts read, all built by one step of `stages.published`."""
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,7 @@ from crm_pipeline.orchestration.failures import GENTLE, as_failure
 from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_key, normalized_tables
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection
-from crm_pipeline.stages.published import publish
+from crm_pipeline.stages.published import AT_MOST_EVERY, publish
 
 
 def published_key(table: str) -> dg.AssetKey:
@@ -56,6 +57,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
                 accounts=crm.api_accounts(),
                 freshness=crm.freshness(),
                 keeping=crm.settings.keeping,
+                waits=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
             )
         if done.repaired:
             context.log.warning(

@@ -22,8 +22,8 @@ from crm_pipeline.orchestration.partitions import (
 )
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.stages.raw import Extraction, Mode, extract
-from crm_pipeline.store.freshness import Freshness
+from crm_pipeline.stages.raw import Extraction, Mode, extract, outstanding_told
+from crm_pipeline.store.outstanding import outstanding
 
 MODE_TAG = "crm/mode"
 Emitted = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
@@ -56,25 +56,30 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
                 done = _extracted(crm, connection, obj, span, context.run)
         except CountMismatch as error:
             yield checks.count_refused(error)
-            yield checks.freshness_result(_fresh(crm, connection, obj))
+            yield checks.freshness_result(crm.fresh(connection, obj.name))
             raise failure(error) from None
         except ContractError as error:
             yield checks.fields_refused(error)
-            yield checks.freshness_result(_fresh(crm, connection, obj))
+            yield checks.freshness_result(crm.fresh(connection, obj.name))
             raise failure(error) from None
         except dg.Failure:
-            yield checks.freshness_result(_fresh(crm, connection, obj))
+            yield checks.freshness_result(crm.fresh(connection, obj.name))
             raise
-        fresh = _fresh(crm, connection, obj)
+        fresh = crm.fresh(connection, obj.name)
+        missing = outstanding(crm.landing, connection.name, obj.name)
         metadata = described.extraction(done) | described.history(fresh)
+        metadata |= described.missing(missing)
         if fresh.history_from is not None:
             context.log.warning(described.gap(fresh))
+        if done.quarantined:
+            context.log.warning("%s: %s.", obj.name, outstanding_told(missing))
         if partitioned and _has_months(context):
             _describe_months(context, done)
         else:
             metadata |= described.extracted(done)
         yield dg.MaterializeResult(metadata=metadata)
         yield from checks.raw_results(done)
+        yield checks.quarantine_result(connection.name, obj.name, missing)
         yield checks.freshness_result(fresh)
 
     return _decorated(connection, obj, key, partitioned=partitioned)(landed)
@@ -101,12 +106,8 @@ def _extracted(
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run.run_id)
         raise
-    crm.looks.was_read(connection.name, obj.name, done.window.to_at, run=run.run_id)
+    crm.looks.was_read(connection.name, obj.name, done.watermark, run=run.run_id)
     return done
-
-
-def _fresh(crm: Workspace, connection: Connection, obj: ObjectSettings) -> Freshness:
-    return next(row for row in crm.freshness(connection.name) if row.object == obj.name)
 
 
 def _decorated(

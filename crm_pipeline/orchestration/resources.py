@@ -5,13 +5,15 @@ Nothing is opened before it is asked for, so that definitions load with an empty
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.upkeep import stated_ceiling
 from crm_pipeline.kernel.clock import Clock, SystemClock
-from crm_pipeline.settings import Settings
+from crm_pipeline.orchestration.remarks import remarks_at
+from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.database import running_database
@@ -90,14 +92,28 @@ class Workspace:
             return ApiAccounts(gate.usage_by_day(), gate.usage())
 
     def freshness(self, *names: str) -> list[Freshness]:
-        """Return how fresh the objects of connections are, by default of all."""
+        """Return how fresh the objects of connections are, by default of all, with remarks on them."""
         now = self.clock.now()
         chosen = [self.settings.connection(name) for name in names or self.settings.connections]
-        return [
-            fresh
-            for connection in chosen
-            for fresh in freshness_of(connection, self.landing, self.looks.at(connection.name), now)
-        ]
+        found = []
+        for connection in chosen:
+            remarks = remarks_at(self.landing, self.tables, connection)
+            looks = self.looks.at(connection.name)
+            for fresh in freshness_of(connection, self.landing, looks, now):
+                texts = tuple(str(remark) for remark in remarks[fresh.object])
+                found.append(replace(fresh, remarks=texts))
+        return found
+
+    def fresh(self, connection: Connection, obj: str) -> Freshness:
+        """Return how fresh one object is, without remarks."""
+        looks, now = self.looks.at(connection.name), self.clock.now()
+        [found] = freshness_of(connection, self.landing, looks, now, only=obj)
+        return found
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a person waits for what is done, who wants to see what came of it at once."""
+        return self._tell is not None
 
     def progress(self, step: str) -> Callable[[int, int | None], None]:
         """Return what a stage calls after each page."""

@@ -14,13 +14,15 @@ import dagster as dg
 
 from crm_pipeline.kernel.clock import Clock, Month, SystemClock
 from crm_pipeline.orchestration.build import RESOURCE, build_defs
-from crm_pipeline.orchestration.described import HISTORY
+from crm_pipeline.orchestration.described import HISTORY, MISSING
 from crm_pipeline.orchestration.instance import quick_events
 from crm_pipeline.orchestration.jobs import PUBLISH_JOB, backfill_name, refresh_name
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
 from crm_pipeline.orchestration.reconcile import HOST_TAG
 from crm_pipeline.orchestration.resources import Tell, Workspace
 from crm_pipeline.settings import Settings
+from crm_pipeline.stages.published import Shown
+from crm_pipeline.store.published import Snapshots
 
 _KIND = re.compile(r"^crm_pipeline\.kernel\.errors\.\w+: ")
 _LOCATION_TAG = ".dagster/repository"
@@ -45,6 +47,7 @@ class RunSummary:
         rows: rows per table of schema `crm`; only tables of a publish that wrote something.
         changed: keys of the assets that changed.
         partial: objects whose history was read in part only -> from when on.
+        missing: objects -> how many of their records are missing because they cannot be read.
         failed: steps that failed; those that were skipped because of them are not listed.
     """
 
@@ -56,6 +59,7 @@ class RunSummary:
     rows: Mapping[str, int] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     partial: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
     failed: tuple[Failed, ...] = ()
 
 
@@ -123,13 +127,21 @@ def _run(
             run_config=quiet, instance=instance, tags=marked, raise_on_error=False
         )
     summary = _summary(result, name)
-    if summary.is_success or name == PUBLISH_JOB or not summary.changed:
+    if summary.is_success or name == PUBLISH_JOB or not (summary.changed or _has_news(crm)):
         return summary
-    # What failed stays as it was; the tables that were built need not wait for it.
+    # What failed stays as it was; the tables that were built need not wait for it, nor does the news that
+    # something cannot be had.
     published = _run(crm, PUBLISH_JOB, {}, instance)
     return replace(
         summary, rows=published.rows, changed=tuple(sorted({*summary.changed, *published.changed}))
     )
+
+
+def _has_news(crm: Workspace) -> bool:
+    """Say whether what is published tells another state of the objects than they are in."""
+    published = Snapshots(crm.settings.data).current()
+    shown = Shown.of(published) if published is not None else None
+    return shown is not None and shown.differs(crm.freshness())
 
 
 def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
@@ -137,6 +149,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
     rows: dict[str, int] = {}
     calls: dict[str, int] = {}
     partial: dict[str, str] = {}
+    missing: dict[str, int] = {}
     changed: set[str] = set()
     for event in result.get_asset_materialization_events():
         key = event.step_materialization_data.materialization.asset_key
@@ -148,6 +161,8 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
             calls[key.path[-1]] = _number(told.get("api_calls"))
             if HISTORY in told:
                 partial[key.path[-1]] = str(told[HISTORY])
+            if MISSING in told:
+                missing[key.path[-1]] = _number(told[MISSING])
         elif key.path[1] == "published" and "dagster/row_count" in told:
             rows[key.path[-1]] = _number(told["dagster/row_count"])
     return RunSummary(
@@ -159,6 +174,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         rows=rows,
         changed=tuple(sorted(changed)),
         partial=partial,
+        missing=missing,
         failed=tuple(_failures(result)),
     )
 

@@ -11,6 +11,7 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.settings.cadence import Cadence
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.looks import ConnectionLooks, Look, error_text
+from crm_pipeline.store.watermark import believed
 
 State = Literal["current", "failing", "unread"]
 _MISSED = 2  # one may be left out because a run is under way
@@ -29,6 +30,7 @@ class Freshness:
         current_at: up to then nothing is missing: it was read, or the vendor said that nothing changed.
         refresh_every_s: how often it is meant to be read.
         due_at: it is late where `current_at` lies before.
+        remarks: what somebody has to know or to do, though it can be read; filled in by who knows it.
     """
 
     connection: str
@@ -45,6 +47,7 @@ class Freshness:
     next_try_at: datetime | None
     refresh_every_s: float
     due_at: datetime
+    remarks: tuple[str, ...] = ()
 
     @property
     def is_late(self) -> bool:
@@ -59,13 +62,18 @@ class Freshness:
 
 
 def freshness_of(
-    connection: Connection, landing: Landing, looks: ConnectionLooks, now: datetime
+    connection: Connection,
+    landing: Landing,
+    looks: ConnectionLooks,
+    now: datetime,
+    only: str | None = None,
 ) -> list[Freshness]:
-    """Return how fresh the configured objects of a connection are."""
+    """Return how fresh the configured objects of a connection are, or the one that is wanted."""
     meant = _Meant.of(Cadence.parse(connection.cadence), looks, now)
     return [
         _freshness(connection.name, obj.name, landing, looks.of(obj.name), meant)
         for obj in connection.objects
+        if only in {None, obj.name}
     ]
 
 
@@ -105,7 +113,7 @@ def _freshness(connection: str, obj: str, landing: Landing, look: Look, meant: _
     span: Window | None = None
     try:
         commits = [c for c in landing.windows(connection, obj) if c.kind == "window"]
-        span = covered(commit.window for commit in commits)
+        span = covered(believed(commits).values())
         read_at = commits[-1].committed_at if commits else None
     except CorruptFile as damage:
         error = error_text(damage)

@@ -74,10 +74,12 @@ class Look:
             look = replace(look, current_at=_later(self.current_at, now))
         return _well(look) if self.during == "probe" else look
 
-    def was_read(self, now: datetime, up_to: datetime, run: str = "") -> "Look":
-        """Return it after a read that ended well."""
+    def was_read(self, now: datetime, up_to: datetime | None, run: str = "") -> "Look":
+        """Return it after a read that ended well; `up_to` is None where there is a gap before it."""
         look = replace(self, looked_at=now, good_at=now, tried_at=now, tried_in=run, read_at=now)
-        return _well(replace(look, current_at=_later(self.current_at, up_to)))
+        if up_to is not None:
+            look = replace(look, current_at=_later(self.current_at, up_to))
+        return _well(look)
 
     def failed(self, now: datetime, error: str, during: During, run: str = "") -> "Look":
         """Return it after a look that failed."""
@@ -146,7 +148,7 @@ class Looks:
         """Return the looks at a connection; none where their file is missing or damaged."""
         path = self._path(connection)
         try:
-            return _looks(files.read_json(path))
+            return _looks(files.read_json(path), self._clock.now())
         except FileNotFoundError:
             return ConnectionLooks()
         except (CorruptFile, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -175,8 +177,8 @@ class Looks:
 
         self._change(connection, noted)
 
-    def was_read(self, connection: str, obj: str, up_to: datetime, *, run: str = "") -> None:
-        """Note a read that ended well; what changed before `up_to` is here."""
+    def was_read(self, connection: str, obj: str, up_to: datetime | None, *, run: str = "") -> None:
+        """Note a read that ended well; what changed before `up_to` is here, where that is known."""
         now = self._clock.now()
 
         def noted(looks: ConnectionLooks) -> ConnectionLooks:
@@ -262,21 +264,23 @@ def _record(looks: ConnectionLooks) -> dict[str, Any]:
     return {**vars(looks), "objects": objects, "probed_at": probed_at}
 
 
-def _looks(record: Mapping[str, Any]) -> ConnectionLooks:
+def _looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
+    """Read what was noted; what lies in the future was noted by a clock that has been set right."""
     probed_at = record.get("probed_at")
     return ConnectionLooks(
-        objects={name: _look(look) for name, look in record["objects"].items()},
-        probed_at=parse_instant(probed_at) if probed_at else None,
+        objects={name: _look(look, now) for name, look in record["objects"].items()},
+        probed_at=min(parse_instant(probed_at), now) if probed_at else None,
         day_ceiling=record.get("day_ceiling"),
         probe_every_s=record.get("probe_every_s"),
         refresh_every_s=record.get("refresh_every_s"),
     )
 
 
-def _look(record: Mapping[str, Any]) -> Look:
+def _look(record: Mapping[str, Any], now: datetime) -> Look:
     # Keys that another version wrote mean nothing here.
     known = {entry.name for entry in fields(Look)} & record.keys()
     values: dict[str, Any] = {
-        key: parse_instant(record[key]) if key in _INSTANTS else record[key] for key in known
+        key: min(parse_instant(record[key]), now) if key in _INSTANTS else record[key]
+        for key in known
     }
     return Look(**values)

@@ -75,6 +75,25 @@ def test_a_backfill_of_a_part_says_so(run: Run, dagster: Dagster) -> None:
     assert told["partial"] == {"Contact": since, "Lead": since}
 
 
+def test_records_that_cannot_be_read_are_told(run: Run, dagster: Dagster) -> None:
+    dagster.summary = replace(DONE, missing={"Contact": 2})
+    assert "cannot be read are missing: 2 of Contact" in run("refresh", "acme").stdout
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ({}, "the run failed, what was published before stays."),
+        ({"accounts": 4}, "steps failed; what did not is published as"),
+    ],
+)
+def test_a_failed_run_says_what_is_published(
+    run: Run, dagster: Dagster, rows: dict[str, int], line: str
+) -> None:
+    dagster.summary = replace(BROKEN, rows=rows)
+    assert line in run("refresh", "acme").stdout
+
+
 def test_refresh_as_json(run: Run, dagster: Dagster) -> None:
     """--json leaves nothing but JSON on stdout."""
     result = run("refresh", "acme", "--json")

@@ -20,6 +20,7 @@ from crm_pipeline.stages.normalized import Doubt, Normalized
 from crm_pipeline.stages.published import Publication
 from crm_pipeline.stages.raw import Extraction
 from crm_pipeline.store.manifest import Shrink
+from crm_pipeline.store.outstanding import Outstanding
 
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "Id", "id"), Field("Email", "Email", "email")))
 DONE = Extraction(
@@ -102,7 +103,8 @@ def test_a_range_of_months_is_one_extraction(
     assert seen == [(DONE.window, "range")]
     assert months == {"2026-01-01": 2, "2026-02-01": 3}
     checked = checks_of(result)
-    assert checked == {"source_count": True, "fields": False, "absence": True, "freshness": True}
+    passed = dict.fromkeys(("source_count", "absence", "quarantine", "freshness"), True)
+    assert checked == {**passed, "fields": False}
 
 
 def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
@@ -187,6 +189,23 @@ def test_a_read_that_is_not_believed_is_red(
     assert check.metadata["records_missing"].value == 33
     told = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
     assert told["records_missing"].value == 33
+
+
+def test_records_that_cannot_be_read_are_told_until_they_are_read(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether this run set them aside or one before; a run that reads them again makes it green."""
+    missing = Outstanding({"the record is no JSON": 2}, DONE.window.to_at)
+    monkeypatch.setattr(raw, "extract", lambda *_, **__: DONE)
+    monkeypatch.setattr(raw, "outstanding", lambda *_: missing)
+    result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
+    assert result.success
+    [check] = [e for e in result.get_asset_check_evaluations() if e.check_name == "quarantine"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "2 records are missing since 2026" in str(check.description)
+    assert "data/quarantine/acme/Contact" in str(check.description)
+    told = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
+    assert told["records_missing_unreadable"].value == 2
 
 
 def test_a_description_that_is_not_believed_fails_the_check_and_the_step(

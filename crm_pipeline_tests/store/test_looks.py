@@ -227,3 +227,28 @@ def test_a_damaged_commit_is_that_objects_affair(tmp_path: Path, clock: FrozenCl
         "Contact": "failing",
         "Lead": "unread",
     }
+
+
+def test_a_watermark_that_is_not_believed_is_no_freshness(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    """A window that ends in the future counts up to when it was read."""
+    landed(Landing(tmp_path, clock), "Contact", Window(None, START + timedelta(days=1)))
+    assert fresh(tmp_path, clock, ConnectionLooks())["Contact"].read_to == START
+
+
+def test_a_read_behind_a_gap_makes_nothing_current(looks: Looks) -> None:
+    """A backfill of old months says nothing about the present."""
+    looks.was_read("acme", "Contact", None)
+    look = looks.at("acme").of("Contact")
+    assert (look.current_at, look.read_at) == (None, START)
+
+
+def test_what_a_fast_clock_noted_is_cut_to_the_present(tmp_path: Path, clock: FrozenClock) -> None:
+    """Our own clock ran a month ahead once: the object is tried again when it is due, and can be late."""
+    ahead = FrozenClock(START + timedelta(days=30))
+    Looks(tmp_path, ahead).failed("acme", "Contact", ValueError("gone"))
+    Looks(tmp_path, ahead).probed("acme", {"Lead": True}, {})
+    found = Looks(tmp_path, clock).at("acme")
+    assert found.probed_at == found.of("Lead").current_at == START
+    assert found.of("Contact").next_try_at == START + timedelta(minutes=1)

@@ -1,5 +1,6 @@
--- Can I trust it? Objects that cannot be had, are late, or lack a part of their history; windows whose landed
--- records differ from the vendor's own count; broken rules. No row means that nothing is known against it.
+-- Can I trust it? Objects that cannot be had, are late, or lack a part of their history or some records; reads that
+-- are not believed; windows whose landed records differ from the vendor's own count; rows that could not be used;
+-- broken rules. No row means that nothing is known against it.
 -- A window also holds what an earlier one had landed (`known`), what could not be landed, and what the vendor's
 -- count leaves out (`uncounted`).
 SELECT 'failing' AS what, connection, object AS name,
@@ -21,6 +22,14 @@ SELECT 'history', connection, object,
        format('nothing from before {} has been read', strftime(history_from AT TIME ZONE 'UTC', '%Y-%m-%d'))
 FROM ops.freshness
 WHERE history_from IS NOT NULL
+UNION ALL
+SELECT 'remark', connection, object, remarks
+FROM ops.freshness
+WHERE remarks IS NOT NULL
+UNION ALL
+SELECT 'quarantine', connection, table_name, format('{} landed rows cannot be used', quarantined)
+FROM ops.tables
+WHERE quarantined > 0
 UNION ALL
 SELECT 'window', connection, object,
        format('landed {} of {}', records + known + quarantined - coalesce(uncounted, 0), vendor_count)

@@ -2,7 +2,8 @@
 
 from crm_pipeline.stages.normalized.build import Normalized, check_mapping, normalize, tables_for
 from crm_pipeline.stages.normalized.contract import RuleResult
-from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in
+from crm_pipeline.stages.normalized.doubted import doubted_lists
+from crm_pipeline.stages.normalized.emptied import Doubt
 from crm_pipeline.stages.normalized.preview import preview
 
 __all__ = [
@@ -10,7 +11,7 @@ __all__ = [
     "Normalized",
     "RuleResult",
     "check_mapping",
-    "doubts_in",
+    "doubted_lists",
     "normalize",
     "preview",
     "tables_for",

@@ -17,6 +17,7 @@ from crm_pipeline.stages.normalized.reading import Source
 from crm_pipeline.stages.normalized.reread import Reread, Rereader
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest, WindowCommit
+from crm_pipeline.store.outstanding import note_recovered
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,10 @@ def collect(
     if not windows:
         return None
     reread = Rereader(landing, connection, entry.object, keys).read(windows)
+    if reread.recovered:
+        folder = landing.quarantine(connection, entry.object)
+        recovered = [one for one in reread.batches if one.path.is_relative_to(folder)]
+        note_recovered(landing, connection, entry.object, recovered)
     schemas = _schemas(connection, entry.object, windows, landing)
     return ObjectInput(
         entry=Fields(schemas, ignores_case=entry.ignores_case).resolved(entry),

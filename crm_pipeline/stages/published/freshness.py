@@ -23,7 +23,7 @@ _TEXT = pa.string()
 _INSTANT = pa.timestamp("us", "UTC")
 _PUBLISHED = "SELECT published_at FROM ops.publication"
 _SHOWN = """
-SELECT connection, object, state, is_whole, is_late, history_from, error_since, looked_at
+SELECT connection, object, state, is_whole, is_late, history_from, error_since, remarks
 FROM ops.freshness
 """
 
@@ -59,6 +59,10 @@ def freshness_table(rows: Iterable[Freshness]) -> OpsTable:
         "error_since": (_INSTANT, "When that began."),
         "refresh_every_s": (pa.float64(), "How often it is meant to be read, in seconds."),
         "is_late": (pa.bool_(), "Whether two reads in a row that were meant to be have not been."),
+        "remarks": (
+            _TEXT,
+            "What is missing or doubted though it can be had, and what to do; NULL: nothing.",
+        ),
     }
     listed = [
         (
@@ -75,6 +79,7 @@ def freshness_table(rows: Iterable[Freshness]) -> OpsTable:
             row.failing_since,
             row.refresh_every_s,
             row.is_late,
+            _text(row.remarks),
         )
         for row in rows
     ]
@@ -106,33 +111,30 @@ class Shown:
             return None
         return cls(built[0][0].astimezone(UTC), rows) if built else None
 
-    def differs(self, rows: Iterable[Freshness], *, with_looks: bool) -> bool:
-        """Say whether the objects are in another state by now.
-
-        Args:
-            rows: the objects.
-            with_looks: whether a later look at an object in the same state counts.
-        """
-        end = None if with_looks else -1
-        return {shown[:end] for shown in self.rows} != {_state(row)[:end] for row in rows}
+    def differs(self, rows: Iterable[Freshness]) -> bool:
+        """Say whether the objects are in another state by now; a later look in the same state is no change."""
+        return self.rows != {_state(row) for row in rows}
 
     def is_outdated(
-        self, rows: Sequence[Freshness], now: datetime, *, with_looks: bool = False
+        self, rows: Sequence[Freshness], now: datetime, waits: timedelta = AT_MOST_EVERY
     ) -> bool:
-        """Say whether the objects are in another state, and the file is an hour old."""
-        is_old = now - self.published_at >= AT_MOST_EVERY
-        return bool(rows) and is_old and self.differs(rows, with_looks=with_looks)
+        """Say whether the objects are in another state, and the file is as old as `waits`."""
+        return bool(rows) and now - self.published_at >= waits and self.differs(rows)
 
 
 def state_of(rows: Iterable[Freshness]) -> str:
-    """Return a text that changes with what `Shown.differs` goes by, looks apart."""
-    return fingerprint([[str(cell) for cell in _state(row)[:-1]] for row in rows])
+    """Return a text that changes with what `Shown.differs` goes by."""
+    return fingerprint([[str(cell) for cell in _state(row)] for row in rows])
 
 
 def _state(row: Freshness) -> tuple[Any, ...]:
-    """Return what matters of an object; last when it was looked at."""
+    """Return what matters of an object."""
     known = (row.connection, row.object, row.state, row.is_whole, row.is_late)
-    return (*known, row.history_from, row.failing_since, row.looked_at)
+    return (*known, row.history_from, row.failing_since, _text(row.remarks))
+
+
+def _text(remarks: Iterable[str]) -> str | None:
+    return " ".join(remarks) or None
 
 
 def _in_utc(row: Sequence[Any]) -> tuple[Any, ...]:

@@ -162,7 +162,10 @@ def table_versions(published: Iterable[PublishedTable]) -> OpsTable:
         "rows": (_WHOLE, "Records, deleted ones included."),
         "live": (_WHOLE, "Records that are not deleted."),
         "batches": (_WHOLE, "Landed batches that it is made of."),
-        "quarantined": (_WHOLE, "Landed rows that could not be used; see data/quarantine."),
+        "quarantined": (
+            _WHOLE,
+            "Landed rows that could not be used; what never landed is in ops.freshness.remarks.",
+        ),
         "committed_at": (_INSTANT, "When the version was made."),
     }
     return OpsTable("tables", "Versions that this file is made of.", columns, rows)

@@ -12,7 +12,7 @@ from crm_pipeline.model.names import literal, quoted, shown
 from crm_pipeline.settings import Keeping
 from crm_pipeline.stages.published import budgets, operations
 from crm_pipeline.stages.published.budgets import ApiAccounts
-from crm_pipeline.stages.published.freshness import Shown, freshness_table
+from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, freshness_table
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.parquet import bring_up_to_date
 from crm_pipeline.stages.published.relations import (
@@ -30,7 +30,7 @@ from crm_pipeline.store.published import STORAGE_VERSION, Snapshots, release_num
 from crm_pipeline.store.published_files import PublishedFiles
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
-LAYOUT = 3
+LAYOUT = 4
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
 _COPIED_AT_ONCE = 20 << 20
@@ -70,6 +70,7 @@ def publish(
     accounts: ApiAccounts = _NO_ACCOUNTS,
     freshness: Sequence[Freshness] = (),
     keeping: Keeping = _USUAL,
+    waits: timedelta = AT_MOST_EVERY,
     is_forced: bool = False,
 ) -> Publication:
     """Publish the current release to `crm.duckdb` and `published/*.parquet`.
@@ -81,9 +82,9 @@ def publish(
         wanted: the normalized tables to publish, by name; None publishes all. A table of a
             connection or object that is read no more would stay as it was for ever.
         accounts: of calls, for `ops.api_usage` and `ops.api_limits`.
-        freshness: of the configured objects, for `ops.freshness`; a change of it alone is published
-            at most once an hour.
+        freshness: of the configured objects, for `ops.freshness`; a change of it alone is published, too.
         keeping: how much of the past stays when the new is there.
+        waits: for such a change alone, how old the file has to be.
         is_forced: build even if the release is published already.
 
     Raises:
@@ -102,7 +103,7 @@ def publish(
         current is not None
         and current.name.startswith(_same_data(release))
         and not is_forced
-        and not _is_outdated(current, freshness, landing.clock.now())
+        and not _is_outdated(current, freshness, landing.clock.now(), waits)
     ):
         # What another publisher was just changing is looked at once more.
         repaired = _damaged(landing, tables, current) and _damaged(landing, tables, current)
@@ -153,9 +154,9 @@ def _versions(tables: Tables, release: Release) -> Iterator[TableVersion]:
             yield version
 
 
-def _is_outdated(current: Path, rows: Sequence[Freshness], now: datetime) -> bool:
+def _is_outdated(current: Path, rows: Sequence[Freshness], now: datetime, waits: timedelta) -> bool:
     shown = Shown.of(current)
-    return shown is not None and shown.is_outdated(rows, now, with_looks=True)
+    return shown is not None and shown.is_outdated(rows, now, waits)
 
 
 def _snapshot_name(release: Release, rows: Sequence[Freshness]) -> str:

@@ -9,6 +9,8 @@ from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
 from crm_pipeline.stages.raw.remarks import (
     Remark,
     doubted_reads,
+    outstanding_cure,
+    outstanding_told,
     refused_description,
     remarks_of,
     shrink_cure,
@@ -27,6 +29,8 @@ __all__ = [
     "extract",
     "fields_told",
     "opened",
+    "outstanding_cure",
+    "outstanding_told",
     "pace",
     "planned",
     "probe",

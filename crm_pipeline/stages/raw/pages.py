@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from crm_pipeline.store.manifest import Shape
 from crm_pipeline.store.records import Known, raw_names, warm_up
 from crm_pipeline.store.spool import PageDone
 from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.wire.decoding import UNREADABLE
 
 KnownIn = Callable[[Shape], Known | None]
 _PARSERS = 2
@@ -132,5 +133,9 @@ def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
 
 
 def _sample(batch: pa.RecordBatch, rows: int) -> list[dict[str, Any]]:
-    raw = batch.slice(0, rows).select(raw_names(batch)).to_pylist()
-    return [msgspec.json.decode(row["record"]) if "record" in row else row for row in raw]
+    """Return records for a preview; one with a number that Python cannot hold is not shown."""
+    shown = []
+    for row in batch.slice(0, rows).select(raw_names(batch)).to_pylist():
+        with suppress(*UNREADABLE):
+            shown.append(msgspec.json.decode(row["record"]) if "record" in row else row)
+    return shown

@@ -89,6 +89,11 @@ class _Round:
     unread: list[str] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
 
+    @property
+    def answered(self) -> dict[str, bool]:
+        """The objects that were asked about, and whether nothing of them had changed."""
+        return {obj: obj not in self.news for obj in self.asked}
+
 
 def probe(
     account: Account,
@@ -114,11 +119,12 @@ def probe(
             _ask(account, wanted.name, landing, seen)
     except CrmError as error:
         if looks is not None:
-            looks.probed(name, {}, {wanted.name: error for wanted in objects})
+            # What was asked before has been answered all the same.
+            left = {wanted.name: error for wanted in objects if wanted.name not in seen.asked}
+            looks.probed(name, seen.answered, {**left, **seen.failed})
         raise
     if looks is not None:
-        answered = {obj: obj not in seen.news for obj in seen.asked}
-        looks.probed(name, answered, seen.failed)
+        looks.probed(name, seen.answered, seen.failed)
     return Probe(
         tuple(seen.news.values()),
         tuple(seen.asked),

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from crm_pipeline.connectors.vendor_clock import duration
 from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.stages.raw.description import fields_cure, fields_told
 from crm_pipeline.stages.raw.snapshot import Past
 from crm_pipeline.stages.raw.task import set_back
@@ -12,6 +13,7 @@ from crm_pipeline.store import acceptance
 from crm_pipeline.store.acceptance import Refused
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Shrink, WindowCommit
+from crm_pipeline.store.outstanding import Outstanding, outstanding
 
 _UNNOTICED = timedelta(seconds=60)
 
@@ -21,7 +23,7 @@ class Remark:
     """One thing to know.
 
     Attributes:
-        kind: in a word: `watermark`, `shrink`, `fields`.
+        kind: in a word: `watermark`, `shrink`, `fields`, `quarantine`.
         text: what it is; `cure` what to do.
     """
 
@@ -39,6 +41,7 @@ def remarks_of(landing: Landing, connection: str, obj: str) -> list[Remark]:
         *_of_watermark(landing, connection, obj),
         *_of_shrink(landing, connection, obj),
         *_of_fields(landing, connection, obj),
+        *_of_quarantine(landing, connection, obj),
     ]
 
 
@@ -88,6 +91,32 @@ def _of_fields(landing: Landing, connection: str, obj: str) -> list[Remark]:
     return [
         Remark("fields", f"{fields_told(refused)} ({since}).", fields_cure(connection, obj)),
     ]
+
+
+def _of_quarantine(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    missing = outstanding(landing, connection, obj)
+    if not missing.records:
+        return []
+    return [
+        Remark("quarantine", f"{outstanding_told(missing)}.", outstanding_cure(connection, obj))
+    ]
+
+
+def outstanding_told(missing: Outstanding) -> str:
+    """Say in a sentence which records are missing because they could not be read."""
+    since = f" since {missing.since:%Y-%m-%d %H:%M} UTC" if missing.since else ""
+    records = "1 record is" if missing.records == 1 else f"{missing.records:,} records are"
+    reasons = "; ".join(f"{reason}: {count:,}" for reason, count in missing.reasons.items())
+    return f"{records} missing{since}, as they cannot be read ({reasons})"
+
+
+def outstanding_cure(connection: str, obj: str) -> str:
+    """Say what to do about records that cannot be read."""
+    return (
+        f"data/quarantine/{path_name(connection)}/{path_name(obj)} has them as received. Mend them in the CRM, and "
+        f"the next refresh reads them; if something between has spoilt them, `crm-pipeline backfill {connection}` "
+        "does. A release that can read more takes them by itself."
+    )
 
 
 def shrink_cure(connection: str, obj: str) -> str:

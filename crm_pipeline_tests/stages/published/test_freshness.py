@@ -1,5 +1,8 @@
 """`ops.freshness`: what it tells, and when a change of it alone is published."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from crm_pipeline.store.freshness import Freshness, freshness_of
@@ -36,8 +39,8 @@ def test_each_configured_object_has_a_row(contacts):
 
 
 def test_a_change_of_it_alone_is_published_at_most_hourly(contacts):
-    """An error that appears or vanishes, or a look that found nothing, waits until the file is an hour old; so does
-    what becomes late, and time alone is no other change. Each publish is a snapshot of its own."""
+    """An error that appears or vanishes waits until the file is an hour old; so does what becomes late. Time alone,
+    or a look that found nothing, is no change. Each publish is a snapshot of its own."""
     contacts.clock.advance(86_400)
     assert contacts.publish(freshness=contacts.fresh()).changed
     assert contacts.query("SELECT object FROM ops.freshness WHERE is_late") == [("Contact",)]
@@ -51,9 +54,24 @@ def test_a_change_of_it_alone_is_published_at_most_hourly(contacts):
     failing = contacts.publish(freshness=contacts.fresh())
     states = "SELECT state, error FROM ops.freshness WHERE object = 'Contact'"
     assert (failing.changed, contacts.query(states)) == (True, [("failing", "ValueError: gone")])
+    contacts.clock.advance(3_600)
+    contacts.looks.probed("acme", {}, {"Contact": ValueError("gone")})
+    assert not contacts.publish(freshness=contacts.fresh()).changed
+    contacts.publish(freshness=contacts.fresh(), is_forced=True)
     contacts.looks.probed("acme", {"Contact": True}, {})
     assert not contacts.publish(freshness=contacts.fresh()).changed
     contacts.clock.advance(3_600)
     current = contacts.publish(freshness=contacts.fresh())
     assert (current.changed, contacts.query(states)) == (True, [("current", None)])
     assert failing.path.name != current.path.name
+
+
+def test_who_waits_for_it_sees_a_change_at_once(contacts):
+    """A run of the command line publishes a new error, and a remark, without waiting an hour."""
+    contacts.looks.probed("acme", {}, {"Contact": ValueError("gone")})
+    at_once = {"waits": timedelta(0)}
+    assert contacts.publish(freshness=contacts.fresh(), **at_once).changed
+    assert not contacts.publish(freshness=contacts.fresh(), **at_once).changed
+    remarked = [replace(one, remarks=("Look.",)) for one in contacts.fresh()]
+    assert contacts.publish(freshness=remarked, **at_once).changed
+    assert set(contacts.query("SELECT remarks FROM ops.freshness")) == {("Look.",)}

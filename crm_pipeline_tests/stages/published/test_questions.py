@@ -69,6 +69,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("failing", "acme", "Task", "1.5 h behind: hidden"),
         ("history", "acme", "Contact", "nothing from before 2026-09-01 has been read"),
         ("late", "acme", "Lead", "26.0 h behind"),
+        ("remark", "acme", "User", "2 records are missing."),
         ("unread", "acme", "Case", "nothing has been read"),
         ("warning", "acme", "contacts", "email matches: 1 of 5 rows"),
     ],
@@ -180,7 +181,8 @@ def freshness_of(org: Any) -> list[Freshness]:
     begun = datetime(2026, 9, 1, tzinfo=UTC)
     failing = {"state": "failing", "error": "hidden", "current_at": now - timedelta(minutes=90)}
     return [
-        fresh(org, "User"),
+        fresh(org, "User", remarks=("2 records are missing.",)),
+        fresh(org, "Note"),
         fresh(org, "Task", **failing),
         fresh(org, "Contact", is_whole=False, history_from=begun),
         fresh(org, "Lead", current_at=now - timedelta(hours=26)),

@@ -1,0 +1,36 @@
+"""What somebody has to know about the objects of a connection: by what landed, and by what tables are made of."""
+
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.settings import Connection
+from crm_pipeline.stages.normalized import Doubt, doubted_lists
+from crm_pipeline.stages.raw import Remark, remarks_of, shrink_cure
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.tables import Tables
+
+
+def remarks_at(
+    landing: Landing, tables: Tables, connection: Connection
+) -> dict[str, tuple[Remark, ...]]:
+    """Return the remarks on each configured object; none on one of which a commit is damaged."""
+    doubts = doubted_lists(landing, tables, connection.name)
+    return {
+        obj.name: (
+            *_of_landing(landing, connection.name, obj.name),
+            *(_of_list(connection.name, doubt) for doubt in doubts.get(obj.name, ())),
+        )
+        for obj in connection.objects
+    }
+
+
+def _of_landing(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    try:
+        return remarks_of(landing, connection, obj)
+    except CorruptFile:
+        return []  # its freshness says so
+
+
+def _of_list(connection: str, doubt: Doubt) -> Remark:
+    return Remark("lists", f"{doubt}.", shrink_cure(connection, doubt.object))
+
+
+__all__ = ["remarks_at"]
