@@ -108,6 +108,19 @@ def test_what_is_behind(
     assert {one["state"] for one in demo["objects"]} == {"unread"}
 
 
+def test_a_damaged_commit_is_that_objects_affair(run: Run, project: Path) -> None:
+    """It is named with its cure; the other objects are shown as always."""
+    land(project / "data", "Contact", 3, 3)
+    land(project / "data", "Account", 2, 2)
+    (commit,) = project.glob("data/landing/acme/Contact/windows/*.json")
+    commit.write_text("{")
+    result = run("status")
+    assert result.exit_code == 0
+    assert "failing" in result.stdout
+    assert commit.name in result.stdout.replace("\n", "")
+    assert "equal" in result.stdout
+
+
 def test_a_part_of_the_history(run: Run, project: Path) -> None:
     """What lies before the first month that was read is missing, and is said to be."""
     since = datetime(2026, 8, 1, tzinfo=UTC)
