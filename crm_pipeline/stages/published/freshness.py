@@ -1,7 +1,7 @@
 """Schema `ops`: how fresh each object is; and whether what is published still says so.
 
 That an object can no longer be read changes no data, and analysts have to see it all the same. So a change of
-this alone is published, too, but at most once an hour.
+this alone is published, too, but at most once an hour; and while somebody looks, at least once a day.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,7 @@ from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.store.freshness import Freshness
 
 AT_MOST_EVERY = timedelta(hours=1)
+AT_LEAST_EVERY = timedelta(days=1)
 _TEXT = pa.string()
 _INSTANT = pa.timestamp("us", "UTC")
 _PUBLISHED = "SELECT published_at FROM ops.publication"
@@ -118,8 +119,14 @@ class Shown:
     def is_outdated(
         self, rows: Sequence[Freshness], now: datetime, waits: timedelta = AT_MOST_EVERY
     ) -> bool:
-        """Say whether the objects are in another state, and the file is as old as `waits`."""
-        return bool(rows) and now - self.published_at >= waits and self.differs(rows)
+        """Say whether the objects are in another state, and the file is as old as `waits`.
+
+        Where nothing happens for a day, a file that is no older shows that somebody looked.
+        """
+        age = now - self.published_at
+        has_looked = any(row.looked_at and row.looked_at > self.published_at for row in rows)
+        is_due = age >= waits and self.differs(rows)
+        return bool(rows) and (is_due or (age >= AT_LEAST_EVERY and has_looked))
 
 
 def state_of(rows: Iterable[Freshness]) -> str:

@@ -39,8 +39,8 @@ def test_each_configured_object_has_a_row(contacts):
 
 
 def test_a_change_of_it_alone_is_published_at_most_hourly(contacts):
-    """An error that appears or vanishes waits until the file is an hour old; so does what becomes late. Time alone,
-    or a look that found nothing, is no change. Each publish is a snapshot of its own."""
+    """An error that appears or vanishes waits until the file is an hour old; so does what becomes late. Time alone is
+    no change, and a look that found nothing is published once a day. Each publish is a snapshot of its own."""
     contacts.clock.advance(86_400)
     assert contacts.publish(freshness=contacts.fresh()).changed
     assert contacts.query("SELECT object FROM ops.freshness WHERE is_late") == [("Contact",)]
@@ -63,6 +63,14 @@ def test_a_change_of_it_alone_is_published_at_most_hourly(contacts):
     contacts.clock.advance(3_600)
     current = contacts.publish(freshness=contacts.fresh())
     assert (current.changed, contacts.query(states)) == (True, [("current", None)])
+    contacts.looks.probed("acme", {"Contact": True}, {})
+    contacts.publish(freshness=contacts.fresh(), is_forced=True)
+    contacts.clock.advance(82_800)
+    contacts.looks.probed("acme", {"Contact": True}, {})
+    assert not contacts.publish(freshness=contacts.fresh()).changed
+    contacts.clock.advance(3_600)
+    contacts.looks.probed("acme", {"Contact": True}, {})
+    assert contacts.publish(freshness=contacts.fresh()).changed
     assert failing.path.name != current.path.name
 
 
