@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.orchestration.children import Records
 from crm_pipeline.orchestration.instance import make_home
 from crm_pipeline.orchestration.stack import Stack, StackOptions
 from crm_pipeline.settings import Settings
@@ -70,3 +71,27 @@ def test_a_killed_database_is_looked_for(
     other._tell = told.append
     other._revive_database()
     assert len(told) == 1
+
+
+def test_a_stopped_database_is_started_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up` needs it, whoever stopped it; it says so, and stops it in the end as it now is the one that started it."""
+    told: list[str] = []
+    started: list[Path] = []
+    monkeypatch.setattr(EmbeddedServer, "is_running", lambda one: bool(started))
+    monkeypatch.setattr(EmbeddedServer, "start", lambda one: started.append(one.data))
+    stack = Stack(settings)
+    stack._folder.mkdir(parents=True)
+    stack._tell = told.append
+    for _ in range(2):
+        stack._look_at = 0.0
+        stack._revive_database()
+    assert started == [settings.data]
+    assert told == ["PostgreSQL was stopped; this stack needs it, so it is there again"]
+    assert Records.read(stack._records).owns_database
+    started.clear()
+    stack._look_at = 0.0
+    stack.ask_to_stop()
+    stack._revive_database()
+    assert started == []
