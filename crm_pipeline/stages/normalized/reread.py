@@ -25,12 +25,11 @@ from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files, records
-from crm_pipeline.store.damage import damaged_batch
+from crm_pipeline.store.damage import REREAD, damaged_batch, reread_cure
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest, Shape, WindowCommit
 from crm_pipeline.store.rejects import Reject, from_table
 
-_FOLDER = "reread"
 _ROWS = 20_000
 
 
@@ -97,7 +96,7 @@ class Rereader:
         if keys is None or batch.reader == keys.version:
             return batch
         place = _place(self._landing.folder(self._connection, self._object), keys, batch.batch_id)
-        verdict = _known(place)
+        verdict = _known(place, self._connection)
         if verdict is None:
             if (damage := damaged_batch([batch])) is not None:
                 raise damage
@@ -140,7 +139,8 @@ class Rereader:
         for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
             place = _place(folder, keys, path.stem)
             facts = files.read_json(path.with_suffix(".json"))
-            verdict = _known(place) or _settled(place, self._retried(path, facts, keys))
+            verdict = _known(place, self._connection)
+            verdict = verdict or _settled(place, self._retried(path, facts, keys))
             if verdict.file is not None:
                 found.append(_recovered_manifest(window, path, facts, place, verdict))
         return found
@@ -191,17 +191,17 @@ class Rereader:
 
 def _place(folder: Path, keys: RecordKeys, batch_id: str) -> Path:
     """Return where it stands what came of a batch; what older rules made of it goes."""
-    ours = folder / _FOLDER / str(keys.version)
-    for other in (folder / _FOLDER).glob("*"):
+    ours = folder / REREAD / str(keys.version)
+    for other in (folder / REREAD).glob("*"):
         if other != ours:
             shutil.rmtree(other, ignore_errors=True)
     return ours / f"{batch_id}.json"
 
 
-def _known(place: Path) -> _Verdict | None:
+def _known(place: Path, connection: str) -> _Verdict | None:
     if not place.exists():
         return None
-    return msgspec.convert(files.read_json(place), _Verdict)
+    return msgspec.convert(files.read_json(place, cure=reread_cure(connection)), _Verdict)
 
 
 def _settled(place: Path, parts: Iterator[pa.RecordBatch] | None) -> _Verdict:
