@@ -88,6 +88,14 @@ def schema_cure(folder: Path) -> str:
     )
 
 
+def quarantine_cure(path: Path) -> str:
+    """Say what to do about rows that could not be landed and whose file, or record, is damaged."""
+    return (
+        f"Restore {path.stem}.* from a backup, or remove both files: `{backfill_command(path.parents[1])}` reads "
+        "the object again and sets the rows aside anew."
+    )
+
+
 def reread_cure(connection: str) -> str:
     """Say what to do about what was read again from a landed batch, or from the quarantine."""
     return (

@@ -13,8 +13,8 @@ from crm_pipeline.store import files, spool
 from crm_pipeline.store.checksums import FileSum
 from crm_pipeline.store.damage import (
     REREAD,
-    backfill_command,
     batch_cure,
+    quarantine_cure,
     reread_cure,
     schema_cure,
     window_cure,
@@ -52,11 +52,9 @@ def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
 def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
     """Yield what was set aside: by reads in folders of months, by builds in `normalized`."""
     for folder in _objects(data / "quarantine", connection):
-        again = f"`{backfill_command(folder)}` reads the object again and sets the rows aside anew."
         for record in _sorted(folder, f"{_MONTH}/*.json"):
             path = record.with_suffix(".parquet")
-            cure = f"Restore {path.stem}.* from a backup, or remove both files: {again}"
-            yield from _set_aside(record, (path,), cure)
+            yield from _set_aside(record, (path,), quarantine_cure(path))
         for record in _sorted(folder, "normalized/*.json"):
             cure = (
                 "Remove it: the rows stand in data/landing, and the table's next build writes it."

@@ -23,9 +23,11 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files, records
-from crm_pipeline.store.damage import REREAD, damaged_batch, reread_cure
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.damage import REREAD, damaged_batch, quarantine_cure, reread_cure
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest, Shape, WindowCommit
 from crm_pipeline.store.rejects import Reject, from_table
@@ -138,7 +140,7 @@ class Rereader:
         found = []
         for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
             place = _place(folder, keys, path.stem)
-            facts = files.read_json(path.with_suffix(".json"))
+            facts = files.read_json(path.with_suffix(".json"), cure=quarantine_cure(path))
             verdict = _known(place, self._connection)
             verdict = verdict or _settled(place, self._retried(path, facts, keys))
             if verdict.file is not None:
@@ -149,6 +151,10 @@ class Rereader:
         self, path: Path, facts: dict[str, Any], keys: RecordKeys
     ) -> Iterator[pa.RecordBatch] | None:
         """Return the records of a quarantine file that can be read now; None where there are none."""
+        if "sha256" in facts and FileSum.of(path) != FileSum.from_dict(facts):
+            raise CorruptFile(
+                f"{path} is damaged: its checksum does not fit.", cure=quarantine_cure(path)
+            )
         schema = self._schema(facts["schema_fingerprint"])
         shape: Shape = facts.get("shape", "csv")
         rejects = from_table(pq.read_table(path))

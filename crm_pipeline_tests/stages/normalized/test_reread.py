@@ -201,3 +201,14 @@ def test_the_cure_of_what_was_read_again_makes_it_anew(users, suffix):
     for left in path.parent.glob(f"{path.stem}.*"):
         left.unlink()
     assert state(users, newer) == [*before, ("4", False)]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".parquet"])
+def test_damaged_rows_of_the_quarantine_are_not_tried_again(users, suffix):
+    """A flipped bit there is named with what to do, and makes no row of another value."""
+    quarantined(users)
+    [path] = users.landing.quarantine("acme", "owners").glob(f"????-??/*{suffix}")
+    flip_bit(path)
+    with pytest.raises(CorruptFile, match=path.name) as caught:
+        state(users, Rules(2, inactive_is_deleted=False))
+    assert "`crm-pipeline backfill acme --object owners`" in caught.value.cure
