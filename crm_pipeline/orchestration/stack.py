@@ -38,8 +38,9 @@ from crm_pipeline.orchestration.health import (
 from crm_pipeline.orchestration.hosts import AllowedHosts
 from crm_pipeline.orchestration.instance import environment, opened_instance
 from crm_pipeline.orchestration.reconcile import Here, reconcile
+from crm_pipeline.orchestration.sandboxes import sandboxes
 from crm_pipeline.orchestration.stack_lock import lock_stack
-from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
 from crm_pipeline.store.database import URL_VARIABLE, Database, database_url
 from crm_pipeline.store.embedded import EmbeddedServer
@@ -48,7 +49,6 @@ from crm_pipeline.store.permissions import exposed, settle
 LOCATION = "crm_pipeline"
 _MODULE = "crm_pipeline.definitions"
 _WEBSERVER = "crm_pipeline.orchestration.webserver"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LONGEST_SOCKET = 100  # the kernel allows 108 bytes
 _RESTARTS = 3
 _LOOK_EVERY_S = 1.0
@@ -248,14 +248,12 @@ class Stack:
             self._tell(f"freed the pools of {len(done.slots_freed_for)} runs that are over")
 
     def _start_sandboxes(self) -> None:
-        ports: set[int] = set()
-        for connection in self.settings.connections.values():
-            address = _sandbox_address(connection)
-            if address is None or not self.options.with_sandbox or address[1] in ports:
-                continue
-            host, port = address
-            ports.add(port)
-            self.urls[f"sandbox of {connection.name}"] = connection.login_url
+        if not self.options.with_sandbox:
+            return
+        for (host, port), users in sandboxes(self.settings).items():
+            names = ", ".join(connection.name for connection in users)
+            url = urlsplit(users[0].login_url)._replace(path="", query="", fragment="").geturl()
+            self.urls[f"sandbox of {names}"] = url
             if is_listening(host, port):
                 self._tell(f"using the sandbox that listens on port {port}")
                 continue
@@ -375,14 +373,6 @@ class Stack:
             self._socket.unlink(missing_ok=True)
         child.start()
         self._write_records()
-
-
-def _sandbox_address(connection: Connection) -> tuple[str, int] | None:
-    """Return where the sandbox of a connection listens; None for real accounts."""
-    parts = urlsplit(connection.login_url)
-    if not connection.sandbox or parts.hostname not in _LOOPBACK or parts.port is None:
-        return None
-    return parts.hostname, parts.port
 
 
 def _ended(child: Child) -> StoreError:

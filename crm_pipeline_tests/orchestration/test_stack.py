@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.orchestration import stack as module
 from crm_pipeline.orchestration.children import Records
 from crm_pipeline.orchestration.instance import make_home
 from crm_pipeline.orchestration.stack import Stack, StackOptions
-from crm_pipeline.settings import Settings
+from crm_pipeline.settings import Settings, load_settings
 from crm_pipeline.store.embedded import EmbeddedServer
 from crm_pipeline_tests.orchestration.projects import make_settings
 
@@ -95,3 +96,23 @@ def test_a_stopped_database_is_started_again(
     stack.ask_to_stop()
     stack._revive_database()
     assert started == []
+
+
+def test_all_connections_of_a_sandbox_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line for each sandbox that listens, with everything that points at it; real accounts have none."""
+    root = tmp_path / "project"
+    make_settings(root)
+    text = (root / "connections.yaml").read_text()
+    acme = text[text.index("  acme:") : text.index("  other:")]
+    for name, port in (("partner", 9), ("third", 10)):
+        text += acme.replace("acme:", f"{name}:").replace("127.0.0.1:9/", f"localhost:{port}/")
+    (root / "connections.yaml").write_text(text)
+    monkeypatch.setattr(module, "is_listening", lambda *_: True)
+    stack = Stack(load_settings(root, {}))
+    stack._start_sandboxes()
+    assert stack.urls == {
+        "sandbox of acme, partner": "http://127.0.0.1:9",
+        "sandbox of third": "http://localhost:10",
+    }
