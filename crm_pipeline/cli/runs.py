@@ -197,9 +197,10 @@ def explain(summary: "RunSummary") -> None:
 
     steps: dict[str, list[str]] = {}
     for failed in summary.failed:
-        steps.setdefault(f"{failed.message} {failed.cure}", []).append(
-            failed.step.replace("__", "/", 2)
-        )
+        step = failed.step.replace("__", "/", 2)
+        # The step says of which connection it is.
+        message = failed.message.removeprefix(f"{step.partition('/')[0]}: ")
+        steps.setdefault(f"{message} {failed.cure}", []).append(step)
     for text, names in steps.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         sys.stderr.write(paragraph(f"{', '.join(names[:3])}{more}: {text}") + "\n")

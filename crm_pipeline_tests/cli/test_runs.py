@@ -125,6 +125,14 @@ def test_objects_that_cannot_be(
     assert dagster.calls == []
 
 
+def test_the_connection_is_named_once(run: Run, dagster: Dagster) -> None:
+    """The step names it already, so that the sentence need not."""
+    text = "acme: object Case does not exist or is hidden from this login."
+    dagster.summary = replace(BROKEN, failed=(Failed("acme__raw__Case", text),))
+    result = run("refresh", "acme")
+    assert "error: acme/raw/Case: object Case does not exist" in result.stderr
+
+
 @pytest.mark.parametrize("month", ["2024", "2024-13", "last", "2024-xx"])
 def test_no_month(run: Run, dagster: Dagster, month: str) -> None:
     """What is no month is a usage error."""
