@@ -1,11 +1,16 @@
 """`db`: the embedded PostgreSQL that holds Dagster's storage and our operational state."""
 
 import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crm_pipeline.cli.console import flowing
-from crm_pipeline.kernel.errors import DatabaseUnavailable
+from crm_pipeline.kernel.errors import ConfigError, DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from crm_pipeline.orchestration.stack_lock import Holder
+    from crm_pipeline.settings import Settings
 
 db = typer.Typer(
     name="db",
@@ -42,15 +47,48 @@ def start() -> None:
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
-def stop() -> None:
-    """Stop the server in data/postgres; its data stays."""
+def stop(
+    force: Annotated[
+        bool, typer.Option("--force", help="Also under `up`, which then starts it again.")
+    ] = False,
+) -> None:
+    """Stop the server in data/postgres; its data stays.
+
+    It is refused while `up` runs on the data folder: the UI and all runs need the server.
+    """
     from crm_pipeline.cli.console import say, working
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.store.embedded import EmbeddedServer
 
+    settings = load_settings()
+    server = EmbeddedServer(settings.data)
+    user = _stack_on(settings) if server.is_running() else None
+    if user and not force:
+        raise ConfigError(
+            f"PostgreSQL is in use: {user} runs on {settings.data}, and its UI, daemon and runs fail "
+            "without it.",
+            cure="Stop that with Ctrl-C in its terminal; it stops the server as well if it started it. "
+            "`crm-pipeline db stop --force` stops the server all the same, and `up` starts it again "
+            "within seconds.",
+        )
     with working("stopping PostgreSQL"):
-        stopped = EmbeddedServer(load_settings().data).stop()
-    say("PostgreSQL is stopped." if stopped else "PostgreSQL was not running.")
+        stopped = server.stop()
+    if not stopped:
+        say("PostgreSQL was not running.")
+    elif user:
+        say(f"PostgreSQL was stopped; {user} starts it again within seconds.")
+    else:
+        say("PostgreSQL is stopped.")
+
+
+def _stack_on(settings: "Settings") -> "Holder | None":
+    """Return the stack that uses the embedded server; one with a server of the user's does not."""
+    from crm_pipeline.orchestration.stack_lock import stack_of
+    from crm_pipeline.store.database import URL_VARIABLE
+
+    if settings.environ.get(URL_VARIABLE, "").strip():
+        return None
+    return stack_of(settings.data)
 
 
 def url() -> None:

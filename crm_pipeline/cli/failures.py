@@ -76,12 +76,12 @@ def _report(error: BaseException, text: str, code: int, *, debug: bool) -> int:
     return code
 
 
-def paragraph(text: str) -> str:
-    """Return a text as one paragraph that begins with `error:`, without secrets."""
+def paragraph(text: str, kind: str = "error") -> str:
+    """Return a text as one paragraph that begins with its kind, such as `error:`, without secrets."""
     flat = on_one_line(redacted(text))
     if not sys.stderr.isatty():
-        return f"error: {flat}"
+        return f"{kind}: {flat}"
     import shutil
 
     width = min(100, shutil.get_terminal_size().columns)
-    return textwrap.fill(f"error: {flat}", width, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(f"{kind}: {flat}", width, break_long_words=False, break_on_hyphens=False)

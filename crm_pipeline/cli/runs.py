@@ -39,6 +39,14 @@ def backfill(
     last: Annotated[
         str | None, typer.Option("--to", metavar="YYYY-MM", help="By default the running month.")
     ] = None,
+    objects: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--object",
+            metavar="OBJECT",
+            help="Only this object of one connection; may be repeated.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read a range of months of accounts whole, and publish.
@@ -52,17 +60,33 @@ def backfill(
       crm-pipeline backfill salesforce_demo
       crm-pipeline backfill --all
       crm-pipeline backfill salesforce_demo --from 2024-01 --to 2024-12
+      crm-pipeline backfill salesforce_demo --object Case --object Task
     """
     from crm_pipeline.orchestration.runs import run_backfill
 
     months = (month_of(first, "--from"), month_of(last, "--to"))
+    _check_objects(connections or [], objects or [])
 
     def run(
         settings: "Settings", name: str, instance: "dg.DagsterInstance", told: Told
     ) -> "RunSummary":
-        return run_backfill(settings, name, *months, instance, on_step=told)
+        return run_backfill(settings, name, *months, instance, objects=objects or (), on_step=told)
 
     _one_after_the_other("backfill", connections, run, everything=everything, as_json=as_json)
+
+
+def _check_objects(connections: list[str], objects: list[str]) -> None:
+    from crm_pipeline.cli.workspace import load_settings
+
+    if not objects:
+        return
+    if len(connections) != 1:
+        raise ConfigError(
+            "--object names objects of one connection.", cure="Name that connection, and no other."
+        )
+    chosen = load_settings().connection(connections[0])
+    for name in objects:
+        chosen.object(name)
 
 
 def refresh(
@@ -181,9 +205,10 @@ def explain(summary: "RunSummary") -> None:
 
     steps: dict[str, list[str]] = {}
     for failed in summary.failed:
-        steps.setdefault(f"{failed.message} {failed.cure}", []).append(
-            failed.step.replace("__", "/", 2)
-        )
+        step = failed.step.replace("__", "/", 2)
+        # The step says of which connection it is.
+        message = failed.message.removeprefix(f"{step.partition('/')[0]}: ")
+        steps.setdefault(f"{message} {failed.cure}", []).append(step)
     for text, names in steps.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         sys.stderr.write(paragraph(f"{', '.join(names[:3])}{more}: {text}") + "\n")

@@ -18,7 +18,7 @@ def scrub(
     """Read every file below data/ and compare it with the checksum taken when it was written.
 
     Names each file that the disk, or somebody, has changed, with what to do; exit code 1 if there is
-    one. Runs may go on meanwhile, and nothing is changed. Files that earlier versions wrote without a
+    one that something uses. Runs may go on meanwhile, and nothing is changed. Files that earlier versions wrote without a
     checksum count as unproven: only what cannot be read is found in them. PostgreSQL and Dagster look
     after their own folders.
 
@@ -41,7 +41,7 @@ def scrub(
         emit_json(_record(done))
     else:
         _show(done)
-    if done.damage:
+    if not done.is_usable:
         raise typer.Exit(1)
 
 
@@ -69,4 +69,4 @@ def _show(done: "Scrubbed") -> None:
     columns = ("kind", "files", "bytes", "damaged", "unproven")
     output().print(table("", columns, [*rows, total], numbers=(1, 2, 3, 4)))
     for one in done.damage:
-        sys.stderr.write(paragraph(str(one)) + "\n")
+        sys.stderr.write(paragraph(str(one), "error" if one.is_used else "note") + "\n")

@@ -59,6 +59,7 @@ def _watched(stack: "Stack") -> None:
         for name, url in stack.urls.items():
             output().print(f"{name}: {url}", soft_wrap=True)
         output().print("Ctrl-C stops all of it.")
-        stack.wait()
+        # The status is over: what happens from now on are lines, also in a terminal.
+        stack.wait(console.print)
     finally:
         stack.stop()

@@ -5,7 +5,7 @@ Per connection `<connection>_backfill` (a range of months, everything in it land
 `publish`, which only rebuilds the analysts' file.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import dagster as dg
@@ -94,17 +94,24 @@ def refresh_request(
         objects: what is read. One that is left out would keep back the tables of all others in the run.
         run_key: keeps the request from being made twice.
     """
-    left_out = [obj.name for obj in connection.objects if obj.name not in objects]
-    tags = range_tags(*months)
-    if left_out:
-        # A tag's value has 255 characters at most.
-        tags = {**tags, LEFT_OUT_TAG: ", ".join(left_out)[:250]}
+    tags, selection = narrowed(settings, connection, objects)
     return dg.RunRequest(
         run_key=run_key,
         job_name=refresh_name(connection.name),
-        tags=tags,
-        asset_selection=_keys(settings, connection, objects) if left_out else None,
+        tags={**range_tags(*months), **tags},
+        asset_selection=selection,
     )
+
+
+def narrowed(
+    settings: Settings, connection: Connection, objects: Collection[str]
+) -> tuple[Mapping[str, str], list[dg.AssetKey] | None]:
+    """Return tags and assets of a run that reads some objects; no tags, and None, where it is all of them."""
+    left_out = [obj.name for obj in connection.objects if obj.name not in objects]
+    if not left_out:
+        return {}, None
+    # A tag's value has 255 characters at most.
+    return {LEFT_OUT_TAG: ", ".join(left_out)[:250]}, _keys(settings, connection, objects)
 
 
 def _selection(settings: Settings, connection: Connection) -> dg.AssetSelection:

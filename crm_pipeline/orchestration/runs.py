@@ -6,7 +6,7 @@ reconciled like others if this process is killed.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from crm_pipeline.kernel.clock import Clock, Month, SystemClock
 from crm_pipeline.orchestration.build import RESOURCE, build_defs
 from crm_pipeline.orchestration.described import HISTORY, MISSING
 from crm_pipeline.orchestration.instance import quick_events
-from crm_pipeline.orchestration.jobs import PUBLISH_JOB, backfill_name, refresh_name
+from crm_pipeline.orchestration.jobs import PUBLISH_JOB, backfill_name, narrowed, refresh_name
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
 from crm_pipeline.orchestration.reconcile import HOST_TAG
 from crm_pipeline.orchestration.resources import Tell, Workspace
@@ -70,23 +70,33 @@ def run_backfill(
     last: Month | None,
     instance: dg.DagsterInstance,
     *,
+    objects: Collection[str] = (),
     on_step: Tell | None = None,
     clock: Clock | None = None,
 ) -> RunSummary:
     """Read a range of months of a connection, by default all, and publish.
 
-    `on_step` is told `(step, records so far, records expected)`.
+    Args:
+        settings: name the connections.
+        connection: what is read.
+        first: month of the range; None for the first one that there is.
+        last: month of the range; None for the running one.
+        instance: where the run is recorded.
+        objects: what is read of the connection; all of it by default.
+        on_step: is told `(step, records so far, records expected)`.
+        clock: says what month it is.
 
     Raises:
-        UnknownName: there is no such connection.
+        UnknownName: there is no such connection, or no such object of it.
         ConfigError: the range is empty or outside the connection's months.
     """
     chosen = settings.connection(connection)
     now = (clock or SystemClock()).now()
-    tags = range_tags(*months_between(chosen, first, last, now))
-    return _run(
-        Workspace(settings, clock=clock, tell=on_step), backfill_name(connection), tags, instance
-    )
+    names = [chosen.object(name).name for name in objects] or [one.name for one in chosen.objects]
+    tags, selection = narrowed(settings, chosen, names)
+    tags = {**range_tags(*months_between(chosen, first, last, now)), **tags}
+    crm = Workspace(settings, clock=clock, tell=on_step)
+    return _run(crm, backfill_name(connection), tags, instance, selection)
 
 
 def run_refresh(
@@ -116,7 +126,11 @@ def run_publish(
 
 
 def _run(
-    crm: Workspace, name: str, tags: Mapping[str, str], instance: dg.DagsterInstance
+    crm: Workspace,
+    name: str,
+    tags: Mapping[str, str],
+    instance: dg.DagsterInstance,
+    selection: list[dg.AssetKey] | None = None,
 ) -> RunSummary:
     job = build_defs(crm.settings, {RESOURCE: crm}).resolve_job_def(name)
     # With the location's tag the web interface shows the run below its job.
@@ -124,7 +138,11 @@ def _run(
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with quick_events():
         result = job.execute_in_process(
-            run_config=quiet, instance=instance, tags=marked, raise_on_error=False
+            run_config=quiet,
+            instance=instance,
+            tags=marked,
+            asset_selection=selection,
+            raise_on_error=False,
         )
     summary = _summary(result, name)
     if summary.is_success or name == PUBLISH_JOB or not (summary.changed or _has_news(crm)):

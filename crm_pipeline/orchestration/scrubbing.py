@@ -25,9 +25,11 @@ def check_files(context: dg.OpExecutionContext, crm: dg.ResourceParam[Workspace]
     """Check all files; the same as `crm-pipeline scrub`."""
     with as_failure(context.log.error):
         done = scrub(crm.settings.data)
-    if done.damage:
+    if not done.is_usable:
         raise failed(done)
-    context.add_output_metadata(described(done))
+    for one in done.damage:
+        context.log.warning("%s", one)
+    context.add_output_metadata({**described(done), **unused(done)})
 
 
 def scrub_job() -> dg.JobDefinition:
@@ -67,6 +69,11 @@ def failed(done: Scrubbed) -> dg.Failure:
         metadata={**described(done), "damaged": _listed(done.damage)},
         allow_retries=False,
     )
+
+
+def unused(done: Scrubbed) -> dict[str, Any]:
+    """List damaged files about which nothing is to be done, where there are any."""
+    return {"damaged": _listed(done.damage)} if done.damage else {}
 
 
 def described(done: Scrubbed) -> dict[str, Any]:

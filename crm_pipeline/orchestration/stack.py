@@ -6,7 +6,6 @@ folder.
 """
 
 import contextlib
-import fcntl
 import os
 import signal
 import sys
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.identity import fingerprint, sortable_id
 from crm_pipeline.orchestration.children import (
     MARK_VARIABLE,
@@ -39,17 +38,17 @@ from crm_pipeline.orchestration.health import (
 from crm_pipeline.orchestration.hosts import AllowedHosts
 from crm_pipeline.orchestration.instance import environment, opened_instance
 from crm_pipeline.orchestration.reconcile import Here, reconcile
-from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.orchestration.sandboxes import sandboxes
+from crm_pipeline.orchestration.stack_lock import lock_stack
+from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
 from crm_pipeline.store.database import URL_VARIABLE, Database, database_url
-from crm_pipeline.store.disk import disk_full, is_full
 from crm_pipeline.store.embedded import EmbeddedServer
 from crm_pipeline.store.permissions import exposed, settle
 
 LOCATION = "crm_pipeline"
 _MODULE = "crm_pipeline.definitions"
 _WEBSERVER = "crm_pipeline.orchestration.webserver"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LONGEST_SOCKET = 100  # the kernel allows 108 bytes
 _RESTARTS = 3
 _LOOK_EVERY_S = 1.0
@@ -129,14 +128,19 @@ class Stack:
             self.stop()
             raise
 
-    def wait(self) -> None:
+    def wait(self, progress: Progress | None = None) -> None:
         """Watch over the programs until somebody asks to stop (Ctrl-C, SIGTERM, or `ask_to_stop`).
 
-        One that ends by itself is started again, up to three times; so is our PostgreSQL if it is killed.
+        One that ends by itself is started again, up to three times; so is our PostgreSQL, whoever
+        killed or stopped it.
+
+        Args:
+            progress: is told what happens from now on, instead of who was told about the start.
 
         Raises:
             StoreError: one ended too often; the text carries its last words.
         """
+        self._tell = progress or self._tell
         while not self._asked_to_stop.wait(_LOOK_EVERY_S):
             self._revive_database()
             for child in self._children:
@@ -206,24 +210,7 @@ class Stack:
             raise KeyboardInterrupt
 
     def _lock(self) -> None:
-        try:
-            files.make_private(self._folder)
-            handle = os.open(self._folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            if is_full(error):
-                raise disk_full(f"{self._folder} cannot be written", self._folder) from error
-            raise StoreError(
-                f"the data folder {self.settings.data} is not writable ({error.strerror}).",
-                cure="Give this user write permission, or set CRM_DATA to another folder.",
-            ) from error
-        self._ends.callback(os.close, handle)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"`crm-pipeline up` is running already on {self.settings.data}.",
-                cure="Use that one, stop it first, or set CRM_DATA to another folder.",
-            ) from None
+        self._ends.callback(os.close, lock_stack(self.settings.data))
         self._is_alone = True
 
     def _end_leftovers(self) -> None:
@@ -261,14 +248,12 @@ class Stack:
             self._tell(f"freed the pools of {len(done.slots_freed_for)} runs that are over")
 
     def _start_sandboxes(self) -> None:
-        ports: set[int] = set()
-        for connection in self.settings.connections.values():
-            address = _sandbox_address(connection)
-            if address is None or not self.options.with_sandbox or address[1] in ports:
-                continue
-            host, port = address
-            ports.add(port)
-            self.urls[f"sandbox of {connection.name}"] = connection.login_url
+        if not self.options.with_sandbox:
+            return
+        for (host, port), users in sandboxes(self.settings).items():
+            names = ", ".join(connection.name for connection in users)
+            url = urlsplit(users[0].login_url)._replace(path="", query="", fragment="").geturl()
+            self.urls[f"sandbox of {names}"] = url
             if is_listening(host, port):
                 self._tell(f"using the sandbox that listens on port {port}")
                 continue
@@ -368,8 +353,15 @@ class Stack:
         if given or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + _DATABASE_EVERY_S
-        if EmbeddedServer(self.settings.data).revive():
+        server = EmbeddedServer(self.settings.data)
+        if server.revive():
             self._tell("PostgreSQL was killed; it is there again")
+        elif not server.is_running() and not self._asked_to_stop.is_set():
+            server.start()
+            # Whoever stopped it wants it to be stopped once this stack is.
+            self._owns_database = True
+            self._write_records()
+            self._tell("PostgreSQL was stopped; this stack needs it, so it is there again")
 
     def _revive(self, child: Child) -> None:
         times = self._restarts[child.name] = self._restarts.get(child.name, 0) + 1
@@ -381,14 +373,6 @@ class Stack:
             self._socket.unlink(missing_ok=True)
         child.start()
         self._write_records()
-
-
-def _sandbox_address(connection: Connection) -> tuple[str, int] | None:
-    """Return where the sandbox of a connection listens; None for real accounts."""
-    parts = urlsplit(connection.login_url)
-    if not connection.sandbox or parts.hostname not in _LOOPBACK or parts.port is None:
-        return None
-    return parts.hostname, parts.port
 
 
 def _ended(child: Child) -> StoreError:

@@ -7,14 +7,19 @@ culprit when a step fails all the same, as files of earlier versions have no che
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.kernel.identity import from_path_name
 from crm_pipeline.store.checksums import Verifier
 from crm_pipeline.store.manifest import Manifest
-from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables import Tables, TableVersion, connection_of
+
+REREAD = "reread"
+"""The folder of an object for what was read again from its batches, see `stages.normalized.reread`."""
 
 
 @contextmanager
@@ -52,28 +57,57 @@ def unreadable_batch(batch: Manifest) -> CorruptFile:
 
 
 def batch_cure(batch: Manifest) -> str:
-    """Say what to do about a landed batch that is damaged."""
-    commit = batch.path.parent.parent / "windows" / f"{batch.window_id}.json"
+    """Say what to do about a landed batch that is damaged, or one that was read again from it."""
+    folder = batch.path.parent.parent
+    if folder.name == REREAD:
+        return reread_cure(batch.connection)
+    return window_cure(folder, batch.window_id)
+
+
+def window_cure(folder: Path, window_id: str) -> str:
+    """Say what to do where a file of a window is damaged, of an object with this landing folder."""
     return (
-        f"Restore it from a backup; or move {commit} away, then `crm-pipeline backfill "
-        f"{batch.connection}` reads what the file held again."
+        f"Restore it from a backup; or move all files of its window away ({window_files(folder, window_id)}), "
+        f"then `{backfill_command(folder)}` reads the object again."
     )
 
 
-def commit_cure(connection: str) -> str:
-    """Say what to do about a window's commit that is damaged."""
+def window_files(folder: Path, window_id: str) -> str:
+    """Return shell patterns for the files of a window: its commit, its batches, what it set aside."""
+    quarantine = folder.parents[2] / "quarantine" / folder.parent.name / folder.name
+    names = f"{window_id}*"
+    places = [folder, *([quarantine] if any(quarantine.glob(f"*/{names}")) else [])]
+    return " ".join(f"{place}/*/{names}" for place in places)
+
+
+def schema_cure(folder: Path) -> str:
+    """Say what to do about stored fields that are damaged, of an object with this landing folder."""
     return (
-        f"Restore it from a backup; or move it away, then `crm-pipeline backfill {connection}` reads "
-        "its window again."
+        f"Restore it from a backup; or move it away, and `{backfill_command(folder)}` writes it again if the "
+        "fields are the same as then."
     )
 
 
-def schema_cure(connection: str) -> str:
-    """Say what to do about an object's stored fields that are damaged."""
+def quarantine_cure(path: Path) -> str:
+    """Say what to do about rows that could not be landed and whose file, or record, is damaged."""
     return (
-        f"Restore it from a backup; or move it away, and `crm-pipeline backfill {connection}` writes "
-        "it again if the fields are the same as then."
+        f"Restore {path.stem}.* from a backup, or remove both files: `{backfill_command(path.parents[1])}` reads "
+        "the object again and sets the rows aside anew."
     )
+
+
+def reread_cure(connection: str) -> str:
+    """Say what to do about what was read again from a landed batch, or from the quarantine."""
+    return (
+        "Remove it and the file beside it of the same name (.json and .parquet): the next "
+        f"`crm-pipeline refresh {connection}` makes both again."
+    )
+
+
+def backfill_command(folder: Path) -> str:
+    """Return the command that reads an object again, by its folder below `landing` or `quarantine`."""
+    connection, obj = from_path_name(folder.parent.name), from_path_name(folder.name)
+    return f"crm-pipeline backfill {connection} --object {quote(obj)}"
 
 
 def check_versions(tables: Tables, versions: Iterable[TableVersion]) -> None:
@@ -101,11 +135,6 @@ def table_cure(name: str) -> str:
         "Nothing of it was used. The next `crm-pipeline refresh "
         f"{connection_of(name)}` finds that and builds the table {name} again from data/landing."
     )
-
-
-def connection_of(name: str) -> str:
-    """Return the connection that a table belongs to, for a command line."""
-    return name.split("/")[1] if name.count("/") == 2 else "CONNECTION"
 
 
 def damaged_version(versions: Iterable[TableVersion]) -> CorruptFile | None:

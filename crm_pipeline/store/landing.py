@@ -27,7 +27,7 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import acceptance, compaction, files
 from crm_pipeline.store.checksums import Verifier
-from crm_pipeline.store.damage import commit_cure, schema_cure, unreadable_batch
+from crm_pipeline.store.damage import schema_cure, unreadable_batch, window_cure
 from crm_pipeline.store.manifest import (
     Kind,
     Manifest,
@@ -99,7 +99,7 @@ class Landing:
     def _commit(self, path: Path, folder: Path) -> WindowCommit:
         known = self._commits.get(path)
         if known is None:
-            cure = commit_cure(from_path_name(folder.parent.name))
+            cure = window_cure(folder, path.stem)
             record = files.read_json(path, cure=cure)
             try:
                 known = self._commits[path] = commit_from(record, folder)
@@ -156,7 +156,7 @@ class Landing:
             CorruptFile: the file is gone, or is not what its name, a fingerprint, stands for.
         """
         path = self.folder(connection, obj) / "schemas" / f"{fingerprint}.json"
-        cure = schema_cure(connection)
+        cure = schema_cure(self.folder(connection, obj))
         try:
             stored = files.read_json(path, cure=cure)
             if not is_fingerprint(fingerprint, stored):

@@ -60,8 +60,9 @@ def _of_postgres(error: psycopg2.Error, state: Path | None) -> StoreError:
         )
     return DatabaseUnavailable(
         f"PostgreSQL went away while it was needed: {words.rstrip('.')}.",
-        cure="What was committed stands. Run it again: the embedded server is started by that; see to your own "
-        "one (CRM_DATABASE_URL) first.",
+        cure="What was committed stands. Run it again. The embedded server is started by each command that "
+        "needs it, by `up` within seconds, and for `dagster dev` by `crm-pipeline db start`; see to your "
+        "own one (CRM_DATABASE_URL) first.",
     )
 
 

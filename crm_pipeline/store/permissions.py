@@ -22,6 +22,7 @@ _STATE = ".permissions.json"
 _RULES = 1
 """Raise it when files of older versions have to be looked at again."""
 _OTHERS = 0o077
+_OF_GIT = "README.md"
 
 
 class SharingSettings(Protocol):
@@ -169,8 +170,12 @@ def _set(path: Path, mode: int, group: Group | None) -> None:
 
 
 def _close_all(data: Path) -> int:
-    """Take everybody else's rights from all that is ours below a folder, and return from how much."""
-    return sum(_close(path) for path in _below(data))
+    """Take everybody else's rights from all that is ours below a folder, and return from how much of it.
+
+    What git made is closed as well, and is nothing to tell: everybody has it.
+    """
+    closed = [path for path in _below(data) if _close(path)]
+    return len(closed) - (data / _OF_GIT in closed)
 
 
 def _close(path: Path) -> bool:
@@ -198,10 +203,8 @@ def _below(folder: Path) -> Iterator[Path]:
 def _closed(data: Path, count: int, group: Group | None) -> list[str]:
     if not count:
         return []
-    told = (
-        f"Other accounts of this machine could read {count:,} files and folders of {data}; now only this "
-        "user can."
-    )
+    what = "one file or folder" if count == 1 else f"{count:,} files and folders"
+    told = f"Other accounts of this machine could read {what} of {data}; now only this user can."
     if group is None:
         told += (
             f" To let a group read what is published, set {GROUP_VARIABLE}; see 'Who may read the "

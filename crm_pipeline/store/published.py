@@ -30,8 +30,8 @@ from crm_pipeline.store.reading import ReadLimits, open_closed
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
 _OPEN_ATTEMPTS = 5
-_AGAIN = "Run `crm-pipeline refresh CONNECTION`: a snapshot that is damaged is built again."
-_ANOTHER = "Restore it from a backup; or move it away, and the one before it answers for that day."
+_AGAIN = "Run `crm-pipeline refresh CONNECTION`, whichever connection: a snapshot that is damaged is built again."
+_ANOTHER = "Restore it from a backup; or move it and its .json away, and the one before it answers for that day."
 _USUAL = ReadLimits()
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 

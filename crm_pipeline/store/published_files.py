@@ -13,7 +13,10 @@ from crm_pipeline.store import files
 from crm_pipeline.store.checksums import FileSum, Verifier
 
 RECORD = "checksums.json"
-_CURE = "Run `crm-pipeline refresh CONNECTION`: damaged files of data/published are written again."
+_CURE = (
+    "Run `crm-pipeline refresh CONNECTION`, whichever connection: damaged files of data/published are "
+    "written again."
+)
 
 
 class PublishedFiles:

@@ -49,12 +49,17 @@ class Tally:
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that is not as it was written, and what to do."""
+    """A file that is not as it was written, and what to do.
+
+    Attributes:
+        is_used: False where nothing current uses the file, so that nothing is to be done.
+    """
 
     kind: str
     path: Path
     problem: str
     cure: str
+    is_used: bool = True
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}. {self.cure}"
@@ -62,11 +67,20 @@ class Damage:
 
 @dataclass(frozen=True)
 class Scrubbed:
-    """What was found."""
+    """What was found.
+
+    Attributes:
+        damage: files that are used before those that are not.
+    """
 
     kinds: Mapping[str, Tally]
     damage: tuple[Damage, ...]
     seconds: float = field(compare=False)
+
+    @property
+    def is_usable(self) -> bool:
+        """Say whether all files that something uses are as they were written."""
+        return not any(one.is_used for one in self.damage)
 
 
 def scrub(data: Path, connection: str = "", *, told: Tell | None = None) -> Scrubbed:
@@ -95,7 +109,7 @@ def scrub(data: Path, connection: str = "", *, told: Tell | None = None) -> Scru
             step = check.step
             if told is not None:
                 told(step, files, None)
-        damage = tuple(_confirmed(data, connection, suspects)) if suspects else ()
+        damage = list(_confirmed(data, connection, suspects)) if suspects else []
     except OSError as error:
         raise StoreError(
             f"{error.filename or data} cannot be looked at: {error.strerror or error}.",
@@ -103,7 +117,8 @@ def scrub(data: Path, connection: str = "", *, told: Tell | None = None) -> Scru
         ) from error
     for one in damage:
         kinds[one.kind].damaged += 1
-    return Scrubbed(kinds, damage, time.monotonic() - started_s)
+    damage.sort(key=lambda one: not one.is_used)
+    return Scrubbed(kinds, tuple(damage), time.monotonic() - started_s)
 
 
 def _checks(data: Path, connection: str) -> Iterator[Check]:
@@ -119,7 +134,7 @@ def _confirmed(data: Path, connection: str, suspects: set[Path]) -> Iterator[Dam
     again = (check for check in _checks(data, connection) if check.path in suspects)
     for check, verdict, _ in _looked(again):
         if verdict is not None and verdict.problem:
-            yield Damage(check.kind, check.path, verdict.problem, check.cure)
+            yield Damage(check.kind, check.path, verdict.problem, check.cure, check.is_used)
 
 
 def _looked(checks: Iterable[Check]) -> Iterator[tuple[Check, Verdict | None, int]]:

@@ -49,6 +49,7 @@ class Check:
         cure: what to do where it is damaged.
         look: raises CorruptFile and OSError as it likes.
         is_needed: something whole names the file, so that it must be there.
+        is_used: nothing is to be done about a file that nothing current uses.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Check:
     cure: str
     look: Callable[[], Verdict]
     is_needed: bool = False
+    is_used: bool = True
 
 
 Read = Callable[[Mapping[str, Any]], str]

@@ -1,7 +1,7 @@
 """What `store.scrub` looks at below `landing/` and `quarantine/`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,15 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import files, spool
 from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.damage import batch_cure, commit_cure, schema_cure
+from crm_pipeline.store.damage import (
+    REREAD,
+    batch_cure,
+    quarantine_cure,
+    reread_cure,
+    schema_cure,
+    window_cure,
+    window_files,
+)
 from crm_pipeline.store.manifest import Manifest, WindowCommit, commit_from, manifest_from
 from crm_pipeline.store.scrub_check import (
     BATCHES,
@@ -27,7 +35,6 @@ from crm_pipeline.store.scrub_check import (
 )
 
 _MONTH = "????-??"
-_UNUSED = "No window's commit names it, so nothing uses it: remove it and the .json beside it."
 
 
 def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
@@ -38,26 +45,40 @@ def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
         yield from one.schemas()
         yield from one.batches()
         yield from one.manifests()
+        yield from one.reread()
         yield from one.unfinished()
 
 
 def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
     """Yield what was set aside: by reads in folders of months, by builds in `normalized`."""
     for folder in _objects(data / "quarantine", connection):
-        name = from_path_name(folder.parent.name)
-        again = (
-            f"`crm-pipeline backfill {name}` reads its window again and sets the rows aside anew."
-        )
         for record in _sorted(folder, f"{_MONTH}/*.json"):
             path = record.with_suffix(".parquet")
-            cure = f"Restore {path.stem}.* from a backup, or remove both files: {again}"
-            yield from _set_aside(record, (path,), cure)
+            yield from _set_aside(record, (path,), quarantine_cure(path))
         for record in _sorted(folder, "normalized/*.json"):
             cure = (
                 "Remove it: the rows stand in data/landing, and the table's next build writes it."
             )
             found = _sorted(record.parent, f"{record.stem}-*.parquet")
             yield from _set_aside(record, found, cure)
+        yield from _reread(QUARANTINE, "quarantine", folder)
+
+
+def _reread(kind: str, step: str, folder: Path) -> Iterator[Check]:
+    """Yield what was read again under newer rules from the batches, or the quarantine, of an object."""
+    cure = reread_cure(from_path_name(folder.parent.name))
+    for record in _sorted(folder, f"{REREAD}/*/*.json"):
+        yield Check(kind, step, record, cure, json_look(record, _reread_rows))
+        for path, recorded in _sums_of(record).items():
+            yield Check(kind, step, path, cure, sum_look(path, recorded), is_needed=True)
+
+
+def _reread_rows(told: Mapping[str, Any]) -> str:
+    return "" if int(told["rows"]) >= 0 else "it counts less than nothing"
+
+
+def _window_id(batch: Path) -> str:
+    return batch.stem.rpartition("-")[0]
 
 
 def _set_aside(
@@ -80,7 +101,7 @@ def _counted(told: Mapping[str, Any]) -> str:
 def _sums_of(record: Path) -> dict[Path, FileSum]:
     try:
         told = files.read_json(record)
-        if "sha256" in told:
+        if told.get("sha256"):
             return {record.with_suffix(".parquet"): FileSum.from_dict(told)}
         listed = told.get("files", {})
         return {record.with_name(name): FileSum.from_dict(one) for name, one in listed.items()}
@@ -119,7 +140,10 @@ class _Object:
     def commits(self) -> Iterator[Check]:
         for path in self._commits:
             yield self._json(
-                COMMITS, path, partial(self._read_commit, path.stem), commit_cure(self.connection)
+                COMMITS,
+                path,
+                partial(self._read_commit, path.stem),
+                window_cure(self.folder, path.stem),
             )
 
     def _read_commit(self, window_id: str, record: Mapping[str, Any]) -> str:
@@ -127,7 +151,7 @@ class _Object:
         return "" if commit.window_id == window_id else "it is about another window"
 
     def schemas(self) -> Iterator[Check]:
-        cure = schema_cure(self.connection)
+        cure = schema_cure(self.folder)
         needed = {
             self.folder / "schemas" / f"{commit.schema_fingerprint}.json"
             for commit in self._commits.values()
@@ -143,8 +167,9 @@ class _Object:
             batch = self._committed.get(path) or self._described(path)
             if batch is not None:  # else it is being written, or was never finished
                 is_needed = path in self._committed
-                cure = batch_cure(batch) if is_needed else _UNUSED
-                yield Check(BATCHES, self.step, path, cure, sum_look(path, batch.sum), is_needed)
+                cure = batch_cure(batch) if is_needed else self._uncommitted(path)
+                look, is_used = sum_look(path, batch.sum), is_needed or self._is_claimed(path)
+                yield Check(BATCHES, self.step, path, cure, look, is_needed, is_used)
 
     def _described(self, path: Path) -> Manifest | None:
         """Return the manifest of a batch that no commit names."""
@@ -156,17 +181,36 @@ class _Object:
     def manifests(self) -> Iterator[Check]:
         for path in _sorted(self.folder, f"{_MONTH}/*.json"):
             batch = self._committed.get(path.with_suffix(".parquet"))
-            cure = (
-                "Remove it: the window's commit says the same."
-                if batch
-                else f"The next run of {self.connection} removes it and reads its window anew."
-            )
-            yield self._json(MANIFESTS, path, partial(self._read_manifest, batch), cure)
+            same = "Remove it: the window's commit says the same."
+            cure = same if batch else self._uncommitted(path)
+            check = self._json(MANIFESTS, path, partial(self._read_manifest, batch), cure)
+            yield replace(check, is_used=bool(batch) or self._is_claimed(path))
+
+    def _is_claimed(self, batch: Path) -> bool:
+        """Say whether the window of a batch is being read, or has a commit that cannot be read."""
+        window = self.folder / "windows" / _window_id(batch)
+        return window.with_suffix(".open").exists() or window.with_suffix(".json").exists()
+
+    def _uncommitted(self, batch: Path) -> str:
+        """Say what to do about a batch that no readable commit names."""
+        window_id = _window_id(batch)
+        if (self.folder / "windows" / f"{window_id}.json").exists():
+            return window_cure(self.folder, window_id)
+        if self._is_claimed(batch):
+            return f"The next run of {self.connection} removes it and reads its window anew."
+        left = window_files(self.folder, window_id)
+        return (
+            "Nothing to do: no window's commit names it, so nothing uses it. All that is left of its window "
+            f"may go: {left}."
+        )
 
     def _read_manifest(self, batch: Manifest | None, record: Mapping[str, Any]) -> str:
         told = manifest_from(record, self.folder)
         is_same = batch is None or batch == told
         return "" if is_same else "it says something else than its window's commit"
+
+    def reread(self) -> Iterator[Check]:
+        yield from _reread(BATCHES, self.step, self.folder)
 
     def unfinished(self) -> Iterator[Check]:
         wait = f"The next run of {self.connection}"

@@ -24,10 +24,13 @@ from crm_pipeline.store.scrub_check import (
 )
 from crm_pipeline.store.tables import Release, Tables, read_release, read_version
 
-_REFRESH = "`crm-pipeline refresh CONNECTION`"
+_REFRESH = "`crm-pipeline refresh CONNECTION`, whichever connection,"
 _OLD = (
-    "Nothing to do: it was replaced, and the collector removes it with one of the next publishes."
+    "Nothing to do: it was replaced, and nothing current uses it. A publish removes it once it was replaced so "
+    "many days ago as CRM_KEEP_VERSION_DAYS says, one by default."
 )
+_UNTOLD = "Mend the newest release first, which says whether this is used; then scrub again."
+_OLD_RELEASE = "Nothing to do: a later one took its place, and it is removed in time."
 
 
 def table_checks(data: Path, connection: str = "") -> Iterator[Check]:
@@ -45,21 +48,23 @@ def published_checks(data: Path) -> Iterator[Check]:
 
 
 def _versions(tables: Tables, connection: str) -> Iterator[Check]:
-    current = _current(tables).tables
+    release = _current(tables)
+    current = release.tables if release else {}
     wanted = {tables.folder(name) / version: name for name, version in current.items()}
     below = tables.root / "normalized" / path_name(connection) if connection else tables.root
     found = {path.parent for path in below.rglob("version.json")}
     needed = {folder for folder in wanted if folder.is_relative_to(below)}
     for folder in sorted(found | needed):
         name = wanted.get(folder)
-        cure = table_cure(name) if name else _OLD
+        is_used = name is not None or release is None
+        cure = table_cure(name) if name else _OLD if release else _UNTOLD
         path = folder / "version.json"
         look = json_look(path, partial(_read_version, folder))
-        yield Check(TABLES, "tables", path, cure, look, is_needed=folder in needed)
-        yield from _parts(folder, cure)
+        yield Check(TABLES, "tables", path, cure, look, folder in needed, is_used)
+        yield from _parts(folder, cure, is_used=is_used)
 
 
-def _parts(folder: Path, cure: str) -> Iterator[Check]:
+def _parts(folder: Path, cure: str, *, is_used: bool) -> Iterator[Check]:
     try:
         version = read_version(folder, files.read_json(folder / "version.json"))
     except (FileNotFoundError, CorruptFile, KeyError, TypeError, ValueError):
@@ -69,7 +74,7 @@ def _parts(folder: Path, cure: str) -> Iterator[Check]:
         paths, sums = list(version.paths), version.sums
     for path in paths:
         look = sum_look(path, sums.get(path))
-        yield Check(TABLES, "tables", path, cure, look, is_needed=path in sums)
+        yield Check(TABLES, "tables", path, cure, look, path in sums, is_used)
 
 
 def _read_version(folder: Path, record: Mapping[str, Any]) -> str:
@@ -77,21 +82,21 @@ def _read_version(folder: Path, record: Mapping[str, Any]) -> str:
     return "" if version.version == folder.name else "it is about another version"
 
 
-def _current(tables: Tables) -> Release:
+def _current(tables: Tables) -> Release | None:
     try:
         return tables.current()
     except StoreError:  # its file is looked at and named with the others
-        return Release()
+        return None
 
 
 def _releases(tables: Tables) -> Iterator[Check]:
-    cure = (
-        f"Copy {tables.pointer} over it, if that says the same number, as readers do; an older one "
-        "means nothing any more and is collected."
-    )
+    newest = max((int(path.stem) for path in tables.releases.glob("[0-9]*.json")), default=0)
     for path in sorted(tables.releases.glob("[0-9]*.json")):
         look = json_look(path, partial(_read_release, path))
-        yield Check(RELEASES, "releases", path, cure, look)
+        is_used = int(path.stem) == newest
+        copy = f"Copy {tables.pointer} over it, if that says the same number, as readers do."
+        cure = copy if is_used else _OLD_RELEASE
+        yield Check(RELEASES, "releases", path, cure, look, is_used=is_used)
     if tables.pointer.exists():
         cure = "Remove it: it is a copy, and the next commit writes it again."
         look = json_look(tables.pointer, partial(_read_copy, tables.releases))
@@ -118,15 +123,22 @@ def _snapshots(snapshots: Snapshots) -> Iterator[Check]:
         target = snapshots.data / snapshots.link.readlink()
         yield Check(SNAPSHOTS, "snapshots", target, again, Verdict, is_needed=True)
     for path in sorted(snapshots.kept()):
-        cure = again if path == current else f"Restore it from a backup, or remove it: {_GONE}"
+        record = record_of(path)
+        cure = again if path == current else _old_snapshot(record)
         yield Check(SNAPSHOTS, "snapshots", path, cure, partial(_look_at_snapshot, path))
-        if record_of(path).exists():
-            yield Check(
-                SNAPSHOTS, "snapshots", record_of(path), cure, json_look(record_of(path), _read_sum)
-            )
+        if record.exists():
+            cure = again if path == current else _OLD_RECORD
+            yield Check(SNAPSHOTS, "snapshots", record, cure, json_look(record, _read_sum))
 
 
-_GONE = "what was published then cannot be asked for any more."
+_OLD_RECORD = "Restore it from a backup, or remove it: the snapshot beside it is unproven then."
+
+
+def _old_snapshot(record: Path) -> str:
+    return (
+        f"Restore it from a backup, or remove it and {record.name} beside it: what was published then cannot "
+        "be asked for any more."
+    )
 
 
 def _look_at_snapshot(path: Path) -> Verdict:

@@ -218,7 +218,8 @@ class Tables:
             raise CorruptFile(
                 f"version {chosen} of table {name} is named by the current release but incomplete: "
                 f"{folder / 'version.json'} is damaged or gone.",
-                cure="Run `crm-pipeline refresh CONNECTION`: it builds the table again from landing.",
+                cure=f"Run `crm-pipeline refresh {connection_of(name)}`: it builds the table again from "
+                "landing.",
             ) from error
 
     def unreadable(self, name: str) -> TableVersion | None:
@@ -339,6 +340,11 @@ class Tables:
             return f"({kept})"
         delta = f"SELECT * FROM {parquet_files(version.delta)}"
         return f"({kept} UNION ALL BY NAME {delta})"
+
+
+def connection_of(name: str) -> str:
+    """Return the connection that a table belongs to, for a command line."""
+    return name.split("/")[1] if name.count("/") == 2 else "CONNECTION"
 
 
 def _is_older(path: Path, then: datetime) -> bool:

@@ -345,7 +345,8 @@ class HttpSession:
             )
         return ConnectionLost(
             f"{self.owner}: {place} did not answer, or not to the end: {_words(error)}.",
-            cure="Check the address and the network; for the sandbox: is it running?",
+            cure="Check the address and the network; if it is the sandbox, start it: `crm-pipeline sandbox` in "
+            "another terminal, or `crm-pipeline up`.",
         )
 
     def _exceeded(self, url: str, excess: TooLarge | TooSlow, variable: str) -> VendorError:

@@ -167,7 +167,7 @@ def test_as_of_a_damaged_snapshot(run: Run, past: Path, place: int) -> None:
     result = run("query", RELEASE, "--json", "--as-of", "2026-11-21")
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"{damaged} is damaged" in result.stderr
-    assert "move it away" in result.stderr
+    assert "move it and its .json away" in result.stderr
     assert json.loads(run("query", RELEASE, "--json", "--as-of", "2026-11-22").stdout) == [
         {"release": 3}
     ]

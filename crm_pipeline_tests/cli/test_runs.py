@@ -1,6 +1,6 @@
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,13 @@ class Dagster:
     def __init__(self) -> None:
         self.summary = DONE
         self.calls: list[tuple[Any, ...]] = []
+        self.objects: list[str] = []
 
-    def run(self, settings: object, *arguments: Any, on_step: Any) -> RunSummary:
+    def run(
+        self, settings: object, *arguments: Any, on_step: Any, objects: Sequence[str] = ()
+    ) -> RunSummary:
         self.calls.append(arguments)
+        self.objects += objects
         on_step("Account", 10, 10)
         on_step("Contact", 1200, 1200)
         return self.summary
@@ -112,6 +116,40 @@ def test_failed_steps_are_explained(run: Run, dagster: Dagster, arguments: list[
     assert len(errors) == 2
     assert "acme/raw/O0, acme/raw/O1, acme/raw/O2 and 2 more: ACME_SECRET" in errors[0]
     assert CURE in errors[0]
+
+
+def test_backfill_of_some_objects(run: Run, dagster: Dagster) -> None:
+    """They are passed on; the months and the connection are as ever."""
+    result = run("backfill", "acme", "--object", "Contact", "--object", "Account")
+    assert result.exit_code == 0
+    assert dagster.calls == [("acme", None, None, "instance")]
+    assert dagster.objects == ["Contact", "Account"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["acme", "--object", "Contcat"], "Did you mean 'Contact'?"),
+        (["acme", "demo", "--object", "Contact"], "of one connection"),
+        (["--all", "--object", "Contact"], "of one connection"),
+    ],
+)
+def test_objects_that_cannot_be(
+    run: Run, dagster: Dagster, arguments: list[str], told: str
+) -> None:
+    """An object that is not there, or of several connections, is a usage error before anything starts."""
+    result = run("backfill", *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert dagster.calls == []
+
+
+def test_the_connection_is_named_once(run: Run, dagster: Dagster) -> None:
+    """The step names it already, so that the sentence need not."""
+    text = "acme: object Case does not exist or is hidden from this login."
+    dagster.summary = replace(BROKEN, failed=(Failed("acme__raw__Case", text),))
+    result = run("refresh", "acme")
+    assert "error: acme/raw/Case: object Case does not exist" in result.stderr
 
 
 @pytest.mark.parametrize("month", ["2024", "2024-13", "last", "2024-xx"])

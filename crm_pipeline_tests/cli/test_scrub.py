@@ -6,6 +6,7 @@ import pytest
 
 from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.window import Counts
 from crm_pipeline_tests.cli.conftest import Run
@@ -42,8 +43,25 @@ def test_a_damaged_file(run: Run, commit: Path) -> None:
     assert result.exit_code == 1
     [line] = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert str(commit) in line
-    assert "`crm-pipeline backfill acme` reads its window again" in line
+    assert "`crm-pipeline backfill acme --object Contact` reads the object again" in line
     assert "damaged" in result.stdout
+
+
+def test_a_damaged_file_that_nothing_uses(run: Run, project: Path) -> None:
+    """It is a note, in JSON as well, and the exit code is 0."""
+    releases = project / "data" / "tables" / "releases"
+    for number in (1, 2):
+        files.write_json(
+            releases / f"{number}.json", {"number": number, "tables": {}, "committed_at": None}
+        )
+    flip_bit(releases / "1.json")
+    result = run("scrub")
+    assert result.exit_code == 0
+    assert "error:" not in result.stderr
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("note:")]
+    assert str(releases / "1.json") in line
+    [one] = json.loads(run("scrub", "--json").stdout)["damaged"]
+    assert one["is_used"] is False
 
 
 def test_for_scripts(run: Run, commit: Path) -> None:

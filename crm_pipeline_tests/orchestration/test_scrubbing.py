@@ -67,6 +67,21 @@ def test_a_run_that_finds_damage_fails(
     assert not [one for one in done.all_events if one.is_step_up_for_retry]
 
 
+def test_a_run_that_finds_damage_in_what_nothing_uses(
+    settings: Settings, release: Path, ephemeral: dg.DagsterInstance
+) -> None:
+    """It succeeds, and lists the file."""
+    later = {"number": 2, "tables": {}, "committed_at": None}
+    files.write_json(release.with_name("2.json"), later)
+    flip_bit(release)
+    done = run(settings, ephemeral)
+    assert done.success
+    [output] = done.filter_events(lambda event: event.is_successful_output)
+    told = metadata(output.event_specific_data)
+    assert told["files_damaged"] == 1
+    assert str(release) in told["damaged"]
+
+
 def test_many_damaged_files_are_a_short_sentence() -> None:
     """Of a disk that dies the first files are named and the rest is counted; the table has more."""
     damage = [Damage("tables", Path(f"/data/{n}"), "gone", "Build it.") for n in range(300)]

@@ -6,9 +6,11 @@ import pytest
 import yaml
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.orchestration import stack as module
+from crm_pipeline.orchestration.children import Records
 from crm_pipeline.orchestration.instance import make_home
 from crm_pipeline.orchestration.stack import Stack, StackOptions
-from crm_pipeline.settings import Settings
+from crm_pipeline.settings import Settings, load_settings
 from crm_pipeline.store.embedded import EmbeddedServer
 from crm_pipeline_tests.orchestration.projects import make_settings
 
@@ -70,3 +72,47 @@ def test_a_killed_database_is_looked_for(
     other._tell = told.append
     other._revive_database()
     assert len(told) == 1
+
+
+def test_a_stopped_database_is_started_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up` needs it, whoever stopped it; it says so, and stops it in the end as it now is the one that started it."""
+    told: list[str] = []
+    started: list[Path] = []
+    monkeypatch.setattr(EmbeddedServer, "is_running", lambda one: bool(started))
+    monkeypatch.setattr(EmbeddedServer, "start", lambda one: started.append(one.data))
+    stack = Stack(settings)
+    stack._folder.mkdir(parents=True)
+    stack._tell = told.append
+    for _ in range(2):
+        stack._look_at = 0.0
+        stack._revive_database()
+    assert started == [settings.data]
+    assert told == ["PostgreSQL was stopped; this stack needs it, so it is there again"]
+    assert Records.read(stack._records).owns_database
+    started.clear()
+    stack._look_at = 0.0
+    stack.ask_to_stop()
+    stack._revive_database()
+    assert started == []
+
+
+def test_all_connections_of_a_sandbox_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line for each sandbox that listens, with everything that points at it; real accounts have none."""
+    root = tmp_path / "project"
+    make_settings(root)
+    text = (root / "connections.yaml").read_text()
+    acme = text[text.index("  acme:") : text.index("  other:")]
+    for name, port in (("partner", 9), ("third", 10)):
+        text += acme.replace("acme:", f"{name}:").replace("127.0.0.1:9/", f"localhost:{port}/")
+    (root / "connections.yaml").write_text(text)
+    monkeypatch.setattr(module, "is_listening", lambda *_: True)
+    stack = Stack(load_settings(root, {}))
+    stack._start_sandboxes()
+    assert stack.urls == {
+        "sandbox of acme, partner": "http://127.0.0.1:9",
+        "sandbox of third": "http://localhost:10",
+    }

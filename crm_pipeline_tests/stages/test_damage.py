@@ -63,7 +63,7 @@ def one(org: Any, pattern: str) -> Path:
 
 @pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])
 def test_a_landed_batch(published: Any, how: str) -> None:
-    """The error names the file and the commit to move away; then the window is read again."""
+    """The error names the file and the window to move away; then the window is read again."""
     path = one(published, "landing/*/*/????-??/*.parquet")
     commit = one(published, "landing/*/*/windows/*.json")
     damage(path, how)
@@ -71,7 +71,7 @@ def test_a_landed_batch(published: Any, how: str) -> None:
     with pytest.raises(CorruptFile) as caught:
         published.normalize("contacts")
     assert str(path) in str(caught.value)
-    assert f"move {commit} away" in caught.value.cure
+    assert f"({commit.parents[1]}/*/{commit.stem}*)" in caught.value.cure
     assert published.query("SELECT count(*) FROM crm.contacts") == [(50,)]
     commit.unlink()
     restarted(published)

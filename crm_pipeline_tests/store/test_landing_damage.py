@@ -91,8 +91,8 @@ def test_a_flipped_bit_in_a_batch(landing: Landing, read: Callable[[Landing], An
     with pytest.raises(CorruptFile) as caught:
         read(again(landing))
     assert str(path) in caught.value.message
-    assert str(commit) in caught.value.cure
-    assert "`crm-pipeline backfill acme`" in caught.value.cure
+    assert f"{commit.parents[1]}/*/{commit.stem}*" in caught.value.cure
+    assert "`crm-pipeline backfill acme --object Contact`" in caught.value.cure
 
 
 def test_a_flipped_bit_in_a_commit(landing: Landing) -> None:
@@ -104,7 +104,7 @@ def test_a_flipped_bit_in_a_commit(landing: Landing) -> None:
         with pytest.raises(CorruptFile) as caught:
             read(again(landing), "acme", "Contact")
         assert str(path) in caught.value.message
-        assert "`crm-pipeline backfill acme`" in caught.value.cure
+        assert "`crm-pipeline backfill acme --object Contact`" in caught.value.cure
 
 
 def test_a_schema_is_what_its_name_stands_for(landing: Landing) -> None:

@@ -65,6 +65,22 @@ def test_a_new_folder_says_nothing(tmp_path: Path) -> None:
     assert mode(tmp_path / "fresh") == 0o700
 
 
+def test_what_git_made_is_closed_and_not_told(tmp_path: Path) -> None:
+    """A fresh clone has a README there that everybody may read; only what is the user's is told."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "README.md").write_text("# data/")
+    (data / "README.md").chmod(0o644)
+    assert settled(data) == []
+    assert mode(data / "README.md") == 0o600
+    (data / ".permissions.json").unlink()
+    for name in ("README.md", "state.key"):
+        (data / name).touch()
+        (data / name).chmod(0o644)
+    [told] = settled(data)
+    assert "could read one file or folder of" in told
+
+
 def test_links_are_not_followed(data: Path, tmp_path: Path) -> None:
     """What a link in the data folder points to keeps its permissions."""
     outside = tmp_path / "outside"

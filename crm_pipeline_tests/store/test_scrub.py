@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,14 +31,19 @@ def some(data: Path, pattern: str) -> Path:
 @pytest.mark.parametrize(
     ("pattern", "problem", "cure"),
     [
-        ("landing/acme/Contact/windows/*.json", "is damaged", "`crm-pipeline backfill acme` reads"),
-        ("landing/acme/User/*/*.parquet", "checksum does not fit", "windows/"),
-        ("landing/acme/Lead/schemas/*.json", "is damaged", "backfill acme"),
+        (
+            "landing/acme/Contact/windows/*.json",
+            "is damaged",
+            "backfill acme --object Contact` reads",
+        ),
+        ("landing/acme/User/*/*.parquet", "checksum does not fit", "move all files of its window"),
+        ("landing/acme/Lead/schemas/*.json", "is damaged", "backfill acme --object Lead"),
         ("landing/acme/Lead/spool/*/*.csv", "not as it arrived", "asks for what it held again"),
         ("quarantine/acme/Contact/normalized/*.parquet", "checksum", "rows stand in data/landing"),
         ("tables/normalized/other/contacts/*/*.parquet", "checksum", "refresh other"),
         ("tables/release.json", "is damaged", "it is a copy"),
-        ("snapshots/*.duckdb", "checksum does not fit", ""),
+        ("snapshots/*.duckdb", "checksum does not fit", "cannot be asked for any more"),
+        ("published/deals.parquet", "checksum does not fit", "refresh CONNECTION`, whichever"),
         ("published/contacts.parquet", "checksum does not fit", "writes it again"),
     ],
 )
@@ -117,14 +123,121 @@ def test_what_earlier_versions_wrote_is_unproven(data: Path) -> None:
 
 
 def test_a_damaged_batch_that_no_window_names_is_not_read_again(data: Path) -> None:
-    """Somebody moved its commit away and the window was read anew: the cure is not to do that again."""
+    """Somebody moved its commit away and the window was read anew: nothing is to be done about what is left."""
     path = some(data, "landing/acme/User/????-??/*.parquet")
     for commit in data.glob("landing/acme/User/windows/*.json"):
         commit.unlink()
     flip_bit(path)
+    flip_bit(path.with_suffix(".json"))  # without it nothing is known of the file
+    done = scrub(data)
+    [one] = done.damage
+    assert one.path == path.with_suffix(".json")
+    assert one.cure.startswith("Nothing to do: no window's commit names it")
+    assert done.is_usable
+    assert path in named(one.cure)
+
+
+@pytest.mark.parametrize("kind", ["open", "json"])
+def test_a_batch_without_a_commit_that_is_not_left_over(data: Path, kind: str) -> None:
+    """Its window is being read, or only its commit is damaged: then no file of it may go."""
+    path = some(data, "landing/acme/User/????-??/*.parquet")
+    commit = data / "landing/acme/User/windows" / f"{path.stem.rpartition('-')[0]}.json"
+    commit.write_text("{")
+    if kind == "open":
+        commit.rename(commit.with_suffix(".open"))
+    flip_bit(path)
+    done = scrub(data)
+    cures = {one.path: one.cure for one in done.damage if one.is_used}
+    assert cures.keys() == {path, commit if kind == "json" else commit.with_suffix(".open")}
+    told = "reads its window anew" if kind == "open" else "Restore it from a backup"
+    assert told in cures[path]
+
+
+def named(cure: str) -> set[Path]:
+    """Return the files that a cure's patterns for the shell match."""
+    patterns = re.findall(r"/[^ ()]+[*]", cure)
+    return {path for pattern in patterns for path in Path("/").glob(pattern[1:])}
+
+
+def test_the_cure_of_a_batch_leaves_no_remains(data: Path) -> None:
+    """It names all files of the window: its commit, all its batches, and what the window set aside."""
+    batch = some(data, "landing/acme/Contact/????-??/*.parquet")
+    window = batch.stem.rpartition("-")[0]
+    aside = data / "quarantine" / "acme" / "Contact" / batch.parent.name / f"{window}-00009.parquet"
+    aside.parent.mkdir(exist_ok=True)
+    aside.touch()
+    flip_bit(batch)
     [one] = scrub(data).damage
-    assert one.path == path
-    assert one.cure.startswith("No window's commit names it")
+    every = set(data.rglob(f"{window}*"))
+    assert len(every) >= 4
+    assert named(one.cure) == every
+    assert "backfill acme --object Contact`" in one.cure
+
+
+def test_what_nothing_current_uses_is_no_damage_to_act_on(data: Path) -> None:
+    """A replaced version of a table and an older release are told last, as nothing to do."""
+    current = files.read_json(data / "tables" / "release.json")
+    version = current["tables"]["normalized/acme/contacts"]
+    folder = data / "tables" / "normalized" / "acme" / "contacts"
+    old = next(path for path in sorted(folder.glob("*/*.parquet")) if path.parent.name != version)
+    release = data / "tables" / "releases" / "1.json"
+    for path in (old, release):
+        flip_bit(path)
+    done = scrub(data)
+    assert {one.path for one in done.damage} == {old, release}
+    assert all(one.cure.startswith("Nothing to do: ") for one in done.damage)
+    assert done.is_usable
+    used = next((folder / version).glob("*.parquet"))
+    flip_bit(used)
+    done = scrub(data)
+    assert not done.is_usable
+    assert done.damage[0].path == used
+    flip_bit(data / "tables" / "releases" / f"{current['number']}.json")
+    (data / "tables" / "release.json").unlink()
+    told = {one.path: one.cure for one in scrub(data).damage if one.is_used}
+    assert (
+        told[old]
+        == "Mend the newest release first, which says whether this is used; then scrub again."
+    )
+
+
+def test_a_snapshot_of_a_past_day(data: Path) -> None:
+    """Whoever removes it is told of its record; a damaged record alone costs the snapshot its proof only."""
+    current = (data / "crm.duckdb").resolve()
+    old = current.with_name("crm-00000000-aaaa.duckdb")
+    old.write_bytes(current.read_bytes())
+    record = old.with_name(f"{old.name}.json")
+    files.write_json(record, files.read_json(current.with_name(f"{current.name}.json")))
+    flip_bit(old)
+    [one] = scrub(data).damage
+    assert one.path == old
+    assert f"remove it and {record.name} beside it" in one.cure
+    flip_bit(old)
+    flip_bit(record)
+    [one] = scrub(data).damage
+    assert one.path == record
+    assert "the snapshot beside it is unproven then" in one.cure
+
+
+@pytest.mark.parametrize("root", ["landing", "quarantine"])
+def test_what_was_read_again_is_looked_at(data: Path, root: str) -> None:
+    """Both files of it go, and the next refresh makes them again."""
+    path = data / root / "acme" / "Contact" / "reread" / "2" / "w-00001.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(some(data, "published/contacts.parquet").read_bytes())
+    told = {"rows": 1, "file": path.name, **scrub_check.FileSum.of(path).to_dict()}
+    files.write_json(path.with_suffix(".json"), told)
+    files.write_json(
+        path.with_name("x-00001.json"), {"rows": 0, "file": None, "bytes": 0, "sha256": ""}
+    )
+    assert scrub(data).damage == ()
+    flip_bit(path)
+    [one] = scrub(data, "acme").damage
+    assert (one.path, one.kind) == (
+        path,
+        "quarantine" if root == "quarantine" else "landed batches",
+    )
+    assert "`crm-pipeline refresh acme` makes both again" in one.cure
 
 
 def test_two_records_that_disagree(data: Path) -> None:

@@ -23,14 +23,15 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files, records
-from crm_pipeline.store.damage import damaged_batch
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.damage import REREAD, damaged_batch, quarantine_cure, reread_cure
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest, Shape, WindowCommit
 from crm_pipeline.store.rejects import Reject, from_table
 
-_FOLDER = "reread"
 _ROWS = 20_000
 
 
@@ -97,7 +98,7 @@ class Rereader:
         if keys is None or batch.reader == keys.version:
             return batch
         place = _place(self._landing.folder(self._connection, self._object), keys, batch.batch_id)
-        verdict = _known(place)
+        verdict = _known(place, self._connection)
         if verdict is None:
             if (damage := damaged_batch([batch])) is not None:
                 raise damage
@@ -139,8 +140,9 @@ class Rereader:
         found = []
         for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
             place = _place(folder, keys, path.stem)
-            facts = files.read_json(path.with_suffix(".json"))
-            verdict = _known(place) or _settled(place, self._retried(path, facts, keys))
+            facts = files.read_json(path.with_suffix(".json"), cure=quarantine_cure(path))
+            verdict = _known(place, self._connection)
+            verdict = verdict or _settled(place, self._retried(path, facts, keys))
             if verdict.file is not None:
                 found.append(_recovered_manifest(window, path, facts, place, verdict))
         return found
@@ -149,6 +151,10 @@ class Rereader:
         self, path: Path, facts: dict[str, Any], keys: RecordKeys
     ) -> Iterator[pa.RecordBatch] | None:
         """Return the records of a quarantine file that can be read now; None where there are none."""
+        if "sha256" in facts and FileSum.of(path) != FileSum.from_dict(facts):
+            raise CorruptFile(
+                f"{path} is damaged: its checksum does not fit.", cure=quarantine_cure(path)
+            )
         schema = self._schema(facts["schema_fingerprint"])
         shape: Shape = facts.get("shape", "csv")
         rejects = from_table(pq.read_table(path))
@@ -191,17 +197,17 @@ class Rereader:
 
 def _place(folder: Path, keys: RecordKeys, batch_id: str) -> Path:
     """Return where it stands what came of a batch; what older rules made of it goes."""
-    ours = folder / _FOLDER / str(keys.version)
-    for other in (folder / _FOLDER).glob("*"):
+    ours = folder / REREAD / str(keys.version)
+    for other in (folder / REREAD).glob("*"):
         if other != ours:
             shutil.rmtree(other, ignore_errors=True)
     return ours / f"{batch_id}.json"
 
 
-def _known(place: Path) -> _Verdict | None:
+def _known(place: Path, connection: str) -> _Verdict | None:
     if not place.exists():
         return None
-    return msgspec.convert(files.read_json(place), _Verdict)
+    return msgspec.convert(files.read_json(place, cure=reread_cure(connection)), _Verdict)
 
 
 def _settled(place: Path, parts: Iterator[pa.RecordBatch] | None) -> _Verdict:

@@ -14,6 +14,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import records
 from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.window import Counts
+from crm_pipeline_tests.rot.flips import flip_bit
 
 OWNERS = Schema(
     "owners", "Owners", (Field("id", "Id", "string"), Field("active", "Active", "bool"))
@@ -182,3 +183,32 @@ def test_a_damaged_batch_is_named_while_it_is_read_again(users):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CorruptFile, match=path.name):
         state(users, Rules(2, inactive_is_deleted=False))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".parquet"])
+def test_the_cure_of_what_was_read_again_makes_it_anew(users, suffix):
+    """No window is read again for it: both files go, and the next build makes them as they were."""
+    read(users, {"id": 2, "active": False}, {"id": 3})
+    newer = Rules(2, inactive_is_deleted=False)
+    before = state(users, newer)
+    [path] = users.landing.folder("acme", "owners").glob(f"reread/2/*{suffix}")
+    flip_bit(path)
+    users.landing = type(users.landing)(users.data, users.clock)  # which has compared nothing yet
+    read(users, {"id": 2, "active": False}, {"id": 3}, {"id": 4})
+    with pytest.raises(CorruptFile, match=path.name) as caught:
+        state(users, newer)
+    assert "`crm-pipeline refresh acme` makes both again" in caught.value.cure
+    for left in path.parent.glob(f"{path.stem}.*"):
+        left.unlink()
+    assert state(users, newer) == [*before, ("4", False)]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".parquet"])
+def test_damaged_rows_of_the_quarantine_are_not_tried_again(users, suffix):
+    """A flipped bit there is named with what to do, and makes no row of another value."""
+    quarantined(users)
+    [path] = users.landing.quarantine("acme", "owners").glob(f"????-??/*{suffix}")
+    flip_bit(path)
+    with pytest.raises(CorruptFile, match=path.name) as caught:
+        state(users, Rules(2, inactive_is_deleted=False))
+    assert "`crm-pipeline backfill acme --object owners`" in caught.value.cure
