@@ -8,6 +8,7 @@ from crm_pipeline.stages.raw.pace import pace, upkeep
 from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
 from crm_pipeline.stages.raw.remarks import (
     Remark,
+    doubted_ids,
     doubted_reads,
     refused_description,
     remarks_of,
@@ -23,6 +24,7 @@ __all__ = [
     "News",
     "Probe",
     "Remark",
+    "doubted_ids",
     "doubted_reads",
     "extract",
     "fields_told",
