@@ -77,26 +77,41 @@ def pending(
 ) -> list[Pending]:
     """Return what of an object is not believed yet."""
     return [
-        *_reads(chosen, landing, obj),
+        *_reads(settings, chosen, landing, obj),
         *_descriptions(chosen, landing, obj),
         *_lists(settings, chosen, landing, obj),
     ]
 
 
-def _reads(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:
+def _reads(
+    settings: "Settings", chosen: "Connection", landing: "Landing", obj: str
+) -> list[Pending]:
     from crm_pipeline.stages.raw import doubted_reads, shrink_told
 
     doubted = doubted_reads(landing, chosen.name, obj)
     if not doubted or (shrink := doubted[-1].shrink) is None:
         return []
-    last = doubted[-1]
+    last, gone = doubted[-1], _gone_already(settings, chosen, landing, obj)
+    other = f"; the other {gone:,} are marked so already" if gone else ""
     return [
         Pending(
             f"{shrink_told(shrink)} (read {last.committed_at:%Y-%m-%d %H:%M} UTC). If it is believed, "
-            f"{shrink.missing:,} rows will be marked as deleted.",
+            f"{shrink.missing - gone:,} live rows will be marked as deleted{other}.",
             lambda: landing.accept(chosen.name, obj, last.window_id),
         )
     ]
+
+
+def _gone_already(settings: "Settings", chosen: "Connection", landing: "Landing", obj: str) -> int:
+    """Return how many of the missing records the tables show as deleted, such as owners who left."""
+    from crm_pipeline.stages.normalized import deleted_ids
+    from crm_pipeline.stages.raw import doubted_ids
+    from crm_pipeline.store.engine import Engine
+    from crm_pipeline.store.tables import Tables
+
+    missing, tables = doubted_ids(landing, chosen.name, obj), Tables(settings.data)
+    with Engine(settings.data / "tmp", memory_limit=f"{settings.memory_mb}MB") as engine:
+        return len(deleted_ids(engine, tables, chosen.name, obj, missing))
 
 
 def _descriptions(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:

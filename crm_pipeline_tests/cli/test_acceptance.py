@@ -4,6 +4,8 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from crm_pipeline.kernel.clock import SystemClock, Window
@@ -11,6 +13,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import acceptance
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Shrink
+from crm_pipeline.store.records import STAMP
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.window import Counts
 from crm_pipeline_tests.cli.conftest import Run
@@ -24,9 +27,20 @@ def landing(project: Path) -> Landing:
     return Landing(project / "data", SystemClock())
 
 
-def land(landing: Landing, shrink: Shrink | None = None) -> str:
+def land(landing: Landing, shrink: Shrink | None = None, ids: str = "") -> str:
+    """Land a whole read of records with ids of one letter."""
     now = landing.clock.now()
     with landing.begin("demo", "Contact", Window(None, now), SCHEMA) as writer:
+        if ids:
+            batch = {
+                "_source_id": pa.array(list(ids), pa.string()),
+                "_modified_at": pa.array([None] * len(ids), STAMP),
+                "_deleted": pa.array([False] * len(ids), pa.bool_()),
+                "record": pa.array(["{}"] * len(ids), pa.string()),
+            }
+            writer.write(
+                [pa.RecordBatch.from_pydict(batch)], shape="json", route="x", extracted_at=now
+            )
         writer.commit(Counts(complete=True, present=now, shrink=shrink))
     return writer.window_id
 
@@ -52,11 +66,37 @@ def test_a_read_is_shown_and_accepted(run: Run, landing: Landing, doubted: str) 
     assert kinds == {"Account": [], "Contact": ["shrink"]}
     done = run("accept-shrink", "demo", "Contact", "--yes")
     assert done.exit_code == 0
-    assert "33 rows will be marked as deleted" in done.output
+    assert "33 live rows will be marked as deleted." in done.output
     assert [one.proves_absence for one in landing.windows("demo", "Contact")] == [True, True]
     assert "33 records" not in run("status").output
     again = run("accept-shrink", "demo", "Contact", "--yes")
     assert (again.exit_code, "nothing to accept" in again.output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        ("", "9 live rows will be marked as deleted."),
+        ("ij", "7 live rows will be marked as deleted; the other 2 are marked so already."),
+        ("a", "9 live rows will be marked as deleted."),
+    ],
+)
+def test_only_live_rows_are_counted(run: Run, landing: Landing, left: str, told: str) -> None:
+    """Records that are listed although the table has them as deleted, such as owners who left, cannot go."""
+    land(landing, ids="abcdefghij")
+    tables = Tables(landing.root)
+    with tables.stage("normalized/demo/contacts", ("contact_key",)) as staged:
+        rows = {
+            "object": ["Contact"] * 10 + ["Lead"],
+            "source_id": [*"abcdefghij", "b"],
+            "is_deleted": [one in left for one in "abcdefghij"] + [True],
+        }
+        pq.write_table(pa.table(rows), staged.path())
+        staged.commit(None, 11, {"columns": [{"name": name} for name in rows]})
+    land(landing, Shrink(before=10, missing=9), ids="a")
+    done = run("accept-shrink", "demo", "Contact", "--yes")
+    assert done.exit_code == 0
+    assert told in done.output.replace("\n", " ")
 
 
 def test_nobody_is_asked_in_a_script(run: Run, landing: Landing, doubted: str) -> None:

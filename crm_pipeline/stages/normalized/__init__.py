@@ -2,6 +2,7 @@
 
 from crm_pipeline.stages.normalized.build import Normalized, check_mapping, normalize, tables_for
 from crm_pipeline.stages.normalized.contract import RuleResult
+from crm_pipeline.stages.normalized.deleted import deleted_ids
 from crm_pipeline.stages.normalized.doubted import doubted_lists
 from crm_pipeline.stages.normalized.emptied import Doubt
 from crm_pipeline.stages.normalized.preview import preview
@@ -11,6 +12,7 @@ __all__ = [
     "Normalized",
     "RuleResult",
     "check_mapping",
+    "deleted_ids",
     "doubted_lists",
     "normalize",
     "preview",

@@ -8,6 +8,7 @@ from crm_pipeline.stages.raw.pace import pace, upkeep
 from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
 from crm_pipeline.stages.raw.remarks import (
     Remark,
+    doubted_ids,
     doubted_reads,
     outstanding_cure,
     outstanding_told,
@@ -25,6 +26,7 @@ __all__ = [
     "News",
     "Probe",
     "Remark",
+    "doubted_ids",
     "doubted_reads",
     "extract",
     "fields_told",

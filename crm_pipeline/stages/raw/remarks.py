@@ -60,6 +60,17 @@ def doubted_reads(landing: Landing, connection: str, obj: str) -> tuple[WindowCo
     return Past.of(landing.windows(connection, obj)).doubted
 
 
+def doubted_ids(landing: Landing, connection: str, obj: str) -> list[str]:
+    """Return the ids of the records whose absence from the last such read nobody believes.
+
+    Raises:
+        CorruptFile: what landed since the last believed read is damaged.
+    """
+    past = Past.of(landing.windows(connection, obj))
+    landing.check(past.batches)
+    return past.missing_ids()
+
+
 def refused_description(landing: Landing, connection: str, obj: str) -> Refused | None:
     """Return the description of an object that nobody believes, if nothing was read since."""
     commits = landing.windows(connection, obj)

@@ -73,6 +73,15 @@ class Past:
             tuple(batch for one in later for batch in one.batches),
         )
 
+    def missing_ids(self) -> list[str]:
+        """Return the ids of the records that there were and that the last doubted read does not hold."""
+        if not self.doubted or (shrink := self.doubted[-1].shrink) is None:
+            return []
+        read = self.doubted[-1].batches
+        before = [batch for batch in self.batches if batch not in read]
+        lost = next((one for one in losses(live(before), read) if one.part == shrink.part), None)
+        return [] if lost is None else [str(one) for one in lost.missing.to_pylist()]
+
 
 def repeated(landing: Landing, writer: WindowWriter) -> str | None:
     """Return the id of the last whole read that is believed if a new one holds the same records, else None.
