@@ -16,6 +16,7 @@ import requests
 
 from crm_pipeline.connectors.base import Consent, Tools, Usage, VendorLimits
 from crm_pipeline.connectors.consent import CodeConsent, HandConsent
+from crm_pipeline.connectors.described import described
 from crm_pipeline.connectors.dialect import Dialect
 from crm_pipeline.connectors.login import FixedToken, RefreshLogin
 from crm_pipeline.connectors.metering import Meter, Operation, Reading, believed
@@ -34,7 +35,6 @@ from crm_pipeline.settings.auth import BY_PERSON
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
 from crm_pipeline.store.tokens import StoredToken
-from crm_pipeline.wire.decoding import decoded
 from crm_pipeline.wire.session import HttpSession, Judge
 from crm_pipeline.wire.throttle import Limit
 
@@ -267,7 +267,7 @@ class VendorApi:
         """
 
         def read(response: requests.Response) -> T:
-            return decoded(response.content, kind, owner=self.connection.name, what=what)
+            return described(response.content, kind, owner=self.connection.name, what=what)
 
         return self.read(method, path, operation, read, **given)
 
