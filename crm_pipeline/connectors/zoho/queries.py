@@ -184,5 +184,4 @@ class Queries:
         )
 
     def _asked(self, query: str, limit: int) -> Sheet:
-        page = self._api.select(query, meter.coql(limit), sheet.reading(self._owner))
-        return page.with_numbers()
+        return self._api.select(query, meter.coql(limit), sheet.reading(self._owner))
