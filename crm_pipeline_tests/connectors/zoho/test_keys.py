@@ -1,5 +1,8 @@
 """Keys of landed records: pages and landed records go through the same rules."""
 
+import re
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
@@ -16,6 +19,8 @@ from crm_pipeline.connectors.zoho.keys import (
     of_csv,
 )
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.sandbox.http import Response
+from crm_pipeline_tests.connectors.malformed import mutated
 from crm_pipeline_tests.connectors.rederived import differing
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoSceneMaker
 
@@ -38,6 +43,26 @@ def test_keys_follow_from_the_records(make_scene: ZohoSceneMaker) -> None:
         for obj in OBJECTS:
             assert differing(scene, "zoho", obj, with_origin=True) == [], obj
             assert differing(scene, "zoho", obj, with_origin=False) == [], obj
+
+
+def test_a_deletion_without_its_time(make_scene: ZohoSceneMaker) -> None:
+    """Somebody has deleted the record, whenever that was: it is gone from the time of the read on."""
+
+    def change(response: Response) -> Response:
+        body = re.sub(rb'"deleted_time": ?"[^"]+"', b'"deleted_time":null', response.body)
+        return replace(response, body=body)
+
+    with make_scene(contacts=40, objects=("Contacts",)) as scene:
+        scene.extract("Contacts")
+        gone = min(row["id"] for row in scene.twin.rows("Contacts"))
+        scene.twin.delete("Contacts", gone)
+        scene.advance()
+        with mutated(scene.twin, "/Contacts/deleted", change) as seen:
+            scene.extract("Contacts")
+        assert seen
+        marked = [row for row in scene.landed("Contacts") if row["_deleted"]]
+        assert [row["_modified_at"] for row in marked if row["_source_id"] == gone] == [None]
+        assert differing(scene, "zoho", "Contacts", with_origin=True) == []
 
 
 @pytest.mark.parametrize(
