@@ -16,6 +16,7 @@ import requests
 
 from crm_pipeline.connectors.base import Consent, Tools, Usage, VendorLimits
 from crm_pipeline.connectors.consent import CodeConsent, HandConsent
+from crm_pipeline.connectors.described import described
 from crm_pipeline.connectors.dialect import Dialect
 from crm_pipeline.connectors.login import FixedToken, RefreshLogin
 from crm_pipeline.connectors.metering import Meter, Operation, Reading, believed
@@ -25,8 +26,6 @@ from crm_pipeline.connectors.token_endpoint import TokenEndpoint, renewed_at
 from crm_pipeline.connectors.vendor_clock import VendorClock
 from crm_pipeline.kernel.errors import (
     ConfigError,
-    ConnectionLost,
-    MalformedAnswer,
     SessionExpired,
 )
 from crm_pipeline.settings import Connection
@@ -35,7 +34,6 @@ from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
 from crm_pipeline.store.limit_usage import return_words
 from crm_pipeline.store.tokens import StoredToken
-from crm_pipeline.wire.decoding import decoded
 from crm_pipeline.wire.session import HttpSession, Judge
 from crm_pipeline.wire.throttle import Limit
 
@@ -280,7 +278,7 @@ class VendorApi:
         """
 
         def read(response: requests.Response) -> T:
-            return decoded(response.content, kind, owner=self.connection.name, what=what)
+            return described(response.content, kind, owner=self.connection.name, what=what)
 
         return self.read(method, path, operation, read, **given)
 
@@ -297,9 +295,9 @@ class VendorApi:
     ) -> requests.Response:
         """GET into a file, bytes as received, and return the answer with its headers.
 
-        A broken download starts again from its beginning; a partial file is never left. An `encoding` of
-        `identity` is for what is packed already. `accepts` looks at the headers; where it raises
-        MalformedAnswer, the download starts again.
+        A broken download starts again from its beginning; what does not arrive whole is not left, whatever
+        the reason. An `encoding` of `identity` is for what is packed already. `accepts` looks at the headers;
+        where it raises MalformedAnswer, the download starts again.
         """
 
         def attempt(token: StoredToken) -> requests.Response:
@@ -308,22 +306,21 @@ class VendorApi:
                 "Accept": accept,
                 "Accept-Encoding": encoding,
             }
-            try:
-                with (
-                    self._permitted(operation),
-                    self._http.stream(self.place(token, path), params=params, headers=headers) as (
-                        response,
-                        chunks,
-                    ),
-                    files.created(to) as file,
-                ):
-                    accepts(response)
-                    for chunk in chunks:
-                        file.write(chunk)
-                    return response
-            except (ConnectionLost, SessionExpired, MalformedAnswer):
-                to.unlink(missing_ok=True)
-                raise
+            with (
+                self._permitted(operation),
+                self._http.stream(self.place(token, path), params=params, headers=headers) as (
+                    response,
+                    chunks,
+                ),
+            ):
+                accepts(response)
+                try:
+                    with files.created(to) as file:
+                        file.writelines(chunks)
+                except BaseException:
+                    to.unlink(missing_ok=True)
+                    raise
+                return response
 
         return self.patiently(attempt)
 

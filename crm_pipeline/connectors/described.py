@@ -5,7 +5,7 @@ word in the log. A description of which nothing can be read is a malformed answe
 """
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -19,6 +19,10 @@ from crm_pipeline.wire.decoding import UNREADABLE, decoded, malformed
 _log = structlog.get_logger(__name__)
 EnvelopeT = TypeVar("EnvelopeT")
 EntryT = TypeVar("EntryT")
+T = TypeVar("T")
+Whole = int | float | None
+"""A whole number of a description, which some write as 255.0; see `whole`."""
+_LARGEST = 1 << 31
 _UNKNOWN = "\ufffd"
 # Halves of surrogate pairs, which stand for no character alone; a backslash before a backslash begins nothing.
 _HALVES = re.compile(
@@ -42,6 +46,7 @@ def entries(
     list_name: str,
     owner: str,
     what: str,
+    must_have: Collection[str] = (),
 ) -> Entries[EnvelopeT, EntryT]:
     """Return the entries of a description.
 
@@ -52,30 +57,53 @@ def entries(
         list_name: the key of the list in the answer.
         owner: whose answer it is, for texts.
         what: the answer in a few words.
+        must_have: names of entries without which the others would be read wrongly.
 
     Raises:
-        MalformedAnswer: it is no such answer, or none of its entries can be read.
+        MalformedAnswer: it is no such answer, or none of its entries can be read, or not one that must be.
     """
     whole = _whole(body, envelope, entry, list_name)
     if whole is not None:
         return whole
     emptied, texts = taken_apart(body, list_name)
     # Where the list cannot be told apart, this says what is wrong.
-    around = decoded(body if emptied is None else emptied, envelope, owner=owner, what=what)
+    around = decoded(body if emptied is None else mended(emptied), envelope, owner=owner, what=what)
     read = [_one(text, entry) for text in texts]
     rows = [one for one in read if one is not None]
     if emptied is None or (texts and not rows):
         defect = msgspec.DecodeError("none of its entries can be read")
         raise malformed(body, defect, owner=owner, what=what)
-    if len(rows) < len(texts):
+    lost = [text for text, one in zip(texts, read, strict=True) if one is None]
+    for name in must_have:
+        if any(_names(text, name) for text in lost):
+            defect = msgspec.DecodeError(f"its entry {name} cannot be read")
+            raise malformed(body, defect, owner=owner, what=what)
+    if lost:
         _log.warning(
             "entries of a description are left out",
             connection=owner,
             description=what,
-            entries=len(texts) - len(rows),
+            entries=len(lost),
             cure="Their form is not what the vendor documents; what they describe is not read.",
         )
     return Entries(around, rows)
+
+
+def described(body: bytes, kind: type[T], *, owner: str, what: str) -> T:
+    """Return an answer without records in the declared type; what is no character in its texts is replaced.
+
+    Raises:
+        MalformedAnswer: it is something else.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except UNREADABLE:
+        return decoded(mended(body), kind, owner=owner, what=what)
+
+
+def whole(number: Whole) -> int:
+    """Return a length or a number of digits; 0 where it cannot be one."""
+    return int(number) if number and 0 < number < _LARGEST else 0
 
 
 def _whole(
@@ -119,6 +147,11 @@ def _value(raw: msgspec.Raw, kind: Any) -> Any:
     [inner] = get_args(lists[0])
     each = msgspec.json.decode(raw, type=list[msgspec.Raw])
     return [one for one in (_value(part, inner) for part in each) if one is not None]
+
+
+def _names(text: bytes, name: str) -> bool:
+    """Say whether an entry that cannot be read may be the one of this name: it stands as a value in it."""
+    return re.search(rb':\s*"' + re.escape(name.encode()) + b'"', text) is not None
 
 
 def mended(text: bytes) -> bytes:

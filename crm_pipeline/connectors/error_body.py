@@ -10,10 +10,13 @@ from typing import Any
 import msgspec
 import requests
 
+from crm_pipeline.kernel.errors import MalformedAnswer, Unavailable
 from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.wire.decoding import UNREADABLE
 
 _SHORT = 300
+# A request took too long, or there were too many.
+_BUSY = frozenset({408, 429})
 
 
 def error_body(response: requests.Response) -> Mapping[str, Any]:
@@ -22,6 +25,47 @@ def error_body(response: requests.Response) -> Mapping[str, Any]:
         return msgspec.json.decode(response.content, type=dict[str, Any])
     except UNREADABLE:
         return {}
+
+
+def is_page(response: requests.Response) -> bool:
+    """Say whether an answer is a web page, as those in front of an API send it."""
+    return "text/html" in response.headers.get("Content-Type", "").lower()
+
+
+def masked_page(
+    owner: str, vendor: str, response: requests.Response, *, login_url: str
+) -> MalformedAnswer | None:
+    """Return the error for a web page that says that all went well; None for anything else.
+
+    Args:
+        owner: the connection's name.
+        vendor: whose answer it is.
+        response: with a status of success.
+        login_url: what that setting should be, in a few words.
+    """
+    if not is_page(response):
+        return None
+    return MalformedAnswer(
+        f"{owner}: {vendor} answered {response.status_code} with a web page where data was expected.",
+        status=response.status_code,
+        cure="Often a login or maintenance page: run again later; if it persists, check that login_url is "
+        f"{login_url}.",
+    )
+
+
+def busy_login(owner: str, vendor: str, response: requests.Response) -> Unavailable | None:
+    """Return the error for a login server that is busy or out of order; None for one that has decided.
+
+    Such an answer may have a body that looks like a refusal. Tokens are refused with 400, 401 or 403.
+    """
+    status = response.status_code
+    if status < 500 and status not in _BUSY:
+        return None
+    return Unavailable(
+        f"{owner}: the login server of {vendor} answered {status}.",
+        status=status,
+        cure="Try again later.",
+    )
 
 
 def word(found: Any) -> str:

@@ -5,7 +5,7 @@ read is set aside with its reason, and the others go on. An answer whose list ca
 """
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -35,6 +35,7 @@ _FIRST_TEXT, _LAST_TEXT = "0001-01-03", "9999-12-30"
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 _UNENDED = b'"'
 _LIST = re.compile(rb"\s*:\s*\[")
+_ID = re.compile(rb'\s*:\s*(?:"([\w.-]{1,64})"|(\d{1,30}))')
 _CLOSED_BY = {ord("["): ord("]"), ord("{"): ord("}")}
 
 
@@ -104,9 +105,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         self._list_name = list_name
         self._id_of = id_of
         self._stamp_of = stamp_of
-        self._id_pattern = re.compile(
-            rb'"' + re.escape(id_name.encode()) + rb'"\s*:\s*(?:"([\w.-]{1,64})"|(\d{1,30}))'
-        )
+        self._id_name = f'"{id_name}"'.encode()
 
     def read(
         self, body: bytes, *, owner: str, what: str = "an answer with records"
@@ -190,9 +189,15 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
             return None, NO_JSON
 
     def _id_in(self, text: bytes) -> str:
-        """Return the id of a record that cannot be read, where it is plain to see."""
-        seen = self._id_pattern.search(text)
-        return (seen[1] or seen[2]).decode() if seen else ""
+        """Return the id of a record that cannot be read, where it is plain to see.
+
+        The records that it points to have ids as well, inside of it.
+        """
+        for token, _, depth in _signs(text):
+            is_name = depth == 1 and token[0] == self._id_name
+            if is_name and (seen := _ID.match(text, token.end())):
+                return (seen[1] or seen[2]).decode()
+        return ""
 
 
 def is_utf8(body: bytes) -> bool:
@@ -223,17 +228,8 @@ def taken_apart(body: bytes, list_name: str) -> tuple[bytes | None, list[bytes]]
         return None, []
     elements: list[bytes] = []
     begin = opened
-    inside: list[int] = []
-    for token in _TOKEN.finditer(body, opened):
-        sign = body[token.start()]
-        if token[0] == _UNENDED:
-            break  # the brackets behind it may belong to a text that was cut off
-        if sign in _CLOSED_BY:
-            inside.append(_CLOSED_BY[sign])
-        elif sign in inside:
-            while inside.pop() != sign:
-                pass  # what was left open inside of it
-        elif not inside and sign in b",]":
+    for token, sign, depth in _signs(body, opened):
+        if not depth and sign in b",]":
             element = body[begin : token.start()].strip()
             if element or sign == ord(","):
                 elements.append(element)
@@ -310,15 +306,34 @@ def _in_range_or_none(read: Callable[[], pa.Array], *, is_sure: bool = False) ->
 
 def _list_begin(body: bytes, list_name: str) -> int | None:
     """Return where the first element of a list begins that is a value of the outermost object."""
-    depth, name = 0, f'"{list_name}"'.encode()
-    for token in _TOKEN.finditer(body):
-        sign = body[token.start()]
-        if sign == ord('"'):
-            if depth == 1 and token[0] == name and (colon := _LIST.match(body, token.end())):
-                return colon.end()
-        elif sign != ord(","):
-            depth += 1 if sign in _CLOSED_BY else -1
+    name = f'"{list_name}"'.encode()
+    for token, _, depth in _signs(body):
+        if depth == 1 and token[0] == name and (colon := _LIST.match(body, token.end())):
+            return colon.end()
     return None
+
+
+def _signs(body: bytes, begin: int = 0) -> Iterator[tuple[re.Match[bytes], int, int]]:
+    """Yield each text, bracket and comma, its first sign, and how many brackets are open before it.
+
+    A bracket that is never closed ends with the one around it; one that nothing opened ends nothing.
+    """
+    inside: list[int] = []
+    # How often each sign would close one of those.
+    closing = dict.fromkeys(_CLOSED_BY.values(), 0)
+    for token in _TOKEN.finditer(body, begin):
+        sign = body[token.start()]
+        if token[0] == _UNENDED:
+            return  # the brackets behind it may belong to a text that was cut off
+        yield token, sign, len(inside)
+        if sign in _CLOSED_BY:
+            inside.append(_CLOSED_BY[sign])
+            closing[inside[-1]] += 1
+        elif closing.get(sign):
+            last = None
+            while last != sign:
+                last = inside.pop()  # it, and what was left open inside of it
+                closing[last] -= 1
 
 
 @lru_cache(maxsize=64)

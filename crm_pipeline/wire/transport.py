@@ -1,8 +1,8 @@
 """Connections: TLS 1.2 or newer, and headers that arrive in time.
 
 A time limit between two bytes lets a server send one byte a second for ever. The status line and the
-headers are read by the standard library in one call, so their time is limited below that call, at each read
-of the socket. The body's time is limited where it is read, see `wire.body`.
+headers are read by the standard library in one call, and so are the signs between the pieces of a body and what
+follows it. So their time is limited below those calls, at each read of the socket.
 """
 
 import http.client
@@ -15,22 +15,27 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from crm_pipeline.wire.bounds import Allowance
+
 HEADERS_S = 300.0
 """From asking for an answer to the end of its headers. The longest call of a vendor takes two minutes."""
 
 
 class _PunctualReader(io.RawIOBase):
-    """Reads a socket until the headers are complete or their time is over."""
+    """Reads a socket until the time of the headers is over, or that of the body."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
-        self.until_s: float | None = time.monotonic() + HEADERS_S
+        self._until_s = time.monotonic() + HEADERS_S
+        self.allowance: Allowance | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if self.until_s is not None and time.monotonic() > self.until_s:
+        if self.allowance is not None:
+            self.allowance.take(0)
+        elif time.monotonic() > self._until_s:
             raise ConnectionAbortedError(f"the headers took longer than {HEADERS_S:.0f} s")
         return self._raw.readinto(buffer)
 
@@ -42,12 +47,18 @@ class _PunctualReader(io.RawIOBase):
 class _Response(http.client.HTTPResponse):
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._reader = _PunctualReader(self.fp.detach())
-        self.fp = io.BufferedReader(self._reader)
+        self.reader = _PunctualReader(self.fp.detach())
+        self.fp = io.BufferedReader(self.reader)
 
-    def begin(self) -> None:
-        super().begin()
-        self._reader.until_s = None
+
+def bounded(raw: Any, allowance: Allowance) -> None:
+    """Let the body of an answer take as long as it may, from now on.
+
+    Args:
+        raw: the answer, as urllib3 has it.
+        allowance: of the body; with it, what is read too late raises TooSlow.
+    """
+    raw._original_response.reader.allowance = allowance  # noqa: SLF001 - urllib3 names it nowhere else
 
 
 class _PlainConnection(HTTPConnection):

@@ -44,7 +44,7 @@ NO_BODY = (MalformedAnswer, ProtocolError, CountMismatch, ReadLost)
 LASTING: dict[str, tuple[dict[str, Any], tuple[type[CrmError], ...]]] = {
     "outage": ({"kind": "status", "status": 503, "body": "<html>no</html>"}, (Unavailable,)),
     "truncated": ({"kind": "truncate"}, (ConnectionLost,)),
-    "login-page": ({"kind": "html_login"}, (MalformedAnswer, ProtocolError)),
+    "login-page": ({"kind": "html_login"}, (MalformedAnswer,)),
     "no-content": ({"kind": "empty_body", "status": 204}, NO_BODY),
     "nothing": ({"kind": "empty_body", "status": 200}, NO_BODY),
 }

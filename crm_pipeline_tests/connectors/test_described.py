@@ -5,7 +5,7 @@ from typing import Required, TypedDict
 import msgspec
 import pytest
 
-from crm_pipeline.connectors.described import Entries, entries
+from crm_pipeline.connectors.described import Entries, described, entries, whole
 from crm_pipeline.kernel.errors import MalformedAnswer
 
 
@@ -23,9 +23,12 @@ class Envelope(msgspec.Struct):
 GOOD = b'{"name":"a","label":"A","options":["x"],"new":{"not":"used"}}'
 
 
-def read(*texts: bytes) -> Entries[Envelope, Entry]:
+def read(*texts: bytes, must_have: tuple[str, ...] = ()) -> Entries[Envelope, Entry]:
     body = b'{"results":[' + b",".join(texts) + b'],"after":"7"}'
-    return entries(body, Envelope, Entry, list_name="results", owner="hub", what="a description")
+    what = "a description"
+    return entries(
+        body, Envelope, Entry, list_name="results", owner="hub", what=what, must_have=must_have
+    )
 
 
 def test_whole_entries_are_as_they_are() -> None:
@@ -72,3 +75,39 @@ def test_what_is_no_description(body: bytes) -> None:
     """Nothing that cannot be read is taken for an object without fields."""
     with pytest.raises(MalformedAnswer, match="hub: a description is not what"):
         entries(body, Envelope, Entry, list_name="results", owner="hub", what="a description")
+
+
+def test_what_must_be_there() -> None:
+    """Where the entry that says when records change cannot be read, the description is none."""
+    assert len(read(GOOD, b'{"label":"stamp, or not"}', must_have=("stamp",)).rows) == 1
+    for lost in (b'{"title":"stamp"}', b'{"name" : "stamp","label":NaN}'):
+        with pytest.raises(MalformedAnswer, match="its entry stamp cannot be read"):
+            read(GOOD, lost, must_have=("id", "stamp"))
+
+
+def test_what_stands_around_the_entries() -> None:
+    """A text around the list that is cut inside of a character costs nothing but that character."""
+    body = b'{"results":[' + GOOD + b'],"after":"cut \\ud83d"}'
+    found = entries(body, Envelope, Entry, list_name="results", owner="hub", what="a description")
+    assert (found.envelope.after, len(found.rows)) == ("cut \ufffd", 1)
+
+
+def test_answers_without_records() -> None:
+    """A label that nobody reads does not keep an answer from being read."""
+
+    class Answer(msgspec.Struct):
+        id: str
+
+    for label in (b"cut \\ud83d", b"\xe9"):
+        body = b'{"id":"7","label":"' + label + b'"}'
+        assert described(body, Answer, owner="hub", what="an answer") == Answer("7")
+    with pytest.raises(MalformedAnswer, match="hub: an answer is not what"):
+        described(b'{"id":7}', Answer, owner="hub", what="an answer")
+
+
+@pytest.mark.parametrize(
+    ("number", "read_as"), [(255, 255), (255.0, 255), (None, 0), (-1, 0), (1e300, 0), (0.0, 0)]
+)
+def test_whole_numbers(number: float | None, read_as: int) -> None:
+    """A length is a whole number that a text can have, however it is written."""
+    assert whole(number) == read_as

@@ -1,6 +1,7 @@
 """Answers with records: what cannot be read is set aside by itself, byte by byte."""
 
 import json
+import time
 from datetime import datetime
 
 import msgspec
@@ -83,6 +84,37 @@ def test_one_bad_record_is_set_aside(bad: bytes, reason: str, source_id: str) ->
     assert (reject.reason, reject.raw, reject.source_id) == (reason, bad, source_id)
     assert len(page.instants) == 2
     assert page.envelope.more
+
+
+@pytest.mark.parametrize(
+    ("bad", "source_id"),
+    [
+        (b'{"owner": {"id": "o"}, "id": "b", "x": "\\ud83d"}', "b"),
+        (b'{"owner": {"id": "o"}, "x": "\\ud83d"}', ""),
+        (b'{"links": [{"id": "o"}, {"x": [1}], "name": "id", "id": 7, "x": nul}', "7"),
+        (b'{"owner": {"x": ], "id": "o"}, "x": NaN}', ""),
+        (b'{"id": {"id": "o"}, "x": NaN}', ""),
+    ],
+)
+def test_a_record_is_filed_under_its_own_id(bad: bytes, source_id: str) -> None:
+    """The records that it points to have ids, too: theirs would say that others were set aside."""
+    [reject] = READER.read(page_with(GOOD, bad), owner="acme").rejected
+    assert (reject.raw, reject.source_id) == (bad, source_id)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":[' + b"{" * 32_000 + b"]" * 32_000 + b"]}",
+        b'{"data":[' + b"[" * 32_000 + b"}" * 32_000 + b"]}",
+        b'{"x":"' + b'\\"' * 32_000,
+    ],
+)
+def test_taking_apart_takes_time_by_length(body: bytes) -> None:
+    """Signs that never close, and a text that never ends, are looked at once each."""
+    begun_s = time.process_time()
+    taken_apart(body, "data")
+    assert time.process_time() - begun_s < 2
 
 
 def test_a_page_of_one_bad_record_is_a_page() -> None:

@@ -1,6 +1,8 @@
 """Bodies of answers, read to their end and unpacked."""
 
 import gzip
+import random
+import time
 import zlib
 
 import pytest
@@ -41,3 +43,21 @@ def test_an_empty_body_is_none_however_it_is_packed(server: Server, make: Make) 
     """A proxy may name a coding where nothing follows."""
     server.routes["none"] = lambda h: h.say(200, b"", Content_Encoding="gzip")
     assert make().request("GET", f"{server.url}/none").content == b""
+
+
+def test_a_body_of_empty_parts_ends_soon(server: Server, make: Make) -> None:
+    """Each part costs work however little it holds, and no bound of bytes or seconds looks at it."""
+    sent = gzip.compress(b"", mtime=0) * 40_000
+    server.routes["parts"] = lambda h: h.say(200, sent, Content_Encoding="gzip")
+    begun_s = time.process_time()
+    with pytest.raises(ConnectionLost, match="more than 10,000 parts"):
+        make().request("GET", f"{server.url}/parts")
+    assert time.process_time() - begun_s < 2
+
+
+def test_parts_larger_than_a_piece(server: Server, make: Make) -> None:
+    """A part may end anywhere in what is unpacked at once."""
+    parts = [random.Random(7).randbytes(size) for size in (300_000, 1, 262_144, 0, 5)]
+    sent = b"".join(gzip.compress(part) + bytes(3) for part in parts)
+    server.routes["parts"] = lambda h: h.say(200, sent, Content_Encoding="gzip")
+    assert make().request("GET", f"{server.url}/parts").content == b"".join(parts)

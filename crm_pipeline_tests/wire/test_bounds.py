@@ -75,6 +75,49 @@ def test_an_answer_that_drips_is_broken_off(server: Server, make: Make) -> None:
     assert "CRM_MAX_ANSWER_S" in caught.value.cure
 
 
+def chunked(begin: bytes, piece: bytes) -> Callable[[Handler], None]:
+    """Send a body in chunks whose signs never end."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.close_connection = True
+        try:
+            handler.wfile.write(b"2\r\n{}\r\n" + begin)
+            for _ in range(400):
+                handler.wfile.write(piece)
+                time.sleep(0.01)
+        except OSError:
+            return
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"), [(b"0\r\n", b"x: y\r\n"), (b"2;", b"a")], ids=["trailers", "extension"]
+)
+def test_what_stands_between_and_behind_chunks_is_broken_off(
+    server: Server, make: Make, begin: bytes, piece: bytes
+) -> None:
+    """None of it is a part of the body, whose bytes are counted as they come."""
+    server.routes["chunks"] = chunked(begin, piece)
+    with pytest.raises(Fatal, match="took longer than 1 s") as caught:
+        make(bounds=SMALL).request("GET", f"{server.url}/chunks")
+    assert "CRM_MAX_ANSWER_S" in caught.value.cure
+
+
+def test_a_file_whose_end_never_comes_is_broken_off(server: Server, make: Make) -> None:
+    """The bound of files counts for what is no part of the file, too."""
+    server.routes["chunks"] = chunked(b"0\r\n", b"x: y\r\n")
+    with (
+        pytest.raises(Fatal, match="took longer than 1 s") as caught,
+        make(bounds=SMALL).stream(f"{server.url}/chunks") as (_, chunks),
+    ):
+        list(chunks)
+    assert "CRM_MAX_FILE_S" in caught.value.cure
+
+
 def test_headers_that_drip_are_broken_off(
     server: Server, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

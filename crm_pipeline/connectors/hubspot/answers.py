@@ -11,7 +11,9 @@ from typing import Any
 import requests
 
 from crm_pipeline.connectors.error_body import (
+    busy_login,
     error_body,
+    masked_page,
     objects,
     part,
     seconds_told,
@@ -24,7 +26,6 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CrmError,
     Fatal,
-    MalformedAnswer,
     NotPermitted,
     Rejected,
     SessionExpired,
@@ -41,13 +42,14 @@ _PASSING = frozenset({408, 423, 477, 500, 502, 503, 504, *range(520, 530)})
 _WAITS_S: Mapping[int, float] = {423: 2.0, 477: 60.0}
 _WAITS_OF_POLICY_S: Mapping[str, float] = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
 _NO_TOKEN = (401, 530)
+_LOGIN_URL = "https://api.hubapi.com"
 
 
 def judge(connection: Connection, response: requests.Response) -> CrmError | None:
     """Return the error that an answer stands for; None for a success."""
     status, owner = response.status_code, connection.name
     if status < 300:
-        return _masked_page(owner, response)
+        return masked_page(owner, "HubSpot", response, login_url=_LOGIN_URL)
     body = error_body(response)
     code = word(body.get("category")) or word(body.get("errorType"))
     message = sentence(body.get("message"))
@@ -77,11 +79,11 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
     """
     status = response.status_code
     if status < 300:
-        return _masked_page(owner, response)
+        return masked_page(owner, "HubSpot", response, login_url=_LOGIN_URL)
+    if (busy := busy_login(owner, "HubSpot", response)) is not None:
+        return busy
     body = error_body(response)
     code = word(body.get("error")) or word(body.get("status"))
-    if not code and (status >= 500 or status == 429):
-        return Unavailable(f"{owner}: HubSpot's token endpoint answered {status}.", status=status)
     detail = sentence(body.get("error_description")) or sentence(body.get("message"))
     said = sentence(f"{code} {detail}".strip() or f"HTTP {status}")
     return AuthFailed(f"{owner}: HubSpot refused the login: {said}.", status=status, code=code)
@@ -171,16 +173,6 @@ def _scopes(body: Mapping[str, Any]) -> set[str]:
         for key in ("requiredGranularScopes", "missingScopes", "requiredScopes")
         for scope in words(context.get(key))
     }
-
-
-def _masked_page(owner: str, response: requests.Response) -> VendorError | None:
-    if "text/html" not in response.headers.get("Content-Type", "").lower():
-        return None
-    return MalformedAnswer(
-        f"{owner}: HubSpot answered {response.status_code} with a web page where data was expected.",
-        status=response.status_code,
-        cure="Often a login or maintenance page: check that login_url is https://api.hubapi.com.",
-    )
 
 
 def _trace(response: requests.Response) -> str:

@@ -10,13 +10,13 @@ import requests
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.described import described
 from crm_pipeline.connectors.hubspot import answers
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.dialect import DIALECT, refuse_unusable
 from crm_pipeline.connectors.hubspot.meter import ASSOCIATIONS, SEARCH, HubSpotMeter
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.settings import Connection
-from crm_pipeline.wire.decoding import decoded
 
 T = TypeVar("T")
 Reader = Callable[[bytes], T]
@@ -133,7 +133,7 @@ class Api(VendorApi):
 
     def _details_of(self, response: requests.Response) -> Details:
         owner = self.connection.name
-        return decoded(response.content, Details, owner=owner, what="the account's own details")
+        return described(response.content, Details, owner=owner, what="the account's own details")
 
 
 def _of_body(reader: Reader[T]) -> Callable[[requests.Response], T]:

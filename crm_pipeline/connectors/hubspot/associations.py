@@ -10,14 +10,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
-from crm_pipeline.connectors.described import mended
+from crm_pipeline.connectors.described import described
 from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.envelopes import NOT_FOUND, Records
 from crm_pipeline.connectors.hubspot.keys import Complaint, Paging
 from crm_pipeline.connectors.hubspot.selection import encoded
 from crm_pipeline.kernel.errors import ProtocolError, Rejected, Unavailable
-from crm_pipeline.wire.decoding import UNREADABLE, decoded
 
 _log = structlog.get_logger(__name__)
 _NO_PAIR = frozenset({400, 404})
@@ -105,8 +104,12 @@ def _read(api: Api, name: str, other: str, links: dict[str, list[Link]]) -> int:
 
 def _asked(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _Answer:
     owner = f"{api.connection.name}.{name}"
+
+    def read(body: bytes) -> _Answer:
+        return described(body, _Answer, owner=owner, what="an answer with associations")
+
     try:
-        answer = api.associated(name, other, {"inputs": inputs}, lambda body: _read_in(body, owner))
+        answer = api.associated(name, other, {"inputs": inputs}, read)
     except Rejected as refusal:
         # What is said of objects that cannot be associated at all is not documented: ask for the kinds.
         if refusal.status not in _NO_PAIR or _is_pair(api, name, other):
@@ -122,14 +125,6 @@ def _asked(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _An
             cure="Nothing of this window was kept; run again later.",
         )
     return answer
-
-
-def _read_in(body: bytes, owner: str) -> _Answer:
-    """Read an answer; what is no character in a label is no reason to have no associations."""
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except UNREADABLE:
-        return decoded(mended(body), _Answer, owner=owner, what="an answer with associations")
 
 
 def _is_pair(api: Api, name: str, other: str) -> bool:

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 from crm_pipeline.connectors.hubspot import associations, batches
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.envelopes import Records
+from crm_pipeline.connectors.hubspot.keys import NO_STAMP
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.lanes import Slice
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.store import records as landing
 
-NO_STAMP = "the record does not say when it was edited"
 SLICE_RECORDS = 1_000
 """How many records are put together: as many as one call about associations takes."""
 

@@ -21,6 +21,7 @@ from crm_pipeline.wire.decoding import Count
 
 # 64 bits are what the vendor's numbers have; what is longer would be no place in a list.
 _LONGEST_ID = 19
+NO_STAMP = "the record does not say when it was edited"
 _NO_INSTANT = "no instant"
 
 
@@ -87,7 +88,7 @@ Sheet = RecordPage[Envelope, Key]
 class HubSpotKeys:
     """Implements `connectors.base.RecordKeys`."""
 
-    version = 1
+    version = 2
 
     def of(
         self,
@@ -98,13 +99,17 @@ class HubSpotKeys:
         shape: Shape,  # noqa: ARG002 - there is one
         route: str,  # noqa: ARG002 - a record is the same by each route
         origin: str | None,  # noqa: ARG002 - archived records say so
-        deleted: pa.Array | None,  # noqa: ARG002
+        deleted: pa.Array | None,
     ) -> pa.RecordBatch:
         """Return the key columns of records."""
         is_list = obj in SNAPSHOTS
 
         def read(body: bytes) -> Sheet:
-            return sheet(body, type_of(obj).stamp, obj, numeric=not is_list)
+            page = sheet(body, type_of(obj).stamp, obj, numeric=not is_list)
+            if deleted is None and not is_list and page.instants.null_count:
+                # What was set aside is tried by the rule that set it aside.
+                _set_aside(page, page.instants.is_null().to_pylist(), NO_STAMP)
+            return page
 
         return keys_of(
             raw,
@@ -135,10 +140,13 @@ def sheet(
     page = reader.read(body, owner=owner, what="an answer with records of HubSpot")
     ids = [key.id for key in page.keys]
     if numeric and not _are_numbers(ids):
-        is_bad = [not is_number(one) for one in ids]
-        page.instants = page.instants.filter(pa.array([not bad for bad in is_bad]))
-        page.set_aside(is_bad, NO_KEY, ids)
+        _set_aside(page, [not is_number(one) for one in ids], NO_KEY)
     return page
+
+
+def _set_aside(page: Sheet, is_bad: list[bool], reason: str) -> None:
+    page.instants = page.instants.filter(pa.array([not bad for bad in is_bad], pa.bool_()))
+    page.set_aside(is_bad, reason, [key.id for key in page.keys])
 
 
 @cache

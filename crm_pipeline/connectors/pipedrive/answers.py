@@ -11,13 +11,20 @@ from typing import Any
 
 import requests
 
-from crm_pipeline.connectors.error_body import error_body, seconds_told, sentence, word
+from crm_pipeline.connectors.error_body import (
+    busy_login,
+    error_body,
+    is_page,
+    masked_page,
+    seconds_told,
+    sentence,
+    word,
+)
 from crm_pipeline.connectors.pipedrive.refusals import Refusals
 from crm_pipeline.kernel.errors import (
     AuthFailed,
     CrmError,
     Fatal,
-    MalformedAnswer,
     NotPermitted,
     Rejected,
     SessionExpired,
@@ -29,6 +36,7 @@ from crm_pipeline.kernel.errors import (
 
 _PASSING = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _SHUT_OUT_S = 60.0
+_LOGIN_URL = "https://<company>.pipedrive.com"
 _SCHEMA = "ERR_SCHEMA_VALIDATION_FAILED"
 # The vendor's OAuth answers are known by their words; not all of them carry a code.
 _WORDS = (
@@ -63,7 +71,7 @@ class Judge:
         if status < 300:
             self._refusals.passed()
             return self._success(response)
-        if status == 403 and _is_page(response):
+        if status == 403 and is_page(response):
             return self._shut_out(response)
         code, text = _told(error_body(response))
         told = f"{status} {code}".strip() + (f": {text}" if text else "")
@@ -84,14 +92,9 @@ class Judge:
         return _refused(said, response, status=status, code=code, text=text)
 
     def _success(self, response: requests.Response) -> CrmError | None:
-        if _is_page(response):
-            return MalformedAnswer(
-                f"{self._owner}: Pipedrive answered {response.status_code} with a web page where data "
-                "was expected.",
-                status=response.status_code,
-                cure="Often a login or maintenance page: check that login_url is "
-                "https://<company>.pipedrive.com.",
-            )
+        page = masked_page(self._owner, "Pipedrive", response, login_url=_LOGIN_URL)
+        if page is not None:
+            return page
         if response.content[:20].replace(b" ", b"").startswith(b'{"success":false'):
             code, text = _told(error_body(response))
             return Rejected(
@@ -129,26 +132,17 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
     """Return the error that an OAuth server's answer stands for; None for a success."""
     status = response.status_code
     if status < 300:
-        return _masked_login(owner, response) if _is_page(response) else None
+        return masked_page(owner, "Pipedrive", response, login_url=_LOGIN_URL)
+    if (busy := busy_login(owner, "Pipedrive", response)) is not None:
+        return busy
     body = error_body(response)
     texts = [word(body.get(key)) for key in ("error", "message", "error_description")]
     said = sentence(" ".join(filter(None, texts)))
-    if status in _PASSING or status == 429:
-        return Unavailable(f"{owner}: the login server answered {status}.", status=status)
     code = next((code for words, code in _WORDS if words in said.lower()), texts[0])
     return AuthFailed(
         f"{owner}: Pipedrive refused the login: {said or f'HTTP {status}'}.",
         status=status,
         code=code,
-    )
-
-
-def _masked_login(owner: str, response: requests.Response) -> VendorError:
-    return MalformedAnswer(
-        f"{owner}: Pipedrive's login server answered {response.status_code} with a web page where a token was "
-        "expected.",
-        status=response.status_code,
-        cure="Often a maintenance page: run again later; if it persists, check login_url.",
     )
 
 
@@ -237,10 +231,6 @@ def _is_list(response: requests.Response) -> bool:
     """Say whether a whole list was asked for, so that 404 does not mean a missing record."""
     words = _words_of(response)
     return len(words) == 1 or words[1:] in (["archived"], ["products"])
-
-
-def _is_page(response: requests.Response) -> bool:
-    return "text/html" in response.headers.get("Content-Type", "").lower()
 
 
 def _told(body: Mapping[str, Any]) -> tuple[str, str]:

@@ -79,7 +79,7 @@ Sheet = RecordPage[Envelope, Key]
 class PipedriveKeys:
     """Implements `connectors.base.RecordKeys`."""
 
-    version = 1
+    version = 2
 
     def of(
         self,
@@ -98,9 +98,12 @@ class PipedriveKeys:
         if origin is None and deleted is not None and any(one.deleted for one in item.listings):
             # Nobody noted the list, and the mark says it: what was deleted before it was landed stays so.
             marks = deleted.to_pylist()
+        # What was set aside is tried by the rule that set it aside.
+        in_time = item.paging in {"cursor", "offset"} and any(one.since for one in item.listings)
+        bounded = deleted is None and in_time
         return keys_of(
             raw,
-            lambda body: sheet(body, item, obj),
+            lambda body: sheet(body, item, obj, bounded=bounded),
             list_name="data",
             id_of=_id_of,
             deleted_of=lambda key, row: bool(marks[row]) or is_ended(key, item),

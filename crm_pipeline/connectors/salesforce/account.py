@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -120,8 +120,10 @@ class SalesforceAccount(ApiAccount[Api]):
                 "out of connections.yaml.".strip(),
             )
         path = f"{self._api.base}/sobjects/{quote(obj, safe='')}/describe"
-        what = f"the description of {obj}"
-        return self._api.asked(path, partial(self._described, what=what))
+        owner = self.connection.name
+        return self._api.asked(
+            path, lambda response: describe.schema_of(response.content, obj, owner)
+        )
 
     def _greet(self) -> None:
         checkup.versions(self._api)
@@ -223,18 +225,13 @@ class SalesforceAccount(ApiAccount[Api]):
     def _list(self) -> tuple[ObjectInfo, ...]:
         return tuple(
             ObjectInfo(
-                name=entry.name,
-                label=entry.label or entry.name,
-                custom=bool(entry.custom),
-                queryable=bool(entry.queryable),
+                name=entry["name"],
+                label=entry.get("label") or entry["name"],
+                custom=bool(entry.get("custom")),
+                queryable=bool(entry.get("queryable")),
             )
             for entry in checkup.listed(self._api)
         )
-
-    def _described(self, response: requests.Response, *, what: str) -> Schema:
-        owner = self.connection.name
-        answer = decoded(response.content, describe.Description, owner=owner, what=what)
-        return describe.schema_of(answer, owner)
 
     def _newest(self, response: requests.Response) -> tuple[int, datetime | None]:
         owner, what = self.connection.name, "the answer about changes"

@@ -9,7 +9,14 @@ from typing import Any
 
 import requests
 
-from crm_pipeline.connectors.error_body import error_body, sentence, word, words
+from crm_pipeline.connectors.error_body import (
+    busy_login,
+    error_body,
+    masked_page,
+    sentence,
+    word,
+    words,
+)
 from crm_pipeline.kernel.errors import (
     AuthFailed,
     BudgetExhausted,
@@ -17,7 +24,6 @@ from crm_pipeline.kernel.errors import (
     Fatal,
     MalformedAnswer,
     NotPermitted,
-    ProtocolError,
     Rejected,
     SessionExpired,
     Throttled,
@@ -30,6 +36,7 @@ from crm_pipeline.wire.decoding import decoded
 
 # Without a body in the vendor's form these pass by themselves (peers retry them as well).
 _PASSING = frozenset({406, 408, 420, 429, 500, 502, 503, 504})
+_LOGIN_URL = "the My Domain address"
 _NOT_PERMITTED = ("API_DISABLED_FOR_ORG", "INSUFFICIENT_ACCESS", "TXN_SECURITY_METERING_ERROR")
 
 
@@ -37,7 +44,7 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
     """Return the error that a data answer stands for; None for a success."""
     status = response.status_code
     if status < 300 or status == 304:
-        return _masked_login_page(owner, response)
+        return masked_page(owner, "Salesforce", response, login_url=_LOGIN_URL)
     code, message, fields = _error_of(response)
     said = f"{owner}: Salesforce answered {status} {code}: {message}".strip()
     # The identity service answers 403 to a dead token, the data API 401.
@@ -85,7 +92,9 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
     """
     status = response.status_code
     if status < 300:
-        return _masked_login_page(owner, response)
+        return masked_page(owner, "Salesforce", response, login_url=_LOGIN_URL)
+    if (busy := busy_login(owner, "Salesforce", response)) is not None:
+        return busy
     body = error_body(response)
     code = word(body.get("error"))
     if status in _PASSING and not code:
@@ -96,17 +105,6 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
         f"{owner}: Salesforce refused the login: {vendor_text(detail)}.",
         status=status,
         code=code,
-    )
-
-
-def _masked_login_page(owner: str, response: requests.Response) -> VendorError | None:
-    if "text/html" not in response.headers.get("Content-Type", ""):
-        return None
-    return ProtocolError(
-        f"{owner}: Salesforce answered {response.status_code} with a web page where data was "
-        "expected.",
-        status=response.status_code,
-        cure="Often a login or maintenance page: check that login_url is the My Domain address.",
     )
 
 

@@ -1,13 +1,14 @@
 """What `crm-pipeline check` asks a Salesforce org: login, identity, version, budget, objects."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Required, TypedDict
 
 import msgspec
+import requests
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
-from crm_pipeline.connectors.entries import readable
+from crm_pipeline.connectors.described import entries
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import Fatal
 
@@ -15,13 +16,13 @@ from crm_pipeline.kernel.errors import Fatal
 _PERMISSIONS = ("PermissionsApiEnabled", "PermissionsViewAllData")
 
 
-class Listed(msgspec.Struct):
+class Listed(TypedDict, total=False):
     """One object as the org lists it."""
 
-    name: str
-    label: str | None = None
-    custom: bool | None = False
-    queryable: bool | None = False
+    name: Required[str]
+    label: str | None
+    custom: bool | None
+    queryable: bool | None
 
 
 class _Objects(msgspec.Struct):
@@ -87,8 +88,12 @@ def versions(api: Api) -> list[str]:
 def listed(api: Api) -> list[Listed]:
     """Return the objects that this login may see."""
     what = "the list of objects"
-    found = api.ask(f"{api.base}/sobjects", _Objects, what).sobjects
-    return readable(found, Listed, owner=api.connection.name, what=what)
+
+    def read(response: requests.Response) -> list[Listed]:
+        body, owner = response.content, api.connection.name
+        return entries(body, _Objects, Listed, list_name="sobjects", owner=owner, what=what).rows
+
+    return api.asked(f"{api.base}/sobjects", read)
 
 
 def who(api: Api) -> str:
@@ -142,6 +147,6 @@ def _budget(api: Api) -> Iterator[Finding]:
 def _objects(api: Api) -> Iterator[Finding]:
     yield from checkup.objects(
         api,
-        {entry.name: bool(entry.queryable) for entry in listed(api)},
+        {entry["name"]: bool(entry.get("queryable")) for entry in listed(api)},
         cure="Grant Read and View All on it to the API user, or take it out of connections.yaml.",
     )

@@ -4,12 +4,12 @@ Types: SOAP API Developer Guide, `DescribeSObjectResult` and `FieldType`.
 """
 
 from collections.abc import Mapping
+from typing import Any, Required, TypedDict
 
 import msgspec
 
-from crm_pipeline.connectors.entries import readable
+from crm_pipeline.connectors.described import Whole, entries, whole
 from crm_pipeline.model.schema import CommonType, Field, Schema
-from crm_pipeline.wire.decoding import UNREADABLE
 
 # Compound fields repeat their parts and are refused by Bulk queries; base64 needs one call a record.
 _LEFT_OUT = frozenset({"address", "location", "base64"})
@@ -29,64 +29,61 @@ _TYPES: Mapping[str, CommonType] = {
 _STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate", "LoginTime")
 
 
-class Choice(msgspec.Struct):
+_MUST_HAVE = ("Id", "IsDeleted", *_STAMPS)
+
+
+class Choice(TypedDict):
     """One value of a pick list."""
 
     value: str
 
 
-class FieldAnswer(msgspec.Struct, rename="camel"):
+class FieldAnswer(TypedDict, total=False):
     """One field of a describe answer."""
 
+    name: Required[str]
+    type: Required[str]
+    label: str | None
+    nillable: bool | None
+    custom: bool | None
+    calculated: bool | None
+    length: Whole
+    precision: Whole
+    digits: Whole
+    scale: Whole
+    referenceTo: list[str] | None
+    picklistValues: list[Choice] | None
+
+
+class _Description(msgspec.Struct):
     name: str
-    type: str
-    label: str | None = None
-    nillable: bool | None = True
-    custom: bool | None = False
-    calculated: bool | None = False
-    length: int | None = 0
-    precision: int | None = 0
-    digits: int | None = 0
-    scale: int | None = 0
-    reference_to: list[str] | None = None
-    picklist_values: list[Choice] | None = None
-
-
-class Description(msgspec.Struct):
-    """A describe answer."""
-
-    name: str
-    label: str
     fields: list[msgspec.Raw]
+    label: Any = None
 
 
-class _Named(msgspec.Struct):
-    name: str
-
-
-def schema_of(description: Description, owner: str) -> Schema:
+def schema_of(body: bytes, obj: str, owner: str) -> Schema:
     """Return the readable fields of a describe answer, in the vendor's order.
+
+    Args:
+        body: of the answer.
+        obj: the object that was asked for.
+        owner: whose answer it is, for error texts.
 
     Raises:
         MalformedAnswer: no field can be read, or not one that tells records and their changes apart.
     """
-    listed = readable(
-        description.fields,
+    found = entries(
+        body,
+        _Description,
         FieldAnswer,
+        list_name="fields",
         owner=owner,
-        what=f"the fields of {description.name}",
-        may_lack=_may_lack,
+        what=f"the description of {obj}",
+        must_have=_MUST_HAVE,
     )
-    fields = tuple(_field(field) for field in listed if field.type not in _LEFT_OUT)
-    return Schema(object=description.name, label=description.label, fields=fields)
-
-
-def _may_lack(entry: msgspec.Raw) -> bool:
-    try:
-        name = msgspec.json.decode(entry, type=_Named).name
-    except UNREADABLE:
-        return False
-    return name not in {"Id", "IsDeleted", *_STAMPS}
+    name, label = found.envelope.name, found.envelope.label
+    fields = tuple(_field(field) for field in found.rows if field["type"] not in _LEFT_OUT)
+    return Schema(name, label if isinstance(label, str) else name, fields)
 
 
 def stamp_field(schema: Schema) -> str | None:
@@ -96,23 +93,24 @@ def stamp_field(schema: Schema) -> str | None:
 
 def _field(raw: FieldAnswer) -> Field:
     return Field(
-        name=raw.name,
-        label=raw.label or raw.name,
-        type=raw.type,
+        name=raw["name"],
+        label=raw.get("label") or raw["name"],
+        type=raw["type"],
         common_type=_common_type(raw),
-        nullable=raw.nillable is not False,
-        custom=bool(raw.custom),
-        calculated=bool(raw.calculated),
-        length=raw.length or 0,
-        precision=raw.precision or raw.digits or 0,
-        scale=raw.scale or 0,
-        reference_to=tuple(raw.reference_to or ()),
-        values=tuple(choice.value for choice in raw.picklist_values or ()),
+        nullable=raw.get("nillable") is not False,
+        custom=bool(raw.get("custom")),
+        calculated=bool(raw.get("calculated")),
+        length=whole(raw.get("length")),
+        precision=whole(raw.get("precision")) or whole(raw.get("digits")),
+        scale=whole(raw.get("scale")),
+        reference_to=tuple(raw.get("referenceTo") or ()),
+        values=tuple(choice["value"] for choice in raw.get("picklistValues") or ()),
     )
 
 
 def _common_type(raw: FieldAnswer) -> CommonType:
     # A Number(18, 0) holds more digits than a double keeps.
-    if raw.type == "double" and not raw.scale and (raw.precision or 0) > 15:
+    kind = raw["type"]
+    if kind == "double" and not raw.get("scale") and whole(raw.get("precision")) > 15:
         return "decimal"
-    return _TYPES.get(raw.type, "string")
+    return _TYPES.get(kind, "string")

@@ -11,7 +11,15 @@ from urllib.parse import urlsplit
 
 import requests
 
-from crm_pipeline.connectors.error_body import error_body, part, sentence, word
+from crm_pipeline.connectors.error_body import (
+    busy_login,
+    error_body,
+    is_page,
+    masked_page,
+    part,
+    sentence,
+    word,
+)
 from crm_pipeline.connectors.zoho.scopes import scope_of
 from crm_pipeline.kernel.errors import (
     AuthFailed,
@@ -35,7 +43,7 @@ CREDITS_LEFT = "X-API-CREDITS-REMAINING"
 _BACK_OFF_S = 60.0
 # Some callers report a lock-out of up to an hour; asking meanwhile prolongs it.
 _LOCKED_OUT_S = 600.0
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_LOGIN_URL = "the accounts server of your data centre, like https://accounts.zoho.com"
 _TOO_MANY = frozenset({"TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"})
 _NOT_PERMITTED = frozenset(
     {
@@ -67,11 +75,9 @@ class ColumnRefused(UnknownField):
 def judge(owner: str, response: requests.Response) -> CrmError | None:
     """Return the error that an answer of the API stands for; None for a success."""
     status = response.status_code
-    if "text/html" in response.headers.get("Content-Type", ""):
-        return _page(owner, response)
     # Downloads are streamed: their bytes are not looked at.
     if status < 300 or status == 304:
-        return None
+        return masked_page(owner, "Zoho", response, login_url=_LOGIN_URL)
     body = error_body(response)
     code, message = word(body.get("code")), sentence(body.get("message"))
     said = f"{owner}: Zoho answered {status} {code}: {message}".strip(" :")
@@ -87,18 +93,21 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
             cure="The login was renewed once and refused again: is the user still active, and does the "
             "account live in the data centre of login_url?",
         )
-    if status in _PASSING:
+    if status == 408 or status >= 500:
         return Unavailable(said, status=status, code=code, cure="Try again later.")
+    if is_page(response):
+        return _foreign_page(owner, status)
     return _refusal(said, status, code, part(body.get("details")))
 
 
 def judge_login(owner: str, response: requests.Response) -> VendorError | None:
     """Return the error that an answer of the accounts server stands for; None for a token."""
     status = response.status_code
-    if status in _PASSING:
-        return Unavailable(f"{owner}: the accounts server answered {status}.", status=status)
-    if "text/html" in response.headers.get("Content-Type", ""):
-        return _page(owner, response)
+    if (busy := busy_login(owner, "Zoho", response)) is not None:
+        return busy
+    if is_page(response):
+        page = masked_page(owner, "Zoho", response, login_url=_LOGIN_URL)
+        return page if status < 300 else _foreign_page(owner, status)
     body = error_body(response)
     if is_locked_out(response):
         return Throttled(
@@ -205,14 +214,7 @@ def _named(details: Mapping[str, Any]) -> str:
     return f" ({', '.join(named)})" if named else ""
 
 
-def _page(owner: str, response: requests.Response) -> VendorError:
-    status = response.status_code
-    if status >= 500:
-        return Unavailable(
-            f"{owner}: Zoho answered {status} with a web page.",
-            status=status,
-            cure="Try again later.",
-        )
+def _foreign_page(owner: str, status: int) -> VendorError:
     return ProtocolError(
         f"{owner}: Zoho answered {status} with a web page where data was expected.",
         status=status,

@@ -10,6 +10,7 @@ import requests
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.described import described
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.zoho import answers, meter
 from crm_pipeline.connectors.zoho.centres import refuse_unusable
@@ -18,7 +19,6 @@ from crm_pipeline.connectors.zoho.documents import NO_BODY, Listed, Organization
 from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
-from crm_pipeline.wire.decoding import decoded
 
 T = TypeVar("T")
 
@@ -163,7 +163,7 @@ class Api(VendorApi):
                 return Listed([])
             what = f"the answer with {key}"
             owner = self.connection.name
-            found = decoded(response.content, list_form(key, kind), owner=owner, what=what)
+            found = described(response.content, list_form(key, kind), owner=owner, what=what)
             more = found.info.more_records if found.info is not None else None
             if is_paged and more is None:
                 raise MalformedAnswer(f"{owner}: {what} does not say whether more is to come.")

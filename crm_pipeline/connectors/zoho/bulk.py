@@ -171,7 +171,7 @@ class Exports:
         """
         if error.code not in _FIELD_GONE:
             return
-        there = {one.api_name for one in describe.fields(self._api, self._plan.object)}
+        there = {one["api_name"] for one in describe.fields(self._api, self._plan.object)}
         gone = [name for name in self._plan.schema.names if name not in {describe.ID, *there}]
         if gone:
             raise UnknownField(

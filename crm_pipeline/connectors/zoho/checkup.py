@@ -130,7 +130,7 @@ def _elsewhere(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
     wanted = {one.name for one in api.connection.objects}
     for name in sorted(wanted & known):
         for raw in describe.fields(api, name):
-            if raw.data_type not in describe.ELSEWHERE or not describe.is_shown(raw):
+            if raw["data_type"] not in describe.ELSEWHERE or not describe.is_shown(raw):
                 continue
             module = describe.module_behind(raw)
             if module not in known or module in wanted:
@@ -138,7 +138,7 @@ def _elsewhere(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
             yield Finding(
                 "warn",
                 "fields",
-                f"{name}.{raw.api_name} ({raw.data_type}) stands in no list; its rows are the module "
+                f"{name}.{raw['api_name']} ({raw['data_type']}) stands in no list; its rows are the module "
                 f"{module}.",
                 f"Add {module} to the objects, if they are wanted.",
             )

@@ -1,6 +1,6 @@
 """Deleted records: their ids and when they went, from `/{module}/deleted`.
 
-The vendor's counts do not include them. Records that are gone for good have no names any more. The losers
+The vendor's counts do not include them. One that does not say when it went is gone all the same. Records that are gone for good have no names any more. The losers
 of merges are among them. Source: zoho.com/crm/developer/docs/api/v8/get-deleted-records.html.
 """
 
@@ -53,7 +53,7 @@ def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Generator[Page]:
         )
         return
     inside = [
-        at is not None and at < window.to_at and (window.from_at is None or at >= window.from_at)
+        at is None or (at < window.to_at and (window.from_at is None or at >= window.from_at))
         for at in found.instants()
     ]
     kept = found.only(inside)

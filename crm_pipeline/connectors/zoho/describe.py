@@ -6,15 +6,17 @@ are no modules but settings; `setup` describes those.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Required, TypedDict
 
 import msgspec
+import requests
 
-from crm_pipeline.connectors.entries import readable
+from crm_pipeline.connectors.described import Whole, entries, whole
 from crm_pipeline.connectors.zoho import meter
 from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.documents import NO_BODY
 from crm_pipeline.kernel.errors import NotPermitted
 from crm_pipeline.model.schema import CommonType, Field, Schema
-from crm_pipeline.wire.decoding import UNREADABLE
 
 STAMP = "Modified_Time"
 ID = "id"
@@ -61,22 +63,27 @@ class Module:
     kind: str
 
 
-class ModuleAnswer(msgspec.Struct):
+class ModuleAnswer(TypedDict, total=False):
     """One entry of the list of modules."""
 
-    api_name: str | None = None
-    plural_label: str | None = None
-    generated_type: str | None = None
-    api_supported: bool | None = False
+    api_name: Required[str]
+    plural_label: str | None
+    generated_type: str | None
+    api_supported: bool | None
 
 
+class _Modules(msgspec.Struct):
+    modules: list[msgspec.Raw]
+
+
+class _Choice(TypedDict, total=False):
+    actual_value: Required[str | int | float | bool]
+    display_value: str | int | float | bool | None
+
+
+# What only some fields have: a part of another form is as good as absent.
 class _Named(msgspec.Struct):
     api_name: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    actual_value: str | int | float | bool
-    display_value: str | int | float | bool
 
 
 class _Typed(msgspec.Struct):
@@ -99,37 +106,53 @@ class _Rows(msgspec.Struct):
     module: str | None = None
 
 
-class FieldAnswer(msgspec.Struct):
+class FieldAnswer(TypedDict, total=False):
     """What metadata says of a field."""
 
-    api_name: str
-    data_type: str
-    field_label: str | None = None
-    json_type: str | None = None
-    visible: bool | None = True
-    custom_field: bool | None = False
-    system_mandatory: bool | None = False
-    length: int | None = 0
-    decimal_place: int | None = 0
-    textarea: _Typed | None = None
-    formula: _Computed | None = None
-    rollup_summary: _Computed | None = None
-    pick_list_values: list[_Choice] | None = None
-    lookup: _Pointer | None = None
-    multiselectlookup: _Link | None = None
-    multiuserlookup: _Link | None = None
-    subform: _Rows | None = None
-    associated_module: _Rows | None = None
+    api_name: Required[str]
+    data_type: Required[str]
+    field_label: str | None
+    json_type: str | None
+    visible: bool | None
+    custom_field: bool | None
+    system_mandatory: bool | None
+    length: Whole
+    decimal_place: Whole
+    textarea: _Typed | None
+    formula: _Computed | None
+    rollup_summary: _Computed | None
+    pick_list_values: list[_Choice] | None
+    lookup: _Pointer | None
+    multiselectlookup: _Link | None
+    multiuserlookup: _Link | None
+    subform: _Rows | None
+    associated_module: _Rows | None
+
+
+class _Fields(msgspec.Struct):
+    fields: list[msgspec.Raw]
 
 
 def modules(api: Api) -> list[Module]:
     """List the modules that the API answers for."""
-    entries = api.ask("/settings/modules", meter.METADATA, api.listed("modules", msgspec.Raw))
-    found = readable(entries, ModuleAnswer, owner=api.connection.name, what="the list of modules")
+
+    def read(response: requests.Response) -> list[ModuleAnswer]:
+        body, owner = response.content, api.connection.name
+        if response.status_code in NO_BODY:
+            return []
+        what = "the list of modules"
+        return entries(
+            body, _Modules, ModuleAnswer, list_name="modules", owner=owner, what=what
+        ).rows
+
     return [
-        Module(one.api_name, one.plural_label or one.api_name, one.generated_type or "default")
-        for one in found
-        if one.api_supported and one.api_name
+        Module(
+            name := one["api_name"],
+            one.get("plural_label") or name,
+            one.get("generated_type") or "default",
+        )
+        for one in api.ask("/settings/modules", meter.METADATA, read)
+        if one.get("api_supported") and one["api_name"]
     ]
 
 
@@ -139,16 +162,23 @@ def fields(api: Api, module: str) -> list[FieldAnswer]:
     Raises:
         NotPermitted: the module is listed, but has no fields to show (204).
     """
+
+    def read(response: requests.Response) -> list[FieldAnswer]:
+        if response.status_code in NO_BODY:
+            return []
+        return entries(
+            response.content,
+            _Fields,
+            FieldAnswer,
+            list_name="fields",
+            owner=api.connection.name,
+            what=f"the fields of {module}",
+            must_have=(ID, STAMP, CONVERTED),
+        ).rows
+
     params = {"module": module, "type": "all"}
-    entries = api.ask("/settings/fields", meter.METADATA, api.listed("fields", msgspec.Raw), params)
-    found = readable(
-        entries,
-        FieldAnswer,
-        owner=api.connection.name,
-        what=f"the fields of {module}",
-        may_lack=_may_lack,
-    )
-    found = [one for one in found if one.api_name]
+    listed = api.ask("/settings/fields", meter.METADATA, read, params)
+    found = [one for one in listed if one["api_name"]]
     if not found:
         raise NotPermitted(
             f"{api.connection.name}: {module} is listed as a module, but shows no fields.",
@@ -157,17 +187,9 @@ def fields(api: Api, module: str) -> list[FieldAnswer]:
     return found
 
 
-def _may_lack(entry: msgspec.Raw) -> bool:
-    try:
-        name = msgspec.json.decode(entry, type=_Named).api_name
-    except UNREADABLE:
-        return False
-    return name not in {ID, STAMP, CONVERTED}
-
-
 def schema_of(module: Module, listed: list[FieldAnswer]) -> Schema:
     """Return the fields that lists of records have, in the vendor's order."""
-    shown = [one for one in listed if is_shown(one) and one.data_type not in ELSEWHERE]
+    shown = [one for one in listed if is_shown(one) and one["data_type"] not in ELSEWHERE]
     found = tuple(_field(one) for one in shown)
     if all(one.name != ID for one in found):
         found = (Field(ID, "Record Id", "bigint", nullable=False), *found)
@@ -178,7 +200,7 @@ def schema_of(module: Module, listed: list[FieldAnswer]) -> Schema:
 
 def is_shown(raw: FieldAnswer) -> bool:
     """Say whether records have a field; those that begin with $ are the vendor's bookkeeping."""
-    return raw.visible is not False and not raw.api_name.startswith("$")
+    return raw.get("visible") is not False and not raw["api_name"].startswith("$")
 
 
 def stamp_field(schema: Schema) -> str | None:
@@ -210,19 +232,19 @@ def rich_texts(schema: Schema) -> tuple[str, ...]:
 
 
 def _field(raw: FieldAnswer) -> Field:
-    name, kind = raw.api_name, raw.data_type
-    is_rich = raw.textarea is not None and raw.textarea.type == RICH
-    pairs = [(str(one.actual_value), str(one.display_value)) for one in raw.pick_list_values or ()]
+    name, kind = raw["api_name"], raw["data_type"]
+    is_rich = (raw.get("textarea") or _Typed()).type == RICH
+    pairs = [_pair(one) for one in raw.get("pick_list_values") or ()]
     return Field(
         name=name,
-        label=raw.field_label or name,
+        label=raw.get("field_label") or name,
         type=RICH if is_rich else kind,
         common_type=_common_type(raw),
-        nullable=name != ID and not raw.system_mandatory,
-        custom=bool(raw.custom_field),
+        nullable=name != ID and not raw.get("system_mandatory"),
+        custom=bool(raw.get("custom_field")),
         calculated=kind in {"formula", "rollup_summary"},
-        length=raw.length or 0,
-        scale=raw.decimal_place or 0,
+        length=whole(raw.get("length")),
+        scale=whole(raw.get("decimal_place")),
         reference_to=_target(raw),
         values=tuple(value for value, _ in pairs),
         options=tuple(pair for pair in pairs if pair[0] != pair[1]),
@@ -231,17 +253,22 @@ def _field(raw: FieldAnswer) -> Field:
     )
 
 
+def _pair(choice: _Choice) -> tuple[str, str]:
+    value, label = choice["actual_value"], choice.get("display_value")
+    return str(value), str(value if label is None else label)
+
+
 def _common_type(raw: FieldAnswer) -> CommonType:
-    kind = raw.data_type
-    if raw.api_name == ID or kind in _LOOKUPS or kind == "multiselectpicklist":
+    kind = raw["data_type"]
+    if raw["api_name"] == ID or kind in _LOOKUPS or kind == "multiselectpicklist":
         return "string"
     if kind == "formula":
-        kind = (raw.formula or _Computed()).return_type or "string"
+        kind = (raw.get("formula") or _Computed()).return_type or "string"
     if kind == "rollup_summary":
-        kind = (raw.rollup_summary or _Computed()).return_type or "double"
+        kind = (raw.get("rollup_summary") or _Computed()).return_type or "double"
     if kind in _TYPES:
         return _TYPES[kind]
-    return "json" if raw.json_type in {"jsonobject", "jsonarray"} else "string"
+    return "json" if raw.get("json_type") in {"jsonobject", "jsonarray"} else "string"
 
 
 def _points_anywhere(raw: FieldAnswer) -> bool:
@@ -249,25 +276,30 @@ def _points_anywhere(raw: FieldAnswer) -> bool:
 
 
 def _looked_up(raw: FieldAnswer) -> str:
-    module = raw.lookup.module if raw.lookup is not None else None
+    module = (raw.get("lookup") or _Pointer()).module
     return (module.api_name if module is not None else None) or ""
 
 
 def _target(raw: FieldAnswer) -> tuple[str, ...]:
-    if raw.data_type in {"ownerlookup", "userlookup"}:
+    if raw["data_type"] in {"ownerlookup", "userlookup"}:
         return ("Users",)
     target = _looked_up(raw)
-    return (target,) if raw.data_type == "lookup" and target and not _points_anywhere(raw) else ()
+    return (
+        (target,) if raw["data_type"] == "lookup" and target and not _points_anywhere(raw) else ()
+    )
 
 
 def module_behind(raw: FieldAnswer) -> str:
     """Return the module that holds the rows of a field that only single records show, or ""."""
-    if raw.data_type == "subform":
-        parts = (raw.associated_module, raw.subform)
+    if raw["data_type"] == "subform":
+        parts = (raw.get("associated_module"), raw.get("subform"))
         named = (part.module for part in parts if part is not None)
-        return next(filter(None, named), raw.api_name)
-    both = {"multiselectlookup": raw.multiselectlookup, "multiuserlookup": raw.multiuserlookup}
-    link = both.get(raw.data_type)
+        return next(filter(None, named), raw["api_name"])
+    both = {
+        "multiselectlookup": raw.get("multiselectlookup"),
+        "multiuserlookup": raw.get("multiuserlookup"),
+    }
+    link = both.get(raw["data_type"])
     linking = link.linking_details if link is not None else None
     module = linking.module if linking is not None else None
     return (module.api_name if module is not None else None) or ""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
@@ -27,17 +27,28 @@ LIVE = "live"
 """`Page.origin` of all other pages of modules."""
 
 
-class ModuleKey(msgspec.Struct):
+# Records are read in the order of their numbers, which have 64 bits.
+_Number = (
+    Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}\Z")]
+    | Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+)
+
+
+class ListedKey(msgspec.Struct):
+    """What of a record its id follows from; a list that goes by no stamp needs no more."""
+
+    id: _Number
+
+
+class ModuleKey(ListedKey):
     """What of a record of a module its keys follow from."""
 
-    id: str | int
     Modified_Time: str | None = None
 
 
-class DeletedKey(msgspec.Struct):
+class DeletedKey(ListedKey):
     """The same of a list of deleted records."""
 
-    id: str | int
     deleted_time: str | None = None
 
 
@@ -53,17 +64,16 @@ class PipelineKey(msgspec.Struct):
     actual_value: str | int
 
 
-class CurrencyKey(msgspec.Struct):
+class CurrencyKey(ListedKey):
     """The same of currencies."""
 
-    id: str | int
     modified_time: str | None = None
 
 
 class MemberKey(msgspec.Struct):
-    """The same of members of campaigns, which have no stamp."""
+    """The same of members of campaigns, which have no stamp; the id is ours, of the campaign and the member."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}-[0-9]{1,19}\Z")]
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,7 @@ class Rule:
         return [self.is_deleted(key) for key in keys]
 
 
+LISTED = Rule(ListedKey)
 MODULE = Rule(ModuleKey, stamp="Modified_Time")
 GONE = Rule(DeletedKey, stamp="deleted_time", is_deleted=lambda _: True)
 SETTINGS: Mapping[str, Rule] = {
@@ -112,13 +123,19 @@ SETTINGS: Mapping[str, Rule] = {
 
 
 def of_csv(schema: Schema, raw: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the key columns of records of an export."""
-    return key_columns(
+    """Return the key columns of records of an export; those without a number have no id."""
+    found = key_columns(
         raw,
         id_field=describe.ID,
         modified_field=describe.stamp_field(schema),
         deleted_field=None,
     )
+    place = found.schema.get_field_index("_source_id")
+    ids = found.column(place)
+    is_number = pc.match_substring_regex(ids, r"^[0-9]{1,19}\z")
+    if pc.all(is_number).as_py() in (True, None):
+        return found
+    return found.set_column(place, found.schema.field(place), pc.if_else(is_number, ids, None))
 
 
 @lru_cache(maxsize=16)
@@ -153,7 +170,7 @@ def batch_of_texts(texts: Sequence[bytes | memoryview], rule: Rule, owner: str) 
 class ZohoKeys:
     """Implements `connectors.base.RecordKeys`."""
 
-    version = 1
+    version = 2
 
     def of(
         self,

@@ -18,12 +18,13 @@ import msgspec
 from crm_pipeline.connectors.base import Page, Plan, Route
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.zoho import counting, meter, sheet
+from crm_pipeline.connectors.zoho import counting, keys, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.rejects import Reject
+from crm_pipeline.wire.decoding import UNREADABLE
 
 NAME = "CampaignMembers"
 ROUTE = "records"
@@ -145,12 +146,27 @@ def _add(api: Api, campaign: str, read: _Read) -> None:
                 raise
             return  # deleted since it was listed, and its members with it
         for page in found:
-            read.rejected += page.rejected
+            for reject in page.rejected:
+                name, whole = _merged(campaign, key, reject.source_id, reject.raw)
+                name = name if reject.source_id else ""
+                read.rejected.append(replace(reject, raw=whole, source_id=name))
             for member, _, text in page.rows():
-                name = f"{campaign}-{member}"
-                ours = {"id": name, "Campaign": {"id": campaign}, key: {"id": member}}
+                name, whole = _merged(campaign, key, member, text)
                 read.ids.append(name)
-                read.texts.append(sheet.merged([text, msgspec.json.encode(ours)]))
+                read.texts.append(whole)
+
+
+def _merged(campaign: str, key: str, member: str, text: bytes | memoryview) -> tuple[str, bytes]:
+    """Return the id and the text of a member: what the list says of the record, and whose member it is.
+
+    A record that is no JSON stays as it came.
+    """
+    name = f"{campaign}-{member}"
+    ours = {"id": name, "Campaign": {"id": campaign}, key: {"id": member}}
+    try:
+        return name, sheet.merged([text, msgspec.json.encode(ours)])
+    except UNREADABLE:
+        return name, bytes(text)
 
 
 def _is_there(api: Api, campaign: str, read: _Read) -> bool:
@@ -170,7 +186,8 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
     more = {"per_page": str(api.ceiling("list_page_records")), **params}
     for number in count(2):
         read.calls += 1
-        page = api.ask(path, _LIST, sheet.reading(owner), {**more, **place})
+        reader = sheet.reading(owner, rule=keys.LISTED)
+        page = api.ask(path, _LIST, reader, {**more, **place})
         if seen and not page.seen:
             raise ProtocolError(
                 f"{owner}: Zoho sent a page without records, although more are to come.",

@@ -125,7 +125,7 @@ class Queries:
         try:
             self._asked(query, 1)
         except ColumnRefused as error:
-            listed = {one.api_name for one in describe.fields(api, self._plan.object)}
+            listed = {one["api_name"] for one in describe.fields(api, self._plan.object)}
             if error.column not in names or error.column not in {*listed, describe.ANY_MODULE}:
                 raise  # it is gone: described anew, the read does not ask for it
             return error.column
@@ -184,5 +184,4 @@ class Queries:
         )
 
     def _asked(self, query: str, limit: int) -> Sheet:
-        page = self._api.select(query, meter.coql(limit), sheet.reading(self._owner))
-        return page.with_numbers()
+        return self._api.select(query, meter.coql(limit), sheet.reading(self._owner))

@@ -15,7 +15,6 @@ import pyarrow as pa
 import requests
 
 from crm_pipeline.connectors.json_records import batch_of
-from crm_pipeline.connectors.record_page import NO_KEY
 from crm_pipeline.connectors.zoho.documents import NO_BODY, Info
 from crm_pipeline.connectors.zoho.keys import MODULE, Rule, reader
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
@@ -86,18 +85,6 @@ class Sheet:
             stamps=[row[1] for row in chosen],
             texts=[row[2] for row in chosen],
         )
-
-    def with_numbers(self) -> "Sheet":
-        """Return the records whose ids are numbers; the others are set aside."""
-        is_good = [one.isdecimal() for one in self.ids]
-        if all(is_good):
-            return self
-        rejects = [
-            Reject(NO_KEY, bytes(text))
-            for (_, _, text), good in zip(self.rows(), is_good, strict=True)
-            if not good
-        ]
-        return replace(self.only(is_good), rejected=[*self.rejected, *rejects])
 
     def joined(self, others: Sequence["Sheet"]) -> "Sheet | None":
         """Return the records with the fields of the others; None where those hold other versions.

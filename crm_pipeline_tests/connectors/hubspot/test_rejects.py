@@ -140,11 +140,13 @@ def test_keys_of_what_was_set_aside() -> None:
     bad = [
         good.replace("2026", "99999"),
         good.replace("7", "x"),
+        good.replace("lastmodifieddate", "other"),
         '{"id":"8","a":"\\ud83d"}',
         "[]",
         "1},{",
     ]
-    raw = pa.record_batch({"record": [good, *bad, good.replace("false", "true")]})
+    archived = good.replace("false", 'true,"archivedAt":"2026-01-03T00:00:00Z"')
+    raw = pa.record_batch({"record": [good, *bad, archived]})
     schema = pa.schema([])
     found = connector.keys.of(
         "contacts", schema, raw, shape="json", route="search", origin=None, deleted=None

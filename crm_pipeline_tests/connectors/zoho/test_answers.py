@@ -13,6 +13,7 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CrmError,
     Fatal,
+    MalformedAnswer,
     NotPermitted,
     ProtocolError,
     ReadLost,
@@ -103,10 +104,18 @@ def test_spent_credits_are_no_throttle() -> None:
 
 
 @pytest.mark.parametrize("judged", [judge, judge_login])
-def test_a_web_page_is_no_data(judged: Any) -> None:
-    """A login page with 200 is told as what it is."""
-    page = answer(200, b"<html>log in</html>", Content_Type="text/html;charset=UTF-8")
-    assert isinstance(judged("acme", page), ProtocolError)
+@pytest.mark.parametrize(
+    ("status", "kind"), [(200, MalformedAnswer), (404, ProtocolError), (520, Unavailable)]
+)
+def test_a_web_page_is_no_data(judged: Any, status: int, kind: type[CrmError]) -> None:
+    """A login page is told as what it is; with a status of success it is asked for again."""
+    page = answer(status, b"<html>log in</html>", Content_Type="Text/HTML;charset=UTF-8")
+    assert type(judged("acme", page)) is kind
+
+
+def test_a_throttle_may_be_a_web_page() -> None:
+    """The status says it, whoever wrote the body."""
+    assert isinstance(judge("acme", answer(429, b"<html>", Content_Type="text/html")), Throttled)
 
 
 @pytest.mark.parametrize(

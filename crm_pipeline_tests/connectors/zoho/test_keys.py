@@ -1,11 +1,26 @@
 """Keys of landed records: pages and landed records go through the same rules."""
 
+import re
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
+from crm_pipeline.connectors.record_page import NO_KEY
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.connectors.zoho.keys import DELETED, ZohoKeys
+from crm_pipeline.connectors.zoho import sheet
+from crm_pipeline.connectors.zoho.keys import (
+    DELETED,
+    GONE,
+    LISTED,
+    MODULE,
+    Rule,
+    ZohoKeys,
+    of_csv,
+)
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.sandbox.http import Response
+from crm_pipeline_tests.connectors.malformed import mutated
 from crm_pipeline_tests.connectors.rederived import differing
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoSceneMaker
 
@@ -30,6 +45,26 @@ def test_keys_follow_from_the_records(make_scene: ZohoSceneMaker) -> None:
             assert differing(scene, "zoho", obj, with_origin=False) == [], obj
 
 
+def test_a_deletion_without_its_time(make_scene: ZohoSceneMaker) -> None:
+    """Somebody has deleted the record, whenever that was: it is gone from the time of the read on."""
+
+    def change(response: Response) -> Response:
+        body = re.sub(rb'"deleted_time": ?"[^"]+"', b'"deleted_time":null', response.body)
+        return replace(response, body=body)
+
+    with make_scene(contacts=40, objects=("Contacts",)) as scene:
+        scene.extract("Contacts")
+        gone = min(row["id"] for row in scene.twin.rows("Contacts"))
+        scene.twin.delete("Contacts", gone)
+        scene.advance()
+        with mutated(scene.twin, "/Contacts/deleted", change) as seen:
+            scene.extract("Contacts")
+        assert seen
+        marked = [row for row in scene.landed("Contacts") if row["_deleted"]]
+        assert [row["_modified_at"] for row in marked if row["_source_id"] == gone] == [None]
+        assert differing(scene, "zoho", "Contacts", with_origin=True) == []
+
+
 @pytest.mark.parametrize(
     ("text", "origin", "expected"),
     [
@@ -38,6 +73,9 @@ def test_keys_follow_from_the_records(make_scene: ZohoSceneMaker) -> None:
         ('{"id":"1","Modified_Time":"2026-01-01T00:00:00Z","deleted_time":"x"}', "", ("1", False)),
         ('{"id":"1","Modified_Time":"0000-01-01T00:00:00Z"}', "", (None, False)),
         ('{"id":{}}', "", (None, False)),
+        ('{"id":"abc","Modified_Time":"2026-01-01T00:00:00Z"}', "", (None, False)),
+        ('{"id":"1\\n","Modified_Time":"2026-01-01T00:00:00Z"}', "", (None, False)),
+        ('{"id":"1","deleted_time":null}', "", ("1", True)),
         ('{"id":"1","Name":"\\ud83d"}', "", (None, False)),
     ],
 )
@@ -55,3 +93,41 @@ def test_records_that_were_set_aside(
         deleted=None,
     )
     assert (keys.column("_source_id")[0].as_py(), keys.column("_deleted")[0].as_py()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "source_id"),
+    [
+        ('{"id":"12-34","Campaign":{"id":"12"},"Contact":{"id":"34"}}', "12-34"),
+        ('{"id":"34","Member_Status":"Sent","Modified_Time":17}', None),
+        ('{"id":"12-","Campaign":{"id":"12"}}', None),
+    ],
+)
+def test_members_are_those_of_a_campaign(text: str, source_id: str | None) -> None:
+    """What was set aside without its campaign never comes back as a member of none."""
+    keys = ZohoKeys().of(
+        "CampaignMembers",
+        SCHEMA,
+        pa.record_batch({"record": [text]}),
+        shape="json",
+        route="records",
+        origin="",
+        deleted=None,
+    )
+    assert keys.column("_source_id")[0].as_py() == source_id
+
+
+def test_ids_of_exports_are_numbers() -> None:
+    """The same rule by each route: what one sets aside, no other lands."""
+    ids = ["1", "abc", "12345678901234567890", None, "22"]
+    raw = pa.record_batch({"id": pa.array(ids), "Modified_Time": ["2026-01-01T00:00:00Z"] * 5})
+    assert of_csv(SCHEMA, raw).column("_source_id").to_pylist() == ["1", None, None, None, "22"]
+
+
+@pytest.mark.parametrize("rule", [MODULE, LISTED, GONE])
+def test_pages_set_aside_what_is_no_number(rule: Rule) -> None:
+    """Every list and every query: the next page is asked for by numbers."""
+    body = b'{"data":[{"id":"abc"},{"id":"7"}],"info":{"more_records":false}}'
+    page = sheet.read_body(body, "acme.Leads", rule=rule)
+    assert page.ids == ["7"]
+    assert [(one.reason, one.source_id) for one in page.rejected] == [(NO_KEY, "abc")]

@@ -1,11 +1,17 @@
 """Members of campaigns: asked campaign by campaign, read whole, priced before."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from crm_pipeline.kernel.errors import ProtocolError, Rejected
+from crm_pipeline.sandbox.http import Response
 from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.store.rejects import from_table
+from crm_pipeline_tests.connectors.malformed import mutated
 from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
 
@@ -90,6 +96,27 @@ def test_a_member_that_was_taken_out(make_scene: ZohoSceneMaker, tmp_path: Path)
         build(scene, tmp_path / "engine")
         gone = rows(scene, "campaign_members", "source_id, is_deleted")
         assert [key for key, is_deleted in gone if is_deleted] == [f"{campaign}-{member}"]
+
+
+def test_a_member_that_is_none(make_scene: ZohoSceneMaker) -> None:
+    """It is set aside with its campaign, as members are landed; what a list does not need spoils nothing."""
+    with make_scene(contacts=40, objects=OBJECTS) as scene:
+        campaign, member, _ = min(truth(scene))
+
+        def change(response: Response) -> Response:
+            whole = json.loads(response.body)
+            for one in whole["data"]:
+                one["Modified_Time"] = 17
+                one["id"] = "abc" if one["id"] == member else one["id"]
+            return replace(response, body=json.dumps(whole).encode())
+
+        with mutated(scene.twin, rf"/Campaigns/{campaign}/(Contacts|Leads)", change):
+            done = scene.extract(NAME)
+        assert (done.read, done.quarantined) == (len(truth(scene)), 1)
+        [path] = scene.landing.quarantine("demo", NAME).glob("????-??/*.parquet")
+        [reject] = from_table(pq.read_table(path))
+        assert reject.source_id == f"{campaign}-abc"
+        assert json.loads(reject.raw)["Campaign"] == {"id": campaign}
 
 
 def test_a_campaign_that_is_deleted_meanwhile(make_scene: ZohoSceneMaker) -> None:

@@ -1,0 +1,71 @@
+"""Descriptions of objects: one broken attribute costs that attribute, and never the object."""
+
+import json
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import requests
+
+from crm_pipeline.connectors.salesforce import checkup, describe
+from crm_pipeline.connectors.salesforce.api import Api
+from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.model.schema import Schema
+
+CUT = "Cut \ud83d"
+KEYS = ({"name": "Id", "type": "id"}, {"name": "SystemModstamp", "type": "datetime"})
+
+
+def schema(*fields: Mapping[str, Any], label: Any = "Contact") -> Schema:
+    body = {"name": "Contact", "label": label, "fields": [*KEYS, *fields]}
+    return describe.schema_of(json.dumps(body).encode(), "Contact", "acme")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "attribute", "read_as"),
+    [
+        ({"label": CUT}, "label", "Cut \ufffd"),
+        ({"label": 5}, "label", "A__c"),
+        ({"length": 80.0}, "length", 80),
+        ({"length": "80"}, "length", 0),
+        ({"picklistValues": [{"value": "ok"}, {"value": None}, None]}, "values", ("ok",)),
+        ({"referenceTo": ["User", None]}, "reference_to", ("User",)),
+    ],
+)
+def test_a_broken_attribute_costs_no_field(
+    attributes: Mapping[str, Any], attribute: str, read_as: object
+) -> None:
+    """The field stays, with what can be read of it."""
+    found = schema({"name": "A__c", "type": "string", **attributes})
+    assert [one.name for one in found.fields] == ["Id", "SystemModstamp", "A__c"]
+    assert getattr(found.by_name["A__c"], attribute) == read_as
+
+
+@pytest.mark.parametrize(
+    ("label", "read_as"), [(CUT, "Cut \ufffd"), (5, "Contact"), (None, "Contact")]
+)
+def test_the_label_of_an_object(label: Any, read_as: str) -> None:
+    """What an object is called decides nothing."""
+    assert schema(label=label).label == read_as
+
+
+@pytest.mark.parametrize("name", ["Id", "IsDeleted", "SystemModstamp"])
+def test_what_tells_records_apart_must_be_there(name: str) -> None:
+    """Without its stamp an object would be read otherwise, and without a word."""
+    with pytest.raises(MalformedAnswer, match=f"its entry {name} cannot be read"):
+        schema({"name": name, "type": None})
+
+
+def test_one_object_costs_no_other() -> None:
+    """Every description looks at the list of objects first."""
+    response = requests.Response()
+    listed = [{"name": "Account"}, {"name": "X__c", "label": CUT}, {"name": None}, None]
+    response._content = json.dumps({"sobjects": listed}).encode()
+    api = SimpleNamespace(
+        base="", connection=SimpleNamespace(name="acme"), asked=lambda _, read: read(response)
+    )
+    assert checkup.listed(cast("Api", api)) == [
+        {"name": "Account"},
+        {"name": "X__c", "label": "Cut \ufffd"},
+    ]
