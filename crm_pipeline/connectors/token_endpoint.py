@@ -20,7 +20,7 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire import dates
 from crm_pipeline.wire.figures import lasting
-from crm_pipeline.wire.session import HttpSession, Permit
+from crm_pipeline.wire.session import HttpSession, Permit, Times
 
 EXPIRES = "expires_at"
 # Where the chain of a stored token is refreshed, if not at the usual endpoint.
@@ -174,12 +174,12 @@ class TokenEndpoint:
             cure="Check login_url; if it is right, run again.",
         )
 
-    def _observe(self, response: requests.Response) -> None:
+    def _observe(self, response: requests.Response, times: Times) -> None:
         if self._observed is not None:
             self._observed(response)
         told = dates.instant(response.headers.get("Date"))
         if told is not None:  # only an error text uses it
-            self._skew_s = (self.clock.now() - told).total_seconds()
+            self._skew_s = (times.head_at - told).total_seconds()
 
 
 def renewed_at(token: StoredToken) -> datetime | None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -65,6 +66,15 @@ class Timeouts:
     read_s: float = 120.0
 
 
+@dataclass(frozen=True)
+class Times:
+    """When a request was sent, and when the head of its answer was here, by our clock."""
+
+    sent_at: datetime
+    head_at: datetime
+
+
+Observe = Callable[[requests.Response, Times], None]
 Judge = Callable[[requests.Response], CrmError | None]
 Permit = Callable[[], AbstractContextManager[object]]
 Trust = Callable[[str], bool]
@@ -98,7 +108,7 @@ class HttpSession:
         *,
         judge: Judge,
         permit: Permit = nullcontext,
-        observe: Callable[[requests.Response], None] | None = None,
+        observe: Observe | None = None,
         timeouts: Timeouts | None = None,
         bounds: Bounds | None = None,
         trusts: Trust = lambda _: True,
@@ -148,9 +158,11 @@ class HttpSession:
             CrmError: what the judge says.
         """
         with self._permit():
-            response = self._send(method, url, params=params, headers=headers, json=json, data=data)
+            response, times = self._send(
+                method, url, params=params, headers=headers, json=json, data=data
+            )
             self._load(response)
-        self._inspect(response)
+        self._inspect(response, times)
         return response
 
     @contextmanager
@@ -168,16 +180,16 @@ class HttpSession:
             CrmError: what the judge says.
         """
         with self._permit():
-            response = self._send("GET", url, params=params, headers=headers)
+            response, times = self._send("GET", url, params=params, headers=headers)
             try:
                 if response.status_code >= 300:
                     self._load(response)
-                self._inspect(response)
+                self._inspect(response, times)
                 yield response, self._chunks(response)
             finally:
                 response.close()
 
-    def _send(self, method: str, url: str, **given: Any) -> requests.Response:
+    def _send(self, method: str, url: str, **given: Any) -> tuple[requests.Response, Times]:
         if not self._trusts(url):
             raise self._untrusted(url)
         with self._lock:
@@ -185,6 +197,7 @@ class HttpSession:
             if url.lower().startswith("https:") and "https://" not in self._session.adapters:
                 # Reading the machine's authorities takes 20 ms, which plain http need not wait for.
                 self._session.mount("https://", TlsAdapter(pool_maxsize=_CONNECTIONS))
+        sent_at = self._clock.now()
         try:
             response = self._session.send(
                 self._prepared(method, url, **given),
@@ -192,7 +205,7 @@ class HttpSession:
                 allow_redirects=False,
                 **self._settings(url),
             )
-            return self._of_some_length(response)
+            return self._of_some_length(response), Times(sent_at, self._clock.now())
         except _TRANSPORT as error:
             failure = self._failure(url, error)
         except UnicodeError:
@@ -288,9 +301,9 @@ class HttpSession:
             yield chunk
         raise failure
 
-    def _inspect(self, response: requests.Response) -> None:
+    def _inspect(self, response: requests.Response, times: Times) -> None:
         if self._observe is not None:
-            self._observe(response)
+            self._observe(response, times)
         error: CrmError | None
         if response.status_code in _REDIRECTS:
             error = ProtocolError(

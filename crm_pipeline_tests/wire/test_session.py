@@ -3,14 +3,17 @@ import gzip
 import logging
 import pickle
 import socket
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 import pytest
 import requests
 
+from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import (
     ConnectionLost,
     CrmError,
@@ -20,7 +23,7 @@ from crm_pipeline.kernel.errors import (
     VendorError,
 )
 from crm_pipeline.wire.retry import RetryPolicy
-from crm_pipeline.wire.session import Timeouts
+from crm_pipeline.wire.session import Timeouts, Times
 
 from .conftest import CSV, GZIPPED, Handler, Make, Server
 
@@ -82,7 +85,7 @@ def test_every_answer_is_observed_and_permitted(server: Server, make: Make) -> N
         finally:
             log.append("out")
 
-    session = make(permit=permit, observe=lambda r: log.append(r.headers["X-Used"]))
+    session = make(permit=permit, observe=lambda r, _: log.append(r.headers["X-Used"]))
     session.request("GET", f"{server.url}/yes")
     with pytest.raises(Fatal):
         session.request("GET", f"{server.url}/no")
@@ -91,6 +94,47 @@ def test_every_answer_is_observed_and_permitted(server: Server, make: Make) -> N
         assert log[-2:] == ["in", "1"]  # the permit is held until the stream is read
     assert log == ["in", "out", "1", "in", "out", "2", "in", "1", "out"]
     assert session.calls == 3
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_the_head_of_an_answer_has_a_time_of_its_own(
+    server: Server,
+    make: Make,
+    is_stream: bool,  # noqa: FBT001
+) -> None:
+    """What a body takes is no part of it: dates are compared with it."""
+    clock = FrozenClock("2026-06-01T00:00:00Z")
+    started_at = clock.now()
+
+    def answer(handler: Handler) -> None:
+        clock.advance(1)
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.flush()
+        is_here.wait(5)
+        clock.advance(60)
+        handler.wfile.write(b"whole")
+        handler.close_connection = True
+
+    is_here, seen = threading.Event(), list[Times]()
+    server.routes["x"] = answer
+    session = make(observe=lambda _, times: seen.append(times), clock=clock)
+    now = clock.now
+    # The second time that the session asks, the head is here.
+    asked = iter([lambda: None, is_here.set])
+
+    def told() -> datetime:
+        at = now()
+        next(asked, lambda: None)()
+        return at
+
+    clock.now = told  # type: ignore[method-assign]
+    if is_stream:
+        with session.stream(f"{server.url}/x") as (_, chunks):
+            assert b"".join(chunks) == b"whole"
+    else:
+        assert session.request("GET", f"{server.url}/x").content == b"whole"
+    assert seen == [Times(started_at, started_at + timedelta(seconds=1))]
 
 
 def test_no_call_without_permit(server: Server, make: Make) -> None:
