@@ -34,7 +34,7 @@ from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
 from crm_pipeline.store.limit_usage import return_words
 from crm_pipeline.store.tokens import StoredToken
-from crm_pipeline.wire.session import HttpSession, Judge
+from crm_pipeline.wire.session import HttpSession, Judge, Times
 from crm_pipeline.wire.throttle import Limit
 
 T = TypeVar("T")
@@ -90,6 +90,7 @@ class VendorApi:
             dialect,
             permit=self._login_permitted,
             observe=self._read_counters,
+            bounds=tools.settings.bounds,
             strange=self.strange,
         )
         self._login: RefreshLogin | FixedToken = (
@@ -395,13 +396,11 @@ class VendorApi:
             )
             yield
 
-    def _observe(self, response: requests.Response) -> None:
+    def _observe(self, response: requests.Response, times: Times) -> None:
         with self._counts_lock:
             self._round_trips.append(response.elapsed.total_seconds())
         self._read_counters(response)
-        received_at = self._tools.clock.now()
-        sent_at = received_at - response.elapsed
-        self.vendor_clock.saw(response.headers.get("Date"), sent_at, received_at)
+        self.vendor_clock.saw(response.headers.get("Date"), times.sent_at, times.head_at)
 
     def _read_counters(self, response: requests.Response) -> None:
         for reading in believed(self.meter.claims(response), self.strange):

@@ -3,7 +3,6 @@
 Errors come from the vendor, from its proxies and from whoever sits in between. Their keys may hold anything.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,11 +19,12 @@ _BUSY = frozenset({408, 429})
 
 
 def error_body(response: requests.Response) -> Mapping[str, Any]:
-    """Return the JSON object of an answer; an empty one where it is none."""
+    """Return the JSON object of an answer, or the first in a list; an empty one where there is none."""
     try:
-        return msgspec.json.decode(response.content, type=dict[str, Any])
+        found = msgspec.json.decode(response.content, type=dict[str, Any] | list[Any])
     except UNREADABLE:
         return {}
+    return part(next(iter(objects(found)), found))
 
 
 def is_page(response: requests.Response) -> bool:
@@ -70,13 +70,12 @@ def busy_login(owner: str, vendor: str, response: requests.Response) -> Unavaila
 
 def word(found: Any) -> str:
     """Return a code or another short value; "" where it is neither a text nor a number."""
-    is_said = isinstance(found, str | int | float) and not isinstance(found, bool)
-    return _plain(str(found))[:_SHORT] if is_said else ""
+    return _plain(str(found))[:_SHORT] if _is_said(found) else ""
 
 
 def sentence(found: Any) -> str:
     """Return what an error says to people, on one line, short and without secrets."""
-    return vendor_text(word(found))
+    return vendor_text(found) if _is_said(found) else ""
 
 
 def objects(found: Any) -> Sequence[Mapping[str, Any]]:
@@ -94,13 +93,8 @@ def part(found: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def seconds_told(text: str | None) -> float | None:
-    """Return a wait that a header names in seconds; None where it names none."""
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+def _is_said(found: Any) -> bool:
+    return isinstance(found, str | int | float) and not isinstance(found, bool)
 
 
 def _plain(text: str) -> str:

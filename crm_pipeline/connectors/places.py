@@ -21,7 +21,6 @@ class Places:
 
     def __init__(self, connection: Connection, hosts: tuple[str, ...]) -> None:
         self._ours = _place(connection.login_url)
-        self._is_emulated = connection.sandbox
         self._documented = [_pattern(host) for host in hosts]
 
     def includes(self, address: str) -> bool:
@@ -31,7 +30,6 @@ class Places:
             return False
         if place == self._ours:
             return True
-        # Of an emulated account the hosts are plain addresses; a real token is never among its secrets.
         scheme, host, port = place
         is_default = (scheme, port) == ("https", 443)
         return is_default and any(pattern.fullmatch(host) for pattern in self._documented)

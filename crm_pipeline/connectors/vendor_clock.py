@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 from crm_pipeline.wire import dates
 
 _KEPT = 15
-# So many answers are waited for where the first ones differ from our clock.
+# So many answers are waited for where the first ones may differ from our clock.
 _ENOUGH = 3
 _NEAR_S = 5.0
 # By how much clocks may differ before one of them is held to be wrong.
 _LEAST, _MOST = timedelta(seconds=5), timedelta(minutes=10)
-# The whole second that a date stands for, and what the rest of an answer may take behind its head.
-_WIDTH = timedelta(seconds=1 + _NEAR_S)
+# A date stands for a whole second.
+_WIDTH = timedelta(seconds=1)
 CLOCK_CURE = (
     "Set this machine's clock right (NTP); if it is, look for a proxy or a cache on the way that answers with old "
     "dates, and if there is none, report the dates to the vendor."
@@ -50,18 +50,28 @@ class Skew:
         return 2 * self.agreeing > self.of
 
     @property
+    def least_s(self) -> float:
+        """The smallest skew that answers allow; 0 where the two clocks may agree."""
+        return max(self.low_s, 0.0) or min(self.high_s, 0.0)
+
+    @property
     def is_near(self) -> bool:
         """Whether the two clocks agree, as far as answers can tell."""
-        return abs(self.low_s) <= _NEAR_S
+        return abs(self.least_s) <= _NEAR_S
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it is near wherever it lies between the two figures; slow answers leave that open."""
+        return max(abs(self.low_s), abs(self.high_s)) <= _NEAR_S
 
     def exceeds(self, tolerance: timedelta) -> bool:
         """Say whether one of the two clocks has to be wrong."""
-        return abs(self.low_s) > tolerance.total_seconds()
+        return abs(self.least_s) > tolerance.total_seconds()
 
     def __str__(self) -> str:
         if self.is_near:
             return f"within {_NEAR_S:.0f} seconds of ours"
-        return f"{duration(abs(self.low_s))} {'ahead of' if self.low_s > 0 else 'behind'} ours"
+        return f"{duration(abs(self.least_s))} {'ahead of' if self.least_s > 0 else 'behind'} ours"
 
 
 def shared(spans: Iterable[tuple[float, float]]) -> tuple[float, float, int] | None:
@@ -91,23 +101,21 @@ class VendorClock:
         self._lock = threading.Lock()
         self._spans: deque[tuple[float, float]] = deque(maxlen=_KEPT)
         self.answers = 0
-        self.undated = 0
 
-    def saw(self, date: str | None, sent_at: datetime, received_at: datetime) -> None:
+    def saw(self, date: str | None, sent_at: datetime, head_at: datetime) -> None:
         """Take note of an answer.
 
         Args:
             date: its header, whatever it holds; None where there is none.
             sent_at: when it was asked for, by our clock.
-            received_at: when its head was here.
+            head_at: when its head was here; a body may take minutes more.
         """
         told = dates.instant(date)
         with self._lock:
             self.answers += 1
             if told is None:
-                self.undated += 1
                 return
-            low, high = told - received_at, told + _WIDTH - min(sent_at, received_at)
+            low, high = told - head_at, told + _WIDTH - min(sent_at, head_at)
             self._spans.append((low.total_seconds(), high.total_seconds()))
 
     @property
@@ -120,9 +128,9 @@ class VendorClock:
 
     @property
     def is_settled(self) -> bool:
-        """Whether enough was asked: a second and a third answer where the first differs from our clock."""
+        """Whether enough was asked: a second and a third answer where the first may differ from our clock."""
         skew = self.skew
-        return self.answers >= (1 if skew is None or skew.is_near else _ENOUGH)
+        return self.answers >= (1 if skew is None or skew.is_narrow else _ENOUGH)
 
     def at(self, own: datetime) -> datetime:
         """Return the earliest that it can be at the vendor now, cut to whole seconds; `own` is our clock.

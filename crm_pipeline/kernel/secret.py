@@ -3,13 +3,13 @@
 import re
 
 HIDDEN = "***"
-_NAMES = (
-    r"[\w-]*(?:token|secret|password|passwd|pwd|api_?-?key|hapikey|assertion|signature)"
-    r"|code_verifier|code|sig|sid|jwt"
-)
+_PLAIN = r"[\w-]*(?:token|secret|password|passwd|pwd|api_?-?key|hapikey|assertion|signature)"
+_NAMES = rf"{_PLAIN}|code_verifier|code|sig|sid|jwt"
 _PAIR = re.compile(rf"(?i)(?<![\w-])({_NAMES})=([^&\s\"']+)")
 _FIELD = re.compile(rf"(?i)([\"'])({_NAMES})\1(\s*:\s*)([\"'])(?:\\.|(?!\4)[^\\])*\4")
-_SCHEME = re.compile(r"(?i)\b(bearer|basic|oauth)\s+[A-Za-z0-9._~+/!=-]{8,}")
+# A word behind a colon may be a reason ("token: expired"); what holds a digit is more.
+_HEADER = re.compile(rf"(?i)(?<![\w-])({_PLAIN})(\s*:\s*)(?=[^\s\"',;]*\d)[^\s\"',;]{{8,}}")
+_SCHEME = re.compile(r"(?i)\b(bearer|basic|oauth|[\w-]+-oauthtoken)\s+[A-Za-z0-9._~+/!=-]{8,}")
 _JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 _USERINFO = re.compile(r"(?<=://)[^/?#\s\"']+@")
 
@@ -52,6 +52,7 @@ def redacted(text: str) -> str:
     """Return the text with tokens, passwords and user information in URLs blotted out."""
     text = _PAIR.sub(rf"\1={HIDDEN}", text)
     text = _FIELD.sub(rf"\1\2\1\3\4{HIDDEN}\4", text)
+    text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
     text = _SCHEME.sub(rf"\1 {HIDDEN}", text)
     text = _JWT.sub(HIDDEN, text)
     return _USERINFO.sub(f"{HIDDEN}@", text)

@@ -17,8 +17,8 @@ T = TypeVar("T")
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 """How many of something an answer claims: not negative, and exact as a JSON number."""
 # Values of an answer may be anybody's data: what stands between quotation marks or backticks is left out,
-# except names of types and places.
-_VALUE = re.compile(r"'[^']*'")
+# except names of types and places. A text in them may hold the same marks, so the last one ends it.
+_VALUE = re.compile(r"(['\"]).*\1", re.DOTALL)
 _MARKUP = re.compile(rb"\s*<(?:!doctype|html|\?xml|head|body)", re.IGNORECASE)
 UNREADABLE: tuple[type[Exception], ...] = (
     msgspec.DecodeError,

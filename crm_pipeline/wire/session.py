@@ -14,9 +14,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
+from http.client import IncompleteRead
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote_plus, urljoin, urlsplit
 
 import requests
@@ -36,11 +38,11 @@ from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.wire import body, dates
 from crm_pipeline.wire.bounds import Allowance, TooLarge, TooSlow
-from crm_pipeline.wire.figures import shown, whole
+from crm_pipeline.wire.figures import shown
 from crm_pipeline.wire.transport import PlainAdapter, TlsAdapter
 
 _log = structlog.get_logger(__name__)
-_MOST_BYTES = 1 << 36
+_MOST_MISSING = 1 << 53
 _LONGEST_WAIT_S = (
     86_400.0  # what asks for more is not believed; who waits how long says `wire.retry`
 )
@@ -65,6 +67,15 @@ class Timeouts:
     read_s: float = 120.0
 
 
+@dataclass(frozen=True)
+class Times:
+    """When a request was sent, and when the head of its answer was here, by our clock."""
+
+    sent_at: datetime
+    head_at: datetime
+
+
+Observe = Callable[[requests.Response, Times], None]
 Judge = Callable[[requests.Response], CrmError | None]
 Permit = Callable[[], AbstractContextManager[object]]
 Trust = Callable[[str], bool]
@@ -98,7 +109,7 @@ class HttpSession:
         *,
         judge: Judge,
         permit: Permit = nullcontext,
-        observe: Callable[[requests.Response], None] | None = None,
+        observe: Observe | None = None,
         timeouts: Timeouts | None = None,
         bounds: Bounds | None = None,
         trusts: Trust = lambda _: True,
@@ -148,9 +159,11 @@ class HttpSession:
             CrmError: what the judge says.
         """
         with self._permit():
-            response = self._send(method, url, params=params, headers=headers, json=json, data=data)
+            response, times = self._send(
+                method, url, params=params, headers=headers, json=json, data=data
+            )
             self._load(response)
-        self._inspect(response)
+        self._inspect(response, times)
         return response
 
     @contextmanager
@@ -168,16 +181,16 @@ class HttpSession:
             CrmError: what the judge says.
         """
         with self._permit():
-            response = self._send("GET", url, params=params, headers=headers)
+            response, times = self._send("GET", url, params=params, headers=headers)
             try:
                 if response.status_code >= 300:
                     self._load(response)
-                self._inspect(response)
+                self._inspect(response, times)
                 yield response, self._chunks(response)
             finally:
                 response.close()
 
-    def _send(self, method: str, url: str, **given: Any) -> requests.Response:
+    def _send(self, method: str, url: str, **given: Any) -> tuple[requests.Response, Times]:
         if not self._trusts(url):
             raise self._untrusted(url)
         with self._lock:
@@ -185,6 +198,7 @@ class HttpSession:
             if url.lower().startswith("https:") and "https://" not in self._session.adapters:
                 # Reading the machine's authorities takes 20 ms, which plain http need not wait for.
                 self._session.mount("https://", TlsAdapter(pool_maxsize=_CONNECTIONS))
+        sent_at = self._clock.now()
         try:
             response = self._session.send(
                 self._prepared(method, url, **given),
@@ -192,7 +206,7 @@ class HttpSession:
                 allow_redirects=False,
                 **self._settings(url),
             )
-            return self._of_some_length(response)
+            return response, Times(sent_at, self._clock.now())
         except _TRANSPORT as error:
             failure = self._failure(url, error)
         except UnicodeError:
@@ -204,20 +218,6 @@ class HttpSession:
                 cure="Check the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).",
             )
         raise failure
-
-    def _of_some_length(self, response: requests.Response) -> requests.Response:
-        """Refuse an answer that announces more bytes than a machine has: reading would ask for them at once.
-
-        What is no number the HTTP library reads to the end of the connection.
-        """
-        text = response.headers.get("Content-Length", "").strip()
-        if text.isascii() and text.isdigit() and whole(text, _MOST_BYTES) is None:
-            response.close()
-            raise ProtocolError(
-                f"{self.owner}: {_place(response.url)} announces an answer of {shown(text)} bytes.",
-                status=response.status_code,
-            )
-        return response
 
     def _prepared(
         self,
@@ -288,9 +288,9 @@ class HttpSession:
             yield chunk
         raise failure
 
-    def _inspect(self, response: requests.Response) -> None:
+    def _inspect(self, response: requests.Response, times: Times) -> None:
         if self._observe is not None:
-            self._observe(response)
+            self._observe(response, times)
         error: CrmError | None
         if response.status_code in _REDIRECTS:
             error = ProtocolError(
@@ -350,11 +350,12 @@ class HttpSession:
         )
 
     def _exceeded(self, url: str, excess: TooLarge | TooSlow, variable: str) -> VendorError:
-        unit = "MB" if isinstance(excess, TooLarge) else "S"
+        is_size = isinstance(excess, TooLarge)
+        unit, really = ("MB", "are that large") if is_size else ("S", "take that long")
         return Fatal(
             f"{self.owner}: the answer of {_place(url)} was broken off: {excess}.",
-            cure="Nothing of it was kept. If the vendor really means that much, set "
-            f"{variable}_{unit} higher; if not, report it to the vendor.",
+            cure="Nothing of it was kept. If answers really "
+            f"{really}, set {variable}_{unit} higher; if not, report it to the vendor.",
         )
 
     def _untrusted(self, url: str) -> VendorError:
@@ -416,6 +417,20 @@ def _origin(error: BaseException) -> BaseException:
 def _words(error: BaseException) -> str:
     """Say what happened without the addresses, wrappers and secrets of the HTTP library."""
     error = _origin(error)
+    if isinstance(error, IncompleteRead):
+        return _missing(error)
     text = str(error.args[-1] if error.args else error)
     text = _QUERY.sub("?***", redacted(_CONNECTION.sub("", text)))
     return text.rstrip(".") or type(error).__name__
+
+
+def _missing(error: IncompleteRead) -> str:
+    """Say how much of an answer came; urllib3 counts what the standard library quotes."""
+    partial = cast("bytes | int", error.partial)
+    came = partial if isinstance(partial, int) else len(partial)
+    missing = error.expected
+    if missing is None:
+        return f"{came:,} bytes came, and no end"
+    if missing > _MOST_MISSING:
+        return f"{came:,} bytes came, and the announced length cannot be true"
+    return f"{came:,} bytes came, {missing:,} are missing"

@@ -86,6 +86,9 @@ def test_a_secret_can_be_compared_and_asked() -> None:
         f'"apiKey": "{VALUE}"',
         f"Authorization: Bearer {VALUE}",
         f"authorization: basic {VALUE}==",
+        f"bad header Authorization: Zoho-oauthtoken 1000.{VALUE}",
+        f"x-api-token: {VALUE}",
+        f"X-Api-Key:{VALUE}, Accept: */*",
         f"postgresql://crm:{VALUE}@localhost/crm",
         f"postgresql://crm:p@{VALUE}@localhost/crm",
         f"https://{VALUE}@proxy:3128",
@@ -105,6 +108,7 @@ def test_foreign_texts_are_cleaned(text: str) -> None:
         "https://acme.my.salesforce.com/services/data/v62.0/query?q=SELECT Id FROM Contact",
         "mail ann@example.com about the basic plan",
         "errorCode: INVALID_FIELD",
+        "refused the refresh token: unauthorized",
     ],
 )
 def test_harmless_texts_stay(text: str) -> None:

@@ -76,21 +76,25 @@ class Archive:
         """Return what the next plan is to know: `seen` were on the list, in a window up to `to_at`.
 
         A list that lost too much is not believed: what it says, it says up to where it was believed, so that the
-        next one is asked for everything since. One that is empty is never believed where it was not before.
+        next one is asked for everything since. One that is empty is not believed either when it comes again.
         """
         until, size = self.until, self.size
         if self.is_due:
-            is_short = self.is_short(seen, bounds)
-            size = size if is_short and not seen else seen
+            is_short = self.is_short(seen, bounds, to_at)
+            # Where nothing was believed up to a moment, disbelief keeps nothing and is told once.
+            size = size if is_short and not seen and until is not None else seen
             joins = self.since is None or (until is not None and self.since <= until)
             if joins and to_at is not None and not is_short:
                 until = max(until, to_at) if until else to_at
         return {_SIZE: size, _UNTIL: _text(until)}
 
-    def is_short(self, seen: int, bounds: ShrinkBounds) -> bool:
+    def is_short(self, seen: int, bounds: ShrinkBounds, to_at: datetime | None) -> bool:
         """Say whether the list shows far less than it did: records stay on it for 90 days."""
         before = self.size or 0
-        return seen < before and (seen == 0 or bounds.exceeded(before - seen, before))
+        if seen:
+            return seen < before and bounds.exceeded(before - seen, before)
+        has_expired = to_at is not None and self.until is not None and to_at - self.until >= _KEPT
+        return before > 0 and not has_expired
 
     def selection(self, selection: Selection) -> Selection:
         """Return the archived ones of what is read."""

@@ -139,7 +139,8 @@ def _archived(
         seen += _seen([page.facts])
         yield page
     bounds = api.connection.shrink_bounds
-    if archive.is_due and archive.is_short(seen, bounds):
+    to_at = selection.window.to_at if selection.window else None
+    if archive.is_due and archive.is_short(seen, bounds, to_at):
         _log.warning(
             "the list of archived records lost too much to be believed",
             connection=api.connection.name,
@@ -154,7 +155,7 @@ def _archived(
         batches=lambda: iter(()),
         extracted_at=api.now(),
         counted=False,
-        notes=archive.noted(selection.window.to_at if selection.window else None, seen, bounds),
+        notes=archive.noted(to_at, seen, bounds),
     )
 
 

@@ -16,7 +16,6 @@ from crm_pipeline.connectors.error_body import (
     error_body,
     is_page,
     masked_page,
-    seconds_told,
     sentence,
     word,
 )
@@ -37,6 +36,7 @@ from crm_pipeline.kernel.errors import (
 _PASSING = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _SHUT_OUT_S = 60.0
 _LOGIN_URL = "https://<company>.pipedrive.com"
+_FAILED = re.compile(rb'"success"\s*:\s*false')
 _SCHEMA = "ERR_SCHEMA_VALIDATION_FAILED"
 # The vendor's OAuth answers are known by their words; not all of them carry a code.
 _WORDS = (
@@ -72,7 +72,7 @@ class Judge:
             self._refusals.passed()
             return self._success(response)
         if status == 403 and is_page(response):
-            return self._shut_out(response)
+            return self._shut_out()
         code, text = _told(error_body(response))
         told = f"{status} {code}".strip() + (f": {text}" if text else "")
         said = f"{self._owner}: Pipedrive answered {told}"
@@ -95,7 +95,8 @@ class Judge:
         page = masked_page(self._owner, "Pipedrive", response, login_url=_LOGIN_URL)
         if page is not None:
             return page
-        if response.content[:20].replace(b" ", b"").startswith(b'{"success":false'):
+        # The words first: pages of records are read once, by whoever asked for them.
+        if _FAILED.search(response.content) and error_body(response).get("success") is False:
             code, text = _told(error_body(response))
             return Rejected(
                 f"{self._owner}: Pipedrive answered {response.status_code}, but says that it failed: "
@@ -113,16 +114,15 @@ class Judge:
             said, status=401, code=code, cure="The login was renewed once and refused again."
         )
 
-    def _shut_out(self, response: requests.Response) -> VendorError:
+    def _shut_out(self) -> VendorError:
         # https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting: who keeps calling after 429
         # is shut out by the proxy, for some minutes.
-        wait_s = seconds_told(response.headers.get("Retry-After")) or _SHUT_OUT_S
         return Throttled(
             f"{self._owner}: Pipedrive's proxy (Cloudflare) has shut this address out: a web page came "
             "with 403 where data was expected.",
             status=403,
             code="shut_out",
-            retry_after_s=wait_s,
+            retry_after_s=_SHUT_OUT_S,
             cure="It happens to who keeps calling after refusals (429), and ends after some minutes. Look "
             "for other programs that use the same token; lower `share` or `ceilings` if it returns.",
         )

@@ -33,6 +33,11 @@ class Listing:
     until: bool = True
 
     @property
+    def is_v1(self) -> bool:
+        """Whether it is a list of the older API."""
+        return self.path.startswith("/v1/")
+
+    @property
     def origin(self) -> str:
         """What `Page.origin` says of its records."""
         return DELETED if self.deleted else ""

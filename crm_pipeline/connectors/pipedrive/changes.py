@@ -18,13 +18,13 @@ from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
-from crm_pipeline.connectors.pipedrive.keys import Envelope, additional, sheet
+from crm_pipeline.connectors.pipedrive.keys import Envelope, behind, sheet
 from crm_pipeline.connectors.pipedrive.line_items import walk
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
+from crm_pipeline.kernel.errors import ProtocolError, Rejected
 from crm_pipeline.store.rejects import Reject
 
 ROUTE = "cursor"
@@ -163,7 +163,9 @@ def _changelog(lister: Lister, deal: str) -> Iterator[_Log]:
     params, seen = {"limit": str(lister.api.page_records)}, set[str]()
     path = log.path.format(id=quote(deal, safe=""))
     while True:
-        found = lister.api.ask(path, lambda body: _read(body, lister.owner), operation, **params)
+        found = lister.api.ask(
+            path, lambda body: _read(body, log, lister.owner), operation, **params
+        )
         yield found
         if not found.cursor:
             return
@@ -173,14 +175,11 @@ def _changelog(lister: Lister, deal: str) -> Iterator[_Log]:
         params["cursor"] = found.cursor
 
 
-def _read(body: bytes, owner: str) -> _Log:
+def _read(body: bytes, listing: Listing, owner: str) -> _Log:
     page = _READER.read(body, owner=owner, what="an answer with the changes of a deal")
-    envelope = page.envelope
-    if envelope.data is None and bytes(memoryview(envelope.additional_data)) == b"null":
-        # An empty list of v1 may come as null, with its paging; anything else is no answer.
-        raise MalformedAnswer(f"{owner}: an answer holds no list (its data are null).")
+    told = behind(page, listing, owner)
     changes = [msgspec.json.decode(text, type=dict[str, Any]) for text in page.texts]
-    return _Log(changes, page.rejected, additional(envelope.additional_data, owner).next_cursor)
+    return _Log(changes, page.rejected, told.next_cursor)
 
 
 def _broken(lister: Lister, what: str) -> ProtocolError:

@@ -5,12 +5,13 @@ https://pipedrive.readme.io/docs/core-api-concepts-pagination
 """
 
 from functools import cache
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
 from crm_pipeline.connectors.json_keys import keys_of
-from crm_pipeline.connectors.pipedrive.catalog import DELETED, ITEMS, Item
+from crm_pipeline.connectors.pipedrive.catalog import DELETED, ITEMS, Item, Listing
 from crm_pipeline.connectors.record_page import NO_KEY, RecordPage, RecordReader
 from crm_pipeline.kernel.errors import MalformedAnswer
 from crm_pipeline.model.schema import Schema
@@ -70,7 +71,6 @@ class Envelope(msgspec.Struct):
 
     data: list[msgspec.Raw] | None
     additional_data: msgspec.Raw = msgspec.Raw(b"null")
-    success: bool | None = None
 
 
 Sheet = RecordPage[Envelope, Key]
@@ -123,8 +123,6 @@ def sheet(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> Shee
         MalformedAnswer: it is no such answer, beyond single records.
     """
     page = _reader(item.name).read(body, owner=owner, what="an answer with records of Pipedrive")
-    if page.envelope.success is False:
-        raise MalformedAnswer(f"{owner}: an answer with 200 says that it failed.")
     ids = list(map(_id_of, page.keys))
     if not _are_ids(ids, item):
         _set_aside(page, [not _are_ids([one], item) for one in ids], NO_KEY)
@@ -158,6 +156,21 @@ def additional(raw: msgspec.Raw, owner: str) -> Additional:
         return Additional()
     what = "what an answer says of further pages"
     return decoded(memoryview(raw), Additional, owner=owner, what=what)
+
+
+def behind(page: RecordPage[Envelope, Any], listing: Listing, owner: str) -> Additional:
+    """Return what the answer of a list says of those behind it.
+
+    Raises:
+        MalformedAnswer: it holds no list, or an empty one although more is to come.
+    """
+    told = additional(page.envelope.additional_data, owner)
+    if not page.seen and (told.next_cursor or told.more):
+        raise MalformedAnswer(f"{owner}: an answer holds no records, although more are to come.")
+    if page.envelope.data is None and not listing.is_v1:
+        # v1 writes an empty list as null; what that deletes is decided as for any empty list.
+        raise MalformedAnswer(f"{owner}: an answer holds no list (its data are null).")
+    return told
 
 
 def is_number(text: str) -> bool:

@@ -13,7 +13,6 @@ from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.pipedrive import keys
 from crm_pipeline.connectors.pipedrive.catalog import Item, Listing
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import MalformedAnswer
 
 _MICROSECONDS = 1_000_000
 
@@ -25,12 +24,12 @@ class ListPage:
         body: of the answer.
         item: the object.
         listing: the list.
-        asked_at: when the vendor was asked, by its clock.
+        asked_at: when the vendor was asked, by our clock.
         owner: for error texts.
         bounded: what changed since a moment was asked for.
 
     Attributes:
-        asked_at: when the vendor was asked.
+        asked_at: as given.
         ids: of the records that can be read, as they came.
         batch: those records in the shape `json`.
         rejected: the others.
@@ -53,17 +52,10 @@ class ListPage:
     ) -> None:
         self.asked_at = asked_at
         page = keys.sheet(body, item, owner, bounded=bounded)
-        told = keys.additional(page.envelope.additional_data, owner)
+        told = keys.behind(page, listing, owner)
         self.cursor = told.next_cursor or None
         self.more = told.more
         self.rejected = page.rejected
-        if page.envelope.data is None and not (item.paging == "offset" and self.more is False):
-            # An empty list of v1 may come as null, with its paging; anything else is no answer.
-            raise MalformedAnswer(f"{owner}: an answer holds no list (its data are null).")
-        if not page.seen and (self.cursor or self.more):
-            raise MalformedAnswer(
-                f"{owner}: an answer holds no records, although more are to come."
-            )
         self.ids = [str(key.id) for key in page.keys]
         self.batch = batch_of(
             ids=self.ids,

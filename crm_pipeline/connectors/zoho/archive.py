@@ -30,8 +30,11 @@ _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1
 # Of a list of one file; a ZIP may hold millions of entries, all of which would be read at once.
 _MOST_DIRECTORY_BYTES = 1 << 16
-_END_BYTES = 22 + (1 << 16)  # the end of a ZIP with the longest comment
-_WIDE = 0xFFFFFFFF
+_END = b"PK\5\6"
+_SHORTEST_END = 22  # an end without a comment
+_END_BYTES = _SHORTEST_END + (1 << 16)  # one with the longest
+_LOCATOR_BYTES = 20
+_WIDE_BYTES = 56 + _LOCATOR_BYTES  # what stands before the end where sizes need 64 bits
 _UNREADABLE: tuple[Any, ...] = (
     pa.ArrowInvalid,
     zipfile.BadZipFile,
@@ -154,16 +157,20 @@ class CsvArchive:
 
 
 def _directory_bytes(file: IO[bytes]) -> int:
-    """Return how long the list of entries says it is; 0 where there is no end that could be read."""
+    """Return how long the list of entries says it is; 0 where there is no end that could be read.
+
+    The end is looked for where zipfile looks: another one that stands beside it says nothing.
+    """
     size = file.seek(0, 2)
-    file.seek(max(0, size - _END_BYTES))
-    tail = file.read(_END_BYTES)
+    file.seek(max(0, size - _END_BYTES - _WIDE_BYTES))
+    tail = file.read()
     file.seek(0)
-    at = tail.rfind(b"PK\5\6")
+    at = len(tail) - _SHORTEST_END
+    if not (tail[max(0, at) :].startswith(_END) and tail.endswith(b"\0\0")):
+        at = tail.rfind(_END, max(0, len(tail) - _END_BYTES))
     if at < 0:
         return 0
-    told = int.from_bytes(tail[at + 12 : at + 16], "little")
-    wide = tail.rfind(b"PK\6\6", 0, at)
-    if wide >= 0 and (told == _WIDE or tail.rfind(b"PK\6\7", wide, at) >= 0):
-        told = int.from_bytes(tail[wide + 40 : wide + 48], "little")
-    return told
+    wide = tail[max(0, at - _WIDE_BYTES) : at]
+    if wide.startswith(b"PK\6\6") and wide[-_LOCATOR_BYTES:].startswith(b"PK\6\7"):
+        return int.from_bytes(wide[40:48], "little")
+    return int.from_bytes(tail[at + 12 : at + 16], "little")

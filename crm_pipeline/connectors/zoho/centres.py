@@ -23,14 +23,16 @@ ACCOUNTS = (
     "accounts.zoho.uk",
 )
 _API_DOMAINS = ("com", "eu", "in", "com.au", "com.cn", "jp", "ca", "sa", "uk")
-_API_PARTS = ("www", "sandbox", "developer", "content")
+# The host answers without a part before it as well.
+_API_PARTS = ("www.", "", "sandbox.", "developer.", "content.")
 LOGINS = frozenset({"self_client", "refresh_token"})
-# A data centre that is opened after this was written has a host of the same form.
+# A data centre that is opened after this was written has a host of the same form. It is for login_url alone,
+# which a person sets: an answer may name those that are documented.
 _ACCOUNTS = re.compile(r"accounts\.zoho(?:cloud)?\.[a-z]{2,3}(?:\.[a-z]{2})?")
 
 
 def is_accounts_host(host: str) -> bool:
-    """Say whether a host is an accounts server of the vendor."""
+    """Say whether a host has the form of an accounts server of the vendor."""
     return _ACCOUNTS.fullmatch(host.lower()) is not None
 
 
@@ -39,7 +41,7 @@ def api_hosts(connection: Connection) -> tuple[str, ...]:
     host = (urlsplit(connection.login_url).hostname or "").lower()
     own = re.sub(r"^accounts\.zoho(?:cloud)?\.", "", host) if is_accounts_host(host) else ""
     domains = dict.fromkeys((*_API_DOMAINS, *([own] if own else [])))
-    return tuple(f"{part}.zohoapis.{domain}" for domain in domains for part in _API_PARTS)
+    return tuple(f"{part}zohoapis.{domain}" for domain in domains for part in _API_PARTS)
 
 
 def console(connection: Connection) -> str:

@@ -5,12 +5,13 @@ refuses with HTTP 200 and an error word, so an answer is one only with a token i
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from crm_pipeline.connectors.dialect import CODE, Desk, Dialect, Refused, TokenAnswer
+from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.connectors.zoho import answers, centres
 from crm_pipeline.kernel.errors import AuthFailed
+from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.settings import Connection
 
 SCOPES = (
@@ -55,30 +56,24 @@ def exchange_at(connection: Connection, answer: Mapping[str, str]) -> str:
     The user's account may live in another one than the app; the code is good only there.
 
     Raises:
-        AuthFailed: the answer names a server that is not the vendor's.
+        AuthFailed: the answer names a server that is neither configured nor documented.
     """
     server = answer.get("accounts-server", "").rstrip("/")
     if not server or server == connection.login_url:
         return ""
-    named, ours = urlsplit(server), urlsplit(connection.login_url)
-    is_ours = connection.sandbox and (named.scheme, named.netloc) == (ours.scheme, ours.netloc)
-    is_vendors = (
-        named.scheme == "https"
-        and named.netloc == named.hostname
-        and centres.is_accounts_host(named.netloc)
-    )
-    if not (is_ours or is_vendors):
+    if not Places(connection, centres.ACCOUNTS).includes(server):
         raise AuthFailed(
-            f"{connection.name}: the answer names {named.hostname} as the accounts server, which is not "
-            "Zoho's.",
-            cure="Nothing was sent there. Look at the address that the browser came back with.",
+            f"{connection.name}: the answer names {vendor_text(server)} as the accounts server, which is neither "
+            "configured nor one that Zoho documents.",
+            cure="Nothing was sent there. Look at the address that the browser came back with. If a data centre "
+            "of Zoho's is new, set login_url to its accounts server.",
         )
     return f"{server}/oauth/v2/token"
 
 
 def _read(_: Connection, answer: TokenReply) -> TokenAnswer:
     return TokenAnswer(
-        place=answer.text("api_domain"), expires_in=answer.get("expires_in"), usual_s=3600
+        place=answer.place("api_domain"), expires_in=answer.get("expires_in"), usual_s=3600
     )
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from crm_pipeline.connectors.hubspot.archive import Archive
-from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, landed, run_sql
 from crm_pipeline_tests.scenes import Scene
@@ -157,11 +158,32 @@ def test_up_to_when_the_list_was_read(until, since, is_due, to_at, expected) -> 
     ],
 )
 def test_a_list_that_lost_too_much_is_not_believed(before, seen, size, until) -> None:
-    """What was archived since it was believed last is asked for again; nothing is never believed."""
+    """What was archived since it was believed last is asked for again; an empty list is not believed."""
     archive = Archive(before, at("09:00"), at("08:50"), is_due=True)
     noted = archive.noted(at("10:00"), seen, ShrinkBounds())
     assert noted["archived_records"] == size
     assert noted["archived_until"] == f"2026-11-23T{until}:00Z"
+
+
+@pytest.mark.parametrize(
+    ("days", "is_believed"), [(1, False), (89, False), (90, True), (400, True)]
+)
+def test_an_empty_list_is_believed_when_all_on_it_has_expired(days: int, is_believed: bool) -> None:
+    """Records leave the list after 90 days, so that one which shows none is right then."""
+    archive = Archive(1, at("10:00"), at("09:50"), is_due=True)
+    to_at = at("10:00") + timedelta(days=days)
+    assert archive.is_short(0, ShrinkBounds(), to_at) is not is_believed
+    noted = archive.noted(to_at, 0, ShrinkBounds())
+    moved = format_instant(to_at) if is_believed else "2026-11-23T10:00:00Z"
+    assert noted == {"archived_records": 0 if is_believed else 1, "archived_until": moved}
+
+
+def test_an_empty_list_without_a_moment_is_told_once() -> None:
+    """Where nothing was believed up to a moment, nothing is kept by telling it again."""
+    archive = Archive(3, None, at("08:50"), is_due=True)
+    assert archive.is_short(0, ShrinkBounds(), at("10:00"))
+    noted = archive.noted(at("10:00"), 0, ShrinkBounds())
+    assert noted == {"archived_records": 0, "archived_until": None}
 
 
 def test_an_empty_list_of_archived_records_revives_nobody(hub: Scene) -> None:

@@ -25,6 +25,7 @@ from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
 HTML = {"Content-Type": "text/html; charset=UTF-8"}
 FIELDS = "/api/v2/personFields"
 LEFT = "x-daily-ratelimit-token-remaining"
+MORE = '{{"success":true,"data":{data},"additional_data":{{"pagination":{{"more_items_in_collection":true}}}}}}'
 
 
 def body(error: str, **more: Any) -> str:
@@ -121,25 +122,64 @@ def test_a_200_that_is_no_answer(
     assert error.cure
 
 
-def test_a_200_that_says_it_failed(still: Scene, reader: Account) -> None:
-    """`success: false` is a refusal, whatever the status says."""
-    error = met(still, reader, {"status": 200, "body": body("Something broke"), "path": "Fields"})
+@pytest.mark.parametrize(
+    "text",
+    [
+        body("Something broke"),
+        '{"data": [], "error": "Something broke", "success" : false}',
+        '{"additional_data": {"success": true}, "success":\n false, "error": "Something broke"}',
+    ],
+)
+def test_a_200_that_says_it_failed(still: Scene, reader: Account, text: str) -> None:
+    """`success: false` is a refusal, whatever the status says and wherever it stands."""
+    error = met(still, reader, {"status": 200, "body": text, "path": "Fields"})
     assert isinstance(error, Rejected)
     assert "says that it failed: Something broke" in error.message
 
 
-@pytest.mark.parametrize("obj", ["leads", "users"])
-@pytest.mark.parametrize("text", ['{"success":true,"data":null}', '{"success":true,"data":{}}'])
-def test_a_list_of_null(scene: Scene, obj: str, text: str) -> None:
-    """A list whose data are null, without a word about its paging, deletes nobody: it is an error."""
+def test_a_field_called_success_is_no_failure(scene: Scene) -> None:
+    """What a record says is its own."""
+    text = '{"data":[{"id":1,"name":"a","success":false}],"success":true}'
+    scene.sandbox.faults.order("status", status=200, body=text, path="/activityTypes")
+    assert scene.extract("activityTypes").read == 1
+
+
+@pytest.mark.parametrize(
+    ("obj", "text"),
+    [
+        ("leads", '{"success":true,"data":{}}'),
+        ("users", '{"success":true,"data":{}}'),
+        ("leads", MORE.format(data="null")),
+        ("leads", MORE.format(data="[]")),
+        ("persons", '{"success":true,"data":null}'),
+    ],
+)
+def test_what_is_no_list(scene: Scene, obj: str, text: str) -> None:
+    """An object, null where v2 answers, and nothing although more is to come are errors."""
     scene.sandbox.faults.order("status", status=200, body=text, path=rf"/{obj}(\?|$)", times=3)
     with pytest.raises(MalformedAnswer, match=f"pipe.{obj}: an answer"):
         scene.extract(obj, snapshot=True)
     assert scene.landing.windows("pipe", obj) == []
 
 
+@pytest.mark.parametrize("obj", ["leads", "users", "leadLabels"])
+def test_a_null_of_v1_deletes_nobody(scene: Scene, obj: str) -> None:
+    """It is an empty list, with or without a word about paging, which is not believed either."""
+    there = scene.extract(obj, snapshot=True)
+    assert there.records > 0
+    scene.advance(900)
+    text = '{"success":true,"data":null}'
+    scene.sandbox.faults.order(
+        "status", status=200, body=text, path=rf"/v1/{obj}(/archived)?(\?|$)", times=9
+    )
+    done = scene.extract(obj, snapshot=True)
+    assert (done.read, done.deleted) == (0, 0)
+    assert done.shrink is not None
+    assert done.shrink.is_empty
+
+
 def test_an_empty_list_of_v1_may_be_null(scene: Scene) -> None:
-    """With its paging it is an empty list, as v1 writes it."""
+    """It is how v1 writes an empty list."""
     scene.company.companies["main"].tables.cursor().execute("DELETE FROM notes")
     found = scene.extract("notes")
     assert found.read == 0

@@ -86,8 +86,8 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
     "deleted deals": (r"/api/v2/deals\?.*deleted", read("deals"), PAGE, UNCOUNTED),
     "pages of v1": (r"/v1/leads\?", read("leads"), PAGE, OF_V1),
     "notes": (r"/v1/notes\?", read("notes"), PAGE, OF_V1),
-    "users": (r"/v1/users\?$", read("users"), RECORD, UNCOUNTED),
-    "currencies": (r"/v1/currencies", read("currencies"), RECORD, UNCOUNTED),
+    "users": (r"/v1/users\?$", read("users"), RECORD, OF_V1),
+    "currencies": (r"/v1/currencies", read("currencies"), RECORD, OF_V1),
     "products of deals": (r"/deals/products", read("deal_products"), PAGE, UNCOUNTED),
     # A deal that the list does not name has no products, as far as anybody can see.
     "deals with products": (
@@ -100,7 +100,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
         r"/changelog",
         read("deal_changes"),
         r"data|data\.0|data\.0\.field_key",
-        UNCOUNTED,
+        OF_V1,
     ),
     "fields of v2": (r"/api/v2/personFields", fields_of("persons"), FIELD, r"data\.0.*"),
     "fields of v1": (r"/v1/leadFields", fields_of("leads"), FIELD, r"data\.0.*"),

@@ -6,7 +6,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.salesforce import bulk_results
+from crm_pipeline.connectors.salesforce.dialect import DIALECT
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.sandbox.http import Response
 from crm_pipeline_tests.connectors.conformance import case_of
@@ -14,7 +16,14 @@ from crm_pipeline_tests.connectors.conformance_stage import Stage
 from crm_pipeline_tests.connectors.conftest import QuietStage
 from crm_pipeline_tests.connectors.elsewhere import Elsewhere, elsewhere
 from crm_pipeline_tests.connectors.mutated import mutating
+from crm_pipeline_tests.connectors.test_places import ACME
 
+HOSTS = {
+    "https://acme.my.salesforce.com": True,
+    "https://acme--dev.sandbox.my.salesforce.com": True,
+    "https://login.salesforce.com": False,
+    "https://na139.salesforce.com": False,
+}
 WAYS = ["absolute", "without a scheme", "user", "backslash", "dots"]
 
 
@@ -29,6 +38,13 @@ def stage(quiet: QuietStage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """A pipeline whose Bulk pages hold five records."""
     monkeypatch.setattr(bulk_results, "PAGE_RECORDS", 5)
     return quiet(case_of("salesforce"))
+
+
+@pytest.mark.parametrize("address", HOSTS)
+def test_hosts_of_the_api(address: str) -> None:
+    """My Domains are documented; Salesforce blocks names of instances."""
+    acme = replace(ACME, login_url="https://other.my.salesforce.com")
+    assert Places(acme, DIALECT.api_hosts(acme)).includes(address) is HOSTS[address]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,6 +1,7 @@
 """Exports: whole, continued, resumed, refused; and archives that are not what they should be."""
 
 import json
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,18 @@ def test_an_export_that_fails(scene: ZohoScene) -> None:
     with pytest.raises(JobFailed, match="ended as FAILURE"):
         scene.extract("Contacts", route="bulk")
     assert scene.landed("Contacts") == []
+
+
+def test_the_words_of_an_export_that_fails(scene: ZohoScene) -> None:
+    """They are a vendor's text like any other: on one line, without control characters and secrets."""
+    words = {"code": "INTERNAL", "message": "a\x1b[2J\nb token=hush-hush"}
+    state = {"state": "FAILURE", "result": {"error_message": words}}
+    told = json.dumps({"data": [state]})
+    scene.sandbox.faults.order("status", method="GET", path=r"/read/\d+$", status=200, body=told)
+    with pytest.raises(JobFailed, match="ended as FAILURE: INTERNAL a") as caught:
+        scene.extract("Contacts", route="bulk")
+    assert caught.value.message.isprintable()
+    assert "hush" not in caught.value.message
 
 
 def test_a_module_without_exports_is_read_otherwise(scene: ZohoScene) -> None:
@@ -210,6 +223,41 @@ def test_a_zip_that_says_something_odd(
     """Encrypted, packed otherwise, larger than it is, another checksum: refused in a sentence."""
     path = patched(zipped(tmp_path / "x.zip", ("a.csv", GOOD)), local, central, value)
     with pytest.raises(ProtocolError, match=words):
+        read(path, 1)
+
+
+def end(size: int, comment: bytes = b"") -> bytes:
+    """The end of a ZIP whose list of entries has so many bytes."""
+    return struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 0, len(comment)) + comment
+
+
+def wide_end(size: int) -> bytes:
+    """The end of one with 64 bits for each size."""
+    record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, 0)
+    return record + struct.pack("<4sIQI", b"PK\6\7", 0, 0, 1) + end(0xFFFFFFFF)
+
+
+# Sizes that read as the marks themselves: a search from behind stops inside of them.
+TWIN = int.from_bytes(b"PK\5\6", "little")
+WIDE_TWIN = int.from_bytes(b"PK\6\6", "little")
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        end(1 << 20),
+        end(TWIN),
+        end(1 << 20, b"a comment"),
+        wide_end(1 << 20),
+        wide_end(TWIN),
+        wide_end(WIDE_TWIN),
+    ],
+)
+def test_a_long_list_of_entries_is_not_read(tmp_path: Path, tail: bytes) -> None:
+    """Its length is read where zipfile reads it, whatever stands in it."""
+    path = tmp_path / "x.zip"
+    path.write_bytes(b"\0" * 100 + tail)
+    with pytest.raises(ProtocolError, match="lists its files on"):
         read(path, 1)
 
 

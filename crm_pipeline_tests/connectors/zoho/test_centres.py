@@ -86,6 +86,6 @@ def test_an_org_in_another_data_centre(scene: ZohoScene) -> None:
 def test_a_code_is_not_given_away(scene: ZohoScene) -> None:
     """An answer that names another server as the accounts server is refused, and nothing is sent there."""
     stranger = {"accounts-server": "https://accounts.zoho.eu.evil.example"}
-    with pytest.raises(AuthFailed, match="not Zoho's"):
+    with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
         consented(scene, **stranger)
     assert not [one for one in tunnels(scene) if "evil" in one]

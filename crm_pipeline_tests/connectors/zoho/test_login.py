@@ -11,7 +11,8 @@ import requests
 from typer.testing import CliRunner, Result
 
 from crm_pipeline.cli.app import app
-from crm_pipeline.connectors.zoho.centres import refuse_unusable
+from crm_pipeline.connectors.places import Places
+from crm_pipeline.connectors.zoho.centres import api_hosts, refuse_unusable
 from crm_pipeline.connectors.zoho.dialect import SCOPES, exchange_at
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import AuthFailed, BudgetExhausted, ConfigError, Throttled
@@ -146,12 +147,38 @@ def test_the_code_is_traded_where_the_account_lives(server: str, expected: str) 
         "https://accounts.zoho.eu:8443",
         "https://me@accounts.zoho.eu",
         "http://127.0.0.1:9/zoho",
+        "https://[::1",
+        "https://accounts.zoho.ae",
     ],
 )
 def test_no_code_leaves_for_a_stranger(server: str) -> None:
-    """A server that is not the vendor's gets neither code nor secret."""
-    with pytest.raises(AuthFailed, match="not Zoho's"):
+    """A server that nobody configured or documented gets neither code nor secret."""
+    with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
         exchange_at(connection("https://accounts.zoho.com"), {"accounts-server": server})
+
+
+@pytest.mark.parametrize(
+    ("address", "is_documented"),
+    [
+        ("https://www.zohoapis.com/crm", True),
+        ("https://zohoapis.com/crm", True),
+        ("https://zohoapis.com.au", True),
+        ("https://content.zohoapis.eu", True),
+        ("https://evilzohoapis.com", False),
+        ("https://www.zohoapis.ae", False),
+    ],
+)
+def test_hosts_of_the_api(address: str, is_documented: bool) -> None:
+    """Those of every documented data centre, with and without the part before them."""
+    acme = connection("https://accounts.zoho.com")
+    assert Places(acme, api_hosts(acme)).includes(address) is is_documented
+
+
+def test_a_data_centre_that_is_configured_has_an_api() -> None:
+    """One that was opened after this was written works where login_url names it."""
+    acme = connection("https://accounts.zoho.ae")
+    refuse_unusable(acme)
+    assert Places(acme, api_hosts(acme)).includes("https://www.zohoapis.ae")
 
 
 def test_refreshes_go_where_the_chain_began(scene: ZohoScene) -> None:

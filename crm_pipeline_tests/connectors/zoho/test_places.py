@@ -72,6 +72,6 @@ def test_an_accounts_server_that_is_none(quiet: ZohoScene, other: Elsewhere) -> 
     with quiet.account() as account:
         consent = account.consent("http://localhost:8401/callback")
         answer = {"state": consent.state, "code": "x", "accounts-server": f"http://{other.host}"}
-        with pytest.raises(AuthFailed, match="which is not Zoho's"):
+        with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
             consent.accept(answer)
     assert other.asked == []
