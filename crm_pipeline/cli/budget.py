@@ -111,7 +111,7 @@ def _record(settings: "Settings", group: str, limits: "list[LimitUsage]") -> dic
     return {
         "limit_group": group,
         "connections": _members(settings, group),
-        "limits": [asdict(limit) for limit in limits],
+        "limits": [{**asdict(limit), "left": limit.left} for limit in limits],
     }
 
 
@@ -138,8 +138,9 @@ def _show(settings: "Settings", group: str, limits: "list[LimitUsage]") -> None:
         (
             one.name,
             one.unit,
-            one.used + one.under_way,
+            one.counted + one.under_way,
             one.ceiling,
+            one.left,
             "at once" if one.kind == "concurrency" else window_words(one.period_s, one.resets),
             one.vendor_used,
             one.vendor_ceiling,
@@ -147,12 +148,30 @@ def _show(settings: "Settings", group: str, limits: "list[LimitUsage]") -> None:
         )
         for one in limits
     ]
-    columns = ("limit", "unit", "used", "our share", "counted", "vendor counts", "of", "told at")
+    columns = (
+        *("limit", "unit", "we counted", "our share", "left", "over"),
+        *("vendor counts", "of", "told at"),
+    )
     console = output()
     if rows:
-        console.print(table(title, columns, rows, numbers=(2, 3, 5, 6)))
+        console.print(table(title, columns, rows, numbers=(2, 3, 4, 6, 7)))
+        for one in limits:
+            if one.kind == "daily" and not one.left:
+                console.print(_spent(one, (members or [group])[0]), style="yellow", markup=False)
     else:
         console.print(f"{title}: no calls have been counted yet.")
+
+
+def _spent(one: "LimitUsage", member: str) -> str:
+    """Say of a limit by the day that is spent who says so, and when more is to be had."""
+    from crm_pipeline.store.limit_usage import reset_words, return_words
+
+    if not one.is_spent_by_vendor:
+        return f"{one.name}: spent by our own count; {return_words(one)}."
+    return (
+        f"{one.name}: spent by the vendor's counter, which holds what others took as well; we counted "
+        f"{one.counted:,}. It is asked again once an hour; {return_words(one)}. {reset_words(member)}"
+    )
 
 
 for _command in (show, reset):

@@ -94,7 +94,10 @@ def _budget(settings: "Settings", connection: "Connection") -> list[dict[str, An
         if url is None:
             return None
         with Database(url) as database, Gate(database, SystemClock()) as gate:
-            return [asdict(usage) for usage in gate.usage(connection.limit_group)]
+            return [
+                {**asdict(usage), "left": usage.left}
+                for usage in gate.usage(connection.limit_group)
+            ]
     except psycopg2.errors.UndefinedTable:
         return []  # nobody has called anything yet
     except CrmError:
@@ -112,9 +115,11 @@ def _budget_line(usage: Mapping[str, Any]) -> str:
     if usage["kind"] == "concurrency":
         return f"budget {name}: {usage['under_way']:,} of {ours} under way"
     window = window_words(usage["period_s"], usage["resets"])
-    text = f"budget {name}: {usage['used']:,} of {ours} spent {window}"
+    text = f"budget {name}: we spent {usage['counted']:,} of {ours} {window}"
     if usage["vendor_ceiling"] is not None and usage["kind"] == "daily":
-        text += f" (the vendor counts {usage['vendor_used']:,} of {usage['vendor_ceiling']:,})"
+        text += f"; the vendor counts {usage['vendor_used']:,} of {usage['vendor_ceiling']:,}"
+    if usage["kind"] == "daily":
+        text += f"; {usage['left']:,} left"
     if len(usage["members"]) > 1:
         text += "; " + ", ".join(f"{who} {used:,}" for who, used in usage["members"].items())
     return text
@@ -172,11 +177,8 @@ def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
     """Say what cannot be had, and what history is missing."""
     from rich.text import Text
 
-    for entry in entries:
-        if entry.fresh is not None and entry.fresh.error:
-            since = _minute(entry.fresh.failing_since)
-            when = f" since {since} UTC" if since else ""
-            yield Text(f"{entry.name} cannot be had{when}: {entry.fresh.error}", style="red")
+    for line in _errors(entries):
+        yield Text(line, style="red")
     parts: dict[datetime, list[str]] = {}
     for entry in entries:
         if entry.fresh is not None and entry.fresh.history_from is not None:
@@ -184,6 +186,26 @@ def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
     for history_from, names in sorted(parts.items()):
         text = f"what was last changed before {_minute(history_from)} has not been read of "
         yield Text(text + ", ".join(names), style="yellow")
+
+
+def _errors(entries: "list[ObjectStatus]") -> Iterator[str]:
+    """Say what stands in the way of which objects; what many have in common, such as a spent budget, once."""
+    causes: dict[str, dict[str, list[ObjectStatus]]] = {}
+    for entry in entries:
+        if entry.fresh is not None and entry.fresh.error:
+            what, _, rest = entry.fresh.error.partition(". ")
+            causes.setdefault(rest, {}).setdefault(what, []).append(entry)
+    for rest, alike in causes.items():
+        for what, failing in alike.items():
+            names = ", ".join(entry.name for entry in failing)
+            since = min(
+                (s for e in failing if e.fresh and (s := e.fresh.failing_since)), default=None
+            )
+            when = f" since {_minute(since)} UTC" if since else ""
+            end = f". {rest}" if rest and len(alike) == 1 else "." * (len(alike) > 1)
+            yield f"{names} cannot be had{when}: {what}{end}"
+        if rest and len(alike) > 1:
+            yield f"all of these: {rest}"
 
 
 def _span(seconds: float | None) -> str | None:

@@ -33,6 +33,7 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.settings.auth import BY_PERSON
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
+from crm_pipeline.store.limit_usage import return_words
 from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire.decoding import decoded
 from crm_pipeline.wire.session import HttpSession, Judge
@@ -196,6 +197,18 @@ class VendorApi:
         limits = self.meter.limits(Operation("plan"))
         return self._tools.gate.remaining(
             self.connection.limit_group, limits, member=self.connection.name
+        )
+
+    @property
+    def budget_returns(self) -> str:
+        """Say when more of the day's budget is to be had, and what tells who has used it; "" without one."""
+        limits = [one for one in self.meter.limits(Operation("plan")) if one.kind == "daily"]
+        if not limits:
+            return ""
+        words = "; ".join(dict.fromkeys(return_words(limit) for limit in limits))
+        return (
+            f"{words[0].upper()}{words[1:]}. `crm-pipeline budget show {self.connection.name}` says whether it "
+            "is our count or the vendor's counter that has used it up."
         )
 
     def get(self, path: str, operation: Operation, **params: str) -> requests.Response:

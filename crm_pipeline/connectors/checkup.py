@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import Finding
 from crm_pipeline.connectors.vendor_clock import tolerated
-from crm_pipeline.kernel.errors import CrmError
+from crm_pipeline.kernel.errors import BudgetExhausted, CrmError
 
 Ask = tuple[str, Callable[[], Iterator[Finding]]]
 _LOW_BUDGET = 0.9
+# Unlike `budget`, which the vendor tells among other things, it ends the check-up: nothing is known of permissions.
+_SPENT = "call budget"
 
 
 def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -> Iterator[Finding]:
-    """Yield one finding after the other; without an answer or a login there is only one.
+    """Yield one finding after the other; without an answer, a login or calls it ends there.
 
     Args:
         api: the account's.
@@ -25,13 +27,17 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
     """
     try:
         api.log_in()
-        greet()
+        spent = _greeted(greet)
     except CrmError as error:
-        yield Finding("fail", "login", error.message, error.cure)
+        what = _SPENT if isinstance(error, BudgetExhausted) else "login"
+        yield Finding("fail", what, error.message, error.cure)
         return
     place = api.token().instance_url
     scheme = "TLS 1.2 or newer" if place.startswith("https") else "plain HTTP (sandbox)"
     yield Finding("ok", "login", f"{api.connection.auth.kind}, {place}, {scheme}")
+    if spent:
+        yield Finding("fail", _SPENT, spent.message, spent.cure)
+        return
     if api.passed_over:
         yield Finding(
             "warn",
@@ -53,6 +59,15 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
             f"{api.dialect.vendor}, or a proxy on the way, sends it so. Where it is a counter we go by our own "
             "count and by what is configured: `ceilings` in connections.yaml says what is right.",
         )
+
+
+def _greeted(greet: Callable[[], object]) -> BudgetExhausted | None:
+    """Ask what every login may ask; return why it may not be asked now, which says nothing of the login."""
+    try:
+        greet()
+    except BudgetExhausted as error:
+        return error
+    return None
 
 
 def _clock(api: VendorApi) -> Finding:

@@ -20,7 +20,14 @@ def price_s(route: Route, remaining: int | None) -> float:
     return route.seconds + _DAY_WORTH_S * route.cost / remaining
 
 
-def planned(plan: Plan, routes: Sequence[Route], *, asked: str, remaining: int | None) -> Plan:
+def planned(
+    plan: Plan,
+    routes: Sequence[Route],
+    *,
+    asked: str,
+    remaining: int | None,
+    returns: str = "",
+) -> Plan:
     """Return a plan with the cheapest route that is possible and fits the remaining budget.
 
     Args:
@@ -28,12 +35,13 @@ def planned(plan: Plan, routes: Sequence[Route], *, asked: str, remaining: int |
         routes: the vendor's, possible or not.
         asked: the route of connections.yaml, or `auto`.
         remaining: what is left of the day's budget; None where there is none.
+        returns: when more of it is to be had, in sentences.
 
     Raises:
         ConfigError: the route that is asked for is impossible.
         BudgetExhausted: no possible route fits.
     """
-    best = _chosen(plan, routes, asked, remaining)
+    best = _chosen(plan, routes, asked, remaining, returns)
     unit = plan.unit
     others = [route for route in routes if route.name != best.name]
     if asked != "auto":
@@ -54,7 +62,9 @@ def planned(plan: Plan, routes: Sequence[Route], *, asked: str, remaining: int |
     )
 
 
-def _chosen(plan: Plan, routes: Sequence[Route], asked: str, remaining: int | None) -> Route:
+def _chosen(
+    plan: Plan, routes: Sequence[Route], asked: str, remaining: int | None, returns: str
+) -> Route:
     if asked != "auto":
         wanted = next((route for route in routes if route.name == asked), None)
         if wanted is None or wanted.impediment:
@@ -71,10 +81,10 @@ def _chosen(plan: Plan, routes: Sequence[Route], asked: str, remaining: int | No
         least = min(possible, key=lambda route: route.cost)
         raise BudgetExhausted(
             f"{plan.object}: reading it takes {least.cost:,} {plan.unit} by the route '{least.name}', and "
-            f"{remaining or 0:,} are left of our share of today's budget.",
+            f"{remaining or 0:,} are left of our share of the vendor's limit of a day.",
             wait_s=3600,
-            cure="Wait for the next day, read a shorter range of months, or raise `share` in "
-            "connections.yaml.",
+            cure=f"{returns} Wait, read a shorter range of months, or raise `share` in "
+            "connections.yaml.".strip(),
         )
     return min(fitting, key=lambda route: (price_s(route, remaining), route.cost))
 

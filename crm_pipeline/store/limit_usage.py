@@ -21,6 +21,7 @@ class LimitUsage:
         name: of the limit.
         kind: `rolling`, `daily` or `concurrency`.
         used: what counts now, in `unit`: ours, and what the vendor counts beyond that.
+        counted: ours alone.
         under_way: permits out, in use or in a pack.
         ceiling: our share.
         vendor_used: the vendor's own counter, as last read.
@@ -36,6 +37,7 @@ class LimitUsage:
     name: str
     kind: str
     used: int
+    counted: int
     under_way: int
     ceiling: int
     vendor_used: int | None
@@ -45,6 +47,19 @@ class LimitUsage:
     period_s: float
     resets: str
     members: Mapping[str, int]
+
+    @property
+    def left(self) -> int:
+        """What may still be taken of our share, by our count and the vendor's counter."""
+        ceiling = min(self.ceiling, self.vendor_ceiling or self.ceiling)
+        return max(0, ceiling - self.used - self.under_way)
+
+    @property
+    def is_spent_by_vendor(self) -> bool:
+        """Whether nothing is left of a day by the vendor's counter, though something would be by ours."""
+        if self.kind != "daily" or self.vendor_ceiling is None or self.left:
+            return False
+        return self.counted + self.under_way < self.ceiling
 
 
 def described(row: Row) -> LimitUsage:
@@ -56,6 +71,7 @@ def described(row: Row) -> LimitUsage:
         name=row.name,
         kind=row.kind,
         used=book.used(row),
+        counted=book.own,
         under_way=book.leased,
         ceiling=row.calls,
         vendor_used=vendor.used if vendor else None,
@@ -103,29 +119,48 @@ def exhausted(
     limit: LimitShape, refusal: Refusal, state: LimitUsage, now: datetime, member: str
 ) -> BudgetExhausted:
     """Return the error that says why a limit refuses, and when to try again."""
-    vendor = ""
+    counts = (
+        f"{refusal.used:,} of {refusal.ceiling:,} {limit.unit}"
+        f" {window_words(limit.period_s, limit.resets)}"
+    )
+    vendor, told = "", "it said" if refusal.is_by_vendor else "the vendor's own counter:"
     if state.vendor_ceiling:
         vendor = (
-            f" (the vendor's own counter: {state.vendor_used:,} of {state.vendor_ceiling:,}; our"
+            f" ({told} {state.vendor_used:,} of {state.vendor_ceiling:,}; our"
             f" share of that is {limit.calls / state.vendor_ceiling:.0%})"
         )
+    by, ours, reset = "", "", ""
+    if refusal.is_by_vendor:
+        by, ours = " by the vendor's own counter", f"; we counted {state.counted:,} ourselves"
+        reset = f" {reset_words(member)}"
     rest = ""
     if refusal.kept_for:
         rest = f"; what is left of it is kept for {', '.join(refusal.kept_for)}"
-    reset = ""
-    if refusal.is_by_vendor:
-        reset = (
-            f" If the vendor's counter is wrong, `crm-pipeline budget reset {member}` forgets it."
-        )
     again = datetime.fromtimestamp(now.timestamp() + refusal.wait_s, UTC)
-    midnight = f" (midnight in {limit.resets})" if limit.resets else ""
+    asked = ", when the vendor is asked again" if refusal.is_by_vendor and not limit.resets else ""
     return BudgetExhausted(
-        f"the daily limit '{limit.name}' of group '{state.group}' is spent: {refusal.used:,} of"
-        f" {refusal.ceiling:,} {limit.unit} {window_words(limit.period_s, limit.resets)}{vendor}{rest}.",
+        f"the daily limit '{limit.name}' of group '{state.group}' is spent{by}:"
+        f" {counts}{vendor}{ours}{rest}.",
         wait_s=refusal.wait_s,
-        cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{midnight}, in {_span(refusal.wait_s)}; or"
-        f" raise the connection's `share` in connections.yaml.{reset}",
+        cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{asked}: {return_words(limit)}. Or raise the"
+        f" connection's `share` in connections.yaml.{reset}",
     )
+
+
+def reset_words(member: str) -> str:
+    """Say how a wrong counter of the vendor is forgotten, and only that."""
+    return (
+        f"If the vendor's counter is wrong, `crm-pipeline budget reset {member} --told` forgets it;"
+        " what we counted stays."
+    )
+
+
+def return_words(limit: LimitShape | LimitUsage) -> str:
+    """Say when what was spent of a limit by the day may be spent again."""
+    if limit.resets:
+        return f"the whole amount comes back at midnight in {limit.resets}"
+    age = "24 hours" if limit.period_s == _DAY_S else _span(limit.period_s)
+    return f"{limit.unit} come back one by one as they get {age} old, not at midnight"
 
 
 def window_words(period_s: float, resets: str) -> str:

@@ -34,12 +34,60 @@ def said(text: str) -> str:
 def test_how_limits_stand(run: Run) -> None:
     """Each limit has a line with our count and the vendor's; who has not called has none."""
     text = said(run("budget", "show").stdout)
-    assert "burst calls 2 40 in the last 23.9 h" in text
-    assert "daily calls 702 900 since midnight in Asia/Kathmandu 700 1,000 20" in text
+    assert "burst calls 2 40 38 in the last 23.9 h" in text
+    assert "daily calls 2 900 198 since midnight in Asia/Kathmandu 700 1,000 20" in text
     assert "demo: no calls have been counted yet." in text
     found = json.loads(run("budget", "show", "acme", "--json").stdout)
     assert [(one["limit_group"], one["connections"]) for one in found] == [("acme", ["acme"])]
     assert [one["vendor_used"] for one in found[0]["limits"]] == [None, 700]
+
+
+@pytest.mark.parametrize(
+    ("resets", "comes_back"),
+    [
+        ("", "calls come back one by one as they get 24 hours old, not at midnight"),
+        ("Asia/Kathmandu", "the whole amount comes back at midnight in Asia/Kathmandu"),
+    ],
+)
+def test_a_day_that_the_vendors_counter_has_spent(
+    run: Run,
+    project: Path,
+    database: Database,
+    fresh_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    resets: str,
+    comes_back: str,
+) -> None:
+    """Our count stands apart from the vendor's counter, with who has spent the day, when calls come back, and what
+    forgets that counter alone; in `status` as well."""
+    limit = Limit("daily", 900, 86_400.0, "daily", resets=resets)
+    with Gate(database, SystemClock()) as gate:
+        with gate.permit("acme", [limit]):
+            pass
+        gate.observe("acme", "daily", 901, 1000)
+        gate.flush()
+    monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
+    text = said(run("budget", "show", "acme").stdout)
+    assert "daily calls 1 900 0 " in text
+    assert "daily: spent by the vendor's counter" in text
+    assert "we counted 1." in text
+    assert comes_back in text
+    assert "`crm-pipeline budget reset acme --told`" in text
+    stands = said(run("status", "acme").stdout)
+    assert "we spent 1 of our 900 calls" in stands
+    assert "the vendor counts 901 of 1,000; 0 left" in stands
+
+
+def test_a_day_that_we_have_spent(
+    run: Run, project: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then no counter of the vendor is to blame."""
+    with Gate(database, SystemClock()) as gate, gate.permit("acme", [DAILY], weight=900):
+        pass
+    monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
+    text = said(run("budget", "show", "acme").stdout)
+    assert "daily: spent by our own count; the whole amount comes back at midnight" in text
+    assert "--told" not in text
 
 
 @pytest.mark.usefixtures("counted")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from crm_pipeline.kernel.clock import FrozenClock, SystemClock, Window
-from crm_pipeline.kernel.errors import NotPermitted
+from crm_pipeline.kernel.errors import BudgetExhausted, NotPermitted
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate import Gate
@@ -108,6 +108,26 @@ def test_what_is_behind(
     assert {one["state"] for one in demo["objects"]} == {"unread"}
 
 
+def test_what_concerns_many_objects_is_said_once(run: Run, project: Path) -> None:
+    """A spent budget stands there once with all objects that wait for it, also where each adds a figure of its own."""
+    for obj in ("Account", "Contact"):
+        land(project / "data", obj, 3, 3)
+    looks = Looks(project / "data", FrozenClock("2026-11-01T00:20:00Z"))
+    spent = BudgetExhausted("the day is spent.", wait_s=60, cure="Raise `share`.")
+    looks.probed("acme", {}, {"Account": spent, "Contact": spent})
+    text = " ".join(run("status", "acme").stdout.split())
+    assert (
+        "Account, Contact cannot be had since 2026-11-01 00:20 UTC: the day is spent. Raise" in text
+    )
+    assert text.count("Raise `share`.") == 1
+    own = [BudgetExhausted(f"{n} are needed.", wait_s=60, cure="Raise `share`.") for n in (7, 8)]
+    looks.probed("acme", {}, dict(zip(("Account", "Contact"), own, strict=True)))
+    text = " ".join(run("status", "acme").stdout.split())
+    assert "Account cannot be had since 2026-11-01 00:20 UTC: 7 are needed. Contact" in text
+    assert "8 are needed. all of these: Raise `share`." in text
+    assert text.count("Raise `share`.") == 1
+
+
 def test_a_part_of_the_history(run: Run, project: Path) -> None:
     """What lies before the first month that was read is missing, and is said to be."""
     since = datetime(2026, 8, 1, tzinfo=UTC)
@@ -156,10 +176,10 @@ def test_how_limits_stand(
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
     lines = [" ".join(line.split()) for line in run("status").stdout.splitlines()]
     text = " ".join(lines)
-    assert "budget burst: 2 of our 40 calls spent in the last 23.9 h; acme 1, north 1" in text
+    assert "budget burst: we spent 2 of our 40 calls in the last 23.9 h; acme 1, north 1" in text
     assert (
-        "budget credits: 13 of our 500 credits spent since midnight in Asia/Kathmandu"
-        " (the vendor counts 7 of 1,000); acme 3, north 3"
+        "budget credits: we spent 6 of our 500 credits since midnight in Asia/Kathmandu;"
+        " the vendor counts 7 of 1,000; 487 left; acme 3, north 3"
     ) in text
     assert "budget places: 0 of our 8 places under way" in text
     acme = json.loads(run("status", "--json").stdout)["connections"][0]

@@ -93,7 +93,10 @@ def test_the_midnight_is_named(gate: Gate) -> None:
     midnight = datetime(now.year, now.month, now.day, tzinfo=zone) + timedelta(days=1)
     text = str(caught.value)
     assert "is spent: 9 of 9 tokens since midnight in Asia/Kathmandu." in text
-    assert f"{midnight.astimezone(UTC):%Y-%m-%d %H:%M} UTC (midnight in Asia/Kathmandu)" in text
+    assert (
+        f"{midnight.astimezone(UTC):%Y-%m-%d %H:%M} UTC: the whole amount comes back at midnight in Asia/Kathmandu"
+        in text
+    )
     wait_s = (midnight - now).total_seconds()
     assert wait_s - 5 <= caught.value.wait_s <= wait_s + 5
     assert gate.usage("acme")[0].resets == "Asia/Kathmandu"

@@ -233,7 +233,13 @@ class HubSpotAccount(ApiAccount[Api]):
         return Archive.of(self._api, plan, self._tools.remembered(plan.object))
 
     def _chosen(self, plan: Plan, routes: Sequence[Route], asked: str) -> Plan:
-        return planned(plan, routes, asked=asked, remaining=self._api.remaining)
+        return planned(
+            plan,
+            routes,
+            asked=asked,
+            remaining=self._api.remaining,
+            returns=self._api.budget_returns,
+        )
 
     def _whole(self, name: str) -> tuple[Route, ...]:
         calls = snapshots.calls(name)

@@ -110,7 +110,13 @@ class PipedriveAccount(ApiAccount[Api]):
             calls_per_s=self._api.pace.calls_per_s,
             described=(used.calls - before.calls, used.cost - before.cost),
         )
-        chosen = planned(plan, routes, asked=obj.route, remaining=self._api.remaining)
+        chosen = planned(
+            plan,
+            routes,
+            asked=obj.route,
+            remaining=self._api.remaining,
+            returns=self._api.budget_returns,
+        )
         if not begun.refused:
             return chosen
         without = ", ".join(begun.refused)

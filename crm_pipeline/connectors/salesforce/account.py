@@ -287,4 +287,10 @@ class SalesforceAccount(ApiAccount[Api]):
                 "one job, its result in pages side by side",
             ),
         )
-        return planned(plan, routes, asked=asked, remaining=self._api.remaining)
+        return planned(
+            plan,
+            routes,
+            asked=asked,
+            remaining=self._api.remaining,
+            returns=self._api.budget_returns,
+        )

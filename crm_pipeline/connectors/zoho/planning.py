@@ -56,7 +56,7 @@ def routed(api: Api, plan: Plan, asked: str, kind: str) -> Plan:
             _by_bulk(api, plan, count),
         )
     )
-    return planned(plan, routes, asked=asked, remaining=api.remaining)
+    return planned(plan, routes, asked=asked, remaining=api.remaining, returns=api.budget_returns)
 
 
 def _bound(api: Api, plan: Plan) -> int:

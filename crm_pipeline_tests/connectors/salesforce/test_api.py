@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from crm_pipeline.kernel.errors import BudgetExhausted
+from crm_pipeline.stages.raw.permissions import is_healthy
 from crm_pipeline_tests.scenes import Scene
 
 
@@ -25,8 +26,21 @@ def test_a_new_account_stops_at_the_share_of_the_ceiling(scene: Scene) -> None:
 
     with pytest.raises(BudgetExhausted):
         read_on()
-    with pytest.raises(BudgetExhausted, match=r"left of our share|of 90,000 calls"):
+    with pytest.raises(BudgetExhausted, match=r"left of our share|of 90,000 calls") as caught:
         scene.extract("User")
+    assert "calls come back one by one as they get 24 hours old" in caught.value.cure.lower()
+    assert "next day" not in caught.value.cure
+
+
+def test_a_spent_budget_is_no_failed_login(scene: Scene) -> None:
+    """The check-up names the budget; the login has just been proven, what it may see has not."""
+    scene.org.usage.set(maximum=100_000, used=90_001)
+    with scene.account() as account:
+        account.check()
+    with scene.account() as account:
+        found = [(one.level, one.what) for one in account.check().findings]
+        assert found == [("ok", "login"), ("fail", "call budget")]
+        assert not is_healthy(account)
 
 
 def test_a_configured_ceiling_overrules_that_of_the_org(scene: Scene) -> None:
@@ -36,5 +50,5 @@ def test_a_configured_ceiling_overrules_that_of_the_org(scene: Scene) -> None:
     scene.settings = replace(scene.settings, connections={"demo": demo})
     assert scene.extract("User").records
     scene.org.usage.set(maximum=100_000, used=4_600)
-    with pytest.raises(BudgetExhausted, match="0 are left of our share"):
+    with pytest.raises(BudgetExhausted, match=r"0 are left of our share|of 4,500 calls"):
         [scene.extract("Account") for _ in range(3)]
