@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import Finding
-from crm_pipeline.connectors.vendor_clock import tolerated
+from crm_pipeline.connectors.vendor_clock import CLOCK_CURE, tolerated
 from crm_pipeline.kernel.errors import BudgetExhausted, CrmError
 
 Ask = tuple[str, Callable[[], Iterator[Finding]]]
@@ -92,8 +92,8 @@ def _clock(api: VendorApi) -> Finding:
             "warn",
             what,
             f"{told}, and that is not believed.",
-            "Set this machine's clock right (NTP). Until the two agree windows end by the earlier one, or where "
-            "the newest record is: nothing is lost, but some is read again and again.",
+            f"{CLOCK_CURE} Until the two agree windows end by the earlier one, or where the newest record is: "
+            "nothing is lost, but some is read again and again.",
         )
     return Finding("ok", what, told)
 

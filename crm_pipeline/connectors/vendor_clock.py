@@ -23,6 +23,11 @@ _NEAR_S = 5.0
 _LEAST, _MOST = timedelta(seconds=5), timedelta(minutes=10)
 # The whole second that a date stands for, and what the rest of an answer may take behind its head.
 _WIDTH = timedelta(seconds=1 + _NEAR_S)
+CLOCK_CURE = (
+    "Set this machine's clock right (NTP); if it is, look for a proxy or a cache on the way that answers with old "
+    "dates, and if there is none, report the dates to the vendor."
+)
+"""What to do where two clocks differ and nothing tells which of them is wrong."""
 
 
 @dataclass(frozen=True)

@@ -96,3 +96,4 @@ def test_the_check_up_tells_of_it(case: Case, quiet: QuietStage, lie: str) -> No
         [found] = [one for one in account.check().findings if one.what == "clock"]
     assert found.level == ("ok" if lie == "missing" else "warn")
     assert bool(found.cure) == (found.level == "warn")
+    assert ("vendor" in found.cure) == (found.level == "warn")

@@ -8,6 +8,7 @@ end may move up to it, though never past the later clock. With one witness wrong
 never lies behind the vendor's true present. Clocks further apart than a look-back are told of.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from crm_pipeline.connectors.base import Account
-from crm_pipeline.connectors.vendor_clock import duration, tolerated
+from crm_pipeline.connectors.vendor_clock import CLOCK_CURE, duration, tolerated
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.store.landing import Landing
@@ -24,6 +25,9 @@ _log = structlog.get_logger(__name__)
 _SECOND = timedelta(seconds=1)
 # Clocks that are nearer need nobody to judge between them: what is edited now is read the next time anyway.
 _NEAR = timedelta(seconds=5)
+# Of this process: a run opens the account anew for each object, and what differs is the same for all of them.
+_warned: set[str] = set()
+_warning = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,11 @@ class Present:
         if self._proves(self.own):
             return "Set this machine's clock right (NTP): the vendor's records are newer than it."
         if self._proves(self.vendor):
-            return "Look for a proxy or a cache between here and the vendor that answers with old dates."
-        return "Set this machine's clock right (NTP); if it is, report the dates to the vendor."
+            return (
+                "Look for a proxy or a cache between here and the vendor that answers with old dates; if there is "
+                "none, report the dates to the vendor."
+            )
+        return CLOCK_CURE
 
     def _proves(self, clock: datetime) -> bool:
         return self.newest is not None and self.newest >= clock
@@ -98,20 +105,22 @@ def choose(
 
 
 def present_of(account: Account, obj: str, landing: Landing) -> Present:
-    """Return the present for a window of an object; a doubtful one is logged."""
+    """Return the present for a window of an object; a doubtful one is logged, once for a connection."""
     tolerance = tolerated(account.connection.lookback_s)
     vendor = account.vendor_now()
     own = landing.clock.now()
     found = choose(own, vendor, tolerance, lambda: _newest(account, obj, landing, min(own, vendor)))
     if found.is_doubtful:
-        _log.warning(
-            "clocks differ",
-            connection=account.connection.name,
-            object=obj,
-            what=str(found),
-            cure=found.cure,
-        )
+        _warn(account.connection.name, found)
     return found
+
+
+def _warn(connection: str, found: Present) -> None:
+    with _warning:
+        if connection in _warned:
+            return
+        _warned.add(connection)
+    _log.warning("clocks differ", connection=connection, what=str(found), cure=found.cure)
 
 
 def _newest(account: Account, obj: str, landing: Landing, since: datetime) -> datetime | None:

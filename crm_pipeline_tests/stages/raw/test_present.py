@@ -1,12 +1,20 @@
 """The present that a window may end at, from three witnesses of whom any may be wrong."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_pipeline.stages.raw.present import choose
+from crm_pipeline.kernel.clock import FrozenClock
+from crm_pipeline.kernel.errors import NotPermitted
+from crm_pipeline.stages.raw import present
+from crm_pipeline.stages.raw.present import choose, present_of
+from crm_pipeline.store.landing import Landing
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 SECOND, MINUTES = timedelta(seconds=1), timedelta(minutes=10)
@@ -81,3 +89,29 @@ def test_which_end_and_what_to_do(
     if cure is not None:
         assert any(words in found.cure for words in cure.split("|"))
         assert "windows end at 2026-11-2" in str(found)
+
+
+def test_a_connection_is_warned_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vendor's clock is as wrong for the sixteenth object as for the first; another connection is another matter."""
+
+    def describe(obj: str) -> None:
+        raise NotPermitted(f"{obj} is hidden.")
+
+    def account(name: str) -> Any:
+        connection = SimpleNamespace(name=name, lookback_s=600)
+        later = NOW + timedelta(hours=2)
+        return cast(
+            "Any",
+            SimpleNamespace(connection=connection, vendor_now=lambda: later, describe=describe),
+        )
+
+    monkeypatch.setattr(present, "_warned", set())
+    landing = Landing(tmp_path, FrozenClock("2026-11-23T10:00Z"))
+    with structlog.testing.capture_logs() as logs:
+        found = [
+            present_of(account(name), obj, landing) for name in ("a", "b") for obj in ("X", "Y")
+        ]
+    assert all(one.is_doubtful for one in found)
+    warnings = [log for log in logs if log["log_level"] == "warning"]
+    assert [log["connection"] for log in warnings] == ["a", "b"]
+    assert all("NTP" in log["cure"] and "report" in log["cure"] for log in warnings)
