@@ -122,7 +122,7 @@ def _tell_cost(asker: "Asker", settings: "Settings", name: str) -> None:
 
     current = replace(load_settings(), environ=settings.environ)
     with account_of(current, current.connection(name)) as account:
-        asker.say(line(pace_of(current, account)))
+        asker.say(line(current, pace_of(current, account)))
 
 
 def _typed(asker: "Asker", settings: "Settings", entry: "Entry") -> "dict[str, Secret]":

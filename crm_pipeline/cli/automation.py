@@ -1,4 +1,4 @@
-"""What automation of a connection costs a day, in words: for `check`, `plan` and `add`."""
+"""What automation of a connection costs a day, in words: for `check`, `plan`, `add` and `status`."""
 
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,47 @@ def finding(settings: "Settings", account: "Account") -> "Finding":
     from crm_pipeline.connectors.base import Finding
 
     pace = pace_of(settings, account)
-    return Finding("warn" if pace.is_dear else "ok", "automation", str(pace), _CURE)
+    detail = f"{pace}{_whether(settings)}"
+    return Finding("warn" if pace.is_dear else "ok", "automation", detail, _CURE)
 
 
-def line(pace: "Pace") -> str:
+def line(settings: "Settings", pace: "Pace") -> str:
     """Return a line for people about the cost of automation."""
-    return f"automation: {pace}" + (f". {_CURE}" if pace.is_dear else "")
+    return f"automation: {pace}{_whether(settings)}" + (f" {_CURE}" if pace.is_dear else "")
+
+
+def _whether(settings: "Settings") -> str:
+    """Say whether it is spent at all."""
+    if settings.is_automatic:
+        return "."
+    return (
+        ". It is off (`CRM_AUTOMATION` is not `on`): nothing of this is spent unless somebody starts the sensor and "
+        "the schedule in the web interface."
+    )
+
+
+def line_of(settings: "Settings", name: str) -> str:
+    """Return the same line of a connection that is not open; it asks no vendor and starts no PostgreSQL."""
+    import psycopg2
+
+    from crm_pipeline.kernel.errors import CrmError
+    from crm_pipeline.stages.raw import opened, pace
+    from crm_pipeline.store.database import Database, database_url
+    from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.looks import Looks
+
+    try:
+        url = database_url(settings)
+        if url is None:
+            return _elsewhere(name, "PostgreSQL is not running")
+        with Database(url) as database, opened(settings, name, database) as account:
+            looks = Looks(settings.data).at(name)
+            return line(settings, pace(settings, account, Landing(settings.data), looks))
+    except psycopg2.errors.UndefinedTable:
+        return _elsewhere(name, "nobody has called anything yet")
+    except CrmError as error:
+        return _elsewhere(name, error.message.removesuffix("."))
+
+
+def _elsewhere(name: str, why: str) -> str:
+    return f"automation: what it costs a day is not known here ({why}); `crm-pipeline plan {name}` says it."

@@ -76,7 +76,7 @@ def plan(
         return
     for one in plans:
         output().print(_shown(one))
-    output().print(line(pace))
+    output().print(line(settings, pace))
     if len(plans) > 1:
         output().print(_sum(plans))
 

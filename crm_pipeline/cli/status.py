@@ -28,8 +28,8 @@ def status(
 ) -> None:
     """Show how far each object has been read, what cannot be had, whether counts agree, what is published.
 
-    Reads files only: it works while runs go on, and without PostgreSQL. Call budgets are shown while
-    PostgreSQL runs.
+    Reads files only: it works while runs go on, and without PostgreSQL. Call budgets, and for one connection
+    what automation costs a day, are shown while PostgreSQL runs. No vendor is asked.
 
     For instance:
 
@@ -222,6 +222,7 @@ def _show(
     *,
     with_looks: bool,
 ) -> None:
+    from crm_pipeline.cli.automation import line_of
     from crm_pipeline.cli.console import output
 
     console = output()
@@ -237,6 +238,8 @@ def _show(
         budget = budgets[name]
         for usage in budget or ():
             console.print(_budget_line(usage))
+        if with_looks:
+            console.print(line_of(settings, name), markup=False)
         if budget is None:
             console.print("budget: unknown while PostgreSQL is not running", style="dim")
     if published["file"] is None:

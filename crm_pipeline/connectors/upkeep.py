@@ -113,17 +113,39 @@ class Pace:
             part = (
                 f", {self.a_day / self.limit.ceiling:.1%} of {whose} {self.limit.ceiling:,} a day"
             )
+        probe_source = self._source("probe_every_s", self.stretched_probe_every_s)
+        refresh_source = self._source("cadence", self.stretched_refresh_every_s)
         text = (
             f"about {self.a_day:,} {self.unit} a day where nothing changes{part}: a probe every "
-            f"{span(self.probe_every_s)} ({self.probe:,} {self.unit}), a refresh every "
-            f"{span(self.refresh_every_s)} ({self.refresh:,})"
+            f"{span(self.probe_every_s)} ({self.probe:,} {self.unit}, {probe_source}), a refresh every "
+            f"{span(self.refresh_every_s)} ({self.refresh:,}, {refresh_source})"
         )
         if not self.is_stretched or self.limit is None:
             return text
+        share = f"{self.wanted_a_day:,} ({self.wanted_a_day / self.limit.ceiling:.0%})"
+        return f"{text}; {self._defaults()} would make it {share}{self._more_than_a_tenth()}"
+
+    def _source(self, key: str, stretched_s: float | None) -> str:
+        if key in self.explicit:
+            return f"as `{key}` says"
+        return "stretched" if stretched_s else "by default"
+
+    def _defaults(self) -> str:
+        """Name the defaults that were stretched; what is written is none."""
+        probe, refresh = span(self.wanted_probe_every_s), span(self.wanted_refresh_every_s)
+        if not self.explicit:
+            return f"the defaults ({probe}, {refresh})"
+        if "cadence" in self.explicit:
+            return f"the default of {probe} for `probe_every_s`"
+        return f"the default of {refresh} for `cadence`"
+
+    def _more_than_a_tenth(self) -> str:
+        """Say why it is more than defaults may take, where what is written alone is not."""
+        if self.allowed is None or self.is_dear or not self.explicit or self.a_day <= self.allowed:
+            return ""
         return (
-            f"{text}; stretched: the defaults ({span(self.wanted_probe_every_s)}, "
-            f"{span(self.wanted_refresh_every_s)}) would take {self.wanted_a_day:,} "
-            f"({self.wanted_a_day / self.limit.ceiling:.0%})"
+            f". More than a tenth ({self.allowed:,}) in all: what is written is kept, and the default beside it is "
+            "left half a tenth at least"
         )
 
 

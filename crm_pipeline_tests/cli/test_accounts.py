@@ -108,12 +108,17 @@ def test_check_names_what_to_fix(run: Run, desk: Desk) -> None:
         # Two objects: 2,880 probes and 960 calls of refreshes a day.
         ("", None, "ok", "about 3,840 calls a day where nothing changes: a probe every 60 s"),
         ("", 100_000, "ok", "3.8% of the 100,000 a day"),
-        ("", 19_200, "ok", "a probe every 2 min (2 calls), a refresh every 30 min (10); stretched"),
+        (
+            "",
+            19_200,
+            "ok",
+            "a probe every 2 min (2 calls, stretched), a refresh every 30 min (10, stretched)",
+        ),
         (
             "probe_every_s: 60",
             19_200,
             "warn",
-            "a probe every 60 s (2 calls), a refresh every 15 min",
+            "a probe every 60 s (2 calls, as `probe_every_s` says), a refresh every 15 min (10, by default)",
         ),
     ],
 )
@@ -127,6 +132,17 @@ def test_check_says_what_automation_costs(
     [checkup] = json.loads(run("check", "acme", "--json").stdout)
     assert (checkup["findings"][-1]["level"], checkup["healthy"]) == (level, True)
     assert words in checkup["findings"][-1]["detail"]
+
+
+@pytest.mark.parametrize(("value", "is_off"), [("off", True), ("", True), ("on", False)])
+def test_check_says_whether_automation_runs(
+    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch, value: str, is_off: bool
+) -> None:
+    """Its cost is not spent while `CRM_AUTOMATION` is not `on`, and that is said."""
+    monkeypatch.setenv("CRM_AUTOMATION", value)
+    desk.orgs["acme"] = Org()
+    [checkup] = json.loads(run("check", "acme", "--json").stdout)
+    assert ("It is off" in checkup["findings"][-1]["detail"]) is is_off
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def test_all_objects_are_added_up(planned: Planned) -> None:
     assert automation.startswith(
         "automation: about 10,000 calls a day where nothing changes, 10.0%"
     )
-    assert "(60 s, 15 min) would take 10,656 (11%)" in automation
+    assert "the defaults (60 s, 15 min) would make it 10,656 (11%)" in automation
+    assert "It is off (`CRM_AUTOMATION` is not `on`)" in automation
 
 
 def test_a_refresh_plans_its_own_window(planned: Planned) -> None:

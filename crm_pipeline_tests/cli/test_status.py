@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def test_last_window(
     assert "2026-11-01 00:00" in text
     assert said in text
     assert "unknown while PostgreSQL is not running" in text
+    alone = " ".join(run("status", "acme").stdout.split())
+    assert "(PostgreSQL is not running); `crm-pipeline plan acme` says it." in alone
 
     acme = json.loads(run("status", "--json").stdout)["connections"][0]
     contact = next(entry for entry in acme["objects"] if entry["object"] == "Contact")
@@ -182,5 +185,9 @@ def test_how_limits_stand(
         " the vendor counts 7 of 1,000; 487 left; acme 3, north 3"
     ) in text
     assert "budget places: 0 of our 8 places under way" in text
+    assert "automation:" not in text
+    alone = " ".join(run("status", "acme").stdout.split())
+    assert re.search(r"automation: about [\d,]+ calls a day where nothing changes", alone)
+    assert "It is off" in alone
     acme = json.loads(run("status", "--json").stdout)["connections"][0]
     assert [one["members"] for one in acme["budget"]][1] == {"acme": 3, "north": 3}

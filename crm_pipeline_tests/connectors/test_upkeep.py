@@ -54,7 +54,7 @@ def test_defaults_are_stretched_to_a_tenth(limit: int, members: int) -> None:
     assert pace.a_day == pytest.approx(limit / 10 / members, abs=1)
     assert pace.refresh_every_s / pace.probe_every_s == pytest.approx(15)
     assert not pace.is_dear
-    assert "stretched: the defaults (60 s, 15 min) would take 160,320" in str(pace)
+    assert "the defaults (60 s, 15 min) would make it 160,320" in str(pace)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,38 @@ def test_what_the_user_wrote_stays(
     assert round(pace.probe_every_s) == probe_s
     assert round(pace.refresh_every_s) == refresh_s
     assert pace.is_dear is is_dear
+
+
+@pytest.mark.parametrize(
+    ("explicit", "words"),
+    [
+        (
+            ("cadence",),
+            (
+                "320, as `cadence` says",
+                "tokens, stretched",
+                "the default of 60 s for `probe_every_s`",
+            ),
+        ),
+        (
+            ("probe_every_s",),
+            ("as `probe_every_s` says", "320, stretched", "the default of 15 min for `cadence`"),
+        ),
+    ],
+)
+def test_only_defaults_are_called_so(explicit: tuple[str, ...], words: tuple[str, ...]) -> None:
+    """What is written in connections.yaml is no default, also where it happens to be the same."""
+    text = str(paced(400_000, explicit=explicit))
+    assert [one for one in words if one not in text] == []
+    assert "the defaults" not in text
+
+
+def test_more_than_a_tenth_that_is_fine_is_explained() -> None:
+    """A cadence that takes less than a tenth is kept, and probes are left half of it: 12.7 % and no warning."""
+    pace = paced(400_000, explicit=("cadence",))
+    assert (pace.is_dear, pace.a_day > 40_000) == (False, True)
+    assert "More than a tenth (40,000) in all: what is written is kept" in str(pace)
+    assert "More than a tenth" not in str(paced(400_000))
 
 
 def test_nothing_is_stretched_beyond_a_day() -> None:
