@@ -20,11 +20,15 @@ _SHOWN = frozenset({"username", "private_key_file"})  # nothing that would have 
 def add(
     name: Annotated[str | None, typer.Argument(help="Its name, such as salesforce_emea.")] = None,
     *,
-    vendor: Annotated[str | None, typer.Option(help="The kind of CRM.")] = None,
+    vendor: Annotated[
+        str | None, typer.Option(help="The CRM, such as salesforce or hubspot.")
+    ] = None,
     login_url: Annotated[
         str | None, typer.Option("--login-url", help="Address of the account, https://...")
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="How to log in.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="How to log in; docs/connections.md has the kinds.")
+    ] = None,
     variable: Annotated[
         list[str] | None,
         typer.Option("--variable", metavar="KEY=NAME", help="Name of a variable; may be repeated."),
@@ -44,14 +48,15 @@ def add(
     Asks for what the options leave open: vendor, name, address, kind of login, secrets (typed unseen, and
     written into .env only if you say so). Then it logs in, checks, and offers to fill in the objects. What
     is in the files already is never changed. Without a terminal, or with --yes, nothing is asked: NAME,
-    --login-url and --kind are needed then, and the secrets have to be in the environment or in .env.
+    --vendor, --kind and --login-url (or --sandbox, which has an address of its own) are needed then, and the
+    secrets have to be in the environment or in .env.
 
     For instance:
 
       crm-pipeline add
-      crm-pipeline add salesforce_acme --kind refresh_token
-      crm-pipeline add salesforce_acme --login-url https://acme.my.salesforce.com --kind client_credentials --yes
-      crm-pipeline add acme --login-url https://acme.my.salesforce.com --kind jwt_bearer --variable private_key=ACME_PEM --yes
+      crm-pipeline add salesforce_acme --vendor salesforce --kind refresh_token
+      crm-pipeline add salesforce_acme --vendor salesforce --login-url https://acme.my.salesforce.com --kind client_credentials --yes
+      crm-pipeline add acme --vendor salesforce --login-url https://acme.my.salesforce.com --kind jwt_bearer --variable private_key=ACME_PEM --yes
     """
     from crm_pipeline.cli.asking import Asker, is_interactive
     from crm_pipeline.cli.draft import Draft

@@ -65,9 +65,10 @@ def completed(
 def _nobody_asked(missing: list[str]) -> ConfigError:
     options = ["NAME" if key == "name" else "--" + key.replace("_", "-") for key in missing]
     verb = "is" if len(options) == 1 else "are"
+    crms = f"--vendor is one of {', '.join(vendors())}. " if "vendor" in missing else ""
     return ConfigError(
         f"nobody can be asked here, and {', '.join(options)} {verb} missing.",
-        cure="Add what is missing, or run the command in a terminal and without --yes. "
+        cure=f"{crms}Add what is missing, or run the command in a terminal and without --yes. "
         "`crm-pipeline add --help` shows examples.",
     )
 

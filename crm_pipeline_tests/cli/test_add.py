@@ -1,5 +1,7 @@
 """`add`: the walk from nothing to a checked connection, asked and unasked, against the sandbox."""
 
+import re
+import shlex
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+import crm_pipeline.cli.add
 import crm_pipeline.cli.asking
 from crm_pipeline.cli.app import app
 from crm_pipeline.cli.draft import Draft, Entry
@@ -23,6 +26,8 @@ from crm_pipeline.settings.editing import with_connection
 from crm_pipeline.settings.load import parsed
 from crm_pipeline_tests.cli.conftest import CONNECTIONS
 
+ROOT = Path(__file__).parents[2]
+SHOWN = re.compile(r"crm-pipeline add (\w[^`#\n]*)")
 UNASKED = ("--login-url", "https://acme.my.salesforce.com", "--kind", "client_credentials")
 
 
@@ -301,3 +306,30 @@ def test_secrets_stay_out_of_version_control(home: Path) -> None:
         save(home, {"B": Secret("2")})
     assert "git rm --cached" in caught.value.cure
     assert "B" not in (home / ".env").read_text()
+
+
+def shown() -> Iterator[str]:
+    """Yield the arguments of every `crm-pipeline add` with a name that the documents and the help show."""
+    pages = [path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))]
+    for page in (*pages, crm_pipeline.cli.add.add.__doc__ or ""):
+        yield from (found.strip() for found in SHOWN.findall(page))
+
+
+@pytest.mark.parametrize("line", sorted(set(shown())))
+def test_what_the_documents_show(org: SandboxServer, asked: None, line: str) -> None:
+    """Each line is accepted as it stands: one for scripts leaves nothing to ask, and writes its entry."""
+    asks = "--yes" not in line and "--discover" not in line
+    arguments = shlex.split(line)
+    result = CliRunner().invoke(
+        app,
+        ["add", *arguments, *(() if asks else ("--yes",))],
+        # Names of variables, then no login, or nothing at all: the account does not exist.
+        input="sandbox\n" + "n\n" * 9 if asks else "",
+    )
+    assert result.exit_code != 2, result.output
+    assert load_settings().connection(arguments[0]).vendor == "salesforce"
+
+
+def test_there_are_lines_to_try() -> None:
+    """The documents and the help show the command with arguments."""
+    assert len(set(shown())) >= 5
