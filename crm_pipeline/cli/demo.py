@@ -157,7 +157,7 @@ def _show_query(settings: "Settings") -> None:
         "Next:\n"
         f"  {program} status    where each object stands\n"
         f"  {program} query 'SELECT full_name, title, email FROM crm.contacts LIMIT 5'\n"
-        f"  duckdb -readonly {settings.data / 'crm.duckdb'}\n"
+        f"  {program} query --file docs/analysts/13_can_i_trust_it.sql    one of docs/analysts.md\n"
         "  make dev    the Dagster UI on the same project\n"
         "  docs/connections.md    connect a real account"
     )

@@ -22,9 +22,13 @@ _NARROWEST = 14  # characters of a column in a terminal; with less nothing can b
 
 def query(
     sql: Annotated[
-        str, typer.Argument(help="A statement in DuckDB's SQL; '-' reads it from stdin.")
-    ],
+        str | None, typer.Argument(help="A statement in DuckDB's SQL; '-' reads it from stdin.")
+    ] = None,
     *,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="A file that holds the statement."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Rows as JSON objects.")] = False,
     as_csv: Annotated[
         bool,
@@ -67,6 +71,7 @@ def query(
       crm-pipeline query "SELECT full_name, title, email FROM crm.contacts LIMIT 5"
       crm-pipeline query "SELECT stage, count(*) FROM crm.deals GROUP BY ALL" --csv > stages.csv
       crm-pipeline query "SHOW ALL TABLES"
+      crm-pipeline query --file docs/analysts/13_can_i_trust_it.sql
       crm-pipeline query "SELECT count(*) FROM crm.deals" --as-of 2026-11-20
     """
     from crm_pipeline.cli.answer import Asking
@@ -74,11 +79,7 @@ def query(
 
     if as_json + as_csv + as_raw_csv > 1:
         raise ConfigError("--json, --csv and --raw-csv exclude each other.", cure="Choose one.")
-    statement = sys.stdin.read() if sql == "-" else sql
-    if not statement.strip():
-        raise ConfigError(
-            "there is no statement.", cure='Write one, such as "SHOW ALL TABLES", or - for stdin.'
-        )
+    statement = _statement(sql, file)
     settings = load_settings()
     allowed_s = settings.query_timeout_s if timeout_s is None else timeout_s
     asking = Asking(memory_mb or settings.memory_mb, allowed_s or None, unrestricted)
@@ -89,6 +90,30 @@ def query(
             _write_csv(answer, as_it_is=as_raw_csv)
         else:
             show(answer.columns, answer.first(_SHOWN_ROWS + 1))
+
+
+def _statement(sql: str | None, file: Path | None) -> str:
+    if sql is not None and file is not None:
+        raise ConfigError("a statement and --file exclude each other.", cure="Choose one.")
+    typed = sys.stdin.read() if sql == "-" else sql or ""
+    text = typed if file is None else _read(file)
+    if not text.strip():
+        raise ConfigError(
+            f"there is no statement{f' in {file}' if file else ''}.",
+            cure='Write one, such as "SHOW ALL TABLES", - for stdin, or --file FILE.',
+        )
+    return text
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            f"--file {file}: {error.strerror or error}.", cure="Name a file with a statement."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--file {file}: it is not UTF-8.", cure="Save it as UTF-8.") from error
 
 
 @contextmanager

@@ -57,6 +57,33 @@ def test_json_keeps_values(run: Run, published: Path) -> None:
     assert second["name"] is None
 
 
+@pytest.mark.parametrize("option", ["--file", "-f"])
+def test_a_statement_from_a_file(run: Run, published: Path, option: str) -> None:
+    """One that begins with a comment, which a shell cannot give as an argument, and with a byte order mark."""
+    file = published.parent / "question.sql"
+    file.write_text(f"-- Can I trust it?\n{SQL};\n", encoding="utf-8-sig")
+    result = run("query", option, str(file), "--csv")
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == 3
+
+
+def test_no_statement_or_two(run: Run, published: Path) -> None:
+    """Each is said with what to do, as is a file that cannot be read."""
+    empty, binary = published.parent / "empty.sql", published.parent / "binary.sql"
+    empty.touch()
+    binary.write_bytes(b"SELECT '\xff'")
+    for arguments, words in (
+        ((), "there is no statement."),
+        (("--file", str(empty)), "there is no statement in"),
+        (("--file", str(binary)), "it is not UTF-8"),
+        (("--file", "nowhere.sql"), "No such file"),
+        (("--file", str(published.parent)), "Is a directory"),
+        ((SQL, "--file", str(empty)), "exclude each other"),
+    ):
+        result = run("query", *arguments)
+        assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
+
+
 def test_csv_from_stdin(run: Run, published: Path) -> None:
     """A statement may come from stdin, and CSV quotes what needs it."""
     result = run("query", "-", "--csv", input=SQL)
