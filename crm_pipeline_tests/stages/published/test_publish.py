@@ -232,9 +232,11 @@ def test_operations_are_published(contacts, described):
     days = [DayUsage("group", "acme", at.date(), "query", 25, 75, "credits")]
     limits = [
         LimitUsage(
-            "group", "daily", "daily", 90, 0, 100, 80, 120, at, "credits", 86_400.0, "UTC", {}
+            "group", "daily", "daily", 90, 40, 0, 100, 80, 120, at, "credits", 86_400.0, "UTC", {}
         ),
-        LimitUsage("group", "burst", "rolling", 1, 0, 19, None, None, None, "calls", 2.0, "", {}),
+        LimitUsage(
+            "group", "burst", "rolling", 1, 1, 0, 19, None, None, None, "calls", 2.0, "", {}
+        ),
     ]
     contacts.publish(accounts=ApiAccounts(days, limits))
     assert contacts.query("SELECT count(*), sum(records) FROM ops.windows") == [(2, 3)]
