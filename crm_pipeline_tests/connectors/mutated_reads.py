@@ -28,7 +28,7 @@ from crm_pipeline.store.database import Database
 from crm_pipeline_tests.connectors.conformance import PAGE, Way
 from crm_pipeline_tests.connectors.conformance_stage import Landed, Stage, server_of, settings_in
 from crm_pipeline_tests.connectors.fault_proxy import Answer, FaultProxy, proxy_to
-from crm_pipeline_tests.connectors.mutations import EVIDENCE_FREE, MUTATIONS
+from crm_pipeline_tests.connectors.mutations import EVIDENCE_FREE, FLAG, MUTATIONS
 from crm_pipeline_tests.scenes import START
 
 Outcome = Literal["right", "refused", "quarantined", "unnoticed", "not applied", "WRONG"]
@@ -105,7 +105,7 @@ class Ground:
         self.proxy.leave()
         if not applied:
             return Result(trial, "not applied")
-        return self._judged(trial, done, error)
+        return self._judged(trial, done, error, len(applied))
 
     def _begin(self, trial: Trial) -> None:
         stage = self.stage
@@ -115,7 +115,9 @@ class Ground:
         forget(stage.database)
         stage.clock = FrozenClock(READ_AGAIN_AT)
 
-    def _judged(self, trial: Trial, done: Extraction | None, error: BaseException | None) -> Result:
+    def _judged(
+        self, trial: Trial, done: Extraction | None, error: BaseException | None, changed: int
+    ) -> Result:
         stage, expected = self.stage, self.second
         if error is not None and not isinstance(error, CrmError):
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -133,7 +135,8 @@ class Ground:
         gone = [
             key for key, one in landed.items() if one.is_deleted and not _is_deleted(expected, key)
         ]
-        if gone:
+        # A flag of a record may be the vendor's word that it is deleted, and so may no other value be.
+        if len(gone) > (changed if trial.mutation == FLAG else 0):
             return Result(trial, "WRONG", f"{len(gone)} live records are deleted")
         if _same(landed, expected):
             return Result(trial, "right")
@@ -141,7 +144,9 @@ class Ground:
         if done.quarantined and len(missed) <= done.quarantined:
             return Result(trial, "quarantined")
         difference = f"{len(missed)} of {len(expected)} records differ"
-        absent = [key for key in missed if not _has_key(landed, key, expected[key])]
+        absent = [key for key in missed if key not in landed]
+        if not trial.mutation.startswith("value: "):
+            absent = [key for key in missed if not _has_key(landed, key, expected[key])]
         if len(absent) <= done.quarantined:
             # The rest differs in values; those are the vendor's: nobody can know which are meant.
             return Result(trial, "unnoticed", f"{difference} in their values only")

@@ -18,10 +18,11 @@ from crm_pipeline_tests.connectors.fault_proxy import Answer
 Mutation = Callable[[Answer, Random], Answer | None]
 MUTATIONS: dict[str, Mutation] = {}
 
+FLAG = "value: a flag turned"
 EVIDENCE_FREE = {
     "value: another text": "the text may be the id of a record, or a key of the page",
     "value: another number": "the same for numbers",
-    "value: a flag turned": "the flag may say that there is no more to come, where nothing counts",
+    FLAG: "it may say that there is no more to come, where nothing counts, or that a record is deleted",
     "emptiness: a list without its records": "a page, or a window, that holds nothing, where nothing counts",
     "emptiness: 204": "the same, without a body",
     "duplicate: one record missing": "where the vendor gives no count",
@@ -420,7 +421,7 @@ def _number(answer: Answer, chance: Random) -> Answer | None:
     return _changed(answer, chance, (int, float), lambda old: old + chance.choice([-1, 1, 10**6]))
 
 
-@mutation("value: a flag turned")
+@mutation(FLAG)
 def _flag(answer: Answer, chance: Random) -> Answer | None:
     document = _json(answer)
     paths = [path for path in _places(document) if isinstance(_at(document, path), bool)]
