@@ -12,9 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.kernel.identity import from_path_name
 from crm_pipeline.store.checksums import Verifier
 from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.tables import Tables, TableVersion
+
+COPY_CURE = "Remove it: the next build of its tables makes it anew from what landed."
+"""About what was made of batches that were read again, see `rereads`."""
 
 
 @contextmanager
@@ -52,11 +56,22 @@ def unreadable_batch(batch: Manifest) -> CorruptFile:
 
 
 def batch_cure(batch: Manifest) -> str:
-    """Say what to do about a landed batch that is damaged."""
+    """Say what to do about a batch that is damaged."""
+    if batch.is_copy:
+        return COPY_CURE
     commit = batch.path.parent.parent / "windows" / f"{batch.window_id}.json"
     return (
         f"Restore it from a backup; or move {commit} away, then `crm-pipeline backfill "
         f"{batch.connection}` reads what the file held again."
+    )
+
+
+def aside_cure(path: Path) -> str:
+    """Say what to do about records that a read has set aside and the disk has damaged."""
+    connection = from_path_name(path.parent.parent.parent.name)
+    return (
+        f"Restore {path.stem}.* from a backup; or remove both files in {path.parent}, then `crm-pipeline "
+        f"backfill {connection}` reads its window again and sets the rows aside anew."
     )
 
 
