@@ -59,14 +59,17 @@ class Snapshots:
         return target if target.exists() else None
 
     @contextmanager
-    def building(self, name: str, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
+    def building(
+        self, name: str, shown: Path | None, also: Callable[[], object] = lambda: None
+    ) -> Iterator[Path]:
         """Yield a path to build a snapshot at; on success it becomes the current one.
 
-        Where another publisher showed a later release while this one was building, nothing changes
-        and no file of that name stays.
+        Where another publisher showed a later release since `shown`, nothing changes and no file of that
+        name stays.
 
         Args:
             name: the snapshot's file, `crm-<release>-<content>.duckdb`.
+            shown: what was current before the release was chosen.
             also: brings up to date what goes with the snapshot, in the same turn.
 
         Raises:
@@ -75,7 +78,6 @@ class Snapshots:
         files.make_folder(self.folder)
         temporary = self.folder / f".{name}.{sortable_id()}{files.TEMPORARY_SUFFIX}"
         target = self.folder / name
-        shown = self.current()
         try:
             with files.explained(target):
                 reached("snapshot", "begin")
