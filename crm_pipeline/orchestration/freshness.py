@@ -95,7 +95,7 @@ def _compared(crm: Workspace, rows: Sequence[Freshness], now: datetime) -> tuple
     shown = Shown.of(published) if published is not None else None
     if shown is None:
         return False, False
-    return not shown.differs(rows, with_looks=False), shown.is_outdated(rows, now)
+    return not shown.differs(rows), shown.is_outdated(rows, now)
 
 
 def _summary(rows: Sequence[Freshness]) -> str:

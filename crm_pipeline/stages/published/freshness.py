@@ -23,7 +23,7 @@ _TEXT = pa.string()
 _INSTANT = pa.timestamp("us", "UTC")
 _PUBLISHED = "SELECT published_at FROM ops.publication"
 _SHOWN = """
-SELECT connection, object, state, is_whole, is_late, history_from, error_since, looked_at
+SELECT connection, object, state, is_whole, is_late, history_from, error_since
 FROM ops.freshness
 """
 
@@ -48,9 +48,12 @@ def freshness_table(rows: Iterable[Freshness]) -> OpsTable:
         "is_whole": (pa.bool_(), "Whether the history has been read from its beginning."),
         "current_at": (
             _INSTANT,
-            "Up to then nothing is missing; published_at of ops.publication less this is behind by.",
+            "Up to then nothing was missing at this publish; `crm-pipeline status` says it as of now.",
         ),
-        "looked_at": (_INSTANT, "When it was last asked about or read, whatever came of it."),
+        "looked_at": (
+            _INSTANT,
+            "When it was last looked at before this publish; `crm-pipeline status` says it as of now.",
+        ),
         "good_look_at": (_INSTANT, "When the vendor last answered such a look."),
         "error": (
             _TEXT,
@@ -106,33 +109,25 @@ class Shown:
             return None
         return cls(built[0][0].astimezone(UTC), rows) if built else None
 
-    def differs(self, rows: Iterable[Freshness], *, with_looks: bool) -> bool:
-        """Say whether the objects are in another state by now.
+    def differs(self, rows: Iterable[Freshness]) -> bool:
+        """Say whether the objects are in another state by now; a later look at the same is no change."""
+        return self.rows != {_state(row) for row in rows}
 
-        Args:
-            rows: the objects.
-            with_looks: whether a later look at an object in the same state counts.
-        """
-        end = None if with_looks else -1
-        return {shown[:end] for shown in self.rows} != {_state(row)[:end] for row in rows}
-
-    def is_outdated(
-        self, rows: Sequence[Freshness], now: datetime, *, with_looks: bool = False
-    ) -> bool:
+    def is_outdated(self, rows: Sequence[Freshness], now: datetime) -> bool:
         """Say whether the objects are in another state, and the file is an hour old."""
         is_old = now - self.published_at >= AT_MOST_EVERY
-        return bool(rows) and is_old and self.differs(rows, with_looks=with_looks)
+        return bool(rows) and is_old and self.differs(rows)
 
 
 def state_of(rows: Iterable[Freshness]) -> str:
-    """Return a text that changes with what `Shown.differs` goes by, looks apart."""
-    return fingerprint([[str(cell) for cell in _state(row)[:-1]] for row in rows])
+    """Return a text that changes with what `Shown.differs` goes by."""
+    return fingerprint([[str(cell) for cell in _state(row)] for row in rows])
 
 
 def _state(row: Freshness) -> tuple[Any, ...]:
-    """Return what matters of an object; last when it was looked at."""
+    """Return what matters of an object."""
     known = (row.connection, row.object, row.state, row.is_whole, row.is_late)
-    return (*known, row.history_from, row.failing_since, row.looked_at)
+    return (*known, row.history_from, row.failing_since)
 
 
 def _in_utc(row: Sequence[Any]) -> tuple[Any, ...]:

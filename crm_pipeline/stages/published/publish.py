@@ -158,7 +158,7 @@ def _versions(tables: Tables, release: Release) -> Iterator[TableVersion]:
 
 def _is_outdated(current: Path, rows: Sequence[Freshness], now: datetime) -> bool:
     shown = Shown.of(current)
-    return shown is not None and shown.is_outdated(rows, now, with_looks=True)
+    return shown is not None and shown.is_outdated(rows, now)
 
 
 def _snapshot_name(release: Release, rows: Sequence[Freshness]) -> str:

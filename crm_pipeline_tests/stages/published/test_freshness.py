@@ -36,8 +36,8 @@ def test_each_configured_object_has_a_row(contacts):
 
 
 def test_a_change_of_it_alone_is_published_at_most_hourly(contacts):
-    """An error that appears or vanishes, or a look that found nothing, waits until the file is an hour old; so does
-    what becomes late, and time alone is no other change. Each publish is a snapshot of its own."""
+    """An error that appears or vanishes waits until the file is an hour old; so does what becomes late, and time
+    alone is no other change. Each publish is a snapshot of its own."""
     contacts.clock.advance(86_400)
     assert contacts.publish(freshness=contacts.fresh()).changed
     assert contacts.query("SELECT object FROM ops.freshness WHERE is_late") == [("Contact",)]
@@ -57,3 +57,13 @@ def test_a_change_of_it_alone_is_published_at_most_hourly(contacts):
     current = contacts.publish(freshness=contacts.fresh())
     assert (current.changed, contacts.query(states)) == (True, [("current", None)])
     assert failing.path.name != current.path.name
+
+
+def test_looks_that_find_nothing_new_publish_nothing(contacts):
+    """Hours of unchanged data are one snapshot, so that those kept hold different data."""
+    for _ in range(3):
+        contacts.clock.advance(3_600)
+        contacts.looks.probed("acme", {"Contact": True}, {})
+        contacts.looks.was_read("acme", "Contact", contacts.clock.now())
+        assert not contacts.publish(freshness=contacts.fresh()).changed
+    assert len(list(contacts.data.glob("snapshots/*.duckdb"))) == 1
