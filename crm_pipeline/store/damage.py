@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.kernel.errors import CorruptFile, DiskFull, StoreError
 from crm_pipeline.kernel.identity import from_path_name
 from crm_pipeline.store.checksums import Verifier
 from crm_pipeline.store.manifest import Manifest
@@ -30,7 +30,7 @@ def blamed_on(find: Callable[[], CorruptFile | None]) -> Iterator[None]:
     """
     try:
         yield
-    except CorruptFile:
+    except (CorruptFile, DiskFull):  # no file is to blame for a full disk
         raise
     except StoreError as error:
         found = find()
@@ -97,16 +97,25 @@ def check_versions(tables: Tables, versions: Iterable[TableVersion]) -> None:
     Raises:
         CorruptFile: one is not; the text names it and what to do.
     """
-    owners = {path: version for version in versions for path in version.sums}
-    damaged = tables.verifier.damaged((path, one.sums[path]) for path, one in owners.items())
-    if damaged:
-        raise damaged_part(owners[damaged[0]], damaged[0])
+    damaged = damaged_version(versions, tables.verifier)
+    if damaged is not None:
+        raise damaged
 
 
-def damaged_part(version: TableVersion, path: Path) -> CorruptFile:
-    """Say which file of a table it is, and how the table is built again."""
+def damaged_version(versions: Iterable[TableVersion], verifier: Verifier) -> CorruptFile | None:
+    """Return what is wrong with the first file of versions that is not as it was written.
+
+    Files that have no checksum, because an earlier version wrote them, are read to their end.
+    """
+    owners = {path: version for version in versions for path in version.paths}
+    summed = [(path, one.sums[path]) for path, one in owners.items() if path in one.sums]
+    unproven = (path for path, one in owners.items() if path not in one.sums)
+    damaged = verifier.damaged(summed) or [path for path in unproven if not is_readable(path)]
+    if not damaged:
+        return None
     return CorruptFile(
-        f"{path} is damaged or gone: it is not as it was written.", cure=table_cure(version.name)
+        f"{damaged[0]} is damaged or gone: it is not as it was written.",
+        cure=table_cure(owners[damaged[0]].name),
     )
 
 
@@ -121,37 +130,6 @@ def table_cure(name: str) -> str:
 def connection_of(name: str) -> str:
     """Return the connection that a table belongs to, for a command line."""
     return name.split("/")[1] if name.count("/") == 2 else "CONNECTION"
-
-
-def damaged_version(versions: Iterable[TableVersion]) -> CorruptFile | None:
-    """Return what is wrong with the first table that cannot be read to its end."""
-    for version in versions:
-        for path in version.paths:
-            if not is_readable(path):
-                return CorruptFile(
-                    f"{path} is damaged or gone.",
-                    cure=f"Remove {path.parent}; the next run (`crm-pipeline refresh "
-                    f"{connection_of(version.name)}`) builds the table {version.name} again from "
-                    "data/landing.",
-                )
-    return None
-
-
-def broken_part(tables: Tables, version: TableVersion) -> Path | None:
-    """Return the first file of a version that is not as it was written; None where all are.
-
-    Of files that have no checksum, because an earlier version wrote them, only the ends are read.
-    """
-    damaged = tables.verifier.damaged(version.sums.items())
-    if damaged:
-        return damaged[0]
-    for path in version.paths:
-        if path not in version.sums:
-            try:
-                pq.read_metadata(path)
-            except (OSError, pa.ArrowException):
-                return path
-    return None
 
 
 def is_readable(path: Path) -> bool:

@@ -34,7 +34,7 @@ from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
-from crm_pipeline.store.damage import blamed_on, broken_part, damaged_batch
+from crm_pipeline.store.damage import blamed_on, damaged_batch, damaged_version
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest
@@ -144,10 +144,10 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     if not feeds:
         return _unchanged(table, None if repaired else parent)
     if parent is not None and parent.meta.get("inputs") == state:
-        broken = broken_part(tables, parent)
+        broken = damaged_version([parent], tables.verifier)
         if broken is None and not _reads_more(parent):
             return _unchanged(table, parent)
-        repaired = f"{broken} is damaged or gone" if broken else ""
+        repaired = broken.message if broken else ""
     if repaired:
         _log.warning("a damaged table is built again from data/landing", table=name, why=repaired)
     if landing.discard_damaged_copies(_batches(feeds)):

@@ -22,6 +22,7 @@ from crm_pipeline.stages.published.relations import (
 )
 from crm_pipeline.stages.published.stored import long_text_columns
 from crm_pipeline.stages.published.views import KEY, View, view_of
+from crm_pipeline.store.checksums import Verifier
 from crm_pipeline.store.damage import blamed_on, check_versions, damaged_version
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.freshness import Freshness
@@ -111,7 +112,7 @@ def publish(
             size = current.stat().st_size
             return Publication(release.number, current, changed=False, bytes=size)
         _log.warning("what is published is damaged and is built again", files=repaired)
-    with blamed_on(lambda: damaged_version(_versions(tables, release))):
+    with blamed_on(lambda: damaged_version(_versions(tables, release), Verifier())):
         published = published_tables(tables, release)
         check_versions(tables, [v for table in published for v in table.versions])
         build = _Build(landing, engine, release, published, freshness)
