@@ -4,9 +4,10 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -152,11 +153,27 @@ def _write_json(answer: "Answer") -> None:
 def _write_csv(answer: "Answer", *, as_it_is: bool) -> None:
     from crm_pipeline.cli.spreadsheet import harmless_row
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    # Quoted, a cell stays one cell where a spreadsheet parts cells at semicolons; and with both line
+    # ends as its own the writer quotes cells that have either.
+    writer = csv.writer(
+        _Lines(sys.stdout),
+        lineterminator="\r\n",
+        quoting=csv.QUOTE_MINIMAL if as_it_is else csv.QUOTE_ALL,
+    )
     cells = list if as_it_is else harmless_row
     writer.writerow(cells(answer.columns))
     for rows in answer.chunks():
         writer.writerows(map(cells, rows))
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """A file for lines that end with a line feed alone; each is written at once."""
+
+    file: TextIO
+
+    def write(self, line: str) -> int:
+        return self.file.write(f"{line.removesuffix(chr(13) + chr(10))}\n")
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -118,13 +118,6 @@ def run_refresh(
     return _run(crm, refresh_name(connection), tags, instance)
 
 
-def run_publish(
-    settings: Settings, instance: dg.DagsterInstance, on_step: Tell | None = None
-) -> RunSummary:
-    """Publish the current release."""
-    return _run(Workspace(settings, tell=on_step), PUBLISH_JOB, {}, instance)
-
-
 def _run(
     crm: Workspace,
     name: str,

@@ -5,9 +5,11 @@ A word of a person is a file of its own beside what it is about, so that nothing
 `.accepted` once somebody does. It is about that one read or description and about no later one.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.store import files
@@ -61,12 +63,16 @@ def refuse_schema(folder: Path, refused: Refused) -> None:
     files.write_json(folder / "schemas" / f"{refused.fingerprint}{_REFUSED}", record)
 
 
+def refused_from(record: Mapping[str, Any]) -> Refused:
+    """Read what `refuse_schema` wrote."""
+    return Refused(**{**record, "refused_at": parse_instant(record["refused_at"])})
+
+
 def refused_schema(folder: Path, since: datetime) -> Refused | None:
     """Return the description that was refused last, if nothing was read since and nobody accepted it."""
     found = []
     for path in (folder / "schemas").glob(f"[!.]*{_REFUSED}"):
-        record = files.read_json(path)
-        refused = Refused(**{**record, "refused_at": parse_instant(record["refused_at"])})
+        refused = refused_from(files.read_json(path))
         if refused.refused_at > since and not is_schema_accepted(folder, refused.fingerprint):
             found.append(refused)
     return max(found, key=lambda refused: refused.refused_at, default=None)

@@ -12,14 +12,14 @@ from shlex import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.kernel.errors import CorruptFile, DiskFull, StoreError
 from crm_pipeline.kernel.identity import from_path_name
 from crm_pipeline.store.checksums import Verifier
 from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.tables import Tables, TableVersion, connection_of
 
-REREAD = "reread"
-"""The folder of an object for what was read again from its batches, see `stages.normalized.reread`."""
+COPY_CURE = "Remove it: the next build of its tables makes it anew from what landed."
+"""About what was made of batches that were read again, see `rereads`."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def blamed_on(find: Callable[[], CorruptFile | None]) -> Iterator[None]:
     """
     try:
         yield
-    except CorruptFile:
+    except (CorruptFile, DiskFull):  # no file is to blame for a full disk
         raise
     except StoreError as error:
         found = find()
@@ -57,11 +57,10 @@ def unreadable_batch(batch: Manifest) -> CorruptFile:
 
 
 def batch_cure(batch: Manifest) -> str:
-    """Say what to do about a landed batch that is damaged, or one that was read again from it."""
-    folder = batch.path.parent.parent
-    if folder.name == REREAD:
-        return reread_cure(batch.connection)
-    return window_cure(folder, batch.window_id)
+    """Say what to do about a batch that is damaged."""
+    if batch.is_copy:
+        return COPY_CURE
+    return window_cure(batch.path.parent.parent, batch.window_id)
 
 
 def window_cure(folder: Path, window_id: str) -> str:
@@ -96,14 +95,6 @@ def quarantine_cure(path: Path) -> str:
     )
 
 
-def reread_cure(connection: str) -> str:
-    """Say what to do about what was read again from a landed batch, or from the quarantine."""
-    return (
-        "Remove it and the file beside it of the same name (.json and .parquet): the next "
-        f"`crm-pipeline refresh {connection}` makes both again."
-    )
-
-
 def backfill_command(folder: Path) -> str:
     """Return the command that reads an object again, by its folder below `landing` or `quarantine`."""
     connection, obj = from_path_name(folder.parent.name), from_path_name(folder.name)
@@ -116,16 +107,25 @@ def check_versions(tables: Tables, versions: Iterable[TableVersion]) -> None:
     Raises:
         CorruptFile: one is not; the text names it and what to do.
     """
-    owners = {path: version for version in versions for path in version.sums}
-    damaged = tables.verifier.damaged((path, one.sums[path]) for path, one in owners.items())
-    if damaged:
-        raise damaged_part(owners[damaged[0]], damaged[0])
+    damaged = damaged_version(versions, tables.verifier)
+    if damaged is not None:
+        raise damaged
 
 
-def damaged_part(version: TableVersion, path: Path) -> CorruptFile:
-    """Say which file of a table it is, and how the table is built again."""
+def damaged_version(versions: Iterable[TableVersion], verifier: Verifier) -> CorruptFile | None:
+    """Return what is wrong with the first file of versions that is not as it was written.
+
+    Files that have no checksum, because an earlier version wrote them, are read to their end.
+    """
+    owners = {path: version for version in versions for path in version.paths}
+    summed = [(path, one.sums[path]) for path, one in owners.items() if path in one.sums]
+    unproven = (path for path, one in owners.items() if path not in one.sums)
+    damaged = verifier.damaged(summed) or [path for path in unproven if not is_readable(path)]
+    if not damaged:
+        return None
     return CorruptFile(
-        f"{path} is damaged or gone: it is not as it was written.", cure=table_cure(version.name)
+        f"{damaged[0]} is damaged or gone: it is not as it was written.",
+        cure=table_cure(owners[damaged[0]].name),
     )
 
 
@@ -135,37 +135,6 @@ def table_cure(name: str) -> str:
         "Nothing of it was used. The next `crm-pipeline refresh "
         f"{connection_of(name)}` finds that and builds the table {name} again from data/landing."
     )
-
-
-def damaged_version(versions: Iterable[TableVersion]) -> CorruptFile | None:
-    """Return what is wrong with the first table that cannot be read to its end."""
-    for version in versions:
-        for path in version.paths:
-            if not is_readable(path):
-                return CorruptFile(
-                    f"{path} is damaged or gone.",
-                    cure=f"Remove {path.parent}; the next run (`crm-pipeline refresh "
-                    f"{connection_of(version.name)}`) builds the table {version.name} again from "
-                    "data/landing.",
-                )
-    return None
-
-
-def broken_part(tables: Tables, version: TableVersion) -> Path | None:
-    """Return the first file of a version that is not as it was written; None where all are.
-
-    Of files that have no checksum, because an earlier version wrote them, only the ends are read.
-    """
-    damaged = tables.verifier.damaged(version.sums.items())
-    if damaged:
-        return damaged[0]
-    for path in version.paths:
-        if path not in version.sums:
-            try:
-                pq.read_metadata(path)
-            except (OSError, pa.ArrowException):
-                return path
-    return None
 
 
 def is_readable(path: Path) -> bool:

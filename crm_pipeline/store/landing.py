@@ -124,6 +124,16 @@ class Landing:
         if damaged:
             raise unreadable_batch(by_path[damaged[0]])
 
+    def discard_damaged_copies(self, batches: Iterable[Manifest]) -> bool:
+        """Remove copies of batches that are not as they were written; say whether there were any.
+
+        Who reads the batches again makes them anew.
+        """
+        copies = [(batch.path, batch.sum) for batch in batches if batch.is_copy]
+        damaged = self._verifier.damaged(copies)
+        files.discard(*damaged)
+        return bool(damaged)
+
     def watermark(self, connection: str, obj: str) -> datetime | None:
         """Return the instant before which every change of the object has been read.
 

@@ -1,8 +1,8 @@
 """What the last looks at each object came to: when, with what error, and since when.
 
 Landing says what was read; this says whether anybody still looks. One small file per connection,
-`looks/<connection>.json`, replaced in one step, so that it can be read without PostgreSQL. Nothing depends on
-it: where it is lost, the next looks fill it again.
+`looks/<connection>.json`, replaced in one step, so that it can be read without PostgreSQL. No landed
+data depend on it: where it is lost, the next looks fill it again, and pauses, retries and pacing begin anew.
 """
 
 import fcntl

@@ -59,6 +59,11 @@ class Manifest:
         """What the Parquet file was when it was landed."""
         return FileSum(self.bytes, self.sha256)
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether the file was made from what landed, see `rereads`."""
+        return self.path.parent.name != self.month
+
 
 @dataclass(frozen=True)
 class Shrink:

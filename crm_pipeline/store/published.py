@@ -33,6 +33,14 @@ _OPEN_ATTEMPTS = 5
 _AGAIN = "Run `crm-pipeline refresh CONNECTION`, whichever connection: a snapshot that is damaged is built again."
 _ANOTHER = "Restore it from a backup; or move it and its .json away, and the one before it answers for that day."
 _USUAL = ReadLimits()
+_OF_FILES = (
+    duckdb.IOException,
+    duckdb.SerializationException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+)
+_DAMAGE = re.compile(r"\bcorrupt|not a valid duckdb|could not read enough", re.IGNORECASE)
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
@@ -59,14 +67,17 @@ class Snapshots:
         return target if target.exists() else None
 
     @contextmanager
-    def building(self, name: str, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
+    def building(
+        self, name: str, shown: Path | None, also: Callable[[], object] = lambda: None
+    ) -> Iterator[Path]:
         """Yield a path to build a snapshot at; on success it becomes the current one.
 
-        Where another publisher showed a later release while this one was building, nothing changes
-        and no file of that name stays.
+        Where another publisher showed a later release since `shown`, nothing changes and no file of that
+        name stays.
 
         Args:
             name: the snapshot's file, `crm-<release>-<content>.duckdb`.
+            shown: what was current before the release was chosen.
             also: brings up to date what goes with the snapshot, in the same turn.
 
         Raises:
@@ -75,7 +86,6 @@ class Snapshots:
         files.make_folder(self.folder)
         temporary = self.folder / f".{name}.{sortable_id()}{files.TEMPORARY_SUFFIX}"
         target = self.folder / name
-        shown = self.current()
         try:
             with files.explained(target):
                 reached("snapshot", "begin")
@@ -286,16 +296,16 @@ def damaged_file(path: Path, error: duckdb.Error, *, cure: str = "") -> CorruptF
         error: what DuckDB said, while it opened the file or ran a query on it.
         cure: by default that of the link, or of an earlier snapshot.
     """
-    if not re.search(
-        r"\bcorrupt|not a valid duckdb|could not read enough", str(error), re.IGNORECASE
-    ):
+    # For a wrong checksum DuckDB has no kind of its own. Names are quoted, and statements come behind.
+    is_of_files = type(error) is duckdb.Error or isinstance(error, _OF_FILES)
+    if not is_of_files or not _DAMAGE.search(_QUOTED.sub("", _first_line(error))):
         return None
     usual = _AGAIN if path.is_symlink() else _ANOTHER
     return CorruptFile(f"{path} is damaged: {_first_line(error)}.", cure=cure or usual)
 
 
 def _first_line(error: duckdb.Error) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
+    return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 def _opened(

@@ -1,8 +1,7 @@
 """The files of `published/`, and their checksums in `published/checksums.json`.
 
 The record is written twice when files change: first without those that will, then with what they are.
-So a process that dies in between leaves files of which nothing is recorded, and none that seems
-damaged and is not.
+So a process that dies in between leaves files without a record, never files that wrongly look damaged.
 """
 
 from collections.abc import Collection, Mapping

@@ -6,8 +6,34 @@ They are kept byte by byte in the quarantine of their window, so that a newer re
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.store import files
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.damage import quarantine_cure
+from crm_pipeline.store.manifest import Shape
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """What is recorded of one file of rejects, as far as it is needed to try them again.
+
+    Attributes:
+        sha256, bytes: what the file was; without these an earlier version wrote it.
+    """
+
+    schema_fingerprint: str
+    quarantined_at: str
+    extracted_at: str | None = None
+    shape: Shape = "csv"
+    route: str | None = None
+    origin: str = ""
+    sha256: str | None = None
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,3 +85,23 @@ def from_table(table: pa.Table) -> list[Reject]:
         else [text.encode() for text in table.column("_text").to_pylist()]
     )
     return [Reject(*row) for row in zip(reasons, raws, ids, strict=True)]
+
+
+def read_rejects(path: Path) -> tuple[SetAside, list[Reject]]:
+    """Read a file of rejects that a window has kept, and what is recorded of it.
+
+    Raises:
+        CorruptFile: one of the two is not as it was written, or gone.
+    """
+    cure = quarantine_cure(path)
+    record = path.with_suffix(".json")
+    try:
+        facts = msgspec.convert(files.read_json(record, cure=cure), SetAside)
+    except (FileNotFoundError, msgspec.ValidationError) as error:
+        raise CorruptFile(f"{record} is damaged or gone.", cure=cure) from error
+    try:
+        if facts.sha256 and FileSum.of(path) != FileSum(facts.bytes, facts.sha256):
+            raise CorruptFile(f"{path} is damaged: it is not as it was set aside.", cure=cure)
+        return facts, from_table(pq.read_table(path))
+    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:
+        raise CorruptFile(f"{path} is damaged or gone.", cure=cure) from error

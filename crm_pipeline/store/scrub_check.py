@@ -15,6 +15,7 @@ COMMITS = "window commits"
 SCHEMAS = "schemas"
 BATCHES = "landed batches"
 MANIFESTS = "manifests"
+REREADS = "batches read again"
 UNFINISHED = "unfinished reads"
 QUARANTINE = "quarantine"
 TABLES = "tables"
@@ -22,7 +23,7 @@ RELEASES = "releases"
 SNAPSHOTS = "snapshots"
 PUBLISHED = "published files"
 KINDS = (
-    *(COMMITS, SCHEMAS, BATCHES, MANIFESTS, UNFINISHED, QUARANTINE),
+    *(COMMITS, SCHEMAS, BATCHES, MANIFESTS, REREADS, UNFINISHED, QUARANTINE),
     *(TABLES, RELEASES, SNAPSHOTS, PUBLISHED),
 )
 

@@ -1,6 +1,7 @@
 """What `store.scrub` looks at below `landing/` and `quarantine/`."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Any
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
-from crm_pipeline.store import files, spool
+from crm_pipeline.store import files, rereads, spool
+from crm_pipeline.store.acceptance import refused_from
 from crm_pipeline.store.checksums import FileSum
 from crm_pipeline.store.damage import (
-    REREAD,
+    COPY_CURE,
     batch_cure,
     quarantine_cure,
-    reread_cure,
     schema_cure,
     window_cure,
     window_files,
@@ -26,6 +27,7 @@ from crm_pipeline.store.scrub_check import (
     COMMITS,
     MANIFESTS,
     QUARANTINE,
+    REREADS,
     SCHEMAS,
     UNFINISHED,
     Check,
@@ -45,36 +47,41 @@ def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
         yield from one.schemas()
         yield from one.batches()
         yield from one.manifests()
-        yield from one.reread()
+        yield from one.judgements()
+        yield from _rereads(one.step, folder)
         yield from one.unfinished()
 
 
 def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
     """Yield what was set aside: by reads in folders of months, by builds in `normalized`."""
     for folder in _objects(data / "quarantine", connection):
-        for record in _sorted(folder, f"{_MONTH}/*.json"):
+        windows = data / "landing" / folder.parent.name / folder.name / "windows"
+        found = {*_sorted(folder, f"{_MONTH}/*.json"), *_sorted(folder, f"{_MONTH}/*.parquet")}
+        for record in sorted({path.with_suffix(".json") for path in found}):
+            window_id = _window_id(record)
+            is_needed = (windows / f"{window_id}.json").exists()  # else it may be being written
             path = record.with_suffix(".parquet")
-            yield from _set_aside(record, (path,), quarantine_cure(path))
+            yield from _set_aside(record, (path,), quarantine_cure(path), is_needed=is_needed)
+        yield from _rereads("quarantine", folder)
         for record in _sorted(folder, "normalized/*.json"):
             cure = (
                 "Remove it: the rows stand in data/landing, and the table's next build writes it."
             )
-            found = _sorted(record.parent, f"{record.stem}-*.parquet")
-            yield from _set_aside(record, found, cure)
-        yield from _reread(QUARANTINE, "quarantine", folder)
+            parts = _sorted(record.parent, f"{record.stem}-*.parquet")
+            yield from _set_aside(record, parts, cure)
 
 
-def _reread(kind: str, step: str, folder: Path) -> Iterator[Check]:
-    """Yield what was read again under newer rules from the batches, or the quarantine, of an object."""
-    cure = reread_cure(from_path_name(folder.parent.name))
-    for record in _sorted(folder, f"{REREAD}/*/*.json"):
-        yield Check(kind, step, record, cure, json_look(record, _reread_rows))
-        for path, recorded in _sums_of(record).items():
-            yield Check(kind, step, path, cure, sum_look(path, recorded), is_needed=True)
-
-
-def _reread_rows(told: Mapping[str, Any]) -> str:
-    return "" if int(told["rows"]) >= 0 else "it counts less than nothing"
+def _rereads(step: str, folder: Path) -> Iterator[Check]:
+    """Yield what was made of batches that were read again."""
+    sums: dict[Path, FileSum] = {}
+    for path in _sorted(folder, f"{rereads.FOLDER}/*/*.json"):
+        yield Check(REREADS, step, path, COPY_CURE, json_look(path, _read_note))
+        if path.name == rereads.INDEX:
+            with suppress(CorruptFile, FileNotFoundError):
+                sums.update(rereads.recorded(path))
+    for path in sorted({*_sorted(folder, f"{rereads.FOLDER}/*/*.parquet"), *sums}):
+        look = sum_look(path, sums.get(path))
+        yield Check(REREADS, step, path, COPY_CURE, look, is_needed=path in sums)
 
 
 def _window_id(batch: Path) -> str:
@@ -82,16 +89,15 @@ def _window_id(batch: Path) -> str:
 
 
 def _set_aside(
-    record: Path, paths: Iterator[Path] | tuple[Path, ...], cure: str
+    record: Path, paths: Iterator[Path] | tuple[Path, ...], cure: str, *, is_needed: bool = False
 ) -> Iterator[Check]:
     step = "quarantine"
-    yield Check(QUARANTINE, step, record, cure, json_look(record, _counted))
+    look = json_look(record, _counted)
+    yield Check(QUARANTINE, step, record, cure, look, is_needed=is_needed)
     sums = _sums_of(record)
-    listed = {*paths, *(path for path in sums if path is not None)}
-    for path in sorted(listed):
-        yield Check(
-            QUARANTINE, step, path, cure, sum_look(path, sums.get(path)), is_needed=path in sums
-        )
+    for path in sorted({*paths, *sums}):
+        look = sum_look(path, sums.get(path))
+        yield Check(QUARANTINE, step, path, cure, look, is_needed=is_needed or path in sums)
 
 
 def _counted(told: Mapping[str, Any]) -> str:
@@ -209,8 +215,15 @@ class _Object:
         is_same = batch is None or batch == told
         return "" if is_same else "it says something else than its window's commit"
 
-    def reread(self) -> Iterator[Check]:
-        yield from _reread(BATCHES, self.step, self.folder)
+    def judgements(self) -> Iterator[Check]:
+        """Yield what was said of descriptions and windows: not to be believed, or to be (`acceptance`)."""
+        cure = "Remove it: the next read says it again if the fields are still missing."
+        for path in _sorted(self.folder, "schemas/*.refused"):
+            yield self._json(SCHEMAS, path, _read_refused, cure)
+        cure = "That it is there is what counts: remove it if nobody has accepted that."
+        for kind, pattern in ((SCHEMAS, "schemas/*.accepted"), (COMMITS, "windows/*.accepted")):
+            for path in _sorted(self.folder, pattern):
+                yield self._json(kind, path, _read_note, cure)
 
     def unfinished(self) -> Iterator[Check]:
         wait = f"The next run of {self.connection}"
@@ -263,8 +276,13 @@ def _read_marker(record: Mapping[str, Any]) -> str:
     return "" if {"host", "pid", "started_at"} <= record.keys() else "it names no writer"
 
 
+def _read_refused(record: Mapping[str, Any]) -> str:
+    refused_from(record)
+    return ""
+
+
 def _read_note(_: Mapping[str, Any]) -> str:
-    return ""  # what a connector notes is its own
+    return ""  # its seal is all that is looked at
 
 
 def _objects(folder: Path, connection: str) -> Iterator[Path]:

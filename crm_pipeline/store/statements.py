@@ -14,7 +14,10 @@ CURE = (
     "`--unrestricted` runs any statement with the rights of this user: files and the network, COPY, "
     "ATTACH, SET and extensions."
 )
-_MAY = "SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN and PRAGMA table_info"
+_MAY = (
+    "SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SHOW, SUMMARIZE and PRAGMA table_info, and EXPLAIN for "
+    "queries only"
+)
 _QUERIES = frozenset(
     {"(", "desc", "describe", "from", "pivot", "pivot_longer", "pivot_wider", "select", "show"}
     | {"summarize", "table", "unpivot", "values", "with"}

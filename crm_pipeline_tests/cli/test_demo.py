@@ -82,7 +82,7 @@ def test_demo_twice(program: Program, shipped: Path) -> None:
     counted = program(
         "query",
         "SELECT count(*) AS n FROM crm.contacts WHERE connection = 'salesforce_demo'",
-        "--csv",
+        "--raw-csv",
     )
     assert 50 <= int(counted.stdout.split()[1]) <= 60
 

@@ -184,6 +184,24 @@ def test_a_damaged_file(run: Run, published: Path, place: int) -> None:
     assert "`crm-pipeline refresh CONNECTION`" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("sql", "options"),
+    [
+        ("SELECT corrupt FROM crm.contacts", ()),
+        ("SELECT 'corrupt'::INTEGER", ()),
+        ("FROM read_csv('/not a valid duckdb/corrupt.csv')", ("--unrestricted",)),
+    ],
+)
+def test_a_word_of_the_statement_is_no_damage(
+    run: Run, published: Path, sql: str, options: tuple[str, ...]
+) -> None:
+    """An analyst's own words, repeated by DuckDB in its refusal, say nothing about the file."""
+    result = run("query", sql, *options)
+    assert (result.exit_code, published.exists()) == (1, True)
+    assert "orrupt" in result.stderr
+    assert "damaged" not in result.stderr
+
+
 @pytest.mark.parametrize("place", [9, 4100])
 def test_as_of_a_damaged_snapshot(run: Run, past: Path, place: int) -> None:
     """The snapshot of that moment is named; an older one does not answer in its place."""

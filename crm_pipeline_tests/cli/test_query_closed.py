@@ -227,6 +227,13 @@ def test_command_refuses(run: Run, published: Path, sql: str, option: str) -> No
     assert result.stderr.count("\n") == 1
 
 
+def test_what_explain_may_explain_is_said(run: Run, published: Path) -> None:
+    """The refusal of an EXPLAIN does not say that EXPLAIN is run, without more."""
+    told = run("query", "EXPLAIN ANALYZE COPY crm.t TO 'made'").stderr
+    assert "does not run EXPLAIN; it runs SELECT" in told
+    assert "and EXPLAIN for queries only." in told
+
+
 def test_variables_of_the_caller_are_not_read(connection: duckdb.DuckDBPyConnection) -> None:
     """A table of Python's that is in reach of the caller is no table of the file."""
     planted = pa.table({"a": [SECRET]})

@@ -63,3 +63,18 @@ def test_query_writes_no_formulas(run: Run, published: object, option: str, mark
     heading, row = csv.reader(io.StringIO(result.stdout))
     assert heading == [f"{mark}=name", "n", "phone"]
     assert row == [f"{mark}=1+1", "-5", f"{mark}+1 (2)"]
+
+
+def test_no_part_of_a_cell_becomes_a_cell(run: Run, published: object) -> None:  # noqa: F811
+    """`query --csv` quotes all cells: a spreadsheet may part them at semicolons, and rows at any line end."""
+    sql = """SELECT 'b;=1+1' AS "a;=2", 'a' || chr(13) || '=cmd' AS r, 5 AS n, NULL AS nothing"""
+    assert run("query", sql, "--csv").stdout == (
+        '"a;=2","r","n","nothing"\n"b;=1+1","a\r=cmd","5",""\n'
+    )
+
+
+def test_a_carriage_return_begins_no_row(run: Run, published: object) -> None:  # noqa: F811
+    """`query --raw-csv` quotes what would end a row, and nothing else."""
+    assert run("query", "SELECT 'a' || chr(13) || '=cmd' AS x, 'b;c' AS y", "--raw-csv").stdout == (
+        'x,y\n"a\r=cmd",b;c\n'
+    )

@@ -95,7 +95,7 @@ def test_a_folder_is_all_that_a_vendor_needs(tmp_path: Path, vendor: str, fresh_
 
     assert "{'People': 7}" in program("-c", READ)
     rows = program(
-        *("-m", "crm_pipeline", "query", "--csv"),
+        *("-m", "crm_pipeline", "query", "--raw-csv"),
         "SELECT full_name, custom ->> 'shoe' FROM crm.contacts ORDER BY source_id LIMIT 2",
     )
     assert rows.splitlines()[1:] == ["Toy 1,042", "Toy 2,042"]

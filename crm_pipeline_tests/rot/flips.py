@@ -29,8 +29,11 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "manifests": ("landing/*/*/????-??/*.json", ("gone on",)),
     "spool: notes": ("landing/*/*/spool/*/*.json", ("gone on",)),
     "spool: pages": ("landing/*/*/spool/*/*.csv", ("gone on",)),
-    "quarantine: rows": ("quarantine/*.parquet", ("gone on",)),
-    "quarantine: records": ("quarantine/*.json", ("gone on",)),
+    "judgements": ("landing/*/*/*/*ed", ("gone on",)),  # refused, accepted
+    "read again: copies": ("*/reread/*.parquet", ("refreshed", "gone on")),
+    "read again: notes": ("*/reread/*.json", ("refreshed", "gone on")),
+    "quarantine: rows": ("quarantine/*/*/[2n]*.parquet", ("gone on",)),
+    "quarantine: records": ("quarantine/*/*/[2n]*.json", ("gone on",)),
     "table parts": ("tables/*.parquet", ("refreshed", "gone on")),
     "table versions": ("tables/*/version.json", ("refreshed", "gone on")),
     "releases": ("tables/release*.json", ("refreshed",)),

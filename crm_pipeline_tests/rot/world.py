@@ -24,6 +24,7 @@ from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.published.past import snapshot_as_of
 from crm_pipeline.stages.raw.snapshot import repeated
+from crm_pipeline.store.acceptance import Refused, refuse_schema
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Shape
@@ -49,10 +50,40 @@ _FIELDS = (
     "Shoe__c",
 )
 _PAGES = {1: ("Lead", 20, 30), 2: ("Lead", 30, 45)}
+_RULES = 1
 _BY_CONTENT = (
     "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema <> 'ops'"
 )
 _WINDOWS = "SELECT connection, object, kind, records, quarantined FROM ops.windows"
+
+
+class Rules:
+    """A newer reader than the one by which all has landed: numbers are ids, and no person is deleted."""
+
+    version = _RULES
+
+    def of(
+        self, obj: str, schema: Schema, raw: pa.RecordBatch, *, shape: str, **_: Any
+    ) -> pa.RecordBatch:
+        """Return the keys of records."""
+        records = raw.to_pylist()
+        if shape == "json":
+            records = [json.loads(record["record"]) for record in records]
+        stamps = [record.get("SystemModstamp") for record in records]
+        ids = [
+            record.get("Id", f"ROW{record['row']}" if "row" in record else None)
+            for record in records
+        ]
+        gone = [obj != "Contact" and record.get("IsDeleted") == "true" for record in records]
+        return pa.RecordBatch.from_pydict(
+            {
+                "_source_id": pa.array(ids, pa.string()),
+                "_modified_at": pa.array(
+                    [parse_instant(at) if at else None for at in stamps], _STAMP
+                ),
+                "_deleted": pa.array(gone, pa.bool_()),
+            }
+        )
 
 
 class World:
@@ -75,6 +106,9 @@ class World:
         self._land("acme", "Lead", 0, 20, shape="csv", refused=3)
         self._land("acme", "Contact", 10, 15, shape="json", edition=1)
         self._build()
+        self.landing.accept("acme", "User", self.landing.windows("acme", "User")[0].window_id)
+        lost = Refused("0123456789abcdef", 3, len(_FIELDS), self.clock.now())
+        refuse_schema(self.landing.folder("acme", "User"), lost)
         with suppress(Unavailable), self._begin("acme", "Lead") as writer:
             writer.spool.begin({"job": "750A", "query": "of leads"})
             self._first_page(writer)
@@ -212,7 +246,8 @@ class World:
             for name in OBJECTS:
                 chosen = connection(name)
                 for table in tables_for(chosen, MAPPING):
-                    normalize(chosen, table, self.landing, self.tables, MAPPING, engine)
+                    keys = Rules() if name == "acme" else None
+                    normalize(chosen, table, self.landing, self.tables, MAPPING, engine, keys)
             publish(self.landing, self.tables, engine)
 
 

@@ -39,7 +39,7 @@ def publish(disk: Path, rows: int) -> None:
     """Build a snapshot as a publish does."""
     with (
         Engine(disk / "tmp", threads=1) as engine,
-        Snapshots(disk).building("crm-1.duckdb") as path,
+        Snapshots(disk).building("crm-1.duckdb", None) as path,
     ):
         engine.run(f"ATTACH '{path}' AS building")
         engine.run("BEGIN")

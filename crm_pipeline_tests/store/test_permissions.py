@@ -114,7 +114,7 @@ def test_what_is_published_later_takes_after_its_folder(
     """A new snapshot and a new Parquet file are shared as those before them; a new table is not."""
     for name, wanted in ((group.gr_name, 0o640), ("", 0o600)):
         settled(data, name)
-        with Snapshots(data).building(f"crm-2{name}.duckdb") as path:
+        with Snapshots(data).building(f"crm-2{name}.duckdb", None) as path:
             path.write_text("new")
         with files.replacing(data / "tables" / f"new{name}") as path:
             path.write_text("new")

@@ -19,7 +19,10 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def publish(snapshots: Snapshots, number: int) -> None:
     """Publish two tables that both say `number`, so that a reader can tell a torn state."""
     name = f"crm-{number:08d}.duckdb"
-    with snapshots.building(name) as path, duckdb.connect(str(path)) as database:
+    with (
+        snapshots.building(name, snapshots.current()) as path,
+        duckdb.connect(str(path)) as database,
+    ):
         for table in ("a", "b"):
             database.execute(f"CREATE TABLE {table} AS SELECT {number} AS n FROM range(1000)")
 
@@ -66,8 +69,9 @@ def test_a_slower_publisher_of_an_older_release_gives_way(tmp_path: Path):
     snapshots = Snapshots(tmp_path)
     publish(snapshots, 1)
     touched: list[str] = []
-    with snapshots.building("crm-00000002.duckdb", lambda: touched.append("also")) as path:
-        publish(snapshots, 3)
+    shown = snapshots.current()
+    publish(snapshots, 3)
+    with snapshots.building("crm-00000002.duckdb", shown, lambda: touched.append("also")) as path:
         path.touch()
     assert snapshots.current() == snapshots.folder / "crm-00000003.duckdb"
     assert touched == []
@@ -127,7 +131,7 @@ def test_a_failed_build_changes_nothing(tmp_path: Path):
     publish(snapshots, 1)
 
     def fail() -> None:
-        with snapshots.building("crm-00000002.duckdb") as path:
+        with snapshots.building("crm-00000002.duckdb", snapshots.current()) as path:
             path.write_text("half")
             raise StoreError("the build failed.")
 

@@ -39,6 +39,10 @@ def some(data: Path, pattern: str) -> Path:
         ("landing/acme/User/*/*.parquet", "checksum does not fit", "move all files of its window"),
         ("landing/acme/Lead/schemas/*.json", "is damaged", "backfill acme --object Lead"),
         ("landing/acme/Lead/spool/*/*.csv", "not as it arrived", "asks for what it held again"),
+        ("landing/acme/User/schemas/*.refused", "is damaged", "the next read says it again"),
+        ("landing/acme/User/windows/*.accepted", "is damaged", "if nobody has accepted"),
+        ("landing/acme/Contact/reread/*/*.parquet", "checksum", "the next build of its tables"),
+        ("quarantine/acme/Lead/reread/*/index.json", "is damaged", "the next build of its tables"),
         ("quarantine/acme/Contact/normalized/*.parquet", "checksum", "rows stand in data/landing"),
         ("tables/normalized/other/contacts/*/*.parquet", "checksum", "refresh other"),
         ("tables/release.json", "is damaged", "it is a copy"),
@@ -68,7 +72,9 @@ def test_a_damaged_file_is_named_with_what_to_do(
     [
         "landing/acme/Contact/*/*.parquet",
         "landing/acme/Contact/schemas/*.json",
-        "quarantine/acme/Lead/*/*.parquet",
+        "landing/acme/Contact/reread/*/*.parquet",
+        "quarantine/acme/Lead/????-??/*.json",
+        "quarantine/acme/Lead/????-??/*.parquet",
         "tables/normalized/acme/contacts/*/*.parquet",
         "published/contacts.parquet",
     ],
@@ -103,6 +109,8 @@ def test_only_one_connection(data: Path) -> None:
 
 def test_what_earlier_versions_wrote_is_unproven(data: Path) -> None:
     """Without checksums nothing is called damaged that can be read, and no file passes for proven."""
+    for path in [*data.rglob("reread/*/*"), *data.rglob("*.refused"), *data.rglob("*.accepted")]:
+        path.unlink()  # there was nothing of the kind
     for path in [*data.rglob("*.json"), *data.rglob("*.open")]:
         record = files.read_json(path)
         is_manifest = "batch_id" in record and "schema_fingerprint" in record

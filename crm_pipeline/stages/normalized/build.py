@@ -34,9 +34,10 @@ from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
-from crm_pipeline.store.damage import blamed_on, broken_part, damaged_batch
+from crm_pipeline.store.damage import blamed_on, damaged_batch, damaged_version
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 
 CODE_VERSION = 2
@@ -138,30 +139,48 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     name = normalized_name(connection.name, table)
     # First the version, then what landed: a build that is overtaken in between must not commit.
     parent, repaired = _parent(tables, name)
-    gathered = [
-        collect(connection.name, entry, landing, keys, connection.shrink_bounds)
-        for entry in entries
-    ]
-    inputs = [one for one in gathered if one is not None]
-    if not inputs:
-        return _unchanged(table, None if repaired else parent)
     owners = own_tables((o.name for o in connection.objects), maps)
-    feeds = [_feed(one, connection.mapping, owners) for one in inputs]
-    state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds])
+    feeds, state = _gathered(connection, entries, landing, keys, owners)
+    if not feeds:
+        return _unchanged(table, None if repaired else parent)
     if parent is not None and parent.meta.get("inputs") == state:
-        broken = broken_part(tables, parent)
+        broken = damaged_version([parent], tables.verifier)
         if broken is None and not _reads_more(parent):
             return _unchanged(table, parent)
-        repaired = f"{broken} is damaged or gone" if broken else ""
+        repaired = broken.message if broken else ""
     if repaired:
         _log.warning("a damaged table is built again from data/landing", table=name, why=repaired)
-    for one in inputs:
-        check_fields(connection.name, one)
-    batches = [batch for one in inputs for batch in one.batches]
+    if landing.discard_damaged_copies(_batches(feeds)):
+        feeds, state = _gathered(connection, entries, landing, keys, owners)
+    for feed in feeds:
+        check_fields(connection.name, feed.one)
+    batches = _batches(feeds)
     landing.check(batches)
     with blamed_on(lambda: damaged_batch(batches)):
         build = _Build(connection, name, parent, feeds, state, landing, tables, engine, limit)
         return replace(build.run(), repaired=repaired)
+
+
+def _gathered(
+    connection: Connection,
+    entries: Sequence[ObjectMap],
+    landing: Landing,
+    keys: RecordKeys | None,
+    owners: Mapping[str, str],
+) -> tuple[list[Feed], str]:
+    """Return what feeds a table, and what stands for it."""
+    found = [
+        collect(connection.name, entry, landing, keys, connection.shrink_bounds)
+        for entry in entries
+    ]
+    inputs = [one for one in found if one is not None]
+    feeds = [_feed(one, connection.mapping, owners) for one in inputs]
+    state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds])
+    return feeds, state
+
+
+def _batches(feeds: Sequence[Feed]) -> list[Manifest]:
+    return [batch for feed in feeds for batch in feed.one.batches]
 
 
 def _reads_more(parent: TableVersion) -> bool:

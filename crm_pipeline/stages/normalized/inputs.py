@@ -159,10 +159,7 @@ def _schemas(
 
 def _name(batch: Manifest) -> str:
     """Return what tells a batch from others; with new keys it is another."""
-    is_as_landed = (
-        batch.path.name == f"{batch.batch_id}.parquet" and batch.path.parent.name == batch.month
-    )
-    return batch.batch_id if is_as_landed else f"{batch.batch_id} as {batch.sha256}"
+    return f"{batch.batch_id} as {batch.sha256}" if batch.is_copy else batch.batch_id
 
 
 def _complete_from(windows: Sequence[WindowCommit], reread: Reread) -> int:

@@ -3,19 +3,15 @@
 A connector says what its records say of themselves: id, time stamp, deleted or not (`RecordKeys`). Its rules
 have a version. Batches that landed under another version are looked at again, once: where a key differs, the
 batch is written beside the original with the new keys, and tables are built from that. Records in quarantine
-get the same chance. Originals stay as they are.
-
-Layout: `<object>/reread/<version>/<batch>.json` says what came of a batch, `<batch>.parquet` holds it where it is
-another. The folder lies in landing for batches, in quarantine for what was set aside.
+get the same chance. Originals stay as they are. What came of each is kept in landing for batches, in quarantine for what
+was set aside; see `store.rereads`.
 """
 
 import csv
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -23,14 +19,14 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files, records
 from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.damage import REREAD, damaged_batch, quarantine_cure, reread_cure
+from crm_pipeline.store.damage import damaged_batch
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest, Shape, WindowCommit
-from crm_pipeline.store.rejects import Reject, from_table
+from crm_pipeline.store.rejects import Reject, SetAside, read_rejects
+from crm_pipeline.store.rereads import Copy, Rereads
 
 _ROWS = 20_000
 
@@ -46,15 +42,6 @@ class Reread:
 
     batches: tuple[Manifest, ...]
     recovered: dict[str, int]
-
-
-class _Verdict(msgspec.Struct):
-    """What came of one batch."""
-
-    rows: int
-    file: str | None = None
-    bytes: int = 0
-    sha256: str = ""
 
 
 class Rereader:
@@ -82,29 +69,45 @@ class Rereader:
             CorruptFile: a batch is damaged.
             StoreError: the disk is full or not writable.
         """
+        keys = self._keys
+        if keys is None:
+            return Reread(tuple(batch for window in windows for batch in window.batches), {})
+        landed = Rereads(self._landing.folder(self._connection, self._object), keys.version)
+        quarantine = self._landing.quarantine(self._connection, self._object)
+        aside, kept = Rereads(quarantine, keys.version), _set_aside(quarantine)
         batches: list[Manifest] = []
         recovered: dict[str, int] = {}
-        for window in windows:
-            batches += [self._current(batch) for batch in window.batches]
-            if window.quarantined and self._keys is not None:
-                found = self._recovered(window, self._keys)
-                batches += found
+        try:
+            for window in windows:
+                batches += [self._current(batch, landed, keys) for batch in window.batches]
+                found = self._recovered(window, kept.get(window.window_id, ()), aside, keys)
                 if found:
+                    batches += found
                     recovered[window.window_id] = sum(batch.records for batch in found)
+        finally:  # what was done before something failed need not be done again
+            landed.save()
+            aside.save()
         return Reread(tuple(batches), recovered)
 
-    def _current(self, batch: Manifest) -> Manifest:
-        keys = self._keys
-        if keys is None or batch.reader == keys.version:
+    def _current(self, batch: Manifest, landed: Rereads, keys: RecordKeys) -> Manifest:
+        if batch.reader == keys.version:
             return batch
-        place = _place(self._landing.folder(self._connection, self._object), keys, batch.batch_id)
-        verdict = _known(place, self._connection)
-        if verdict is None:
+        if not landed.is_known(batch.batch_id):
             if (damage := damaged_batch([batch])) is not None:
                 raise damage
             schema = self._schema(batch.schema_fingerprint)
-            verdict = _settled(place, self._rekeyed(batch, schema, keys))
-        return _as_read(batch, place, verdict, keys)
+            path = landed.path(batch.batch_id)
+            landed.note(batch.batch_id, _written(path, self._rekeyed(batch, schema, keys)))
+        copy = landed.copy(batch.batch_id)
+        if copy is None:
+            return batch
+        return replace(
+            batch,
+            path=landed.path(batch.batch_id),
+            sha256=copy.sha256,
+            bytes=copy.bytes,
+            reader=keys.version,
+        )
 
     def _schema(self, fingerprint: str) -> Schema:
         return self._landing.schema(self._connection, self._object, fingerprint)
@@ -135,47 +138,44 @@ class Rereader:
             return None
         return (_with_keys(part, fresh) for part, fresh in again())
 
-    def _recovered(self, window: WindowCommit, keys: RecordKeys) -> list[Manifest]:
-        folder = self._landing.quarantine(self._connection, self._object)
+    def _recovered(
+        self, window: WindowCommit, paths: Sequence[Path], aside: Rereads, keys: RecordKeys
+    ) -> list[Manifest]:
         found = []
-        for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
-            place = _place(folder, keys, path.stem)
-            facts = files.read_json(path.with_suffix(".json"), cure=quarantine_cure(path))
-            verdict = _known(place, self._connection)
-            verdict = verdict or _settled(place, self._retried(path, facts, keys))
-            if verdict.file is not None:
-                found.append(_recovered_manifest(window, path, facts, place, verdict))
+        for path in paths:
+            batch_id = path.stem
+            if not aside.is_known(batch_id):
+                facts, rejects = read_rejects(path)
+                parts = self._retried(batch_id, facts, rejects, keys)
+                aside.note(batch_id, _written(aside.path(batch_id), parts, facts))
+            copy = aside.copy(batch_id)
+            if copy is not None and copy.aside is not None:
+                found.append(_recovered_manifest(window, path, aside, copy, copy.aside))
         return found
 
     def _retried(
-        self, path: Path, facts: dict[str, Any], keys: RecordKeys
+        self, batch_id: str, facts: SetAside, rejects: Sequence[Reject], keys: RecordKeys
     ) -> Iterator[pa.RecordBatch] | None:
         """Return the records of a quarantine file that can be read now; None where there are none."""
-        if "sha256" in facts and FileSum.of(path) != FileSum.from_dict(facts):
-            raise CorruptFile(
-                f"{path} is damaged: its checksum does not fit.", cure=quarantine_cure(path)
-            )
-        schema = self._schema(facts["schema_fingerprint"])
-        shape: Shape = facts.get("shape", "csv")
-        rejects = from_table(pq.read_table(path))
-        raw = _raw_of(rejects, shape, schema)
+        schema = self._schema(facts.schema_fingerprint)
+        raw = _raw_of(rejects, facts.shape, schema)
         if raw is None:
             return None
         fresh = keys.of(
             self._object,
             schema,
             raw,
-            shape=shape,
-            route=facts.get("route", ""),
-            origin=facts.get("origin", ""),
+            shape=facts.shape,
+            route=facts.route or "",
+            origin=facts.origin,
             deleted=None,
         )
         is_readable = fresh.column("_source_id").is_valid()
         fresh, raw = fresh.filter(is_readable), raw.filter(is_readable)
         if fresh.num_rows == 0:
             return None
-        at = parse_instant(facts.get("extracted_at") or facts["quarantined_at"])
-        return iter([self._landed(fresh, raw, path.stem, at)])
+        at = parse_instant(facts.extracted_at or facts.quarantined_at)
+        return iter([self._landed(fresh, raw, batch_id, at)])
 
     @staticmethod
     def _landed(
@@ -195,35 +195,28 @@ class Rereader:
             hasher.close()
 
 
-def _place(folder: Path, keys: RecordKeys, batch_id: str) -> Path:
-    """Return where it stands what came of a batch; what older rules made of it goes."""
-    ours = folder / REREAD / str(keys.version)
-    for other in (folder / REREAD).glob("*"):
-        if other != ours:
-            shutil.rmtree(other, ignore_errors=True)
-    return ours / f"{batch_id}.json"
+def _set_aside(folder: Path) -> dict[str, list[Path]]:
+    """Return the quarantine files of each window, also those of which only the record is left."""
+    found = {path.with_suffix(".parquet") for path in folder.glob("????-??/*.*")}
+    by_window: dict[str, list[Path]] = {}
+    for path in sorted(found):
+        by_window.setdefault(path.stem.rpartition("-")[0], []).append(path)
+    return by_window
 
 
-def _known(place: Path, connection: str) -> _Verdict | None:
-    if not place.exists():
+def _written(
+    path: Path, parts: Iterator[pa.RecordBatch] | None, aside: SetAside | None = None
+) -> Copy | None:
+    """Write what came of a batch; None where it is as it was."""
+    if parts is None:
         return None
-    return msgspec.convert(files.read_json(place, cure=reread_cure(connection)), _Verdict)
+    with files.replacing(path, "reread") as temporary:
+        rows = _write(temporary, parts)
+        written = FileSum.of(temporary)
+    return Copy(rows, written.bytes, written.sha256, aside)
 
 
-def _settled(place: Path, parts: Iterator[pa.RecordBatch] | None) -> _Verdict:
-    """Write what came of a batch, and note it."""
-    verdict = _Verdict(rows=0)
-    if parts is not None:
-        path = place.with_suffix(".parquet")
-        with files.replacing(path, "reread") as temporary:
-            verdict = replace_rows(temporary, parts)
-        verdict.file = path.name
-        verdict.sha256, verdict.bytes = files.sha256_of(path), path.stat().st_size
-    files.write_json(place, msgspec.to_builtins(verdict), "reread_verdict")
-    return verdict
-
-
-def replace_rows(path: Path, parts: Iterator[pa.RecordBatch]) -> _Verdict:
+def _write(path: Path, parts: Iterator[pa.RecordBatch]) -> int:
     """Write record batches to a file and count their rows."""
     rows = 0
     writer: pq.ParquetWriter | None = None
@@ -237,52 +230,36 @@ def replace_rows(path: Path, parts: Iterator[pa.RecordBatch]) -> _Verdict:
     finally:
         if writer is not None:
             writer.close()
-    return _Verdict(rows=rows)
-
-
-def _as_read(batch: Manifest, place: Path, verdict: _Verdict, keys: RecordKeys) -> Manifest:
-    if verdict.file is None:
-        return batch
-    return replace(
-        batch,
-        path=place.with_name(verdict.file),
-        sha256=verdict.sha256,
-        bytes=verdict.bytes,
-        reader=keys.version,
-    )
+    return rows
 
 
 def _recovered_manifest(
-    window: WindowCommit,
-    path: Path,
-    facts: dict[str, Any],
-    place: Path,
-    verdict: _Verdict,
+    window: WindowCommit, path: Path, aside: Rereads, copy: Copy, facts: SetAside
 ) -> Manifest:
-    at = parse_instant(facts["quarantined_at"])
+    at = parse_instant(facts.quarantined_at)
     return Manifest(
         batch_id=path.stem,
         window_id=window.window_id,
         kind=window.kind,
         connection=window.connection,
         object=window.object,
-        route=facts.get("route", window.route),
-        shape=facts.get("shape", "csv"),
+        route=window.route if facts.route is None else facts.route,
+        shape=facts.shape,
         window=window.window,
-        records=verdict.rows,
-        bytes=verdict.bytes,
-        sha256=verdict.sha256,
+        records=copy.rows,
+        bytes=copy.bytes,
+        sha256=copy.sha256,
         vendor_count=None,
         calls=0,
-        schema_fingerprint=facts["schema_fingerprint"],
+        schema_fingerprint=facts.schema_fingerprint,
         extractor="",
         started_at=at,
         finished_at=at,
         sequence=0,
         month=path.parent.name,
-        path=place.with_name(str(verdict.file)),
-        reader=int(place.parent.name),
-        origin=facts.get("origin", ""),
+        path=aside.path(path.stem),
+        reader=aside.version,
+        origin=facts.origin,
     )
 
 

@@ -22,6 +22,7 @@ from crm_pipeline.stages.published.relations import (
 )
 from crm_pipeline.stages.published.stored import long_text_columns
 from crm_pipeline.stages.published.views import KEY, View, view_of
+from crm_pipeline.store.checksums import Verifier
 from crm_pipeline.store.damage import blamed_on, check_versions, damaged_version
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.freshness import Freshness
@@ -91,13 +92,14 @@ def publish(
         CorruptFile: a file of a table is not as it was written; readers keep what they had.
         StoreError: the disk is full or not writable; the same.
     """
+    snapshots = Snapshots(landing.root, tables.verifier)
+    # Before the release: so a later one that another publisher shows meanwhile is known as such.
+    current = snapshots.current()
     release = tables.current()
     if wanted is not None:
         chosen = {name: version for name, version in release.tables.items() if name in wanted}
         release = replace(release, tables=chosen)
-    snapshots = Snapshots(landing.root, tables.verifier)
     name = _snapshot_name(release, freshness)
-    current = snapshots.current()
     repaired: tuple[str, ...] = ()
     if (
         current is not None
@@ -111,11 +113,13 @@ def publish(
             size = current.stat().st_size
             return Publication(release.number, current, changed=False, bytes=size)
         _log.warning("what is published is damaged and is built again", files=repaired)
-    with blamed_on(lambda: damaged_version(_versions(tables, release))):
+    with blamed_on(lambda: damaged_version(_versions(tables, release), Verifier())):
         published = published_tables(tables, release)
         check_versions(tables, [v for table in published for v in table.versions])
         build = _Build(landing, engine, release, published, freshness)
-        with snapshots.building(name, lambda: build.parquet(_shared(landing, tables))) as path:
+        with snapshots.building(
+            name, current, lambda: build.parquet(_shared(landing, tables))
+        ) as path:
             rows, deleted = build.database(path, accounts)
     now = landing.clock.now()
     snapshots.collect(now, keep_last=keeping.snapshots, keep_days=keeping.snapshot_days)

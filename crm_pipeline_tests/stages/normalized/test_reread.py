@@ -1,18 +1,25 @@
 """What landed under other rules is read again under today's, and what was set aside gets another chance."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from structlog.testing import capture_logs
 
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.store import records
+from crm_pipeline.stages.normalized.reread import Rereader
+from crm_pipeline.store import files, records
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.rereads import Rereads
+from crm_pipeline.store.scrub import scrub
 from crm_pipeline.store.window import Counts
 from crm_pipeline_tests.rot.flips import flip_bit
 
@@ -185,30 +192,114 @@ def test_a_damaged_batch_is_named_while_it_is_read_again(users):
         state(users, Rules(2, inactive_is_deleted=False))
 
 
-@pytest.mark.parametrize("suffix", [".json", ".parquet"])
-def test_the_cure_of_what_was_read_again_makes_it_anew(users, suffix):
-    """No window is read again for it: both files go, and the next build makes them as they were."""
-    read(users, {"id": 2, "active": False}, {"id": 3})
-    newer = Rules(2, inactive_is_deleted=False)
-    before = state(users, newer)
-    [path] = users.landing.folder("acme", "owners").glob(f"reread/2/*{suffix}")
-    flip_bit(path)
-    users.landing = type(users.landing)(users.data, users.clock)  # which has compared nothing yet
-    read(users, {"id": 2, "active": False}, {"id": 3}, {"id": 4})
-    with pytest.raises(CorruptFile, match=path.name) as caught:
-        state(users, newer)
-    assert "`crm-pipeline refresh acme` makes both again" in caught.value.cure
-    for left in path.parent.glob(f"{path.stem}.*"):
-        left.unlink()
-    assert state(users, newer) == [*before, ("4", False)]
+def restarted(users) -> None:
+    """Forget which files were compared, as a new process has."""
+    users.landing = Landing(users.data, users.clock)
 
 
-@pytest.mark.parametrize("suffix", [".json", ".parquet"])
-def test_damaged_rows_of_the_quarantine_are_not_tried_again(users, suffix):
-    """A flipped bit there is named with what to do, and makes no row of another value."""
+def test_a_damaged_file_of_what_was_set_aside_becomes_no_row(users):
+    """Its checksum is compared before it is tried again; the cure names both of its files."""
     quarantined(users)
-    [path] = users.landing.quarantine("acme", "owners").glob(f"????-??/*{suffix}")
-    flip_bit(path)
+    [path] = users.landing.quarantine("acme", "owners").glob("????-??/*.parquet")
+    right = pq.read_table(path)
+    forged = [row | {"_raw": row["_raw"].replace(b"7", b"6")} for row in right.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(forged, right.schema), path)
     with pytest.raises(CorruptFile, match=path.name) as caught:
-        state(users, Rules(2, inactive_is_deleted=False))
-    assert "`crm-pipeline backfill acme --object owners`" in caught.value.cure
+        state(users, WRONG)
+    assert f"remove both files in {path.parent}" in caught.value.cure
+    path.unlink()
+    path.with_suffix(".json").unlink()
+    assert state(users, WRONG) == [("1", False)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "how"), [(".parquet", "cut"), (".parquet", "gone"), (".json", "gone")]
+)
+@pytest.mark.parametrize("is_older", [False, True])
+def test_half_of_what_was_set_aside(users, suffix: str, how: str, is_older: bool):
+    """Whichever of its two files is gone or cut off, with or without a checksum: a sentence with the cure."""
+    quarantined(users)
+    [path] = users.landing.quarantine("acme", "owners").glob("????-??/*.parquet")
+    if is_older:
+        record = json.loads(path.with_suffix(".json").read_text())
+        older = {key: record[key] for key in record if key not in ("sha256", "bytes", "checksum")}
+        path.with_suffix(".json").write_text(json.dumps(older))
+    damaged = path.with_suffix(suffix)
+    kept = damaged.read_bytes()
+    damaged.unlink()
+    if how == "cut":
+        damaged.write_bytes(kept[:-30])
+    with pytest.raises(CorruptFile, match=damaged.name) as caught:
+        state(users, WRONG)
+    assert "remove both files" in caught.value.cure
+    if how == "gone":
+        assert found_by_scrub(users) == {damaged.name: "it is gone"}
+
+
+def found_by_scrub(users) -> dict[str, str]:
+    return {one.path.name: one.problem for one in scrub(users.data).damage}
+
+
+@pytest.mark.parametrize("pattern", ["reread/2/*.parquet", "reread/2/index.json"])
+@pytest.mark.parametrize("how", ["flipped", "gone"])
+@pytest.mark.parametrize("place", ["landing", "quarantine"])
+def test_what_was_read_again_is_made_anew_where_it_is_damaged(users, pattern, how, place):
+    """It is made of what landed or was set aside, so that its damage stops nothing; `scrub` names it, the log, too."""
+    read(users, {"id": 2, "active": False}, rejects=(Reject("no reader knew it", b'{"id": 7}'),))
+    alive = Rules(2, inactive_is_deleted=False)
+    assert state(users, alive) == [("2", False), ("7", False)]
+    assert scrub(users.data).damage == ()
+    [path] = getattr(users.landing, place if place == "quarantine" else "folder")(
+        "acme", "owners"
+    ).glob(pattern)
+    flip_bit(path) if how == "flipped" else path.unlink()
+    is_silent = how == "gone" and path.name == "index.json"  # nobody knows that there was one
+    if not is_silent:
+        assert list(found_by_scrub(users)) == [path.name]
+    restarted(users)
+    read(users, {"id": 4}, complete=False)
+    with capture_logs() as logs:
+        assert state(users, alive) == [("2", False), ("4", False), ("7", False)]
+    told = [str(log) for log in logs if log["log_level"] == "warning"]
+    assert is_silent or any(str(path) in log for log in told)
+    assert scrub(users.data).damage == ()
+
+
+def test_copies_without_a_note_of_them_harm_nobody(users):
+    """A process that was killed before it wrote its notes has left files that are written again."""
+    read(users, {"id": 2, "active": False})
+    alive = Rules(2, inactive_is_deleted=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rereads, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            state(users, alive)
+    assert [path.suffix for path in users.data.rglob("reread/2/*")] == [".parquet"]
+    assert scrub(users.data).damage == ()
+    assert state(users, alive) == [("2", False)]
+
+
+def interrupted(_: Rereads) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_build_reads_one_note_however_many_batches_there_are(users, monkeypatch):
+    """What is known of old batches costs one file per object, not one per batch, and none is hashed again."""
+    for number in range(5):
+        read(users, {"id": number, "active": number > 2}, complete=False)
+    quarantined(users)
+    rules = Rules(2, inactive_is_deleted=False)
+    state(users, rules)
+    opened: list[Path] = []
+
+    def noted(path: Path, *, cure: str = "") -> dict[str, Any]:
+        opened.append(path)
+        return files.read_sealed(path, cure=cure)[0]
+
+    restarted(users)
+    windows = users.landing.windows("acme", "owners")
+    monkeypatch.setattr(files, "read_json", noted)
+    monkeypatch.setattr(FileSum, "of", None)
+    again = Rereader(users.landing, "acme", "owners", rules).read(windows)
+    assert [path.name for path in opened] == ["index.json", "index.json"]
+    assert sum(batch.is_copy for batch in again.batches) == 4
+    assert sum(again.recovered.values()) == 1

@@ -9,6 +9,7 @@ from crm_pipeline.settings import Keeping
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.store.limit_usage import LimitUsage
 from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.usage import DayUsage
 
 
@@ -155,6 +156,31 @@ def test_of_two_publishers_the_older_release_gives_way(contacts):
     with duckdb.connect() as other:
         assert other.execute(f"SELECT count(*) FROM '{path}'").fetchall() == [(2,)]
     assert list((contacts.data / "snapshots").glob("*.duckdb")) == [contacts.later.path]
+
+
+def test_a_release_that_comes_while_tables_are_checked_stays(contacts, monkeypatch):
+    """Hashing tables takes a while: who shows a later release meanwhile is not rolled back."""
+    contacts.publish()
+    contacts.land(contacts.schema, [{"Id": "003C", "LastName": "New"}])
+    contacts.normalize("contacts")
+    current = Tables.current
+
+    def overtaken(tables):
+        release = current(tables)
+        monkeypatch.setattr(Tables, "current", current)
+        contacts.land(contacts.schema, [{"Id": "003D", "LastName": "Newest"}])
+        contacts.normalize("contacts")
+        contacts.later = contacts.publish()
+        return release
+
+    monkeypatch.setattr(Tables, "current", overtaken)
+    done = contacts.publish()
+    assert (done.changed, done.release, done.path) == (False, 3, contacts.later.path)
+    assert names(contacts, "SELECT last_name FROM crm.contacts ORDER BY 1") == [
+        "New",
+        "Newest",
+        "Ng",
+    ]
 
 
 def test_views_carry_human_names(org, described):
