@@ -126,6 +126,13 @@ TYPOS = {
     "future month": ("2019-05", "2099-01", 10, "start", "first month"),
     "cron of four fields": ('"0 * * * *"', '"0 * * *"', 11, "cadence", "every 15 minutes"),
     "cron out of range": ('"0 * * * *"', '"0 25 * * *"', 11, "cadence", "every 15 minutes"),
+    "cron of no day": (
+        '"0 * * * *"',
+        '"0 0 30 2 *"',
+        11,
+        "cadence",
+        "never comes in the month '2'",
+    ),
     "share above 1": ("share: 1", "share: 90", 12, "share", "docs/connections.md"),
     "shrink above all": ("percent: 7.5", "percent: 101", 15, "shrink_percent", "docs/connections"),
     "shrink of nothing": ("rows: 3", "rows: 0", 16, "shrink_rows", "docs/connections.md"),
