@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crm_pipeline.stages.published.past import Snapshot
 
 _SHOWN_ROWS = 50
+_MOST = 1_000_000_000  # as of the variables, which `settings.numbers` bounds; the program starts without it
 _NARROWEST = 14  # characters of a column in a terminal; with less nothing can be read
 
 
@@ -42,11 +43,15 @@ def query(
     timeout_s: Annotated[
         int | None,
         typer.Option(
-            "--timeout", min=0, metavar="SECONDS", help="By default CRM_QUERY_TIMEOUT_S; 0: none."
+            "--timeout",
+            min=0,
+            max=_MOST,
+            metavar="SECONDS",
+            help="By default CRM_QUERY_TIMEOUT_S; 0: none.",
         ),
     ] = None,
     memory_mb: Annotated[
-        int | None, typer.Option("--memory-mb", min=64, help="By default CRM_MEMORY_MB.")
+        int | None, typer.Option("--memory-mb", min=64, max=_MOST, help="By default CRM_MEMORY_MB.")
     ] = None,
     unrestricted: Annotated[
         bool,
@@ -74,7 +79,7 @@ def query(
 
     if as_json + as_csv + as_raw_csv > 1:
         raise ConfigError("--json, --csv and --raw-csv exclude each other.", cure="Choose one.")
-    statement = sys.stdin.read() if sql == "-" else sql
+    statement = _statement(sql)
     if not statement.strip():
         raise ConfigError(
             "there is no statement.", cure='Write one, such as "SHOW ALL TABLES", or - for stdin.'
@@ -89,6 +94,15 @@ def query(
             _write_csv(answer, as_it_is=as_raw_csv)
         else:
             show(answer.columns, answer.first(_SHOWN_ROWS + 1))
+
+
+def _statement(sql: str) -> str:
+    try:
+        statement = sys.stdin.read() if sql == "-" else sql
+        statement.encode()
+    except UnicodeError:
+        raise ConfigError("the statement is not UTF-8 text.", cure="Save it as UTF-8.") from None
+    return statement
 
 
 @contextmanager

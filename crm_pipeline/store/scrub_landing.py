@@ -176,7 +176,7 @@ class _Object:
         for path in _sorted(self.folder, "spool/*/*"):
             cure = f"{wait} does not use it and asks for what it held again."
             if path.suffix == ".json":
-                yield self._json(UNFINISHED, path, _read_note, cure)
+                yield self._json(UNFINISHED, path, partial(_read_note, path.name), cure)
                 yield from self._page(path, cure)
 
     def _page(self, note: Path, cure: str) -> Iterator[Check]:
@@ -185,7 +185,7 @@ class _Object:
             record = files.read_json(note)
         except (FileNotFoundError, CorruptFile):
             return
-        if "bytes" in record and "page" not in record:
+        if spool.is_note(note.name, record) and "bytes" in record and "page" not in record:
             path = note.with_name(str(record["file"]))
 
             def look() -> Verdict:
@@ -219,8 +219,9 @@ def _read_marker(record: Mapping[str, Any]) -> str:
     return "" if {"host", "pid", "started_at"} <= record.keys() else "it names no writer"
 
 
-def _read_note(_: Mapping[str, Any]) -> str:
-    return ""  # what a connector notes is its own
+def _read_note(name: str, record: Mapping[str, Any]) -> str:
+    # What a connector notes is its own.
+    return "" if spool.is_note(name, record) else "it is about something else than its name says"
 
 
 def _objects(folder: Path, connection: str) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from crm_pipeline_tests.cli.conftest import Run
+from crm_pipeline_tests.cli.conftest import Program, Run
 from crm_pipeline_tests.rot.flips import flip_bit
 
 
@@ -72,6 +72,8 @@ def test_csv_from_stdin(run: Run, published: Path) -> None:
         (["SELEC 1"], 1, "DuckDB says"),
         (["DELETE FROM crm.contacts"], 1, "read-only"),
         (["SELECT 1", "--json", "--csv"], 2, "Choose one"),
+        (["SELECT '\udcff'"], 2, "not UTF-8 text"),
+        (["SELECT 1", "--as-of", "0001-01-01T00:00+23:00"], 2, "is no moment"),
     ],
 )
 def test_refusals(run: Run, published: Path, arguments: list[str], code: int, words: str) -> None:
@@ -95,6 +97,14 @@ def test_no_statement(run: Run, statement: str) -> None:
     result = run("query", statement)
     assert result.exit_code == 2
     assert "SHOW ALL TABLES" in result.stderr
+
+
+def test_a_statement_that_is_no_text(program: Program) -> None:
+    """Bytes from stdin that are no UTF-8 are refused in a sentence, whatever the locale."""
+    for variables in ({}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
+        result = program("query", "-", stdin=b"SELECT '\xff\xfe'", **variables)
+        assert result.returncode == 2, result.stderr
+        assert "the statement is not UTF-8 text" in result.stderr
 
 
 @pytest.fixture
@@ -124,6 +134,7 @@ RELEASE = "SELECT release FROM ops.publication"
         ("2026-11-20T12:30+01:00", 1),
         ("2026-11-20", 2),
         ("2030-01-01", 3),
+        ("9999-12-31", 3),
     ],
 )
 def test_as_of(run: Run, past: Path, moment: str, release: int) -> None:

@@ -130,6 +130,28 @@ def test_published(run: Run, project: Path) -> None:
     assert "crm-7.duckdb" in run("status").stdout
 
 
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [
+        ("looks/acme.json", 0),
+        ("landing/acme/Contact/windows/0198.json", 1),
+        ("landing/acme/Contact/windows/0198.open", 0),
+        ("landing/acme/Contact/schemas/ab.refused", 1),
+        ("tables/releases/1.json", 1),
+        ("tables/releases/old.json", 0),
+    ],
+)
+def test_a_folder_in_place_of_a_file(run: Run, project: Path, place: str, code: int) -> None:
+    """It is told in a sentence that names it, where it matters."""
+    land(project / "data", "Contact", 3, 3)
+    folder = project / "data" / place
+    folder.mkdir(parents=True)
+    result = run("status")
+    assert result.exit_code == code, result.stderr
+    if code:
+        assert f"{folder} is damaged: it is no file" in result.stderr
+
+
 def test_a_file_in_place_of_the_data_folder(run: Run, project: Path) -> None:
     """Commands that only read say as well that a folder is needed there."""
     (project / "data").write_text("")

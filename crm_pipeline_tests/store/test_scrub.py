@@ -134,6 +134,18 @@ def test_two_records_that_disagree(data: Path) -> None:
     assert found(scrub(data)) == {path.name: "it says something else than its window's commit"}
 
 
+def test_whole_notes_under_each_others_names(data: Path) -> None:
+    """A read that goes on does not use them, so they are told, though each is sealed."""
+    folder = some(data, "landing/acme/Lead/spool/*")
+    request, page = folder / "request.json", folder / "00002.json"
+    texts = request.read_bytes(), page.read_bytes()
+    page.write_bytes(texts[0])
+    request.write_bytes(texts[1])
+    assert found(scrub(data)) == dict.fromkeys(
+        ("request.json", "00002.json"), "it is about something else than its name says"
+    )
+
+
 @pytest.mark.parametrize("is_collected", [True, False])
 def test_what_changes_meanwhile_is_not_damaged(
     data: Path, monkeypatch: pytest.MonkeyPatch, is_collected: bool
