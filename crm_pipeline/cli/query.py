@@ -1,6 +1,7 @@
 """`query`: SQL over the analysts' file, read-only, while runs go on."""
 
 import csv
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -133,9 +134,17 @@ def _snapshot(data: Path, as_of: str) -> "Snapshot":
 def _write_json(answer: "Answer") -> None:
     from crm_pipeline.cli.console import emit_json_rows
 
-    emit_json_rows(
-        dict(zip(answer.columns, row, strict=True)) for rows in answer.chunks() for row in rows
-    )
+    names = _distinct(answer.columns)
+    emit_json_rows(dict(zip(names, row, strict=True)) for rows in answer.chunks() for row in rows)
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    """Return names that differ, made as DuckDB makes them for the columns of a subquery."""
+    names: dict[str, None] = {}
+    for column in columns:
+        numbered = (f"{column}_{number}" for number in itertools.count(1))
+        names[column if column not in names else next(n for n in numbered if n not in names)] = None
+    return [*names]
 
 
 def _write_csv(answer: "Answer", *, as_it_is: bool) -> None:

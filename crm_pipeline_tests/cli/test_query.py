@@ -57,6 +57,39 @@ def test_json_keeps_values(run: Run, published: Path) -> None:
     assert second["name"] is None
 
 
+def test_json_keeps_columns_of_equal_name(run: Run, published: Path) -> None:
+    """The second is numbered as in a subquery of DuckDB; none is lost."""
+    sql = "SELECT a.id, b.id, a.name AS id_1, b.id FROM crm.contacts a, crm.contacts b ORDER BY ALL"
+    rows = json.loads(run("query", sql, "--json").stdout)
+    assert list(rows[1]) == ["id", "id_1", "id_1_1", "id_2"]
+    assert [rows[1][key] for key in ("id", "id_1", "id_2")] == [1, 2, 2]
+
+
+def test_json_has_no_words_of_its_own(run: Run, published: Path) -> None:
+    """What is no number to JSON, and what is no text for a key, is the text that DuckDB shows."""
+    sql = (
+        "SELECT 'inf'::DOUBLE AS a, ['nan'::FLOAT, 1.5] AS b, {'x': '-inf'::DOUBLE} AS c,"
+        " MAP {DATE '2020-01-02': 1} AS d, DATE 'infinity' AS e, INTERVAL '1 year' AS f"
+    )
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    result = run("query", sql, "--json")
+    assert json.loads(result.stdout, parse_constant=refuse) == [
+        {
+            "a": "inf",
+            "b": ["nan", 1.5],
+            "c": {"x": "-inf"},
+            "d": {"2020-01-02": 1},
+            "e": "infinity",
+            "f": "1 year",
+        }
+    ]
+    assert run("query", sql, "--csv").stdout.splitlines()[1].endswith("infinity,1 year")
+    assert "infinity" in run("query", sql).stdout
+
+
 def test_csv_from_stdin(run: Run, published: Path) -> None:
     """A statement may come from stdin, and CSV quotes what needs it."""
     result = run("query", "-", "--csv", input=SQL)
