@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from crm_pipeline.settings import Connection, Settings
 
 
-_STYLES = {"failing": "red", "late": "yellow", "unread": "yellow"}
+_STYLES = {"failing": "red", "unknown": "red", "late": "yellow", "unread": "yellow"}
 
 
 def status(
@@ -172,8 +172,11 @@ def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
     """Say what cannot be had, and what history is missing."""
     from rich.text import Text
 
+    fresh = [entry.fresh for entry in entries if entry.fresh is not None]
+    for damage in dict.fromkeys(one.error for one in fresh if one.state == "unknown"):
+        yield Text(damage, style="red")
     for entry in entries:
-        if entry.fresh is not None and entry.fresh.error:
+        if entry.fresh is not None and entry.fresh.error and entry.fresh.state != "unknown":
             since = _minute(entry.fresh.failing_since)
             when = f" since {since} UTC" if since else ""
             yield Text(f"{entry.name} cannot be had{when}: {entry.fresh.error}", style="red")

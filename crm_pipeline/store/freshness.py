@@ -10,9 +10,9 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.cadence import Cadence
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import ConnectionLooks, Look, error_text
+from crm_pipeline.store.looks import ConnectionLooks, error_text
 
-State = Literal["current", "failing", "unread"]
+State = Literal["current", "failing", "unread", "unknown"]
 _MISSED = 2  # one may be left out because a run is under way
 _SLACK = timedelta(minutes=15)  # a run takes its time
 
@@ -22,7 +22,8 @@ class Freshness:
     """How fresh one object is.
 
     Attributes:
-        state: `failing` where the last look failed, `unread` where nothing has been read.
+        state: `failing` where the last look failed, `unread` where nothing has been read, `unknown` where
+            what is noted of the looks is damaged.
         read_to: everything that changed before it has been read, back to `history_from`.
         history_from: nothing that changed before it has been read; None where `is_whole`.
         is_whole: the history has been read from its beginning.
@@ -64,8 +65,7 @@ def freshness_of(
     """Return how fresh the configured objects of a connection are."""
     meant = _Meant.of(Cadence.parse(connection.cadence), looks, now)
     return [
-        _freshness(connection.name, obj.name, landing, looks.of(obj.name), meant)
-        for obj in connection.objects
+        _freshness(connection.name, obj.name, landing, looks, meant) for obj in connection.objects
     ]
 
 
@@ -100,7 +100,10 @@ class _Meant:
         return cls(every_s, due_at)
 
 
-def _freshness(connection: str, obj: str, landing: Landing, look: Look, meant: _Meant) -> Freshness:
+def _freshness(
+    connection: str, obj: str, landing: Landing, looks: ConnectionLooks, meant: _Meant
+) -> Freshness:
+    look = looks.of(obj)
     error, read_at = look.error, None
     span: Window | None = None
     try:
@@ -110,6 +113,8 @@ def _freshness(connection: str, obj: str, landing: Landing, look: Look, meant: _
     except CorruptFile as damage:
         error = error_text(damage)
     state: State = "failing" if error else "unread" if span is None else "current"
+    if looks.damage and not error:
+        state, error = "unknown", looks.damage
     return Freshness(
         connection=connection,
         object=obj,

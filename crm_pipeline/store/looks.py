@@ -2,7 +2,7 @@
 
 Landing says what was read; this says whether anybody still looks. One small file per connection,
 `looks/<connection>.json`, replaced in one step, so that it can be read without PostgreSQL. Nothing depends on
-it: where it is lost, the next looks fill it again.
+it: where it is lost, the next looks fill it again; where it is damaged, that is told until they do.
 """
 
 import fcntl
@@ -27,6 +27,8 @@ _LONGEST_PAUSE = timedelta(hours=1)
 _LONGEST_TEXT = 1_000
 # Ticks come a little early at times; the next one would be a whole interval later.
 _EARLY = timedelta(seconds=5)
+_SENSELESS = (KeyError, TypeError, ValueError, AttributeError)
+CURE = "Remove it, or wait: the next look fills it again."
 
 During = Literal["", "probe", "read"]
 
@@ -101,6 +103,7 @@ class ConnectionLooks:
         probed_at: when the last round of probes began.
         day_ceiling: the vendor's limit of a day, as the vendor stated it last.
         probe_every_s, refresh_every_s: how often automation looks, where it was stretched.
+        damage: why nothing of it is known, and what to do; "" where their file is whole.
     """
 
     objects: Mapping[str, Look] = field(default_factory=dict)
@@ -108,6 +111,7 @@ class ConnectionLooks:
     day_ceiling: int | None = None
     probe_every_s: float | None = None
     refresh_every_s: float | None = None
+    damage: str = ""
 
     def of(self, obj: str) -> Look:
         """Return the looks at an object."""
@@ -146,12 +150,14 @@ class Looks:
         """Return the looks at a connection; none where their file is missing or damaged."""
         path = self._path(connection)
         try:
-            return _looks(files.read_json(path))
+            return read_looks(files.read_json(path))
         except FileNotFoundError:
             return ConnectionLooks()
-        except (CorruptFile, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (CorruptFile, *_SENSELESS) as error:
             _log.warning("looks_damaged", path=str(path), error=type(error).__name__)
-            return ConnectionLooks()
+            return ConnectionLooks(
+                damage=f"{path} is damaged, so what the last looks came to is not known. {CURE}"
+            )
 
     def probed(
         self, connection: str, answered: Mapping[str, bool], failed: Mapping[str, Exception]
@@ -219,7 +225,7 @@ class Looks:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX)
                 before = self.at(connection)
-                after = change(before)
+                after = replace(change(before), damage="")
                 if after != before:
                     files.write_json(self._path(connection), _record(after))
             finally:
@@ -259,10 +265,13 @@ def _record(looks: ConnectionLooks) -> dict[str, Any]:
         for name, look in looks.objects.items()
     }
     probed_at = format_instant(looks.probed_at) if looks.probed_at else None
-    return {**vars(looks), "objects": objects, "probed_at": probed_at}
+    record = {**vars(looks), "objects": objects, "probed_at": probed_at}
+    del record["damage"]
+    return record
 
 
-def _looks(record: Mapping[str, Any]) -> ConnectionLooks:
+def read_looks(record: Mapping[str, Any]) -> ConnectionLooks:
+    """Read what `looks/<connection>.json` says; it may raise what a record without sense makes it raise."""
     probed_at = record.get("probed_at")
     return ConnectionLooks(
         objects={name: _look(look) for name, look in record["objects"].items()},

@@ -17,12 +17,13 @@ BATCHES = "landed batches"
 MANIFESTS = "manifests"
 UNFINISHED = "unfinished reads"
 QUARANTINE = "quarantine"
+LOOKS = "looks"
 TABLES = "tables"
 RELEASES = "releases"
 SNAPSHOTS = "snapshots"
 PUBLISHED = "published files"
 KINDS = (
-    *(COMMITS, SCHEMAS, BATCHES, MANIFESTS, UNFINISHED, QUARANTINE),
+    *(COMMITS, SCHEMAS, BATCHES, MANIFESTS, UNFINISHED, QUARANTINE, LOOKS),
     *(TABLES, RELEASES, SNAPSHOTS, PUBLISHED),
 )
 

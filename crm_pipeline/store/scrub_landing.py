@@ -1,4 +1,4 @@
-"""What `store.scrub` looks at below `landing/` and `quarantine/`."""
+"""What `store.scrub` looks at below `landing/`, `quarantine/` and `looks/`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,13 +9,14 @@ from typing import Any
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
-from crm_pipeline.store import files, spool
+from crm_pipeline.store import files, looks, spool
 from crm_pipeline.store.checksums import FileSum
 from crm_pipeline.store.damage import batch_cure, commit_cure, schema_cure
 from crm_pipeline.store.manifest import Manifest, WindowCommit, commit_from, manifest_from
 from crm_pipeline.store.scrub_check import (
     BATCHES,
     COMMITS,
+    LOOKS,
     MANIFESTS,
     QUARANTINE,
     SCHEMAS,
@@ -58,6 +59,17 @@ def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
             )
             found = _sorted(record.parent, f"{record.stem}-*.parquet")
             yield from _set_aside(record, found, cure)
+
+
+def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
+    """Yield what is noted of the looks at connections."""
+    for path in _sorted(data / "looks", f"{path_name(connection) if connection else '*'}.json"):
+        yield Check(LOOKS, "looks", path, looks.CURE, json_look(path, _read_looks))
+
+
+def _read_looks(record: Mapping[str, Any]) -> str:
+    looks.read_looks(record)
+    return ""
 
 
 def _set_aside(

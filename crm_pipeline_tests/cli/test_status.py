@@ -15,6 +15,7 @@ from crm_pipeline.store.looks import Looks
 from crm_pipeline.store.window import Counts
 from crm_pipeline.wire.throttle import Limit
 from crm_pipeline_tests.cli.conftest import Run
+from crm_pipeline_tests.rot.flips import flip_bit
 
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -106,6 +107,27 @@ def test_what_is_behind(
     )
     assert told["behind_s"] > 0
     assert {one["state"] for one in demo["objects"]} == {"unread"}
+
+
+def test_damaged_notes_of_looks(run: Run, project: Path) -> None:
+    """An object that was failing does not become current: what came of the last look is not known."""
+    land(project / "data", "Contact", 3, 3)
+    Looks(project / "data").failed("acme", "Contact", NotPermitted("Contact is hidden."))
+    path = project / "data" / "looks" / "acme.json"
+    flip_bit(path)
+    text = run("status").stdout
+    [contact] = (line.split() for line in text.splitlines() if " equal " in line)
+    assert contact[:2] == ["Contact", "unknown"]
+    assert (
+        text.count(f"{path} is damaged, so what the last looks came to is not known. Remove") == 1
+    )
+    acme, demo = json.loads(run("status", "--json").stdout)["connections"]
+    assert {one["state"] for one in acme["objects"]} == {"unknown"}
+    assert str(path) in acme["objects"][0]["error"]
+    assert {one["state"] for one in demo["objects"]} == {"unread"}
+    path.unlink()
+    acme, _ = json.loads(run("status", "--json").stdout)["connections"]
+    assert {one["state"] for one in acme["objects"]} == {"current", "unread"}
 
 
 def test_a_part_of_the_history(run: Run, project: Path) -> None:

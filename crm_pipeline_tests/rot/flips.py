@@ -31,6 +31,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "spool: pages": ("landing/*/*/spool/*/*.csv", ("gone on",)),
     "quarantine: rows": ("quarantine/*.parquet", ("gone on",)),
     "quarantine: records": ("quarantine/*.json", ("gone on",)),
+    "looks": ("looks/*.json", ()),
     "table parts": ("tables/*.parquet", ("refreshed", "gone on")),
     "table versions": ("tables/*/version.json", ("refreshed", "gone on")),
     "releases": ("tables/release*.json", ("refreshed",)),

@@ -35,6 +35,7 @@ def some(data: Path, pattern: str) -> Path:
         ("landing/acme/Lead/schemas/*.json", "is damaged", "backfill acme"),
         ("landing/acme/Lead/spool/*/*.csv", "not as it arrived", "asks for what it held again"),
         ("quarantine/acme/Contact/normalized/*.parquet", "checksum", "rows stand in data/landing"),
+        ("looks/acme.json", "is damaged", "the next look fills it again"),
         ("tables/normalized/other/contacts/*/*.parquet", "checksum", "refresh other"),
         ("tables/release.json", "is damaged", "it is a copy"),
         ("snapshots/*.duckdb", "checksum does not fit", ""),
