@@ -117,6 +117,10 @@ def _snapshots(snapshots: Snapshots) -> Iterator[Check]:
     if snapshots.link.is_symlink() and current is None:
         target = snapshots.data / snapshots.link.readlink()
         yield Check(SNAPSHOTS, "snapshots", target, again, Verdict, is_needed=True)
+    if snapshots.link.exists() and not snapshots.link.is_symlink():
+        cure = f"Move it away: {_REFRESH} makes the link again."
+        look = partial(Verdict, "it is no link to a snapshot")
+        yield Check(SNAPSHOTS, "snapshots", snapshots.link, cure, look)
     for path in sorted(snapshots.kept()):
         cure = again if path == current else f"Restore it from a backup, or remove it: {_GONE}"
         yield Check(SNAPSHOTS, "snapshots", path, cure, partial(_look_at_snapshot, path))

@@ -8,6 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from crm_pipeline.store import files
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.published import record_of
 from crm_pipeline_tests.cli.conftest import Program, Run
 from crm_pipeline_tests.rot.flips import flip_bit
 
@@ -198,6 +201,30 @@ def test_a_damaged_file(run: Run, published: Path, place: int) -> None:
     result = run("query", "SELECT max(name), min(name) FROM crm.deals")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "crm.duckdb is damaged" in result.stderr
+    assert "`crm-pipeline refresh CONNECTION`" in result.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--unrestricted"], ["--as-of", "2026-11-23"]])
+@pytest.mark.parametrize("is_larger", [False, True])
+def test_another_whole_snapshot_in_its_place(
+    run: Run, past: Path, option: list[str], is_larger: bool
+) -> None:
+    """It does not answer, though each of its blocks is whole: its size, or its release, tells."""
+    current, older = past / "crm-00000003-ab.duckdb", past / "crm-00000002-ab.duckdb"
+    with duckdb.connect(str(older)) as connection:
+        if is_larger:
+            connection.execute("CREATE TABLE more AS SELECT md5(i::VARCHAR) FROM range(9999) t(i)")
+            connection.execute("UPDATE ops.publication SET release = 3")
+    files.write_json(record_of(current), FileSum.of(current).to_dict())
+    assert run("query", RELEASE, "--json", *option).exit_code == 0
+    current.write_bytes(older.read_bytes())
+    at = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+    os.utime(current, (at, at))
+    result = run("query", RELEASE, "--json", *option)
+    assert (result.exit_code, result.stdout) == (1, "")
+    expected = "bytes and had" if is_larger else "shows release 2 and is named after release 3"
+    assert f"{current} is damaged: it " in result.stderr
+    assert expected in result.stderr
     assert "`crm-pipeline refresh CONNECTION`" in result.stderr
 
 

@@ -85,6 +85,15 @@ def test_the_current_version_of_a_table_must_be_there(data: Path) -> None:
     assert found(scrub(data)) == dict.fromkeys(("version.json", snapshot.name), "it is gone")
 
 
+def test_something_else_in_place_of_the_link(data: Path) -> None:
+    """A copy of the file under its stable name would never change again."""
+    link = data / "crm.duckdb"
+    content = link.read_bytes()
+    link.unlink()
+    link.write_bytes(content)
+    assert found(scrub(data)) == {"crm.duckdb": "it is no link to a snapshot"}
+
+
 def test_only_one_connection(data: Path) -> None:
     """With a connection its landing, quarantine and tables are looked at, and nothing else."""
     flip_bit(some(data, "landing/acme/Contact/*/*.parquet"))
