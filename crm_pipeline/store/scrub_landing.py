@@ -1,5 +1,6 @@
 """What `store.scrub` looks at below `landing/`, `quarantine/` and `looks/`."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +29,7 @@ from crm_pipeline.store.scrub_check import (
 )
 
 _MONTH = "????-??"
+_BUILT_WITHIN_S = 3_600
 _UNUSED = "No window's commit names it, so nothing uses it: remove it and the .json beside it."
 
 
@@ -49,16 +51,41 @@ def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
         again = (
             f"`crm-pipeline backfill {name}` reads its window again and sets the rows aside anew."
         )
-        for record in _sorted(folder, f"{_MONTH}/*.json"):
+        rows = set(_sorted(folder, f"{_MONTH}/*.parquet"))
+        records = {path.with_suffix(".json") for path in rows}
+        for record in sorted(records.union(_sorted(folder, f"{_MONTH}/*.json"))):
             path = record.with_suffix(".parquet")
             cure = f"Restore {path.stem}.* from a backup, or remove both files: {again}"
-            yield from _set_aside(record, (path,), cure)
+            is_needed = _is_committed(data, record)
+            if is_needed or record.exists():  # else it is being written, or was never finished
+                yield from _set_aside(record, (path,), cure, is_needed=is_needed)
+        again = "Remove it: the rows stand in data/landing, and the table's next build writes it."
         for record in _sorted(folder, "normalized/*.json"):
-            cure = (
-                "Remove it: the rows stand in data/landing, and the table's next build writes it."
-            )
             found = _sorted(record.parent, f"{record.stem}-*.parquet")
-            yield from _set_aside(record, found, cure)
+            yield from _set_aside(record, found, again)
+        for path in _sorted(folder, "normalized/*.parquet"):
+            record = path.with_name(f"{path.stem.rpartition('-')[0]}.json")
+            if not record.exists() and _is_left(path):
+                yield Check(QUARANTINE, "quarantine", path, again, _without_record)
+
+
+def _is_committed(data: Path, record: Path) -> bool:
+    """Say whether the window that set rows aside was read to its end: both files are there since."""
+    owner = record.parent.parent.relative_to(data / "quarantine")
+    window_id = record.stem.rpartition("-")[0]
+    return (data / "landing" / owner / "windows" / f"{window_id}.json").exists()
+
+
+def _is_left(path: Path) -> bool:
+    """Say whether a file is older than any build takes from it to its record."""
+    try:
+        return time.time() - path.stat().st_mtime > _BUILT_WITHIN_S
+    except FileNotFoundError:
+        return False
+
+
+def _without_record() -> Verdict:
+    return Verdict("the record that belongs to it is gone", is_proven=False)
 
 
 def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
@@ -73,16 +100,15 @@ def _read_looks(record: Mapping[str, Any]) -> str:
 
 
 def _set_aside(
-    record: Path, paths: Iterator[Path] | tuple[Path, ...], cure: str
+    record: Path, paths: Iterator[Path] | tuple[Path, ...], cure: str, *, is_needed: bool = False
 ) -> Iterator[Check]:
     step = "quarantine"
-    yield Check(QUARANTINE, step, record, cure, json_look(record, _counted))
+    yield Check(QUARANTINE, step, record, cure, json_look(record, _counted), is_needed)
     sums = _sums_of(record)
     listed = {*paths, *(path for path in sums if path is not None)}
     for path in sorted(listed):
-        yield Check(
-            QUARANTINE, step, path, cure, sum_look(path, sums.get(path)), is_needed=path in sums
-        )
+        look = sum_look(path, sums.get(path))
+        yield Check(QUARANTINE, step, path, cure, look, is_needed or path in sums)
 
 
 def _counted(told: Mapping[str, Any]) -> str:

@@ -63,7 +63,9 @@ def test_a_damaged_file_is_named_with_what_to_do(
     [
         "landing/acme/Contact/*/*.parquet",
         "landing/acme/Contact/schemas/*.json",
-        "quarantine/acme/Lead/*/*.parquet",
+        "quarantine/acme/Lead/????-??/*.parquet",
+        "quarantine/acme/Lead/????-??/*.json",
+        "quarantine/acme/Contact/normalized/*.parquet",
         "tables/normalized/acme/contacts/*/*.parquet",
         "published/contacts.parquet",
     ],
@@ -73,6 +75,28 @@ def test_a_file_that_is_gone_is_named(data: Path, pattern: str) -> None:
     path = some(data, pattern)
     path.unlink()
     assert found(scrub(data)) == {path.name: "it is gone"}
+
+
+def test_rows_of_a_build_whose_record_is_gone(data: Path) -> None:
+    """They are named once no build can be about to write it."""
+    record = some(data, "quarantine/acme/Contact/normalized/*.json")
+    rows = sorted(record.parent.glob(f"{record.stem}-*.parquet"))
+    record.unlink()
+    assert scrub(data).damage == ()
+    for path in rows:
+        os.utime(path, (0, 0))
+    damage = scrub(data).damage
+    assert [one.path for one in damage] == rows
+    assert {one.problem for one in damage} == {"the record that belongs to it is gone"}
+    assert all(one.cure.startswith("Remove it") for one in damage)
+
+
+def test_rows_of_a_read_that_did_not_end(data: Path) -> None:
+    """A process that was killed before the record leaves them; the next run clears them away."""
+    for commit in data.glob("landing/acme/Lead/windows/*.json"):
+        commit.unlink()
+    some(data, "quarantine/acme/Lead/????-??/*.json").unlink()
+    assert scrub(data).damage == ()
 
 
 def test_the_current_version_of_a_table_must_be_there(data: Path) -> None:

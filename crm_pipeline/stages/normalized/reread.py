@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store import files, records
 from crm_pipeline.store.damage import damaged_batch
@@ -139,7 +140,7 @@ class Rereader:
         found = []
         for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
             place = _place(folder, keys, path.stem)
-            facts = files.read_json(path.with_suffix(".json"))
+            facts = _facts(path.with_suffix(".json"), self._connection)
             verdict = _known(place) or _settled(place, self._retried(path, facts, keys))
             if verdict.file is not None:
                 found.append(_recovered_manifest(window, path, facts, place, verdict))
@@ -187,6 +188,17 @@ class Rereader:
             )
         finally:
             hasher.close()
+
+
+def _facts(record: Path, connection: str) -> dict[str, Any]:
+    cure = (
+        f"Restore it from a backup, or remove {record.stem}.parquet as well: `crm-pipeline backfill "
+        f"{connection}` reads its window again and sets the rows aside anew."
+    )
+    try:
+        return files.read_json(record, cure=cure)
+    except FileNotFoundError as error:
+        raise CorruptFile(f"{record} is gone.", cure=cure) from error
 
 
 def _place(folder: Path, keys: RecordKeys, batch_id: str) -> Path:

@@ -182,3 +182,13 @@ def test_a_damaged_batch_is_named_while_it_is_read_again(users):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CorruptFile, match=path.name):
         state(users, Rules(2, inactive_is_deleted=False))
+
+
+def test_rows_that_were_set_aside_without_their_record(users):
+    """What is known of them is gone: the record is named, with what to do."""
+    quarantined(users)
+    [record] = users.landing.quarantine("acme", "owners").glob("????-??/*.json")
+    record.unlink()
+    with pytest.raises(CorruptFile, match=record.name) as caught:
+        state(users, WRONG)
+    assert "`crm-pipeline backfill acme`" in caught.value.cure
