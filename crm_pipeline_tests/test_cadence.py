@@ -4,10 +4,11 @@ import random
 from datetime import UTC, datetime
 
 import pytest
+from dagster._utils.schedules import is_valid_cron_schedule
 from dagster._vendored.croniter import croniter
 
 from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline.settings.cadence import Cadence
+from crm_pipeline.settings.cadence import Cadence, cron_problem
 
 NOW = parse_instant("2026-11-23T10:07:00Z")  # a Monday
 
@@ -35,10 +36,47 @@ def test_when_it_comes_round(expression: str, a_day: float, last: str, before: s
     assert cadence.before(NOW, 2) == parse_instant(before)
 
 
-def test_a_day_that_never_comes() -> None:
-    """The 30th of February is not waited for."""
-    cadence = Cadence.parse("0 0 30 2 *")
-    assert (cadence.before(NOW), cadence.a_day, cadence.every_s) == (None, 0, float("inf"))
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("0 0 30 2 *", "0 0 31 2 *", "0 0 30,31 2 *", "0 0 31/99 11 */1"),
+        *("0 0 31 4,6,9,11 *", "0 0 30 2 1", "0 0 30 2 0-7"),
+    ],
+)
+def test_a_day_that_never_comes(expression: str) -> None:
+    """The 30th of February is not waited for, whatever weekdays are named beside it."""
+    assert "which never comes in the month" in (cron_problem(expression) or "")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *(
+            "0 0 29 2 *",
+            "0 0 */30 2/12 *",
+            "0 0 31 1,2 *",
+            "0 0 30 2,4 *",
+            "0 0 28-31 2 *",
+            "0 0 31 */2 *",
+        ),
+        *("00 07 01 01 00", "59 23 31 12 7", "0-59/59 0-0 1-31/30 12/12 0-7", "*/99 */99 1 1 *"),
+        *("5/70 * * * *", "0,0,0 0 * * 7,0", "7-7 7-7 7-7 7-7 7-7", "*,1 *,2/3 *,3 *,4 *,*/7"),
+        *("  0\t0  *\u00a0* * ", "*/1 */1 */1 */1 */1"),
+    ],
+)
+def test_the_scheduler_takes_what_is_taken_here(expression: str) -> None:
+    """One expression that it refuses would keep all connections from loading."""
+    assert cron_problem(expression) is None
+    assert is_valid_cron_schedule(" ".join(expression.split()))
+    assert Cadence.parse(expression).a_day > 0
+
+
+@pytest.mark.parametrize(
+    "expression", ["\u0663 * * * *", "* * * * \u0967", "0 0 * * MON", "@daily"]
+)
+def test_other_ways_to_write_it(expression: str) -> None:
+    """Digits of other scripts, names and short forms are refused."""
+    assert cron_problem(expression) is not None
 
 
 def test_it_agrees_with_the_scheduler() -> None:

@@ -1,5 +1,6 @@
 import itertools
 import os
+import socket
 import textwrap
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from crm_pipeline.settings import (
     load_settings,
 )
 from crm_pipeline.settings.cadence import Cadence
+from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 
 GOOD = """\
@@ -126,6 +128,13 @@ TYPOS = {
     "future month": ("2019-05", "2099-01", 10, "start", "first month"),
     "cron of four fields": ('"0 * * * *"', '"0 * * *"', 11, "cadence", "every 15 minutes"),
     "cron out of range": ('"0 * * * *"', '"0 25 * * *"', 11, "cadence", "every 15 minutes"),
+    "cron of no day": (
+        '"0 * * * *"',
+        '"0 0 30 2 *"',
+        11,
+        "cadence",
+        "never comes in the month '2'",
+    ),
     "share above 1": ("share: 1", "share: 90", 12, "share", "docs/connections.md"),
     "shrink above all": ("percent: 7.5", "percent: 101", 15, "shrink_percent", "docs/connections"),
     "shrink of nothing": ("rows: 3", "rows: 0", 16, "shrink_rows", "docs/connections.md"),
@@ -363,12 +372,67 @@ def test_what_a_table_may_leave_out(tmp_path: Path) -> None:
         ("CRM_QUARANTINE_PERCENT", "0.5"),
         ("CRM_QUARANTINE_ROWS", "0"),
         ("CRM_PATIENCE_S", "0"),
+        ("CRM_KEEP_SNAPSHOT_DAYS", "36501"),
+        ("CRM_KEEP_VERSION_DAYS", "36501"),
+        *(
+            (variable, nines)
+            for nines in ("9" * 20, "9" * 5_000)
+            for variable in (
+                *("CRM_KEEP_SNAPSHOTS", "CRM_KEEP_SNAPSHOT_DAYS", "CRM_KEEP_VERSION_DAYS"),
+                *("CRM_MEMORY_MB", "CRM_QUERY_TIMEOUT_S", "CRM_PATIENCE_S", "CRM_SANDBOX_PORT"),
+                *("CRM_MAX_ANSWER_MB", "CRM_MAX_ANSWER_S", "CRM_MAX_FILE_MB", "CRM_MAX_FILE_S"),
+                *("CRM_QUARANTINE_PERCENT", "CRM_QUARANTINE_ROWS"),
+            )
+        ),
     ],
 )
 def test_what_cannot_be_kept_so(tmp_path: Path, variable: str, value: str) -> None:
-    """A number that is none, or unsafe, is refused when the settings are read."""
-    with pytest.raises(ConfigError, match=variable):
+    """A number that is none, unsafe, or larger than what is reckoned with, is refused at once."""
+    with pytest.raises(ConfigError, match=variable) as caught:
         load(tmp_path, MINIMAL, {variable: value})
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("!!timestamp xx", "!!timestamp 2001-99-99", "!!timestamp {=: xx}", "!!bool maybe"),
+        *("!!int ''", "!!float ''", "!!int 0b_", f"0x{'f' * 5_000}", "9" * 400),
+    ],
+)
+@pytest.mark.parametrize("key", ["start", "api_version", "share"])
+def test_a_value_that_is_not_what_its_tag_says(tmp_path: Path, key: str, value: str) -> None:
+    """It is refused with its line."""
+    with pytest.raises(ConfigError, match=r"connections\.yaml:7: .*none of type !!"):
+        load(tmp_path, f"{MINIMAL}    {key}: {value}\n")
+
+
+@pytest.mark.parametrize("other", ["pipe", "device", "socket", "folder", "endless"])
+def test_only_a_file_of_a_bounded_size_is_read(tmp_path: Path, other: str) -> None:
+    """Something else in its place is refused, and neither waited for nor read without end."""
+    file = tmp_path / "connections.yaml"
+    if other == "pipe":
+        os.mkfifo(file)
+    elif other == "device":
+        file.symlink_to("/dev/zero")
+    elif other == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(file))
+    elif other == "folder":
+        file.mkdir()
+    else:
+        file.touch()
+        os.truncate(file, 1 << 40)
+    expected = "bytes; at most" if other == "endless" else "not a file|cannot be read"
+    with pytest.raises(ConfigError, match=expected):
+        load_settings(tmp_path, {})
+
+
+def test_line_ends_of_windows(tmp_path: Path) -> None:
+    """They are read as others, and the text has ours."""
+    file = tmp_path / "connections.yaml"
+    file.write_bytes(MINIMAL.replace("\n", "\r\n").encode())
+    assert Document.read(file).text == MINIMAL
 
 
 def _laughs(levels: int) -> str:

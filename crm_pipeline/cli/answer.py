@@ -12,6 +12,7 @@ import duckdb
 
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.store.bounds import Deadline
+from crm_pipeline.store.exact import exact
 from crm_pipeline.store.published import Snapshots, damaged_file, open_published, open_snapshot
 from crm_pipeline.store.reading import ReadLimits
 from crm_pipeline.store.statements import CURE, StatementRefused, require_reading
@@ -89,10 +90,11 @@ class Answer:
         with self.explained(), self.deadline.running():
             if not self.asking.unrestricted:
                 require_reading(self.connection, statement)
-            self._result = self.connection.execute(statement)
+            text, names = exact(self.connection, statement)
+            self._result = self.connection.execute(text)
             # Of a mere comment DuckDB returns nothing at all.
             described = getattr(self._result, "description", None) or ()
-            self.columns = [str(column[0]) for column in described]
+            self.columns = [*(names or (str(column[0]) for column in described))]
 
     def first(self, rows: int) -> list[tuple[Any, ...]]:
         """Return so many of its rows, or the next ones."""

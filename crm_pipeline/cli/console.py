@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -113,10 +114,27 @@ def emit_json_rows(records: Iterable[Any]) -> None:
     """Write values to stdout as a JSON list, one after the other, as `emit_json` would."""
     separator = "[\n  "
     for record in records:
-        text = json.dumps(record, indent=2, ensure_ascii=False, default=plain)
+        text = _json(record)
         sys.stdout.write(separator + text.replace("\n", "\n  "))
         separator = ",\n  "
     sys.stdout.write("[]\n" if separator.startswith("[") else "\n]\n")
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False, default=plain, allow_nan=False)
+    except (ValueError, TypeError):
+        return json.dumps(_fit(value), indent=2, ensure_ascii=False, default=plain)
+
+
+def _fit(value: Any) -> Any:
+    """Return a value with texts in place of numbers, and of keys, that JSON does not have."""
+    if isinstance(value, dict):
+        keys = [key if isinstance(key, str) else str(plain(key)) for key in value]
+        return dict(zip(keys, map(_fit, value.values()), strict=True))
+    if isinstance(value, (list, tuple)):
+        return [_fit(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """`query`: SQL over the analysts' file, read-only, while runs go on."""
 
 import csv
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from crm_pipeline.stages.published.past import Snapshot
 
 _SHOWN_ROWS = 50
+_MOST = 1_000_000_000  # as of the variables, which `settings.numbers` bounds; the program starts without it
 _NARROWEST = 14  # characters of a column in a terminal; with less nothing can be read
 
 
@@ -47,11 +49,15 @@ def query(
     timeout_s: Annotated[
         int | None,
         typer.Option(
-            "--timeout", min=0, metavar="SECONDS", help="By default CRM_QUERY_TIMEOUT_S; 0: none."
+            "--timeout",
+            min=0,
+            max=_MOST,
+            metavar="SECONDS",
+            help="By default CRM_QUERY_TIMEOUT_S; 0: none.",
         ),
     ] = None,
     memory_mb: Annotated[
-        int | None, typer.Option("--memory-mb", min=64, help="By default CRM_MEMORY_MB.")
+        int | None, typer.Option("--memory-mb", min=64, max=_MOST, help="By default CRM_MEMORY_MB.")
     ] = None,
     unrestricted: Annotated[
         bool,
@@ -96,8 +102,7 @@ def query(
 def _statement(sql: str | None, file: Path | None) -> str:
     if sql is not None and file is not None:
         raise ConfigError("a statement and --file exclude each other.", cure="Choose one.")
-    typed = sys.stdin.read() if sql == "-" else sql or ""
-    text = typed if file is None else _read(file)
+    text = _typed(sql or "") if file is None else _read(file)
     if not text.strip():
         raise ConfigError(
             f"there is no statement{f' in {file}' if file else ''}.",
@@ -115,6 +120,15 @@ def _read(file: Path) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"--file {file}: it is not UTF-8.", cure="Save it as UTF-8.") from error
+
+
+def _typed(sql: str) -> str:
+    try:
+        statement = sys.stdin.read() if sql == "-" else sql
+        statement.encode()
+    except UnicodeError:
+        raise ConfigError("the statement is not UTF-8 text.", cure="Save it as UTF-8.") from None
+    return statement
 
 
 @contextmanager
@@ -145,9 +159,17 @@ def _snapshot(data: Path, as_of: str) -> "Snapshot":
 def _write_json(answer: "Answer") -> None:
     from crm_pipeline.cli.console import emit_json_rows
 
-    emit_json_rows(
-        dict(zip(answer.columns, row, strict=True)) for rows in answer.chunks() for row in rows
-    )
+    names = _distinct(answer.columns)
+    emit_json_rows(dict(zip(names, row, strict=True)) for rows in answer.chunks() for row in rows)
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    """Return names that differ, made as DuckDB makes them for the columns of a subquery."""
+    names: dict[str, None] = {}
+    for column in columns:
+        numbered = (f"{column}_{number}" for number in itertools.count(1))
+        names[column if column not in names else next(n for n in numbered if n not in names)] = None
+    return [*names]
 
 
 def _write_csv(answer: "Answer", *, as_it_is: bool) -> None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from crm_pipeline.cli.standing import ObjectStatus
     from crm_pipeline.settings import Connection, Settings
+    from crm_pipeline.store.published import Snapshots
 
-
-_STYLES = {"failing": "red", "late": "yellow", "unread": "yellow"}
+_STYLES = {"failing": "red", "unknown": "red", "late": "yellow", "unread": "yellow"}
 
 
 def status(
@@ -66,7 +66,7 @@ def status(
 
 
 def _published(settings: "Settings") -> Mapping[str, Any]:
-    from crm_pipeline.store.published import Snapshots
+    from crm_pipeline.store.published import Snapshots, release_number
     from crm_pipeline.store.tables import Tables
 
     release = Tables(settings.data).current()
@@ -74,11 +74,28 @@ def _published(settings: "Settings") -> Mapping[str, Any]:
     current = snapshots.current()
     return {
         "release": release.number,
+        "published_release": release_number(current) if current else None,
+        "problem": _problem(snapshots, release.number),
         "committed_at": release.committed_at,
         "file": str(snapshots.link) if current else None,
         "snapshot": current.name if current else None,
         "bytes": current.stat().st_size if current else None,
     }
+
+
+def _problem(snapshots: "Snapshots", release: int) -> str | None:
+    """Say why `crm.duckdb` does not show what was published last; None where it does."""
+    try:
+        snapshots.require_link()
+    except CrmError as error:
+        return str(error)
+    later = snapshots.later(release)
+    if later is None:
+        return None
+    return (
+        f"{snapshots.link} leads to an older snapshot than {later.name}, which was published. Run "
+        "`crm-pipeline refresh CONNECTION`, which publishes the newest release again."
+    )
 
 
 def _budget(settings: "Settings", connection: "Connection") -> list[dict[str, Any]] | None:
@@ -177,7 +194,10 @@ def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
     """Say what cannot be had, and what history is missing."""
     from rich.text import Text
 
-    for line in _errors(entries):
+    fresh = [entry.fresh for entry in entries if entry.fresh is not None]
+    for damage in dict.fromkeys(one.error for one in fresh if one.state == "unknown"):
+        yield Text(damage, style="red")
+    for line in _errors([one for one in entries if one.state != "unknown"]):
         yield Text(line, style="red")
     parts: dict[datetime, list[str]] = {}
     for entry in entries:
@@ -242,10 +262,21 @@ def _show(
             console.print(line_of(settings, name), markup=False)
         if budget is None:
             console.print("budget: unknown while PostgreSQL is not running", style="dim")
-    if published["file"] is None:
-        console.print(f"published: nothing yet in {settings.data}")
-    else:
+    _show_published(settings, published)
+
+
+def _show_published(settings: "Settings", published: Mapping[str, Any]) -> None:
+    from crm_pipeline.cli.console import output
+
+    console, release = output(), published["release"]
+    if published["file"] is not None:
         console.print(
-            f"published: release {published['release']} as {published['snapshot']} "
+            f"published: release {published['published_release']} as {published['snapshot']} "
             f"({published['bytes'] / 1e6:,.1f} MB), opened through {published['file']}"
         )
+        if release > published["published_release"] and not published["problem"]:
+            console.print(f"release {release} of the tables is not published yet", style="dim")
+    elif published["problem"] is None:
+        console.print(f"published: nothing yet in {settings.data}")
+    if published["problem"]:
+        console.print(f"published: {published['problem']}", style="red", markup=False)

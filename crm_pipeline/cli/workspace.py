@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from crm_pipeline import settings as configuration
+from crm_pipeline.cli.logs import to_stderr
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
@@ -11,12 +12,13 @@ from crm_pipeline.store.permissions import settle
 
 
 def load_settings() -> Settings:
-    """Read the configuration, for a command.
+    """Read the configuration, for a command, and send log lines to stderr: stdout is for results.
 
     Raises:
         ConfigError: it is wrong.
         StoreError: something other than a folder stands where the data folder should be.
     """
+    to_stderr()
     loaded = configuration.load_settings()
     if loaded.data.exists() and not loaded.data.is_dir():
         raise StoreError(

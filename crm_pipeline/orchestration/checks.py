@@ -151,7 +151,7 @@ def freshness_evaluation(key: dg.AssetKey, fresh: Freshness) -> dg.AssetCheckEva
 
 def is_fresh(fresh: Freshness) -> bool:
     """Say whether an object can be had and was looked at in time."""
-    return fresh.state != "failing" and not fresh.is_late
+    return fresh.state not in ("failing", "unknown") and not fresh.is_late
 
 
 def freshness_words(fresh: Freshness) -> str:
@@ -159,6 +159,8 @@ def freshness_words(fresh: Freshness) -> str:
     if fresh.state == "failing":
         since = f" since {_second(fresh.failing_since)}" if fresh.failing_since else ""
         return f"It cannot be had{since}: {fresh.error}"
+    if fresh.state == "unknown":
+        return f"Whether it can be had is not known: {fresh.error}"
     if fresh.current_at is None:
         return "It has not been read yet."
     at = _second(fresh.current_at)

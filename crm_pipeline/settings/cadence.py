@@ -14,7 +14,8 @@ _FIELDS = (
     ("month", 1, 12),
     ("day of the week", 0, 7),
 )
-_TERM = re.compile(r"(\*|\d{1,2}(?:-\d{1,2})?)(?:/(\d{1,2}))?\Z")
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month
+_TERM = re.compile(r"(\*|\d{1,2}(?:-\d{1,2})?)(?:/(\d{1,2}))?\Z", re.ASCII)
 _DAY = timedelta(days=1)
 _DAY_S = 86_400.0
 # One that comes on 29 February only comes within so many days.
@@ -37,6 +38,10 @@ def cron_problem(expression: str) -> str | None:
                 return f"has the {name} '{text}', which is not within {low}-{high}"
             if match[2] is not None and int(match[2]) == 0:
                 return f"has the {name} '{text}', whose step is 0"
+    day, month = fields[2], fields[3]
+    # The scheduler refuses some of these even where a weekday is named as well.
+    if min(_values(day, 1, 31)) > max(_LONGEST[n - 1] for n in _values(month, 1, 12)):
+        return f"has the day of the month '{day}', which never comes in the month '{month}'"
     return None
 
 
@@ -91,8 +96,8 @@ class Cadence:
 
     @property
     def every_s(self) -> float:
-        """The mean time from one to the next; infinite for a day that never comes."""
-        return _DAY_S / self.a_day if self.a_day else float("inf")
+        """The mean time from one to the next."""
+        return _DAY_S / self.a_day
 
     def before(self, at: datetime, number: int = 1) -> datetime | None:
         """Return the last time up to a moment, or the one `number` times back; None if there is none."""

@@ -5,21 +5,29 @@ How large a file may be is said in `bounds.py`.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings.document_bounds import (
     Growth,
+    read_bounded,
     require_aliases,
     require_depth,
     require_size,
 )
 
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_YAML = "tag:yaml.org,2002:"
+_TIMESTAMP = f"{_YAML}timestamp"
+_LINE_END = re.compile("\r\n?")
+_LARGEST = 1 << 63
+# What PyYAML's own constructors raise where a text is not what its tag says.
+_UNFIT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 class _Loader(yaml.SafeLoader):
@@ -38,6 +46,18 @@ class _Loader(yaml.SafeLoader):
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of a node; one that its tag does not fit is no YAML."""
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and abs(value) > _LARGEST:
+                raise OverflowError
+        except _UNFIT:
+            tag = node.tag.replace(_YAML, "!!")
+            text = f"the value is none of type {tag}, or too large"
+            raise ConstructorError(None, None, text, node.start_mark) from None
+        return value
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -71,9 +91,7 @@ class Document:
             self.data: Any = loader.construct_document(self._root) if self._root else None
         except yaml.MarkedYAMLError as error:
             raise self._syntax_error(error) from None
-        except ConfigError:
-            raise
-        except (yaml.YAMLError, ValueError, TypeError):
+        except yaml.YAMLError:
             raise ConfigError(
                 f"{path}: is no readable YAML.", cure="Restore the file, or write it anew as UTF-8."
             ) from None
@@ -88,8 +106,7 @@ class Document:
             ConfigError: it cannot be read, or is no YAML.
         """
         try:
-            require_size(path, path.stat().st_size)
-            return cls(path, path.read_text(encoding="utf-8"))
+            return cls(path, "\n".join(_LINE_END.split(read_bounded(path).decode())))
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else "no such file"
             raise ConfigError(

@@ -4,6 +4,8 @@ A few lines of aliases can stand for billions of values, and a deep nesting ends
 one file stops every command, and whoever may edit it the whole machine.
 """
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,26 @@ MOST_ALIASES = 200
 MOST_VALUES = 100_000
 MOST_CONNECTIONS = 200
 MOST_OBJECTS = 1_000
+
+
+def read_bounded(path: Path) -> bytes:
+    """Read a regular file that is not too long; a pipe or a device might never end.
+
+    Raises:
+        ConfigError: it is too long, or something else than a file.
+        OSError: it cannot be read.
+    """
+    # Opened without waiting for a writer, where it is a pipe.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(
+                f"{path} is a pipe, a socket or a device, and not a file.",
+                cure="Put a file there, or a link to one.",
+            )
+        content = file.read(MOST_BYTES + 1)
+    require_size(path, max(len(content), status.st_size))
+    return content
 
 
 def require_size(path: Path, size: int) -> None:

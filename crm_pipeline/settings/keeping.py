@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from crm_pipeline.settings.numbers import whole_number
 
+_CENTURY_DAYS = 36_500
+
 
 @dataclass(frozen=True)
 class Keeping:
@@ -32,10 +34,10 @@ class Keeping:
         return cls(
             snapshots=whole_number(environ, "CRM_KEEP_SNAPSHOTS", usual.snapshots, least=1),
             snapshot_days=whole_number(
-                environ, "CRM_KEEP_SNAPSHOT_DAYS", usual.snapshot_days, least=0
+                environ, "CRM_KEEP_SNAPSHOT_DAYS", usual.snapshot_days, least=0, most=_CENTURY_DAYS
             ),
             # Less than a day, and a step that takes long might lose what it reads.
             version_days=whole_number(
-                environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1
+                environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1, most=_CENTURY_DAYS
             ),
         )

@@ -17,6 +17,7 @@ from crm_pipeline.kernel.errors import ConfigError, UnknownName
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.numbers import is_whole
 from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
 from crm_pipeline.settings.vendors import known_vendors
 
@@ -64,7 +65,7 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
     )
     # Whoever mistyped one of these learns that now, and not from a step that needs it.
     _ = settings.keeping, settings.memory_mb, settings.bounds, settings.quarantine
-    _ = settings.patience_s
+    _ = settings.patience_s, settings.query_timeout_s
     return settings
 
 
@@ -142,9 +143,9 @@ def _sandbox_port(environ: Mapping[str, str]) -> int | None:
     text = environ.get("CRM_SANDBOX_PORT", "")
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65_536:
+    if not is_whole(text) or not 0 < int(text) < 65_536:
         raise ConfigError(
-            f"the environment variable CRM_SANDBOX_PORT is '{text}', which is no port.",
+            f"the environment variable CRM_SANDBOX_PORT is '{text[:100]}', which is no port.",
             cure="Set it to a number from 1 to 65535, or unset it.",
         )
     return int(text)

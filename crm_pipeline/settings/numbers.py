@@ -4,20 +4,29 @@ from collections.abc import Mapping
 
 from crm_pipeline.kernel.errors import ConfigError
 
+MOST = 1_000_000_000  # so many seconds or megabytes still fit wherever they are reckoned with
 
-def whole_number(environ: Mapping[str, str], variable: str, usual: int, least: int) -> int:
+
+def whole_number(
+    environ: Mapping[str, str], variable: str, usual: int, least: int, most: int = MOST
+) -> int:
     """Read a variable; `usual` where it is not set.
 
     Raises:
-        ConfigError: it is no whole number, or less than `least`.
+        ConfigError: it is no whole number from `least` to `most`.
     """
     text = environ.get(variable, "").strip()
     if not text:
         return usual
-    if not text.isascii() or not text.isdigit() or int(text) < least:
+    if not is_whole(text) or not least <= int(text) <= most:
         raise ConfigError(
-            f"the environment variable {variable} is '{text}'; expected is a whole number from "
-            f"{least} on.",
+            f"the environment variable {variable} is '{text[:100]}'; expected is a whole number from "
+            f"{least} to {most:,}.",
             cure=f"Correct it, or unset it: then it is {usual}.",
         )
     return int(text)
+
+
+def is_whole(text: str) -> bool:
+    """Say whether a text is a whole number of a sensible length."""
+    return text.isascii() and text.isdigit() and len(text) <= 20

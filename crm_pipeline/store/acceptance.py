@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.kernel.clock import format_instant, parse_instant
+from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.store import files
 
 _ACCEPTED, _REFUSED = ".accepted", ".refused"
@@ -72,7 +73,16 @@ def refused_schema(folder: Path, since: datetime) -> Refused | None:
     """Return the description that was refused last, if nothing was read since and nobody accepted it."""
     found = []
     for path in (folder / "schemas").glob(f"[!.]*{_REFUSED}"):
-        refused = refused_from(files.read_json(path))
+        refused = _refused(path)
         if refused.refused_at > since and not is_schema_accepted(folder, refused.fingerprint):
             found.append(refused)
     return max(found, key=lambda refused: refused.refused_at, default=None)
+
+
+def _refused(path: Path) -> Refused:
+    cure = "Remove it: the next read looks at the description anew."
+    record = files.read_json(path, cure=cure)
+    try:
+        return refused_from(record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptFile(f"{path} is damaged: {error!r}.", cure=cure) from error

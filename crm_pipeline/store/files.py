@@ -212,6 +212,8 @@ def read_sealed(path: Path, *, cure: str = "") -> tuple[dict[str, Any], bool]:
         value, is_sealed = unsealed(path.read_bytes())
     except ValueError as error:
         raise CorruptFile(f"{path} is damaged: {error}.", cure=cure) from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise CorruptFile(f"{path} is damaged: it is no file.", cure=cure) from error
     if not isinstance(value, dict):
         raise CorruptFile(f"{path} is damaged: an object was expected.", cure=cure)
     return value, is_sealed

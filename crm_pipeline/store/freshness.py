@@ -10,10 +10,10 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.cadence import Cadence
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import ConnectionLooks, Look, error_text
+from crm_pipeline.store.looks import ConnectionLooks, error_text
 from crm_pipeline.store.watermark import believed
 
-State = Literal["current", "failing", "unread"]
+State = Literal["current", "failing", "unread", "unknown"]
 _MISSED = 2  # one may be left out because a run is under way
 _SLACK = timedelta(minutes=15)  # a run takes its time
 
@@ -23,7 +23,8 @@ class Freshness:
     """How fresh one object is.
 
     Attributes:
-        state: `failing` where the last look failed, `unread` where nothing has been read.
+        state: `failing` where the last look failed, `unread` where nothing has been read, `unknown` where
+            what is noted of the looks is damaged.
         read_to: everything that changed before it has been read, back to `history_from`.
         history_from: nothing that changed before it has been read; None where `is_whole`.
         is_whole: the history has been read from its beginning.
@@ -71,7 +72,7 @@ def freshness_of(
     """Return how fresh the configured objects of a connection are, or the one that is wanted."""
     meant = _Meant.of(Cadence.parse(connection.cadence), looks, now)
     return [
-        _freshness(connection.name, obj.name, landing, looks.of(obj.name), meant)
+        _freshness(connection.name, obj.name, landing, looks, meant)
         for obj in connection.objects
         if only in {None, obj.name}
     ]
@@ -108,7 +109,10 @@ class _Meant:
         return cls(every_s, due_at)
 
 
-def _freshness(connection: str, obj: str, landing: Landing, look: Look, meant: _Meant) -> Freshness:
+def _freshness(
+    connection: str, obj: str, landing: Landing, looks: ConnectionLooks, meant: _Meant
+) -> Freshness:
+    look = looks.of(obj)
     error, read_at = look.error, None
     span: Window | None = None
     try:
@@ -118,6 +122,8 @@ def _freshness(connection: str, obj: str, landing: Landing, look: Look, meant: _
     except CorruptFile as damage:
         error = error_text(damage)
     state: State = "failing" if error else "unread" if span is None else "current"
+    if looks.damage and not error:
+        state, error = "unknown", looks.damage
     return Freshness(
         connection=connection,
         object=obj,

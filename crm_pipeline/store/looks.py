@@ -2,7 +2,8 @@
 
 Landing says what was read; this says whether anybody still looks. One small file per connection,
 `looks/<connection>.json`, replaced in one step, so that it can be read without PostgreSQL. No landed
-data depend on it: where it is lost, the next looks fill it again, and pauses, retries and pacing begin anew.
+data depend on it: where it is lost, the next looks fill it again, and pauses, retries and pacing begin anew;
+where it is damaged, that is told until they do.
 """
 
 import fcntl
@@ -27,6 +28,8 @@ _LONGEST_PAUSE = timedelta(hours=1)
 _LONGEST_TEXT = 1_000
 # Ticks come a little early at times; the next one would be a whole interval later.
 _EARLY = timedelta(seconds=5)
+_SENSELESS = (KeyError, TypeError, ValueError, AttributeError)
+CURE = "Remove it, or wait: the next look fills it again."
 
 During = Literal["", "probe", "read"]
 
@@ -103,6 +106,7 @@ class ConnectionLooks:
         probed_at: when the last round of probes began.
         day_ceiling: the vendor's limit of a day, as the vendor stated it last.
         probe_every_s, refresh_every_s: how often automation looks, where it was stretched.
+        damage: why nothing of it is known, and what to do; "" where their file is whole.
     """
 
     objects: Mapping[str, Look] = field(default_factory=dict)
@@ -110,6 +114,7 @@ class ConnectionLooks:
     day_ceiling: int | None = None
     probe_every_s: float | None = None
     refresh_every_s: float | None = None
+    damage: str = ""
 
     def of(self, obj: str) -> Look:
         """Return the looks at an object."""
@@ -148,12 +153,14 @@ class Looks:
         """Return the looks at a connection; none where their file is missing or damaged."""
         path = self._path(connection)
         try:
-            return _looks(files.read_json(path), self._clock.now())
+            return read_looks(files.read_json(path), self._clock.now())
         except FileNotFoundError:
             return ConnectionLooks()
-        except (CorruptFile, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (CorruptFile, *_SENSELESS) as error:
             _log.warning("looks_damaged", path=str(path), error=type(error).__name__)
-            return ConnectionLooks()
+            return ConnectionLooks(
+                damage=f"{path} is damaged, so what the last looks came to is not known. {CURE}"
+            )
 
     def probed(
         self, connection: str, answered: Mapping[str, bool], failed: Mapping[str, Exception]
@@ -221,7 +228,7 @@ class Looks:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX)
                 before = self.at(connection)
-                after = change(before)
+                after = replace(change(before), damage="")
                 if after != before:
                     files.write_json(self._path(connection), _record(after))
             finally:
@@ -261,11 +268,16 @@ def _record(looks: ConnectionLooks) -> dict[str, Any]:
         for name, look in looks.objects.items()
     }
     probed_at = format_instant(looks.probed_at) if looks.probed_at else None
-    return {**vars(looks), "objects": objects, "probed_at": probed_at}
+    record = {**vars(looks), "objects": objects, "probed_at": probed_at}
+    del record["damage"]
+    return record
 
 
-def _looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
-    """Read what was noted; what lies in the future was noted by a clock that has been set right."""
+def read_looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
+    """Read what `looks/<connection>.json` says; it may raise what a record without sense makes it raise.
+
+    What lies in the future was noted by a clock that has been set right since.
+    """
     probed_at = record.get("probed_at")
     return ConnectionLooks(
         objects={name: _look(look, now) for name, look in record["objects"].items()},

@@ -24,7 +24,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest, WindowCommit
 from crm_pipeline.store.rejects import Reject, from_table
 
-_FILE = "outstanding.json"
+FILE = "outstanding.json"
 _VERSION = 1
 _MOST_NAMED = 20_000  # of a window; more are counted, until a later window covers it
 _UNKNOWN = "their file in quarantine cannot be read"
@@ -165,7 +165,7 @@ def _place(commit: WindowCommit) -> tuple[datetime, str]:
 def _known(folder: Path, commits: Sequence[WindowCommit]) -> _State:
     """Return what is known; nothing where the file is missing, damaged, or of a landing that was changed by hand."""
     try:
-        stored: Any = files.read_json(folder / _FILE)
+        stored: Any = files.read_json(folder / FILE)
         state = msgspec.convert(stored, _State)
     except (FileNotFoundError, CorruptFile, msgspec.ValidationError):
         return _State()
@@ -178,7 +178,7 @@ def _known(folder: Path, commits: Sequence[WindowCommit]) -> _State:
 def _keep(folder: Path, state: _State) -> None:
     """Write down what is known; where nothing can be written, it is derived again."""
     with suppress(StoreError):
-        files.write_json(folder / _FILE, msgspec.to_builtins(state))
+        files.write_json(folder / FILE, msgspec.to_builtins(state))
 
 
 __all__ = ["Outstanding", "note_recovered", "outstanding"]

@@ -66,6 +66,32 @@ class Snapshots:
             return None
         return target if target.exists() else None
 
+    def require_link(self) -> None:
+        """Make sure that `crm.duckdb` is a link to a snapshot, or is not there yet.
+
+        Raises:
+            StoreError: it is something else, which somebody put there, or it leads to nothing.
+        """
+        if self.link.is_symlink():
+            if self.current() is None:
+                raise StoreError(
+                    f"{self.link} leads to {self.link.readlink()}, which is gone.", cure=_AGAIN
+                )
+        elif self.link.exists():
+            raise StoreError(
+                f"{self.link} is no link to a snapshot: somebody put something else there.",
+                cure="Move it away, then run `crm-pipeline refresh CONNECTION`, which makes the link again.",
+            )
+
+    def later(self, release: int) -> Path | None:
+        """Return the newest snapshot up to a release, where the current one shows an older release."""
+        current = self.current()
+        kept = [path for path in self.kept() if release_number(path) <= release]
+        newest = max(kept, key=release_number, default=None)
+        if current is None or newest is None or not release_number(current):
+            return None
+        return newest if release_number(newest) > release_number(current) else None
+
     @contextmanager
     def building(
         self, name: str, shown: Path | None, also: Callable[[], object] = lambda: None
@@ -243,6 +269,7 @@ def open_published(
 
     Raises:
         StoreError: nothing has been published yet, or the file cannot be read.
+        CorruptFile: it is not the file that was published.
     """
     snapshots = Snapshots(data)
     for attempt in range(_OPEN_ATTEMPTS):
@@ -251,12 +278,18 @@ def open_published(
             break
         try:
             return _opened(target or snapshots.link, data, limits, unrestricted=unrestricted)
+        except CorruptFile:
+            # A publisher may replace a snapshot, and what is recorded of it, just now.
+            if attempt == _OPEN_ATTEMPTS - 1:
+                raise
         except duckdb.Error as error:
             # Between reading the link and opening its target a collector may remove the target.
             if attempt == _OPEN_ATTEMPTS - 1:
+                snapshots.require_link()
                 raise damaged_file(snapshots.link, error, cure=_AGAIN) or StoreError(
                     f"{snapshots.link} cannot be opened: {error}.", cure=_AGAIN
                 ) from error
+    snapshots.require_link()
     raise StoreError(
         f"nothing has been published to {snapshots.link} yet.",
         cure="Run `crm-pipeline demo`, or a backfill from the Dagster UI.",
@@ -279,6 +312,7 @@ def open_snapshot(
 
     Raises:
         StoreError: it was collected, or cannot be read.
+        CorruptFile: it is not the file that was published.
     """
     try:
         return _opened(path, path.parent.parent, limits, unrestricted=unrestricted)
@@ -311,8 +345,47 @@ def _first_line(error: duckdb.Error) -> str:
 def _opened(
     path: Path, data: Path, limits: ReadLimits, *, unrestricted: bool
 ) -> duckdb.DuckDBPyConnection:
-    if not unrestricted:
-        return open_closed(path, data, limits)
-    connection = duckdb.connect(str(path), read_only=True)
-    connection.execute("SET TimeZone = 'UTC'")
+    if unrestricted:
+        connection = duckdb.connect(str(path), read_only=True)
+        connection.execute("SET TimeZone = 'UTC'")
+    else:
+        connection = open_closed(path, data, limits)
+    try:
+        _require_published(path, data, connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _require_published(path: Path, data: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """Make sure that a file is the one that was published under its name, as far as that is cheap.
+
+    Another whole database in its place passes DuckDB's checksums.
+    """
+    try:
+        recorded, size = recorded_sum(path), path.stat().st_size
+    except (
+        CorruptFile,
+        FileNotFoundError,
+    ):  # the next publish finds that; of the file nothing is known
+        recorded, size = None, 0
+    found = f"has {size:,} bytes and had {recorded.bytes:,}" if recorded else ""
+    if recorded is None or size == recorded.bytes:
+        shown, named = _stated_release(connection), release_number(path)
+        if not named or shown in (None, named):
+            return
+        found = f"shows release {shown} and is named after release {named}"
+    is_current = Snapshots(data).current() == path
+    raise CorruptFile(
+        f"{path} is damaged: it {found}, so it is not the file that was published.",
+        cure=_AGAIN if is_current else _ANOTHER,
+    )
+
+
+def _stated_release(connection: duckdb.DuckDBPyConnection) -> int | None:
+    try:
+        [(release,)] = connection.execute("SELECT release FROM ops.publication").fetchall()
+    except (duckdb.CatalogException, ValueError):  # an earlier version, or somebody's own file
+        return None
+    return int(release)

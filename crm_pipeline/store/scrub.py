@@ -18,7 +18,7 @@ from pathlib import Path
 
 from crm_pipeline.kernel.errors import CorruptFile, StoreError
 from crm_pipeline.store.scrub_check import KINDS, Check, Verdict
-from crm_pipeline.store.scrub_landing import landing_checks, quarantine_checks
+from crm_pipeline.store.scrub_landing import landing_checks, looks_checks, quarantine_checks
 from crm_pipeline.store.scrub_tables import published_checks, table_checks
 
 _THREADS = min(4, os.cpu_count() or 1)
@@ -125,6 +125,7 @@ def _checks(data: Path, connection: str) -> Iterator[Check]:
     parts = [
         landing_checks(data, connection),
         quarantine_checks(data, connection),
+        looks_checks(data, connection),
         table_checks(data, connection),
     ]
     return chain(*parts) if connection else chain(*parts, published_checks(data))

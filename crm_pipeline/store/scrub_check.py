@@ -18,12 +18,13 @@ MANIFESTS = "manifests"
 REREADS = "batches read again"
 UNFINISHED = "unfinished reads"
 QUARANTINE = "quarantine"
+LOOKS = "looks"
 TABLES = "tables"
 RELEASES = "releases"
 SNAPSHOTS = "snapshots"
 PUBLISHED = "published files"
 KINDS = (
-    *(COMMITS, SCHEMAS, BATCHES, MANIFESTS, REREADS, UNFINISHED, QUARANTINE),
+    *(COMMITS, SCHEMAS, BATCHES, MANIFESTS, REREADS, UNFINISHED, QUARANTINE, LOOKS),
     *(TABLES, RELEASES, SNAPSHOTS, PUBLISHED),
 )
 

@@ -1,5 +1,6 @@
-"""What `store.scrub` looks at below `landing/` and `quarantine/`."""
+"""What `store.scrub` looks at below `landing/`, `quarantine/` and `looks/`."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -7,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
-from crm_pipeline.store import files, rereads, spool
+from crm_pipeline.store import files, looks, rereads, spool
 from crm_pipeline.store.acceptance import refused_from
 from crm_pipeline.store.checksums import FileSum
 from crm_pipeline.store.damage import (
@@ -22,9 +24,11 @@ from crm_pipeline.store.damage import (
     window_files,
 )
 from crm_pipeline.store.manifest import Manifest, WindowCommit, commit_from, manifest_from
+from crm_pipeline.store.outstanding import FILE as OUTSTANDING
 from crm_pipeline.store.scrub_check import (
     BATCHES,
     COMMITS,
+    LOOKS,
     MANIFESTS,
     QUARANTINE,
     REREADS,
@@ -37,6 +41,8 @@ from crm_pipeline.store.scrub_check import (
 )
 
 _MONTH = "????-??"
+_BUILT_WITHIN_S = 3_600
+_DERIVED = "Remove it: the next look writes it again."
 
 
 def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
@@ -55,27 +61,32 @@ def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
 def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
     """Yield what was set aside: by reads in folders of months, by builds in `normalized`."""
     for folder in _objects(data / "quarantine", connection):
-        windows = data / "landing" / folder.parent.name / folder.name / "windows"
-        found = {*_sorted(folder, f"{_MONTH}/*.json"), *_sorted(folder, f"{_MONTH}/*.parquet")}
-        for record in sorted({path.with_suffix(".json") for path in found}):
-            window_id = _window_id(record)
-            is_needed = (windows / f"{window_id}.json").exists()  # else it may be being written
+        rows = set(_sorted(folder, f"{_MONTH}/*.parquet"))
+        records = {path.with_suffix(".json") for path in rows}
+        for record in sorted(records.union(_sorted(folder, f"{_MONTH}/*.json"))):
             path = record.with_suffix(".parquet")
-            yield from _set_aside(record, (path,), quarantine_cure(path), is_needed=is_needed)
+            is_needed = _is_committed(data, record)
+            if is_needed or record.exists():  # else it is being written, or was never finished
+                cure = quarantine_cure(path)
+                yield from _set_aside(record, (path,), cure, is_needed=is_needed)
         yield from _rereads("quarantine", folder)
+        for path in _sorted(folder, OUTSTANDING):
+            yield Check(QUARANTINE, "quarantine", path, _DERIVED, json_look(path, _read_any))
+        again = "Remove it: the rows stand in data/landing, and the table's next build writes it."
         for record in _sorted(folder, "normalized/*.json"):
-            cure = (
-                "Remove it: the rows stand in data/landing, and the table's next build writes it."
-            )
-            parts = _sorted(record.parent, f"{record.stem}-*.parquet")
-            yield from _set_aside(record, parts, cure)
+            found = _sorted(record.parent, f"{record.stem}-*.parquet")
+            yield from _set_aside(record, found, again)
+        for path in _sorted(folder, "normalized/*.parquet"):
+            record = path.with_name(f"{path.stem.rpartition('-')[0]}.json")
+            if not record.exists() and _is_left(path):
+                yield Check(QUARANTINE, "quarantine", path, again, _without_record)
 
 
 def _rereads(step: str, folder: Path) -> Iterator[Check]:
     """Yield what was made of batches that were read again."""
     sums: dict[Path, FileSum] = {}
     for path in _sorted(folder, f"{rereads.FOLDER}/*/*.json"):
-        yield Check(REREADS, step, path, COPY_CURE, json_look(path, _read_note))
+        yield Check(REREADS, step, path, COPY_CURE, json_look(path, _read_any))
         if path.name == rereads.INDEX:
             with suppress(CorruptFile, FileNotFoundError):
                 sums.update(rereads.recorded(path))
@@ -86,6 +97,35 @@ def _rereads(step: str, folder: Path) -> Iterator[Check]:
 
 def _window_id(batch: Path) -> str:
     return batch.stem.rpartition("-")[0]
+
+
+def _is_committed(data: Path, record: Path) -> bool:
+    """Say whether the window that set rows aside was read to its end: both files are there since."""
+    owner = record.parent.parent.relative_to(data / "quarantine")
+    return (data / "landing" / owner / "windows" / f"{_window_id(record)}.json").exists()
+
+
+def _is_left(path: Path) -> bool:
+    """Say whether a file is older than any build takes from it to its record."""
+    try:
+        return time.time() - path.stat().st_mtime > _BUILT_WITHIN_S
+    except FileNotFoundError:
+        return False
+
+
+def _without_record() -> Verdict:
+    return Verdict("the record that belongs to it is gone", is_proven=False)
+
+
+def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
+    """Yield what is noted of the looks at connections."""
+    for path in _sorted(data / "looks", f"{path_name(connection) if connection else '*'}.json"):
+        yield Check(LOOKS, "looks", path, looks.CURE, json_look(path, _read_looks))
+
+
+def _read_looks(record: Mapping[str, Any]) -> str:
+    looks.read_looks(record, SystemClock().now())
+    return ""
 
 
 def _set_aside(
@@ -223,7 +263,7 @@ class _Object:
         cure = "That it is there is what counts: remove it if nobody has accepted that."
         for kind, pattern in ((SCHEMAS, "schemas/*.accepted"), (COMMITS, "windows/*.accepted")):
             for path in _sorted(self.folder, pattern):
-                yield self._json(kind, path, _read_note, cure)
+                yield self._json(kind, path, _read_any, cure)
 
     def unfinished(self) -> Iterator[Check]:
         wait = f"The next run of {self.connection}"
@@ -233,7 +273,7 @@ class _Object:
         for path in _sorted(self.folder, "spool/*/*"):
             cure = f"{wait} does not use it and asks for what it held again."
             if path.suffix == ".json":
-                yield self._json(UNFINISHED, path, _read_note, cure)
+                yield self._json(UNFINISHED, path, partial(_read_note, path.name), cure)
                 yield from self._page(path, cure)
 
     def _page(self, note: Path, cure: str) -> Iterator[Check]:
@@ -242,7 +282,7 @@ class _Object:
             record = files.read_json(note)
         except (FileNotFoundError, CorruptFile):
             return
-        if "bytes" in record and "page" not in record:
+        if spool.is_note(note.name, record) and "bytes" in record and "page" not in record:
             path = note.with_name(str(record["file"]))
 
             def look() -> Verdict:
@@ -281,8 +321,13 @@ def _read_refused(record: Mapping[str, Any]) -> str:
     return ""
 
 
-def _read_note(_: Mapping[str, Any]) -> str:
+def _read_any(_: Mapping[str, Any]) -> str:
     return ""  # its seal is all that is looked at
+
+
+def _read_note(name: str, record: Mapping[str, Any]) -> str:
+    # What a connector notes is its own.
+    return "" if spool.is_note(name, record) else "it is about something else than its name says"
 
 
 def _objects(folder: Path, connection: str) -> Iterator[Path]:

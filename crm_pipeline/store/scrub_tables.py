@@ -122,6 +122,10 @@ def _snapshots(snapshots: Snapshots) -> Iterator[Check]:
     if snapshots.link.is_symlink() and current is None:
         target = snapshots.data / snapshots.link.readlink()
         yield Check(SNAPSHOTS, "snapshots", target, again, Verdict, is_needed=True)
+    if snapshots.link.exists() and not snapshots.link.is_symlink():
+        cure = f"Move it away: {_REFRESH} makes the link again."
+        look = partial(Verdict, "it is no link to a snapshot")
+        yield Check(SNAPSHOTS, "snapshots", snapshots.link, cure, look)
     for path in sorted(snapshots.kept()):
         record = record_of(path)
         cure = again if path == current else _old_snapshot(record)

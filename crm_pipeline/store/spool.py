@@ -103,7 +103,7 @@ class Spool:
             "crc32": crc32_of(file),
             "facts": dict(facts),
         }
-        place = self.folder / f"{number:05d}.json"
+        place = self.folder / _note(number)
         temporary = place.with_suffix(files.TEMPORARY_SUFFIX)
         with files.explained(place):
             reached("page", "begin")
@@ -116,10 +116,10 @@ class Spool:
 
     def kept(self, number: int) -> SpooledPage | None:
         """Return a page that has arrived, with its bytes or, if it is done, without."""
-        record = self._read(f"{number:05d}{_DONE}")
+        record = self._read(_done_note(number))
         if record is not None and "file" in record:
             return SpooledPage(number, self.folder / record["file"], record["facts"])
-        record = self._read(f"{number:05d}.json")
+        record = self._read(_note(number))
         if record is None:
             return None
         file = self.folder / record["file"]
@@ -130,24 +130,23 @@ class Spool:
 
     def done(self, number: int, page: PageDone) -> None:
         """State that the records of a page are in batches, and remove its bytes."""
-        record = self._read(f"{number:05d}.json") or {}
+        record = self._read(_note(number)) or {}
         told = {**record, "page": asdict(page)}
-        files.write_json(self.folder / f"{number:05d}{_DONE}", told, "page_done")
-        gone = [f"{number:05d}.json", *([record["file"]] if "file" in record else [])]
+        files.write_json(self.folder / _done_note(number), told, "page_done")
+        gone = [_note(number), *([record["file"]] if "file" in record else [])]
         # What stays, the commit clears with the folder.
         files.discard(*(self.folder / name for name in gone))
 
     def is_done(self, number: int) -> bool:
         """Say whether the records of a page are in batches."""
-        return self._read(f"{number:05d}{_DONE}") is not None
+        return self._read(_done_note(number)) is not None
 
     def all_done(self) -> Iterator[PageDone]:
         """Yield what was stated of each page that is done."""
         for path in sorted(self.folder.glob(f"?????{_DONE}")):
             record = self._read(path.name)
             if record is not None:
-                page = record["page"]
-                yield PageDone(**{**page, "batches": tuple(page["batches"])})
+                yield _page_done(record)
 
     def distrust(self) -> None:
         """Remove what a power cut may have damaged; of pages that are done all was flushed."""
@@ -158,18 +157,52 @@ class Spool:
     def _read(self, name: str) -> dict[str, Any] | None:
         """Return a note; None where there is none, or one that the disk has damaged."""
         try:
-            return files.read_json(self.folder / name)
+            record = files.read_json(self.folder / name)
         except FileNotFoundError:
             return None
         except CorruptFile as error:
             _log.warning("a note of the spool is damaged and does not count", reason=error.message)
             return None
+        if not is_note(name, record):
+            _log.warning("a note of the spool is another one's and does not count", note=name)
+            return None
+        return record
+
+
+def is_note(name: str, record: Mapping[str, Any]) -> bool:
+    """Say whether a note belongs under its name; a whole one of another page is whole as well."""
+    has_file = {"file", "facts"} <= record.keys()
+    is_done = isinstance(record.get("page"), Mapping)  # of a request it may be a number
+    if name == _REQUEST:
+        return not has_file and not is_done
+    if has_file and not str(record["file"]).startswith(name[:5]):
+        return False
+    if not name.endswith(_DONE):
+        return has_file and not is_done
+    try:
+        _page_done(record)
+    except (KeyError, TypeError):
+        return False
+    return True
+
+
+def _page_done(record: Mapping[str, Any]) -> PageDone:
+    page = record["page"]
+    return PageDone(**{**page, "batches": tuple(page["batches"])})
+
+
+def _note(number: int) -> str:
+    return f"{number:05d}.json"
+
+
+def _done_note(number: int) -> str:
+    return f"{number:05d}{_DONE}"
 
 
 def is_whole(file: Path, record: Mapping[str, Any]) -> bool:
     """Say whether the bytes of a page are as they arrived; earlier versions noted only how many."""
     try:
-        if file.stat().st_size != record["bytes"]:
+        if file.stat().st_size != record.get("bytes"):
             return False
         return "crc32" not in record or crc32_of(file) == record["crc32"]
     except OSError:

@@ -54,6 +54,19 @@ def require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
             )
 
 
+def bare_query(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """Return the one query that SQL is, without a semicolon; None where it is anything else.
+
+    Raises:
+        duckdb.Error: DuckDB cannot parse it.
+    """
+    if [_kind(one) for one in connection.extract_statements(sql)] != ["SELECT"]:
+        return None
+    words = _words(sql)
+    behind = next((word.rest for word in words if word.text == ";"), "")
+    return sql[: len(sql) - len(behind)] if words[0].text in _QUERIES else None
+
+
 def _is_reading(connection: duckdb.DuckDBPyConnection, sql: str, kind: str) -> bool:
     words = _words(sql)
     first = words[0].text

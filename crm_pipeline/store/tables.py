@@ -32,6 +32,7 @@ from crm_pipeline.store.checksums import FileSum, Verifier, flushed
 from crm_pipeline.store.engine import parquet_files
 
 _log = structlog.get_logger("crm_pipeline.store")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 Part = Literal["base", "delta", "tombstones"]
 KEPT_FOR = timedelta(days=1)
 """How long a version stays after it was replaced: longer than any step reads or writes."""
@@ -160,8 +161,13 @@ class Tables:
         The folder is asked, not `release.json`: a writer that was held up for long may put that back
         behind what the collector has removed.
         """
-        numbers = [int(path.stem) for path in self.releases.glob("*.json")]
+        numbers = self._numbers()
         return self.release(max(numbers)) if numbers else Release()
+
+    def _numbers(self) -> list[int]:
+        """Return the numbers of the releases that there are, in no order; other files are somebody's own."""
+        names = (path.stem for path in self.releases.glob("*.json"))
+        return [int(name) for name in names if _NUMBER.fullmatch(name)]
 
     def release(self, number: int) -> Release:
         """Return a release by number.
@@ -283,7 +289,8 @@ class Tables:
         versions = {
             (self.folder(name) / version) for one in kept for name, version in one.tables.items()
         }
-        gone = [path for path in self.releases.glob("*.json") if int(path.stem) < kept[-1].number]
+        first = kept[-1].number
+        gone = [self.releases / f"{number}.json" for number in self._numbers() if number < first]
         gone += [
             path
             for path in (*self._version_folders(), *self.root.rglob(f".*{files.TEMPORARY_SUFFIX}"))

@@ -62,15 +62,20 @@ def run(project: Path) -> Run:
 def program(project: Path) -> Program:
     """Run a command as a program of its own."""
 
-    def start(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+    def start(
+        *arguments: str, stdin: bytes = b"", **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
             [sys.executable, "-m", "crm_pipeline", *arguments],
             env={**os.environ, **variables},
             cwd=project,
             capture_output=True,
-            text=True,
+            input=stdin,
             timeout=120,
             check=False,
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
 
     return start

@@ -8,7 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from crm_pipeline_tests.cli.conftest import Run
+from crm_pipeline.store import files
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.published import record_of
+from crm_pipeline_tests.cli.conftest import Program, Run
 from crm_pipeline_tests.rot.flips import flip_bit
 
 
@@ -84,6 +87,39 @@ def test_no_statement_or_two(run: Run, published: Path) -> None:
         assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
 
 
+def test_json_keeps_columns_of_equal_name(run: Run, published: Path) -> None:
+    """The second is numbered as in a subquery of DuckDB; none is lost."""
+    sql = "SELECT a.id, b.id, a.name AS id_1, b.id FROM crm.contacts a, crm.contacts b ORDER BY ALL"
+    rows = json.loads(run("query", sql, "--json").stdout)
+    assert list(rows[1]) == ["id", "id_1", "id_1_1", "id_2"]
+    assert [rows[1][key] for key in ("id", "id_1", "id_2")] == [1, 2, 2]
+
+
+def test_json_has_no_words_of_its_own(run: Run, published: Path) -> None:
+    """What is no number to JSON, and what is no text for a key, is the text that DuckDB shows."""
+    sql = (
+        "SELECT 'inf'::DOUBLE AS a, ['nan'::FLOAT, 1.5] AS b, {'x': '-inf'::DOUBLE} AS c,"
+        " MAP {DATE '2020-01-02': 1} AS d, DATE 'infinity' AS e, INTERVAL '1 year' AS f"
+    )
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    result = run("query", sql, "--json")
+    assert json.loads(result.stdout, parse_constant=refuse) == [
+        {
+            "a": "inf",
+            "b": ["nan", 1.5],
+            "c": {"x": "-inf"},
+            "d": {"2020-01-02": 1},
+            "e": "infinity",
+            "f": "1 year",
+        }
+    ]
+    assert run("query", sql, "--csv").stdout.splitlines()[1].endswith("infinity,1 year")
+    assert "infinity" in run("query", sql).stdout
+
+
 def test_csv_from_stdin(run: Run, published: Path) -> None:
     """A statement may come from stdin, and CSV quotes what needs it."""
     result = run("query", "-", "--csv", input=SQL)
@@ -99,6 +135,8 @@ def test_csv_from_stdin(run: Run, published: Path) -> None:
         (["SELEC 1"], 1, "DuckDB says"),
         (["DELETE FROM crm.contacts"], 1, "read-only"),
         (["SELECT 1", "--json", "--csv"], 2, "Choose one"),
+        (["SELECT '\udcff'"], 2, "not UTF-8 text"),
+        (["SELECT 1", "--as-of", "0001-01-01T00:00+23:00"], 2, "is no moment"),
     ],
 )
 def test_refusals(run: Run, published: Path, arguments: list[str], code: int, words: str) -> None:
@@ -122,6 +160,14 @@ def test_no_statement(run: Run, statement: str) -> None:
     result = run("query", statement)
     assert result.exit_code == 2
     assert "SHOW ALL TABLES" in result.stderr
+
+
+def test_a_statement_that_is_no_text(program: Program) -> None:
+    """Bytes from stdin that are no UTF-8 are refused in a sentence, whatever the locale."""
+    for variables in ({}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
+        result = program("query", "-", stdin=b"SELECT '\xff\xfe'", **variables)
+        assert result.returncode == 2, result.stderr
+        assert "the statement is not UTF-8 text" in result.stderr
 
 
 @pytest.fixture
@@ -151,6 +197,7 @@ RELEASE = "SELECT release FROM ops.publication"
         ("2026-11-20T12:30+01:00", 1),
         ("2026-11-20", 2),
         ("2030-01-01", 3),
+        ("9999-12-31", 3),
     ],
 )
 def test_as_of(run: Run, past: Path, moment: str, release: int) -> None:
@@ -200,6 +247,30 @@ def test_a_word_of_the_statement_is_no_damage(
     assert (result.exit_code, published.exists()) == (1, True)
     assert "orrupt" in result.stderr
     assert "damaged" not in result.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--unrestricted"], ["--as-of", "2026-11-23"]])
+@pytest.mark.parametrize("is_larger", [False, True])
+def test_another_whole_snapshot_in_its_place(
+    run: Run, past: Path, option: list[str], is_larger: bool
+) -> None:
+    """It does not answer, though each of its blocks is whole: its size, or its release, tells."""
+    current, older = past / "crm-00000003-ab.duckdb", past / "crm-00000002-ab.duckdb"
+    with duckdb.connect(str(older)) as connection:
+        if is_larger:
+            connection.execute("CREATE TABLE more AS SELECT md5(i::VARCHAR) FROM range(9999) t(i)")
+            connection.execute("UPDATE ops.publication SET release = 3")
+    files.write_json(record_of(current), FileSum.of(current).to_dict())
+    assert run("query", RELEASE, "--json", *option).exit_code == 0
+    current.write_bytes(older.read_bytes())
+    at = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+    os.utime(current, (at, at))
+    result = run("query", RELEASE, "--json", *option)
+    assert (result.exit_code, result.stdout) == (1, "")
+    expected = "bytes and had" if is_larger else "shows release 2 and is named after release 3"
+    assert f"{current} is damaged: it " in result.stderr
+    assert expected in result.stderr
+    assert "`crm-pipeline refresh CONNECTION`" in result.stderr
 
 
 @pytest.mark.parametrize("place", [9, 4100])

@@ -9,13 +9,16 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock, SystemClock, Window
 from crm_pipeline.kernel.errors import BudgetExhausted, NotPermitted
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store import files
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.looks import Looks
+from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.window import Counts
 from crm_pipeline.wire.throttle import Limit
 from crm_pipeline_tests.cli.conftest import Run
+from crm_pipeline_tests.rot.flips import flip_bit
 
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -144,6 +147,27 @@ def test_what_concerns_many_objects_is_said_once(run: Run, project: Path) -> Non
     assert text.count("Raise `share`.") == 1
 
 
+def test_damaged_notes_of_looks(run: Run, project: Path) -> None:
+    """An object that was failing does not become current: what came of the last look is not known."""
+    land(project / "data", "Contact", 3, 3)
+    Looks(project / "data").failed("acme", "Contact", NotPermitted("Contact is hidden."))
+    path = project / "data" / "looks" / "acme.json"
+    flip_bit(path)
+    text = run("status").stdout
+    [contact] = (line.split() for line in text.splitlines() if " equal " in line)
+    assert contact[:2] == ["Contact", "unknown"]
+    assert (
+        text.count(f"{path} is damaged, so what the last looks came to is not known. Remove") == 1
+    )
+    acme, demo = json.loads(run("status", "--json").stdout)["connections"]
+    assert {one["state"] for one in acme["objects"]} == {"unknown"}
+    assert str(path) in acme["objects"][0]["error"]
+    assert {one["state"] for one in demo["objects"]} == {"unread"}
+    path.unlink()
+    acme, _ = json.loads(run("status", "--json").stdout)["connections"]
+    assert {one["state"] for one in acme["objects"]} == {"current", "unread"}
+
+
 def test_a_part_of_the_history(run: Run, project: Path) -> None:
     """What lies before the first month that was read is missing, and is said to be."""
     since = datetime(2026, 8, 1, tzinfo=UTC)
@@ -164,6 +188,100 @@ def test_published(run: Run, project: Path) -> None:
     (project / "data" / "snapshots" / "crm-7.duckdb").write_bytes(b"x" * 10)
     (project / "data" / "crm.duckdb").symlink_to("snapshots/crm-7.duckdb")
     assert "crm-7.duckdb" in run("status").stdout
+
+
+def snapshots(project: Path, *releases: int) -> Path:
+    """Make snapshots of releases, and the link to the last."""
+    folder = project / "data" / "snapshots"
+    folder.mkdir(parents=True)
+    for release in releases:
+        (folder / f"crm-{release:08d}-ab.duckdb").write_bytes(b"x" * 10)
+    link = project / "data" / "crm.duckdb"
+    link.symlink_to(f"snapshots/crm-{releases[-1]:08d}-ab.duckdb")
+    return link
+
+
+def test_an_older_snapshot_than_was_published(run: Run, project: Path) -> None:
+    """The release that is shown is that of the snapshot, and that there is a later one is said."""
+    link = snapshots(project, 2, 3, 1)
+    Tables(project / "data").releases.mkdir(parents=True)
+    record = {"number": 3, "committed_at": "2026-11-01T00:00:00Z", "tables": {}}
+    files.write_json(Tables(project / "data").releases / "3.json", record)
+    text = run("status").stdout
+    assert "published: release 1 as crm-00000001-ab.duckdb" in text
+    assert "leads to an older snapshot than crm-00000003-ab.duckdb, which was published" in text
+    published = json.loads(run("status", "--json").stdout)["published"]
+    assert (published["release"], published["published_release"]) == (3, 1)
+    assert "crm-00000003-ab.duckdb" in published["problem"]
+
+    link.unlink()
+    link.symlink_to("snapshots/crm-00000003-ab.duckdb")
+    assert "older snapshot" not in run("status").stdout
+    # Somebody restored older tables, and means it.
+    link.unlink()
+    link.symlink_to("snapshots/crm-00000001-ab.duckdb")
+    (Tables(project / "data").releases / "3.json").unlink()
+    files.write_json(Tables(project / "data").releases / "1.json", {**record, "number": 1})
+    assert "older snapshot" not in run("status").stdout
+
+
+def test_a_release_that_is_not_published_yet(run: Run, project: Path) -> None:
+    """While a run goes on the tables are ahead; that is said, and no fault."""
+    snapshots(project, 2)
+    record = {"number": 3, "committed_at": "2026-11-01T00:00:00Z", "tables": {}}
+    files.write_json(Tables(project / "data").releases / "3.json", record)
+    text = run("status").stdout
+    assert "published: release 2 as" in text
+    assert "release 3 of the tables is not published yet" in text
+    assert json.loads(run("status", "--json").stdout)["published"]["problem"] is None
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("file", "is no link to a snapshot: somebody put something else there. Move it away"),
+        ("folder", "is no link to a snapshot"),
+        ("nothing", "leads to snapshots/crm-00000002-ab.duckdb, which is gone"),
+    ],
+)
+def test_something_else_in_place_of_the_link(
+    run: Run, project: Path, other: str, words: str
+) -> None:
+    """`status` and `query` say what it is; that nothing was published would be wrong."""
+    link = snapshots(project, 2)
+    if other == "nothing":
+        link.resolve().unlink()
+    else:
+        link.unlink()
+        link.write_bytes(b"x") if other == "file" else link.mkdir()
+    status, query = run("status"), run("query", "SELECT 1")
+    assert words in status.stdout
+    assert "nothing yet" not in status.stdout
+    assert query.exit_code == 1
+    assert words in query.stderr
+    assert "crm-pipeline refresh CONNECTION" in query.stderr
+
+
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [
+        ("looks/acme.json", 0),
+        ("landing/acme/Contact/windows/0198.json", 1),
+        ("landing/acme/Contact/windows/0198.open", 0),
+        ("landing/acme/Contact/schemas/ab.refused", 1),
+        ("tables/releases/1.json", 1),
+        ("tables/releases/old.json", 0),
+    ],
+)
+def test_a_folder_in_place_of_a_file(run: Run, project: Path, place: str, code: int) -> None:
+    """It is told in a sentence that names it, where it matters."""
+    land(project / "data", "Contact", 3, 3)
+    folder = project / "data" / place
+    folder.mkdir(parents=True)
+    result = run("status")
+    assert result.exit_code == code, result.stderr
+    if code:
+        assert f"{folder} is damaged: it is no file" in result.stderr
 
 
 def test_a_file_in_place_of_the_data_folder(run: Run, project: Path) -> None:

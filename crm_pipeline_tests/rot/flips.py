@@ -34,6 +34,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "read again: notes": ("*/reread/*.json", ("refreshed", "gone on")),
     "quarantine: rows": ("quarantine/*/*/[2n]*.parquet", ("gone on",)),
     "quarantine: records": ("quarantine/*/*/[2n]*.json", ("gone on",)),
+    "quarantine: what is missing": ("quarantine/*/*/outstanding.json", ("gone on",)),
+    "looks": ("looks/*.json", ()),
     "table parts": ("tables/*.parquet", ("refreshed", "gone on")),
     "table versions": ("tables/*/version.json", ("refreshed", "gone on")),
     "releases": ("tables/release*.json", ("refreshed",)),

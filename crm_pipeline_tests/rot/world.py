@@ -27,6 +27,7 @@ from crm_pipeline.stages.raw.snapshot import repeated
 from crm_pipeline.store.acceptance import Refused, refuse_schema
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.looks import Looks
 from crm_pipeline.store.manifest import Shape
 from crm_pipeline.store.published import open_published, open_snapshot
 from crm_pipeline.store.rejects import Reject
@@ -102,6 +103,8 @@ class World:
         self._land("other", "Contact", 0, 25, shape="json")
         self._build()
         assert self.clock.now() < FIRST_PUBLISH
+        for name, objects in OBJECTS.items():
+            Looks(self.data, self.clock).was_read(name, objects[0], self.clock.now())
         self.clock.advance(3600)
         self._land("acme", "Lead", 0, 20, shape="csv", refused=3)
         self._land("acme", "Contact", 10, 15, shape="json", edition=1)

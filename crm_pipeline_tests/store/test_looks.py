@@ -11,6 +11,7 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
 from crm_pipeline.kernel.errors import NotPermitted
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.orchestration.checks import freshness_words, is_fresh
 from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
 from crm_pipeline.store import files
 from crm_pipeline.store.freshness import Freshness, covered, freshness_of
@@ -125,9 +126,14 @@ def test_a_damaged_file_is_begun_anew(looks: Looks, tmp_path: Path, text: str) -
     path = tmp_path / "looks" / "acme.json"
     path.parent.mkdir()
     path.write_text(text)
+    damaged = looks.at("acme")
+    assert damaged == ConnectionLooks(damage=damaged.damage)
+    assert f"{path} is damaged" in damaged.damage
+    looks.paced("acme", None, None)
     assert looks.at("acme") == ConnectionLooks()
+    path.write_text(text)
     looks.was_read("acme", "Lead", START)
-    assert set(looks.at("acme").objects) == {"Lead"}
+    assert (set(looks.at("acme").objects), looks.at("acme").damage) == ({"Lead"}, "")
 
 
 def test_keys_of_other_versions_are_passed_over(looks: Looks, tmp_path: Path) -> None:
@@ -252,3 +258,14 @@ def test_what_a_fast_clock_noted_is_cut_to_the_present(tmp_path: Path, clock: Fr
     found = Looks(tmp_path, clock).at("acme")
     assert found.probed_at == found.of("Lead").current_at == START
     assert found.of("Contact").next_try_at == START + timedelta(minutes=1)
+
+
+def test_damaged_notes_leave_every_object_unknown(tmp_path: Path, clock: FrozenClock) -> None:
+    """None passes for fresh, and the check says why."""
+    landed(Landing(tmp_path, clock), "Contact", Window(None, START))
+    (tmp_path / "looks").mkdir()
+    (tmp_path / "looks" / "acme.json").write_text("{")
+    rows = fresh(tmp_path, clock, Looks(tmp_path, clock).at("acme"))
+    assert {row.state for row in rows.values()} == {"unknown"}
+    assert not any(is_fresh(row) for row in rows.values())
+    assert all("acme.json is damaged" in freshness_words(row) for row in rows.values())

@@ -44,6 +44,7 @@ def some(data: Path, pattern: str) -> Path:
         ("landing/acme/Contact/reread/*/*.parquet", "checksum", "the next build of its tables"),
         ("quarantine/acme/Lead/reread/*/index.json", "is damaged", "the next build of its tables"),
         ("quarantine/acme/Contact/normalized/*.parquet", "checksum", "rows stand in data/landing"),
+        ("looks/acme.json", "is damaged", "the next look fills it again"),
         ("tables/normalized/other/contacts/*/*.parquet", "checksum", "refresh other"),
         ("tables/release.json", "is damaged", "it is a copy"),
         ("snapshots/*.duckdb", "checksum does not fit", "cannot be asked for any more"),
@@ -75,6 +76,7 @@ def test_a_damaged_file_is_named_with_what_to_do(
         "landing/acme/Contact/reread/*/*.parquet",
         "quarantine/acme/Lead/????-??/*.json",
         "quarantine/acme/Lead/????-??/*.parquet",
+        "quarantine/acme/Contact/normalized/*.parquet",
         "tables/normalized/acme/contacts/*/*.parquet",
         "published/contacts.parquet",
     ],
@@ -86,6 +88,28 @@ def test_a_file_that_is_gone_is_named(data: Path, pattern: str) -> None:
     assert found(scrub(data)) == {path.name: "it is gone"}
 
 
+def test_rows_of_a_build_whose_record_is_gone(data: Path) -> None:
+    """They are named once no build can be about to write it."""
+    record = some(data, "quarantine/acme/Contact/normalized/*.json")
+    rows = sorted(record.parent.glob(f"{record.stem}-*.parquet"))
+    record.unlink()
+    assert scrub(data).damage == ()
+    for path in rows:
+        os.utime(path, (0, 0))
+    damage = scrub(data).damage
+    assert [one.path for one in damage] == rows
+    assert {one.problem for one in damage} == {"the record that belongs to it is gone"}
+    assert all(one.cure.startswith("Remove it") for one in damage)
+
+
+def test_rows_of_a_read_that_did_not_end(data: Path) -> None:
+    """A process that was killed before the record leaves them; the next run clears them away."""
+    for commit in data.glob("landing/acme/Lead/windows/*.json"):
+        commit.unlink()
+    some(data, "quarantine/acme/Lead/????-??/*.json").unlink()
+    assert scrub(data).damage == ()
+
+
 def test_the_current_version_of_a_table_must_be_there(data: Path) -> None:
     """A release that names a version without a record is told, and where the link leads to nothing."""
     current = files.read_json(data / "tables" / "release.json")["tables"]["normalized/acme/users"]
@@ -94,6 +118,15 @@ def test_the_current_version_of_a_table_must_be_there(data: Path) -> None:
     record.unlink()
     snapshot.unlink()
     assert found(scrub(data)) == dict.fromkeys(("version.json", snapshot.name), "it is gone")
+
+
+def test_something_else_in_place_of_the_link(data: Path) -> None:
+    """A copy of the file under its stable name would never change again."""
+    link = data / "crm.duckdb"
+    content = link.read_bytes()
+    link.unlink()
+    link.write_bytes(content)
+    assert found(scrub(data)) == {"crm.duckdb": "it is no link to a snapshot"}
 
 
 def test_only_one_connection(data: Path) -> None:
@@ -253,6 +286,18 @@ def test_two_records_that_disagree(data: Path) -> None:
     path = some(data, "landing/acme/Contact/????-??/*.json")
     files.write_json(path, {**files.read_json(path), "records": 1})
     assert found(scrub(data)) == {path.name: "it says something else than its window's commit"}
+
+
+def test_whole_notes_under_each_others_names(data: Path) -> None:
+    """A read that goes on does not use them, so they are told, though each is sealed."""
+    folder = some(data, "landing/acme/Lead/spool/*")
+    request, page = folder / "request.json", folder / "00002.json"
+    texts = request.read_bytes(), page.read_bytes()
+    page.write_bytes(texts[0])
+    request.write_bytes(texts[1])
+    assert found(scrub(data)) == dict.fromkeys(
+        ("request.json", "00002.json"), "it is about something else than its name says"
+    )
 
 
 @pytest.mark.parametrize("is_collected", [True, False])

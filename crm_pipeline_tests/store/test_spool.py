@@ -56,6 +56,43 @@ def test_a_damaged_request_is_none(spool: Spool) -> None:
     assert spool.request is None
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("request.json", "00002.done.json"),
+        ("request.json", "00001.json"),
+        ("00001.json", "00002.done.json"),
+        ("00001.json", "00003.json"),
+        ("00002.done.json", "00004.done.json"),
+    ],
+)
+def test_whole_notes_under_each_others_names(spool: Spool, one: str, other: str) -> None:
+    """They do not count, as if they were damaged: a page would have the bytes of another."""
+    for number in (3, 4):
+        file = spool.path(number, ".csv")
+        file.write_text("Id\n003B\n")
+        spool.keep(number, file, {})
+    spool.done(4, DONE)
+    first, second = spool.folder / one, spool.folder / other
+    texts = first.read_bytes(), second.read_bytes()
+    second.write_bytes(texts[0])
+    first.write_bytes(texts[1])
+    swapped = {one, other}
+    assert (spool.request is None) == ("request.json" in swapped)
+    for number in (1, 3):
+        assert (spool.kept(number) is None) == (f"{number:05d}.json" in swapped)
+    done = [number for number in (2, 4) if f"{number:05d}.done.json" not in swapped]
+    assert [number for number in (2, 4) if spool.is_done(number)] == done
+    assert len(list(spool.all_done())) == len(done)
+
+
+def test_a_folder_in_place_of_a_note(spool: Spool) -> None:
+    """It does not count either."""
+    (spool.folder / "00003.json").mkdir()
+    (spool.folder / "00004.done.json").mkdir()
+    assert (spool.kept(3), spool.is_done(4)) == (None, False)
+
+
 def test_a_page_that_is_done_without_a_note_of_its_arrival(spool: Spool) -> None:
     """It counts as done; of its bytes nothing is known."""
     flip_bit(spool.folder / "00001.json")

@@ -218,6 +218,19 @@ def test_a_version_that_cannot_be_read_is_an_error(tables: Tables, damage: str) 
         tables.version(NAME)
 
 
+def test_files_that_are_not_ours_beside_the_releases(tables: Tables) -> None:
+    """They are passed over, and stay."""
+    tables.releases.mkdir(parents=True)
+    others = [
+        tables.releases / name for name in ("notes.json", "7 (copy).json", "08.json", "².json")
+    ]
+    for path in others:
+        path.write_text("{}")
+    assert tables.current().number == 0
+    tables.collect(datetime.now(UTC))
+    assert all(path.exists() for path in others)
+
+
 def test_old_versions_are_collected(tables: Tables) -> None:
     """What was current within the last day stays whole; what was replaced before it goes, releases too."""
     releases = [commit(tables, {number: "a"}) for number in range(4)]

@@ -36,7 +36,10 @@ def freshness_table(rows: Iterable[Freshness]) -> OpsTable:
         "object": (_TEXT, "The vendor's name of the object."),
         "state": (
             _TEXT,
-            "current; failing: the last look failed, see error; unread: nothing has been read.",
+            (
+                "current; failing: the last look failed, see error; unread: nothing has been read; "
+                "unknown: what is noted of the looks is damaged."
+            ),
         ),
         "read_to": (
             _INSTANT,

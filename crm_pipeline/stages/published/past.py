@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import duckdb
@@ -71,10 +71,9 @@ def parse_as_of(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
         if "T" not in text and " " not in text:
-            end = datetime.combine(at.date(), time(), UTC) + timedelta(days=1)
-            return end - timedelta(microseconds=1)
+            return datetime.combine(at.date(), time.max, UTC)
         return parse_instant(text) if at.tzinfo else at.replace(tzinfo=UTC)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigError(
             f"'{text}' is no moment.",
             cure="Write a day, 2026-11-20, or an instant, 2026-11-20T15:30 (UTC).",
