@@ -16,8 +16,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from http.client import IncompleteRead
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote_plus, urljoin, urlsplit
 
 import requests
@@ -37,11 +38,11 @@ from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.wire import body, dates
 from crm_pipeline.wire.bounds import Allowance, TooLarge, TooSlow
-from crm_pipeline.wire.figures import shown, whole
+from crm_pipeline.wire.figures import shown
 from crm_pipeline.wire.transport import PlainAdapter, TlsAdapter
 
 _log = structlog.get_logger(__name__)
-_MOST_BYTES = 1 << 36
+_MOST_MISSING = 1 << 53
 _LONGEST_WAIT_S = (
     86_400.0  # what asks for more is not believed; who waits how long says `wire.retry`
 )
@@ -205,7 +206,7 @@ class HttpSession:
                 allow_redirects=False,
                 **self._settings(url),
             )
-            return self._of_some_length(response), Times(sent_at, self._clock.now())
+            return response, Times(sent_at, self._clock.now())
         except _TRANSPORT as error:
             failure = self._failure(url, error)
         except UnicodeError:
@@ -217,20 +218,6 @@ class HttpSession:
                 cure="Check the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).",
             )
         raise failure
-
-    def _of_some_length(self, response: requests.Response) -> requests.Response:
-        """Refuse an answer that announces more bytes than a machine has: reading would ask for them at once.
-
-        What is no number the HTTP library reads to the end of the connection.
-        """
-        text = response.headers.get("Content-Length", "").strip()
-        if text.isascii() and text.isdigit() and whole(text, _MOST_BYTES) is None:
-            response.close()
-            raise ProtocolError(
-                f"{self.owner}: {_place(response.url)} announces an answer of {shown(text)} bytes.",
-                status=response.status_code,
-            )
-        return response
 
     def _prepared(
         self,
@@ -362,11 +349,12 @@ class HttpSession:
         )
 
     def _exceeded(self, url: str, excess: TooLarge | TooSlow, variable: str) -> VendorError:
-        unit = "MB" if isinstance(excess, TooLarge) else "S"
+        is_size = isinstance(excess, TooLarge)
+        unit, really = ("MB", "are that large") if is_size else ("S", "take that long")
         return Fatal(
             f"{self.owner}: the answer of {_place(url)} was broken off: {excess}.",
-            cure="Nothing of it was kept. If the vendor really means that much, set "
-            f"{variable}_{unit} higher; if not, report it to the vendor.",
+            cure=f"Nothing of it was kept. If answers really {really}, set {variable}_{unit} higher; if not, "
+            "report it to the vendor.",
         )
 
     def _untrusted(self, url: str) -> VendorError:
@@ -428,6 +416,20 @@ def _origin(error: BaseException) -> BaseException:
 def _words(error: BaseException) -> str:
     """Say what happened without the addresses, wrappers and secrets of the HTTP library."""
     error = _origin(error)
+    if isinstance(error, IncompleteRead):
+        return _missing(error)
     text = str(error.args[-1] if error.args else error)
     text = _QUERY.sub("?***", redacted(_CONNECTION.sub("", text)))
     return text.rstrip(".") or type(error).__name__
+
+
+def _missing(error: IncompleteRead) -> str:
+    """Say how much of an answer came; urllib3 counts what the standard library quotes."""
+    partial = cast("bytes | int", error.partial)
+    came = partial if isinstance(partial, int) else len(partial)
+    missing = error.expected
+    if missing is None:
+        return f"{came:,} bytes came, and no end"
+    if missing > _MOST_MISSING:
+        return f"{came:,} bytes came, and the announced length cannot be true"
+    return f"{came:,} bytes came, {missing:,} are missing"

@@ -20,7 +20,6 @@ from crm_pipeline.kernel.errors import (
     Fatal,
     ProtocolError,
     Retriable,
-    VendorError,
 )
 from crm_pipeline.wire.retry import RetryPolicy
 from crm_pipeline.wire.session import Timeouts, Times
@@ -100,7 +99,7 @@ def test_every_answer_is_observed_and_permitted(server: Server, make: Make) -> N
 def test_the_head_of_an_answer_has_a_time_of_its_own(
     server: Server,
     make: Make,
-    is_stream: bool,  # noqa: FBT001
+    is_stream: bool,
 ) -> None:
     """What a body takes is no part of it: dates are compared with it."""
     clock = FrozenClock("2026-06-01T00:00:00Z")
@@ -438,18 +437,16 @@ def test_nothing_secret_is_logged(
 
 
 @pytest.mark.parametrize(
-    ("length", "kind", "words"),
+    ("length", "words"),
     [
-        ("9" * 300, ProtocolError, "announces an answer of"),
-        ("9" * 5_000, ProtocolError, "announces an answer of"),
-        ("1000000000000", ProtocolError, "announces an answer of '1000000000000' bytes"),
-        ("1, 2", ConnectionLost, "multiple unmatching values"),
+        ("9" * 300, "2 bytes came, and the announced length cannot be true"),
+        ("1000000000000", "2 bytes came, 999,999,999,998 are missing"),
+        ("100", "2 bytes came, 98 are missing"),
+        ("1, 2", "multiple unmatching values"),
     ],
 )
-def test_lengths_that_no_answer_has(
-    server: Server, make: Make, length: str, kind: type[VendorError], words: str
-) -> None:
-    """An announced length beyond any memory, or two of them, is one sentence about the answer."""
+def test_lengths_that_no_answer_has(server: Server, make: Make, length: str, words: str) -> None:
+    """More than came, however much that is, and two of them, are one sentence about the answer."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(200)
@@ -459,12 +456,12 @@ def test_lengths_that_no_answer_has(
         handler.close_connection = True
 
     server.routes["x"] = answer
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(ConnectionLost, match=words) as caught:
         make().request("GET", f"{server.url}/x")
     assert "9" * 60 not in str(caught.value)
 
 
-@pytest.mark.parametrize("length", ["-5", "many", "²", "1e9"])
+@pytest.mark.parametrize("length", ["-5", "many", "²", "1e9", "9" * 5_000])
 def test_a_length_that_is_no_number(server: Server, make: Make, length: str) -> None:
     """It is ignored: the answer is read to the end of the connection."""
 
