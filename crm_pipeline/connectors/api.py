@@ -91,6 +91,7 @@ class VendorApi:
             dialect,
             permit=self._login_permitted,
             observe=self._read_counters,
+            bounds=tools.settings.bounds,
             strange=self.strange,
         )
         self._login: RefreshLogin | FixedToken = (

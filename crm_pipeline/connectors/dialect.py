@@ -72,8 +72,7 @@ class Dialect:
         token_url: where tokens are asked for.
         authorize_url: where a person decides.
         judge: the error that an answer of the token endpoint stands for; None for a success.
-        read: what an answer says; raises KeyError, TypeError or ValueError where it is none. The methods of
-            `TokenReply` do so by themselves.
+        read: what an answer says; raises ValueError where it is none, as the methods of `TokenReply` do.
         cure: what to do about a refusal.
         api_hosts: patterns of the hosts that the vendor documents for its API. The configured host is one in
             any case. See `connectors.places`.

@@ -17,6 +17,7 @@ from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import AuthFailed, MalformedAnswer, ProtocolError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings import Connection
+from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire import dates
 from crm_pipeline.wire.figures import lasting
@@ -38,6 +39,7 @@ class TokenEndpoint:
         dialect: the vendor's.
         permit: entered around every request; the rate gate, where the vendor counts these.
         observe: sees every answer, errors included.
+        bounds: how large answers may be and how long they may take.
         strange: takes what the answers say and cannot be true.
     """
 
@@ -49,6 +51,7 @@ class TokenEndpoint:
         *,
         permit: Permit = nullcontext,
         observe: Callable[[requests.Response], None] | None = None,
+        bounds: Bounds | None = None,
         strange: Strange | None = None,
     ) -> None:
         self.connection = connection
@@ -62,6 +65,7 @@ class TokenEndpoint:
             judge=partial(dialect.judge, connection.name),
             permit=permit,
             observe=self._observe,
+            bounds=bounds,
             allow_http=connection.sandbox,
             trusts=Places(connection, dialect.login_hosts(connection)).includes,
             clock=clock,
@@ -132,7 +136,7 @@ class TokenEndpoint:
             if told.usual_s is not None:
                 lives_s = self._lives_s(told.expires_in, told.usual_s)
                 until[EXPIRES] = format_instant(now + timedelta(seconds=lives_s))
-        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError) as error:
+        except ValueError as error:
             raise self._unreadable(error) from None
         self._refuse_foreign(told.place)
         return StoredToken(
@@ -164,10 +168,10 @@ class TokenEndpoint:
             cure="Check login_url. If it is right, something between here and the vendor changes answers.",
         )
 
-    def _unreadable(self, error: Exception) -> MalformedAnswer:
+    def _unreadable(self, error: ValueError) -> MalformedAnswer:
         # Ours alone: other errors may quote values.
-        defect = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        is_ours = isinstance(error, KeyError) or defect.startswith("its ")
+        defect = str(error)
+        is_ours = defect.startswith(("its ", "it lacks "))
         return MalformedAnswer(
             f"{self.connection.name}: the login answer is not what {self.dialect.vendor} documents: "
             f"{defect if is_ours else 'a value is of another type'}.",

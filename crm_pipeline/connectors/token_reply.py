@@ -10,7 +10,7 @@ _TOKEN = re.compile(r"[!-~]{1,16384}")
 
 
 class TokenReply(dict[str, Any]):
-    """A token answer; its methods raise ValueError for what is not of the type that they name."""
+    """A token answer; its methods raise ValueError for what is not as they name it."""
 
     @classmethod
     def read(cls, body: bytes, *, owner: str, vendor: str) -> "TokenReply":
@@ -42,6 +42,13 @@ class TokenReply(dict[str, Any]):
         if not text.isprintable():
             raise ValueError(f"its {name} holds control characters")
         return text
+
+    def place(self, name: str) -> str:
+        """Return where the account is, which must be there."""
+        found = self.text(name)
+        if not found:
+            raise ValueError(f"it lacks {name}")
+        return found
 
     def _of_type(self, name: str, kind: type[str]) -> str | None:
         found = self.get(name)

@@ -12,9 +12,10 @@ import pytest
 from crm_pipeline.connectors.dialect import Dialect
 from crm_pipeline.connectors.token_endpoint import TokenEndpoint
 from crm_pipeline.kernel.clock import FrozenClock, Month
-from crm_pipeline.kernel.errors import CrmError, MalformedAnswer, ProtocolError
+from crm_pipeline.kernel.errors import CrmError, Fatal, MalformedAnswer, ProtocolError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings import Connection
+from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.settings.connection import AuthSettings
 from crm_pipeline.store.tokens import StoredToken
 
@@ -95,7 +96,7 @@ def vendor(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def asked(server: Server, vendor: str) -> StoredToken:
+def asked(server: Server, vendor: str, bounds: Bounds | None = None) -> StoredToken:
     """Return the token that the server's answer makes."""
     module = importlib.import_module(f"crm_pipeline.connectors.{vendor}.dialect")
     dialect: Dialect = module.DIALECT
@@ -115,7 +116,8 @@ def asked(server: Server, vendor: str) -> StoredToken:
         sandbox=True,
         mapping={},
     )
-    endpoint = TokenEndpoint(connection, FrozenClock("2026-06-01T00:00:00Z"), dialect)
+    clock = FrozenClock("2026-06-01T00:00:00Z")
+    endpoint = TokenEndpoint(connection, clock, dialect, bounds=bounds)
     try:
         answer = endpoint.ask({"grant_type": "refresh_token"}, {})
         return endpoint.token(answer, Secret("used"), {})
@@ -207,6 +209,16 @@ def test_keys_that_are_missing(shared: Server, vendor: str, name: str) -> None:
     outcome = refused(shared, vendor)
     if name == "access_token":
         assert outcome is not None
+    if name == "instance_url" and vendor != "hubspot":
+        assert isinstance(outcome, MalformedAnswer)
+        assert f"it lacks {place}" in outcome.message
+
+
+def test_answers_have_bounds(shared: Server, vendor: str) -> None:
+    """Those of a login are bounded as all others are."""
+    shared.body = json.dumps({**shared.answer(), "more": "x" * 2_000_000}).encode()
+    with pytest.raises(Fatal, match="larger than 1 MB"):
+        asked(shared, vendor, Bounds(answer_mb=1))
 
 
 @pytest.mark.parametrize("vendor_of_places", ["pipedrive", "salesforce", "zoho"])

@@ -62,7 +62,7 @@ def _server(connection: Connection) -> str:
 
 def _read(connection: Connection, answer: TokenReply) -> TokenAnswer:
     # Whether it is an address of Pipedrive's is looked at where the token is taken.
-    place = answer.text("api_domain")
+    place = answer.place("api_domain")
     if urlsplit(place).netloc.lower() == urlsplit(connection.login_url).netloc.lower():
         place = connection.login_url  # no path that the answer adds
     return TokenAnswer(

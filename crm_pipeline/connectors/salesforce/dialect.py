@@ -18,7 +18,7 @@ def _read(_: Connection, answer: TokenReply) -> TokenAnswer:
     # Answers to assertions have none; it is kept for people only.
     issued_ms = lasting(answer.get("issued_at"), least=0, most=_LATEST_MS)
     return TokenAnswer(
-        place=answer.text("instance_url"),
+        place=answer.place("instance_url"),
         issued_at=datetime.fromtimestamp(issued_ms / 1000, UTC) if issued_ms else None,
         extra={"id": answer.text("id")},
     )

@@ -73,7 +73,7 @@ def exchange_at(connection: Connection, answer: Mapping[str, str]) -> str:
 
 def _read(_: Connection, answer: TokenReply) -> TokenAnswer:
     return TokenAnswer(
-        place=answer.text("api_domain"), expires_in=answer.get("expires_in"), usual_s=3600
+        place=answer.place("api_domain"), expires_in=answer.get("expires_in"), usual_s=3600
     )
 
 
