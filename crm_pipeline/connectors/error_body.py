@@ -3,7 +3,6 @@
 Errors come from the vendor, from its proxies and from whoever sits in between. Their keys may hold anything.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,15 +47,6 @@ def words(found: Any) -> Sequence[str]:
 def part(found: Any) -> Mapping[str, Any]:
     """Return an object inside of another one; an empty one where it is none."""
     return found if isinstance(found, Mapping) else {}
-
-
-def seconds_told(text: str | None) -> float | None:
-    """Return a wait that a header names in seconds; None where it names none."""
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _plain(text: str) -> str:

@@ -7,8 +7,9 @@ read.
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from crm_pipeline.wire.figures import decimal
+
 _LONGEST = 64  # a date takes 29 characters
-_DIGITS = 12  # of seconds; more are no number
 
 
 def instant(text: str | None) -> datetime | None:
@@ -34,10 +35,10 @@ def wait_s(retry_after: str, date: str | None, now: datetime) -> float | None:
         date: the header `Date` of the same answer.
         now: our clock.
     """
-    text = retry_after.strip()
-    if len(text) <= _DIGITS and text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
-    until = instant(text)
+    seconds = decimal(retry_after)
+    if seconds is not None:
+        return seconds
+    until = instant(retry_after.strip())
     if until is None:
         return None
     waits = [(until - at).total_seconds() for at in (instant(date), now) if at is not None]

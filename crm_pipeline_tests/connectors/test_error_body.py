@@ -9,7 +9,6 @@ from crm_pipeline.connectors.error_body import (
     error_body,
     objects,
     part,
-    seconds_told,
     sentence,
     word,
     words,
@@ -43,21 +42,3 @@ def test_texts_are_short_and_on_one_line() -> None:
     assert sentence("a\x1b[2J\r\nb" * 99_999).isprintable()
     assert len(sentence("x" * 99_999)) == 300
     assert (word("NO_SCOPE"), word(429)) == ("NO_SCOPE", "429")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("3", 3.0),
-        ("1.5", 1.5),
-        ("", None),
-        (None, None),
-        ("nan", None),
-        ("inf", None),
-        ("-1", None),
-        ("soon", None),
-    ],
-)
-def test_waits_are_numbers(text: str | None, seconds: float | None) -> None:
-    """What is no wait is none."""
-    assert seconds_told(text) == seconds

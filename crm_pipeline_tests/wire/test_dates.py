@@ -79,6 +79,9 @@ def test_a_wait_until_a_moment(vendor: timedelta, own: timedelta) -> None:
         ("7", None, 7.0),
         ("9" * 300, None, None),
         ("²", None, None),
+        (" 1.5 ", None, 1.5),
+        ("1e9", None, None),
+        (".5", None, None),
         ("soon", written(NOW), None),
     ],
 )

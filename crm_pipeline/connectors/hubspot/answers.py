@@ -14,7 +14,6 @@ from crm_pipeline.connectors.error_body import (
     error_body,
     objects,
     part,
-    seconds_told,
     sentence,
     word,
     words,
@@ -57,13 +56,12 @@ def judge(connection: Connection, response: requests.Response) -> CrmError | Non
     if status == 429:
         return _too_many(said, body, response)
     if status in _PASSING:
-        wait_s = seconds_told(response.headers.get("Retry-After")) or _WAITS_S.get(status)
         return Unavailable(
             said,
             status=status,
             code=code,
             cure="Try again later; status.hubspot.com says whether HubSpot knows of it.",
-            retry_after_s=wait_s,
+            retry_after_s=_WAITS_S.get(status),
         )
     if status == 403:
         return NotPermitted(said, status=status, code=code, cure=_scope_cure(connection, body))
@@ -114,8 +112,7 @@ def _too_many(said: str, body: Mapping[str, Any], response: requests.Response) -
             "admin which app uses them (Settings, Integrations, Connected Apps), or buy the API limit "
             "increase.",
         )
-    told_s = seconds_told(response.headers.get("Retry-After"))
-    wait_s = told_s or _WAITS_OF_POLICY_S.get(policy)
+    wait_s = _WAITS_OF_POLICY_S.get(policy)
     if wait_s is None:
         wait_s = 1.0 if "secondly" in message and "ten" not in message else 10.0
     return Throttled(

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from crm_pipeline.connectors.error_body import error_body, seconds_told, sentence, word
+from crm_pipeline.connectors.error_body import error_body, sentence, word
 from crm_pipeline.connectors.pipedrive.refusals import Refusals
 from crm_pipeline.kernel.errors import (
     AuthFailed,
@@ -113,13 +113,12 @@ class Judge:
     def _shut_out(self, response: requests.Response) -> VendorError:
         # https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting: who keeps calling after 429
         # is shut out by the proxy, for some minutes.
-        wait_s = seconds_told(response.headers.get("Retry-After")) or _SHUT_OUT_S
         return Throttled(
             f"{self._owner}: Pipedrive's proxy (Cloudflare) has shut this address out: a web page came "
             "with 403 where data was expected.",
             status=403,
             code="shut_out",
-            retry_after_s=wait_s,
+            retry_after_s=_SHUT_OUT_S,
             cure="It happens to who keeps calling after refusals (429), and ends after some minutes. Look "
             "for other programs that use the same token; lower `share` or `ceilings` if it returns.",
         )
