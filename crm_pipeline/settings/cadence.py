@@ -14,7 +14,6 @@ _FIELDS = (
     ("month", 1, 12),
     ("day of the week", 0, 7),
 )
-_DAY = timedelta(days=1)
 _TERM = re.compile(r"(\*|\d{1,2}(?:-\d{1,2})?)(?:/(\d{1,2}))?\Z")
 _DAY = timedelta(days=1)
 _DAY_S = 86_400.0

@@ -92,13 +92,12 @@ class Answer:
     Attributes:
         total: how many records there are in all, where the answer says so.
         after: the mark behind this page; "" on the last one.
-        failures: how many inputs of a batch failed; `complaints` says why.
+        complaints: of a batch, why inputs of it failed.
     """
 
     records: Records
     total: int | None
     after: str
-    failures: int
     complaints: tuple[Complaint, ...]
 
 
@@ -131,7 +130,6 @@ def read(
         records=_named(found, owner) if keys_only and page.rejected else found,
         total=envelope.total,
         after=envelope.paging.after if envelope.paging else "",
-        failures=max(envelope.numErrors or 0, len(envelope.errors or ())),
         complaints=tuple(envelope.errors or ()),
     )
 

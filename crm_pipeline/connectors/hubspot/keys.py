@@ -77,7 +77,6 @@ class Envelope(msgspec.Struct):
     results: list[msgspec.Raw]
     total: Count | None = None
     paging: Paging | None = None
-    numErrors: int | None = None  # noqa: N815 - the vendor's name
     errors: list[Complaint] | None = None
 
 

@@ -25,7 +25,6 @@ from crm_pipeline.wire.decoding import Count
 _FIRST_POLL_S = 0.5
 _LAST_POLL_S = 30.0
 _LONGEST_S = 6 * 3600.0  # a job that works longer is stuck; a million records take minutes
-_SHORT = 300
 _FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
 
 

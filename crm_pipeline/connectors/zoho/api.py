@@ -141,8 +141,6 @@ class Api(VendorApi):
         """
 
         def read(response: requests.Response) -> list[T]:
-            if response.status_code in NO_BODY and not least:
-                return []
             page = self.paged(key, kind, is_paged=False)(response)
             if len(page.entries) < least:
                 raise MalformedAnswer(
