@@ -16,22 +16,22 @@ _SHORT = 300
 
 
 def error_body(response: requests.Response) -> Mapping[str, Any]:
-    """Return the JSON object of an answer; an empty one where it is none."""
+    """Return the JSON object of an answer, or the first in a list; an empty one where there is none."""
     try:
-        return msgspec.json.decode(response.content, type=dict[str, Any])
+        found = msgspec.json.decode(response.content, type=dict[str, Any] | list[Any])
     except UNREADABLE:
         return {}
+    return part(next(iter(objects(found)), found))
 
 
 def word(found: Any) -> str:
     """Return a code or another short value; "" where it is neither a text nor a number."""
-    is_said = isinstance(found, str | int | float) and not isinstance(found, bool)
-    return _plain(str(found))[:_SHORT] if is_said else ""
+    return _plain(str(found))[:_SHORT] if _is_said(found) else ""
 
 
 def sentence(found: Any) -> str:
     """Return what an error says to people, on one line, short and without secrets."""
-    return vendor_text(word(found))
+    return vendor_text(found) if _is_said(found) else ""
 
 
 def objects(found: Any) -> Sequence[Mapping[str, Any]]:
@@ -47,6 +47,10 @@ def words(found: Any) -> Sequence[str]:
 def part(found: Any) -> Mapping[str, Any]:
     """Return an object inside of another one; an empty one where it is none."""
     return found if isinstance(found, Mapping) else {}
+
+
+def _is_said(found: Any) -> bool:
+    return isinstance(found, str | int | float) and not isinstance(found, bool)
 
 
 def _plain(text: str) -> str:

@@ -27,6 +27,14 @@ def test_nonsense_says_nothing(body: bytes) -> None:
     assert error_body(response) == {}
 
 
+@pytest.mark.parametrize("body", [b'{"a":1}', b'[{"a":1}]', b'[5,{"a":1},{"b":2}]'])
+def test_an_error_may_stand_in_a_list(body: bytes) -> None:
+    """Salesforce lists its errors; the first one counts."""
+    response = requests.Response()
+    response._content = body
+    assert error_body(response) == {"a": 1}
+
+
 @pytest.mark.parametrize("found", ODD)
 def test_any_type_is_taken(found: Any) -> None:
     """A list where a text was expected, a text where a list was: what fits is read, the rest is nothing."""

@@ -80,7 +80,7 @@ def judge_login(owner: str, response: requests.Response) -> VendorError | None:
     code = word(body.get("error")) or word(body.get("status"))
     if not code and (status >= 500 or status == 429):
         return Unavailable(f"{owner}: HubSpot's token endpoint answered {status}.", status=status)
-    detail = sentence(body.get("error_description")) or sentence(body.get("message"))
+    detail = word(body.get("error_description")) or word(body.get("message"))
     said = sentence(f"{code} {detail}".strip() or f"HTTP {status}")
     return AuthFailed(f"{owner}: HubSpot refused the login: {said}.", status=status, code=code)
 

@@ -5,8 +5,6 @@ Data errors are a JSON array `[{"message", "errorCode", "fields"?}]`, login erro
 Bodies of 406, 420 and 5xx may be empty or HTML.
 """
 
-from typing import Any
-
 import requests
 
 from crm_pipeline.connectors.error_body import error_body, sentence, word, words
@@ -15,7 +13,6 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CrmError,
     Fatal,
-    MalformedAnswer,
     NotPermitted,
     ProtocolError,
     Rejected,
@@ -26,7 +23,6 @@ from crm_pipeline.kernel.errors import (
     VendorError,
 )
 from crm_pipeline.kernel.text import vendor_text
-from crm_pipeline.wire.decoding import decoded
 
 # Without a body in the vendor's form these pass by themselves (peers retry them as well).
 _PASSING = frozenset({406, 408, 420, 429, 500, 502, 503, 504})
@@ -137,19 +133,7 @@ def _field_cure(fields: str) -> str:
     )
 
 
-def _json(response: requests.Response) -> Any:
-    """Return the body of an error, whatever it is; None where it is no JSON."""
-    try:
-        return decoded(response.content, Any, owner="")
-    except MalformedAnswer:
-        return None
-
-
 def _error_of(response: requests.Response) -> tuple[str, str, str]:
-    body = _json(response)
-    if isinstance(body, list) and body:
-        body = body[0]
-    if not isinstance(body, dict):
-        return "", "", ""
+    body = error_body(response)
     fields = vendor_text(", ".join(words(body.get("fields"))[:20]))
     return word(body.get("errorCode")), sentence(body.get("message")), fields

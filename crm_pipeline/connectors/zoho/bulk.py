@@ -27,7 +27,7 @@ from crm_pipeline.kernel.errors import (
     Rejected,
     UnknownField,
 )
-from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.spool import Spool, SpooledPage
@@ -35,7 +35,6 @@ from crm_pipeline.store.spool import Spool, SpooledPage
 ROUTE = "bulk"
 _FIRST_POLL_S = 1.0
 _LAST_POLL_S = 30.0
-_SHORT = 300
 _LONGEST_S = 6 * 3600.0
 _COMPLETED = "COMPLETED"
 _WORKING = frozenset({"ADDED", "QUEUED", "IN PROGRESS", "INPROGRESS"})
@@ -233,8 +232,8 @@ class Exports:
 
     def _failure(self, job: str, told: JobState) -> JobFailed:
         words = (told.result.error if told.result else None) or Words()
-        said = redacted(f"{words.code or ''} {words.message or ''}".strip())[:_SHORT]
-        state = told.state[:_SHORT]
+        said = vendor_text(f"{words.code or ''} {words.message or ''}".strip())
+        state = vendor_text(told.state)
         return JobFailed(
             f"{self._owner}: export {job} ended as {state}: {said or 'no reason given'}.",
             code=state,

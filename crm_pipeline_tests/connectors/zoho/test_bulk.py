@@ -87,6 +87,18 @@ def test_an_export_that_fails(scene: ZohoScene) -> None:
     assert scene.landed("Contacts") == []
 
 
+def test_the_words_of_an_export_that_fails(scene: ZohoScene) -> None:
+    """They are a vendor's text like any other: on one line, without control characters and secrets."""
+    words = {"code": "INTERNAL", "message": "a\x1b[2J\nb token=hush-hush"}
+    state = {"state": "FAILURE", "result": {"error_message": words}}
+    told = json.dumps({"data": [state]})
+    scene.sandbox.faults.order("status", method="GET", path=r"/read/\d+$", status=200, body=told)
+    with pytest.raises(JobFailed, match="ended as FAILURE: INTERNAL a") as caught:
+        scene.extract("Contacts", route="bulk")
+    assert caught.value.message.isprintable()
+    assert "hush" not in caught.value.message
+
+
 def test_a_module_without_exports_is_read_otherwise(scene: ZohoScene) -> None:
     """Where the vendor makes no export of a module, another route is taken, and the next plan knows."""
     scene.sandbox.faults.order(
