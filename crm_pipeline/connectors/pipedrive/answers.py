@@ -29,6 +29,7 @@ from crm_pipeline.kernel.errors import (
 
 _PASSING = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _SHUT_OUT_S = 60.0
+_FAILED = re.compile(rb'"success"\s*:\s*false')
 _SCHEMA = "ERR_SCHEMA_VALIDATION_FAILED"
 # The vendor's OAuth answers are known by their words; not all of them carry a code.
 _WORDS = (
@@ -64,7 +65,7 @@ class Judge:
             self._refusals.passed()
             return self._success(response)
         if status == 403 and _is_page(response):
-            return self._shut_out(response)
+            return self._shut_out()
         code, text = _told(error_body(response))
         told = f"{status} {code}".strip() + (f": {text}" if text else "")
         said = f"{self._owner}: Pipedrive answered {told}"
@@ -92,7 +93,8 @@ class Judge:
                 cure="Often a login or maintenance page: check that login_url is "
                 "https://<company>.pipedrive.com.",
             )
-        if response.content[:20].replace(b" ", b"").startswith(b'{"success":false'):
+        # The words first: pages of records are read once, by whoever asked for them.
+        if _FAILED.search(response.content) and error_body(response).get("success") is False:
             code, text = _told(error_body(response))
             return Rejected(
                 f"{self._owner}: Pipedrive answered {response.status_code}, but says that it failed: "
@@ -110,7 +112,7 @@ class Judge:
             said, status=401, code=code, cure="The login was renewed once and refused again."
         )
 
-    def _shut_out(self, response: requests.Response) -> VendorError:
+    def _shut_out(self) -> VendorError:
         # https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting: who keeps calling after 429
         # is shut out by the proxy, for some minutes.
         return Throttled(

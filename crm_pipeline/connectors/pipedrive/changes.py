@@ -163,7 +163,9 @@ def _changelog(lister: Lister, deal: str) -> Iterator[_Log]:
     params, seen = {"limit": str(lister.api.page_records)}, set[str]()
     path = log.path.format(id=quote(deal, safe=""))
     while True:
-        found = lister.api.ask(path, lambda body: _read(body, log, lister.owner), operation, **params)
+        found = lister.api.ask(
+            path, lambda body: _read(body, log, lister.owner), operation, **params
+        )
         yield found
         if not found.cursor:
             return

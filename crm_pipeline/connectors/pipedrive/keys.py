@@ -71,7 +71,6 @@ class Envelope(msgspec.Struct):
 
     data: list[msgspec.Raw] | None
     additional_data: msgspec.Raw = msgspec.Raw(b"null")
-    success: bool | None = None
 
 
 Sheet = RecordPage[Envelope, Key]
@@ -121,8 +120,6 @@ def sheet(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> Shee
         MalformedAnswer: it is no such answer, beyond single records.
     """
     page = _reader(item.name).read(body, owner=owner, what="an answer with records of Pipedrive")
-    if page.envelope.success is False:
-        raise MalformedAnswer(f"{owner}: an answer with 200 says that it failed.")
     ids = list(map(_id_of, page.keys))
     if not _are_ids(ids, item):
         _set_aside(page, [not _are_ids([one], item) for one in ids], NO_KEY)

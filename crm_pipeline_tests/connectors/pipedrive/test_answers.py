@@ -122,11 +122,26 @@ def test_a_200_that_is_no_answer(
     assert error.cure
 
 
-def test_a_200_that_says_it_failed(still: Scene, reader: Account) -> None:
-    """`success: false` is a refusal, whatever the status says."""
-    error = met(still, reader, {"status": 200, "body": body("Something broke"), "path": "Fields"})
+@pytest.mark.parametrize(
+    "text",
+    [
+        body("Something broke"),
+        '{"data": [], "error": "Something broke", "success" : false}',
+        '{"additional_data": {"success": true}, "success":\n false, "error": "Something broke"}',
+    ],
+)
+def test_a_200_that_says_it_failed(still: Scene, reader: Account, text: str) -> None:
+    """`success: false` is a refusal, whatever the status says and wherever it stands."""
+    error = met(still, reader, {"status": 200, "body": text, "path": "Fields"})
     assert isinstance(error, Rejected)
     assert "says that it failed: Something broke" in error.message
+
+
+def test_a_field_called_success_is_no_failure(scene: Scene) -> None:
+    """What a record says is its own."""
+    text = '{"data":[{"id":1,"name":"a","success":false}],"success":true}'
+    scene.sandbox.faults.order("status", status=200, body=text, path="/activityTypes")
+    assert scene.extract("activityTypes").read == 1
 
 
 @pytest.mark.parametrize(
@@ -154,7 +169,9 @@ def test_a_null_of_v1_deletes_nobody(scene: Scene, obj: str) -> None:
     assert there.records > 0
     scene.advance(900)
     text = '{"success":true,"data":null}'
-    scene.sandbox.faults.order("status", status=200, body=text, path=rf"/v1/{obj}(/archived)?(\?|$)", times=9)
+    scene.sandbox.faults.order(
+        "status", status=200, body=text, path=rf"/v1/{obj}(/archived)?(\?|$)", times=9
+    )
     done = scene.extract(obj, snapshot=True)
     assert (done.read, done.deleted) == (0, 0)
     assert done.shrink is not None
