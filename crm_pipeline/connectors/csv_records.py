@@ -214,7 +214,7 @@ def key_columns(
 
 
 def without_nul(raw: pa.RecordBatch) -> pa.RecordBatch:
-    """Return records that were set aside; those that hold a NUL byte stay there, so their cells are emptied."""
+    """Return set-aside records, with the cells of those that hold NUL emptied, so that they stay in quarantine."""
     has_nul = pa.repeat(pa.scalar(value=False), raw.num_rows)
     for column in raw.columns:
         has_nul = pc.or_(has_nul, pc.match_substring(column, "\0"))

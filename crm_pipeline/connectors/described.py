@@ -1,6 +1,7 @@
 """The entries of a description (fields, pick lists, types): what can be read of each, whatever the others are.
 
-An attribute of a wrong type is as good as absent. An entry without what makes it an entry is left out, with a
+An attribute of a wrong type is as good as absent; of a list, such as the values of a field, the elements that
+cannot be read are, and the log says nothing of them. An entry without what makes it an entry is left out, with a
 word in the log. A description of which nothing can be read is a malformed answer.
 """
 

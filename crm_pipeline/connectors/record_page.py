@@ -26,7 +26,7 @@ Instants = Sequence[str | datetime | None]
 NO_JSON = "the record is no JSON"
 NO_UTF8 = "the record is not UTF-8"
 TOO_DEEP = "the record is nested too deep"
-NO_KEY = "the record has no id of the kind that the vendor documents"
+NO_KEY = "its id, time stamp or mark of deletion is not of the documented type"
 NO_INSTANT = "a time stamp of the record is no instant between the years 1 and 9999"
 # The years 1 to 9999 in microseconds since 1970: what Python, and so our month counts, can name.
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999

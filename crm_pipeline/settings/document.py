@@ -1,7 +1,7 @@
 """A YAML file that remembers on which line each key stands.
 
 Duplicate keys are an error here, where PyYAML would let the last one win in silence. Dates stay text.
-How large a file may be is said in `bounds.py`.
+How large a file may be is said in `document_bounds.py`.
 """
 
 import os

@@ -21,7 +21,8 @@ class Allowance:
 
     Attributes:
         most_bytes: in all.
-        until_s: by `monotonic`.
+        most_s: from the first look at `monotonic` on.
+        taken: bytes so far.
     """
 
     most_bytes: int
