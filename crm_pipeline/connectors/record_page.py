@@ -34,6 +34,7 @@ _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 _FIRST_TEXT, _LAST_TEXT = "0001-01-03", "9999-12-30"
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 _UNENDED = b'"'
+_ID = re.compile(rb'\s*:\s*(?:"([\w.-]{1,64})"|(\d{1,30}))')
 _LIST = re.compile(rb"\s*:\s*\[")
 _CLOSED_BY = {ord("["): ord("]"), ord("{"): ord("}")}
 
@@ -104,9 +105,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         self._list_name = list_name
         self._id_of = id_of
         self._stamp_of = stamp_of
-        self._id_pattern = re.compile(
-            rb'"' + re.escape(id_name.encode()) + rb'"\s*:\s*(?:"([\w.-]{1,64})"|(\d{1,30}))'
-        )
+        self._id_name = f'"{id_name}"'.encode()
 
     def read(
         self, body: bytes, *, owner: str, what: str = "an answer with records"
@@ -166,7 +165,8 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         for text in elements:
             key, reason = self._one(text)
             if key is None:
-                page.rejected.append(Reject(reason, text, self._id_in(text)))
+                source_id, is_torn = _id_in(text, self._id_name)
+                page.rejected.append(Reject(reason, text, source_id, is_torn))
             else:
                 page.keys.append(key)
                 page.texts.append(text)
@@ -189,10 +189,30 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         except msgspec.DecodeError:
             return None, NO_JSON
 
-    def _id_in(self, text: bytes) -> str:
-        """Return the id of a record that cannot be read, where it is plain to see."""
-        seen = self._id_pattern.search(text)
-        return (seen[1] or seen[2]).decode() if seen else ""
+
+def _id_in(text: bytes, name: bytes) -> tuple[str, bool]:
+    """Return the id of a record that cannot be read, "" where it is not plain to see; and whether it is torn.
+
+    What is within the record has ids of its own, and so has the next record where brackets are left open.
+    """
+    ids: list[str] = []
+    inside: list[int] = []
+    for token in _TOKEN.finditer(text):
+        sign = text[token.start()]
+        if token[0] == _UNENDED:
+            return _only(ids), True
+        if sign in _CLOSED_BY:
+            inside.append(_CLOSED_BY[sign])
+        elif sign in b"]}":
+            if not inside or inside.pop() != sign:
+                return _only(ids), True
+        elif token[0] == name and len(inside) == 1 and (seen := _ID.match(text, token.end())):
+            ids.append((seen[1] or seen[2]).decode())
+    return _only(ids), bool(inside)
+
+
+def _only(ids: list[str]) -> str:
+    return ids[0] if len(ids) == 1 else ""
 
 
 def is_utf8(body: bytes) -> bool:
