@@ -12,7 +12,7 @@ Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,11 @@ class Landing:
         acceptance.accept_window(self.folder(connection, obj), window_id, self.clock.now())
 
     def accept_schema(self, connection: str, obj: str, fingerprint: str) -> None:
-        """Note that a person believes a description of an object."""
-        acceptance.accept_schema(self.folder(connection, obj), fingerprint, self.clock.now())
+        """Note that a person believes a description of an object, until it is read with another."""
+        now, last = self.clock.now(), self._last_commit(connection, obj)
+        if last is not None:  # the clock may have been set back
+            now = max(now, last + timedelta(microseconds=1))
+        acceptance.accept_schema(self.folder(connection, obj), fingerprint, now)
 
     def notes(self, connection: str, obj: str) -> Mapping[str, Any]:
         """Return what the connector noted with the window of an object that was committed last."""
