@@ -11,6 +11,7 @@ from crm_pipeline.kernel.errors import ConfigError
 if TYPE_CHECKING:
     from crm_pipeline.settings import Connection, Settings
     from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.manifest import WindowCommit
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,18 @@ def _reads(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:
     return [
         Pending(
             f"{shrink_told(shrink)} (read {last.committed_at:%Y-%m-%d %H:%M} UTC). If it is believed, "
-            f"{shrink.missing:,} rows will be marked as deleted.",
+            f"{shrink.missing:,} rows will be marked as deleted{_once(last)}.",
             lambda: landing.accept(chosen.name, obj, last.window_id),
         )
     ]
+
+
+def _once(commit: "WindowCommit") -> str:
+    if not commit.unproven:
+        return ""
+    return (
+        f", once {commit.unproven:,} records of it can be read of which nobody knows which they are"
+    )
 
 
 def _descriptions(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:

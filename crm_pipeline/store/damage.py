@@ -60,6 +60,14 @@ def batch_cure(batch: Manifest) -> str:
     )
 
 
+def rejects_cure(connection: str, path: Path) -> str:
+    """Say what to do about a file of records that were set aside and that is damaged."""
+    return (
+        f"Restore {path.stem}.* from a backup, or remove both files: `crm-pipeline backfill {connection}` reads "
+        "its window again and sets the rows aside anew."
+    )
+
+
 def commit_cure(connection: str) -> str:
     """Say what to do about a window's commit that is damaged."""
     return (

@@ -26,8 +26,8 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import acceptance, compaction, files
-from crm_pipeline.store.checksums import Verifier
-from crm_pipeline.store.damage import commit_cure, schema_cure, unreadable_batch
+from crm_pipeline.store.checksums import FileSum, Verifier
+from crm_pipeline.store.damage import commit_cure, rejects_cure, schema_cure, unreadable_batch
 from crm_pipeline.store.manifest import (
     Kind,
     Manifest,
@@ -37,6 +37,7 @@ from crm_pipeline.store.manifest import (
     commit_record,
 )
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
+from crm_pipeline.store.rejects import Reject, from_table
 from crm_pipeline.store.unfinished import Unfinished, claimed, described, remove_unfinished
 from crm_pipeline.store.watermark import Edge, edge_of
 from crm_pipeline.store.window import WindowWriter
@@ -123,6 +124,27 @@ class Landing:
         damaged = self._verifier.damaged((path, one.sum) for path, one in by_path.items())
         if damaged:
             raise unreadable_batch(by_path[damaged[0]])
+
+    def rejects(self, window: WindowCommit | WindowWriter) -> list[Reject]:
+        """Return the records that a window set aside; fewer than it counted where files are gone.
+
+        Raises:
+            CorruptFile: a file with some is damaged.
+        """
+        if not window.quarantined:
+            return []
+        folder = self.quarantine(window.connection, window.object)
+        found: list[Reject] = []
+        for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
+            cure = rejects_cure(window.connection, path)
+            with suppress(FileNotFoundError):
+                record = files.read_json(path.with_suffix(".json"), cure=cure)
+                if "sha256" in record and not self._verifier.is_whole(
+                    path, FileSum.from_dict(record)
+                ):
+                    raise CorruptFile(f"{path} is not as it was written.", cure=cure)
+                found += from_table(pq.read_table(path))
+        return found
 
     def watermark(self, connection: str, obj: str) -> datetime | None:
         """Return the instant before which every change of the object has been read.

@@ -85,6 +85,8 @@ class WindowCommit:
         records: rows landed by this window's batches.
         known: rows read that an earlier window had landed already.
         quarantined: rows read that could not be landed, kept under `quarantine/`.
+        unnamed: of those, such as may be any record: their id cannot be told. None in commits of before that
+            was counted; a whole read with such rows was not judged, and proves nothing.
         vendor_count: the vendor's count of the window, taken after reading; None if not offered.
         vendor_count_before: the same, taken before reading.
         complete: the read held every live record of the object that the vendor listed.
@@ -129,16 +131,27 @@ class WindowCommit:
     present: datetime | None = None
     sight: str = ""
     shrink: Shrink | None = None
+    unnamed: int | None = None
     is_accepted: bool = False
 
     @property
     def proves_absence(self) -> bool:
         """Whether a record that is not in it is deleted.
 
-        A read that left out rows, or could not land some, proves nothing by what it does not hold.
+        A read that left out rows, or holds some of which it cannot be told which records they are, proves
+        nothing by what it does not hold.
         """
-        is_whole = self.complete and self.known == 0 and self.quarantined == 0
-        return is_whole and (self.shrink is None or self.is_accepted)
+        return self.complete and self.known == 0 and not self.unproven and self.is_believed
+
+    @property
+    def unproven(self) -> int:
+        """How many of the rows that could not be landed may be any record."""
+        return self.quarantined if self.unnamed is None else self.unnamed
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether it did not lose more than a list may, or a person says that this is right."""
+        return self.shrink is None or self.is_accepted
 
 
 def manifest_record(manifest: Manifest) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import files, spool
 from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.damage import batch_cure, commit_cure, schema_cure
+from crm_pipeline.store.damage import batch_cure, commit_cure, rejects_cure, schema_cure
 from crm_pipeline.store.manifest import Manifest, WindowCommit, commit_from, manifest_from
 from crm_pipeline.store.scrub_check import (
     BATCHES,
@@ -45,13 +45,9 @@ def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
     """Yield what was set aside: by reads in folders of months, by builds in `normalized`."""
     for folder in _objects(data / "quarantine", connection):
         name = from_path_name(folder.parent.name)
-        again = (
-            f"`crm-pipeline backfill {name}` reads its window again and sets the rows aside anew."
-        )
         for record in _sorted(folder, f"{_MONTH}/*.json"):
             path = record.with_suffix(".parquet")
-            cure = f"Restore {path.stem}.* from a backup, or remove both files: {again}"
-            yield from _set_aside(record, (path,), cure)
+            yield from _set_aside(record, (path,), rejects_cure(name, path))
         for record in _sorted(folder, "normalized/*.json"):
             cure = (
                 "Remove it: the rows stand in data/landing, and the table's next build writes it."

@@ -186,6 +186,7 @@ def _described(
 ) -> Extraction:
     stands = verdict.stands
     landed = 0 if stands else tally.landed
+    set_aside = 0 if stands else writer.quarantined
     return Extraction(
         connection=task.connection,
         object=task.obj.name,
@@ -209,7 +210,7 @@ def _described(
         vendor_count_before=counts.vendor_count_before,
         reconciled=None if counts.vendor_count is None else True,
         uncounted=counts.uncounted,
-        changed=landed + writer.quarantined > 0,
+        changed=landed + set_aside > 0,
         schema=plan.schema,
         schema_changes=changes(before, plan.schema) if before else [],
         watermark=task.landing.watermark(task.connection, task.obj.name),

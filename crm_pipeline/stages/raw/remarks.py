@@ -21,7 +21,7 @@ class Remark:
     """One thing to know.
 
     Attributes:
-        kind: in a word: `watermark`, `shrink`, `fields`.
+        kind: in a word: `watermark`, `shrink`, `unnamed`, `fields`.
         text: what it is; `cure` what to do.
     """
 
@@ -38,6 +38,7 @@ def remarks_of(landing: Landing, connection: str, obj: str) -> list[Remark]:
     return [
         *_of_watermark(landing, connection, obj),
         *_of_shrink(landing, connection, obj),
+        *_of_unnamed(landing, connection, obj),
         *_of_fields(landing, connection, obj),
     ]
 
@@ -76,6 +77,22 @@ def _of_shrink(landing: Landing, connection: str, obj: str) -> list[Remark]:
             "shrink",
             f"{shrink_told(last.shrink)} since {first.committed_at:%Y-%m-%d %H:%M} UTC.",
             shrink_cure(connection, obj),
+        )
+    ]
+
+
+def _of_unnamed(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    good = Past.of(landing.windows(connection, obj)).good
+    if good is None or not good.unproven:
+        return []
+    place = landing.quarantine(connection, obj)
+    return [
+        Remark(
+            "unnamed",
+            f"of the records of {good.committed_at:%Y-%m-%d %H:%M} UTC {good.unproven:,} cannot be read, and nobody "
+            "knows which they are: nothing that the read lacks is taken for deleted.",
+            f"They are in {place}, with the reason and their bytes; correct them in the CRM. A release that can "
+            "read them does so by itself.",
         )
     ]
 

@@ -13,6 +13,7 @@ from crm_pipeline.stages.raw.absence import live, losses
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.records import STAMP
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.window import Counts
 
 SCHEMA = Schema("deals", "Deals", (Field("id", "ID", "id"),))
@@ -67,7 +68,10 @@ def test_who_is_alive(landing: Landing) -> None:
         ({"archived": "klmnop"}, [("", 10), ("live", 10)]),
         ({}, [("", 16), ("live", 10), ("archived", 6)]),
         ({"live": "abcdefghijklmnopqrstuvwxyz"}, []),
-        ({"live": "qrstuvwxyzabcd"}, [("", 12), ("archived", 6)]),  # as many, but others
+        (
+            {"live": "qrstuvwxyzabcd"},
+            [("", 12), ("archived", 6)],
+        ),  # as many, but others
         ({"deleted": "abcdefghijklmnop"}, []),  # the vendor says it in so many words
     ],
 )
@@ -81,6 +85,20 @@ def test_what_is_too_much(
     assert [
         (one.part, len(one.missing)) for one in found if one.is_too_much(ShrinkBounds())
     ] == expected
+
+
+def test_what_was_set_aside_is_there(landing: Landing) -> None:
+    """Where its id can be told, before and now; what cannot be told is no empty read."""
+    rejects = [Reject("bad", b"x", "k"), Reject("bad", b"y")]
+    before = live(land(landing, {"": "abcde"}), rejects)
+    assert sorted(before[""].to_pylist()) == list("abcdek")
+    assert live((), rejects)[""].to_pylist() == ["k"]
+    [loss] = losses(before, land(landing, {"": "abcd"}), [Reject("bad", b"z", "e")])
+    assert loss.missing.to_pylist() == ["k"]
+    [loss] = losses(before, (), [Reject("bad", b"z")])
+    assert (len(loss.missing), loss.is_empty) == (6, False)
+    deleted = live(land(landing, {"": "ab"}, deleted="b"), [Reject("bad", b"x", "b")])
+    assert deleted[""].to_pylist() == ["a"]
 
 
 def test_nothing_is_too_little_for_an_empty_read(landing: Landing) -> None:
