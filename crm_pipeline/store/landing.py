@@ -6,7 +6,8 @@ the committed windows and kept nowhere else.
 
 Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `windows/<id>.json`,
 `schemas/<fingerprint>.json`; `windows/<id>.open` names the process that is writing a window, and
-`windows/<id>.accepted` says that a person believes it (see `acceptance`).
+`windows/<id>.accepted` says that a person believes it (see `acceptance`), `windows/<id>.sight` what the
+login saw when it was read again (see `sight`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,6 +39,7 @@ from crm_pipeline.store.manifest import (
 )
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
 from crm_pipeline.store.rejects import Reject, from_table
+from crm_pipeline.store.sight import note_sight, sight_at
 from crm_pipeline.store.unfinished import Unfinished, claimed, described, remove_unfinished
 from crm_pipeline.store.watermark import Edge, edge_of
 from crm_pipeline.store.window import WindowWriter
@@ -168,6 +170,14 @@ class Landing:
         if last is not None:  # the clock may have been set back
             now = max(now, last + timedelta(microseconds=1))
         acceptance.accept_schema(self.folder(connection, obj), fingerprint, now)
+
+    def sight(self, commit: WindowCommit) -> str:
+        """Return what stood for what the login saw at the last read that a commit stands for; "" if unknown."""
+        return sight_at(self.folder(commit.connection, commit.object), commit)
+
+    def note_sight(self, commit: WindowCommit, sight: str) -> None:
+        """Note what the login saw at a read that a commit stands for, too."""
+        note_sight(self.folder(commit.connection, commit.object), commit, sight)
 
     def notes(self, connection: str, obj: str) -> Mapping[str, Any]:
         """Return what the connector noted with the window of an object that was committed last."""

@@ -81,8 +81,15 @@ class Past:
         return tuple(batch for one in self.since for batch in one.batches)
 
 
-def judged(task: Task, plan: Plan, writer: WindowWriter) -> Verdict:
+def judged(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Verdict:
     """Judge a whole read before its commit, by what there was before.
+
+    Args:
+        task: the extraction.
+        plan: of the read.
+        writer: holds what was read.
+        sight: stands for what the login could see when the read began: what is taken from its sight
+            meanwhile must not count as seen.
 
     Raises:
         CorruptFile: what landed since the last good read is damaged.
@@ -90,15 +97,19 @@ def judged(task: Task, plan: Plan, writer: WindowWriter) -> Verdict:
     past = Past.of(task.landing.windows(writer.connection, writer.object))
     task.landing.check(past.batches)
     if past.good is not None and not past.doubted and _is_same(task.landing, past.good, writer):
+        if sight and task.landing.sight(past.good) != sight:
+            task.landing.note_sight(past.good, sight)
         return Verdict(stands=past.good.window_id)
     found = _losses(task.landing, past.since, writer)
     lost = too_much(found, task.bounds)
     if not lost:
-        return Verdict(sight=sight_of(task.account))
+        return Verdict(sight=sight)
     told = "; ".join(map(_told, lost))
-    evidence = _said_by_vendor(task, lost) or _said_twice(task, plan, past, writer, lost=lost)
+    evidence = _said_by_vendor(task, lost) or _said_twice(
+        task, plan, past, writer, lost=lost, sight=sight
+    )
     if evidence:
-        return Verdict(evidence=f"{told}, and {evidence}", sight=sight_of(task.account))
+        return Verdict(evidence=f"{told}, and {evidence}", sight=sight)
     if past.doubted and _is_same(task.landing, past.doubted[-1], writer):
         return Verdict(past.doubted[-1].window_id, past.doubted[-1].shrink)
     _log.warning(
@@ -150,6 +161,7 @@ def _said_twice(
     writer: WindowWriter,
     *,
     lost: Sequence[Loss],
+    sight: str,
 ) -> str:
     """Look for an earlier read that lost the same; return what that says, "" where there is none."""
     if past.good is None or any(loss.is_empty for loss in lost):
@@ -164,19 +176,20 @@ def _said_twice(
             continue
         if too_much(_losses(task.landing, [one], writer), task.bounds):
             continue  # since then even more is gone
-        if not _sees_the_same(task, plan, past.good):
+        if not _sees_the_same(task, plan, past.good, sight):
             return ""
         at = f"{one.committed_at:%Y-%m-%d %H:%M} UTC"
         return f"a read of {at} had lost them too, with the same permissions"
     return ""
 
 
-def _sees_the_same(task: Task, plan: Plan, good: WindowCommit) -> bool:
+def _sees_the_same(task: Task, plan: Plan, good: WindowCommit, sight: str) -> bool:
     """Say whether the login sees all fields, and may see all records, that it could at the last good read."""
     then = task.landing.schema(task.connection, task.obj.name, good.schema_fingerprint)
     if not set(then.names) <= set(plan.schema.names):
         return False
-    return bool(good.sight) and good.sight == sight_of(task.account) and is_healthy(task.account)
+    is_known = bool(sight) and sight == task.landing.sight(good)
+    return is_known and sight == sight_of(task.account) and is_healthy(task.account)
 
 
 def _told(loss: Loss) -> str:

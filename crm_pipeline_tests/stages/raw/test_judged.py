@@ -14,6 +14,7 @@ from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw import remarks_of
+from crm_pipeline.stages.raw.permissions import sight_at_first, sight_of
 from crm_pipeline.stages.raw.snapshot import Verdict, judged
 from crm_pipeline.store import files, records
 from crm_pipeline.store.rejects import Reject
@@ -101,7 +102,7 @@ def read(
             writer.write([batch], shape="json", route="list", extracted_at=at, part=name)
         writer.quarantine(rejects, shape="json", extracted_at=org.clock.now())
         plan: Any = SimpleNamespace(schema=OWNERS)
-        verdict = judged(task, plan, writer)
+        verdict = judged(task, plan, writer, sight_of(task.account))
         if verdict.stands is None:
             writer.commit(Counts(complete=True, shrink=verdict.shrink, sight=verdict.sight))
     return verdict
@@ -230,6 +231,41 @@ def test_damaged_files_with_such_records_are_named(owners) -> None:
         read(owners, ids=range(99), rejects=[Reject("bad", b"{NaN", "100")])
 
 
+# --- what the login sees
+
+
+@pytest.mark.parametrize("before", ["", "less"])
+def test_reads_that_say_the_same_say_what_the_login_sees(owners, before: str) -> None:
+    """A commit of an older version knew nothing of it, or a scope was added since: what it saw at the last good
+    read counts, though that landed nothing."""
+    read(owners, ids=ALL, login=Login(before))
+    assert read(owners, ids=ALL).stands is not None
+    assert read(owners, ids=range(60)).shrink is not None
+    assert read(owners, ids=range(60)).shrink is None
+    assert alive(owners) == set(range(60))
+
+
+def test_what_is_not_known_is_not_noted(owners) -> None:
+    """A vendor that does not say it once takes nothing back."""
+    read(owners, ids=ALL)
+    read(owners, ids=ALL, login=Login(""))
+    [commit] = owners.landing.windows("acme", "owners")
+    assert owners.landing.sight(commit) == commit.sight != ""
+
+
+def test_a_damaged_note_confirms_nothing(owners) -> None:
+    """The next good read writes it again."""
+    read(owners, ids=ALL, login=Login("less"))
+    read(owners, ids=ALL)
+    [path] = owners.landing.folder("acme", "owners").glob("windows/*.sight")
+    good = path.read_bytes()
+    path.write_bytes(good[:-9])
+    [commit] = owners.landing.windows("acme", "owners")
+    assert owners.landing.sight(commit) == ""
+    read(owners, ids=ALL)
+    assert path.read_bytes() == good
+
+
 def test_records_that_came_back_take_doubt_away(owners) -> None:
     """Also beside one that cannot be read: the read that had lost them confirms no later one."""
     read(owners, ids=ALL)
@@ -237,3 +273,12 @@ def test_records_that_came_back_take_doubt_away(owners) -> None:
     assert read(owners, ids=ALL, rejects=[NAMELESS]).shrink is None
     assert kinds(owners) == ["unnamed"]
     assert read(owners, ids=range(60)).shrink is not None
+
+
+def test_one_run_asks_once_what_the_login_sees() -> None:
+    """Whatever the number of objects; what changes meanwhile is not what it saw when it began."""
+    login: Any = Login()
+    first = sight_at_first(login)
+    login.told = "less"
+    assert sight_at_first(login) == first != sight_of(login)
+    assert login.asked == 2
