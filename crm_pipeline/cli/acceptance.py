@@ -94,7 +94,7 @@ def _reads(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:
     return [
         Pending(
             f"{shrink_told(shrink)} (read {last.committed_at:%Y-%m-%d %H:%M} UTC). If it is believed, "
-            f"{shrink.missing:,} rows will be marked as deleted{_once(last)}.",
+            f"{shrink.rows:,} rows will be marked as deleted{_once(last)}.",
             lambda: landing.accept(chosen.name, obj, last.window_id),
         )
     ]

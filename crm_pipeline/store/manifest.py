@@ -69,12 +69,20 @@ class Shrink:
         missing: those of them that are not in it.
         part: the one of the vendor's lists that they are missing from; "" for the whole object.
         is_empty: the read, or the part, holds nothing at all.
+        in_all: live records that are missing from the whole read, those of the part among them; 0 in
+            commits of before that was noted.
     """
 
     before: int
     missing: int
     part: str = ""
     is_empty: bool = False
+    in_all: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many records are deleted if it is believed."""
+        return max(self.missing, self.in_all)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def live(batches: Sequence[Manifest], rejects: Iterable[Reject] = ()) -> dict[st
 def losses(
     before: Mapping[str, pa.ChunkedArray], now: Sequence[Manifest], rejects: Sequence[Reject] = ()
 ) -> list[Loss]:
-    """Return what a whole read has lost, in all and from each list that is empty now; a list that only shrank is part of all.
+    """Return what a whole read has lost, in all and from each list that there is beside others.
 
     Args:
         before: the records that there were, by list.
@@ -103,16 +103,18 @@ def losses(
     if len(before) > 1:
         # Another list may hold what left one; then nothing of it is missing.
         found += [
-            _loss(ids, here, part, is_empty=True)
+            _loss(ids, here, part, is_empty=part not in present)
             for part, ids in before.items()
-            if part and part not in present
+            if part
         ]
     return found
 
 
 def too_much(found: Iterable[Loss], bounds: ShrinkBounds) -> list[Loss]:
-    """Return the losses that need a better reason than a list."""
-    return [loss for loss in found if loss.is_too_much(bounds)]
+    """Return the losses that need a better reason than a list, first those of which nothing is left."""
+    return sorted(
+        (loss for loss in found if loss.is_too_much(bounds)), key=lambda loss: not loss.is_empty
+    )
 
 
 def joined(arrays: Iterable[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -50,6 +50,8 @@ def shrink_told(shrink: Shrink) -> str:
         held = f"{place} was empty, and there were {shrink.before:,} records"
     else:
         held = f"{place} lacks {shrink.missing:,} of {shrink.before:,} records"
+    if shrink.rows > shrink.missing:
+        held = f"{held} ({shrink.rows:,} are missing in all)"
     return f"{held}: that is not believed, they stay alive"
 
 

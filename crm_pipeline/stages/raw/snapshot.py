@@ -120,8 +120,15 @@ def judged(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Ver
         cure=f"See `crm-pipeline status` and `crm-pipeline check {task.connection}`.",
     )
     worst = lost[0]
-    made = Shrink(worst.before, len(worst.missing), worst.part, worst.is_empty)
-    return Verdict(shrink=made)
+    return Verdict(
+        shrink=Shrink(
+            worst.before,
+            len(worst.missing),
+            worst.part,
+            worst.is_empty,
+            in_all=len(found[0].missing),
+        )
+    )
 
 
 def _losses(landing: Landing, before: Sequence[WindowCommit], writer: WindowWriter) -> list[Loss]:

@@ -9,7 +9,7 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
-from crm_pipeline.stages.raw.absence import live, losses
+from crm_pipeline.stages.raw.absence import live, losses, too_much
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.records import STAMP
@@ -62,7 +62,7 @@ def test_who_is_alive(landing: Landing) -> None:
     [
         ({"live": "abcdefghij", "archived": "klmnop"}, []),
         ({"live": "abcdefghijklmnop"}, []),  # what left a list is in another one
-        ({"live": "abcdefghijk", "archived": "z"}, [("", 5)]),
+        ({"live": "abcdefghijk", "archived": "z"}, [("", 5), ("archived", 5)]),
         ({"live": "abcdefghij"}, [("", 6), ("archived", 6)]),
         ({"live": "abcdefghijkl"}, []),
         ({"archived": "klmnop"}, [("", 10), ("live", 10)]),
@@ -70,7 +70,7 @@ def test_who_is_alive(landing: Landing) -> None:
         ({"live": "abcdefghijklmnopqrstuvwxyz"}, []),
         (
             {"live": "qrstuvwxyzabcd"},
-            [("", 12), ("archived", 6)],
+            [("", 12), ("live", 6), ("archived", 6)],
         ),  # as many, but others
         ({"deleted": "abcdefghijklmnop"}, []),  # the vendor says it in so many words
     ],
@@ -85,6 +85,16 @@ def test_what_is_too_much(
     assert [
         (one.part, len(one.missing)) for one in found if one.is_too_much(ShrinkBounds())
     ] == expected
+
+
+def test_each_list_is_judged(landing: Landing) -> None:
+    """One that keeps a single record has lost as much as one that is empty, however long the others are."""
+    letters = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
+    before = live(land(landing, {"live": letters, "archived": "abcdefghij"}))
+    found = losses(before, land(landing, {"live": letters, "archived": "a"}))
+    assert [(one.part, len(one.missing)) for one in too_much(found, ShrinkBounds())] == [
+        ("archived", 9)
+    ]
 
 
 def test_what_was_set_aside_is_there(landing: Landing) -> None:

@@ -13,7 +13,7 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
-from crm_pipeline.stages.raw import remarks_of
+from crm_pipeline.stages.raw import remarks_of, shrink_told
 from crm_pipeline.stages.raw.permissions import sight_at_first, sight_of
 from crm_pipeline.stages.raw.snapshot import Verdict, judged
 from crm_pipeline.store import files, records
@@ -282,3 +282,41 @@ def test_one_run_asks_once_what_the_login_sees() -> None:
     login.told = "less"
     assert sight_at_first(login) == first != sight_of(login)
     assert login.asked == 2
+
+
+# --- lists
+
+
+def test_a_list_that_keeps_one_record(owners) -> None:
+    """It has lost as much as an empty one; what is told is all that would go."""
+    read(owners, live=range(1000), archived=range(1000, 1150))
+    shrink = read(owners, live=range(20, 1000), archived=[1000]).shrink
+    assert shrink is not None
+    assert (shrink.part, shrink.missing, shrink.before, shrink.rows) == ("archived", 149, 150, 169)
+    assert "'archived' lacks 149 of 150 records (169 are missing in all)" in shrink_told(shrink)
+
+
+def test_an_empty_list_among_losses_is_not_confirmed_by_a_second_read(owners) -> None:
+    """However much is missing elsewhere."""
+    read(owners, live=range(100), archived=range(100, 150))
+    for _ in range(3):
+        shrink = read(owners, live=range(60)).shrink
+        assert shrink is not None
+        assert (shrink.part, shrink.is_empty, shrink.rows) == ("archived", True, 90)
+
+
+def test_the_vendor_is_asked_about_each_list(owners) -> None:
+    """That the records of one are deleted says nothing of the other's."""
+
+    class Vendor(Login):
+        def __init__(self, gone: Iterable[int]) -> None:
+            super().__init__()
+            self.gone = {str(one) for one in gone}
+
+        def confirm_deleted(self, obj: str, ids: Sequence[str]) -> set[str]:
+            return self.gone & set(ids)
+
+    read(owners, live=range(1000), a=range(1000, 1020), b=range(1020, 1040))
+    rest = {"live": range(1000), "a": [1000], "b": [1020]}
+    assert read(owners, **rest, login=Vendor(range(1000, 1020))).shrink is not None
+    assert read(owners, **rest, login=Vendor(range(1000, 1040))).shrink is None
