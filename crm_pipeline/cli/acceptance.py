@@ -11,6 +11,7 @@ from crm_pipeline.kernel.errors import ConfigError
 if TYPE_CHECKING:
     from crm_pipeline.settings import Connection, Settings
     from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.manifest import WindowCommit
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _reads(
     return [
         Pending(
             f"{shrink_told(shrink)} (read {last.committed_at:%Y-%m-%d %H:%M} UTC). If it is believed, "
-            f"{shrink.missing - gone:,} live rows will be marked as deleted{other}.",
+            f"{shrink.rows - gone:,} live rows will be marked as deleted{other}{_once(last)}.",
             lambda: landing.accept(chosen.name, obj, last.window_id),
         )
     ]
@@ -112,6 +113,14 @@ def _gone_already(settings: "Settings", chosen: "Connection", landing: "Landing"
     missing, tables = doubted_ids(landing, chosen.name, obj), Tables(settings.data)
     with Engine(settings.data / "tmp", memory_limit=f"{settings.memory_mb}MB") as engine:
         return len(deleted_ids(engine, tables, chosen.name, obj, missing))
+
+
+def _once(commit: "WindowCommit") -> str:
+    if not commit.unproven:
+        return ""
+    return (
+        f", once {commit.unproven:,} records of it can be read of which nobody knows which they are"
+    )
 
 
 def _descriptions(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:

@@ -155,7 +155,8 @@ class CsvRecords:
         for part in parts:
             defect = part.defect or _defect(part.raw)
             if defect:
-                self._reject(defect, part.raw, self._splitter.id_of(part.raw))
+                source_id = self._splitter.id_of(part.raw)
+                self._reject(defect, part.raw, source_id, is_torn=bool(part.defect))
             else:
                 good.append(part.raw)
         if not good:
@@ -173,7 +174,7 @@ class CsvRecords:
                 self._reject(NO_INSTANT if source_id else NO_ID, text, source_id)
         return batch.filter(is_readable), tail
 
-    def _reject(self, reason: str, raw: bytes, source_id: str) -> None:
+    def _reject(self, reason: str, raw: bytes, source_id: str, *, is_torn: bool = False) -> None:
         self._rejected_bytes += len(raw)
         if self._rejected_bytes > _MOST_REJECTED_BYTES:
             raise ProtocolError(
@@ -182,7 +183,7 @@ class CsvRecords:
         line = raw.removesuffix(b"\n").removesuffix(b"\r")
         if self._places:
             line = self._splitter.reordered(line, self._places)
-        self._rejected.append(Reject(reason, line, source_id))
+        self._rejected.append(Reject(reason, line, source_id, is_torn))
 
     @cached_property
     def _splitter(self) -> Splitter:

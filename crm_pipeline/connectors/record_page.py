@@ -165,7 +165,8 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         for text in elements:
             key, reason = self._one(text)
             if key is None:
-                page.rejected.append(Reject(reason, text, self._id_in(text)))
+                source_id, is_torn = _id_in(text, self._id_name)
+                page.rejected.append(Reject(reason, text, source_id, is_torn))
             else:
                 page.keys.append(key)
                 page.texts.append(text)
@@ -188,16 +189,30 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         except msgspec.DecodeError:
             return None, NO_JSON
 
-    def _id_in(self, text: bytes) -> str:
-        """Return the id of a record that cannot be read, where it is plain to see.
 
-        The records that it points to have ids as well, inside of it.
-        """
-        for token, _, depth in _signs(text):
-            is_name = depth == 1 and token[0] == self._id_name
-            if is_name and (seen := _ID.match(text, token.end())):
-                return (seen[1] or seen[2]).decode()
-        return ""
+def _id_in(text: bytes, name: bytes) -> tuple[str, bool]:
+    """Return the id of a record that cannot be read, "" where it is not plain to see; and whether it is torn.
+
+    What is within the record has ids of its own, and so has the next record where brackets are left open.
+    """
+    ids: list[str] = []
+    inside: list[int] = []
+    for token in _TOKEN.finditer(text):
+        sign = text[token.start()]
+        if token[0] == _UNENDED:
+            return _only(ids), True
+        if sign in _CLOSED_BY:
+            inside.append(_CLOSED_BY[sign])
+        elif sign in b"]}":
+            if not inside or inside.pop() != sign:
+                return _only(ids), True
+        elif token[0] == name and len(inside) == 1 and (seen := _ID.match(text, token.end())):
+            ids.append((seen[1] or seen[2]).decode())
+    return _only(ids), bool(inside)
+
+
+def _only(ids: list[str]) -> str:
+    return ids[0] if len(ids) == 1 else ""
 
 
 def is_utf8(body: bytes) -> bool:

@@ -101,7 +101,7 @@ def _absence(done: Extraction) -> dg.AssetCheckResult:
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{shrink_told(shrink)}. {cure}",
-        metadata={"records_before": shrink.before, "records_missing": shrink.missing},
+        metadata={"records_before": shrink.before, "records_missing": shrink.rows},
     )
 
 

@@ -47,7 +47,7 @@ def extraction(done: Extraction) -> Metadata:
         metadata[f"api_{done.unit}"] = done.cost
         metadata[f"api_{done.unit}_planned"] = done.planned_cost
     if done.shrink is not None:
-        metadata["records_missing"] = done.shrink.missing
+        metadata["records_missing"] = done.shrink.rows
         metadata["absence"] = shrink_told(done.shrink)
     if done.vendor_count is not None:
         metadata["source_count"] = done.vendor_count

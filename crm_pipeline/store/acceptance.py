@@ -2,7 +2,8 @@
 
 A word of a person is a file of its own beside what it is about, so that nothing is rewritten:
 `windows/<id>.accepted`; `schemas/<fingerprint>.refused` for a description that nobody believes yet, and
-`.accepted` once somebody does. It is about that one read or description and about no later one.
+`.accepted` once somebody does. It is about that one read or description and about no later one: a description
+that comes back after another one was read with has to be believed anew.
 """
 
 from collections.abc import Mapping
@@ -46,9 +47,13 @@ def accept_window(folder: Path, window_id: str, at: datetime) -> None:
     )
 
 
-def is_schema_accepted(folder: Path, fingerprint: str) -> bool:
-    """Say whether somebody believes a description."""
-    return (folder / "schemas" / f"{fingerprint}{_ACCEPTED}").exists()
+def is_schema_accepted(folder: Path, fingerprint: str, since: datetime) -> bool:
+    """Say whether somebody believes a description, and said so after the last read with another one, `since`."""
+    try:
+        record = files.read_json(folder / "schemas" / f"{fingerprint}{_ACCEPTED}")
+    except FileNotFoundError:
+        return False
+    return parse_instant(record["accepted_at"]) > since
 
 
 def accept_schema(folder: Path, fingerprint: str, at: datetime) -> None:
@@ -74,7 +79,8 @@ def refused_schema(folder: Path, since: datetime) -> Refused | None:
     found = []
     for path in (folder / "schemas").glob(f"[!.]*{_REFUSED}"):
         refused = _refused(path)
-        if refused.refused_at > since and not is_schema_accepted(folder, refused.fingerprint):
+        is_accepted = is_schema_accepted(folder, refused.fingerprint, since)
+        if refused.refused_at > since and not is_accepted:
             found.append(refused)
     return max(found, key=lambda refused: refused.refused_at, default=None)
 

@@ -6,13 +6,14 @@ the committed windows and kept nowhere else.
 
 Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `windows/<id>.json`,
 `schemas/<fingerprint>.json`; `windows/<id>.open` names the process that is writing a window, and
-`windows/<id>.accepted` says that a person believes it (see `acceptance`).
+`windows/<id>.accepted` says that a person believes it (see `acceptance`), `windows/<id>.sight` what the
+login saw when it was read again (see `sight`).
 """
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from crm_pipeline.store.manifest import (
     commit_record,
 )
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
+from crm_pipeline.store.rejects import Reject, read_rejects
+from crm_pipeline.store.sight import note_sight, sight_at
 from crm_pipeline.store.unfinished import Unfinished, claimed, described, remove_unfinished
 from crm_pipeline.store.watermark import Edge, edge_of
 from crm_pipeline.store.window import WindowWriter
@@ -134,6 +137,20 @@ class Landing:
         files.discard(*damaged)
         return bool(damaged)
 
+    def rejects(self, window: WindowCommit | WindowWriter) -> list[Reject]:
+        """Return the records that a window set aside; fewer than it counted where files are gone.
+
+        Raises:
+            CorruptFile: a file with some is damaged.
+        """
+        if not window.quarantined:
+            return []
+        folder = self.quarantine(window.connection, window.object)
+        found: list[Reject] = []
+        for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
+            found += read_rejects(path)[1]
+        return found
+
     def watermark(self, connection: str, obj: str) -> datetime | None:
         """Return the instant before which every change of the object has been read.
 
@@ -151,8 +168,19 @@ class Landing:
         acceptance.accept_window(self.folder(connection, obj), window_id, self.clock.now())
 
     def accept_schema(self, connection: str, obj: str, fingerprint: str) -> None:
-        """Note that a person believes a description of an object."""
-        acceptance.accept_schema(self.folder(connection, obj), fingerprint, self.clock.now())
+        """Note that a person believes a description of an object, until it is read with another."""
+        now, last = self.clock.now(), self._last_commit(connection, obj)
+        if last is not None:  # the clock may have been set back
+            now = max(now, last + timedelta(microseconds=1))
+        acceptance.accept_schema(self.folder(connection, obj), fingerprint, now)
+
+    def sight(self, commit: WindowCommit) -> str:
+        """Return what stood for what the login saw at the last read that a commit stands for; "" if unknown."""
+        return sight_at(self.folder(commit.connection, commit.object), commit)
+
+    def note_sight(self, commit: WindowCommit, sight: str) -> None:
+        """Note what the login saw at a read that a commit stands for, too."""
+        note_sight(self.folder(commit.connection, commit.object), commit, sight)
 
     def notes(self, connection: str, obj: str) -> Mapping[str, Any]:
         """Return what the connector noted with the window of an object that was committed last."""

@@ -74,12 +74,20 @@ class Shrink:
         missing: those of them that are not in it.
         part: the one of the vendor's lists that they are missing from; "" for the whole object.
         is_empty: the read, or the part, holds nothing at all.
+        in_all: live records that are missing from the whole read, those of the part among them; 0 in
+            commits of before that was noted.
     """
 
     before: int
     missing: int
     part: str = ""
     is_empty: bool = False
+    in_all: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many records are deleted if it is believed."""
+        return max(self.missing, self.in_all)
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,8 @@ class WindowCommit:
         records: rows landed by this window's batches.
         known: rows read that an earlier window had landed already.
         quarantined: rows read that could not be landed, kept under `quarantine/`.
+        unnamed: of those, such as may be any record: their id cannot be told. None in commits of before that
+            was counted; a whole read with such rows was not judged, and proves nothing.
         vendor_count: the vendor's count of the window, taken after reading; None if not offered.
         vendor_count_before: the same, taken before reading.
         complete: the read held every live record of the object that the vendor listed.
@@ -134,16 +144,27 @@ class WindowCommit:
     present: datetime | None = None
     sight: str = ""
     shrink: Shrink | None = None
+    unnamed: int | None = None
     is_accepted: bool = False
 
     @property
     def proves_absence(self) -> bool:
         """Whether a record that is not in it is deleted.
 
-        A read that left out rows, or could not land some, proves nothing by what it does not hold.
+        A read that left out rows, or holds some of which it cannot be told which records they are, proves
+        nothing by what it does not hold.
         """
-        is_whole = self.complete and self.known == 0 and self.quarantined == 0
-        return is_whole and (self.shrink is None or self.is_accepted)
+        return self.complete and self.known == 0 and not self.unproven and self.is_believed
+
+    @property
+    def unproven(self) -> int:
+        """How many of the rows that could not be landed may be any record."""
+        return self.quarantined if self.unnamed is None else self.unnamed
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether it did not lose more than a list may, or a person says that this is right."""
+        return self.shrink is None or self.is_accepted
 
 
 def manifest_record(manifest: Manifest) -> dict[str, Any]:

@@ -44,11 +44,18 @@ class Reject:
         reason: what is wrong with it, without any of its values.
         raw: the bytes as received.
         source_id: the vendor's id, where it can be told; "" where not.
+        is_torn: where it ends is not sure: it may hold other records, too. Not stored.
     """
 
     reason: str
     raw: bytes
     source_id: str = ""
+    is_torn: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is known which record this is, and that it is no other."""
+        return bool(self.source_id) and not self.is_torn
 
     @property
     def digest(self) -> str:

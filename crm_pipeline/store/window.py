@@ -112,6 +112,7 @@ class WindowWriter:
         self.month = str(Month.of(window.to_at - timedelta(microseconds=1)))
         self.months: Counter[str] = Counter()
         self.quarantined = 0
+        self.unnamed = 0
         self.manifests: list[Manifest] = []
         self.hasher = RecordHasher()
         self._quarantine = quarantine
@@ -149,6 +150,7 @@ class WindowWriter:
         for path in self._quarantine.glob(f"????-??/{self.window_id}-*.json"):
             record = files.read_json(path)
             self.quarantined += int(record["records"])
+            self.unnamed += int(record.get("unnamed", record["records"]))
             if "sha256" in record:
                 kept_files.append((path.with_suffix(".parquet"), FileSum.from_dict(record)))
         for path in Verifier().damaged(kept_files):
@@ -253,6 +255,7 @@ class WindowWriter:
             batch_id = f"{self.window_id}-{self._sequence:05d}"
         table = as_table(rows, batch_id)
         path = self._quarantine / self.month / f"{batch_id}.parquet"
+        unnamed = sum(not row.is_named for row in rows)
         with files.replacing(path, "rejects") as temporary:
             pq.write_table(table, temporary, compression="zstd")
             written = FileSum.of(temporary)
@@ -264,6 +267,7 @@ class WindowWriter:
                 "connection": self.connection,
                 "object": self.object,
                 "records": len(rows),
+                "unnamed": unnamed,
                 **written.to_dict(),
                 "reasons": dict(Counter(row.reason for row in rows)),
                 "shape": shape,
@@ -277,6 +281,7 @@ class WindowWriter:
         )
         with self._lock:
             self.quarantined += len(rows)
+            self.unnamed += unnamed
         return batch_id
 
     def commit(self, counts: Counts) -> WindowCommit:
@@ -291,6 +296,7 @@ class WindowWriter:
             records=sum(manifest.records for manifest in self.manifests),
             known=counts.known,
             quarantined=self.quarantined,
+            unnamed=self.unnamed,
             vendor_count=counts.vendor_count,
             vendor_count_before=counts.vendor_count_before,
             calls=counts.calls,

@@ -14,6 +14,7 @@ from crm_pipeline.store import acceptance
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Shrink
 from crm_pipeline.store.records import STAMP
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.window import Counts
 from crm_pipeline_tests.cli.conftest import Run
@@ -99,6 +100,21 @@ def test_only_live_rows_are_counted(run: Run, landing: Landing, left: str, told:
     assert told in done.output.replace("\n", " ")
 
 
+def test_all_that_goes_is_told(run: Run, landing: Landing) -> None:
+    """Of several lists the one that lost most is named, and the rows of all of them; a read that also holds what
+    nobody can name deletes nothing before that can be read."""
+    land(landing)
+    shrink = Shrink(before=150, missing=150, part="archived", is_empty=True, in_all=200)
+    now = landing.clock.now()
+    with landing.begin("demo", "Contact", Window(None, now), SCHEMA) as writer:
+        writer.quarantine([Reject("bad", b"x")])
+        writer.commit(Counts(complete=True, present=now, shrink=shrink))
+    done = run("accept-shrink", "demo", "Contact", "--yes")
+    assert "there were 150 records (200 are missing in all)" in done.output
+    assert "200 rows will be marked as deleted, once 1 records of it can be read" in done.output
+    assert "nothing that the read lacks is taken for deleted" in run("status").output
+
+
 def test_nobody_is_asked_in_a_script(run: Run, landing: Landing, doubted: str) -> None:
     """Without a terminal and without --yes nothing is accepted, and the exit code says so."""
     done = run("accept-shrink", "demo", "Contact")
@@ -125,7 +141,7 @@ def test_a_description(run: Run, landing: Landing) -> None:
     acceptance.refuse_schema(folder, acceptance.Refused("abc", 40, 45, at))
     assert "lacks 40 of 45 fields" in run("status").output
     assert run("accept-shrink", "demo", "Contact", "--yes").exit_code == 0
-    assert acceptance.is_schema_accepted(folder, "abc")
+    assert acceptance.is_schema_accepted(folder, "abc", at - timedelta(minutes=1))
     assert "lacks 40" not in run("status").output
 
 

@@ -117,6 +117,23 @@ def test_taking_apart_takes_time_by_length(body: bytes) -> None:
     assert time.process_time() - begun_s < 2
 
 
+@pytest.mark.parametrize(
+    ("bad", "source_id", "is_torn"),
+    [
+        (b'{"owner": {"id": "z"}, "x": NaN, "id": "b"}', "b", False),
+        (b'{"owner": {"id": "z"}, "x": NaN}', "", False),
+        (b'{"name": "id", "list": [{"id": 5}], "x": nul, "id": 7}', "7", False),
+        (b'{"id": "b", "id": "d", "x": NaN}', "", False),
+        (b'{"id": "b", "x": [1, 2}', "b", True),
+    ],
+)
+def test_the_id_of_a_record_is_its_own(bad: bytes, source_id: str, is_torn: bool) -> None:
+    """What stands within a record has ids, too; and one that is not closed may take others in."""
+    [reject] = READER.read(page_with(GOOD, bad), owner="acme").rejected
+    assert (reject.source_id, reject.is_torn) == (source_id, is_torn)
+    assert reject.is_named is (source_id != "" and not is_torn)
+
+
 def test_a_page_of_one_bad_record_is_a_page() -> None:
     """A refresh often reads one record; that it is bad makes the answer no other kind of answer."""
     page = READER.read(page_with(b'{"id": "b", "x": "\\ud83d"}'), owner="acme")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -161,7 +162,7 @@ def test_a_bit_of_what_is_published(published: Any, pattern: str) -> None:
 def test_a_snapshot_object_is_not_compared_with_damaged_bytes(org: Any, described: Any) -> None:
     """A complete read that finds its predecessor damaged is refused by name, not taken for unchanged."""
     from crm_pipeline.kernel.clock import Window
-    from crm_pipeline.stages.raw.snapshot import repeated
+    from crm_pipeline.stages.raw.snapshot import judged
 
     org.land(described(*FIELDS), [{"Id": "003A", "LastName": "Ng"}], complete=True)
     path = one(org, "landing/*/*/????-??/*.parquet")
@@ -171,7 +172,7 @@ def test_a_snapshot_object_is_not_compared_with_damaged_bytes(org: Any, describe
     with landing.begin("acme", "Contact", window, described(*FIELDS)) as writer:
         writer.manifests = [*landing.batches("acme", "Contact")]
         with pytest.raises(CorruptFile, match=path.name):
-            repeated(landing, writer)
+            judged(SimpleNamespace(landing=landing), None, writer)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])

@@ -93,7 +93,7 @@ def sellers(page: ListPage, owner: str) -> list[str]:
     )
     found = [str(deal.id) for deal in deals if bytes(memoryview(deal.products_count)) != b"0"]
     unread = [one.source_id for one in page.rejected]
-    if not all(map(is_number, unread)):
+    if not all(one.is_named and is_number(one.source_id) for one in page.rejected):
         raise MalformedAnswer(
             f"{owner}: an answer holds a deal without an id that can be read "
             f"({page.rejected[0].reason}), so that its products cannot be asked for."

@@ -1,5 +1,7 @@
 """SQL that brings landed batches of one object to one relation and keeps each record's latest state."""
 
+import pyarrow as pa
+
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.merges import winners
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
@@ -61,7 +63,12 @@ def _seen(engine: Engine, one: ObjectInput) -> str:
     if one.complete_from == 0:
         return "true"
     later = one.batches[one.complete_from :]
-    if not later:
+    if not (later or one.set_aside):
         return "false"
-    seen = engine.table(f"{one.name} seen", f"SELECT DISTINCT _source_id FROM {all_keys(later)}")
+    parts = [f"SELECT _source_id FROM {all_keys(later)}"] if later else []
+    if one.set_aside:
+        ids = pa.table({"_source_id": pa.array(one.set_aside, pa.string())})
+        parts.append(f"SELECT _source_id FROM {engine.load(f'{one.name} set aside', ids)}")
+    everything = " UNION ALL ".join(parts)
+    seen = engine.table(f"{one.name} seen", f"SELECT DISTINCT _source_id FROM ({everything})")
     return f"(_source_id IN (SELECT _source_id FROM {seen}))"

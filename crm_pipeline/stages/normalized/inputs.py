@@ -30,6 +30,7 @@ class ObjectInput:
         schemas: the distinct schemas of the committed windows, oldest first, the newest last.
         complete_from: position of the first batch of the newest complete read; records that appear
             only before it are deleted. 0 where no read was complete.
+        set_aside: ids of records of that read or later ones that cannot be read: they are there all the same.
         recovered: records among them that had been set aside and can be read by now.
         whole: the windows that held every record.
         accepted: the windows that a person believes.
@@ -41,6 +42,7 @@ class ObjectInput:
     batches: tuple[Manifest, ...]
     schemas: tuple[Schema, ...]
     complete_from: int
+    set_aside: tuple[str, ...] = ()
     recovered: int = 0
     whole: frozenset[str] = frozenset()
     accepted: frozenset[str] = frozenset()
@@ -118,11 +120,13 @@ def collect(
         recovered = [one for one in reread.batches if one.path.is_relative_to(folder)]
         note_recovered(landing, connection, entry.object, recovered)
     schemas = _schemas(connection, entry.object, windows, landing)
+    complete_from, set_aside = _proof(landing, windows, reread)
     return ObjectInput(
         entry=Fields(schemas, ignores_case=entry.ignores_case).resolved(entry),
         batches=reread.batches,
         schemas=schemas,
-        complete_from=_complete_from(windows, reread),
+        complete_from=complete_from,
+        set_aside=set_aside,
         recovered=sum(reread.recovered.values()),
         whole=frozenset(window.window_id for window in windows if window.complete),
         accepted=frozenset(window.window_id for window in windows if window.is_accepted),
@@ -139,6 +143,7 @@ def inputs_fingerprint(inputs: Sequence[ObjectInput], *facts: object) -> str:
             one.complete_from,
             repr(one.entry),
             *_told_of_lists(one),
+            *([one.set_aside] if one.set_aside else []),
         )
         for one in inputs
     ]
@@ -162,12 +167,29 @@ def _name(batch: Manifest) -> str:
     return f"{batch.batch_id} as {batch.sha256}" if batch.is_copy else batch.batch_id
 
 
-def _complete_from(windows: Sequence[WindowCommit], reread: Reread) -> int:
+def _proof(
+    landing: Landing, windows: Sequence[WindowCommit], reread: Reread
+) -> tuple[int, tuple[str, ...]]:
+    """Return where the newest read that proves absence begins, and what it and later ones hold unread."""
+    unread = {one.window_id: one.quarantined for one in windows}
+    for window_id, recovered in reread.recovered.items():
+        unread[window_id] -= recovered
+    start = max(
+        (n for n, one in enumerate(windows) if _is_proof(landing, one, unread[one.window_id])),
+        default=0,
+    )
     batches_of = Counter(batch.window_id for batch in reread.batches)
-    position = found = 0
-    for window in windows:
-        set_aside = window.quarantined - reread.recovered.get(window.window_id, 0)
-        if replace(window, quarantined=set_aside).proves_absence:
-            found = position
-        position += batches_of[window.window_id]
-    return found
+    begin = sum(batches_of[one.window_id] for one in windows[:start])
+    if not begin:
+        return 0, ()
+    later = [one for one in windows[start:] if unread[one.window_id]]
+    rejects = (reject for one in later for reject in landing.rejects(one))
+    return begin, tuple(sorted({one.source_id for one in rejects} - {""}))
+
+
+def _is_proof(landing: Landing, window: WindowCommit, unread: int) -> bool:
+    if not unread:
+        # With all of it read by now; of before such were counted it was not judged.
+        return replace(window, unnamed=window.unnamed and 0).proves_absence
+    # Where files with what was set aside are gone it cannot be told which records that was.
+    return window.proves_absence and len(landing.rejects(window)) == window.quarantined

@@ -20,13 +20,15 @@ def believed(task: Task, schema: Schema) -> Task:
     Raises:
         ContractError: it lost too many fields; nothing was read.
     """
-    before = task.landing.latest_schema(task.connection, task.obj.name)
-    if before is None or before.fingerprint == schema.fingerprint:
+    commits = task.landing.windows(task.connection, task.obj.name)
+    if not commits or commits[-1].schema_fingerprint == schema.fingerprint:
         return task
+    last = commits[-1]
+    before = task.landing.schema(task.connection, task.obj.name, last.schema_fingerprint)
     lost = lost_fields(before, schema)
     folder = task.landing.folder(task.connection, task.obj.name)
     if task.bounds.exceeded(len(lost), len(before.fields)) and not acceptance.is_schema_accepted(
-        folder, schema.fingerprint
+        folder, schema.fingerprint, last.committed_at
     ):
         now = task.landing.clock.now()
         acceptance.refuse_schema(

@@ -24,6 +24,7 @@ from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.description import believed
 from crm_pipeline.stages.raw.extraction import Extraction, joined
 from crm_pipeline.stages.raw.pages import KnownIn, Tally, land
+from crm_pipeline.stages.raw.permissions import sight_at_first
 from crm_pipeline.stages.raw.rejection import refuse_many_rejects
 from crm_pipeline.stages.raw.snapshot import Verdict, judged
 from crm_pipeline.stages.raw.task import Mode, Progress, Task, due
@@ -136,6 +137,7 @@ def _resumed(task: Task, span: Window) -> Extraction | None:
 def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extraction:
     before = task.landing.latest_schema(task.connection, task.obj.name)
     with writer:
+        sight, used = _sight(task, plan, used)
         known = _known(task, plan, writer.window)
         tally = land(task.account.pages(plan, writer.spool), writer, known, _told(task, plan))
         refuse_many_rejects(task.account.connection, plan.object, writer.quarantined, tally.read)
@@ -155,7 +157,7 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extracti
             notes=tally.notes,
             present=task.present.at,
         )
-        verdict = judged(task, plan, writer) if plan.complete else Verdict()
+        verdict = judged(task, plan, writer, sight) if plan.complete else Verdict()
         if verdict.evidence:
             counts = replace(counts, reason=f"{counts.reason}; {verdict.evidence}")
         if verdict.stands is None:
@@ -164,6 +166,17 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extracti
     return _described(
         task, plan, writer=writer, tally=tally, counts=counts, before=before, verdict=verdict
     )
+
+
+def _sight(task: Task, plan: Plan, used: Usage) -> tuple[str, Usage]:
+    """Return what the login sees when a whole read begins, and what was used with that: it is no call of the read."""
+    if not plan.complete:
+        return "", used
+    before = task.account.usage
+    sight = sight_at_first(task.account)
+    after = task.account.usage
+    calls, cost = after.calls - before.calls, after.cost - before.cost
+    return sight, replace(used, calls=used.calls + calls, cost=used.cost + cost)
 
 
 def _told(task: Task, plan: Plan) -> Callable[[int], None]:
@@ -186,6 +199,7 @@ def _described(
 ) -> Extraction:
     stands = verdict.stands
     landed = 0 if stands else tally.landed
+    set_aside = 0 if stands else writer.quarantined
     return Extraction(
         connection=task.connection,
         object=task.obj.name,
@@ -209,7 +223,7 @@ def _described(
         vendor_count_before=counts.vendor_count_before,
         reconciled=None if counts.vendor_count is None else True,
         uncounted=counts.uncounted,
-        changed=landed + writer.quarantined > 0,
+        changed=landed + set_aside > 0,
         schema=plan.schema,
         schema_changes=changes(before, plan.schema) if before else [],
         watermark=task.landing.watermark(task.connection, task.obj.name),

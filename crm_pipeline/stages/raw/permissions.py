@@ -1,5 +1,7 @@
 """What a login may see, as a short text that changes when that does, and whether the check-up finds it in order."""
 
+from weakref import WeakKeyDictionary
+
 import structlog
 
 from crm_pipeline.connectors.base import Account, TellsSight
@@ -9,6 +11,18 @@ from crm_pipeline.kernel.identity import fingerprint
 _log = structlog.get_logger(__name__)
 # Findings that are about other things than permissions.
 _OTHERS = frozenset({"budget", "pace", "clock", "version"})
+
+_FIRST = WeakKeyDictionary[Account, str]()
+
+
+def sight_at_first(account: Account) -> str:
+    """Return what it was when it was asked for first, so that one run over many objects asks once.
+
+    What is taken from the login's sight meanwhile does not count as seen by this.
+    """
+    if account not in _FIRST:
+        _FIRST[account] = sight_of(account)
+    return _FIRST[account]
 
 
 def sight_of(account: Account) -> str:

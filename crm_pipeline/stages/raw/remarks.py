@@ -23,7 +23,7 @@ class Remark:
     """One thing to know.
 
     Attributes:
-        kind: in a word: `watermark`, `shrink`, `fields`, `quarantine`.
+        kind: in a word: `watermark`, `shrink`, `unnamed`, `fields`, `quarantine`.
         text: what it is; `cure` what to do.
     """
 
@@ -40,6 +40,7 @@ def remarks_of(landing: Landing, connection: str, obj: str) -> list[Remark]:
     return [
         *_of_watermark(landing, connection, obj),
         *_of_shrink(landing, connection, obj),
+        *_of_unnamed(landing, connection, obj),
         *_of_fields(landing, connection, obj),
         *_of_quarantine(landing, connection, obj),
     ]
@@ -52,6 +53,8 @@ def shrink_told(shrink: Shrink) -> str:
         held = f"{place} was empty, and there were {shrink.before:,} records"
     else:
         held = f"{place} lacks {shrink.missing:,} of {shrink.before:,} records"
+    if shrink.rows > shrink.missing:
+        held = f"{held} ({shrink.rows:,} are missing in all)"
     return f"{held}: that is not believed, they stay alive"
 
 
@@ -68,7 +71,7 @@ def doubted_ids(landing: Landing, connection: str, obj: str) -> list[str]:
     """
     past = Past.of(landing.windows(connection, obj))
     landing.check(past.batches)
-    return past.missing_ids()
+    return past.missing_ids(landing)
 
 
 def refused_description(landing: Landing, connection: str, obj: str) -> Refused | None:
@@ -90,6 +93,22 @@ def _of_shrink(landing: Landing, connection: str, obj: str) -> list[Remark]:
             "shrink",
             f"{shrink_told(last.shrink)} since {first.committed_at:%Y-%m-%d %H:%M} UTC.",
             shrink_cure(connection, obj),
+        )
+    ]
+
+
+def _of_unnamed(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    good = Past.of(landing.windows(connection, obj)).good
+    if good is None or not good.unproven:
+        return []
+    place = landing.quarantine(connection, obj)
+    return [
+        Remark(
+            "unnamed",
+            f"of the records of {good.committed_at:%Y-%m-%d %H:%M} UTC {good.unproven:,} cannot be read, and nobody "
+            "knows which they are: nothing that the read lacks is taken for deleted.",
+            f"They are in {place}, with the reason and their bytes; correct them in the CRM. A release that can "
+            "read them does so by itself.",
         )
     ]
 

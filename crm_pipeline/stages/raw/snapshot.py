@@ -5,11 +5,13 @@ believed by itself: a login that may not see records any more gets the same list
 It takes what that fault cannot fake. The vendor says of the missing ids that they were deleted; or the
 same is read again a cadence later while the login sees what it saw at the last good read, but never of
 nothing; or a person says so (`crm-pipeline accept-shrink`). Until then its records land, and what they
-lack stays alive.
+lack stays alive. A record that had to be set aside is no absent one where its id can be told; where it
+cannot, the read proves no absence at all.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,8 +20,7 @@ import structlog
 from crm_pipeline.connectors.base import ConfirmsDeleted, Plan
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.settings.cadence import Cadence
-from crm_pipeline.settings.shrinkage import ShrinkBounds
-from crm_pipeline.stages.raw.absence import Loss, live, losses
+from crm_pipeline.stages.raw.absence import Loss, live, losses, too_much
 from crm_pipeline.stages.raw.permissions import is_healthy, sight_of
 from crm_pipeline.stages.raw.task import Task
 from crm_pipeline.store.landing import Landing
@@ -53,89 +54,109 @@ class Past:
     """The whole reads of an object so far.
 
     Attributes:
-        base: the last one that is believed; None where there is none.
+        good: the last one that is believed; None where there is none.
         doubted: those after it that are not, in order.
-        batches: what landed from the base on: what is alive is in there.
+        since: all commits from the last one on that proves absence: what is alive is in there.
     """
 
-    base: WindowCommit | None
+    good: WindowCommit | None
     doubted: tuple[WindowCommit, ...]
-    batches: tuple[Manifest, ...]
+    since: tuple[WindowCommit, ...]
 
     @classmethod
     def of(cls, commits: Sequence[WindowCommit]) -> "Past":
         """Return it, from the commits in order."""
-        start = max((n for n, one in enumerate(commits) if one.proves_absence), default=None)
-        later = commits[start or 0 :]
+        proof = max((n for n, one in enumerate(commits) if one.proves_absence), default=0)
+        good = max(
+            (n for n, one in enumerate(commits) if one.complete and one.is_believed), default=None
+        )
         return cls(
-            None if start is None else commits[start],
-            tuple(one for one in later if one.shrink is not None and not one.is_accepted),
-            tuple(batch for one in later for batch in one.batches),
+            None if good is None else commits[good],
+            tuple(one for one in commits[good or 0 :] if not one.is_believed),
+            tuple(commits[proof:]),
         )
 
-    def missing_ids(self) -> list[str]:
+    @property
+    def batches(self) -> tuple[Manifest, ...]:
+        """What landed since all that is alive was read last."""
+        return tuple(batch for one in self.since for batch in one.batches)
+
+    def missing_ids(self, landing: Landing) -> list[str]:
         """Return the ids of the records that there were and that the last doubted read does not hold."""
-        if not self.doubted or (shrink := self.doubted[-1].shrink) is None:
+        if not self.doubted:
             return []
-        read = self.doubted[-1].batches
-        before = [batch for batch in self.batches if batch not in read]
-        lost = next((one for one in losses(live(before), read) if one.part == shrink.part), None)
-        return [] if lost is None else [str(one) for one in lost.missing.to_pylist()]
+        last = self.doubted[-1]
+        before = [one for one in self.since if one.window_id != last.window_id]
+        rejects = [reject for one in before for reject in landing.rejects(one)]
+        batches = [batch for one in before for batch in one.batches]
+        whole = losses(live(batches, rejects), last.batches, landing.rejects(last))[0]
+        return [str(one) for one in whole.missing.to_pylist()]
 
 
-def repeated(landing: Landing, writer: WindowWriter) -> str | None:
-    """Return the id of the last whole read that is believed if a new one holds the same records, else None.
+def judged(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Verdict:
+    """Judge a whole read before its commit, by what there was before.
+
+    Args:
+        task: the extraction.
+        plan: of the read.
+        writer: holds what was read.
+        sight: stands for what the login could see when the read began: what is taken from its sight
+            meanwhile must not count as seen.
 
     Raises:
-        CorruptFile: what landed since then is damaged.
+        CorruptFile: what landed since the last good read is damaged.
     """
-    past = Past.of(landing.windows(writer.connection, writer.object))
-    landing.check(past.batches)
-    return _repeated(past, writer)
-
-
-def _repeated(past: Past, writer: WindowWriter) -> str | None:
-    if past.base is None or past.doubted or not _is_same(past.base, writer):
-        return None
-    return past.base.window_id
-
-
-def judged(task: Task, plan: Plan, writer: WindowWriter) -> Verdict:
-    """Judge a whole read before its commit, by what there was before."""
     past = Past.of(task.landing.windows(writer.connection, writer.object))
     task.landing.check(past.batches)
-    if (stands := _repeated(past, writer)) is not None:
-        return Verdict(stands=stands)
-    if writer.quarantined:
-        return Verdict()  # it proves nothing by what it lacks
-    loss = _worst(losses(live(past.batches), writer.manifests), task.bounds)
-    if loss is None:
-        return Verdict(sight=sight_of(task.account))
-    evidence = _said_by_vendor(task, loss) or _said_twice(task, plan, past, writer, loss)
+    if past.good is not None and not past.doubted and _is_same(task.landing, past.good, writer):
+        if sight and task.landing.sight(past.good) != sight:
+            task.landing.note_sight(past.good, sight)
+        return Verdict(stands=past.good.window_id)
+    found = _losses(task.landing, past.since, writer)
+    lost = too_much(found, task.bounds)
+    if not lost:
+        return Verdict(sight=sight)
+    told = "; ".join(map(_told, lost))
+    evidence = _said_by_vendor(task, lost) or _said_twice(
+        task, plan, past, writer, lost=lost, sight=sight
+    )
     if evidence:
-        return Verdict(evidence=f"{_told(loss)}, and {evidence}", sight=sight_of(task.account))
-    if past.doubted and _is_same(past.doubted[-1], writer):
+        return Verdict(evidence=f"{told}, and {evidence}", sight=sight)
+    if past.doubted and _is_same(task.landing, past.doubted[-1], writer):
         return Verdict(past.doubted[-1].window_id, past.doubted[-1].shrink)
     _log.warning(
         "a whole read is not believed",
         connection=task.connection,
         object=task.obj.name,
-        what=_told(loss),
+        what=told,
         cure=f"See `crm-pipeline status` and `crm-pipeline check {task.connection}`.",
     )
-    made = Shrink(loss.before, len(loss.missing), loss.part, loss.is_empty)
-    return Verdict(shrink=made)
+    worst = lost[0]
+    return Verdict(
+        shrink=Shrink(
+            worst.before,
+            len(worst.missing),
+            worst.part,
+            worst.is_empty,
+            in_all=len(found[0].missing),
+        )
+    )
 
 
-def _worst(found: Sequence[Loss], bounds: ShrinkBounds) -> Loss | None:
-    return next((loss for loss in found if loss.is_too_much(bounds)), None)
+def _losses(landing: Landing, before: Sequence[WindowCommit], writer: WindowWriter) -> list[Loss]:
+    """Return what a read has lost of what commits hold, that of all lists first."""
+    there = live(
+        [batch for one in before for batch in one.batches],
+        [reject for one in before for reject in landing.rejects(one)],
+    )
+    return losses(there, writer.manifests, landing.rejects(writer))
 
 
-def _said_by_vendor(task: Task, loss: Loss) -> str:
+def _said_by_vendor(task: Task, lost: Sequence[Loss]) -> str:
     """Ask the vendor about some of the missing records; return what it says, "" if that is not enough."""
     if not isinstance(task.account, ConfirmsDeleted):
         return ""
-    asked = loss.sample(_SAMPLE)
+    asked = sorted({key for loss in lost for key in loss.sample(_SAMPLE)})
     try:
         confirmed = task.account.confirm_deleted(task.obj.name, asked)
     except CrmError as error:
@@ -152,33 +173,48 @@ def _said_by_vendor(task: Task, loss: Loss) -> str:
     return f"the vendor says of {len(asked)} of them, all that it was asked about, that they are deleted"
 
 
-def _said_twice(task: Task, plan: Plan, past: Past, writer: WindowWriter, loss: Loss) -> str:
+def _said_twice(
+    task: Task,
+    plan: Plan,
+    past: Past,
+    writer: WindowWriter,
+    *,
+    lost: Sequence[Loss],
+    sight: str,
+) -> str:
     """Look for an earlier read that lost the same; return what that says, "" where there is none."""
-    if loss.is_empty or past.base is None:
+    if past.good is None or any(loss.is_empty for loss in lost):
         return ""
     # Where nothing of the last good read is left it may be another account that is read.
-    if losses(live(past.base.batches), writer.manifests)[0].is_all:
+    if _losses(task.landing, [past.good], writer)[0].is_all:
         return ""
-    now, period = task.landing.clock.now(), Cadence.parse(task.account.connection.cadence).longest
+    period = Cadence.parse(task.account.connection.cadence).longest
     for one in past.doubted:
         is_nothing = one.shrink is None or one.shrink.is_empty
-        if is_nothing or now - one.committed_at < period:
+        if is_nothing or _since(task, one) < period:
             continue
-        if _worst(losses(live(one.batches), writer.manifests), task.bounds) is not None:
+        if too_much(_losses(task.landing, [one], writer), task.bounds):
             continue  # since then even more is gone
-        if not _sees_the_same(task, plan, past.base):
+        if not _sees_the_same(task, plan, past.good, sight):
             return ""
         at = f"{one.committed_at:%Y-%m-%d %H:%M} UTC"
         return f"a read of {at} had lost them too, with the same permissions"
     return ""
 
 
-def _sees_the_same(task: Task, plan: Plan, base: WindowCommit) -> bool:
+def _since(task: Task, one: WindowCommit) -> timedelta:
+    """Return how long ago a read was, by the slower of our clock and what the vendor's side shows."""
+    passed = task.landing.clock.now() - one.committed_at
+    return passed if one.present is None else min(passed, task.present.at - one.present)
+
+
+def _sees_the_same(task: Task, plan: Plan, good: WindowCommit, sight: str) -> bool:
     """Say whether the login sees all fields, and may see all records, that it could at the last good read."""
-    then = task.landing.schema(task.connection, task.obj.name, base.schema_fingerprint)
+    then = task.landing.schema(task.connection, task.obj.name, good.schema_fingerprint)
     if not set(then.names) <= set(plan.schema.names):
         return False
-    return bool(base.sight) and base.sight == sight_of(task.account) and is_healthy(task.account)
+    is_known = bool(sight) and sight == task.landing.sight(good)
+    return is_known and sight == sight_of(task.account) and is_healthy(task.account)
 
 
 def _told(loss: Loss) -> str:
@@ -186,14 +222,21 @@ def _told(loss: Loss) -> str:
     return f"{len(loss.missing):,} of {loss.before:,} records{place} are missing"
 
 
-def _is_same(commit: WindowCommit, writer: WindowWriter) -> bool:
+def _is_same(landing: Landing, commit: WindowCommit, writer: WindowWriter) -> bool:
     """Say whether a committed read holds the same records as the one that is being written."""
     if commit.schema_fingerprint != writer.schema.fingerprint:
         return False
     records = sum(manifest.records for manifest in writer.manifests)
-    if (commit.records, commit.quarantined) != (records, writer.quarantined):
+    held = (commit.records, commit.quarantined, commit.unnamed if commit.quarantined else 0)
+    if held != (records, writer.quarantined, writer.unnamed):
         return False
-    return not records or _contents(commit.batches).equals(_contents(writer.manifests))
+    if records and not _contents(commit.batches).equals(_contents(writer.manifests)):
+        return False
+    return _rejected(landing, commit) == _rejected(landing, writer)
+
+
+def _rejected(landing: Landing, window: WindowCommit | WindowWriter) -> list[str]:
+    return sorted(reject.digest for reject in landing.rejects(window))
 
 
 def _contents(manifests: Sequence[Manifest]) -> pa.Table:

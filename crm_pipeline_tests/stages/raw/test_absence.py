@@ -9,10 +9,11 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
-from crm_pipeline.stages.raw.absence import live, losses
+from crm_pipeline.stages.raw.absence import live, losses, too_much
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.records import STAMP
+from crm_pipeline.store.rejects import Reject
 from crm_pipeline.store.window import Counts
 
 SCHEMA = Schema("deals", "Deals", (Field("id", "ID", "id"),))
@@ -61,13 +62,16 @@ def test_who_is_alive(landing: Landing) -> None:
     [
         ({"live": "abcdefghij", "archived": "klmnop"}, []),
         ({"live": "abcdefghijklmnop"}, []),  # what left a list is in another one
-        ({"live": "abcdefghijk", "archived": "z"}, [("", 5)]),
+        ({"live": "abcdefghijk", "archived": "z"}, [("", 5), ("archived", 5)]),
         ({"live": "abcdefghij"}, [("", 6), ("archived", 6)]),
         ({"live": "abcdefghijkl"}, []),
         ({"archived": "klmnop"}, [("", 10), ("live", 10)]),
         ({}, [("", 16), ("live", 10), ("archived", 6)]),
         ({"live": "abcdefghijklmnopqrstuvwxyz"}, []),
-        ({"live": "qrstuvwxyzabcd"}, [("", 12), ("archived", 6)]),  # as many, but others
+        (
+            {"live": "qrstuvwxyzabcd"},
+            [("", 12), ("live", 6), ("archived", 6)],
+        ),  # as many, but others
         ({"deleted": "abcdefghijklmnop"}, []),  # the vendor says it in so many words
     ],
 )
@@ -83,6 +87,30 @@ def test_what_is_too_much(
     ] == expected
 
 
+def test_each_list_is_judged(landing: Landing) -> None:
+    """One that keeps a single record has lost as much as one that is empty, however long the others are."""
+    letters = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
+    before = live(land(landing, {"live": letters, "archived": "abcdefghij"}))
+    found = losses(before, land(landing, {"live": letters, "archived": "a"}))
+    assert [(one.part, len(one.missing)) for one in too_much(found, ShrinkBounds())] == [
+        ("archived", 9)
+    ]
+
+
+def test_what_was_set_aside_is_there(landing: Landing) -> None:
+    """Where its id can be told, before and now; what cannot be told is no empty read."""
+    rejects = [Reject("bad", b"x", "k"), Reject("bad", b"y")]
+    before = live(land(landing, {"": "abcde"}), rejects)
+    assert sorted(before[""].to_pylist()) == list("abcdek")
+    assert live((), rejects)[""].to_pylist() == ["k"]
+    [loss] = losses(before, land(landing, {"": "abcd"}), [Reject("bad", b"z", "e")])
+    assert loss.missing.to_pylist() == ["k"]
+    [loss] = losses(before, (), [Reject("bad", b"z")])
+    assert (len(loss.missing), loss.is_empty) == (6, False)
+    deleted = live(land(landing, {"": "ab"}, deleted="b"), [Reject("bad", b"x", "b")])
+    assert deleted[""].to_pylist() == ["a"]
+
+
 def test_nothing_is_too_little_for_an_empty_read(landing: Landing) -> None:
     """Where there was one record and nothing comes, that one is not gone; where there was none, none is missing."""
     [loss] = losses(live(land(landing, {"": "a"})), land(landing, {}))
@@ -95,4 +123,5 @@ def test_a_sample_is_from_all_over(landing: Landing) -> None:
     """Some of the missing ids, the first among them, spread over all."""
     [loss] = losses(live(land(landing, {"": "zyxwvutsrqponmlkjihgfedcba"})), land(landing, {}))
     assert loss.sample(5) == ["a", "f", "k", "p", "u"]
+    assert loss.sample(20)[-1] == "y", "a few more than are asked about: the last ones, too"
     assert sorted(loss.sample(100)) == list("abcdefghijklmnopqrstuvwxyz")

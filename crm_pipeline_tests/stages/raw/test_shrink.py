@@ -167,6 +167,18 @@ def test_the_same_a_cadence_later_is_believed(org: Scene) -> None:
     assert alive(org) == left
 
 
+def test_our_clock_alone_is_no_cadence(org: Scene) -> None:
+    """It jumps ahead while the vendor's stands: no time has passed in which anything could come back."""
+    read(org)
+    there = alive(org)
+    lose(org, 0.4)
+    org.advance()
+    assert read(org).shrink is not None
+    org.clock.advance(CADENCE_S)
+    assert read(org).shrink is not None
+    assert alive(org) == there
+
+
 def test_even_more_is_gone(org: Scene) -> None:
     """A second read that lost much that the first one still had begins the wait anew."""
     read(org)

@@ -50,7 +50,7 @@ def test_an_empty_snapshot_stands(scene: Scene) -> None:
 def test_a_snapshot_that_lost_a_row_to_quarantine_is_new(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same records beside a row that could not land are not the same reading."""
+    """The same records beside a row that could not land are not the same reading; with that row again they are."""
     first = read(scene, "Account", snapshot=True, route="bulk")
     batches = csv_page.CsvPage.batches
 
@@ -63,7 +63,13 @@ def test_a_snapshot_that_lost_a_row_to_quarantine_is_new(
     scene.org.create("Account", Name="Spoilt")
     again = read(scene, "Account", snapshot=True, route="bulk")
     assert again.window_id != first.window_id
-    assert scene.paths("quarantine/demo/Account/*/*.parquet")
+    kept = scene.paths("quarantine/demo/Account/*/*.parquet")
+    assert again.changed
+    assert kept
+    third = read(scene, "Account", snapshot=True, route="bulk")
+    assert (third.window_id, third.changed, third.quarantined) == (again.window_id, False, 1)
+    assert third.read == third.records + third.known + third.quarantined
+    assert scene.paths("quarantine/demo/Account/*/*.parquet") == kept
 
 
 def test_windows_need_a_stamp(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

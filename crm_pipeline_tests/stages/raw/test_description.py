@@ -1,0 +1,43 @@
+"""Descriptions that lost their fields: who has said that they are to be believed, and for how long."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.settings.shrinkage import ShrinkBounds
+from crm_pipeline.stages.raw import refused_description
+from crm_pipeline.stages.raw.description import believed
+from crm_pipeline.store.window import Counts
+
+WHOLE = Schema("owners", "Owners", tuple(Field(f"f{n}", "x", "string") for n in range(40)))
+LESS = Schema("owners", "Owners", WHOLE.fields[:20])
+
+
+def read(org: Any, schema: Schema) -> None:
+    org.clock.advance(3600)
+    window = Window(None, org.clock.now())
+    with org.landing.begin("acme", "owners", window, schema) as writer:
+        writer.commit(Counts())
+
+
+def test_a_description_is_believed_until_another_is_read(org) -> None:
+    """When the fields were back and are lost again, that is another loss; whatever the clock said meanwhile."""
+    obj, landing = SimpleNamespace(name="owners"), org.landing
+    task: Any = SimpleNamespace(landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds())
+    for _ in range(2):
+        read(org, WHOLE)
+        org.clock.advance(60)
+        with pytest.raises(ContractError):
+            believed(task, LESS)
+        assert refused_description(landing, "acme", "owners") is not None
+        org.clock.advance(-7200)
+        landing.accept_schema("acme", "owners", LESS.fingerprint)
+        org.clock.advance(7200)
+        assert refused_description(landing, "acme", "owners") is None
+        for _ in range(2):
+            assert believed(task, LESS) is task
+            read(org, LESS)
