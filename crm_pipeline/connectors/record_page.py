@@ -5,7 +5,7 @@ read is set aside with its reason, and the others go on. An answer whose list ca
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crm_pipeline.connectors.record_list import records_apart, signs
 from crm_pipeline.store import records
 from crm_pipeline.store.rejects import Reject
 from crm_pipeline.wire.decoding import UNREADABLE, decoded, malformed
@@ -32,11 +33,7 @@ NO_INSTANT = "a time stamp of the record is no instant between the years 1 and 9
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 # Texts between these are within those years whatever their offset, which is less than a day.
 _FIRST_TEXT, _LAST_TEXT = "0001-01-03", "9999-12-30"
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
-_UNENDED = b'"'
-_LIST = re.compile(rb"\s*:\s*\[")
 _ID = re.compile(rb'\s*:\s*(?:"([\w.-]{1,64})"|(\d{1,30}))')
-_CLOSED_BY = {ord("["): ord("]"), ord("{"): ord("}")}
 
 
 @dataclass
@@ -150,7 +147,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         Raises:
             MalformedAnswer: what stands around the records cannot be read either.
         """
-        emptied, elements = taken_apart(body, self._list_name)
+        emptied, elements = records_apart(body, self._list_name, self._is_record)
         if emptied is None:
             defect: Exception = msgspec.DecodeError("it has no list that could be read")
             try:
@@ -188,12 +185,15 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         except msgspec.DecodeError:
             return None, NO_JSON
 
+    def _is_record(self, text: bytes) -> bool:
+        return self._one(text)[0] is not None
+
     def _id_in(self, text: bytes) -> str:
         """Return the id of a record that cannot be read, where it is plain to see.
 
         The records that it points to have ids as well, inside of it.
         """
-        for token, _, depth in _signs(text):
+        for token, _, depth in signs(text):
             is_name = depth == 1 and token[0] == self._id_name
             if is_name and (seen := _ID.match(text, token.end())):
                 return (seen[1] or seen[2]).decode()
@@ -212,31 +212,6 @@ def is_utf8(body: bytes) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def taken_apart(body: bytes, list_name: str) -> tuple[bytes | None, list[bytes]]:
-    """Return an answer with its list emptied, and the elements of the list.
-
-    Only brackets, commas and quotation marks are looked at, so that an element may be broken inside: a
-    bracket that is never closed ends with the one around it.
-
-    Returns:
-        None and nothing where the answer has no such list at its top, or where the list does not end.
-    """
-    opened = _list_begin(body, list_name)
-    if opened is None:
-        return None, []
-    elements: list[bytes] = []
-    begin = opened
-    for token, sign, depth in _signs(body, opened):
-        if not depth and sign in b",]":
-            element = body[begin : token.start()].strip()
-            if element or sign == ord(","):
-                elements.append(element)
-            begin = token.end()
-            if sign == ord("]"):
-                return body[:opened] + body[token.start() :], elements
-    return None, []
 
 
 def readable_instants(stamps: Instants) -> tuple[pa.Array, list[bool]]:
@@ -302,38 +277,6 @@ def _in_range_or_none(read: Callable[[], pa.Array], *, is_sure: bool = False) ->
     except (pa.ArrowInvalid, OverflowError, ValueError):
         return None
     return instants if is_sure or _in_range(instants) else None
-
-
-def _list_begin(body: bytes, list_name: str) -> int | None:
-    """Return where the first element of a list begins that is a value of the outermost object."""
-    name = f'"{list_name}"'.encode()
-    for token, _, depth in _signs(body):
-        if depth == 1 and token[0] == name and (colon := _LIST.match(body, token.end())):
-            return colon.end()
-    return None
-
-
-def _signs(body: bytes, begin: int = 0) -> Iterator[tuple[re.Match[bytes], int, int]]:
-    """Yield each text, bracket and comma, its first sign, and how many brackets are open before it.
-
-    A bracket that is never closed ends with the one around it; one that nothing opened ends nothing.
-    """
-    inside: list[int] = []
-    # How often each sign would close one of those.
-    closing = dict.fromkeys(_CLOSED_BY.values(), 0)
-    for token in _TOKEN.finditer(body, begin):
-        sign = body[token.start()]
-        if token[0] == _UNENDED:
-            return  # the brackets behind it may belong to a text that was cut off
-        yield token, sign, len(inside)
-        if sign in _CLOSED_BY:
-            inside.append(_CLOSED_BY[sign])
-            closing[inside[-1]] += 1
-        elif closing.get(sign):
-            last = None
-            while last != sign:
-                last = inside.pop()  # it, and what was left open inside of it
-                closing[last] -= 1
 
 
 @lru_cache(maxsize=64)
