@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_h
 import msgspec
 import structlog
 
-from crm_pipeline.connectors.record_page import taken_apart
+from crm_pipeline.connectors.record_list import taken_apart
 from crm_pipeline.wire.decoding import UNREADABLE, decoded, malformed
 
 _log = structlog.get_logger(__name__)

@@ -32,7 +32,7 @@ def keys_of(
     """
     texts = [text.encode() for text in raw.column("record").to_pylist()]
     whole = _read(texts, read, list_name)
-    if whole is not None and len(whole.texts) == len(texts):
+    if whole is not None and whole.seen == len(whole.texts) == len(texts):
         rows = list(range(len(texts)))
         ids: Sequence[str | None] = [id_of(key) for key in whole.keys]
         marks = [deleted_of(key, row) for key, row in zip(whole.keys, rows, strict=True)]

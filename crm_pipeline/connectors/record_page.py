@@ -4,8 +4,7 @@ A whole answer is read at once. Only where that fails is it taken apart, record 
 read is set aside with its reason, and the others go on. An answer whose list cannot be told apart is no answer.
 """
 
-import re
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crm_pipeline.connectors.record_list import own_id, records_apart
 from crm_pipeline.store import records
 from crm_pipeline.store.rejects import Reject
 from crm_pipeline.wire.decoding import UNREADABLE, decoded, malformed
@@ -32,11 +32,6 @@ NO_INSTANT = "a time stamp of the record is no instant between the years 1 and 9
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 # Texts between these are within those years whatever their offset, which is less than a day.
 _FIRST_TEXT, _LAST_TEXT = "0001-01-03", "9999-12-30"
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
-_UNENDED = b'"'
-_LIST = re.compile(rb"\s*:\s*\[")
-_ID = re.compile(rb'\s*:\s*(?:"([\w.-]{1,64})"|(\d{1,30}))')
-_CLOSED_BY = {ord("["): ord("]"), ord("{"): ord("}")}
 
 
 @dataclass
@@ -150,7 +145,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         Raises:
             MalformedAnswer: what stands around the records cannot be read either.
         """
-        emptied, elements = taken_apart(body, self._list_name)
+        emptied, elements = records_apart(body, self._list_name, self._is_record)
         if emptied is None:
             defect: Exception = msgspec.DecodeError("it has no list that could be read")
             try:
@@ -165,7 +160,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         for text in elements:
             key, reason = self._one(text)
             if key is None:
-                source_id, is_torn = _id_in(text, self._id_name)
+                source_id, is_torn = own_id(text, self._id_name)
                 page.rejected.append(Reject(reason, text, source_id, is_torn))
             else:
                 page.keys.append(key)
@@ -189,30 +184,8 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         except msgspec.DecodeError:
             return None, NO_JSON
 
-
-def _id_in(text: bytes, name: bytes) -> tuple[str, bool]:
-    """Return the id of a record that cannot be read, "" where it is not plain to see; and whether it is torn.
-
-    What is within the record has ids of its own, and so has the next record where brackets are left open.
-    """
-    ids: list[str] = []
-    inside: list[int] = []
-    for token in _TOKEN.finditer(text):
-        sign = text[token.start()]
-        if token[0] == _UNENDED:
-            return _only(ids), True
-        if sign in _CLOSED_BY:
-            inside.append(_CLOSED_BY[sign])
-        elif sign in b"]}":
-            if not inside or inside.pop() != sign:
-                return _only(ids), True
-        elif token[0] == name and len(inside) == 1 and (seen := _ID.match(text, token.end())):
-            ids.append((seen[1] or seen[2]).decode())
-    return _only(ids), bool(inside)
-
-
-def _only(ids: list[str]) -> str:
-    return ids[0] if len(ids) == 1 else ""
+    def _is_record(self, text: bytes) -> bool:
+        return self._one(text)[0] is not None
 
 
 def is_utf8(body: bytes) -> bool:
@@ -227,31 +200,6 @@ def is_utf8(body: bytes) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def taken_apart(body: bytes, list_name: str) -> tuple[bytes | None, list[bytes]]:
-    """Return an answer with its list emptied, and the elements of the list.
-
-    Only brackets, commas and quotation marks are looked at, so that an element may be broken inside: a
-    bracket that is never closed ends with the one around it.
-
-    Returns:
-        None and nothing where the answer has no such list at its top, or where the list does not end.
-    """
-    opened = _list_begin(body, list_name)
-    if opened is None:
-        return None, []
-    elements: list[bytes] = []
-    begin = opened
-    for token, sign, depth in _signs(body, opened):
-        if not depth and sign in b",]":
-            element = body[begin : token.start()].strip()
-            if element or sign == ord(","):
-                elements.append(element)
-            begin = token.end()
-            if sign == ord("]"):
-                return body[:opened] + body[token.start() :], elements
-    return None, []
 
 
 def readable_instants(stamps: Instants) -> tuple[pa.Array, list[bool]]:
@@ -317,38 +265,6 @@ def _in_range_or_none(read: Callable[[], pa.Array], *, is_sure: bool = False) ->
     except (pa.ArrowInvalid, OverflowError, ValueError):
         return None
     return instants if is_sure or _in_range(instants) else None
-
-
-def _list_begin(body: bytes, list_name: str) -> int | None:
-    """Return where the first element of a list begins that is a value of the outermost object."""
-    name = f'"{list_name}"'.encode()
-    for token, _, depth in _signs(body):
-        if depth == 1 and token[0] == name and (colon := _LIST.match(body, token.end())):
-            return colon.end()
-    return None
-
-
-def _signs(body: bytes, begin: int = 0) -> Iterator[tuple[re.Match[bytes], int, int]]:
-    """Yield each text, bracket and comma, its first sign, and how many brackets are open before it.
-
-    A bracket that is never closed ends with the one around it; one that nothing opened ends nothing.
-    """
-    inside: list[int] = []
-    # How often each sign would close one of those.
-    closing = dict.fromkeys(_CLOSED_BY.values(), 0)
-    for token in _TOKEN.finditer(body, begin):
-        sign = body[token.start()]
-        if token[0] == _UNENDED:
-            return  # the brackets behind it may belong to a text that was cut off
-        yield token, sign, len(inside)
-        if sign in _CLOSED_BY:
-            inside.append(_CLOSED_BY[sign])
-            closing[inside[-1]] += 1
-        elif closing.get(sign):
-            last = None
-            while last != sign:
-                last = inside.pop()  # it, and what was left open inside of it
-                closing[last] -= 1
 
 
 @lru_cache(maxsize=64)

@@ -2,14 +2,18 @@
 
 import json
 import time
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.json_records import batch_of
+from crm_pipeline.connectors.record_list import taken_apart
 from crm_pipeline.connectors.record_page import (
     NO_INSTANT,
     NO_JSON,
@@ -17,7 +21,6 @@ from crm_pipeline.connectors.record_page import (
     NO_UTF8,
     TOO_DEEP,
     RecordReader,
-    taken_apart,
 )
 from crm_pipeline.kernel.errors import MalformedAnswer
 
@@ -64,6 +67,7 @@ def test_a_page_that_can_be_read_is_read_whole() -> None:
         (b'{"id": "b", "x": NaN}', NO_JSON, "b"),
         (b'{"id": 7, "x": nul}', NO_JSON, "7"),
         (b'{"id": "b", "x": [1, 2}', NO_JSON, "b"),
+        (b"", NO_JSON, ""),
         (b'{"id": "b", "x": ' + b"[" * 5000 + b"]" * 5000 + b"}", TOO_DEEP, "b"),
         (b'{"x": 1}', NO_KEY, ""),
         (b'{"id": null}', NO_KEY, ""),
@@ -108,12 +112,18 @@ def test_a_record_is_filed_under_its_own_id(bad: bytes, source_id: str) -> None:
         b'{"data":[' + b"{" * 32_000 + b"]" * 32_000 + b"]}",
         b'{"data":[' + b"[" * 32_000 + b"}" * 32_000 + b"]}",
         b'{"x":"' + b'\\"' * 32_000,
+        b'{"data":[' + b'{"id":1,"x":[0,' * 2_000 + b"nul" + b"]}" * 2_000 + b"]}",
+        b'{"data":[' + b'{"id":1,"x":"a"b",' * 2_000 + b"]}",
+        b'{"data":[{' + b",{" * 16_000 + b"]" * 16_000 + b"}]}",
+        b'{"data":[{' + b",[],[" * 8_000 + b"]}",
     ],
 )
 def test_taking_apart_takes_time_by_length(body: bytes) -> None:
     """Signs that never close, and a text that never ends, are looked at once each."""
     begun_s = time.process_time()
     taken_apart(body, "data")
+    with suppress(MalformedAnswer):
+        READER.read(body, owner="acme")
     assert time.process_time() - begun_s < 2
 
 
@@ -150,7 +160,6 @@ def test_a_page_of_one_bad_record_is_a_page() -> None:
         b'{"data": 5}',
         b'{"data": {"id": "a"}}',
         page_with(GOOD)[:-2],
-        page_with(GOOD, b'{"id": "b", "x": "never closed}'),
         b'{"data": [1, 2, 3]}',
         b'{"data": [{"error": "no"}]}',
         b'{"data": [{"id": "a"}], "more": "yes"}',
@@ -189,6 +198,127 @@ def test_a_page_taken_apart_has_the_elements_of_the_list(
     assert [json.loads(one) for one in found] == elements
     assert emptied is not None
     assert json.loads(emptied) == {**whole, "data": []}
+
+
+RECORDS = [b'{"id": "%d", "name": "Person %d", "tags": ["a", "}, {"]}' % (n, n) for n in range(6)]
+
+
+@pytest.mark.parametrize("touched", [(1,), (0,), (5,), (1, 4), (1, 3, 5)])
+@pytest.mark.parametrize(
+    ("sign", "wrong"),
+    [
+        (b"Person", b'Per"son'),
+        (b'"name"', b'name"'),
+        (b'"]}', b'"]'),
+        (b'"]}', b'"}'),
+        (b'"]}', b'"]}}'),
+        (b'"]}', b'"]}]'),
+        (b'"]}', b'\\"]}'),
+        (b'"]}', b""),
+    ],
+)
+def test_a_broken_record_takes_no_other_with_it(
+    touched: tuple[int, ...], sign: bytes, wrong: bytes
+) -> None:
+    """A quotation mark or a bracket too many, or too few, belongs to its own record."""
+    sent = [one.replace(sign, wrong) if n in touched else one for n, one in enumerate(RECORDS)]
+    page = READER.read(page_with(*sent), owner="acme")
+    assert page.texts == [one for n, one in enumerate(RECORDS) if n not in touched]
+    assert [one.raw for one in page.rejected] == [sent[n] for n in touched]
+    assert page.envelope.more
+
+
+def test_a_page_whose_ends_are_broken_is_told_apart() -> None:
+    """Records begin as the broken ones begin; no other stands beyond doubt."""
+    bad = [one.replace(b"Person", b'Per"son') for one in RECORDS]
+    page = READER.read(page_with(bad[0], *RECORDS[1:5], bad[5]), owner="acme")
+    assert page.texts == RECORDS[1:5]
+
+
+def test_what_stands_in_a_broken_record_is_no_record() -> None:
+    """Although it has an id, and stands behind a comma."""
+    bad = b'{"id": "b", "name": "Per"son", "tags": [{"id": "x"}, {"id": "y"}, {"id": "z"}]}'
+    page = READER.read(page_with(*RECORDS[:3], bad, *RECORDS[3:]), owner="acme")
+    assert page.texts == RECORDS
+    assert [one.raw for one in page.rejected] == [bad]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        (b'{"id": "a", "x": 1', b'{"id": "c"}'),
+        (b'{"id": "a"}, "x": {"y": 1}}', b'{"id": "c"}'),
+        (b'{"x": 1, {"id": "c"}', b'{"id": "d", "x": 1}'),
+        (b'{"id": "a", "x": [1', b'{"id": "b"}], "more": [{"id": "c"}'),
+    ],
+)
+def test_a_list_that_cannot_be_told_apart_is_no_answer(records: tuple[bytes, ...]) -> None:
+    """What may be a record, or a part of the broken one, is neither landed nor passed over."""
+    with pytest.raises(MalformedAnswer):
+        READER.read(page_with(*records), owner="acme")
+
+
+def test_what_was_set_aside_does_not_come_back_as_a_part_of_itself() -> None:
+    """A record stands in it, and is landed from elsewhere or not at all."""
+    raw = pa.RecordBatch.from_pydict(
+        {"record": [(RECORDS[0].replace(b"Person", b'Per"son') + b", " + RECORDS[1]).decode()]}
+    )
+    keys = keys_of(
+        raw,
+        lambda body: READER.read(body, owner="acme"),
+        list_name="data",
+        id_of=lambda key: str(key.id),
+        deleted_of=lambda _, __: False,
+    )
+    assert keys.column("_source_id").to_pylist() == [None]
+
+
+INNER = st.dictionaries(st.sampled_from(["id", "x"]), st.integers(0, 9) | st.text("ab,}{ "))
+FIELDS = (
+    st.integers() | st.text('a"\\}{][, :') | st.lists(INNER | st.integers(), max_size=3) | INNER
+)
+
+
+@st.composite
+def broken_pages(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
+    """Draw the records of a page, and the same with one sign too many or too few in some."""
+    names = draw(st.permutations(["id", "n", "m"]))
+    records, sent = list[bytes](), list[bytes]()
+    for number in range(draw(st.integers(1, 7))):
+        fields = {name: number + 100 if name == "id" else draw(FIELDS) for name in names}
+        if draw(st.integers(0, 9)) == 0:
+            fields.pop("m")
+        record = json.dumps(fields).encode()
+        records.append(record)
+        if draw(st.integers(0, 2)) == 0:
+            sign = draw(st.sampled_from([b'"', b"}", b"{", b"]", b","]))
+            places = [n for n in range(len(record)) if record[n : n + 1] == sign]
+            if places and draw(st.booleans()):
+                place = draw(st.sampled_from(places))
+                record = record[:place] + record[place + 1 :]
+            else:
+                place = draw(st.integers(0, len(record)))
+                record = record[:place] + sign + record[place:]
+        sent.append(record)
+    return records, sent
+
+
+@settings(max_examples=200, deadline=None)
+@given(broken_pages())
+def test_records_land_whole_or_are_set_aside_or_the_page_is_refused(
+    drawn: tuple[list[bytes], list[bytes]],
+) -> None:
+    """Whatever is broken in others: none is lost, and nothing lands that is no record."""
+    records, sent = drawn
+    try:
+        page = READER.read(page_with(*sent), owner="acme")
+    except MalformedAnswer:
+        return
+    texts = list(map(bytes, page.texts))
+    assert set(texts) <= {*records, *sent}
+    for record, one in zip(records, sent, strict=True):
+        if record == one:
+            assert [record in texts, *(record in bad.raw for bad in page.rejected)].count(True) == 1
 
 
 def test_datetimes_are_instants_too() -> None:

@@ -5,6 +5,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -73,6 +74,24 @@ def test_an_answer_that_drips_is_broken_off(server: Server, make: Make) -> None:
     with pytest.raises(Fatal, match="took longer than 1 s") as caught:
         make(bounds=SMALL).request("GET", f"{server.url}/drip")
     assert "take that long, set CRM_MAX_ANSWER_S" in caught.value.cure
+
+
+def test_an_answer_of_empty_blocks_is_broken_off(server: Server, make: Make) -> None:
+    """They unpack to nothing, so that whoever waits for a piece of the body waits for ever."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "deflate")
+        handler.end_headers()
+        handler.close_connection = True
+        with suppress(OSError):
+            for _ in range(100):
+                handler.wfile.write(b"\0\0\0\xff\xff")
+                time.sleep(0.05)
+
+    server.routes["blocks"] = answer
+    with pytest.raises(Fatal, match="took longer than 1 s"):
+        make(bounds=SMALL).request("GET", f"{server.url}/blocks")
 
 
 def chunked(begin: bytes, piece: bytes) -> Callable[[Handler], None]:
