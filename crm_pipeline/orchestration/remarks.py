@@ -24,9 +24,13 @@ def remarks_at(
 
 def _of_landing(landing: Landing, connection: str, obj: str) -> list[Remark]:
     try:
-        return remarks_of(landing, connection, obj)
+        landing.windows(connection, obj)
     except CorruptFile:
         return []  # its freshness says so
+    try:
+        return remarks_of(landing, connection, obj)
+    except CorruptFile as damage:
+        return [Remark("damage", damage.message, damage.cure)]
 
 
 def _of_list(connection: str, doubt: Doubt) -> Remark:

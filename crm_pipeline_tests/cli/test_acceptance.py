@@ -111,7 +111,9 @@ def test_all_that_goes_is_told(run: Run, landing: Landing) -> None:
         writer.commit(Counts(complete=True, present=now, shrink=shrink))
     done = run("accept-shrink", "demo", "Contact", "--yes")
     assert "there were 150 records (200 are missing in all)" in done.output
-    assert "200 rows will be marked as deleted, once 1 records of it can be read" in done.output
+    assert (
+        "200 live rows will be marked as deleted, once 1 records of it can be read" in done.output
+    )
     assert "nothing that the read lacks is taken for deleted" in run("status").output
 
 

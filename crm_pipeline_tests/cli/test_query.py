@@ -116,7 +116,7 @@ def test_json_has_no_words_of_its_own(run: Run, published: Path) -> None:
             "f": "1 year",
         }
     ]
-    assert run("query", sql, "--csv").stdout.splitlines()[1].endswith("infinity,1 year")
+    assert run("query", sql, "--csv").stdout.splitlines()[1].endswith('"infinity","1 year"')
     assert "infinity" in run("query", sql).stdout
 
 

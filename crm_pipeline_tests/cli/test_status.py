@@ -266,9 +266,9 @@ def test_something_else_in_place_of_the_link(
     ("place", "code"),
     [
         ("looks/acme.json", 0),
-        ("landing/acme/Contact/windows/0198.json", 1),
+        ("landing/acme/Contact/windows/0198.json", 0),
         ("landing/acme/Contact/windows/0198.open", 0),
-        ("landing/acme/Contact/schemas/ab.refused", 1),
+        ("landing/acme/Contact/schemas/ab.refused", 0),
         ("tables/releases/1.json", 1),
         ("tables/releases/old.json", 0),
     ],
@@ -282,6 +282,8 @@ def test_a_folder_in_place_of_a_file(run: Run, project: Path, place: str, code: 
     assert result.exit_code == code, result.stderr
     if code:
         assert f"{folder} is damaged: it is no file" in result.stderr
+    elif place.startswith("landing") and not place.endswith(".open"):
+        assert f"{folder.name} is damaged: it is no file" in "".join(result.stdout.split("\n"))
 
 
 def test_a_file_in_place_of_the_data_folder(run: Run, project: Path) -> None:

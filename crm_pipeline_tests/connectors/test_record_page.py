@@ -95,7 +95,7 @@ def test_one_bad_record_is_set_aside(bad: bytes, reason: str, source_id: str) ->
     [
         (b'{"owner": {"id": "o"}, "id": "b", "x": "\\ud83d"}', "b"),
         (b'{"owner": {"id": "o"}, "x": "\\ud83d"}', ""),
-        (b'{"links": [{"id": "o"}, {"x": [1}], "name": "id", "id": 7, "x": nul}', "7"),
+        (b'{"links": [{"id": "o"}, {"x": [1]}], "name": "id", "id": 7, "x": nul}', "7"),
         (b'{"owner": {"x": ], "id": "o"}, "x": NaN}', ""),
         (b'{"id": {"id": "o"}, "x": NaN}', ""),
     ],
