@@ -39,11 +39,12 @@ from crm_pipeline.store.manifest import (
 )
 from crm_pipeline.store.records import KEY_COLUMNS, STAMP, Known, version_keys
 from crm_pipeline.store.rejects import Reject, read_rejects
-from crm_pipeline.store.sight import note_sight, sight_at
+from crm_pipeline.store.sight import note_sight, noted_at, sight_at
 from crm_pipeline.store.unfinished import Unfinished, claimed, described, remove_unfinished
 from crm_pipeline.store.watermark import Edge, edge_of
 from crm_pipeline.store.window import WindowWriter
 
+_SIGHT_LASTS = timedelta(days=1)  # one or two calls an object are a part of what a refresh costs
 _log = structlog.get_logger("crm_pipeline.store")
 
 
@@ -178,9 +179,16 @@ class Landing:
         """Return what stood for what the login saw at the last read that a commit stands for; "" if unknown."""
         return sight_at(self.folder(commit.connection, commit.object), commit)
 
+    def is_sight_due(self, commit: WindowCommit) -> bool:
+        """Say whether what a login sees has to be asked for again: it is not known, or a day old."""
+        folder = self.folder(commit.connection, commit.object)
+        age = self.clock.now() - noted_at(folder, commit)
+        return not sight_at(folder, commit) or age >= _SIGHT_LASTS
+
     def note_sight(self, commit: WindowCommit, sight: str) -> None:
         """Note what the login saw at a read that a commit stands for, too."""
-        note_sight(self.folder(commit.connection, commit.object), commit, sight)
+        folder = self.folder(commit.connection, commit.object)
+        note_sight(folder, commit, sight, self.clock.now())
 
     def notes(self, connection: str, obj: str) -> Mapping[str, Any]:
         """Return what the connector noted with the window of an object that was committed last."""

@@ -256,7 +256,7 @@ class _Object:
         return "" if is_same else "it says something else than its window's commit"
 
     def judgements(self) -> Iterator[Check]:
-        """Yield what was said of descriptions and windows: not to be believed, or to be (`acceptance`)."""
+        """Yield what was said of descriptions and windows: not to be believed, to be, or what was in sight then."""
         cure = "Remove it: the next read says it again if the fields are still missing."
         for path in _sorted(self.folder, "schemas/*.refused"):
             yield self._json(SCHEMAS, path, _read_refused, cure)
@@ -264,6 +264,9 @@ class _Object:
         for kind, pattern in ((SCHEMAS, "schemas/*.accepted"), (COMMITS, "windows/*.accepted")):
             for path in _sorted(self.folder, pattern):
                 yield self._json(kind, path, _read_any, cure)
+        cure = "Remove it: the next whole read says it again."
+        for path in _sorted(self.folder, "windows/*.sight"):
+            yield self._json(COMMITS, path, _read_any, cure)
 
     def unfinished(self) -> Iterator[Check]:
         wait = f"The next run of {self.connection}"

@@ -3,8 +3,10 @@
 Such a read lands nothing, so it is noted beside the commit that it repeats: `windows/<id>.sight`.
 """
 
+from datetime import datetime
 from pathlib import Path
 
+from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.store import files
 from crm_pipeline.store.manifest import WindowCommit
@@ -22,9 +24,17 @@ def sight_at(folder: Path, commit: WindowCommit) -> str:
         return ""  # the next read notes it again
 
 
-def note_sight(folder: Path, commit: WindowCommit, sight: str) -> None:
+def noted_at(folder: Path, commit: WindowCommit) -> datetime:
+    """Return when it was asked for last."""
+    try:
+        return parse_instant(files.read_json(_place(folder, commit))["noted_at"])
+    except (FileNotFoundError, CorruptFile, KeyError, TypeError, ValueError):
+        return commit.committed_at
+
+
+def note_sight(folder: Path, commit: WindowCommit, sight: str, now: datetime) -> None:
     """Note it for a commit that was read again."""
-    files.write_json(_place(folder, commit), {"sight": sight})
+    files.write_json(_place(folder, commit), {"sight": sight, "noted_at": format_instant(now)})
 
 
 def _place(folder: Path, commit: WindowCommit) -> Path:

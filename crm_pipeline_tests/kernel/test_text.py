@@ -60,7 +60,7 @@ def test_errors_are_fit_to_be_shown() -> None:
     """Whoever makes an error, its text steers no terminal, and a vendor's is bounded."""
     error = CrmError("a\x1b[2Jb\nc", cure="do\x07")
     assert (error.message, error.cure) == ("a\\x1b[2Jb\nc", "do\\x07")
-    assert str(error) == "a\\x1b[2Jb\nc do\\x07"
+    assert str(error) == "a\\x1b[2Jb\nc. do\\x07"
     refused = Rejected("x" * 1_000_000, code="y" * 1_000_000, status=400)
     assert len(str(refused)) == 2_000
     assert len(refused.code) == 100

@@ -33,7 +33,7 @@ def test_defaults_that_would_eat_the_day_are_stretched(watched: Watched) -> None
     said = reason(watched.tick())
     # 2 calls each minute and 12 each quarter of an hour would be 4,032.
     assert "about 100 calls a day where nothing changes, 10.0% of the 1,000 a day" in said
-    assert "a probe every 40 min (2 calls), a refresh every 10 h (12); stretched" in said
+    assert "a probe every 40 min (2 calls, stretched), a refresh every 10 h (12, stretched)" in said
     watched.scene.advance(900)
     assert "due again in" in reason(watched.due())
     assert len(watched.scene.sandbox.journal.entries()) == calls

@@ -30,6 +30,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "spool: notes": ("landing/*/*/spool/*/*.json", ("gone on",)),
     "spool: pages": ("landing/*/*/spool/*/*.csv", ("gone on",)),
     "judgements": ("landing/*/*/*/*ed", ("gone on",)),  # refused, accepted
+    "sights": ("landing/*/*/windows/*.sight", ("gone on",)),
     "read again: copies": ("*/reread/*.parquet", ("refreshed", "gone on")),
     "read again: notes": ("*/reread/*.json", ("refreshed", "gone on")),
     "quarantine: rows": ("quarantine/*/*/[2n]*.parquet", ("gone on",)),

@@ -112,6 +112,7 @@ class World:
         self._land("acme", "Contact", 10, 15, shape="json", edition=1)
         self._build()
         self.landing.accept("acme", "User", self.landing.windows("acme", "User")[0].window_id)
+        self.landing.note_sight(self.landing.windows("acme", "User")[0], "0123456789abcdef")
         lost = Refused("0123456789abcdef", 3, len(_FIELDS), self.clock.now())
         refuse_schema(self.landing.folder("acme", "User"), lost)
         with suppress(Unavailable), self._begin("acme", "Lead") as writer:

@@ -142,8 +142,9 @@ def test_only_one_connection(data: Path) -> None:
 
 def test_what_earlier_versions_wrote_is_unproven(data: Path) -> None:
     """Without checksums nothing is called damaged that can be read, and no file passes for proven."""
-    for path in [*data.rglob("reread/*/*"), *data.rglob("*.refused"), *data.rglob("*.accepted")]:
-        path.unlink()  # there was nothing of the kind
+    for pattern in ("reread/*/*", "*.refused", "*.accepted", "*.sight"):
+        for path in data.rglob(pattern):
+            path.unlink()  # there was nothing of the kind
     for path in [*data.rglob("*.json"), *data.rglob("*.open")]:
         record = files.read_json(path)
         is_manifest = "batch_id" in record and "schema_fingerprint" in record

@@ -26,7 +26,7 @@ from crm_pipeline.stages.raw.extraction import Extraction, joined
 from crm_pipeline.stages.raw.pages import KnownIn, Tally, land
 from crm_pipeline.stages.raw.permissions import sight_at_first
 from crm_pipeline.stages.raw.rejection import refuse_many_rejects
-from crm_pipeline.stages.raw.snapshot import Verdict, judged
+from crm_pipeline.stages.raw.snapshot import Verdict, is_sight_due, judged
 from crm_pipeline.stages.raw.task import Mode, Progress, Task, due
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Shape
@@ -170,7 +170,7 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extracti
 
 def _sight(task: Task, plan: Plan, used: Usage) -> tuple[str, Usage]:
     """Return what the login sees when a whole read begins, and what was used with that: it is no call of the read."""
-    if not plan.complete:
+    if not plan.complete or not is_sight_due(task):
         return "", used
     before = task.account.usage
     sight = sight_at_first(task.account)

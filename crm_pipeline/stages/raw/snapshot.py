@@ -93,6 +93,15 @@ class Past:
         return [str(one) for one in whole.missing.to_pylist()]
 
 
+def is_sight_due(task: Task) -> bool:
+    """Say whether a whole read has to begin with what the login sees.
+
+    That is where the last good one is not told by it, and where what is missing may be confirmed.
+    """
+    past = Past.of(task.landing.windows(task.connection, task.obj.name))
+    return past.good is None or bool(past.doubted) or task.landing.is_sight_due(past.good)
+
+
 def judged(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Verdict:
     """Judge a whole read before its commit, by what there was before.
 
@@ -101,7 +110,7 @@ def judged(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Ver
         plan: of the read.
         writer: holds what was read.
         sight: stands for what the login could see when the read began: what is taken from its sight
-            meanwhile must not count as seen.
+            meanwhile must not count as seen. "" where it was not asked for, see `is_sight_due`.
 
     Raises:
         CorruptFile: what landed since the last good read is damaged.
@@ -109,7 +118,7 @@ def judged(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Ver
     past = Past.of(task.landing.windows(writer.connection, writer.object))
     task.landing.check(past.batches)
     if past.good is not None and not past.doubted and _is_same(task.landing, past.good, writer):
-        if sight and task.landing.sight(past.good) != sight:
+        if sight:
             task.landing.note_sight(past.good, sight)
         return Verdict(stands=past.good.window_id)
     found = _losses(task.landing, past.since, writer)

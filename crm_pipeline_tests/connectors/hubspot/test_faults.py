@@ -141,4 +141,4 @@ def test_our_share_of_the_day_is_all_that_is_used(hub: Scene) -> None:
 
     with pytest.raises(BudgetExhausted) as found:
         read_on()
-    assert "share of today's budget" in str(found.value)
+    assert "left of our share of the vendor's limit" in str(found.value)
