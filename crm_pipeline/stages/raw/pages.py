@@ -1,5 +1,6 @@
 """Page after page into the batches of a window; while some are parsed, others are downloaded."""
 
+import atexit
 import gc
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -95,6 +96,8 @@ def _settle_memory() -> None:
     tenth of the time that pages of JSON take.
     """
     gc.freeze()
+    # At its end DuckDB counts what was left behind, and prints pages about it.
+    atexit.register(gc.unfreeze)
 
 
 def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
