@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from shlex import quote
 
 from crm_pipeline.connectors.vendor_clock import duration
 from crm_pipeline.kernel.clock import format_instant
@@ -142,10 +143,11 @@ def outstanding_told(missing: Outstanding) -> str:
 
 def outstanding_cure(connection: str, obj: str) -> str:
     """Say what to do about records that cannot be read."""
+    again = f"crm-pipeline backfill {connection} --object {quote(obj)}"
     return (
         f"data/quarantine/{path_name(connection)}/{path_name(obj)} has them as received. Mend them in the CRM, and "
-        f"the next refresh reads them; if something between has spoilt them, `crm-pipeline backfill {connection}` "
-        "does. A release that can read more takes them by itself."
+        f"the next refresh reads them; if something between has spoilt them, `{again}` does. A release that can "
+        "read more takes them by itself."
     )
 
 
