@@ -263,8 +263,6 @@ def test_another_whole_snapshot_in_its_place(
     files.write_json(record_of(current), FileSum.of(current).to_dict())
     assert run("query", RELEASE, "--json", *option).exit_code == 0
     current.write_bytes(older.read_bytes())
-    at = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
-    os.utime(current, (at, at))
     result = run("query", RELEASE, "--json", *option)
     assert (result.exit_code, result.stdout) == (1, "")
     expected = "bytes and had" if is_larger else "shows release 2 and is named after release 3"
@@ -277,9 +275,9 @@ def test_another_whole_snapshot_in_its_place(
 def test_as_of_a_damaged_snapshot(run: Run, past: Path, place: int) -> None:
     """The snapshot of that moment is named; an older one does not answer in its place."""
     damaged = past / "crm-00000002-ab.duckdb"
-    at = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
-    os.utime(damaged, (at, at))
     flip_bit(damaged, place)
+    restored_at = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
+    os.utime(damaged, (restored_at, restored_at))
     result = run("query", RELEASE, "--json", "--as-of", "2026-11-21")
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"{damaged} is damaged" in result.stderr

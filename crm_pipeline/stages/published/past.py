@@ -1,8 +1,8 @@
 """Earlier states of the published database: which snapshot shows a moment."""
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import ConfigError, CorruptFile, StoreError
 from crm_pipeline.store.published import Snapshots, damaged_file, open_snapshot, release_number
 
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 _STATED = "SELECT release, published_at FROM ops.publication"
 
 
@@ -20,7 +21,8 @@ class Snapshot:
     """One published file: analysts saw it from `published_at` until the next one came.
 
     Attributes:
-        damage: why it cannot be opened; its time is then that of the file.
+        damage: why it cannot be opened. Its own time is then unknown: `published_at` is the earliest that it can be,
+            that of the snapshot before it.
     """
 
     path: Path
@@ -34,7 +36,10 @@ class Snapshot:
 
 def kept_snapshots(data: Path) -> list[Snapshot]:
     """Return the snapshots below a data folder, oldest first, by what they say of themselves."""
-    return sorted(_stated(Snapshots(data).kept()), key=lambda one: (one.published_at, one.release))
+    found = list(_stated(Snapshots(data).kept()))
+    whole = [one for one in found if one.damage is None]
+    damaged = (_dated(one, whole) for one in found if one.damage is not None)
+    return sorted([*whole, *damaged], key=lambda one: (one.published_at, one.release))
 
 
 def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
@@ -42,7 +47,7 @@ def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
 
     Raises:
         StoreError: none so old is kept; the text names the nearest.
-        CorruptFile: it is damaged. An older one would say something else.
+        CorruptFile: it is damaged, or may be a damaged one. An older one could say something else.
     """
     kept = kept_snapshots(data)
     shown = [one for one in kept if one.published_at <= at]
@@ -98,11 +103,14 @@ def _stated(paths: list[Path]) -> Iterator[Snapshot]:
 
 
 def _damaged(path: Path, damage: CorruptFile) -> Iterator[Snapshot]:
-    if not release_number(path):
-        return  # somebody's own file
-    with suppress(FileNotFoundError):
-        at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        yield Snapshot(path, release_number(path), at, damage)
+    if release_number(path):  # else it is somebody's own file
+        yield Snapshot(path, release_number(path), _EARLIEST, damage)
+
+
+def _dated(damaged: Snapshot, whole: list[Snapshot]) -> Snapshot:
+    """Date a damaged snapshot: not before its predecessor. The file's own time says when it was copied or restored."""
+    before = [one.published_at for one in whole if one.release < damaged.release]
+    return replace(damaged, published_at=max(before, default=_EARLIEST))
 
 
 def _said(at: datetime) -> str:
