@@ -15,6 +15,7 @@ import yaml
 
 from crm_pipeline.connectors.upkeep import DayLimit, Upkeep
 from crm_pipeline.kernel.clock import Clock, Window
+from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings, Settings
@@ -422,6 +423,18 @@ class TellsSight(Protocol):
 
         Raises:
             VendorError: the vendor does not say.
+        """
+
+
+@runtime_checkable
+class TellsFacts(Protocol):
+    """An account that can say which zone, currency and web address are its own."""
+
+    def facts(self) -> AccountFacts:
+        """Return what the account says about itself; "" for what it does not say. One or two calls.
+
+        Raises:
+            VendorError: the vendor does not answer.
         """
 
 

@@ -3,6 +3,7 @@
 Text that does not fit becomes NULL; whoever casts counts that and keeps the text.
 """
 
+from crm_pipeline.model.names import literal
 from crm_pipeline.model.schema import Form
 
 _MILLISECONDS = r"-?[0-9]{1,15}"
@@ -11,14 +12,21 @@ _ZONELESS = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:]{5,8}(\.[0-9]+)?)?"
 _CLOCK = "[0-9]{1,4}:[0-5][0-9](:[0-5][0-9])?"
 
 
-def cast(text: str, kind: str, form: Form = "") -> str:
+def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
     """Return SQL that reads the text as a DuckDB type, or NULL where it does not fit.
 
-    The day of an instant is the day as written, in the zone that the text names. `form` is that of
-    `Field.form`.
+    Args:
+        text: SQL for the text.
+        kind: the type.
+        form: that of `Field.form`.
+        zone: the zone in which an instant becomes a day; "" takes the day as written. Days that are written
+            without a time are the same everywhere.
     """
     if kind == "VARCHAR":
         return text
+    if kind == "DATE" and zone and form not in {"date_epoch_ms", "clock"}:
+        instant = f"CAST(timezone({literal(zone)}, {cast(text, 'TIMESTAMPTZ', form)}) AS DATE)"
+        return f"CASE WHEN {_is_day(text, form)} THEN {cast(text, 'DATE')} ELSE {instant} END"
     if kind in {"TIMESTAMPTZ", "DATE"}:
         plain = f"TRY_CAST({text} AS {kind})"
         read = _formed(text, kind, form) if form not in {"", "clock"} else plain
@@ -41,6 +49,12 @@ def cast(text: str, kind: str, form: Form = "") -> str:
     if kind == "DOUBLE":
         return f"CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) THEN TRY_CAST({text} AS DOUBLE) END"
     return f"TRY_CAST({text} AS {kind})"
+
+
+def _is_day(text: str, form: Form) -> str:
+    """Return SQL for whether a text is a day without a time."""
+    is_short = f"length({text}) <= {len('2026-01-31')}"
+    return f"{is_short} AND instr({text}, '-') > 1" if form == "epoch_ms" else is_short
 
 
 def _formed(text: str, kind: str, form: Form) -> str:

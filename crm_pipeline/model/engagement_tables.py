@@ -2,8 +2,11 @@
 
 from crm_pipeline.model.people_tables import CURRENCY, OWNER
 from crm_pipeline.model.table import (
+    CREATED_BY,
+    PAGE,
     Rule,
     Table,
+    account_day,
     day,
     flag,
     instant,
@@ -28,7 +31,8 @@ ACTIVITIES = Table(
         text("status", "Status."),
         text("priority", "Priority."),
         flag("is_closed", "Whether it is done."),
-        day("due_on", "Day on which it is due, or took place."),
+        account_day("due_on", "Day on which it is due, or took place."),
+        instant("due_at", "When that is, where the CRM says it."),
         instant("starts_at", "When it starts."),
         instant("ends_at", "When it ends."),
         instant("completed_at", "When it was done."),
@@ -37,6 +41,7 @@ ACTIVITIES = Table(
         whole("call_seconds", "Duration of the call in seconds."),
         text("call_direction", "Inbound, outbound or internal, as the CRM writes it."),
         text("call_result", "Outcome of the call."),
+        text("email_direction", "Inbound or outbound, in lower case."),
         text("location", "Place."),
         *reference("who", "", "The person it is with: a contact or a lead."),
         *reference("what", "", "The record it is about: a company, a deal, a ticket or another."),
@@ -47,6 +52,8 @@ ACTIVITIES = Table(
         *reference("ticket", "tickets", "The ticket it is about."),
         *reference("campaign", "campaigns", "The campaign it is about."),
         *OWNER,
+        *CREATED_BY,
+        PAGE,
     ),
     (
         Rule("required", "activity_type", "error"),
@@ -76,6 +83,7 @@ CAMPAIGNS = Table(
         *reference("parent", "campaigns", "The campaign above this one."),
         *OWNER,
         text("description", "Free text."),
+        PAGE,
     ),
     (
         Rule("required", "name"),
@@ -94,7 +102,7 @@ CAMPAIGN_MEMBERS = Table(
         *reference("lead", "leads", "The lead addressed."),
         text("status", "Status."),
         flag("has_responded", "Whether the person answered."),
-        day("first_responded_on", "Day of the first answer."),
+        account_day("first_responded_on", "Day of the first answer."),
     ),
     (Rule("required", "campaign_key"),),
 )
@@ -123,6 +131,8 @@ TICKETS = Table(
         *reference("contact", "contacts", "The person concerned."),
         *reference("parent", "tickets", "The ticket above this one."),
         *OWNER,
+        *CREATED_BY,
+        PAGE,
     ),
     (Rule("required", "status"), Rule("not_before", "closed_at", other="created_at")),
 )

@@ -74,6 +74,7 @@ class FieldMap:
         factor: what a number is multiplied with, to be in the column's unit.
         is_object: the text names an object, the column its table.
         pick, points: the source is a JSON list of objects, read as they say.
+        listed: the source is a JSON list of objects, of which this key's texts make a list.
     """
 
     source: str
@@ -93,11 +94,12 @@ class FieldMap:
     is_object: bool = False
     pick: Pick | None = None
     points: Points | None = None
+    listed: str = ""
 
     @property
     def is_lossless(self) -> bool:
         """Whether the source text can be told from the column."""
-        chosen = self.only or self.when or self.values or self.is_object or self.pick
+        chosen = self.only or self.when or self.values or self.is_object or self.pick or self.listed
         composed = self.fallback or self.joined or self.factor != 1
         is_part = self.points is not None and self.points.separator
         return not (chosen or composed or is_part)
@@ -105,12 +107,15 @@ class FieldMap:
     @property
     def is_whole(self) -> bool:
         """Whether every text of the source is meant for the column, so that NULL means unfit."""
-        return not (self.only or self.when or self.values or self.pick or self.points)
+        return not (
+            self.only or self.when or self.values or self.pick or self.points or self.listed
+        )
 
     @property
     def is_list(self) -> bool:
         """Whether the source is a JSON list of objects."""
-        return self.pick is not None or (self.points is not None and not self.points.separator)
+        is_listed = self.pick is not None or self.listed != ""
+        return is_listed or (self.points is not None and not self.points.separator)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -167,6 +172,8 @@ class ObjectMap:
         identity: in an exploded table, the sources that make `source_id` behind the record's id.
         merges: where winners name their losers; those become deleted and point to the winner.
         ignores_case: to the vendor, names of fields that differ in case only are one.
+        page: where a browser shows a record: text behind `AccountFacts.web_address`, in which `{id}` stands
+            for the record's id. "" where nothing shows it.
     """
 
     object: str
@@ -179,6 +186,7 @@ class ObjectMap:
     merges: tuple[Merge, ...] = ()
     kind: str = ""
     ignores_case: bool = False
+    page: str = ""
 
     @property
     def is_own(self) -> bool:

@@ -1,9 +1,13 @@
 """People and companies as tables of data: contacts, companies, leads, users."""
 
 from crm_pipeline.model.table import (
+    CREATED_BY,
+    LAST_ACTIVITY,
+    PAGE,
     Column,
     Rule,
     Table,
+    account_day,
     day,
     flag,
     instant,
@@ -12,6 +16,7 @@ from crm_pipeline.model.table import (
     reference,
     stage_label,
     text,
+    texts,
     whole,
 )
 
@@ -37,6 +42,7 @@ _CONSENT = (
     text("lawful_basis", "Legal ground for processing the person's data. NULL is unknown."),
 )
 _BOUNCES = (
+    flag("email_bounced", "Whether an e-mail to the main address bounced."),
     instant("email_bounced_at", "When the CRM saw an e-mail bounce."),
     text("email_bounced_reason", "Why it bounced."),
 )
@@ -46,7 +52,7 @@ _FAX = text("fax", "Fax number as entered.")
 _EMAIL = text("email", "Main e-mail as entered.")
 _EMAILS = points("emails", [("email", "main")], "All e-mail addresses with their labels.")
 _EMAIL_RULE = Rule("matches", "email", pattern=EMAIL_PATTERN)
-_LAST_ACTIVITY = day("last_activity_on", "Day of the latest activity that the CRM counts.")
+_LIFECYCLE = text("lifecycle_stage", "How far the relation has come, as the CRM names it.")
 
 
 def _primary_phone(*columns: str) -> Column:
@@ -92,7 +98,10 @@ CONTACTS = Table(
         text("source", "Where the contact came from."),
         *_CONSENT,
         *_BOUNCES,
-        _LAST_ACTIVITY,
+        _LIFECYCLE,
+        *LAST_ACTIVITY,
+        *CREATED_BY,
+        PAGE,
     ),
     (_EMAIL_RULE, Rule("required", "last_name")),
 )
@@ -124,7 +133,10 @@ COMPANIES = Table(
         *ADDRESS,
         text("source", "Where the company came from."),
         text("description", "Free text."),
-        _LAST_ACTIVITY,
+        _LIFECYCLE,
+        *LAST_ACTIVITY,
+        *CREATED_BY,
+        PAGE,
     ),
     (
         Rule("required", "name"),
@@ -160,6 +172,9 @@ LEADS = Table(
         money("annual_revenue", "Revenue of the company in a year."),
         CURRENCY,
         *OWNER,
+        money("amount", "What the lead may be worth."),
+        *reference("pipeline", "pipelines", "The pipeline that the lead moves through, if any."),
+        flag("is_archived", "Whether the lead is put aside though not deleted."),
         *reference(
             "contact", "contacts", "The contact that the lead is about, if not a person itself."
         ),
@@ -167,14 +182,18 @@ LEADS = Table(
             "company", "companies", "The company that the lead is about, if it is a record."
         ),
         flag("is_converted", "Whether the lead was converted."),
-        day("converted_on", "Day of the conversion."),
+        account_day("converted_on", "Day of the conversion."),
+        instant("converted_at", "When that was, where the CRM says it."),
         *reference("converted_company", "companies", "The company made of the lead."),
         *reference("converted_contact", "contacts", "The contact made of the lead."),
         *reference("converted_deal", "deals", "The deal made of the lead."),
         *ADDRESS,
         *_CONSENT,
         *_BOUNCES,
-        _LAST_ACTIVITY,
+        _LIFECYCLE,
+        *LAST_ACTIVITY,
+        *CREATED_BY,
+        PAGE,
     ),
     (_EMAIL_RULE,),
 )
@@ -197,6 +216,8 @@ USERS = Table(
         flag("is_active", "Whether the user may log in."),
         text("time_zone", "Time zone name."),
         text("role_source_id", "The vendor's id of the user's role."),
+        text("role", "Name of the user's role."),
+        texts("teams", "Names of the user's teams, the main one first."),
         *reference("manager", "users", "The user's superior."),
         instant("last_login_at", "When the user last logged in."),
     ),

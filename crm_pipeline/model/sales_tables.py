@@ -2,15 +2,21 @@
 
 from crm_pipeline.model.people_tables import CURRENCY, OWNER
 from crm_pipeline.model.table import (
+    CREATED_BY,
+    LAST_ACTIVITY,
     MONEY,
+    PAGE,
+    PRECISE,
     Column,
     Rule,
     Table,
+    account_day,
     day,
     flag,
     instant,
     money,
     number,
+    price,
     reference,
     stage_label,
     text,
@@ -20,7 +26,7 @@ from crm_pipeline.model.table import (
 _PERCENT = Rule("between", "probability", low=0, high=100)
 _PROBABILITY = number("probability", "Chance of winning in percent.")
 _FORECAST = text("forecast_category", "Category in which the CRM's forecast counts it.")
-_CLOSE = day("close_date", "Day on which it was closed, or is expected to be.")
+_CLOSE = account_day("close_date", "Day on which it was closed, or is expected to be.")
 
 DEALS = Table(
     "deals",
@@ -38,18 +44,31 @@ DEALS = Table(
         money("amount", "Amount."),
         money("expected_revenue", "Amount weighted by probability, as the CRM computes it."),
         CURRENCY,
+        Column(
+            "amount_main",
+            MONEY,
+            "Amount in the account's main currency (ops.connections); NULL where no rate is known.",
+        ),
+        day(
+            "rate_on", "First day of the rate that amount_main was made with, where rates have one."
+        ),
         _PROBABILITY,
         number("quantity", "Total quantity."),
         _CLOSE,
         flag("is_closed", "Whether the deal is closed, won or lost."),
         flag("is_won", "Whether the deal is won."),
+        instant("closed_at", "When it was closed, where the CRM says it."),
+        text("lost_reason", "Why it was lost."),
+        flag("is_archived", "Whether the deal is put aside though not deleted."),
         _FORECAST,
         text("deal_type", "Kind of deal, such as new or existing business."),
         text("source", "Where the deal came from."),
         text("next_step", "Next step as entered."),
         text("description", "Free text."),
         instant("stage_changed_at", "When the deal entered its current stage."),
-        day("last_activity_on", "Day of the latest activity that the CRM counts."),
+        *LAST_ACTIVITY,
+        *CREATED_BY,
+        PAGE,
     ),
     (
         Rule("required", "name"),
@@ -61,12 +80,37 @@ DEALS = Table(
     ),
 )
 
+_STAYS = """
+WITH moves AS (
+    SELECT *, stage IS DISTINCT FROM lag(stage) OVER deal AS _is_move
+    FROM {rows}
+    WINDOW deal AS (PARTITION BY deal_key, is_deleted ORDER BY changed_at, length(source_id), source_id)
+),
+stays AS (
+    SELECT *, count(*) FILTER (WHERE _is_move) OVER deal AS _stay
+    FROM moves
+    WINDOW deal AS (
+        PARTITION BY deal_key, is_deleted ORDER BY changed_at, length(source_id), source_id
+        ROWS UNBOUNDED PRECEDING
+    )
+)
+SELECT * EXCLUDE (_is_move, _stay) REPLACE (
+    min(changed_at) OVER (PARTITION BY deal_key, is_deleted, _stay) AS entered_at,
+    min(changed_at) OVER (
+        PARTITION BY deal_key, is_deleted ORDER BY _stay RANGE BETWEEN 1 FOLLOWING AND 1 FOLLOWING
+    ) AS left_at
+)
+FROM stays
+"""
+"""A deal's rows with one stage after another are one stay, whatever else changed meanwhile."""
+
 DEAL_STAGE_HISTORY = Table(
     "deal_stage_history",
     "deal_stage_history",
     "One row per change of a deal's stage, amount, probability or close date, as the CRM kept it.",
     (
         *reference("deal", "deals", "The deal that changed."),
+        *reference("pipeline", "pipelines", "The pipeline that the stage belongs to."),
         text("stage", "Stage after the change."),
         stage_label("stage", within=""),
         money("amount", "Amount after the change."),
@@ -76,9 +120,17 @@ DEAL_STAGE_HISTORY = Table(
         _CLOSE,
         _FORECAST,
         instant("changed_at", "When the change was made."),
+        instant("entered_at", "When the deal entered the stage that it had after the change."),
+        instant("left_at", "When it left that stage; NULL where it stands in it."),
         *reference("changed_by", "users", "The user who made the change."),
     ),
-    (Rule("required", "deal_key"), Rule("required", "changed_at"), _PERCENT),
+    (
+        Rule("required", "deal_key"),
+        Rule("required", "changed_at"),
+        _PERCENT,
+        Rule("not_before", "left_at", other="entered_at"),
+    ),
+    over_rows=_STAYS,
 )
 
 DEAL_LINE_ITEMS = Table(
@@ -90,9 +142,9 @@ DEAL_LINE_ITEMS = Table(
         *reference("product", "products", "The product."),
         text("name", "Name of the line."),
         text("product_code", "Code of the product."),
-        Column("quantity", MONEY, "Quantity."),
-        money("unit_price", "Price of one, as sold."),
-        money("list_price", "Price of one in the price book."),
+        Column("quantity", PRECISE, "Quantity."),
+        price("unit_price", "Price of one, as sold."),
+        price("list_price", "Price of one in the price book."),
         number("discount", "Discount in percent."),
         money("total_price", "Price of the line."),
         CURRENCY,
@@ -114,6 +166,7 @@ PRODUCTS = Table(
         text("family", "Product family."),
         text("unit", "Unit of the quantity."),
         flag("is_active", "Whether it is sold at present."),
+        price("price", "Usual price of one."),
         CURRENCY,
         text("description", "Free text."),
     ),
@@ -158,7 +211,7 @@ EXCHANGE_RATES = Table(
     "Currency rates as the CRM holds them.",
     (
         CURRENCY,
-        Column("rate", "DECIMAL(24,12)", "Units of this currency for one of the main currency."),
+        Column("rate", PRECISE, "Units of this currency for one of the main currency."),
         day("starts_on", "First day of the rate; NULL where the CRM keeps no dates."),
         day("ends_on", "First day on which the rate no longer holds."),
         flag("is_main", "Whether this is the main currency."),

@@ -12,7 +12,12 @@ from typing import Literal
 MONEY = "DECIMAL(24,6)"
 """Eighteen digits before the point, as the largest CRM allows, and six behind it: two would round
 unit prices and exchange rates silently."""
+PRECISE = "DECIMAL(38,12)"
+"""Twelve places: prices of one, quantities and rates are often less than a millionth."""
 INSTANT = "TIMESTAMPTZ"
+TEXTS = "VARCHAR[]"
+URL = "url"
+"""The column with the address at which a browser shows the record."""
 POINTS = "STRUCT(value VARCHAR, label VARCHAR, is_primary BOOLEAN)[]"
 
 Severity = Literal["error", "warning"]
@@ -92,6 +97,7 @@ class Table:
         singular: what one row is; `<singular>_key` is the key.
         body: the columns beside those that every table has.
         is_common: False for the table of a custom object.
+        over_rows: SQL over all rows of a connection, `{rows}`, that fills columns which depend on several rows.
     """
 
     name: str
@@ -100,6 +106,7 @@ class Table:
     body: tuple[Column, ...]
     body_rules: tuple[Rule, ...] = ()
     is_common: bool = True
+    over_rows: str = ""
 
     @property
     def key(self) -> str:
@@ -188,6 +195,12 @@ def day(name: str, description: str) -> Column:
     return Column(name, "DATE", description)
 
 
+def account_day(name: str, description: str) -> Column:
+    """Describe a day that some CRMs give as an instant: it is that of the account's own zone."""
+    zone = "Made from an instant, it is the day in ops.connections.time_zone."
+    return Column(name, "DATE", f"{description} {zone}")
+
+
 def flag(name: str, description: str) -> Column:
     """Describe a truth value; NULL means unknown."""
     return Column(name, "BOOLEAN", f"{description} NULL is unknown.")
@@ -196,6 +209,16 @@ def flag(name: str, description: str) -> Column:
 def whole(name: str, description: str) -> Column:
     """Describe a whole number."""
     return Column(name, "BIGINT", description)
+
+
+def price(name: str, description: str) -> Column:
+    """Describe the price of one, which may be a small part of a unit of money."""
+    return Column(name, PRECISE, f"{description} In `currency`.")
+
+
+def texts(name: str, description: str) -> Column:
+    """Describe a list of texts; NULL where there are none."""
+    return Column(name, TEXTS, description)
 
 
 def number(name: str, description: str) -> Column:
@@ -210,6 +233,14 @@ def reference(name: str, table: str, description: str) -> tuple[Column, Column]:
         Column(f"{name}_source_id", "VARCHAR", f"{description} The vendor's id."),
         Column(f"{name}_key", "VARCHAR", f"{description} Our key.{where}", refers_to=table),
     )
+
+
+CREATED_BY = reference("created_by", "users", "The user who created the record.")
+PAGE = text(URL, "Address at which a browser shows the record in the CRM.")
+LAST_ACTIVITY = (
+    account_day("last_activity_on", "Day of the latest activity that the CRM counts."),
+    instant("last_activity_at", "When that was, where the CRM says it."),
+)
 
 
 def stage_label(stage: str, *, within: str = "pipeline_key") -> Column:

@@ -22,7 +22,7 @@ from crm_pipeline.orchestration.partitions import (
 )
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.stages.raw import Extraction, Mode, extract, outstanding_told
+from crm_pipeline.stages.raw import Extraction, Mode, extract, note_account, outstanding_told
 from crm_pipeline.store.outstanding import outstanding
 
 MODE_TAG = "crm/mode"
@@ -100,6 +100,7 @@ def _extracted(
     on_progress = crm.progress(obj.name)
     try:
         with crm.account(connection.name) as account:
+            note_account(account, crm.landing)
             done = extract(
                 account, obj, span, mode=_mode(run), landing=crm.landing, on_progress=on_progress
             )

@@ -11,9 +11,10 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import structlog
 
+from crm_pipeline.model.account import is_time_zone
 from crm_pipeline.store.book import Book, Lease, Observation
 from crm_pipeline.store.claims import Claim
-from crm_pipeline.store.limits import DAY_MS, MOST_COUNTED, is_zone
+from crm_pipeline.store.limits import DAY_MS, MOST_COUNTED
 
 _log = structlog.get_logger(__name__)
 _KINDS = ("rolling", "daily", "concurrency")
@@ -98,7 +99,7 @@ def sound_shape(
     if not math.isfinite(period_s) or not 0 < period_s <= _LONGEST_S:
         lost.append("period_s")
         period_s = DAY_MS / 1000
-    if resets and not (kind == "daily" and is_zone(resets)):
+    if resets and not (kind == "daily" and is_time_zone(resets)):
         lost.append("resets")
         resets = ""
     return (kind, calls, period_s, resets), lost

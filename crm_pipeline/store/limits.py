@@ -6,7 +6,7 @@ Time is in milliseconds of the database's clock.
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 DAY_MS = 86_400_000
 MOST_COUNTED = 1_000_000_000
@@ -48,15 +48,6 @@ class LimitShape(Protocol):
 def is_countable(used: int, ceiling: int) -> bool:
     """Say whether a counter of a vendor is one that can be reckoned with."""
     return 0 <= used <= MOST_COUNTED and 1 <= ceiling <= MOST_COUNTED
-
-
-def is_zone(name: str) -> bool:
-    """Say whether a time zone of that name is known."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 def period_ms(limit: LimitShape) -> int:

@@ -19,12 +19,13 @@ REREADS = "batches read again"
 UNFINISHED = "unfinished reads"
 QUARANTINE = "quarantine"
 LOOKS = "looks"
+ACCOUNTS = "account facts"
 TABLES = "tables"
 RELEASES = "releases"
 SNAPSHOTS = "snapshots"
 PUBLISHED = "published files"
 KINDS = (
-    *(COMMITS, SCHEMAS, BATCHES, MANIFESTS, REREADS, UNFINISHED, QUARANTINE, LOOKS),
+    *(COMMITS, SCHEMAS, BATCHES, MANIFESTS, REREADS, UNFINISHED, QUARANTINE, LOOKS, ACCOUNTS),
     *(TABLES, RELEASES, SNAPSHOTS, PUBLISHED),
 )
 

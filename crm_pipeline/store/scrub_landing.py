@@ -14,6 +14,8 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import files, looks, rereads, spool
 from crm_pipeline.store.acceptance import refused_from
+from crm_pipeline.store.account_facts import CURE as FACTS_CURE
+from crm_pipeline.store.account_facts import FILE as FACTS
 from crm_pipeline.store.checksums import FileSum
 from crm_pipeline.store.damage import (
     COPY_CURE,
@@ -26,6 +28,7 @@ from crm_pipeline.store.damage import (
 from crm_pipeline.store.manifest import Manifest, WindowCommit, commit_from, manifest_from
 from crm_pipeline.store.outstanding import FILE as OUTSTANDING
 from crm_pipeline.store.scrub_check import (
+    ACCOUNTS,
     BATCHES,
     COMMITS,
     LOOKS,
@@ -46,7 +49,11 @@ _DERIVED = "Remove it: the next look writes it again."
 
 
 def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
-    """Yield what there is to look at of each object that has landed something."""
+    """Yield what there is to look at of each account, and of each object that has landed something."""
+    for path in _sorted(
+        data / "landing", f"{path_name(connection) if connection else '*'}/{FACTS}"
+    ):
+        yield Check(ACCOUNTS, "landing", path, FACTS_CURE, json_look(path, _read_any))
     for folder in _objects(data / "landing", connection):
         one = _Object(folder)
         yield from one.commits()

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.model.account import is_time_zone
 from crm_pipeline.store.budget import Amounts
-from crm_pipeline.store.limits import LimitShape, is_zone
+from crm_pipeline.store.limits import LimitShape
 
 
 def weighed(group: str, limits: Sequence[LimitShape], weight: int | Mapping[str, int]) -> Amounts:
@@ -50,7 +51,7 @@ def checked(group: str, limits: Sequence[LimitShape]) -> None:
                 f" {limit.period_s} s; both must be positive, and its name unique.",
                 cure="Correct the connection's `share` in connections.yaml.",
             )
-        if limit.resets and not is_zone(limit.resets):
+        if limit.resets and not is_time_zone(limit.resets):
             raise ConfigError(
                 f"the limit '{limit.name}' of group '{group}' resets at midnight in"
                 f" '{limit.resets}', which is no time zone.",

@@ -7,11 +7,11 @@ from crm_pipeline.model.casts import cast
 from crm_pipeline.model.schema import Form
 
 
-def read(text: str | None, kind: str, form: Form) -> Any:
+def read(text: str | None, kind: str, form: Form, zone: str = "") -> Any:
     """Cast a text in a session whose time zone is far from UTC."""
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'America/New_York'")
-        sql = f"SELECT {cast('t', kind, form)} FROM (SELECT $text::VARCHAR AS t)"
+        sql = f"SELECT {cast('t', kind, form, zone)} FROM (SELECT $text::VARCHAR AS t)"
         shown = (
             f"SELECT CASE WHEN v IS NOT NULL THEN ($$$$ || epoch_ms(v)) END FROM ({sql}) AS x(v)"
         )
@@ -59,6 +59,34 @@ def test_instants_are_read_as_they_are_written(form: Form, text: str | None, exp
 def test_days_are_read_as_they_are_written(form: Form, text: str, expected: str) -> None:
     """A day is that of the text: of UTC for milliseconds, of the named zone for an instant."""
     assert read(text, "DATE", form) == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "zone", "expected"),
+    [
+        ("", "2023-04-01T01:09:44Z", "America/Los_Angeles", "2023-03-31"),
+        ("", "2023-04-01T01:09:44Z", "UTC", "2023-04-01"),
+        ("", "2023-03-31T23:30:00-07:00", "Asia/Tokyo", "2023-04-01"),
+        ("", "2023-04-01", "America/Los_Angeles", "2023-04-01"),
+        ("", "2024-03-10T09:59:59Z", "US/Pacific", "2024-03-10"),
+        ("", "soon, or a little later", "UTC", None),
+        ("", "infinity", "UTC", None),
+        ("", None, "UTC", None),
+        ("epoch_ms", "1680311384000", "America/Los_Angeles", "2023-03-31"),
+        ("epoch_ms", "-1000", "America/Los_Angeles", "1969-12-31"),
+        ("epoch_ms", "0", "America/Los_Angeles", "1969-12-31"),
+        ("epoch_ms", "2023-04-01", "America/Los_Angeles", "2023-04-01"),
+        ("date_epoch_ms", "1680307200000", "America/Los_Angeles", "2023-04-01"),
+        ("local", "2026-05-02 00:30", "America/Los_Angeles", "2026-05-01"),
+        ("local", "2026-05-02 00:30:00", "Asia/Kolkata", "2026-05-02"),
+        ("local", "2026-05-02", "America/Los_Angeles", "2026-05-02"),
+    ],
+)
+def test_an_instant_becomes_the_day_of_a_zone(
+    form: Form, text: str | None, zone: str, expected: str | None
+) -> None:
+    """The day is the one that people in the zone call it; a day without a time stays what it is."""
+    assert read(text, "DATE", form, zone) == expected
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "quarantine: records": ("quarantine/*/*/[2n]*.json", ("gone on",)),
     "quarantine: what is missing": ("quarantine/*/*/outstanding.json", ("gone on",)),
     "looks": ("looks/*.json", ()),
+    "account facts": ("landing/*/account.json", ("refreshed", "gone on")),
     "table parts": ("tables/*.parquet", ("refreshed", "gone on")),
     "table versions": ("tables/*/version.json", ("refreshed", "gone on")),
     "releases": ("tables/release*.json", ("refreshed",)),

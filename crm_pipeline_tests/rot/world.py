@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
 from crm_pipeline.kernel.errors import Unavailable
+from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
 from crm_pipeline.settings.shrinkage import ShrinkBounds
@@ -27,6 +28,7 @@ from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.published.past import snapshot_as_of
 from crm_pipeline.stages.raw.snapshot import judged
 from crm_pipeline.store.acceptance import Refused, refuse_schema
+from crm_pipeline.store.account_facts import note_facts
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.looks import Looks
@@ -100,6 +102,8 @@ class World:
 
     def fill(self) -> None:
         """Read, build and publish twice, and leave a read unfinished."""
+        for name in OBJECTS:
+            note_facts(self.landing, name, AccountFacts("America/Los_Angeles", "USD"))
         self._land("acme", "Contact", 0, 60, shape="csv", nameless=2)
         self._land("acme", "User", 0, 4, shape="json", complete=True)
         self._land("other", "Contact", 0, 25, shape="json")

@@ -11,7 +11,7 @@ from isal import igzip, isal_zlib
 
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.connectors.csv_records import CsvForm, CsvRecords
-from crm_pipeline.connectors.salesforce import keys
+from crm_pipeline.connectors.salesforce import describe, keys
 from crm_pipeline.kernel.errors import Fatal, ProtocolError
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store.rejects import Reject
@@ -61,7 +61,7 @@ class CsvPage:
             names=self._plan.schema.names,
             columns=self._columns,
             keys=partial(keys.of_csv, self._plan.schema),
-            id_name=keys.ID,
+            id_name=describe.ID,
             id_form=keys.ID_FORM,
         )
         page = CsvRecords(form, Allowance(self._bounds.unpacked_bytes, math.inf), self._rejected)

@@ -10,6 +10,9 @@ import msgspec
 
 from crm_pipeline.connectors.described import Whole, entries, whole
 from crm_pipeline.model.schema import CommonType, Field, Schema
+from crm_pipeline.wire.decoding import malformed
+
+ID = "Id"
 
 # Compound fields repeat their parts and are refused by Bulk queries; base64 needs one call a record.
 _LEFT_OUT = frozenset({"address", "location", "base64"})
@@ -29,7 +32,7 @@ _TYPES: Mapping[str, CommonType] = {
 _STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate", "LoginTime")
 
 
-_MUST_HAVE = ("Id", "IsDeleted", *_STAMPS)
+_MUST_HAVE = (ID, "IsDeleted", *_STAMPS)
 
 
 class Choice(TypedDict):
@@ -82,6 +85,9 @@ def schema_of(body: bytes, obj: str, owner: str) -> Schema:
         must_have=_MUST_HAVE,
     )
     name, label = found.envelope.name, found.envelope.label
+    if not any(field["name"] == ID for field in found.rows):
+        defect = msgspec.DecodeError(f"it has no entry {ID}")
+        raise malformed(body, defect, owner=owner, what=f"the description of {obj}")
     fields = tuple(_field(field) for field in found.rows if field["type"] not in _LEFT_OUT)
     return Schema(name, label if isinstance(label, str) else name, fields)
 

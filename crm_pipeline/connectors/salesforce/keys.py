@@ -10,11 +10,11 @@ from crm_pipeline.connectors.csv_records import key_columns, without_nul
 from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.connectors.salesforce import describe
+from crm_pipeline.connectors.salesforce.describe import ID
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store.manifest import Shape
 from crm_pipeline.wire.decoding import Count
 
-ID = "Id"
 LIST = "records"
 ID_FORM = rb"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?"
 _DELETED = "IsDeleted"

@@ -34,6 +34,7 @@ from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
+from crm_pipeline.store.account_facts import account_facts
 from crm_pipeline.store.damage import blamed_on, damaged_batch, damaged_version
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
@@ -174,8 +175,9 @@ def _gathered(
         for entry in entries
     ]
     inputs = [one for one in found if one is not None]
-    feeds = [_feed(one, connection.mapping, owners) for one in inputs]
-    state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds])
+    account = account_facts(landing, connection.name)
+    feeds = [replace(_feed(one, connection.mapping, owners), account=account) for one in inputs]
+    state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds], account)
     return feeds, state
 
 
@@ -255,7 +257,7 @@ class _Build:
             rows = define_rows(self.engine, self.connection.name, feed, records)
             parts.append(f"SELECT * FROM {rows}")
         with self.tables.stage(self.name, (self.table.key,)) as staged:
-            paths = self._write(staged, " UNION ALL BY NAME ".join(parts))
+            paths = self._write(staged, self._whole(" UNION ALL BY NAME ".join(parts)))
             verdict = judge(self.engine, self.table, paths, self._fed())
             self._check(verdict, tally)
             staged.commit(self.parent, verdict.rows, self._meta(verdict, tally))
@@ -287,6 +289,15 @@ class _Build:
         deleted = staged.path("base")
         self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted", deleted)
         return [live, deleted]
+
+    def _whole(self, rows: str) -> str:
+        """Return SQL for the rows with the columns that depend on several of them."""
+        over = self.table.over_rows
+        if not over:
+            return rows
+        # Computed once, though live and deleted rows are written apart.
+        made = self.engine.table(f"{self.table.name} whole", over.format(rows=f"({rows})"))
+        return f"SELECT * FROM {made}"
 
     def _fed(self) -> dict[tuple[str, str], str]:
         return {

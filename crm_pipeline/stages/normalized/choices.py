@@ -4,7 +4,7 @@ from crm_pipeline.model.casts import cast
 from crm_pipeline.model.mapping import FieldMap
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.feed import Feed
-from crm_pipeline.stages.normalized.lists import picked
+from crm_pipeline.stages.normalized.lists import listed_texts, picked
 from crm_pipeline.stages.normalized.reading import raw
 
 
@@ -29,9 +29,11 @@ def chosen(feed: Feed, entry: FieldMap) -> str:
 
 def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     """Return SQL for a field's value in its column's type, NULL where it does not fit."""
+    if entry.listed:
+        return listed_texts(entry)
     text = chosen(feed, entry)
     if entry.factor == 1:
-        return cast(text, kind, feed.form(entry))
+        return cast(text, kind, feed.form(entry), feed.account.zone)
     number = f"round({cast(text, 'DOUBLE')} * {entry.factor!r}, 9)"
     return f"CASE WHEN isfinite({number}) THEN TRY_CAST({number} AS {kind}) END"
 

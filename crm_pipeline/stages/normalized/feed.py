@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.mapping import RECORD_ID, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Form
 from crm_pipeline.model.table import Table
@@ -18,12 +19,14 @@ class Feed:
 
     Attributes:
         tables: object -> the table of its records, for references that name their object.
+        account: facts of the account, for days and addresses of records.
     """
 
     one: ObjectInput
     entry: ObjectMap
     table: Table
     tables: Mapping[str, str] = field(default_factory=dict)
+    account: AccountFacts = field(default_factory=AccountFacts)
 
     @property
     def mapped(self) -> tuple[FieldMap, ...]:

@@ -30,6 +30,16 @@ def picked(entry: FieldMap, pick: Pick) -> str:
     return f"coalesce({preferred}[1].{value}, {first})"
 
 
+def listed_texts(entry: FieldMap) -> str:
+    """Return SQL for the texts that `listed` takes from a list; NULL where there are none."""
+    value = f"x.{quoted(entry.listed)}"
+    kept = (
+        f"list_filter({parsed_list(entry.source)}, lambda x: {value} IS NOT NULL AND {value} <> '')"
+    )
+    texts = f"list_transform({kept}, lambda x: {value})"
+    return f"CASE WHEN len({kept}) > 0 THEN {texts} END"
+
+
 def contact_points(entry: FieldMap, points: Points, derived: str) -> str:
     """Return SQL for a list of contact points, the primary one first; `derived` is the column's own."""
     if points.separator:
@@ -61,6 +71,8 @@ def _structure(feed: Feed, source: str) -> str:
 
 
 def _keys(entry: FieldMap) -> Iterable[str]:
+    if entry.listed:
+        yield entry.listed
     if entry.pick:
         yield entry.pick.key
         yield from (key for key, _ in (*entry.pick.only, *entry.pick.prefer))

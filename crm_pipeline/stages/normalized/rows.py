@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from crm_pipeline.model.mapping import FieldMap
 from crm_pipeline.model.names import inner, literal, quoted
-from crm_pipeline.model.table import Column, Table
+from crm_pipeline.model.table import URL, Column, Table
 from crm_pipeline.stages.normalized.choices import key_of, typed
 from crm_pipeline.stages.normalized.elements import ELEMENT
 from crm_pipeline.stages.normalized.feed import Feed
@@ -60,6 +60,8 @@ def _stamps(table: Table) -> tuple[Column, ...]:
 
 
 def _value(connection: str, feed: Feed, column: Column) -> str:
+    if column.name == URL:
+        return _url(feed)
     constant = feed.entry.constants.get(column.name)
     fallback = (
         f"CAST({literal(_filled(constant, connection, feed))} AS {column.type})"
@@ -77,6 +79,14 @@ def _value(connection: str, feed: Feed, column: Column) -> str:
         return fallback or f"NULL::{column.type}"
     value = typed(feed, entry, column.type)
     return f"coalesce({value}, {fallback})" if fallback else value
+
+
+def _url(feed: Feed) -> str:
+    """Return SQL for the address at which a browser shows the record."""
+    before, _, behind = f"{feed.account.web_address}{feed.entry.page}".partition("{id}")
+    if not (feed.account.web_address and feed.entry.page):
+        return "NULL::VARCHAR"
+    return f"{literal(before)} || _source_id || {literal(behind)}"
 
 
 def _filled(constant: str, connection: str, feed: Feed) -> str:

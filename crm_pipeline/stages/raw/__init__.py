@@ -4,6 +4,7 @@ from crm_pipeline.stages.raw.account import opened
 from crm_pipeline.stages.raw.description import fields_told
 from crm_pipeline.stages.raw.extract import extract, planned
 from crm_pipeline.stages.raw.extraction import Extraction
+from crm_pipeline.stages.raw.facts import note_account
 from crm_pipeline.stages.raw.pace import pace, upkeep
 from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
 from crm_pipeline.stages.raw.remarks import (
@@ -30,6 +31,7 @@ __all__ = [
     "doubted_reads",
     "extract",
     "fields_told",
+    "note_account",
     "opened",
     "outstanding_cure",
     "outstanding_told",

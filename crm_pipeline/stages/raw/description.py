@@ -1,7 +1,7 @@
 """Is the description of an object believed? One that lost most of its fields or all choices may be a lost sight.
 
 Records that are read without a field lack it for good: nothing moves their stamps when the field is shown
-again. So such a read does not take place, until the fields are back or a person says that they are gone.
+again. Without a field that tells deleted records from live ones, deleted ones would come back. So such a read does not take place, until the fields are back or a person says that they are gone.
 Choices are kept from the description of before, see `stages/normalized/sources.py`.
 """
 
@@ -27,7 +27,8 @@ def believed(task: Task, schema: Schema) -> Task:
     before = task.landing.schema(task.connection, task.obj.name, last.schema_fingerprint)
     lost = lost_fields(before, schema)
     folder = task.landing.folder(task.connection, task.obj.name)
-    if task.bounds.exceeded(len(lost), len(before.fields)) and not acceptance.is_schema_accepted(
+    is_doubtful = task.bounds.exceeded(len(lost), len(before.fields)) or task.decisive & set(lost)
+    if is_doubtful and not acceptance.is_schema_accepted(
         folder, schema.fingerprint, last.committed_at
     ):
         now = task.landing.clock.now()

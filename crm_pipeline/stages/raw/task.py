@@ -11,6 +11,7 @@ from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.vendor_clock import duration
 from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
+from crm_pipeline.model.mapping import ANY_OBJECT
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw.present import Present, present_of
@@ -21,6 +22,7 @@ from crm_pipeline.store.watermark import Edge
 Mode = Literal["range", "refresh"]
 Progress = Callable[[int, int | None], None]
 
+_DECISIVE = frozenset({"source_id", "is_deleted", "modified_at"})
 _log = structlog.get_logger(__name__)
 
 
@@ -64,6 +66,15 @@ class Task:
     def reader(self) -> int:
         """The version of the rules by which records are told apart now."""
         return connector(self.account.connection.vendor).keys.version
+
+    @property
+    def decisive(self) -> frozenset[str]:
+        """The fields without which records, their changes or their deletions are not told apart."""
+        entries = connector(self.account.connection.vendor).mapping
+        own = [entry for entry in entries if entry.object == self.obj.name]
+        chosen = own or [entry for entry in entries if entry.object == ANY_OBJECT]
+        fields = (field for entry in chosen if entry.is_own for field in entry.fields)
+        return frozenset(f.source for f in fields if f.column in _DECISIVE and not f.at)
 
     @property
     def lookback(self) -> timedelta:

@@ -57,6 +57,16 @@ def test_what_tells_records_apart_must_be_there(name: str) -> None:
         schema({"name": name, "type": None})
 
 
+def test_a_description_without_an_id_is_none() -> None:
+    """The whole entry can be missing from the list; then nothing could be read."""
+    body = json.dumps({"name": "X__c", "fields": [{"name": "A__c", "type": "string"}]}).encode()
+    with pytest.raises(
+        MalformedAnswer,
+        match="description of X__c is not what the vendor documents: it has no entry Id",
+    ):
+        describe.schema_of(body, "X__c", "acme")
+
+
 def test_one_object_costs_no_other() -> None:
     """Every description looks at the list of objects first."""
     response = requests.Response()

@@ -27,7 +27,9 @@ def read(org: Any, schema: Schema) -> None:
 def test_a_description_is_believed_until_another_is_read(org) -> None:
     """When the fields were back and are lost again, that is another loss; whatever the clock said meanwhile."""
     obj, landing = SimpleNamespace(name="owners"), org.landing
-    task: Any = SimpleNamespace(landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds())
+    task: Any = SimpleNamespace(
+        landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds(), decisive=frozenset()
+    )
     for _ in range(2):
         read(org, WHOLE)
         org.clock.advance(60)
@@ -41,3 +43,20 @@ def test_a_description_is_believed_until_another_is_read(org) -> None:
         for _ in range(2):
             assert believed(task, LESS) is task
             read(org, LESS)
+
+
+def test_the_field_that_tells_deletions_is_not_given_up_lightly(org) -> None:
+    """It is one of forty, but deleted records would come back without it."""
+    obj, landing = SimpleNamespace(name="owners"), org.landing
+    read(org, WHOLE)
+    task: Any = SimpleNamespace(
+        landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds(), decisive={"f7"}
+    )
+    without = {name: Schema("owners", "Owners", _without(name)) for name in ("f7", "f8")}
+    assert believed(task, without["f8"]) is task
+    with pytest.raises(ContractError, match=r"1 of 40 fields are not described any more \(f7\)"):
+        believed(task, without["f7"])
+
+
+def _without(name: str) -> tuple[Field, ...]:
+    return tuple(field for field in WHOLE.fields if field.name != name)
