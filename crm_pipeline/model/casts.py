@@ -3,13 +3,18 @@
 Text that does not fit becomes NULL; whoever casts counts that and keeps the text.
 """
 
+from collections.abc import Sequence
+
 from crm_pipeline.model.names import literal
+from crm_pipeline.model.numbers import is_number, number
 from crm_pipeline.model.schema import Form
 
 _MILLISECONDS = r"-?[0-9]{1,15}"
 _ZONELESS = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:]{5,8}(\.[0-9]+)?)?"
 
 _CLOCK = "[0-9]{1,4}:[0-5][0-9](:[0-5][0-9])?"
+_NO_DAYS = ("0000-00-00", "-0001-11-30")
+"""How databases without NULL write that there is no day; the second is the first, after PHP has read it."""
 
 
 def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
@@ -24,52 +29,73 @@ def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
     """
     if kind == "VARCHAR":
         return text
-    if kind == "DATE" and zone and form not in {"date_epoch_ms", "clock"}:
-        instant = f"CAST(timezone({literal(zone)}, {cast(text, 'TIMESTAMPTZ', form)}) AS DATE)"
-        return f"CASE WHEN {_is_day(text, form)} THEN {cast(text, 'DATE')} ELSE {instant} END"
     if kind in {"TIMESTAMPTZ", "DATE"}:
-        plain = f"TRY_CAST({text} AS {kind})"
-        read = _formed(text, kind, form) if form not in {"", "clock"} else plain
-        # To DuckDB the word 'infinity' is a day.
-        return f"nullif(nullif({read}, 'infinity'::{kind}), '-infinity'::{kind})"
+        return f"CASE WHEN NOT ({_is_no_day(text)}) THEN {_moment(text, kind, form, zone)} END"
     if kind == "BIGINT" and form == "clock":
         parts = f"split_part({text}, ':', 1)::BIGINT * 60 + split_part({text}, ':', 2)::BIGINT"
         return f"CASE WHEN regexp_full_match({text}, '{_CLOCK}') THEN {parts} END"
-    if kind == "BIGINT":
-        # Bulk answers may print whole numbers as 7.0; a plain cast would also round 7.5 to 8.
-        return (
-            f"CASE WHEN TRY_CAST({text} AS DOUBLE) = floor(TRY_CAST({text} AS DOUBLE)) "
-            f"THEN TRY_CAST({text} AS BIGINT) END"
-        )
+    if is_number(kind):
+        return number(text, kind)
     if kind == "BOOLEAN":
         return (
             f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false "
             f"WHEN '1' THEN true WHEN '0' THEN false END"
         )
-    if kind == "DOUBLE":
-        return f"CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) THEN TRY_CAST({text} AS DOUBLE) END"
     return f"TRY_CAST({text} AS {kind})"
+
+
+def is_nothing(text: str, kind: str, nothing: Sequence[str] = ()) -> str:
+    """Return SQL for whether a text stands for no value at all, though it is not empty.
+
+    Args:
+        text: SQL for the text.
+        kind: the type that it is cast to.
+        nothing: the texts that stand for nothing in this field.
+    """
+    told = f"{text} IN ({', '.join(map(literal, nothing))})" if nothing else ""
+    no_day = _is_no_day(text) if kind in {"TIMESTAMPTZ", "DATE"} else ""
+    return " OR ".join(part for part in (told, no_day) if part) or "false"
+
+
+def _is_no_day(text: str) -> str:
+    return " OR ".join(f"starts_with({text}, '{day}')" for day in _NO_DAYS)
+
+
+def _moment(text: str, kind: str, form: Form, zone: str) -> str:
+    """Return SQL for a day or an instant."""
+    if kind == "DATE" and zone and form not in {"date_epoch_ms", "clock"}:
+        instant = f"CAST(timezone({literal(zone)}, {_read(text, 'TIMESTAMPTZ', form)}) AS DATE)"
+        return f"CASE WHEN {_is_day(text, form)} THEN {_read(text, 'DATE', '')} ELSE {instant} END"
+    return _read(text, kind, form)
+
+
+def _read(text: str, kind: str, form: Form) -> str:
+    read = _counted(text, kind) if form in {"epoch_ms", "date_epoch_ms"} else _written(text, kind)
+    # To DuckDB the word 'infinity' is a day.
+    return f"nullif(nullif({read}, 'infinity'::{kind}), '-infinity'::{kind})"
+
+
+def _written(text: str, kind: str) -> str:
+    if kind == "DATE":
+        return f"TRY_CAST({text} AS DATE)"
+    # Said in full, because analysts' sessions have time zones of their own.
+    zoneless = f"NOT ends_with({text}, 'Z') AND regexp_full_match({text}, '{_ZONELESS}')"
+    utc = f"TRY_CAST({text} AS TIMESTAMP) AT TIME ZONE 'UTC'"
+    return f"CASE WHEN {zoneless} THEN {utc} ELSE TRY_CAST({text} AS TIMESTAMPTZ) END"
+
+
+def _counted(text: str, kind: str) -> str:
+    """Return SQL for milliseconds since 1970, or what is written in full."""
+    # make_timestamp_ms would say it shorter, but DuckDB has it since 1.4 only.
+    at = f"make_timestamp(TRY_CAST({text} AS BIGINT) * 1000)"
+    counted = f"{at} AT TIME ZONE 'UTC'" if kind == "TIMESTAMPTZ" else f"CAST({at} AS DATE)"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{_MILLISECONDS}') THEN {counted} "
+        f"ELSE {_written(text, kind)} END"
+    )
 
 
 def _is_day(text: str, form: Form) -> str:
     """Return SQL for whether a text is a day without a time."""
     is_short = f"length({text}) <= {len('2026-01-31')}"
     return f"{is_short} AND instr({text}, '-') > 1" if form == "epoch_ms" else is_short
-
-
-def _formed(text: str, kind: str, form: Form) -> str:
-    if form == "local":
-        # Said in full, because analysts' sessions have time zones of their own.
-        if kind == "DATE":
-            return f"TRY_CAST({text} AS DATE)"
-        return (
-            f"CASE WHEN regexp_full_match({text}, '{_ZONELESS}') "
-            f"THEN TRY_CAST({text} AS TIMESTAMP) AT TIME ZONE 'UTC' "
-            f"ELSE TRY_CAST({text} AS TIMESTAMPTZ) END"
-        )
-    at = f"make_timestamp_ms(TRY_CAST({text} AS BIGINT))"
-    counted = f"{at} AT TIME ZONE 'UTC'" if kind == "TIMESTAMPTZ" else f"CAST({at} AS DATE)"
-    return (
-        f"CASE WHEN regexp_full_match({text}, '{_MILLISECONDS}') THEN {counted} "
-        f"ELSE TRY_CAST({text} AS {kind}) END"
-    )

@@ -75,6 +75,7 @@ class FieldMap:
         is_object: the text names an object, the column its table.
         pick, points: the source is a JSON list of objects, read as they say.
         listed: the source is a JSON list of objects, of which this key's texts make a list.
+        nothing: as `Field.nothing`, beside what the schema says.
     """
 
     source: str
@@ -95,6 +96,7 @@ class FieldMap:
     pick: Pick | None = None
     points: Points | None = None
     listed: str = ""
+    nothing: tuple[str, ...] = ()
 
     @property
     def is_lossless(self) -> bool:

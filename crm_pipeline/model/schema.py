@@ -53,6 +53,9 @@ class Field:
         form: how a date, an instant or a duration is written, where it is not ISO 8601 with a zone:
             "epoch_ms" (milliseconds since 1970, or ISO), "date_epoch_ms" (milliseconds at 00:00 UTC, or
             ISO), "local" (no zone is named and UTC is meant), "clock" (HH:MM[:SS], as whole minutes).
+        is_id: the value is an id, whatever the vendor's type: it is shown as text, never as a number.
+        nothing: texts that stand for no value in this field, such as the instant at which computers begin
+            to count. What can be no day at all, such as 0000-00-00, need not be named.
     """
 
     name: str
@@ -71,6 +74,8 @@ class Field:
     options: tuple[tuple[str, str], ...] = ()
     multiple: Multiple = ""
     form: Form = ""
+    is_id: bool = False
+    nothing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Half a surrogate pair is in no text that can be written; JSON answers may hold one all the same.
@@ -94,13 +99,17 @@ class Field:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
-        lists = {k: tuple(raw[k]) for k in ("reference_to", "values", "path") if k in raw}
+        lists = {
+            k: tuple(raw[k]) for k in ("reference_to", "values", "path", "nothing") if k in raw
+        }
         options = tuple((value, label) for value, label in raw.get("options", ()))
         return cls(**{**raw, **lists, "options": options})
 
 
 _LATER = {
-    f.name: f.default for f in fields(Field) if f.name in {"path", "options", "multiple", "form"}
+    f.name: f.default
+    for f in fields(Field)
+    if f.name in {"path", "options", "multiple", "form", "is_id", "nothing"}
 }
 
 

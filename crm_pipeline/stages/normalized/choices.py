@@ -1,8 +1,9 @@
 """SQL for what a mapping says about a field's text: where it comes from, what is chosen, what it names."""
 
-from crm_pipeline.model.casts import cast
+from crm_pipeline.model.casts import cast, is_nothing
 from crm_pipeline.model.mapping import FieldMap
 from crm_pipeline.model.names import literal
+from crm_pipeline.model.numbers import WRITINGS, is_number
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import listed_texts, picked
 from crm_pipeline.stages.normalized.reading import raw
@@ -32,10 +33,17 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     if entry.listed:
         return listed_texts(entry)
     text = chosen(feed, entry)
+    if is_number(kind) and entry.source in feed.writings:
+        text = WRITINGS[feed.writings[entry.source]].plain(text)
     if entry.factor == 1:
-        return cast(text, kind, feed.form(entry), feed.account.zone)
-    number = f"round({cast(text, 'DOUBLE')} * {entry.factor!r}, 9)"
-    return f"CASE WHEN isfinite({number}) THEN TRY_CAST({number} AS {kind}) END"
+        value = cast(text, kind, feed.form(entry), feed.account.zone)
+    else:
+        number = f"round({cast(text, 'DOUBLE')} * {entry.factor!r}, 9)"
+        value = f"CASE WHEN isfinite({number}) THEN TRY_CAST({number} AS {kind}) END"
+    nothing = feed.nothing(entry)
+    if not nothing:
+        return value
+    return f"CASE WHEN NOT ({is_nothing(chosen(feed, entry), 'VARCHAR', nothing)}) THEN {value} END"
 
 
 def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:

@@ -20,6 +20,7 @@ class Feed:
     Attributes:
         tables: object -> the table of its records, for references that name their object.
         account: facts of the account, for days and addresses of records.
+        writings: how the numbers of a source are written, by the names of `model.numbers.WRITINGS`.
     """
 
     one: ObjectInput
@@ -27,6 +28,7 @@ class Feed:
     table: Table
     tables: Mapping[str, str] = field(default_factory=dict)
     account: AccountFacts = field(default_factory=AccountFacts)
+    writings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mapped(self) -> tuple[FieldMap, ...]:
@@ -73,6 +75,11 @@ class Feed:
         """Return how a field's text is written: the mapping's word, else the schema's."""
         field = self.field(entry.source)
         return entry.form or (field.form if field else "")
+
+    def nothing(self, entry: FieldMap) -> tuple[str, ...]:
+        """Return the texts that stand for no value: the mapping's and the schema's."""
+        field = self.field(entry.source)
+        return (*entry.nothing, *(field.nothing if field else ()))
 
     def references(self, entry: FieldMap) -> tuple[tuple[str, str], ...]:
         """Return what a field's ids point to: the mapping's word, else the schema's."""

@@ -2,7 +2,8 @@
 
 Order of states: (vendor's stamp, extracted at, batch sequence). A tombstone without a stamp says
 when we saw the record gone, so any live read that is later supersedes it, and it supersedes all
-that is earlier. Only records that landed more than once are ranked, and those that cannot be read: such a
+that is earlier. One with a stamp is superseded by a later complete read that has the record alive: a vendor
+that restores a record gives it back with the stamp that it had before. Only records that landed more than once are ranked, and those that cannot be read: such a
 version is set aside, and the last one before it that can be read stands in for it.
 """
 
@@ -14,7 +15,7 @@ from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys
 from crm_pipeline.store.engine import Engine
 
-_ORDER = "_is_end DESC, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC"
+_ORDER = "_is_end DESC, _is_void, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC"
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,19 @@ def repeated_ids(engine: Engine, landed: ObjectInput) -> str | None:
 
 
 def sequences(engine: Engine, landed: ObjectInput) -> str:
-    """Define the place of each batch in the order of reading: `_batch_id` and `_sequence`."""
+    """Define the place of each batch in the order of reading: `_batch_id` and `_sequence`.
+
+    `_is_whole` says whether it belongs to a read of every record.
+    """
     return engine.load(
         f"{landed.name} sequences",
         pa.table(
             {
                 "_batch_id": pa.array([b.batch_id for b in landed.batches], pa.string()),
                 "_sequence": pa.array(range(len(landed.batches)), pa.int64()),
+                "_is_whole": pa.array(
+                    [b.window_id in landed.whole for b in landed.batches], pa.bool_()
+                ),
             }
         ),
     )
@@ -104,14 +111,16 @@ def _repeated(engine: Engine, landed: ObjectInput, unread: str) -> str | None:
 def _marked(engine: Engine, landed: ObjectInput, repeated: str) -> str:
     places = engine.view(
         f"{landed.name} places",
-        f"SELECT k.*, struct_pack(at := _extracted_at, sequence := _sequence, row := _row) AS _place "
+        f"SELECT k.*, _is_whole, struct_pack(at := _extracted_at, sequence := _sequence, row := _row) AS _place "
         f"FROM {all_keys(landed.batches)} AS k SEMI JOIN {repeated} AS r "
         f"ON hash(k._source_id) = r._hash JOIN {sequences(engine, landed)} AS b USING (_batch_id) "
         f"WHERE {HAS_ID}",
     )
+    alive = "max(_place) FILTER (WHERE NOT _deleted{}) OVER (PARTITION BY _source_id)"
     return (
-        "SELECT *, _deleted AND _modified_at IS NULL AND coalesce(_place > "
-        "max(_place) FILTER (WHERE NOT _deleted) OVER (PARTITION BY _source_id), true) AS _is_end, "
+        "SELECT *, _deleted AND _modified_at IS NULL AND "
+        f"coalesce(_place > {alive.format('')}, true) AS _is_end, "
+        f"_deleted AND coalesce(_place < {alive.format(' AND _is_whole')}, false) AS _is_void, "
         f"_deleted AND _modified_at IS NULL AS _is_unstamped FROM {places}"
     )
 

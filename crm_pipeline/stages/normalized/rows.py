@@ -7,6 +7,7 @@ and `<object> rows` (derived columns, `custom`, `unconverted`).
 import json
 from collections.abc import Mapping
 
+from crm_pipeline.model.casts import is_nothing
 from crm_pipeline.model.mapping import FieldMap
 from crm_pipeline.model.names import inner, literal, quoted
 from crm_pipeline.model.table import URL, Column, Table
@@ -126,23 +127,37 @@ def _merged(connection: str, feed: Feed) -> str:
 
 
 def _final(feed: Feed, values: str) -> str:
+    kept = {f.source: _is_lost(f) for f in feed.mapped if _may_be_lost(feed, f)}
     unfit = {
-        f.source: f"({raw(f.source)} IS NOT NULL AND {quoted(f.column)} IS NULL)"
+        f.source: f"({kept[f.source]} AND NOT coalesce({_is_nothing(feed, f)}, false))"
         for f in feed.mapped
-        if f.column not in _SYSTEM
-        and f.is_whole
-        and not feed.gone(f)
-        and feed.table.by_name[f.column].type != "VARCHAR"
-        and not feed.table.by_name[f.column].expression
-        and f.column not in feed.entry.constants
-        and f.column != "modified_at"
+        if f.source in kept and feed.table.by_name[f.column].type != "VARCHAR"
     }
-    computed = {"custom": _custom(feed, unfit), "unconverted": _unconverted(unfit)}
+    computed = {"custom": _custom(feed, kept), "unconverted": _unconverted(unfit)}
     columns = []
     for column in feed.table.columns:
         sql = computed.get(column.name) or _derived(feed, column)
         columns.append(f"{sql} AS {quoted(column.name)}" if sql else quoted(column.name))
     return f"SELECT {', '.join(columns)} FROM {values}"
+
+
+def _may_be_lost(feed: Feed, entry: FieldMap) -> bool:
+    """Say whether a text may be missing in the column that is fed with it."""
+    if entry.column in _SYSTEM or not entry.is_whole or feed.gone(entry):
+        return False
+    column = feed.table.by_name[entry.column]
+    is_stood_in_for = entry.column in feed.entry.constants or entry.column == "modified_at"
+    is_as_written = column.type == "VARCHAR" and not feed.nothing(entry)
+    return not (column.expression or is_stood_in_for or is_as_written)
+
+
+def _is_lost(entry: FieldMap) -> str:
+    return f"({raw(entry.source)} IS NOT NULL AND {quoted(entry.column)} IS NULL)"
+
+
+def _is_nothing(feed: Feed, entry: FieldMap) -> str:
+    kind = feed.table.by_name[entry.column].type
+    return is_nothing(raw(entry.source), kind, feed.nothing(entry))
 
 
 def _derived(feed: Feed, column: Column) -> str:
@@ -159,10 +174,10 @@ def _fed_column(column: str) -> str:
     return quoted(_FED + inner(column))
 
 
-def _custom(feed: Feed, unfit: dict[str, str]) -> str:
-    """Return what no column tells; `unfit` are sources whose text did not fit their column."""
+def _custom(feed: Feed, lost: dict[str, str]) -> str:
+    """Return what no column tells; `lost` says of sources when their text is not in their column."""
     rest = feed.rest
-    bad = {name: sql for name, sql in unfit.items() if name not in rest}
+    bad = {name: sql for name, sql in lost.items() if name not in rest}
     if feed.entry.each:
         return _rest_of_element(feed, bad)
     packed = _object({name: raw(name) for name in rest})

@@ -1,0 +1,117 @@
+"""SQL that reads numbers from texts exactly or not at all, and the ways in which people write numbers.
+
+A number is never rounded on its way into a column: what the column cannot hold to the last digit becomes NULL,
+and whoever casts keeps the text.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crm_pipeline.model.names import literal
+
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_WITH_EXPONENT = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]{1,3}\s*"
+_SAFE_DIGITS = 15
+"""A double keeps so many digits of every number, so arithmetic with it is exact up to here."""
+_DOUBLE_DIGITS = 17
+"""A double that is written as short as can be has no more significant digits."""
+
+
+def is_number(kind: str) -> bool:
+    """Say whether a DuckDB type of the model holds numbers."""
+    return kind in {"BIGINT", "DOUBLE"} or kind.startswith("DECIMAL(")
+
+
+def number(text: str, kind: str) -> str:
+    """Return SQL that reads a text as BIGINT, DOUBLE or DECIMAL(p,s); NULL where that would change it.
+
+    A DOUBLE is the one nearest to a text of up to 17 significant digits; a text with more was never one.
+    """
+    if kind == "BIGINT":
+        # Bulk answers may print whole numbers as 7.0; a plain cast would also round 7.5 to 8.
+        double = f"TRY_CAST({text} AS DOUBLE)"
+        return (
+            f"CASE WHEN strlen({text}) <= {_SAFE_DIGITS} AND instr({text}, '_') = 0 "
+            f"THEN CASE WHEN {double} = floor({double}) THEN TRY_CAST({text} AS BIGINT) END "
+            f"ELSE TRY_CAST({number(text, 'DECIMAL(38,0)')} AS BIGINT) END"
+        )
+    if kind == "DOUBLE":
+        double = f"TRY_CAST({text} AS DOUBLE)"
+        significant = f"strlen(trim({_digits(text)}, '0'))"
+        return (
+            f"CASE WHEN instr({text}, '_') = 0 AND isfinite({double}) AND "
+            f"(strlen({text}) <= {_DOUBLE_DIGITS} OR {significant} <= {_DOUBLE_DIGITS}) THEN {double} END"
+        )
+    found = _DECIMAL.fullmatch(kind)
+    if found is None:
+        raise ValueError(f"{kind} is no type of numbers")
+    scale = int(found[2])
+    plain = rf"\s*[+-]?[0-9]*(\.[0-9]{{0,{scale}}}0*)?\s*"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{plain}') THEN TRY_CAST({text} AS {kind}) "
+        f"WHEN regexp_full_match({text}, '{_WITH_EXPONENT}') "
+        f"AND ({_places(text)} <= {scale} OR rtrim({_digits(text)}, '0') = '') "
+        # DuckDB lets numbers with exponents be larger than the type is.
+        f"AND abs(TRY_CAST({text} AS DOUBLE)) < 1e{int(found[1]) - scale} "
+        f"THEN TRY_CAST({text} AS {kind}) END"
+    )
+
+
+def _mantissa(text: str) -> str:
+    return f"split_part(lower(trim({text})), 'e', 1)"
+
+
+def _digits(text: str) -> str:
+    return f"regexp_replace({_mantissa(text)}, '[^0-9]', '', 'g')"
+
+
+def _places(text: str) -> str:
+    """Return SQL for how many places behind the point a number with an exponent needs."""
+    digits = _digits(text)
+    behind = f"strlen(split_part({_mantissa(text)}, '.', 2))"
+    zeros = f"(strlen({digits}) - strlen(rtrim({digits}, '0')))"
+    exponent = f"TRY_CAST(split_part(lower(trim({text})), 'e', 2) AS INTEGER)"
+    return f"{behind} - {zeros} - {exponent}"
+
+
+@dataclass(frozen=True)
+class Writing:
+    """A way in which people write numbers.
+
+    Attributes:
+        pattern: all that is written so, numbers without separators among them.
+        between: what stands between thousands.
+        point: what stands before the decimals.
+    """
+
+    pattern: str
+    between: str
+    point: str
+
+    def plain(self, text: str) -> str:
+        """Return SQL that writes a text plainly, NULL where it is not written so."""
+        bare = f"regexp_replace({text}, {literal(f'[{self.between}]')}, '', 'g')"
+        pointed = bare if self.point == "." else f"replace({bare}, ',', '.')"
+        return f"CASE WHEN {self.fits(text)} THEN {pointed} END"
+
+    def fits(self, text: str) -> str:
+        """Return SQL for whether a text is written so."""
+        return f"regexp_full_match({text}, {literal(self.pattern)})"
+
+
+def _writing(between: str, point: str) -> Writing:
+    # In India the thousands are followed by groups of two.
+    groups = rf"[0-9]{{1,3}}([{between}][0-9]{{2,3}})*[{between}][0-9]{{3}}"
+    pattern = rf"\s*[+-]?({groups}|[0-9]+)([{point}][0-9]+)?\s*"
+    return Writing(pattern, between, point)
+
+
+_BLANKS = "'\u2019 \u00a0\u202f\u2009"
+WRITINGS: Mapping[str, Writing] = {
+    "1,234.5": _writing(",", "."),
+    "1.234,5": _writing(".", ","),
+    "1'234.5": _writing(_BLANKS, "."),
+    "1 234,5": _writing(_BLANKS, ","),
+}
+"""By an example; what stands between thousands may be missing in all of them."""
