@@ -12,6 +12,7 @@ from crm_pipeline.model.names import literal
 
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _WITH_EXPONENT = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]{1,3}\s*"
+_PLAIN = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*"
 _SAFE_DIGITS = 15
 """A double keeps so many digits of every number, so arithmetic with it is exact up to here."""
 _DOUBLE_DIGITS = 17
@@ -21,6 +22,11 @@ _DOUBLE_DIGITS = 17
 def is_number(kind: str) -> bool:
     """Say whether a DuckDB type of the model holds numbers."""
     return kind in {"BIGINT", "DOUBLE"} or kind.startswith("DECIMAL(")
+
+
+def is_plain(text: str) -> str:
+    """Return SQL for whether a text is a number as programs write it."""
+    return f"regexp_full_match({text}, '{_PLAIN}')"
 
 
 def number(text: str, kind: str) -> str:

@@ -11,18 +11,20 @@ import structlog
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.errors import CorruptFile, UnfitValue, UnknownName
 from crm_pipeline.model.mapping import ObjectMap
-from crm_pipeline.model.schema import Field
 from crm_pipeline.model.selection import own_tables, tables_of, with_overrides
 from crm_pipeline.model.table import Table
-from crm_pipeline.model.tables import TABLES, normalized_name, view_name
+from crm_pipeline.model.tables import TABLES, normalized_name
 from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.contract import (
+    Former,
     RuleResult,
     Verdict,
     column_schema,
     judge,
     refuse,
+    unfit,
 )
+from crm_pipeline.stages.normalized.described import described
 from crm_pipeline.stages.normalized.drift import check_fields
 from crm_pipeline.stages.normalized.elements import exploded
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in, doubts_of
@@ -34,16 +36,16 @@ from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
+from crm_pipeline.stages.normalized.writings import Writings, writings_of
 from crm_pipeline.store.account_facts import account_facts
 from crm_pipeline.store.damage import blamed_on, damaged_batch, damaged_version
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.engine import Engine, parquet_files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 
 CODE_VERSION = 2
 """Raise it when the same landed bytes would give other rows."""
-_LATER = frozenset({"options", "multiple", "form"})
 _log = structlog.get_logger("crm_pipeline.normalized")
 _USUAL = QuarantineLimit()
 
@@ -244,25 +246,58 @@ class _Build:
         return frozenset(feed.one.unread for feed in self.feeds if feed.one.unread)
 
     def build(self) -> Normalized:
-        """Build and commit a version."""
+        """Build and commit a version, twice where the numbers of a field turn out to be written oddly."""
         tally = Tally()
-        parts = []
+        records = []
         for feed in self.feeds:
             if feed.entry.each:
-                records = exploded(self.engine, feed.one)
+                records.append(exploded(self.engine, feed.one))
             else:
                 ranking = ranked(self.engine, feed.one)
-                records = folded(self.engine, feed.one, ranking)
+                records.append(folded(self.engine, feed.one, ranking))
                 tally += self._tallied(feed, ranking)
-            rows = define_rows(self.engine, self.connection.name, feed, records)
-            parts.append(f"SELECT * FROM {rows}")
-        with self.tables.stage(self.name, (self.table.key,)) as staged:
-            paths = self._write(staged, self._whole(" UNION ALL BY NAME ".join(parts)))
-            verdict = judge(self.engine, self.table, paths, self._fed())
-            self._check(verdict, tally)
-            staged.commit(self.parent, verdict.rows, self._meta(verdict, tally))
+        writings = self._writings(records, self._noted())
+        while (more := self._attempt(records, writings, tally)) is not None:
+            writings += more
         version = self.tables.version(self.name)
         return _result(self.table.name, version, changed=True)
+
+    def _attempt(self, records: Sequence[str], writings: Writings, tally: Tally) -> Writings | None:
+        """Commit a version, or return what its numbers say of how they are to be read instead."""
+        parts = [
+            f"SELECT * FROM {define_rows(self.engine, self.connection.name, writings.over(feed), one)}"
+            for feed, one in zip(self.feeds, records, strict=True)
+        ]
+        with self.tables.stage(self.name, (self.table.key,)) as staged:
+            paths = self._write(staged, self._whole(" UNION ALL BY NAME ".join(parts)))
+            bad = unfit(self.engine, parquet_files(paths))
+            more = self._writings(records, [name for name in bad if name not in writings.known])
+            if any(more.known.values()):
+                return more
+            writings += more
+            verdict = judge(
+                self.engine,
+                self.table,
+                paths,
+                self._fed(),
+                former=Former(self.parent),
+                told=writings.told,
+            )
+            self._check(verdict, tally)
+            staged.commit(self.parent, verdict.rows, self._meta(verdict, tally, writings))
+        return None
+
+    def _noted(self) -> list[tuple[str, str]]:
+        """Return the fields whose numbers were written oddly before: these are looked at first."""
+        noted = self.parent.meta.get("writings", ()) if self.parent else ()
+        return [(obj, name) for obj, name in noted]
+
+    def _writings(self, records: Sequence[str], names: Sequence[tuple[str, str]]) -> Writings:
+        found = Writings()
+        for feed, one in zip(self.feeds, records, strict=True):
+            wanted = [name for obj, name in names if obj == feed.one.object]
+            found += writings_of(self.engine, feed, one, wanted)
+        return found
 
     def _tallied(self, feed: Feed, ranking: Ranking) -> Tally:
         if feed.entry.single_row:
@@ -306,7 +341,7 @@ class _Build:
             for entry in feed.mapped
         }
 
-    def _meta(self, verdict: Verdict, tally: Tally) -> dict[str, Any]:
+    def _meta(self, verdict: Verdict, tally: Tally, writings: Writings) -> dict[str, Any]:
         return {
             "inputs": self.state,
             "live": verdict.rows - verdict.deleted,
@@ -320,6 +355,8 @@ class _Build:
             ),
             "reader": duckdb.__version__,
             "unconverted": dict(verdict.unconverted),
+            "misfits": list(verdict.misfits),
+            "writings": sorted(writings.separated),
             "doubts": [asdict(doubt) for doubt in self._doubts()],
             "results": [
                 [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results
@@ -330,33 +367,14 @@ class _Build:
                 "description": self.table.description,
             },
             "columns": [dict(column) for column in column_schema(self.table)],
-            "objects": [self._object(feed) for feed in self.feeds if feed.entry.is_own],
+            "objects": described(
+                self.feeds, [o.name for o in self.connection.objects], self.parent
+            ),
         }
 
     def _doubts(self) -> list[Doubt]:
         lists = [feed.one for feed in self.feeds if feed.entry.each]
         return [doubt for one in lists for doubt in doubts_of(self.engine, one)]
-
-    def _object(self, feed: Feed) -> dict[str, Any]:
-        """Describe an object for the views that show it field by field."""
-        one = feed.one
-        told = {f.source: f.column for f in reversed(feed.mapped) if feed.is_stated(f)}
-        return {
-            "object": one.object,
-            "label": one.newest.label,
-            "view": view_name(one.object, [o.name for o in self.connection.objects]),
-            "fields": [
-                [f.name, f.label, f.type, f.common_type, told.get(f.name), f.scale, *_later(f)]
-                for f in one.fields
-            ],
-        }
-
-
-def _later(field: Field) -> list[dict[str, Any]]:
-    """Return what a view has to know of some fields only."""
-    stored = field.to_dict()
-    known = {name: value for name, value in stored.items() if name in _LATER}
-    return [known] if known else []
 
 
 def _feed(

@@ -10,6 +10,7 @@ from crm_pipeline.model.contracts import arrow_type, broken, count_sql, pandera_
 from crm_pipeline.model.names import quoted, shown
 from crm_pipeline.model.table import Rule, Table
 from crm_pipeline.store.engine import Engine, parquet_files
+from crm_pipeline.store.tables import TableVersion
 
 SAMPLE_ROWS = 500
 EXAMPLES = 5
@@ -30,12 +31,18 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the contract says about a staged version."""
+    """What the contract says about a staged version.
+
+    Attributes:
+        unconverted: `<object>.<field>` -> values that did not fit their column.
+        misfits: the fields of which so many values do not fit that their type is another one.
+    """
 
     rows: int
     deleted: int
     results: tuple[RuleResult, ...]
     unconverted: Mapping[str, int]
+    misfits: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[RuleResult, ...]:
@@ -48,12 +55,48 @@ class Verdict:
         return tuple(r for r in self.results if r.severity == "warning" and r.failures)
 
 
+@dataclass(frozen=True)
+class Former:
+    """What the version before had of each field.
+
+    Its values can stop fitting only where they did fit: a first load is never refused for a field that
+    holds something else than its type says.
+    """
+
+    version: TableVersion | None = None
+
+    def fitted(self, obj: str, field: str) -> bool:
+        """Say whether the values of a field fitted their column."""
+        if self.version is None or not self.version.rows:
+            return False
+        if f"{obj}.{field}" in self.version.meta.get("misfits", ()):
+            return False
+        fields = {one["object"]: one["fields"] for one in self.version.meta.get("objects", ())}
+        # Rows that are elements of records are described nowhere.
+        return obj not in fields or any(name == field for name, *_ in fields[obj])
+
+
+_FIRST = Former()
+
+
 def judge(
-    engine: Engine, table: Table, paths: Sequence[Path], columns: Mapping[tuple[str, str], str]
+    engine: Engine,
+    table: Table,
+    paths: Sequence[Path],
+    columns: Mapping[tuple[str, str], str],
+    *,
+    former: Former = _FIRST,
+    told: Mapping[tuple[str, str], str] | None = None,
 ) -> Verdict:
     """Check staged Parquet files against the contract of their table.
 
-    `columns` says which column a source field, `(object, field)`, feeds.
+    Args:
+        engine: does the work.
+        table: what they should be.
+        paths: the files.
+        columns: which column a source field, `(object, field)`, feeds.
+        former: the version before.
+        told: what to add where values of a field do not fit.
     """
     relation = parquet_files(paths)
     counted = engine.row(count_sql(table, relation))
@@ -66,11 +109,18 @@ def judge(
         )
         for rule, count in zip(table.rules, counted[2:], strict=True)
     ]
-    unconverted = _unconverted(engine, relation)
-    results.extend(_conversions(engine, relation, unconverted, columns))
+    unconverted = unfit(engine, relation)
+    named = {f"{obj}.{field}": count for (obj, field), count in unconverted.items()}
+    misfits = []
+    for (obj, name), bad in unconverted.items():
+        is_other = _is_other_type(engine, relation, obj, columns.get((obj, name)), bad)
+        misfits.extend([f"{obj}.{name}"] if is_other else [])
+        rule = f"{obj}.{shown(name)} fits {columns.get((obj, name))}{(told or {}).get((obj, name), '')}"
+        severity = "error" if is_other and former.fitted(obj, name) else "warning"
+        results.append(RuleResult(rule, severity, bad, _misfits(engine, relation, obj, name)))
     results.append(_pandera(engine, table, relation))
-    told = {f"{obj}.{field}": count for (obj, field), count in unconverted.items()}
-    return Verdict(int(counted[0]), int(counted[1]), tuple(results), told)
+    rows, deleted = map(int, counted[:2])
+    return Verdict(rows, deleted, tuple(results), named, tuple(misfits))
 
 
 def refuse(name: str, verdict: Verdict) -> ContractError:
@@ -98,7 +148,8 @@ def _examples(engine: Engine, table: Table, rule: Rule, relation: str) -> tuple[
     return tuple(str(row[0]) for row in engine.rows(sql))
 
 
-def _unconverted(engine: Engine, relation: str) -> dict[tuple[str, str], int]:
+def unfit(engine: Engine, relation: str) -> dict[tuple[str, str], int]:
+    """Count the values of each field, `(object, field)`, that did not fit their column."""
     return {
         (obj, field): int(count)
         for obj, field, count in engine.rows(
@@ -108,38 +159,28 @@ def _unconverted(engine: Engine, relation: str) -> dict[tuple[str, str], int]:
     }
 
 
-def _conversions(
-    engine: Engine,
-    relation: str,
-    unconverted: Mapping[tuple[str, str], int],
-    columns: Mapping[tuple[str, str], str],
-) -> list[RuleResult]:
-    results = []
-    for (obj, field), bad in unconverted.items():
-        column = columns.get((obj, field))
-        good = (
-            engine.row(
-                f"SELECT count({quoted(column)}) FROM {relation} WHERE object = $object",
-                {"object": obj},
-            )[0]
-            if column
-            else 0
-        )
-        is_type_change = bad >= UNCONVERTED_ROWS and bad > UNCONVERTED_SHARE * (good + bad)
-        examples = engine.rows(
-            f"SELECT source_id FROM {relation} WHERE object = $object "
-            f"AND list_contains(unconverted, $field) LIMIT {EXAMPLES}",
-            {"object": obj, "field": field},
-        )
-        results.append(
-            RuleResult(
-                f"{obj}.{shown(field)} fits {column}",
-                "error" if is_type_change else "warning",
-                bad,
-                tuple(str(row[0]) for row in examples),
-            )
-        )
-    return results
+def _is_other_type(engine: Engine, relation: str, obj: str, column: str | None, bad: int) -> bool:
+    """Say whether so many values of a field do not fit their column that it must be of another type."""
+    if bad < UNCONVERTED_ROWS:
+        return False
+    good = (
+        engine.row(
+            f"SELECT count({quoted(column)}) FROM {relation} WHERE object = $object",
+            {"object": obj},
+        )[0]
+        if column
+        else 0
+    )
+    return bool(bad > UNCONVERTED_SHARE * (good + bad))
+
+
+def _misfits(engine: Engine, relation: str, obj: str, field: str) -> tuple[str, ...]:
+    rows = engine.rows(
+        f"SELECT source_id FROM {relation} WHERE object = $object "
+        f"AND list_contains(unconverted, $field) LIMIT {EXAMPLES}",
+        {"object": obj, "field": field},
+    )
+    return tuple(str(row[0]) for row in rows)
 
 
 def _pandera(engine: Engine, table: Table, relation: str) -> RuleResult:

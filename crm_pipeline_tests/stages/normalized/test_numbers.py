@@ -1,0 +1,113 @@
+"""Numbers that do not fit, numbers that are none, and numbers as people write them."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap, same
+from crm_pipeline.model.schema import Field, Schema
+
+PRODUCT = ObjectMap("p", "products", same("id=source_id name=name price=price"))
+OWN = ObjectMap(ANY_OBJECT, "", (FieldMap("id", "source_id"),))
+SCHEMA = Schema(
+    "p", "Products", (Field("name", "Name", "x"), Field("price", "Price", "number", "decimal"))
+)
+
+
+def build(org: Any, texts: list[Any], *, obj: str = "p", kind: Any = "decimal") -> Any:
+    fields = (Field("name", "Name", "x"), Field("price", "Price", "number", kind))
+    records = [{"id": f"{n:03}", "name": "x", "price": text} for n, text in enumerate(texts)]
+    org.maps = (PRODUCT, OWN)
+    org.land_records(Schema(obj, obj, fields), records)
+    return org.normalize("products" if obj == "p" else obj)
+
+
+def told(org: Any, table: str) -> list[tuple[Any, Any, Any]]:
+    rows = org.rows(table, "source_id, price, custom, unconverted")
+    return [(price, json.loads(custom).get("price"), bad) for _, price, custom, bad in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "small", "large"),
+    [
+        ("0.0000125", None, "0.0000125"),
+        (0.00000125, None, "0.00000125"),
+        ("0.00000025", None, "0.00000025"),
+        ("0.123456789", None, "0.123456789"),
+        ("1e-7", None, "0.0000001"),
+        ("2.5E3", "2500", "2500"),
+        ("1.5000000000000000", "1.5", "1.5"),
+        ("0.1234567890123", None, None),
+        ("123456789012345678.123456", "123456789012345678.123456", "123456789012345678.123456"),
+        ("1e18", None, "1000000000000000000"),
+        ("9" * 30, None, None),
+        ("1_000", None, None),
+        ("1;2", None, None),
+    ],
+)
+def test_a_decimal_is_exact_or_marked(org: Any, text: Any, small: str | None, large: str | None) -> None:
+    """Money has six places, prices twelve; a number that needs more is NULL, named, and kept as it came."""
+    for obj, table, expected in (("q", "q", small), ("p", "products", large)):
+        build(org, [text], obj=obj)
+        [(price, kept, bad)] = told(org, table)
+        if expected is None:
+            assert (price, bad) == (None, ["price"])
+            assert Decimal(kept) == Decimal(str(text)) if ";" not in str(text) else kept == text
+        else:
+            assert (price, kept, bad) == (Decimal(expected), None, None)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["1,800.00", "5", "12.5", "-1,234,567.25"], ["1800", "5", "12.5", "-1234567.25"]),
+        (["1.800,00", "2.500", "7"], ["1800", "2500", "7"]),
+        (["1'800.00", "5"], ["1800", "5"]),
+        (["1\u202f800,50", "5"], ["1800.5", "5"]),
+        (["1 800", "5"], ["1800", "5"]),
+        (["12,34,567.00", "n/a"], ["1234567", None]),
+        (["1,800.00", "1.800,00", "5"], [None, None, "5"]),
+        (["1,800", "5"], [None, "5"]),
+        (["12,5", "1,800"], ["12.5", "1.8"]),
+        (["1;2", "1.5"], [None, "1.5"]),
+    ],
+)
+def test_separators_are_read_where_all_values_agree(
+    org: Any, texts: list[str], expected: list[str | None]
+) -> None:
+    """One way for the whole field, or none: what could mean two numbers is marked."""
+    result = build(org, texts)
+    found = told(org, "products")
+    assert [price for price, *_ in found] == [None if e is None else Decimal(e) for e in expected]
+    for text, (price, kept, bad) in zip(texts, found, strict=True):
+        assert (kept, bad) == ((text, ["price"]) if price is None else (None, None))
+    unclear = [w.rule for w in result.warnings if "do not agree" in w.rule]
+    assert bool(unclear) == any(e is None and "," in t for t, e in zip(texts, expected, strict=True))
+
+
+def test_the_way_is_that_of_all_that_landed(org: Any) -> None:
+    """A later value decides what an earlier one meant, and one that does not agree takes it back."""
+    build(org, ["1,800", "5"])
+    org.land_records(SCHEMA, [{"id": "100", "name": "x", "price": "2,500.75"}])
+    org.normalize("products")
+    prices = [price for price, *_ in told(org, "products")]
+    assert prices == [Decimal(1800), Decimal(5), Decimal("2500.75")]
+    org.land_records(SCHEMA, [{"id": "101", "name": "x", "price": "2.500,75"}])
+    org.normalize("products")
+    assert [price for price, *_ in told(org, "products")] == [None, Decimal(5), None, None]
+
+
+def test_a_first_load_is_not_refused_for_one_field(org: Any) -> None:
+    """Values that never fitted are told and do not hold a table back; such as did fit until now do."""
+    result = build(org, ["soon" if n % 3 else "1" for n in range(99)])
+    assert (result.rows, result.unconverted) == (99, {"p.price": 66})
+    org.land_records(SCHEMA, [{"id": "200", "name": "x", "price": "later"}])
+    assert org.normalize("products").rows == 100
+    build(org, ["1"] * 99, obj="q")
+    texts = [{"id": f"{n:03}", "name": "x", "price": "soon"} for n in range(99)]
+    org.land_records(Schema("q", "q", SCHEMA.fields), texts)
+    with pytest.raises(ContractError, match="q.price fits price: 99 rows"):
+        org.normalize("q")
