@@ -7,7 +7,7 @@ identifier may hold, `Taken` what another has.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import chain, count
 
@@ -55,18 +55,27 @@ def shown(name: str) -> str:
 
 
 class Taken:
-    """The names that columns have already; DuckDB does not tell them apart by case."""
+    """The names that columns have already; DuckDB does not tell them apart by case.
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
+    `owners` says whose name each one is, in lower case, or ever was: no other owner gets it.
+    """
+
+    def __init__(self, names: Iterable[str] = (), owners: Mapping[str, str] | None = None) -> None:
         self._folded = {name.lower() for name in names}
+        self._owners = owners or {}
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._folded
 
-    def take(self, *choices: str) -> str:
+    def is_free(self, name: str, owner: str) -> bool:
+        """Say whether an owner may have a name."""
+        return name not in self and self._owners.get(name.lower(), owner) == owner
+
+    def take(self, *choices: str, owner: str = "") -> str:
         """Take the first of the choices that is free, or the last one with a number behind it."""
         numbered = (f"{choices[-1]} {number}" for number in count(2))
-        name = next(name for name in chain(choices, numbered) if name and name not in self)
+        free = (name for name in chain(choices, numbered) if name and self.is_free(name, owner))
+        name = next(free)
         self.add(name)
         return name
 

@@ -123,7 +123,7 @@ def custom_table(name: str, label: str, fields: Mapping[str, Field]) -> Table:
     """
     body: list[Column] = []
     for column, field in fields.items():
-        called = f"{shown(field.label)} ({shown(field.name)})."
+        called = f"{shown(field.label)} ({shown(field.name)}).{_yielded(column, field, fields)}"
         body.append(Column(column, column_type(field), called))
         if column.endswith("_source_id"):
             body.append(Column(_key_of(column), "VARCHAR", f"Our key of {called}"))
@@ -131,20 +131,41 @@ def custom_table(name: str, label: str, fields: Mapping[str, Field]) -> Table:
     return Table(name, name, described, tuple(body), is_common=False)
 
 
+def _yielded(column: str, field: Field, fields: Mapping[str, Field]) -> str:
+    """Say whose name a column would have, had another field not had it before."""
+    wanted = next(_column_names(field))
+    owner = fields.get(wanted)
+    if owner is None or owner is field or column == wanted:
+        return ""
+    return f" Not called {wanted}, which is the column of {shown(owner.name)}."
+
+
 def custom_columns(
-    table: str, fields: Iterable[Field], names: Mapping[str, str] | None = None
+    table: str,
+    fields: Iterable[Field],
+    names: Mapping[str, str] | None = None,
+    owners: Mapping[str, str] | None = None,
 ) -> dict[str, Field]:
     """Name a column for each field of a custom object; names that clash keep their API spelling.
 
-    `names` holds the columns that somebody asked for, by field.
+    Args:
+        table: the object's table.
+        fields: those that were seen first go first.
+        names: the columns that somebody asked for, by field.
+        owners: the field that each column, in lower case, belongs to, or did: no other field gets it.
     """
     asked = {field: shown(column) for field, column in (names or {}).items()}
-    taken = Taken(("connection", "object", "source_id", f"{table}_key", *(c.name for c in TAIL)))
+    ours = ("connection", "object", "source_id", f"{table}_key", *(c.name for c in TAIL))
+    taken = Taken(ours, owners)
     named: dict[str, Field] = {}
     for field in sorted(fields, key=lambda field: field.name not in asked):
-        wanted = (asked[field.name],) if asked.get(field.name) else ()
-        choices = chain(wanted, _column_names(field))
-        name = next(name for name in choices if not _clashes(name, taken))
+        wanted = asked.get(field.name)
+        choices = _column_names(field)
+        name = (
+            wanted
+            if wanted and not any(one in taken for one in _made_of(wanted))
+            else next(c for c in choices if _are_free(_made_of(c), field.name, taken))
+        )
         taken.add(name, _key_of(name))
         named[name] = field
     return named
@@ -158,9 +179,20 @@ def _column_names(field: Field) -> Iterator[str]:
         yield f"{name.removesuffix('_id')}{suffix}" if suffix else name
 
 
-def _clashes(column: str, taken: Taken) -> bool:
-    """Say whether a column, or the key column beside that of a reference, would be there twice."""
-    return column in taken or (column.endswith("_source_id") and _key_of(column) in taken)
+def _made_of(column: str) -> tuple[str, ...]:
+    """Return a column and the key column that stands beside one of references."""
+    return (column, _key_of(column)) if column.endswith("_source_id") else (column,)
+
+
+def _are_free(columns: Iterable[str], owner: str, taken: Taken) -> bool:
+    return all(taken.is_free(column, owner) for column in columns)
+
+
+def owned(columns: Mapping[str, Field]) -> dict[str, str]:
+    """Return the names that fields of a custom object have as columns, in lower case, each with its field."""
+    return {
+        name.lower(): field.name for column, field in columns.items() for name in _made_of(column)
+    }
 
 
 def _key_of(column: str) -> str:
@@ -168,7 +200,9 @@ def _key_of(column: str) -> str:
 
 
 def column_type(field: Field) -> str:
-    """Return the DuckDB type that values of a source field are cast to."""
+    """Return the DuckDB type that values of a source field are cast to; ids are text, whatever they look like."""
+    if field.is_id or field.reference_to:
+        return "VARCHAR"
     if field.common_type == "decimal" and field.scale > 6:
         return f"DECIMAL(38,{min(field.scale, 18)})"
     return _COLUMN_TYPES.get(field.common_type, "VARCHAR")

@@ -13,7 +13,7 @@ from crm_pipeline.kernel.errors import CorruptFile, UnfitValue, UnknownName
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.selection import own_tables, tables_of, with_overrides
 from crm_pipeline.model.table import Table
-from crm_pipeline.model.tables import TABLES, normalized_name
+from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.contract import (
     Former,
@@ -28,9 +28,9 @@ from crm_pipeline.stages.normalized.described import described
 from crm_pipeline.stages.normalized.drift import check_fields
 from crm_pipeline.stages.normalized.elements import exploded
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in, doubts_of
-from crm_pipeline.stages.normalized.feed import Feed, custom_feed
+from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
-from crm_pipeline.stages.normalized.inputs import ObjectInput, collect, inputs_fingerprint
+from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
@@ -143,7 +143,7 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     # First the version, then what landed: a build that is overtaken in between must not commit.
     parent, repaired = _parent(tables, name)
     owners = own_tables((o.name for o in connection.objects), maps)
-    feeds, state = _gathered(connection, entries, landing, keys, owners)
+    feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
     if not feeds:
         return _unchanged(table, None if repaired else parent)
     if parent is not None and parent.meta.get("inputs") == state:
@@ -154,7 +154,7 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     if repaired:
         _log.warning("a damaged table is built again from data/landing", table=name, why=repaired)
     if landing.discard_damaged_copies(_batches(feeds)):
-        feeds, state = _gathered(connection, entries, landing, keys, owners)
+        feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
     for feed in feeds:
         check_fields(connection.name, feed.one)
     batches = _batches(feeds)
@@ -170,6 +170,7 @@ def _gathered(
     landing: Landing,
     keys: RecordKeys | None,
     owners: Mapping[str, str],
+    parent: TableVersion | None,
 ) -> tuple[list[Feed], str]:
     """Return what feeds a table, and what stands for it."""
     found = [
@@ -178,7 +179,9 @@ def _gathered(
     ]
     inputs = [one for one in found if one is not None]
     account = account_facts(landing, connection.name)
-    feeds = [replace(_feed(one, connection.mapping, owners), account=account) for one in inputs]
+    feeds = [
+        replace(feed_of(one, connection.mapping, owners, parent), account=account) for one in inputs
+    ]
     state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds], account)
     return feeds, state
 
@@ -375,17 +378,6 @@ class _Build:
     def _doubts(self) -> list[Doubt]:
         lists = [feed.one for feed in self.feeds if feed.entry.each]
         return [doubt for one in lists for doubt in doubts_of(self.engine, one)]
-
-
-def _feed(
-    one: ObjectInput, overrides: Mapping[str, Mapping[str, str | None]], owners: Mapping[str, str]
-) -> Feed:
-    table = TABLES.get(one.entry.table)
-    if table is not None:
-        return Feed(one, one.entry, table, owners)
-    wanted = overrides.get(one.object, {})
-    left_out = frozenset(name for name, column in wanted.items() if column is None)
-    return custom_feed(one, left_out, owners)
 
 
 def _unchanged(table: str, version: TableVersion | None) -> Normalized:

@@ -7,8 +7,9 @@ from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.mapping import RECORD_ID, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Form
 from crm_pipeline.model.table import Table
-from crm_pipeline.model.tables import custom_columns, custom_table
+from crm_pipeline.model.tables import TABLES, custom_columns, custom_table, owned
 from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.store.tables import TableVersion
 
 _HEAD = frozenset({"source_id", "is_deleted", "created_at", "modified_at", "merged_into"})
 
@@ -21,6 +22,7 @@ class Feed:
         tables: object -> the table of its records, for references that name their object.
         account: facts of the account, for days and addresses of records.
         writings: how the numbers of a source are written, by the names of `model.numbers.WRITINGS`.
+        owners: in the table of a custom object, the field that each column, in lower case, belongs to or did.
     """
 
     one: ObjectInput
@@ -29,6 +31,7 @@ class Feed:
     tables: Mapping[str, str] = field(default_factory=dict)
     account: AccountFacts = field(default_factory=AccountFacts)
     writings: Mapping[str, str] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mapped(self) -> tuple[FieldMap, ...]:
@@ -91,23 +94,80 @@ class Feed:
         return (("", field.reference_to[0]),) if field and len(field.reference_to) == 1 else ()
 
 
+def feed_of(
+    one: ObjectInput,
+    overrides: Mapping[str, Mapping[str, str | None]],
+    tables: Mapping[str, str],
+    parent: TableVersion | None,
+) -> Feed:
+    """Complete the mapping of an object.
+
+    Args:
+        one: the object.
+        overrides: the user's mapping of the connection.
+        tables: object -> the table of its records.
+        parent: the version before, whose columns keep their names.
+    """
+    table = TABLES.get(one.entry.table)
+    if table is not None:
+        return Feed(one, one.entry, table, tables)
+    wanted = overrides.get(one.object, {})
+    left_out = frozenset(name for name, column in wanted.items() if column is None)
+    return custom_feed(one, left_out, tables, owners_in(parent, one))
+
+
+def owners_in(
+    parent: TableVersion | None, one: ObjectInput, key: str = "columns"
+) -> dict[str, str]:
+    """Return whose name each column of an object has or had, in lower case, by the version before.
+
+    Args:
+        parent: the version before.
+        one: the object, by whose names of today the owners are called.
+        key: `columns` of the table, or `shown` for those of the view.
+    """
+    stored = [
+        o for o in (parent.meta.get("objects", ()) if parent else ()) if o["object"] == one.object
+    ]
+    owners: dict[str, str] = {}
+    for described in stored:
+        # Versions from before that was noted tell it of most columns.
+        told = {
+            field[4]: field[0] for field in described["fields"] if field[4] and key == "columns"
+        }
+        for name, owner in {**told, **described.get(key, {})}.items():
+            owners[name.lower()] = one.linked.former(owner)
+    return owners
+
+
 def custom_feed(
-    one: ObjectInput, ignored: frozenset[str] = frozenset(), tables: Mapping[str, str] | None = None
+    one: ObjectInput,
+    ignored: frozenset[str] = frozenset(),
+    tables: Mapping[str, str] | None = None,
+    owners: Mapping[str, str] | None = None,
 ) -> Feed:
     """Complete the mapping of a custom object: a typed column of its own for every field.
 
-    `ignored` are fields that the user wants left in `custom`.
+    Args:
+        one: the object.
+        ignored: fields that the user wants left in `custom`.
+        tables: object -> the table of its records.
+        owners: the field that each column belongs to, or did.
     """
     head = tuple(entry for entry in one.entry.fields if entry.column in _HEAD)
     named = {f.source: f for f in one.entry.fields if f.column not in _HEAD}
     left_out = {one.linked.known(name) for name in ignored} | {entry.source for entry in head}
     own = [field for field in one.fields if field.name not in left_out]
     names = {source: entry.column for source, entry in named.items()}
-    columns = custom_columns(one.entry.table, own, names)
+    since = {linked.name: linked.since for linked in one.linked.all}
+    oldest_first = sorted(own, key=lambda field: since[field.name])
+    made_of = custom_columns(one.entry.table, oldest_first, names, owners)
+    places = {field.name: place for place, field in enumerate(own)}
+    columns = dict(sorted(made_of.items(), key=lambda item: places[item[1].name]))
     fields = [
         FieldMap(f.name, column, named[f.name].references if f.name in named else ())
         for column, f in columns.items()
     ]
     table = custom_table(one.entry.table, one.newest.label, columns)
     made = ObjectMap(one.object, table.name, (*head, *fields), merges=one.entry.merges)
-    return Feed(one, made, table, tables or {})
+    return Feed(one, made, table, tables or {}, owners={**(owners or {}), **owned(columns)})

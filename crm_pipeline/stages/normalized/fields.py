@@ -25,6 +25,7 @@ class LinkedField:
         is_live: that schema is the newest of all.
         paths: where it stood in JSON records, newest first.
         columns: what its CSV column was called, newest first.
+        since: when a schema first had it, and at which place: fields that came later are greater.
     """
 
     name: str
@@ -32,9 +33,11 @@ class LinkedField:
     is_live: bool
     paths: list[Path] = made_of(default_factory=list)
     columns: list[str] = made_of(default_factory=list)
+    since: tuple[int, int] = (0, 0)
 
-    def add(self, described: Field) -> None:
+    def add(self, described: Field, since: tuple[int, int]) -> None:
         """Note where a schema has the field."""
+        self.since = min(self.since, since) if self.columns else since
         if described.keys not in self.paths:
             self.paths.append(described.keys)
         if described.name not in self.columns:
@@ -49,16 +52,24 @@ class Fields:
     """All fields that records of an object may carry: the newest schema's, then those that are gone.
 
     Args:
-        schemas: oldest first.
+        schemas: oldest first; the newest is the one that holds now.
         ignores_case: to the vendor, names that differ in case only are one.
+        ages: when each schema was first seen, where that is another order; see `Fields.since`.
     """
 
-    def __init__(self, schemas: Sequence[Schema], *, ignores_case: bool = False) -> None:
+    def __init__(
+        self,
+        schemas: Sequence[Schema],
+        *,
+        ignores_case: bool = False,
+        ages: Sequence[int] | None = None,
+    ) -> None:
         self._fold: Callable[[str], str] = str.casefold if ignores_case else str
         self._linked: dict[str, LinkedField] = {}
         self._at: dict[Path, LinkedField] = {}
-        for age, schema in enumerate(reversed(schemas)):
-            self._link(_Index(schema, self._fold), is_newest=age == 0)
+        ages = ages or range(len(schemas))
+        for age, schema in reversed(list(zip(ages, schemas, strict=True))):
+            self._link(_Index(schema, self._fold), age, is_newest=schema is schemas[-1])
         self._folded = {self._fold(name): name for name in reversed(self._linked)}
 
     @property
@@ -116,17 +127,24 @@ class Fields:
             return linked.name
         return free_name(Field(entry.source, "", "", path=entry.at), self._linked)
 
-    def _link(self, schema: "_Index", *, is_newest: bool) -> None:
+    def former(self, name: str) -> str:
+        """Return what a field is called now that had a name before."""
+        if name in self._linked:
+            return name
+        return next((one.name for one in self.all if name in one.columns), name)
+
+    def _link(self, schema: "_Index", age: int, *, is_newest: bool) -> None:
         used: set[str] = set()
+        places = {described.name: (age, n) for n, described in enumerate(schema.fields)}
         for linked in self.all:
             same = self._same(linked, schema)
             if same is not None:
-                linked.add(same)
+                linked.add(same, places[same.name])
                 used.add(same.name)
         for described in schema.fields:
             if described.name not in used:
                 linked = LinkedField(free_name(described, self._linked), described, is_newest)
-                linked.add(described)
+                linked.add(described, places[described.name])
                 self._linked[linked.name] = linked
                 self._at.setdefault(self._key(described.keys), linked)
 

@@ -35,6 +35,7 @@ class ObjectInput:
         whole: the windows that held every record.
         accepted: the windows that a person believes.
         bounds: how much may be missing before that is not believed.
+        ages: when each of the schemas was first seen, oldest 0.
         unread: the relation with the records that cannot be read, see `unreadable`; "" trusts that all can.
     """
 
@@ -48,6 +49,7 @@ class ObjectInput:
     accepted: frozenset[str] = frozenset()
     bounds: ShrinkBounds = field(default_factory=ShrinkBounds)
     unread: str = ""
+    ages: tuple[int, ...] = ()
 
     @property
     def object(self) -> str:
@@ -67,7 +69,7 @@ class ObjectInput:
     @cached_property
     def linked(self) -> Fields:
         """All fields that records may carry, through all schemas."""
-        return Fields(self.schemas, ignores_case=self.entry.ignores_case)
+        return Fields(self.schemas, ignores_case=self.entry.ignores_case, ages=self.ages)
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -131,6 +133,7 @@ def collect(
         whole=frozenset(window.window_id for window in windows if window.complete),
         accepted=frozenset(window.window_id for window in windows if window.is_accepted),
         bounds=bounds or ShrinkBounds(),
+        ages=_ages(windows),
     )
 
 
@@ -160,6 +163,15 @@ def _schemas(
 ) -> tuple[Schema, ...]:
     newest_first = dict.fromkeys(window.schema_fingerprint for window in reversed(windows))
     return tuple(landing.schema(connection, obj, one) for one in reversed(newest_first))
+
+
+def _ages(windows: Sequence[WindowCommit]) -> tuple[int, ...]:
+    """Return when each of `_schemas` was first seen: one that came back stands behind those in between."""
+    first = {
+        name: age for age, name in enumerate(dict.fromkeys(w.schema_fingerprint for w in windows))
+    }
+    newest_first = dict.fromkeys(window.schema_fingerprint for window in reversed(windows))
+    return tuple(first[name] for name in reversed(newest_first))
 
 
 def _name(batch: Manifest) -> str:
