@@ -164,7 +164,7 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
         return replace(build.run(), repaired=repaired)
 
 
-def _gathered(
+def _gathered(  # noqa: PLR0917 - of whom, from where, by whose rules
     connection: Connection,
     entries: Sequence[ObjectMap],
     landing: Landing,

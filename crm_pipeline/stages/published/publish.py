@@ -251,6 +251,7 @@ class _Build:
         self.engine.run(f"CREATE VIEW {target} AS {view.sql}")
         self._comment("VIEW", target, view.comment)
         comments = {column.name: column.comment for column in view.columns}
+        comments.update(view.more)
         comments[KEY] = "Key by which the row joins schema crm."
         at_once = max(1, _COPIED_AT_ONCE // len(view.sql))
         for place, (name, comment) in enumerate(comments.items(), 1):

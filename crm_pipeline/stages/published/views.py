@@ -1,26 +1,73 @@
-"""Views that show an object as people know it: one column per source field under its human name."""
+"""Views that show an object as people know it: one column per source field under its human name.
+
+Their SQL is read by the DuckDB of whoever opens the file: `FUNCTIONS` are those that 1.2 knows as well, and
+nothing depends on the time zone of a session.
+"""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crm_pipeline.model.casts import cast
+from crm_pipeline.model.casts import cast, is_nothing
 from crm_pipeline.model.json_paths import Layout
-from crm_pipeline.model.names import Taken, literal, quoted, shown
+from crm_pipeline.model.names import literal, quoted, shown
 from crm_pipeline.model.schema import Field
-from crm_pipeline.model.tables import column_type
+from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES, column_type
+from crm_pipeline.model.view_names import KEY, UNCONVERTED, Named, ViewNames
 
-KEY = "crm_key"
-"""Last column of every view: the key by which its rows join schema `crm`."""
+FUNCTIONS = frozenset(
+    [
+        "abs",
+        "cast",
+        "coalesce",
+        "ends_with",
+        "floor",
+        "from_json",
+        "instr",
+        "isfinite",
+        "json_extract_string",
+        "json_transform",
+        "json_valid",
+        "len",
+        "length",
+        "list_concat",
+        "list_contains",
+        "list_filter",
+        "list_transform",
+        "lower",
+        "make_timestamp",
+        "nullif",
+        "regexp_full_match",
+        "regexp_replace",
+        "replace",
+        "rtrim",
+        "split_part",
+        "starts_with",
+        "string_split",
+        "strlen",
+        "timezone",
+        "trim",
+        "try_cast",
+        "chr",
+        "map",
+    ]
+)
+"""Functions and casts that views may use; each was tried in DuckDB 1.2.2, 1.3.2, 1.4.1 and 2.0."""
 _CUSTOM = "_j"
-_NAMELESS = "(no name)"
+_NAMES = {"users": "full_name", "pipelines": "label"}
 
 
 @dataclass(frozen=True)
 class ViewColumn:
-    """One column of a view."""
+    """One column of a view.
+
+    Attributes:
+        column: of the table; None where the value stands in `custom`.
+        sql: the value.
+        cast: where that is a text that the view casts, the value under the name `sql`.
+        lost: for such a one, whether there is a text that does not fit.
+    """
 
     name: str
     field: str
@@ -28,6 +75,8 @@ class ViewColumn:
     type: str
     column: str | None
     sql: str
+    cast: str = ""
+    lost: str = ""
 
     @property
     def comment(self) -> str:
@@ -36,14 +85,43 @@ class ViewColumn:
 
 
 @dataclass(frozen=True)
+class _Beside:
+    """A column with the name of what the ids of another column are of."""
+
+    name: str
+    table: str
+    key: str
+    place: int
+
+    @property
+    def sql(self) -> str:
+        return quoted(f"view.name.{self.place}")
+
+    @property
+    def join(self) -> str:
+        key, own = quoted(f"view.key.{self.place}"), TABLES[self.table].key
+        both = " UNION ALL ".join(
+            f"SELECT {quoted(own)} AS {key}, {quoted(_NAMES[self.table])} AS {self.sql} FROM crm.{quoted(name)}"
+            for name in (self.table, f"{self.table}{DELETED_SUFFIX}")
+        )
+        return f" LEFT JOIN ({both}) ON {self.key} = {key}"
+
+
+@dataclass(frozen=True)
 class View:
-    """The view of one object of one connection."""
+    """The view of one object of one connection.
+
+    Attributes:
+        columns: one for each field.
+        more: what the others are, by name.
+    """
 
     schema: str
     name: str
     comment: str
     columns: tuple[ViewColumn, ...]
     sql: str
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 def view_of(
@@ -58,54 +136,62 @@ def view_of(
         described: an entry of `objects` in the version's meta: object, label, view, fields.
         types: column -> type of the table.
     """
-    names = _names(described["fields"])
     types = {name.lower(): kind for name, kind in types.items()}
-    custom = [field[0] for field in described["fields"] if _type(field[4], types) is None]
-    layout = Layout((field,) for field in custom)
-    columns = tuple(
-        _column(name, field, types, layout)
-        for name, field in zip(names, described["fields"], strict=True)
-    )
+    fields = described["fields"]
+    names = described.get("names") or ViewNames(Named(f[0], f[1]) for f in fields).listed
+    layout = Layout((f[0],) for f in fields if _type(f[4], types) is None)
+    columns = [
+        _column(place, name, f, types, layout)
+        for place, (name, f) in enumerate(zip(names, fields, strict=True))
+    ]
+    beside = _beside(connection, columns, described.get("beside", {}), types)
+    more = {
+        one.name: f"{TABLES[one.table].singular} of the column before." for one in beside.values()
+    }
+    listed = []
+    for column in columns:
+        listed.append((column.name, column.sql))
+        if (one := beside.get(column.field)) is not None:
+            listed.append((one.name, one.sql))
+    if marked := _unconverted(columns, types):
+        listed.append((UNCONVERTED, marked))
+        more[UNCONVERTED] = "Columns of the row that are NULL because their text did not fit them."
+    listed.append((KEY, quoted(key)))
     obj = described["object"]
-    unpacked = f", {layout.columns('custom', _CUSTOM)}" if custom else ""
-    rows = (
-        f"SELECT *{unpacked} FROM crm.{quoted(table)} "
-        f"WHERE connection = {literal(connection)} AND object = {literal(obj)}"
-    )
-    listed = ", ".join(f"{column.sql} AS {quoted(column.name)}" for column in columns)
-    last = f"{quoted(key)} AS {quoted(KEY)}"
+    selected = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in listed)
+    joined = "".join(one.join for one in beside.values())
     return View(
         schema=f"crm_{connection}",
         name=described["view"],
         comment=f"{shown(described['label'])} ({obj}) of {connection}, live records, by its own field "
         f"names; {KEY} joins crm.{table}.{key}.",
-        columns=columns,
-        sql=f"SELECT {', '.join(part for part in (listed, last) if part)} FROM ({rows})",
+        columns=tuple(columns),
+        sql=f"SELECT {selected} FROM {_rows(connection, table, obj, columns, layout)}{joined}",
+        more=more,
     )
 
 
-def _names(fields: Sequence[Sequence[Any]]) -> list[str]:
-    """Name the columns by label; labels that several fields share carry the API name as well."""
-    told = [(shown(str(name)), shown(str(label or name))) for name, label, *_ in fields]
-    labels = [(name, label or name or _NAMELESS) for name, label in told]
-    shared = Counter(label.lower() for _, label in labels)
-    taken = Taken([KEY])
-    names = []
-    for name, label in labels:
-        is_shared = shared[label.lower()] > 1 or label in taken
-        marked = f"{label} ({name})" if name else label
-        names.append(taken.take(marked, name or label) if is_shared else taken.take(label))
-    return names
+def _rows(
+    connection: str, table: str, obj: str, columns: Sequence[ViewColumn], layout: Layout
+) -> str:
+    """Return SQL for the rows, with `custom` taken apart and texts cast."""
+    is_apart = any(column.column is None for column in columns)
+    unpacked = f", {layout.columns('custom', _CUSTOM)}" if is_apart else ""
+    rows = (
+        f"(SELECT *{unpacked} FROM crm.{quoted(table)} "
+        f"WHERE connection = {literal(connection)} AND object = {literal(obj)})"
+    )
+    typed = ", ".join(f"{column.cast} AS {column.sql}" for column in columns if column.cast)
+    return f"(SELECT *, {typed} FROM {rows})" if typed else rows
 
 
 def _column(
-    name: str, described: Sequence[Any], types: Mapping[str, str], layout: Layout
+    place: int, name: str, described: Sequence[Any], types: Mapping[str, str], layout: Layout
 ) -> ViewColumn:
     api_name, label, kind, common_type, column, scale, *more = described
-    later = more[0] if more else {}
     field = Field.from_dict(
         {
-            **later,
+            **(more[0] if more else {}),
             "name": api_name,
             "label": label,
             "type": kind,
@@ -113,16 +199,82 @@ def _column(
             "scale": scale,
         }
     )
-    if (type_of_column := _type(column, types)) is None:
-        text = layout.text(_CUSTOM, (api_name,))
-        return ViewColumn(name, api_name, label, kind, None, _value(field, text))
-    if column == "merged_into":
-        sql = "regexp_replace(merged_into, '^[^:]*:[^:]*:', '')"
-    elif type_of_column == "VARCHAR":
-        sql = _value(field, quoted(column))
+    made = ViewColumn(name, api_name, label, kind, column, "")
+    kind_there = _type(column, types)
+    if column is None or kind_there is None:
+        made, text = replace(made, column=None), layout.text(_CUSTOM, (api_name,))
+    elif column == "merged_into":
+        return replace(made, sql="regexp_replace(merged_into, '^[^:]*:[^:]*:', '')")
+    elif kind_there != "VARCHAR" or column == "source_id" or column.endswith("_source_id"):
+        return replace(made, sql=quoted(column))
     else:
-        sql = quoted(column)
-    return ViewColumn(name, api_name, label, kind, column, sql)
+        text = quoted(column)
+    wanted = column_type(field)
+    if wanted == "VARCHAR":
+        found = f"{column}_label" if column and f"{column}_label" in types else ""
+        value = _value(field, text)
+        # Of a stage that is not looked up, the label is what the CRM calls it.
+        is_own = found and not field.multiple
+        return replace(
+            made, sql=f"coalesce(nullif({quoted(found)}, {text}), {value})" if is_own else value
+        )
+    value = quoted(f"view.{place}")
+    unless = is_nothing(text, wanted, field.nothing)
+    is_lost = f"{text} IS NOT NULL AND {value} IS NULL"
+    return replace(
+        made,
+        sql=value,
+        cast=_cast(text, wanted, field),
+        lost=is_lost if unless == "false" else f"{is_lost} AND NOT ({unless})",
+    )
+
+
+def _cast(text: str, wanted: str, field: Field) -> str:
+    value = cast(text, wanted, field.form)
+    if not field.nothing:
+        return value
+    return f"CASE WHEN NOT ({is_nothing(text, 'VARCHAR', field.nothing)}) THEN {value} END"
+
+
+def _unconverted(columns: Sequence[ViewColumn], types: Mapping[str, str]) -> str:
+    """Return SQL for the columns of a row whose text did not fit; "" where every text does."""
+    told = {
+        c.field: c.name
+        for c in columns
+        if not c.cast and _type(c.column, types) not in {None, "VARCHAR"}
+    }
+    lost = ", ".join(f"CASE WHEN {c.lost} THEN {literal(c.name)} END" for c in columns if c.lost)
+    parts = []
+    if told and UNCONVERTED in types:
+        named = f"list_transform({UNCONVERTED}, lambda f: {_among(told, 'f')})"
+        parts.append(f"coalesce({named}, []::VARCHAR[])")
+    if lost:
+        parts.append(f"[{lost}]")
+    if not parts:
+        return ""
+    listed = parts[0] if len(parts) == 1 else f"list_concat({', '.join(parts)})"
+    return f"nullif(list_filter({listed}, lambda c: c IS NOT NULL), []::VARCHAR[])"
+
+
+def _beside(
+    connection: str,
+    columns: Sequence[ViewColumn],
+    described: Mapping[str, Sequence[str]],
+    types: Mapping[str, str],
+) -> dict[str, _Beside]:
+    """Return the columns with names, by the field whose ids they are of."""
+    found = {}
+    for place, column in enumerate(columns):
+        if column.field not in described:
+            continue
+        name, table, obj = described[column.field]
+        key = f"{(column.column or '').removesuffix('_source_id')}_key"
+        if column.column is not None and key in types:
+            found[column.field] = _Beside(name, table, quoted(key), place)
+        elif obj:
+            made = f"{literal(f'{connection}:{obj}:')} || {column.sql}"
+            found[column.field] = _Beside(name, table, f"({made})", place)
+    return found
 
 
 def _type(column: str | None, types: Mapping[str, str]) -> str | None:
@@ -130,10 +282,7 @@ def _type(column: str | None, types: Mapping[str, str]) -> str | None:
 
 
 def _value(field: Field, text: str) -> str:
-    """Return SQL that shows a field's text: typed, pick lists by their labels."""
-    wanted = column_type(field)
-    if wanted != "VARCHAR":
-        return cast(text, wanted, field.form)
+    """Return SQL that shows a text: pick lists by their labels, several values as a list."""
     if field.multiple == ";":
         parts = f"list_transform(string_split({text}, ';'), lambda v: trim(v))"
     elif field.multiple in {"json", ","}:
@@ -148,6 +297,11 @@ def _value(field: Field, text: str) -> str:
 def _label(field: Field, value: str) -> str:
     if not field.options:
         return value
+    return f"coalesce({_among(dict(field.options), value)}, {value})"
+
+
+def _among(named: Mapping[str, str], value: str) -> str:
+    """Return SQL for the name of a value, NULL where it has none."""
     # One constant: as a list of pairs, a thousand pick lists would take a query seconds to plan.
-    labels = literal(json.dumps(dict(field.options), ensure_ascii=False))
-    return f"coalesce(({labels}::JSON::MAP(VARCHAR, VARCHAR))[{value}], {value})"
+    constant = literal(json.dumps(dict(named), ensure_ascii=False))
+    return f"({constant}::JSON::MAP(VARCHAR, VARCHAR))[{value}]"

@@ -48,7 +48,9 @@ def told(org: Any, table: str) -> list[tuple[Any, Any, Any]]:
         ("1;2", None, None),
     ],
 )
-def test_a_decimal_is_exact_or_marked(org: Any, text: Any, small: str | None, large: str | None) -> None:
+def test_a_decimal_is_exact_or_marked(
+    org: Any, text: Any, small: str | None, large: str | None
+) -> None:
     """Money has six places, prices twelve; a number that needs more is NULL, named, and kept as it came."""
     for obj, table, expected in (("q", "q", small), ("p", "products", large)):
         build(org, [text], obj=obj)
@@ -85,7 +87,9 @@ def test_separators_are_read_where_all_values_agree(
     for text, (price, kept, bad) in zip(texts, found, strict=True):
         assert (kept, bad) == ((text, ["price"]) if price is None else (None, None))
     unclear = [w.rule for w in result.warnings if "do not agree" in w.rule]
-    assert bool(unclear) == any(e is None and "," in t for t, e in zip(texts, expected, strict=True))
+    assert bool(unclear) == any(
+        e is None and "," in t for t, e in zip(texts, expected, strict=True)
+    )
 
 
 def test_the_way_is_that_of_all_that_landed(org: Any) -> None:
