@@ -151,7 +151,8 @@ def test_views_use_what_older_versions_know(published: Any) -> None:
 
 READ = """
 import duckdb, sys
-with duckdb.connect(sys.argv[1], read_only=True) as database:
+with duckdb.connect() as database:
+    database.execute(f"ATTACH '{sys.argv[1]}' AS d (READ_ONLY); USE d")
     views = database.execute("SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     for schema, view in views:
         database.execute(f'SELECT * FROM "{schema}"."{view}"').fetchall()
