@@ -1,7 +1,7 @@
 """Views that show an object as people know it: one column per source field under its human name.
 
-Their SQL is read by the DuckDB of whoever opens the file: `FUNCTIONS` are those that 1.2 knows as well, and
-nothing depends on the time zone of a session.
+Their SQL is read by the DuckDB of whoever opens the file: it calls only what 1.2 knows as
+well, and nothing depends on the time zone of a session.
 """
 
 import json
@@ -16,15 +16,6 @@ from crm_pipeline.model.schema import Field
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES, column_type
 from crm_pipeline.model.view_names import KEY, UNCONVERTED, Named, ViewNames
 
-FUNCTIONS = frozenset(
-    (
-        "abs cast chr coalesce ends_with floor from_json instr isfinite json_extract_string "
-        "json_transform json_valid len length list_concat list_contains list_filter list_transform "
-        "list_value lower make_timestamp map nullif regexp_full_match regexp_replace replace rtrim "
-        "split_part starts_with string_split strlen timezone trim try_cast"
-    ).split()
-)
-"""Functions and casts that views may use; each was tried in DuckDB 1.2.2, 1.3.2, 1.4.1 and 2.0."""
 _CUSTOM = "_j"
 _NAMES = {"users": "full_name", "pipelines": "label"}
 

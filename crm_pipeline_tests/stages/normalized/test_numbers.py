@@ -113,5 +113,5 @@ def test_a_first_load_is_not_refused_for_one_field(org: Any) -> None:
     build(org, ["1"] * 99, obj="q")
     texts = [{"id": f"{n:03}", "name": "x", "price": "soon"} for n in range(99)]
     org.land_records(Schema("q", "q", SCHEMA.fields), texts)
-    with pytest.raises(ContractError, match="q.price fits price: 99 rows"):
+    with pytest.raises(ContractError, match=r"q\.price fits price: 99 rows"):
         org.normalize("q")
