@@ -34,14 +34,14 @@ def deal(number, **more):
 
 def test_values_that_do_not_fit_become_null_and_keep_their_text(deals):
     """One odd value costs neither the row nor the text, and is counted."""
-    deals.land(deals.schema, [deal(1), deal(2, Amount="1,000.5", CloseDate="soon")])
+    deals.land(deals.schema, [deal(1), deal(2, Amount="1;000.5", CloseDate="soon")])
     result = deals.normalize("deals")
     assert result.unconverted == {"Opportunity.Amount": 1, "Opportunity.CloseDate": 1}
     assert deals.rows("deals", "amount, close_date, unconverted, custom ->> 'Amount'")[1] == (
         None,
         None,
         ["Amount", "CloseDate"],
-        "1,000.5",
+        "1;000.5",
     )
     assert "Opportunity.Amount fits amount" in [r.rule for r in result.warnings]
 
