@@ -1,57 +1,17 @@
 """Which tables a release publishes, and the SQL that unions them over connections."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crm_pipeline.model.names import quoted
-from crm_pipeline.model.table import Lookup
+from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
+from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
 PREFIX = "normalized/"
-
-
-@dataclass(frozen=True)
-class Found:
-    """A column whose values are looked up in another table, see `model.table.Lookup`.
-
-    Attributes:
-        versions: of the other table.
-    """
-
-    column: str
-    lookup: Lookup
-    versions: tuple[TableVersion, ...]
-
-    @property
-    def value(self) -> str:
-        """SQL for the value: what was found, or what the row has itself."""
-        return f"coalesce({self._alias}.value, t.{quoted(self.column)})"
-
-    @property
-    def join(self) -> str:
-        """SQL that joins what is looked up; at most one row for each of the table's."""
-        one = self.lookup
-        keys = ["connection", one.name, *([one.within] if one.within else [])]
-        listed = ", ".join(quoted(key) for key in keys)
-        parts = " UNION ALL BY NAME ".join(
-            f"SELECT {listed}, {quoted(one.value)} AS value FROM {Tables.relation(version)}"
-            for version in self.versions
-        )
-        theirs = [f"{self._alias}.{quoted(key)}" for key in keys]
-        ours = [f"t.{quoted(key)}" for key in ("connection", one.by, *keys[2:])]
-        on = " AND ".join(
-            f"{left} IS NOT DISTINCT FROM {right}" for left, right in zip(theirs, ours, strict=True)
-        )
-        # Where two stages have one name, nothing is found rather than the wrong one.
-        only = "CASE WHEN count(DISTINCT value) = 1 THEN min(value) END"
-        grouped = f"SELECT {listed}, {only} AS value FROM ({parts}) GROUP BY ALL"
-        return f" LEFT JOIN ({grouped}) {self._alias} ON {on}"
-
-    @property
-    def _alias(self) -> str:
-        return quoted(f"looked up {self.column}")
+_LATER = 6
+"""Where a field of a version's meta has what few fields have, such as options."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +20,17 @@ class PublishedTable:
 
     Attributes:
         columns: name, type and description of each column.
-        found: the columns that are looked up in other tables.
+        finish: how columns are made of other tables, and `needed` those tables.
+        accounts: the main currency of each connection whose account tells it.
     """
 
     name: str
     description: str
     columns: tuple[tuple[str, str, str], ...]
     versions: tuple[TableVersion, ...]
-    found: tuple[Found, ...] = ()
+    finish: Finish | None = None
+    needed: Mapping[str, "PublishedTable"] = field(default_factory=dict)
+    accounts: tuple[tuple[str, str], ...] = ()
 
     @property
     def deleted_name(self) -> str:
@@ -76,9 +39,15 @@ class PublishedTable:
 
     @property
     def identity(self) -> str:
-        """A text that changes with any of the versions."""
-        others = [version for one in self.found for version in one.versions]
-        return ",".join(version.version for version in (*self.versions, *others))
+        """A text that changes with anything that the rows are made of."""
+        versions = [*self.versions, *(v for one in self.needed.values() for v in one.versions)]
+        told = [f"{connection}={currency}" for connection, currency in self.accounts]
+        return ",".join((*(version.version for version in versions), *told))
+
+    @property
+    def all_rows(self) -> str:
+        """SQL for all rows as they were normalized, in the table's columns."""
+        return self._union(self.versions)
 
     @property
     def live_sql(self) -> str:
@@ -95,17 +64,40 @@ class PublishedTable:
         return any(version.rows != version.meta["live"] for version in self.versions)
 
     def _sql(self, condition: str, versions: Sequence[TableVersion]) -> str:
+        listed = [quoted(name) for name, _, _ in self.columns]
+        rows = f"SELECT * FROM ({self._union(versions)}) {condition}".rstrip()
+        if self.finish is None:
+            return f"SELECT {', '.join(listed)} FROM ({rows})"
+        sources = {name: table.all_rows for name, table in self.needed.items()}
+        options = _values(("connection", "object", "value", "label"), self._options(self.finish.by))
+        accounts = _values(("connection", "currency"), self.accounts)
+        told = {"rows": rows, "options": options, "accounts": accounts}
+        return self.finish.sql({**sources, **told}, listed)
+
+    def _union(self, versions: Sequence[TableVersion]) -> str:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
         parts = [f"SELECT {empty} WHERE false"]
         parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
-        taken = {one.column: one.value for one in self.found}
-        listed = ", ".join(
-            f"{taken[name]} AS {quoted(name)}" if name in taken else f"t.{quoted(name)}"
-            for name, _, _ in self.columns
-        )
-        joined = "".join(one.join for one in self.found)
-        source = f"({' UNION ALL BY NAME '.join(parts)}) t{joined}"
-        return f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
+        return " UNION ALL BY NAME ".join(parts)
+
+    def _options(self, column: str) -> list[tuple[str, str, str, str]]:
+        """Return what people call the values of the pick list that feeds a column."""
+        return [
+            (connection_of(version), described["object"], value, label)
+            for version in self.versions
+            for described in version.meta["objects"]
+            for entry in described["fields"]
+            if entry[4] == column and len(entry) > _LATER
+            for value, label in dict(entry[_LATER].get("options", ())).items()
+        ]
+
+
+def _values(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return SQL for rows of text."""
+    if not rows:
+        return f"SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS {name}' for name in names)} WHERE false"
+    listed = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+    return f"SELECT * FROM (VALUES {listed}) told({', '.join(names)})"
 
 
 def connection_of(version: TableVersion) -> str:
@@ -113,28 +105,42 @@ def connection_of(version: TableVersion) -> str:
     return version.name.removeprefix(PREFIX).split("/", 1)[0]
 
 
-def published_tables(tables: Tables, release: Release) -> list[PublishedTable]:
-    """Return the tables of a release: all common ones, be they empty, then the custom objects."""
+def published_tables(
+    tables: Tables, release: Release, currencies: Mapping[str, str] | None = None
+) -> list[PublishedTable]:
+    """Return the tables of a release: all common ones, be they empty, then the custom objects.
+
+    Args:
+        tables: where the versions are.
+        release: names them.
+        currencies: the main currency of each connection whose account tells it.
+    """
     versions: dict[str, list[TableVersion]] = {name: [] for name in TABLES}
     for name in tables.names(PREFIX, release):
         version = tables.version(name, release)
         if version is not None:
             versions.setdefault(name.rsplit("/", 1)[1], []).append(version)
-    return [_published(name, found, versions) for name, found in versions.items()]
+    plain = {name: _published(name, found) for name, found in versions.items()}
+    accounts = tuple(sorted((currencies or {}).items()))
+    return [_finished(table, plain, accounts) for table in plain.values()]
 
 
-def _published(
-    name: str, versions: Sequence[TableVersion], others: Mapping[str, Sequence[TableVersion]]
+def _finished(
+    table: PublishedTable, others: Mapping[str, PublishedTable], accounts: tuple[tuple[str, str], ...]
 ) -> PublishedTable:
+    finish = FINISHES.get(table.name)
+    if finish is None or not table.versions:
+        return table
+    needed = {name: others[name] for name in finish.needs}
+    known = accounts if "exchange_rates" in finish.needs else ()
+    return replace(table, finish=finish, needed=needed, accounts=known)
+
+
+def _published(name: str, versions: Sequence[TableVersion]) -> PublishedTable:
     common = TABLES.get(name)
     if common is not None:
         columns = tuple((c.name, c.type, c.description) for c in common.columns)
-        found = tuple(
-            Found(c.name, c.lookup, tuple(others[c.lookup.table]))
-            for c in common.columns
-            if c.lookup is not None and others[c.lookup.table]
-        )
-        return PublishedTable(name, common.description, columns, tuple(versions), found)
+        return PublishedTable(name, common.description, columns, tuple(versions))
     # Connections may spell a column differently, which to DuckDB is one.
     described: dict[str, tuple[str, str, str]] = {}
     kinds: dict[str, set[str]] = {}
