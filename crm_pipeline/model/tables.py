@@ -48,6 +48,8 @@ TABLES: Mapping[str, Table] = {
     )
 }
 DELETED_SUFFIX = "_deleted"
+DERIVED = ("deal_contacts", "deal_companies", "contact_companies", "activity_contacts", "merges")
+"""Tables of schema crm that are made of others when they are published."""
 _COLUMN_TYPES = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
@@ -87,7 +89,7 @@ def view_name(obj: str, objects: Iterable[str] = ()) -> str:
 
 def _table_name(obj: str, others: Iterable[str]) -> str:
     plain = snake(obj)
-    reserved = set(TABLES) | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
+    reserved = {*TABLES, *DERIVED} | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
     is_taken = plain in reserved or plain.endswith(DELETED_SUFFIX) or plain in map(snake, others)
     if not is_taken:
         return plain

@@ -53,6 +53,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
                 crm.landing,
                 crm.tables,
                 engine,
+                connections=connections,
                 wanted=wanted,
                 accounts=crm.api_accounts(),
                 freshness=crm.freshness(),

@@ -30,6 +30,11 @@ class Finish:
     needs: tuple[str, ...]
     steps: tuple[tuple[str, str], ...]
 
+    @property
+    def label(self) -> str:
+        """The column that `by` is named in."""
+        return f"{self.by}_label"
+
     def sql(self, sources: Mapping[str, str], columns: Iterable[str]) -> str:
         """Return one query with all steps.
 

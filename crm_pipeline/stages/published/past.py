@@ -67,6 +67,22 @@ def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
     )
 
 
+def snapshot_at(path: Path) -> Snapshot | None:
+    """Return what a snapshot says of itself; None where it was collected, or is somebody's own file."""
+    return next(_stated([path]), None)
+
+
+def snapshot_before(data: Path, at: datetime) -> Snapshot | None:
+    """Return the last snapshot that was published before a moment; None where none is kept or readable."""
+    # Later files are later publishes, as a rule; what each says of itself decides.
+    kept = sorted(Snapshots(data).kept(), key=_changed_at, reverse=True)
+    for path in kept:
+        snapshot = snapshot_at(path)
+        if snapshot is not None and snapshot.damage is None and snapshot.published_at < at:
+            return snapshot
+    return None
+
+
 def parse_as_of(text: str) -> datetime:
     """Read a day, which means its end, or an instant; without offset it is UTC.
 
@@ -83,6 +99,13 @@ def parse_as_of(text: str) -> datetime:
             f"'{text}' is no moment.",
             cure="Write a day, 2026-11-20, or an instant, 2026-11-20T15:30 (UTC).",
         ) from error
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # collected meanwhile
+        return 0.0
 
 
 def _stated(paths: list[Path]) -> Iterator[Snapshot]:

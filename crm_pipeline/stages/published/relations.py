@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.table import Lookup
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
 from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
@@ -15,12 +16,55 @@ _LATER = 6
 
 
 @dataclass(frozen=True)
+class Found:
+    """A column whose values are looked up in another table, see `model.table.Lookup`.
+
+    Attributes:
+        versions: of the other table.
+    """
+
+    column: str
+    lookup: Lookup
+    versions: tuple[TableVersion, ...]
+
+    @property
+    def value(self) -> str:
+        """SQL for the value: what was found, or what the row has itself."""
+        return f"coalesce({self._alias}.value, t.{quoted(self.column)})"
+
+    @property
+    def join(self) -> str:
+        """SQL that joins what is looked up; at most one row for each of the table's."""
+        one = self.lookup
+        keys = ["connection", one.name, *([one.within] if one.within else [])]
+        listed = ", ".join(quoted(key) for key in keys)
+        parts = " UNION ALL BY NAME ".join(
+            f"SELECT {listed}, {quoted(one.value)} AS value FROM {Tables.relation(version)}"
+            for version in self.versions
+        )
+        theirs = [f"{self._alias}.{quoted(key)}" for key in keys]
+        ours = [f"t.{quoted(key)}" for key in ("connection", one.by, *keys[2:])]
+        on = " AND ".join(
+            f"{left} IS NOT DISTINCT FROM {right}" for left, right in zip(theirs, ours, strict=True)
+        )
+        # Where two stages have one name, nothing is found rather than the wrong one.
+        only = "CASE WHEN count(DISTINCT value) = 1 THEN min(value) END"
+        grouped = f"SELECT {listed}, {only} AS value FROM ({parts}) GROUP BY ALL"
+        return f" LEFT JOIN ({grouped}) {self._alias} ON {on}"
+
+    @property
+    def _alias(self) -> str:
+        return quoted(f"looked up {self.column}")
+
+
+@dataclass(frozen=True)
 class PublishedTable:
     """One table of schema `crm`: the versions of all connections that have it.
 
     Attributes:
         columns: name, type and description of each column.
-        finish: how columns are made of other tables, and `needed` those tables.
+        found: the columns that are looked up in other tables.
+        finish: how others are made of several tables, and `needed` those tables.
         accounts: the main currency of each connection whose account tells it.
     """
 
@@ -28,9 +72,15 @@ class PublishedTable:
     description: str
     columns: tuple[tuple[str, str, str], ...]
     versions: tuple[TableVersion, ...]
+    found: tuple[Found, ...] = ()
     finish: Finish | None = None
     needed: Mapping[str, "PublishedTable"] = field(default_factory=dict)
     accounts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The key column."""
+        return self.columns[3][0]
 
     @property
     def deleted_name(self) -> str:
@@ -40,7 +90,8 @@ class PublishedTable:
     @property
     def identity(self) -> str:
         """A text that changes with anything that the rows are made of."""
-        versions = [*self.versions, *(v for one in self.needed.values() for v in one.versions)]
+        needed = [*self.found, *self.needed.values()]
+        versions = [*self.versions, *(v for one in needed for v in one.versions)]
         told = [f"{connection}={currency}" for connection, currency in self.accounts]
         return ",".join((*(version.version for version in versions), *told))
 
@@ -64,15 +115,21 @@ class PublishedTable:
         return any(version.rows != version.meta["live"] for version in self.versions)
 
     def _sql(self, condition: str, versions: Sequence[TableVersion]) -> str:
-        listed = [quoted(name) for name, _, _ in self.columns]
-        rows = f"SELECT * FROM ({self._union(versions)}) {condition}".rstrip()
-        if self.finish is None:
-            return f"SELECT {', '.join(listed)} FROM ({rows})"
+        taken = {one.column: one.value for one in self.found}
+        listed = ", ".join(
+            f"{taken[name]} AS {quoted(name)}" if name in taken else f"t.{quoted(name)}"
+            for name, _, _ in self.columns
+        )
+        source = f"({self._union(versions)}) t{''.join(one.join for one in self.found)}"
+        rows = f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
+        return rows if self.finish is None else self._finished(rows, self.finish)
+
+    def _finished(self, rows: str, finish: Finish) -> str:
         sources = {name: table.all_rows for name, table in self.needed.items()}
-        options = _values(("connection", "object", "value", "label"), self._options(self.finish.by))
+        options = _values(("connection", "object", "value", "label"), self._options(finish.by))
         accounts = _values(("connection", "currency"), self.accounts)
         told = {"rows": rows, "options": options, "accounts": accounts}
-        return self.finish.sql({**sources, **told}, listed)
+        return finish.sql({**sources, **told}, [quoted(name) for name, _, _ in self.columns])
 
     def _union(self, versions: Sequence[TableVersion]) -> str:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
@@ -95,14 +152,21 @@ class PublishedTable:
 def _values(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
     """Return SQL for rows of text."""
     if not rows:
-        return f"SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS {name}' for name in names)} WHERE false"
+        return (
+            f"SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS {name}' for name in names)} WHERE false"
+        )
     listed = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
     return f"SELECT * FROM (VALUES {listed}) told({', '.join(names)})"
 
 
 def connection_of(version: TableVersion) -> str:
     """Return the connection that a normalized version belongs to."""
-    return version.name.removeprefix(PREFIX).split("/", 1)[0]
+    return connection_named(version.name)
+
+
+def connection_named(table: str) -> str:
+    """Return the connection in the name of a normalized table."""
+    return table.removeprefix(PREFIX).split("/", 1)[0]
 
 
 def published_tables(
@@ -120,13 +184,15 @@ def published_tables(
         version = tables.version(name, release)
         if version is not None:
             versions.setdefault(name.rsplit("/", 1)[1], []).append(version)
-    plain = {name: _published(name, found) for name, found in versions.items()}
+    plain = {name: _published(name, found, versions) for name, found in versions.items()}
     accounts = tuple(sorted((currencies or {}).items()))
     return [_finished(table, plain, accounts) for table in plain.values()]
 
 
 def _finished(
-    table: PublishedTable, others: Mapping[str, PublishedTable], accounts: tuple[tuple[str, str], ...]
+    table: PublishedTable,
+    others: Mapping[str, PublishedTable],
+    accounts: tuple[tuple[str, str], ...],
 ) -> PublishedTable:
     finish = FINISHES.get(table.name)
     if finish is None or not table.versions:
@@ -136,11 +202,19 @@ def _finished(
     return replace(table, finish=finish, needed=needed, accounts=known)
 
 
-def _published(name: str, versions: Sequence[TableVersion]) -> PublishedTable:
+def _published(
+    name: str, versions: Sequence[TableVersion], others: Mapping[str, Sequence[TableVersion]]
+) -> PublishedTable:
     common = TABLES.get(name)
     if common is not None:
         columns = tuple((c.name, c.type, c.description) for c in common.columns)
-        return PublishedTable(name, common.description, columns, tuple(versions))
+        made = {finish.label for finish in (FINISHES.get(name),) if finish}
+        found = tuple(
+            Found(c.name, c.lookup, tuple(others[c.lookup.table]))
+            for c in common.columns
+            if c.lookup is not None and others[c.lookup.table] and c.name not in made
+        )
+        return PublishedTable(name, common.description, columns, tuple(versions), found)
     # Connections may spell a column differently, which to DuckDB is one.
     described: dict[str, tuple[str, str, str]] = {}
     kinds: dict[str, set[str]] = {}

@@ -35,7 +35,7 @@ def separate_files(engine: Engine, table: PublishedTable) -> tuple[Path | None, 
     columns are made of other tables.
     The files' own statistics decide, not what somebody noted about them.
     """
-    if len(table.versions) != 1 or table.finish:
+    if len(table.versions) != 1 or table.found or table.finish:
         return None, None
     [version] = table.versions
     columns = [(column["name"], column["type"]) for column in version.meta["columns"]]
