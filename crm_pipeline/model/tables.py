@@ -48,8 +48,14 @@ TABLES: Mapping[str, Table] = {
     )
 }
 DELETED_SUFFIX = "_deleted"
-DERIVED = ("deal_contacts", "deal_companies", "contact_companies", "activity_contacts", "merges")
-"""Tables of schema crm that are made of others when they are published."""
+DERIVED: Mapping[str, tuple[str, ...]] = {
+    "deal_contacts": ("deals", "contacts", "associations"),
+    "deal_companies": ("deals", "companies", "associations"),
+    "contact_companies": ("contacts", "companies", "associations"),
+    "activity_contacts": ("activities", "contacts", "associations"),
+    "merges": ("contacts", "companies", "deals", "leads", "tickets"),
+}
+"""Tables of schema crm that are made of others when they are published, and of which."""
 _COLUMN_TYPES = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",

@@ -52,8 +52,10 @@ def connections_table(rows: Iterable[Connected], currencies: Mapping[str, str]) 
         ),
         "time_zone": (
             _TEXT,
-            "IANA zone of the account: days that are made of instants are days there. NULL: not known, then "
-            "they are days of the zone that the CRM writes with each instant, or UTC.",
+            (
+                "IANA zone of the account: days that are made of instants are days there. NULL: not known, then "
+                "they are days of the zone that the CRM writes with each instant, or UTC."
+            ),
         ),
         "currency": (
             _TEXT,

@@ -120,7 +120,9 @@ def _bridge(name: str, bridge: _Bridge, tables: Mapping[str, PublishedTable]) ->
         "records only."
     )
     identity = fingerprint([columns, left.identity, right.identity, links.identity])
-    return Derived(name, about, columns, _pairs(bridge, left, right, links), identity, True)
+    return Derived(
+        name, about, columns, _pairs(bridge, left, right, links), identity, is_bridge=True
+    )
 
 
 def _pairs(

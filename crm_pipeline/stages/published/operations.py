@@ -99,8 +99,10 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         ),
         "differs_by": (
             _WHOLE,
-            "By how many records - known and quarantined ones as well, less uncounted - what was read lies outside "
-            "the counts before and after; 0: reconciled. NULL if there is no count.",
+            (
+                "By how many records - known and quarantined ones as well, less uncounted - what was read lies outside "
+                "the counts before and after; 0: reconciled. NULL if there is no count."
+            ),
         ),
         "calls": (_WHOLE, "API calls spent."),
         "cost": (_WHOLE, "The same in the vendor's unit: calls, credits or tokens."),
@@ -247,7 +249,7 @@ def published_findings(snapshot: Path) -> tuple[Finding, ...]:
             rows = file.execute(_FINDINGS).fetchall()
     except duckdb.Error:
         return ()
-    return tuple(Finding(*row[:-1], tuple(row[-1])) for row in rows)
+    return tuple(Finding(*told, examples=tuple(keys)) for *told, keys in rows)
 
 
 def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:

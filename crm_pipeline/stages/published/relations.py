@@ -90,8 +90,9 @@ class PublishedTable:
     @property
     def identity(self) -> str:
         """A text that changes with anything that the rows are made of."""
-        needed = [*self.found, *self.needed.values()]
-        versions = [*self.versions, *(v for one in needed for v in one.versions)]
+        found = [version for one in self.found for version in one.versions]
+        needed = [version for table in self.needed.values() for version in table.versions]
+        versions = [*self.versions, *found, *needed]
         told = [f"{connection}={currency}" for connection, currency in self.accounts]
         return ",".join((*(version.version for version in versions), *told))
 
