@@ -256,7 +256,7 @@ def test_a_broken_contract_fails_the_check_and_the_step(
     assert held_back(settings, "Contact") == (("contacts",), parse_instant("2026-03-01T00:00:00Z"))
     assert held_back(settings, "Account") == (("companies",), None)
     monkeypatch.setattr(
-        normalized, "normalize", lambda *_, **__: Normalized("contacts", None, False)
+        normalized, "normalize", lambda *_, **__: Normalized("contacts", None, changed=False)
     )
     run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
     assert held_back(settings, "Contact") == (("contacts",), None)
