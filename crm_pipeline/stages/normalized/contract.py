@@ -1,4 +1,4 @@
-"""Judges a staged version before it is committed: all rows by SQL, types and a sample by pandera."""
+"""Judges a staged version before it is committed: its rows by SQL, types and a sample of live ones by pandera."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.kernel.errors import ContractError
-from crm_pipeline.model.contracts import arrow_type, broken, count_sql, pandera_schema
+from crm_pipeline.model.contracts import LIVE, arrow_type, count_sql, live_broken, pandera_schema
 from crm_pipeline.model.names import quoted, shown
 from crm_pipeline.model.table import Rule, Table
 from crm_pipeline.store.engine import Engine, parquet_files
@@ -109,16 +109,17 @@ def judge(
         )
         for rule, count in zip(table.rules, counted[2:], strict=True)
     ]
-    unconverted = unfit(engine, relation)
+    live = f"(SELECT * FROM {relation} WHERE {LIVE})"
+    unconverted = unfit(engine, live)
     named = {f"{obj}.{field}": count for (obj, field), count in unconverted.items()}
     misfits = []
     for (obj, name), bad in unconverted.items():
-        is_other = _is_other_type(engine, relation, obj, columns.get((obj, name)), bad)
+        is_other = _is_other_type(engine, live, obj, columns.get((obj, name)), bad)
         misfits.extend([f"{obj}.{name}"] if is_other else [])
         rule = f"{obj}.{shown(name)} fits {columns.get((obj, name))}{(told or {}).get((obj, name), '')}"
         severity = "error" if is_other and former.fitted(obj, name) else "warning"
-        results.append(RuleResult(rule, severity, bad, _misfits(engine, relation, obj, name)))
-    results.append(_pandera(engine, table, relation))
+        results.append(RuleResult(rule, severity, bad, _misfits(engine, live, obj, name)))
+    results.append(_pandera(engine, table, live))
     rows, deleted = map(int, counted[:2])
     return Verdict(rows, deleted, tuple(results), named, tuple(misfits))
 
@@ -144,7 +145,7 @@ def _examples(engine: Engine, table: Table, rule: Rule, relation: str) -> tuple[
     if rule.kind == "unique":
         sql = f"SELECT {key} FROM {relation} GROUP BY ALL HAVING count(*) > 1 LIMIT {EXAMPLES}"
     else:
-        sql = f"SELECT {key} FROM {relation} WHERE {broken(rule)} LIMIT {EXAMPLES}"
+        sql = f"SELECT {key} FROM {relation} WHERE {live_broken(table, rule)} LIMIT {EXAMPLES}"
     return tuple(str(row[0]) for row in engine.rows(sql))
 
 
@@ -188,7 +189,7 @@ def _pandera(engine: Engine, table: Table, relation: str) -> RuleResult:
     import pandas as pd
     import pandera.errors
 
-    suspects = [broken(rule) for rule in table.rules if rule.severity == "error"]
+    suspects = [live_broken(table, rule) for rule in table.rules if rule.severity == "error"]
     sample = engine.arrow(
         f"(SELECT * FROM {relation} WHERE {' OR '.join(suspects)} LIMIT {SAMPLE_ROWS}) UNION ALL "
         f"(SELECT * FROM {relation} WHERE NOT coalesce({' OR '.join(suspects)}, false) "
