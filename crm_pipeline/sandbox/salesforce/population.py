@@ -15,7 +15,7 @@ from crm_pipeline.sandbox.salesforce.engagement import stage_activities, stage_c
 from crm_pipeline.sandbox.salesforce.ids import make_ids
 from crm_pipeline.sandbox.salesforce.objects import ALL_OBJECTS
 from crm_pipeline.sandbox.salesforce.objects.parties import LEAD_STATUSES
-from crm_pipeline.sandbox.salesforce.schema import SObject
+from crm_pipeline.sandbox.salesforce.schema import CURRENCIES, SObject
 from crm_pipeline.sandbox.salesforce.staging import Staging, with_life
 from crm_pipeline.sandbox.vocabulary import LONG_TEXT
 from crm_pipeline.sandbox.world import World
@@ -25,7 +25,9 @@ PRODUCT_COUNT = 40
 _SMALL = 2_000
 _ROLES = ("Chief Executive", "Sales Director", "Sales Representative", "Marketing", "Support")
 # Worth of a US dollar. Dated rates begin with the years, and end with the next one.
-_RATES = {"USD": 1.0, "EUR": 0.92, "GBP": 0.79, "JPY": 149.5, "BRL": 5.4, "PLN": 3.95}
+_RATES = dict(
+    zip(CURRENCIES, (1.0, 0.92, 0.79, 149.5, 5.4, 3.95, 41.8, 41.2, 3.6725, 7.12), strict=True)
+)
 _YEARS = range(2015, 2027)
 _FOR_EVER = "9999-12-31"
 _ORDER = (

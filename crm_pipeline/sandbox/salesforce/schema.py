@@ -21,7 +21,7 @@ TEXT_TYPES = frozenset(
     {"string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "combobox"}
 )
 ID_TYPES = frozenset({"id", "reference"})
-CURRENCIES = ("USD", "EUR", "GBP", "JPY", "BRL", "PLN")
+CURRENCIES = ("USD", "EUR", "GBP", "JPY", "BRL", "PLN", "TRY", "UAH", "AED", "CNY")
 COMPOUND_TYPES = frozenset({"address", "location"})
 
 
