@@ -52,10 +52,16 @@ def published_rows(data: Path, obj: str) -> dict[str, dict[str, Any]]:
 def true_rows(org: SalesforceSandbox, obj: str) -> dict[str, dict[str, Any]]:
     """The rows of an object as people see them: pick lists by their labels, several values as a list."""
     fields = {one.name: one for one in org.org.known(obj).fields}
-    return {
+    rows = {
         row["Id"]: {name: plain(_seen(fields[name], value)) for name, value in row.items()}
         for row in org.rows(obj)
     }
+    if obj == "User":
+        # What is read through the relation.
+        roles = {role["Id"]: role["Name"] for role in org.rows("UserRole")}
+        for row in rows.values():
+            row["UserRole.Name"] = roles.get(row["UserRoleId"])
+    return rows
 
 
 def _seen(field: Field, value: Any) -> Any:
