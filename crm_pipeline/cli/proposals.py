@@ -129,7 +129,9 @@ def _of(schema: Schema, entry: ObjectMap, said: Mapping[str, str | None]) -> Ite
 
 
 def _is_there(schema: Schema, source: str, fallback: Iterable[str]) -> bool:
-    known = {name.casefold() for name in schema.names} | {f.keys[-1].casefold() for f in schema.fields}
+    known = {name.casefold() for name in schema.names} | {
+        f.keys[-1].casefold() for f in schema.fields
+    }
     return any(name.rpartition(".")[2].casefold() in known for name in (source, *fallback))
 
 

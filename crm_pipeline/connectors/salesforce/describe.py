@@ -97,7 +97,9 @@ def schema_of(body: bytes, obj: str, owner: str) -> Schema:
         defect = msgspec.DecodeError(f"it has no entry {ID}")
         raise malformed(body, defect, owner=owner, what=f"the description of {obj}")
     fields = tuple(
-        _field(row) for row in found.rows if row["type"] not in _COMPOUND and row["type"] not in _FILES
+        _field(row)
+        for row in found.rows
+        if row["type"] not in _COMPOUND and row["type"] not in _FILES
     )
     left_out = tuple(_field(row) for row in found.rows if row["type"] in _FILES)
     return Schema(name, label if isinstance(label, str) else name, fields, left_out)

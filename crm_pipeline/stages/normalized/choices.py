@@ -10,9 +10,7 @@ from crm_pipeline.stages.normalized.reading import raw
 
 def chosen(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text after the mapping's choices."""
-    text = (
-        _meant(feed, entry, picked(entry, entry.pick)) if entry.pick else _text(feed, entry)
-    )
+    text = _meant(feed, entry, picked(entry, entry.pick)) if entry.pick else _text(feed, entry)
     if entry.only:
         text = f"CASE WHEN starts_with({text}, {literal(entry.only)}) THEN {text} END"
     values = tuple(feed.tables.items()) if entry.is_object else entry.values

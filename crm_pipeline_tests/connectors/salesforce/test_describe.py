@@ -89,7 +89,10 @@ def choices(*entries: tuple[str, str | None, bool]) -> list[dict[str, Any]]:
 def test_labels_of_pick_lists() -> None:
     """Values that people see under another name have a label, in use or not; all values are listed."""
     listed = choices(
-        ("WEB", "Website", True), ("Phone", "Phone", True), ("FAX", "Telefax", False), ("x", None, True)
+        ("WEB", "Website", True),
+        ("Phone", "Phone", True),
+        ("FAX", "Telefax", False),
+        ("x", None, True),
     )
     found = schema(
         {"name": "Source", "type": "picklist", "picklistValues": listed},

@@ -269,7 +269,11 @@ def test_stages_of_deals(org: Org) -> None:
             if number == 0 or listed[number - 1]["StageName"] != row["StageName"]:
                 entered = row["CreatedDate"]
             left = next(
-                (one["CreatedDate"] for one in listed[number:] if one["StageName"] != row["StageName"]),
+                (
+                    one["CreatedDate"]
+                    for one in listed[number:]
+                    if one["StageName"] != row["StageName"]
+                ),
                 None,
             )
             stays[row["Id"]] = instant(entered), instant(left)
@@ -344,7 +348,10 @@ def test_days_of_events(org: Org, zone: str) -> None:
         local = starts.astimezone(ZoneInfo(zone)).date()
         whole = one["IsAllDayEvent"]
         wanted = day(one["ActivityDate"]) if whole else local
-        assert (made[record]["due_on"], made[record]["due_at"]) == (wanted, None if whole else starts)
+        assert (made[record]["due_on"], made[record]["due_at"]) == (
+            wanted,
+            None if whole else starts,
+        )
         moved += local != starts.date()
     assert moved
     assert {one["IsAllDayEvent"] for one in told.values()} == {True, False}

@@ -26,7 +26,9 @@ _SUBJECTS = "['Call', 'Email', 'Send Quote', 'Send Letter', 'Other'][1 + r2 % 5]
 
 # Events of whole days begin at midnight UTC, wherever they take place.
 _ALL_DAY = "r6 % 4 = 0"
-_STARTS = f"CASE WHEN {_ALL_DAY} THEN date_trunc('day', created) ELSE date_trunc('hour', created) END"
+_STARTS = (
+    f"CASE WHEN {_ALL_DAY} THEN date_trunc('day', created) ELSE date_trunc('hour', created) END"
+)
 _MINUTES = f"(CASE WHEN {_ALL_DAY} THEN 1440 ELSE 30 * (1 + r4 % 4) END)"
 
 TASK = SObject(
