@@ -96,6 +96,27 @@ class Scene:
 SceneMaker = Callable[..., AbstractContextManager[Scene]]
 
 
+@contextmanager
+def scene_in(
+    folder: Path,
+    database: Database,
+    url: str,
+    contacts: int = 120,
+    kind: str = "client_credentials",
+    objects: Sequence[str] = OBJECTS,
+) -> Iterator[Scene]:
+    """A scene with its files in a folder, for fixtures that serve more than one test."""
+    clock = FrozenClock(START)
+    with SandboxServer(
+        contacts=contacts, now=clock.now(), clock=SandboxClock(clock.now())
+    ) as sandbox:
+        auth = "\n".join(f"      {line}" for line in AUTH[kind])
+        text = CONNECTIONS.format(url=sandbox.url, kind=kind, auth=auth, objects=", ".join(objects))
+        (folder / "connections.yaml").write_text(text)
+        settings = load_settings(folder, {**ENVIRON, "CRM_DATABASE_URL": url})
+        yield Scene(sandbox, settings, database, clock)
+
+
 @pytest.fixture
 def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker:
     """Make scenes with worlds of their own."""
@@ -106,17 +127,8 @@ def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker
         kind: str = "client_credentials",
         objects: Sequence[str] = OBJECTS,
     ) -> Iterator[Scene]:
-        clock = FrozenClock(START)
-        with SandboxServer(
-            contacts=contacts, now=clock.now(), clock=SandboxClock(clock.now())
-        ) as sandbox:
-            auth = "\n".join(f"      {line}" for line in AUTH[kind])
-            text = CONNECTIONS.format(
-                url=sandbox.url, kind=kind, auth=auth, objects=", ".join(objects)
-            )
-            (tmp_path / "connections.yaml").write_text(text)
-            settings = load_settings(tmp_path, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
-            yield Scene(sandbox, settings, database, clock)
+        with scene_in(tmp_path, database, fresh_url, contacts, kind, objects) as scene:
+            yield scene
 
     return make
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.sandbox.salesforce.emulation import SalesforceSandbox
+from crm_pipeline.sandbox.salesforce.schema import Field
 from crm_pipeline.store.published import open_published
 
 
@@ -49,8 +50,25 @@ def published_rows(data: Path, obj: str) -> dict[str, dict[str, Any]]:
 
 
 def true_rows(org: SalesforceSandbox, obj: str) -> dict[str, dict[str, Any]]:
-    rows = org.rows(obj)
-    return {row["Id"]: {name: plain(value) for name, value in row.items()} for row in rows}
+    """The rows of an object as people see them: pick lists by their labels, several values as a list."""
+    fields = {one.name: one for one in org.org.known(obj).fields}
+    rows = {
+        row["Id"]: {name: plain(_seen(fields[name], value)) for name, value in row.items()}
+        for row in org.rows(obj)
+    }
+    if obj == "User":
+        # What is read through the relation.
+        roles = {role["Id"]: role["Name"] for role in org.rows("UserRole")}
+        for row in rows.values():
+            row["UserRole.Name"] = roles.get(row["UserRoleId"])
+    return rows
+
+
+def _seen(field: Field, value: Any) -> Any:
+    labels = dict(field.labels)
+    if value and field.type == "multipicklist":
+        return [labels.get(part, part) for part in value.split(";")]
+    return labels.get(value, value) if labels else value
 
 
 def assert_published_equals(org: SalesforceSandbox, data: Path, obj: str) -> None:

@@ -9,6 +9,7 @@ import typer
 from crm_pipeline.kernel.errors import ConfigError, CrmError, UnknownName, VendorError
 
 if TYPE_CHECKING:
+    from crm_pipeline.cli.proposals import Proposal
     from crm_pipeline.connectors.base import Account, Checkup, Finding, ObjectInfo
     from crm_pipeline.model.schema import Schema
     from crm_pipeline.settings import Connection, Settings
@@ -68,7 +69,9 @@ def discover(
 
     Looked at are the objects in connections.yaml, those that this vendor is usually read for, and
     custom ones; each costs about two API calls. With --write the ones not yet in connections.yaml are
-    added there (custom ones only if they hold records); comments and order of the file stay.
+    added there (custom ones only if they hold records); comments and order of the file stay. Fields of the
+    account's own that sound like consent or a reason of losses are proposed as lines of 'mapping', which are
+    not written.
 
     For instance:
 
@@ -92,15 +95,17 @@ def discovered(
 ) -> None:
     """List what an account holds and, if wanted, write it into connections.yaml."""
     from crm_pipeline.cli.console import emit_json, say
-    from crm_pipeline.cli.discovery import survey, write_objects
+    from crm_pipeline.cli.discovery import proposed, survey, write_objects
 
     with _asked(settings, chosen) as account:
         found = survey(account, chosen)
         listed = account.objects() if everything else []
+    proposals = proposed(found, chosen)
     if as_json:
-        emit_json([entry.record() for entry in found])
+        emit_json([entry.record(proposals) for entry in found])
     else:
         _show_survey(found, listed)
+        _show_proposals(proposals)
     if write:
         added = write_objects(settings, chosen, found)
         say(f"added to {settings.file}: {', '.join(added)}" if added else "nothing to add")
@@ -267,6 +272,16 @@ def _show_survey(found: Any, listed: "list[ObjectInfo]") -> None:
     others = [info.name for info in listed if info.queryable and info.name not in looked_at]
     if others:
         console.print(f"also there: {verbatim(', '.join(others))}")
+
+
+def _show_proposals(found: "Sequence[Proposal]") -> None:
+    from crm_pipeline.cli.console import output, verbatim
+    from crm_pipeline.cli.proposals import lines
+
+    if not found:
+        return
+    said = "Fields that may belong into columns of the common model; add to connections.yaml what is right:"
+    output().print(f"\n{said}\n\n{verbatim(lines(found))}", soft_wrap=True)
 
 
 def _field_record(field: Any) -> dict[str, Any]:

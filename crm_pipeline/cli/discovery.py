@@ -1,9 +1,11 @@
 """What an account holds, looked at object by object, and its entry in connections.yaml."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crm_pipeline.cli.proposals import Proposal, proposals
 from crm_pipeline.connectors.base import Account, ObjectInfo
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import NotPermitted, Rejected, Skippable
@@ -42,8 +44,8 @@ class Found:
         fields = len(self.schema.fields)
         return self.name, self.label, self.count, fields, custom, self.configured
 
-    def record(self) -> dict[str, Any]:
-        """Return it for JSON."""
+    def record(self, proposals: Sequence[Proposal] = ()) -> dict[str, Any]:
+        """Return it for JSON, with what is proposed for its fields."""
         fields = self.schema.fields if self.schema else ()
         return {
             "object": self.name,
@@ -56,6 +58,7 @@ class Found:
                 {"name": f.name, "label": f.label, "type": f.type, "custom": f.custom}
                 for f in fields
             ],
+            "proposals": {one.field: one.column for one in proposals if one.object == self.name},
         }
 
 
@@ -67,6 +70,12 @@ def survey(account: Account, connection: Connection) -> list[Found]:
     custom = sorted(info.name for info in listed.values() if info.custom and info.queryable)
     names = dict.fromkeys((*configured, *usual, *custom))
     return [_look(account, listed.get(name), name, name in configured) for name in names]
+
+
+def proposed(found: Sequence[Found], connection: Connection) -> tuple[Proposal, ...]:
+    """Return which fields may belong into columns of the common model."""
+    schemas = [entry.schema for entry in found if entry.schema is not None]
+    return proposals(schemas, connector(connection.vendor).mapping, connection.mapping)
 
 
 def write_objects(settings: Settings, connection: Connection, found: list[Found]) -> list[str]:

@@ -66,9 +66,10 @@ class FieldMap:
         only: take the value only where it starts with this.
         when: take the value only where another source has this text: `(source, text)`.
         values: source text -> common text; anything else becomes `otherwise`.
+        empty: what the column has where nothing comes of the source, though it can be read.
         former: fields that fed the column before; where they are gone from the vendor (renamed), records
             that were read before still have their value there.
-        fallback: sources that are read where this one is empty, best first.
+        fallback: sources that are read where this one is empty or not meant by `when`, best first.
         joined: sources whose texts are put behind this one's, with a space between.
         form: as `Field.form`, for sources that no schema describes.
         factor: what a number is multiplied with, to be in the column's unit.
@@ -87,6 +88,7 @@ class FieldMap:
     when: tuple[str, str] | None = None
     values: tuple[tuple[str, str], ...] = ()
     otherwise: str | None = None
+    empty: str | None = None
     former: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
@@ -101,8 +103,8 @@ class FieldMap:
     @property
     def is_lossless(self) -> bool:
         """Whether the source text can be told from the column."""
-        chosen = self.only or self.when or self.values or self.is_object or self.pick or self.listed
-        composed = self.fallback or self.joined or self.factor != 1
+        chosen = self.only or self.when or self._recoded or self.is_object or self.pick
+        composed = self.fallback or self.joined or self.factor != 1 or self.listed
         is_part = self.points is not None and self.points.separator
         return not (chosen or composed or is_part)
 
@@ -110,8 +112,13 @@ class FieldMap:
     def is_whole(self) -> bool:
         """Whether every text of the source is meant for the column, so that NULL means unfit."""
         return not (
-            self.only or self.when or self.values or self.pick or self.points or self.listed
+            self.only or self.when or self._recoded or self.pick or self.points or self.listed
         )
+
+    @property
+    def _recoded(self) -> bool:
+        """Whether the column has other texts than the source."""
+        return bool(self.values) or self.otherwise is not None or self.empty is not None
 
     @property
     def is_list(self) -> bool:

@@ -119,11 +119,15 @@ class Schema:
 
     A field that comes twice is kept once. One that stands elsewhere in the record than another of its
     name is marked with the place, as in `archived (record)`.
+
+    Attributes:
+        left_out: fields that the vendor describes and the connector does not read, such as bodies of files.
     """
 
     object: str
     label: str
     fields: tuple[Field, ...]
+    left_out: tuple[Field, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", encodable(self.label))
@@ -161,13 +165,18 @@ class Schema:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """Read what `to_dict` returned."""
-        listed = tuple(Field.from_dict(field) for field in stored["fields"])
-        return cls(object=stored["object"], label=stored["label"], fields=listed)
+        fields, left_out = (
+            tuple(map(Field.from_dict, stored.get(key, ()))) for key in ("fields", "left_out")
+        )
+        return cls(stored["object"], stored["label"], fields, left_out)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is stored."""
         listed = [field.to_dict() for field in self.fields]
-        return {"object": self.object, "label": self.label, "fields": listed}
+        stored = {"object": self.object, "label": self.label, "fields": listed}
+        # Only where there are some: schemas that were stored before keep their fingerprints.
+        left_out = [field.to_dict() for field in self.left_out]
+        return stored | ({"left_out": left_out} if left_out else {})
 
 
 def is_fingerprint(name: str, stored: Mapping[str, Any]) -> bool:

@@ -33,13 +33,13 @@ def connection_of(scene: Scene) -> Connection:
     return connection
 
 
-def build(scene: Scene, temp: Path) -> dict[str, Normalized]:
-    """Normalize every table of the connection."""
+def build(scene: Scene, temp: Path, only: Sequence[str] = ()) -> dict[str, Normalized]:
+    """Normalize every table of the connection, or those that are named."""
     connection = connection_of(scene)
     maps = connector(connection.vendor).mapping
     tables = Tables(scene.settings.data)
     done = {}
-    for table in tables_for(connection, maps):
+    for table in only or tables_for(connection, maps):
         with Engine(temp, threads=1) as engine:
             done[table] = normalize(connection, table, scene.landing, tables, maps, engine)
     return done

@@ -62,7 +62,7 @@ def change(scene: Scene) -> None:
     """Edit, create, delete and restore something in every object that allows it."""
     for obj in OBJECTS:
         rows = scene.org.rows(obj)
-        if obj in {"OpportunityHistory", "OpportunityStage", "User"}:
+        if not scene.org.org.known(obj).createable or obj == "User":
             scene.org.edit(obj, rows[0]["Id"])
             continue
         scene.org.edit(obj, rows[0]["Id"])
@@ -88,7 +88,8 @@ def test_published_equals_the_world(org: Scene, instance: dg.DagsterInstance) ->
     assert isinstance(sensed(org, instance), dg.RunRequest)
     second = run_refresh(org.settings, "demo", instance, clock=org.clock)
     assert second.is_success, second.failed
-    assert 0 < sum(second.landed.values()) < 100
+    snapshots = connector("salesforce").snapshot_objects
+    assert 0 < sum(read for obj, read in second.landed.items() if obj not in snapshots) < 100
     assert_equal(org)
 
 

@@ -45,8 +45,11 @@ class SalesforceConnector:
     callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://acme.my.salesforce.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
-    # Short lists that carry no IsDeleted: read whole each time, and what is absent is gone.
-    snapshot_objects = frozenset({"OpportunityStage"})
+    # Short lists that carry no IsDeleted: read whole each time, and what is absent is gone. A rate's end is the
+    # start of the next one, which may move no stamp.
+    snapshot_objects = frozenset(
+        {"OpportunityStage", "LeadStatus", "CurrencyType", "DatedConversionRate"}
+    )
     keys = SalesforceKeys()
     default_objects = (
         "Account",
@@ -64,6 +67,10 @@ class SalesforceConnector:
         "Event",
         "User",
         "OpportunityStage",
+        "LeadStatus",
+        # Only orgs of several currencies have these.
+        "CurrencyType",
+        "DatedConversionRate",
     )
 
     @cached_property

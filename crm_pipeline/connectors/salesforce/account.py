@@ -28,6 +28,7 @@ from crm_pipeline.connectors.salesforce import (
     deletions,
     describe,
     direct,
+    facts,
     rest,
     soql,
     upkeep,
@@ -45,6 +46,7 @@ from crm_pipeline.kernel.errors import (
     Rejected,
     UnknownName,
 )
+from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
@@ -100,6 +102,11 @@ class SalesforceAccount(ApiAccount[Api]):
         """Say as whom, and to which org, this is logged in."""
         return checkup.who(self._api)
 
+    def facts(self) -> AccountFacts:
+        """Return what the org says about itself, as far as this login may read it."""
+        listed = {info.name for info in self.objects()}
+        return facts.facts_of(self._api, listed)
+
     def objects(self) -> list[ObjectInfo]:
         """List the objects that this login may see."""
         return list(self._listed())
@@ -121,8 +128,13 @@ class SalesforceAccount(ApiAccount[Api]):
             )
         path = f"{self._api.base}/sobjects/{quote(obj, safe='')}/describe"
         owner = self.connection.name
-        return self._api.asked(
+        schema = self._api.asked(
             path, lambda response: describe.schema_of(response.content, obj, owner)
+        )
+        return (
+            describe.with_role_names(schema)
+            if obj == "User" and describe.ROLES in known
+            else schema
         )
 
     def _greet(self) -> None:
@@ -203,7 +215,7 @@ class SalesforceAccount(ApiAccount[Api]):
         query = soql.select(schema.names, obj, [], tail=f"{order} LIMIT {rows}")
         what = f"the newest records of {obj}"
         found = self._api.ask(f"{self._api.base}/query/", _Rows, what, q=query).records
-        return schema, [{key: row.get(key) for key in schema.names} for row in found]
+        return schema, [{f.name: _at(row, f.keys) for f in schema.fields} for row in found]
 
     def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
         """Yield the records of a SOQL query."""
@@ -291,3 +303,10 @@ class SalesforceAccount(ApiAccount[Api]):
             remaining=self._api.remaining,
             returns=self._api.budget_returns,
         )
+
+
+def _at(row: Any, keys: Sequence[str]) -> Any:
+    """Return a value of a record; what a record points to is an object in it, or null."""
+    for key in keys:
+        row = row.get(key) if isinstance(row, dict) else None
+    return row

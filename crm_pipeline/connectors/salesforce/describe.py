@@ -3,19 +3,25 @@
 Types: SOAP API Developer Guide, `DescribeSObjectResult` and `FieldType`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Required, TypedDict
 
 import msgspec
 
 from crm_pipeline.connectors.described import Whole, entries, whole
-from crm_pipeline.model.schema import CommonType, Field, Schema
+from crm_pipeline.model.schema import CommonType, Field, Multiple, Schema
 from crm_pipeline.wire.decoding import malformed
 
 ID = "Id"
+ROLES = "UserRole"
+ROLE = "UserRole.Name"
+"""Read through the relation: the field itself holds the role's id only."""
 
-# Compound fields repeat their parts and are refused by Bulk queries; base64 needs one call a record.
-_LEFT_OUT = frozenset({"address", "location", "base64"})
+# Compound fields repeat their parts and are refused by Bulk queries.
+_COMPOUND = frozenset({"address", "location"})
+# Bodies of files: a query answers with one record each, and Bulk refuses them.
+_FILES = frozenset({"base64"})
 _TYPES: Mapping[str, CommonType] = {
     "boolean": "boolean",
     "int": "integer",
@@ -29,16 +35,18 @@ _TYPES: Mapping[str, CommonType] = {
     "complexvalue": "json",
     "json": "json",
 }
+_MULTIPLE: Mapping[str, Multiple] = {"multipicklist": ";"}
 _STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate", "LoginTime")
 
 
 _MUST_HAVE = (ID, "IsDeleted", *_STAMPS)
 
 
-class Choice(TypedDict):
-    """One value of a pick list."""
+class Choice(TypedDict, total=False):
+    """One value of a pick list; one that is out of use is listed too, with `active: false`."""
 
-    value: str
+    value: Required[str]
+    label: str | None
 
 
 class FieldAnswer(TypedDict, total=False):
@@ -88,8 +96,21 @@ def schema_of(body: bytes, obj: str, owner: str) -> Schema:
     if not any(field["name"] == ID for field in found.rows):
         defect = msgspec.DecodeError(f"it has no entry {ID}")
         raise malformed(body, defect, owner=owner, what=f"the description of {obj}")
-    fields = tuple(_field(field) for field in found.rows if field["type"] not in _LEFT_OUT)
-    return Schema(name, label if isinstance(label, str) else name, fields)
+    fields = tuple(
+        _field(row)
+        for row in found.rows
+        if row["type"] not in _COMPOUND and row["type"] not in _FILES
+    )
+    left_out = tuple(_field(row) for row in found.rows if row["type"] in _FILES)
+    return Schema(name, label if isinstance(label, str) else name, fields, left_out)
+
+
+def with_role_names(schema: Schema) -> Schema:
+    """Return the fields of users with the names of their roles, which stand in records of their own."""
+    if "UserRoleId" not in schema.by_name:
+        return schema
+    role = Field(ROLE, "Role Name", "string", custom=False, path=(ROLES, "Name"))
+    return replace(schema, fields=(*schema.fields, role))
 
 
 def stamp_field(schema: Schema) -> str | None:
@@ -98,6 +119,7 @@ def stamp_field(schema: Schema) -> str | None:
 
 
 def _field(raw: FieldAnswer) -> Field:
+    choices = raw.get("picklistValues") or ()
     return Field(
         name=raw["name"],
         label=raw.get("label") or raw["name"],
@@ -110,8 +132,16 @@ def _field(raw: FieldAnswer) -> Field:
         precision=whole(raw.get("precision")) or whole(raw.get("digits")),
         scale=whole(raw.get("scale")),
         reference_to=tuple(raw.get("referenceTo") or ()),
-        values=tuple(choice["value"] for choice in raw.get("picklistValues") or ()),
+        values=tuple(choice["value"] for choice in choices),
+        options=_options(choices),
+        multiple=_MULTIPLE.get(raw["type"], ""),
     )
+
+
+def _options(choices: Sequence[Choice]) -> tuple[tuple[str, str], ...]:
+    """Return the values that people see under another name; lists of countries have hundreds that are the same."""
+    labels = ((choice["value"], choice.get("label") or choice["value"]) for choice in choices)
+    return tuple((value, label) for value, label in labels if label != value)
 
 
 def _common_type(raw: FieldAnswer) -> CommonType:

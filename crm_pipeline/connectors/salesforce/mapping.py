@@ -6,6 +6,7 @@ characters (key prefix), by which fields that point to several objects are told 
 
 from dataclasses import replace
 
+from crm_pipeline.connectors.salesforce.describe import ROLE
 from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap, points_to, same
 
 _USER = (("005", "User"),)
@@ -17,6 +18,7 @@ _RECORD = (
 )
 # An owner can also be a queue (prefix 00G): the id stays, but there is no user to point to.
 _OWNED = (*_RECORD, FieldMap("OwnerId", "owner_source_id", _USER))
+_MADE = FieldMap("CreatedById", "created_by_source_id", _USER)
 _CURRENCY = FieldMap("CurrencyIsoCode", "currency")
 _PIPELINE = {
     "pipeline_source_id": "default",
@@ -30,6 +32,11 @@ _WHAT = (
     ("701", "Campaign"),
     ("01t", "Product2"),
 )
+
+
+def _page(obj: str) -> str:
+    """Return where Lightning Experience shows a record of an object."""
+    return f"/lightning/r/{obj}/{{id}}/view"
 
 
 def _address(prefix: str) -> tuple[FieldMap, ...]:
@@ -47,6 +54,15 @@ _PERSON = (
         "EmailBouncedDate=email_bounced_at EmailBouncedReason=email_bounced_reason "
         "LastActivityDate=last_activity_on"
     ),
+    # One of the two is enough, and both are empty where nothing bounced.
+    FieldMap(
+        "EmailBouncedDate",
+        "email_bounced",
+        fallback=("EmailBouncedReason",),
+        otherwise="true",
+        empty="false",
+    ),
+    _MADE,
 )
 
 _ACCOUNT = ObjectMap(
@@ -64,7 +80,9 @@ _ACCOUNT = ObjectMap(
         points_to("ParentId", "parent_source_id", "Account"),
         points_to("MasterRecordId", "merged_into", "Account"),
         *_address("Billing"),
+        _MADE,
     ),
+    page=_page("Account"),
 )
 
 _CONTACT = ObjectMap(
@@ -82,6 +100,7 @@ _CONTACT = ObjectMap(
         points_to("MasterRecordId", "merged_into", "Contact"),
         *_address("Mailing"),
     ),
+    page=_page("Contact"),
 )
 
 _LEAD = ObjectMap(
@@ -102,6 +121,7 @@ _LEAD = ObjectMap(
         points_to("MasterRecordId", "merged_into", "Lead"),
         *_address(""),
     ),
+    page=_page("Lead"),
 )
 
 _OPPORTUNITY = ObjectMap(
@@ -120,8 +140,12 @@ _OPPORTUNITY = ObjectMap(
         points_to("AccountId", "company_source_id", "Account"),
         points_to("ContactId", "primary_contact_source_id", "Contact"),
         points_to("CampaignId", "campaign_source_id", "Campaign"),
+        # The last change of stage is the one that closed it: of a closed deal only.
+        FieldMap("LastStageChangeDate", "closed_at", when=("IsClosed", "true")),
+        _MADE,
     ),
     _PIPELINE,
+    page=_page("Opportunity"),
 )
 
 _OPPORTUNITY_HISTORY = ObjectMap(
@@ -138,6 +162,7 @@ _OPPORTUNITY_HISTORY = ObjectMap(
         points_to("OpportunityId", "deal_source_id", "Opportunity"),
         FieldMap("CreatedById", "changed_by_source_id", _USER),
     ),
+    _PIPELINE,
 )
 
 _LINE_ITEM = ObjectMap(
@@ -196,6 +221,7 @@ _CAMPAIGN = ObjectMap(
         _CURRENCY,
         points_to("ParentId", "parent_source_id", "Campaign"),
     ),
+    page=_page("Campaign"),
 )
 
 _CAMPAIGN_MEMBER = ObjectMap(
@@ -224,12 +250,14 @@ _CASE = ObjectMap(
         points_to("ContactId", "contact_source_id", "Contact"),
         points_to("ParentId", "parent_source_id", "Case"),
         points_to("MasterRecordId", "merged_into", "Case"),
+        _MADE,
     ),
+    page=_page("Case"),
 )
 
 _ABOUT = (
     *_OWNED,
-    *same("Subject=subject Description=body ActivityDate=due_on"),
+    *same("Subject=subject Description=body"),
     FieldMap("WhoId", "who_source_id", _WHO),
     FieldMap("WhoId", "contact_source_id", (("", "Contact"),), only="003"),
     FieldMap("WhoId", "lead_source_id", (("", "Lead"),), only="00Q"),
@@ -238,6 +266,7 @@ _ABOUT = (
     FieldMap("WhatId", "ticket_source_id", (("", "Case"),), only="500"),
     FieldMap("WhatId", "campaign_source_id", (("", "Campaign"),), only="701"),
     points_to("AccountId", "company_source_id", "Account"),
+    _MADE,
 )
 
 _TASK = ObjectMap(
@@ -252,14 +281,16 @@ _TASK = ObjectMap(
             otherwise="task",
         ),
         *same(
-            "Status=status Priority=priority IsClosed=is_closed "
+            "ActivityDate=due_on Status=status Priority=priority IsClosed=is_closed "
             "CompletedDateTime=completed_at CallDurationInSeconds=call_seconds "
             "CallType=call_direction CallDisposition=call_result"
         ),
     ),
     {"activity_type": "task"},
+    page=_page("Task"),
 )
 
+_TIMED = ("IsAllDayEvent", "false")
 _EVENT = ObjectMap(
     "Event",
     "activities",
@@ -269,8 +300,13 @@ _EVENT = ObjectMap(
             "StartDateTime=starts_at EndDateTime=ends_at IsAllDayEvent=is_all_day "
             "DurationInMinutes=duration_minutes Location=location"
         ),
+        # The day of an event that lasts whole days stands in ActivityDate and is the same everywhere; the day
+        # of any other is that of its instant.
+        FieldMap("ActivityDateTime", "due_on", when=_TIMED, fallback=("ActivityDate",)),
+        FieldMap("ActivityDateTime", "due_at", when=_TIMED),
     ),
     {"activity_type": "meeting"},
+    page=_page("Event"),
 )
 
 _USERS = ObjectMap(
@@ -284,6 +320,7 @@ _USERS = ObjectMap(
             "Department=department UserType=user_type IsActive=is_active "
             "TimeZoneSidKey=time_zone UserRoleId=role_source_id LastLoginDate=last_login_at"
         ),
+        FieldMap(ROLE, "role"),
         FieldMap("ManagerId", "manager_source_id", _USER),
     ),
 )
@@ -316,6 +353,25 @@ _PIPELINES = ObjectMap(
         "is_default": "true",
     },
     single_row=True,
+)
+
+# What a lead's status is called. Leads have no pipeline of their own: theirs is made up, and not named in them.
+_LEAD_STATUS = ObjectMap(
+    "LeadStatus",
+    "stages",
+    (*_RECORD, *same("ApiName=name MasterLabel=label SortOrder=position")),
+    {"pipeline_source_id": "leads", "pipeline_key": "{connection}:Pipeline:leads"},
+)
+_LEAD_PIPELINE = replace(
+    _PIPELINES,
+    object="LeadStatus",
+    constants={
+        **_PIPELINES.constants,
+        "source_id": "leads",
+        "name": "leads",
+        "label": "Lead statuses",
+        "for_table": "leads",
+    },
 )
 
 _CURRENCY_TYPE = ObjectMap(
@@ -353,6 +409,8 @@ _OBJECTS = (
     _USERS,
     _STAGE,
     _PIPELINES,
+    _LEAD_STATUS,
+    _LEAD_PIPELINE,
     _CURRENCY_TYPE,
     _DATED_RATE,
     ObjectMap(ANY_OBJECT, "", _OWNED),

@@ -217,7 +217,14 @@ def _second_half(one: Field) -> dict[str, Any]:
 
 
 def _picklist(one: Field) -> list[dict[str, Any]]:
+    labels = dict(one.labels)
     return [
-        {"active": True, "defaultValue": False, "label": value, "validFor": None, "value": value}
+        {
+            "active": value not in one.unused,
+            "defaultValue": False,
+            "label": labels.get(value, value),
+            "validFor": None,
+            "value": value,
+        }
         for value in one.values
     ]

@@ -14,7 +14,8 @@ from crm_pipeline.sandbox.deals import STAGES, split_amounts
 from crm_pipeline.sandbox.salesforce.engagement import stage_activities, stage_campaigns
 from crm_pipeline.sandbox.salesforce.ids import make_ids
 from crm_pipeline.sandbox.salesforce.objects import ALL_OBJECTS
-from crm_pipeline.sandbox.salesforce.schema import SObject
+from crm_pipeline.sandbox.salesforce.objects.parties import LEAD_STATUSES
+from crm_pipeline.sandbox.salesforce.schema import CURRENCIES, SObject
 from crm_pipeline.sandbox.salesforce.staging import Staging, with_life
 from crm_pipeline.sandbox.vocabulary import LONG_TEXT
 from crm_pipeline.sandbox.world import World
@@ -22,8 +23,19 @@ from crm_pipeline.sandbox.world import World
 USER_COUNT = 25
 PRODUCT_COUNT = 40
 _SMALL = 2_000
+_ROLES = ("Chief Executive", "Sales Director", "Sales Representative", "Marketing", "Support")
+# Worth of a US dollar. Dated rates begin with the years, and end with the next one.
+_RATES = dict(
+    zip(CURRENCIES, (1.0, 0.92, 0.79, 149.5, 5.4, 3.95, 41.8, 41.2, 3.6725, 7.12), strict=True)
+)
+_YEARS = range(2015, 2027)
+_FOR_EVER = "9999-12-31"
 _ORDER = (
     "User",
+    "UserRole",
+    "LeadStatus",
+    "CurrencyType",
+    "DatedConversionRate",
     "Organization",
     "OpportunityStage",
     "UserPermissionAccess",
@@ -97,6 +109,8 @@ def _stage_setup(staging: Staging) -> None:
             "alias": pa.array([f"user{k}"[:8] for k in range(USER_COUNT)]),
             "active": pa.array([k % 6 != 5 for k in range(USER_COUNT)]),
             "manager_id": make_ids("005", np.where(numbers == 0, -1, numbers // 6)),
+            # Nobody has to have a role.
+            "role_id": make_ids("00E", np.where(numbers % 7 == 6, -1, numbers % len(_ROLES))),
         },
         "005",
     )
@@ -107,6 +121,39 @@ def _stage_setup(staging: Staging) -> None:
         for key in ("name", "closed", "won", "forecast", "probability")
     }
     staging.add("OpportunityStage", with_life(rng, world, len(STAGES)) | stages, "01J")
+    _stage_lists(staging)
+
+
+def _stage_lists(staging: Staging) -> None:
+    """Stage roles, lead statuses and currencies."""
+    world, rng = staging.world, staging.world.rng("salesforce lists")
+    roles = np.arange(len(_ROLES))
+    parents = make_ids("00E", np.where(roles == 0, -1, np.maximum(roles - 1, 0)))
+    named = {"name": pa.array(_ROLES), "parent_id": parents}
+    staging.add("UserRole", with_life(rng, world, len(_ROLES)) | named, "00E")
+    statuses = {
+        "name": pa.array(list(LEAD_STATUSES)),
+        "label": pa.array(list(LEAD_STATUSES.values())),
+    }
+    staging.add("LeadStatus", with_life(rng, world, len(LEAD_STATUSES)) | statuses, "01M")
+    codes = {"code": pa.array(list(_RATES)), "rate": np.array(list(_RATES.values()))}
+    staging.add("CurrencyType", with_life(rng, world, len(_RATES)) | codes, "01L")
+    # The corporate currency has no dated rates: it is worth itself on each day.
+    foreign = [(code, rate) for code, rate in _RATES.items() if code != "USD"]
+    dated = [
+        (code, f"{year}-01-01", f"{year + 1}-01-01", round(rate * (1 + (year % 5) / 50), 6))
+        for code, rate in foreign
+        for year in _YEARS
+    ]
+    code, starts, ends, rate = zip(*dated, strict=True)
+    last = f"{_YEARS[-1] + 1}-01-01"
+    rates = {
+        "code": pa.array(code),
+        "starts_on": pa.array(starts),
+        "next_starts_on": pa.array([_FOR_EVER if end == last else end for end in ends]),
+        "rate": np.array(rate),
+    }
+    staging.add("DatedConversionRate", with_life(rng, world, len(dated)) | rates, "04w")
 
 
 def _stage_parties(staging: Staging) -> None:

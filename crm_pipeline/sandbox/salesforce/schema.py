@@ -21,6 +21,7 @@ TEXT_TYPES = frozenset(
     {"string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "combobox"}
 )
 ID_TYPES = frozenset({"id", "reference"})
+CURRENCIES = ("USD", "EUR", "GBP", "JPY", "BRL", "PLN", "TRY", "UAH", "AED", "CNY")
 COMPOUND_TYPES = frozenset({"address", "location"})
 
 
@@ -34,6 +35,8 @@ class Field:
         sql: how the first value is made.
         column: the name of the stored column, which never changes.
         parts: for a compound field, the names of its components by key.
+        labels: of a pick list, the values that people see under another name.
+        unused: values that an admin took out of use, though records still have them.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Field:
     compound: str = ""
     parts: tuple[tuple[str, str], ...] = ()
     values: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    unused: frozenset[str] = frozenset()
     column: str = ""
     hidden: bool = False
 
@@ -284,4 +289,4 @@ def owner() -> Field:
 
 def currency() -> Field:
     """Return the currency field of a multi-currency org."""
-    return choice("CurrencyIsoCode", ("USD", "EUR", "GBP", "JPY", "BRL", "PLN"), "currency")
+    return choice("CurrencyIsoCode", CURRENCIES, "currency")

@@ -11,21 +11,16 @@ from crm_pipeline.stages.normalized.reading import raw
 
 def chosen(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text after the mapping's choices."""
-    text = picked(entry, entry.pick) if entry.pick else _text(feed, entry)
-    if entry.when:
-        other, wanted = entry.when
-        is_so = f"{raw(other)} = {literal(wanted)}" if feed.present((other,)) else "false"
-        text = f"CASE WHEN {is_so} THEN {text} END"
+    text = _meant(feed, entry, picked(entry, entry.pick)) if entry.pick else _text(feed, entry)
     if entry.only:
         text = f"CASE WHEN starts_with({text}, {literal(entry.only)}) THEN {text} END"
     values = tuple(feed.tables.items()) if entry.is_object else entry.values
-    if values:
+    if values or entry.otherwise is not None:
         cases = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in values)
         otherwise = text if entry.is_object else literal(entry.otherwise)
-        return (
-            f"CASE WHEN {text} IS NULL THEN NULL ELSE CASE {text} {cases} ELSE {otherwise} END END"
-        )
-    return text
+        known = f"CASE {text} {cases} ELSE {otherwise} END" if cases else otherwise
+        text = f"CASE WHEN {text} IS NOT NULL THEN {known} END"
+    return text if entry.empty is None else f"coalesce({text}, {literal(entry.empty)})"
 
 
 def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
@@ -67,6 +62,18 @@ def _text(feed: Feed, entry: FieldMap) -> str:
     joined = "".join(f", {raw(name)}" for name in feed.present(entry.joined))
     if joined:
         own = f"CASE WHEN {own} IS NOT NULL THEN concat_ws(' ', {own}{joined}) END"
-    others = (*feed.gone(entry), *feed.present(entry.fallback))
-    texts = [own, *(raw(name) for name in others)]
+    own = _meant(feed, entry, _first([own, *map(raw, feed.gone(entry))]))
+    return _first([own, *map(raw, feed.present(entry.fallback))])
+
+
+def _first(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+
+
+def _meant(feed: Feed, entry: FieldMap, text: str) -> str:
+    """Return SQL for a text where another source says that it is meant."""
+    if not entry.when:
+        return text
+    other, wanted = entry.when
+    is_so = f"{raw(other)} = {literal(wanted)}" if feed.present((other,)) else "false"
+    return f"CASE WHEN {is_so} THEN {text} END"

@@ -1,7 +1,7 @@
 """One object on its way into a table: its mapping completed against what its records really hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.mapping import RECORD_ID, FieldMap, ObjectMap
@@ -35,14 +35,23 @@ class Feed:
 
     @property
     def mapped(self) -> tuple[FieldMap, ...]:
-        """The field maps whose field exists."""
-        return tuple(f for f in self.entry.fields if f.source in self.one.names)
+        """The field maps whose field exists; where it does not, the first fallback that does stands in for it."""
+        known = (self._known(f) for f in self.entry.fields)
+        return tuple(f for f in known if f is not None)
 
     @property
     def rest(self) -> tuple[str, ...]:
         """The source fields that go to `custom` because no column tells their text."""
         told = {f.source for f in self.mapped if self.is_stated(f)}
         return tuple(field.name for field in self.one.fields if field.name not in told)
+
+    def _known(self, entry: FieldMap) -> FieldMap | None:
+        if entry.source in self.one.names:
+            return entry
+        source, *others = self.present(entry.fallback) or ("",)
+        if not source:
+            return None
+        return replace(entry, source=source, fallback=tuple(others), when=None, joined=())
 
     def feeding(self, column: str) -> FieldMap | None:
         """Return the field map of a column whose field exists."""

@@ -46,6 +46,12 @@ class LinkedField:
             # A pick list that names no choices any more keeps those that it had: an empty list takes
             # nobody's labels away.
             self.field = replace(self.field, options=described.options, values=described.values)
+            return
+        listed = {*self.field.values, *(value for value, _ in self.field.options)}
+        # Records go on holding values that an admin took out of the list.
+        gone = tuple(pair for pair in described.options if pair[0] not in listed)
+        if gone and listed and described.type == self.field.type:
+            self.field = replace(self.field, options=(*self.field.options, *gone))
 
 
 class Fields:

@@ -12,6 +12,7 @@ from crm_pipeline.connectors.salesforce import checkup, describe
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import MalformedAnswer
 from crm_pipeline.model.schema import Schema
+from crm_pipeline.model.tables import column_type
 
 CUT = "Cut \ud83d"
 KEYS = ({"name": "Id", "type": "id"}, {"name": "SystemModstamp", "type": "datetime"})
@@ -79,3 +80,52 @@ def test_one_object_costs_no_other() -> None:
         {"name": "Account"},
         {"name": "X__c", "label": "Cut \ufffd"},
     ]
+
+
+def choices(*entries: tuple[str, str | None, bool]) -> list[dict[str, Any]]:
+    return [{"value": value, "label": label, "active": active} for value, label, active in entries]
+
+
+def test_labels_of_pick_lists() -> None:
+    """Values that people see under another name have a label, in use or not; all values are listed."""
+    listed = choices(
+        ("WEB", "Website", True),
+        ("Phone", "Phone", True),
+        ("FAX", "Telefax", False),
+        ("x", None, True),
+    )
+    found = schema(
+        {"name": "Source", "type": "picklist", "picklistValues": listed},
+        {"name": "Kinds__c", "type": "multipicklist", "picklistValues": listed},
+        {"name": "Free", "type": "combobox", "picklistValues": None},
+    ).by_name
+    assert found["Source"].options == (("WEB", "Website"), ("FAX", "Telefax"))
+    assert found["Source"].values == ("WEB", "Phone", "FAX", "x")
+    assert [found[name].multiple for name in ("Source", "Kinds__c", "Free")] == ["", ";", ""]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [
+        ({"type": "double", "precision": 18, "scale": 8}, "DOUBLE"),
+        ({"type": "double", "precision": 18, "scale": 0}, "DECIMAL(24,6)"),
+        ({"type": "percent", "precision": 5, "scale": 2}, "DOUBLE"),
+        ({"type": "currency", "precision": 18, "scale": 2}, "DECIMAL(24,6)"),
+        ({"type": "currency", "precision": 18, "scale": 8}, "DECIMAL(38,8)"),
+        ({"type": "int", "digits": 9}, "BIGINT"),
+    ],
+)
+def test_numbers_keep_their_places(attributes: Mapping[str, Any], kind: str) -> None:
+    """Places behind the point are those of the description; whole numbers of 18 digits stay exact."""
+    field = schema({"name": "A__c", **attributes}).by_name["A__c"]
+    assert field.scale == attributes.get("scale", 0)
+    assert column_type(field) == kind
+
+
+def test_what_is_described_and_not_read() -> None:
+    """Bodies of files are named beside the fields; compound fields are read by their parts."""
+    found = schema({"name": "Body", "type": "base64"}, {"name": "Address", "type": "address"})
+    assert found.names == ("Id", "SystemModstamp")
+    assert [field.name for field in found.left_out] == ["Body"]
+    assert Schema.from_json(found.to_json()) == found
+    assert "left_out" not in schema().to_dict()

@@ -24,6 +24,13 @@ _FIXED: dict[str, Any] = {"createable": False, "updateable": False}
 _WHAT = ("Account", "Opportunity", "Case", "Campaign")
 _SUBJECTS = "['Call', 'Email', 'Send Quote', 'Send Letter', 'Other'][1 + r2 % 5]"
 
+# Events of whole days begin at midnight UTC, wherever they take place.
+_ALL_DAY = "r6 % 4 = 0"
+_STARTS = (
+    f"CASE WHEN {_ALL_DAY} THEN date_trunc('day', created) ELSE date_trunc('hour', created) END"
+)
+_MINUTES = f"(CASE WHEN {_ALL_DAY} THEN 1440 ELSE 30 * (1 + r4 % 4) END)"
+
 TASK = SObject(
     "Task",
     "00T",
@@ -84,12 +91,12 @@ EVENT = SObject(
         reference("WhatId", _WHAT, "opportunity_id"),
         text("Subject", 255, "['Meeting', 'Demo', 'Call', 'Other'][1 + r2 % 4]", name_field=True),
         text("Location", 255, "CASE WHEN r3 % 3 = 0 THEN 'Online' END"),
-        flag("IsAllDayEvent"),
-        moment("ActivityDateTime", "date_trunc('hour', created)"),
+        flag("IsAllDayEvent", _ALL_DAY),
+        moment("ActivityDateTime", _STARTS),
         day("ActivityDate", "created::DATE"),
-        number("DurationInMinutes", "int", "30 * (1 + r4 % 4)::INTEGER"),
-        moment("StartDateTime", "date_trunc('hour', created)"),
-        moment("EndDateTime", "date_trunc('hour', created) + to_minutes(30 * (1 + r4 % 4))"),
+        number("DurationInMinutes", "int", f"{_MINUTES}::INTEGER"),
+        moment("StartDateTime", _STARTS),
+        moment("EndDateTime", f"{_STARTS} + to_minutes({_MINUTES})"),
         area("Description", 32_000),
         currency(),
         reference("AccountId", "Account", "account_id", **_FIXED),

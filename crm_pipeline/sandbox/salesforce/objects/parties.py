@@ -30,7 +30,15 @@ _SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Trade
 _SALUTATIONS = ("Mr.", "Ms.", "Mrs.", "Dr.", "Prof.")
 _RATINGS = ("Hot", "Warm", "Cold")
 _TIERS = ("Gold", "Silver", "Bronze", "None")
-_INTERESTS = ("Analytics", "CRM", "Data; Governance", "Marketing", "Support")
+# A value of a multi-select list cannot hold the semicolon that stands between values.
+_INTERESTS = ("Analytics", "CRM", "Data & Governance", "Marketing", "Support")
+LEAD_STATUSES = {
+    "Open - Not Contacted": "Open",
+    "Working - Contacted": "In contact",
+    "Closed - Converted": "Closed - Converted",
+    "Closed - Not Converted": "Closed - Not Converted",
+}
+"""What leads hold, and what people see."""
 _CLEAN = ("Matched", "Different", "Acknowledged", "NotFound", "Inactive", "Pending")
 
 
@@ -58,13 +66,14 @@ def _custom_contact_fields() -> tuple[Field, ...]:
         number("Visits__c", "double", "(r8 % 40)::DOUBLE"),
         day("Member_Since__c", "CASE WHEN r3 % 4 > 0 THEN created::DATE - (r3 % 900)::INTEGER END"),
         moment("Last_Login__c", "CASE WHEN r5 % 4 > 0 THEN created + to_seconds(r5 % 86400) END"),
-        choice("Tier__c", _TIERS, picked(_TIERS, "r7")),
+        choice("Tier__c", _TIERS, picked(_TIERS, "r7"), unused=frozenset({"Bronze"})),
         choice(
             "Interests__c",
             _INTERESTS,
             f"CASE WHEN r8 % 4 = 0 THEN NULL WHEN r8 % 4 = 1 THEN {picked(_INTERESTS, 'r5')} "
             "ELSE 'Analytics;CRM' END",
             kind="multipicklist",
+            labels=(("CRM", "Customer Relations"),),
         ),
         area(
             "Notes__c",
@@ -122,6 +131,8 @@ ACCOUNT = SObject(
             "Segment__c",
             ("SMB", "Mid-Market", "Enterprise"),
             "CASE WHEN employees > 1000 THEN 'Enterprise' WHEN employees > 100 THEN 'Mid-Market' ELSE 'SMB' END",
+            labels=(("SMB", "Small Business"), ("Mid-Market", "Mid-sized")),
+            unused=frozenset({"Mid-Market"}),
         ),
         day("Customer_Since__c", "CASE WHEN r2 % 2 = 0 THEN created::DATE END"),
     ),
@@ -205,15 +216,11 @@ LEAD = SObject(
         choice("LeadSource", _SOURCES),
         choice(
             "Status",
-            (
-                "Open - Not Contacted",
-                "Working - Contacted",
-                "Closed - Converted",
-                "Closed - Not Converted",
-            ),
+            tuple(LEAD_STATUSES),
             "CASE WHEN converted_contact_id IS NOT NULL THEN 'Closed - Converted' "
             "ELSE ['Open - Not Contacted', 'Working - Contacted', 'Closed - Not Converted'][1 + r4 % 3] END",
             nillable=False,
+            labels=tuple(LEAD_STATUSES.items()),
         ),
         choice("Industry", INDUSTRIES, "industry"),
         choice("Rating", _RATINGS, picked(_RATINGS, "r5")),

@@ -3,11 +3,13 @@
 from typing import Any
 
 from crm_pipeline.sandbox.salesforce.schema import (
+    CURRENCIES,
     SObject,
     address_fields,
     audit_fields,
     choice,
     contact_point,
+    day,
     flag,
     moment,
     number,
@@ -51,7 +53,7 @@ USER = SObject(
         choice("LocaleSidKey", _LOCALES, picked(_LOCALES, "r5"), nillable=False),
         choice("LanguageLocaleKey", _LOCALES, picked(_LOCALES, "r5"), nillable=False),
         choice("EmailEncodingKey", ("UTF-8",), "'UTF-8'", nillable=False),
-        reference("UserRoleId", "UserRole"),
+        reference("UserRoleId", "UserRole", "role_id"),
         reference("ProfileId", "Profile", nillable=False),
         choice("UserType", ("Standard", "PowerPartner"), "'Standard'", **_FIXED),
         choice("DefaultCurrencyIsoCode", ("USD", "EUR"), "'USD'"),
@@ -79,6 +81,7 @@ ORGANIZATION = SObject(
         choice("DefaultLocaleSidKey", _LOCALES, "'en_US'"),
         choice("LanguageLocaleKey", _LOCALES, "'en_US'"),
         choice("TimeZoneSidKey", _ZONES, "'America/New_York'"),
+        choice("DefaultCurrencyIsoCode", CURRENCIES, "'USD'", **_FIXED),
         choice("OrganizationType", ("Enterprise Edition",), "'Enterprise Edition'", **_FIXED),
         number("FiscalYearStartMonth", "int", "1"),
         text("NamespacePrefix", 15, **_FIXED),
@@ -121,6 +124,67 @@ OPPORTUNITY_STAGE = SObject(
     createable=False,
 )
 
+USER_ROLE = SObject(
+    "UserRole",
+    "00E",
+    "Roles",
+    (
+        record_id(),
+        text("Name", 80, "name", nillable=False, name_field=True),
+        reference("ParentRoleId", "UserRole", "parent_id"),
+        text("DeveloperName", 80, "replace(name, ' ', '_')"),
+        *audit_fields(deleted=False)[2:],
+    ),
+    createable=False,
+)
+
+LEAD_STATUS = SObject(
+    "LeadStatus",
+    "01M",
+    "Lead Statuses",
+    (
+        record_id(),
+        text("MasterLabel", 255, "label", name_field=True, **_FIXED),
+        text("ApiName", 255, "name", **_FIXED),
+        number("SortOrder", "int", "i + 1", **_FIXED),
+        flag("IsDefault", "i = 0", **_FIXED),
+        flag("IsConverted", "name = 'Closed - Converted'", **_FIXED),
+        *audit_fields(deleted=False),
+    ),
+    createable=False,
+)
+
+CURRENCY_TYPE = SObject(
+    "CurrencyType",
+    "01L",
+    "Currency Types",
+    (
+        record_id(),
+        choice("IsoCode", CURRENCIES, "code", nillable=False, name_field=True),
+        number("ConversionRate", "double", "rate", scale=6, nillable=False),
+        number("DecimalPlaces", "int", "CASE WHEN code = 'JPY' THEN 0 ELSE 2 END", nillable=False),
+        flag("IsActive", "true"),
+        flag("IsCorporate", "code = 'USD'", **_FIXED),
+        *audit_fields(deleted=False),
+    ),
+    createable=False,
+)
+
+DATED_CONVERSION_RATE = SObject(
+    "DatedConversionRate",
+    "04w",
+    "Dated Conversion Rates",
+    (
+        record_id(),
+        choice("IsoCode", CURRENCIES, "code", nillable=False),
+        day("StartDate", "starts_on", nillable=False),
+        day("NextStartDate", "next_starts_on", **_FIXED),
+        number("ConversionRate", "double", "rate", scale=6, nillable=False),
+        *audit_fields(deleted=False),
+    ),
+    createable=False,
+)
+
 USER_PERMISSION_ACCESS = SObject(
     "UserPermissionAccess",
     "0QK",
@@ -133,4 +197,13 @@ USER_PERMISSION_ACCESS = SObject(
     createable=False,
 )
 
-SETUP_OBJECTS = (USER, ORGANIZATION, OPPORTUNITY_STAGE, USER_PERMISSION_ACCESS)
+SETUP_OBJECTS = (
+    USER,
+    USER_ROLE,
+    ORGANIZATION,
+    OPPORTUNITY_STAGE,
+    LEAD_STATUS,
+    CURRENCY_TYPE,
+    DATED_CONVERSION_RATE,
+    USER_PERMISSION_ACCESS,
+)

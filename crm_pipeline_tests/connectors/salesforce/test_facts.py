@@ -1,0 +1,60 @@
+"""What an org says about itself, and what of it a login may read."""
+
+import pytest
+
+from crm_pipeline.connectors.base import TellsFacts
+from crm_pipeline.connectors.salesforce.facts import web_address
+from crm_pipeline.model.account import AccountFacts
+from crm_pipeline_tests.scenes import Scene
+
+
+def asked(scene: Scene) -> AccountFacts:
+    with scene.account() as account:
+        assert isinstance(account, TellsFacts)
+        return account.facts()
+
+
+def test_as_far_as_the_login_may_read(scene: Scene) -> None:
+    """The zone is the org's and not the user's; what cannot be read stays unknown, and the rest is told."""
+    url = f"{scene.sandbox.url}/salesforce"
+    [row] = scene.org.rows("Organization")
+    scene.org.edit("Organization", row["Id"], TimeZoneSidKey="Europe/Paris")
+    [euro] = [one for one in scene.org.rows("CurrencyType") if one["IsoCode"] == "EUR"]
+    [dollar] = [one for one in scene.org.rows("CurrencyType") if one["IsoCode"] == "USD"]
+    scene.org.edit("CurrencyType", euro["Id"], IsCorporate=True)
+    scene.org.edit("CurrencyType", dollar["Id"], IsCorporate=False)
+    # Where there are several currencies, all rates are against the corporate one.
+    assert asked(scene) == AccountFacts("Europe/Paris", "EUR", url)
+    scene.org.hide_object("CurrencyType")
+    assert asked(scene) == AccountFacts("Europe/Paris", "USD", url)
+    scene.org.hide_field("Organization", "DefaultCurrencyIsoCode")
+    assert asked(scene) == AccountFacts("Europe/Paris", "", url)
+    scene.org.hide_field("Organization", "TimeZoneSidKey")
+    assert asked(scene) == AccountFacts("", "", url)
+    scene.org.hide_object("Organization")
+    assert asked(scene) == AccountFacts("", "", url)
+
+
+def test_roles_that_the_login_may_not_see(scene: Scene) -> None:
+    """Users are read without the names of their roles, instead of not at all."""
+    scene.org.hide_object("UserRole")
+    assert scene.extract("User").read == scene.org.count("User")
+    with scene.account() as account:
+        assert "UserRole.Name" not in account.describe("User").by_name
+
+
+@pytest.mark.parametrize(
+    ("api", "pages"),
+    [
+        ("https://acme.my.salesforce.com", "https://acme.lightning.force.com"),
+        (
+            "https://acme--dev.sandbox.my.salesforce.com/",
+            "https://acme--dev.sandbox.lightning.force.com",
+        ),
+        ("https://acme.my.salesforce.mil", "https://acme.my.salesforce.mil"),
+        ("http://127.0.0.1:8765/salesforce", "http://127.0.0.1:8765/salesforce"),
+    ],
+)
+def test_where_records_are_shown(api: str, pages: str) -> None:
+    """My Domain has a host of its own for pages; another host is taken as it is."""
+    assert web_address(api) == pages
