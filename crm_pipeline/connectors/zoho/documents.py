@@ -45,7 +45,17 @@ class Organization(msgspec.Struct):
 
     id: str | int | None = None
     zgid: str | int | None = None
+    time_zone: str | None = None
+    iso_code: str | None = None
+    currency: str | None = None
     licence: Licence | None = msgspec.field(name="license_details", default=None)
+
+
+class Currency(msgspec.Struct):
+    """One of the org's currencies."""
+
+    iso_code: str | None = None
+    is_base: bool | None = None
 
 
 class Right(msgspec.Struct):

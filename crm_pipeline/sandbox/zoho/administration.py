@@ -44,6 +44,8 @@ _PLAIN = (
     "set_currencies",
     "set_developer",
     "set_foreign",
+    "drop_pipelines",
+    "stamp_history_late",
 )
 
 

@@ -1,7 +1,7 @@
 """One object on its way into a table: its mapping completed against what its records really hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.mapping import RECORD_ID, FieldMap, ObjectMap
@@ -54,7 +54,9 @@ class Feed:
 
     def is_stated(self, entry: FieldMap) -> bool:
         """Say whether the field's text can be told from its column."""
-        if not entry.is_lossless or self.gone(entry):
+        # What stands beside the fields is in `custom` by itself.
+        others = tuple(name for name in entry.fallback if name not in self.entry.beside)
+        if not replace(entry, fallback=others).is_lossless or self.gone(entry):
             return False
         column = self.table.by_name.get(entry.column)
         if column is not None and column.expression and entry.points is None:
