@@ -5,13 +5,22 @@ its field is that id, `(<name>, "id")` by path. Pipelines are those of the layou
 `_source_id` is `actual_value`, because that is what deals carry.
 
 Source: https://www.zoho.com/crm/developer/docs/api/v8/ (modules, fields and pipelines of a new org). The addresses
-of records are those that public clients open; that of deals says Potentials. Those of tasks, meetings and
-calls are not confirmed.
+of records are those that public clients open; that of deals says Potentials.
 """
 
 from collections.abc import Mapping
 
 from crm_pipeline.connectors.zoho import pipelines
+from crm_pipeline.connectors.zoho.engagement_mapping import ENGAGEMENT
+from crm_pipeline.connectors.zoho.shared_fields import (
+    ACTIVE,
+    CURRENCY,
+    MADE,
+    NAME_OF_DELETED,
+    OF_DELETED,
+    OWNED,
+    RECORD,
+)
 from crm_pipeline.connectors.zoho.stage_history import ENTERED_AT
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
@@ -23,26 +32,18 @@ from crm_pipeline.model.mapping import (
     same,
 )
 
-_RECORD = same("id=source_id Created_Time=created_at Modified_Time=modified_at")
-_OWNED = (*_RECORD, points_to("Owner", "owner_source_id", "Users"))
-_MADE = points_to("Created_By", "created_by_source_id", "Users")
-_ACTIVE = same("Last_Activity_Time=last_activity_on Last_Activity_Time=last_activity_at")
-# What the list of deleted records says of them; those that are gone for good have lost their names.
-_GONE = "display_name"
-_OF_DELETED = (_GONE, "type", "deleted_by")
-_CURRENCY = FieldMap("Currency", "currency")
 _BASIS = "Data_Processing_Basis_Details.Data_Processing_Basis"
 
 _PERSON = (
-    *_OWNED,
-    _MADE,
-    *_ACTIVE,
+    *OWNED,
+    MADE,
+    *ACTIVE,
     *same(
         "Salutation=salutation First_Name=first_name Last_Name=last_name "
         "Email=email Phone=phone Mobile=mobile_phone Fax=fax Lead_Source=source "
         "Email_Opt_Out=email_opt_out Do_Not_Call=do_not_call"
     ),
-    FieldMap("Full_Name", "full_name", fallback=(_GONE,)),
+    FieldMap("Full_Name", "full_name", fallback=(NAME_OF_DELETED,)),
     FieldMap(_BASIS, "lawful_basis"),
     FieldMap("Secondary_Email", "emails", points=Points(label="other", separator=";")),
 )
@@ -77,7 +78,7 @@ _CONTACT = ObjectMap(
         points_to("Reporting_To", "reports_to_source_id", "Contacts"),
     ),
     over_rows=_CONSENT,
-    beside=_OF_DELETED,
+    beside=OF_DELETED,
     page="/tab/Contacts/{id}",
 )
 
@@ -85,10 +86,10 @@ _ACCOUNT = ObjectMap(
     "Accounts",
     "companies",
     (
-        *_OWNED,
-        _MADE,
-        *_ACTIVE,
-        FieldMap("Account_Name", "name", fallback=(_GONE,)),
+        *OWNED,
+        MADE,
+        *ACTIVE,
+        FieldMap("Account_Name", "name", fallback=(NAME_OF_DELETED,)),
         *same(
             "Website=website Phone=phone Fax=fax Industry=industry "
             "Account_Type=company_type Rating=rating Employees=employees "
@@ -96,10 +97,10 @@ _ACCOUNT = ObjectMap(
             "Billing_City=city Billing_State=state Billing_Code=postal_code "
             "Billing_Country=country Description=description"
         ),
-        _CURRENCY,
+        CURRENCY,
         points_to("Parent_Account", "parent_source_id", "Accounts"),
     ),
-    beside=_OF_DELETED,
+    beside=OF_DELETED,
     page="/tab/Accounts/{id}",
 )
 
@@ -115,13 +116,13 @@ _LEAD = ObjectMap(
             "Converted_Date_Time=converted_on Converted_Date_Time=converted_at Street=street City=city State=state "
             "Zip_Code=postal_code Country=country"
         ),
-        _CURRENCY,
+        CURRENCY,
         points_to("Converted_Account", "converted_company_source_id", "Accounts"),
         points_to("Converted_Contact", "converted_contact_source_id", "Contacts"),
         points_to("Converted_Deal", "converted_deal_source_id", "Deals"),
     ),
     over_rows=_CONSENT,
-    beside=_OF_DELETED,
+    beside=OF_DELETED,
     page="/tab/Leads/{id}",
 )
 
@@ -142,17 +143,17 @@ _DEAL = ObjectMap(
     "Deals",
     "deals",
     (
-        *_OWNED,
-        _MADE,
-        *_ACTIVE,
-        FieldMap("Deal_Name", "name", fallback=(_GONE,)),
+        *OWNED,
+        MADE,
+        *ACTIVE,
+        FieldMap("Deal_Name", "name", fallback=(NAME_OF_DELETED,)),
         *same(
             "Stage=stage Amount=amount Expected_Revenue=expected_revenue "
             "Probability=probability Closing_Date=close_date Type=deal_type Lead_Source=source "
             "Next_Step=next_step Description=description Stage_Modified_Time=stage_changed_at "
             "Reason_For_Loss__s=lost_reason"
         ),
-        _CURRENCY,
+        CURRENCY,
         points_to("Account_Name", "company_source_id", "Accounts"),
         points_to("Contact_Name", "primary_contact_source_id", "Contacts"),
         points_to("Campaign_Source", "campaign_source_id", "Campaigns"),
@@ -164,7 +165,7 @@ _DEAL = ObjectMap(
         "pipeline_key": f"{{connection}}:{pipelines.NAME}:{pipelines.OWN}",
     },
     over_rows=_IN_MAIN,
-    beside=_OF_DELETED,
+    beside=OF_DELETED,
     page="/tab/Potentials/{id}",
 )
 
@@ -177,7 +178,7 @@ _STAGE_HISTORY = ObjectMap(
             "Probability=probability Close_Date=close_date Modified_Time=changed_at"
         ),
         FieldMap("Modified_Time", "modified_at"),
-        _CURRENCY,
+        CURRENCY,
         points_to("Potential_Name", "deal_source_id", "Deals"),
         points_to("Modified_By", "changed_by_source_id", "Users"),
     ),
@@ -188,33 +189,33 @@ _PRODUCT = ObjectMap(
     "Products",
     "products",
     (
-        *_RECORD,
+        *RECORD,
         *same(
             "Product_Code=product_code Product_Category=family Unit_Price=price "
             "Usage_Unit=unit Product_Active=is_active Description=description"
         ),
-        FieldMap("Product_Name", "name", fallback=(_GONE,)),
-        _CURRENCY,
+        FieldMap("Product_Name", "name", fallback=(NAME_OF_DELETED,)),
+        CURRENCY,
     ),
-    beside=_OF_DELETED,
+    beside=OF_DELETED,
 )
 
 _CAMPAIGN = ObjectMap(
     "Campaigns",
     "campaigns",
     (
-        *_OWNED,
+        *OWNED,
         *same(
             "Type=campaign_type Status=status Start_Date=starts_on "
             "End_Date=ends_on Budgeted_Cost=budgeted_cost Actual_Cost=actual_cost "
             "Expected_Revenue=expected_revenue Expected_Response=expected_response "
             "Num_sent=number_sent Description=description"
         ),
-        FieldMap("Campaign_Name", "name", fallback=(_GONE,)),
-        _CURRENCY,
+        FieldMap("Campaign_Name", "name", fallback=(NAME_OF_DELETED,)),
+        CURRENCY,
         points_to("Parent_Campaign", "parent_source_id", "Campaigns"),
     ),
-    beside=_OF_DELETED,
+    beside=OF_DELETED,
     page="/tab/Campaigns/{id}",
 )
 
@@ -238,124 +239,6 @@ _CONTACT_ROLE = ObjectMap(
         points_to("Contact", "to_source_id", "Contacts"),
     ),
     {"from_table": "deals", "to_table": "contacts"},
-)
-
-_CASE = ObjectMap(
-    "Cases",
-    "tickets",
-    (
-        *_OWNED,
-        _MADE,
-        FieldMap("Subject", "subject", fallback=(_GONE,)),
-        *same(
-            "Case_Number=number Description=description Status=status "
-            "Priority=priority Case_Origin=origin Type=ticket_type Case_Reason=reason"
-        ),
-        # Own states are neither: unknown.
-        FieldMap(
-            "Status",
-            "is_closed",
-            values=(
-                ("New", "false"),
-                ("On Hold", "false"),
-                ("Escalated", "false"),
-                ("Closed", "true"),
-            ),
-        ),
-        points_to("Account_Name", "company_source_id", "Accounts"),
-        points_to("Related_To", "contact_source_id", "Contacts"),
-    ),
-    beside=_OF_DELETED,
-    page="/tab/Cases/{id}",
-)
-
-# What_Id and Parent_Id point to records of any module; $se_module says which.
-_MODULE = "$se_module"
-
-
-def _about(source: str, column: str, module: str) -> FieldMap:
-    return FieldMap(source, column, (("", module),), when=(_MODULE, module))
-
-
-def _related(source: str) -> tuple[FieldMap, ...]:
-    return (
-        FieldMap(source, "what_source_id", object_in=_MODULE),
-        _about(source, "lead_source_id", "Leads"),
-        _about(source, "company_source_id", "Accounts"),
-        _about(source, "deal_source_id", "Deals"),
-        _about(source, "ticket_source_id", "Cases"),
-        _about(source, "campaign_source_id", "Campaigns"),
-    )
-
-
-_ENGAGED = (
-    *_OWNED,
-    _MADE,
-    *_related("What_Id"),
-    points_to("Who_Id", "who_source_id", "Contacts"),
-    points_to("Who_Id", "contact_source_id", "Contacts"),
-    FieldMap("Description", "body"),
-)
-
-_TASK = ObjectMap(
-    "Tasks",
-    "activities",
-    (
-        *_ENGAGED,
-        FieldMap("Subject", "subject", fallback=(_GONE,)),
-        *same("Status=status Priority=priority Due_Date=due_on Closed_Time=completed_at"),
-        FieldMap("Status", "is_closed", values=(("Completed", "true"),), otherwise="false"),
-    ),
-    {"activity_type": "task"},
-    beside=_OF_DELETED,
-    page="/tab/Tasks/{id}",
-)
-
-_EVENT = ObjectMap(
-    "Events",
-    "activities",
-    (
-        *_ENGAGED,
-        *same(
-            "Start_DateTime=starts_at End_DateTime=ends_at Start_DateTime=due_on "
-            "Start_DateTime=due_at All_day=is_all_day Venue=location"
-        ),
-        FieldMap("Event_Title", "subject", fallback=(_GONE,)),
-    ),
-    {"activity_type": "meeting"},
-    beside=_OF_DELETED,
-    page="/tab/Events/{id}",
-)
-
-_CALL = ObjectMap(
-    "Calls",
-    "activities",
-    (
-        *_ENGAGED,
-        *same(
-            "Call_Start_Time=starts_at Call_Start_Time=due_on Call_Start_Time=due_at "
-            "Call_Duration_in_seconds=call_seconds Call_Type=call_direction Call_Result=call_result"
-        ),
-        FieldMap("Subject", "subject", fallback=(_GONE,)),
-    ),
-    {"activity_type": "call"},
-    beside=_OF_DELETED,
-    page="/tab/Calls/{id}",
-)
-
-_NOTE = ObjectMap(
-    "Notes",
-    "activities",
-    (
-        *_OWNED,
-        _MADE,
-        *_related("Parent_Id"),
-        _about("Parent_Id", "contact_source_id", "Contacts"),
-        FieldMap("Note_Title", "subject", fallback=(_GONE,)),
-        *same("Note_Content=body Created_Time=due_on Created_Time=due_at"),
-    ),
-    {"activity_type": "note"},
-    beside=_OF_DELETED,
 )
 
 _USER = ObjectMap(
@@ -437,14 +320,10 @@ MAPPING: tuple[ObjectMap, ...] = (
     _CAMPAIGN,
     _CAMPAIGN_MEMBER,
     _CONTACT_ROLE,
-    _CASE,
-    _TASK,
-    _EVENT,
-    _CALL,
-    _NOTE,
+    *ENGAGEMENT,
     _USER,
     _PIPELINE,
     _STAGE,
     _RATE,
-    ObjectMap(ANY_OBJECT, "", _OWNED),
+    ObjectMap(ANY_OBJECT, "", OWNED),
 )

@@ -168,9 +168,7 @@ def _reads(api: Api, links: Links, most: int) -> Iterator[_Read]:
     for page in _pages(api, f"/{links.parent}", {"fields": "id", "sort_order": "asc"}, read):
         if page.rejected:
             # Whose members could not be asked for, those would look as if they had been taken out.
-            raise MalformedAnswer(
-                f"{read.owner}: a record of {links.parent} has no id to ask by."
-            )
+            raise MalformedAnswer(f"{read.owner}: a record of {links.parent} has no id to ask by.")
         for parent in page.ids:
             if len(read.ids) >= most:
                 yield read

@@ -78,9 +78,7 @@ def _stages(api: Api) -> list[dict[str, Any]]:
             return []
         body, owner = response.content, api.connection.name
         what = "the fields of Deals"
-        return entries(
-            body, _Fields, _StageField, list_name="fields", owner=owner, what=what
-        ).rows
+        return entries(body, _Fields, _StageField, list_name="fields", owner=owner, what=what).rows
 
     params = {"module": "Deals", "type": "all"}
     listed = api.ask("/settings/fields", meter.METADATA, read, params)

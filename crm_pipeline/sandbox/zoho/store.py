@@ -217,12 +217,12 @@ class RecordStore:
             made.append(self._history(number, row | values, moment))
         # The open row is closed: where the deal went, and after how many days. Its stamp stays.
         is_late = self._org.stamps_history_late
-        moved, late = (', "Modified_Time" = ?', [moment]) if is_late else ("", [])
+        stamped, late = (', "Modified_Time" = ?', [moment]) if is_late else ("", [])
         with tables.writing() as cursor:
             for row in made:
                 cursor.execute(
                     'UPDATE "DealHistory" SET "Moved_To__s" = ?, "Stage_Duration_Calendar_Days" = '
-                    f'zoho_day(?) - zoho_day("Modified_Time"){moved} '
+                    f'zoho_day(?) - zoho_day("Modified_Time"){stamped} '
                     'WHERE "Potential_Name" = ? AND "Moved_To__s" IS NULL',
                     [row["Stage"], moment, *late, row["Potential_Name"]],
                 )

@@ -144,7 +144,9 @@ def history_on(scene: ZohoScene, moment: datetime) -> dict[str, str]:
     asked = f"TIMESTAMPTZ '{moment.isoformat()}'"
     stood = f"entered_at <= {asked} AND (left_at IS NULL OR left_at > {asked}) AND NOT is_deleted"
     columns = f"DISTINCT deal_source_id, stage, {stood}"
-    found = [(deal, stage) for deal, stage, is_so in rows(scene, "deal_stage_history", columns) if is_so]
+    found = [
+        (deal, stage) for deal, stage, is_so in rows(scene, "deal_stage_history", columns) if is_so
+    ]
     assert len(found) == len(dict(found))
     return dict(found)
 
@@ -181,7 +183,9 @@ def test_an_account_that_stamps_rows_when_they_end(
         for moment in past_days(org):
             found, wanted = history_on(scene, moment), stages_on(ways, moment)
             # Of its first day the vendor tells the day.
-            young = {deal for deal, way in ways.items() if abs(way[0][0] - moment) < timedelta(days=1)}
+            young = {
+                deal for deal, way in ways.items() if abs(way[0][0] - moment) < timedelta(days=1)
+            }
             assert {k: v for k, v in found.items() if k not in young} == {
                 k: v for k, v in wanted.items() if k not in young
             }
@@ -204,7 +208,14 @@ def test_stages_say_what_is_closed_and_won(org: Org) -> None:
     fields = org.client.get("/settings/fields", params={"module": "Deals"}).json()["fields"]
     [choices] = [one["pick_list_values"] for one in fields if one["api_name"] == "Stage"]
     chances = {one["actual_value"]: one["probability"] for one in choices}
-    columns = "pipeline_source_id", "name", "is_closed", "is_won", "forecast_category", "probability"
+    columns = (
+        "pipeline_source_id",
+        "name",
+        "is_closed",
+        "is_won",
+        "forecast_category",
+        "probability",
+    )
     found = {row[:2]: row[2:] for row in org.rows("stages", *columns).values()}
     assert found == {key: (*told, chances[key[1]]) for key, told in wanted.items()}
     deals = org.answers("Deals", "Pipeline", "Stage")
@@ -219,14 +230,18 @@ def test_an_org_without_pipelines(make_scene: ZohoSceneMaker, tmp_path: Path) ->
     with make_scene(account="second", contacts=40, objects=objects) as scene:
         scene.twin.drop_pipelines(account="second")
         read(scene, objects, tmp_path / "engine")
-        assert rows(scene, "pipelines", "source_id, name, is_default") == [("default", "default", True)]
+        assert rows(scene, "pipelines", "source_id, name, is_default") == [
+            ("default", "default", True)
+        ]
         columns = "pipeline_key, name, is_closed, is_won, is_active"
         stages = {row[:2]: row[2:] for row in rows(scene, "stages", columns)}
         assert {key[1] for key, told in stages.items() if told[1]} == {"Gewonnen"}
         assert {key[1] for key, told in stages.items() if told[0]} == {"Gewonnen", "Verloren"}
         deals = rows(scene, "deals", "pipeline_key, stage")
         assert set(deals) <= set(stages)
-        assert {stages[deal] for deal in deals} == {(o, w, True) for o, w in ((False, False), (True, True), (True, False))}
+        assert {stages[deal] for deal in deals} == {
+            (o, w, True) for o, w in ((False, False), (True, True), (True, False))
+        }
         assert all(call.status == 400 for call in scene.calls("/settings/pipeline"))
 
 
@@ -318,7 +333,11 @@ def test_who_made_a_record_and_where_it_is_seen(org: Org) -> None:
 def test_plain_facts(org: Org) -> None:
     """Reasons, sources, prices and roles are those of the answers."""
     for module, fields, columns in (
-        ("Deals", ("Reason_For_Loss__s", "Lead_Source", "Deal_Name"), ("lost_reason", "source", "name")),
+        (
+            "Deals",
+            ("Reason_For_Loss__s", "Lead_Source", "Deal_Name"),
+            ("lost_reason", "source", "name"),
+        ),
         ("Leads", ("Lead_Source", "Lead_Status"), ("source", "status")),
     ):
         found, answers = org.rows(module, *columns), org.answers(module, *fields)
@@ -361,8 +380,18 @@ def test_contacts_of_deals_have_roles(org: Org) -> None:
     for deal in org.answers("Deals"):
         answer = org.client.get(f"/Deals/{deal}/Contact_Roles", params={"fields": "Last_Name"})
         if answer.status_code == 200:
-            wanted |= {(deal, row["id"], row["Contact_Role"]["name"]) for row in answer.json()["data"]}
-    columns = "from_source_id", "to_source_id", "role", "from_table", "to_table", "from_key", "to_key"
+            wanted |= {
+                (deal, row["id"], row["Contact_Role"]["name"]) for row in answer.json()["data"]
+            }
+    columns = (
+        "from_source_id",
+        "to_source_id",
+        "role",
+        "from_table",
+        "to_table",
+        "from_key",
+        "to_key",
+    )
     found = set(org.rows("associations", *columns).values())
     assert {row[:3] for row in found} == wanted
     assert {row[3:5] for row in found} == {("deals", "contacts")}
@@ -391,8 +420,7 @@ def test_deleted_records_keep_their_names(make_scene: ZohoSceneMaker, tmp_path: 
         read(scene, ("Contacts", "Deals"), tmp_path / "engine")
         kept = "custom ->> '$.type', (custom ->> '$.deleted_by')::JSON ->> 'id'"
         told = {
-            row[0]: row[1:]
-            for row in rows(scene, "deals", f"source_id, name, is_deleted, {kept}")
+            row[0]: row[1:] for row in rows(scene, "deals", f"source_id, name, is_deleted, {kept}")
         }
         assert told[first["id"]] == (first["Deal_Name"], True, "recycle", first["Owner"])
         assert told[second["id"]] == (None, True, "permanent", None)
