@@ -45,9 +45,10 @@ class Organization(msgspec.Struct):
 
     id: str | int | None = None
     zgid: str | int | None = None
-    time_zone: str | None = None
-    iso_code: str | None = None
-    currency: str | None = None
+    # Nothing but days and amounts depends on these: what is no text is unknown.
+    time_zone: Any = None
+    iso_code: Any = None
+    currency: Any = None
     licence: Licence | None = msgspec.field(name="license_details", default=None)
 
 

@@ -21,12 +21,16 @@ def of(api: Api) -> AccountFacts:
     """Return what the org tells; of what it does not tell, ""."""
     api.learn()
     org = api.org
-    return AccountFacts(org.time_zone or "", _currency(api, org), _web_address(api, org))
+    return AccountFacts(_text(org.time_zone), _currency(api, org), _web_address(api, org))
+
+
+def _text(told: object) -> str:
+    return told if isinstance(told, str) else ""
 
 
 def _currency(api: Api, org: Organization) -> str:
     """Return the code of the org's own currency; an org with several marks one of them."""
-    named = org.iso_code or (org.currency or "").rpartition(" - ")[2]
+    named = _text(org.iso_code) or _text(org.currency).rpartition(" - ")[2]
     if _CODE.fullmatch(named):
         return named
     try:

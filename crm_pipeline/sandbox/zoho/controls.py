@@ -184,6 +184,10 @@ class Controls:
                 'AS left_at FROM "DealHistory") n WHERE n.id = h.id AND n.left_at IS NOT NULL'
             )
 
+    def set_zone(self, zone: str, *, account: str = "main") -> None:
+        """Put an org into another time zone than its user, whose offset stays in every stamp."""
+        self._api(account).org.zone = zone
+
     def drop_pipelines(self, *, account: str = "main") -> None:
         """Make an org one without pipelines: its deals carry stages alone."""
         org = self._api(account).org

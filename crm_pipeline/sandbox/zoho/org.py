@@ -44,6 +44,7 @@ class Org:
         self.currencies = Currencies(account.currency, self.ids)
         self.is_developer = False
         self.has_pipelines = True
+        self.zone = account.zone
         self.stamps_history_late = False
         self._modules = {one.stored: one for one in account.set_up()}
         self._opening = threading.Lock()

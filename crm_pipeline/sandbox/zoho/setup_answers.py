@@ -107,7 +107,7 @@ class SetupDesk:
             "company_name": account.company,
             "domain_name": f"org{self._org.org_id}",
             "type": "developer" if self._org.is_developer else "production",
-            "time_zone": account.zone,
+            "time_zone": self._org.zone,
             "currency": f"{account.currency} - {account.currency}",
             "currency_symbol": {"USD": "$", "EUR": "€"}[account.currency],
             "iso_code": account.currency,

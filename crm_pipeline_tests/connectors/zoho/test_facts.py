@@ -45,6 +45,7 @@ def test_people_work_in_the_data_centre_of_the_api(host: str, site: str) -> None
         # The one that the list of currencies marks.
         ({"iso_code": None, "currency": "US Dollar"}, ZONE, "USD"),
         ({"time_zone": None}, "", "USD"),
+        ({"time_zone": 5, "iso_code": ["EUR"]}, "", "USD"),
     ],
 )
 def test_where_facts_come_from(
