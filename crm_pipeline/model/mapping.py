@@ -181,6 +181,10 @@ class ObjectMap:
         identity: in an exploded table, the sources that make `source_id` behind the record's id.
         merges: where winners name their losers; those become deleted and point to the winner.
         ignores_case: to the vendor, names of fields that differ in case only are one.
+        over_rows: SQL over the object's rows in the table's columns, `{rows}`, for columns that depend on several
+            columns or rows and cannot be told field by field. It gives the same rows and columns.
+        beside: keys at the root of JSON records, beside the fields, that are kept in `custom`, or stand in
+            where a field is empty. A field of the same name goes before.
         page: where a browser shows a record: text behind `AccountFacts.web_address`, in which `{id}` stands
             for the record's id. "" where nothing shows it.
     """
@@ -196,6 +200,8 @@ class ObjectMap:
     kind: str = ""
     ignores_case: bool = False
     page: str = ""
+    over_rows: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def is_own(self) -> bool:

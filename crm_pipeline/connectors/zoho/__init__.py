@@ -47,7 +47,9 @@ class ZohoConnector:
     address_example = "https://accounts.zoho.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
     # No modules: they have no stamps to read windows by.
-    snapshot_objects = frozenset({"Users", "Pipelines", "Currencies", "CampaignMembers"})
+    snapshot_objects = frozenset(
+        {"Users", "Pipelines", "Currencies", "CampaignMembers", "ContactRoles"}
+    )
     keys = ZohoKeys()
     default_objects = (
         "Accounts",

@@ -28,6 +28,7 @@ from crm_pipeline.connectors.zoho import (
     deletions,
     describe,
     direct,
+    facts,
     listing,
     members,
     planning,
@@ -41,11 +42,12 @@ from crm_pipeline.connectors.zoho.queries import Queries
 from crm_pipeline.connectors.zoho.spooling import Noted
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, ProtocolError, UnknownName
+from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
 
-_NO_MODULES = frozenset({*setup.SETUPS, members.NAME})
+_NO_MODULES = frozenset({*setup.SETUPS, *members.LINKS})
 
 
 class ZohoAccount(ApiAccount[Api]):
@@ -67,6 +69,10 @@ class ZohoAccount(ApiAccount[Api]):
         """Look at login, identity, edition, scopes, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
 
+    def facts(self) -> AccountFacts:
+        """Return the org's time zone, its own currency, and where its records are seen."""
+        return facts.of(self._api)
+
     def who(self) -> str:
         """Say as whom, and to which org, this is logged in."""
         return checkup.who(self._api)
@@ -79,7 +85,7 @@ class ZohoAccount(ApiAccount[Api]):
             if one.name not in _NO_MODULES
         ]
         others = {name: one.label for name, one in setup.SETUPS.items()}
-        others[members.NAME] = members.SCHEMA.label
+        others |= {name: one.label for name, one in members.LINKS.items()}
         return [
             *found,
             *(
@@ -96,8 +102,8 @@ class ZohoAccount(ApiAccount[Api]):
         """
         if obj in setup.SETUPS:
             return setup.SETUPS[obj].schema(obj)
-        if obj == members.NAME:
-            return members.SCHEMA
+        if obj in members.LINKS:
+            return members.LINKS[obj].schema
         module = self._listed().get(obj)
         if module is None:
             unknown = UnknownName("module", obj, [one.name for one in self.objects()])
@@ -143,7 +149,7 @@ class ZohoAccount(ApiAccount[Api]):
         )
         if obj.name in setup.SETUPS:
             return self._setup_plan(plan)
-        if obj.name == members.NAME:
+        if obj.name in members.LINKS:
             return members.planned(self._api, plan)
         plan = replace(plan, vendor_count=self.count(plan))
         return planning.routed(self._api, plan, obj.route, self._listed()[obj.name].kind)
@@ -157,8 +163,8 @@ class ZohoAccount(ApiAccount[Api]):
         if plan.object in setup.SETUPS:
             yield from setup.pages(self._api, plan)
             return
-        if plan.object == members.NAME:
-            yield from members.pages(self._api)
+        if plan.object in members.LINKS:
+            yield from members.pages(self._api, plan.object)
             return
         kind = self._listed()[plan.object].kind
         gone = deleted.pages(self._api, plan, spool, kind=kind)
@@ -195,8 +201,8 @@ class ZohoAccount(ApiAccount[Api]):
         schema = self.describe(obj)
         if obj in setup.SETUPS:
             found = setup.some(self._api, obj, rows)
-        elif obj == members.NAME:
-            found = members.some(self._api, rows)
+        elif obj in members.LINKS:
+            found = members.some(self._api, obj, rows)
         else:
             found = direct.newest_rows(self._api, schema, rows)
         return schema, [{name: row.get(name) for name in schema.names} for row in found]
@@ -227,7 +233,7 @@ class ZohoAccount(ApiAccount[Api]):
         return obj.snapshot
 
     def _setup_plan(self, plan: Plan) -> Plan:
-        calls = 2
+        calls = upkeep.SETUP[plan.object]
         route = Route(
             setup.ROUTE, calls, calls, calls * self._api.round_trip_s, "the whole list, it is short"
         )

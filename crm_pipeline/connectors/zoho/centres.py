@@ -44,6 +44,17 @@ def api_hosts(connection: Connection) -> tuple[str, ...]:
     return tuple(f"{part}zohoapis.{domain}" for domain in domains for part in _API_PARTS)
 
 
+def web_site(api_host: str) -> str:
+    """Return the site at which people of an API host's data centre work; "" where it is not known.
+
+    Environments for developers have sites of their own, which are not documented.
+    """
+    found = re.fullmatch(r"(?:www\.)?zohoapis\.([a-z.]{2,6})", api_host.lower())
+    if found is None or found[1] not in _API_DOMAINS:
+        return ""
+    return f"https://crm.{'zohocloud' if found[1] == 'ca' else 'zoho'}.{found[1]}"
+
+
 def console(connection: Connection) -> str:
     """Return the address of the API console of a connection's data centre."""
     host = urlsplit(connection.login_url).hostname or ""

@@ -120,7 +120,7 @@ def _budget(api: Api) -> Iterator[Finding]:
 
 
 def _objects(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
-    known = [*(one.name for one in listed), *setup.SETUPS, members.NAME]
+    known = [*(one.name for one in listed), *setup.SETUPS, *members.LINKS]
     yield from checkup.objects(api, known, cure=_NO_PROFILE)
 
 

@@ -102,6 +102,10 @@ class _Link(msgspec.Struct):
     linking_details: _Pointer | None = None
 
 
+class _Money(msgspec.Struct):
+    precision: Whole = None
+
+
 class _Rows(msgspec.Struct):
     module: str | None = None
 
@@ -118,6 +122,7 @@ class FieldAnswer(TypedDict, total=False):
     system_mandatory: bool | None
     length: Whole
     decimal_place: Whole
+    currency: _Money | None
     textarea: _Typed | None
     formula: _Computed | None
     rollup_summary: _Computed | None
@@ -244,13 +249,19 @@ def _field(raw: FieldAnswer) -> Field:
         custom=bool(raw.get("custom_field")),
         calculated=kind in {"formula", "rollup_summary"},
         length=whole(raw.get("length")),
-        scale=whole(raw.get("decimal_place")),
+        scale=_places(raw),
         reference_to=_target(raw),
         values=tuple(value for value, _ in pairs),
         options=tuple(pair for pair in pairs if pair[0] != pair[1]),
         path=(name, "id") if kind in _LOOKUPS else (),
         multiple="json" if kind == "multiselectpicklist" else "",
     )
+
+
+def _places(raw: FieldAnswer) -> int:
+    """Return how many places a number has; of amounts either entry may say it, and up to nine are allowed."""
+    money = raw.get("currency") or _Money()
+    return max(whole(raw.get("decimal_place")), whole(money.precision))
 
 
 def _pair(choice: _Choice) -> tuple[str, str]:

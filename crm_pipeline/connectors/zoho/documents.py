@@ -45,7 +45,18 @@ class Organization(msgspec.Struct):
 
     id: str | int | None = None
     zgid: str | int | None = None
+    # Nothing but days and amounts depends on these: what is no text is unknown.
+    time_zone: Any = None
+    iso_code: Any = None
+    currency: Any = None
     licence: Licence | None = msgspec.field(name="license_details", default=None)
+
+
+class Currency(msgspec.Struct):
+    """One of the org's currencies."""
+
+    iso_code: str | None = None
+    is_base: bool | None = None
 
 
 class Right(msgspec.Struct):

@@ -71,7 +71,7 @@ class CurrencyKey(ListedKey):
 
 
 class MemberKey(msgspec.Struct):
-    """The same of members of campaigns, which have no stamp; the id is ours, of the campaign and the member."""
+    """The same of members of campaigns and deals, which have no stamp; the id is ours, of both records."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}-[0-9]{1,19}\Z")]
 
@@ -119,6 +119,7 @@ SETTINGS: Mapping[str, Rule] = {
     "Pipelines": Rule(PipelineKey, id_name="actual_value"),
     "Currencies": Rule(CurrencyKey, stamp="modified_time"),
     "CampaignMembers": Rule(MemberKey),
+    "ContactRoles": Rule(MemberKey),
 }
 
 

@@ -4,9 +4,24 @@ Sources are API names of fields. A look-up is an object with an id in JSON and t
 its field is that id, `(<name>, "id")` by path. Pipelines are those of the layouts' settings: their
 `_source_id` is `actual_value`, because that is what deals carry.
 
-Source: https://www.zoho.com/crm/developer/docs/api/v8/ (modules, fields and pipelines of a new org).
+Source: https://www.zoho.com/crm/developer/docs/api/v8/ (modules, fields and pipelines of a new org). The addresses
+of records are those that public clients open; that of deals says Potentials.
 """
 
+from collections.abc import Mapping
+
+from crm_pipeline.connectors.zoho import pipelines
+from crm_pipeline.connectors.zoho.engagement_mapping import ENGAGEMENT
+from crm_pipeline.connectors.zoho.shared_fields import (
+    ACTIVE,
+    CURRENCY,
+    MADE,
+    NAME_OF_DELETED,
+    OF_DELETED,
+    OWNED,
+    RECORD,
+)
+from crm_pipeline.connectors.zoho.stage_history import ENTERED_AT
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
     RECORD_ID,
@@ -17,22 +32,36 @@ from crm_pipeline.model.mapping import (
     same,
 )
 
-_RECORD = same("id=source_id Created_Time=created_at Modified_Time=modified_at")
-_OWNED = (*_RECORD, points_to("Owner", "owner_source_id", "Users"))
-_CURRENCY = FieldMap("Currency", "currency")
 _BASIS = "Data_Processing_Basis_Details.Data_Processing_Basis"
 
 _PERSON = (
-    *_OWNED,
+    *OWNED,
+    MADE,
+    *ACTIVE,
     *same(
-        "Salutation=salutation First_Name=first_name Last_Name=last_name Full_Name=full_name "
+        "Salutation=salutation First_Name=first_name Last_Name=last_name "
         "Email=email Phone=phone Mobile=mobile_phone Fax=fax Lead_Source=source "
-        "Email_Opt_Out=email_opt_out Do_Not_Call=do_not_call "
-        "Last_Activity_Time=last_activity_on"
+        "Email_Opt_Out=email_opt_out Do_Not_Call=do_not_call"
     ),
+    FieldMap("Full_Name", "full_name", fallback=(NAME_OF_DELETED,)),
     FieldMap(_BASIS, "lawful_basis"),
     FieldMap("Secondary_Email", "emails", points=Points(label="other", separator=";")),
 )
+
+# Whoever gave consent says by which channels; of other grounds the vendor shows the same marks, which say nothing.
+_CONSENT = """
+SELECT * EXCLUDE (_asked) REPLACE (
+    coalesce(email_opt_out OR _asked ->> 'Contact_Through_Email' = 'false', email_opt_out,
+        _asked ->> 'Contact_Through_Email' = 'false') AS email_opt_out,
+    coalesce(do_not_call OR _asked ->> 'Contact_Through_Phone' = 'false', do_not_call,
+        _asked ->> 'Contact_Through_Phone' = 'false') AS do_not_call
+)
+FROM (
+    SELECT *, CASE WHEN lawful_basis = 'Consent - Obtained' THEN
+        (custom::JSON ->> '$.Data_Processing_Basis_Details')::JSON END AS _asked
+    FROM {rows}
+)
+"""
 
 _CONTACT = ObjectMap(
     "Contacts",
@@ -48,24 +77,31 @@ _CONTACT = ObjectMap(
         points_to("Account_Name", "company_source_id", "Accounts"),
         points_to("Reporting_To", "reports_to_source_id", "Contacts"),
     ),
+    over_rows=_CONSENT,
+    beside=OF_DELETED,
+    page="/tab/Contacts/{id}",
 )
 
 _ACCOUNT = ObjectMap(
     "Accounts",
     "companies",
     (
-        *_OWNED,
+        *OWNED,
+        MADE,
+        *ACTIVE,
+        FieldMap("Account_Name", "name", fallback=(NAME_OF_DELETED,)),
         *same(
-            "Account_Name=name Website=website Phone=phone Fax=fax Industry=industry "
+            "Website=website Phone=phone Fax=fax Industry=industry "
             "Account_Type=company_type Rating=rating Employees=employees "
             "Annual_Revenue=annual_revenue Account_Number=account_number Billing_Street=street "
             "Billing_City=city Billing_State=state Billing_Code=postal_code "
-            "Billing_Country=country Description=description "
-            "Last_Activity_Time=last_activity_on"
+            "Billing_Country=country Description=description"
         ),
-        _CURRENCY,
+        CURRENCY,
         points_to("Parent_Account", "parent_source_id", "Accounts"),
     ),
+    beside=OF_DELETED,
+    page="/tab/Accounts/{id}",
 )
 
 _LEAD = ObjectMap(
@@ -77,56 +113,60 @@ _LEAD = ObjectMap(
             "Designation=title Company=company_name Website=website Industry=industry "
             "Lead_Status=status Rating=rating No_of_Employees=employees "
             "Annual_Revenue=annual_revenue Converted__s=is_converted "
-            "Converted_Date_Time=converted_on Street=street City=city State=state "
+            "Converted_Date_Time=converted_on Converted_Date_Time=converted_at Street=street City=city State=state "
             "Zip_Code=postal_code Country=country"
         ),
-        _CURRENCY,
+        CURRENCY,
         points_to("Converted_Account", "converted_company_source_id", "Accounts"),
         points_to("Converted_Contact", "converted_contact_source_id", "Contacts"),
         points_to("Converted_Deal", "converted_deal_source_id", "Deals"),
     ),
+    over_rows=_CONSENT,
+    beside=OF_DELETED,
+    page="/tab/Leads/{id}",
 )
 
-_OPEN_STAGES = (
-    "Qualification",
-    "Needs Analysis",
-    "Value Proposition",
-    "Identify Decision Makers",
-    "Proposal/Price Quote",
-    "Negotiation/Review",
+# The rate that stands in a deal is that of its own day: units of the deal's currency for one of the org's own.
+_IN_MAIN = """
+SELECT * EXCLUDE (_rate) REPLACE (
+    CASE
+        WHEN _rate = 1 THEN amount
+        WHEN _rate > 0 THEN CAST(round(amount / _rate, 6) AS DECIMAL(24,6))
+    END AS amount_main
 )
-_LOST_STAGES = ("Closed Lost", "Closed-Lost to Competition", "Closed Lost to Competition")
-
-
-def _of_stage(column: str, won: str, lost: str) -> FieldMap:
-    """Tell the state of a deal from the names of a new org's stages; of others it is not known.
-
-    Own stages say so in `stages`, which join by pipeline and name.
-    """
-    values = dict.fromkeys(_OPEN_STAGES, "false")
-    values |= {"Closed Won": won} | dict.fromkeys(_LOST_STAGES, lost)
-    return FieldMap("Stage", column, values=tuple(values.items()))
-
+FROM (
+    SELECT *, TRY_CAST(custom::JSON ->> '$.Exchange_Rate' AS DOUBLE) AS _rate FROM {rows}
+)
+"""
 
 _DEAL = ObjectMap(
     "Deals",
     "deals",
     (
-        *_OWNED,
+        *OWNED,
+        MADE,
+        *ACTIVE,
+        FieldMap("Deal_Name", "name", fallback=(NAME_OF_DELETED,)),
         *same(
-            "Deal_Name=name Stage=stage Amount=amount Expected_Revenue=expected_revenue "
+            "Stage=stage Amount=amount Expected_Revenue=expected_revenue "
             "Probability=probability Closing_Date=close_date Type=deal_type Lead_Source=source "
             "Next_Step=next_step Description=description Stage_Modified_Time=stage_changed_at "
-            "Last_Activity_Time=last_activity_on"
+            "Reason_For_Loss__s=lost_reason"
         ),
-        _CURRENCY,
-        _of_stage("is_closed", "true", "true"),
-        _of_stage("is_won", "true", "false"),
+        CURRENCY,
         points_to("Account_Name", "company_source_id", "Accounts"),
         points_to("Contact_Name", "primary_contact_source_id", "Contacts"),
         points_to("Campaign_Source", "campaign_source_id", "Campaigns"),
         points_to("Pipeline", "pipeline_source_id", "Pipelines"),
     ),
+    # Whether a deal is closed or won its stage says: the record does not, and stages have names of anybody's.
+    {
+        "pipeline_source_id": pipelines.OWN,
+        "pipeline_key": f"{{connection}}:{pipelines.NAME}:{pipelines.OWN}",
+    },
+    over_rows=_IN_MAIN,
+    beside=OF_DELETED,
+    page="/tab/Potentials/{id}",
 )
 
 _STAGE_HISTORY = ObjectMap(
@@ -138,39 +178,45 @@ _STAGE_HISTORY = ObjectMap(
             "Probability=probability Close_Date=close_date Modified_Time=changed_at"
         ),
         FieldMap("Modified_Time", "modified_at"),
-        _CURRENCY,
+        CURRENCY,
         points_to("Potential_Name", "deal_source_id", "Deals"),
         points_to("Modified_By", "changed_by_source_id", "Users"),
     ),
+    over_rows=ENTERED_AT,
 )
 
 _PRODUCT = ObjectMap(
     "Products",
     "products",
     (
-        *_RECORD,
+        *RECORD,
         *same(
-            "Product_Name=name Product_Code=product_code Product_Category=family "
+            "Product_Code=product_code Product_Category=family Unit_Price=price "
             "Usage_Unit=unit Product_Active=is_active Description=description"
         ),
-        _CURRENCY,
+        FieldMap("Product_Name", "name", fallback=(NAME_OF_DELETED,)),
+        CURRENCY,
     ),
+    beside=OF_DELETED,
 )
 
 _CAMPAIGN = ObjectMap(
     "Campaigns",
     "campaigns",
     (
-        *_OWNED,
+        *OWNED,
         *same(
-            "Campaign_Name=name Type=campaign_type Status=status Start_Date=starts_on "
+            "Type=campaign_type Status=status Start_Date=starts_on "
             "End_Date=ends_on Budgeted_Cost=budgeted_cost Actual_Cost=actual_cost "
             "Expected_Revenue=expected_revenue Expected_Response=expected_response "
             "Num_sent=number_sent Description=description"
         ),
-        _CURRENCY,
+        FieldMap("Campaign_Name", "name", fallback=(NAME_OF_DELETED,)),
+        CURRENCY,
         points_to("Parent_Campaign", "parent_source_id", "Campaigns"),
     ),
+    beside=OF_DELETED,
+    page="/tab/Campaigns/{id}",
 )
 
 _CAMPAIGN_MEMBER = ObjectMap(
@@ -184,111 +230,15 @@ _CAMPAIGN_MEMBER = ObjectMap(
     ),
 )
 
-_CASE = ObjectMap(
-    "Cases",
-    "tickets",
+_CONTACT_ROLE = ObjectMap(
+    "ContactRoles",
+    "associations",
     (
-        *_OWNED,
-        *same(
-            "Case_Number=number Subject=subject Description=description Status=status "
-            "Priority=priority Case_Origin=origin Type=ticket_type Case_Reason=reason"
-        ),
-        # Own states are neither: unknown.
-        FieldMap(
-            "Status",
-            "is_closed",
-            values=(
-                ("New", "false"),
-                ("On Hold", "false"),
-                ("Escalated", "false"),
-                ("Closed", "true"),
-            ),
-        ),
-        points_to("Account_Name", "company_source_id", "Accounts"),
-        points_to("Related_To", "contact_source_id", "Contacts"),
+        *same("id=source_id Contact_Role=role"),
+        points_to("Deal", "from_source_id", "Deals"),
+        points_to("Contact", "to_source_id", "Contacts"),
     ),
-)
-
-# What_Id and Parent_Id point to records of any module; $se_module says which.
-_MODULE = "$se_module"
-
-
-def _about(source: str, column: str, module: str) -> FieldMap:
-    return FieldMap(source, column, (("", module),), when=(_MODULE, module))
-
-
-def _related(source: str) -> tuple[FieldMap, ...]:
-    return (
-        FieldMap(source, "what_source_id", object_in=_MODULE),
-        _about(source, "lead_source_id", "Leads"),
-        _about(source, "company_source_id", "Accounts"),
-        _about(source, "deal_source_id", "Deals"),
-        _about(source, "ticket_source_id", "Cases"),
-        _about(source, "campaign_source_id", "Campaigns"),
-    )
-
-
-_ENGAGED = (
-    *_OWNED,
-    *_related("What_Id"),
-    points_to("Who_Id", "who_source_id", "Contacts"),
-    points_to("Who_Id", "contact_source_id", "Contacts"),
-    FieldMap("Description", "body"),
-)
-
-_TASK = ObjectMap(
-    "Tasks",
-    "activities",
-    (
-        *_ENGAGED,
-        *same(
-            "Subject=subject Status=status Priority=priority Due_Date=due_on "
-            "Closed_Time=completed_at"
-        ),
-        FieldMap("Status", "is_closed", values=(("Completed", "true"),), otherwise="false"),
-    ),
-    {"activity_type": "task"},
-)
-
-_EVENT = ObjectMap(
-    "Events",
-    "activities",
-    (
-        *_ENGAGED,
-        *same(
-            "Event_Title=subject Start_DateTime=starts_at End_DateTime=ends_at "
-            "All_day=is_all_day Venue=location"
-        ),
-        FieldMap("Start_DateTime", "due_on"),
-    ),
-    {"activity_type": "meeting"},
-)
-
-_CALL = ObjectMap(
-    "Calls",
-    "activities",
-    (
-        *_ENGAGED,
-        *same(
-            "Subject=subject Call_Start_Time=starts_at Call_Duration_in_seconds=call_seconds "
-            "Call_Type=call_direction Call_Result=call_result"
-        ),
-        FieldMap("Call_Start_Time", "due_on"),
-    ),
-    {"activity_type": "call"},
-)
-
-_NOTE = ObjectMap(
-    "Notes",
-    "activities",
-    (
-        *_OWNED,
-        *_related("Parent_Id"),
-        _about("Parent_Id", "contact_source_id", "Contacts"),
-        *same("Note_Title=subject Note_Content=body"),
-        FieldMap("Created_Time", "due_on"),
-    ),
-    {"activity_type": "note"},
+    {"from_table": "deals", "to_table": "contacts"},
 )
 
 _USER = ObjectMap(
@@ -302,6 +252,7 @@ _USER = ObjectMap(
         ),
         FieldMap("status", "is_active", values=(("active", "true"),), otherwise="false"),
         FieldMap("role.id", "role_source_id"),
+        FieldMap("role.name", "role"),
         points_to("Reporting_To", "manager_source_id", "Users"),
     ),
 )
@@ -313,17 +264,37 @@ _PIPELINE = ObjectMap(
     {"for_table": "deals"},
 )
 
+# The forecast's words stand in where a stage has no type; of one that is left out they say nothing.
+_IS_CLOSED = {
+    "Open": "false",
+    "Closed Won": "true",
+    "Closed Lost": "true",
+    "Pipeline": "false",
+    "Best Case": "false",
+    "Commit": "false",
+    "Committed": "false",
+    "Closed": "true",
+}
+_IS_WON = _IS_CLOSED | {"Closed Lost": "false"}
+
+
+def _of_type(column: str, told: Mapping[str, str]) -> FieldMap:
+    words = tuple(told.items())
+    return FieldMap("forecast_type", column, values=words, fallback=("forecast_category.name",))
+
+
 _STAGE = ObjectMap(
     "Pipelines",
     "stages",
     (
         *same(
             "actual_value=name display_value=label sequence_number=position "
-            "forecast_category.name=forecast_category"
+            "forecast_category.name=forecast_category probability=probability"
         ),
         FieldMap(RECORD_ID, "pipeline_source_id"),
-        FieldMap("forecast_type", "is_closed", values=(("Open", "false"),), otherwise="true"),
-        FieldMap("forecast_type", "is_won", values=(("Closed Won", "true"),), otherwise="false"),
+        _of_type("is_closed", _IS_CLOSED),
+        _of_type("is_won", _IS_WON),
+        FieldMap("type", "is_active", values=(("used", "true"), ("unused", "false"))),
     ),
     each=("maps",),
     identity=("actual_value",),
@@ -348,14 +319,11 @@ MAPPING: tuple[ObjectMap, ...] = (
     _PRODUCT,
     _CAMPAIGN,
     _CAMPAIGN_MEMBER,
-    _CASE,
-    _TASK,
-    _EVENT,
-    _CALL,
-    _NOTE,
+    _CONTACT_ROLE,
+    *ENGAGEMENT,
     _USER,
     _PIPELINE,
     _STAGE,
     _RATE,
-    ObjectMap(ANY_OBJECT, "", _OWNED),
+    ObjectMap(ANY_OBJECT, "", OWNED),
 )

@@ -1,8 +1,9 @@
-"""Members of campaigns: the contacts and leads that each campaign's related lists name.
+"""Members of campaigns, and the contacts of deals with their roles: what each record's related lists name.
 
-There is no list of them all, and no stamp moves when one is added. So every campaign is asked, by two lists,
+There is no list of them all, and no stamp moves when one is added. So every campaign or deal is asked,
 and what is missing then has been taken out. That is dear: the plan says how dear, and nobody reads them
-who does not ask for it. Source: zoho.com/crm/developer/docs/api/v8/get-related-records.html.
+who does not ask for it. Sources: zoho.com/crm/developer/docs/api/v8/get-related-records.html,
+get-contact-roles-of-a-specific-deal.html.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,33 +27,74 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.rejects import Reject
 from crm_pipeline.wire.decoding import UNREADABLE
 
-NAME = "CampaignMembers"
-ROUTE = "records"
-_CAMPAIGNS = "Campaigns"
-# Documented for changes of the list; where an answer does not show it, the status stays unknown.
-_STATUS = "Member_Status"
-# Related list -> the key under which its records stand in ours.
-_LISTS: Mapping[str, str] = {"Contacts": "Contact", "Leads": "Lead"}
 _LIST = Operation("members")
 _BATCH = 2_000
-# The number of campaigns.
+# The number of records that are asked.
 _FIXED = 1
+ROUTE = "records"
+
+
+@dataclass(frozen=True)
+class Links:
+    """What related lists of one module name.
+
+    Attributes:
+        name: what we call the links.
+        label: for people.
+        parent: the module whose records are asked.
+        key: under which the parent stands in a link.
+        lists: related list -> the module of its records, and the key under which they stand.
+        told: the field of the list that says more of the link; an object's name counts.
+    """
+
+    name: str
+    label: str
+    parent: str
+    key: str
+    lists: Mapping[str, tuple[str, str]]
+    told: Field
+
+    @property
+    def schema(self) -> Schema:
+        """Return the fields of a link."""
+        ends = [(self.parent, self.key), *self.lists.values()]
+        return Schema(
+            self.name,
+            self.label,
+            (
+                Field("id", "id", "text", nullable=False),
+                *(_lookup(key, module) for module, key in ends),
+                self.told,
+            ),
+        )
 
 
 def _lookup(name: str, module: str) -> Field:
     return Field(name, name, "lookup", reference_to=(module,), path=(name, "id"))
 
 
-SCHEMA = Schema(
-    NAME,
-    "Campaign members",
-    (
-        Field("id", "id", "text", nullable=False),
-        _lookup("Campaign", _CAMPAIGNS),
-        *(_lookup(key, module) for module, key in _LISTS.items()),
-        Field(_STATUS, "Member Status", "picklist"),
-    ),
-)
+LINKS: Mapping[str, Links] = {
+    one.name: one
+    for one in (
+        Links(
+            "CampaignMembers",
+            "Campaign members",
+            "Campaigns",
+            "Campaign",
+            {"Contacts": ("Contacts", "Contact"), "Leads": ("Leads", "Lead")},
+            # Documented for changes of the list; where an answer does not show it, it stays unknown.
+            Field("Member_Status", "Member Status", "picklist"),
+        ),
+        Links(
+            "ContactRoles",
+            "Contact roles of deals",
+            "Deals",
+            "Deal",
+            {"Contact_Roles": ("Contacts", "Contact")},
+            Field("Contact_Role", "Contact Role", "picklist", path=("Contact_Role", "name")),
+        ),
+    )
+}
 
 
 @dataclass
@@ -60,6 +102,7 @@ class _Read:
     """Members that were read together."""
 
     asked_at: datetime
+    owner: str
     ids: list[str] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
     rejected: list[Reject] = field(default_factory=list)
@@ -67,13 +110,15 @@ class _Read:
 
 
 def planned(api: Api, plan: Plan) -> Plan:
-    """Return the plan with the price of asking every campaign."""
-    campaigns = counting.total(api, _CAMPAIGNS)
-    lists = len(_LISTS) * campaigns
+    """Return the plan with the price of asking every record."""
+    links = LINKS[plan.object]
+    asked = counting.total(api, links.parent)
+    lists = len(links.lists) * asked
     size = api.ceiling("list_page_records")
-    calls = _FIXED + max(1, ceil(campaigns / size)) + lists
+    calls = _FIXED + max(1, ceil(asked / size)) + lists
+    many = f"{len(links.lists)} lists" if len(links.lists) > 1 else "a list"
     how = (
-        f"{len(_LISTS)} lists of each of {campaigns:,} campaigns, a call more for each further {size} "
+        f"{many} of each of {asked:,} {links.parent.lower()}, a call more for each further {size} "
         "members of one"
     )
     route = Route(ROUTE, calls, calls, calls * api.round_trip_s, how)
@@ -91,14 +136,14 @@ def planned(api: Api, plan: Plan) -> Plan:
     )
 
 
-def pages(api: Api) -> Iterator[Page]:
+def pages(api: Api, name: str) -> Iterator[Page]:
     """Yield all members, some thousands at once."""
-    for found in _reads(api, _BATCH):
+    for found in _reads(api, LINKS[name], _BATCH):
         batch = batch_of(
             ids=found.ids,
             stamps=[None] * len(found.ids),
             texts=found.texts,
-            owner=f"{api.connection.name}.{NAME}",
+            owner=f"{api.connection.name}.{name}",
         )
         yield Page(
             shape="json",
@@ -111,68 +156,76 @@ def pages(api: Api) -> Iterator[Page]:
         )
 
 
-def some(api: Api, rows: int) -> list[dict[str, Any]]:
+def some(api: Api, name: str, rows: int) -> list[dict[str, Any]]:
     """Return the members that are found first."""
-    found = next(_reads(api, rows))
+    found = next(_reads(api, LINKS[name], rows))
     return [msgspec.json.decode(text, type=dict[str, Any]) for text in found.texts[:rows]]
 
 
-def _reads(api: Api, most: int) -> Iterator[_Read]:
-    """Ask campaign by campaign; what is at hand is given on when it is `most` or more."""
-    read = _Read(api.now())
-    for page in _pages(api, f"/{_CAMPAIGNS}", {"fields": "id", "sort_order": "asc"}, read):
+def _reads(api: Api, links: Links, most: int) -> Iterator[_Read]:
+    """Ask record by record; what is at hand is given on when it is `most` or more."""
+    read = _Read(api.now(), f"{api.connection.name}.{links.name}")
+    for page in _pages(api, f"/{links.parent}", {"fields": "id", "sort_order": "asc"}, read):
         if page.rejected:
             # Whose members could not be asked for, those would look as if they had been taken out.
-            raise MalformedAnswer(f"{api.connection.name}.{NAME}: a campaign has no id to ask by.")
-        for campaign in page.ids:
+            raise MalformedAnswer(f"{read.owner}: a record of {links.parent} has no id to ask by.")
+        for parent in page.ids:
             if len(read.ids) >= most:
                 yield read
-                read = _Read(api.now())
-            _add(api, campaign, read)
+                read = _Read(api.now(), read.owner)
+            _add(api, links, parent, read)
     yield read
 
 
-def _add(api: Api, campaign: str, read: _Read) -> None:
-    """Add the members of one campaign."""
-    for module, key in _LISTS.items():
-        path = f"/{_CAMPAIGNS}/{quote(campaign, safe='')}/{module}"
-        params = {"fields": f"id,{_STATUS}"}
+def _add(api: Api, links: Links, parent: str, read: _Read) -> None:
+    """Add the members of one record."""
+    for name, (module, key) in links.lists.items():
+        path = f"/{links.parent}/{quote(parent, safe='')}/{name}"
+        params = {"fields": f"id,{links.told.name}"}
         if module == "Leads":
             params["converted"] = "both"
         try:
             found = list(_pages(api, path, params, read))
         except Rejected:
-            if _is_there(api, campaign, read):
+            if _is_there(api, links, parent, read):
                 raise
             return  # deleted since it was listed, and its members with it
+        ends = {links.key: {"id": parent}}
         for page in found:
             for reject in page.rejected:
-                name, whole = _merged(campaign, key, reject.source_id, reject.raw)
-                name = name if reject.source_id else ""
-                read.rejected.append(replace(reject, raw=whole, source_id=name))
+                link, whole = _merged(parent, ends, key, reject.source_id, reject.raw)
+                link = link if reject.source_id else ""
+                read.rejected.append(replace(reject, raw=whole, source_id=link))
             for member, _, text in page.rows():
-                name, whole = _merged(campaign, key, member, text)
-                read.ids.append(name)
+                link, whole = _merged(parent, ends, key, member, text)
+                read.ids.append(link)
                 read.texts.append(whole)
 
 
-def _merged(campaign: str, key: str, member: str, text: bytes | memoryview) -> tuple[str, bytes]:
+def _merged(
+    parent: str,
+    ends: Mapping[str, Any],
+    key: str,
+    member: str,
+    text: bytes | memoryview,
+) -> tuple[str, bytes]:
     """Return the id and the text of a member: what the list says of the record, and whose member it is.
 
     A record that is no JSON stays as it came.
     """
-    name = f"{campaign}-{member}"
-    ours = {"id": name, "Campaign": {"id": campaign}, key: {"id": member}}
+    name = f"{parent}-{member}"
+    ours = {"id": name, **ends, key: {"id": member}}
     try:
         return name, sheet.merged([text, msgspec.json.encode(ours)])
     except UNREADABLE:
         return name, bytes(text)
 
 
-def _is_there(api: Api, campaign: str, read: _Read) -> bool:
+def _is_there(api: Api, links: Links, parent: str, read: _Read) -> bool:
     read.calls += 1
-    reader = sheet.reading(f"{api.connection.name}.{NAME}", is_paged=False)
-    return bool(api.ask(f"/{_CAMPAIGNS}/{quote(campaign, safe='')}", meter.ONE, reader).seen)
+    reader = sheet.reading(read.owner, is_paged=False)
+    path = f"/{links.parent}/{quote(parent, safe='')}"
+    return bool(api.ask(path, meter.ONE, reader).seen)
 
 
 def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Iterator[Sheet]:
@@ -181,7 +234,7 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
     Raises:
         ProtocolError: the vendor named a page twice, or promised more than it sent.
     """
-    owner = f"{api.connection.name}.{NAME}"
+    owner = read.owner
     place, seen = {"page": "1"}, set[str]()
     more = {"per_page": str(api.ceiling("list_page_records")), **params}
     for number in count(2):

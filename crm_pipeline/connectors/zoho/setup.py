@@ -12,20 +12,20 @@ import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.zoho import keys, meter, sheet
+from crm_pipeline.connectors.zoho import keys, meter, pipelines, sheet
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.documents import Layout, User
+from crm_pipeline.connectors.zoho.documents import User
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
 from crm_pipeline.model.schema import CommonType, Field, Schema
 
-USERS, PIPELINES, CURRENCIES = "Users", "Pipelines", "Currencies"
+USERS, PIPELINES, CURRENCIES = "Users", pipelines.NAME, "Currencies"
 ROUTE = "records"
 _PER_PAGE = 200
 _MOST_PAGES = 500
 _DELETED = b'{"status":"deleted"}'
-# Not switched on, or not in the edition.
-_ONE_CURRENCY = frozenset({"CURRENCIES_NOT_ENABLED", "FEATURE_NOT_SUPPORTED"})
+ONE_CURRENCY = frozenset({"CURRENCIES_NOT_ENABLED", "FEATURE_NOT_SUPPORTED"})
+"""Codes of an org without several currencies: not switched on, or not in the edition."""
 
 
 @dataclass(frozen=True)
@@ -108,19 +108,12 @@ def _paged(api: Api, kind: str) -> Iterator[Sheet]:
     raise ProtocolError(f"{api.connection.name}: Zoho's list of users does not end.")
 
 
-def _pipelines(api: Api) -> Iterator[Sheet]:
-    path, metadata = "/settings/layouts", meter.METADATA
-    for layout in api.ask(path, metadata, api.listed("layouts", Layout), {"module": "Deals"}):
-        params = {"layout_id": str(layout.id)}
-        yield _listed(api, PIPELINES, "/settings/pipeline", metadata, "pipeline", params)
-
-
 def _currencies(api: Api) -> Iterator[Sheet]:
     try:
         yield _listed(api, CURRENCIES, "/org/currencies", meter.SETUP, "currencies", {})
     except NotPermitted as error:
         # An org of one currency has no list of them, and no rates.
-        if error.code not in _ONE_CURRENCY:
+        if error.code not in ONE_CURRENCY:
             raise
 
 
@@ -186,7 +179,7 @@ SETUPS: Mapping[str, Setup] = {
             ("parent", "json", ""),
             ("maps", "json", ""),
         ),
-        _pipelines,
+        pipelines.sheets,
     ),
     CURRENCIES: Setup(
         "Currencies",

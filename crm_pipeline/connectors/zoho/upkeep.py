@@ -8,12 +8,12 @@ from crm_pipeline.settings import ObjectSettings
 ORG = 1
 # Modules, fields, a count before and one after, a page of records, one of deleted ones.
 _WINDOW = 6
-_SETUP = {
+SETUP = {
     setup.USERS: 2,  # those that are there, and those that were
-    setup.PIPELINES: 2,  # layouts, and the pipelines of one
+    setup.PIPELINES: 3,  # the stages of deals, layouts, and the pipelines of one
     setup.CURRENCIES: 1,
-    # The number of campaigns and a page of them. What each campaign costs beside, only a read can tell.
-    members.NAME: 2,
+    # The number of campaigns or deals and a page of them. What each costs beside, only a read can tell.
+    **dict.fromkeys(members.LINKS, 2),
 }
 
 
@@ -24,7 +24,7 @@ def of(obj: ObjectSettings, snapshots: frozenset[str]) -> Upkeep:
         obj: the module.
         snapshots: the modules that are read whole unless the user says something else.
     """
-    if obj.name in _SETUP:
-        return Upkeep(0, ORG + _SETUP[obj.name])
+    if obj.name in SETUP:
+        return Upkeep(0, ORG + SETUP[obj.name])
     is_snapshot = obj.name in snapshots if obj.snapshot is None else obj.snapshot
     return Upkeep(0 if is_snapshot else 1, ORG + _WINDOW)

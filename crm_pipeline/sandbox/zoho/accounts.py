@@ -27,6 +27,7 @@ class Account:
         fields: other API names, by module and field.
         modules: other API names of modules.
         lacks: fields that it has not, by module.
+        carried: the currencies that its records carry; only its own, where none are named.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Account:
     fields: Mapping[tuple[str, str], str] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
     lacks: frozenset[tuple[str, str]] = frozenset()
+    carried: tuple[str, ...] = ()
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -153,5 +155,6 @@ SECOND = Account(
             ("Contacts", "Badge_Number"),
         }
     ),
+    carried=("EUR", "EUR", "USD", "GBP"),
 )
 ACCOUNTS = {one.key: one for one in (MAIN, SECOND)}

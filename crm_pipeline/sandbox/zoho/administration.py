@@ -44,6 +44,9 @@ _PLAIN = (
     "set_currencies",
     "set_developer",
     "set_foreign",
+    "set_zone",
+    "drop_pipelines",
+    "stamp_history_late",
 )
 
 

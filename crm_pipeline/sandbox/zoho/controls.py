@@ -170,6 +170,34 @@ class Controls:
         org.currencies.is_enabled = org.currencies.is_enabled if on is None else on
         org.currencies.change(rates or {}, org.clock.now())
 
+    def stamp_history_late(self, *, account: str = "main") -> None:
+        """Stamp rows of the stage history when the deal leaves the stage, as one source reads them.
+
+        The open row keeps the moment at which its stage was entered.
+        """
+        org = self._api(account).org
+        org.stamps_history_late = True
+        with org.tables.writing() as cursor:
+            cursor.execute(
+                'UPDATE "DealHistory" h SET "Modified_Time" = n.left_at FROM (SELECT id, '
+                'lead("Modified_Time") OVER (PARTITION BY "Potential_Name" ORDER BY "Modified_Time", id) '
+                'AS left_at FROM "DealHistory") n WHERE n.id = h.id AND n.left_at IS NOT NULL'
+            )
+
+    def set_zone(self, zone: str, *, account: str = "main") -> None:
+        """Put an org into another time zone than its user, whose offset stays in every stamp."""
+        self._api(account).org.zone = zone
+
+    def drop_pipelines(self, *, account: str = "main") -> None:
+        """Make an org one without pipelines: its deals carry stages alone."""
+        org = self._api(account).org
+        org.has_pipelines = False
+        deals = org.behind("Deals")
+        field = next(one for one in deals.fields if one.stored == "Pipeline")
+        org.change_field(deals, field.changed(hidden=True))
+        with org.tables.writing() as cursor:
+            cursor.execute('UPDATE "Deals" SET "Pipeline" = NULL')
+
     def set_developer(self, *, on: bool = True, account: str = "main") -> None:
         """Make an org a developer environment, which lists fewer modules."""
         self._api(account).org.is_developer = on

@@ -40,6 +40,11 @@ class Currencies:
         self._rates = {code: rate / own for code, rate in _FOR_A_DOLLAR.items()}
         self._changed: dict[str, str] = {}
 
+    @property
+    def rates(self) -> dict[str, float]:
+        """The rates of the moment by ISO code; nine decimals, as they are shown."""
+        return {code: round(rate, 9) for code, rate in self._rates.items()}
+
     def change(self, rates: Mapping[str, float], now: datetime) -> None:
         """Change rates, by ISO code.
 

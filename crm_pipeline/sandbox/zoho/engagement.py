@@ -24,10 +24,16 @@ def stage_campaigns(staging: Staging) -> None:
     staging.add("Campaigns", life | {"name": pa.array(names), "status": pa.array(states)})
     _stage_members(staging)
     deal = np.flatnonzero(staging.deal_contact >= 0)
-    roles = born(staging.deal_created[deal]) | {
-        "deal_id": staging.ids.many("Deals", deal),
-        "contact_id": staging.ids.many("Contacts", staging.deal_contact[deal]),
-        "role": pa.array(["Decision Maker", "Influencer"]).take(pa.array(deal % 2)),
+    # Some deals have a second person, whom another deal has as well.
+    main = staging.deal_contact[deal]
+    other = np.roll(main, 1)
+    has_two = (deal % 3 == 0) & (other != main)
+    role = pa.array(["Decision Maker", "Influencer"])
+    of = np.concatenate([deal, deal[has_two]])
+    roles = born(staging.deal_created[of]) | {
+        "deal_id": staging.ids.many("Deals", of),
+        "contact_id": staging.ids.many("Contacts", np.concatenate([main, other[has_two]])),
+        "role": role.take(pa.array(np.concatenate([deal % 2, np.ones(has_two.sum(), int)]))),
     }
     staging.connection.register("stage_Deal_Contacts", pa.table(roles))
     staging.relations["Deal_Contacts"] = "stage_Deal_Contacts"

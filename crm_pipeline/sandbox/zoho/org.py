@@ -18,9 +18,12 @@ from crm_pipeline.sandbox.zoho.schema import Field, Module
 
 # DuckDB knows the zone's rules, so summer and winter stamps differ as the vendor's do. Both zones are
 # whole hours away from UTC, and DuckDB writes no minutes then.
-_MOMENTS = """
+_MACROS = """
 SET GLOBAL TimeZone = '{zone}';
 CREATE MACRO zoho_moment(stamp) AS replace(timezone('UTC', stamp)::VARCHAR, ' ', 'T') || ':00';
+CREATE MACRO zoho_day(stamp) AS timezone('{zone}', timezone('UTC', stamp))::DATE;
+CREATE MACRO zoho_currency(noise) AS {carried}[1 + noise % {count}];
+CREATE MACRO zoho_rate(code) AS {rates}[code];
 """
 
 
@@ -40,6 +43,9 @@ class Org:
         self.ids = IdScheme(account.prefix)
         self.currencies = Currencies(account.currency, self.ids)
         self.is_developer = False
+        self.has_pipelines = True
+        self.zone = account.zone
+        self.stamps_history_late = False
         self._modules = {one.stored: one for one in account.set_up()}
         self._opening = threading.Lock()
         self._tables: Tables | None = None
@@ -52,7 +58,7 @@ class Org:
             with self._opening:
                 if self._tables is None:
                     made = Tables()
-                    made.connection.execute(_MOMENTS.format(zone=self.account.zone))
+                    made.connection.execute(self._macros())
                     fill(
                         made.connection,
                         self.world,
@@ -62,6 +68,15 @@ class Org:
                     )
                     self._tables = made
         return self._tables
+
+    def _macros(self) -> str:
+        carried = self.account.carried or (self.account.currency,)
+        return _MACROS.format(
+            zone=self.account.zone,
+            carried=list(carried),
+            count=len(carried),
+            rates=f"MAP {self.currencies.rates}",
+        )
 
     @property
     def org_id(self) -> str:

@@ -198,7 +198,7 @@ def _stage_deals(staging: Staging) -> None:
     named = names.take(pa.array(line * len(STAGES) + stage))
     last = steps["last"].to_numpy()
     at = seconds(steps["at"])
-    # A row is closed when the deal leaves the stage; only then are its end and its days known.
+    # A row is stamped when the deal enters its stage. Where it went, and after how many days, is known when it left.
     left = np.where(last, at, np.append(at[1:], 0))
     following = np.where(last, -1, np.arange(1, len(last) + 1))
     common = {
@@ -216,8 +216,8 @@ def _stage_deals(staging: Staging) -> None:
             "i": np.arange(steps.num_rows),
             "deal_id": staging.ids.many("Deals", steps["deal"].to_numpy()),
             "moved_to": named.take(pa.array(following, mask=following < 0)),
-            "stage_days": pa.array(days(left - at), mask=last),
-            "touched": as_datetimes(left),
+            "left_at": pa.array(as_datetimes(left), mask=last),
+            "touched": as_datetimes(at),
         },
     )
     current = pa.table(_columns(steps) | common).filter(steps["last"])

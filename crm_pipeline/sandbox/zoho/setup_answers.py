@@ -10,9 +10,14 @@ from typing import Any
 from crm_pipeline.sandbox.deals import STAGES
 from crm_pipeline.sandbox.http import Request, Response, json_response
 from crm_pipeline.sandbox.zoho.accounts import Pipeline
-from crm_pipeline.sandbox.zoho.errors import invalid_data, missing_param, no_such_address
+from crm_pipeline.sandbox.zoho.errors import (
+    ZohoError,
+    invalid_data,
+    missing_param,
+    no_such_address,
+)
 from crm_pipeline.sandbox.zoho.listing import page_of, per_page_of
-from crm_pipeline.sandbox.zoho.metadata import MetadataDesk, profiles_of
+from crm_pipeline.sandbox.zoho.metadata import MetadataDesk, forecast_of, profiles_of
 from crm_pipeline.sandbox.zoho.org import Org
 from crm_pipeline.sandbox.zoho.related import RELATED
 from crm_pipeline.sandbox.zoho.schema import Module
@@ -81,6 +86,8 @@ class SetupDesk:
             raise missing_param("layout_id")
         if layout != self._layout_id(self._org.behind("Deals")):
             raise invalid_data("the layout_id given is invalid", param_name="layout_id")
+        if not self._org.has_pipelines:
+            raise ZohoError(400, "FEATURE_NOT_ENABLED", "the feature is not enabled for the org")
         listed = [
             self._pipeline(one, place) for place, one in enumerate(self._org.account.pipelines)
         ]
@@ -100,7 +107,7 @@ class SetupDesk:
             "company_name": account.company,
             "domain_name": f"org{self._org.org_id}",
             "type": "developer" if self._org.is_developer else "production",
-            "time_zone": account.zone,
+            "time_zone": self._org.zone,
             "currency": f"{account.currency} - {account.currency}",
             "currency_symbol": {"USD": "$", "EUR": "€"}[account.currency],
             "iso_code": account.currency,
@@ -252,13 +259,9 @@ class SetupDesk:
                 "sequence_number": step,
                 "id": self._org.ids.setting("choice", f"Deals.Stage.{name}"),
                 "colour_code": "#879bfc",
-                "forecast_type": "Open" if not stage.closed else f"Closed {_outcome(stage.won)}",
-                "forecast_category": {
-                    "name": "Closed" if stage.won else "Omitted" if stage.closed else "Pipeline",
-                    "id": self._org.ids.setting("forecast", stage.forecast),
-                },
                 "delete": False,
             }
+            | forecast_of(self._org, stage)
             for step, (name, stage) in enumerate(zip(one.stages, STAGES, strict=True), 1)
         ]
         return {
@@ -282,7 +285,3 @@ class SetupDesk:
             "time_zone": self._org.account.zone,
             "locale": "en_US",
         }
-
-
-def _outcome(is_won: bool) -> str:
-    return "Won" if is_won else "Lost"

@@ -60,7 +60,7 @@ class RecordStore:
         ids, made = [], []
         for values in rows:
             number = values.get("id") or self._org.new_id(module.stored)
-            row = self._defaults(module, moment) | dict(values) | {"id": number}
+            row = self._defaults(module, moment) | self._rated(values) | {"id": number}
             if module.stored == "Deals" and row.get("Stage"):
                 self._forecast(row)
             made.append(_named(module, row))
@@ -83,7 +83,7 @@ class RecordStore:
         stamps: dict[str, Any] = {}
         if moment is not None:
             stamps = {key: moment for key in _STAMPS if module.has(key)}
-        written = {one: {**values, **stamps} for one, values in changes.items()}
+        written = {one: {**self._rated(values), **stamps} for one, values in changes.items()}
         with self._org.tables.writing() as cursor:
             if module.stored == "Deals":
                 self._follow_stages(written, moment or self._org.clock.stamp())
@@ -149,7 +149,13 @@ class RecordStore:
             values["Record_Status__s"] = "Available"
         if module.has("Currency"):
             values["Currency"] = self._org.account.currency
+            values["Exchange_Rate"] = 1.0
         return values
+
+    def _rated(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Put in the rate of the moment beside a currency that was written."""
+        rate = self._org.currencies.rates.get(values.get("Currency") or "")
+        return dict(values) if rate is None else {"Exchange_Rate": rate, **values}
 
     def _forecast(self, row: dict[str, Any]) -> None:
         """Put in what follows from a deal's stage and amount."""
@@ -177,6 +183,7 @@ class RecordStore:
             "Expected_Revenue": None if amount is None else amount * probability / 100,
             "Close_Date": values.get("Closing_Date"),
             "Currency": values.get("Currency"),
+            "Exchange_Rate": self._org.currencies.rates.get(values.get("Currency") or ""),
             "Modified_Time": moment,
             "Last_Activity_Time": moment,
             "Modified_By": self._org.user_id,
@@ -208,14 +215,16 @@ class RecordStore:
             if "Stage_Modified_Time" not in values:
                 changes[number]["Stage_Modified_Time"] = moment
             made.append(self._history(number, row | values, moment))
+        # The open row is closed: where the deal went, and after how many days. Its stamp stays.
+        is_late = self._org.stamps_history_late
+        stamped, late = (', "Modified_Time" = ?', [moment]) if is_late else ("", [])
         with tables.writing() as cursor:
             for row in made:
-                # The open row is closed: where the deal went, and after how many days.
                 cursor.execute(
                     'UPDATE "DealHistory" SET "Moved_To__s" = ?, "Stage_Duration_Calendar_Days" = '
-                    'date_diff(\'day\', "Modified_Time", ?::TIMESTAMP), "Modified_Time" = ? '
+                    f'zoho_day(?) - zoho_day("Modified_Time"){stamped} '
                     'WHERE "Potential_Name" = ? AND "Moved_To__s" IS NULL',
-                    [row["Stage"], moment, moment, row["Potential_Name"]],
+                    [row["Stage"], moment, *late, row["Potential_Name"]],
                 )
             tables.insert("DealHistory", made)
 

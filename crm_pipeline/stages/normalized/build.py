@@ -268,7 +268,7 @@ class _Build:
     def _attempt(self, records: Sequence[str], writings: Writings, tally: Tally) -> Writings | None:
         """Commit a version, or return what its numbers say of how they are to be read instead."""
         parts = [
-            f"SELECT * FROM {define_rows(self.engine, self.connection.name, writings.over(feed), one)}"
+            f"SELECT * FROM {self._rows(writings.over(feed), one)}"
             for feed, one in zip(self.feeds, records, strict=True)
         ]
         with self.tables.stage(self.name, (self.table.key,)) as staged:
@@ -289,6 +289,14 @@ class _Build:
             self._check(verdict, tally)
             staged.commit(self.parent, verdict.rows, self._meta(verdict, tally, writings))
         return None
+
+    def _rows(self, feed: Feed, records: str) -> str:
+        """Define the rows that an object has in the table."""
+        rows = define_rows(self.engine, self.connection.name, feed, records)
+        if not feed.entry.over_rows:
+            return rows
+        made = feed.entry.over_rows.replace("{rows}", rows)
+        return self.engine.view(f"{feed.one.name} over rows", made)
 
     def _noted(self) -> list[tuple[str, str]]:
         """Return the fields whose numbers were written oddly before: these are looked at first."""

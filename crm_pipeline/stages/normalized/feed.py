@@ -68,7 +68,9 @@ class Feed:
 
     def is_stated(self, entry: FieldMap) -> bool:
         """Say whether the field's text can be told from its column."""
-        if not entry.is_lossless or self.gone(entry):
+        # What stands beside the fields is in `custom` by itself.
+        others = tuple(name for name in entry.fallback if name not in self.entry.beside)
+        if not replace(entry, fallback=others).is_lossless or self.gone(entry):
             return False
         column = self.table.by_name.get(entry.column)
         if column is not None and column.expression and entry.points is None:

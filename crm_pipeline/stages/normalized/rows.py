@@ -183,11 +183,23 @@ def _custom(feed: Feed, lost: dict[str, str]) -> str:
     packed = _object({name: raw(name) for name in rest})
     # Within a text every quote is escaped: what looks like an empty text behind a key is one.
     base = f"""replace({packed}::VARCHAR, '":""', '":null')""" if rest else "'{}'"
+    base = _with_beside(feed, base)
     if not bad:
         return base
     kept = _object({name: f"CASE WHEN {sql} THEN {raw(name)} END" for name, sql in bad.items()})
     merged = f"json_merge_patch({base}::JSON, {kept})::VARCHAR"
     return f"CASE WHEN {' OR '.join(bad.values())} THEN {merged} ELSE {base} END"
+
+
+def _with_beside(feed: Feed, base: str) -> str:
+    """Add what only some records have beside their fields."""
+    names = [name for name in feed.entry.beside if feed.field(name) is None]
+    if not names:
+        return base
+    is_any = " OR ".join(f"{raw(name)} IS NOT NULL" for name in names)
+    kept = _object({name: raw(name) for name in names})
+    merged = f"json_merge_patch({base}::JSON, {kept})::VARCHAR"
+    return f"CASE WHEN {is_any} THEN {merged} ELSE {base} END"
 
 
 def _object(values: Mapping[str, str]) -> str:

@@ -25,7 +25,12 @@ def record_sources(entry: ObjectMap, fields: Fields) -> tuple[Source, ...]:
         for name in f.sources
         if name not in found and ("." in name or name in lists or name in beside)
     }
-    return (*found.values(), *more.values())
+    extra = {
+        name: Source(name, (), ((name,),))
+        for name in entry.beside
+        if name not in found and name not in more
+    }
+    return (*found.values(), *more.values(), *extra.values())
 
 
 def exploded_sources(

@@ -21,11 +21,19 @@ from crm_pipeline_tests.scenes import START, Scene
 from crm_pipeline_tests.servers import database_of_its_own
 
 MAIN = BY_ACCOUNT["main"]
-ENVIRON = {
-    "DEMO_CLIENT_ID": MAIN.client_id,
-    "DEMO_CLIENT_SECRET": MAIN.client_secret,
-    "DEMO_REFRESH_TOKEN": MAIN.refresh_token,
-}
+
+
+def environ_of(account: str) -> dict[str, str]:
+    """The variables with which an account is logged in to."""
+    found = BY_ACCOUNT[account]
+    return {
+        "DEMO_CLIENT_ID": found.client_id,
+        "DEMO_CLIENT_SECRET": found.client_secret,
+        "DEMO_REFRESH_TOKEN": found.refresh_token,
+    }
+
+
+ENVIRON = environ_of("main")
 CONNECTIONS = """
 connections:
   demo:
@@ -79,6 +87,7 @@ def scene_in(
     *,
     contacts: int = 120,
     kind: str = "refresh_token",
+    account: str = "main",
     objects: Sequence[str] = OBJECTS,
     **ceilings: int,
 ) -> Iterator[ZohoScene]:
@@ -95,7 +104,8 @@ def scene_in(
             url=sandbox.url, kind=kind, objects=", ".join(objects), ceilings=told
         )
         (folder / "connections.yaml").write_text(text)
-        settings = load_settings(folder, {**ENVIRON, "CRM_DATABASE_URL": url})
+        environ = environ_of(account)
+        settings = load_settings(folder, {**environ, "CRM_DATABASE_URL": url})
         yield ZohoScene(sandbox, settings, database, clock)
 
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from crm_pipeline.connectors.base import TellsFacts
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.sandbox.certificates import Authority
@@ -81,6 +82,10 @@ def test_an_org_in_another_data_centre(scene: ZohoScene) -> None:
         scene.twin.expire_sessions()
         scene.advance(60)
     assert tunnels(scene) == HOME
+    with scene.account() as account:
+        assert isinstance(account, TellsFacts)
+        number = scene.twin.org("second").org_id
+        assert account.facts().web_address == f"https://crm.zoho.eu/crm/org{number}"
 
 
 def test_a_code_is_not_given_away(scene: ZohoScene) -> None:

@@ -46,6 +46,9 @@ def field(attributes: Mapping[str, Any]) -> Field:
         ({"length": 255.0}, "length", 255),
         ({"length": "80"}, "length", 0),
         ({"decimal_place": "2"}, "scale", 0),
+        ({"decimal_place": 9}, "scale", 9),
+        ({"decimal_place": None, "currency": {"precision": 9}}, "scale", 9),
+        ({"decimal_place": 4, "currency": {"precision": "2"}}, "scale", 4),
         (
             {
                 "pick_list_values": [

@@ -162,7 +162,7 @@ ACCOUNTS = Module(
         *address("Shipping", filled=False),
         area("Description", "CASE WHEN r5 % 4 = 0 THEN name || chr(10) || industry END"),
         choice("Currency", ("USD", "EUR", "GBP", "JPY", "BRL", "PLN"), "currency"),
-        number("Exchange_Rate", "double", "1.0", **_FIXED),
+        number("Exchange_Rate", "double", "zoho_rate(currency)", **_FIXED),
         text("External_Key", "'A-' || i", 40, unique=True, external=True, **_OWN),
         choice(
             "Segment",

@@ -23,6 +23,8 @@ from crm_pipeline.sandbox.zoho.schema import (
 
 _FIXED: dict[str, Any] = {"read_only": True}
 _OWN: dict[str, Any] = {"custom": True}
+# The vendor counts midnights of the org's zone, not hours.
+_STAY = "zoho_day(left_at) - zoho_day(touched)"
 _LOST = ("Price", "Competition", "Future Interest", "Other")
 
 DEALS = Module(
@@ -50,8 +52,8 @@ DEALS = Module(
         number("Sales_Cycle_Duration", "integer", "sales_days", **_FIXED),
         moment("Stage_Modified_Time", '"at"', **_FIXED),
         area("Description", "CASE WHEN r5 % 4 = 0 THEN 'Line 1' || chr(10) || 'Line 2' END"),
-        choice("Currency", ("USD", "EUR", "GBP"), "'USD'"),
-        number("Exchange_Rate", "double", "1.0", **_FIXED),
+        choice("Currency", ("USD", "EUR", "GBP"), "zoho_currency(r5)"),
+        number("Exchange_Rate", "double", "zoho_rate(zoho_currency(r5))", **_FIXED),
         number("Margin", "percent", "(r4 % 60)::DOUBLE", **_OWN),
         text("Purchase_Order", "CASE WHEN r6 % 3 = 0 THEN lpad((r6 % 99999)::VARCHAR, 7, '0') END"),
         make("Deal_Team", "multiuserlookup", rows="Deal_Team", target="Users"),
@@ -69,13 +71,13 @@ DEAL_HISTORY = Module(
         lookup("Potential_Name", "Deals", "deal_id", **_FIXED),
         choice("Stage", (), "stage_name", **_FIXED),
         choice("Moved_To__s", (), "moved_to", **_FIXED),
-        number("Stage_Duration_Calendar_Days", "integer", "stage_days", **_FIXED),
+        number("Stage_Duration_Calendar_Days", "integer", _STAY, **_FIXED),
         number("Amount", "currency", "amount::DOUBLE", **_FIXED),
         number("Probability", "integer", "probability", **_FIXED),
         number("Expected_Revenue", "currency", "amount * probability / 100.0", **_FIXED),
         day("Close_Date", "close_at::DATE", **_FIXED),
-        choice("Currency", ("USD", "EUR", "GBP"), "'USD'", **_FIXED),
-        number("Exchange_Rate", "double", "1.0", **_FIXED),
+        choice("Currency", ("USD", "EUR", "GBP"), "zoho_currency(r5)", **_FIXED),
+        number("Exchange_Rate", "double", "zoho_rate(zoho_currency(r5))", **_FIXED),
         moment("Last_Activity_Time", '"at"', **_FIXED),
         moment("Modified_Time", "touched", **_FIXED),
         user("Modified_By", **_FIXED),
@@ -137,8 +139,8 @@ QUOTES = Module(
         ),
         area("Terms_and_Conditions", "'Net 30'"),
         area("Description"),
-        choice("Currency", ("USD", "EUR", "GBP"), "'USD'"),
-        number("Exchange_Rate", "double", "1.0", **_FIXED),
+        choice("Currency", ("USD", "EUR", "GBP"), "zoho_currency(r5)"),
+        number("Exchange_Rate", "double", "zoho_rate(zoho_currency(r5))", **_FIXED),
         *life(),
     ),
     title="Subject",
@@ -187,8 +189,8 @@ SERVICE_CONTRACTS = Module(
         text("Reference", "lpad((r4 % 100000)::VARCHAR, 8, '0')", 40, unique=True, **_OWN),
         flag("Auto_Renew", "r5 % 2 = 0", **_OWN),
         area("Remarks", "CASE WHEN r6 % 4 = 0 THEN '**' || r6 || '**' END", rich=True, **_OWN),
-        choice("Currency", ("USD", "EUR", "GBP"), "'USD'"),
-        number("Exchange_Rate", "double", "1.0", **_FIXED),
+        choice("Currency", ("USD", "EUR", "GBP"), "zoho_currency(r5)"),
+        number("Exchange_Rate", "double", "zoho_rate(zoho_currency(r5))", **_FIXED),
         *life(),
     ),
     kind="custom",

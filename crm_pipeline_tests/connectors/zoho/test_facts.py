@@ -1,0 +1,66 @@
+"""What the org says of itself: from which entry it is taken, and what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from crm_pipeline.connectors.base import TellsFacts
+from crm_pipeline.connectors.zoho.centres import web_site
+from crm_pipeline.model.account import AccountFacts
+from crm_pipeline.sandbox.http import Response
+from crm_pipeline_tests.connectors.mutated import mutating
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
+
+ZONE = "America/Los_Angeles"
+
+
+@pytest.mark.parametrize(
+    ("host", "site"),
+    [
+        ("www.zohoapis.com", "https://crm.zoho.com"),
+        ("zohoapis.eu", "https://crm.zoho.eu"),
+        ("www.zohoapis.com.au", "https://crm.zoho.com.au"),
+        ("www.zohoapis.ca", "https://crm.zohocloud.ca"),
+        ("sandbox.zohoapis.com", ""),
+        ("www.zohoapis.evil", ""),
+        ("www.zohoapis.com.evil.example", ""),
+        ("127.0.0.1", ""),
+    ],
+)
+def test_people_work_in_the_data_centre_of_the_api(host: str, site: str) -> None:
+    """Environments for developers have sites that are not known, and strangers none."""
+    assert web_site(host) == site
+
+
+@pytest.mark.parametrize(
+    ("changed", "zone", "currency"),
+    [
+        ({"iso_code": "EUR"}, ZONE, "EUR"),
+        ({"iso_code": None, "currency": "Indian Rupee - INR"}, ZONE, "INR"),
+        # The one that the list of currencies marks.
+        ({"iso_code": None, "currency": "US Dollar"}, ZONE, "USD"),
+        ({"time_zone": None}, "", "USD"),
+        ({"time_zone": 5, "iso_code": ["EUR"]}, "", "USD"),
+    ],
+)
+def test_where_facts_come_from(
+    quiet: ZohoScene, changed: Mapping[str, Any], zone: str, currency: str
+) -> None:
+    """Whatever the org leaves out is asked for elsewhere, or unknown."""
+
+    def other(response: Response) -> Response:
+        told = msgspec.json.decode(response.body, type=dict[str, Any])
+        told["org"][0] |= changed
+        return replace(response, body=msgspec.json.encode(told))
+
+    with mutating(quiet.twin, r"GET /crm/v8/org\b(?!/)") as mutator, quiet.account() as account:
+        mutator.change = other
+        assert isinstance(account, TellsFacts)
+        number = quiet.twin.org("main").org_id
+        address = f"{quiet.sandbox.url}/zoho/crm/org{number}"
+        assert account.facts() == AccountFacts(zone, currency, address)
