@@ -7,9 +7,13 @@ from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import listed_texts, picked
 from crm_pipeline.stages.normalized.reading import raw
 
+_NO = "'false', '0', '0.0', 'no'"
+
 
 def chosen(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text after the mapping's choices."""
+    if entry.any_of:
+        return _any(feed, entry)
     text = picked(entry, entry.pick) if entry.pick else _text(feed, entry)
     if entry.when:
         other, wanted = entry.when
@@ -53,6 +57,15 @@ def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:
     return f"CASE {' '.join(whens)} END" if whens else "NULL::VARCHAR"
 
 
+def _any(feed: Feed, entry: FieldMap) -> str:
+    """Return SQL for whether one of several texts says more than no."""
+    texts = [raw(name) for name in feed.present((entry.source, *entry.any_of))]
+    is_yes = " OR ".join(f"coalesce(lower({text}) NOT IN ({_NO}), false)" for text in texts)
+    is_said = " OR ".join(f"{text} IS NOT NULL" for text in texts)
+    otherwise = literal(entry.otherwise)
+    return f"CASE WHEN {is_yes} THEN 'true' WHEN {is_said} THEN 'false' ELSE {otherwise} END"
+
+
 def _text(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text; records read before it was renamed have it in the former one."""
     own = raw(entry.source)
@@ -61,4 +74,7 @@ def _text(feed: Feed, entry: FieldMap) -> str:
         own = f"CASE WHEN {own} IS NOT NULL THEN concat_ws(' ', {own}{joined}) END"
     others = (*feed.gone(entry), *feed.present(entry.fallback))
     texts = [own, *(raw(name) for name in others)]
-    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+    text = texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+    if not entry.until:
+        return text
+    return f"nullif(trim(split_part({text}, {literal(entry.until)}, 1)), '')"

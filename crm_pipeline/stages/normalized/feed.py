@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.model.mapping import RECORD_ID, FieldMap, ObjectMap
+from crm_pipeline.model.mapping import LOSER, RECORD_ID, WINNER, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Form
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import custom_columns, custom_table
@@ -31,7 +31,9 @@ class Feed:
     @property
     def mapped(self) -> tuple[FieldMap, ...]:
         """The field maps whose field exists."""
-        return tuple(f for f in self.entry.fields if f.source in self.one.names)
+        return tuple(
+            f for f in self.entry.fields if f.source in self.one.names or self.present(f.any_of)
+        )
 
     @property
     def rest(self) -> tuple[str, ...]:
@@ -78,7 +80,8 @@ class Feed:
         """Return what a field's ids point to: the mapping's word, else the schema's."""
         if entry.references:
             return entry.references
-        if entry.source == RECORD_ID:
+        is_merged = self.entry.lists_merged and entry.source in {LOSER, WINNER}
+        if entry.source == RECORD_ID or is_merged:
             return (("", self.one.object),)
         field = self.field(entry.source)
         return (("", field.reference_to[0]),) if field and len(field.reference_to) == 1 else ()
