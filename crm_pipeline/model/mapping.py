@@ -213,6 +213,4 @@ class ObjectMap:
         """The map of the ids that were merged into other records of the object."""
         ids = (FieldMap(LOSER, "old_source_id"), FieldMap(WINNER, "new_source_id"))
         named = {"table_name": "{table}"}
-        return ObjectMap(
-            self.object, "merges", ids, named, merges=self.merges, lists_merged=True
-        )
+        return ObjectMap(self.object, "merges", ids, named, merges=self.merges, lists_merged=True)

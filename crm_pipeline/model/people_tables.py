@@ -213,9 +213,7 @@ USERS = Table(
         text("last_name", "Last name."),
         FULL_NAME,
         text("username", "Login name."),
-        text(
-            "login_id", "The vendor's id of the person's login, where that is not the record's."
-        ),
+        text("login_id", "The vendor's id of the person's login, where that is not the record's."),
         _EMAIL,
         _PHONE,
         _MOBILE,

@@ -243,8 +243,6 @@ def reference(name: str, table: str, description: str) -> tuple[Column, Column]:
     )
 
 
-
-
 def looked_up(columns: Iterable[Column], table: str, by: str, **found: str) -> tuple[Column, ...]:
     """Fill gaps of columns from the one row of another table whose column has the same text.
 

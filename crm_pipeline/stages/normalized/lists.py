@@ -51,7 +51,9 @@ def contact_points(entry: FieldMap, points: Points, derived: str) -> str:
     if points.separator:
         parts = f"string_split({raw(entry.source)}, {literal(points.separator)})"
         told = f"list_transform({derived}, lambda p: p.value)"
-        kept = f"list_filter({parts}, lambda x: trim(x) <> '' AND NOT list_contains({told}, trim(x)))"
+        kept = (
+            f"list_filter({parts}, lambda x: trim(x) <> '' AND NOT list_contains({told}, trim(x)))"
+        )
         point = f"{{'value': trim(x), 'label': {literal(points.label)}, 'is_primary': false}}"
         return f"list_concat({derived}, list_transform({kept}, lambda x: {point}))"
     value = f"x.{quoted(points.value)}"
