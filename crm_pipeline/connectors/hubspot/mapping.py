@@ -272,7 +272,7 @@ _OWNERS = ObjectMap(
         # Who left keeps what was owned and won: archived owners are users that are not active.
         *_LIVE,
         *same("firstName=first_name lastName=last_name email=email type=user_type"),
-        FieldMap("userIdIncludingInactive", "login_id", fallback=("userId",)),
+        FieldMap("userId", "login_id", fallback=("userIdIncludingInactive",)),
         FieldMap("teams", "teams", listed="name", pick=Pick("name", prefer=(("primary", "true"),))),
         FieldMap("archived", "is_active", values=(("false", "true"), ("true", "false"))),
     ),
