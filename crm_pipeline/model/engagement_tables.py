@@ -137,6 +137,19 @@ TICKETS = Table(
     (Rule("required", "status"), Rule("not_before", "closed_at", other="created_at")),
 )
 
+MERGES = Table(
+    "merges",
+    "merge",
+    "Ids that were merged into another record, those too whose own record was never read. Keys that other "
+    "systems hold from before a merge lead to the record of today.",
+    (
+        text("table_name", "Table of both records."),
+        *reference("old", "", "The record that was merged away."),
+        *reference("new", "", "The record that stands for it."),
+    ),
+    (Rule("required", "old_key"), Rule("required", "new_key")),
+)
+
 ASSOCIATIONS = Table(
     "associations",
     "association",

@@ -15,6 +15,8 @@ RECORD = "record."
 """Begins the sources of an exploded table that are fields of the record, not of the list's element."""
 RECORD_ID = f"{RECORD}_source_id"
 """In an exploded table, the record's id."""
+LOSER, WINNER = "loser", "winner"
+"""In a table of merges, the id that was merged away and that of the record that it points to now."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,12 @@ class FieldMap:
         factor: what a number is multiplied with, to be in the column's unit.
         is_object: the text names an object, the column its table.
         pick, points: the source is a JSON list of objects, read as they say.
-        listed: the source is a JSON list of objects, of which this key's texts make a list.
+        listed: the source is a JSON list of objects, of which this key's texts make a list; those of the
+            elements that `pick` prefers go first.
+        any_of: further sources, the names of which may end in `*`. The column is true where one of all has a
+            text that says more than no (`false`, `0`), false where those that have one all say no, `otherwise`
+            where none has one. One of them is enough; the source itself may be missing.
+        until: the text ends where this stands; what comes behind is left to other columns.
         nothing: as `Field.nothing`, beside what the schema says.
     """
 
@@ -99,21 +106,22 @@ class FieldMap:
     points: Points | None = None
     listed: str = ""
     nothing: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    until: str = ""
 
     @property
     def is_lossless(self) -> bool:
         """Whether the source text can be told from the column."""
         chosen = self.only or self.when or self._recoded or self.is_object or self.pick
-        composed = self.fallback or self.joined or self.factor != 1 or self.listed
-        is_part = self.points is not None and self.points.separator
+        composed = self.fallback or self.joined or self.any_of or self.factor != 1 or self.listed
+        is_part = self.until or (self.points is not None and self.points.separator)
         return not (chosen or composed or is_part)
 
     @property
     def is_whole(self) -> bool:
         """Whether every text of the source is meant for the column, so that NULL means unfit."""
-        return not (
-            self.only or self.when or self._recoded or self.pick or self.points or self.listed
-        )
+        chosen = self.only or self.when or self._recoded or self.any_of
+        return not (chosen or self.pick or self.points or self.listed)
 
     @property
     def _recoded(self) -> bool:
@@ -131,7 +139,7 @@ class FieldMap:
         """Everything that the column is made of, former fields apart."""
         other = (self.when[0],) if self.when else ()
         named = (self.object_in,) if self.object_in else ()
-        return (self.source, *self.fallback, *self.joined, *other, *named)
+        return (self.source, *self.fallback, *self.joined, *self.any_of, *other, *named)
 
 
 def same(pairs: str) -> tuple[FieldMap, ...]:
@@ -180,6 +188,8 @@ class ObjectMap:
             that come apart, such as links to several objects.
         identity: in an exploded table, the sources that make `source_id` behind the record's id.
         merges: where winners name their losers; those become deleted and point to the winner.
+        lists_merged: each row is an id that was merged away, whether its record was ever read or not; the
+            sources are `LOSER` and `WINNER`.
         ignores_case: to the vendor, names of fields that differ in case only are one.
         over_rows: SQL over the object's rows in the table's columns, `{rows}`, for columns that depend on several
             columns or rows and cannot be told field by field. It gives the same rows and columns.
@@ -202,12 +212,20 @@ class ObjectMap:
     page: str = ""
     over_rows: str = ""
     beside: tuple[str, ...] = ()
+    lists_merged: bool = False
 
     @property
     def is_own(self) -> bool:
         """Whether a row of the table is a record of the object."""
-        return not (self.single_row or self.each)
+        return not (self.single_row or self.each or self.lists_merged)
 
     def feeding(self, column: str) -> FieldMap | None:
         """Return the field map of a column."""
         return next((entry for entry in self.fields if entry.column == column), None)
+
+    @property
+    def merged(self) -> "ObjectMap":
+        """The map of the ids that were merged into other records of the object."""
+        ids = (FieldMap(LOSER, "old_source_id"), FieldMap(WINNER, "new_source_id"))
+        named = {"table_name": "{table}"}
+        return ObjectMap(self.object, "merges", ids, named, merges=self.merges, lists_merged=True)

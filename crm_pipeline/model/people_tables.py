@@ -30,11 +30,17 @@ ADDRESS = (
     text("postal_code", "Postal code, as text: leading zeros stay."),
     text("country", "Country, as the CRM writes it."),
 )
+FULL_NAME = Column(
+    "full_name",
+    "VARCHAR",
+    "Full name as the CRM composes it, else the first and the last name.",
+    "nullif(concat_ws(' ', first_name, last_name), '')",
+)
 NAMES = (
     text("salutation", "Form of address."),
     text("first_name", "First name."),
     text("last_name", "Last name."),
-    text("full_name", "Full name as the CRM composes it."),
+    FULL_NAME,
 )
 _CONSENT = (
     flag("email_opt_out", "Whether the person asked for no e-mail."),
@@ -205,8 +211,9 @@ USERS = Table(
     (
         text("first_name", "First name."),
         text("last_name", "Last name."),
-        text("full_name", "Full name."),
+        FULL_NAME,
         text("username", "Login name."),
+        text("login_id", "The vendor's id of the person's login, where that is not the record's."),
         _EMAIL,
         _PHONE,
         _MOBILE,

@@ -14,12 +14,14 @@ from crm_pipeline.model.table import (
     day,
     flag,
     instant,
+    looked_up,
     money,
     number,
     price,
     reference,
     stage_label,
     text,
+    user_reference,
     whole,
 )
 
@@ -104,13 +106,22 @@ FROM stays
 """
 """A deal's rows with one stage after another are one stay, whatever else changed meanwhile."""
 
+# Where a CRM's stages belong to one pipeline each, a row need not say which.
+_STAGE_PIPELINE = looked_up(
+    reference("pipeline", "pipelines", "The pipeline that the stage belongs to."),
+    "stages",
+    "stage",
+    name="name",
+    pipeline_source_id="pipeline_source_id",
+    pipeline_key="pipeline_key",
+)
 DEAL_STAGE_HISTORY = Table(
     "deal_stage_history",
     "deal_stage_history",
     "One row per change of a deal's stage, amount, probability or close date, as the CRM kept it.",
     (
         *reference("deal", "deals", "The deal that changed."),
-        *reference("pipeline", "pipelines", "The pipeline that the stage belongs to."),
+        *_STAGE_PIPELINE,
         text("stage", "Stage after the change."),
         stage_label("stage", within=""),
         money("amount", "Amount after the change."),
@@ -122,7 +133,7 @@ DEAL_STAGE_HISTORY = Table(
         instant("changed_at", "When the change was made."),
         instant("entered_at", "When the deal entered the stage that it had after the change."),
         instant("left_at", "When it left that stage; NULL where it stands in it."),
-        *reference("changed_by", "users", "The user who made the change."),
+        *user_reference("changed_by", "The user who made the change."),
     ),
     (
         Rule("required", "deal_key"),

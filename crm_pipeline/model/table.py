@@ -5,7 +5,7 @@ data and stand there.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -33,6 +33,7 @@ class Lookup:
         value: its column that is taken.
         name: its column that equals `by` of the row.
         within: a column of both that has to agree as well; "" where only the name counts.
+        fills: the row's own value goes first; what is found only fills a gap.
     """
 
     table: str
@@ -40,6 +41,7 @@ class Lookup:
     name: str
     by: str
     within: str
+    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class Column:
     expression: str = ""
     refers_to: str = ""
     lookup: Lookup | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a source field may feed it; what feeds a derived text goes before its expression."""
+        is_label = self.lookup is not None and not self.lookup.fills
+        return not self.expression or (self.type == "VARCHAR" and not is_label)
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,7 @@ class Table:
     @property
     def mappable(self) -> tuple[str, ...]:
         """The columns that a source field can feed."""
-        free = [c.name for c in self.body if not c.expression and not c.name.endswith("_key")]
+        free = [c.name for c in self.body if c.is_free and not c.name.endswith("_key")]
         return (*free, "created_at", "modified_at")
 
 
@@ -235,7 +243,32 @@ def reference(name: str, table: str, description: str) -> tuple[Column, Column]:
     )
 
 
-CREATED_BY = reference("created_by", "users", "The user who created the record.")
+def looked_up(columns: Iterable[Column], table: str, by: str, **found: str) -> tuple[Column, ...]:
+    """Fill gaps of columns from the one row of another table whose column has the same text.
+
+    Args:
+        columns: the columns.
+        table: the other table.
+        by: the column of these whose text is looked for.
+        **found: where: `name`, the other table's column; for each column the one that is taken.
+    """
+    name = found.pop("name")
+    return tuple(
+        replace(one, lookup=Lookup(table, found[one.name], name, by, within="", fills=True))
+        if one.name in found
+        else one
+        for one in columns
+    )
+
+
+def user_reference(name: str, description: str) -> tuple[Column, ...]:
+    """Describe a reference to a user, whom the vendor may name by the login instead."""
+    columns = reference(name, "users", description)
+    taken = {f"{name}_key": "user_key"}
+    return looked_up(columns, "users", f"{name}_source_id", name="login_id", **taken)
+
+
+CREATED_BY = user_reference("created_by", "The user who created the record.")
 PAGE = text(URL, "Address at which a browser shows the record in the CRM.")
 LAST_ACTIVITY = (
     account_day("last_activity_on", "Day of the latest activity that the CRM counts."),

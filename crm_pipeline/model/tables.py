@@ -10,6 +10,7 @@ from crm_pipeline.model.engagement_tables import (
     ASSOCIATIONS,
     CAMPAIGN_MEMBERS,
     CAMPAIGNS,
+    MERGES,
     TICKETS,
 )
 from crm_pipeline.model.names import Taken, shown
@@ -44,6 +45,7 @@ TABLES: Mapping[str, Table] = {
         PIPELINES,
         STAGES,
         ASSOCIATIONS,
+        MERGES,
         EXCHANGE_RATES,
     )
 }

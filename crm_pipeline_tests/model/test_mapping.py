@@ -6,7 +6,7 @@ import pytest
 import crm_pipeline.connectors
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.kernel.errors import UnknownName
-from crm_pipeline.model.mapping import RECORD_ID
+from crm_pipeline.model.mapping import LOSER, RECORD_ID, WINNER
 from crm_pipeline.model.selection import tables_of, with_overrides
 from crm_pipeline.model.tables import TABLES, custom_table_name
 
@@ -51,7 +51,10 @@ def test_references_name_what_they_point_to(entry):
         f for f in entry.fields if f.column.endswith("_source_id") and f.column not in plain
     ]
     assert [
-        f for f in references if not (f.references or f.object_in or f.source == RECORD_ID)
+        f
+        for f in references
+        if not (f.references or f.object_in or f.source in {RECORD_ID, LOSER, WINNER})
+        and not _is_looked_up(entry.table, f.column)
     ] == []
 
 
@@ -59,7 +62,7 @@ def test_references_name_what_they_point_to(entry):
 def test_references_point_to_objects_that_are_mapped(vendor):
     """The object in a key is one whose records have a table of the kind that the column joins."""
     maps = VENDORS[vendor].MAPPING
-    own = {entry.object: entry.table for entry in maps if entry.table and not entry.each}
+    own = {entry.object: entry.table for entry in maps if entry.table and entry.is_own}
     wrong = [
         (entry.object, entry.table, field.column, obj)
         for entry in maps
@@ -70,6 +73,12 @@ def test_references_point_to_objects_that_are_mapped(vendor):
         or TABLES[entry.table].by_name[_key(field.column)].refers_to not in {"", own[obj]}
     ]
     assert wrong == []
+
+
+def _is_looked_up(table, column):
+    """Say whether the key is found in another table, by the id that the vendor gives."""
+    lookup = TABLES[table].by_name[_key(column)].lookup
+    return lookup is not None and lookup.by == column
 
 
 def _key(column):

@@ -49,6 +49,7 @@ from crm_pipeline.kernel.errors import (
     Rejected,
     UnknownName,
 )
+from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
@@ -217,6 +218,12 @@ class HubSpotAccount(ApiAccount[Api]):
     def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
         """Return one record by id or by a unique property."""
         return direct.get(self._api, self.describe(obj), record, by)
+
+    def facts(self) -> AccountFacts:
+        """Return the account's zone, its currency, and where a browser shows its records."""
+        found = self._api.details()
+        address = f"https://{found.ui_domain}/contacts/{found.portal_id}" if found.ui_domain else ""
+        return AccountFacts(found.time_zone or "", found.company_currency or "", address)
 
     def sight(self) -> str:
         """Say what this login may see."""

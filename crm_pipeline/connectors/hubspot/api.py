@@ -36,6 +36,7 @@ class Details(msgspec.Struct, rename="camel"):
     account_type: str | None = None
     time_zone: str | None = None
     ui_domain: str | None = None
+    company_currency: str | None = None
 
 
 class Api(VendorApi):

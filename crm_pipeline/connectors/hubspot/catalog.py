@@ -25,6 +25,7 @@ class ObjectType:
         history: properties whose earlier values are read with the record.
         is_linked: whether other records are associated with it.
         holds_sensitive: whether it can have sensitive properties.
+        links_itself: whether its records can be associated with each other; of custom ones the account says it.
     """
 
     name: str
@@ -35,6 +36,12 @@ class ObjectType:
     is_linked: bool = True
     holds_sensitive: bool = False
     others: tuple[str, ...] = ()
+    links_itself: bool = False
+
+    @property
+    def type_id(self) -> str:
+        """What the vendor calls it in addresses of records."""
+        return self.others[-1]
 
 
 _CONTACTS = "crm.objects.contacts.read"
@@ -46,6 +53,7 @@ _TYPES = (
         (_CONTACTS,),
         stamp="lastmodifieddate",
         holds_sensitive=True,
+        links_itself=True,
         others=("contact", "0-1"),
     ),
     ObjectType(
@@ -53,6 +61,7 @@ _TYPES = (
         "Companies",
         ("crm.objects.companies.read",),
         holds_sensitive=True,
+        links_itself=True,
         others=("company", "0-2"),
     ),
     ObjectType(
@@ -61,9 +70,17 @@ _TYPES = (
         (_DEALS,),
         history=("dealstage",),
         holds_sensitive=True,
+        links_itself=True,
         others=("deal", "0-3"),
     ),
-    ObjectType("tickets", "Tickets", ("tickets",), holds_sensitive=True, others=("ticket", "0-5")),
+    ObjectType(
+        "tickets",
+        "Tickets",
+        ("tickets",),
+        holds_sensitive=True,
+        links_itself=True,
+        others=("ticket", "0-5"),
+    ),
     ObjectType("products", "Products", ("e-commerce",), is_linked=False, others=("product", "0-7")),
     ObjectType(
         "line_items", "Line items", ("crm.objects.line_items.read",), others=("line_item", "0-8")
@@ -77,7 +94,11 @@ _TYPES = (
     ObjectType("leads", "Leads", ("crm.objects.leads.read",), others=("lead", "0-136")),
 )
 STANDARD: Mapping[str, ObjectType] = {one.name: one for one in _TYPES}
-PIPELINES: Mapping[str, str] = {"deal_pipelines": "deals", "ticket_pipelines": "tickets"}
+PIPELINES: Mapping[str, str] = {
+    "deal_pipelines": "deals",
+    "ticket_pipelines": "tickets",
+    "lead_pipelines": "leads",
+}
 """Objects that are the pipelines of a type of records."""
 SNAPSHOTS = frozenset({OWNERS, *PIPELINES})
 """Short lists without a search: read whole each time."""
@@ -86,12 +107,15 @@ LABELS: Mapping[str, str] = {
     OWNERS: "Owners",
     "deal_pipelines": "Deal pipelines",
     "ticket_pipelines": "Ticket pipelines",
+    "lead_pipelines": "Lead pipelines",
 }
 
 
 def type_of(name: str) -> ObjectType:
     """Return the type of records that a name of connections.yaml means; unknown ones are custom."""
-    return STANDARD.get(name) or ObjectType(name, name, _CUSTOM_SCOPES, holds_sensitive=True)
+    return STANDARD.get(name) or ObjectType(
+        name, name, _CUSTOM_SCOPES, holds_sensitive=True, links_itself=True
+    )
 
 
 def plain_name(name: str) -> str:
@@ -105,12 +129,15 @@ def plain_name(name: str) -> str:
 
 def linked_to(name: str, configured: Iterable[str]) -> tuple[str, ...]:
     """Return the configured objects that records of one can be associated with."""
-    if name in SNAPSHOTS or not type_of(name).is_linked:
+    kind = type_of(name)
+    if name in SNAPSHOTS or not kind.is_linked:
         return ()
     return tuple(
         other
         for other in configured
-        if other != name and other not in SNAPSHOTS and type_of(other).is_linked
+        if other not in SNAPSHOTS
+        and type_of(other).is_linked
+        and (other != name or kind.links_itself)
     )
 
 

@@ -10,6 +10,7 @@ Source: https://developers.hubspot.com/docs/guides/crm/understanding-the-crm and
 `GET /crm/v3/properties/{type}` lists for a new account.
 """
 
+from crm_pipeline.connectors.hubspot.catalog import STANDARD
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
     RECORD_ID,
@@ -23,8 +24,15 @@ from crm_pipeline.model.mapping import (
     same,
 )
 
-_RECORD = beside("id=source_id archived=is_deleted createdAt=created_at updatedAt=modified_at")
+_LIVE = beside("id=source_id createdAt=created_at updatedAt=modified_at")
+_RECORD = (*_LIVE, *beside("archived=is_deleted"))
+# Of the login: what owns records is called otherwise, see `users.login_id`.
+_CREATED = same("hs_created_by_user_id=created_by_source_id")
 _OWNED = (*_RECORD, points_to("hubspot_owner_id", "owner_source_id", "owners"))
+_MADE = (*_OWNED, *_CREATED)
+_ACTIVE = same("notes_last_updated=last_activity_on notes_last_updated=last_activity_at")
+# A record is there or in the recycle bin; nothing is put aside.
+_NEVER_ASIDE = {"is_archived": "false"}
 # A merge makes a new record; both old ids vanish from lists and searches without a trace but these.
 _MERGES = (Merge("hs_merged_object_ids"), Merge("hs_calculated_merged_vids", until=":"))
 _PRIMARY = (("label", "Primary"),)
@@ -37,62 +45,84 @@ def _linked(obj: str, column: str) -> FieldMap:
     return FieldMap("associations", column, (("", obj),), pick=pick, at=("associations",))
 
 
+def _page(name: str) -> str:
+    """Return where a browser shows a record; https://developers.hubspot.com shows it as the record's `url`."""
+    return f"/record/{STANDARD[name].type_id}/{{id}}"
+
+
 _CONTACT = ObjectMap(
     "contacts",
     "contacts",
     (
-        *_OWNED,
+        *_MADE,
+        *_ACTIVE,
         *same(
             "salutation=salutation firstname=first_name lastname=last_name jobtitle=title "
-            "email=email phone=phone mobilephone=mobile_phone fax=fax "
+            "phone=phone mobilephone=mobile_phone fax=fax "
             "address=street city=city state=state zip=postal_code country=country "
-            "hs_analytics_source=source hs_email_optout=email_opt_out hs_legal_basis=lawful_basis "
-            "hs_email_hard_bounce_reason_enum=email_bounced_reason "
-            "notes_last_updated=last_activity_on"
+            "hs_analytics_source=source hs_legal_basis=lawful_basis "
+            "hs_email_hard_bounce_reason_enum=email_bounced_reason lifecyclestage=lifecycle_stage"
+        ),
+        # Of somebody who has further addresses only, the first of these.
+        FieldMap("email", "email", fallback=("hs_additional_emails",), until=";"),
+        # Out of all mail, or of one of the account's subscriptions: each has a property of its own.
+        FieldMap("hs_email_optout", "email_opt_out", any_of=("hs_email_optout_*",)),
+        FieldMap(
+            "hs_email_bounce",
+            "email_bounced",
+            any_of=("hs_email_hard_bounce_reason_enum",),
+            otherwise="false",
         ),
         FieldMap("hs_additional_emails", "emails", points=Points(label="other", separator=";")),
         points_to("associatedcompanyid", "company_source_id", "companies"),
     ),
     merges=_MERGES,
+    page=_page("contacts"),
 )
 
 _COMPANY = ObjectMap(
     "companies",
     "companies",
     (
-        *_OWNED,
+        *_MADE,
+        *_ACTIVE,
         *same(
             "name=name website=website domain=domain phone=phone industry=industry "
             "type=company_type numberofemployees=employees annualrevenue=annual_revenue "
             "address=street city=city state=state zip=postal_code country=country "
-            "hs_analytics_source=source description=description "
-            "notes_last_updated=last_activity_on"
+            "hs_analytics_source=source description=description lifecyclestage=lifecycle_stage"
         ),
         points_to("hs_parent_company_id", "parent_source_id", "companies"),
     ),
     merges=_MERGES,
+    page=_page("companies"),
 )
 
 _DEAL = ObjectMap(
     "deals",
     "deals",
     (
-        *_OWNED,
+        *_MADE,
+        *_ACTIVE,
         *same(
             "dealname=name dealstage=stage amount=amount deal_currency_code=currency "
+            "amount_in_home_currency=amount_main "
             "hs_projected_amount=expected_revenue closedate=close_date "
             "hs_is_closed=is_closed hs_is_closed_won=is_won dealtype=deal_type "
             "hs_manual_forecast_category=forecast_category hs_analytics_source=source "
-            "hs_next_step=next_step description=description "
-            "hs_v2_date_entered_current_stage=stage_changed_at "
-            "notes_last_updated=last_activity_on"
+            "hs_next_step=next_step description=description closed_lost_reason=lost_reason "
+            "hs_v2_date_entered_current_stage=stage_changed_at"
         ),
+        # Of an open deal it is when somebody hopes to close it.
+        FieldMap("closedate", "closed_at", when=("hs_is_closed", "true")),
         FieldMap("hs_deal_stage_probability", "probability", factor=_PERCENT),
         points_to("pipeline", "pipeline_source_id", "deal_pipelines"),
         _linked("companies", "company_source_id"),
         _linked("contacts", "primary_contact_source_id"),
     ),
+    _NEVER_ASIDE,
     merges=_MERGES,
+    page=_page("deals"),
 )
 
 _STAGE_HISTORY = ObjectMap(
@@ -103,6 +133,7 @@ _STAGE_HISTORY = ObjectMap(
         FieldMap("timestamp", "changed_at", form="epoch_ms"),
         FieldMap("timestamp", "created_at", form="epoch_ms"),
         FieldMap(RECORD_ID, "deal_source_id"),
+        FieldMap("updatedByUserId", "changed_by_source_id"),
     ),
     each=("propertiesWithHistory", "dealstage"),
     identity=("timestamp", "value"),
@@ -128,7 +159,7 @@ _LINE_ITEM = ObjectMap(
 _PRODUCT = ObjectMap(
     "products",
     "products",
-    (*_RECORD, *same("name=name hs_sku=sku description=description")),
+    (*_RECORD, *same("name=name hs_sku=sku price=price description=description")),
     merges=_MERGES,
 )
 
@@ -136,7 +167,7 @@ _TICKET = ObjectMap(
     "tickets",
     "tickets",
     (
-        *_OWNED,
+        *_MADE,
         *same(
             "subject=subject content=description hs_pipeline_stage=status "
             "hs_ticket_priority=priority source_type=origin hs_ticket_category=ticket_type "
@@ -147,24 +178,29 @@ _TICKET = ObjectMap(
         _linked("contacts", "contact_source_id"),
     ),
     merges=_MERGES,
+    page=_page("tickets"),
 )
 
 _LEAD = ObjectMap(
     "leads",
     "leads",
     (
-        *_OWNED,
+        *_MADE,
         *same(
             "hs_lead_name=name hs_pipeline_stage=status hs_lead_label=rating hs_lead_source=source"
         ),
+        points_to("hs_pipeline", "pipeline_source_id", "lead_pipelines"),
         points_to("hs_primary_contact_id", "contact_source_id", "contacts"),
         _linked("companies", "company_source_id"),
     ),
+    _NEVER_ASIDE,
     merges=_MERGES,
+    page=_page("leads"),
 )
 
 _ENGAGED = (
-    *_OWNED,
+    *_MADE,
+    *same("hs_timestamp=due_on hs_timestamp=due_at"),
     _linked("contacts", "who_source_id"),
     _linked("contacts", "contact_source_id"),
     _linked("leads", "lead_source_id"),
@@ -172,11 +208,18 @@ _ENGAGED = (
     _linked("deals", "deal_source_id"),
     _linked("tickets", "ticket_source_id"),
 )
+# One that somebody forwarded to the CRM may have gone either way, and a draft went nowhere.
+_DIRECTIONS = (("EMAIL", "outbound"), ("INCOMING_EMAIL", "inbound"))
 
 
 def _activity(obj: str, kind: str, *fields: FieldMap) -> ObjectMap:
     return ObjectMap(
-        obj, "activities", (*_ENGAGED, *fields), {"activity_type": kind}, merges=_MERGES
+        obj,
+        "activities",
+        (*_ENGAGED, *fields),
+        {"activity_type": kind},
+        merges=_MERGES,
+        page=_page(obj),
     )
 
 
@@ -186,20 +229,19 @@ _ACTIVITIES = (
         "task",
         *same(
             "hs_task_subject=subject hs_task_body=body hs_task_status=status "
-            "hs_task_priority=priority hs_timestamp=due_on"
+            "hs_task_priority=priority"
         ),
         # As long as a task is open, this property says when it is due.
         FieldMap("hs_task_completion_date", "completed_at", when=("hs_task_status", "COMPLETED")),
         FieldMap("hs_task_status", "is_closed", values=(("COMPLETED", "true"),), otherwise="false"),
     ),
-    _activity("notes", "note", *same("hs_note_body=body hs_timestamp=due_on")),
+    _activity("notes", "note", *same("hs_note_body=body")),
     _activity(
         "meetings",
         "meeting",
         *same(
             "hs_meeting_title=subject hs_meeting_body=body hs_meeting_outcome=status "
-            "hs_timestamp=due_on hs_meeting_start_time=starts_at hs_meeting_end_time=ends_at "
-            "hs_meeting_location=location"
+            "hs_meeting_start_time=starts_at hs_meeting_end_time=ends_at hs_meeting_location=location"
         ),
     ),
     _activity(
@@ -210,7 +252,6 @@ _ACTIVITIES = (
             "hs_call_direction=call_direction hs_call_disposition=call_result "
             "hs_timestamp=starts_at"
         ),
-        FieldMap("hs_timestamp", "due_on"),
         FieldMap("hs_call_duration", "call_seconds", factor=0.001),
     ),
     _activity(
@@ -220,7 +261,7 @@ _ACTIVITIES = (
             "hs_email_subject=subject hs_email_text=body hs_email_status=status "
             "hs_timestamp=starts_at"
         ),
-        FieldMap("hs_timestamp", "due_on"),
+        FieldMap("hs_email_direction", "email_direction", values=_DIRECTIONS),
     ),
 )
 
@@ -228,8 +269,11 @@ _OWNERS = ObjectMap(
     "owners",
     "users",
     (
-        *_RECORD,
+        # Who left keeps what was owned and won: archived owners are users that are not active.
+        *_LIVE,
         *same("firstName=first_name lastName=last_name email=email type=user_type"),
+        FieldMap("userId", "login_id", fallback=("userIdIncludingInactive",)),
+        FieldMap("teams", "teams", listed="name", pick=Pick("name", prefer=(("primary", "true"),))),
         FieldMap("archived", "is_active", values=(("false", "true"), ("true", "false"))),
     ),
 )
@@ -286,7 +330,11 @@ def _links(obj: str) -> ObjectMap:
     )
 
 
+# What the vendor lets people merge; own objects below.
+_MERGEABLE = (_CONTACT, _COMPANY, _DEAL, _TICKET)
 _OWN = (_CONTACT, _COMPANY, _DEAL, _LINE_ITEM, _PRODUCT, _TICKET, _LEAD, *_ACTIVITIES)
+
+_ANY = ObjectMap(ANY_OBJECT, "", _OWNED, merges=_MERGES)
 
 MAPPING: tuple[ObjectMap, ...] = (
     *_OWN,
@@ -295,6 +343,9 @@ MAPPING: tuple[ObjectMap, ...] = (
     _OWNERS,
     *_pipelines("deal_pipelines", "deals", "default"),
     *_pipelines("ticket_pipelines", "tickets", "0"),
-    ObjectMap(ANY_OBJECT, "", _OWNED, merges=_MERGES),
+    *_pipelines("lead_pipelines", "leads", "lead-pipeline-id"),
+    *(entry.merged for entry in _MERGEABLE),
+    _ANY,
+    _ANY.merged,
     _links(ANY_OBJECT),
 )

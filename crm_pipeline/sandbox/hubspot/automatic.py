@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from crm_pipeline.sandbox.hubspot.currencies import rate
 from crm_pipeline.sandbox.hubspot.instants import iso_of
 from crm_pipeline.sandbox.hubspot.portal import Portal
 from crm_pipeline.sandbox.hubspot.schema import ObjectType
@@ -9,7 +10,9 @@ from crm_pipeline.sandbox.hubspot.schema import ObjectType
 Row = Mapping[str, str | None]
 
 
-def computed(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict[str, str | None]:
+def computed(
+    portal: Portal, one: ObjectType, whole: Row, written: Row, at_ms: int
+) -> dict[str, str | None]:
     """Return computed values that follow from what was written.
 
     Args:
@@ -17,6 +20,7 @@ def computed(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict[
         one: its object type.
         whole: all values by column, with the written ones.
         written: only the written ones.
+        at_ms: when it is written.
     """
     made: dict[str, str | None] = {}
     if one.name == "contacts":
@@ -26,12 +30,14 @@ def computed(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict[
             names = [whole.get("firstname"), whole.get("lastname")]
             full = " ".join(name for name in names if name)
             made["hs_full_name_or_email"] = full or whole.get("email")
-    elif one.stage and (one.stage in written or "amount" in written):
-        made |= _of_stage(portal, one, whole, written)
+    elif one.stage and {one.stage, "amount", "deal_currency_code"} & set(written):
+        made |= _of_stage(portal, one, whole, written, at_ms)
     return {name: value for name, value in made.items() if name in one.properties}
 
 
-def _of_stage(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict[str, str | None]:
+def _of_stage(
+    portal: Portal, one: ObjectType, whole: Row, written: Row, at_ms: int
+) -> dict[str, str | None]:
     found = portal.pipelines.stage(one.name, whole.get(one.stage) or "")
     if found is None:
         return {}
@@ -39,12 +45,12 @@ def _of_stage(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict
     made: dict[str, str | None] = {"hs_is_closed": str(stage.is_closed).lower()}
     if one.name == "deals":
         if one.stage in written:
-            made["hs_v2_date_entered_current_stage"] = iso_of(portal.now_ms())
-        amount = whole.get("amount")
+            made["hs_v2_date_entered_current_stage"] = iso_of(at_ms)
+        amount, own = whole.get("amount"), portal.facts.currency
         made |= {
             "hs_is_closed_won": str(stage.is_won).lower(),
             "hs_deal_stage_probability": str(stage.probability),
-            "amount_in_home_currency": amount,
+            "amount_in_home_currency": _times(amount, rate(whole.get("deal_currency_code"), own)),
             "hs_projected_amount": _times(amount, stage.probability),
         }
     return made
@@ -52,7 +58,7 @@ def _of_stage(portal: Portal, one: ObjectType, whole: Row, written: Row) -> dict
 
 def _times(amount: str | None, factor: float) -> str | None:
     try:
-        return f"{float(amount) * factor:g}" if amount else None
+        return f"{float(amount) * factor:.12g}" if amount else None
     except ValueError:
         # The admin may have given the property another type, so that its values are any text.
         return None

@@ -10,6 +10,7 @@ from typing import Any
 from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
 from crm_pipeline.sandbox.hubspot.instants import iso_of
+from crm_pipeline.sandbox.hubspot.objects.parties import SUBSCRIPTIONS, optout_of
 from crm_pipeline.sandbox.hubspot.paging import answered, inputs_of, json_of
 from crm_pipeline.sandbox.hubspot.portal import Portal
 from crm_pipeline.sandbox.hubspot.writes import Writer
@@ -25,8 +26,8 @@ _BASES = (
     "PERFORMANCE_OF_CONTRACT",
     "PROCESS_AND_STORE",
 )
-# The first one has a property of its own on contacts.
-_KINDS = {170_001: "Marketing Information", 170_002: "One to One", 170_003: "Newsletter"}
+# Each has a property of its own on contacts.
+_KINDS = SUBSCRIPTIONS
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ class ConsentDesk:
         with self._lock:
             for number in (0, *_KINDS):
                 self._choices[email, number] = Choice(UNSUBSCRIBED, self._portal.now_ms())
-            self._write(email, {"hs_email_optout": "true", "hs_email_optout_170001": "true"})
+            left = dict.fromkeys(map(optout_of, _KINDS), "true")
+            self._write(email, {"hs_email_optout": "true", **left})
 
     def _choose(self, email: str, body: dict[str, Any]) -> dict[str, Any]:
         number, state = body.get("subscriptionId"), body.get("statusState")
@@ -154,9 +156,8 @@ class ConsentDesk:
                 reason = "RESUBSCRIBE_OCCURRED" if back else "REQUESTED_CHANGE_OCCURRED"
                 now = self._portal.now_ms()
                 self._choices[email, int(number)] = Choice(state, now, basis or "", why or "")
-                if number == 170_001:
-                    left = "true" if state == UNSUBSCRIBED else None
-                    self._write(email, {"hs_email_optout_170001": left})
+                left = "true" if state == UNSUBSCRIBED else None
+                self._write(email, {optout_of(int(number)): left})
         return self._shown(email, int(number)) | {"setStatusSuccessReason": reason}
 
     def _state(self, email: str, number: int) -> str:

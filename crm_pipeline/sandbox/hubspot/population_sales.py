@@ -73,15 +73,20 @@ def stage_deals(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
             "pipeline_id": pa.array([first.id, second.id]).take(
                 pa.array(is_second[last].astype(int))
             ),
-            "entered_ms": np.where(
-                steps["step"].to_numpy()[last] == 0, life["created_ms"], at[last] * 1000
-            ),
+            "entered_ms": _entered(steps, deal, life["created_ms"])[last],
             "close_ms": seconds(current["close_at"]) * 1000,
             "contact_count": (staging.deal_contact >= 0).astype(int),
         }
     )
     _link_deals(staging, rng)
     return {"deals": staging.stage("deals", columns, _NAMED)}
+
+
+def _entered(steps: pa.Table, deal: Integers, created_ms: Integers) -> Integers:
+    """Return when each stage was entered; the first one with the deal."""
+    step = steps["step"].to_numpy()
+    entered: Integers = np.where(step == 0, created_ms[deal], seconds(steps["at"]) * 1000 + step)
+    return entered
 
 
 def _state_of(pipeline: Pipeline, stage: Integers) -> dict[str, Any]:
@@ -117,7 +122,7 @@ def _keep_steps(
     step = steps["step"].to_numpy()
     amount = steps["amount"].to_numpy()
     begins = step == 0
-    at = np.where(begins, created_ms[deal], seconds(steps["at"]) * 1000 + step)
+    at = _entered(steps, deal, created_ms)
     changed = begins | (amount != np.concatenate([[-1], amount[:-1]]))
     table = pa.table(
         {

@@ -106,7 +106,7 @@ class Writer:
             self._index.before(one, ids)
             system = {"_created": now, "_updated": now, "_archived": False}
             whole = [
-                {**row, **computed(self._portal, one, row, row), **system, "_id": record}
+                {**row, **computed(self._portal, one, row, row, now), **system, "_id": record}
                 for record, row in zip(ids, rows, strict=True)
             ]
             self._portal.tables.insert(one.table, whole)
@@ -131,7 +131,8 @@ class Writer:
             before = self.current(one, list(changes))
             written: dict[int, dict[str, Any]] = {}
             for record, values in changes.items():
-                extra = computed(self._portal, one, {**before[record], **values}, values)
+                news = {k: v for k, v in values.items() if before[record].get(k) != v}
+                extra = computed(self._portal, one, {**before[record], **values}, news, now)
                 stamp = {} if silent else {"_updated": now}
                 written[record] = {**values, **extra, **stamp}
             self._portal.tables.update(one.table, "_id", written)

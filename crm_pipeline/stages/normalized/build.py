@@ -31,6 +31,7 @@ from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
+from crm_pipeline.stages.normalized.merges import merged_away
 from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
@@ -255,6 +256,8 @@ class _Build:
         for feed in self.feeds:
             if feed.entry.each:
                 records.append(exploded(self.engine, feed.one))
+            elif feed.entry.lists_merged:
+                records.append(merged_away(self.engine, feed.one))
             else:
                 ranking = ranked(self.engine, feed.one)
                 records.append(folded(self.engine, feed.one, ranking))

@@ -8,9 +8,13 @@ from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import listed_texts, picked
 from crm_pipeline.stages.normalized.reading import raw
 
+_NO = "'false', '0', '0.0', 'no'"
+
 
 def chosen(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text after the mapping's choices."""
+    if entry.any_of:
+        return _any(feed, entry)
     text = _meant(feed, entry, picked(entry, entry.pick)) if entry.pick else _text(feed, entry)
     if entry.only:
         text = f"CASE WHEN starts_with({text}, {literal(entry.only)}) THEN {text} END"
@@ -56,6 +60,15 @@ def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:
     return f"CASE {' '.join(whens)} END" if whens else "NULL::VARCHAR"
 
 
+def _any(feed: Feed, entry: FieldMap) -> str:
+    """Return SQL for whether one of several texts says more than no."""
+    texts = [raw(name) for name in feed.present((entry.source, *entry.any_of))]
+    is_yes = " OR ".join(f"coalesce(lower({text}) NOT IN ({_NO}), false)" for text in texts)
+    is_said = " OR ".join(f"{text} IS NOT NULL" for text in texts)
+    otherwise = literal(entry.otherwise)
+    return f"CASE WHEN {is_yes} THEN 'true' WHEN {is_said} THEN 'false' ELSE {otherwise} END"
+
+
 def _text(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text; records read before it was renamed have it in the former one."""
     own = raw(entry.source)
@@ -63,7 +76,10 @@ def _text(feed: Feed, entry: FieldMap) -> str:
     if joined:
         own = f"CASE WHEN {own} IS NOT NULL THEN concat_ws(' ', {own}{joined}) END"
     own = _meant(feed, entry, _first([own, *map(raw, feed.gone(entry))]))
-    return _first([own, *map(raw, feed.present(entry.fallback))])
+    text = _first([own, *map(raw, feed.present(entry.fallback))])
+    if not entry.until:
+        return text
+    return f"nullif(trim(split_part({text}, {literal(entry.until)}, 1)), '')"
 
 
 def _first(texts: list[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.model.mapping import RECORD_ID, FieldMap, ObjectMap
+from crm_pipeline.model.mapping import LOSER, RECORD_ID, WINNER, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Form
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import TABLES, custom_columns, custom_table, owned
@@ -46,7 +46,7 @@ class Feed:
         return tuple(field.name for field in self.one.fields if field.name not in told)
 
     def _known(self, entry: FieldMap) -> FieldMap | None:
-        if entry.source in self.one.names:
+        if entry.source in self.one.names or self.present(entry.any_of):
             return entry
         source, *others = self.present(entry.fallback) or ("",)
         if not source:
@@ -99,7 +99,8 @@ class Feed:
         """Return what a field's ids point to: the mapping's word, else the schema's."""
         if entry.references:
             return entry.references
-        if entry.source == RECORD_ID:
+        is_merged = self.entry.lists_merged and entry.source in {LOSER, WINNER}
+        if entry.source == RECORD_ID or is_merged:
             return (("", self.one.object),)
         field = self.field(entry.source)
         return (("", field.reference_to[0]),) if field and len(field.reference_to) == 1 else ()

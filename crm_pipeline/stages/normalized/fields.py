@@ -115,10 +115,18 @@ class Fields:
             "former": tuple(map(spelled, entry.former)),
             "fallback": tuple(map(spelled, entry.fallback)),
             "joined": tuple(map(spelled, entry.joined)),
+            "any_of": tuple(name for each in entry.any_of for name in self._like(each, spelled)),
         }
         if entry.when:
             changed["when"] = (spelled(entry.when[0]), entry.when[1])
         return replace(entry, **changed)
+
+    def _like(self, name: str, spelled: Callable[[str], str]) -> tuple[str, ...]:
+        """Return the fields that a name means, which are many where it ends in `*`."""
+        if not name.endswith("*"):
+            return (spelled(name),)
+        first = self._fold(name.removesuffix("*"))
+        return tuple(one for one in self._linked if self._fold(one).startswith(first))
 
     def _of_record(self, name: str) -> str:
         """Return a source of an exploded table, where all but fields of the record are keys of elements."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.identity import fingerprint
-from crm_pipeline.model.mapping import RECORD_ID, ObjectMap
+from crm_pipeline.model.mapping import LOSER, RECORD_ID, WINNER, ObjectMap
 from crm_pipeline.model.names import inner
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
@@ -64,7 +64,8 @@ class ObjectInput:
     @property
     def name(self) -> str:
         """A name for the steps of the work, apart from those of other maps and objects."""
-        return ".".join(map(inner, (self.object, *self.entry.each)))
+        merged = ("merged away",) if self.entry.lists_merged else ()
+        return ".".join(map(inner, (self.object, *self.entry.each, *merged)))
 
     @cached_property
     def linked(self) -> Fields:
@@ -74,13 +75,15 @@ class ObjectInput:
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """The same as they are described last; none in an exploded table, whose rows are no records."""
-        if self.entry.each:
+        if self.entry.each or self.entry.lists_merged:
             return ()
         return tuple(replace(one.field, name=one.name) for one in self.linked.all)
 
     @cached_property
     def of_record(self) -> tuple[Source, ...]:
         """What is read from each record."""
+        if self.entry.lists_merged:
+            return ()
         if self.entry.each:
             return sources.exploded_sources(self.entry, self.linked)[0]
         return sources.record_sources(self.entry, self.linked)
@@ -93,6 +96,8 @@ class ObjectInput:
     @cached_property
     def names(self) -> frozenset[str]:
         """Everything that the columns of the table can be made of."""
+        if self.entry.lists_merged:
+            return frozenset({LOSER, WINNER})
         read = {source.name for source in (*self.of_record, *self.of_element)}
         return frozenset(read | {RECORD_ID}) if self.entry.each else frozenset(read)
 

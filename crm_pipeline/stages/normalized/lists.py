@@ -36,6 +36,12 @@ def listed_texts(entry: FieldMap) -> str:
     kept = (
         f"list_filter({parsed_list(entry.source)}, lambda x: {value} IS NOT NULL AND {value} <> '')"
     )
+    if entry.pick and entry.pick.prefer:
+        is_first = f"coalesce({' AND '.join(_equal(entry.pick.prefer))}, false)"
+        first, rest = (
+            f"list_filter({kept}, lambda x: {is_so})" for is_so in (is_first, f"NOT {is_first}")
+        )
+        kept = f"list_concat({first}, {rest})"
     texts = f"list_transform({kept}, lambda x: {value})"
     return f"CASE WHEN len({kept}) > 0 THEN {texts} END"
 
@@ -44,7 +50,10 @@ def contact_points(entry: FieldMap, points: Points, derived: str) -> str:
     """Return SQL for a list of contact points, the primary one first; `derived` is the column's own."""
     if points.separator:
         parts = f"string_split({raw(entry.source)}, {literal(points.separator)})"
-        kept = f"list_filter({parts}, lambda x: trim(x) <> '')"
+        told = f"list_transform({derived}, lambda p: p.value)"
+        kept = (
+            f"list_filter({parts}, lambda x: trim(x) <> '' AND NOT list_contains({told}, trim(x)))"
+        )
         point = f"{{'value': trim(x), 'label': {literal(points.label)}, 'is_primary': false}}"
         return f"list_concat({derived}, list_transform({kept}, lambda x: {point}))"
     value = f"x.{quoted(points.value)}"

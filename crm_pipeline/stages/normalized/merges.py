@@ -1,10 +1,11 @@
 """Which records were merged into which, where the winner is the one that says so.
 
 A merge is final, so what any landed version says counts, whatever was read last: a winner that was
-archived since, or whose newest state came without its fields, still has its losers.
+archived since, or whose newest state came without its fields, still has its losers. Losers that were gone
+before the first read have no rows of their own; `merged_away` lists them all the same.
 """
 
-from crm_pipeline.model.mapping import Merge
+from crm_pipeline.model.mapping import LOSER, WINNER, Merge
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.reading import raw
@@ -14,7 +15,9 @@ from crm_pipeline.store.engine import Engine
 
 
 def winners(engine: Engine, one: ObjectInput) -> str | None:
-    """Compute `loser` and `winner`, one row per id that was merged away; None where no merge is named.
+    """Compute `loser`, `winner` and the winner's `batch`, one row per id that was merged away.
+
+    None where no merge is named.
 
     Of several winners the one that was not merged away itself goes first, then the one that changed last.
     """
@@ -26,16 +29,42 @@ def winners(engine: Engine, one: ObjectInput) -> str | None:
     # Without a filter, which would parse every record once more for each field that it looks at.
     claims = engine.table(
         f"{one.name} claims",
-        f"SELECT unnest(list_concat({', '.join(lists)})) AS loser, _source_id AS winner, _modified_at "
+        f"SELECT unnest(list_concat({', '.join(lists)})) AS loser, _source_id AS winner, _modified_at, "
+        f"_batch_id "
         f"FROM ({versions(engine, one, sources)}) WHERE {HAS_ID}",
     )
     best = "winner IN (SELECT loser FROM c), _modified_at DESC NULLS LAST, winner"
     merged = engine.table(
         f"{one.name} merged",
         f"WITH c AS (FROM {claims} WHERE loser <> '' AND loser <> winner) "
-        f"SELECT loser, first(winner ORDER BY {best}) AS winner FROM c GROUP BY loser",
+        f"SELECT loser, first(winner ORDER BY {best}) AS winner, first(_batch_id ORDER BY {best}) AS batch "
+        f"FROM c GROUP BY loser",
     )
     return merged if engine.row(f"SELECT count(*) FROM {merged}")[0] else None
+
+
+def merged_away(engine: Engine, one: ObjectInput) -> str:
+    """Define one record per id that was merged away and return the relation's name.
+
+    It has the columns of `fold.folded`. Where a winner was merged itself, the last one of the chain counts.
+    """
+    state = (
+        "loser AS _source_id, NULL::TIMESTAMPTZ AS _modified_at, false AS _deleted, batch AS _batch_id, "
+        f"true AS _is_seen, NULL::VARCHAR AS _winner, loser AS {raw(LOSER)}, winner AS {raw(WINNER)}"
+    )
+    merged = winners(engine, one)
+    if merged is None:
+        nothing = "SELECT '' AS loser, '' AS winner, '' AS batch WHERE false"
+        return engine.view(f"{one.name} listed", f"SELECT {state} FROM ({nothing})")
+    # Each step is shorter than the chain; a circle, which no vendor's merges make, ends with what was seen.
+    chains = (
+        f"WITH RECURSIVE c AS (SELECT loser, winner, batch, [loser] AS seen FROM {merged} UNION ALL "
+        f"SELECT c.loser, m.winner, c.batch, list_append(c.seen, m.loser) FROM c "
+        f"JOIN {merged} AS m ON m.loser = c.winner WHERE NOT list_contains(c.seen, c.winner)) "
+        "SELECT loser, last(winner ORDER BY len(seen)) AS winner, first(batch ORDER BY len(seen)) AS batch "
+        "FROM c GROUP BY loser"
+    )
+    return engine.view(f"{one.name} listed", f"SELECT {state} FROM ({chains})")
 
 
 def _ids(merge: Merge) -> str:

@@ -29,8 +29,9 @@ class Found:
 
     @property
     def value(self) -> str:
-        """SQL for the value: what was found, or what the row has itself."""
-        return f"coalesce({self._alias}.value, t.{quoted(self.column)})"
+        """SQL for the value: what was found or what the row has itself, the better one first."""
+        own, found = f"t.{quoted(self.column)}", f"{self._alias}.value"
+        return f"coalesce({own}, {found})" if self.lookup.fills else f"coalesce({found}, {own})"
 
     @property
     def join(self) -> str:
@@ -44,8 +45,11 @@ class Found:
         )
         theirs = [f"{self._alias}.{quoted(key)}" for key in keys]
         ours = [f"t.{quoted(key)}" for key in ("connection", one.by, *keys[2:])]
+        # A row without a name is not called like another one without a name.
+        equal = ("=", "=", "IS NOT DISTINCT FROM")
         on = " AND ".join(
-            f"{left} IS NOT DISTINCT FROM {right}" for left, right in zip(theirs, ours, strict=True)
+            f"{left} {is_so} {right}"
+            for left, is_so, right in zip(theirs, equal, ours, strict=False)
         )
         # Where two stages have one name, nothing is found rather than the wrong one.
         only = "CASE WHEN count(DISTINCT value) = 1 THEN min(value) END"

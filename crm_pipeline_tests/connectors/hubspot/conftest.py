@@ -23,6 +23,7 @@ from crm_pipeline_tests.servers import database_of_its_own
 
 ENVIRON = {
     "HUB_TOKEN": credentials.MAIN.token,
+    "HUB_SECOND_TOKEN": credentials.SECOND.token,
     "HUB_CONTACTS_TOKEN": credentials.MAIN.contacts_token,
     "HUB_CLIENT_ID": credentials.CLIENT_ID,
     "HUB_CLIENT_SECRET": credentials.CLIENT_SECRET,
@@ -153,9 +154,10 @@ def still(
 class Client:
     """Somebody else who uses the portal: shares no line with the connector."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, token: str = credentials.MAIN.token) -> None:
         self._scene = scene
         self._url = f"{scene.sandbox.url}/hubspot"
+        self._token = token
 
     def ask(self, method: str, path: str, body: Any = None, **params: str) -> Any:
         """Send a request and return the decoded answer."""
@@ -164,7 +166,7 @@ class Client:
             self._url + path,
             json=body,
             params=params,
-            headers={"Authorization": f"Bearer {credentials.MAIN.token}"},
+            headers={"Authorization": f"Bearer {self._token}"},
             timeout=30,
         )
         assert answer.ok, answer.text
@@ -173,10 +175,14 @@ class Client:
     def all(self, obj: str, **params: str) -> dict[str, dict[str, Any]]:
         """Return the records of an object by id, with all their properties."""
         names = [one["name"] for one in self.ask("GET", f"/crm/v3/properties/{obj}")["results"]]
-        asked = {"limit": "50", "properties": ",".join(names), **params}
+        return self.listed(f"/crm/v3/objects/{obj}", properties=",".join(names), **params)
+
+    def listed(self, path: str, **params: str) -> dict[str, dict[str, Any]]:
+        """Return what a list holds, page by page, by id."""
+        asked = {"limit": "50", **params}
         found: dict[str, dict[str, Any]] = {}
         while True:
-            page = self.ask("GET", f"/crm/v3/objects/{obj}", **asked)
+            page = self.ask("GET", path, **asked)
             found |= {one["id"]: one for one in page["results"]}
             if "paging" not in page:
                 return found

@@ -153,23 +153,31 @@ def test_line_items_and_products(portal):
 
 
 def test_owners_are_users(portal):
-    """Owners join by their id, not by the user's; archived ones are deleted and not active."""
+    """Owners join by their id, not by the login's; archived ones are not active, and stay."""
     fields = (
         *ROOT,
         *(
             Field(name, name, "string")
-            for name in ("email", "type", "firstName", "lastName", "userId")
+            for name in ("email", "type", "firstName", "lastName", "userId", "teams")
         ),
     )
     owners = [
-        {"id": "7001", "email": "a@b.co", "type": "PERSON", "userId": 42, "archived": False},
+        {
+            "id": "7001",
+            "email": "a@b.co",
+            "type": "PERSON",
+            "userId": 42,
+            "archived": False,
+            "firstName": "Ada",
+            "teams": [{"name": "B"}, {"name": "A", "primary": True}, {"name": ""}],
+        },
         {"id": "7002", "email": "c@d.co", "type": "PERSON", "userId": None, "archived": True},
     ]
     portal.land_records(Schema("owners", "Owners", fields), owners)
-    columns = "user_key, email, is_active, is_deleted, custom ->> 'userId'"
+    columns = "user_key, email, is_active, is_deleted, login_id, full_name, teams"
     assert built(portal, "users", columns) == [
-        ("acme:owners:7001", "a@b.co", True, False, "42"),
-        ("acme:owners:7002", "c@d.co", False, True, None),
+        ("acme:owners:7001", "a@b.co", True, False, "42", "Ada", ["A", "B"]),
+        ("acme:owners:7002", "c@d.co", False, False, None, None, None),
     ]
 
 
@@ -187,12 +195,44 @@ def test_a_merge_makes_a_new_record(portal, is_winner_first):
     ]
 
 
+def test_ids_that_were_merged_before_the_first_read(portal):
+    """Those whose records nobody has read are listed too, each with the record that stands for it at last."""
+    portal.land_records(
+        CONTACT,
+        [
+            record("3", hs_merged_object_ids="1;2"),
+            # The vendor lists all old ids; a chain leads to its end even where one did not.
+            record("9", hs_merged_object_ids="3;8"),
+            record("5"),
+        ],
+    )
+    columns = "old_key, new_key, table_name, old_source_id, is_deleted, custom"
+    assert built(portal, "merges", columns) == [
+        (f"acme:contacts:{old}", "acme:contacts:9", "contacts", old, False, "{}") for old in "1238"
+    ]
+    assert built(portal, "contacts", "source_id, merged_into") == [
+        ("3", "acme:contacts:9"),
+        ("5", None),
+        ("9", None),
+    ]
+
+
+def test_no_merges_are_no_rows(portal):
+    """A portal that never merged anything has the table, empty; so have own objects theirs."""
+    portal.land_records(CONTACT, [record("5")])
+    machine = schema("p44_machines", "serial hs_merged_object_ids")
+    portal.land_records(machine, [record("12", hs_merged_object_ids="11")])
+    assert built(portal, "merges", "old_key, new_key, table_name") == [
+        ("acme:p44_machines:11", "acme:p44_machines:12", "p44_machines")
+    ]
+
+
 def test_a_custom_object_has_its_own_table(portal):
     """Own objects are typed by their schema, owned, and linked by associations."""
     machine = schema("p44_machines", "serial price:number bought:date hubspot_owner_id")
     row = record("12", serial="007", price="10.5", bought="1767225600000", hubspot_owner_id="7001")
     portal.land_records(machine, [row])
-    assert portal.table_names() == ["p44_machines", "associations"]
+    assert portal.table_names() == ["p44_machines", "merges", "associations"]
     columns = "p44_machines_key, serial, price, bought::VARCHAR, owner_key"
     assert built(portal, "p44_machines", columns) == [
         ("acme:p44_machines:12", "007", Decimal("10.500000"), "2026-01-01", "acme:owners:7001")

@@ -56,7 +56,16 @@ _SOURCES = options(
     "REFERRALS=Referrals",
 )
 INDUSTRY = tuple((one.upper().replace(" & ", "_AND_").replace(" ", "_"), one) for one in INDUSTRIES)
-SUBSCRIPTION = "170001"
+SUBSCRIPTIONS = {
+    170_001: "Marketing Information",
+    170_002: "One to One",
+    170_003: "Newsletter",
+}
+
+
+def optout_of(number: int) -> str:
+    """Return the property that says who left one kind of mail."""
+    return f"hs_email_optout_{number}"
 
 
 def contacts(portal: PortalFacts) -> ObjectType:
@@ -139,12 +148,15 @@ _ABOUT_CONTACTS = (
 )
 _CONSENT = (
     Property("hs_email_optout", "bool", "opted_out::VARCHAR", read_only=True),
-    Property(
-        f"hs_email_optout_{SUBSCRIPTION}",
-        "bool",
-        "CASE WHEN opted_out OR r3 % 23 = 0 THEN 'true' END",
-        read_only=True,
-        label="Opted out of email: Marketing Information",
+    *(
+        Property(
+            optout_of(number),
+            "bool",
+            f"CASE WHEN opted_out OR r3 % 23 = {place} THEN 'true' END",
+            read_only=True,
+            label=f"Opted out of email: {name}",
+        )
+        for place, (number, name) in enumerate(SUBSCRIPTIONS.items())
     ),
     Property("hs_email_bounce", "number", rarely("r4", 19, "'1'"), read_only=True),
     Property(

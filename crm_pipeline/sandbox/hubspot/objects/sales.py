@@ -1,6 +1,7 @@
 """Deals, leads, products, line items and quotes."""
 
 from crm_pipeline.sandbox.hubspot.credentials import PortalFacts
+from crm_pipeline.sandbox.hubspot.currencies import rate_sql
 from crm_pipeline.sandbox.hubspot.objects.values import (
     EVERYWHERE,
     OWNER,
@@ -37,7 +38,7 @@ def deals(portal: PortalFacts) -> ObjectType:
         "0-3",
         "deals",
         "deal",
-        (*_ABOUT_DEALS, *EVERYWHERE, *_own_of_deals(portal)),
+        (*_ABOUT_DEALS, _at_home(portal), *EVERYWHERE, *_own_of_deals(portal)),
         "amount closedate createdate dealname dealstage hs_lastmodifieddate hs_object_id pipeline",
         primary="dealname",
         searched="dealname pipeline dealstage description dealtype",
@@ -53,7 +54,6 @@ _ABOUT_DEALS = (
     Property("dealname", "string", "name", label="Deal Name"),
     Property("amount", "number", money("amount")),
     Property("deal_currency_code", "enumeration", "currency", more={"externalOptions": True}),
-    Property("amount_in_home_currency", "number", money("amount"), calculated=True),
     Property("dealstage", "enumeration", "stage_id", "radio", more={"externalOptions": True}),
     Property("pipeline", "enumeration", "pipeline_id", more={"externalOptions": True}),
     Property("closedate", "datetime", instant("close_ms")),
@@ -92,6 +92,11 @@ _ABOUT_DEALS = (
     Property("hs_forecast_amount", "number", money("amount")),
     Property("hs_next_step", "string", rarely("r4", 4, "'Call back\nand send offer'")),
 )
+
+
+def _at_home(portal: PortalFacts) -> Property:
+    value = money(f"round(amount * {rate_sql('currency', portal.currency)}, 2)")
+    return Property("amount_in_home_currency", "number", value, calculated=True)
 
 
 def _own_of_deals(portal: PortalFacts) -> tuple[Property, ...]:
