@@ -15,6 +15,8 @@ RECORD = "record."
 """Begins the sources of an exploded table that are fields of the record, not of the list's element."""
 RECORD_ID = f"{RECORD}_source_id"
 """In an exploded table, the record's id."""
+MAIN_CURRENCY = "{currency}"
+"""Among the texts of a `Pick`: the account's main currency."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,14 @@ class Pick:
         key: the element's key whose value is taken; elements without one are passed over.
         only: keys and the texts that an element must have there.
         prefer: keys and texts of the elements that go before the others.
+        filled: further keys that an element must have a text under, so that several columns take theirs
+            from the same one.
     """
 
     key: str
     only: tuple[tuple[str, str], ...] = ()
     prefer: tuple[tuple[str, str], ...] = ()
+    filled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,10 @@ class FieldMap:
             that were read before still have their value there.
         fallback: sources that are read where this one is empty, best first.
         joined: sources whose texts are put behind this one's, with a space between.
+        needs_all: there is a value only where each of `joined` has a text too.
+        labelled: the text is one of the field's options, and the column takes its label.
+        after: the source is a length of time, and the column says when it is over: it begins at the instant
+            of this column.
         form: as `Field.form`, for sources that no schema describes.
         factor: what a number is multiplied with, to be in the column's unit.
         is_object: the text names an object, the column its table.
@@ -89,6 +98,9 @@ class FieldMap:
     former: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    needs_all: bool = False
+    labelled: bool = False
+    after: str = ""
     form: Form = ""
     factor: float = 1.0
     is_object: bool = False
@@ -100,16 +112,15 @@ class FieldMap:
     def is_lossless(self) -> bool:
         """Whether the source text can be told from the column."""
         chosen = self.only or self.when or self.values or self.is_object or self.pick or self.listed
-        composed = self.fallback or self.joined or self.factor != 1
+        composed = self.fallback or self.joined or self.factor != 1 or self.labelled or self.after
         is_part = self.points is not None and self.points.separator
         return not (chosen or composed or is_part)
 
     @property
     def is_whole(self) -> bool:
         """Whether every text of the source is meant for the column, so that NULL means unfit."""
-        return not (
-            self.only or self.when or self.values or self.pick or self.points or self.listed
-        )
+        chosen = self.only or self.when or self.values or self.pick or self.points or self.listed
+        return not (chosen or self.needs_all or self.after)
 
     @property
     def is_list(self) -> bool:

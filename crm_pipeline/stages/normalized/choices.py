@@ -1,7 +1,10 @@
 """SQL for what a mapping says about a field's text: where it comes from, what is chosen, what it names."""
 
+import json
+from dataclasses import replace
+
 from crm_pipeline.model.casts import cast
-from crm_pipeline.model.mapping import FieldMap
+from crm_pipeline.model.mapping import MAIN_CURRENCY, FieldMap, Pick
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import listed_texts, picked
@@ -10,13 +13,15 @@ from crm_pipeline.stages.normalized.reading import raw
 
 def chosen(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text after the mapping's choices."""
-    text = picked(entry, entry.pick) if entry.pick else _text(feed, entry)
+    text = picked(entry, _filled(feed, entry.pick)) if entry.pick else _text(feed, entry)
     if entry.when:
         other, wanted = entry.when
         is_so = f"{raw(other)} = {literal(wanted)}" if feed.present((other,)) else "false"
         text = f"CASE WHEN {is_so} THEN {text} END"
     if entry.only:
         text = f"CASE WHEN starts_with({text}, {literal(entry.only)}) THEN {text} END"
+    if entry.labelled:
+        text = _label(feed, entry, text)
     values = tuple(feed.tables.items()) if entry.is_object else entry.values
     if values:
         cases = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in values)
@@ -31,6 +36,8 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     """Return SQL for a field's value in its column's type, NULL where it does not fit."""
     if entry.listed:
         return listed_texts(entry)
+    if entry.after:
+        return _end(feed, entry, kind)
     text = chosen(feed, entry)
     if entry.factor == 1:
         return cast(text, kind, feed.form(entry), feed.account.zone)
@@ -53,12 +60,41 @@ def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:
     return f"CASE {' '.join(whens)} END" if whens else "NULL::VARCHAR"
 
 
+def _filled(feed: Feed, pick: Pick) -> Pick:
+    """Return a pick that names the account's main currency; nothing is preferred where that is unknown."""
+    known = feed.account.currency
+    preferred = ((key, text.replace(MAIN_CURRENCY, known)) for key, text in pick.prefer)
+    return replace(pick, prefer=tuple((key, text) for key, text in preferred if text))
+
+
+def _label(feed: Feed, entry: FieldMap, text: str) -> str:
+    """Return SQL for the label of an option; a text that is no option stays as it is."""
+    field = feed.field(entry.source)
+    if field is None or not field.options:
+        return text
+    labels = literal(json.dumps(dict(field.options), ensure_ascii=False))
+    return f"coalesce(({labels}::JSON::MAP(VARCHAR, VARCHAR))[{text}], {text})"
+
+
+def _end(feed: Feed, entry: FieldMap, kind: str) -> str:
+    """Return SQL for the instant at which a length of time is over."""
+    begin = feed.feeding(entry.after)
+    if begin is None:
+        return f"NULL::{kind}"
+    minutes = cast(chosen(feed, entry), "BIGINT", feed.form(entry))
+    return f"{typed(feed, begin, kind)} + to_minutes({minutes})"
+
+
 def _text(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text; records read before it was renamed have it in the former one."""
     own = raw(entry.source)
+    if entry.needs_all and len(feed.present(entry.joined)) < len(entry.joined):
+        return "NULL::VARCHAR"
     joined = "".join(f", {raw(name)}" for name in feed.present(entry.joined))
     if joined:
-        own = f"CASE WHEN {own} IS NOT NULL THEN concat_ws(' ', {own}{joined}) END"
+        needed = feed.present(entry.joined) if entry.needs_all else ()
+        filled = " AND ".join(f"{text} IS NOT NULL" for text in (own, *map(raw, needed)))
+        own = f"CASE WHEN {filled} THEN concat_ws(' ', {own}{joined}) END"
     others = (*feed.gone(entry), *feed.present(entry.fallback))
     texts = [own, *(raw(name) for name in others)]
     return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
