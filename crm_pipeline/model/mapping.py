@@ -77,8 +77,6 @@ class FieldMap:
         joined: sources whose texts are put behind this one's, with a space between.
         needs_all: there is a value only where each of `joined` has a text too.
         labelled: the text is one of the field's options, and the column takes its label.
-        after: the source is a length of time, and the column says when it is over: it begins at the instant
-            of this column.
         form: as `Field.form`, for sources that no schema describes.
         factor: what a number is multiplied with, to be in the column's unit.
         is_object: the text names an object, the column its table.
@@ -100,7 +98,6 @@ class FieldMap:
     joined: tuple[str, ...] = ()
     needs_all: bool = False
     labelled: bool = False
-    after: str = ""
     form: Form = ""
     factor: float = 1.0
     is_object: bool = False
@@ -112,7 +109,7 @@ class FieldMap:
     def is_lossless(self) -> bool:
         """Whether the source text can be told from the column."""
         chosen = self.only or self.when or self.values or self.is_object or self.pick or self.listed
-        composed = self.fallback or self.joined or self.factor != 1 or self.labelled or self.after
+        composed = self.fallback or self.joined or self.factor != 1 or self.labelled
         is_part = self.points is not None and self.points.separator
         return not (chosen or composed or is_part)
 
@@ -120,7 +117,7 @@ class FieldMap:
     def is_whole(self) -> bool:
         """Whether every text of the source is meant for the column, so that NULL means unfit."""
         chosen = self.only or self.when or self.values or self.pick or self.points or self.listed
-        return not (chosen or self.needs_all or self.after)
+        return not (chosen or self.needs_all)
 
     @property
     def is_list(self) -> bool:
@@ -183,6 +180,8 @@ class ObjectMap:
         identity: in an exploded table, the sources that make `source_id` behind the record's id.
         merges: where winners name their losers; those become deleted and point to the winner.
         ignores_case: to the vendor, names of fields that differ in case only are one.
+        over_rows: SQL over the object's rows in the table's columns, `{rows}`, for columns that depend on several
+            columns or rows and cannot be told field by field. It gives the same rows and columns.
         page: where a browser shows a record: text behind `AccountFacts.web_address`, in which `{id}` stands
             for the record's id. "" where nothing shows it.
     """
@@ -198,6 +197,7 @@ class ObjectMap:
     kind: str = ""
     ignores_case: bool = False
     page: str = ""
+    over_rows: str = ""
 
     @property
     def is_own(self) -> bool:

@@ -106,10 +106,9 @@ class Changelog:
     def _placed(self, state: dict[str, str | None], deal: dict[str, Any]) -> dict[str, Any]:
         """Return a state with the pipeline of its stage; None where the stage is gone."""
         stage = state[_STAGE]
-        is_current = stage == _text(deal[_STAGE])
-        pipeline = deal["pipeline_id"] if is_current else None
-        if pipeline is None and stage is not None:
-            pipeline = self._pipelines.get(stage)
+        pipeline = self._pipelines.get(stage or "")
+        if pipeline is None and stage == _text(deal[_STAGE]):
+            pipeline = deal["pipeline_id"]
         return {**state, "pipeline_id": pipeline}
 
     @cached_property

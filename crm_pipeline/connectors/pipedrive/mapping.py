@@ -90,6 +90,10 @@ _DEAL = ObjectMap(
         ),
     ),
     page="/deal/{id}",
+    # Whatever is left of an earlier closing: a deal that is open again is not closed.
+    over_rows="""
+        SELECT * REPLACE (CASE WHEN is_closed IS DISTINCT FROM false THEN closed_at END AS closed_at)
+        FROM {rows}""",
 )
 
 _PERSON = ObjectMap(
@@ -153,7 +157,6 @@ _ACTIVITY = ObjectMap(
         FieldMap("due_date", "due_on", joined=_DUE, form="local"),
         FieldMap("due_date", "due_at", joined=_DUE, needs_all=True, form="local"),
         FieldMap("due_date", "starts_at", joined=_DUE, needs_all=True, form="local"),
-        FieldMap("duration", "ends_at", after="starts_at", form="clock"),
         # Companies add kinds of their own; whatever is to be done is a task.
         FieldMap(
             "type",
@@ -174,6 +177,7 @@ _ACTIVITY = ObjectMap(
     ),
     {"activity_type": "task"},
     page="/activities/list/user/everyone?selected={id}",
+    over_rows="SELECT * REPLACE (starts_at + to_minutes(duration_minutes) AS ends_at) FROM {rows}",
 )
 
 _NOTE = ObjectMap(

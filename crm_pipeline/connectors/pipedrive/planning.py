@@ -98,6 +98,10 @@ def _deal_by_deal(lister: Lister, begun: Begun) -> Begun:
         takes_call = per_deal.asked(lister, first.within(begun.window) if is_known else first.batch)
         found += takes_call if is_known else count * takes_call
     begun.estimates[asked.name] = found
+    before = per_deal.maker(lister).listing
+    if found and before is not None:
+        begun.extra_calls += 1
+        begun.extra_cost += before.cost
     return begun
 
 

@@ -255,6 +255,9 @@ class _Build:
                 records = folded(self.engine, feed.one, ranking)
                 tally += self._tallied(feed, ranking)
             rows = define_rows(self.engine, self.connection.name, feed, records)
+            if feed.entry.over_rows:
+                made = feed.entry.over_rows.replace("{rows}", rows)
+                rows = self.engine.view(f"{feed.one.name} over rows", made)
             parts.append(f"SELECT * FROM {rows}")
         with self.tables.stage(self.name, (self.table.key,)) as staged:
             paths = self._write(staged, self._whole(" UNION ALL BY NAME ".join(parts)))

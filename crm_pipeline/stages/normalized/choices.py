@@ -36,8 +36,6 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     """Return SQL for a field's value in its column's type, NULL where it does not fit."""
     if entry.listed:
         return listed_texts(entry)
-    if entry.after:
-        return _end(feed, entry, kind)
     text = chosen(feed, entry)
     if entry.factor == 1:
         return cast(text, kind, feed.form(entry), feed.account.zone)
@@ -74,15 +72,6 @@ def _label(feed: Feed, entry: FieldMap, text: str) -> str:
         return text
     labels = literal(json.dumps(dict(field.options), ensure_ascii=False))
     return f"coalesce(({labels}::JSON::MAP(VARCHAR, VARCHAR))[{text}], {text})"
-
-
-def _end(feed: Feed, entry: FieldMap, kind: str) -> str:
-    """Return SQL for the instant at which a length of time is over."""
-    begin = feed.feeding(entry.after)
-    if begin is None:
-        return f"NULL::{kind}"
-    minutes = cast(chosen(feed, entry), "BIGINT", feed.form(entry))
-    return f"{typed(feed, begin, kind)} + to_minutes({minutes})"
 
 
 def _text(feed: Feed, entry: FieldMap) -> str:
