@@ -180,6 +180,20 @@ _ACTIVITY = ObjectMap(
     over_rows="SELECT * REPLACE (starts_at + to_minutes(duration_minutes) AS ends_at) FROM {rows}",
 )
 
+_ACTIVITY_PEOPLE = ObjectMap(
+    "activities",
+    "associations",
+    (
+        FieldMap(RECORD_ID, "from_source_id", (("", "activities"),)),
+        points_to("person_id", "to_source_id", "persons"),
+        FieldMap("primary", "is_primary"),
+        *same(f"{RECORD}add_time=created_at {RECORD}update_time=modified_at"),
+    ),
+    {"from_table": "activities", "to_table": "contacts", "role": "participant"},
+    each=("participants",),
+    identity=("person_id",),
+)
+
 _NOTE = ObjectMap(
     "notes",
     "activities",
@@ -317,6 +331,7 @@ MAPPING: tuple[ObjectMap, ...] = (
     _PERSON,
     _ORGANIZATION,
     _ACTIVITY,
+    _ACTIVITY_PEOPLE,
     _NOTE,
     _LEAD,
     _PRODUCT,

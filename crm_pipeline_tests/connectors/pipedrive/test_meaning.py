@@ -371,10 +371,26 @@ def test_participants(company: Answers) -> None:
         "from_table, to_table, from_source_id, to_source_id, from_key, to_key, is_primary, "
         "epoch(created_at)"
     )
-    told = rows(company.scene, "associations", columns)
+    told = [row for row in rows(company.scene, "associations", columns) if row[0] == "deals"]
     assert {row[2:4]: row[6:] for row in told} == wanted
     assert len(told) == len(wanted)
     assert sum(not is_main for is_main, _ in wanted.values()) > 10
     for from_table, to_table, deal, person, from_key, to_key, *_ in told:
         assert (from_table, to_table) == ("deals", "contacts")
         assert (from_key, to_key) == (f"pipe:deals:{deal}", f"pipe:persons:{person}")
+
+
+def test_people_of_activities(company: Answers) -> None:
+    """All participants of each activity, the first one told apart."""
+    wanted = {
+        (str(activity["id"]), str(one["person_id"])): one["primary"]
+        for activity in company.every("/api/v2/activities")
+        for one in activity["participants"]
+    }
+    columns = "from_table, to_table, is_deleted, from_source_id, to_source_id, is_primary, to_key"
+    told = [row for row in rows(company.scene, "associations", columns) if row[0] == "activities"]
+    live = [row for row in told if not row[2]]
+    assert {row[3:5]: row[5] for row in live} == wanted
+    assert len(live) == len(wanted)
+    assert {row[1] for row in live} == {"contacts"}
+    assert all(row[6] == f"pipe:persons:{row[4]}" for row in live)

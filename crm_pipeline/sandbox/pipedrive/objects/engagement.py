@@ -78,7 +78,10 @@ ACTIVITIES = Entity(
         Column(
             "participants",
             "participants",
-            "CASE WHEN person_id IS NULL THEN [] ELSE [{'person_id': person_id, 'primary': true}] END",
+            # Some have a second person with them.
+            "list_filter([{'person_id': person_id, 'primary': true}, {'person_id': CASE WHEN r2 % 4 = 0 "
+            "THEN 1 + person_id * 7 % $contacts END, 'primary': false}], lambda one: one.person_id IS NOT "
+            "NULL AND (one.primary OR one.person_id <> person_id))",
             "Participants",
             writable=True,
         ),
