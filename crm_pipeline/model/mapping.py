@@ -17,6 +17,8 @@ RECORD_ID = f"{RECORD}_source_id"
 """In an exploded table, the record's id."""
 LOSER, WINNER = "loser", "winner"
 """In a table of merges, the id that was merged away and that of the record that it points to now."""
+MAIN_CURRENCY = "{currency}"
+"""Among the texts of a `Pick`: the account's main currency."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class Pick:
         key: the element's key whose value is taken; elements without one are passed over.
         only: keys and the texts that an element must have there.
         prefer: keys and texts of the elements that go before the others.
+        filled: further keys that an element must have a text under, so that several columns take theirs
+            from the same one.
     """
 
     key: str
     only: tuple[tuple[str, str], ...] = ()
     prefer: tuple[tuple[str, str], ...] = ()
+    filled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class FieldMap:
             that were read before still have their value there.
         fallback: sources that are read where this one is empty or not meant by `when`, best first.
         joined: sources whose texts are put behind this one's, with a space between.
+        needs_all: there is a value only where each of `joined` has a text too.
+        labelled: the text is one of the field's options, and the column takes its label.
         form: as `Field.form`, for sources that no schema describes.
         factor: what a number is multiplied with, to be in the column's unit.
         is_object: the text names an object, the column its table.
@@ -99,6 +106,8 @@ class FieldMap:
     former: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    needs_all: bool = False
+    labelled: bool = False
     form: Form = ""
     factor: float = 1.0
     is_object: bool = False
@@ -113,14 +122,21 @@ class FieldMap:
     def is_lossless(self) -> bool:
         """Whether the source text can be told from the column."""
         chosen = self.only or self.when or self._recoded or self.is_object or self.pick
-        composed = self.fallback or self.joined or self.any_of or self.factor != 1 or self.listed
+        composed = (
+            self.fallback
+            or self.joined
+            or self.any_of
+            or self.factor != 1
+            or self.listed
+            or self.labelled
+        )
         is_part = self.until or (self.points is not None and self.points.separator)
         return not (chosen or composed or is_part)
 
     @property
     def is_whole(self) -> bool:
         """Whether every text of the source is meant for the column, so that NULL means unfit."""
-        chosen = self.only or self.when or self._recoded or self.any_of
+        chosen = self.only or self.when or self._recoded or self.any_of or self.needs_all
         return not (chosen or self.pick or self.points or self.listed)
 
     @property

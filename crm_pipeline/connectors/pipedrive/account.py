@@ -20,6 +20,7 @@ from crm_pipeline.connectors.pipedrive import (
     deletions,
     describe,
     direct,
+    facts,
     metadata,
     planning,
     reading,
@@ -34,6 +35,7 @@ from crm_pipeline.connectors.routes import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownName
+from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.spool import Spool
@@ -53,6 +55,10 @@ class PipedriveAccount(ApiAccount[Api]):
     def who(self) -> str:
         """Say as whom, and to which company, this is logged in."""
         return checkup.who(self._api.me())
+
+    def facts(self) -> AccountFacts:
+        """Return the zone and currency of the login's user: those of the company are told nowhere."""
+        return facts.of(self._api.me(), self.connection.login_url)
 
     def objects(self) -> list[ObjectInfo]:
         """List the objects; whether the login may read them, `check` finds out."""

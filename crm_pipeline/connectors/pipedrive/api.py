@@ -34,6 +34,8 @@ class Me(msgspec.Struct):
     company_domain: str | None = None
     company_name: str | None = None
     access: list[Access] | None = None
+    timezone_name: str | None = None
+    default_currency: str | None = None
 
 
 class _MyAnswer(msgspec.Struct):

@@ -9,7 +9,7 @@ from typing import Literal
 
 DELETED = "deleted"
 """The origin of records from a list of deleted ones, which they do not say of themselves."""
-Paging = Literal["cursor", "offset", "whole", "deals", "changes"]
+Paging = Literal["cursor", "offset", "whole", "deals", "per_deal"]
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,13 @@ class Item:
         record: the path of single records.
         fields: the paths of the field metadata, the next where one is not permitted; empty for none.
         optional: what `include_fields` may name.
-        paging: by cursor (v2), by offset (v1), all in one answer, by the deals that it belongs to, or by
-            the deals that changed.
+        paging: by cursor (v2), by offset (v1), all in one answer, by the deals that it belongs to, or deal
+            by deal for those that changed.
         stamp: the key that says when a record changed; "" where records carry none.
         is_setup: a short list that is read whole each time.
         search: fields by which the vendor finds single records.
         is_dear: read only if somebody asks for it.
+        beside: lists whose names are put into its records.
         ended_by: the key that says that a record is deleted, "" where none does: users who may not log in
             any more stay in their list, and own what they owned.
     """
@@ -73,6 +74,7 @@ class Item:
     is_setup: bool = False
     search: tuple[str, ...] = ()
     is_dear: bool = False
+    beside: tuple[Listing, ...] = ()
     ended_by: Literal["is_deleted", "active_flag", ""] = "is_deleted"
 
     @property
@@ -108,6 +110,8 @@ _DEALS_OF = [
     "related_lost_deals_count",
 ]
 _MAILS = ["last_incoming_mail_time", "last_outgoing_mail_time"]
+ROLES = Listing("roles", "/v1/roles", 20, since=False, until=False)
+TEAMS = Listing("teams", "/v1/legacyTeams", 20, since=False, until=False)
 _ONLY_DELETED = {"status": "deleted"}
 
 ITEMS: Mapping[str, Item] = {
@@ -213,7 +217,15 @@ ITEMS: Mapping[str, Item] = {
             "Changes of deals",
             (Listing("log", "/v1/deals/{id}/changelog", 20, until=False),),
             "",
-            paging="changes",
+            paging="per_deal",
+            is_dear=True,
+        ),
+        Item(
+            "deal_participants",
+            "Participants of deals",
+            (Listing("participants", "/v1/deals/{id}/participants", 10, until=False),),
+            "",
+            paging="per_deal",
             is_dear=True,
         ),
         Item(
@@ -239,6 +251,7 @@ ITEMS: Mapping[str, Item] = {
                 paging="whole",
                 stamp=stamp,
                 is_setup=True,
+                beside=(ROLES, TEAMS) if name == "users" else (),
                 ended_by="" if name == "users" else "is_deleted",
             )
             for name, label, cost, record, stamp in (

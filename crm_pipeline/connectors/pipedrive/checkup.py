@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
-from crm_pipeline.connectors.pipedrive import changes
+from crm_pipeline.connectors.pipedrive import per_deal
 from crm_pipeline.connectors.pipedrive.api import Api, Me
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline.connectors.pipedrive.lister import Lister
@@ -127,12 +127,12 @@ def _objects(api: Api) -> Iterator[Finding]:
 
 def _is_readable(api: Api, name: str) -> bool:
     item = ITEMS[name]
-    lister = Lister(api, ITEMS["deals"] if item.paging in {"deals", "changes"} else item)
+    lister = Lister(api, ITEMS["deals"] if item.paging in {"deals", "per_deal"} else item)
     params = {} if item.paging == "whole" else {"limit": "1"}
     try:
         page = lister.ask(lister.item.listings[0], params)
-        if item.paging == "changes":
-            changes.some(Lister(api, item), page)
+        if item.paging == "per_deal":
+            per_deal.some(Lister(api, item), page)
     except Fatal:
         return False
     return True

@@ -14,7 +14,7 @@ import msgspec
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.pipedrive import changes, keys, line_items
+from crm_pipeline.connectors.pipedrive import keys, line_items, per_deal
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import Item
 from crm_pipeline.connectors.pipedrive.lister import Lister, second
@@ -108,8 +108,8 @@ def get(api: Api, item: Item, record: str, *, by: str | None) -> dict[str, Any]:
 
 def newest(lister: Lister, since: datetime) -> tuple[int, datetime | None]:
     """Return how many records changed at or after an instant, at most a page, and the newest stamp."""
-    if lister.item.paging == "changes":
-        lister = changes.deals_of(lister)
+    if lister.item.paging == "per_deal":
+        lister = per_deal.deals_of(lister)
     listing = lister.item.listings[0]
     page = lister.ask(listing, _latest(lister, lister.api.page_records, since))
     is_after = [
@@ -124,10 +124,10 @@ def preview(lister: Lister, schema: Schema, rows: int) -> list[dict[str, Any]]:
     if lister.item.paging == "deals":
         found = itertools.islice(_landed(line_items.pages(lister)), rows)
         return [{f.name: _at(record, f.keys) for f in schema.fields} for record in found]
-    if lister.item.paging == "changes":
-        deals = changes.deals_of(lister)
+    if lister.item.paging == "per_deal":
+        deals = per_deal.deals_of(lister)
         page = deals.ask(deals.item.listings[0], _latest(deals, rows, None))
-        told = changes.some(lister, page)
+        told = per_deal.some(lister, page)
         return [{f.name: _at(record, f.keys) for f in schema.fields} for record in told]
     records = lister.api.typed(
         listing.path,

@@ -4,6 +4,7 @@ Sources: https://developers.pipedrive.com/docs/api/v1 and
 https://pipedrive.readme.io/docs/core-api-concepts-pagination
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -40,6 +41,18 @@ class _ChangesKey(Key, kw_only=True):
     """Of the changes of a deal, which we put together: a deal without them is none."""
 
     stages: msgspec.Raw
+
+
+class _ParticipantsKey(Key, kw_only=True):
+    """Of the participants of a deal, likewise."""
+
+    participants: msgspec.Raw
+
+
+_COMPOSED: Mapping[str, type[Key]] = {
+    "deal_changes": _ChangesKey,
+    "deal_participants": _ParticipantsKey,
+}
 
 
 class _Paging(msgspec.Struct):
@@ -183,7 +196,7 @@ def _reader(name: str) -> RecordReader[Envelope, Key]:
     stamp = ITEMS[name].stamp
     return RecordReader(
         Envelope,
-        _ChangesKey if ITEMS[name].paging == "changes" else Key,
+        _COMPOSED.get(name, Key),
         list_name="data",
         id_of=_id_of,
         stamp_of=lambda key: _instant(getattr(key, stamp)) if stamp else None,

@@ -5,11 +5,15 @@ and are UTC. Parts of composite values are fields of their own, as in `address_l
 fields have 40-digit keys that differ in every company: they stay in `custom`, unless
 connections.yaml maps them.
 
-Source: https://developers.pipedrive.com/docs/api/v1 (which documents v2 as well).
+Source: https://developers.pipedrive.com/docs/api/v1 (which documents v2 as well). Where a browser shows a
+record is documented for none of them; deals, persons, organizations and leads have had these addresses for
+years, that of activities is what the browser shows for one that is chosen in the list of all.
 """
 
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
+    MAIN_CURRENCY,
+    RECORD,
     RECORD_ID,
     FieldMap,
     ObjectMap,
@@ -23,6 +27,7 @@ _RECORD = same("id=source_id is_deleted=is_deleted add_time=created_at update_ti
 _OWNER = points_to("owner_id", "owner_source_id", "users")
 _OWNED = (*_RECORD, _OWNER)
 _PRIMARY = (("primary", "true"),)
+_CREATOR = points_to("creator_user_id", "created_by_source_id", "users")
 # API v1: the flag says that the record is not deleted.
 _ACTIVE = FieldMap(
     "active_flag", "is_deleted", values=(("false", "true"), ("0", "true")), otherwise="false"
@@ -45,6 +50,12 @@ def _address(prefix: str) -> tuple[FieldMap, ...]:
     )
 
 
+def _price(key: str, column: str, other: str) -> FieldMap:
+    """Map a part of the price in the main currency, or of the first price."""
+    pick = Pick(key, prefer=(("currency", MAIN_CURRENCY),), filled=(other,))
+    return FieldMap("prices", column, pick=pick)
+
+
 def _phone(label: str, column: str) -> FieldMap:
     return FieldMap("phones", column, pick=Pick("value", only=(("label", label),)))
 
@@ -56,13 +67,17 @@ _DEAL = ObjectMap(
         *_OWNED,
         *same(
             "title=name stage_id=stage value=amount currency=currency probability=probability "
-            "stage_change_time=stage_changed_at origin=source"
+            "stage_change_time=stage_changed_at lost_reason=lost_reason is_archived=is_archived"
         ),
+        _CREATOR,
+        # The marketing channel; `origin` is how the record was made, such as ManuallyCreated or API.
+        FieldMap("channel", "source", labelled=True),
         points_to("org_id", "company_source_id", "organizations"),
         points_to("person_id", "primary_contact_source_id", "persons"),
         points_to("pipeline_id", "pipeline_source_id", "pipelines"),
-        # In the company's own time zone, unlike close_time.
+        # The day as the company's people call it, unlike that of close_time.
         FieldMap("local_close_date", "close_date", fallback=("close_time", "expected_close_date")),
+        FieldMap("close_time", "closed_at", fallback=("won_time", "lost_time")),
         FieldMap(
             "status",
             "is_closed",
@@ -74,6 +89,11 @@ _DEAL = ObjectMap(
             values=(("open", "false"), ("won", "true"), ("lost", "false")),
         ),
     ),
+    page="/deal/{id}",
+    # Whatever is left of an earlier closing: a deal that is open again is not closed.
+    over_rows="""
+        SELECT * REPLACE (CASE WHEN is_closed IS DISTINCT FROM false THEN closed_at END AS closed_at)
+        FROM {rows}""",
 )
 
 _PERSON = ObjectMap(
@@ -101,6 +121,7 @@ _PERSON = ObjectMap(
             values=(("subscribed", "false"), ("unsubscribed", "true")),
         ),
     ),
+    page="/person/{id}",
 )
 
 _ORGANIZATION = ObjectMap(
@@ -108,12 +129,11 @@ _ORGANIZATION = ObjectMap(
     "companies",
     (
         *_OWNED,
-        *same(
-            "name=name website=website industry=industry annual_revenue=annual_revenue "
-            "employee_count=employees"
-        ),
+        *same("name=name website=website annual_revenue=annual_revenue employee_count=employees"),
+        FieldMap("industry", "industry", labelled=True),
         *_address("address"),
     ),
+    page="/organization/{id}",
 )
 
 _ABOUT = (
@@ -124,12 +144,19 @@ _ABOUT = (
     points_to("deal_id", "deal_source_id", "deals"),
 )
 
+# An activity without a time is due on a day; the time of one that has one is UTC, and so is its day then.
+_DUE = ("due_time",)
+
 _ACTIVITY = ObjectMap(
     "activities",
     "activities",
     (
         *_OWNED,
+        _CREATOR,
         *_ABOUT,
+        FieldMap("due_date", "due_on", joined=_DUE, form="local"),
+        FieldMap("due_date", "due_at", joined=_DUE, needs_all=True, form="local"),
+        FieldMap("due_date", "starts_at", joined=_DUE, needs_all=True, form="local"),
         # Companies add kinds of their own; whatever is to be done is a task.
         FieldMap(
             "type",
@@ -143,12 +170,28 @@ _ACTIVITY = ObjectMap(
             otherwise="task",
         ),
         *same(
-            "subject=subject note=body done=is_closed due_date=due_on priority=priority "
-            "marked_as_done_time=completed_at location=location"
+            "subject=subject note=body done=is_closed marked_as_done_time=completed_at location=location"
         ),
+        FieldMap("priority", "priority", labelled=True),
         FieldMap("duration", "duration_minutes", form="clock"),
     ),
     {"activity_type": "task"},
+    page="/activities/list/user/everyone?selected={id}",
+    over_rows="SELECT * REPLACE (starts_at + to_minutes(duration_minutes) AS ends_at) FROM {rows}",
+)
+
+_ACTIVITY_PEOPLE = ObjectMap(
+    "activities",
+    "associations",
+    (
+        FieldMap(RECORD_ID, "from_source_id", (("", "activities"),)),
+        points_to("person_id", "to_source_id", "persons"),
+        FieldMap("primary", "is_primary"),
+        *same(f"{RECORD}add_time=created_at {RECORD}update_time=modified_at"),
+    ),
+    {"from_table": "activities", "to_table": "contacts", "role": "participant"},
+    each=("participants",),
+    identity=("person_id",),
 )
 
 _NOTE = ObjectMap(
@@ -159,8 +202,10 @@ _NOTE = ObjectMap(
         _ACTIVE,
         FieldMap("add_time", "created_at", form="local"),
         FieldMap("update_time", "modified_at", form="local"),
-        FieldMap("add_time", "due_on"),
+        FieldMap("add_time", "due_on", form="local"),
+        FieldMap("add_time", "due_at", form="local"),
         points_to("user_id", "owner_source_id", "users"),
+        points_to("user_id", "created_by_source_id", "users"),
         *_ABOUT,
     ),
     {"activity_type": "note"},
@@ -171,12 +216,17 @@ _LEAD = ObjectMap(
     "leads",
     (
         *same(
-            "id=source_id add_time=created_at update_time=modified_at title=name source_name=source"
+            "id=source_id add_time=created_at update_time=modified_at title=name value=amount "
+            "value_currency=currency is_archived=is_archived"
         ),
+        # Nobody who uses no marketing channels has any: then it is the vendor's own word.
+        FieldMap("channel", "source", labelled=True, fallback=("source_name",)),
         _OWNER,
+        points_to("creator_id", "created_by_source_id", "users"),
         points_to("person_id", "contact_source_id", "persons"),
         points_to("organization_id", "company_source_id", "organizations"),
     ),
+    page="/leads/inbox/{id}",
 )
 
 _PRODUCT = ObjectMap(
@@ -185,9 +235,11 @@ _PRODUCT = ObjectMap(
     (
         *_RECORD,
         *same(
-            "name=name code=product_code unit=unit category=family description=description "
-            "is_linkable=is_active"
+            "name=name code=product_code unit=unit description=description is_linkable=is_active"
         ),
+        FieldMap("category", "family", labelled=True),
+        _price("price", "price", "currency"),
+        _price("currency", "currency", "price"),
     ),
 )
 
@@ -215,7 +267,10 @@ _STAGE_HISTORY = ObjectMap(
     "deal_stage_history",
     (
         FieldMap(RECORD_ID, "deal_source_id", (("", "deals"),)),
-        FieldMap("new_value", "stage"),
+        # Earlier versions noted changes of the stage only, with the stage under `new_value`.
+        FieldMap("stage_id", "stage", fallback=("new_value",)),
+        points_to("pipeline_id", "pipeline_source_id", "pipelines"),
+        *same("value=amount currency=currency"),
         FieldMap("time", "changed_at", form="local"),
         FieldMap("time", "created_at", form="local"),
         points_to("actor_user_id", "changed_by_source_id", "users"),
@@ -224,14 +279,31 @@ _STAGE_HISTORY = ObjectMap(
     identity=("number",),
 )
 
+# People beside the main contact, whom deals name themselves.
+_PARTICIPANT = ObjectMap(
+    "deal_participants",
+    "associations",
+    (
+        FieldMap(RECORD_ID, "from_source_id", (("", "deals"),)),
+        points_to("person_id", "to_source_id", "persons"),
+        FieldMap("is_main", "is_primary"),
+        FieldMap("add_time", "created_at", form="local"),
+        FieldMap(f"{RECORD}update_time", "modified_at"),
+    ),
+    {"from_table": "deals", "to_table": "contacts", "role": "participant"},
+    each=("participants",),
+    identity=("person_id",),
+)
+
 _USER = ObjectMap(
     "users",
     "users",
     (
         *same(
             "id=source_id name=full_name email=email phone=phone "
-            "active_flag=is_active timezone_name=time_zone role_id=role_source_id"
+            "active_flag=is_active timezone_name=time_zone role_id=role_source_id role_name=role"
         ),
+        FieldMap("teams", "teams", listed="name"),
         FieldMap("created", "created_at", form="local"),
         FieldMap("modified", "modified_at", form="local"),
         FieldMap("last_login", "last_login_at", form="local"),
@@ -259,12 +331,14 @@ MAPPING: tuple[ObjectMap, ...] = (
     _PERSON,
     _ORGANIZATION,
     _ACTIVITY,
+    _ACTIVITY_PEOPLE,
     _NOTE,
     _LEAD,
     _PRODUCT,
     _DEAL_PRODUCT,
     _DEAL_CHANGES,
     _STAGE_HISTORY,
+    _PARTICIPANT,
     _USER,
     _PIPELINE,
     _STAGE,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crm_pipeline.connectors.base import Route
-from crm_pipeline.connectors.pipedrive import changes, line_items, offsets, scan, spans
+from crm_pipeline.connectors.pipedrive import line_items, offsets, per_deal, scan, spans
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
@@ -51,13 +51,15 @@ def begin(lister: Lister, window: Window | None) -> Begun:
     begun = Begun(window, lister.optional)
     if lister.item.paging == "deals":
         return _by_deals(lister, begun)
-    if lister.item.paging == "changes":
-        return _by_changes(lister, begun)
+    if lister.item.paging == "per_deal":
+        return _deal_by_deal(lister, begun)
     listings = lister.item.listings
+    begun.extra_calls += len(lister.item.beside)
+    begun.extra_cost += sum(listing.cost for listing in lister.item.beside)
     if window is None and len(listings) > 1:
         again = again_of(listings)
-        begun.extra_calls = len(again)
-        begun.extra_cost = sum(listing.cost for listing in again)
+        begun.extra_calls += len(again)
+        begun.extra_cost += sum(listing.cost for listing in again)
     for number, listing in enumerate(listings):
         if number and window is None:
             begun.estimates[listing.name] = 1
@@ -82,19 +84,24 @@ def _by_deals(lister: Lister, begun: Begun) -> Begun:
     return begun
 
 
-def _by_changes(lister: Lister, begun: Begun) -> Begun:
-    deals = changes.deals_of(lister)
-    [log] = lister.item.listings
+def _deal_by_deal(lister: Lister, begun: Begun) -> Begun:
+    deals = per_deal.deals_of(lister)
+    [asked] = lister.item.listings
     found = 0
-    for listing in changes.living(deals):
+    for listing in per_deal.living(deals):
         first = deals.ask(listing, deals.scan(listing, begun.window))
         count = _estimate(deals, listing, first, begun)
         begun.firsts[listing.name] = first
         begun.extra_calls += count
         begun.extra_cost += count * listing.cost
         is_known = first.cursor is None
-        found += first.within(begun.window).num_rows if is_known else count * len(first)
-    begun.estimates[log.name] = found
+        takes_call = per_deal.asked(lister, first.within(begun.window) if is_known else first.batch)
+        found += takes_call if is_known else count * takes_call
+    begun.estimates[asked.name] = found
+    before = per_deal.maker(lister).listing
+    if found and before is not None:
+        begun.extra_calls += 1
+        begun.extra_cost += before.cost
     return begun
 
 
@@ -134,8 +141,8 @@ def routes(
             fixed + pages,
             fixed_cost + tokens,
             (fixed + pages) * rtt_s,
-            f"the changelog of each of {pages:,} deals"
-            if lister.item.paging == "changes"
+            f"{per_deal.maker(lister).what} of each of {pages:,} deals"
+            if lister.item.paging == "per_deal"
             else "one page after the other",
         ),
         Route(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.pipedrive import changes, line_items, offsets, spans
+from crm_pipeline.connectors.pipedrive import line_items, members, offsets, per_deal, spans
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
@@ -36,8 +36,8 @@ def pages(
         [items] = lister.item.listings
         yield from line_items.pages(lister, first=firsts.get(items.name))
         return
-    if lister.item.paging == "changes":
-        yield from changes.pages(lister, plan.window, firsts=firsts)
+    if lister.item.paging == "per_deal":
+        yield from per_deal.pages(lister, plan.window, firsts=firsts)
         return
     begun_at = min(lister.api.now(), lister.api.vendor_now())
     is_resumed = spool.request is not None
@@ -45,9 +45,8 @@ def pages(
     for listing in lister.item.listings:
         # What an earlier process has done is noted in ranges, into which no page of ours fits.
         first = None if is_resumed and route == spans.ROUTE else firsts.get(listing.name)
-        for page in _list(
-            lister, plan, listing, route=route, spool=kept, first=first, lanes=at_once
-        ):
+        read = _list(lister, plan, listing, route=route, spool=kept, first=first, lanes=at_once)
+        for page in members.with_names(lister, read) if lister.item.beside else read:
             page.part = listing.name
             yield page
     if plan.complete and len(lister.item.listings) > 1:

@@ -74,9 +74,12 @@ _TEXTS = {
     "deal_changes": """
         id:id add_time:instant update_time:instant stage_id:stage creator_user_id:user stages:json
         changes:json""",
+    "deal_participants": """
+        id:id add_time:instant update_time:instant person_id:person participants:json""",
     "users": """
         id:id name email phone activated:boolean active_flag:boolean is_deleted:boolean is_you:boolean
-        default_currency locale lang:integer timezone_name timezone_offset role_id:integer icon_url
+        default_currency locale lang:integer timezone_name timezone_offset role_id:integer role_name
+        teams:json icon_url
         last_login:local created:local modified:local has_created_company:boolean access:json""",
     "activityTypes": """
         id:id name key_string icon_key order_nr:integer color active_flag:boolean is_custom_flag:boolean

@@ -15,12 +15,12 @@ def of(obj: ObjectSettings) -> Upkeep:
     if item is None:  # the read that it stops says so
         return Upkeep(0, 0)
     lists, asked = item.listings, item.listings[0].cost
-    if item.paging in {"deals", "changes"}:
+    if item.paging in {"deals", "per_deal"}:
         # Which deals have any is seen from the lists of living deals.
         lists = tuple(each for each in ITEMS["deals"].listings if not each.deleted)
         asked = lists[0].cost
     is_snapshot = item.is_setup if obj.snapshot is None else obj.snapshot
-    read = _ME + _fields(item) + sum(each.cost for each in lists)
+    read = _ME + _fields(item) + sum(each.cost for each in (*lists, *item.beside))
     return Upkeep(0 if is_snapshot else asked, read)
 
 

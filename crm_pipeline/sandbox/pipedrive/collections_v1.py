@@ -8,6 +8,7 @@ import binascii
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from crm_pipeline.sandbox.http import Response
 from crm_pipeline.sandbox.pipedrive.errors import ApiError
@@ -18,6 +19,18 @@ from crm_pipeline.sandbox.pipedrive.records import found
 from crm_pipeline.sandbox.pipedrive.route import Call, Handler, Route, parsed, reading
 from crm_pipeline.sandbox.pipedrive.schema import INSTANT_V1, Entity
 
+# The contact person has a number as well, above those of all others.
+_PEOPLE = f"""
+SELECT *, {INSTANT_V1.format("add_time")} AS added FROM (
+    SELECT d.id + 1000000 AS id, d.id AS deal_id, d.title, d.person_id, d.add_time,
+           d.creator_user_id AS added_by, 0 AS place
+    FROM deals d WHERE d.id = ? AND d.person_id IS NOT NULL
+    UNION ALL
+    SELECT q.id, d.id, d.title, q.person_id, q.add_time, q.added_by, 1
+    FROM participants q JOIN deals d ON d.id = q.deal_id
+    WHERE d.id = ? AND q.person_id IS DISTINCT FROM d.person_id
+) ORDER BY place, id
+"""
 _DEALS, _PERSONS = ENTITIES["deals"], ENTITIES["persons"]
 
 
@@ -85,31 +98,33 @@ def _deals_of(entity: Entity, column: str) -> Handler:
 
 
 def _participants(call: Call) -> Response:
-    """Answer a deal's people; the sandbox knows the contact person only."""
+    """Answer a deal's people, the contact person first."""
     record = found(call.company, _DEALS, call.parts["id"], call.sight)
     start, limit = window(call)
-    added = INSTANT_V1.format("add_time")
-    sql = f"SELECT person_id, title, {added} AS added FROM deals WHERE id = ?"
-    deal = call.company.tables.rows(sql, [record])[0]
-    rows = []
-    if deal["person_id"] is not None:
-        person = parsed(records_v1(call, _PERSONS, [deal["person_id"]])[0])
-        short = {key: person[key] for key in ("active_flag", "name", "email", "phone")}
-        rows = [
-            json.dumps(
-                {
-                    "id": record,
-                    "person_id": short | {"value": person["id"]},
-                    "add_time": deal["added"],
-                    "active_flag": True,
-                    "related_item_data": {"deal_id": record, "title": deal["title"]},
-                    "person": person,
-                },
-                ensure_ascii=False,
-            )
-        ]
-    shown = rows[start : start + limit]
-    return Response(200, paged(call, shown, start, limit, more=False))
+    people = call.company.tables.rows(_PEOPLE, [record, record])
+    shown = [_participant(call, row) for row in people[start : start + limit]]
+    return Response(200, paged(call, shown, start, limit, more=start + limit < len(people)))
+
+
+def _participant(call: Call, row: dict[str, Any]) -> str:
+    person = parsed(records_v1(call, _PERSONS, [row["person_id"]])[0])
+    [user] = call.company.tables.rows("SELECT * FROM users WHERE id = ?", [row["added_by"]])
+    keys = ("id", "name", "email", "active_flag")
+    short = {key: person[key] for key in ("active_flag", "name", "email", "phone")}
+    return json.dumps(
+        {
+            "id": row["id"],
+            "person_id": short | {"value": person["id"]},
+            "add_time": row["added"],
+            "active_flag": True,
+            "related_item_data": {"deal_id": row["deal_id"], "title": row["title"]},
+            "person": person,
+            "added_by_user_id": {key: user[key] for key in keys} | {"value": user["id"]},
+            "related_item_type": "deal",
+            "related_item_id": row["deal_id"],
+        },
+        ensure_ascii=False,
+    )
 
 
 def _routes() -> Iterator[Route]:

@@ -1,7 +1,8 @@
 """What a change entails: names put together, stages that imply pipelines, moments of winning."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from crm_pipeline.sandbox.pipedrive.schema import Entity
 
@@ -102,9 +103,21 @@ def _deal(
         for key in ("won_time", "lost_time", "close_time"):
             if values.get(key) is not None:
                 made[key] = values[key]
+    made |= _local_days(company, {**values, **made})
     if "is_archived" in values and values["is_archived"] != before.get("is_archived", False):
         made["archive_time"] = moment if values["is_archived"] else None
     return made
+
+
+def _local_days(company: "Company", values: dict[str, Any]) -> dict[str, Any]:
+    """Return the days, in the company's zone, of the moments among new values."""
+    zone = ZoneInfo(company.plan.time_zone)
+    return {
+        f"local_{what}_date": moment and moment.replace(tzinfo=UTC).astimezone(zone).date()
+        for what in ("won", "lost", "close")
+        if f"{what}_time" in values
+        for moment in (values[f"{what}_time"],)
+    }
 
 
 def _place(company: "Company", before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,18 @@ from crm_pipeline.sandbox.pipedrive.store import Author
 
 MERGEABLE = ("deals", "persons", "organizations")
 _POINTERS = {
-    "persons": (("deals", "person_id"), ("activities", "person_id"), ("notes", "person_id"), ("leads", "person_id")),
+    "persons": (
+        *(("deals", "person_id"), ("activities", "person_id"), ("notes", "person_id")),
+        *(("leads", "person_id"), ("participants", "person_id")),
+    ),
     "organizations": (
         *(("persons", "org_id"), ("deals", "org_id"), ("activities", "org_id")),
         *(("notes", "org_id"), ("leads", "organization_id")),
     ),
-    "deals": (("activities", "deal_id"), ("notes", "deal_id"), ("deal_products", "deal_id")),
+    "deals": (
+        *(("activities", "deal_id"), ("notes", "deal_id"), ("deal_products", "deal_id")),
+        ("participants", "deal_id"),
+    ),
 }  # fmt: skip
 _OWN = {"id", "add_time", "update_time", "is_deleted", "deleted_at", "merged_into", "name"}
 _OWN |= {"first_name", "last_name"}

@@ -47,6 +47,10 @@ class Plan:
         first_option: the number of the first option of its custom fields.
         contact_sync: whether persons carry what only contact sync fills.
         marketing: whether the marketing app is there.
+        time_zone: of its users, whose days the company's are.
+        currency: of its users.
+        roles: names of roles, by number from 1; users have one after the other.
+        teams: name of each team, and every how manieth user belongs to it.
     """
 
     name: str
@@ -59,6 +63,10 @@ class Plan:
     marketing: bool = True
     activity_types: tuple[str, ...] = ("call", "meeting", "task", "deadline", "email", "lunch")
     lead_labels: tuple[str, ...] = ("Hot", "Warm", "Cold")
+    time_zone: str = "Europe/Tallinn"
+    currency: str = "EUR"
+    roles: tuple[str, ...] = ("(Unassigned users)", "Sales manager", "Account executive")
+    teams: tuple[tuple[str, int], ...] = (("Closers", 2), ("Berlin office", 3))
     settings: dict[str, str] = field(default_factory=dict)
 
 
@@ -265,6 +273,10 @@ SECOND = Plan(
     contact_sync=True,
     activity_types=("call", "meeting", "task", "email"),
     lead_labels=("Heiß", "Kalt"),
+    time_zone="America/Los_Angeles",
+    currency="USD",
+    roles=("(Unassigned users)", "Vertriebsleitung"),
+    teams=(("Innendienst", 4),),
 )  # fmt: skip
 
 PLANS = {one.name: one for one in (MAIN, SECOND)}

@@ -1,6 +1,8 @@
 """Fill a company: from the vendor-neutral world to one table per object."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -66,12 +68,18 @@ def fill(
         "mailbox": f"'sandbox-{staging.plan.name}'",
         "contacts": str(staging.world.contacts),
         "organizations": str(staging.sizes["organizations"]),
+        "admin": str(staging.plan.first_user),
+        "zone": f"'{staging.plan.time_zone}'",
+        "offset": f"'{_offset(staging.plan.time_zone, staging.world.epoch)}'",
+        "money": f"'{staging.plan.currency}'",
+        "roles": str(len(staging.plan.roles)),
     }
     for entity in ALL:
         fields = custom.get("deals" if entity.name == "leads" else entity.name, ())
         connection.execute(_create(entity, fields, words))
     connection.execute(CHANGES)
     connection.execute(FOLLOWERS)
+    connection.execute(_PARTICIPANTS)
     connection.execute(_HISTORY)
     connection.execute("PRAGMA enable_optimizer")
     staging.clear()
@@ -89,6 +97,16 @@ def _create(entity: Entity, custom: Sequence[CustomField], words: Mapping[str, s
         sql = sql.replace(f"${word}", value)
     return f'CREATE TABLE "{entity.name}" AS SELECT {sql} FROM stage_{entity.name} ORDER BY i'
 
+
+# Up to two colleagues of the contact, in some deals; `id` is that of the participation.
+_PARTICIPANTS = """
+CREATE TABLE participants AS
+SELECT row_number() OVER (ORDER BY d.id, p.id)::INTEGER AS id, d.id AS deal_id, p.id AS person_id,
+       d.add_time + INTERVAL 1 HOUR AS add_time, d.owner_id AS added_by, d.add_time AS update_time
+FROM deals d JOIN persons p ON p.org_id = d.org_id AND p.id <> d.person_id AND NOT p.is_deleted
+WHERE d.id % 3 <> 1
+QUALIFY row_number() OVER (PARTITION BY d.id ORDER BY p.id) <= 2
+"""
 
 # The history of the deals: what the world drew as steps, told field by field.
 _HISTORY = """
@@ -114,6 +132,11 @@ SELECT row_number() OVER (ORDER BY deal_id, step, place), 'deals', deal_id::VARC
        old_value, new_value, owner_id, moment, 'app', false
 FROM told ORDER BY deal_id, step, place
 """
+
+
+def _offset(zone: str, epoch: int) -> str:
+    text = f"{datetime.fromtimestamp(epoch, ZoneInfo(zone)):%z}"
+    return f"{text[:3]}:{text[3:]}"
 
 
 def _stage_users(staging: Staging) -> None:

@@ -68,6 +68,51 @@ def _currencies(call: Call) -> Response:
     return ok(made)
 
 
+def _roles(call: Call) -> Response:
+    """Answer all roles; each is below the one before it."""
+    users = call.company.tables.rows("SELECT role_id, count(*) AS n FROM users GROUP BY role_id")
+    held = {row["role_id"]: row["n"] for row in users}
+    names = call.company.plan.roles
+    rows = [
+        _text(
+            {
+                "id": number,
+                "parent_role_id": max(1, number - 1),
+                "name": name,
+                "active_flag": True,
+                "assignment_count": str(held.get(number, 0)),
+                "sub_role_count": str(int(number < len(names))),
+                "level": min(number, 2),
+            }
+        )
+        for number, name in enumerate(names, 1)
+    ]
+    start, limit = window(call)
+    more = start + limit < len(rows)
+    return Response(200, paged(call, rows[start : start + limit], start, limit, more=more))
+
+
+def _teams(call: Call) -> Response:
+    """Answer all teams at once, one that is no more among them."""
+    users = [row["id"] for row in call.company.tables.rows("SELECT id FROM users ORDER BY id")]
+    teams = (*call.company.plan.teams, ("Dissolved", 1))
+    made = [
+        {
+            "id": number,
+            "name": name,
+            "description": "",
+            "manager_id": users[0],
+            "users": users[::every],
+            "active_flag": int(name != "Dissolved"),
+            "deleted_flag": int(name == "Dissolved"),
+            "add_time": _SINCE,
+            "created_by_user_id": users[0],
+        }
+        for number, (name, every) in enumerate(teams, 1)
+    ]
+    return ok(made)
+
+
 def _filters(call: Call) -> Response:
     kinds = ("deals", "org", "people", "products", "activity", "leads")
     wanted = call.query.get("type")
@@ -147,6 +192,8 @@ def _routes() -> Iterator[Route]:
     yield Route("GET", "/v1/leadLabels", 10, leads, _lead_labels)
     yield Route("GET", "/v1/leadSources", 2, leads, _lead_sources)
     yield Route("GET", "/v1/currencies", 20, (), _currencies)
+    yield Route("GET", "/v1/roles", 20, ("admin",), _roles)
+    yield Route("GET", "/v1/legacyTeams", 20, ("users:read",), _teams)
     yield Route("GET", "/v1/filters", 20, everything, _filters)
     yield Route("GET", "/v1/userSettings", 2, (), _settings)
     yield Route("GET", "/v1/leadFields", 20, ("admin", *leads), _lead_fields)

@@ -1,7 +1,10 @@
 """SQL for what a mapping says about a field's text: where it comes from, what is chosen, what it names."""
 
+import json
+from dataclasses import replace
+
 from crm_pipeline.model.casts import cast, is_nothing
-from crm_pipeline.model.mapping import FieldMap
+from crm_pipeline.model.mapping import MAIN_CURRENCY, FieldMap, Pick
 from crm_pipeline.model.names import literal
 from crm_pipeline.model.numbers import WRITINGS, is_number
 from crm_pipeline.stages.normalized.feed import Feed
@@ -15,9 +18,15 @@ def chosen(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text after the mapping's choices."""
     if entry.any_of:
         return _any(feed, entry)
-    text = _meant(feed, entry, picked(entry, entry.pick)) if entry.pick else _text(feed, entry)
+    text = (
+        _meant(feed, entry, picked(entry, _filled(feed, entry.pick)))
+        if entry.pick
+        else _text(feed, entry)
+    )
     if entry.only:
         text = f"CASE WHEN starts_with({text}, {literal(entry.only)}) THEN {text} END"
+    if entry.labelled:
+        text = _label(feed, entry, text)
     values = tuple(feed.tables.items()) if entry.is_object else entry.values
     if values or entry.otherwise is not None:
         cases = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in values)
@@ -69,12 +78,32 @@ def _any(feed: Feed, entry: FieldMap) -> str:
     return f"CASE WHEN {is_yes} THEN 'true' WHEN {is_said} THEN 'false' ELSE {otherwise} END"
 
 
+def _filled(feed: Feed, pick: Pick) -> Pick:
+    """Return a pick that names the account's main currency; nothing is preferred where that is unknown."""
+    known = feed.account.currency
+    preferred = ((key, text.replace(MAIN_CURRENCY, known)) for key, text in pick.prefer)
+    return replace(pick, prefer=tuple((key, text) for key, text in preferred if text))
+
+
+def _label(feed: Feed, entry: FieldMap, text: str) -> str:
+    """Return SQL for the label of an option; a text that is no option stays as it is."""
+    field = feed.field(entry.source)
+    if field is None or not field.options:
+        return text
+    labels = literal(json.dumps(dict(field.options), ensure_ascii=False))
+    return f"coalesce(({labels}::JSON::MAP(VARCHAR, VARCHAR))[{text}], {text})"
+
+
 def _text(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text; records read before it was renamed have it in the former one."""
     own = raw(entry.source)
+    if entry.needs_all and len(feed.present(entry.joined)) < len(entry.joined):
+        return "NULL::VARCHAR"
     joined = "".join(f", {raw(name)}" for name in feed.present(entry.joined))
     if joined:
-        own = f"CASE WHEN {own} IS NOT NULL THEN concat_ws(' ', {own}{joined}) END"
+        needed = feed.present(entry.joined) if entry.needs_all else ()
+        filled = " AND ".join(f"{text} IS NOT NULL" for text in (own, *map(raw, needed)))
+        own = f"CASE WHEN {filled} THEN concat_ws(' ', {own}{joined}) END"
     own = _meant(feed, entry, _first([own, *map(raw, feed.gone(entry))]))
     text = _first([own, *map(raw, feed.present(entry.fallback))])
     if not entry.until:

@@ -21,7 +21,9 @@ def parsed_lists(feed: Feed) -> list[str]:
 def picked(entry: FieldMap, pick: Pick) -> str:
     """Return SQL for the text that `pick` takes from a list."""
     value = quoted(pick.key)
-    wanted = [f"x.{value} IS NOT NULL", f"x.{value} <> ''", *_equal(pick.only)]
+    keys = [quoted(key) for key in (pick.key, *pick.filled)]
+    filled = [f"x.{key} IS NOT NULL AND x.{key} <> ''" for key in keys]
+    wanted = [*filled, *_equal(pick.only)]
     kept = f"list_filter({parsed_list(entry.source)}, lambda x: {' AND '.join(wanted)})"
     first = f"{kept}[1].{value}"
     if not pick.prefer:
@@ -83,7 +85,7 @@ def _keys(entry: FieldMap) -> Iterable[str]:
     if entry.listed:
         yield entry.listed
     if entry.pick:
-        yield entry.pick.key
+        yield from (entry.pick.key, *entry.pick.filled)
         yield from (key for key, _ in (*entry.pick.only, *entry.pick.prefer))
     if entry.points and not entry.points.separator:
         yield from (entry.points.value, entry.points.label, *entry.points.primary)

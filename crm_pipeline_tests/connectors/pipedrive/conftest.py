@@ -145,6 +145,7 @@ def scene_in(
     objects: str = "[persons, deals]",
     ceilings: str = WIDE,
     burst: int = 10_000,
+    account: str = "main",
 ) -> Iterator[Scene]:
     """Make a company of its own, and connections.yaml for it."""
     clock = FrozenClock(START)
@@ -158,10 +159,11 @@ def scene_in(
             url=sandbox.url, kind=kind, auth=AUTH[kind], objects=objects, ceilings=ceilings
         )
         (folder / "connections.yaml").write_text(text)
-        settings = load_settings(folder, {**ENVIRON, "CRM_DATABASE_URL": url})
+        environ = {**ENVIRON, "PIPE_TOKEN": credentials.ACCOUNTS[account].api_token}
+        settings = load_settings(folder, {**environ, "CRM_DATABASE_URL": url})
         made = Scene(sandbox, settings, database, clock)
         # The tests that are about the pace set it themselves.
-        made.company.set_limits(api_token=burst, app=burst)
+        made.company.set_limits(account=account, api_token=burst, app=burst)
         yield made
 
 

@@ -102,6 +102,14 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
         r"data|data\.0|data\.0\.field_key",
         OF_V1,
     ),
+    "participants": (
+        r"/participants",
+        read("deal_participants"),
+        r"data|data\.0|data\.0\.(id|person_id)",
+        OF_V1,
+    ),
+    "roles": (r"/v1/roles", read("users"), r"data|data\.0\.id", OF_V1),
+    "teams": (r"/v1/legacyTeams", read("users"), r"data|data\.0\.id", OF_V1),
     "fields of v2": (r"/api/v2/personFields", fields_of("persons"), FIELD, r"data\.0.*"),
     "fields of v1": (r"/v1/leadFields", fields_of("leads"), FIELD, r"data\.0.*"),
     "the user": (

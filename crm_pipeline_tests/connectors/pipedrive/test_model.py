@@ -17,6 +17,7 @@ OBJECTS = (
     "products",
     "deal_products",
     "deal_changes",
+    "deal_participants",
     "users",
     "pipelines",
     "stages",

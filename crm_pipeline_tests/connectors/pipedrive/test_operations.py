@@ -32,6 +32,9 @@ DESCRIPTIONS = Descriptions(
         },
         "/v1/notes": tuple(f"$.data[*].{name}" for name in _NOTE_NULLS),
         "/v1/notes/{id}": tuple(f"$.data.{name}" for name in _NOTE_NULLS),
+        "/v1/deals/{id}/participants": tuple(
+            f"$.data[*].person.{null}" for null in ("org_id", "org_name", "label", "update_time")
+        ),
         "/v1/users/me": ("$.data.company_industry",),
         # The description wants RFC 3339 here and shows v1's own form in its examples.
         "/v1/activityTypes": FIELDS,

@@ -62,7 +62,13 @@ def test_everything_that_can_be_asked_for(main, path: str) -> None:
 def test_nothing_undescribed(main, path: str) -> None:
     """v2 records have no property that the vendor does not describe or show in its examples."""
     shown = {
-        "/deals": ("$.data[*].creator_user_id", "$.data[*].archive_time"),
+        "/deals": tuple(
+            f"$.data[*].{name}"
+            for name in (
+                *("creator_user_id", "archive_time"),
+                *("local_won_date", "local_lost_date", "local_close_date"),
+            )
+        ),
         "/products": ("$.data[*].prices", "$.data[*].billing_frequency"),
     }
     known = (*besides(path, "$.data[*]"), *shown.get(path, ()))
@@ -134,6 +140,9 @@ def test_other_v2(main, path: str, query: dict[str, Any]) -> None:
         # The description wants RFC 3339 here and shows v1's own form in its examples.
         ("/v1/activityTypes", "/activityTypes", ("$.data[*].add_time", "$.data[*].update_time")),
         ("/v1/currencies", "/currencies", ()),
+        ("/v1/roles", "/roles", ()),
+        ("/v1/legacyTeams", "/legacyTeams", ()),
+        ("/v1/deals/3/participants", "/deals/{id}/participants", ()),
         ("/v1/filters", "/filters", ()),
         ("/v1/userSettings", "/userSettings", ()),
         # Types are narrowed to those that can be created, against the examples.

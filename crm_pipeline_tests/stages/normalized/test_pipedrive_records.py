@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store.account_facts import note_facts
 
 MAPPING = importlib.import_module("crm_pipeline.connectors.pipedrive.mapping").MAPPING
 SEGMENT = "dcf558aac1ae4e8c4f849ba5e668430d8df9be12"
@@ -280,6 +282,83 @@ def test_activities_and_notes(company):
         ("5", "note", None, None, None, None, None, noted, True),
     ]
     assert company.rows("activities", "custom ->> 'duration'")[0] == ("01:30:00",)
+
+
+def test_when_activities_are_due(company):
+    """A time is UTC, so that the day is another one in San Francisco; without one a day is a day."""
+    zone = AccountFacts("America/Los_Angeles", "USD", "https://acme.pipedrive.com")
+    note_facts(company.landing, "acme", zone)
+    activity = schema("activities", "type due_date:date due_time duration")
+    land(
+        company,
+        activity,
+        record(1, type="call", due_date="2026-05-02", due_time="00:30:00", duration="01:15:00"),
+        record(2, type="call", due_date="2026-05-02", due_time="12:00", duration=""),
+        record(3, type="call", due_date="2026-05-02", due_time="", duration=""),
+        record(4, type="call", due_date="2026-05-02", due_time=None, duration="00:30"),
+        record(5, type="call"),
+    )
+    columns = (
+        "source_id, due_on::VARCHAR, epoch(due_at), epoch(starts_at), epoch(ends_at), unconverted"
+    )
+    night = 1777681800.0
+    noon = night + 11.5 * 3600
+    assert built(company, "activities", columns) == [
+        ("1", "2026-05-01", night, night, night + 75 * 60, None),
+        ("2", "2026-05-02", noon, noon, None, None),
+        ("3", "2026-05-02", None, None, None, None),
+        ("4", "2026-05-02", None, None, None, None),
+        ("5", None, None, None, None, None),
+    ]
+    assert company.rows("activities", "url")[0] == (
+        "https://acme.pipedrive.com/activities/list/user/everyone?selected=1",
+    )
+    # No field of it is lost, though none of them is a column of its own.
+    stored = json.loads(company.rows("activities", "custom")[0][0])
+    assert {"2026-05-02", "00:30:00"} <= set(stored.values())
+
+
+def test_a_deal_that_is_open_again(company):
+    """What is left of an earlier closing does not make an open deal closed."""
+    times = {"close_time": "2026-03-31T23:30:00Z", "won_time": "2026-03-31T23:30:00Z"}
+    land(company, DEAL, *(record(k, status=s, **times) for k, s in enumerate(("open", "won"))))
+    closed = "source_id, epoch(closed_at), is_closed"
+    assert built(company, "deals", closed) == [("0", None, False), ("1", 1774999800.0, True)]
+
+
+@pytest.mark.parametrize(
+    ("currency", "prices", "told"),
+    [
+        ("CHF", [("EUR", 9), ("CHF", 8.5)], (8.5, "CHF")),
+        ("CHF", [("EUR", 9), ("USD", 8)], (9.0, "EUR")),
+        # A price that is not there is no price, and takes its currency along.
+        ("CHF", [("CHF", None), ("USD", 8)], (8.0, "USD")),
+        ("", [("EUR", 9), ("CHF", 8.5)], (9.0, "EUR")),
+        ("CHF", [], (None, None)),
+        ("CHF", None, (None, None)),
+    ],
+)
+def test_prices_of_products(company, currency, prices, told):
+    """The price in the account's main currency, else the first one, with the currency beside it."""
+    note_facts(company.landing, "acme", AccountFacts("UTC", currency))
+    listed = prices and [{"price": price, "currency": code} for code, price in prices]
+    options = (("7", "Hardware"),)
+    product = schema(
+        "products", "name prices:json", Field("category", "C", "enum", options=options)
+    )
+    land(company, product, record(1, name="x", prices=listed, category=7))
+    row = built(company, "products", "price::DOUBLE, currency, family, custom ->> 'category'")
+    assert row == [(*told, "Hardware", "7")]
+
+
+def test_options_by_their_labels(company):
+    """A channel shows as people call it; one that is no option any more stays as it is."""
+    channel = Field("channel", "Channel", "enum", options=(("52", "Messe"),))
+    deal = schema("deals", "title status origin", channel)
+    channels = enumerate((52, 99, None))
+    rows = [record(k, status="open", origin="API", channel=one) for k, one in channels]
+    land(company, deal, *rows)
+    assert built(company, "deals", "source") == [("99",), ("Messe",), (None,)]
 
 
 def test_a_lead_is_a_chance(company):

@@ -46,8 +46,11 @@ PRODUCTS = Entity(
         Column(
             "prices",
             "prices",
-            "[{'product_id': i + 1, 'price': price, 'currency': 'EUR', 'cost': round(price / 2, 2), "
-            "'direct_cost': NULL, 'notes': ''}]",
+            # Most have one in the company's currency, some in another one before it, some in none but that.
+            "list_transform(CASE WHEN i % 7 = 3 THEN ['GBP'] WHEN i % 3 = 0 THEN ['GBP', $money] "
+            "ELSE [$money] END, lambda coin: {'product_id': i + 1, 'price': CASE WHEN coin = $money "
+            "THEN price ELSE round(price * 0.8, 2) END, 'currency': coin, 'cost': round(price / 2, 2), "
+            "'direct_cost': NULL, 'notes': ''})",
             "Unit prices",
             writable=True,
         ),

@@ -7,6 +7,7 @@ from crm_pipeline.sandbox.pipedrive.objects.columns import (
     picked,
     v1_stamps,
 )
+from crm_pipeline.sandbox.pipedrive.objects.sales import CHANNELS
 from crm_pipeline.sandbox.pipedrive.schema import INSTANT_V1, Column, Entity
 
 _SUBJECTS = ("Call back", "Demo", "Send quote", "Angebot nachfassen", "打ち合わせ", "Lunch")
@@ -25,7 +26,12 @@ ACTIVITIES = Entity(
         Column("subject", "varchar", picked(_SUBJECTS, "r2"), "Subject", writable=True),
         Column("type", "varchar", "type", "Type", writable=True),
         OWNER,
-        Column("creator_user_id", "user", "owner_id", "Creator"),
+        Column(
+            "creator_user_id",
+            "user",
+            "CASE WHEN r2 % 3 = 0 THEN $admin ELSE owner_id END",
+            "Creator",
+        ),
         *HISTORY,
         Column("deal_id", "ref", "deal_id", "Deal", writable=True),
         Column(
@@ -38,14 +44,16 @@ ACTIVITIES = Entity(
         Column(
             "due_time",
             "varchar",
-            "CASE WHEN r4 % 3 > 0 THEN lpad((8 + r4 % 10)::VARCHAR, 2, '0') || ':30' ELSE '' END",
+            # UTC, also what is due in the night.
+            "CASE WHEN r4 % 3 > 0 THEN lpad((CASE WHEN r4 % 3 = 1 THEN r4 // 3 % 24 ELSE 8 + r4 % 10 END)"
+            "::VARCHAR, 2, '0') || ':30:00' ELSE '' END",
             "Due time",
             writable=True,
         ),
         Column(
             "duration",
             "varchar",
-            "CASE WHEN r4 % 3 > 0 THEN '00:' || [15, 30, 45][1 + r5 % 3] ELSE '' END",
+            "CASE WHEN r4 % 3 > 0 THEN ['00:15:00', '00:45:00', '02:30:00'][1 + r5 % 3] ELSE '' END",
             "Duration",
             writable=True,
         ),
@@ -70,7 +78,10 @@ ACTIVITIES = Entity(
         Column(
             "participants",
             "participants",
-            "CASE WHEN person_id IS NULL THEN [] ELSE [{'person_id': person_id, 'primary': true}] END",
+            # Some have a second person with them.
+            "list_filter([{'person_id': person_id, 'primary': true}, {'person_id': CASE WHEN r2 % 4 = 0 "
+            "THEN 1 + person_id * 7 % $contacts END, 'primary': false}], lambda one: one.person_id IS NOT "
+            "NULL AND (one.primary OR one.person_id <> person_id))",
             "Participants",
             writable=True,
         ),
@@ -108,7 +119,8 @@ ACTIVITIES = Entity(
                 "project_id",
             )
         ),
-        *((key, f"r.{key}") for key in ("due_date", "due_time", "duration", "done", "note")),
+        *((key, f"r.{key}") for key in ("due_date", "done", "note")),
+        *((key, f"left(r.{key}, 5)") for key in ("due_time", "duration")),
         ("busy_flag", "r.busy"),
         ("active_flag", "NOT r.is_deleted"),
         ("public_description", "r.public_description"),
@@ -178,7 +190,9 @@ LEADS = Entity(
         Column("id", "uuid", "lead_uuid(i)", "ID"),
         Column("title", "varchar", "title", "Title", writable=True),
         OWNER,
-        Column("creator_id", "user", "owner_id", "Creator"),
+        Column(
+            "creator_id", "user", "CASE WHEN r2 % 3 = 0 THEN $admin ELSE owner_id END", "Creator"
+        ),
         Column(
             "label_ids",
             "uuids",
@@ -191,7 +205,14 @@ LEADS = Entity(
         Column("source_name", "varchar", picked(("API", "Live chat", "Web forms"), "r3")),
         Column("origin", "varchar", picked(("API", "ManuallyCreated", "Import"), "r3")),
         Column("origin_id", "varchar", "NULL", writable=True),
-        Column("channel", "int", "NULL", writable=True),
+        Column(
+            "channel",
+            "enum",
+            "CASE WHEN r6 % 2 = 0 THEN 52 + r6 % 3 END",
+            "Source channel",
+            writable=True,
+            options=CHANNELS,
+        ),
         Column("channel_id", "varchar", "NULL", writable=True),
         Column("source_deal_id", "ref", "NULL"),
         Column("is_archived", "boolean", "r4 % 12 = 0", writable=True),
@@ -237,16 +258,18 @@ USERS = Entity(
         Column("id", "int", "id"),
         Column("name", "varchar", "name"),
         Column("email", "varchar", "email"),
-        Column("default_currency", "varchar", "'EUR'"),
+        Column("default_currency", "varchar", "$money"),
         Column("locale", "varchar", "'en_US'"),
         Column("lang", "int", "1"),
         Column("phone", "varchar", "NULL"),
         Column("activated", "boolean", "true"),
         Column("active_flag", "boolean", "active"),
         Column("is_admin", "boolean", "i = 0", shown="never"),
-        Column("role_id", "int", "1"),
-        Column("timezone_name", "varchar", "'Europe/Tallinn'"),
-        Column("timezone_offset", "varchar", "'+02:00'"),
+        Column("role_id", "int", "1 + i % $roles"),
+        Column("timezone_name", "varchar", "$zone"),
+        Column("timezone_offset", "varchar", "$offset"),
+        # Some were invited and never came.
+        Column("last_login", "instant", "CASE WHEN i % 5 <> 3 THEN touched END", shown="never"),
         Column("icon_url", "varchar", "NULL"),
         Column("add_time", "instant", "created"),
         Column("update_time", "instant", "touched"),
@@ -260,7 +283,7 @@ USERS = Entity(
             for key in ("id", "name", "default_currency", "locale", "lang", "email")
         ),
         *((key, f"r.{key}") for key in ("phone", "activated")),
-        ("last_login", INSTANT_V1.format("r.update_time")),
+        ("last_login", f"coalesce({INSTANT_V1.format('r.last_login')}, '0000-00-00 00:00:00')"),
         ("created", INSTANT_V1.format("r.add_time")),
         ("modified", INSTANT_V1.format("r.update_time")),
         ("has_created_company", "r.is_admin"),

@@ -15,6 +15,9 @@ from crm_pipeline.sandbox.pipedrive.schema import INSTANT_V1, Column, Entity
 
 _LABELS = ((51, "Renewal"), (52, "Upsell"), (53, "Strategic"))
 _REASONS = ("Price", "No budget", "Chose a competitor", "No answer", "Termin verpasst")
+# The marketing channels that the company has set up.
+CHANNELS = ((52, "Web visitors"), (53, "Trade fair"), (54, "Empfehlung"))
+_LOCAL = "timezone($zone, timezone('UTC', closed_at::TIMESTAMP))::DATE"
 _DEAL_SORTS = ("id", "update_time", "add_time")
 
 DEALS = Entity(
@@ -23,7 +26,12 @@ DEALS = Entity(
     (
         Column("id", "int", "i + 1", "ID"),
         Column("title", "varchar", "title", "Title", writable=True),
-        Column("creator_user_id", "user", "owner_id", "Creator"),
+        Column(
+            "creator_user_id",
+            "user",
+            "CASE WHEN r2 % 3 = 0 THEN $admin ELSE owner_id END",
+            "Creator",
+        ),
         OWNER,
         Column("person_id", "people", "person_id", "Contact person", writable=True),
         Column("org_id", "org", "org_id", "Organization", writable=True),
@@ -69,6 +77,10 @@ DEALS = Entity(
             "Lost time",
             writable=True,
         ),
+        # Days of the company's zone, where those above are moments.
+        Column("local_won_date", "date", f"CASE WHEN status = 'won' THEN {_LOCAL} END"),
+        Column("local_lost_date", "date", f"CASE WHEN status = 'lost' THEN {_LOCAL} END"),
+        Column("local_close_date", "date", _LOCAL),
         Column(
             "expected_close_date", "date", "close_at::DATE", "Expected close date", writable=True
         ),
@@ -84,7 +96,13 @@ DEALS = Entity(
             "origin", "varchar", picked(("ManuallyCreated", "API", "Import"), "r5"), "Source origin"
         ),
         Column("origin_id", "varchar", "NULL", "Source origin ID"),
-        Column("channel", "int", "NULL", "Source channel", writable=False),
+        Column(
+            "channel",
+            "enum",
+            "CASE WHEN r6 % 4 > 0 THEN 51 + r6 % 4 END",
+            "Source channel",
+            options=CHANNELS,
+        ),
         Column("channel_id", "varchar", "NULL", "Source channel ID"),
         Column("source_lead_id", "uuid", "NULL", "Source lead"),
         Column("arr", "double", "NULL", "ARR"),
@@ -104,7 +122,12 @@ DEALS = Entity(
         ),
         counted("followers_count"),
         counted("email_messages_count"),
-        counted("participants_count", "CASE WHEN r.person_id IS NULL THEN 0 ELSE 1 END"),
+        # Whether the contact counts is not documented; in the vendor's example it does.
+        counted(
+            "participants_count",
+            "SELECT count(DISTINCT person) FROM (SELECT q.person_id AS person FROM participants q "
+            "WHERE q.deal_id = r.id UNION ALL SELECT r.person_id) WHERE person IS NOT NULL",
+        ),
         Column("last_incoming_mail_time", "instant", computed="NULL::VARCHAR", shown="asked"),
         Column("last_outgoing_mail_time", "instant", computed="NULL::VARCHAR", shown="asked"),
         Column("smart_bcc_email", "varchar", computed="NULL::VARCHAR", shown="asked"),
