@@ -9,10 +9,12 @@ addresses: `deals/changelog` and `deals/participants` (Pipedrive), `Deals/Stage_
 `deals/contacts` and so on, one row a label: `{from, to, category, typeId, label}`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from crm_pipeline_tests.meaning.hubspot_api import HubSpot
 from crm_pipeline_tests.meaning.pipedrive_api import Pipedrive
@@ -76,6 +78,94 @@ OTHERS: Mapping[str, Login] = {
 }
 """The sandbox's other accounts: their zones, currencies and stages differ, but Salesforce has one org."""
 
+_HUBSPOT_OBJECTS = [
+    "contacts",
+    "companies",
+    "deals",
+    "tickets",
+    "products",
+    "line_items",
+    "tasks",
+    "notes",
+    "meetings",
+    "calls",
+    "emails",
+    "leads",
+    "owners",
+    "deal_pipelines",
+    "ticket_pipelines",
+    "lead_pipelines",
+]
+_LINKED = {
+    "deals": ("contacts", "companies", "line_items"),
+    "contacts": ("companies", "contacts"),
+    "leads": ("contacts", "companies"),
+    **dict.fromkeys(
+        ("tasks", "notes", "meetings", "calls", "emails"), ("contacts", "companies", "deals")
+    ),
+}
+OBJECTS: Mapping[str, Sequence[str]] = {
+    "salesforce": [
+        "Account",
+        "Contact",
+        "Lead",
+        "Opportunity",
+        "OpportunityHistory",
+        "OpportunityLineItem",
+        "OpportunityContactRole",
+        "Product2",
+        "PricebookEntry",
+        "Pricebook2",
+        "Case",
+        "Task",
+        "Event",
+        "User",
+        "OpportunityStage",
+    ],
+    "hubspot": [
+        *_HUBSPOT_OBJECTS,
+        *(f"{one}/{other}" for one, others in _LINKED.items() for other in others),
+    ],
+    "pipedrive": [
+        "deals",
+        "persons",
+        "organizations",
+        "activities",
+        "products",
+        "leads",
+        "notes",
+        "users",
+        "pipelines",
+        "stages",
+        "leadLabels",
+        "deals/changelog",
+        "deals/participants",
+    ],
+    "zoho": [
+        "Accounts",
+        "Contacts",
+        "Leads",
+        "Deals",
+        "Products",
+        "Cases",
+        "Tasks",
+        "Events",
+        "Calls",
+        "Notes",
+        "Users",
+        "Pipelines",
+        "Currencies",
+        "Deals/Stage_History",
+        "Deals/Contact_Roles",
+    ],
+}
+LABELS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "salesforce": [("Lead", "Status"), ("Opportunity", "StageName")],
+    "hubspot": [("contacts", "lifecyclestage"), ("contacts", "hs_lead_status")],
+    "pipedrive": [],
+    "zoho": [("Leads", "Lead_Status"), ("Deals", "Stage")],
+}
+
 
 class Answers:
     """The records of accounts, as the vendors' APIs answer; each is asked once.
@@ -88,7 +178,7 @@ class Answers:
     def __init__(self, url: str, logins: Mapping[str, Login] = DEMO) -> None:
         self.logins = logins
         self._url = url
-        self._known: dict[tuple[str, str, bool], list[Record]] = {}
+        self._known: dict[str, Any] = {}
 
     @cached_property
     def _apis(self) -> dict[str, VendorApi]:
@@ -116,20 +206,51 @@ class Answers:
 
     def facts(self, connection: str) -> Facts:
         """Return an account's time zone and main currency."""
-        return self._apis[connection].facts()
+        return Facts(*self._once(f"{connection} facts", lambda api: [*astuple(api.facts())]))
 
     def labels(self, connection: str, obj: str, field: str) -> dict[str, str]:
         """Return what people see for each stored value of a pick list."""
-        return self._apis[connection].labels(obj, field)
+        key = f"{connection} labels {obj} {field}"
+        labels: dict[str, str] = self._once(key, lambda api: api.labels(obj, field))
+        return labels
 
-    def _read(self, connection: str, obj: str, *, gone: bool) -> list[Record]:
-        key = (connection, obj, gone)
-        if key not in self._known:
-            api = self._apis[connection]
-            self._known[key] = api.gone(obj) if gone else api.live(obj)
-        return self._known[key]
+    def read_all(self) -> None:
+        """Ask for all there is, so that it can be saved."""
+        for connection in self.connections:
+            vendor = self.vendor(connection)
+            self.facts(connection)
+            for obj in OBJECTS[vendor]:
+                self.of(connection, obj)
+                if "/" not in obj:
+                    self.gone(connection, obj)
+            for obj, field in LABELS[vendor]:
+                self.labels(connection, obj, field)
+
+    def save(self, path: Path) -> None:
+        """Write down what was answered, for `Answers.saved`."""
+        path.write_text(json.dumps(self._known))
+
+    @classmethod
+    def saved(cls, path: Path, logins: Mapping[str, Login] = DEMO) -> Self:
+        """Return what was answered, of a sandbox that has ended."""
+        found = cls("", logins)
+        found._known = json.loads(path.read_text())
+        return found
 
     def close(self) -> None:
         """Close the connections."""
         for api in self._apis.values():
             api.session.close()
+
+    def _read(self, connection: str, obj: str, *, gone: bool) -> list[Record]:
+        records: list[Record] = self._once(
+            f"{connection} {'gone' if gone else 'live'} {obj}",
+            lambda api: api.gone(obj) if gone else api.live(obj),
+        )
+        return records
+
+    def _once(self, key: str, ask: Callable[[VendorApi], Any]) -> Any:
+        if key not in self._known:
+            assert self._url, f"'{key}' was not saved: name it in OBJECTS or LABELS"
+            self._known[key] = ask(self._apis[key.partition(" ")[0]])
+        return self._known[key]
