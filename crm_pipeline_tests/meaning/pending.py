@@ -14,6 +14,7 @@ _BY_TABLE: Mapping[tuple[str, ...], Mapping[str, str]] = {
         "contacts": "created_by email_bounced",
         "leads": "created_by email_bounced",
         "products": "price",
+        "merges": "(rows)",
     },
     _HUBSPOT: {
         "deals": "amount_main close_date closed_at created_by last_activity_at lost_reason owner",

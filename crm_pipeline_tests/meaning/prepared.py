@@ -12,6 +12,7 @@ import duckdb
 import pytest
 import yaml
 
+from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.model.mapping import ObjectMap
@@ -98,6 +99,7 @@ class Prepared:
         maps: Mapping[str, Sequence[ObjectMap]] | None = None,
         only: Collection[str] = (),
         tables: Collection[str] = (),
+        keys: RecordKeys | None = None,
     ) -> None:
         """Make tables from what has landed.
 
@@ -105,6 +107,7 @@ class Prepared:
             maps: by vendor, instead of the connector's own.
             only: connections; by default all.
             tables: by default all.
+            keys: tell ids, stamps and deletions, instead of the connector's own.
         """
         workspace = self.workspace
         for connection in workspace.settings.connections.values():
@@ -123,7 +126,7 @@ class Prepared:
                         workspace.tables,
                         chosen,
                         engine,
-                        vendor.keys,
+                        keys or vendor.keys,
                         limit=workspace.settings.quarantine,
                     )
 
