@@ -1,0 +1,56 @@
+-- Pipeline on a past day: which deals were open at its end, in which stage, and what were they worth then?
+-- The day is 90 days ago; put another number or a day (DATE '2026-03-31') into the first lines. It knows deals that exist
+-- today only; deals deleted since are missing, and archived ones are there.
+-- Money: the deals' own currency (currency); the amount of that day where the CRM keeps a history of amounts, else
+-- today's: amounts_of_today counts those. Days: the end of the day in the account's own time zone.
+WITH accounts AS (
+    SELECT c.connection, coalesce(c.time_zone, 'UTC') AS zone,
+           CAST(p.published_at AT TIME ZONE coalesce(c.time_zone, 'UTC') AS DATE) - 90 AS day
+    FROM ops.connections AS c
+    CROSS JOIN ops.publication AS p
+),
+moments AS (
+    SELECT connection, day, CAST(day + 1 AS TIMESTAMP) AT TIME ZONE zone AS ended_at
+    FROM accounts
+),
+last_rows AS (
+    SELECT h.deal_key, h.pipeline_key, h.stage, h.amount, h.currency,
+           row_number() OVER (
+               PARTITION BY h.deal_key ORDER BY h.changed_at DESC, length(h.source_id) DESC, h.source_id DESC
+           ) AS nth
+    FROM crm.deal_stage_history AS h
+    JOIN moments AS m ON m.connection = h.connection
+    WHERE h.changed_at < m.ended_at
+),
+closing AS (
+    SELECT pipeline_key, bool_or(is_closed) AS by_stage
+    FROM crm.stages
+    GROUP BY pipeline_key
+),
+then_open AS (
+    SELECT d.connection, m.day, coalesce(h.pipeline_key, d.pipeline_key) AS pipeline_key, h.stage,
+           coalesce(h.amount, d.amount) AS amount, d.currency,
+           h.amount IS NULL AND d.amount IS NOT NULL AS is_of_today
+    FROM crm.deals AS d
+    JOIN moments AS m ON m.connection = d.connection
+    JOIN last_rows AS h ON h.deal_key = d.deal_key AND h.nth = 1
+    LEFT JOIN crm.stages AS s
+           ON s.pipeline_key = coalesce(h.pipeline_key, d.pipeline_key) AND s.name = h.stage
+    LEFT JOIN closing ON closing.pipeline_key = coalesce(h.pipeline_key, d.pipeline_key)
+    WHERE s.is_closed IS NOT TRUE
+      -- Where no stage closes deals, their status does, in whatever stage they stand.
+      AND (coalesce(closing.by_stage, false) OR NOT d.is_closed OR d.closed_at >= m.ended_at)
+)
+SELECT o.connection,
+       o.day,
+       p.label AS pipeline,
+       coalesce(s.label, o.stage) AS stage,
+       o.currency,
+       count(*) AS deals,
+       sum(o.amount) AS amount,
+       count(*) FILTER (WHERE o.is_of_today) AS amounts_of_today
+FROM then_open AS o
+LEFT JOIN crm.pipelines AS p ON p.pipeline_key = o.pipeline_key
+LEFT JOIN crm.stages AS s ON s.pipeline_key = o.pipeline_key AND s.name = o.stage
+GROUP BY o.connection, o.day, o.pipeline_key, p.label, coalesce(s.label, o.stage), o.currency, s.position
+ORDER BY o.connection, pipeline, s.position, stage, o.currency;
