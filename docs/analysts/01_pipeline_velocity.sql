@@ -14,25 +14,25 @@ everyone AS (
     SELECT user_key, coalesce(full_name, email) FROM crm.users_deleted
 ),
 closed AS (
-    SELECT d.connection, d.owner_key, d.is_won, CAST(d.amount_main AS DOUBLE) AS amount,
+    SELECT d.connection, d.owner_key, d.owner_source_id, d.is_won, CAST(d.amount_main AS DOUBLE) AS amount,
            d.close_date - CAST(d.created_at AT TIME ZONE a.zone AS DATE) AS days
     FROM crm.deals AS d
     JOIN accounts AS a ON a.connection = d.connection
     WHERE d.is_closed AND d.close_date > a.today - 365
 ),
 history AS (
-    SELECT connection, owner_key,
+    SELECT connection, owner_key, owner_source_id,
            avg(amount) FILTER (WHERE is_won) AS won_amount,
            count(*) FILTER (WHERE is_won) / count(*) AS win_rate,
            avg(days) FILTER (WHERE is_won) AS days_to_win
     FROM closed
-    GROUP BY connection, owner_key
+    GROUP BY connection, owner_key, owner_source_id
 ),
 pipeline AS (
-    SELECT connection, owner_key, min(owner_source_id) AS owner_source_id, count(*) AS open_deals
+    SELECT connection, owner_key, owner_source_id, count(*) AS open_deals
     FROM crm.deals
     WHERE NOT is_closed AND is_archived IS NOT TRUE
-    GROUP BY connection, owner_key
+    GROUP BY connection, owner_key, owner_source_id
 )
 SELECT p.connection,
        coalesce(u.name, p.owner_source_id, '(nobody)') AS owner,
@@ -45,6 +45,8 @@ SELECT p.connection,
 FROM pipeline AS p
 JOIN accounts AS a ON a.connection = p.connection
 LEFT JOIN history AS h
-       ON h.connection = p.connection AND h.owner_key IS NOT DISTINCT FROM p.owner_key
+       ON h.connection = p.connection
+      AND h.owner_key IS NOT DISTINCT FROM p.owner_key
+      AND h.owner_source_id IS NOT DISTINCT FROM p.owner_source_id
 LEFT JOIN everyone AS u ON u.user_key = p.owner_key
 ORDER BY p.connection, amount_a_day DESC NULLS LAST, owner;

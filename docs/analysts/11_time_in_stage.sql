@@ -3,11 +3,13 @@
 -- of the history that change an amount only are no stays. A stay that goes on has been left by nobody yet.
 -- Money: none. Days: 24 hours each.
 WITH stays AS (
-    SELECT DISTINCT h.connection, h.deal_key, coalesce(h.pipeline_key, d.pipeline_key) AS pipeline_key, h.stage,
-           h.entered_at,
-           coalesce(h.left_at, CASE WHEN d.is_closed THEN d.closed_at END) AS left_at
+    SELECT h.connection, h.deal_key, h.stage, h.entered_at,
+           coalesce(h.left_at, CASE WHEN d.is_closed THEN d.closed_at END) AS left_at,
+           first(coalesce(h.pipeline_key, d.pipeline_key)
+                 ORDER BY h.changed_at, length(h.source_id), h.source_id) AS pipeline_key
     FROM crm.deal_stage_history AS h
     JOIN crm.deals AS d ON d.deal_key = h.deal_key
+    GROUP BY h.connection, h.deal_key, h.stage, h.entered_at, h.left_at, d.is_closed, d.closed_at
 )
 SELECT st.connection,
        p.label AS pipeline,

@@ -27,30 +27,37 @@ closing AS (
     FROM crm.stages
     GROUP BY pipeline_key
 ),
-then_open AS (
-    SELECT d.connection, m.day, coalesce(h.pipeline_key, d.pipeline_key) AS pipeline_key, h.stage,
+standing AS (
+    SELECT d.connection, m.day, m.ended_at, d.is_closed, d.closed_at,
+           coalesce(h.pipeline_key, d.pipeline_key) AS pipeline_key,
+           -- Without a history a deal stands where it entered its present stage before; else nobody knows where.
+           CASE WHEN h.deal_key IS NOT NULL THEN h.stage
+                WHEN coalesce(d.stage_changed_at, d.created_at) < m.ended_at THEN d.stage END AS stage,
            coalesce(h.amount, d.amount) AS amount, d.currency,
            h.amount IS NULL AND d.amount IS NOT NULL AS is_of_today
     FROM crm.deals AS d
     JOIN moments AS m ON m.connection = d.connection
-    JOIN last_rows AS h ON h.deal_key = d.deal_key AND h.nth = 1
-    LEFT JOIN crm.stages AS s
-           ON s.pipeline_key = coalesce(h.pipeline_key, d.pipeline_key) AND s.name = h.stage
-    LEFT JOIN closing ON closing.pipeline_key = coalesce(h.pipeline_key, d.pipeline_key)
+    LEFT JOIN last_rows AS h ON h.deal_key = d.deal_key AND h.nth = 1
+    WHERE d.created_at < m.ended_at
+),
+then_open AS (
+    SELECT st.*, s.label, s.position
+    FROM standing AS st
+    LEFT JOIN crm.stages AS s ON s.pipeline_key = st.pipeline_key AND s.name = st.stage
+    LEFT JOIN closing ON closing.pipeline_key = st.pipeline_key
     WHERE s.is_closed IS NOT TRUE
-      -- Where no stage closes deals, their status does, in whatever stage they stand.
-      AND (coalesce(closing.by_stage, false) OR NOT d.is_closed OR d.closed_at >= m.ended_at)
+      -- Where no stage closes deals, or the stage is not known, the deal's own state tells.
+      AND (NOT st.is_closed OR st.closed_at >= st.ended_at OR (closing.by_stage AND st.stage IS NOT NULL))
 )
 SELECT o.connection,
        o.day,
        p.label AS pipeline,
-       coalesce(s.label, o.stage) AS stage,
+       coalesce(o.label, o.stage, '(unknown)') AS stage,
        o.currency,
        count(*) AS deals,
        sum(o.amount) AS amount,
        count(*) FILTER (WHERE o.is_of_today) AS amounts_of_today
 FROM then_open AS o
 LEFT JOIN crm.pipelines AS p ON p.pipeline_key = o.pipeline_key
-LEFT JOIN crm.stages AS s ON s.pipeline_key = o.pipeline_key AND s.name = o.stage
-GROUP BY o.connection, o.day, o.pipeline_key, p.label, coalesce(s.label, o.stage), o.currency, s.position
-ORDER BY o.connection, pipeline, s.position, stage, o.currency;
+GROUP BY o.connection, o.day, o.pipeline_key, p.label, coalesce(o.label, o.stage, '(unknown)'), o.currency, o.position
+ORDER BY o.connection, pipeline, o.position, stage, o.currency;
