@@ -65,7 +65,11 @@ class _Crm:
         """Draw a moment of the last days, most of them beside a midnight of one of the zones."""
         midnight = datetime(2026, 11, 23, self.rng.choice((8, 13, 18, 23)), tzinfo=UTC)
         nearby = timedelta(minutes=self.rng.randrange(-90, 90))
-        return min(midnight + nearby - _DAY * self.rng.randrange(1, int(days)), NOW)
+        # Ends of months, and the end of the day 90 days ago, are more likely than other days.
+        edges = (1, 2, 22, 23, 53, 54, 89, 90)
+        others = (self.rng.randrange(1, int(days)) for _ in edges)
+        back = self.rng.choice((*edges, *others))
+        return min(midnight + nearby - _DAY * back, NOW)
 
     def _users(self) -> None:
         people = ("Ann Ash", "Bob Birch", "Cem Çelik", "Ann Ash")
@@ -112,7 +116,9 @@ class _Crm:
             company = self.row(company_key=self.key("A", number), name=f"Company {number}")
             self.rows.add("companies", [company])
         for number in range(40):
-            email = rng.choice((f"p{number}@x.co", f" P{number}@X.co", f"q{number % 7}@x.co", None, "none"))
+            email = rng.choice(
+                (f"p{number}@x.co", f" P{number}@X.co", f"q{number % 7}@x.co", None, "none")
+            )
             second = {"value": f"Q{number % 9}@x.co", "label": "other", "is_primary": False}
             card = self.row(
                 contact_key=self.key("C", number),
@@ -121,7 +127,7 @@ class _Crm:
                 email=email,
                 emails=[second] if self.chance(0.3) else [],
                 email_opt_out=rng.choice((None, True, False, False, False)),
-                email_bounced=rng.choice((None, False, False, True)),
+                email_bounced=rng.choice((None, False, False, False, True)),
                 lawful_basis=rng.choice((None, "Consent")),
                 company_key=self.key("A", rng.randrange(9)) if self.chance(0.7) else None,
             )
@@ -141,7 +147,7 @@ class _Crm:
             converted_on=self.account.day(after) if converted else None,
             converted_contact_key=self.key("C", self.rng.randrange(40)) if converted else None,
             email=self.rng.choice((None, f"p{number}@x.co")),
-            email_opt_out=self.rng.choice((None, False, True)),
+            email_opt_out=self.rng.choice((None, False, False, True)),
             email_bounced=self.rng.choice((None, False, True)),
         )
 
@@ -174,14 +180,15 @@ class _Crm:
         outcome = rng.choice(("open", "open", "won", "lost"))
         changes = [created]
         for _ in range(rng.randrange(5)):
-            changes.append(min(changes[-1] + timedelta(hours=rng.randrange(1, 1500)), NOW))
+            changes.append(changes[-1] + timedelta(hours=rng.randrange(1, 1500)))
+        changes = [created, *(moment for moment in changes[1:] if moment < NOW)]
         history = list(self._history(number, pipeline, outcome, changes))
         last = history[-1]
         is_over = outcome != "open"
         closed_at = changes[-1] if is_over else None
         amount = rng.choice((None, Decimal("0.01"), Decimal(1000), Decimal("2500.5")))
         rate = rng.choice((None, Decimal(2)))
-        expected = self.account.day(NOW + _DAY * rng.randrange(-40, 80))
+        expected = self.account.day(NOW + _DAY * rng.choice((-40, -1, 0, 1, 50)))
         close_date = self.account.day(closed_at) if closed_at else expected
         unknown = outcome == "open" and self.chance(0.05)
         deal = self.row(
@@ -201,7 +208,9 @@ class _Crm:
             is_closed=None if unknown else is_over,
             is_won=None if unknown else outcome == "won",
             closed_at=closed_at if self.name == _BY_STATUS or self.chance(0.5) else None,
-            lost_reason=rng.choice((None, "Price", " price", "", "No budget")) if outcome == "lost" else None,
+            lost_reason=rng.choice((None, "Price", " price", "", "No budget"))
+            if outcome == "lost"
+            else None,
             is_archived=rng.choice((None, False, False, True)) if self.name == _BY_STATUS else None,
             source=rng.choice((None, "Web", "Fair")),
             campaign_key=self.key("K", rng.randrange(5)) if self.chance(0.4) else None,

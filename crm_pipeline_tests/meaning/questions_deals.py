@@ -142,9 +142,7 @@ def forecast(rows: Rows) -> Lines:
 
 
 def _unrated(deals: Iterable[Row]) -> int:
-    return sum(
-        deal.get("amount") is not None and deal.get("amount_main") is None for deal in deals
-    )
+    return sum(deal.get("amount") is not None and deal.get("amount_main") is None for deal in deals)
 
 
 def win_rate_by_owner(rows: Rows) -> Lines:

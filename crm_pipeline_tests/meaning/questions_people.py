@@ -19,9 +19,7 @@ from crm_pipeline_tests.meaning.rows import Row, Rows
 
 def attribution(rows: Rows) -> Lines:
     """04."""
-    converted = {
-        lead["lead_key"]: lead.get("converted_contact_key") for lead in rows.of("leads")
-    }
+    converted = {lead["lead_key"]: lead.get("converted_contact_key") for lead in rows.of("leads")}
     answers: dict[str, list[tuple[str, date]]] = {}
     for member in rows.of("campaign_members"):
         person = member.get("contact_key") or converted.get(member.get("lead_key", ""))
