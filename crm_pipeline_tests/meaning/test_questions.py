@@ -1,0 +1,33 @@
+"""The queries of docs/analysts over the demo's accounts, against what the vendors' APIs answer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_pipeline_tests.meaning.plain_accounts import rows_of
+from crm_pipeline_tests.meaning.questions import ANSWERS, differences
+from crm_pipeline_tests.meaning.rows import Rows
+
+FOLDER = Path(__file__).parents[2] / "docs" / "analysts"
+ZONES = ("UTC", "America/Los_Angeles", "Asia/Kolkata")
+"""Of an analyst's session."""
+
+
+@pytest.fixture(scope="module")
+def plain(demo: Any) -> Rows:
+    """What the vendors answer about the accounts that are published, as plain rows."""
+    [publication] = demo.query("SELECT published_at FROM ops.publication")
+    connections = demo.workspace.settings.connections
+    return rows_of(demo.answers, connections, publication["published_at"])
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_answer_is_that_of_the_vendors(demo, plain, name):
+    """A documented query gives for all accounts what plain Python makes of the vendors' records, in any session."""
+    sql = (FOLDER / name).read_text(encoding="utf-8")
+    expected = list(ANSWERS[name](plain))
+    assert expected
+    for zone in ZONES:
+        answer = [tuple(row.values()) for row in demo.query(sql, zone=zone)]
+        assert differences(answer, expected) == []
