@@ -175,58 +175,72 @@ class _Crm:
 
     def _deal(self, number: int) -> None:
         rng = self.rng
-        created = self.moment()
-        pipeline = self.key("P", rng.choice(("first", "second")))
         outcome = rng.choice(("open", "open", "won", "lost"))
-        changes = [created]
+        changes = [self.moment()]
         for _ in range(rng.randrange(5)):
             changes.append(changes[-1] + timedelta(hours=rng.randrange(1, 1500)))
-        changes = [created, *(moment for moment in changes[1:] if moment < NOW)]
+        changes = [changes[0], *(moment for moment in changes[1:] if moment < NOW)]
+        pipeline = self.key("P", rng.choice(("first", "second")))
         history = list(self._history(number, pipeline, outcome, changes))
-        last = history[-1]
-        is_over = outcome != "open"
-        closed_at = changes[-1] if is_over else None
-        amount = rng.choice((None, Decimal("0.01"), Decimal(1000), Decimal("2500.5")))
-        rate = rng.choice((None, Decimal(2)))
-        expected = self.account.day(NOW + _DAY * rng.choice((-40, -1, 0, 1, 50)))
-        close_date = self.account.day(closed_at) if closed_at else expected
-        unknown = outcome == "open" and self.chance(0.05)
+        stage, now_in = history[-1]["stage"], history[-1]["pipeline_key"] or pipeline
+        [label] = (
+            known["label"]
+            for known in self.rows.of("stages")
+            if (known["pipeline_key"], known["name"]) == (now_in, stage)
+        )
         deal = self.row(
             source_id=str(number),
             deal_key=self.key("D", number),
             name=f"Deal {number % 50}",
             **self._owner(),
             company_key=self.key("A", rng.randrange(9)),
-            pipeline_key=last["pipeline_key"] or pipeline,
-            stage=last["stage"],
-            amount=amount,
-            currency=rng.choice(("EUR", "USD", None)),
-            amount_main=amount and rate and amount * rate,
-            rate_on=self.account.day(self.moment()) if rate and self.chance(0.5) else None,
-            probability=rng.choice((None, 35.0)),
-            close_date=close_date if is_over or self.chance(0.9) else None,
-            is_closed=None if unknown else is_over,
-            is_won=None if unknown else outcome == "won",
-            closed_at=closed_at if self.name == _BY_STATUS or self.chance(0.5) else None,
-            lost_reason=rng.choice((None, "Price", " price", "", "No budget"))
-            if outcome == "lost"
-            else None,
-            is_archived=rng.choice((None, False, False, True)) if self.name == _BY_STATUS else None,
-            source=rng.choice((None, "Web", "Fair")),
-            campaign_key=self.key("K", rng.randrange(5)) if self.chance(0.4) else None,
-            created_at=created,
-            stage_changed_at=last["changed_at"] if self.chance(0.9) else None,
+            pipeline_key=now_in,
+            stage=stage,
+            stage_label=label,
+            created_at=changes[0],
+            stage_changed_at=changes[-1] if self.chance(0.9) else None,
+            **self._state(outcome, changes[-1]),
+            **self._worth(),
         )
-        label = next(
-            stage["label"]
-            for stage in self.rows.of("stages")
-            if (stage["pipeline_key"], stage["name"]) == (deal["pipeline_key"], deal["stage"])
-        )
-        deal["stage_label"] = label
         self.rows.add("deals", [deal])
         if not self.chance(_WITHOUT_HISTORY):
             self.rows.add("deal_stage_history", history)
         self._people_of(deal)
+
+    def _state(self, outcome: str, last: datetime) -> Row:
+        rng = self.rng
+        is_over, is_lost = outcome != "open", outcome == "lost"
+        unknown = not is_over and self.chance(0.05)
+        expected = self.account.day(NOW + _DAY * rng.choice((-40, -1, 0, 1, 50)))
+        has_moment = self.name == _BY_STATUS or self.chance(0.5)
+        return {
+            "close_date": self.account.day(last)
+            if is_over
+            else rng.choice((None, expected, expected)),
+            "is_closed": None if unknown else is_over,
+            "is_won": None if unknown else outcome == "won",
+            "closed_at": last if is_over and has_moment else None,
+            "lost_reason": rng.choice((None, "Price", " price", "", "No budget"))
+            if is_lost
+            else None,
+            "is_archived": rng.choice((None, False, False, True))
+            if self.name == _BY_STATUS
+            else None,
+        }
+
+    def _worth(self) -> Row:
+        rng = self.rng
+        amount = rng.choice((None, Decimal("0.01"), Decimal(1000), Decimal("2500.5")))
+        rate = rng.choice((None, Decimal(2)))
+        return {
+            "amount": amount,
+            "currency": rng.choice(("EUR", "USD", None)),
+            "amount_main": amount and rate and amount * rate,
+            "rate_on": self.account.day(self.moment()) if rate and self.chance(0.5) else None,
+            "probability": rng.choice((None, 35.0)),
+            "source": rng.choice((None, "Web", "Fair")),
+            "campaign_key": self.key("K", rng.randrange(5)) if self.chance(0.4) else None,
+        }
 
     def _history(
         self, number: int, pipeline: str, outcome: str, changes: list[datetime]
@@ -248,6 +262,7 @@ class _Crm:
                 pipeline_key=pipeline if self.chance(0.9) or step else None,
                 stage=stage,
                 amount=self.rng.choice((None, Decimal(700))),
+                currency=self.rng.choice((None, "EUR", "PLN")),
                 changed_at=changed_at,
             )
 

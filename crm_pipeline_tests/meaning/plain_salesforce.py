@@ -119,6 +119,7 @@ def _change(source: Source, record: Record) -> Row:
         "pipeline_key": _PIPELINE,
         "stage": record["StageName"],
         "amount": money(record["Amount"]),
+        "currency": record.get("CurrencyIsoCode"),
         "changed_at": moment(record["CreatedDate"]),
     }
 

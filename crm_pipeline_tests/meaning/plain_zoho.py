@@ -169,6 +169,7 @@ def _history(source: Source) -> None:
             "pipeline_key": next(iter(among)) if len(among) == 1 else own,
             "stage": record["Stage"],
             "amount": money(record.get("Amount")),
+            "currency": record.get("Currency"),
             "changed_at": moment(record["Modified_Time"]),
         }
         source.add("deal_stage_history", [row])

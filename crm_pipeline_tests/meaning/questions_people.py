@@ -17,8 +17,8 @@ from crm_pipeline_tests.meaning.questions_work import happened
 from crm_pipeline_tests.meaning.rows import Row, Rows
 
 
-def attribution(rows: Rows) -> Lines:
-    """04."""
+def _answered(rows: Rows) -> dict[str, list[tuple[str, date]]]:
+    """Return which campaigns each contact answered, and on what day."""
     converted = {lead["lead_key"]: lead.get("converted_contact_key") for lead in rows.of("leads")}
     answers: dict[str, list[tuple[str, date]]] = {}
     for member in rows.of("campaign_members"):
@@ -26,6 +26,12 @@ def attribution(rows: Rows) -> Lines:
         answered = member.get("first_responded_on")
         if member.get("has_responded") and person and answered:
             answers.setdefault(person, []).append((member["campaign_key"], answered))
+    return answers
+
+
+def _earned(rows: Rows) -> dict[tuple[str, str], list[float | None]]:
+    """Return what each campaign gets of each won deal."""
+    answers = _answered(rows)
     people = rows.grouped("deal_contacts", lambda link: link["deal_key"])
     earned: dict[tuple[str, str], list[float | None]] = {}
     for deal in rows.of("deals"):
@@ -43,8 +49,13 @@ def attribution(rows: Rows) -> Lines:
         for campaign in credited:
             part = None if amount is None else float(amount) / len(credited)
             earned.setdefault((deal["connection"], campaign), []).append(part)
+    return earned
+
+
+def attribution(rows: Rows) -> Lines:
+    """04."""
     named = rows.by("campaigns", "campaign_key") | rows.by("campaigns_deleted", "campaign_key")
-    for (connection, key), parts in earned.items():
+    for (connection, key), parts in _earned(rows).items():
         campaign = named.get(key, {})
         main = rows.accounts[connection].currency
         currency = campaign.get("currency") or main

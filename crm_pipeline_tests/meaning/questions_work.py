@@ -162,6 +162,26 @@ def time_in_stage(rows: Rows) -> Lines:
         )
 
 
+def _then(deal: Row, history: list[Row], ended: datetime) -> tuple[Any, str | None, Row]:
+    """Return in which pipeline and stage a deal stood at a moment, and the row of the history that says so."""
+    last: Row = max(
+        (row for row in history if row["changed_at"] < ended),
+        key=lambda row: (row["changed_at"], len(row["source_id"]), row["source_id"]),
+        default={},
+    )
+    stage = last.get("stage")
+    if not last and (deal.get("stage_changed_at") or deal["created_at"]) < ended:
+        stage = deal["stage"]
+    return last.get("pipeline_key") or deal.get("pipeline_key"), stage, last
+
+
+def _worth(deal: Row, last: Row) -> tuple[Any, Any, bool]:
+    """Return amount and currency of then, else of today, and whether they are today's."""
+    if last.get("amount") is not None:
+        return last["amount"], last.get("currency") or deal.get("currency"), False
+    return deal.get("amount"), deal.get("currency"), deal.get("amount") is not None
+
+
 def past_pipeline(rows: Rows) -> Lines:
     """19."""
     histories = _histories(rows)
@@ -174,39 +194,19 @@ def past_pipeline(rows: Rows) -> Lines:
         ended = datetime.combine(day + _DAY, time(), ZoneInfo(rows.account(deal).zone))
         if deal["created_at"] >= ended:
             continue
-        before = [row for row in histories.get(deal["deal_key"], ()) if row["changed_at"] < ended]
-        last = max(
-            before,
-            key=lambda row: (row["changed_at"], len(row["source_id"]), row["source_id"]),
-            default={},
-        )
-        pipeline = last.get("pipeline_key") or deal.get("pipeline_key")
-        name = last.get("stage")
-        if not last and (deal.get("stage_changed_at") or deal["created_at"]) < ended:
-            name = deal["stage"]
+        pipeline, name, last = _then(deal, histories.get(deal["deal_key"], []), ended)
         stage = stages.get((pipeline, name), {})
+        closed = deal.get("closed_at")
+        is_open = deal["is_closed"] is False or bool(closed and closed >= ended)
         if name and pipeline in closing:
             is_open = not stage.get("is_closed")
-        else:
-            closed = deal.get("closed_at")
-            is_open = deal["is_closed"] is False or bool(closed and closed >= ended)
-        if not is_open:
-            continue
-        amount, is_of_today = last.get("amount"), False
-        if amount is None and deal.get("amount") is not None:
-            amount, is_of_today = deal["amount"], True
-        label = pipelines.get(pipeline, {}).get("label")
-        shown = stage.get("label") or name or "(unknown)"
-        line = (deal["connection"], day, pipeline, label, shown, deal.get("currency"))
-        lines.setdefault((*line, stage.get("position")), []).append((amount, is_of_today))
-    for (connection, day, _, label, shown, currency, _), amounts in lines.items():
-        yield (
-            connection,
-            day,
-            label,
-            shown,
-            currency,
-            len(amounts),
-            total(amount for amount, _ in amounts),
-            sum(is_of_today for _, is_of_today in amounts),
-        )
+        if is_open:
+            amount, currency, is_of_today = _worth(deal, last)
+            label = pipelines.get(pipeline, {}).get("label")
+            shown = stage.get("label") or name or "(unknown)"
+            head = (deal["connection"], day, label, shown, currency)
+            line = (head, pipeline, stage.get("position"))
+            lines.setdefault(line, []).append((amount, is_of_today))
+    for (head, _, _), amounts in lines.items():
+        known = total(amount for amount, _ in amounts)
+        yield (*head, len(amounts), known, sum(is_of_today for _, is_of_today in amounts))

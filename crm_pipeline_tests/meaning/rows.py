@@ -123,7 +123,7 @@ def write(rows: Rows, file: duckdb.DuckDBPyConnection) -> None:
     tables["activities"], links = _linked(rows.of("activities"))
     tables["associations"].extend(links)
     for name, listed in tables.items():
-        if name in {"deal_contacts"}:
+        if name == "deal_contacts":
             _insert(file, f"crm.{name}", listed)
             continue
         described = TABLES[name.removesuffix(DELETED_SUFFIX)].columns

@@ -1,6 +1,7 @@
 -- Can I trust it? What is missing, late, doubted, or breaks a rule; no row means that nothing is known against it.
 -- Objects that cannot be had, are late, or lack a part of their history or some records; reads that are not
--- believed; windows whose landed records differ from the vendor's own counts; rows that could not be used; broken rules.
+-- believed; tables that are held back; windows whose landed records differ from the vendor's own counts; rows that
+-- could not be used; broken rules.
 -- A window is reconciled (differs_by = 0) if all that was read of it, less what the vendor leaves out of its counts,
 -- lies between the counts before and after the read. Notes of ops.quality are no faults and stand there only.
 -- Money: none. Days: days in findings are days in UTC.

@@ -1,6 +1,6 @@
 -- Loss reasons: why do we lose deals, in each CRM and over all of them?
--- Reasons are compared without capitals and outer blanks. share is the part of the connection's lost deals; everywhere counts
--- the same reason in all CRMs.
+-- Reasons are compared without capitals and outer blanks. share is the part of the connection's lost deals;
+-- everywhere counts the same reason in all CRMs.
 -- Money: the account's main currency (currency). Days: none.
 WITH lost AS (
     SELECT connection, amount_main, coalesce(nullif(lower(trim(lost_reason)), ''), '(none given)') AS reason

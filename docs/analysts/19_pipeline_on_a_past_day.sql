@@ -1,8 +1,8 @@
 -- Pipeline on a past day: which deals were open at its end, in which stage, and what were they worth then?
--- The day is 90 days ago; put another number or a day (DATE '2026-03-31') into the first lines. It knows deals that exist
--- today only; deals deleted since are missing, and archived ones are there.
--- Money: the deals' own currency (currency); the amount of that day where the CRM keeps a history of amounts, else
--- today's: amounts_of_today counts those. Days: the end of the day in the account's own time zone.
+-- The day is 90 days ago; put another number or a day (DATE '2026-03-31') into the first lines. Only deals that
+-- exist today are known; deals deleted since are missing, and archived ones are there.
+-- Money: the deals' own currency (currency); amount and currency of that day where the CRM keeps a history of
+-- amounts, else today's: amounts_of_today counts those. Days: the end of the day in the account's own time zone.
 WITH accounts AS (
     SELECT c.connection, coalesce(c.time_zone, 'UTC') AS zone,
            CAST(p.published_at AT TIME ZONE coalesce(c.time_zone, 'UTC') AS DATE) - 90 AS day
@@ -33,7 +33,8 @@ standing AS (
            -- Without a history a deal stands where it entered its present stage before; else nobody knows where.
            CASE WHEN h.deal_key IS NOT NULL THEN h.stage
                 WHEN coalesce(d.stage_changed_at, d.created_at) < m.ended_at THEN d.stage END AS stage,
-           coalesce(h.amount, d.amount) AS amount, d.currency,
+           coalesce(h.amount, d.amount) AS amount,
+           coalesce(CASE WHEN h.amount IS NOT NULL THEN h.currency END, d.currency) AS currency,
            h.amount IS NULL AND d.amount IS NOT NULL AS is_of_today
     FROM crm.deals AS d
     JOIN moments AS m ON m.connection = d.connection
