@@ -22,6 +22,7 @@ from benchmarks import (
     gate,
     json_pages,
     landing_memory,
+    meaning,
     mutations,
     rot,
     search_wall,
@@ -108,6 +109,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Crashes": crashes.report,
     "Rot": rot.report,
     "Mutations": mutations.report,
+    "Meaning": meaning.report,
     "Start-up": startup.report,
 }
 

@@ -1,0 +1,88 @@
+"""Meaning: the published file of all accounts against what follows from the vendors' JSON, and planted faults.
+
+`python -m benchmarks.meaning [--contacts 2000] [--only faults]`. Three parts: the demo's five accounts in the demo's
+world; the sandbox's other accounts in a world of another seed; and faults in mappings, each planted alone, with the
+columns that caught it. What the sandbox cannot vary stands in `crm_pipeline_tests/meaning/answers.py`.
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from benchmarks.database import migrated_server
+from benchmarks.measuring import machine, table
+from crm_pipeline_tests.meaning.answers import DEMO, OTHERS, Login
+from crm_pipeline_tests.meaning.compare import Difference
+from crm_pipeline_tests.meaning.faults import FAULTS, caught
+from crm_pipeline_tests.meaning.judged import Judged
+from crm_pipeline_tests.meaning.pending import PENDING
+from crm_pipeline_tests.meaning.prepared import kept, make
+
+WORLDS: Mapping[str, tuple[int, Mapping[str, Login]]] = {"demo": (7, DEMO), "other": (29, OTHERS)}
+
+
+def report(contacts: int = 2_000, only: str = "") -> str:
+    """Compare both worlds and plant the faults; return tables in Markdown with every difference below."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    parts = []
+    started_s = time.perf_counter()
+    with migrated_server() as (folder, url):
+        for name, (seed, logins) in WORLDS.items():
+            if only in name:
+                make(folder / name, url, seed=seed, contacts=contacts, logins=logins)
+                parts.append(_compared(Judged(kept(folder / name, logins))))
+        if only in "faults":
+            make(folder / "faults", url, seed=13, contacts=200, logins=DEMO)
+            parts.append(_planted(Judged(kept(folder / "faults"))))
+    head = f"{time.perf_counter() - started_s:,.0f} s; {machine()}"
+    return "\n\n".join([head, *parts])
+
+
+def _compared(judged: Judged) -> str:
+    rows, wrong = [], []
+    for connection, facts in judged.cases:
+        expected = judged.truth(connection)[facts]
+        found = judged.differences(connection, facts)
+        late = [d for d in found if (connection, facts, d.column) in PENDING]
+        wrong += [d for d in found if d not in late]
+        columns = {column for row in expected.values() for column in row}
+        tally = (f"{len(expected):,}", str(len(columns)), str(len(found) - len(late)))
+        rows.append((connection, facts, *tally, str(len(late))))
+        print(rows[-1], file=sys.stderr, flush=True)
+    judged.world.close()
+    listed = "\n".join(f"* {one}" for one in wrong)
+    names = ("connection", "facts", "rows", "columns", "columns that differ", "of them pending")
+    return f"{table(names, rows)}\n\n{listed}"
+
+
+def _planted(judged: Judged) -> str:
+    rows = []
+    for name, fault in FAULTS.items():
+        with tempfile.TemporaryDirectory(prefix="crm-") as folder:
+            found = caught(fault, judged, Path(folder) / "spoilt")
+        rows.append((name, fault.connection, ", ".join(map(_short, found)) or "**nobody**"))
+        print(rows[-1], file=sys.stderr, flush=True)
+    judged.world.close()
+    return table(("fault", "planted in", "caught by (rows of all)"), rows)
+
+
+def _short(found: Difference) -> str:
+    return f"{found.table}.{found.column} ({found.count} of {found.of})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.meaning", description=__doc__)
+    parser.add_argument("--contacts", type=int, default=2_000)
+    parser.add_argument("--only", default="", help="demo, other or faults")
+    options = parser.parse_args()
+    print(report(options.contacts, options.only))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""A published file of all accounts of a world, made once, and what the vendors answer beside it."""
+
+import os
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from crm_pipeline.connectors.base import RecordKeys
+from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.clock import FrozenClock
+from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.sandbox.clock import SandboxClock
+from crm_pipeline.sandbox.server import SandboxServer
+from crm_pipeline.settings import load_settings
+from crm_pipeline.stages.normalized import normalize, tables_for
+from crm_pipeline.stages.published import publish
+from crm_pipeline.stages.raw import extract, note_account
+from crm_pipeline_tests.meaning.answers import DEMO, Answers, Login
+
+NOW = "2026-11-23T10:00:00Z"
+CHECKOUT = Path(__file__).resolve().parents[2]
+_CEILINGS = ("private", "marketplace", "search", "associations")
+_ANSWERS = "answers.json"
+_SHIPPED = {"salesforce": "salesforce_demo", "hubspot": "hubspot_demo"} | {
+    "pipedrive": "pipedrive_demo",
+    "zoho": "zoho_demo",
+}
+
+
+@dataclass
+class Prepared:
+    """A world that was read, built and published once.
+
+    Attributes:
+        answers: what the vendors say.
+        workspace: the pipeline that has read them.
+    """
+
+    answers: Answers
+    workspace: Workspace
+    _sessions: dict[str, duckdb.DuckDBPyConnection] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        return self.workspace.settings.data
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        return self.answers.connections
+
+    def query(self, sql: str, *, zone: str = "UTC") -> list[dict[str, Any]]:
+        """Return rows of the published file, as an analyst's session in a time zone reads them."""
+        cursor = self.session(zone).execute(sql)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def session(self, zone: str) -> duckdb.DuckDBPyConnection:
+        """Return a session in a time zone; it stays open until `close`."""
+        if zone not in self._sessions:
+            path = str((self.data / "crm.duckdb").resolve())
+            found = self._sessions[zone] = duckdb.connect()
+            found.execute(f"SET TimeZone = '{zone}'")
+            found.execute(f"ATTACH '{path}' AS published (READ_ONLY)")
+            found.execute("USE published")
+        return self._sessions[zone]
+
+    def close(self) -> None:
+        """Close all sessions."""
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+
+    def read(self) -> None:
+        """Land every object of every connection, and keep what the vendors answer."""
+        with ThreadPoolExecutor() as threads:
+            jobs = [threads.submit(self._land, name) for name in self.connections]
+            self.answers.read_all()
+            for job in jobs:
+                job.result()
+
+    def _land(self, name: str) -> None:
+        # A frozen clock is one thread's own.
+        workspace = Workspace(self.workspace.settings, clock=FrozenClock(NOW))
+        with workspace.account(name) as account:
+            note_account(account, workspace.landing)
+            for obj in account.connection.objects:
+                extract(account, obj, None, mode="range", landing=workspace.landing)
+
+    def build(
+        self,
+        maps: Mapping[str, Sequence[ObjectMap]] | None = None,
+        only: Collection[str] = (),
+        tables: Collection[str] = (),
+        keys: RecordKeys | None = None,
+    ) -> None:
+        """Make tables from what has landed.
+
+        Args:
+            maps: by vendor, instead of the connector's own.
+            only: connections; by default all.
+            tables: by default all.
+            keys: tell ids, stamps and deletions, instead of the connector's own.
+        """
+        workspace = self.workspace
+        for connection in workspace.settings.connections.values():
+            if only and connection.name not in only:
+                continue
+            vendor = connector(connection.vendor)
+            chosen = (maps or {}).get(connection.vendor, vendor.mapping)
+            for table in tables_for(connection, chosen):
+                if tables and table not in tables:
+                    continue
+                with workspace.engine() as engine:
+                    normalize(
+                        connection,
+                        table,
+                        workspace.landing,
+                        workspace.tables,
+                        chosen,
+                        engine,
+                        keys or vendor.keys,
+                        limit=workspace.settings.quarantine,
+                    )
+
+    def publish(self) -> None:
+        """Put all tables into the file."""
+        workspace = self.workspace
+        fresh = workspace.freshness()
+        with workspace.engine() as engine:
+            publish(workspace.landing, workspace.tables, engine, freshness=fresh, is_forced=True)
+
+
+def connections_text(
+    logins: Mapping[str, Login], without: Collection[str] = ()
+) -> tuple[str, dict[str, str]]:
+    """Return connections.yaml for accounts, with the objects that the demo reads, and their secrets."""
+    shipped = yaml.safe_load((CHECKOUT / "connections.yaml").read_text())["connections"]
+    entries, environ = {}, {}
+    for name, login in logins.items():
+        entry = dict(shipped[_SHIPPED[login.vendor]])
+        entry["objects"] = [name for name in entry["objects"] if name not in without]
+        entry["auth"] = {"kind": _kind(login)}
+        for secret, value in login.secrets.items():
+            variable = f"{name}_{secret}".upper()
+            entry["auth"][f"{secret}_env"] = variable
+            environ[variable] = value
+        entries[name] = entry
+    return yaml.safe_dump({"connections": entries}), environ
+
+
+def _lift_ceilings(sandbox: SandboxServer) -> None:
+    """Let clients ask as fast as they can: what they wait for is proven elsewhere."""
+    twins: Any = sandbox.emulations
+    if "hubspot" not in twins:
+        return
+    for account in ("main", "second"):
+        twins["hubspot"].set_limits(account=account, **dict.fromkeys(_CEILINGS, 100_000))
+
+
+def _kind(login: Login) -> str:
+    if "token" in login.secrets:
+        return "token"
+    return {"salesforce": "client_credentials", "zoho": "self_client"}.get(
+        login.vendor, "refresh_token"
+    )
+
+
+def make(
+    root: Path,
+    database_url: str,
+    *,
+    seed: int,
+    contacts: int,
+    logins: Mapping[str, Login] = DEMO,
+    without: Collection[str] = (),
+) -> None:
+    """Read a world of its own seed and publish it, so that `kept` finds it without its sandbox.
+
+    Args:
+        root: a folder for it.
+        database_url: of a migrated database.
+        seed: of the world.
+        contacts: its size.
+        logins: of its accounts.
+        without: objects of the demo that are not read.
+    """
+    clock = FrozenClock(NOW)
+    with SandboxServer(
+        seed=seed,
+        contacts=contacts,
+        now=clock.now(),
+        clock=SandboxClock(clock.now()),
+        vendors={login.vendor for login in logins.values()},
+    ) as sandbox:
+        _lift_ceilings(sandbox)
+        text, environ = connections_text(logins, without)
+        root.mkdir(exist_ok=True)
+        (root / "connections.yaml").write_text(text)
+        environ |= {"CRM_SANDBOX_PORT": str(sandbox.port), "CRM_DATABASE_URL": database_url}
+        workspace = Workspace(load_settings(root, environ), clock=clock)
+        made = Prepared(Answers(sandbox.url, logins), workspace)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", lambda _: None)  # no power cut is part of this
+            made.read()
+            made.build()
+            made.publish()
+        made.answers.save(root / _ANSWERS)
+        made.answers.close()
+
+
+def kept(root: Path, logins: Mapping[str, Login] = DEMO) -> Prepared:
+    """Return a world that was made: it can be queried, and built again in a copy."""
+    _, environ = connections_text(logins)
+    workspace = Workspace(load_settings(root, environ), clock=FrozenClock(NOW))
+    return Prepared(Answers.saved(root / _ANSWERS, logins), workspace)
+
+
+def landed_again(made: Prepared, root: Path) -> Prepared:
+    """Return a copy of what a world has landed, of which nothing is built yet."""
+    (root / "data").mkdir(parents=True)
+    shutil.copy(made.data.parent / "connections.yaml", root)
+    shutil.copy(made.data.parent / _ANSWERS, root)
+    shutil.copytree(made.data / "landing", root / "data" / "landing")
+    return kept(root, made.answers.logins)
