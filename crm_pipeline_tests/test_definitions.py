@@ -85,7 +85,7 @@ def test_months_are_partitions_and_snapshots_have_none(defs: dg.Definitions) -> 
 
 
 def test_checks_belong_to_their_assets(defs: dg.Definitions) -> None:
-    """Counts and fields are checked with raw, the contract with normalized."""
+    """Counts and fields are checked with raw, the contract with normalized, rules between tables with published."""
     graph = defs.resolve_asset_graph()
     checks = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
     assert {
@@ -93,6 +93,8 @@ def test_checks_belong_to_their_assets(defs: dg.Definitions) -> None:
         ("acme/raw/Account", "fields"),
         ("acme/raw/Account", "freshness"),
         ("acme/normalized/contacts", "contract"),
+        ("crm/published/deals", "consistency"),
+        ("crm/published/deal_contacts", "consistency"),
     } <= checks
 
 

@@ -43,7 +43,8 @@ def query(
     as_of: Annotated[
         str,
         typer.Option(
-            metavar="DAY", help="What was published then: 2026-11-20 or 2026-11-20T15:30."
+            metavar="DAY",
+            help="What was published then: 2026-11-20, yesterday (a day's end), 2026-11-20T15:30; all UTC.",
         ),
     ] = "",
     timeout_s: Annotated[
@@ -79,7 +80,7 @@ def query(
       crm-pipeline query "SELECT stage, count(*) FROM crm.deals GROUP BY ALL" --csv > stages.csv
       crm-pipeline query "SHOW ALL TABLES"
       crm-pipeline query --file docs/analysts/13_can_i_trust_it.sql
-      crm-pipeline query "SELECT count(*) FROM crm.deals" --as-of 2026-11-20
+      crm-pipeline query "SELECT count(*) FROM crm.deals" --as-of yesterday
     """
     from crm_pipeline.cli.answer import Asking
     from crm_pipeline.cli.workspace import load_settings
@@ -151,9 +152,10 @@ def _answered(data: Path, statement: str, asking: "Asking", as_of: str) -> Itera
 
 
 def _snapshot(data: Path, as_of: str) -> "Snapshot":
+    from crm_pipeline.kernel.clock import SystemClock
     from crm_pipeline.stages.published.past import parse_as_of, snapshot_as_of
 
-    return snapshot_as_of(data, parse_as_of(as_of))
+    return snapshot_as_of(data, parse_as_of(as_of, SystemClock().now()))
 
 
 def _write_json(answer: "Answer") -> None:

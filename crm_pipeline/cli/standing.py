@@ -124,17 +124,8 @@ def objects_of(
 
 
 def counted(commit: WindowCommit) -> int:
-    """Return by how many records the vendor's counts of a window miss what was read.
-
-    Records that are edited while a window is read leave it, so anything between the count before
-    and the count after is right.
-    """
-    if commit.vendor_count is None:
-        return 0
-    read = commit.records + commit.known + commit.quarantined - commit.uncounted
-    before = commit.vendor_count_before
-    ends = (commit.vendor_count, commit.vendor_count if before is None else before)
-    return max(min(ends) - read, read - max(ends), 0)
+    """Return by how many records the vendor's counts of a window miss what was read."""
+    return commit.differs_by or 0
 
 
 def is_reconciled(commit: WindowCommit) -> bool:

@@ -48,6 +48,14 @@ TABLES: Mapping[str, Table] = {
     )
 }
 DELETED_SUFFIX = "_deleted"
+DERIVED: Mapping[str, tuple[str, ...]] = {
+    "deal_contacts": ("deals", "contacts", "associations"),
+    "deal_companies": ("deals", "companies", "associations"),
+    "contact_companies": ("contacts", "companies", "associations"),
+    "activity_contacts": ("activities", "contacts", "associations"),
+    "merges": ("contacts", "companies", "deals", "leads", "tickets"),
+}
+"""Tables of schema crm that are made of others when they are published, and of which."""
 _COLUMN_TYPES = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
@@ -87,7 +95,7 @@ def view_name(obj: str, objects: Iterable[str] = ()) -> str:
 
 def _table_name(obj: str, others: Iterable[str]) -> str:
     plain = snake(obj)
-    reserved = set(TABLES) | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
+    reserved = {*TABLES, *DERIVED} | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
     is_taken = plain in reserved or plain.endswith(DELETED_SUFFIX) or plain in map(snake, others)
     if not is_taken:
         return plain

@@ -14,6 +14,7 @@ from crm_pipeline.connectors.upkeep import span
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch
 from crm_pipeline.stages.normalized import Normalized
+from crm_pipeline.stages.published import NOTE, Finding
 from crm_pipeline.stages.raw import (
     Extraction,
     outstanding_cure,
@@ -30,6 +31,7 @@ ABSENCE = "absence"
 FRESHNESS = "freshness"
 QUARANTINE = "quarantine"
 CONTRACT = "contract"
+CONSISTENCY = "consistency"
 
 
 def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -237,6 +239,38 @@ def _lists(done: Normalized) -> dg.AssetCheckResult:
             "records": sum(doubt.records for doubt in done.doubts),
             "rows_kept": sum(doubt.rows for doubt in done.doubts),
         },
+    )
+
+
+def published_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Declare the check of a published asset."""
+    return [
+        dg.AssetCheckSpec(
+            CONSISTENCY,
+            asset=key,
+            description="What live rows say agrees with other tables: a deal with its history and its stage, keys "
+            "with the records that they name; and no column is empty that every CRM fills.",
+        )
+    ]
+
+
+def published_result(
+    key: dg.AssetKey, table: str, findings: Iterable[Finding]
+) -> dg.AssetCheckResult:
+    """Show how the rules between tables fared for one of them, in the file that analysts see now."""
+    asked = [one for one in findings if one.table == table and one.severity != NOTE]
+    broken = [one for one in asked if one.failures]
+    lines = [
+        (f"{one.connection}: {one.rule}", one.severity, one.failures, list(one.examples))
+        for one in broken
+    ]
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=CONSISTENCY,
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(asked) - len(broken)} of {len(asked)} rules hold.",
+        metadata={"rules": len(asked), **({"broken": _table(lines)} if lines else {})},
     )
 
 

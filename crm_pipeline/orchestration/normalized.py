@@ -71,8 +71,10 @@ def _normalized_asset(
                 )
                 shown = preview(engine, done.version) if done.changed and done.version else []
         except ContractError as error:
+            crm.looks.held_back(connection.name, table)
             yield checks.contract_refused(error)
             raise failure(error) from None
+        crm.looks.was_built(connection.name, table)
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
         yield dg.MaterializeResult(metadata=described.normalized(done, shown))

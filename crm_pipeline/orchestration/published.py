@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.model.tables import TABLES, normalized_name
-from crm_pipeline.orchestration import described
+from crm_pipeline.model.tables import DERIVED, TABLES, normalized_name
+from crm_pipeline.orchestration import checks, described
 from crm_pipeline.orchestration.failures import GENTLE, as_failure
 from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_key, normalized_tables
 from crm_pipeline.orchestration.resources import Workspace
@@ -26,7 +26,10 @@ def published_tables(connections: Iterable[Connection]) -> dict[str, list[dg.Ass
     for connection in connections:
         for table in normalized_tables(connection):
             tables.setdefault(table, []).append(normalized_key(connection.name, table))
-    return tables
+    made = {
+        name: [key for one in sources for key in tables[one]] for name, sources in DERIVED.items()
+    }
+    return {**tables, **{name: [*tables.get(name, []), *keys] for name, keys in made.items()}}
 
 
 def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
@@ -37,22 +40,28 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
         normalized_name(one.name, table) for one in connections for table in normalized_tables(one)
     }
 
+    checked = list(dict.fromkeys((*TABLES, *DERIVED)))
+
     @dg.multi_asset(
         name="publish_tables",
         specs=[_spec(table, sources) for table, sources in tables.items()],
+        check_specs=[
+            spec for table in checked for spec in checks.published_specs(published_key(table))
+        ],
         description="Builds crm.duckdb from the current release beside the old one and swaps it in.",
         pool=BUILD_POOL,
         retry_policy=GENTLE,
     )
     def built(
         context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         crm.progress("publish")(0, None)
         with as_failure(context.log.error), crm.engine() as engine:
             done = publish(
                 crm.landing,
                 crm.tables,
                 engine,
+                connections=connections,
                 wanted=wanted,
                 accounts=crm.api_accounts(),
                 freshness=crm.freshness(),
@@ -67,13 +76,16 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
             yield dg.MaterializeResult(
                 asset_key=published_key(table), metadata=described.published(done, table)
             )
+        for table in checked:
+            yield checks.published_result(published_key(table), table, done.findings)
 
     return [built]
 
 
 def _spec(table: str, sources: list[dg.AssetKey]) -> dg.AssetSpec:
     model = TABLES.get(table)
-    about = model.description if model else "The table of a custom object."
+    made_of = f"Made of {', '.join(DERIVED[table])}." if table in DERIVED else ""
+    about = model.description if model else made_of or "The table of a custom object."
     columns = {"dagster/column_schema": described.model_columns(model.columns)} if model else {}
     return dg.AssetSpec(
         published_key(table),

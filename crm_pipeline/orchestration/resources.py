@@ -10,10 +10,12 @@ from dataclasses import replace
 import structlog
 
 from crm_pipeline.connectors.base import Account
+from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.upkeep import stated_ceiling
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.orchestration.remarks import remarks_at
 from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.stages.normalized import tables_for
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.database import running_database
@@ -29,6 +31,15 @@ from crm_pipeline.wire.retry import RetryPolicy
 _log = structlog.get_logger(__name__)
 Tell = Callable[[str, int, int | None], None]
 """Told `(step, records so far, records expected)`."""
+
+
+def tables_by_object(connection: Connection) -> dict[str, list[str]]:
+    """Return the tables that each object of a connection feeds."""
+    fed: dict[str, list[str]] = {}
+    for table, objects in tables_for(connection, connector(connection.vendor).mapping).items():
+        for obj in objects:
+            fed.setdefault(obj, []).append(table)
+    return fed
 
 
 class Workspace:
@@ -99,9 +110,11 @@ class Workspace:
         for connection in chosen:
             remarks = remarks_at(self.landing, self.tables, connection)
             looks = self.looks.at(connection.name)
+            fed = tables_by_object(connection)
             for fresh in freshness_of(connection, self.landing, looks, now):
                 texts = tuple(str(remark) for remark in remarks[fresh.object])
-                found.append(replace(fresh, remarks=texts))
+                known = fresh.feeding(fed.get(fresh.object, ()), looks)
+                found.append(replace(known, remarks=texts))
         return found
 
     def fresh(self, connection: Connection, obj: str) -> Freshness:

@@ -1,7 +1,7 @@
 """How fresh each object of a connection is: what landing and the looks say together."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -31,6 +31,8 @@ class Freshness:
         current_at: up to then nothing is missing: it was read, or the vendor said that nothing changed.
         refresh_every_s: how often it is meant to be read.
         due_at: it is late where `current_at` lies before.
+        tables: which tables it feeds; filled in by who knows the mapping.
+        held_back_since: when a table of these was refused by its contract first, since when it has stayed as it was.
         remarks: what somebody has to know or to do, though it can be read; filled in by who knows it.
     """
 
@@ -49,11 +51,19 @@ class Freshness:
     refresh_every_s: float
     due_at: datetime
     remarks: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    held_back_since: datetime | None = None
 
     @property
     def is_late(self) -> bool:
         """Whether it should have been looked at since, and nobody did."""
         return self.current_at is not None and self.current_at < self.due_at
+
+    def feeding(self, tables: Iterable[str], looks: ConnectionLooks) -> "Freshness":
+        """Return it with the tables that it feeds, and since when one of them is held back."""
+        fed = tuple(sorted(tables))
+        held = [looks.held[table] for table in fed if table in looks.held]
+        return replace(self, tables=fed, held_back_since=min(held, default=None))
 
     def behind_s(self, now: datetime) -> float | None:
         """Return for how long what is here may lack changes; None where nothing was read."""

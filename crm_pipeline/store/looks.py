@@ -1,4 +1,4 @@
-"""What the last looks at each object came to: when, with what error, and since when.
+"""What the last looks at each object came to: when, with what error, and since when; and which tables are held back.
 
 Landing says what was read; this says whether anybody still looks. One small file per connection,
 `looks/<connection>.json`, replaced in one step, so that it can be read without PostgreSQL. No landed
@@ -106,6 +106,7 @@ class ConnectionLooks:
         probed_at: when the last round of probes began.
         day_ceiling: the vendor's limit of a day, as the vendor stated it last.
         probe_every_s, refresh_every_s: how often automation looks, where it was stretched.
+        held: the tables whose last build was refused by their contract, each with since when.
         damage: why nothing of it is known, and what to do; "" where their file is whole.
     """
 
@@ -114,6 +115,7 @@ class ConnectionLooks:
     day_ceiling: int | None = None
     probe_every_s: float | None = None
     refresh_every_s: float | None = None
+    held: Mapping[str, datetime] = field(default_factory=dict)
     damage: str = ""
 
     def of(self, obj: str) -> Look:
@@ -204,6 +206,24 @@ class Looks:
 
         self._change(connection, noted)
 
+    def held_back(self, connection: str, table: str) -> None:
+        """Note that a table stays as it was because its contract refused what was built."""
+        now = self._clock.now()
+
+        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+            return replace(looks, held={table: now, **looks.held})
+
+        self._change(connection, noted)
+
+    def was_built(self, connection: str, table: str) -> None:
+        """Note that a table is what has landed."""
+
+        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+            held = {name: since for name, since in looks.held.items() if name != table}
+            return replace(looks, held=held)
+
+        self._change(connection, noted)
+
     def stated(self, connection: str, day_ceiling: int | None) -> None:
         """Note the vendor's limit of a day, where it was stated."""
         if day_ceiling is not None:
@@ -268,7 +288,8 @@ def _record(looks: ConnectionLooks) -> dict[str, Any]:
         for name, look in looks.objects.items()
     }
     probed_at = format_instant(looks.probed_at) if looks.probed_at else None
-    record = {**vars(looks), "objects": objects, "probed_at": probed_at}
+    held = {table: format_instant(since) for table, since in looks.held.items()}
+    record = {**vars(looks), "objects": objects, "probed_at": probed_at, "held": held}
     del record["damage"]
     return record
 
@@ -285,6 +306,9 @@ def read_looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
         day_ceiling=record.get("day_ceiling"),
         probe_every_s=record.get("probe_every_s"),
         refresh_every_s=record.get("refresh_every_s"),
+        held={
+            table: min(parse_instant(since), now) for table, since in record.get("held", {}).items()
+        },
     )
 
 

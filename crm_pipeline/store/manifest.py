@@ -148,6 +148,20 @@ class WindowCommit:
     is_accepted: bool = False
 
     @property
+    def differs_by(self) -> int | None:
+        """By how many records the vendor's counts miss what was read; None where it does not count.
+
+        Records that are edited while a window is read leave it, so anything between the count before
+        and the count after is right.
+        """
+        if self.vendor_count is None:
+            return None
+        read = self.records + self.known + self.quarantined - self.uncounted
+        before = self.vendor_count_before
+        ends = (self.vendor_count, self.vendor_count if before is None else before)
+        return max(min(ends) - read, read - max(ends), 0)
+
+    @property
     def proves_absence(self) -> bool:
         """Whether a record that is not in it is deleted.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.store import files
 from crm_pipeline.store.checksums import FileSum
 from crm_pipeline.store.published import record_of
@@ -171,7 +172,8 @@ def test_a_statement_that_is_no_text(program: Program) -> None:
 
 
 @pytest.fixture
-def past(project: Path) -> Path:
+def past(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(SystemClock, "now", lambda _: datetime(2026, 11, 23, 9, tzinfo=UTC))
     folder = project / "data" / "snapshots"
     folder.mkdir(parents=True)
     for release, day in ((1, 18), (2, 20), (3, 22)):
@@ -196,8 +198,10 @@ RELEASE = "SELECT release FROM ops.publication"
         ("2026-11-20T12:00:00Z", 2),
         ("2026-11-20T12:30+01:00", 1),
         ("2026-11-20", 2),
-        ("2030-01-01", 3),
-        ("9999-12-31", 3),
+        ("2026-11-22", 3),
+        ("2026-11-23", 3),
+        ("today", 3),
+        ("Yesterday", 3),
     ],
 )
 def test_as_of(run: Run, past: Path, moment: str, release: int) -> None:
@@ -213,7 +217,26 @@ def test_as_of_before_all(run: Run, past: Path) -> None:
     result = run("query", RELEASE, "--as-of", "2026-11-17")
     assert result.exit_code == 1
     assert "the nearest is crm-00000001-ab.duckdb, published at 2026-11-18 12:00" in result.stderr
-    assert "is no moment" in run("query", RELEASE, "--as-of", "yesterday").stderr
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [
+        ("2026-11-24", "has not come yet: it is 2026-11-23 09:00"),
+        ("2026-11-23T09:00:01", "has not come yet"),
+        ("9999-12-31", "has not come yet"),
+        ("tomorrow", "is no moment"),
+        ("2026-11-31", "is no moment"),
+    ],
+)
+def test_as_of_no_moment_of_the_past(run: Run, past: Path, moment: str, reason: str) -> None:
+    """What has not come yet is refused rather than answered with today's; the text says what can be asked."""
+    result = run("query", RELEASE, "--as-of", moment)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"'{moment}' {reason}" in result.stderr
+    assert (
+        "Write a day, 2026-11-20 or yesterday, which means its end, or an instant" in result.stderr
+    )
 
 
 @pytest.mark.parametrize("place", [9, 4100, -5000])

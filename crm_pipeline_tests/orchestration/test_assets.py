@@ -11,13 +11,14 @@ from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.orchestration import described, normalized, raw
+from crm_pipeline.orchestration import checks, described, normalized, raw
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
+from crm_pipeline.orchestration.published import published_key
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.normalized import Doubt, Normalized
-from crm_pipeline.stages.published import Publication
+from crm_pipeline.stages.published import Finding, Publication
 from crm_pipeline.stages.raw import Extraction
 from crm_pipeline.store.manifest import Shrink
 from crm_pipeline.store.outstanding import Outstanding
@@ -252,6 +253,39 @@ def test_a_broken_contract_fails_the_check_and_the_step(
     assert not check.passed
     assert "| email required | error | 3 | acme:1 |" in str(check.metadata["broken"].value)
     assert "breaks its contract" in failure_of(result)
+    assert held_back(settings, "Contact") == (("contacts",), parse_instant("2026-03-01T00:00:00Z"))
+    assert held_back(settings, "Account") == (("companies",), None)
+    monkeypatch.setattr(
+        normalized, "normalize", lambda *_, **__: Normalized("contacts", None, False)
+    )
+    run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
+    assert held_back(settings, "Contact") == (("contacts",), None)
+
+
+def held_back(settings: Settings, obj: str) -> tuple[tuple[str, ...], Any]:
+    """The tables that an object feeds, and since when one of them stays as it was."""
+    crm = Offline(settings, clock=FrozenClock("2026-03-02T00:00:00Z"))
+    [fresh] = [one for one in crm.freshness("acme") if one.object == obj]
+    return fresh.tables, fresh.held_back_since
+
+
+def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
+    """What breaks one is a warning with keys; a note, and what is found in another table, are none."""
+    key = published_key("deals")
+    findings = [
+        Finding(
+            "acme", "deals", "stage is that of the last history row", "warning", 2, 9, ("acme:1",)
+        ),
+        Finding("acme", "deals", "owner_key is a record of users", "warning", 0, 9),
+        Finding("acme", "deals", "owner_key is a live record of users", "note", 3, 9, ("acme:2",)),
+        Finding("acme", "leads", "owner_key is a record of users", "warning", 1, 9, ("acme:3",)),
+    ]
+    found = checks.published_result(key, "deals", findings)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found.description == "1 of 2 rules hold."
+    lines = str(found.metadata["broken"].value).splitlines()[2:]
+    assert lines == ["| acme: stage is that of the last history row | warning | 2 | acme:1 |"]
+    assert checks.published_result(key, "users", findings).passed
 
 
 def test_a_damaged_table_that_was_built_again_is_told(

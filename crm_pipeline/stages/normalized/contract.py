@@ -1,4 +1,4 @@
-"""Judges a staged version before it is committed: all rows by SQL, types and a sample by pandera."""
+"""Judges a staged version before it is committed: its rows by SQL, types and a sample of live ones by pandera."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.kernel.errors import ContractError
-from crm_pipeline.model.contracts import arrow_type, broken, count_sql, pandera_schema
+from crm_pipeline.model.contracts import LIVE, arrow_type, count_sql, live_broken, pandera_schema
 from crm_pipeline.model.names import quoted, shown
 from crm_pipeline.model.table import Rule, Table
 from crm_pipeline.store.engine import Engine, parquet_files
@@ -66,9 +66,10 @@ def judge(
         )
         for rule, count in zip(table.rules, counted[2:], strict=True)
     ]
-    unconverted = _unconverted(engine, relation)
-    results.extend(_conversions(engine, relation, unconverted, columns))
-    results.append(_pandera(engine, table, relation))
+    live = f"(SELECT * FROM {relation} WHERE {LIVE})"
+    unconverted = _unconverted(engine, live)
+    results.extend(_conversions(engine, live, unconverted, columns))
+    results.append(_pandera(engine, table, live))
     told = {f"{obj}.{field}": count for (obj, field), count in unconverted.items()}
     return Verdict(int(counted[0]), int(counted[1]), tuple(results), told)
 
@@ -94,7 +95,7 @@ def _examples(engine: Engine, table: Table, rule: Rule, relation: str) -> tuple[
     if rule.kind == "unique":
         sql = f"SELECT {key} FROM {relation} GROUP BY ALL HAVING count(*) > 1 LIMIT {EXAMPLES}"
     else:
-        sql = f"SELECT {key} FROM {relation} WHERE {broken(rule)} LIMIT {EXAMPLES}"
+        sql = f"SELECT {key} FROM {relation} WHERE {live_broken(table, rule)} LIMIT {EXAMPLES}"
     return tuple(str(row[0]) for row in engine.rows(sql))
 
 
@@ -147,7 +148,7 @@ def _pandera(engine: Engine, table: Table, relation: str) -> RuleResult:
     import pandas as pd
     import pandera.errors
 
-    suspects = [broken(rule) for rule in table.rules if rule.severity == "error"]
+    suspects = [live_broken(table, rule) for rule in table.rules if rule.severity == "error"]
     sample = engine.arrow(
         f"(SELECT * FROM {relation} WHERE {' OR '.join(suspects)} LIMIT {SAMPLE_ROWS}) UNION ALL "
         f"(SELECT * FROM {relation} WHERE NOT coalesce({' OR '.join(suspects)}, false) "

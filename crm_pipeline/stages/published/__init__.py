@@ -1,7 +1,17 @@
 """From the current release to the file that analysts open."""
 
 from crm_pipeline.stages.published.budgets import ApiAccounts
+from crm_pipeline.stages.published.consistency import NOTE, Finding
 from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, state_of
 from crm_pipeline.stages.published.publish import Publication, publish
 
-__all__ = ["AT_MOST_EVERY", "ApiAccounts", "Publication", "Shown", "publish", "state_of"]
+__all__ = [
+    "AT_MOST_EVERY",
+    "NOTE",
+    "ApiAccounts",
+    "Finding",
+    "Publication",
+    "Shown",
+    "publish",
+    "state_of",
+]

@@ -4,7 +4,7 @@ That an object can no longer be read changes no data, and analysts have to see i
 this alone is published, too, but at most once an hour; and while somebody looks, at least once a day.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,13 +24,15 @@ _TEXT = pa.string()
 _INSTANT = pa.timestamp("us", "UTC")
 _PUBLISHED = "SELECT published_at FROM ops.publication"
 _SHOWN = """
-SELECT connection, object, state, is_whole, is_late, history_from, error_since, remarks
+SELECT connection, object, state, is_whole, is_late, history_from, error_since, held_back_since, remarks
 FROM ops.freshness
 """
 
 
-def freshness_table(rows: Iterable[Freshness]) -> OpsTable:
-    """List how fresh each configured object is."""
+def freshness_table(
+    rows: Iterable[Freshness], live: Mapping[tuple[str, str], int] | None = None
+) -> OpsTable:
+    """List how fresh each configured object is; `live` counts the live rows by connection and table."""
     columns = {
         "connection": (_TEXT, "Name of the connection."),
         "object": (_TEXT, "The vendor's name of the object."),
@@ -63,6 +65,12 @@ def freshness_table(rows: Iterable[Freshness]) -> OpsTable:
         "error_since": (_INSTANT, "When that began."),
         "refresh_every_s": (pa.float64(), "How often it is meant to be read, in seconds."),
         "is_late": (pa.bool_(), "Whether two reads in a row that were meant to be have not been."),
+        "tables": (pa.list_(_TEXT), "Tables of schema crm that it feeds."),
+        "rows": (pa.int64(), "Live rows of the connection in these tables."),
+        "held_back_since": (
+            _INSTANT,
+            "Since when one of these tables has stayed as it was, because what was read breaks its contract.",
+        ),
         "remarks": (
             _TEXT,
             "What is missing or doubted though it can be had, and what to do; NULL: nothing.",
@@ -83,6 +91,9 @@ def freshness_table(rows: Iterable[Freshness]) -> OpsTable:
             row.failing_since,
             row.refresh_every_s,
             row.is_late,
+            list(row.tables),
+            sum((live or {}).get((row.connection, table), 0) for table in row.tables),
+            row.held_back_since,
             _text(row.remarks),
         )
         for row in rows
@@ -140,7 +151,8 @@ def state_of(rows: Iterable[Freshness]) -> str:
 def _state(row: Freshness) -> tuple[Any, ...]:
     """Return what matters of an object."""
     known = (row.connection, row.object, row.state, row.is_whole, row.is_late)
-    return (*known, row.history_from, row.failing_since, _text(row.remarks))
+    since = (row.history_from, row.failing_since, row.held_back_since)
+    return (*known, *since, _text(row.remarks))
 
 
 def _text(remarks: Iterable[str]) -> str | None:

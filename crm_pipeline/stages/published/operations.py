@@ -1,13 +1,17 @@
 """Schema `ops`: what was read, what it cost, what changed and how good it is, as tables."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from crm_pipeline.model.schema import changes
+from crm_pipeline.stages.published.consistency import Finding
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
 from crm_pipeline.stages.published.views import View
 from crm_pipeline.store.landing import Landing
@@ -59,8 +63,10 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
             one.records,
             one.known,
             one.quarantined,
+            one.vendor_count_before,
             one.vendor_count,
             one.uncounted,
+            one.differs_by,
             one.calls,
             one.cost or one.calls,
             one.planned_cost,
@@ -82,10 +88,21 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "records": (_WHOLE, "Records landed."),
         "known": (_WHOLE, "Records read that had landed before."),
         "quarantined": (_WHOLE, "Records read that could not be landed."),
-        "vendor_count": (_WHOLE, "The vendor's own count of the span; NULL if it offers none."),
+        "vendor_count_before": (_WHOLE, "The same as vendor_count, before reading."),
+        "vendor_count": (
+            _WHOLE,
+            "The vendor's own count of the span, after reading; NULL if it offers none.",
+        ),
         "uncounted": (
             _WHOLE,
-            "Of those read, what that count leaves out: deleted ones of some CRMs.",
+            "Of those read, what these counts leave out: deleted ones of some CRMs.",
+        ),
+        "differs_by": (
+            _WHOLE,
+            (
+                "By how many records - known and quarantined ones as well, less uncounted - what was read lies outside "
+                "the counts before and after; 0: reconciled. NULL if there is no count."
+            ),
         ),
         "calls": (_WHOLE, "API calls spent."),
         "cost": (_WHOLE, "The same in the vendor's unit: calls, credits or tokens."),
@@ -171,26 +188,68 @@ def table_versions(published: Iterable[PublishedTable]) -> OpsTable:
     return OpsTable("tables", "Versions that this file is made of.", columns, rows)
 
 
-def quality(published: Iterable[PublishedTable]) -> OpsTable:
-    """List how every rule fared on every version."""
-    rows = [
-        (connection_of(version), table.name, rule, severity, failures, version.rows, examples)
+CONTRACT, CONSISTENCY = "contract", "consistency"
+_FINDINGS = f"""
+SELECT connection, table_name, rule, severity, failures, rows, examples
+FROM ops.quality WHERE kind = '{CONSISTENCY}'
+"""
+
+
+def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = ()) -> OpsTable:
+    """List how every rule fared: of contracts on every version, and between tables."""
+    of_contracts = [
+        (
+            connection_of(version),
+            table.name,
+            rule,
+            CONTRACT,
+            severity,
+            failures,
+            version.meta["live"],
+            examples,
+        )
         for table in published
         for version in table.versions
         for rule, severity, failures, examples in version.meta["results"]
     ]
+    between_tables = [
+        (
+            one.connection,
+            one.table,
+            one.rule,
+            CONSISTENCY,
+            one.severity,
+            one.failures,
+            one.rows,
+            list(one.examples),
+        )
+        for one in findings
+    ]
     columns = {
         "connection": _OBJECT["connection"],
         "table_name": (_TEXT, "Table of schema crm."),
-        "rule": (_TEXT, "What is asked of every row."),
-        "severity": (_TEXT, "error: such a version is never published; warning: shown here."),
-        "failures": (_WHOLE, "Rows that break the rule."),
-        "rows": (_WHOLE, "Rows that were looked at."),
+        "rule": (_TEXT, "What is asked of every live row."),
+        "kind": (_TEXT, "contract: of one table by itself; consistency: of tables together."),
+        "severity": (
+            _TEXT,
+            "error: such a version is never published; warning: look at it; note: no fault, but good to know.",
+        ),
+        "failures": (_WHOLE, "Live rows that break the rule."),
+        "rows": (_WHOLE, "Live rows that were looked at."),
         "examples": (pa.list_(_TEXT), "Keys of a few such rows."),
     }
-    return OpsTable(
-        "quality", "Rules of the contracts and the rows that break them.", columns, rows
-    )
+    about = "Rules for the live rows, and the rows that break them."
+    return OpsTable("quality", about, columns, [*of_contracts, *between_tables])
+
+
+def published_findings(snapshot: Path) -> tuple[Finding, ...]:
+    """Return how the rules between tables fared in a published file; nothing where it does not tell."""
+    try:
+        with closing(duckdb.connect(str(snapshot), read_only=True)) as file:
+            rows = file.execute(_FINDINGS).fetchall()
+    except duckdb.Error:
+        return ()
+    return tuple(Finding(*told, examples=tuple(keys)) for *told, keys in rows)
 
 
 def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:

@@ -8,6 +8,7 @@ from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal
+from crm_pipeline.stages.published.derived import Derived
 from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.stages.published.stored import separate_files
 from crm_pipeline.store import files, permissions
@@ -36,15 +37,23 @@ class _File:
 
 
 def bring_up_to_date(
-    published: PublishedFiles, tables: Sequence[PublishedTable], engine: Engine, layout: int
+    published: PublishedFiles,
+    tables: Sequence[PublishedTable],
+    engine: Engine,
+    layout: int,
+    derived: Sequence[Derived] = (),
 ) -> None:
     """Write the files whose rows changed, remove those of no table, and record what they are.
+
+    Tables that are made of others are prepared in the engine by now.
 
     Raises:
         StoreError: the folder is not writable or the disk is full.
     """
     folder = files.make_folder(published.folder)
     wanted = {name: one for table in tables for name, one in _files_of(table, engine, layout)}
+    for made in derived:
+        wanted[f"{made.name}.parquet"] = _File(made.sql, f"{layout}:{made.identity}", None, None)
     stale = [name for name, one in wanted.items() if not _is_current(published, name, one, engine)]
     gone = [path for path in folder.glob("*.parquet") if path.name not in wanted]
     sums = {name: one.sum or published.sum_of(name) for name, one in wanted.items()}

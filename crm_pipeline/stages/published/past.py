@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import duckdb
@@ -13,6 +13,8 @@ from crm_pipeline.kernel.errors import ConfigError, CorruptFile, StoreError
 from crm_pipeline.store.published import Snapshots, damaged_file, open_snapshot, release_number
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
+_DAYS = {"today": timedelta(0), "yesterday": timedelta(days=1)}
+_ALLOWED = "Write a day, 2026-11-20 or yesterday, which means its end, or an instant, 2026-11-20T15:30; both are UTC."
 _STATED = "SELECT release, published_at FROM ops.publication"
 
 
@@ -67,22 +69,62 @@ def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
     )
 
 
-def parse_as_of(text: str) -> datetime:
+def snapshot_at(path: Path) -> Snapshot | None:
+    """Return what a snapshot says of itself; None where it was collected, or is somebody's own file."""
+    return next(_stated([path]), None)
+
+
+def snapshot_before(data: Path, at: datetime) -> Snapshot | None:
+    """Return the last snapshot that was published before a moment; None where none is kept or readable."""
+    # Later files are later publishes, as a rule; what each says of itself decides.
+    kept = sorted(Snapshots(data).kept(), key=_changed_at, reverse=True)
+    for path in kept:
+        snapshot = snapshot_at(path)
+        if snapshot is not None and snapshot.damage is None and snapshot.published_at < at:
+            return snapshot
+    return None
+
+
+def parse_as_of(text: str, now: datetime) -> datetime:
     """Read a day, which means its end, or an instant; without offset it is UTC.
 
+    `yesterday` and `today` are days, too; of today there is only what has been.
+
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is neither, or it has not come yet.
     """
+    at = _moment(text, now)
+    if at <= now:
+        return at
+    if at == _end_of(now):
+        return now
+    raise ConfigError(
+        f"'{text}' has not come yet: it is {_said(now)}.",
+        cure=f"{_ALLOWED} Without --as-of the newest answers.",
+    )
+
+
+def _moment(text: str, now: datetime) -> datetime:
     try:
+        if text.lower() in _DAYS:
+            return _end_of(now - _DAYS[text.lower()])
         at = datetime.fromisoformat(text)
         if "T" not in text and " " not in text:
-            return datetime.combine(at.date(), time.max, UTC)
+            return _end_of(at.replace(tzinfo=UTC))
         return parse_instant(text) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        raise ConfigError(
-            f"'{text}' is no moment.",
-            cure="Write a day, 2026-11-20, or an instant, 2026-11-20T15:30 (UTC).",
-        ) from error
+        raise ConfigError(f"'{text}' is no moment.", cure=_ALLOWED) from error
+
+
+def _end_of(day: datetime) -> datetime:
+    return datetime.combine(day.astimezone(UTC).date(), time.max, UTC)
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # collected meanwhile
+        return 0.0
 
 
 def _stated(paths: list[Path]) -> Iterator[Snapshot]:

@@ -9,14 +9,21 @@ import structlog
 
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted, shown
-from crm_pipeline.settings import Keeping
+from crm_pipeline.model.tables import DERIVED
+from crm_pipeline.settings import Connection, Keeping
 from crm_pipeline.stages.published import budgets, operations
+from crm_pipeline.stages.published.accounts import Connected, connected, connections_table
 from crm_pipeline.stages.published.budgets import ApiAccounts
+from crm_pipeline.stages.published.changes import Changes
+from crm_pipeline.stages.published.consistency import Consistency, Finding
+from crm_pipeline.stages.published.derived import Derived, derived_tables
 from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, freshness_table
-from crm_pipeline.stages.published.operations import OpsTable
+from crm_pipeline.stages.published.operations import OpsTable, published_findings
 from crm_pipeline.stages.published.parquet import bring_up_to_date
+from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
 from crm_pipeline.stages.published.relations import (
     PublishedTable,
+    connection_named,
     connection_of,
     published_tables,
 )
@@ -50,6 +57,7 @@ class Publication:
         path: the snapshot; `crm.duckdb` points to it.
         changed: False where that release was published already; nothing was written then.
         rows: live rows of each table of schema `crm`; `deleted` those of `<table>_deleted`.
+        findings: how the rules between tables fared in the file that analysts see now.
         repaired: what was published before and is damaged: it was built again for that.
     """
 
@@ -60,6 +68,7 @@ class Publication:
     deleted: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
     repaired: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def publish(
@@ -67,6 +76,7 @@ def publish(
     tables: Tables,
     engine: Engine,
     *,
+    connections: Sequence[Connection] = (),
     wanted: Collection[str] | None = None,
     accounts: ApiAccounts = _NO_ACCOUNTS,
     freshness: Sequence[Freshness] = (),
@@ -80,6 +90,7 @@ def publish(
         landing: read for schema `ops`; its root is the data folder that is published to.
         tables: where the release comes from.
         engine: does the work.
+        connections: the configured ones, for `ops.connections`; of others only the account's facts are known.
         wanted: the normalized tables to publish, by name; None publishes all. A table of a
             connection or object that is read no more would stay as it was for ever.
         accounts: of calls, for `ops.api_usage` and `ops.api_limits`.
@@ -99,36 +110,38 @@ def publish(
     if wanted is not None:
         chosen = {name: version for name, version in release.tables.items() if name in wanted}
         release = replace(release, tables=chosen)
-    name = _snapshot_name(release, freshness)
+    told = connected(landing, connections, map(connection_named, release.tables))
+    name = _snapshot_name(release, told, freshness)
     repaired: tuple[str, ...] = ()
     if (
         current is not None
-        and current.name.startswith(_same_data(release))
+        and current.name.startswith(_same_data(release, told))
         and not is_forced
         and not _is_outdated(current, freshness, landing.clock.now(), waits)
     ):
         # What another publisher was just changing is looked at once more.
         repaired = _damaged(landing, tables, current) and _damaged(landing, tables, current)
         if not repaired:
-            size = current.stat().st_size
-            return Publication(release.number, current, changed=False, bytes=size)
+            return _unchanged(release.number, current)
         _log.warning("what is published is damaged and is built again", files=repaired)
     with blamed_on(lambda: damaged_version(_versions(tables, release), Verifier())):
-        published = published_tables(tables, release)
+        currencies = {one.name: one.facts.currency for one in told if one.facts.currency}
+        published = published_tables(tables, release, currencies)
         check_versions(tables, [v for table in published for v in table.versions])
-        build = _Build(landing, engine, release, published, freshness)
+        build = _Build(
+            landing, engine, release, published, derived_tables(published), told, freshness
+        )
         with snapshots.building(
             name, current, lambda: build.parquet(_shared(landing, tables))
         ) as path:
-            rows, deleted = build.database(path, accounts)
+            rows, deleted = build.database(path, accounts, current)
     now = landing.clock.now()
     snapshots.collect(now, keep_last=keeping.snapshots, keep_days=keeping.snapshot_days)
     tables.collect(now, timedelta(days=keeping.version_days))
     path = snapshots.folder / name
     shown = snapshots.current()
     if shown is not None and not path.exists():  # somebody published a later release meanwhile
-        size = shown.stat().st_size
-        return Publication(release_number(shown), shown, changed=False, bytes=size)
+        return _unchanged(release_number(shown), shown)
     return Publication(
         release.number,
         path,
@@ -137,7 +150,13 @@ def publish(
         deleted=deleted,
         bytes=path.stat().st_size,
         repaired=repaired,
+        findings=published_findings(path),
     )
+
+
+def _unchanged(release: int, shown: Path) -> Publication:
+    size, findings = shown.stat().st_size, published_findings(shown)
+    return Publication(release, shown, changed=False, bytes=size, findings=findings)
 
 
 def _damaged(landing: Landing, tables: Tables, current: Path) -> tuple[str, ...]:
@@ -163,15 +182,16 @@ def _is_outdated(current: Path, rows: Sequence[Freshness], now: datetime, waits:
     return shown is not None and shown.is_outdated(rows, now, waits)
 
 
-def _snapshot_name(release: Release, rows: Sequence[Freshness]) -> str:
+def _snapshot_name(release: Release, told: Sequence[Connected], rows: Sequence[Freshness]) -> str:
     """Name a snapshot by release and content, so that no name is ever used for another file."""
     state = fingerprint([str(row) for row in rows])[:8] if rows else ""
-    return f"{_same_data(release)}{'-' if state else ''}{state}.duckdb"
+    return f"{_same_data(release, told)}{'-' if state else ''}{state}.duckdb"
 
 
-def _same_data(release: Release) -> str:
-    """Return what the names of all snapshots of the same tables begin with."""
-    return f"crm-{release.number:08d}-{fingerprint([LAYOUT, dict(release.tables)])[:8]}"
+def _same_data(release: Release, told: Sequence[Connected]) -> str:
+    """Return what the names of all snapshots of the same tables and accounts begin with."""
+    data = fingerprint([LAYOUT, dict(release.tables), [str(one) for one in told]])
+    return f"crm-{release.number:08d}-{data[:8]}"
 
 
 @dataclass(frozen=True)
@@ -180,13 +200,22 @@ class _Build:
     engine: Engine
     release: Release
     published: Sequence[PublishedTable]
+    derived: Sequence[Derived]
+    told: Sequence[Connected]
     freshness: Sequence[Freshness]
 
     @property
     def connections(self) -> list[str]:
         return sorted({connection_of(v) for table in self.published for v in table.versions})
 
-    def database(self, path: Path, accounts: ApiAccounts) -> tuple[dict[str, int], dict[str, int]]:
+    @property
+    def plain(self) -> list[PublishedTable]:
+        """The tables that are published as rows of records."""
+        return [table for table in self.published if table.name not in DERIVED]
+
+    def database(
+        self, path: Path, accounts: ApiAccounts, shown: Path | None
+    ) -> tuple[dict[str, int], dict[str, int]]:
         """Write the database file; return the live and the deleted rows of each table."""
         run = self.engine.run
         run(f"ATTACH {literal(str(path))} AS {_DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
@@ -195,26 +224,36 @@ class _Build:
             run("BEGIN")
             for schema in ("crm", "ops", *(f"crm_{name}" for name in self.connections)):
                 run(f"CREATE SCHEMA {_DATABASE}.{quoted(schema)}")
-            counts = [self._table(table) for table in self.published]
+            counts = {table.name: self._table(table) for table in self.plain}
+            made = {table.name: self._derived(table) for table in self.derived}
             views = self._views()
             for _, _, _, view in views:
                 self._view(view)
             for ops in self._operations(views, accounts):
                 self._ops(ops)
             run("COMMIT")
+            # Apart, so that a damaged earlier file spoils nothing of this one.
+            self._ops(Changes(self.engine, _DATABASE, self.plain).table(self._since(shown)))
             run(f"CHECKPOINT {_DATABASE}")
         except BaseException:
             self.engine.rollback()
             raise
         finally:
             run(f"DETACH {_DATABASE}")
-        live = {table.name: n for table, (n, _) in zip(self.published, counts, strict=True)}
-        gone = {table.name: n for table, (_, n) in zip(self.published, counts, strict=True)}
-        return live, gone
+        live = {name: live for name, (live, _) in counts.items()}
+        return live | made, {name: gone for name, (_, gone) in counts.items()}
 
     def parquet(self, shared: PublishedFiles) -> None:
         """Bring the Parquet files up to date; a file whose rows are the same is left alone."""
-        bring_up_to_date(shared, self.published, self.engine, LAYOUT)
+        bring_up_to_date(shared, self.plain, self.engine, LAYOUT, self.derived)
+
+    def _since(self, shown: Path | None) -> dict[str, Snapshot | None]:
+        """Return what `ops.changes` compares with; there may be nothing."""
+        today = self.landing.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        return {
+            "last publish": snapshot_at(shown) if shown else None,
+            "yesterday": snapshot_before(self.landing.root, today),
+        }
 
     def _table(self, table: PublishedTable) -> tuple[int, int]:
         counts = []
@@ -234,9 +273,19 @@ class _Build:
             self._comments(target, {c: about for c, _, about in table.columns})
         return counts[0], counts[1]
 
+    def _derived(self, table: Derived) -> int:
+        table.prepare(self.engine)
+        target = f"{_DATABASE}.crm.{quoted(table.name)}"
+        listed = ", ".join(f"{quoted(name)} {kind}" for name, kind, _ in table.columns)
+        self.engine.run(f"CREATE TABLE {target} ({listed})")
+        count = int(self.engine.row(f"INSERT INTO {target} {table.sql}")[0])
+        self._comment("TABLE", target, table.description)
+        self._comments(target, {name: about for name, _, about in table.columns})
+        return count
+
     def _views(self) -> list[tuple[str, str, str, View]]:
         found = []
-        for table in self.published:
+        for table in self.plain:
             types = {name: kind for name, kind, _ in table.columns}
             for version in table.versions:
                 connection = connection_of(version)
@@ -264,16 +313,41 @@ class _Build:
     ) -> list[OpsTable]:
         return [
             operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
-            freshness_table(self.freshness),
+            connections_table(self.told, self._currencies()),
+            freshness_table(self.freshness, self._live_rows()),
             operations.windows(self.landing, self.connections),
             operations.batches(self.landing, self.connections),
             operations.table_versions(self.published),
-            operations.quality(self.published),
+            operations.quality(self.plain, self._findings()),
             operations.schema_changes(self.landing, self.connections),
             operations.fields(views),
             budgets.api_usage(accounts.days),
             budgets.api_limits(accounts.limits),
         ]
+
+    def _findings(self) -> list[Finding]:
+        read: dict[str, set[str]] = {}
+        for table in self.published:
+            for version in table.versions:
+                read.setdefault(connection_of(version), set()).add(table.name)
+        rules = Consistency(self.engine, f"{_DATABASE}.crm", read)
+        return rules.findings(one for one in self.derived if one.is_bridge)
+
+    def _currencies(self) -> dict[str, str]:
+        """Return the main currency by exchange rates."""
+        return dict(
+            self.engine.rows(
+                f"SELECT connection, min(currency) FROM {_DATABASE}.crm.exchange_rates WHERE is_main "
+                "GROUP BY connection HAVING count(DISTINCT currency) = 1"
+            )
+        )
+
+    def _live_rows(self) -> dict[tuple[str, str], int]:
+        return {
+            (connection_of(version), table.name): version.meta["live"]
+            for table in self.published
+            for version in table.versions
+        }
 
     def _ops(self, table: OpsTable) -> None:
         target = f"{_DATABASE}.ops.{quoted(table.name)}"

@@ -1,15 +1,18 @@
 """Which tables a release publishes, and the SQL that unions them over connections."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crm_pipeline.model.names import quoted
+from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.table import Lookup
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
+from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
 PREFIX = "normalized/"
+_LATER = 6
+"""Where a field of a version's meta has what few fields have, such as options."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class PublishedTable:
     Attributes:
         columns: name, type and description of each column.
         found: the columns that are looked up in other tables.
+        finish: how others are made of several tables, and `needed` those tables.
+        accounts: the main currency of each connection whose account tells it.
     """
 
     name: str
@@ -68,6 +73,14 @@ class PublishedTable:
     columns: tuple[tuple[str, str, str], ...]
     versions: tuple[TableVersion, ...]
     found: tuple[Found, ...] = ()
+    finish: Finish | None = None
+    needed: Mapping[str, "PublishedTable"] = field(default_factory=dict)
+    accounts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The key column."""
+        return self.columns[3][0]
 
     @property
     def deleted_name(self) -> str:
@@ -76,9 +89,17 @@ class PublishedTable:
 
     @property
     def identity(self) -> str:
-        """A text that changes with any of the versions."""
-        others = [version for one in self.found for version in one.versions]
-        return ",".join(version.version for version in (*self.versions, *others))
+        """A text that changes with anything that the rows are made of."""
+        found = [version for one in self.found for version in one.versions]
+        needed = [version for table in self.needed.values() for version in table.versions]
+        versions = [*self.versions, *found, *needed]
+        told = [f"{connection}={currency}" for connection, currency in self.accounts]
+        return ",".join((*(version.version for version in versions), *told))
+
+    @property
+    def all_rows(self) -> str:
+        """SQL for all rows as they were normalized, in the table's columns."""
+        return self._union(self.versions)
 
     @property
     def live_sql(self) -> str:
@@ -95,32 +116,91 @@ class PublishedTable:
         return any(version.rows != version.meta["live"] for version in self.versions)
 
     def _sql(self, condition: str, versions: Sequence[TableVersion]) -> str:
-        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
-        parts = [f"SELECT {empty} WHERE false"]
-        parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
         taken = {one.column: one.value for one in self.found}
         listed = ", ".join(
             f"{taken[name]} AS {quoted(name)}" if name in taken else f"t.{quoted(name)}"
             for name, _, _ in self.columns
         )
-        joined = "".join(one.join for one in self.found)
-        source = f"({' UNION ALL BY NAME '.join(parts)}) t{joined}"
-        return f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
+        source = f"({self._union(versions)}) t{''.join(one.join for one in self.found)}"
+        rows = f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
+        return rows if self.finish is None else self._finished(rows, self.finish)
+
+    def _finished(self, rows: str, finish: Finish) -> str:
+        sources = {name: table.all_rows for name, table in self.needed.items()}
+        options = _values(("connection", "object", "value", "label"), self._options(finish.by))
+        accounts = _values(("connection", "currency"), self.accounts)
+        told = {"rows": rows, "options": options, "accounts": accounts}
+        return finish.sql({**sources, **told}, [quoted(name) for name, _, _ in self.columns])
+
+    def _union(self, versions: Sequence[TableVersion]) -> str:
+        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
+        parts = [f"SELECT {empty} WHERE false"]
+        parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
+        return " UNION ALL BY NAME ".join(parts)
+
+    def _options(self, column: str) -> list[tuple[str, str, str, str]]:
+        """Return what people call the values of the pick list that feeds a column."""
+        return [
+            (connection_of(version), described["object"], value, label)
+            for version in self.versions
+            for described in version.meta["objects"]
+            for entry in described["fields"]
+            if entry[4] == column and len(entry) > _LATER
+            for value, label in dict(entry[_LATER].get("options", ())).items()
+        ]
+
+
+def _values(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return SQL for rows of text."""
+    if not rows:
+        return (
+            f"SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS {name}' for name in names)} WHERE false"
+        )
+    listed = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+    return f"SELECT * FROM (VALUES {listed}) told({', '.join(names)})"
 
 
 def connection_of(version: TableVersion) -> str:
     """Return the connection that a normalized version belongs to."""
-    return version.name.removeprefix(PREFIX).split("/", 1)[0]
+    return connection_named(version.name)
 
 
-def published_tables(tables: Tables, release: Release) -> list[PublishedTable]:
-    """Return the tables of a release: all common ones, be they empty, then the custom objects."""
+def connection_named(table: str) -> str:
+    """Return the connection in the name of a normalized table."""
+    return table.removeprefix(PREFIX).split("/", 1)[0]
+
+
+def published_tables(
+    tables: Tables, release: Release, currencies: Mapping[str, str] | None = None
+) -> list[PublishedTable]:
+    """Return the tables of a release: all common ones, be they empty, then the custom objects.
+
+    Args:
+        tables: where the versions are.
+        release: names them.
+        currencies: the main currency of each connection whose account tells it.
+    """
     versions: dict[str, list[TableVersion]] = {name: [] for name in TABLES}
     for name in tables.names(PREFIX, release):
         version = tables.version(name, release)
         if version is not None:
             versions.setdefault(name.rsplit("/", 1)[1], []).append(version)
-    return [_published(name, found, versions) for name, found in versions.items()]
+    plain = {name: _published(name, found, versions) for name, found in versions.items()}
+    accounts = tuple(sorted((currencies or {}).items()))
+    return [_finished(table, plain, accounts) for table in plain.values()]
+
+
+def _finished(
+    table: PublishedTable,
+    others: Mapping[str, PublishedTable],
+    accounts: tuple[tuple[str, str], ...],
+) -> PublishedTable:
+    finish = FINISHES.get(table.name)
+    if finish is None or not table.versions:
+        return table
+    needed = {name: others[name] for name in finish.needs}
+    known = accounts if "exchange_rates" in finish.needs else ()
+    return replace(table, finish=finish, needed=needed, accounts=known)
 
 
 def _published(
@@ -129,10 +209,11 @@ def _published(
     common = TABLES.get(name)
     if common is not None:
         columns = tuple((c.name, c.type, c.description) for c in common.columns)
+        made = {finish.label for finish in (FINISHES.get(name),) if finish}
         found = tuple(
             Found(c.name, c.lookup, tuple(others[c.lookup.table]))
             for c in common.columns
-            if c.lookup is not None and others[c.lookup.table]
+            if c.lookup is not None and others[c.lookup.table] and c.name not in made
         )
         return PublishedTable(name, common.description, columns, tuple(versions), found)
     # Connections may spell a column differently, which to DuckDB is one.

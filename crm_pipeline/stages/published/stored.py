@@ -32,10 +32,10 @@ def separate_files(engine: Engine, table: PublishedTable) -> tuple[Path | None, 
     """Return the file that holds exactly the live rows of a table, and that of the deleted ones.
 
     None where there is no such file: several connections feed the table, the rows are mixed, or
-    columns are looked up elsewhere.
+    columns are made of other tables.
     The files' own statistics decide, not what somebody noted about them.
     """
-    if len(table.versions) != 1 or table.found:
+    if len(table.versions) != 1 or table.found or table.finish:
         return None, None
     [version] = table.versions
     columns = [(column["name"], column["type"]) for column in version.meta["columns"]]

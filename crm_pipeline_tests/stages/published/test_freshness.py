@@ -83,3 +83,28 @@ def test_who_waits_for_it_sees_a_change_at_once(contacts):
     remarked = [replace(one, remarks=("Look.",)) for one in contacts.fresh()]
     assert contacts.publish(freshness=remarked, **at_once).changed
     assert set(contacts.query("SELECT remarks FROM ops.freshness")) == {("Look.",)}
+
+
+def test_a_table_that_is_held_back_is_told(contacts):
+    """Objects name the tables that they feed with their live rows; a refusal of one is a change of that state."""
+    at_once = {"waits": timedelta(0)}
+
+    def fresh():
+        looks = contacts.looks.at("acme")
+        fed = {"Contact": ["contacts"], "Lead": ["leads"]}
+        return [one.feeding(fed[one.object], looks) for one in contacts.fresh()]
+
+    columns = "object, tables, rows, held_back_since IS NOT NULL"
+    contacts.publish(freshness=fresh(), is_forced=True)
+    told = [("Contact", ["contacts"], 1, False), ("Lead", ["leads"], 0, False)]
+    assert contacts.query(f"SELECT {columns} FROM ops.freshness ORDER BY 1") == told
+    contacts.looks.held_back("acme", "leads")
+    since = contacts.clock.now()
+    contacts.clock.advance(60)
+    contacts.looks.held_back("acme", "leads")
+    assert contacts.publish(freshness=fresh(), **at_once).changed
+    held = "SELECT object, held_back_since FROM ops.freshness WHERE held_back_since IS NOT NULL"
+    assert contacts.query(held) == [("Lead", since)]
+    contacts.looks.was_built("acme", "leads")
+    assert contacts.publish(freshness=fresh(), **at_once).changed
+    assert contacts.query(held) == []

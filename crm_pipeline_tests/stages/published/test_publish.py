@@ -3,14 +3,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.model.tables import TABLES
+from crm_pipeline.model.tables import DERIVED, TABLES
 from crm_pipeline.settings import Keeping
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.store.limit_usage import LimitUsage
 from crm_pipeline.store.published import open_published
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.usage import DayUsage
+from crm_pipeline.store.window import Counts
 
 
 @pytest.fixture
@@ -47,7 +49,8 @@ def test_every_common_table_is_there(contacts):
     """Queries written for one org run on another that lacks an object."""
     contacts.publish()
     found = names(contacts, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'crm'")
-    assert set(found) == {*TABLES, *(f"{name}_deleted" for name in TABLES)}
+    deleted = {f"{name}_deleted" for name in TABLES if name not in DERIVED}
+    assert set(found) == {*TABLES, *DERIVED, *deleted}
 
 
 def test_everything_has_a_comment(contacts):
@@ -283,6 +286,43 @@ def test_operations_are_published(contacts, described):
     assert contacts.query("SELECT release FROM ops.publication") == [(2,)]
     where = "SELECT column_name, view_column FROM ops.fields WHERE field IN ('Email', 'Vip__c')"
     assert contacts.query(f"{where} ORDER BY field") == [("email", "Email"), (None, "VIP")]
+
+
+def test_windows_say_by_how_much_they_differ(contacts):
+    """What was read is held against the counts before and after; what these leave out does not count."""
+    for counts in (
+        Counts(vendor_count=4, vendor_count_before=2, known=3),
+        Counts(vendor_count=5, known=3, uncounted=1),
+        Counts(vendor_count=9, vendor_count_before=12, known=3),
+    ):
+        contacts.clock.advance(60)
+        window = Window(None, contacts.clock.now())
+        with contacts.landing.begin("acme", "Contact", window, contacts.schema) as writer:
+            writer.commit(counts)
+    contacts.publish()
+    columns = "vendor_count_before, vendor_count, known, uncounted, differs_by"
+    assert contacts.query(f"SELECT {columns} FROM ops.windows ORDER BY committed_at") == [
+        (None, None, 0, 0, None),
+        (2, 4, 3, 0, 0),
+        (None, 5, 3, 1, 3),
+        (12, 9, 3, 0, 6),
+    ]
+
+
+def test_rules_judge_live_rows(contacts):
+    """A deleted row breaks no rule; a row that lacks what every row needs does, deleted or not."""
+    rows = [
+        {"Id": "003C", "LastName": "Wu", "Email": "bad", "IsDeleted": "true"},
+        {"Id": "003D", "LastName": "", "Email": "bad"},
+    ]
+    contacts.land(contacts.schema, rows)
+    contacts.normalize("contacts")
+    contacts.publish()
+    broken = "SELECT rule, failures, rows, examples FROM ops.quality WHERE failures > 0 ORDER BY 1"
+    assert contacts.query(broken) == [
+        ("email matches", 1, 2, ["acme:Contact:003D"]),
+        ("last_name required", 1, 2, ["acme:Contact:003D"]),
+    ]
 
 
 def test_connections_may_disagree_on_a_custom_type(org, described):

@@ -1,0 +1,78 @@
+"""Schema `ops`: what connections are, so that an analyst knows whose day and whose currency a row has."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from crm_pipeline.model.account import AccountFacts
+from crm_pipeline.settings import Connection
+from crm_pipeline.stages.published.operations import OpsTable
+from crm_pipeline.store.account_facts import account_facts
+from crm_pipeline.store.landing import Landing
+
+_TEXT = pa.string()
+
+
+@dataclass(frozen=True)
+class Connected:
+    """One connection as analysts see it; `vendor` and `is_emulated` are None where it is configured no more."""
+
+    name: str
+    vendor: str | None
+    is_emulated: bool | None
+    facts: AccountFacts
+
+
+def connected(
+    landing: Landing, connections: Sequence[Connection], published: Iterable[str]
+) -> list[Connected]:
+    """Return the configured connections, and others that are published.
+
+    Raises:
+        CorruptFile: what is noted of an account is damaged; amounts and days depend on it.
+    """
+    known = {one.name: one for one in connections}
+    found = []
+    for name in sorted({*known, *published}):
+        one = known.get(name)
+        vendor, is_emulated = (one.vendor, one.sandbox) if one else (None, None)
+        found.append(Connected(name, vendor, is_emulated, account_facts(landing, name)))
+    return found
+
+
+def connections_table(rows: Iterable[Connected], currencies: Mapping[str, str]) -> OpsTable:
+    """List the connections; `currencies` are those that their exchange rates call the main one."""
+    columns = {
+        "connection": (_TEXT, "Name of the connection."),
+        "vendor": (_TEXT, "The CRM's vendor."),
+        "is_emulated": (
+            pa.bool_(),
+            "Whether it is an account of the sandbox: its people are invented.",
+        ),
+        "time_zone": (
+            _TEXT,
+            (
+                "IANA zone of the account: days that are made of instants are days there. NULL: not known, then "
+                "they are days of the zone that the CRM writes with each instant, or UTC."
+            ),
+        ),
+        "currency": (
+            _TEXT,
+            "Main currency of the account, ISO 4217: that of amount_main, and of amounts whose currency is NULL.",
+        ),
+        "web_address": (_TEXT, "Where a browser finds the account's records."),
+    }
+    listed = [
+        (
+            row.name,
+            row.vendor,
+            row.is_emulated,
+            row.facts.zone or None,
+            currencies.get(row.name) or row.facts.currency or None,
+            row.facts.web_address or None,
+        )
+        for row in rows
+    ]
+    about = "The accounts that are read: whose days and whose currency their rows have."
+    return OpsTable("connections", about, columns, listed)

@@ -1,0 +1,162 @@
+"""Schema `ops`: what is new, changed, deleted and restored since earlier publishes.
+
+Only tables with another version are compared. A record counts as changed where it was read again and is not as it
+was: what another mapping makes of the same records is no change of the CRM.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import structlog
+
+from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.stages.published.operations import OpsTable
+from crm_pipeline.stages.published.past import Snapshot
+from crm_pipeline.stages.published.relations import PublishedTable, connection_of
+from crm_pipeline.store.engine import Engine
+
+_TEXT = pa.string()
+_WHOLE = pa.int64()
+_BEFORE = "published_before"
+_NONE = (0, 0, 0, 0)
+_log = structlog.get_logger("crm_pipeline.published")
+Counts = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Compares a file that is about to be published with earlier ones.
+
+    Args:
+        engine: has the new file attached.
+        database: the name of that.
+        published: its tables.
+    """
+
+    engine: Engine
+    database: str
+    published: Sequence[PublishedTable]
+
+    def table(self, since: Mapping[str, Snapshot | None]) -> OpsTable:
+        """Return `ops.changes` for the moments of `since`; a snapshot that two of them have is read once."""
+        known: dict[Snapshot, list[tuple[Any, ...]]] = {}
+        rows: list[tuple[Any, ...]] = []
+        for name, snapshot in since.items():
+            if snapshot is None:
+                continue
+            if snapshot not in known:
+                known[snapshot] = self._rows(snapshot)
+            rows.extend((name, snapshot.published_at, *row) for row in known[snapshot])
+        columns = {
+            "since": (_TEXT, "last publish; yesterday: the last publish before today, UTC."),
+            "since_at": (pa.timestamp("us", "UTC"), "When that was published."),
+            "connection": (_TEXT, "Name of the connection."),
+            "table_name": (_TEXT, "Table of schema crm."),
+            "new": (
+                _WHOLE,
+                "Live records that were not there. NULL: what was there cannot be read.",
+            ),
+            "changed": (_WHOLE, "Live records that were read again and are not as they were."),
+            "deleted": (_WHOLE, "Records that were live, and are deleted or gone."),
+            "restored": (_WHOLE, "Live records that were deleted."),
+        }
+        about = "What became of the records of each table since earlier publishes."
+        return OpsTable("changes", about, columns, rows)
+
+    def _rows(self, snapshot: Snapshot) -> list[tuple[Any, ...]]:
+        try:
+            if snapshot.damage is not None:
+                raise snapshot.damage
+            with self._attached(snapshot):
+                return [(*pair, *counts) for pair, counts in self._compared()]
+        except (CorruptFile, StoreError) as error:
+            # What was published before may be damaged; that must not keep back what is whole.
+            _log.warning(
+                "an earlier publish cannot be compared", file=str(snapshot.path), why=str(error)
+            )
+            pairs = ((connection_of(v), t.name) for t in self.published for v in t.versions)
+            return [(*pair, None, None, None, None) for pair in pairs]
+
+    @contextmanager
+    def _attached(self, snapshot: Snapshot) -> Iterator[None]:
+        self.engine.run(f"ATTACH {literal(str(snapshot.path))} AS {_BEFORE} (READ_ONLY)")
+        try:
+            yield
+        finally:
+            self.engine.run(f"DETACH {_BEFORE}")
+
+    def _compared(self) -> Iterator[tuple[tuple[str, str], Counts]]:
+        versions = {
+            (connection, table): version
+            for connection, table, version in self.engine.rows(
+                f"SELECT connection, table_name, version FROM {_BEFORE}.ops.tables"
+            )
+        }
+        for table in self.published:
+            connections = {connection_of(version): version.version for version in table.versions}
+            changed = [
+                name
+                for name, version in connections.items()
+                if versions.get((name, table.name)) != version
+            ]
+            counts = self._counted(table, changed) if changed else {}
+            for name in connections:
+                yield (name, table.name), counts.get(name, _NONE)
+
+    def _counted(self, table: PublishedTable, connections: Sequence[str]) -> dict[str, Counts]:
+        now, was = self._columns(self.database, table.name), self._columns(_BEFORE, table.name)
+        key, listed = quoted(table.key), ", ".join(map(literal, connections))
+        new, old = (f"{name}.crm.{quoted(table.name)}" for name in (self.database, _BEFORE))
+        gone = f"{_BEFORE}.crm.{quoted(table.deleted_name)}"
+        if not was:
+            rows = self.engine.rows(
+                f"SELECT connection, count(*) FROM {new} WHERE connection IN ({listed}) GROUP BY ALL"
+            )
+            return {connection: (count, 0, 0, 0) for connection, count in rows}
+        known = f"connection, {key} AS key, batch_id, modified_at"
+        moved = self.engine.table(
+            f"moved {table.name}",
+            f"""
+            SELECT coalesce(n.connection, o.connection) AS connection, key,
+                o.connection IS NULL AS is_new, n.connection IS NULL AS is_gone
+            FROM (SELECT {known} FROM {new} WHERE connection IN ({listed})) n
+            FULL JOIN (SELECT {known} FROM {old} WHERE connection IN ({listed})) o USING (key)
+            WHERE n.batch_id IS DISTINCT FROM o.batch_id OR n.modified_at IS DISTINCT FROM o.modified_at
+            """,
+        )
+        same = [name for name, kind in now.items() if was.get(name) == kind and name != "batch_id"]
+        differs = " OR ".join(
+            f"n.{quoted(name)} IS DISTINCT FROM o.{quoted(name)}" for name in same
+        )
+        counted = self.engine.rows(
+            f"""
+            WITH restored AS (
+                SELECT m.key FROM {moved} m JOIN {gone} g ON g.{key} = m.key WHERE m.is_new
+            ),
+            changed AS (
+                SELECT m.key FROM {moved} m JOIN {new} n ON n.{key} = m.key JOIN {old} o ON o.{key} = m.key
+                WHERE NOT m.is_new AND NOT m.is_gone AND ({differs})
+            )
+            SELECT m.connection,
+                count(*) FILTER (WHERE m.is_new AND r.key IS NULL),
+                count(c.key),
+                count(*) FILTER (WHERE m.is_gone),
+                count(r.key)
+            FROM {moved} m LEFT JOIN restored r USING (key) LEFT JOIN changed c USING (key)
+            GROUP BY m.connection
+            """
+        )
+        self.engine.run(f"DROP TABLE {moved}")
+        return {connection: (a, b, c, d) for connection, a, b, c, d in counted}
+
+    def _columns(self, database: str, table: str) -> dict[str, str]:
+        rows: Iterable[tuple[Any, ...]] = self.engine.rows(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            f"WHERE database_name = {literal(database)} AND schema_name = 'crm' AND table_name = $name",
+            {"name": table},
+        )
+        return {name: str(kind) for name, kind in rows}

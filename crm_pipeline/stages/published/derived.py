@@ -1,0 +1,223 @@
+"""Tables made of others: pairs of records that belong together, one row a pair, and what became of merged records.
+
+CRMs tell a link at either end, several times with several labels, or as a column of one end. Here it stands once.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.table import TEXTS
+from crm_pipeline.stages.published.relations import PublishedTable
+from crm_pipeline.store.engine import Engine
+
+MERGES = "merges"
+_CONNECTION = ("connection", "VARCHAR", "Name of the connection that the rows came through.")
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A table of schema `crm` that is made of other tables when they are published.
+
+    Attributes:
+        columns: name, type and description of each column.
+        made: SQL that computes it; a bridge's has the pairs that are left out as well.
+        is_bridge: whether `made` says in `missing` why a pair is left out.
+        identity: a text that changes when the rows may.
+    """
+
+    name: str
+    description: str
+    columns: tuple[tuple[str, str, str], ...]
+    made: str
+    identity: str
+    is_bridge: bool = False
+
+    @property
+    def relation(self) -> str:
+        """What `prepare` names."""
+        return f"made {self.name}"
+
+    @property
+    def sql(self) -> str:
+        """SQL for the rows, once they are prepared."""
+        listed = ", ".join(quoted(name) for name, _, _ in self.columns)
+        condition = " WHERE missing IS NULL" if self.is_bridge else ""
+        return f"SELECT {listed} FROM {quoted(self.relation)}{condition}"
+
+    def prepare(self, engine: Engine) -> None:
+        """Compute the rows once, for the database and the file."""
+        engine.table(self.relation, self.made)
+
+
+@dataclass(frozen=True)
+class _Bridge:
+    """Two tables whose records belong together; `column` of the left one names the main record of the right one."""
+
+    left: str
+    right: str
+    column: str
+    about: str
+    role: str
+    primary: str
+
+
+_BRIDGES = {
+    "deal_contacts": _Bridge(
+        "deals",
+        "contacts",
+        "primary_contact_key",
+        "The contacts of each deal",
+        "What the contact is for the deal",
+        "Whether it is the deal's main contact",
+    ),
+    "deal_companies": _Bridge(
+        "deals",
+        "companies",
+        "company_key",
+        "The companies of each deal",
+        "What the company is for the deal",
+        "Whether it is the company that buys",
+    ),
+    "contact_companies": _Bridge(
+        "contacts",
+        "companies",
+        "company_key",
+        "The companies of each contact",
+        "What the company is for the contact",
+        "Whether it is the company that the person works for",
+    ),
+    "activity_contacts": _Bridge(
+        "activities",
+        "contacts",
+        "contact_key",
+        "The contacts of each activity",
+        "What the contact is for the activity",
+        "Whether it is the activity's main contact",
+    ),
+}
+
+
+def derived_tables(tables: Iterable[PublishedTable]) -> list[Derived]:
+    """Return the bridges, and the merges of all tables."""
+    listed = {table.name: table for table in tables}
+    bridges = [_bridge(name, bridge, listed) for name, bridge in _BRIDGES.items()]
+    return [*bridges, _merges(listed)]
+
+
+def _bridge(name: str, bridge: _Bridge, tables: Mapping[str, PublishedTable]) -> Derived:
+    left, right, links = (tables[one] for one in (bridge.left, bridge.right, "associations"))
+    columns = (
+        _CONNECTION,
+        (left.key, "VARCHAR", f"Joins {left.name}."),
+        (right.key, "VARCHAR", f"Joins {right.name}."),
+        ("roles", TEXTS, f"{bridge.role}: all roles and labels of the link, sorted. Empty: none."),
+        ("is_primary", "BOOLEAN", f"{bridge.primary}."),
+    )
+    about = (
+        f"{bridge.about}, one row a pair: from associations of either end and {left.name}.{bridge.column}. Live "
+        "records only."
+    )
+    identity = fingerprint([columns, left.identity, right.identity, links.identity])
+    return Derived(
+        name, about, columns, _pairs(bridge, left, right, links), identity, is_bridge=True
+    )
+
+
+def _pairs(
+    bridge: _Bridge, left: PublishedTable, right: PublishedTable, links: PublishedTable
+) -> str:
+    """Return SQL for all pairs; `missing` says why one is none of two live records."""
+    side = "SELECT connection, {}, {}, role, is_primary, {} FROM links WHERE from_table = {} AND to_table = {}"
+    of_left, of_right = literal(left.name), literal(right.name)
+    return f"""
+        WITH lefts AS NOT MATERIALIZED (
+            SELECT connection, {left.key} AS left_key, {bridge.column} AS right_key, is_deleted IS TRUE AS is_gone
+            FROM ({left.all_rows})
+        ),
+        rights AS NOT MATERIALIZED (
+            SELECT {right.key} AS right_key, is_deleted IS TRUE AS is_gone FROM ({right.all_rows})
+        ),
+        links AS NOT MATERIALIZED (
+            SELECT connection, from_table, from_key, to_table, to_key, role, is_primary
+            FROM ({links.all_rows}) WHERE is_deleted IS NOT TRUE
+        ),
+        told(connection, left_key, right_key, role, is_primary, is_forward) AS NOT MATERIALIZED (
+            {side.format("from_key", "to_key", "true", of_left, of_right)}
+            UNION ALL
+            {side.format("to_key", "from_key", "false", of_right, of_left)}
+            UNION ALL
+            SELECT connection, left_key, right_key, NULL, true, NULL FROM lefts WHERE NOT is_gone
+        ),
+        pairs AS NOT MATERIALIZED (
+            SELECT connection, left_key, right_key,
+                coalesce(bool_or(is_primary), false) AS is_primary,
+                -- A label can have another name seen from the other end: it counts where this end tells nothing.
+                coalesce(bool_or(is_forward), false) AS is_forward,
+                list(role) FILTER (WHERE is_forward AND role <> '') AS forward,
+                list(role) FILTER (WHERE NOT is_forward AND role <> '') AS backward
+            FROM told
+            WHERE left_key IS NOT NULL AND right_key IS NOT NULL
+            GROUP BY connection, left_key, right_key
+        )
+        SELECT p.connection, p.left_key AS {left.key}, p.right_key AS {right.key},
+            coalesce(
+                list_sort(list_distinct(CASE WHEN p.is_forward THEN p.forward ELSE p.backward END)), []
+            ) AS roles,
+            p.is_primary,
+            CASE
+                WHEN l.left_key IS NULL OR r.right_key IS NULL THEN 'unknown'
+                WHEN l.is_gone OR r.is_gone THEN 'deleted'
+            END AS missing
+        FROM pairs p
+        LEFT JOIN lefts l ON l.left_key = p.left_key
+        LEFT JOIN rights r ON r.right_key = p.right_key
+    """
+
+
+def _merges(tables: Mapping[str, PublishedTable]) -> Derived:
+    columns = (
+        _CONNECTION,
+        ("table_name", "VARCHAR", "Table of schema crm that both belong to."),
+        ("old_key", "VARCHAR", "Key of a record that was merged into another."),
+        (
+            "new_key",
+            "VARCHAR",
+            "Key of the record that stands for it now, whatever merges were between.",
+        ),
+    )
+    sources = [
+        f"SELECT connection, {literal(table.name)} AS table_name, {quoted(table.key)} AS old_key, "
+        f"merged_into AS new_key FROM ({table.all_rows}) WHERE merged_into IS NOT NULL"
+        for table in tables.values()
+        if table.name != MERGES and table.versions
+    ]
+    listed = tables.get(MERGES)
+    if listed is not None and listed.versions:
+        sources.append(
+            f"SELECT connection, table_name, old_key, new_key FROM ({listed.all_rows}) "
+            "WHERE is_deleted IS NOT TRUE"
+        )
+    nothing = "SELECT NULL::VARCHAR AS connection, NULL::VARCHAR AS table_name, NULL::VARCHAR AS old_key, NULL::VARCHAR AS new_key WHERE false"
+    made = f"""
+        WITH RECURSIVE links AS MATERIALIZED (
+            SELECT DISTINCT connection, table_name, old_key, new_key
+            FROM ({" UNION ALL ".join((nothing, *sources))})
+            WHERE old_key <> new_key
+        ),
+        chains AS (
+            FROM links
+            UNION
+            SELECT c.connection, c.table_name, c.old_key, l.new_key
+            FROM chains c JOIN links l ON l.old_key = c.new_key
+        )
+        -- Of a chain the end counts. A circle has none, and says nothing.
+        SELECT connection, table_name, old_key, min(new_key) AS new_key
+        FROM chains
+        WHERE new_key NOT IN (SELECT old_key FROM links)
+        GROUP BY connection, table_name, old_key
+    """
+    about = "Keys from before a merge, each with the key of the record that took its place."
+    identity = fingerprint([columns, *(table.identity for table in tables.values())])
+    return Derived(MERGES, about, columns, made, identity)

@@ -1,0 +1,264 @@
+"""Columns that a table gets from other tables when it is published, as named SQL in small steps.
+
+A step is a query over the table's own rows (`rows`), the tables that it needs (by their names, all rows of all
+connections), `options`, `accounts`, and the steps before it. The last one yields the table. A record's own value
+always goes first; what is known by nobody stays NULL.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+_ONE = "CASE WHEN count(DISTINCT {0}) = 1 AND count({0}) = count(*) THEN min({0}) END"
+"""The value that all rows of a group have; where they disagree nothing is found rather than the wrong one."""
+
+
+def _one(column: str) -> str:
+    return f"{_ONE.format(column)} AS {column}"
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How a table is finished.
+
+    Attributes:
+        by: the column with the name of a stage, of which `<by>_label` is what people call it.
+        needs: the tables that its steps read beside its own.
+        steps: name and SQL of each, in their order.
+    """
+
+    by: str
+    needs: tuple[str, ...]
+    steps: tuple[tuple[str, str], ...]
+
+    @property
+    def label(self) -> str:
+        """The column that `by` is named in."""
+        return f"{self.by}_label"
+
+    def sql(self, sources: Mapping[str, str], columns: Iterable[str]) -> str:
+        """Return one query with all steps.
+
+        Args:
+            sources: SQL for the rows of `rows`, `options`, `accounts` and each table that is needed.
+            columns: what to select of the last step, as SQL.
+        """
+        # What is wide must not be copied between steps: each is read once, and only in the columns that count.
+        named = [
+            *((name, sources[name]) for name in ("rows", "options", "accounts", *self.needs)),
+            *self.steps,
+        ]
+        listed = ", ".join(f"{name} AS NOT MATERIALIZED ({sql})" for name, sql in named)
+        return f"WITH {listed} SELECT {', '.join(columns)} FROM {named[-1][0]}"
+
+
+def _stages_of(table: str) -> tuple[tuple[str, str], ...]:
+    """Steps that say what the stages are that records of a table stand in.
+
+    A deleted stage explains old records, but not where a live one has its name.
+    """
+    return (
+        (
+            "known_stages",
+            f"""
+            SELECT s.connection, s.pipeline_key, s.pipeline_source_id, s.name, s.label, s.is_closed, s.is_won
+            FROM stages s LEFT JOIN pipelines p USING (pipeline_key)
+            WHERE coalesce(p.for_table, '{table}') = '{table}' AND s.name IS NOT NULL
+            QUALIFY NOT s.is_deleted
+                OR bool_and(s.is_deleted) OVER (PARTITION BY s.connection, s.pipeline_key, s.name)
+            """,
+        ),
+        (
+            "stage_in_pipeline",
+            f"""
+            SELECT connection, pipeline_key, name, {_one("label")}, {_one("is_closed")}, {_one("is_won")}
+            FROM known_stages GROUP BY connection, pipeline_key, name
+            """,
+        ),
+        (
+            "stage_by_name",
+            f"""
+            SELECT connection, name, {_one("label")}, {_one("is_closed")}, {_one("is_won")},
+                {_one("pipeline_key")}, {_one("pipeline_source_id")}
+            FROM known_stages GROUP BY connection, name
+            """,
+        ),
+    )
+
+
+_STAGE_JOINS = """
+LEFT JOIN stage_in_pipeline i
+    ON i.connection = r.connection AND i.pipeline_key = r.pipeline_key AND i.name = r.{by}
+LEFT JOIN stage_by_name n ON n.connection = r.connection AND n.name = r.{by}
+"""
+
+
+def _labelled(by: str, rows: str = "rows") -> tuple[str, str]:
+    """The step that names stages as people do: by stage, else by the labels of the field's pick list."""
+    joins = _STAGE_JOINS.format(by=by)
+    return (
+        "labelled",
+        f"""
+        SELECT r.* REPLACE (coalesce(i.label, n.label, o.label, r.{by}_label) AS {by}_label)
+        FROM {rows} r {joins}
+        LEFT JOIN options o
+            ON o.connection = r.connection AND o.object = r.object AND o.value = r.{by}
+        """,
+    )
+
+
+_CLOSING = (
+    "closing",
+    "SELECT connection FROM known_stages GROUP BY connection HAVING bool_or(is_closed)",
+)
+"""Connections whose CRM closes deals by stage; where no stage is closed, stages tell nothing about that."""
+
+_CLOSED = (
+    "closed",
+    f"""
+    SELECT r.* REPLACE (
+        coalesce(r.is_closed, s.is_closed) AS is_closed,
+        coalesce(
+            r.is_won, CASE WHEN r.is_closed IS NULL OR r.is_closed = s.is_closed THEN s.is_won END
+        ) AS is_won
+    )
+    FROM labelled r
+    LEFT JOIN (
+        SELECT r.deal_key,
+            CASE WHEN r.pipeline_key IS NULL THEN n.is_closed ELSE i.is_closed END AS is_closed,
+            CASE WHEN r.pipeline_key IS NULL THEN n.is_won ELSE i.is_won END AS is_won
+        FROM rows r JOIN closing USING (connection)
+        {_STAGE_JOINS.format(by="stage")}
+        WHERE r.is_closed IS NULL OR r.is_won IS NULL
+    ) s USING (deal_key)
+    """,
+)
+
+_MONEY = (
+    (
+        "main_currency",
+        f"""
+        SELECT connection, coalesce(m.currency, a.currency) AS currency
+        FROM (
+            SELECT connection, {_one("currency")} FROM exchange_rates
+            WHERE is_main AND NOT is_deleted GROUP BY connection
+        ) m FULL JOIN accounts a USING (connection)
+        """,
+    ),
+    (
+        "rates",
+        # In whole trillionths: a decimal divided by another becomes a float, which is not exact.
+        """
+        SELECT connection, currency, starts_on, ends_on,
+            CAST(replace(CAST(CAST(rate AS DECIMAL(38,12)) AS VARCHAR), '.', '') AS HUGEINT) AS trillionths
+        FROM exchange_rates
+        WHERE NOT is_deleted AND currency IS NOT NULL AND rate BETWEEN 0.000000000001 AND 100000000000000
+        """,
+    ),
+    (
+        "plain_rates",
+        f"""
+        SELECT connection, currency, {_one("trillionths")}
+        FROM rates WHERE starts_on IS NULL GROUP BY connection, currency
+        """,
+    ),
+    (
+        "dated_rates",
+        f"""
+        SELECT connection, currency, starts_on, max(ends_on) AS ends_on, {_one("trillionths")}
+        FROM rates WHERE starts_on IS NOT NULL GROUP BY connection, currency, starts_on
+        """,
+    ),
+    (
+        "days",
+        """
+        SELECT DISTINCT connection, currency, close_date FROM rows
+        WHERE amount IS NOT NULL AND currency IS NOT NULL
+        """,
+    ),
+    (
+        "rate_of_day",
+        # The latest rate that had begun, if it still held; else the one without dates.
+        """
+        SELECT y.connection, y.currency, y.close_date,
+            CASE WHEN y.close_date >= d.ends_on THEN NULL ELSE d.starts_on END AS starts_on,
+            CASE WHEN d.starts_on IS NULL OR y.close_date >= d.ends_on THEN p.trillionths
+                ELSE d.trillionths END AS trillionths
+        FROM days y
+        ASOF LEFT JOIN dated_rates d
+            ON d.connection = y.connection AND d.currency = y.currency AND d.starts_on <= y.close_date
+        LEFT JOIN plain_rates p ON p.connection = y.connection AND p.currency = y.currency
+        """,
+    ),
+    (
+        "converted",
+        """
+        SELECT r.* REPLACE (
+            CASE
+                WHEN r.amount_main IS NOT NULL THEN r.amount_main
+                WHEN r.currency IS NULL OR r.currency = m.currency THEN r.amount
+                ELSE TRY_CAST(
+                    -- Millionths times a trillion, by the rate in trillionths: half away from zero.
+                    TRY_CAST(
+                        sign(r.amount)::HUGEINT * (
+                            (2 * CAST(abs(r.amount) * 1000000 AS HUGEINT) * 1000000000000 + d.trillionths)
+                            // (2 * d.trillionths)
+                        ) AS DECIMAL(30,0)
+                    ) * 0.000001 AS DECIMAL(24,6)
+                )
+            END AS amount_main,
+            CASE
+                WHEN r.amount_main IS NOT NULL OR r.rate_on IS NOT NULL THEN r.rate_on
+                WHEN r.currency <> m.currency OR m.currency IS NULL THEN d.starts_on
+            END AS rate_on
+        )
+        FROM closed r
+        LEFT JOIN main_currency m ON m.connection = r.connection
+        LEFT JOIN rate_of_day d
+            ON d.connection = r.connection AND d.currency = r.currency
+            AND d.close_date IS NOT DISTINCT FROM r.close_date
+        """,
+    ),
+)
+
+_IN_PIPELINES = (
+    "in_pipelines",
+    """
+    SELECT r.* REPLACE (
+        CASE WHEN r.pipeline_key IS NOT NULL THEN r.pipeline_source_id ELSE f.pipeline_source_id END
+            AS pipeline_source_id,
+        coalesce(r.pipeline_key, f.pipeline_key) AS pipeline_key
+    )
+    FROM rows r
+    LEFT JOIN (
+        SELECT h.deal_stage_history_key,
+            CASE WHEN n.pipeline_key IS NULL THEN d.pipeline_key ELSE n.pipeline_key END AS pipeline_key,
+            CASE WHEN n.pipeline_key IS NULL THEN d.pipeline_source_id ELSE n.pipeline_source_id END
+                AS pipeline_source_id
+        FROM rows h
+        LEFT JOIN stage_by_name n ON n.connection = h.connection AND n.name = h.stage
+        LEFT JOIN deals d ON d.deal_key = h.deal_key
+        LEFT JOIN stage_in_pipeline i
+            ON i.connection = h.connection AND i.pipeline_key = d.pipeline_key AND i.name = h.stage
+        -- A stage of several pipelines is that of the deal's, if it has it.
+        WHERE h.pipeline_key IS NULL AND (n.pipeline_key IS NOT NULL OR n.name IS NULL OR i.name IS NOT NULL)
+    ) f USING (deal_stage_history_key)
+    """,
+)
+
+_STAGES = ("stages", "pipelines")
+
+FINISHES: Mapping[str, Finish] = {
+    "deals": Finish(
+        "stage",
+        (*_STAGES, "exchange_rates"),
+        (*_stages_of("deals"), _CLOSING, _labelled("stage"), _CLOSED, *_MONEY),
+    ),
+    "deal_stage_history": Finish(
+        "stage",
+        (*_STAGES, "deals"),
+        (*_stages_of("deals"), _IN_PIPELINES, _labelled("stage", "in_pipelines")),
+    ),
+    "leads": Finish("status", _STAGES, (*_stages_of("leads"), _labelled("status"))),
+    "tickets": Finish("status", _STAGES, (*_stages_of("tickets"), _labelled("status"))),
+}
+"""By table; the others are published as they are."""

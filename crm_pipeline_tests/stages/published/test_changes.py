@@ -1,0 +1,86 @@
+"""`ops.changes`: what it says equals what is computed from the records themselves."""
+
+from collections import Counter
+
+from crm_pipeline.store.checksums import FileSum
+from crm_pipeline_tests.stages.published.conftest import land
+
+DAY_S = 86_400
+Records = dict[str, tuple[str, bool]]
+
+
+def told(org, since="last publish"):
+    sql = (
+        "SELECT table_name, new, changed, deleted, restored FROM ops.changes "
+        f"WHERE since = '{since}' AND connection = 'acme'"
+    )
+    return {name: counts for name, *counts in org.query(sql)}
+
+
+def put(org, number: int, names: Records) -> None:
+    """Read some companies again, each with its name and whether it is deleted."""
+    lines = "\n".join(
+        f"{key} name={name} archived={str(gone).lower()} updatedAt=2026-02-{number:02}T00:00:00Z"
+        for key, (name, gone) in names.items()
+    )
+    land(org, "companies", lines)
+    org.normalize("companies")
+    org.publish()
+
+
+def compared(before: Records, after: Records) -> list[int]:
+    """Count by other code: per record, over what the CRM said each time."""
+    kinds: Counter[str] = Counter()
+    for key, (name, gone) in after.items():
+        old_name, was_gone = before.get(key, ("", None))
+        if was_gone is None:
+            kinds["new" if not gone else ""] += 1
+        elif was_gone != gone:
+            kinds["deleted" if gone else "restored"] += 1
+        elif not gone and old_name != name:
+            kinds["changed"] += 1
+    return [kinds[kind] for kind in ("new", "changed", "deleted", "restored")]
+
+
+def test_changes_are_those_of_the_records(org):
+    """Since the last publish and since yesterday's, which another publish of today does not hide."""
+    land(org, "contacts", "1 last_name=Ng")
+    org.normalize("contacts")
+    first: Records = {f"{n}": (f"n{n}", n in (7, 8)) for n in range(9)}
+    put(org, 1, first)
+    assert told(org) == told(org, "yesterday") == {}
+    org.clock.advance(DAY_S)
+    # 0 is read again as it was, 1 and 2 change, 3 goes, 7 returns, 9 and 10 are new, 11 was never live.
+    second = {**first, "1": ("x", False), "2": ("y", False), "3": ("n3", True), "7": ("n7", False)}
+    second |= {"9": ("n9", False), "10": ("n10", False), "11": ("n11", True)}
+    put(org, 2, {key: row for key, row in second.items() if row != first.get(key) or key == "0"})
+    expected = {"companies": compared(first, second), "contacts": [0, 0, 0, 0]}
+    assert expected["companies"] == [2, 2, 1, 1]
+    # That 0 has another stamp is a change as well.
+    expected["companies"][1] += 1
+    assert told(org) == told(org, "yesterday") == expected
+    third = {**second, "2": ("n2", False), "9": ("n9", True), "12": ("n12", False)}
+    put(org, 3, {key: row for key, row in third.items() if row != second.get(key)})
+    assert told(org)["companies"] == compared(second, third)
+    since_first = compared(first, third)
+    # 0 and 2 were changed, though 2 has its first name again.
+    assert told(org, "yesterday")["companies"] == [
+        since_first[0],
+        since_first[1] + 2,
+        *since_first[2:],
+    ]
+
+
+def test_an_earlier_file_that_is_damaged_stops_nothing(org):
+    """What cannot be compared is NULL, not zero."""
+    put(org, 1, {"1": ("a", False)})
+    current = (org.data / "snapshots").glob("*.duckdb")
+    [path] = current
+    data = bytearray(path.read_bytes())
+    for place in range(12_288, len(data), 4_096):
+        data[place + 100] ^= 0xFF
+    path.write_bytes(data)
+    assert FileSum.of(path).bytes == len(data)
+    put(org, 2, {"2": ("b", False)})
+    assert org.query("SELECT count(*) FROM crm.companies") == [(2,)]
+    assert told(org) in ({}, {"companies": [None, None, None, None]})

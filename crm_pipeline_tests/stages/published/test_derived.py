@@ -1,0 +1,63 @@
+"""Bridges and merges."""
+
+import duckdb
+
+COLUMNS = {
+    "deal_contacts": "deal_key, contact_key, roles, is_primary",
+    "deal_companies": "deal_key, company_key, roles, is_primary",
+    "contact_companies": "contact_key, company_key, roles, is_primary",
+    "activity_contacts": "activity_key, contact_key, roles, is_primary",
+}
+PAIRS = {
+    # Both roles of 1, once each, as the deal's end names them; 2 is told by its own end, and is the main contact.
+    "deal_contacts": [
+        ("acme:deals:1", "acme:contacts:1", ["Boss", "Buyer"], False),
+        ("acme:deals:1", "acme:contacts:2", ["Helper"], True),
+    ],
+    "deal_companies": [("acme:deals:1", "acme:companies:1", [], True)],
+    "contact_companies": [
+        ("acme:contacts:1", "acme:companies:1", [], True),
+        ("acme:contacts:1", "acme:companies:2", [], True),
+    ],
+    "activity_contacts": [
+        ("acme:activities:1", "acme:contacts:1", [], True),
+        ("acme:activities:2", "acme:contacts:2", [], False),
+    ],
+}
+
+
+def test_a_pair_is_one_row(related):
+    """Of both ends and the key columns, with all roles; deleted ends and links lead to no row; files alike."""
+    for name, expected in PAIRS.items():
+        sql = f"SELECT {COLUMNS[name]} FROM {{}} ORDER BY ALL"
+        assert related.query(sql.format(f"crm.{name}")) == expected
+        with duckdb.connect() as other:
+            file = related.data / "published" / f"{name}.parquet"
+            assert other.execute(sql.format(f"'{file}'")).fetchall() == expected
+
+
+def test_what_is_left_out_is_counted(related):
+    """A deleted end is known to be one; one that nobody read is a finding."""
+    sql = "SELECT table_name, rule, severity, failures, rows, examples FROM ops.quality WHERE failures > 0"
+    found = related.query(f"{sql} AND rule LIKE 'both ends%' ORDER BY ALL")
+    assert found == [
+        ("deal_companies", "both ends are records", "warning", 1, 2, ["acme:deals:2"]),
+        ("deal_contacts", "both ends are live records", "note", 1, 4, ["acme:deals:1"]),
+        ("deal_contacts", "both ends are records", "warning", 1, 4, ["acme:deals:2"]),
+    ]
+
+
+def test_merged_keys_lead_to_the_survivor(related):
+    """Over every merge between; a circle leads nowhere."""
+    assert related.query("FROM crm.merges ORDER BY old_key") == [
+        ("acme", "contacts", "acme:contacts:4", "acme:contacts:1"),
+        ("acme", "contacts", "acme:contacts:5", "acme:contacts:1"),
+    ]
+
+
+def test_unchanged_bridges_are_not_written_again(related):
+    """A forced publish leaves the files of the same pairs alone."""
+    file = related.data / "published" / "deal_contacts.parquet"
+    before = file.stat().st_mtime_ns
+    related.publish(is_forced=True)
+    assert file.stat().st_mtime_ns == before
