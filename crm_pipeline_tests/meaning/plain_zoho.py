@@ -218,3 +218,10 @@ def _campaigns(source: Source) -> None:
             for r in source.of("Campaigns")
         ),
     )
+    source.add(
+        "campaigns_deleted",
+        (
+            {"campaign_key": source.key("campaigns", r["id"]), "name": r["display_name"]}
+            for r in source.gone("Campaigns")
+        ),
+    )

@@ -15,20 +15,20 @@ ZONES = ("UTC", "America/Los_Angeles", "Asia/Kolkata")
 
 
 @pytest.fixture(scope="module")
-def plain(demo: Any) -> Rows:
+def plain(world: Any) -> Rows:
     """What the vendors answer about the accounts that are published, as plain rows."""
-    [publication] = demo.query("SELECT published_at FROM ops.publication")
-    connections = demo.workspace.settings.connections
-    return rows_of(demo.answers, connections, publication["published_at"])
+    [publication] = world.query("SELECT published_at FROM ops.publication")
+    connections = world.workspace.settings.connections
+    return rows_of(world.answers, connections, publication["published_at"])
 
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
-def test_answer_is_that_of_the_vendors(demo, plain, name):
+def test_answer_is_that_of_the_vendors(world, plain, name):
     """A documented query gives for all accounts what plain Python makes of the vendors' records, in any session."""
     sql = (FOLDER / name).read_text(encoding="utf-8")
     expected = list(ANSWERS[name](plain))
     # No deal of a small world has been left alone for long; the drawn world has such.
     assert expected or name == "08_stale_deals.sql"
     for zone in ZONES:
-        answer = [tuple(row.values()) for row in demo.query(sql, zone=zone)]
+        answer = [tuple(row.values()) for row in world.query(sql, zone=zone)]
         assert differences(answer, expected) == []
