@@ -101,7 +101,8 @@ _LINKED = {
     "contacts": ("companies", "contacts"),
     "leads": ("contacts", "companies"),
     **dict.fromkeys(
-        ("tasks", "notes", "meetings", "calls", "emails"), ("contacts", "companies", "deals")
+        ("tasks", "notes", "meetings", "calls", "emails"),
+        ("contacts", "companies", "deals", "leads"),
     ),
 }
 OBJECTS: Mapping[str, Sequence[str]] = {
@@ -109,6 +110,8 @@ OBJECTS: Mapping[str, Sequence[str]] = {
         "Account",
         "Contact",
         "Lead",
+        "Campaign",
+        "CampaignMember",
         "Opportunity",
         "OpportunityHistory",
         "OpportunityLineItem",
@@ -145,6 +148,7 @@ OBJECTS: Mapping[str, Sequence[str]] = {
         "Accounts",
         "Contacts",
         "Leads",
+        "Campaigns",
         "Deals",
         "Products",
         "Cases",
@@ -162,7 +166,7 @@ OBJECTS: Mapping[str, Sequence[str]] = {
 LABELS: Mapping[str, Sequence[tuple[str, str]]] = {
     "salesforce": [("Lead", "Status"), ("Opportunity", "StageName")],
     "hubspot": [("contacts", "lifecyclestage"), ("contacts", "hs_lead_status")],
-    "pipedrive": [],
+    "pipedrive": [("deals", "channel")],
     "zoho": [("Leads", "Lead_Status"), ("Deals", "Stage")],
 }
 

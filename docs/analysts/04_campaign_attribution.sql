@@ -1,29 +1,60 @@
--- Campaign attribution: which campaigns touched the people of the deals we won?
--- A won deal's amount is shared evenly among the campaigns in which one of its contacts answered before
--- the deal was closed.
-WITH people AS (
-    SELECT from_key AS deal_key, to_key AS contact_key
-    FROM crm.associations
-    WHERE from_table = 'deals' AND to_table = 'contacts'
-    UNION
-    SELECT deal_key, primary_contact_key FROM crm.deals WHERE primary_contact_key IS NOT NULL
+-- Campaign attribution: which campaigns earned the deals we won?
+-- A won deal's amount is shared evenly among the campaigns in which one of its contacts answered, as a contact or
+-- as the lead it was, no later than the day of closing. Where there is none, the campaign that the deal itself
+-- names gets all of it. Deals without either are not shown; HubSpot and Pipedrive have no such campaigns.
+-- Money: the account's main currency (currency); the cost is in the campaign's own (cost_currency), and the return
+-- stands only where both are the same. Days: the account's own time zone.
+WITH answered AS (
+    SELECT campaign_key, contact_key, first_responded_on
+    FROM crm.campaign_members
+    WHERE has_responded AND contact_key IS NOT NULL
+    UNION ALL
+    SELECT m.campaign_key, l.converted_contact_key, m.first_responded_on
+    FROM crm.campaign_members AS m
+    JOIN crm.leads AS l ON l.lead_key = m.lead_key
+    WHERE m.has_responded AND m.contact_key IS NULL
+),
+won AS (
+    SELECT deal_key, connection, close_date, campaign_key, CAST(amount_main AS DOUBLE) AS amount
+    FROM crm.deals
+    WHERE is_won
 ),
 touches AS (
-    SELECT DISTINCT d.deal_key, d.amount, d.currency, m.campaign_key
-    FROM crm.deals AS d
-    JOIN people USING (deal_key)
-    JOIN crm.campaign_members AS m USING (contact_key)
-    WHERE d.is_won AND m.has_responded AND m.first_responded_on <= d.close_date
+    SELECT DISTINCT won.deal_key, answered.campaign_key
+    FROM won
+    JOIN crm.deal_contacts AS people ON people.deal_key = won.deal_key
+    JOIN answered ON answered.contact_key = people.contact_key
+    WHERE answered.first_responded_on <= won.close_date
+),
+credits AS (
+    SELECT deal_key, campaign_key FROM touches
+    UNION ALL
+    SELECT deal_key, campaign_key
+    FROM won
+    WHERE campaign_key IS NOT NULL AND deal_key NOT IN (SELECT deal_key FROM touches)
 ),
 shares AS (
-    SELECT *, amount::DOUBLE / count(*) OVER (PARTITION BY deal_key) AS share FROM touches
+    SELECT won.connection, credits.campaign_key,
+           won.amount / count(*) OVER (PARTITION BY credits.deal_key) AS share
+    FROM credits
+    JOIN won ON won.deal_key = credits.deal_key
+),
+campaigns AS (
+    SELECT campaign_key, name, actual_cost, currency FROM crm.campaigns
+    UNION ALL
+    SELECT campaign_key, name, actual_cost, currency FROM crm.campaigns_deleted
 )
-SELECT c.name AS campaign, s.currency,
+SELECT s.connection,
+       coalesce(c.name, s.campaign_key) AS campaign,
        count(*) AS won_deals,
+       a.currency,
        round(sum(s.share), 2) AS attributed_amount,
        c.actual_cost AS cost,
-       round(sum(s.share) / nullif(c.actual_cost::DOUBLE, 0), 2) AS return_on_cost
+       coalesce(c.currency, a.currency) AS cost_currency,
+       CASE WHEN coalesce(c.currency, a.currency) = a.currency
+            THEN round(sum(s.share) / nullif(CAST(c.actual_cost AS DOUBLE), 0), 2) END AS return_on_cost
 FROM shares AS s
-JOIN crm.campaigns AS c USING (campaign_key)
-GROUP BY c.campaign_key, c.name, c.actual_cost, s.currency
-ORDER BY attributed_amount DESC, campaign;
+JOIN ops.connections AS a ON a.connection = s.connection
+LEFT JOIN campaigns AS c ON c.campaign_key = s.campaign_key
+GROUP BY s.connection, s.campaign_key, c.name, c.actual_cost, c.currency, a.currency
+ORDER BY s.connection, attributed_amount DESC NULLS LAST, campaign;

@@ -1,19 +1,17 @@
--- One currency: what are won deals worth in the main currency of their CRM, at the rate of their day?
-WITH won AS (
-    SELECT d.connection, d.amount, (
-               SELECT arg_max(r.rate, coalesce(r.starts_on, DATE '0001-01-01'))
-               FROM crm.exchange_rates r
-               WHERE r.connection = d.connection AND r.currency = d.currency
-                 AND (r.starts_on IS NULL OR r.starts_on <= d.close_date)
-                 AND (r.ends_on IS NULL OR d.close_date < r.ends_on)
-           ) AS own_rate
-    FROM crm.deals d
-    WHERE d.is_won
-)
-SELECT won.connection, max(main.currency) AS currency, count(*) AS deals,
-       count(*) FILTER (WHERE own_rate IS NULL) AS without_rate,
-       round(sum(amount / own_rate), 2)::DOUBLE AS won_amount
-FROM won
-LEFT JOIN crm.exchange_rates main ON main.connection = won.connection AND main.is_main
-GROUP BY won.connection
-ORDER BY won.connection;
+-- One currency: what are won deals worth in the main currency of their CRM?
+-- Money: the account's main currency (currency). amount_main is the CRM's own where the CRM computes one, else the
+-- amount at the rate that rate_on tells. Deals whose rate nobody knows are counted (without_rate), not summed.
+-- Days: first_rate_on and last_rate_on are first days of the rates used; NULL where the CRM keeps no dates.
+SELECT d.connection,
+       c.currency,
+       count(*) AS won_deals,
+       count(DISTINCT d.currency) AS currencies,
+       count(*) FILTER (WHERE d.amount IS NOT NULL AND d.amount_main IS NULL) AS without_rate,
+       sum(d.amount_main) AS won_amount,
+       min(d.rate_on) AS first_rate_on,
+       max(d.rate_on) AS last_rate_on
+FROM crm.deals AS d
+JOIN ops.connections AS c ON c.connection = d.connection
+WHERE d.is_won
+GROUP BY d.connection, c.currency
+ORDER BY d.connection;

@@ -1,0 +1,198 @@
+"""Plain rows of what a HubSpot portal answers."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from crm_pipeline_tests.meaning.plain import (
+    Record,
+    Source,
+    in_main,
+    linked,
+    moment,
+    money,
+    name_of,
+    yes,
+)
+from crm_pipeline_tests.meaning.rows import Row
+
+_KINDS = {
+    "calls": "call",
+    "emails": "email",
+    "meetings": "meeting",
+    "notes": "note",
+    "tasks": "task",
+}
+_STARTS = {"calls": "hs_timestamp", "emails": "hs_timestamp", "meetings": "hs_meeting_start_time"}
+_PERCENT = 100
+
+
+def make(source: Source) -> None:
+    """Add all rows."""
+    key, add = source.key, source.add
+    _pipelines(source)
+    for is_active, owners in ((True, source.of("owners")), (False, source.gone("owners"))):
+        add("users", (_user(source, owner, is_active=is_active) for owner in owners))
+    add(
+        "companies",
+        (
+            {"company_key": key("companies", r["id"]), "name": r["properties"]["name"]}
+            for r in source.of("companies")
+        ),
+    )
+    add("contacts", (_contact(source, r) for r in source.of("contacts")))
+    add("leads", (_lead(source, r) for r in source.of("leads")))
+    companies = _first(source.of("deals/companies"))
+    add("deals", (_deal(source, r, companies.get(r["id"])) for r in source.of("deals")))
+    for record in source.of("deals"):
+        add("deal_stage_history", _history(source, record))
+    add("deal_contacts", linked(_people(source)))
+    for obj in _KINDS:
+        _activities(source, obj)
+
+
+def _pipelines(source: Source) -> None:
+    for pipeline in source.of("deal_pipelines"):
+        key = source.key("pipelines", pipeline["id"])
+        source.add(
+            "pipelines", [{"pipeline_key": key, "label": pipeline["label"], "for_table": "deals"}]
+        )
+        source.add(
+            "stages",
+            (
+                {
+                    "stage_key": source.key("stages", stage["id"]),
+                    "pipeline_key": key,
+                    "name": stage["id"],
+                    "label": stage["label"],
+                    "position": stage["displayOrder"],
+                    "probability": float(stage["metadata"]["probability"]) * _PERCENT,
+                    "is_closed": stage["metadata"]["isClosed"] == "true",
+                }
+                for stage in pipeline["stages"]
+            ),
+        )
+
+
+def _user(source: Source, owner: Record, *, is_active: bool) -> Row:
+    return {
+        "user_key": source.key("users", owner["id"]),
+        "full_name": name_of(owner["firstName"], owner["lastName"]),
+        "email": owner["email"],
+        "is_active": is_active,
+    }
+
+
+def _any(values: Iterable[Any]) -> bool | None:
+    """Return whether one of several properties says more than no; None where none says anything."""
+    said = [str(value) for value in values if value not in (None, "")]
+    return any(value.lower() not in {"false", "0"} for value in said) if said else None
+
+
+def _contact(source: Source, record: Record) -> Row:
+    told = record["properties"]
+    others = [part.strip() for part in (told.get("hs_additional_emails") or "").split(";") if part]
+    outs = (value for name, value in told.items() if name.startswith("hs_email_optout"))
+    bounces = (told.get("hs_email_bounce"), told.get("hs_email_hard_bounce_reason_enum"))
+    return {
+        "contact_key": source.key("contacts", record["id"]),
+        "full_name": name_of(told["firstname"], told["lastname"]),
+        "title": told["jobtitle"] or None,
+        "email": told["email"] or next(iter(others), None),
+        "emails": [{"value": other, "label": "other", "is_primary": False} for other in others],
+        "email_opt_out": _any(outs),
+        "email_bounced": _any(bounces) or False,
+        "lawful_basis": told["hs_legal_basis"] or None,
+        "company_key": source.key("companies", told["associatedcompanyid"]),
+    }
+
+
+def _lead(source: Source, record: Record) -> Row:
+    return {
+        "lead_key": source.key("leads", record["id"]),
+        "source": record["properties"]["hs_lead_source"] or None,
+        "created_at": moment(record["createdAt"]),
+    }
+
+
+def _first(links: Iterable[Record]) -> dict[str, str]:
+    """Return the primary one of the records that each is linked to, else the first."""
+    first: dict[str, str] = {}
+    for link in links:
+        if link["label"] == "Primary":
+            first[link["from"]] = link["to"]
+        first.setdefault(link["from"], link["to"])
+    return first
+
+
+def _deal(source: Source, record: Record, company: str | None) -> Row:
+    told = record["properties"]
+    amount, currency = money(told["amount"]), told["deal_currency_code"] or None
+    main: Decimal | None = money(told["amount_in_home_currency"])
+    closing = moment(told["closedate"])
+    probability = told["hs_deal_stage_probability"]
+    return {
+        "deal_key": source.key("deals", record["id"]),
+        "name": told["dealname"],
+        "owner_key": source.key("users", told["hubspot_owner_id"]),
+        "owner_source_id": told["hubspot_owner_id"] or None,
+        "company_key": source.key("companies", company),
+        "pipeline_key": source.key("pipelines", told["pipeline"]),
+        "stage": told["dealstage"],
+        "amount": amount,
+        "currency": currency,
+        "amount_main": in_main(source, amount, currency) if main is None else main,
+        "probability": float(probability) * _PERCENT if probability else None,
+        "close_date": closing and source.account.day(closing),
+        "is_closed": yes(told["hs_is_closed"]),
+        "is_won": yes(told["hs_is_closed_won"]),
+        "lost_reason": told["closed_lost_reason"],
+        "source": told["hs_analytics_source"] or None,
+        "created_at": moment(record["createdAt"]),
+        "stage_changed_at": moment(told["hs_v2_date_entered_current_stage"]),
+    }
+
+
+def _history(source: Source, record: Record) -> Iterable[Row]:
+    pipelines = {stage["name"]: stage["pipeline_key"] for stage in source.rows.of("stages")}
+    for change in record.get("propertiesWithHistory", {}).get("dealstage", ()):
+        yield {
+            "source_id": change["timestamp"],
+            "deal_key": source.key("deals", record["id"]),
+            "pipeline_key": pipelines.get(change["value"]),
+            "stage": change["value"],
+            "changed_at": moment(change["timestamp"]),
+        }
+
+
+def _people(source: Source) -> list[tuple[str | None, str | None, str | None, bool]]:
+    links = source.of("deals/contacts")
+    key, first = source.key, _first(links)
+    return [
+        (key("deals", r["from"]), key("contacts", r["to"]), r["label"], first[r["from"]] == r["to"])
+        for r in links
+    ]
+
+
+def _activities(source: Source, obj: str) -> None:
+    linked_to: dict[str, dict[str, list[str | None]]] = {"deals": {}, "leads": {}}
+    for table, links in linked_to.items():
+        for link in source.of(f"{obj}/{table}"):
+            others = links.setdefault(link["from"], [])
+            if (other := source.key(table, link["to"])) not in others:
+                others.append(other)
+    for record in source.of(obj):
+        told = record["properties"]
+        is_task, status = obj == "tasks", told.get("hs_task_status")
+        done = status == "COMPLETED"
+        row = {
+            "activity_key": source.key(obj, record["id"]),
+            "activity_type": _KINDS[obj],
+            "is_closed": done if is_task else None,
+            "completed_at": moment(told["hs_task_completion_date"]) if is_task and done else None,
+            "starts_at": moment(told.get(_STARTS.get(obj, ""))),
+            "created_at": moment(record["createdAt"]),
+            "deals": linked_to["deals"].get(record["id"]),
+            "leads": linked_to["leads"].get(record["id"]),
+        }
+        source.add("activities", [row])

@@ -1,0 +1,24 @@
+-- Loss reasons: why do we lose deals, in each CRM and over all of them?
+-- Reasons are compared without capitals and outer blanks. share is the part of the connection's lost deals;
+-- everywhere counts the same reason in all CRMs.
+-- Money: the account's main currency (currency). Days: none.
+WITH lost AS (
+    SELECT connection, amount_main, coalesce(nullif(lower(trim(lost_reason)), ''), '(none given)') AS reason
+    FROM crm.deals
+    WHERE is_closed AND NOT is_won
+),
+by_connection AS (
+    SELECT connection, reason, count(*) AS deals, sum(amount_main) AS lost_amount
+    FROM lost
+    GROUP BY connection, reason
+)
+SELECT b.reason,
+       b.connection,
+       b.deals,
+       round(b.deals / sum(b.deals) OVER (PARTITION BY b.connection), 3) AS share,
+       CAST(sum(b.deals) OVER (PARTITION BY b.reason) AS BIGINT) AS everywhere,
+       c.currency,
+       b.lost_amount
+FROM by_connection AS b
+JOIN ops.connections AS c ON c.connection = b.connection
+ORDER BY everywhere DESC, b.reason, b.deals DESC, b.connection;
