@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from crm_pipeline.model.json_paths import Layout
 from crm_pipeline.model.names import quoted
 from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.stages.normalized.narrow import narrowed
 from crm_pipeline.stages.normalized.reading import Source, csv_columns, json_columns
 from crm_pipeline.store.engine import Engine, parquet_files
 from crm_pipeline.store.manifest import Manifest
@@ -50,10 +51,10 @@ def versions(
     """
     elements = ["NULL::JSON[] AS _elements"] if each else []
     parts = []
-    csv = [batch.path for batch in one.batches if batch.shape == "csv"]
+    csv = narrowed(engine, [batch for batch in one.batches if batch.shape == "csv"])
     for relation, present in _csv(engine, one, csv) if csv else ():
         parts.append(_select(relation, [*csv_columns(present, sources), *elements]))
-    json = [batch.path for batch in one.batches if batch.shape == "json"]
+    json = narrowed(engine, [batch for batch in one.batches if batch.shape == "json"])
     if json:
         parts.append(_json(one, json, sources, each))
     return " UNION ALL ".join(parts)

@@ -227,6 +227,7 @@ def test_views_carry_human_names(org, described):
         ('Is it "big"?', "BOOLEAN"),
         ("Master", "VARCHAR"),
         ("System Modstamp", "TIMESTAMP WITH TIME ZONE"),
+        ("unconverted", "VARCHAR[]"),
         ("crm_key", "VARCHAR"),
     ]
     assert [str(v) for v in row[3:9]] == [

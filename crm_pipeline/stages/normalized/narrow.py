@@ -1,0 +1,57 @@
+"""Landed files whose records are so long that DuckDB could not hold as many of them as it takes at once.
+
+DuckDB reads up to 2,048 rows of a row group in one piece, each thread one, and has several copies of their
+texts at work. Landing cuts row groups by bytes today; files from before, and such as somebody restored,
+are cut anew into the engine's own folder before they are read. The order of rows stays.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.store import files
+from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.manifest import Manifest
+
+_AT_ONCE = 2_048
+_MOST_BYTES = 16 << 20
+"""Of a piece; landing makes them of 8 MB."""
+_WIDE_BYTES = 256
+"""Records that take less of their compressed file are not worth a look at it."""
+
+
+def narrowed(engine: Engine, batches: Sequence[Manifest]) -> list[Path]:
+    """Return the files of batches as they can be read: those with too wide row groups cut anew."""
+    return [_narrowed(engine, batch) for batch in batches]
+
+
+def _narrowed(engine: Engine, batch: Manifest) -> Path:
+    if batch.bytes < _WIDE_BYTES * max(batch.records, 1):
+        return batch.path
+    with pq.ParquetFile(batch.path) as file:
+        groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
+        pieces = [
+            g.total_byte_size // max(g.num_rows, 1) * min(g.num_rows, _AT_ONCE) for g in groups
+        ]
+        if max(pieces, default=0) <= _MOST_BYTES:
+            return batch.path
+        each = max(g.total_byte_size // max(g.num_rows, 1) for g in groups)
+        folder = engine.temp / "narrow"
+        path = folder / f"{fingerprint([str(batch.path), batch.sha256])}.parquet"
+        if not path.exists():
+            files.make_folder(folder)
+            _cut(file, path, max(1, _MOST_BYTES // 2 // (each + 1)))
+        return path
+
+
+def _cut(file: pq.ParquetFile, path: Path, rows: int) -> None:
+    written = path.with_suffix(".tmp")
+    with files.explained(path):
+        with pq.ParquetWriter(
+            written, file.schema_arrow, compression="zstd", compression_level=1
+        ) as writer:
+            for piece in file.iter_batches(batch_size=rows, use_threads=False):
+                writer.write_batch(piece, row_group_size=rows)
+        written.replace(path)
