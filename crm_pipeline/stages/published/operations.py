@@ -246,10 +246,13 @@ def published_findings(snapshot: Path) -> tuple[Finding, ...]:
     """Return how the rules between tables fared in a published file; nothing where it does not tell."""
     try:
         with closing(duckdb.connect(str(snapshot), read_only=True)) as file:
-            rows = file.execute(_FINDINGS).fetchall()
+            found = file.execute(_FINDINGS).fetchall()
     except duckdb.Error:
         return ()
-    return tuple(Finding(*told, examples=tuple(keys)) for *told, keys in rows)
+    return tuple(
+        Finding(connection, table, rule, severity, failures, rows, tuple(examples))
+        for connection, table, rule, severity, failures, rows, examples in found
+    )
 
 
 def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:
