@@ -25,13 +25,16 @@ def schema(**changed: Any) -> Schema:
     [
         ({"options": ()}, STAGES),
         ({"options": (), "label": "Phase"}, STAGES),
-        ({"options": (("new", "New"),)}, (("new", "New"),)),
+        ({"options": (("new", "New"),)}, STAGES),
+        ({"options": (("new", "Fresh"),)}, (("new", "Fresh"), ("won", "Won"))),
+        # Listed, and called as it is stored.
+        ({"options": (("new", "New"),), "values": ("new", "won")}, (("new", "New"),)),
         ({"options": (), "type": "string"}, ()),
     ],
 )
-def test_an_empty_list_of_choices_takes_no_labels_away(changed: Any, options: Any) -> None:
-    """A pick list that names no choices keeps those that it had; one that became something else, or has others,
-    does not."""
+def test_shorter_lists_of_choices_take_no_labels_away(changed: Any, options: Any) -> None:
+    """Records keep values that left the list, which keep the labels that they had; a field that became something
+    else has none of them."""
     described = [schema(), schema(**changed), schema(**changed)]
     found = {field.name: field for field in all_fields(described)}
     assert found["stage"].options == options
