@@ -173,7 +173,8 @@ def test_owners_are_users(portal):
         },
         {"id": "7002", "email": "c@d.co", "type": "PERSON", "userId": None, "archived": True},
     ]
-    portal.land_records(Schema("owners", "Owners", fields), owners)
+    # As the connector lands them: not as deleted records.
+    portal.land_records(Schema("owners", "Owners", fields), owners, deleted="none")
     columns = "user_key, email, is_active, is_deleted, login_id, full_name, teams"
     assert built(portal, "users", columns) == [
         ("acme:owners:7001", "a@b.co", True, False, "42", "Ada", ["A", "B"]),
