@@ -249,10 +249,9 @@ class _Build:
         tally = Tally()
         parts = []
         for feed in self.feeds:
-            if feed.entry.each:
-                records = exploded(self.engine, feed.one)
-            elif feed.entry.lists_merged:
-                records = merged_away(self.engine, feed.one)
+            if feed.entry.each or feed.entry.lists_merged:
+                listed = exploded if feed.entry.each else merged_away
+                records = listed(self.engine, feed.one)
             else:
                 ranking = ranked(self.engine, feed.one)
                 records = folded(self.engine, feed.one, ranking)
