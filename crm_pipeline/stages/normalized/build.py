@@ -254,10 +254,9 @@ class _Build:
         tally = Tally()
         records = []
         for feed in self.feeds:
-            if feed.entry.each:
-                records.append(exploded(self.engine, feed.one))
-            elif feed.entry.lists_merged:
-                records.append(merged_away(self.engine, feed.one))
+            if feed.entry.each or feed.entry.lists_merged:
+                listed = exploded if feed.entry.each else merged_away
+                records.append(listed(self.engine, feed.one))
             else:
                 ranking = ranked(self.engine, feed.one)
                 records.append(folded(self.engine, feed.one, ranking))

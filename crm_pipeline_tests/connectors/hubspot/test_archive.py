@@ -77,7 +77,7 @@ def test_a_plan_counts_the_pages_of_the_list(hub: Scene) -> None:
 def test_all_of_the_list_comes_without_reading_it_twice(hub: Scene) -> None:
     """A full read wants every archived record: it takes them from the list, whole, and none by id."""
     hub.extract("contacts")
-    assert Client(hub).calls("/contacts/batch/read") == []
+    assert Client(hub).calls("/objects/2026-09/contacts/batch/read") == []
     assert archived(hub) == set(Client(hub).all("contacts", archived="true"))
 
 

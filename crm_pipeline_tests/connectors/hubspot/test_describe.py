@@ -91,10 +91,12 @@ def test_owners_and_pipelines_have_fixed_fields(name: str) -> None:
     assert describe.properties_of(schema) == ()
 
 
-def test_links_go_to_the_other_configured_objects() -> None:
-    """Owners, pipelines and products are in no association; custom objects are."""
+def test_links_go_to_the_configured_objects() -> None:
+    """Owners, pipelines and products are in no association; custom objects are, and records of one object."""
     configured = ["contacts", "deals", "owners", "deal_pipelines", "products", "2-77"]
-    assert linked_to("contacts", configured) == ("deals", "2-77")
+    assert linked_to("contacts", configured) == ("contacts", "deals", "2-77")
+    assert linked_to("2-77", configured) == ("contacts", "deals", "2-77")
+    assert linked_to("tasks", [*configured, "tasks"]) == ("contacts", "deals", "2-77")
     assert linked_to("products", configured) == ()
     assert linked_to("owners", configured) == ()
 

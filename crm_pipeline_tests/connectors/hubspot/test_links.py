@@ -38,11 +38,15 @@ def true_links(client: Client, obj: str, record: str, others: list[str]) -> Coun
 
 @pytest.mark.parametrize("route", ["search", "list"])
 def test_records_carry_their_associations(hub: Scene, route: str) -> None:
-    """With every label and kind, to each of the other objects that are read, and to nothing else."""
+    """With every label and kind, to each of the objects that are read, its own too, and to nothing else."""
     client = Client(hub)
     alone = client.create("contacts", lastname="Alone")
     hub.advance()
-    for obj, others in (("deals", ["contacts", "companies"]), ("contacts", ["companies", "deals"])):
+    both = [other for other in sorted(client.all("contacts"))[:2] if other != alone]
+    path = f"/crm/v4/objects/contacts/{both[0]}/associations/default/contacts/{both[1]}"
+    client.ask("PUT", path)
+    every = ["contacts", "companies", "deals"]
+    for obj, others in (("deals", every), ("contacts", every)):
         hub.extract(obj, route=route)
         rows = [row["record"] for row in landed(hub, obj) if not row["deleted"]]
         some = [*rows[:40], *(row for row in rows if row["id"] == alone)]
@@ -71,7 +75,8 @@ def test_long_lists_are_followed(portal: Portal, monkeypatch: pytest.MonkeyPatch
         longest = max(rows, key=lambda row: len(row["associations"]))
         assert len({link["to_id"] for link in longest["associations"]}) > 6
         for row in (longest, *rows[:5]):
-            assert links(row) == true_links(client, "companies", row["id"], ["contacts"])
+            wanted = true_links(client, "companies", row["id"], ["contacts", "companies"])
+            assert links(row) == wanted
 
 
 def test_a_refresh_brings_them_too(hub: Scene) -> None:

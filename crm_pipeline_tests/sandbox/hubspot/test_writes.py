@@ -218,11 +218,31 @@ def test_a_stage_has_consequences(own) -> None:
     own.sandbox.clock.advance(60)
     own.patch(path, dealstage="closedwon")
     names = "hs_is_closed,hs_is_closed_won,hs_deal_stage_probability"
-    row = own.get(path, properties=names, propertiesWithHistory="dealstage").json()
+    entered = "hs_v2_date_entered_current_stage"
+    asked = {"properties": f"{names},{entered}", "propertiesWithHistory": "dealstage"}
+    row = own.get(path, **asked).json()
     assert [row["properties"][name] for name in names.split(",")] == ["true", "true", "1.0"]
     entries = row["propertiesWithHistory"]["dealstage"]
+    assert row["properties"][entered] == entries[0]["timestamp"]
+    own.sandbox.clock.advance(60)
+    own.patch(path, dealstage="closedwon", amount="200")
+    assert own.get(path, **asked).json()["properties"][entered] == entries[0]["timestamp"]
     assert [entry["value"] for entry in entries] == ["closedwon", "contractsent"]
     assert [entry["timestamp"] for entry in entries] == [stamp(60), stamp(0)]
+
+
+@pytest.mark.parametrize(
+    ("currency", "wanted"), [("USD", "100"), ("EUR", "110"), ("JPY", "0.65"), (None, "100")]
+)
+def test_amounts_in_the_portals_own_currency(own, currency: str | None, wanted: str) -> None:
+    """A deal's amount is converted whenever it or its currency is written."""
+    deal = own.create("deals", dealname="D", pipeline="default", dealstage="contractsent")
+    path = f"/crm/v3/objects/deals/{deal.json()['id']}"
+    own.patch(path, amount="100")
+    if currency:
+        own.patch(path, deal_currency_code=currency)
+    row = own.get(path, properties="amount_in_home_currency").json()
+    assert row["properties"]["amount_in_home_currency"] == wanted
 
 
 def test_delete(own) -> None:

@@ -173,11 +173,48 @@ def test_owners_are_users(portal):
         },
         {"id": "7002", "email": "c@d.co", "type": "PERSON", "userId": None, "archived": True},
     ]
-    portal.land_records(Schema("owners", "Owners", fields), owners)
+    # As the connector lands them: not as deleted records.
+    portal.land_records(Schema("owners", "Owners", fields), owners, deleted="none")
     columns = "user_key, email, is_active, is_deleted, login_id, full_name, teams"
     assert built(portal, "users", columns) == [
         ("acme:owners:7001", "a@b.co", True, False, "42", "Ada", ["A", "B"]),
         ("acme:owners:7002", "c@d.co", False, False, None, None, None),
+    ]
+
+
+def test_who_made_it_and_in_which_pipeline(portal):
+    """Logins and stages lead to users and pipelines in what is published; what names none, finds none."""
+    fields = (*ROOT, Field("userId", "User ID", "number", "integer"))
+    owners = [{"id": "7001", "userId": 42}, {"id": "7002", "userId": None}]
+    portal.land_records(Schema("owners", "Owners", fields), owners)
+    pipeline = {"id": "9", "label": "Sales", "stages": [{"id": "won"}, {"id": "lost"}]}
+    named = (*ROOT, Field("label", "Label", "string"))
+    portal.land_records(Schema("deal_pipelines", "Pipelines", named), [pipeline], complete=True)
+    deals = [
+        record("1", hs_created_by_user_id="42"),
+        record("2", hs_created_by_user_id="43"),
+        record("3", hs_created_by_user_id=None),
+    ]
+    at = "2026-02-01T00:00:00.000Z"
+    moves = [
+        {"value": "won", "timestamp": at, "updatedByUserId": 42},
+        {"value": "gone", "timestamp": "2026-01-01T00:00:00.000Z"},
+    ]
+    deals[0]["propertiesWithHistory"] = {"dealstage": moves}
+    portal.land_records(schema("deals", "dealstage hs_created_by_user_id:number"), deals)
+    for table in ("users", "pipelines", "stages", "deals", "deal_stage_history"):
+        portal.normalize(table)
+    portal.publish()
+    columns = "source_id, created_by_source_id, created_by_key"
+    assert portal.query(f"SELECT {columns} FROM crm.deals ORDER BY 1") == [
+        ("1", "42", "acme:owners:7001"),
+        ("2", "43", None),
+        ("3", None, None),
+    ]
+    columns = "stage, pipeline_source_id, pipeline_key, changed_by_key"
+    assert portal.query(f"SELECT {columns} FROM crm.deal_stage_history ORDER BY changed_at") == [
+        ("gone", None, None, None),
+        ("won", "9", "acme:deal_pipelines:9", "acme:owners:7001"),
     ]
 
 
