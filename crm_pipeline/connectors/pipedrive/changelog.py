@@ -23,6 +23,7 @@ from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.store.rejects import Reject
 
+_STAGES = ITEMS["stages"].listings[0]
 _STAGE = "stage_id"
 _STATE = (_STAGE, "value", "currency")
 _RECORD = ("id", "add_time", "update_time", _STAGE, "creator_user_id")
@@ -56,8 +57,8 @@ class Changelog:
 
     what = "the changelog"
     optional: tuple[str, ...] = ()
-    kept = (*_RECORD, "pipeline_id", "value", "currency")
-    listing = ITEMS["stages"].listings[0]
+    kept: tuple[str, ...] = (*_RECORD, "pipeline_id", "value", "currency")
+    listing: Listing | None = _STAGES
 
     def __init__(self, lister: Lister) -> None:
         self._lister = lister
@@ -117,7 +118,7 @@ class Changelog:
         stages = Lister(self._lister.api, ITEMS["stages"])
         params = {"limit": str(self._lister.api.page_records)}
         found: dict[str, int | str | None] = {}
-        for page in walk(stages, self.listing, params):
+        for page in walk(stages, _STAGES, params):
             for text in page.batch.column("record").to_pylist():
                 stage = msgspec.json.decode(text, type=_StageOf)
                 found[str(stage.id)] = stage.pipeline_id

@@ -52,8 +52,8 @@ class Participants:
     """Implements `per_deal.Maker`."""
 
     what = "the participants"
-    optional = (_COUNT,)
-    kept = (*_RECORD, _COUNT)
+    optional: tuple[str, ...] = (_COUNT,)
+    kept: tuple[str, ...] = (*_RECORD, _COUNT)
     listing: Listing | None = None
 
     def __init__(self, lister: Lister) -> None:
@@ -61,7 +61,8 @@ class Participants:
 
     def is_asked(self, deal: dict[str, Any]) -> bool:
         """Return whether a deal has participants, or may have some as it does not say."""
-        return deal[_COUNT] != 0
+        count: int | None = deal[_COUNT]
+        return count != 0
 
     def made(self, deal: dict[str, Any]) -> dict[str, Any] | Reject:
         """Return a deal with its participants; without any, so that those of before go."""

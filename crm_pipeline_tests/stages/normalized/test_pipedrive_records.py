@@ -396,6 +396,33 @@ def test_options_of_leads_are_those_of_deals(company, text, stored, shown):
     assert company.query('SELECT "Wants" FROM crm_acme.leads') == [(shown,)]
 
 
+def test_histories_that_earlier_versions_noted(company):
+    """They have the stage as the new value only; a state of today has it by its own name."""
+    log = schema("deal_changes", "stage_id", Field("stages", "Stages", "json", "json"))
+    move = {"field_key": "stage_id", "time": "2026-01-05 08:00:00", "actor_user_id": 5}
+    state = {"stage_id": "4", "pipeline_id": 1, "value": "900", "currency": "EUR"}
+    sold = {
+        "number": 1,
+        "field_key": "value",
+        "time": "2026-01-06 08:00:00",
+        **state,
+        "value": "950",
+    }
+    land(
+        company,
+        log,
+        record(11, stages=[{"number": 0, **move, "new_value": "3"}]),
+        record(12, stages=[{"number": 0, **move, "new_value": "4", **state}, sold]),
+    )
+    columns = "source_id, stage, pipeline_key, amount::INTEGER, epoch(entered_at), epoch(left_at)"
+    moved = 1767600000.0
+    assert built(company, "deal_stage_history", columns) == [
+        ("11:0", "3", None, None, moved, None),
+        ("12:0", "4", "acme:pipelines:1", 900, moved, None),
+        ("12:1", "4", "acme:pipelines:1", 950, moved, None),
+    ]
+
+
 def test_products_in_deals(company):
     """A discount is a column only where it is in percent; a product is one whose id may dangle."""
     attached = schema(
