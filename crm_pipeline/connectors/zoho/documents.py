@@ -79,6 +79,7 @@ class Layout(msgspec.Struct):
 
     # It becomes a part of addresses.
     id: Annotated[str, msgspec.Meta(pattern=r"^\d{1,30}$")] | int
+    sections: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class JobDetails(msgspec.Struct):

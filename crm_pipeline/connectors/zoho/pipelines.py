@@ -1,26 +1,24 @@
 """Pipelines with their stages: those of the layouts of deals, or one of our own where the org has none.
 
 A pipeline tells of its stages whether deals in them are open, won or lost (`forecast_type`). The chance of
-winning stands only in the pick list of the field Stage, and is added to the stages from there. In an org without
+winning stands only in the layout's field Stage, and is added to the stages from there. In an org without
 pipelines that pick list is all there is: its stages become those of the pipeline `default`.
 
-Sources: zoho.com/crm/developer/docs/api/v8/get-pipelines.html, field-meta.html. How an org without pipelines
+Sources: zoho.com/crm/developer/docs/api/v8/get-pipelines.html, layouts-meta.html. How an org without pipelines
 answers is not documented; both a refusal and an empty list are taken for it.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Required, TypedDict
+from typing import Any
 
 import msgspec
-import requests
 
-from crm_pipeline.connectors.described import entries
 from crm_pipeline.connectors.zoho import keys, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.documents import NO_BODY, Layout
+from crm_pipeline.connectors.zoho.documents import Layout
 from crm_pipeline.connectors.zoho.sheet import Sheet
-from crm_pipeline.kernel.errors import NotPermitted
+from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
 from crm_pipeline.wire.decoding import UNREADABLE
 
 NAME = "Pipelines"
@@ -32,13 +30,13 @@ _CHANCE = "probability"
 _WITHOUT = frozenset({"FEATURE_NOT_ENABLED", "FEATURE_NOT_SUPPORTED", "NOT_SUPPORTED"})
 
 
-class _StageField(TypedDict, total=False):
-    api_name: Required[str]
-    pick_list_values: list[dict[str, Any]] | None
+class _StageField(msgspec.Struct):
+    api_name: Any = None
+    pick_list_values: Any = None
 
 
-class _Fields(msgspec.Struct):
-    fields: list[msgspec.Raw]
+class _Section(msgspec.Struct):
+    fields: list[_StageField] = []
 
 
 class _Maps(msgspec.Struct):
@@ -46,45 +44,51 @@ class _Maps(msgspec.Struct):
 
 
 def sheets(api: Api) -> Iterator[Sheet]:
-    """Yield the pipelines of each layout, with the chances of their stages."""
-    stages = _stages(api)
-    chances = {str(one[_VALUE]): one.get(_CHANCE) for one in stages}
+    """Yield the pipelines of each layout, with the chances of their stages.
+
+    Raises:
+        MalformedAnswer: the org has no pipelines, and its layouts tell no stages.
+    """
+    path, metadata, owner = "/settings/layouts", meter.METADATA, f"{api.connection.name}.{NAME}"
+    layouts = api.ask(path, metadata, api.listed("layouts", Layout), {"module": "Deals"})
+    stages: dict[str, dict[str, Any]] = {}
     seen = 0
-    for page in _listed(api):
+    for layout in layouts:
+        told = _stages(layout)
+        page = _listed(api, layout, owner)
         seen += page.seen
-        yield replace(page, texts=[_with_chances(text, chances) for text in page.texts])
+        stages |= told
+        yield replace(page, texts=[_with_chances(text, told) for text in page.texts])
+    if not seen and not stages:
+        raise MalformedAnswer(
+            f"{owner}: the org has no pipelines, and its layouts of deals tell no stages.",
+            cure="Run again; if it persists, take Pipelines out of connections.yaml.",
+        )
     if not seen:
-        yield _own(stages)
+        yield _own([*stages.values()])
 
 
-def _listed(api: Api) -> Iterator[Sheet]:
-    path, metadata = "/settings/layouts", meter.METADATA
-    reader = sheet.reading(
-        f"{api.connection.name}.{NAME}", rule=keys.SETTINGS[NAME], key="pipeline", is_paged=False
-    )
-    for layout in api.ask(path, metadata, api.listed("layouts", Layout), {"module": "Deals"}):
-        try:
-            yield api.ask("/settings/pipeline", metadata, reader, {"layout_id": str(layout.id)})
-        except NotPermitted as error:
-            if error.code not in _WITHOUT:
-                raise
+def _listed(api: Api, layout: Layout, owner: str) -> Sheet:
+    reader = sheet.reading(owner, rule=keys.SETTINGS[NAME], key="pipeline", is_paged=False)
+    params = {"layout_id": str(layout.id)}
+    try:
+        return api.ask("/settings/pipeline", meter.METADATA, reader, params)
+    except NotPermitted as error:
+        if error.code not in _WITHOUT:
+            raise
+        return Sheet()
 
 
-def _stages(api: Api) -> list[dict[str, Any]]:
-    """Return the stages as the pick list of deals has them."""
-
-    def read(response: requests.Response) -> list[_StageField]:
-        if response.status_code in NO_BODY:
-            return []
-        body, owner = response.content, api.connection.name
-        what = "the fields of Deals"
-        return entries(body, _Fields, _StageField, list_name="fields", owner=owner, what=what).rows
-
-    params = {"module": "Deals", "type": "all"}
-    listed = api.ask("/settings/fields", meter.METADATA, read, params)
-    field = next((one for one in listed if one["api_name"] == "Stage"), None)
-    stages = (field.get("pick_list_values") if field else None) or []
-    return [stage for stage in stages if stage.get(_VALUE) not in {None, _NONE}]
+def _stages(layout: Layout) -> dict[str, dict[str, Any]]:
+    """Return the stages by name, as the layout's field Stage lists them; none where it cannot be read."""
+    try:
+        sections = msgspec.json.decode(layout.sections, type=list[_Section])
+        fields = [field for section in sections for field in section.fields]
+        listed = next((one.pick_list_values for one in fields if one.api_name == "Stage"), None)
+        stages = msgspec.convert(listed or [], list[dict[str, Any]])
+    except UNREADABLE:
+        return {}
+    return {str(one[_VALUE]): one for one in stages if one.get(_VALUE) not in {None, _NONE}}
 
 
 def _own(stages: list[dict[str, Any]]) -> Sheet:
@@ -92,14 +96,16 @@ def _own(stages: list[dict[str, Any]]) -> Sheet:
     return Sheet([OWN], [None], [msgspec.json.encode(told)])
 
 
-def _with_chances(text: bytes | memoryview, chances: Mapping[str, Any]) -> bytes | memoryview:
+def _with_chances(
+    text: bytes | memoryview, stages: Mapping[str, dict[str, Any]]
+) -> bytes | memoryview:
     """Return a pipeline whose stages have their chance; one that they tell themselves stays."""
     try:
         maps = msgspec.json.decode(text, type=_Maps).maps
     except UNREADABLE:
         return text  # what it is worth is seen where it is made a table of
     for stage in maps:
-        chance = chances.get(str(stage.get(_VALUE)))
+        chance = stages.get(str(stage.get(_VALUE)), {}).get(_CHANCE)
         if chance is not None and stage.get(_CHANCE) is None:
             stage[_CHANCE] = chance
     return sheet.merged([text, msgspec.json.encode({"maps": maps})])

@@ -10,7 +10,7 @@ ORG = 1
 _WINDOW = 6
 SETUP = {
     setup.USERS: 2,  # those that are there, and those that were
-    setup.PIPELINES: 3,  # the stages of deals, layouts, and the pipelines of one
+    setup.PIPELINES: 2,  # layouts, and the pipelines of one
     setup.CURRENCIES: 1,
     # The number of campaigns or deals and a page of them. What each costs beside, only a read can tell.
     **dict.fromkeys(members.LINKS, 2),

@@ -6,11 +6,9 @@ listed may have no fields to show, which answers 204.
 
 from typing import Any
 
-from crm_pipeline.sandbox.deals import STAGES, Stage
 from crm_pipeline.sandbox.http import Request, Response, json_response
 from crm_pipeline.sandbox.zoho.errors import invalid_data, missing_param, no_such_address
 from crm_pipeline.sandbox.zoho.org import Org
-from crm_pipeline.sandbox.zoho.population import PROBABILITIES
 from crm_pipeline.sandbox.zoho.schema import NUMBERS, Field, Module
 
 # A developer or sandbox environment lists about half of the modules:
@@ -52,18 +50,6 @@ def profiles_of(org: Org) -> list[dict[str, Any]]:
     """Return the two profiles of an org."""
     names = ("Administrator", "Standard")
     return [{"name": name, "id": org.ids.setting("profile", name)} for name in names]
-
-
-def forecast_of(org: Org, stage: Stage) -> dict[str, Any]:
-    """Return what a stage says about the deals in it; the chance stands in the pick list alone."""
-    outcome = "Closed Won" if stage.won else "Closed Lost"
-    return {
-        "forecast_type": outcome if stage.closed else "Open",
-        "forecast_category": {
-            "name": "Closed" if stage.won else "Omitted" if stage.closed else "Pipeline",
-            "id": org.ids.setting("forecast", stage.forecast),
-        },
-    }
 
 
 class MetadataDesk:
@@ -220,8 +206,6 @@ class MetadataDesk:
     def _choices(self, module: Module, one: Field) -> list[dict[str, Any]]:
         if one.type not in {"picklist", "multiselectpicklist"}:
             return []
-        is_stage = (module.stored, one.stored) == ("Deals", "Stage")
-        stages = self._stages() if is_stage else {}
         return [
             {
                 "display_value": value,
@@ -232,16 +216,8 @@ class MetadataDesk:
                 "type": "used",
                 "id": self._id("choice", f"{module.stored}.{one.stored}.{value}"),
             }
-            | stages.get(value, {})
             for place, value in enumerate(one.values, 1)
         ]
-
-    def _stages(self) -> dict[str, dict[str, Any]]:
-        return {
-            name: forecast_of(self._org, stage) | {"probability": chance}
-            for pipeline in self._org.account.pipelines
-            for name, stage, chance in zip(pipeline.stages, STAGES, PROBABILITIES, strict=True)
-        }
 
     def _module(self, one: Module, place: int) -> dict[str, Any]:
         plain = one.kind in {"default", "custom"}

@@ -262,7 +262,7 @@ def life(*, tags: bool = True) -> tuple[Field, ...]:
     fixed: dict[str, Any] = {"read_only": True}
     made = (
         user("Owner"),
-        user("Created_By", **fixed),
+        user("Created_By", "maker_id", **fixed),
         user("Modified_By", **fixed),
         moment("Created_Time", "created", **fixed),
         moment("Modified_Time", "touched", **fixed),

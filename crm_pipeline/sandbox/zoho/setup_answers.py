@@ -7,7 +7,7 @@ https://www.zoho.com/crm/developer/docs/api/v8/layouts-meta.html, `get-pipelines
 import json
 from typing import Any
 
-from crm_pipeline.sandbox.deals import STAGES
+from crm_pipeline.sandbox.deals import STAGES, Stage
 from crm_pipeline.sandbox.http import Request, Response, json_response
 from crm_pipeline.sandbox.zoho.accounts import Pipeline
 from crm_pipeline.sandbox.zoho.errors import (
@@ -17,8 +17,9 @@ from crm_pipeline.sandbox.zoho.errors import (
     no_such_address,
 )
 from crm_pipeline.sandbox.zoho.listing import page_of, per_page_of
-from crm_pipeline.sandbox.zoho.metadata import MetadataDesk, forecast_of, profiles_of
+from crm_pipeline.sandbox.zoho.metadata import MetadataDesk, profiles_of
 from crm_pipeline.sandbox.zoho.org import Org
+from crm_pipeline.sandbox.zoho.population import PROBABILITIES
 from crm_pipeline.sandbox.zoho.related import RELATED
 from crm_pipeline.sandbox.zoho.schema import Module
 from crm_pipeline.sandbox.zoho.staging import USER_COUNT
@@ -207,7 +208,12 @@ class SetupDesk:
         for one in fields:
             del one["email_parser"]
             one["lookup"].pop("query_details", None)
-            one["pick_list_values"] = [value | {"maps": []} for value in one["pick_list_values"]]
+            is_stage = (module.stored, one["api_name"]) == ("Deals", "Stage")
+            told = self._stages() if is_stage else {}
+            one["pick_list_values"] = [
+                value | {"maps": []} | told.get(value["actual_value"], {})
+                for value in one["pick_list_values"]
+            ]
         section = {
             "display_label": f"{module.singular} Information",
             "sequence_number": 1,
@@ -261,7 +267,7 @@ class SetupDesk:
                 "colour_code": "#879bfc",
                 "delete": False,
             }
-            | forecast_of(self._org, stage)
+            | self._forecast(stage)
             for step, (name, stage) in enumerate(zip(one.stages, STAGES, strict=True), 1)
         ]
         return {
@@ -272,6 +278,25 @@ class SetupDesk:
             "id": self._org.ids.setting("pipeline", one.name),
             "child_available": False,
             "parent": None,
+        }
+
+    def _forecast(self, stage: Stage) -> dict[str, Any]:
+        """Return what a stage says about the deals in it."""
+        outcome = "Closed Won" if stage.won else "Closed Lost"
+        return {
+            "forecast_type": outcome if stage.closed else "Open",
+            "forecast_category": {
+                "name": "Closed" if stage.won else "Omitted" if stage.closed else "Pipeline",
+                "id": self._org.ids.setting("forecast", stage.forecast),
+            },
+        }
+
+    def _stages(self) -> dict[str, dict[str, Any]]:
+        """Return what the layout says of each stage; the chance stands there alone."""
+        return {
+            name: self._forecast(stage) | {"probability": chance}
+            for pipeline in self._org.account.pipelines
+            for name, stage, chance in zip(pipeline.stages, STAGES, PROBABILITIES, strict=True)
         }
 
     def _user(self, text: str) -> dict[str, Any]:

@@ -85,6 +85,7 @@ class Staging:
             **columns,
             "id": self.ids.many(table, numbers),
             "owner_id": self.ids.many("Users", chance // 5 % USER_COUNT),
+            "maker_id": self.ids.many("Users", chance // 7 % USER_COUNT),
         }
         source = f"stage_{table}"
         self.connection.register(source, pa.table(made))

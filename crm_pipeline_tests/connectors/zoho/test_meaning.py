@@ -208,7 +208,7 @@ def test_stages_say_what_is_closed_and_won(org: Org) -> None:
         for pipeline in org.client.get(path, params=asked).json()["pipeline"]
         for one in pipeline["maps"]
     }
-    fields = org.client.get("/settings/fields", params={"module": "Deals"}).json()["fields"]
+    fields = [one for section in layouts[0]["sections"] for one in section["fields"]]
     [choices] = [one["pick_list_values"] for one in fields if one["api_name"] == "Stage"]
     chances = {one["actual_value"]: one["probability"] for one in choices}
     columns = (

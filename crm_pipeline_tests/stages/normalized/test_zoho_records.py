@@ -266,6 +266,30 @@ def test_pipelines_join_deals_by_name(zoho):
     assert zoho.query(joined) == [("Standard", True, "Gewonnen", 2, True, True, "Closed")]
 
 
+@pytest.mark.parametrize(
+    ("basis", "own", "through", "asked"),
+    [
+        ("Consent - Obtained", False, False, True),
+        ("Consent - Obtained", False, True, False),
+        ("Consent - Obtained", True, True, True),
+        ("Consent - Obtained", None, False, True),
+        ("Contract", False, False, False),
+        ("Contract", None, False, None),
+    ],
+)
+def test_a_channel_that_nobody_consented_to(zoho, basis, own, through, asked):
+    """Where consent is the ground, an unticked channel is an opt-out; of other grounds the marks say nothing."""
+    described = schema(
+        "Contacts",
+        "Last_Name Email_Opt_Out:boolean Do_Not_Call:boolean Data_Processing_Basis_Details:json",
+    )
+    details = {"Data_Processing_Basis": basis}
+    details |= {"Contact_Through_Email": through, "Contact_Through_Phone": through}
+    flags = {"Email_Opt_Out": own, "Do_Not_Call": own, "Data_Processing_Basis_Details": details}
+    land(zoho, described, record(Last_Name="Ng", **flags))
+    assert built(zoho, "contacts", "email_opt_out, do_not_call") == [(asked, asked)]
+
+
 def test_stages_without_a_type(zoho):
     """The forecast's category stands in; of what is left out of the forecast, or has own words, nothing is known."""
     told = [("Offen", None, "Best Case"), ("Ja", None, "Closed"), ("?", None, "Omitted")]
