@@ -223,7 +223,7 @@ def contacts_of_deals(rows: Rows) -> Iterator[tuple[Any, ...]]:
                 person.get("full_name"),
                 person.get("title"),
                 person.get("email"),
-                None if roles is None else ", ".join(sorted(roles)),
+                ", ".join(sorted(roles or ())) or None,
                 link.get("is_primary"),
             )
         if not linked:

@@ -1,5 +1,5 @@
 -- Contacts of a deal: who is involved in each open deal, and in what role?
--- One line per contact, the main one first; a deal without contacts has one line without a name.
+-- One line per contact, the main one first; a deal without contacts has one line without a name. Roles that nobody gave are NULL.
 -- For one deal add: AND d.name = '...'. Money: the deal's own currency (currency). Days: none.
 WITH people AS (
     SELECT contact_key, full_name, title, email FROM crm.contacts
@@ -12,7 +12,7 @@ SELECT d.connection,
        p.full_name AS contact,
        p.title,
        p.email,
-       array_to_string(list_sort(dc.roles), ', ') AS roles,
+       nullif(array_to_string(list_sort(dc.roles), ', '), '') AS roles,
        dc.is_primary
 FROM crm.deals AS d
 LEFT JOIN crm.companies AS co ON co.company_key = d.company_key
