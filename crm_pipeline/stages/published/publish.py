@@ -9,6 +9,7 @@ import structlog
 
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted, shown
+from crm_pipeline.model.view_names import KEY
 from crm_pipeline.settings import Keeping
 from crm_pipeline.stages.published import budgets, operations
 from crm_pipeline.stages.published.budgets import ApiAccounts
@@ -21,7 +22,7 @@ from crm_pipeline.stages.published.relations import (
     published_tables,
 )
 from crm_pipeline.stages.published.stored import long_text_columns
-from crm_pipeline.stages.published.views import KEY, View, view_of
+from crm_pipeline.stages.published.views import View, view_of
 from crm_pipeline.store.checksums import Verifier
 from crm_pipeline.store.damage import blamed_on, check_versions, damaged_version
 from crm_pipeline.store.engine import Engine
