@@ -30,7 +30,9 @@ def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
     if kind == "VARCHAR":
         return text
     if kind in {"TIMESTAMPTZ", "DATE"}:
-        return f"CASE WHEN NOT ({_is_no_day(text)}) THEN {_moment(text, kind, form, zone)} END"
+        # To DuckDB the word 'infinity' is a day, and so are years before the first.
+        is_day = f"instr({text}, 'fin') = 0 AND instr({text}, 'FIN') = 0 AND NOT starts_with({text}, '-0')"
+        return f"CASE WHEN {is_day} THEN {_moment(text, kind, form, zone)} END"
     if kind == "BIGINT" and form == "clock":
         parts = f"split_part({text}, ':', 1)::BIGINT * 60 + split_part({text}, ':', 2)::BIGINT"
         return f"CASE WHEN regexp_full_match({text}, '{_CLOCK}') THEN {parts} END"
@@ -70,18 +72,21 @@ def _moment(text: str, kind: str, form: Form, zone: str) -> str:
 
 
 def _read(text: str, kind: str, form: Form) -> str:
-    read = _counted(text, kind) if form in {"epoch_ms", "date_epoch_ms"} else _written(text, kind)
-    # To DuckDB the word 'infinity' is a day.
-    return f"nullif(nullif({read}, 'infinity'::{kind}), '-infinity'::{kind})"
+    return _counted(text, kind) if form in {"epoch_ms", "date_epoch_ms"} else _written(text, kind)
 
 
 def _written(text: str, kind: str) -> str:
+    plain = f"TRY_CAST({text} AS {kind})"
     if kind == "DATE":
-        return f"TRY_CAST({text} AS DATE)"
+        return plain
     # Said in full, because analysts' sessions have time zones of their own.
-    zoneless = f"NOT ends_with({text}, 'Z') AND regexp_full_match({text}, '{_ZONELESS}')"
+    # Most texts show at once that they name a zone: the expression is dear.
+    zoneless = (
+        f"NOT ends_with({text}, 'Z') AND instr({text}, '+') = 0 "
+        f"AND regexp_full_match({text}, '{_ZONELESS}')"
+    )
     utc = f"TRY_CAST({text} AS TIMESTAMP) AT TIME ZONE 'UTC'"
-    return f"CASE WHEN {zoneless} THEN {utc} ELSE TRY_CAST({text} AS TIMESTAMPTZ) END"
+    return f"CASE WHEN {zoneless} THEN {utc} ELSE {plain} END"
 
 
 def _counted(text: str, kind: str) -> str:

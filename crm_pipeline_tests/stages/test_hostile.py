@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.model.mapping import ANY_OBJECT, ObjectMap, beside, same
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.stages.published.views import KEY, UNCONVERTED, view_of
+from crm_pipeline.model.view_names import KEY, UNCONVERTED
+from crm_pipeline.stages.published.views import view_of
 from crm_pipeline.store import records
 from crm_pipeline.store.window import Counts
 from crm_pipeline_tests.stages import hostile

@@ -18,8 +18,8 @@ from crm_pipeline.store.manifest import Manifest
 _AT_ONCE = 2_048
 _MOST_BYTES = 16 << 20
 """Of a piece; landing makes them of 8 MB."""
-_WIDE_BYTES = 256
-"""Records that take less of their compressed file are not worth a look at it."""
+_LEAST_FILE = _MOST_BYTES // 1_000
+"""No text is compressed to less: the thousands of small files of past refreshes need no look at them."""
 
 
 def narrowed(engine: Engine, batches: Sequence[Manifest]) -> list[Path]:
@@ -28,7 +28,7 @@ def narrowed(engine: Engine, batches: Sequence[Manifest]) -> list[Path]:
 
 
 def _narrowed(engine: Engine, batch: Manifest) -> Path:
-    if batch.bytes < _WIDE_BYTES * max(batch.records, 1):
+    if batch.bytes < _LEAST_FILE:
         return batch.path
     with pq.ParquetFile(batch.path) as file:
         groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]

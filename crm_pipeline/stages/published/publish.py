@@ -9,8 +9,8 @@ import structlog
 
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted, shown
-from crm_pipeline.model.view_names import KEY
 from crm_pipeline.model.tables import DERIVED
+from crm_pipeline.model.view_names import KEY
 from crm_pipeline.settings import Connection, Keeping
 from crm_pipeline.stages.published import budgets, operations
 from crm_pipeline.stages.published.accounts import Connected, connected, connections_table

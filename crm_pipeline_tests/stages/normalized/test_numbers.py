@@ -30,66 +30,69 @@ def told(org: Any, table: str) -> list[tuple[Any, Any, Any]]:
     return [(price, json.loads(custom).get("price"), bad) for _, price, custom, bad in rows]
 
 
-@pytest.mark.parametrize(
-    ("text", "small", "large"),
-    [
-        ("0.0000125", None, "0.0000125"),
-        (0.00000125, None, "0.00000125"),
-        ("0.00000025", None, "0.00000025"),
-        ("0.123456789", None, "0.123456789"),
-        ("1e-7", None, "0.0000001"),
-        ("2.5E3", "2500", "2500"),
-        ("1.5000000000000000", "1.5", "1.5"),
-        ("0.1234567890123", None, None),
-        ("123456789012345678.123456", "123456789012345678.123456", "123456789012345678.123456"),
-        ("1e18", None, "1000000000000000000"),
-        ("9" * 30, None, None),
-        ("1_000", None, None),
-        ("1;2", None, None),
-    ],
-)
-def test_a_decimal_is_exact_or_marked(
-    org: Any, text: Any, small: str | None, large: str | None
-) -> None:
+NUMBERS = {
+    "0.0000125": (None, "0.0000125"),
+    0.00000125: (None, "0.00000125"),
+    "0.00000025": (None, "0.00000025"),
+    "0.123456789": (None, "0.123456789"),
+    "1e-7": (None, "0.0000001"),
+    "2.5E3": ("2500", "2500"),
+    "1.5000000000000000": ("1.5", "1.5"),
+    "0.1234567890123": (None, None),
+    "123456789012345678.123456": ("123456789012345678.123456", "123456789012345678.123456"),
+    "1e18": (None, "1000000000000000000"),
+    "9" * 30: (None, None),
+    "1_000": (None, None),
+    "1;2": (None, None),
+}
+
+
+@pytest.mark.parametrize(("obj", "table", "place"), [("q", "q", 0), ("p", "products", 1)])
+def test_a_decimal_is_exact_or_marked(org: Any, obj: str, table: str, place: int) -> None:
     """Money has six places, prices twelve; a number that needs more is NULL, named, and kept as it came."""
-    for obj, table, expected in (("q", "q", small), ("p", "products", large)):
-        build(org, [text], obj=obj)
-        [(price, kept, bad)] = told(org, table)
-        if expected is None:
+    build(org, list(NUMBERS), obj=obj)
+    for (text, results), (price, kept, bad) in zip(NUMBERS.items(), told(org, table), strict=True):
+        if results[place] is None:
             assert (price, bad) == (None, ["price"])
-            assert Decimal(kept) == Decimal(str(text)) if ";" not in str(text) else kept == text
+            assert kept == text if isinstance(text, str) else float(kept) == text
         else:
-            assert (price, kept, bad) == (Decimal(expected), None, None)
+            assert (price, kept, bad) == (Decimal(results[place]), None, None)
 
 
-@pytest.mark.parametrize(
-    ("texts", "expected"),
-    [
-        (["1,800.00", "5", "12.5", "-1,234,567.25"], ["1800", "5", "12.5", "-1234567.25"]),
-        (["1.800,00", "2.500", "7"], ["1800", "2500", "7"]),
-        (["1'800.00", "5"], ["1800", "5"]),
-        (["1\u202f800,50", "5"], ["1800.5", "5"]),
-        (["1 800", "5"], ["1800", "5"]),
-        (["12,34,567.00", "n/a"], ["1234567", None]),
-        (["1,800.00", "1.800,00", "5"], [None, None, "5"]),
-        (["1,800", "5"], [None, "5"]),
-        (["12,5", "1,800"], ["12.5", "1.8"]),
-        (["1;2", "1.5"], [None, "1.5"]),
-    ],
-)
-def test_separators_are_read_where_all_values_agree(
-    org: Any, texts: list[str], expected: list[str | None]
-) -> None:
-    """One way for the whole field, or none: what could mean two numbers is marked."""
-    result = build(org, texts)
-    found = told(org, "products")
-    assert [price for price, *_ in found] == [None if e is None else Decimal(e) for e in expected]
-    for text, (price, kept, bad) in zip(texts, found, strict=True):
-        assert (kept, bad) == ((text, ["price"]) if price is None else (None, None))
-    unclear = [w.rule for w in result.warnings if "do not agree" in w.rule]
-    assert bool(unclear) == any(
-        e is None and "," in t for t, e in zip(texts, expected, strict=True)
-    )
+WAYS: dict[str, tuple[list[str], list[str | None]]] = {
+    "comma": (["1,800.00", "5", "12.5", "-1,234,567.25"], ["1800", "5", "12.5", "-1234567.25"]),
+    "point": (["1.800,00", "2.500", "7"], ["1800", "2500", "7"]),
+    "apostrophe": (["1'800.00", "5"], ["1800", "5"]),
+    "thin blank": (["1\u202f800,50", "5"], ["1800.5", "5"]),
+    "blank": (["1 800", "5"], ["1800", "5"]),
+    "groups of two": (["12,34,567.00", "n/a"], ["1234567", None]),
+    "both": (["1,800.00", "1.800,00", "5"], [None, None, "5"]),
+    "either": (["1,800", "5"], [None, "5"]),
+    "one of them": (["12,5", "1,800"], ["12.5", "1.8"]),
+    "none": (["1;2", "1.5"], [None, "1.5"]),
+}
+
+
+def test_separators_are_read_where_all_values_agree(org: Any) -> None:
+    """One way for a whole field, or none: what could mean two numbers is marked, and said."""
+    org.maps = (OWN,)
+    fields = tuple(Field(name, name, "number", "decimal") for name in WAYS)
+    records = [
+        {"id": str(n), **{name: texts[n] for name, (texts, _) in WAYS.items() if n < len(texts)}}
+        for n in range(4)
+    ]
+    org.land_records(Schema("q", "q", fields), records)
+    result = org.normalize("q")
+    for name, (texts, expected) in WAYS.items():
+        column = name.replace(" ", "_")
+        rows = org.rows("q", f'source_id, "{column}", custom, unconverted')[: len(texts)]
+        values = [value for _, value, _, _ in rows]
+        assert values == [None if e is None else Decimal(e) for e in expected], name
+        for text, (_, value, custom, bad) in zip(texts, rows, strict=True):
+            assert (name in (bad or ())) == (value is None)
+            assert json.loads(custom).get(name) == (text if value is None else None)
+    unclear = {w.rule.split()[0] for w in result.warnings if "do not agree" in w.rule}
+    assert unclear == {"q.both", "q.either"}
 
 
 def test_the_way_is_that_of_all_that_landed(org: Any) -> None:
