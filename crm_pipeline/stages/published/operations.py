@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from crm_pipeline.model.schema import changes
+from crm_pipeline.model.schema import Field, changes
 from crm_pipeline.stages.published.consistency import Finding
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
 from crm_pipeline.stages.published.views import View
@@ -278,8 +278,9 @@ def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:
     return OpsTable("schema_changes", "Changes of the vendors' fields.", columns, rows)
 
 
-def fields(views: Iterable[tuple[str, str, str, View]]) -> OpsTable:
+def fields(views: Iterable[tuple[str, str, str, View]], landing: Landing) -> OpsTable:
     """List every source field and where analysts find it; rows are (connection, object, table, view)."""
+    views = list(views)
     rows = [
         (
             connection,
@@ -291,9 +292,15 @@ def fields(views: Iterable[tuple[str, str, str, View]]) -> OpsTable:
             column.column,
             f"{view.schema}.{view.name}",
             column.name,
+            None,
         )
         for connection, obj, table, view in views
         for column in view.columns
+    ]
+    rows += [
+        (connection, obj, one.name, one.label, one.type, table, None, None, None, _NOT_READ)
+        for connection, obj, table, _ in views
+        for one in _left_out(landing, connection, obj)
     ]
     columns = {
         **_OBJECT,
@@ -304,8 +311,19 @@ def fields(views: Iterable[tuple[str, str, str, View]]) -> OpsTable:
         "column_name": (_TEXT, "Column there; NULL: the value stands in custom, by API name."),
         "view_name": (_TEXT, "View with one column per field."),
         "view_column": (_TEXT, "Column of that view."),
+        "note": (_TEXT, "Why the field's values are nowhere; NULL: they are here."),
     }
     return OpsTable("fields", "Where to find each source field.", columns, rows)
+
+
+_NOT_READ = "Not read: bodies of files and the like take a call for each record."
+
+
+def _left_out(landing: Landing, connection: str, obj: str) -> Sequence[Field]:
+    """Return the fields that the vendor describes and the connector does not read, where the schema tells them."""
+    schema = landing.latest_schema(connection, obj)
+    told: Sequence[Field] = getattr(schema, "left_out", ())
+    return told
 
 
 def publication(release: int, layout: int, at: datetime) -> OpsTable:

@@ -322,7 +322,7 @@ class _Build:
             operations.table_versions(self.published),
             operations.quality(self.plain, self._findings()),
             operations.schema_changes(self.landing, self.connections),
-            operations.fields(views),
+            operations.fields(views, self.landing),
             budgets.api_usage(accounts.days),
             budgets.api_limits(accounts.limits),
         ]

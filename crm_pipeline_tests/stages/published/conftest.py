@@ -114,7 +114,9 @@ WORLD = {
         5 pipeline=P1 stage=done is_closed=false is_won=false
         6 pipeline=P1 stage=odd
         7 pipeline=P1 stage=off is_closed=true
-        8 pipeline=P1 stage=begin""",
+        8 pipeline=P1 stage=begin
+        9 pipeline=P2 stage=off
+        10 stage=begin""",
     "deal_stage_history": """
         1 deal=1 stage=off changed_at=2026-01-01T00:00:00Z
         2 deal=2 stage=done changed_at=2026-01-01T00:00:00Z

@@ -107,6 +107,8 @@ def test_stages_close_what_says_nothing_itself(related):
         (6, None, None),
         (7, True, False),
         (8, False, False),
+        (9, None, None),
+        (10, False, False),
     ]
 
 
@@ -115,6 +117,7 @@ def test_labels_are_those_of_the_kind_and_the_pipeline(related):
     deals = "SELECT source_id::INT, stage_label FROM crm.deals ORDER BY 1"
     assert [label for _, label in related.query(deals)] == [
         *("Won!", "Almost", "Lost!", "done", "Won!", "Odd!", "Lost!", "Beginning"),
+        *("Lost!", "Beginning"),
     ]
     leads = "SELECT source_id::INT, status_label FROM crm.leads ORDER BY 1"
     assert related.query(leads) == [(1, "Fresh!"), (2, "Begun!"), (3, "Picked!")]

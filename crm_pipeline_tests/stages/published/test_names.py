@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,3 +101,19 @@ def test_connections_that_spell_a_column_differently_share_it(org):
     org.publish()
     assert org.query("SELECT region FROM crm.thing ORDER BY ALL") == [("north",), ("south",)]
     assert org.query('SELECT "Region" FROM crm_beta.thing') == [("south",)]
+
+
+def test_fields_that_are_not_read_are_listed(org, described, monkeypatch):
+    """A field that the vendor describes and nobody reads has a row that says why it is nowhere."""
+    schema = described("Attachment", "Name")
+    org.land(schema, [{"Id": "00P", "Name": "plan.pdf"}])
+    org.normalize("attachment")
+    body = Field("Body", "File Content", "base64", "binary")
+    told = SimpleNamespace(left_out=(body,))
+    monkeypatch.setattr(org.landing, "latest_schema", lambda *_: told)
+    org.publish()
+    found = org.query(
+        "SELECT field, label, type, view_column, note IS NULL FROM ops.fields ORDER BY 1"
+    )
+    assert ("Body", "File Content", "base64", None, False) in found
+    assert {row[0] for row in found if row[4]} == {*schema.names}
