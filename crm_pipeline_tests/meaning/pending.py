@@ -16,6 +16,9 @@ _BY_TABLE: Mapping[tuple[str, ...], Mapping[str, str]] = {
         "products": "price",
         "merges": "(rows)",
     },
+    ("salesforce_demo", *_HUBSPOT, "pipedrive_demo", "zoho_demo", "zoho_other"): {
+        "connections": "(rows)"
+    },
     _HUBSPOT: {
         "deals": "amount_main close_date closed_at created_by last_activity_at lost_reason owner",
         "activities": "created_by day email_direction owner",

@@ -47,6 +47,8 @@ class Salesforce(VendorApi):
 
     def _all(self, obj: str, verb: str, where: str) -> list[Record]:
         names = [one["name"] for one in self._described(obj) if one["type"] not in _COMPOUND]
+        if obj == "User" and "UserRoleId" in names:
+            names.append("UserRole.Name")
         page = self.get(f"{_DATA}/{verb}", q=f"SELECT {', '.join(names)} FROM {obj}{where}")
         records = list(page["records"])
         while not page["done"]:

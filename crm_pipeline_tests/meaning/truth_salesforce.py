@@ -177,6 +177,7 @@ class _Org:
                 "full_name": one["Name"],
                 "is_active": one["IsActive"],
                 "email": one["Email"],
+                "role": (one.get("UserRole") or {}).get("Name"),
             }
             for key, one in self.users.items()
         }

@@ -28,7 +28,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
             "contacts",
             "leads",
         ),
-        *("users", "products", "exchange_rates", "deal_contacts", "gone"),
+        *("users", "products", "exchange_rates", "deal_contacts", "gone", "connections"),
         *(("merges",) if vendor in {"salesforce", "hubspot"} else ()),
         *(("deal_companies", "contact_companies") if vendor == "hubspot" else ()),
     )
@@ -40,5 +40,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 def truth(answers: Answers, connection: str) -> Tables:
     """Return every derived fact of an account, by table and key."""
     found = _TRUTHS[answers.vendor(connection)](answers, connection)
+    facts = answers.facts(connection)
+    found["connections"] = {connection: {"time_zone": facts.zone, "currency": facts.currency}}
     assert found.keys() == set(TABLES[answers.vendor(connection)])
     return found
