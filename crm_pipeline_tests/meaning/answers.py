@@ -116,6 +116,8 @@ OBJECTS: Mapping[str, Sequence[str]] = {
         "Product2",
         "PricebookEntry",
         "Pricebook2",
+        "CurrencyType",
+        "DatedConversionRate",
         "Case",
         "Task",
         "Event",

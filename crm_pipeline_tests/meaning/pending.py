@@ -27,6 +27,7 @@ _BY_TABLE: Mapping[tuple[str, ...], Mapping[str, str]] = {
         "last_activity_on lifecycle_stage owner",
         "leads": "created_by owner pipeline status",
         "users": "(rows) full_name teams",
+        "contact_companies": "(rows)",
         "products": "price",
         "merges": "(rows)",
     },
