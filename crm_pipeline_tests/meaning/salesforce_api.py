@@ -7,8 +7,8 @@ from crm_pipeline_tests.meaning.vendor_api import Facts, Record, VendorApi
 
 _DATA = "/services/data/v67.0"
 _COMPOUND = {"address", "location"}
-# An org of one currency does not have these.
-_MAY_LACK = {"CurrencyType", "DatedConversionRate"}
+# An org of one currency does not have the first two, nor every login the third.
+_MAY_LACK = {"CurrencyType", "DatedConversionRate", "UserRole"}
 
 
 class Salesforce(VendorApi):
@@ -55,7 +55,7 @@ class Salesforce(VendorApi):
 
     def _all(self, obj: str, verb: str, where: str) -> list[Record]:
         names = [one["name"] for one in self._described(obj) if one["type"] not in _COMPOUND]
-        if obj == "User" and "UserRoleId" in names:
+        if obj == "User" and not self._lacks("UserRole"):
             names.append("UserRole.Name")
         page = self.get(f"{_DATA}/{verb}", q=f"SELECT {', '.join(names)} FROM {obj}{where}")
         records = list(page["records"])
