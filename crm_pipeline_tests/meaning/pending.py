@@ -15,6 +15,7 @@ _BY_TABLE: Mapping[tuple[str, ...], Mapping[str, str]] = {
         "leads": "created_by email_bounced",
         "products": "price",
         "merges": "(rows)",
+        "deal_contacts": "(rows)",
     },
     ("salesforce_demo", *_HUBSPOT, "pipedrive_demo", "zoho_demo", "zoho_other"): {
         "connections": "(rows)"
