@@ -7,7 +7,7 @@ Plain Python over texts of JSON; the zone rules are those of `zoneinfo`. Every f
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,6 +38,14 @@ def day(at: str | datetime | None, zone: str) -> date | None:
 def number(value: Any) -> Decimal | None:
     """Read a number of JSON or text exactly."""
     return None if value in (None, "") else Decimal(str(value))
+
+
+def divided(amount: Decimal, rate: Any) -> Decimal | None:
+    """Return an amount in the main currency, by units of its own currency for one of that."""
+    if not rate:
+        return None
+    exact = amount / Decimal(str(rate))
+    return exact.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP)
 
 
 def yes(value: Any) -> bool | None:

@@ -226,7 +226,7 @@ FAULTS: Mapping[str, Fault] = {
         ("stage_stays", "stage_on_day"),
         _fed("OpportunityHistory", "deal_stage_history", "changed_at", "CloseDate"),
     ),
-    "rates turned round": Fault(
+    "rates doubled": Fault(
         "zoho_demo",
         ("exchange_rates",),
         ("exchange_rates",),

@@ -15,6 +15,10 @@ _BY_TABLE: Mapping[tuple[str, ...], Mapping[str, str]] = {
         "leads": "created_by email_bounced",
         "products": "price",
         "merges": "(rows)",
+        "deal_contacts": "(rows)",
+    },
+    ("salesforce_demo", *_HUBSPOT, "pipedrive_demo", "zoho_demo", "zoho_other"): {
+        "connections": "(rows)"
     },
     _HUBSPOT: {
         "deals": "amount_main close_date closed_at created_by last_activity_at lost_reason owner",
@@ -24,6 +28,7 @@ _BY_TABLE: Mapping[tuple[str, ...], Mapping[str, str]] = {
         "last_activity_on lifecycle_stage owner",
         "leads": "created_by owner pipeline status",
         "users": "(rows) full_name teams",
+        "contact_companies": "(rows)",
         "products": "price",
         "merges": "(rows)",
     },

@@ -6,9 +6,13 @@ https://developers.pipedrive.com/docs/api/v1
 from collections.abc import Iterator
 from typing import Any
 
+import requests
+
 from crm_pipeline_tests.meaning.vendor_api import Facts, Record, VendorApi
 
-_V1 = {"leads", "notes", "users", "currencies", "leadLabels"}
+_V1 = {"leads", "notes", "users", "currencies", "leadLabels", "roles", "legacyTeams"}
+# Only logins of administrators may read roles, and only companies of some plans have teams.
+_MAY_LACK = {"roles", "legacyTeams"}
 _OPTIONAL = {"persons": {"include_fields": "marketing_status,doi_status"}}
 _FIELDS = {
     "deals": "dealFields",
@@ -29,6 +33,10 @@ class Pipedrive(VendorApi):
     def live(self, obj: str) -> list[Record]:
         if "/" in obj:
             return list(self._below(*obj.split("/")))
+        if obj in _MAY_LACK:
+            asked = self.session.get(f"{self.url}/v1/{obj}", timeout=60)
+            if asked.status_code == requests.codes.not_found:
+                return []
         if obj in _V1:
             found = list(self._offsets(f"/v1/{obj}"))
             return found + list(self._offsets("/v1/leads/archived")) if obj == "leads" else found

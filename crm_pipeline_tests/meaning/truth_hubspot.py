@@ -48,7 +48,7 @@ def tables(answers: Answers, connection: str) -> Tables:
         "exchange_rates": {},
         "deal_contacts": portal.pairs("deals", "contacts", with_roles=True),
         "deal_companies": portal.pairs("deals", "companies"),
-        "contact_companies": portal.pairs("contacts", "companies"),
+        "contact_companies": portal.contact_companies(),
         "merges": portal.merges(),
         "gone": portal.gone(),
     }
@@ -203,6 +203,15 @@ class _Portal:
         if with_roles:
             return {key: {"roles": sorted(many - {None})} for key, many in labels.items()}  # type: ignore[type-var]
         return {key: {"is_primary": "Primary" in many} for key, many in labels.items()}
+
+    def contact_companies(self) -> Table:
+        """The company that a contact's property names is one of its companies, whatever the links say."""
+        named = {
+            f"contacts:{key}|companies:{one['associatedcompanyid']}": {}
+            for key, one in self._named("contacts").items()
+            if one["associatedcompanyid"] in self.companies
+        }
+        return {**named, **self.pairs("contacts", "companies")}
 
     def merges(self) -> Table:
         found: Table = {}

@@ -166,11 +166,15 @@ class _Company:
         return found
 
     def users_table(self) -> Table:
+        roles = {one["id"]: one["name"] for one in self._of("roles")}
+        teams = [one for one in self._of("legacyTeams") if one["active_flag"]]
         return {
             f"users:{key}": {
                 "full_name": one["name"],
                 "is_active": one["active_flag"],
                 "email": one["email"],
+                "role": roles.get(one["role_id"]),
+                "teams": sorted(team["name"] for team in teams if one["id"] in team["users"]),
             }
             for key, one in self.users.items()
         }

@@ -12,6 +12,7 @@ from crm_pipeline_tests.meaning.facts import (
     by_id,
     day,
     deal_activity,
+    divided,
     history,
     instant,
     number,
@@ -40,7 +41,7 @@ def tables(answers: Answers, connection: str) -> Tables:
         "leads": org.leads(),
         "users": org.users_table(),
         "products": org.products(),
-        "exchange_rates": {},
+        "exchange_rates": org.rates(),
         "deal_contacts": org.deal_contacts(),
         "merges": org.merges(),
         "gone": org.gone(),
@@ -68,10 +69,7 @@ class _Org:
                 "stage": labels[one["StageName"]],
                 "amount": number(one["Amount"]),
                 "currency": one["CurrencyIsoCode"],
-                # The org tells no rates: what is in another currency cannot be converted.
-                "amount_main": number(one["Amount"])
-                if one["CurrencyIsoCode"] == self.facts.currency
-                else None,
+                **self._in_main(one),
                 "is_closed": one["IsClosed"],
                 "is_won": one["IsWon"],
                 "close_date": day(one["CloseDate"], self.facts.zone),
@@ -86,6 +84,38 @@ class _Org:
                 "probability": number(one["Probability"]),
             }
             for one in self._of("Opportunity")
+        }
+
+    def _in_main(self, one: Row) -> Row:
+        """Divide by the rate of the closing day where rates have days, else by the one rate there is."""
+        amount, currency = number(one["Amount"]), one["CurrencyIsoCode"]
+        if amount is None or currency == self.facts.currency:
+            return {"amount_main": amount, "rate_on": None}
+        rates = {row["IsoCode"]: row["ConversionRate"] for row in self._of("CurrencyType")}
+        for row in self._of("DatedConversionRate"):
+            of_day = row["StartDate"] <= one["CloseDate"] < row["NextStartDate"]
+            if row["IsoCode"] == currency and of_day:
+                on = day(row["StartDate"], self.facts.zone)
+                return {"amount_main": divided(amount, row["ConversionRate"]), "rate_on": on}
+        return {"amount_main": divided(amount, rates.get(currency)), "rate_on": None}
+
+    def rates(self) -> Table:
+        found = {
+            f"CurrencyType:{one['Id']}": {
+                "currency": one["IsoCode"],
+                "rate": number(one["ConversionRate"]),
+                "is_main": one["IsCorporate"],
+            }
+            for one in self._of("CurrencyType")
+        }
+        return found | {
+            f"DatedConversionRate:{one['Id']}": {
+                "currency": one["IsoCode"],
+                "rate": number(one["ConversionRate"]),
+                "starts_on": day(one["StartDate"], self.facts.zone),
+                "ends_on": day(one["NextStartDate"], self.facts.zone),
+            }
+            for one in self._of("DatedConversionRate")
         }
 
     def history(self) -> Tables:
@@ -177,6 +207,7 @@ class _Org:
                 "full_name": one["Name"],
                 "is_active": one["IsActive"],
                 "email": one["Email"],
+                "role": (one.get("UserRole") or {}).get("Name"),
             }
             for key, one in self.users.items()
         }

@@ -28,7 +28,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
             "contacts",
             "leads",
         ),
-        *("users", "products", "exchange_rates", "deal_contacts", "gone"),
+        *("users", "products", "exchange_rates", "deal_contacts", "gone", "connections"),
         *(("merges",) if vendor in {"salesforce", "hubspot"} else ()),
         *(("deal_companies", "contact_companies") if vendor == "hubspot" else ()),
     )
@@ -40,5 +40,11 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 def truth(answers: Answers, connection: str) -> Tables:
     """Return every derived fact of an account, by table and key."""
     found = _TRUTHS[answers.vendor(connection)](answers, connection)
+    # Roles of deleted people stay in some CRMs; a bridge leads from what is there to what is there.
+    there = {*found["deals"], *found["contacts"]}
+    pairs = found["deal_contacts"].items()
+    found["deal_contacts"] = {key: row for key, row in pairs if {*key.split("|")} <= there}
+    facts = answers.facts(connection)
+    found["connections"] = {connection: {"time_zone": facts.zone, "currency": facts.currency}}
     assert found.keys() == set(TABLES[answers.vendor(connection)])
     return found
