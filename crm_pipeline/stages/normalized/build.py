@@ -45,7 +45,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Raise it when the same landed bytes would give other rows."""
 _log = structlog.get_logger("crm_pipeline.normalized")
 _USUAL = QuarantineLimit()

@@ -281,7 +281,7 @@ def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:
 def fields(views: Iterable[tuple[str, str, str, View]], landing: Landing) -> OpsTable:
     """List every source field and where analysts find it; rows are (connection, object, table, view)."""
     views = list(views)
-    rows = [
+    rows: list[tuple[str | None, ...]] = [
         (
             connection,
             obj,
@@ -322,7 +322,7 @@ _NOT_READ = "Not read: bodies of files and the like take a call for each record.
 def _left_out(landing: Landing, connection: str, obj: str) -> Sequence[Field]:
     """Return the fields that the vendor describes and the connector does not read, where the schema tells them."""
     schema = landing.latest_schema(connection, obj)
-    told: Sequence[Field] = getattr(schema, "left_out", ())
+    told: Sequence[Field] = schema.left_out if schema is not None else ()
     return told
 
 
