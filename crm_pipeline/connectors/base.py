@@ -39,6 +39,7 @@ class Abilities:
         deleted_flag: deleted records are read like others, with a mark.
         keeps_locator_over_login: a download goes on with a new access token.
         probes: whether anything changed can be asked in one call.
+        unseen_deletions: in a sentence, which deletions of objects that are not read whole are told by nobody.
         round_cost: what a round of such questions costs before the first one, in the vendor's unit.
     """
 
@@ -48,6 +49,7 @@ class Abilities:
     keeps_locator_over_login: bool
     probes: bool = True
     round_cost: int = 0
+    unseen_deletions: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.upkeep import stated_ceiling
 from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.normalized import tables_for
@@ -114,7 +115,8 @@ class Workspace:
             for fresh in freshness_of(connection, self.landing, looks, now):
                 texts = tuple(str(remark) for remark in remarks[fresh.object])
                 known = fresh.feeding(fed.get(fresh.object, ()), looks)
-                found.append(replace(known, remarks=texts))
+                unseen = _unseen(connection, fresh.object)
+                found.append(replace(known, remarks=texts, unseen=unseen))
         return found
 
     def fresh(self, connection: Connection, obj: str) -> Freshness:
@@ -136,3 +138,10 @@ class Workspace:
                 self._tell(step, records, expected)
 
         return told
+
+
+def _unseen(connection: Connection, name: str) -> str:
+    """Return which deletions of an object its vendor tells nobody; "" for objects that are read whole."""
+    [obj] = [one for one in connection.objects if one.name == name]
+    is_whole = is_snapshot(connection, obj)
+    return "" if is_whole else connector(connection.vendor).abilities.unseen_deletions

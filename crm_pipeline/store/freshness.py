@@ -33,6 +33,7 @@ class Freshness:
         due_at: it is late where `current_at` lies before.
         tables: which tables it feeds; filled in by who knows the mapping.
         held_back_since: when a table of these was refused by its contract first, since when it has stayed as it was.
+        unseen: which deletions are told by nobody; "" where all are. Filled in by who knows the vendor.
         remarks: what somebody has to know or to do, though it can be read; filled in by who knows it.
     """
 
@@ -53,6 +54,7 @@ class Freshness:
     remarks: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     held_back_since: datetime | None = None
+    unseen: str = ""
 
     @property
     def is_late(self) -> bool:

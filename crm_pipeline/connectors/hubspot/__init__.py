@@ -31,6 +31,7 @@ class HubSpotConnector:
         deleted_flag=True,
         keeps_locator_over_login=True,
         round_cost=DETAILS,
+        unseen_deletions="Records that were deleted for good, or archived 90 days before a read: they stay live.",
     )
     logins = (
         LoginKind(

@@ -25,7 +25,11 @@ class PipedriveConnector:
 
     vendor = "pipedrive"
     abilities = Abilities(
-        bulk_read=False, counts=False, deleted_flag=True, keeps_locator_over_login=True
+        bulk_read=False,
+        counts=False,
+        deleted_flag=True,
+        keeps_locator_over_login=True,
+        unseen_deletions="Deleted records other than deals, and deals that were deleted 30 days before a read: they stay live.",
     )
     logins = (
         LoginKind("token", "the API token of one user: the simplest for one company"),

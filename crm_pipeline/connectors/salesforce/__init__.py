@@ -25,7 +25,11 @@ class SalesforceConnector:
 
     vendor = "salesforce"
     abilities = Abilities(
-        bulk_read=True, counts=True, deleted_flag=True, keeps_locator_over_login=True
+        bulk_read=True,
+        counts=True,
+        deleted_flag=True,
+        keeps_locator_over_login=True,
+        unseen_deletions="Records that were deleted for good, or purged from the recycle bin before a read: they stay live.",
     )
     logins = (
         LoginKind(

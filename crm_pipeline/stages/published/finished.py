@@ -119,7 +119,11 @@ _CLOSED = (
         coalesce(r.is_closed, s.is_closed) AS is_closed,
         coalesce(
             r.is_won, CASE WHEN r.is_closed IS NULL OR r.is_closed = s.is_closed THEN s.is_won END
-        ) AS is_won
+        ) AS is_won,
+        -- Where stages close deals, entering one is the closing.
+        coalesce(
+            r.closed_at, CASE WHEN r.is_closed IS NULL AND s.is_closed THEN r.stage_changed_at END
+        ) AS closed_at
     )
     FROM labelled r
     LEFT JOIN (

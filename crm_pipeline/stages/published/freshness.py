@@ -71,6 +71,10 @@ def freshness_table(
             _INSTANT,
             "Since when one of these tables has stayed as it was, because what was read breaks its contract.",
         ),
+        "unseen_deletions": (
+            _TEXT,
+            "Which deletions the CRM tells nobody; NULL: none, each read holds all records that there are.",
+        ),
         "remarks": (
             _TEXT,
             "What is missing or doubted though it can be had, and what to do; NULL: nothing.",
@@ -94,6 +98,7 @@ def freshness_table(
             list(row.tables),
             sum((live or {}).get((row.connection, table), 0) for table in row.tables),
             row.held_back_since,
+            row.unseen or None,
             _text(row.remarks),
         )
         for row in rows
