@@ -82,7 +82,7 @@ def _places(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Writing:
+class NumberFormat:
     """A way in which people write numbers.
 
     Attributes:
@@ -106,18 +106,18 @@ class Writing:
         return f"regexp_full_match({text}, {literal(self.pattern)})"
 
 
-def _writing(between: str, point: str) -> Writing:
+def _format(between: str, point: str) -> NumberFormat:
     # In India the thousands are followed by groups of two.
     groups = rf"[0-9]{{1,3}}([{between}][0-9]{{2,3}})*[{between}][0-9]{{3}}"
     pattern = rf"\s*[+-]?({groups}|[0-9]+)([{point}][0-9]+)?\s*"
-    return Writing(pattern, between, point)
+    return NumberFormat(pattern, between, point)
 
 
 _BLANKS = "'\u2019 \u00a0\u202f\u2009"
-WRITINGS: Mapping[str, Writing] = {
-    "1,234.5": _writing(",", "."),
-    "1.234,5": _writing(".", ","),
-    "1'234.5": _writing(_BLANKS, "."),
-    "1 234,5": _writing(_BLANKS, ","),
+NUMBER_FORMATS: Mapping[str, NumberFormat] = {
+    "1,234.5": _format(",", "."),
+    "1.234,5": _format(".", ","),
+    "1'234.5": _format(_BLANKS, "."),
+    "1 234,5": _format(_BLANKS, ","),
 }
 """By an example; what stands between thousands may be missing in all of them."""

@@ -32,12 +32,12 @@ from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.merges import merged_away
+from crm_pipeline.stages.normalized.number_formats import NumberFormats, number_formats_of
 from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
-from crm_pipeline.stages.normalized.writings import Writings, writings_of
 from crm_pipeline.store.account_facts import account_facts
 from crm_pipeline.store.damage import blamed_on, damaged_batch, damaged_version
 from crm_pipeline.store.engine import Engine, parquet_files
@@ -261,35 +261,37 @@ class _Build:
                 ranking = ranked(self.engine, feed.one)
                 records.append(folded(self.engine, feed.one, ranking))
                 tally += self._tallied(feed, ranking)
-        writings = self._writings(records, self._noted())
-        while (more := self._attempt(records, writings, tally)) is not None:
-            writings += more
+        formats = self._formats_of(records, self._noted())
+        while (more := self._attempt(records, formats, tally)) is not None:
+            formats += more
         version = self.tables.version(self.name)
         return _result(self.table.name, version, changed=True)
 
-    def _attempt(self, records: Sequence[str], writings: Writings, tally: Tally) -> Writings | None:
+    def _attempt(
+        self, records: Sequence[str], formats: NumberFormats, tally: Tally
+    ) -> NumberFormats | None:
         """Commit a version, or return what its numbers say of how they are to be read instead."""
         parts = [
-            f"SELECT * FROM {self._rows(writings.over(feed), one)}"
+            f"SELECT * FROM {self._rows(formats.over(feed), one)}"
             for feed, one in zip(self.feeds, records, strict=True)
         ]
         with self.tables.stage(self.name, (self.table.key,)) as staged:
             paths = self._write(staged, self._whole(" UNION ALL BY NAME ".join(parts)))
             bad = unfit(self.engine, parquet_files(paths))
-            more = self._writings(records, [name for name in bad if name not in writings.known])
+            more = self._formats_of(records, [name for name in bad if name not in formats.known])
             if any(more.known.values()):
                 return more
-            writings += more
+            formats += more
             verdict = judge(
                 self.engine,
                 self.table,
                 paths,
                 self._fed(),
                 former=Former(self.parent),
-                told=writings.told,
+                told=formats.told,
             )
             self._check(verdict, tally)
-            staged.commit(self.parent, verdict.rows, self._meta(verdict, tally, writings))
+            staged.commit(self.parent, verdict.rows, self._meta(verdict, tally, formats))
         return None
 
     def _rows(self, feed: Feed, records: str) -> str:
@@ -302,14 +304,16 @@ class _Build:
 
     def _noted(self) -> list[tuple[str, str]]:
         """Return the fields whose numbers were written oddly before: these are looked at first."""
-        noted = self.parent.meta.get("writings", ()) if self.parent else ()
+        noted = self.parent.meta.get("number_formats", ()) if self.parent else ()
         return [(obj, name) for obj, name in noted]
 
-    def _writings(self, records: Sequence[str], names: Sequence[tuple[str, str]]) -> Writings:
-        found = Writings()
+    def _formats_of(
+        self, records: Sequence[str], names: Sequence[tuple[str, str]]
+    ) -> NumberFormats:
+        found = NumberFormats()
         for feed, one in zip(self.feeds, records, strict=True):
             wanted = [name for obj, name in names if obj == feed.one.object]
-            found += writings_of(self.engine, feed, one, wanted)
+            found += number_formats_of(self.engine, feed, one, wanted)
         return found
 
     def _tallied(self, feed: Feed, ranking: Ranking) -> Tally:
@@ -354,7 +358,7 @@ class _Build:
             for entry in feed.mapped
         }
 
-    def _meta(self, verdict: Verdict, tally: Tally, writings: Writings) -> dict[str, Any]:
+    def _meta(self, verdict: Verdict, tally: Tally, formats: NumberFormats) -> dict[str, Any]:
         return {
             "inputs": self.state,
             "live": verdict.rows - verdict.deleted,
@@ -369,7 +373,7 @@ class _Build:
             "reader": duckdb.__version__,
             "unconverted": dict(verdict.unconverted),
             "misfits": list(verdict.misfits),
-            "writings": sorted(writings.separated),
+            "number_formats": sorted(formats.separated),
             "doubts": [asdict(doubt) for doubt in self._doubts()],
             "results": [
                 [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results

@@ -6,7 +6,7 @@ from dataclasses import replace
 from crm_pipeline.model.casts import cast, is_nothing
 from crm_pipeline.model.mapping import MAIN_CURRENCY, FieldMap, Pick
 from crm_pipeline.model.names import literal
-from crm_pipeline.model.numbers import WRITINGS, is_number
+from crm_pipeline.model.numbers import NUMBER_FORMATS, is_number
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import listed_texts, picked
 from crm_pipeline.stages.normalized.reading import raw
@@ -41,8 +41,8 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     if entry.listed:
         return listed_texts(entry)
     text = chosen(feed, entry)
-    if is_number(kind) and entry.source in feed.writings:
-        text = WRITINGS[feed.writings[entry.source]].plain(text)
+    if is_number(kind) and entry.source in feed.number_formats:
+        text = NUMBER_FORMATS[feed.number_formats[entry.source]].plain(text)
     if entry.factor == 1:
         value = cast(text, kind, feed.form(entry), feed.account.zone)
     else:

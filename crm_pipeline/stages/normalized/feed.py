@@ -21,7 +21,7 @@ class Feed:
     Attributes:
         tables: object -> the table of its records, for references that name their object.
         account: facts of the account, for days and addresses of records.
-        writings: how the numbers of a source are written, by the names of `model.numbers.WRITINGS`.
+        number_formats: how the numbers of a source are written, by the names of `model.numbers.NUMBER_FORMATS`.
         owners: in the table of a custom object, the field that each column, in lower case, belongs to or did.
     """
 
@@ -30,7 +30,7 @@ class Feed:
     table: Table
     tables: Mapping[str, str] = field(default_factory=dict)
     account: AccountFacts = field(default_factory=AccountFacts)
-    writings: Mapping[str, str] = field(default_factory=dict)
+    number_formats: Mapping[str, str] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from crm_pipeline.model.names import quoted
-from crm_pipeline.model.numbers import WRITINGS, is_number, is_plain, number
+from crm_pipeline.model.numbers import NUMBER_FORMATS, is_number, is_plain, number
 from crm_pipeline.stages.normalized.choices import chosen
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.store.engine import Engine
@@ -18,19 +18,19 @@ UNCLEAR = " (its numbers are written in ways that do not agree, or that mean two
 
 
 @dataclass(frozen=True)
-class Writings:
+class NumberFormats:
     """What is known of how fields, `(object, field)`, write their numbers.
 
     Attributes:
-        known: the fields that were looked at, each with the way of `WRITINGS`; "" where none can be told.
+        known: the fields that were looked at, each with the way of `NUMBER_FORMATS`; "" where none can be told.
         separated: of the latter, those that do hold separators.
     """
 
     known: Mapping[tuple[str, str], str] = field(default_factory=dict)
     separated: frozenset[tuple[str, str]] = frozenset()
 
-    def __add__(self, other: "Writings") -> "Writings":
-        return Writings({**self.known, **other.known}, self.separated | other.separated)
+    def __add__(self, other: "NumberFormats") -> "NumberFormats":
+        return NumberFormats({**self.known, **other.known}, self.separated | other.separated)
 
     @property
     def told(self) -> Mapping[tuple[str, str], str]:
@@ -42,10 +42,12 @@ class Writings:
         ways = {
             name: way for (obj, name), way in self.known.items() if way and obj == feed.one.object
         }
-        return replace(feed, writings=ways)
+        return replace(feed, number_formats=ways)
 
 
-def writings_of(engine: Engine, feed: Feed, folded: str, wanted: Iterable[str]) -> Writings:
+def number_formats_of(
+    engine: Engine, feed: Feed, folded: str, wanted: Iterable[str]
+) -> NumberFormats:
     """Look at all texts of some fields and tell how their numbers are written.
 
     Args:
@@ -55,21 +57,21 @@ def writings_of(engine: Engine, feed: Feed, folded: str, wanted: Iterable[str]) 
         wanted: names of fields; those that feed no column of numbers are passed over.
     """
     names = set(wanted)
-    found = Writings()
+    found = NumberFormats()
     for entry in feed.mapped:
         column = feed.table.by_name.get(entry.column)
         if entry.source in names and column and is_number(column.type) and entry.is_whole:
             texts = f"(SELECT {chosen(feed, entry)} AS t FROM {folded})"
             name = (feed.one.object, entry.source)
             way, is_separated = _way(engine, texts)
-            found += Writings({name: way}, frozenset({name} if is_separated else ()))
+            found += NumberFormats({name: way}, frozenset({name} if is_separated else ()))
     return found
 
 
 def _way(engine: Engine, texts: str) -> tuple[str, bool]:
     """Return the way in which all numbers among texts are written, and whether some are not plain."""
     plain = is_plain("t")
-    fits = [one.fits("t") for one in WRITINGS.values()]
+    fits = [one.fits("t") for one in NUMBER_FORMATS.values()]
     among = f"coalesce({plain} OR {' OR '.join(fits)}, false)"
     counted = ", ".join(f"count(*) FILTER (WHERE {each})" for each in fits)
     total, odd, *counts = engine.row(
@@ -77,7 +79,7 @@ def _way(engine: Engine, texts: str) -> tuple[str, bool]:
     )
     if not odd:
         return "", False
-    candidates = [way for way, n in zip(WRITINGS, counts, strict=True) if n == total]
+    candidates = [way for way, n in zip(NUMBER_FORMATS, counts, strict=True) if n == total]
     if not candidates or not _agree(engine, texts, candidates):
         return "", True
     return candidates[0], True
@@ -85,7 +87,7 @@ def _way(engine: Engine, texts: str) -> tuple[str, bool]:
 
 def _agree(engine: Engine, texts: str, candidates: Sequence[str]) -> bool:
     """Say whether texts mean the same numbers in all of some ways."""
-    read = {way: number(WRITINGS[way].plain("t"), "DECIMAL(38,12)") for way in candidates}
+    read = {way: number(NUMBER_FORMATS[way].plain("t"), "DECIMAL(38,12)") for way in candidates}
     listed = ", ".join(f"{sql} AS {quoted(way)}" for way, sql in read.items())
     apart = [
         f"{quoted(one)} IS DISTINCT FROM {quoted(other)}"
