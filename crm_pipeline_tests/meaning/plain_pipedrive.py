@@ -181,32 +181,36 @@ def _note(source: Source, record: Record) -> Row:
     }
 
 
+_STATE = ("stage_id", "value", "currency")
+
+
 def _history(source: Source) -> None:
-    """Add the changes of stages; the first stage is what the first change, or the deal, tells."""
+    """Add what each deal was made as, and its state after each change of stage, amount or currency."""
     stages = {stage["name"]: stage["pipeline_key"] for stage in source.rows.of("stages")}
-    changes: dict[str | None, list[Record]] = {}
-    for change in source.of("deals/changelog"):
-        if change["field_key"] == "stage_id":
-            changes.setdefault(source.key("deals", change["of"]), []).append(change)
-    for deal in source.rows.of("deals"):
-        if deal["connection"] != source.account.connection:
-            continue
-        listed = sorted(changes.get(deal["deal_key"], ()), key=lambda change: change["time"])
-        first = str(listed[0]["old_value"]) if listed else deal["stage"]
-        moves = [
-            (first, deal["created_at"]),
-            *((str(change["new_value"]), moment(change["time"])) for change in listed),
-        ]
+    changes: dict[str, list[Record]] = {}
+    for change in source.of("deals/changelog"):  # newest first
+        if change["field_key"] in _STATE:
+            changes.setdefault(str(change["of"]), []).insert(0, change)
+    for deal in source.of("deals"):
+        state = {key: str(deal[key]) for key in _STATE}
+        for change in reversed(changes.get(str(deal["id"]), [])):
+            state[change["field_key"]] = str(change["old_value"])
+        states = [(dict(state), deal["add_time"])]
+        for change in changes.get(str(deal["id"]), []):
+            state[change["field_key"]] = str(change["new_value"])
+            states.append((dict(state), change["time"]))
         source.add(
             "deal_stage_history",
             (
                 {
                     "source_id": str(number),
-                    "deal_key": deal["deal_key"],
-                    "pipeline_key": stages.get(stage),
-                    "stage": stage,
-                    "changed_at": at,
+                    "deal_key": source.key("deals", deal["id"]),
+                    "pipeline_key": stages.get(then["stage_id"]),
+                    "stage": then["stage_id"],
+                    "amount": money(then["value"]),
+                    "currency": then["currency"],
+                    "changed_at": moment(at),
                 }
-                for number, (stage, at) in enumerate(moves)
+                for number, (then, at) in enumerate(states)
             ),
         )

@@ -1,10 +1,11 @@
 """Plain rows of what a Salesforce org answers."""
 
+from decimal import ROUND_HALF_UP, Decimal
+
 from crm_pipeline_tests.meaning.plain import (
     Record,
     Source,
     day,
-    in_main,
     linked,
     moment,
     money,
@@ -13,6 +14,7 @@ from crm_pipeline_tests.meaning.rows import Row
 
 _KINDS = {"Call": "call", "Email": "email", "ListEmail": "email"}
 _PIPELINE = "one"
+_MILLIONTH = Decimal("0.000001")
 
 
 def make(source: Source) -> None:
@@ -36,7 +38,8 @@ def make(source: Source) -> None:
     )
     add("contacts", (_contact(source, r) for r in source.of("Contact")))
     add("leads", (_lead(source, r) for r in source.of("Lead")))
-    add("deals", (_deal(source, r) for r in source.of("Opportunity")))
+    rates = _rates(source)
+    add("deals", (_deal(source, r, rates) for r in source.of("Opportunity")))
     add("deal_stage_history", (_change(source, r) for r in source.of("OpportunityHistory")))
     add("deal_contacts", linked(_people(source)))
     for obj in ("Task", "Event"):
@@ -86,8 +89,38 @@ def _lead(source: Source, record: Record) -> Row:
     }
 
 
-def _deal(source: Source, record: Record) -> Row:
+def _rates(source: Source) -> list[tuple[str, str, str, Decimal]]:
+    """Return `(currency, first day, day after the last, rate)`, those that hold for some days first."""
+    dated, plain = (
+        list(source.of(obj)) if obj in source.objects else []
+        for obj in ("DatedConversionRate", "CurrencyType")
+    )
+    return [
+        *(
+            (r["IsoCode"], r["StartDate"], r["NextStartDate"], Decimal(str(r["ConversionRate"])))
+            for r in dated
+        ),
+        *((r["IsoCode"], "", "9999", Decimal(str(r["ConversionRate"]))) for r in plain),
+    ]
+
+
+def _converted(
+    source: Source, record: Record, rates: list[tuple[str, str, str, Decimal]]
+) -> tuple[Decimal | None, str | None]:
+    """Return what an amount is worth in the main currency, and the first day of the rate."""
     amount, currency = money(record["Amount"]), record.get("CurrencyIsoCode")
+    if currency in (None, "", source.account.currency):
+        return amount, None
+    for code, begins, ends, rate in rates:
+        if code == currency and begins <= record["CloseDate"] < ends:
+            worth = None if amount is None else (amount / rate).quantize(_MILLIONTH, ROUND_HALF_UP)
+            return worth, begins or None
+    return None, None
+
+
+def _deal(source: Source, record: Record, rates: list[tuple[str, str, str, Decimal]]) -> Row:
+    amount, currency = money(record["Amount"]), record.get("CurrencyIsoCode")
+    amount_main, rate_on = _converted(source, record, rates)
     owner = record["OwnerId"]
     return {
         "deal_key": source.key("deals", record["Id"]),
@@ -99,7 +132,8 @@ def _deal(source: Source, record: Record) -> Row:
         "stage": record["StageName"],
         "amount": amount,
         "currency": currency,
-        "amount_main": in_main(source, amount, currency),
+        "amount_main": amount_main,
+        "rate_on": day(rate_on),
         "probability": record["Probability"],
         "close_date": day(record["CloseDate"]),
         "is_closed": record["IsClosed"],
