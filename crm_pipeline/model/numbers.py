@@ -32,7 +32,8 @@ def is_plain(text: str) -> str:
 def number(text: str, kind: str) -> str:
     """Return SQL that reads a text as BIGINT, DOUBLE or DECIMAL(p,s); NULL where that would change it.
 
-    A DOUBLE is the one nearest to a text of up to 17 significant digits; a text with more was never one.
+    A DOUBLE is the one nearest to the text: vendors write doubles in full, with fifty places. A whole number that
+    no double holds to the last digit is none.
     """
     if kind == "BIGINT":
         # Bulk answers may print whole numbers as 7.0; a plain cast would also round 7.5 to 8.
@@ -47,7 +48,8 @@ def number(text: str, kind: str) -> str:
         significant = f"strlen(trim({_digits(text)}, '0'))"
         return (
             f"CASE WHEN instr({text}, '_') = 0 AND isfinite({double}) AND "
-            f"(strlen({text}) <= {_DOUBLE_DIGITS} OR {significant} <= {_DOUBLE_DIGITS}) THEN {double} END"
+            f"(strlen({text}) <= {_DOUBLE_DIGITS} OR {significant} <= {_DOUBLE_DIGITS} OR "
+            f"strlen(split_part({_mantissa(text)}, '.', 1)) <= {_SAFE_DIGITS}) THEN {double} END"
         )
     found = _DECIMAL.fullmatch(kind)
     if found is None:

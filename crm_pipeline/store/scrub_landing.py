@@ -50,11 +50,11 @@ _DERIVED = "Remove it: the next look writes it again."
 
 def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
     """Yield what there is to look at of each account, and of each object that has landed something."""
-    for path in _sorted(
-        data / "landing", f"{path_name(connection) if connection else '*'}/{FACTS}"
-    ):
-        yield Check(ACCOUNTS, "landing", path, FACTS_CURE, json_look(path, _read_any))
+    chosen = path_name(connection) if connection else "*"
+    accounts = {path.parent: path for path in _sorted(data / "landing", f"{chosen}/{FACTS}")}
     for folder in _objects(data / "landing", connection):
+        if folder.parent in accounts:
+            yield _account(accounts.pop(folder.parent))
         one = _Object(folder)
         yield from one.commits()
         yield from one.schemas()
@@ -63,6 +63,13 @@ def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
         yield from one.judgements()
         yield from _rereads(one.step, folder)
         yield from one.unfinished()
+    yield from map(_account, accounts.values())
+
+
+def _account(path: Path) -> Check:
+    """Return the look at what is noted of an account."""
+    step = f"landing {from_path_name(path.parent.name)}"
+    return Check(ACCOUNTS, step, path, FACTS_CURE, json_look(path, _read_any))
 
 
 def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:

@@ -372,6 +372,7 @@ class _Build:
             ),
             "reader": duckdb.__version__,
             "unconverted": dict(verdict.unconverted),
+            "fed": sorted({entry.column for feed in self.feeds for entry in feed.mapped}),
             "misfits": list(verdict.misfits),
             "number_formats": sorted(formats.separated),
             "doubts": [asdict(doubt) for doubt in self._doubts()],

@@ -214,10 +214,11 @@ def _published(
     if common is not None:
         columns = tuple((c.name, c.type, c.description) for c in common.columns)
         made = {finish.label for finish in (FINISHES.get(name),) if finish}
+        looked_up = (c for c in common.columns if c.lookup is not None and c.name not in made)
         found = tuple(
-            Found(c.name, c.lookup, tuple(others[c.lookup.table]))
-            for c in common.columns
-            if c.lookup is not None and others[c.lookup.table] and c.name not in made
+            Found(c.name, c.lookup, holding)
+            for c in looked_up
+            if c.lookup and (holding := _holding(c.lookup, others[c.lookup.table]))
         )
         return PublishedTable(name, common.description, columns, tuple(versions), found)
     # Connections may spell a column differently, which to DuckDB is one.
@@ -233,6 +234,17 @@ def _published(
         for c, kind, about in described.values()
     )
     return PublishedTable(name, versions[0].meta["table"]["description"], columns, tuple(versions))
+
+
+def _holding(lookup: Lookup, versions: Sequence[TableVersion]) -> tuple[TableVersion, ...]:
+    """Return the versions in which a look-up can find something.
+
+    Those of earlier releases may lack its columns. Where it only fills gaps and no field feeds the name that it goes
+    by, joining would only cost.
+    """
+    needed = {lookup.name, lookup.value, *([lookup.within] if lookup.within else [])}
+    able = (v for v in versions if needed <= {column["name"] for column in v.meta["columns"]})
+    return tuple(v for v in able if not lookup.fills or lookup.name in v.meta.get("fed", ()))
 
 
 def _column(column: Mapping[str, Any]) -> tuple[str, str, str]:

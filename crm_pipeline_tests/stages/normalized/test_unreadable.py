@@ -224,7 +224,7 @@ def test_another_failure_is_not_taken_for_a_bad_record(things, monkeypatch):
     with things.engine() as engine:
         monkeypatch.setattr(
             "crm_pipeline.stages.normalized.build.judge",
-            lambda *_: engine.run("SELECT CAST('Ada' AS INTEGER)"),
+            lambda *_, **__: engine.run("SELECT CAST('Ada' AS INTEGER)"),
         )
         with pytest.raises(StoreError, match="a value does not fit") as error:
             things.normalize("thing")
