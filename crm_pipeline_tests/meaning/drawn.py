@@ -29,7 +29,7 @@ _ASIDE = ("hub", "pipe")
 _OUTCOMES = {
     "call": (None, "COMPLETED", "NO_ANSWER", "FAILED"),
     "email": ("SENT", "BOUNCED"),
-    "meeting": (None, "COMPLETED", "CANCELED", "NO_SHOW"),
+    "meeting": (None, "COMPLETED", "CANCELED", "NO_SHOW", "SCHEDULED"),
     "task": ("Completed",),
     "note": (None,),
 }

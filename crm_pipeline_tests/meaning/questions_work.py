@@ -18,7 +18,7 @@ from crm_pipeline_tests.meaning.questions_deals import (
 from crm_pipeline_tests.meaning.rows import Row, Rows, stays
 
 _DAY = timedelta(days=1)
-_CAME_TO_NOTHING = {"canceled", "rescheduled", "no_show", "failed", "bounced"}
+_CAME_TO_NOTHING = {"scheduled", "canceled", "rescheduled", "no_show", "failed", "bounced"}
 
 
 def told(activity: Row, name: str) -> str:

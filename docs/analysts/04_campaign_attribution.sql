@@ -1,9 +1,9 @@
 -- Campaign attribution: which campaigns earned the deals we won?
 -- A won deal's amount is shared evenly among the campaigns in which one of its contacts answered, as a contact or
 -- as the lead it was, no later than the day of closing. Where there is none, the campaign that the deal itself
--- names gets all of it. Deals without either are not shown; HubSpot and Pipedrive have no such campaigns. Members
--- of Zoho's campaigns are read only where connections.yaml lists CampaignMembers; else its deals are credited to
--- the campaign that they name.
+-- names gets all of it. Deals without either are not shown; HubSpot and Pipedrive have no such campaigns. Zoho
+-- does not say which members answered, and they are not read unless connections.yaml lists CampaignMembers: its
+-- deals are credited to the campaign that they name.
 -- Money: the account's main currency (currency); without_rate counts won deals that have no amount in it. The cost
 -- is in the campaign's own (cost_currency), and the return stands only where both are the same and all deals have
 -- a rate. Days: the account's own time zone.

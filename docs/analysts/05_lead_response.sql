@@ -26,8 +26,9 @@ touches AS (
     WHERE a.is_closed IS NOT FALSE
       AND coalesce(lower(a.call_direction), '') NOT IN ('inbound', 'missed', 'internal')
       AND coalesce(lower(a.email_direction), '') <> 'inbound'
-      AND coalesce(lower(a.status), '') NOT IN ('canceled', 'rescheduled', 'no_show', 'failed', 'bounced', 'busy',
-                                                'no_answer', 'missed')
+      AND coalesce(lower(a.status), '') NOT IN (
+          'scheduled', 'canceled', 'rescheduled', 'no_show', 'failed', 'bounced', 'busy', 'no_answer', 'missed'
+      )
 ),
 first_touch AS (
     SELECT l.lead_key, min(t.touched_at) AS touched_at

@@ -16,7 +16,7 @@ work AS (
     JOIN crm.activities AS a ON a.activity_key = links.activity_key
     CROSS JOIN ops.publication AS p
     WHERE a.is_closed IS NOT FALSE
-      AND coalesce(lower(a.status), '') NOT IN ('canceled', 'rescheduled', 'no_show', 'failed', 'bounced')
+      AND coalesce(lower(a.status), '') NOT IN ('scheduled', 'canceled', 'rescheduled', 'no_show', 'failed', 'bounced')
       AND coalesce(a.completed_at, a.starts_at, a.created_at) <= p.published_at
     GROUP BY links.deal_key
 ),
