@@ -2,7 +2,8 @@
 
 Moments near midnight, owners who left, queues and nobody, one stage name in two pipelines, rows of the history
 that change an amount only, deals that are lost in their stage, archived or moved to another pipeline, several
-currencies and deals without a rate, activities of several deals, shared addresses, links to deleted records.
+currencies and deals without a rate, activities of several deals, shared addresses, links to deleted records,
+activities that came to nothing or came from outside, people who refused and were deleted.
 """
 
 import random
@@ -21,7 +22,17 @@ _ACCOUNTS = (
     Account("pipe", "pipedrive", "Asia/Kolkata", "GBP"),
     Account("zoho", "zoho", "Europe/Berlin", "EUR"),
 )
+_CONTACTS = 120
 _BY_STATUS = "pipe"
+_ASIDE = ("hub", "pipe")
+"""Whose leads stand beside a contact, instead of being people themselves."""
+_OUTCOMES = {
+    "call": (None, "COMPLETED", "NO_ANSWER", "FAILED"),
+    "email": ("SENT", "BOUNCED"),
+    "meeting": (None, "COMPLETED", "CANCELED", "NO_SHOW", "SCHEDULED"),
+    "task": ("Completed",),
+    "note": (None,),
+}
 _WITHOUT_HISTORY = 0.15
 _STAGES = ("Open", "Talk", "Offer")
 _DAY = timedelta(days=1)
@@ -115,25 +126,29 @@ class _Crm:
         for number in range(8):
             company = self.row(company_key=self.key("A", number), name=f"Company {number}")
             self.rows.add("companies", [company])
-        for number in range(40):
+        for number in range(_CONTACTS):
             email = rng.choice(
                 (f"p{number}@x.co", f" P{number}@X.co", f"q{number % 7}@x.co", None, "none")
             )
-            second = {"value": f"Q{number % 9}@x.co", "label": "other", "is_primary": False}
+            other = rng.choice((f"Q{number % 9}@x.co", f"P{number + 1}@x.co"))
+            second = {"value": other, "label": "other", "is_primary": False}
             card = self.row(
                 contact_key=self.key("C", number),
                 full_name=rng.choice((None, f"Person {number % 30}", f"Üçel {number}")),
                 title=rng.choice((None, "CEO")),
                 email=email,
                 emails=[second] if self.chance(0.3) else [],
-                email_opt_out=rng.choice((None, True, False, False, False)),
-                email_bounced=rng.choice((None, False, False, False, True)),
-                lawful_basis=rng.choice((None, "Consent")),
+                email_opt_out=rng.choice((None, True, *[False] * 8)),
+                email_bounced=rng.choice((None, *[False] * 8, True)),
+                is_quarantined=self.name == "hub" and self.chance(0.2),
+                lawful_basis=rng.choice((None, "Consent", "Contract")),
                 company_key=self.key("A", rng.randrange(9)) if self.chance(0.7) else None,
             )
-            self.rows.add("contacts", [card])
+            # A CRM keeps refusals of people who were deleted, under addresses that live on elsewhere.
+            self.rows.add("contacts_deleted" if self.chance(0.1) else "contacts", [card])
         for number in range(40):
-            self.rows.add("leads", [self._lead(number)])
+            table = "leads_deleted" if self.chance(0.1) else "leads"
+            self.rows.add(table, [self._lead(number)])
 
     def _lead(self, number: int) -> Row:
         created = self.moment(120)
@@ -141,6 +156,7 @@ class _Crm:
         after = min(created + _DAY * self.rng.randrange(60), NOW)
         return self.row(
             lead_key=self.key("L", number),
+            contact_key=self.key("C", self.rng.randrange(40)) if self.name in _ASIDE else None,
             source=self.rng.choice((None, "Web", "Fair")),
             created_at=created,
             is_converted=converted,
@@ -267,7 +283,9 @@ class _Crm:
             )
 
     def _people_of(self, deal: Row) -> None:
-        for person in self.rng.sample(range(42), self.rng.randrange(4)):  # 40 and 41 were deleted
+        for person in self.rng.sample(
+            range(_CONTACTS + 2), self.rng.randrange(4)
+        ):  # the last were deleted
             link = self.row(
                 deal_key=deal["deal_key"],
                 contact_key=self.key("C", person),
@@ -281,16 +299,30 @@ class _Crm:
         for number in range(160):
             created = self.moment(160)
             later = created + timedelta(hours=rng.randrange(-20, 900))
+            kind = rng.choice(("call", "email", "meeting", "task", "note"))
             deals = [self.key("D", one) for one in rng.sample(range(62), rng.choice((0, 1, 1, 2)))]
             leads = [self.key("L", one) for one in rng.sample(range(42), rng.choice((0, 1, 1, 2)))]
             activity = self.row(
                 activity_key=self.key("T", number),
-                activity_type=rng.choice(("call", "email", "meeting", "task", "note")),
+                activity_type=kind,
                 is_closed=rng.choice((None, True, True, False)),
                 completed_at=rng.choice((None, min(later, NOW))),
                 starts_at=rng.choice((None, later)),
                 created_at=created,
                 deals=deals,
                 leads=leads,
+                contacts=[self.key("C", one) for one in rng.sample(range(40), rng.randrange(3))],
+                **self._outcome(kind),
             )
             self.rows.add("activities", [activity])
+
+    def _outcome(self, kind: str) -> Row:
+        rng = self.rng
+        calls = (None, "Outbound", "OUTBOUND", "INBOUND", "Missed")
+        return {
+            "status": rng.choice(_OUTCOMES[kind]),
+            "call_direction": rng.choice(calls) if kind == "call" else None,
+            "email_direction": rng.choice((None, "outbound", "inbound"))
+            if kind == "email"
+            else None,
+        }

@@ -24,6 +24,13 @@ _KINDS = {
     "tasks": "task",
 }
 _STARTS = {"calls": "hs_timestamp", "emails": "hs_timestamp", "meetings": "hs_meeting_start_time"}
+_STATUS = {
+    "calls": "hs_call_status",
+    "emails": "hs_email_status",
+    "meetings": "hs_meeting_outcome",
+    "tasks": "hs_task_status",
+}
+_DIRECTIONS = {"EMAIL": "outbound", "INCOMING_EMAIL": "inbound"}
 _PERCENT = 100
 
 
@@ -41,6 +48,7 @@ def make(source: Source) -> None:
         ),
     )
     add("contacts", (_contact(source, r) for r in source.of("contacts")))
+    add("contacts_deleted", (_contact(source, r) for r in source.gone("contacts")))
     add("leads", (_lead(source, r) for r in source.of("leads")))
     companies = _first(source.of("deals/companies"))
     add("deals", (_deal(source, r, companies.get(r["id"])) for r in source.of("deals")))
@@ -102,6 +110,7 @@ def _contact(source: Source, record: Record) -> Row:
         "emails": [{"value": other, "label": "other", "is_primary": False} for other in others],
         "email_opt_out": _any(outs),
         "email_bounced": _any(bounces) or False,
+        "is_quarantined": yes(told["hs_email_quarantined"]),
         "lawful_basis": told["hs_legal_basis"] or None,
         "company_key": source.key("companies", told["associatedcompanyid"]),
     }
@@ -110,6 +119,7 @@ def _contact(source: Source, record: Record) -> Row:
 def _lead(source: Source, record: Record) -> Row:
     return {
         "lead_key": source.key("leads", record["id"]),
+        "contact_key": source.key("contacts", record["properties"]["hs_primary_contact_id"]),
         "source": record["properties"]["hs_lead_source"] or None,
         "created_at": moment(record["createdAt"]),
     }
@@ -175,7 +185,7 @@ def _people(source: Source) -> list[tuple[str | None, str | None, str | None, bo
 
 
 def _activities(source: Source, obj: str) -> None:
-    linked_to: dict[str, dict[str, list[str | None]]] = {"deals": {}, "leads": {}}
+    linked_to: dict[str, dict[str, list[str | None]]] = {"deals": {}, "leads": {}, "contacts": {}}
     for table, links in linked_to.items():
         for link in source.of(f"{obj}/{table}"):
             others = links.setdefault(link["from"], [])
@@ -183,7 +193,7 @@ def _activities(source: Source, obj: str) -> None:
                 others.append(other)
     for record in source.of(obj):
         told = record["properties"]
-        is_task, status = obj == "tasks", told.get("hs_task_status")
+        is_task, status = obj == "tasks", told.get(_STATUS.get(obj, ""))
         done = status == "COMPLETED"
         row = {
             "activity_key": source.key(obj, record["id"]),
@@ -192,7 +202,9 @@ def _activities(source: Source, obj: str) -> None:
             "completed_at": moment(told["hs_task_completion_date"]) if is_task and done else None,
             "starts_at": moment(told.get(_STARTS.get(obj, ""))),
             "created_at": moment(record["createdAt"]),
-            "deals": linked_to["deals"].get(record["id"]),
-            "leads": linked_to["leads"].get(record["id"]),
+            "status": status,
+            "call_direction": told.get("hs_call_direction"),
+            "email_direction": _DIRECTIONS.get(told.get("hs_email_direction") or ""),
+            **{table: links.get(record["id"]) for table, links in linked_to.items()},
         }
         source.add("activities", [row])

@@ -98,6 +98,7 @@ def _channel(record: Record, channels: dict[str, str]) -> str | None:
 def _lead(source: Source, record: Record, channels: dict[str, str]) -> Row:
     return {
         "lead_key": source.key("leads", record["id"]),
+        "contact_key": source.key("contacts", record.get("person_id")),
         "source": _channel(record, channels) or record.get("source_name") or None,
         "created_at": moment(record["add_time"]),
     }
@@ -152,8 +153,10 @@ def _people(source: Source) -> Iterable[tuple[str | None, str | None, str | None
 
 
 def _about(source: Source, record: Record) -> Row:
-    deal, lead = record.get("deal_id"), record.get("lead_id")
+    deal, lead, person = record.get("deal_id"), record.get("lead_id"), record.get("person_id")
+    others = [one["person_id"] for one in record.get("participants") or ()]
     return {
+        "contacts": list({source.key("contacts", one): None for one in (person, *others) if one}),
         "deals": [source.key("deals", deal)] if deal else [],
         "leads": [source.key("leads", lead)] if lead else [],
     }

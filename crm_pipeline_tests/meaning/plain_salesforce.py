@@ -37,7 +37,9 @@ def make(source: Source) -> None:
         ),
     )
     add("contacts", (_contact(source, r) for r in source.of("Contact")))
+    add("contacts_deleted", (_contact(source, r) for r in source.gone("Contact")))
     add("leads", (_lead(source, r) for r in source.of("Lead")))
+    add("leads_deleted", (_lead(source, r) for r in source.gone("Lead")))
     rates = _rates(source)
     add("deals", (_deal(source, r, rates) for r in source.of("Opportunity")))
     add("deal_stage_history", (_change(source, r) for r in source.of("OpportunityHistory")))
@@ -183,6 +185,8 @@ def _activity(source: Source, record: Record) -> Row:
         "activity_key": record["Id"],
         "activity_type": "meeting" if is_event else _KINDS.get(record["TaskSubtype"], "task"),
         "is_closed": record.get("IsClosed"),
+        "status": record.get("Status"),
+        "call_direction": record.get("CallType"),
         "completed_at": moment(record.get("CompletedDateTime")),
         "starts_at": moment(record.get("StartDateTime")),
         "created_at": moment(record["CreatedDate"]),

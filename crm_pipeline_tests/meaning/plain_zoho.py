@@ -197,6 +197,8 @@ def _activity(source: Source, obj: str, record: Record) -> Row:
         "activity_key": source.key(obj, record["id"]),
         "activity_type": _KINDS[obj],
         "is_closed": record["Status"] == "Completed" if obj == "Tasks" else None,
+        "status": record.get("Status"),
+        "call_direction": record.get("Call_Type"),
         "completed_at": moment(record.get("Closed_Time")),
         "starts_at": moment(record.get(_STARTS.get(obj, ""))),
         "created_at": moment(record["Created_Time"]),

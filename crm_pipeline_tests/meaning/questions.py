@@ -32,7 +32,7 @@ ANSWERS: dict[str, Answer] = {
     "17_loss_reasons.sql": questions_deals.loss_reasons,
     "18_contacts_of_a_deal.sql": questions_people.contacts_of_deals,
     "19_pipeline_on_a_past_day.sql": questions_work.past_pipeline,
-    "21_who_may_be_written_to.sql": questions_people.consenting,
+    "21_who_may_be_written_to.sql": questions_people.not_refusing,
 }
 """What is asked of schema `crm`, by file; two more are about `ops`, which no CRM knows."""
 

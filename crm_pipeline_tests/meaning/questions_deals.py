@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from statistics import fmean, median
 from typing import Any
 
@@ -11,11 +12,11 @@ from crm_pipeline_tests.meaning.rows import Row, Rows
 Lines = Iterator[tuple[Any, ...]]
 
 
-def rounded(value: float | None, places: int) -> float | None:
+def rounded(value: float | Decimal | None, places: int) -> float | None:
     """Round half away from zero, as DuckDB does."""
     if value is None:
         return None
-    scaled = abs(value) * 10**places
+    scaled = abs(float(value)) * 10**places
     whole = int(scaled + 0.5 + 1e-9)
     return (whole if value >= 0 else -whole) / 10**places
 
@@ -96,7 +97,8 @@ def velocity(rows: Rows) -> Lines:
     for key, deals in rows.grouped("deals", by_owner, in_pipeline).items():
         done = closed.get(key, [])
         won = [deal for deal in done if deal["is_won"]]
-        amount = mean(deal.get("amount_main") for deal in won)
+        unrated = count_unrated(won)
+        amount = None if unrated else mean(deal.get("amount_main") for deal in won)
         rate = len(won) / len(done) if done else None
         days = mean(days_to_close(rows, deal) for deal in won)
         daily = None
@@ -111,6 +113,7 @@ def velocity(rows: Rows) -> Lines:
             rounded(rate, 3),
             rounded(days, 1),
             rounded(daily, 2),
+            unrated,
         )
 
 
@@ -137,12 +140,18 @@ def forecast(rows: Rows) -> Lines:
             if chance is not None and deal.get("amount") is not None:
                 weighted.append(float(deal["amount"]) * chance / 100)
         overdue = [d for d in deals if d.get("close_date") and d["close_date"] < rows.today(d)]
-        amount = total(deal.get("amount") for deal in deals)
+        amount = rounded(total(deal.get("amount") for deal in deals), 2)
         yield (*key[:-1], len(deals), amount, rounded(total(weighted), 2), len(overdue))
 
 
-def _unrated(deals: Iterable[Row]) -> int:
+def count_unrated(deals: Iterable[Row]) -> int:
+    """Count the deals that have an amount, but none in the main currency."""
     return sum(deal.get("amount") is not None and deal.get("amount_main") is None for deal in deals)
+
+
+def worth(deals: Iterable[Row]) -> float | None:
+    """Add up deals in the main currency, to cents."""
+    return rounded(total(deal.get("amount_main") for deal in deals), 2)
 
 
 def win_rate_by_owner(rows: Rows) -> Lines:
@@ -160,9 +169,9 @@ def win_rate_by_owner(rows: Rows) -> Lines:
             len(won),
             share(len(won), len(deals)),
             rows.account(deals[0]).currency,
-            won_amount,
+            rounded(won_amount, 2),
             share(float(won_amount or 0), float(amount)) if amount else None,
-            _unrated(deals),
+            count_unrated(deals),
         )
 
 
@@ -180,8 +189,9 @@ def by_source(rows: Rows) -> Lines:
             len(lost),
             share(len(won), len(deals)),
             rows.account(deals[0]).currency,
-            total(deal.get("amount_main") for deal in won),
-            total(deal.get("amount_main") for deal in lost),
+            worth(won),
+            worth(lost),
+            count_unrated(deals),
             middle(days_to_close(rows, deal) for deal in deals),
         )
 
@@ -197,8 +207,8 @@ def one_currency(rows: Rows) -> Lines:
             rows.account(deals[0]).currency,
             len(deals),
             len({deal.get("currency") for deal in deals} - {None}),
-            _unrated(deals),
-            total(deal.get("amount_main") for deal in deals),
+            count_unrated(deals),
+            worth(deals),
             min(rated, default=None),
             max(rated, default=None),
         )
@@ -216,8 +226,8 @@ def win_rate_over_time(rows: Rows) -> Lines:
     ).items():
         won = [deal for deal in deals if deal["is_won"]]
         currency = rows.account(deals[0]).currency
-        amount = total(deal.get("amount_main") for deal in won)
-        yield (*key, len(deals), len(won), share(len(won), len(deals)), currency, amount)
+        rate = share(len(won), len(deals))
+        yield (*key, len(deals), len(won), rate, currency, worth(won), count_unrated(won))
 
 
 def loss_reasons(rows: Rows) -> Lines:
@@ -239,5 +249,6 @@ def loss_reasons(rows: Rows) -> Lines:
             share(len(deals), of_connection[connection]),
             everywhere[said],
             rows.account(deals[0]).currency,
-            total(deal.get("amount_main") for deal in deals),
+            worth(deals),
+            count_unrated(deals),
         )

@@ -7,13 +7,13 @@ from typing import Any
 
 from crm_pipeline_tests.meaning.questions_deals import (
     Lines,
+    count_unrated,
     in_pipeline,
     middle,
     rounded,
     share,
-    total,
 )
-from crm_pipeline_tests.meaning.questions_work import happened
+from crm_pipeline_tests.meaning.questions_work import happened, told
 from crm_pipeline_tests.meaning.rows import Row, Rows
 
 
@@ -29,11 +29,11 @@ def _answered(rows: Rows) -> dict[str, list[tuple[str, date]]]:
     return answers
 
 
-def _earned(rows: Rows) -> dict[tuple[str, str], list[float | None]]:
-    """Return what each campaign gets of each won deal."""
+def _earned(rows: Rows) -> dict[tuple[str, str], list[tuple[Row, int]]]:
+    """Return of which won deals each campaign gets a part, and among how many."""
     answers = _answered(rows)
     people = rows.grouped("deal_contacts", lambda link: link["deal_key"])
-    earned: dict[tuple[str, str], list[float | None]] = {}
+    earned: dict[tuple[str, str], list[tuple[Row, int]]] = {}
     for deal in rows.of("deals"):
         if not deal.get("is_won"):
             continue
@@ -45,10 +45,8 @@ def _earned(rows: Rows) -> dict[tuple[str, str], list[float | None]]:
         }
         own = deal.get("campaign_key")
         credited = touched or ({own} if own else set())
-        amount = deal.get("amount_main")
         for campaign in credited:
-            part = None if amount is None else float(amount) / len(credited)
-            earned.setdefault((deal["connection"], campaign), []).append(part)
+            earned.setdefault((deal["connection"], campaign), []).append((deal, len(credited)))
     return earned
 
 
@@ -60,8 +58,11 @@ def attribution(rows: Rows) -> Lines:
         main = rows.accounts[connection].currency
         currency = campaign.get("currency") or main
         cost = campaign.get("actual_cost")
-        amount = total(parts)
-        has_return = currency == main and cost and amount is not None
+        unrated = count_unrated(deal for deal, _ in parts)
+        known = [(deal["amount_main"], among) for deal, among in parts if deal.get("amount_main")]
+        some = any(deal.get("amount_main") is not None for deal, _ in parts)
+        amount = sum(float(main_amount) / among for main_amount, among in known) if some else None
+        has_return = currency == main and cost and amount is not None and not unrated
         yield (
             connection,
             campaign.get("name") or key,
@@ -71,6 +72,7 @@ def attribution(rows: Rows) -> Lines:
             cost,
             currency,
             rounded(amount / float(cost), 2) if has_return else None,
+            unrated,
         )
 
 
@@ -80,12 +82,31 @@ def _days_to_convert(rows: Rows, lead: Row) -> int | None:
     return (lead["converted_on"] - rows.account(lead).day(lead["created_at"])).days
 
 
-def lead_response(rows: Rows) -> Lines:
-    """05."""
+_FROM_OUTSIDE = {"inbound", "missed", "internal"}
+_REACHED_NOBODY = {"busy", "no_answer", "missed"}
+
+
+def _touched(rows: Rows) -> dict[str, list[Any]]:
+    """Return when somebody of ours turned to each lead, itself or by its contact."""
+    leads_of = rows.grouped("leads", lambda lead: lead.get("contact_key"))
+    leads_of.pop(None, None)
     touched: dict[str, list[Any]] = {}
     for activity, moment in happened(rows):
-        for lead in activity.get("leads") or ():
+        directions = {told(activity, name) for name in ("call_direction", "email_direction")}
+        if directions & _FROM_OUTSIDE or told(activity, "status") in _REACHED_NOBODY:
+            continue
+        meant = set(activity.get("leads") or ())
+        if not meant:
+            contacts = activity.get("contacts") or ()
+            meant = {lead["lead_key"] for one in contacts for lead in leads_of.get(one, ())}
+        for lead in meant:
             touched.setdefault(lead, []).append(moment)
+    return touched
+
+
+def lead_response(rows: Rows) -> Lines:
+    """05."""
+    touched = _touched(rows)
     for (connection, source), leads in rows.grouped(
         "leads", lambda lead: (lead["connection"], lead.get("source") or "(unknown)")
     ).items():
@@ -133,9 +154,7 @@ def duplicates(rows: Rows) -> Lines:
     """07."""
     cards: dict[str, list[Row]] = {}
     for contact in rows.of("contacts"):
-        listed = [entry["value"] for entry in contact.get("emails") or ()]
-        every = {plain_address(one) for one in (contact.get("email"), *listed) if one}
-        for address in every - {""}:
+        for address in addresses_of(contact):
             cards.setdefault(address, []).append(contact)
     for address, shared in cards.items():
         if len(shared) > 1:
@@ -157,12 +176,15 @@ def is_address(text: str | None) -> bool:
     return bool(text and re.search(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", text, re.ASCII))
 
 
-def _may_be_written_to(contact: Row) -> bool:
-    return (
-        is_address(contact.get("email"))
-        and contact.get("email_bounced") is not True
-        and contact.get("email_opt_out") is False
+def _is_refusal(person: Row) -> bool:
+    return any(
+        person.get(name) is True for name in ("email_opt_out", "email_bounced", "is_quarantined")
     )
+
+
+def _may_be_written_to(contact: Row) -> bool:
+    is_known = contact.get("email_opt_out") is not None
+    return is_known and is_address(contact.get("email")) and not _is_refusal(contact)
 
 
 def email_quality(rows: Rows) -> Lines:
@@ -174,29 +196,38 @@ def email_quality(rows: Rows) -> Lines:
             sum(c.get("email") is None for c in contacts),
             sum(c.get("email") is not None and not is_address(c["email"]) for c in contacts),
             sum(c.get("email_bounced") is True for c in contacts),
+            sum(c.get("is_quarantined") is True for c in contacts),
             sum(c.get("email_opt_out") is True for c in contacts),
             sum(c.get("email_opt_out") is None for c in contacts),
             sum(map(_may_be_written_to, contacts)),
         )
 
 
-def consenting(rows: Rows) -> Lines:
+def addresses_of(person: Row) -> set[str]:
+    """Return all addresses of a person as they are compared."""
+    listed = [entry["value"] for entry in person.get("emails") or ()]
+    return {plain_address(one) for one in (person.get("email"), *listed) if one} - {""}
+
+
+def not_refusing(rows: Rows) -> Lines:
     """21."""
-    refused = {
-        plain_address(person["email"])
-        for table in ("contacts", "leads")
-        for person in rows.of(table)
-        if person.get("email") and (person.get("email_opt_out") or person.get("email_bounced"))
-    }
-    companies = rows.by("companies", "company_key")
-    for contact in rows.of("contacts"):
-        if _may_be_written_to(contact) and plain_address(contact["email"]) not in refused:
+    refused: set[str] = set()
+    for table in ("contacts", "contacts_deleted", "leads", "leads_deleted"):
+        for person in filter(_is_refusal, rows.of(table)):
+            refused |= addresses_of(person)
+    sharing: dict[str, list[Row]] = {}
+    for contact in filter(_may_be_written_to, rows.of("contacts")):
+        sharing.setdefault(plain_address(contact["email"]), []).append(contact)
+    for address, contacts in sharing.items():
+        if address not in refused:
+            names = [c["full_name"] for c in contacts if c.get("full_name") is not None]
+            bases = {c["lawful_basis"] for c in contacts if c.get("lawful_basis") is not None}
             yield (
-                contact["connection"],
-                contact.get("full_name"),
-                contact["email"],
-                companies.get(contact.get("company_key"), {}).get("name"),
-                contact.get("lawful_basis"),
+                address,
+                min(names, default=None),
+                len(contacts),
+                sorted({c["connection"] for c in contacts}),
+                sorted(bases) or None,
             )
 
 

@@ -18,12 +18,18 @@ from crm_pipeline_tests.meaning.questions_deals import (
 from crm_pipeline_tests.meaning.rows import Row, Rows, stays
 
 _DAY = timedelta(days=1)
+_CAME_TO_NOTHING = {"scheduled", "canceled", "rescheduled", "no_show", "failed", "bounced"}
+
+
+def told(activity: Row, name: str) -> str:
+    """Return what an activity says, in lower case."""
+    return (activity.get(name) or "").lower()
 
 
 def happened(rows: Rows) -> Iterator[tuple[Row, datetime]]:
     """Yield the activities that took place until now, and when."""
     for activity in rows.of("activities"):
-        if activity.get("is_closed") is False:
+        if activity.get("is_closed") is False or told(activity, "status") in _CAME_TO_NOTHING:
             continue
         for name in ("completed_at", "starts_at", "created_at"):
             if activity.get(name) is not None:
@@ -208,5 +214,5 @@ def past_pipeline(rows: Rows) -> Lines:
             line = (head, pipeline, stage.get("position"))
             lines.setdefault(line, []).append((amount, is_of_today))
     for (head, _, _), amounts in lines.items():
-        known = total(amount for amount, _ in amounts)
+        known = rounded(total(amount for amount, _ in amounts), 2)
         yield (*head, len(amounts), known, sum(is_of_today for _, is_of_today in amounts))

@@ -4,6 +4,7 @@ Belongs here: their shape, and how they become a file that DuckDB opens. Names a
 what a row does not say is None. The rows know no SQL and none of the product's mappings.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -41,7 +42,8 @@ class Rows:
         accounts: by connection.
         published_at: the questions' present.
         tables: rows of schema `crm` by table; live ones, but for `<table>_deleted`.
-            An activity says in `deals` and `leads` all that it belongs to, the first one first.
+            An activity says in `deals` and `leads` all that it belongs to, the first one first,
+            and in `contacts` whom it is about. `is_quarantined` says that HubSpot writes to nobody there.
     """
 
     accounts: dict[str, Account]
@@ -108,7 +110,12 @@ CREATE TABLE ops.connections (connection VARCHAR, vendor VARCHAR, is_emulated BO
 CREATE TABLE ops.publication ("release" BIGINT, layout BIGINT, published_at TIMESTAMPTZ);
 CREATE TABLE crm.deal_contacts (connection VARCHAR, deal_key VARCHAR, contact_key VARCHAR, roles VARCHAR[],
     is_primary BOOLEAN);
+CREATE TABLE crm.activity_contacts (connection VARCHAR, activity_key VARCHAR, contact_key VARCHAR, roles VARCHAR[],
+    is_primary BOOLEAN);
 """
+_PEOPLE = ("contacts", "contacts_deleted", "leads", "leads_deleted")
+_BRIDGES = ("deal_contacts", "activity_contacts")
+_QUARANTINED = json.dumps({"hs_email_quarantined": "true", "hs_other": "false"})
 
 
 def write(rows: Rows, file: duckdb.DuckDBPyConnection) -> None:
@@ -121,19 +128,36 @@ def write(rows: Rows, file: duckdb.DuckDBPyConnection) -> None:
     tables = {name: list(rows.of(name)) for name in [*rows.tables, *TABLES]}
     tables["deal_stage_history"] = list(_with_stays(rows))
     tables["activities"], links = _linked(rows.of("activities"))
+    tables["activity_contacts"] = list(_with_contacts(rows.of("activities")))
+    for name in _PEOPLE:
+        tables[name] = [
+            {**row, "custom": _QUARANTINED if row.get("is_quarantined") else "{}"}
+            for row in rows.of(name)
+        ]
     tables["associations"].extend(links)
     for name, listed in tables.items():
-        if name == "deal_contacts":
+        if name in _BRIDGES:
             _insert(file, f"crm.{name}", listed)
             continue
         described = TABLES[name.removesuffix(DELETED_SUFFIX)].columns
         columns = ", ".join(f'"{column.name}" {column.type}' for column in described)
         file.execute(f"CREATE TABLE crm.{name} ({columns})")
         _insert(file, f"crm.{name}", listed)
-    for name in ("users", "campaigns"):
+    for name in ("users", "campaigns", "contacts", "leads"):
         file.execute(
             f"CREATE TABLE IF NOT EXISTS crm.{name}{DELETED_SUFFIX} AS FROM crm.{name} LIMIT 0"
         )
+
+
+def _with_contacts(activities: Iterable[Row]) -> Iterator[Row]:
+    for activity in activities:
+        for contact in activity.get("contacts") or ():
+            key = activity["activity_key"]
+            yield {
+                "connection": activity["connection"],
+                "activity_key": key,
+                "contact_key": contact,
+            }
 
 
 def _with_stays(rows: Rows) -> Iterator[Row]:

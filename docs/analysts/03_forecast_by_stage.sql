@@ -14,7 +14,7 @@ SELECT d.connection,
        d.stage_label AS stage,
        d.currency,
        count(*) AS deals,
-       sum(d.amount) AS amount,
+       round(sum(d.amount), 2) AS amount,
        round(sum(CAST(d.amount AS DOUBLE) * coalesce(d.probability, s.probability) / 100), 2) AS weighted,
        count(*) FILTER (WHERE d.close_date < a.today) AS overdue
 FROM crm.deals AS d

@@ -1,9 +1,12 @@
 -- Campaign attribution: which campaigns earned the deals we won?
 -- A won deal's amount is shared evenly among the campaigns in which one of its contacts answered, as a contact or
 -- as the lead it was, no later than the day of closing. Where there is none, the campaign that the deal itself
--- names gets all of it. Deals without either are not shown; HubSpot and Pipedrive have no such campaigns.
--- Money: the account's main currency (currency); the cost is in the campaign's own (cost_currency), and the return
--- stands only where both are the same. Days: the account's own time zone.
+-- names gets all of it. Deals without either are not shown; HubSpot and Pipedrive have no such campaigns. Zoho
+-- does not say which members answered, and they are not read unless connections.yaml lists CampaignMembers: its
+-- deals are credited to the campaign that they name.
+-- Money: the account's main currency (currency); without_rate counts won deals that have no amount in it. The cost
+-- is in the campaign's own (cost_currency), and the return stands only where both are the same and all deals have
+-- a rate. Days: the account's own time zone.
 WITH answered AS (
     SELECT campaign_key, contact_key, first_responded_on
     FROM crm.campaign_members
@@ -15,7 +18,8 @@ WITH answered AS (
     WHERE m.has_responded AND m.contact_key IS NULL
 ),
 won AS (
-    SELECT deal_key, connection, close_date, campaign_key, CAST(amount_main AS DOUBLE) AS amount
+    SELECT deal_key, connection, close_date, campaign_key, CAST(amount_main AS DOUBLE) AS amount,
+           amount IS NOT NULL AND amount_main IS NULL AS is_without_rate
     FROM crm.deals
     WHERE is_won
 ),
@@ -34,7 +38,7 @@ credits AS (
     WHERE campaign_key IS NOT NULL AND deal_key NOT IN (SELECT deal_key FROM touches)
 ),
 shares AS (
-    SELECT won.connection, credits.campaign_key,
+    SELECT won.connection, credits.campaign_key, won.is_without_rate,
            won.amount / count(*) OVER (PARTITION BY credits.deal_key) AS share
     FROM credits
     JOIN won ON won.deal_key = credits.deal_key
@@ -51,8 +55,9 @@ SELECT s.connection,
        round(sum(s.share), 2) AS attributed_amount,
        c.actual_cost AS cost,
        coalesce(c.currency, a.currency) AS cost_currency,
-       CASE WHEN coalesce(c.currency, a.currency) = a.currency
-            THEN round(sum(s.share) / nullif(CAST(c.actual_cost AS DOUBLE), 0), 2) END AS return_on_cost
+       CASE WHEN coalesce(c.currency, a.currency) = a.currency AND count(*) FILTER (WHERE s.is_without_rate) = 0
+            THEN round(sum(s.share) / nullif(CAST(c.actual_cost AS DOUBLE), 0), 2) END AS return_on_cost,
+       count(*) FILTER (WHERE s.is_without_rate) AS without_rate
 FROM shares AS s
 JOIN ops.connections AS a ON a.connection = s.connection
 LEFT JOIN campaigns AS c ON c.campaign_key = s.campaign_key

@@ -1,19 +1,34 @@
--- Lead response: how long does a lead wait for its first activity, and until it is converted?
--- An activity counts from the moment it was done, else began, else was entered; open tasks and calls and what lies
--- ahead do not count. Leads of CRMs that do not tell conversions have none (converted).
+-- Lead response: how long does a lead wait until somebody turns to it, and until it is converted?
+-- An activity counts from the moment it was done, else began, else was entered. What is open, lies ahead, came in
+-- from outside, was called off, failed or reached nobody does not count; notes and tasks that were done do.
+-- Where a lead is no person of its own (HubSpot, Pipedrive), activities of its contact that name no lead count, too.
+-- Leads of CRMs that do not tell conversions have none (converted).
 -- Money: none. Days: hours are counted to the second; days to convert are those of the account's own time zone.
-WITH links AS (
+WITH named AS (
     SELECT activity_key, lead_key FROM crm.activities WHERE lead_key IS NOT NULL
     UNION
     SELECT from_key, to_key
     FROM crm.associations
     WHERE from_table = 'activities' AND to_table = 'leads'
 ),
+links AS (
+    SELECT activity_key, lead_key FROM named
+    UNION
+    SELECT people.activity_key, l.lead_key
+    FROM crm.activity_contacts AS people
+    JOIN crm.leads AS l ON l.contact_key = people.contact_key
+    WHERE people.activity_key NOT IN (SELECT activity_key FROM named)
+),
 touches AS (
     SELECT links.lead_key, coalesce(a.completed_at, a.starts_at, a.created_at) AS touched_at
     FROM links
     JOIN crm.activities AS a ON a.activity_key = links.activity_key
     WHERE a.is_closed IS NOT FALSE
+      AND coalesce(lower(a.call_direction), '') NOT IN ('inbound', 'missed', 'internal')
+      AND coalesce(lower(a.email_direction), '') <> 'inbound'
+      AND coalesce(lower(a.status), '') NOT IN (
+          'scheduled', 'canceled', 'rescheduled', 'no_show', 'failed', 'bounced', 'busy', 'no_answer', 'missed'
+      )
 ),
 first_touch AS (
     SELECT l.lead_key, min(t.touched_at) AS touched_at

@@ -14,7 +14,7 @@ SELECT d.connection,
        count(*) FILTER (WHERE d.is_won) AS won,
        round(count(*) FILTER (WHERE d.is_won) / count(*), 3) AS win_rate,
        c.currency,
-       sum(d.amount_main) FILTER (WHERE d.is_won) AS won_amount,
+       round(sum(d.amount_main) FILTER (WHERE d.is_won), 2) AS won_amount,
        round(coalesce(sum(CAST(d.amount_main AS DOUBLE)) FILTER (WHERE d.is_won), 0)
              / nullif(sum(CAST(d.amount_main AS DOUBLE)), 0), 3) AS win_rate_by_amount,
        count(*) FILTER (WHERE d.amount IS NOT NULL AND d.amount_main IS NULL) AS without_rate

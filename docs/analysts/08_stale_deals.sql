@@ -1,6 +1,6 @@
 -- Stale deals: on which open deals has nothing happened for 30 days? The largest of each currency first.
--- What counts is the creation, a change of stage, and the last activity that was done, began or was entered; open
--- tasks and what lies ahead do not count, nor do archived deals.
+-- What counts is the creation, a change of stage, and the last activity that was done, began or was entered; what
+-- is open, lies ahead, was called off or failed does not count, nor do archived deals.
 -- Money: the deal's own currency (currency). Days: last_on is a day of the account's own time zone; days_quiet are
 -- full 24 hours.
 WITH links AS (
@@ -16,6 +16,7 @@ work AS (
     JOIN crm.activities AS a ON a.activity_key = links.activity_key
     CROSS JOIN ops.publication AS p
     WHERE a.is_closed IS NOT FALSE
+      AND coalesce(lower(a.status), '') NOT IN ('scheduled', 'canceled', 'rescheduled', 'no_show', 'failed', 'bounced')
       AND coalesce(a.completed_at, a.starts_at, a.created_at) <= p.published_at
     GROUP BY links.deal_key
 ),

@@ -7,7 +7,7 @@ SELECT d.connection,
        count(*) AS won_deals,
        count(DISTINCT d.currency) AS currencies,
        count(*) FILTER (WHERE d.amount IS NOT NULL AND d.amount_main IS NULL) AS without_rate,
-       sum(d.amount_main) AS won_amount,
+       round(sum(d.amount_main), 2) AS won_amount,
        min(d.rate_on) AS first_rate_on,
        max(d.rate_on) AS last_rate_on
 FROM crm.deals AS d

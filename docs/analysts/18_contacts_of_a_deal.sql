@@ -1,5 +1,6 @@
 -- Contacts of a deal: who is involved in each open deal, and in what role?
--- One line per contact, the main one first; a deal without contacts has one line without a name. Roles that nobody gave are NULL.
+-- One line per contact, the main one first; a deal without contacts has one line without a name. Roles that
+-- nobody gave are NULL.
 -- For one deal add: AND d.name = '...'. Money: the deal's own currency (currency). Days: none.
 WITH people AS (
     SELECT contact_key, full_name, title, email FROM crm.contacts

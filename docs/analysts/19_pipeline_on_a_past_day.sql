@@ -56,7 +56,7 @@ SELECT o.connection,
        coalesce(o.label, o.stage, '(unknown)') AS stage,
        o.currency,
        count(*) AS deals,
-       sum(o.amount) AS amount,
+       round(sum(o.amount), 2) AS amount,
        count(*) FILTER (WHERE o.is_of_today) AS amounts_of_today
 FROM then_open AS o
 LEFT JOIN crm.pipelines AS p ON p.pipeline_key = o.pipeline_key

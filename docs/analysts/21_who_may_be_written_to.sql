@@ -1,22 +1,37 @@
--- Who may be written to: which contacts gave their consent, and took it back in none of the CRMs?
--- Consent has to be known (email_opt_out = false). An address that a contact or a lead opted out with, or that
--- bounced, in whatever CRM, is left out in all of them.
+-- Who may be written to: which addresses have not opted out, in any CRM?
+-- One line per address. It has to be known that a contact with it did not opt out (email_opt_out = false); that is
+-- no proof of consent, see lawful_basis. Left out in all CRMs is an address with which a contact or a lead, live or
+-- deleted, opted out, that bounced, or that HubSpot sends nothing to (quarantined); further addresses count there.
+-- name is the first by the alphabet, where several contacts share the address.
 -- Money: none. Days: none.
 WITH everybody AS (
-    SELECT email, email_opt_out, email_bounced FROM crm.contacts
+    SELECT email, emails, email_opt_out, email_bounced, custom FROM crm.contacts
     UNION ALL
-    SELECT email, email_opt_out, email_bounced FROM crm.leads
+    SELECT email, emails, email_opt_out, email_bounced, custom FROM crm.contacts_deleted
+    UNION ALL
+    SELECT email, emails, email_opt_out, email_bounced, custom FROM crm.leads
+    UNION ALL
+    SELECT email, emails, email_opt_out, email_bounced, custom FROM crm.leads_deleted
+),
+refusing AS (
+    SELECT email, emails
+    FROM everybody
+    WHERE email_opt_out OR email_bounced OR (custom ->> 'hs_email_quarantined') = 'true'
 ),
 refused AS (
-    SELECT DISTINCT lower(trim(email)) AS address
-    FROM everybody
-    WHERE email IS NOT NULL AND (email_opt_out OR email_bounced)
+    SELECT lower(trim(email)) AS address FROM refusing
+    UNION
+    SELECT lower(trim(entry.value))
+    FROM (SELECT unnest(emails) AS entry FROM refusing)
 )
-SELECT c.connection, c.full_name AS contact, c.email, co.name AS company, c.lawful_basis
+SELECT lower(c.email) AS address,
+       min(c.full_name) AS name,
+       count(*) AS contacts,
+       list_sort(list(DISTINCT c.connection)) AS connections,
+       list_sort(list(DISTINCT c.lawful_basis) FILTER (WHERE c.lawful_basis IS NOT NULL)) AS lawful_basis
 FROM crm.contacts AS c
-LEFT JOIN crm.companies AS co ON co.company_key = c.company_key
 WHERE c.email_opt_out = false
-  AND c.email_bounced IS NOT TRUE
   AND regexp_matches(c.email, '^[^@\s]+@[^@\s]+\.[^@\s]+$')
-  AND lower(trim(c.email)) NOT IN (SELECT address FROM refused)
-ORDER BY c.connection, contact, c.email, c.contact_key;
+  AND lower(c.email) NOT IN (SELECT address FROM refused WHERE address IS NOT NULL)
+GROUP BY lower(c.email)
+ORDER BY address;

@@ -23,7 +23,7 @@ ZONES = ("UTC", "America/Los_Angeles", "Asia/Kolkata")
 """Of an analyst's session: one west of it, and one with half an hour."""
 
 FAULTS = {
-    "a leaver is no user": ("06", "FROM crm.users_deleted", "FROM crm.users_deleted LIMIT 0"),
+    "a leaver is no user": ("06", "FROM crm.users_deleted", "FROM crm.users_deleted WHERE false"),
     "only users are owners": ("01", "LEFT JOIN everyone AS u", "JOIN everyone AS u"),
     "the session cuts the day": (
         "12",
@@ -54,10 +54,58 @@ FAULTS = {
     "archived deals are open": ("08", "d.is_archived IS NOT TRUE", "true"),
     "touches before a lead are answers": ("05", "t.touched_at >= l.created_at AND", ""),
     "amounts of currencies are added": ("14", "sum(d.amount_main)", "sum(d.amount)"),
+    "calls from outside are answers": ("05", "('inbound', 'missed', 'internal')", "('')"),
+    "missed calls are answers": ("05", "'inbound', 'missed', 'internal'", "'inbound'"),
+    "e-mails from outside are answers": ("05", "<> 'inbound'", "<> ''"),
+    "what came to nothing is an answer": ("05", "'canceled', 'rescheduled', 'no_show',", ""),
+    "who was not reached was answered": ("05", "'no_answer'", "'no answer'"),
+    "leads have activities of their own only": (
+        "05",
+        "JOIN crm.leads AS l ON l.contact_key = people.contact_key",
+        "JOIN crm.leads AS l ON false",
+    ),
+    "an activity of one lead is one of its contact's others": (
+        "05",
+        "WHERE people.activity_key NOT IN (SELECT activity_key FROM named)",
+        "",
+    ),
+    "what came to nothing is work on a deal": ("08", "'canceled', 'rescheduled', 'no_show',", ""),
+    "deals without a rate make the mean": (
+        "01",
+        "count(*) FILTER (WHERE is_without_rate) = 0",
+        "true",
+    ),
+    "a return of amounts that are not known": (
+        "04",
+        " AND count(*) FILTER (WHERE s.is_without_rate) = 0",
+        "",
+    ),
+    "the quarantined get letters": ("09", "AND NOT is_quarantined", ""),
+    "the quarantined are not refused": (
+        "21",
+        "OR (custom ->> 'hs_email_quarantined') = 'true'",
+        "",
+    ),
+    "deleted contacts did not refuse": (
+        "21",
+        "FROM crm.contacts_deleted",
+        "FROM crm.contacts_deleted WHERE false",
+    ),
+    "deleted leads did not refuse": (
+        "21",
+        "FROM crm.leads_deleted",
+        "FROM crm.leads_deleted WHERE false",
+    ),
+    "only main addresses refuse": ("21", "FROM refusing)", "FROM refusing LIMIT 0)"),
+    "an address stands once per name": (
+        "21",
+        "GROUP BY lower(c.email)",
+        "GROUP BY c.email, c.full_name",
+    ),
     "unknown consent is consent": ("09", "email_opt_out = false", "email_opt_out IS NOT TRUE"),
     "consent is asked of one CRM": (
         "21",
-        "AND lower(trim(c.email)) NOT IN (SELECT address FROM refused)",
+        "AND lower(c.email) NOT IN (SELECT address FROM refused WHERE address IS NOT NULL)",
         "",
     ),
     "only main addresses are compared": (
