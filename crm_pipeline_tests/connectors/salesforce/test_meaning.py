@@ -331,7 +331,7 @@ def test_tasks(org: Org) -> None:
             "due_at": None,
             "completed_at": instant(one["CompletedDateTime"]),
             "is_closed": one["IsClosed"],
-            "call_direction": one["CallType"],
+            "call_direction": one["CallType"].lower() if one["CallType"] else None,
             "email_direction": None,
         },
     )
