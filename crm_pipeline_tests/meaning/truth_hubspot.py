@@ -163,6 +163,8 @@ class _Portal:
                 "email": one["email"] or further[0] or None,
                 # Out of one of the account's subscriptions is out.
                 "email_opt_out": True if True in out else (False if False in out else None),
+                # The one portal calls its property so, the other so.
+                "do_not_call": yes(one["do_not_call" if "do_not_call" in one else "nicht_anrufen"]),
                 "email_bounced": bounces > 0 or bool(one["hs_email_hard_bounce_reason_enum"]),
                 "company": self.companies[company]["name"] if company in self.companies else None,
                 "lifecycle_stage": one["lifecyclestage"],
