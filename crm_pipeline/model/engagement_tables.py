@@ -18,6 +18,12 @@ from crm_pipeline.model.table import (
     whole,
 )
 
+LASTING = """
+SELECT * REPLACE (coalesce(duration_minutes, date_sub('minute', starts_at, ends_at)) AS duration_minutes)
+FROM {rows}
+"""
+"""For `ObjectMap.over_rows`, where a CRM tells a beginning and an end and no duration."""
+
 ACTIVITY_TYPES = ("call", "email", "meeting", "note", "task")
 
 ACTIVITIES = Table(
@@ -30,16 +36,16 @@ ACTIVITIES = Table(
         text("body", "Text."),
         text("status", "Status."),
         text("priority", "Priority."),
-        flag("is_closed", "Whether it is done."),
+        flag("is_closed", "Whether nothing is left to do: done, called off or missed."),
         account_day("due_on", "Day on which it is due, or took place."),
         instant("due_at", "When that is, where the CRM says it."),
         instant("starts_at", "When it starts."),
         instant("ends_at", "When it ends."),
         instant("completed_at", "When it was done."),
         flag("is_all_day", "Whether it lasts whole days."),
-        whole("duration_minutes", "Duration in minutes."),
+        whole("duration_minutes", "Duration in minutes, as the CRM says it, or from start to end."),
         whole("call_seconds", "Duration of the call in seconds."),
-        text("call_direction", "Inbound, outbound or internal, as the CRM writes it."),
+        text("call_direction", "Inbound, outbound or internal, in lower case."),
         text("call_result", "Outcome of the call."),
         text("email_direction", "Inbound or outbound, in lower case."),
         text("location", "Place."),

@@ -1,5 +1,7 @@
 """People and companies as tables of data: contacts, companies, leads, users."""
 
+from dataclasses import replace
+
 from crm_pipeline.model.table import (
     CREATED_BY,
     LAST_ACTIVITY,
@@ -56,6 +58,10 @@ _PHONE = text("phone", "Main phone as entered.")
 _MOBILE = text("mobile_phone", "Mobile phone as entered.")
 _FAX = text("fax", "Fax number as entered.")
 _EMAIL = text("email", "Main e-mail as entered.")
+_FIRST_EMAIL = text(
+    "email",
+    "Main e-mail as entered; in HubSpot, where there is none, the first of the others that is known.",
+)
 _EMAILS = points("emails", [("email", "main")], "All e-mail addresses with their labels.")
 _EMAIL_RULE = Rule("matches", "email", pattern=EMAIL_PATTERN)
 _LIFECYCLE = text("lifecycle_stage", "How far the relation has come, as the CRM names it.")
@@ -86,7 +92,7 @@ CONTACTS = Table(
         *NAMES,
         text("title", "Job title."),
         text("department", "Department."),
-        _EMAIL,
+        _FIRST_EMAIL,
         _EMAILS,
         _PHONE,
         _MOBILE,
@@ -151,6 +157,13 @@ COMPANIES = Table(
     ),
 )
 
+_OF_PERSON = " NULL where a lead is not a person: see `name` and `contact_key`."
+
+
+def _of_person(column: Column) -> Column:
+    return replace(column, description=column.description + _OF_PERSON)
+
+
 LEADS = Table(
     "leads",
     "lead",
@@ -158,10 +171,11 @@ LEADS = Table(
     "CRMs a lead is a person, in others a chance with a contact or a company.",
     (
         text("name", "Name of the lead, where it is not a person."),
-        *NAMES,
+        *NAMES[:-1],
+        _of_person(FULL_NAME),
         text("title", "Job title."),
-        text("company_name", "Company as entered."),
-        _EMAIL,
+        _of_person(text("company_name", "Company as entered.")),
+        _of_person(_FIRST_EMAIL),
         _EMAILS,
         _PHONE,
         _MOBILE,

@@ -59,7 +59,11 @@ DEALS = Table(
         _CLOSE,
         flag("is_closed", "Whether the deal is closed, won or lost."),
         flag("is_won", "Whether the deal is won."),
-        instant("closed_at", "When it was closed, where the CRM says it."),
+        instant(
+            "closed_at",
+            "When it was closed. Salesforce and Zoho do not say it: there it is the last change of stage, so count "
+            "days with `close_date`.",
+        ),
         text("lost_reason", "Why it was lost."),
         flag("is_archived", "Whether the deal is put aside though not deleted."),
         _FORECAST,
@@ -221,7 +225,7 @@ EXCHANGE_RATES = Table(
     "exchange_rate",
     "Currency rates as the CRM holds them.",
     (
-        CURRENCY,
+        text("currency", "ISO 4217 code of the currency whose rate this is."),
         Column("rate", PRECISE, "Units of this currency for one of the main currency."),
         day("starts_on", "First day of the rate; NULL where the CRM keeps no dates."),
         day("ends_on", "First day on which the rate no longer holds."),

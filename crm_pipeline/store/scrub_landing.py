@@ -14,8 +14,8 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import files, looks, rereads, spool
 from crm_pipeline.store.acceptance import refused_from
-from crm_pipeline.store.account_facts import CURE as FACTS_CURE
 from crm_pipeline.store.account_facts import FILE as FACTS
+from crm_pipeline.store.account_facts import cure as facts_cure
 from crm_pipeline.store.checksums import FileSum
 from crm_pipeline.store.damage import (
     COPY_CURE,
@@ -68,8 +68,9 @@ def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
 
 def _account(path: Path) -> Check:
     """Return the look at what is noted of an account."""
-    step = f"landing {from_path_name(path.parent.name)}"
-    return Check(ACCOUNTS, step, path, FACTS_CURE, json_look(path, _read_any))
+    connection = from_path_name(path.parent.name)
+    step = f"landing {connection}"
+    return Check(ACCOUNTS, step, path, facts_cure(connection), json_look(path, _read_any))
 
 
 def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:

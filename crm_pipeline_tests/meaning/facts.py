@@ -35,6 +35,11 @@ def day(at: str | datetime | None, zone: str) -> date | None:
     return moment.astimezone(ZoneInfo(zone)).date() if moment else None
 
 
+def minutes(starts: datetime | None, ends: datetime | None) -> int | None:
+    """Return the whole minutes from one instant to another."""
+    return int((ends - starts).total_seconds() // 60) if starts and ends else None
+
+
 def number(value: Any) -> Decimal | None:
     """Read a number of JSON or text exactly."""
     return None if value in (None, "") else Decimal(str(value))

@@ -175,6 +175,26 @@ def _history(source: Source, record: Record) -> Iterable[Row]:
         }
 
 
+def _is_over(told: Row) -> bool | None:
+    """Say whether nothing is left to do; None where the status says nothing of it."""
+    if "hs_task_status" in told:
+        return bool(told["hs_task_status"] == "COMPLETED")
+    named = ("hs_meeting_outcome", "hs_call_status", "hs_email_status")
+    said = next((told[name] for name in named if told.get(name)), "")
+    if said in {
+        "COMPLETED",
+        "CANCELED",
+        "NO_SHOW",
+        "NO_ANSWER",
+        "BUSY",
+        "SENT",
+        "BOUNCED",
+        "FAILED",
+    }:
+        return True
+    return False if said == "SCHEDULED" else None
+
+
 def _people(source: Source) -> list[tuple[str | None, str | None, str | None, bool]]:
     links = source.of("deals/contacts")
     key, first = source.key, _first(links)
@@ -198,7 +218,7 @@ def _activities(source: Source, obj: str) -> None:
         row = {
             "activity_key": source.key(obj, record["id"]),
             "activity_type": _KINDS[obj],
-            "is_closed": done if is_task else None,
+            "is_closed": _is_over(told),
             "completed_at": moment(told["hs_task_completion_date"]) if is_task and done else None,
             "starts_at": moment(told.get(_STARTS.get(obj, ""))),
             "created_at": moment(record["createdAt"]),

@@ -145,7 +145,9 @@ def connections_text(
     shipped = yaml.safe_load((CHECKOUT / "connections.yaml").read_text())["connections"]
     entries, environ = {}, {}
     for name, login in logins.items():
-        entry = dict(shipped[_SHIPPED[login.vendor]])
+        # Fields of an account's own are mapped by the entry that logs in to it.
+        of_account = (one for one, known in DEMO.items() if known == login)
+        entry = dict(shipped[next(of_account, _SHIPPED[login.vendor])])
         entry["objects"] = [name for name in entry["objects"] if name not in without]
         entry["auth"] = {"kind": _kind(login)}
         for secret, value in login.secrets.items():

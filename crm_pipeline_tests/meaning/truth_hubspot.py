@@ -14,6 +14,7 @@ from crm_pipeline_tests.meaning.facts import (
     history,
     instant,
     joined,
+    minutes,
     number,
     stays_of,
     yes,
@@ -24,6 +25,10 @@ _KINDS = {"tasks": "task", "notes": "note", "meetings": "meeting", "calls": "cal
 }
 # One that was forwarded to the CRM may have gone either way.
 _DIRECTIONS = {"EMAIL": "outbound", "INCOMING_EMAIL": "inbound"}
+# Of a meeting, a call or an e-mail: whether something is left to do.
+_CLOSED = {"SCHEDULED": False} | dict.fromkeys(
+    ("COMPLETED", "CANCELED", "NO_SHOW", "NO_ANSWER", "BUSY", "FAILED", "SENT", "BOUNCED"), True
+)
 _SUBJECTS = {
     "tasks": "hs_task_subject",
     "meetings": "hs_meeting_title",
@@ -158,6 +163,8 @@ class _Portal:
                 "email": one["email"] or further[0] or None,
                 # Out of one of the account's subscriptions is out.
                 "email_opt_out": True if True in out else (False if False in out else None),
+                # The one portal calls its property so, the other so.
+                "do_not_call": yes(one["do_not_call" if "do_not_call" in one else "nicht_anrufen"]),
                 "email_bounced": bounces > 0 or bool(one["hs_email_hard_bounce_reason_enum"]),
                 "company": self.companies[company]["name"] if company in self.companies else None,
                 "lifecycle_stage": one["lifecyclestage"],
@@ -240,16 +247,20 @@ def _of_kind(obj: str, one: Row) -> Row:
             return {"done": one["hs_task_status"] == "COMPLETED", "starts_at": None}
         case "meetings":
             return {
-                "starts_at": instant(one["hs_meeting_start_time"]),
-                "ends_at": instant(one["hs_meeting_end_time"]),
+                "done": _CLOSED.get(one["hs_meeting_outcome"]),
+                "starts_at": (starts := instant(one["hs_meeting_start_time"])),
+                "ends_at": (ends := instant(one["hs_meeting_end_time"])),
+                "duration_minutes": minutes(starts, ends),
             }
         case "calls":
             return {
+                "done": _CLOSED.get(one["hs_call_status"]),
                 "starts_at": instant(one["hs_timestamp"]),
-                "call_direction": one["hs_call_direction"],
+                "call_direction": one["hs_call_direction"].lower(),
             }
         case "emails":
             return {
+                "done": _CLOSED.get(one["hs_email_status"]),
                 "starts_at": instant(one["hs_timestamp"]),
                 "email_direction": _DIRECTIONS.get(one["hs_email_direction"]),
             }

@@ -151,7 +151,7 @@ class _Org:
             "done": one["IsClosed"],
             "starts_at": None,
             "completed_at": instant(one["CompletedDateTime"]),
-            "call_direction": one["CallType"],
+            "call_direction": one["CallType"].lower() if one["CallType"] else None,
         }
 
     def _event(self, one: Row) -> Row:

@@ -18,6 +18,7 @@ from crm_pipeline_tests.meaning.facts import (
     divided,
     history,
     instant,
+    minutes,
     number,
     stays_of,
 )
@@ -134,11 +135,14 @@ class _Org:
         if obj == "Tasks":
             row |= {"done": one["Status"] == "Completed", "starts_at": None}
         if obj == "Events":
-            row["starts_at"] = instant(one["Start_DateTime"])
+            starts, ends = instant(one["Start_DateTime"]), instant(one["End_DateTime"])
+            row |= {"starts_at": starts, "duration_minutes": minutes(starts, ends)}
         if obj == "Calls":
             row |= {
                 "starts_at": instant(one["Call_Start_Time"]),
-                "call_direction": one["Call_Type"],
+                "call_direction": {"Missed": "inbound"}.get(
+                    one["Call_Type"], one["Call_Type"].lower()
+                ),
             }
         return row
 

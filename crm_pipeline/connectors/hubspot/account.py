@@ -26,6 +26,7 @@ from crm_pipeline.connectors.hubspot import (
     describe,
     direct,
     estimate,
+    facts,
     metadata,
     reading,
     search,
@@ -221,9 +222,7 @@ class HubSpotAccount(ApiAccount[Api]):
 
     def facts(self) -> AccountFacts:
         """Return the account's zone, its currency, and where a browser shows its records."""
-        found = self._api.details()
-        address = f"https://{found.ui_domain}/contacts/{found.portal_id}" if found.ui_domain else ""
-        return AccountFacts(found.time_zone or "", found.company_currency or "", address)
+        return facts.of(self._api.details())
 
     def sight(self) -> str:
         """Say what this login may see."""

@@ -3,6 +3,7 @@
 Source: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ _TYPES: Mapping[str, CommonType] = {
 }
 _FORMS: Mapping[str, Form] = {"date": "date_epoch_ms", "datetime": "epoch_ms"}
 _OWNER_TYPE = "OWNER"
+# Ids are numbers to HubSpot, and to nobody else: `hs_object_id`, `hs_updated_by_user_id`, `associatedcompanyid`.
+_ID = re.compile(r".+_(id|vid)|associatedcompanyid")
 _RECORD = (
     Field("id", "Record ID", "string"),
     Field("createdAt", "Created at", "datetime", "timestamp"),
@@ -92,6 +95,7 @@ def _field(raw: Mapping[str, Any]) -> Field:
         options=options if kind == "enumeration" else (),
         multiple=_multiple(raw),
         form=_FORMS.get(kind, ""),
+        is_id=kind == "number" and bool(raw.get("hubspotDefined")) and bool(_ID.fullmatch(name)),
     )
 
 

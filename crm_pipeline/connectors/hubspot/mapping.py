@@ -11,6 +11,7 @@ Source: https://developers.hubspot.com/docs/guides/crm/understanding-the-crm and
 """
 
 from crm_pipeline.connectors.hubspot.catalog import STANDARD
+from crm_pipeline.model.engagement_tables import LASTING
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
     RECORD_ID,
@@ -212,7 +213,24 @@ _ENGAGED = (
 _DIRECTIONS = (("EMAIL", "outbound"), ("INCOMING_EMAIL", "inbound"))
 
 
-def _activity(obj: str, kind: str, *fields: FieldMap) -> ObjectMap:
+_CALL_DIRECTIONS = (("INBOUND", "inbound"), ("OUTBOUND", "outbound"))
+
+
+def _closed(over: str, still: str) -> tuple[tuple[str, str], ...]:
+    """Return the states after which nothing is left to do, and those before; others say nothing of it."""
+    return (*((one, "true") for one in over.split()), *((one, "false") for one in still.split()))
+
+
+# Whether a meeting that was put off has a record of its own for the new day is not said.
+_MET = _closed("COMPLETED CANCELED NO_SHOW", "SCHEDULED")
+_CALLED = _closed(
+    "COMPLETED CANCELED BUSY FAILED NO_ANSWER MISSED",
+    "QUEUED RINGING CONNECTING CALLING_CRM_USER IN_PROGRESS",
+)
+_MAILED = _closed("SENT BOUNCED FAILED", "SCHEDULED SENDING")
+
+
+def _activity(obj: str, kind: str, *fields: FieldMap, over_rows: str = "") -> ObjectMap:
     return ObjectMap(
         obj,
         "activities",
@@ -220,6 +238,7 @@ def _activity(obj: str, kind: str, *fields: FieldMap) -> ObjectMap:
         {"activity_type": kind},
         merges=_MERGES,
         page=_page(obj),
+        over_rows=over_rows,
     )
 
 
@@ -243,15 +262,19 @@ _ACTIVITIES = (
             "hs_meeting_title=subject hs_meeting_body=body hs_meeting_outcome=status "
             "hs_meeting_start_time=starts_at hs_meeting_end_time=ends_at hs_meeting_location=location"
         ),
+        FieldMap("hs_meeting_outcome", "is_closed", values=_MET),
+        over_rows=LASTING,
     ),
     _activity(
         "calls",
         "call",
         *same(
-            "hs_call_title=subject hs_call_body=body hs_call_status=status "
-            "hs_call_direction=call_direction hs_call_disposition=call_result "
-            "hs_timestamp=starts_at"
+            "hs_call_title=subject hs_call_body=body hs_call_status=status hs_timestamp=starts_at"
         ),
+        FieldMap("hs_call_direction", "call_direction", values=_CALL_DIRECTIONS),
+        # Each account has outcomes of its own, which have ids.
+        FieldMap("hs_call_disposition", "call_result", labelled=True),
+        FieldMap("hs_call_status", "is_closed", values=_CALLED),
         FieldMap("hs_call_duration", "call_seconds", factor=0.001),
     ),
     _activity(
@@ -262,6 +285,7 @@ _ACTIVITIES = (
             "hs_timestamp=starts_at"
         ),
         FieldMap("hs_email_direction", "email_direction", values=_DIRECTIONS),
+        FieldMap("hs_email_status", "is_closed", values=_MAILED),
     ),
 )
 

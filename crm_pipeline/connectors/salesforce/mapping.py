@@ -269,6 +269,7 @@ _ABOUT = (
     _MADE,
 )
 
+_CALL_DIRECTIONS = (("Inbound", "inbound"), ("Outbound", "outbound"), ("Internal", "internal"))
 _TASK = ObjectMap(
     "Task",
     "activities",
@@ -283,8 +284,9 @@ _TASK = ObjectMap(
         *same(
             "ActivityDate=due_on Status=status Priority=priority IsClosed=is_closed "
             "CompletedDateTime=completed_at CallDurationInSeconds=call_seconds "
-            "CallType=call_direction CallDisposition=call_result"
+            "CallDisposition=call_result"
         ),
+        FieldMap("CallType", "call_direction", values=_CALL_DIRECTIONS),
     ),
     {"activity_type": "task"},
     page=_page("Task"),

@@ -4,6 +4,7 @@ Addresses of tasks, meetings and calls are not confirmed.
 """
 
 from crm_pipeline.connectors.zoho.shared_fields import MADE, NAME_OF_DELETED, OF_DELETED, OWNED
+from crm_pipeline.model.engagement_tables import LASTING
 from crm_pipeline.model.mapping import FieldMap, ObjectMap, points_to, same
 
 _CASE = ObjectMap(
@@ -90,9 +91,12 @@ _EVENT = ObjectMap(
     ),
     {"activity_type": "meeting"},
     beside=OF_DELETED,
+    over_rows=LASTING,
     page="/tab/Events/{id}",
 )
 
+# Somebody called whom nobody answered.
+_CALL_DIRECTIONS = (("Inbound", "inbound"), ("Outbound", "outbound"), ("Missed", "inbound"))
 _CALL = ObjectMap(
     "Calls",
     "activities",
@@ -100,8 +104,9 @@ _CALL = ObjectMap(
         *_ENGAGED,
         *same(
             "Call_Start_Time=starts_at Call_Start_Time=due_on Call_Start_Time=due_at "
-            "Call_Duration_in_seconds=call_seconds Call_Type=call_direction Call_Result=call_result"
+            "Call_Duration_in_seconds=call_seconds Call_Result=call_result"
         ),
+        FieldMap("Call_Type", "call_direction", values=_CALL_DIRECTIONS),
         FieldMap("Subject", "subject", fallback=(NAME_OF_DELETED,)),
     ),
     {"activity_type": "call"},

@@ -182,11 +182,11 @@ def stage_items(staging: Staging) -> dict[str, str]:
         "position": np.arange(count) - np.searchsorted(deal, deal, "left"),
         "quantity": rng.integers(1, 11, count),
         "total": split_amounts(rng, staging.deal_amount, deal),
-        "currency": np.array([staging.portal.currency] * count),
+        "company": staging.deal_company[deal],
     }
     joined = (
-        "SELECT s.*, p.name AS name, p.code AS code FROM {source} s "
-        "LEFT JOIN stage_products p ON p.i = s.product"
+        "SELECT s.*, p.name AS name, p.code AS code, c.currency AS currency FROM {source} s "
+        "LEFT JOIN stage_products p ON p.i = s.product LEFT JOIN stage_companies c ON c.i = s.company"
     )
     return {"line_items": staging.stage("line_items", columns, joined)}
 
@@ -208,9 +208,13 @@ def stage_quotes(staging: Staging) -> dict[str, str]:
         **staging.lived(rng, created, created + 60, np.zeros(count, dtype=bool)),
         "name": pa.array([f"Quote {k + 1}" for k in range(count)], pa.string()),
         "amount": staging.deal_amount[chosen],
-        "currency": np.array([staging.portal.currency] * count, dtype=object),
+        "company": staging.deal_company[chosen],
     }
-    return {"quotes": staging.stage("quotes", columns)}
+    joined = (
+        "SELECT s.*, c.currency AS currency FROM {source} s "
+        "LEFT JOIN stage_companies c ON c.i = s.company"
+    )
+    return {"quotes": staging.stage("quotes", columns, joined)}
 
 
 def stage_tickets(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:

@@ -248,11 +248,16 @@ def _stage_deals(staging: Staging) -> None:
         "stage_name": pa.array([one.name for one in STAGES]).take(pa.array(stage)),
         "probability": np.array([one.probability for one in STAGES])[stage],
         "forecast": pa.array([one.forecast for one in STAGES]).take(pa.array(stage)),
+        "account_id": make_ids("001", steps["company"].to_numpy()),
         "changed_at": steps["at"],
-        "currency": np.array(["USD"] * steps.num_rows),
         "deleted": np.zeros(steps.num_rows, dtype=bool),
     }
-    staging.add("OpportunityHistory", staging.columns(steps) | common, "008")
+    # What belongs to an opportunity has its currency, whatever the company's own is.
+    inherited = (
+        'SELECT s.*, a."CurrencyIsoCode" AS currency FROM {source} s '
+        'LEFT JOIN "Account" a ON a."Id" = s.account_id'
+    )
+    staging.add("OpportunityHistory", staging.columns(steps) | common, "008", inherited)
     current = steps.filter(steps["last"])
     _stage_opportunities(staging, current)
     _stage_items(staging, current)
@@ -320,11 +325,10 @@ def _stage_items(staging: Staging, current: pa.Table) -> None:
             "modified": stamps,
             "touched": stamps,
             "deleted": np.zeros(count, dtype=bool),
-            "currency": np.array(["USD"] * count),
             **noise(rng, count, 4),
         },
         "00k",
-        'SELECT s.*, a."Name" AS account_name, p."Name" AS product_name, p."ProductCode" AS product_code, '
+        'SELECT s.*, a."Name" AS account_name, a."CurrencyIsoCode" AS currency, p."Name" AS product_name, p."ProductCode" AS product_code, '
         'e."UnitPrice" AS list_price FROM {source} s LEFT JOIN "Account" a ON a."Id" = s.account_id '
         'LEFT JOIN "Product2" p ON p."Id" = s.product_id LEFT JOIN "PricebookEntry" e ON e."Id" = s.entry_id',
     )

@@ -166,8 +166,19 @@ def _derived(feed: Feed, column: Column) -> str:
     if entry is None:
         return column.expression
     if entry.points:
-        return contact_points(entry, entry.points, column.expression)
+        return contact_points(entry, entry.points, _labelled_points(feed, entry, column.expression))
     return f"coalesce({_fed_column(column.name)}, {column.expression})"
+
+
+def _labelled_points(feed: Feed, entry: FieldMap, derived: str) -> str:
+    """Return a column's own points, in which one that was taken from the further ones is labelled as they are."""
+    borrower = next((f for f in feed.mapped if entry.source in f.fallback), None)
+    if borrower is None or entry.points is None or not entry.points.separator:
+        return derived
+    is_borrowed = f"p.value = {quoted(borrower.column)} AND {raw(borrower.source)} IS NULL"
+    label = f"CASE WHEN {is_borrowed} THEN {literal(entry.points.label)} ELSE p.label END"
+    point = f"{{'value': p.value, 'label': {label}, 'is_primary': p.is_primary}}"
+    return f"list_transform({derived}, lambda p: {point})"
 
 
 def _fed_column(column: str) -> str:

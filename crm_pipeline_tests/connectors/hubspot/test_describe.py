@@ -37,6 +37,24 @@ def test_types(kind: str, common: str, form: str) -> None:
     assert field.path == ("properties", "x")
 
 
+@pytest.mark.parametrize(
+    ("name", "own", "is_id"),
+    [
+        ("hs_object_id", True, True),
+        ("hs_updated_by_user_id", True, True),
+        ("associatedcompanyid", True, True),
+        ("hs_calculated_form_submissions", True, False),
+        ("amount_paid", True, False),
+        ("machine_id", False, False),
+    ],
+)
+def test_number_ids(name: str, own: bool, is_id: bool) -> None:
+    """An id that HubSpot calls a number has no places behind a point; what accounts made is what they say."""
+    listed = [prop(name, "number", hubspotDefined=own)]
+    [field] = describe.schema_of("deals", "Deals", listed).fields[:1]
+    assert (field.is_id, field.common_type) == (is_id, "decimal")
+
+
 def test_options_keep_value_and_label() -> None:
     """A check box list is text with semicolons; a hidden option is still a value in old records."""
     options = [

@@ -276,6 +276,8 @@ def test_contacts(world: World) -> None:
             "lifecycle_stage": has["lifecyclestage"] or None,
         }
         rows = world.table("contacts")
+        labels = [point["label"] for point in rows[one]["emails"]]
+        assert labels == ["main" if a == has["email"] else "other" for a in addresses]
         assert [point["value"] for point in rows[one]["emails"]] == addresses
         assert [point["is_primary"] for point in rows[one]["emails"]][:1] == [True][
             : len(addresses)
@@ -411,10 +413,40 @@ def test_activities(world: World) -> None:
                 "due_on": world.day(record["properties"]["hs_timestamp"]),
                 "due_at": instant(record["properties"]["hs_timestamp"]),
                 "email_direction": way.get(record["properties"].get("hs_email_direction")),
+                "is_closed": _closed(record["properties"]),
+                **_call(world, obj, record["properties"]),
+                "duration_minutes": _minutes(record["properties"]),
             }
             for one, record in world.client.all(obj).items()
         }
         compare(world.table("activities", obj), wanted)
+
+
+def _closed(has: Row) -> bool | None:
+    """Say whether nothing is left to do, by the status that each kind of activity has."""
+    if "hs_task_status" in has:
+        return bool(has["hs_task_status"] == "COMPLETED")
+    keys = ("hs_meeting_outcome", "hs_call_status", "hs_email_status")
+    status = next((has[key] for key in keys if has.get(key)), None)
+    over = {"COMPLETED", "CANCELED", "NO_SHOW", "NO_ANSWER", "BUSY", "FAILED", "SENT", "BOUNCED"}
+    return status in over if status else None
+
+
+def _call(world: World, obj: str, has: Row) -> Row:
+    """Return the outcome of a call as the account calls it, and its direction."""
+    if obj != "calls":
+        return {"call_result": None, "call_direction": None}
+    told = world.client.ask("GET", "/crm/v3/properties/calls/hs_call_disposition")["options"]
+    labels = {one["value"]: one["label"] for one in told}
+    way = has["hs_call_direction"]
+    return {"call_result": labels.get(has["hs_call_disposition"]), "call_direction": way.lower()}
+
+
+def _minutes(has: Row) -> int | None:
+    starts, ends = has.get("hs_meeting_start_time"), has.get("hs_meeting_end_time")
+    if not starts or not ends:
+        return None
+    return int((dt.datetime.fromisoformat(ends) - dt.datetime.fromisoformat(starts)).seconds / 60)
 
 
 def test_users_and_those_who_left(world: World) -> None:

@@ -50,9 +50,11 @@ class Org:
         for zone, tables in ((TOKYO, DAYS), (NEW_YORK, ())):
             [row] = scene.org.rows("Organization")
             scene.org.edit("Organization", row["Id"], TimeZoneSidKey=zone)
-            scene.advance(86_400)
-            with scene.account() as account:
-                note_account(account, scene.landing)
+            # Another zone counts once it is named on two days.
+            for _ in range(2):
+                scene.advance(86_400)
+                with scene.account() as account:
+                    note_account(account, scene.landing)
             assert account_facts(scene.landing, "demo") == AccountFacts(zone, "USD", self.url)
             build(scene, folder / "engine", tuple(tables))
             self._keep(zone)
@@ -331,7 +333,7 @@ def test_tasks(org: Org) -> None:
             "due_at": None,
             "completed_at": instant(one["CompletedDateTime"]),
             "is_closed": one["IsClosed"],
-            "call_direction": one["CallType"],
+            "call_direction": one["CallType"].lower() if one["CallType"] else None,
             "email_direction": None,
         },
     )

@@ -34,6 +34,37 @@ def ask(server: SandboxServer, path: str, **more: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
+def test_what_belongs_to_a_deal_has_its_currency(
+    server: SandboxServer, portal: HubSpotSandbox
+) -> None:
+    """Line items and quotes are in the money of their deal; the amount of a line is net of its discount."""
+    path = "/crm/v3/objects/{}?limit=100&associations=deals&properties={}"
+    deals = {
+        one["id"]: one["properties"]["deal_currency_code"]
+        for archived in ("false", "true")
+        for one in ask(
+            server, path.format("deals", "deal_currency_code") + f"&archived={archived}"
+        )["results"]
+    }
+    assert len(set(deals.values())) > 1
+    priced = "quantity,price,amount,discount,hs_discount_percentage,hs_line_item_currency_code"
+    lines = ask(server, path.format("line_items", priced))["results"]
+    quotes = ask(server, path.format("quotes", "hs_currency"))["results"]
+    off = set()
+    for one in (*lines, *quotes):
+        has = one["properties"]
+        deal = one["associations"]["deals"]["results"][0]["id"]
+        currency = has.get("hs_line_item_currency_code") or has.get("hs_currency")
+        assert currency == deals[deal]
+        if "price" in has:
+            money, percent = has["discount"] or 0, has["hs_discount_percentage"] or 0
+            off.add((bool(money), bool(percent)))
+            each = (float(has["price"]) - float(money)) * (1 - float(percent) / 100)
+            net = float(has["quantity"]) * each
+            assert abs(net - float(has["amount"])) < 0.005
+    assert off == {(False, False), (True, False), (False, True)}
+
+
 @pytest.mark.parametrize("archived", [False, True])
 def test_a_list_has_every_record_once(
     server: SandboxServer, portal: HubSpotSandbox, archived: bool

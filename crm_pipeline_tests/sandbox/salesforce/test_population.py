@@ -91,6 +91,18 @@ def test_line_items_add_up(sandbox) -> None:
     assert all(total == deals[deal] for deal, total in totals.items())
 
 
+def test_what_belongs_to_a_deal_has_its_currency(sandbox) -> None:
+    """Changes and line items are in the money of the deal, and deals in that of several countries."""
+    truth = sandbox.salesforce
+    deals = {
+        row["Id"]: row["CurrencyIsoCode"] for row in truth.rows("Opportunity", include_deleted=True)
+    }
+    assert len(set(deals.values())) > 1
+    for name in ("OpportunityHistory", "OpportunityLineItem"):
+        rows = truth.rows(name, include_deleted=True)
+        assert [r for r in rows if r["CurrencyIsoCode"] != deals[r["OpportunityId"]]] == []
+
+
 def test_attribution_makes_sense(sandbox) -> None:
     """A campaign's deals have contacts that were its members before the deal began."""
     truth = sandbox.salesforce

@@ -199,6 +199,13 @@ def products(portal: PortalFacts) -> ObjectType:
     )
 
 
+_IS_CHEAPER = "r1 % 6 = 0 AND r2 % 7 <> 0"
+# The amount of a line is net: what is left of its prices after the discount.
+_PRICE = f"""round(
+    (total / quantity + CASE WHEN {_IS_CHEAPER} THEN 5 ELSE 0 END) / CASE WHEN r2 % 7 = 0 THEN 0.9 ELSE 1 END, 4
+)"""
+
+
 def line_items(portal: PortalFacts) -> ObjectType:
     """Return the line items of a portal."""
     return object_type(
@@ -210,10 +217,11 @@ def line_items(portal: PortalFacts) -> ObjectType:
             Property("hs_product_id", "number", "product_id"),
             Property("hs_sku", "string", "code"),
             Property("quantity", "number", "quantity::VARCHAR"),
-            Property("price", "number", money("round(total / quantity, 2)")),
+            Property("price", "number", money(_PRICE)),
             Property("amount", "number", money("total"), calculated=True),
             Property("description", "string", rarely("r2", 3, "'About ' || name"), "textarea"),
-            Property("discount", "number", rarely("r1", 6, "'5'")),
+            # Off each one, in money or in percent: a line has one of them.
+            Property("discount", "number", f"CASE WHEN {_IS_CHEAPER} THEN '5' END"),
             Property("hs_discount_percentage", "number", rarely("r2", 7, "'10'")),
             Property("hs_line_item_currency_code", "enumeration", "currency"),
             Property("hs_position_on_quote", "number", "position::VARCHAR"),
