@@ -4,7 +4,6 @@ A fault changes the tables of one vendor's mapping, or what is known of its acco
 again with it, and what differs then and not without it has caught it.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +14,13 @@ import pyarrow as pa
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.model.mapping import RECORD, FieldMap, ObjectMap
+from crm_pipeline.store import files
 from crm_pipeline_tests.meaning.compare import Difference
 from crm_pipeline_tests.meaning.judged import Judged
-from crm_pipeline_tests.meaning.prepared import NOW, Prepared, landed_again
+from crm_pipeline_tests.meaning.prepared import Prepared, landed_again
 
 Maps = Sequence[ObjectMap]
-_PARTS = ("users", "companies", "pipelines", "stages", "contacts")
+_PARTS = ("users", "companies", "pipelines", "stages", "contacts", "exchange_rates")
 
 
 def _same(maps: Maps) -> Maps:
@@ -262,5 +262,4 @@ def caught(fault: Fault, judged: Judged, root: Path) -> list[Difference]:
 
 def _take_zone(spoilt: Prepared, fault: Fault) -> None:
     path = spoilt.data / "landing" / fault.connection / "account.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({"noted_at": NOW} | known | {"time_zone": fault.zone}))
+    files.write_json(path, files.read_json(path) | {"time_zone": fault.zone})
