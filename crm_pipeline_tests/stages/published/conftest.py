@@ -109,7 +109,7 @@ WORLD = {
     "deals": """
         1 pipeline=P1 stage=done primary_contact=2 company=1
         2 pipeline=P2 stage=done company=9
-        3 stage=off
+        3 stage=off primary_contact=5
         4 stage=done
         5 pipeline=P1 stage=done is_closed=false is_won=false
         6 pipeline=P1 stage=odd
@@ -141,7 +141,9 @@ WORLD = {
         7 from_table=deals from_id=2 to_table=contacts to_id=99 role=Never
         8 from_table=companies from_id=2 to_table=contacts to_id=1 is_primary=true
         9 from_table=activities from_id=2 to_table=contacts to_id=2
-        10 from_table=deals from_id=2 to_table=contacts to_id=1 archived=true""",
+        10 from_table=deals from_id=2 to_table=contacts to_id=1 archived=true
+        11 from_table=deals from_id=2 to_table=contacts to_id=4 role=Merged
+        12 from_table=deals from_id=2 to_table=contacts to_id=5 role=Again""",
 }
 OPTIONS = {"leads": (("picked", "Picked!"), ("begin", "Begun!")), "deals": (("odd", "Odd!"),)}
 
