@@ -94,7 +94,14 @@ WORLD = {
         3 currency=USD rate=1.6 starts_on=2026-01-01 ends_on=2026-02-01
         4 currency=USD rate=1.1 starts_on=2026-02-01 ends_on=2026-03-01
         5 currency=USD rate=9.9 starts_on=2026-02-01 ends_on=2026-03-01 archived=true
-        6 currency=CHF rate=0""",
+        6 currency=CHF rate=0
+        7 currency=SEK rate=2 starts_on=2026-01-01 ends_on=2026-02-01
+        8 currency=SEK rate=4 starts_on=2026-01-15 ends_on=2026-01-20
+        9 currency=SEK rate=5 starts_on=2026-03-01
+        10 currency=SEK rate=8 starts_on=2026-03-01 ends_on=2026-03-05
+        11 currency=SEK rate=10
+        12 currency=NOK rate=2 starts_on=2026-01-01
+        13 currency=NOK rate=4 starts_on=2026-02-01""",
     "companies": """
         1 name=Acme
         2 name=Bolt""",
@@ -116,7 +123,8 @@ WORLD = {
         7 pipeline=P1 stage=off is_closed=true
         8 pipeline=P1 stage=begin
         9 pipeline=P2 stage=off
-        10 stage=begin""",
+        10 stage=begin
+        11 pipeline=P9 stage=off""",
     "deal_stage_history": """
         1 deal=1 stage=off changed_at=2026-01-01T00:00:00Z
         2 deal=2 stage=done changed_at=2026-01-01T00:00:00Z
