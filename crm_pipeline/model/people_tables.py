@@ -57,7 +57,7 @@ _MOBILE = text("mobile_phone", "Mobile phone as entered.")
 _FAX = text("fax", "Fax number as entered.")
 _EMAIL = text("email", "Main e-mail as entered.")
 _EMAILS = points("emails", [("email", "main")], "All e-mail addresses with their labels.")
-_EMAIL_RULE = Rule("matches", "email", pattern=EMAIL_PATTERN)
+_EMAIL_RULE = Rule("matches", "email", pattern=EMAIL_PATTERN, form="an address")
 _LIFECYCLE = text("lifecycle_stage", "How far the relation has come, as the CRM names it.")
 
 

@@ -79,6 +79,7 @@ class Rule:
         values: the allowed values of `one_of`.
         pattern: the regular expression of `matches`.
         other: the earlier column of `not_before`; the column that `implies` demands to be true.
+        form: what a text that `matches` is, for people.
     """
 
     kind: RuleKind
@@ -89,12 +90,26 @@ class Rule:
     values: tuple[str, ...] = ()
     pattern: str = ""
     other: str = ""
+    form: str = "of its form"
 
     @property
     def name(self) -> str:
-        """A short name, unique within the table."""
-        suffix = f" {self.other}" if self.other else ""
-        return f"{self.column} {self.kind.replace('_', ' ')}{suffix}"
+        """What is wrong with a row that breaks it, for people; unique within the table."""
+        return f"{self.column} {self._fault}"
+
+    @property
+    def _fault(self) -> str:
+        bounds = [f"{bound:g}" for bound in (self.low, self.high) if bound is not None]
+        one_bound = f"is {'above' if self.low is None else 'below'} {' and '.join(bounds)}"
+        return {
+            "required": "is empty",
+            "unique": "is not unique",
+            "between": f"is not between {' and '.join(bounds)}" if len(bounds) > 1 else one_bound,
+            "one_of": f"is not one of {', '.join(self.values)}",
+            "matches": f"is not {self.form}",
+            "not_before": f"before {self.other}",
+            "implies": f"but not {self.other}",
+        }[self.kind]
 
 
 @dataclass(frozen=True)
