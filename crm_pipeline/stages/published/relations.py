@@ -6,7 +6,7 @@ from typing import Any
 
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.table import Lookup
-from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
+from crm_pipeline.model.tables import DELETED_SUFFIX, DERIVED, TABLES, custom_table_name
 from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
@@ -188,10 +188,24 @@ def published_tables(
     for name in tables.names(PREFIX, release):
         version = tables.version(name, release)
         if version is not None:
-            versions.setdefault(name.rsplit("/", 1)[1], []).append(version)
+            versions.setdefault(_table_of(version, release), []).append(version)
     plain = {name: _published(name, found, versions) for name, found in versions.items()}
     accounts = tuple(sorted((currencies or {}).items()))
     return [_finished(table, plain, accounts) for table in plain.values()]
+
+
+def _table_of(version: TableVersion, release: Release) -> str:
+    """Return the table of schema `crm` that holds the rows of a version.
+
+    Before there were tables made of others, an object's own table could have the name of one: it is published under
+    the one that the object's table gets when it is built again, until then.
+    """
+    name = version.name.rsplit("/", 1)[1]
+    if name not in DERIVED or name in TABLES:
+        return name
+    renamed = custom_table_name(version.meta["objects"][0]["object"])
+    folder = version.name.rsplit("/", 1)[0]
+    return name if f"{folder}/{renamed}" in release.tables else renamed
 
 
 def _finished(
