@@ -14,6 +14,8 @@ from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.store.engine import Engine
 
 MERGES = "merges"
+_NO_ROLES = ("Primary", "participant")
+"""Labels that say nothing of a record: what is_primary says, and what a CRM calls whomever it lists."""
 _CONNECTION = ("connection", "VARCHAR", "Name of the connection that the rows came through.")
 
 
@@ -129,6 +131,7 @@ def _pairs(
     """Return SQL for all pairs; `missing` says why one is none of two live records."""
     side = "SELECT connection, {}, {}, role, is_primary, {} FROM links WHERE from_table = {} AND to_table = {}"
     of_left, of_right = literal(left.name), literal(right.name)
+    no_roles = ", ".join(map(literal, _NO_ROLES))
     return f"""
         WITH lefts AS NOT MATERIALIZED (
             SELECT connection, {left.key} AS left_key, {bridge.column} AS right_key, is_deleted IS TRUE AS is_gone
@@ -151,7 +154,8 @@ def _pairs(
         now AS NOT MATERIALIZED (
             -- The end that was not read since may still name a record that was merged meanwhile.
             SELECT t.connection, coalesce(l.new_key, t.left_key) AS left_key,
-                coalesce(r.new_key, t.right_key) AS right_key, t.role, t.is_primary, t.is_forward
+                coalesce(r.new_key, t.right_key) AS right_key,
+                CASE WHEN t.role NOT IN ({no_roles}) THEN t.role END AS role, t.is_primary, t.is_forward
             FROM told t
             LEFT JOIN {quoted(merges)} l ON l.table_name = {of_left} AND l.old_key = t.left_key
             LEFT JOIN {quoted(merges)} r ON r.table_name = {of_right} AND r.old_key = t.right_key

@@ -151,7 +151,9 @@ WORLD = {
         9 from_table=activities from_id=2 to_table=contacts to_id=2
         10 from_table=deals from_id=2 to_table=contacts to_id=1 archived=true
         11 from_table=deals from_id=2 to_table=contacts to_id=4 role=Merged
-        12 from_table=deals from_id=2 to_table=contacts to_id=5 role=Again""",
+        12 from_table=deals from_id=2 to_table=contacts to_id=5 role=Again
+        13 from_table=deals from_id=2 to_table=contacts to_id=1 role=participant
+        14 from_table=companies from_id=2 to_table=contacts to_id=1 role=Primary""",
 }
 OPTIONS = {"leads": (("picked", "Picked!"), ("begin", "Begun!")), "deals": (("odd", "Odd!"),)}
 

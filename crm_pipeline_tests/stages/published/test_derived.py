@@ -25,6 +25,7 @@ PAIRS = {
     "deal_companies": [("acme:deals:1", "acme:companies:1", [], True)],
     "contact_companies": [
         ("acme:contacts:1", "acme:companies:1", [], True),
+        # `Primary` is no role.
         ("acme:contacts:1", "acme:companies:2", [], True),
     ],
     "activity_contacts": [
