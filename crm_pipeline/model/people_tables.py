@@ -171,7 +171,7 @@ LEADS = Table(
         text("website", "Website as entered."),
         text("industry", "Industry."),
         text("status", "Status; where leads have pipelines, the name of a stage."),
-        stage_label("status", within=""),
+        stage_label("status"),
         text("rating", "Rating."),
         text("source", "Where the lead came from."),
         whole("employees", "Number of employees of the company."),
