@@ -15,7 +15,10 @@ from crm_pipeline.store.published import Snapshots, damaged_file, open_snapshot,
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _DAYS = {"today": timedelta(0), "yesterday": timedelta(days=1)}
-_ALLOWED = "Write a day, 2026-11-20, yesterday or today, which means its end, or an instant, 2026-11-20T15:30; both are UTC."
+_ALLOWED = (
+    "Write a day, 2026-11-20, yesterday or today, which means its end, or an instant, 2026-11-20T15:30; "
+    "both are UTC."
+)
 _STATED = "SELECT release, published_at FROM ops.publication"
 
 
