@@ -63,7 +63,7 @@ _FIRST_EMAIL = text(
     "Main e-mail as entered; in HubSpot, where there is none, the first of the others that is known.",
 )
 _EMAILS = points("emails", [("email", "main")], "All e-mail addresses with their labels.")
-_EMAIL_RULE = Rule("matches", "email", pattern=EMAIL_PATTERN)
+_EMAIL_RULE = Rule("matches", "email", pattern=EMAIL_PATTERN, form="an address")
 _LIFECYCLE = text("lifecycle_stage", "How far the relation has come, as the CRM names it.")
 
 
@@ -185,7 +185,7 @@ LEADS = Table(
         text("website", "Website as entered."),
         text("industry", "Industry."),
         text("status", "Status; where leads have pipelines, the name of a stage."),
-        stage_label("status", within=""),
+        stage_label("status"),
         text("rating", "Rating."),
         text("source", "Where the lead came from."),
         whole("employees", "Number of employees of the company."),

@@ -127,7 +127,7 @@ DEAL_STAGE_HISTORY = Table(
         *reference("deal", "deals", "The deal that changed."),
         *_STAGE_PIPELINE,
         text("stage", "Stage after the change."),
-        stage_label("stage", within=""),
+        stage_label("stage"),
         money("amount", "Amount after the change."),
         money("expected_revenue", "Weighted amount after the change."),
         CURRENCY,

@@ -26,22 +26,18 @@ RuleKind = Literal["required", "unique", "between", "one_of", "matches", "not_be
 
 @dataclass(frozen=True)
 class Lookup:
-    """Where a column's value is found in another table of the same connection, when it is published.
+    """Where a gap of a column is filled from another table of the same connection, when it is published.
 
     Attributes:
         table: the other table.
         value: its column that is taken.
         name: its column that equals `by` of the row.
-        within: a column of both that has to agree as well; "" where only the name counts.
-        fills: the row's own value goes first; what is found only fills a gap.
     """
 
     table: str
     value: str
     name: str
     by: str
-    within: str
-    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,8 @@ class Column:
         type: as DuckDB writes it.
         expression: SQL over the other columns, for columns that are derived.
         refers_to: the table whose key the column holds.
-        lookup: what takes the value's place in published tables, where it is found.
+        lookup: what fills its gaps in published tables, where it is found.
+        is_label: it says what people call the text of its expression, and is made when tables are published.
     """
 
     name: str
@@ -61,12 +58,12 @@ class Column:
     expression: str = ""
     refers_to: str = ""
     lookup: Lookup | None = None
+    is_label: bool = False
 
     @property
     def is_free(self) -> bool:
         """Whether a source field may feed it; what feeds a derived text goes before its expression."""
-        is_label = self.lookup is not None and not self.lookup.fills
-        return not self.expression or (self.type == "VARCHAR" and not is_label)
+        return not self.expression or (self.type == "VARCHAR" and not self.is_label)
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,7 @@ class Rule:
         values: the allowed values of `one_of`.
         pattern: the regular expression of `matches`.
         other: the earlier column of `not_before`; the column that `implies` demands to be true.
+        form: what a text that `matches` is, for people.
     """
 
     kind: RuleKind
@@ -89,12 +87,26 @@ class Rule:
     values: tuple[str, ...] = ()
     pattern: str = ""
     other: str = ""
+    form: str = "of its form"
 
     @property
     def name(self) -> str:
-        """A short name, unique within the table."""
-        suffix = f" {self.other}" if self.other else ""
-        return f"{self.column} {self.kind.replace('_', ' ')}{suffix}"
+        """What is wrong with a row that breaks it, for people; unique within the table."""
+        return f"{self.column} {self._fault}"
+
+    @property
+    def _fault(self) -> str:
+        bounds = [f"{bound:g}" for bound in (self.low, self.high) if bound is not None]
+        one_bound = f"is {'above' if self.low is None else 'below'} {' and '.join(bounds)}"
+        return {
+            "required": "is empty",
+            "unique": "is not unique",
+            "between": f"is not between {' and '.join(bounds)}" if len(bounds) > 1 else one_bound,
+            "one_of": f"is not one of {', '.join(self.values)}",
+            "matches": f"is not {self.form}",
+            "not_before": f"before {self.other}",
+            "implies": f"but not {self.other}",
+        }[self.kind]
 
 
 @dataclass(frozen=True)
@@ -254,9 +266,7 @@ def looked_up(columns: Iterable[Column], table: str, by: str, **found: str) -> t
     """
     name = found.pop("name")
     return tuple(
-        replace(one, lookup=Lookup(table, found[one.name], name, by, within="", fills=True))
-        if one.name in found
-        else one
+        replace(one, lookup=Lookup(table, found[one.name], name, by)) if one.name in found else one
         for one in columns
     )
 
@@ -276,14 +286,14 @@ LAST_ACTIVITY = (
 )
 
 
-def stage_label(stage: str, *, within: str = "pipeline_key") -> Column:
+def stage_label(stage: str) -> Column:
     """Describe the human name of a stage that another column holds as the CRM writes it."""
     return Column(
         f"{stage}_label",
         "VARCHAR",
         f"The {stage} as people call it: stages.label, or the CRM's own name where that is not known.",
         stage,
-        lookup=Lookup("stages", "label", name="name", by=stage, within=within),
+        is_label=True,
     )
 
 

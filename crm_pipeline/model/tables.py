@@ -51,11 +51,12 @@ TABLES: Mapping[str, Table] = {
 }
 DELETED_SUFFIX = "_deleted"
 DERIVED: Mapping[str, tuple[str, ...]] = {
-    "deal_contacts": ("deals", "contacts", "associations"),
-    "deal_companies": ("deals", "companies", "associations"),
-    "contact_companies": ("contacts", "companies", "associations"),
-    "activity_contacts": ("activities", "contacts", "associations"),
-    "merges": ("contacts", "companies", "deals", "leads", "tickets"),
+    "deal_contacts": ("deals", "contacts", "associations", "merges"),
+    "deal_companies": ("deals", "companies", "associations", "merges"),
+    "contact_companies": ("contacts", "companies", "associations", "merges"),
+    "activity_contacts": ("activities", "contacts", "associations", "merges"),
+    # Records of any object may be merged.
+    "merges": tuple(name for name in TABLES if name != "merges"),
 }
 """Tables of schema crm that are made of others when they are published, and of which."""
 _COLUMN_TYPES = {

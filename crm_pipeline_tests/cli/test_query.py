@@ -235,7 +235,8 @@ def test_as_of_no_moment_of_the_past(run: Run, past: Path, moment: str, reason: 
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"'{moment}' {reason}" in result.stderr
     assert (
-        "Write a day, 2026-11-20 or yesterday, which means its end, or an instant" in result.stderr
+        "Write a day, 2026-11-20, yesterday or today, which means its end, or an instant"
+        in result.stderr
     )
 
 

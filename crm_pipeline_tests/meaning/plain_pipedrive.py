@@ -149,7 +149,7 @@ def _people(source: Source) -> Iterable[tuple[str | None, str | None, str | None
         for record in source.of("deals/participants"):
             person = record["person_id"]
             person = person["value"] if isinstance(person, dict) else person
-            yield key("deals", record["of"]), key("contacts", person), "participant", False
+            yield key("deals", record["of"]), key("contacts", person), "", False
 
 
 def _about(source: Source, record: Record) -> Row:

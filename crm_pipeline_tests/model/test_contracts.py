@@ -8,6 +8,7 @@ import pytest
 
 from crm_pipeline.model.contracts import count_sql, pandera_schema
 from crm_pipeline.model.table import Rule, Table, day, flag, number, text
+from crm_pipeline.model.tables import TABLES
 
 TABLE = Table(
     "things",
@@ -25,7 +26,7 @@ TABLE = Table(
     (
         Rule("required", "kind"),
         Rule("one_of", "kind", values=("a", "b")),
-        Rule("matches", "email", pattern=r"^[^@\s]+@[^@\s]+$"),
+        Rule("matches", "email", pattern=r"^[^@\s]+@[^@\s]+$", form="an address"),
         Rule("between", "share", low=0, high=100),
         Rule("not_before", "ends_on", other="starts_on"),
         Rule("implies", "is_won", other="is_closed"),
@@ -77,8 +78,8 @@ def test_sql_and_pandera_agree(seed):
         seen = set()
         for case in error.failure_cases.to_dict("records"):
             name = {
-                "not_nullable": f"{case['column']} required",
-                "field_uniqueness": f"{case['column']} unique",
+                "not_nullable": f"{case['column']} is empty",
+                "field_uniqueness": f"{case['column']} is not unique",
             }.get(str(case["check"]), str(case["check"]))
             if (name, case["index"]) not in seen:
                 seen.add((name, case["index"]))
@@ -88,7 +89,7 @@ def test_sql_and_pandera_agree(seed):
         for rule, count in zip(TABLE.rules, ours, strict=True)
         if count and rule.kind != "unique"
     }
-    unique = found.pop("thing_key unique", 0)
+    unique = found.pop("thing_key is not unique", 0)
     assert dict(found) == expected
     assert bool(unique) == bool(ours[[r.kind for r in TABLE.rules].index("unique")])
 
@@ -102,4 +103,17 @@ def test_deleted_rows_break_only_what_every_row_needs():
         rows = f"(SELECT {empty} WHERE false UNION ALL BY NAME FROM {relation})"
         counted = database.execute(count_sql(TABLE, rows)).fetchall()[0][2:]
     found = {rule.name: count for rule, count in zip(TABLE.rules, counted, strict=True)}
-    assert (found["thing_key required"], found["kind one of"]) == (3, 2)
+    assert (found["thing_key is empty"], found["kind is not one of a, b"]) == (3, 2)
+
+
+def test_rules_are_called_by_what_is_wrong():
+    """In words that read well behind a table's name, and no two alike in any table."""
+    names = [
+        *("kind is empty", "kind is not one of a, b", "email is not an address"),
+        *("share is not between 0 and 100", "ends_on before starts_on", "is_won but not is_closed"),
+    ]
+    assert [rule.name for rule in TABLE.body_rules] == names
+    assert Rule("between", "rate", low=0).name == "rate is below 0"
+    assert Rule("between", "rate", high=0.5).name == "rate is above 0.5"
+    for table in TABLES.values():
+        assert len({rule.name for rule in table.rules}) == len(table.rules)

@@ -244,14 +244,14 @@ def test_a_broken_contract_fails_the_check_and_the_step(
 
     def normalize(*_: Any, **__: Any) -> Normalized:
         raise ContractError(
-            "acme.contacts breaks its contract.", failures=[("email required", 3, ["acme:1"])]
+            "acme.contacts breaks its contract.", failures=[("email is empty", 3, ["acme:1"])]
         )
 
     monkeypatch.setattr(normalized, "normalize", normalize)
     result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
     [check] = result.get_asset_check_evaluations()
     assert not check.passed
-    assert "| email required | error | 3 | acme:1 |" in str(check.metadata["broken"].value)
+    assert "| email is empty | error | 3 | acme:1 |" in str(check.metadata["broken"].value)
     assert "breaks its contract" in failure_of(result)
     assert held_back(settings, "Contact") == (("contacts",), parse_instant("2026-03-01T00:00:00Z"))
     assert held_back(settings, "Account") == (("companies",), None)

@@ -371,6 +371,7 @@ class _Build:
                 self.engine.row(f"SELECT count(*) FROM {one}")[0] for one in self.unread
             ),
             "reader": duckdb.__version__,
+            "time_zone": self.feeds[0].account.zone,
             "unconverted": dict(verdict.unconverted),
             "fed": sorted({entry.column for feed in self.feeds for entry in feed.mapped}),
             "misfits": list(verdict.misfits),

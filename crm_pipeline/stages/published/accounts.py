@@ -1,15 +1,19 @@
 """Schema `ops`: what connections are, so that an analyst knows whose day and whose currency a row has."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.settings import Connection
+from crm_pipeline.stages.published.consistency import WARNING, Finding
 from crm_pipeline.stages.published.operations import OpsTable
+from crm_pipeline.stages.published.relations import PublishedTable, connection_of
 from crm_pipeline.store.account_facts import account_facts
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.tables import TableVersion
 
 _TEXT = pa.string()
 
@@ -39,6 +43,49 @@ def connected(
         vendor, is_emulated = (one.vendor, one.sandbox) if one else (None, None)
         found.append(Connected(name, vendor, is_emulated, account_facts(landing, name)))
     return found
+
+
+def with_zones_of_rows(
+    accounts: Iterable[Connected], published: Sequence[PublishedTable]
+) -> list[Connected]:
+    """Return the accounts with the zone that days of their rows are of, which may not be the one that is known now."""
+    return [_with_zone(one, _zones(one, published)) for one in accounts]
+
+
+def zone_findings(
+    accounts: Iterable[Connected], published: Sequence[PublishedTable]
+) -> Iterator[Finding]:
+    """Find tables whose days are not those of the zone that `with_zones_of_rows` says."""
+    for one in accounts:
+        zones = _zones(one, published)
+        shown = _with_zone(one, zones).facts.zone
+        for table, version, zone in zones:
+            live = version.meta["live"]
+            failures = 0 if zone == shown else live
+            rule = "days are those of ops.connections.time_zone"
+            yield Finding(one.name, table, rule, WARNING, failures, live)
+
+
+def _zones(
+    account: Connected, published: Sequence[PublishedTable]
+) -> list[tuple[str, TableVersion, str]]:
+    """Return the tables of an account that have days, each with the zone that they are of."""
+    return [
+        (table.name, version, version.meta["time_zone"])
+        for table in published
+        for version in table.versions
+        # Earlier versions do not say it.
+        if connection_of(version) == account.name and "time_zone" in version.meta
+        if any(column["type"] == "DATE" for column in version.meta["columns"])
+    ]
+
+
+def _with_zone(account: Connected, zones: Sequence[tuple[str, TableVersion, str]]) -> Connected:
+    counted = Counter(zone for _, _, zone in zones)
+    if not counted or account.facts.zone in counted:
+        return account
+    [(zone, _)] = counted.most_common(1)
+    return replace(account, facts=replace(account.facts, time_zone=zone))
 
 
 def connections_table(rows: Iterable[Connected], currencies: Mapping[str, str]) -> OpsTable:

@@ -14,6 +14,7 @@ import structlog
 
 from crm_pipeline.kernel.errors import CorruptFile, StoreError
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.past import Snapshot
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
@@ -23,6 +24,8 @@ _TEXT = pa.string()
 _WHOLE = pa.int64()
 _BEFORE = "published_before"
 _NONE = (0, 0, 0, 0)
+_NOT_COMPARED = frozenset({"batch_id", "url"})
+"""What says how a record was read, and where the account has its pages."""
 _log = structlog.get_logger("crm_pipeline.published")
 Counts = tuple[int, int, int, int]
 
@@ -106,6 +109,17 @@ class Changes:
             counts = self._counted(table, changed) if changed else {}
             for name in connections:
                 yield (name, table.name), counts.get(name, _NONE)
+                versions.pop((name, table.name), None)
+        for name, table_name in sorted(versions):
+            if table_name not in DERIVED:
+                yield (name, table_name), (0, 0, self._live_before(name, table_name), 0)
+
+    def _live_before(self, connection: str, table: str) -> int:
+        """Count what a connection had in a table that it has no more."""
+        if not self._columns(_BEFORE, table):
+            return 0
+        sql = f"SELECT count(*) FROM {_BEFORE}.crm.{quoted(table)} WHERE connection = $connection"
+        return int(self.engine.rows(sql, {"connection": connection})[0][0])
 
     def _counted(self, table: PublishedTable, connections: Sequence[str]) -> dict[str, Counts]:
         now, was = self._columns(self.database, table.name), self._columns(_BEFORE, table.name)
@@ -128,9 +142,12 @@ class Changes:
             WHERE n.batch_id IS DISTINCT FROM o.batch_id OR n.modified_at IS DISTINCT FROM o.modified_at
             """,
         )
-        same = [name for name, kind in now.items() if was.get(name) == kind and name != "batch_id"]
+        same = [n for n, kind in now.items() if was.get(n) == kind and n not in _NOT_COMPARED]
+        rezoned = ", ".join(map(literal, self._rezoned(connections)))
         differs = " OR ".join(
-            f"n.{quoted(name)} IS DISTINCT FROM o.{quoted(name)}" for name in same
+            f"(n.{quoted(name)} IS DISTINCT FROM o.{quoted(name)}"
+            + (f" AND n.connection NOT IN ({rezoned}))" if rezoned and now[name] == "DATE" else ")")
+            for name in same
         )
         counted = self.engine.rows(
             f"""
@@ -153,10 +170,19 @@ class Changes:
         self.engine.run(f"DROP TABLE {moved}")
         return {connection: (a, b, c, d) for connection, a, b, c, d in counted}
 
-    def _columns(self, database: str, table: str) -> dict[str, str]:
+    def _rezoned(self, connections: Sequence[str]) -> list[str]:
+        """Return the connections whose days are of another time zone than before: no two of them can be compared."""
+        sql = "SELECT connection, time_zone FROM {}.ops.connections"
+        if "time_zone" not in self._columns(_BEFORE, "connections", schema="ops"):
+            return []
+        was = dict(self.engine.rows(sql.format(_BEFORE)))
+        now = dict(self.engine.rows(sql.format(self.database)))
+        return [name for name in connections if was.get(name) != now.get(name)]
+
+    def _columns(self, database: str, table: str, schema: str = "crm") -> dict[str, str]:
         rows: Iterable[tuple[Any, ...]] = self.engine.rows(
             "SELECT column_name, data_type FROM duckdb_columns() "
-            f"WHERE database_name = {literal(database)} AND schema_name = 'crm' AND table_name = $name",
+            f"WHERE database_name = {literal(database)} AND schema_name = {literal(schema)} AND table_name = $name",
             {"name": table},
         )
         return {name: str(kind) for name, kind in rows}

@@ -23,24 +23,20 @@ FILLED: Mapping[str, tuple[str, ...]] = {
     "contacts": ("full_name", "email", "owner_key", "created_at", "modified_at"),
     "companies": ("name", "owner_key", "created_at", "modified_at"),
     "deals": (
-        *(
-            "name",
-            "owner_key",
-            "company_key",
-            "pipeline_key",
-            "stage",
-            "stage_label",
-            "stage_changed_at",
-        ),
-        *(
-            "amount",
-            "amount_main",
-            "close_date",
-            "is_closed",
-            "is_won",
-            "created_at",
-            "modified_at",
-        ),
+        "name",
+        "owner_key",
+        "company_key",
+        "pipeline_key",
+        "stage",
+        "stage_label",
+        "stage_changed_at",
+        "amount",
+        "amount_main",
+        "close_date",
+        "is_closed",
+        "is_won",
+        "created_at",
+        "modified_at",
     ),
     "deal_stage_history": (
         "deal_key",
@@ -64,6 +60,12 @@ FILLED: Mapping[str, tuple[str, ...]] = {
     "exchange_rates": ("currency", "rate"),
 }
 """Columns that every CRM fills in some row: NULL in all of them means that the mapping or the login misses it."""
+
+_OF_DEALS = {
+    "deal_stage_history": ("amount", "expected_revenue"),
+    "deal_line_items": ("unit_price", "list_price", "total_price"),
+}
+"""Tables of which a row belongs to a deal, each with its amounts."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Consistency:
 
     def findings(self, bridges: Iterable[Derived] = ()) -> list[Finding]:
         """Return how every rule fared for each connection that it can be asked of."""
-        found = [*self._history(), *self._closing()]
+        found = [*self._history(), *self._closing(), *self._currencies()]
         for table in FILLED:
             found.extend(self._columns(table))
         for bridge in bridges:
@@ -145,7 +147,24 @@ class Consistency:
             """,
         )
 
-    def _judged(self, table: str, rules: Mapping[str, str], rows: str) -> Iterator[Finding]:
+    def _currencies(self) -> Iterator[Finding]:
+        """What belongs to a deal has its currency; that a CRM keeps none there is no fault, but sums need it."""
+        for table, amounts in _OF_DEALS.items():
+            has_amount = " OR ".join(f"t.{quoted(name)} IS NOT NULL" for name in amounts)
+            rows = f"""
+                SELECT t.connection, t.{quoted(TABLES[table].key)} AS key, t.currency, d.currency AS of_deal
+                FROM {self.crm}.{quoted(table)} t JOIN {self.crm}.deals d USING (deal_key)
+                WHERE d.currency IS NOT NULL AND ({has_amount})
+            """
+            yield from self._judged(
+                table, {"currency is that of the deal": "currency <> of_deal"}, rows
+            )
+            known = {"currency is known where that of the deal is": "currency IS NULL"}
+            yield from self._judged(table, known, rows, NOTE)
+
+    def _judged(
+        self, table: str, rules: Mapping[str, str], rows: str, severity: str = WARNING
+    ) -> Iterator[Finding]:
         counts = ", ".join(
             f"count(*) FILTER (WHERE {broken}), min(key, {_EXAMPLES}) FILTER (WHERE {broken})"
             for broken in rules.values()
@@ -155,7 +174,7 @@ class Consistency:
         ):
             for rule, failures, keys in zip(rules, cells[::2], cells[1::2], strict=True):
                 examples = tuple(keys or ())
-                yield Finding(connection, table, rule, WARNING, failures, looked_at, examples)
+                yield Finding(connection, table, rule, severity, failures, looked_at, examples)
 
     def _columns(self, table: str) -> Iterator[Finding]:
         """Judge what is empty, and which keys lead nowhere."""

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.table import TEXTS
+from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.store.engine import Engine
 
 MERGES = "merges"
+_NO_ROLES = ("Primary", "participant")
+"""Labels that say nothing of a record: what is_primary says, and what a CRM calls whomever it lists."""
 _CONNECTION = ("connection", "VARCHAR", "Name of the connection that the rows came through.")
 
 
@@ -53,10 +56,8 @@ class Derived:
 
 @dataclass(frozen=True)
 class _Bridge:
-    """Two tables whose records belong together; `column` of the left one names the main record of the right one."""
+    """How two tables belong together; `column` of the left one names the main record of the right one."""
 
-    left: str
-    right: str
     column: str
     about: str
     role: str
@@ -65,32 +66,24 @@ class _Bridge:
 
 _BRIDGES = {
     "deal_contacts": _Bridge(
-        "deals",
-        "contacts",
         "primary_contact_key",
         "The contacts of each deal",
         "What the contact is for the deal",
         "Whether it is the deal's main contact",
     ),
     "deal_companies": _Bridge(
-        "deals",
-        "companies",
         "company_key",
         "The companies of each deal",
         "What the company is for the deal",
         "Whether it is the company that buys",
     ),
     "contact_companies": _Bridge(
-        "contacts",
-        "companies",
         "company_key",
         "The companies of each contact",
         "What the company is for the contact",
         "Whether it is the company that the person works for",
     ),
     "activity_contacts": _Bridge(
-        "activities",
-        "contacts",
         "contact_key",
         "The contacts of each activity",
         "What the contact is for the activity",
@@ -100,14 +93,17 @@ _BRIDGES = {
 
 
 def derived_tables(tables: Iterable[PublishedTable]) -> list[Derived]:
-    """Return the bridges, and the merges of all tables."""
+    """Return the merges of all tables, and the bridges, which are made of them too: in the order to prepare them in."""
     listed = {table.name: table for table in tables}
-    bridges = [_bridge(name, bridge, listed) for name, bridge in _BRIDGES.items()]
-    return [*bridges, _merges(listed)]
+    merges = _merges(listed)
+    bridges = [_bridge(name, bridge, listed, merges.relation) for name, bridge in _BRIDGES.items()]
+    return [merges, *bridges]
 
 
-def _bridge(name: str, bridge: _Bridge, tables: Mapping[str, PublishedTable]) -> Derived:
-    left, right, links = (tables[one] for one in (bridge.left, bridge.right, "associations"))
+def _bridge(
+    name: str, bridge: _Bridge, tables: Mapping[str, PublishedTable], merges: str
+) -> Derived:
+    left, right, links, _ = (tables[one] for one in DERIVED[name])
     columns = (
         _CONNECTION,
         (left.key, "VARCHAR", f"Joins {left.name}."),
@@ -117,20 +113,25 @@ def _bridge(name: str, bridge: _Bridge, tables: Mapping[str, PublishedTable]) ->
     )
     about = (
         f"{bridge.about}, one row a pair: from associations of either end and {left.name}.{bridge.column}. Live "
-        "records only."
+        "records only; a link to a record that was merged is one to its survivor."
     )
-    identity = fingerprint([columns, left.identity, right.identity, links.identity])
-    return Derived(
-        name, about, columns, _pairs(bridge, left, right, links), identity, is_bridge=True
-    )
+    sources = (tables[one] for one in DERIVED[name])
+    identity = fingerprint([columns, about, *(one.identity for one in sources)])
+    made = _pairs(bridge, left, right, links, merges)
+    return Derived(name, about, columns, made, identity, is_bridge=True)
 
 
 def _pairs(
-    bridge: _Bridge, left: PublishedTable, right: PublishedTable, links: PublishedTable
+    bridge: _Bridge,
+    left: PublishedTable,
+    right: PublishedTable,
+    links: PublishedTable,
+    merges: str,
 ) -> str:
     """Return SQL for all pairs; `missing` says why one is none of two live records."""
     side = "SELECT connection, {}, {}, role, is_primary, {} FROM links WHERE from_table = {} AND to_table = {}"
     of_left, of_right = literal(left.name), literal(right.name)
+    no_roles = ", ".join(map(literal, _NO_ROLES))
     return f"""
         WITH lefts AS NOT MATERIALIZED (
             SELECT connection, {left.key} AS left_key, {bridge.column} AS right_key, is_deleted IS TRUE AS is_gone
@@ -150,6 +151,15 @@ def _pairs(
             UNION ALL
             SELECT connection, left_key, right_key, NULL, true, NULL FROM lefts WHERE NOT is_gone
         ),
+        now AS NOT MATERIALIZED (
+            -- The end that was not read since may still name a record that was merged meanwhile.
+            SELECT t.connection, coalesce(l.new_key, t.left_key) AS left_key,
+                coalesce(r.new_key, t.right_key) AS right_key,
+                CASE WHEN t.role NOT IN ({no_roles}) THEN t.role END AS role, t.is_primary, t.is_forward
+            FROM told t
+            LEFT JOIN {quoted(merges)} l ON l.table_name = {of_left} AND l.old_key = t.left_key
+            LEFT JOIN {quoted(merges)} r ON r.table_name = {of_right} AND r.old_key = t.right_key
+        ),
         pairs AS NOT MATERIALIZED (
             SELECT connection, left_key, right_key,
                 coalesce(bool_or(is_primary), false) AS is_primary,
@@ -157,7 +167,7 @@ def _pairs(
                 coalesce(bool_or(is_forward), false) AS is_forward,
                 list(role) FILTER (WHERE is_forward AND role <> '') AS forward,
                 list(role) FILTER (WHERE NOT is_forward AND role <> '') AS backward
-            FROM told
+            FROM now
             WHERE left_key IS NOT NULL AND right_key IS NOT NULL
             GROUP BY connection, left_key, right_key
         )
@@ -199,7 +209,7 @@ def _merges(tables: Mapping[str, PublishedTable]) -> Derived:
             f"SELECT connection, table_name, old_key, new_key FROM ({listed.all_rows}) "
             "WHERE is_deleted IS NOT TRUE"
         )
-    nothing = "SELECT NULL::VARCHAR AS connection, NULL::VARCHAR AS table_name, NULL::VARCHAR AS old_key, NULL::VARCHAR AS new_key WHERE false"
+    nothing = "SELECT * FROM (VALUES ('', '', '', '')) t(connection, table_name, old_key, new_key) WHERE false"
     made = f"""
         WITH RECURSIVE links AS MATERIALIZED (
             SELECT DISTINCT connection, table_name, old_key, new_key

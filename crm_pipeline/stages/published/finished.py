@@ -128,8 +128,7 @@ _CLOSED = (
     FROM labelled r
     LEFT JOIN (
         SELECT r.deal_key,
-            CASE WHEN r.pipeline_key IS NULL THEN n.is_closed ELSE i.is_closed END AS is_closed,
-            CASE WHEN r.pipeline_key IS NULL THEN n.is_won ELSE i.is_won END AS is_won
+            coalesce(i.is_closed, n.is_closed) AS is_closed, coalesce(i.is_won, n.is_won) AS is_won
         FROM rows r JOIN closing USING (connection)
         {_STAGE_JOINS.format(by="stage")}
         WHERE r.is_closed IS NULL OR r.is_won IS NULL
@@ -149,12 +148,21 @@ _MONEY = (
         """,
     ),
     (
+        "of_another_base",
+        # Rates of one of which the main currency is not worth one: they are against another.
+        """
+        SELECT DISTINCT connection FROM exchange_rates e JOIN main_currency m USING (connection)
+        WHERE NOT e.is_deleted
+            AND ((e.currency = m.currency AND e.rate <> 1) OR (e.is_main AND e.currency <> m.currency))
+        """,
+    ),
+    (
         "rates",
         # In whole trillionths: a decimal divided by another becomes a float, which is not exact.
         """
-        SELECT connection, currency, starts_on, ends_on,
+        SELECT connection, currency, starts_on, coalesce(ends_on, DATE 'infinity') AS ends_on,
             CAST(replace(CAST(CAST(rate AS DECIMAL(38,12)) AS VARCHAR), '.', '') AS HUGEINT) AS trillionths
-        FROM exchange_rates
+        FROM exchange_rates ANTI JOIN of_another_base USING (connection)
         WHERE NOT is_deleted AND currency IS NOT NULL AND rate BETWEEN 0.000000000001 AND 100000000000000
         """,
     ),
@@ -166,10 +174,16 @@ _MONEY = (
         """,
     ),
     (
-        "dated_rates",
-        f"""
-        SELECT connection, currency, starts_on, max(ends_on) AS ends_on, {_one("trillionths")}
-        FROM rates WHERE starts_on IS NOT NULL GROUP BY connection, currency, starts_on
+        "overlapping",
+        # Currencies of which a rate outlives one that began later, or with it.
+        """
+        SELECT DISTINCT connection, currency FROM (
+            SELECT connection, currency, ends_on, count(*) OVER (PARTITION BY connection, currency, starts_on) AS alike,
+                max(ends_on) OVER (PARTITION BY connection, currency ORDER BY starts_on, ends_on
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+            FROM rates WHERE starts_on IS NOT NULL
+        )
+        WHERE alike > 1 OR before > ends_on
         """,
     ),
     (
@@ -180,25 +194,41 @@ _MONEY = (
         """,
     ),
     (
-        "rate_of_day",
-        # The latest rate that had begun, if it still held; else the one without dates.
+        "rates_of_day",
+        # Each rate is looked at for each day only where one by one is not enough.
         """
-        SELECT y.connection, y.currency, y.close_date,
-            CASE WHEN y.close_date >= d.ends_on THEN NULL ELSE d.starts_on END AS starts_on,
-            CASE WHEN d.starts_on IS NULL OR y.close_date >= d.ends_on THEN p.trillionths
-                ELSE d.trillionths END AS trillionths
-        FROM days y
-        ASOF LEFT JOIN dated_rates d
+        SELECT y.connection, y.currency, y.close_date, d.starts_on, d.trillionths
+        FROM (FROM days ANTI JOIN overlapping USING (connection, currency)) y
+        ASOF JOIN (FROM rates WHERE starts_on IS NOT NULL) d
             ON d.connection = y.connection AND d.currency = y.currency AND d.starts_on <= y.close_date
+        WHERE y.close_date < d.ends_on
+        UNION ALL
+        SELECT y.connection, y.currency, y.close_date, d.starts_on, d.trillionths
+        FROM (FROM days SEMI JOIN overlapping USING (connection, currency)) y
+        JOIN rates d ON d.connection = y.connection AND d.currency = y.currency
+            AND d.starts_on <= y.close_date AND y.close_date < d.ends_on
+        QUALIFY d.starts_on = max(d.starts_on) OVER (PARTITION BY y.connection, y.currency, y.close_date)
+        """,
+    ),
+    (
+        "rate_of_day",
+        # The latest rate of those that held; else the one without dates.
+        f"""
+        SELECT y.connection, y.currency, y.close_date, d.starts_on,
+            CASE WHEN d.starts_on IS NULL THEN p.trillionths ELSE d.trillionths END AS trillionths
+        FROM days y
+        LEFT JOIN (
+            SELECT connection, currency, close_date, starts_on, {_one("trillionths")}
+            FROM rates_of_day GROUP BY connection, currency, close_date, starts_on
+        ) d ON d.connection = y.connection AND d.currency = y.currency AND d.close_date = y.close_date
         LEFT JOIN plain_rates p ON p.connection = y.connection AND p.currency = y.currency
         """,
     ),
     (
-        "converted",
+        "worths",
         """
-        SELECT r.* REPLACE (
+        SELECT r.*, d.starts_on,
             CASE
-                WHEN r.amount_main IS NOT NULL THEN r.amount_main
                 WHEN r.currency IS NULL OR r.currency = m.currency THEN r.amount
                 ELSE TRY_CAST(
                     -- Millionths times a trillion, by the rate in trillionths: half away from zero.
@@ -209,17 +239,25 @@ _MONEY = (
                         ) AS DECIMAL(30,0)
                     ) * 0.000001 AS DECIMAL(24,6)
                 )
-            END AS amount_main,
-            CASE
-                WHEN r.amount_main IS NOT NULL OR r.rate_on IS NOT NULL THEN r.rate_on
-                WHEN r.currency <> m.currency OR m.currency IS NULL THEN d.starts_on
-            END AS rate_on
-        )
+            END AS worth
         FROM closed r
         LEFT JOIN main_currency m ON m.connection = r.connection
         LEFT JOIN rate_of_day d
-            ON d.connection = r.connection AND d.currency = r.currency
+            ON d.connection = r.connection AND d.currency = r.currency AND d.currency IS DISTINCT FROM m.currency
             AND d.close_date IS NOT DISTINCT FROM r.close_date
+        """,
+    ),
+    (
+        "converted",
+        """
+        SELECT * REPLACE (
+            coalesce(amount_main, worth) AS amount_main,
+            CASE
+                WHEN amount_main IS NOT NULL OR rate_on IS NOT NULL THEN rate_on
+                WHEN worth IS NOT NULL THEN starts_on
+            END AS rate_on
+        )
+        FROM worths
         """,
     ),
 )

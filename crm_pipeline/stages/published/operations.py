@@ -228,7 +228,10 @@ def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = (
     columns = {
         "connection": _OBJECT["connection"],
         "table_name": (_TEXT, "Table of schema crm."),
-        "rule": (_TEXT, "What is asked of every live row."),
+        "rule": (
+            _TEXT,
+            "contract: what is wrong with rows that break it; consistency: what is asked of every live row.",
+        ),
         "kind": (_TEXT, "contract: of one table by itself; consistency: of tables together."),
         "severity": (
             _TEXT,

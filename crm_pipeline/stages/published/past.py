@@ -1,9 +1,10 @@
 """Earlier states of the published database: which snapshot shows a moment."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,10 @@ from crm_pipeline.store.published import Snapshots, damaged_file, open_snapshot,
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _DAYS = {"today": timedelta(0), "yesterday": timedelta(days=1)}
-_ALLOWED = "Write a day, 2026-11-20 or yesterday, which means its end, or an instant, 2026-11-20T15:30; both are UTC."
+_ALLOWED = (
+    "Write a day, 2026-11-20, yesterday or today, which means its end, or an instant, 2026-11-20T15:30; "
+    "both are UTC."
+)
 _STATED = "SELECT release, published_at FROM ops.publication"
 
 
@@ -76,12 +80,12 @@ def snapshot_at(path: Path) -> Snapshot | None:
 
 def snapshot_before(data: Path, at: datetime) -> Snapshot | None:
     """Return the last snapshot that was published before a moment; None where none is kept or readable."""
-    # Later files are later publishes, as a rule; what each says of itself decides.
-    kept = sorted(Snapshots(data).kept(), key=_changed_at, reverse=True)
-    for path in kept:
-        snapshot = snapshot_at(path)
-        if snapshot is not None and snapshot.damage is None and snapshot.published_at < at:
-            return snapshot
+    # Later releases are published later. Of one there may be several files; their own times say when they were copied.
+    kept = sorted(Snapshots(data).kept(), key=release_number, reverse=True)
+    for _, paths in groupby(kept, key=release_number):
+        stated = [one for one in _stated(paths) if one.damage is None and one.published_at < at]
+        if stated:
+            return max(stated, key=lambda one: one.published_at)
     return None
 
 
@@ -120,14 +124,7 @@ def _end_of(day: datetime) -> datetime:
     return datetime.combine(day.astimezone(UTC).date(), time.max, UTC)
 
 
-def _changed_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:  # collected meanwhile
-        return 0.0
-
-
-def _stated(paths: list[Path]) -> Iterator[Snapshot]:
+def _stated(paths: Iterable[Path]) -> Iterator[Snapshot]:
     for path in paths:
         # One may be collected meanwhile, and another may be somebody's own file.
         try:

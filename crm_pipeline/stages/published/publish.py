@@ -13,7 +13,13 @@ from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.model.view_names import KEY
 from crm_pipeline.settings import Connection, Keeping
 from crm_pipeline.stages.published import budgets, operations
-from crm_pipeline.stages.published.accounts import Connected, connected, connections_table
+from crm_pipeline.stages.published.accounts import (
+    Connected,
+    connected,
+    connections_table,
+    with_zones_of_rows,
+    zone_findings,
+)
 from crm_pipeline.stages.published.budgets import ApiAccounts
 from crm_pipeline.stages.published.changes import Changes
 from crm_pipeline.stages.published.consistency import Consistency, Finding
@@ -111,12 +117,12 @@ def publish(
     if wanted is not None:
         chosen = {name: version for name, version in release.tables.items() if name in wanted}
         release = replace(release, tables=chosen)
-    told = connected(landing, connections, map(connection_named, release.tables))
-    name = _snapshot_name(release, told, freshness)
+    crms = connected(landing, connections, map(connection_named, release.tables))
+    name = _snapshot_name(release, crms, freshness)
     repaired: tuple[str, ...] = ()
     if (
         current is not None
-        and current.name.startswith(_same_data(release, told))
+        and current.name.startswith(_same_data(release, crms))
         and not is_forced
         and not _is_outdated(current, freshness, landing.clock.now(), waits)
     ):
@@ -126,11 +132,11 @@ def publish(
             return _unchanged(release.number, current)
         _log.warning("what is published is damaged and is built again", files=repaired)
     with blamed_on(lambda: damaged_version(_versions(tables, release), Verifier())):
-        currencies = {one.name: one.facts.currency for one in told if one.facts.currency}
+        currencies = {one.name: one.facts.currency for one in crms if one.facts.currency}
         published = published_tables(tables, release, currencies)
         check_versions(tables, [v for table in published for v in table.versions])
         build = _Build(
-            landing, engine, release, published, derived_tables(published), told, freshness
+            landing, engine, release, published, derived_tables(published), crms, freshness
         )
         with snapshots.building(
             name, current, lambda: build.parquet(_shared(landing, tables))
@@ -183,15 +189,15 @@ def _is_outdated(current: Path, rows: Sequence[Freshness], now: datetime, waits:
     return shown is not None and shown.is_outdated(rows, now, waits)
 
 
-def _snapshot_name(release: Release, told: Sequence[Connected], rows: Sequence[Freshness]) -> str:
+def _snapshot_name(release: Release, crms: Sequence[Connected], rows: Sequence[Freshness]) -> str:
     """Name a snapshot by release and content, so that no name is ever used for another file."""
     state = fingerprint([str(row) for row in rows])[:8] if rows else ""
-    return f"{_same_data(release, told)}{'-' if state else ''}{state}.duckdb"
+    return f"{_same_data(release, crms)}{'-' if state else ''}{state}.duckdb"
 
 
-def _same_data(release: Release, told: Sequence[Connected]) -> str:
+def _same_data(release: Release, crms: Sequence[Connected]) -> str:
     """Return what the names of all snapshots of the same tables and accounts begin with."""
-    data = fingerprint([LAYOUT, dict(release.tables), [str(one) for one in told]])
+    data = fingerprint([LAYOUT, dict(release.tables), [str(one) for one in crms]])
     return f"crm-{release.number:08d}-{data[:8]}"
 
 
@@ -202,7 +208,7 @@ class _Build:
     release: Release
     published: Sequence[PublishedTable]
     derived: Sequence[Derived]
-    told: Sequence[Connected]
+    crms: Sequence[Connected]
     freshness: Sequence[Freshness]
 
     @property
@@ -315,7 +321,7 @@ class _Build:
     ) -> list[OpsTable]:
         return [
             operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
-            connections_table(self.told, self._currencies()),
+            connections_table(with_zones_of_rows(self.crms, self.published), self._currencies()),
             freshness_table(self.freshness, self._live_rows()),
             operations.windows(self.landing, self.connections),
             operations.batches(self.landing, self.connections),
@@ -333,7 +339,8 @@ class _Build:
             for version in table.versions:
                 read.setdefault(connection_of(version), set()).add(table.name)
         rules = Consistency(self.engine, f"{_DATABASE}.crm", read)
-        return rules.findings(one for one in self.derived if one.is_bridge)
+        found = rules.findings(one for one in self.derived if one.is_bridge)
+        return [*found, *zone_findings(self.crms, self.published)]
 
     def _currencies(self) -> dict[str, str]:
         """Return the main currency by exchange rates."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.table import Lookup
-from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
+from crm_pipeline.model.tables import DELETED_SUFFIX, DERIVED, TABLES, custom_table_name
 from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
@@ -29,27 +29,21 @@ class Found:
 
     @property
     def value(self) -> str:
-        """SQL for the value: what was found or what the row has itself, the better one first."""
-        own, found = f"t.{quoted(self.column)}", f"{self._alias}.value"
-        return f"coalesce({own}, {found})" if self.lookup.fills else f"coalesce({found}, {own})"
+        """SQL for the value: what the row has itself, else what was found."""
+        return f"coalesce(t.{quoted(self.column)}, {self._alias}.value)"
 
     @property
     def join(self) -> str:
         """SQL that joins what is looked up; at most one row for each of the table's."""
         one = self.lookup
-        keys = ["connection", one.name, *([one.within] if one.within else [])]
-        listed = ", ".join(quoted(key) for key in keys)
+        listed = f"connection, {quoted(one.name)}"
         parts = " UNION ALL BY NAME ".join(
             f"SELECT {listed}, {quoted(one.value)} AS value FROM {Tables.relation(version)}"
             for version in self.versions
         )
-        theirs = [f"{self._alias}.{quoted(key)}" for key in keys]
-        ours = [f"t.{quoted(key)}" for key in ("connection", one.by, *keys[2:])]
-        # A row without a name is not called like another one without a name.
-        equal = ("=", "=", "IS NOT DISTINCT FROM")
-        on = " AND ".join(
-            f"{left} {is_so} {right}"
-            for left, is_so, right in zip(theirs, equal, ours, strict=False)
+        on = (
+            f"{self._alias}.connection = t.connection AND "
+            f"{self._alias}.{quoted(one.name)} = t.{quoted(one.by)}"
         )
         # Where two stages have one name, nothing is found rather than the wrong one.
         only = "CASE WHEN count(DISTINCT value) = 1 THEN min(value) END"
@@ -188,10 +182,24 @@ def published_tables(
     for name in tables.names(PREFIX, release):
         version = tables.version(name, release)
         if version is not None:
-            versions.setdefault(name.rsplit("/", 1)[1], []).append(version)
+            versions.setdefault(_table_of(version, release), []).append(version)
     plain = {name: _published(name, found, versions) for name, found in versions.items()}
     accounts = tuple(sorted((currencies or {}).items()))
     return [_finished(table, plain, accounts) for table in plain.values()]
+
+
+def _table_of(version: TableVersion, release: Release) -> str:
+    """Return the table of schema `crm` that holds the rows of a version.
+
+    Before there were tables made of others, an object's own table could have the name of one: it is published under
+    the one that the object's table gets when it is built again, until then.
+    """
+    name = version.name.rsplit("/", 1)[1]
+    if name not in DERIVED or name in TABLES:
+        return name
+    renamed = custom_table_name(version.meta["objects"][0]["object"])
+    folder = version.name.rsplit("/", 1)[0]
+    return name if f"{folder}/{renamed}" in release.tables else renamed
 
 
 def _finished(
@@ -213,11 +221,9 @@ def _published(
     common = TABLES.get(name)
     if common is not None:
         columns = tuple((c.name, c.type, c.description) for c in common.columns)
-        made = {finish.label for finish in (FINISHES.get(name),) if finish}
-        looked_up = (c for c in common.columns if c.lookup is not None and c.name not in made)
         found = tuple(
             Found(c.name, c.lookup, holding)
-            for c in looked_up
+            for c in common.columns
             if c.lookup and (holding := _holding(c.lookup, others[c.lookup.table]))
         )
         return PublishedTable(name, common.description, columns, tuple(versions), found)
@@ -239,12 +245,12 @@ def _published(
 def _holding(lookup: Lookup, versions: Sequence[TableVersion]) -> tuple[TableVersion, ...]:
     """Return the versions in which a look-up can find something.
 
-    Those of earlier releases may lack its columns. Where it only fills gaps and no field feeds the name that it goes
-    by, joining would only cost.
+    Those of earlier releases may lack its columns. Where no field feeds the name that it goes by, joining would only
+    cost.
     """
-    needed = {lookup.name, lookup.value, *([lookup.within] if lookup.within else [])}
+    needed = {lookup.name, lookup.value}
     able = (v for v in versions if needed <= {column["name"] for column in v.meta["columns"]})
-    return tuple(v for v in able if not lookup.fills or lookup.name in v.meta.get("fed", ()))
+    return tuple(v for v in able if lookup.name in v.meta.get("fed", ()))
 
 
 def _column(column: Mapping[str, Any]) -> tuple[str, str, str]:

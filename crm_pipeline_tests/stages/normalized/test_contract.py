@@ -68,8 +68,8 @@ def test_broken_warnings_are_counted_and_committed(deals):
     result = deals.normalize("deals")
     broken = {r.rule: (r.failures, r.examples) for r in result.warnings}
     assert broken == {
-        "probability between": (1, ("acme:Opportunity:006002",)),
-        "name required": (1, ("acme:Opportunity:006003",)),
+        "probability is not between 0 and 100": (1, ("acme:Opportunity:006002",)),
+        "name is empty": (1, ("acme:Opportunity:006003",)),
     }
 
 
@@ -94,7 +94,10 @@ def test_an_error_rule_refuses_the_version(deals):
     strict = dataclasses.replace(table, body_rules=rules)
     with deals.engine() as engine:
         verdict = judge(engine, strict, version.base, {})
-    assert {(r.rule, r.failures) for r in verdict.errors} == {("amount between", 2), ("pandera", 2)}
+    assert {(r.rule, r.failures) for r in verdict.errors} == {
+        ("amount is below 11", 2),
+        ("pandera", 2),
+    }
 
 
 def test_pandera_alone_refuses_a_wrong_type(deals):

@@ -94,7 +94,14 @@ WORLD = {
         3 currency=USD rate=1.6 starts_on=2026-01-01 ends_on=2026-02-01
         4 currency=USD rate=1.1 starts_on=2026-02-01 ends_on=2026-03-01
         5 currency=USD rate=9.9 starts_on=2026-02-01 ends_on=2026-03-01 archived=true
-        6 currency=CHF rate=0""",
+        6 currency=CHF rate=0
+        7 currency=SEK rate=2 starts_on=2026-01-01 ends_on=2026-02-01
+        8 currency=SEK rate=4 starts_on=2026-01-15 ends_on=2026-01-20
+        9 currency=SEK rate=5 starts_on=2026-03-01
+        10 currency=SEK rate=8 starts_on=2026-03-01 ends_on=2026-03-05
+        11 currency=SEK rate=10
+        12 currency=NOK rate=2 starts_on=2026-01-01
+        13 currency=NOK rate=4 starts_on=2026-02-01""",
     "companies": """
         1 name=Acme
         2 name=Bolt""",
@@ -109,14 +116,15 @@ WORLD = {
     "deals": """
         1 pipeline=P1 stage=done primary_contact=2 company=1
         2 pipeline=P2 stage=done company=9
-        3 stage=off
+        3 stage=off primary_contact=5
         4 stage=done
         5 pipeline=P1 stage=done is_closed=false is_won=false
         6 pipeline=P1 stage=odd
         7 pipeline=P1 stage=off is_closed=true
         8 pipeline=P1 stage=begin
         9 pipeline=P2 stage=off
-        10 stage=begin""",
+        10 stage=begin
+        11 pipeline=P9 stage=off""",
     "deal_stage_history": """
         1 deal=1 stage=off changed_at=2026-01-01T00:00:00Z
         2 deal=2 stage=done changed_at=2026-01-01T00:00:00Z
@@ -141,7 +149,11 @@ WORLD = {
         7 from_table=deals from_id=2 to_table=contacts to_id=99 role=Never
         8 from_table=companies from_id=2 to_table=contacts to_id=1 is_primary=true
         9 from_table=activities from_id=2 to_table=contacts to_id=2
-        10 from_table=deals from_id=2 to_table=contacts to_id=1 archived=true""",
+        10 from_table=deals from_id=2 to_table=contacts to_id=1 archived=true
+        11 from_table=deals from_id=2 to_table=contacts to_id=4 role=Merged
+        12 from_table=deals from_id=2 to_table=contacts to_id=5 role=Again
+        13 from_table=deals from_id=2 to_table=contacts to_id=1 role=participant
+        14 from_table=companies from_id=2 to_table=contacts to_id=1 role=Primary""",
 }
 OPTIONS = {"leads": (("picked", "Picked!"), ("begin", "Begun!")), "deals": (("odd", "Odd!"),)}
 

@@ -1,8 +1,14 @@
 """`ops.changes`: what it says equals what is computed from the records themselves."""
 
+import os
 from collections import Counter
+from datetime import date, timedelta
 
+from crm_pipeline.model.account import AccountFacts
+from crm_pipeline.stages.published.past import snapshot_before
+from crm_pipeline.store.account_facts import note_facts
 from crm_pipeline.store.checksums import FileSum
+from crm_pipeline.store.published import release_number
 from crm_pipeline_tests.stages.published.conftest import land
 
 DAY_S = 86_400
@@ -84,3 +90,43 @@ def test_an_earlier_file_that_is_damaged_stops_nothing(org):
     put(org, 2, {"2": ("b", False)})
     assert org.query("SELECT count(*) FROM crm.companies") == [(2,)]
     assert told(org) in ({}, {"companies": [None, None, None, None]})
+
+
+def test_what_is_gone_was_deleted(org):
+    """Of a connection or a table that is not published any more, every live record."""
+    for connection in ("acme", "other"):
+        for table in ("companies", "contacts"):
+            land(org, table, "1 archived=false\n2 archived=true", connection=connection)
+            org.normalize(table, connection)
+    org.publish()
+    kept = {f"normalized/{one}" for one in ("acme/companies", "acme/contacts")}
+    org.publish(wanted=kept)
+    sql = "SELECT connection, table_name, deleted FROM ops.changes WHERE since = 'last publish' ORDER BY ALL"
+    gone = [("other", "companies", 1), ("other", "contacts", 1)]
+    assert org.query(sql) == [("acme", "companies", 0), ("acme", "contacts", 0), *gone]
+    org.publish(wanted={"normalized/acme/companies"})
+    assert org.query(sql) == [("acme", "companies", 0), ("acme", "contacts", 1)]
+
+
+def test_days_of_another_zone_are_no_change(org):
+    """A record that is read again as it was is not changed by the zone in which its days are now."""
+    deal = "{} name=a close_date={} updatedAt=2026-02-01T00:00:00Z"
+    deals = "\n".join(deal.format(n, "2026-01-01T23:30:00Z") for n in (1, 2))
+    for zone, more in (("Europe/Berlin", ""), ("UTC", " amount=5")):
+        note_facts(org.landing, "acme", AccountFacts(zone, "", "https://" + zone.lower()))
+        land(org, "deals", deals + more)
+        org.normalize("deals")
+        org.publish()
+    assert org.query("SELECT DISTINCT close_date FROM crm.deals") == [(date(2026, 1, 1),)]
+    assert told(org)["deals"] == [0, 1, 0, 0]
+
+
+def test_yesterday_is_not_found_by_the_times_of_files(org):
+    """A copy or a restored backup has other times; the release in its name and what it says itself count."""
+    for number in (1, 2):
+        put(org, number, {str(number): ("a", False)})
+    first, second = sorted((org.data / "snapshots").glob("*.duckdb"), key=release_number)
+    os.utime(first)
+    found = snapshot_before(org.data, org.clock.now() + timedelta(seconds=1))
+    assert found is not None
+    assert found.path == second

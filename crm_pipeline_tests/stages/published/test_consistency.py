@@ -11,6 +11,7 @@ from crm_pipeline.store.engine import Engine
 DEALS = 12
 READ = {"acme": set(TABLES), "bare": {"deals"}}
 LAST_ROW = "stage is that of the last history row"
+CURRENCY = "currency is that of the deal"
 LAST_MOVE = "stage_changed_at is that of the last history row, within 5 s"
 
 
@@ -35,7 +36,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
             "pipelines": f"{common}, 'p' AS pipeline_key, 'p' AS name, 'P' AS label FROM range(1) t(i)",
             "deals": (
                 f"{common}, 'd' || i AS deal_key, 'p' AS pipeline_key, 'won' AS stage, 'Won' AS stage_label, "
-                "'c' || i AS company_key, 'u1' AS owner_key, 'Deal' AS name, 5 AS amount, 5 AS amount_main, "
+                "'c' || i AS company_key, 'u1' AS owner_key, 'Deal' AS name, 5 AS amount, 5 AS amount_main, 'EUR' AS currency, "
                 "DATE '2026-01-02' AS close_date, true AS is_closed, true AS is_won, "
                 f"TIMESTAMPTZ '2026-01-02 00:00:04Z' AS stage_changed_at {many}"
             ),
@@ -43,7 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
                 f"'acme' AS connection, i::VARCHAR AS source_id, 'h' || i AS deal_stage_history_key, "
                 "'d' || (i // 3) AS deal_key, 'p' AS pipeline_key, ['begin', 'won', 'won'][i % 3 + 1] AS stage, "
                 # The last row is another change of a deal that stays where it is.
-                "'L' AS stage_label, TIMESTAMPTZ '2026-01-01 00:00:00Z' + to_days((i % 3)::INT) AS changed_at, "
+                "'EUR' AS currency, 1 AS amount, 'L' AS stage_label, TIMESTAMPTZ '2026-01-01 00:00:00Z' + to_days((i % 3)::INT) AS changed_at, "
                 "TIMESTAMPTZ '2026-01-01 00:00:00Z' + to_days(least(i % 3, 1)::INT) AS entered_at "
                 f"FROM range({3 * DEALS}) t(i)"
             ),
@@ -65,6 +66,7 @@ def test_what_agrees_is_no_finding(file: Engine) -> None:
     assert broken(file) == {}
     assert asked["deals", LAST_ROW] == asked["deals", LAST_MOVE] == DEALS
     assert asked["deals", "is_closed is that of the stage"] == DEALS
+    assert asked["deal_stage_history", CURRENCY] == 3 * DEALS
     assert asked["deals", "company_key is a record of companies"] == DEALS
     assert {f"{name} is filled" for name in FILLED["deals"]} <= {
         rule for table, rule in asked if table == "deals"
@@ -89,6 +91,22 @@ FAULTS = {
     "a clock": (
         "UPDATE crm.deals SET stage_changed_at = '2026-01-02 00:00:06Z' WHERE deal_key IN ('d1', 'd2')",
         {("deals", LAST_MOVE): ("warning", 2, ("d1", "d2"))},
+    ),
+    "another currency": (
+        (
+            "UPDATE crm.deal_stage_history SET currency = 'USD' WHERE deal_stage_history_key = 'h4'; "
+            "INSERT INTO crm.deal_line_items BY NAME SELECT 'acme' AS connection, 'l' || i AS deal_line_item_key, "
+            "'d1' AS deal_key, 1 AS unit_price, [NULL, 'EUR', 'USD'][i] AS currency FROM range(1, 4) t(i)"
+        ),
+        {
+            ("deal_stage_history", CURRENCY): ("warning", 1, ("h4",)),
+            ("deal_line_items", CURRENCY): ("warning", 1, ("l3",)),
+            ("deal_line_items", "currency is known where that of the deal is"): (
+                "note",
+                1,
+                ("l1",),
+            ),
+        },
     ),
     "closed": (
         "UPDATE crm.deals SET is_closed = false, is_won = false WHERE deal_key = 'd5'",

@@ -2,6 +2,11 @@
 
 import duckdb
 
+from crm_pipeline.model.tables import DERIVED
+from crm_pipeline.stages.published.derived import derived_tables
+from crm_pipeline.stages.published.relations import published_tables
+from crm_pipeline.store.tables import Tables
+
 COLUMNS = {
     "deal_contacts": "deal_key, contact_key, roles, is_primary",
     "deal_companies": "deal_key, company_key, roles, is_primary",
@@ -13,10 +18,14 @@ PAIRS = {
     "deal_contacts": [
         ("acme:deals:1", "acme:contacts:1", ["Boss", "Buyer"], False),
         ("acme:deals:1", "acme:contacts:2", ["Helper"], True),
+        # 4 and 5 were merged into 1, once each: the deals still name them.
+        ("acme:deals:2", "acme:contacts:1", ["Again", "Merged"], False),
+        ("acme:deals:3", "acme:contacts:1", [], True),
     ],
     "deal_companies": [("acme:deals:1", "acme:companies:1", [], True)],
     "contact_companies": [
         ("acme:contacts:1", "acme:companies:1", [], True),
+        # `Primary` is no role.
         ("acme:contacts:1", "acme:companies:2", [], True),
     ],
     "activity_contacts": [
@@ -42,8 +51,8 @@ def test_what_is_left_out_is_counted(related):
     found = related.query(f"{sql} AND rule LIKE 'both ends%' ORDER BY ALL")
     assert found == [
         ("deal_companies", "both ends are records", "warning", 1, 2, ["acme:deals:2"]),
-        ("deal_contacts", "both ends are live records", "note", 1, 4, ["acme:deals:1"]),
-        ("deal_contacts", "both ends are records", "warning", 1, 4, ["acme:deals:2"]),
+        ("deal_contacts", "both ends are live records", "note", 1, 6, ["acme:deals:1"]),
+        ("deal_contacts", "both ends are records", "warning", 1, 6, ["acme:deals:2"]),
     ]
 
 
@@ -61,3 +70,19 @@ def test_unchanged_bridges_are_not_written_again(related):
     before = file.stat().st_mtime_ns
     related.publish(is_forced=True)
     assert file.stat().st_mtime_ns == before
+
+
+def test_what_tables_are_made_of_is_all_that_their_sql_reads(related):
+    """What Dagster shows as their origin is what a change of would change them."""
+    release = related.tables.current()
+    for one in derived_tables(published_tables(related.tables, release)):
+        read = {
+            table
+            for name in release.tables
+            if Tables.relation(related.tables.version(name, release)) in one.made
+            for table in [name.rsplit("/", 1)[1]]
+        }
+        assert read <= set(DERIVED[one.name])
+        # The rows of merges come by the name of the relation that was made of them.
+        assert ("made merges" in one.made) == ("merges" in DERIVED[one.name])
+        assert read

@@ -7,6 +7,8 @@ import duckdb
 import pytest
 
 from crm_pipeline.model.account import AccountFacts
+from crm_pipeline.model.tables import TABLES
+from crm_pipeline.stages.published.finished import FINISHES
 from crm_pipeline.store.account_facts import note_facts
 from crm_pipeline_tests.stages.published.conftest import WORLD, land
 
@@ -24,6 +26,13 @@ DEALS = """
     11 currency=USD amount=-0.000001 close_date=2026-01-02
     12 currency=USD
     13 currency=CHF amount=5
+    14 currency=SEK amount=8 close_date=2026-01-16
+    15 currency=SEK amount=8 close_date=2026-01-20
+    16 currency=SEK amount=8 close_date=2026-02-10
+    17 currency=SEK amount=8 close_date=2026-03-04
+    18 currency=SEK amount=8 close_date=2026-03-05
+    19 currency=NOK amount=8 close_date=2026-01-31
+    20 currency=NOK amount=8 close_date=2026-02-01
 """
 PLAIN, JANUARY, FEBRUARY = Decimal("1.25"), Decimal("1.6"), Decimal("1.1")
 
@@ -36,12 +45,18 @@ def worth(amount: str, rate: Decimal) -> Decimal:
 def money(tmp_path_factory, new_org):
     """Deals in several currencies of an account with rates, and of one that tells its currency only."""
     org = new_org(tmp_path_factory.mktemp("money") / "data")
+    note_facts(org.landing, "plain", AccountFacts("Europe/Paris", "USD", "https://x.example"))
     for connection in ("acme", "plain"):
         land(org, "deals", DEALS, connection=connection)
         org.normalize("deals", connection)
     land(org, "exchange_rates", WORLD["exchange_rates"])
     org.normalize("exchange_rates")
-    note_facts(org.landing, "plain", AccountFacts("Europe/Paris", "USD", "https://x.example"))
+    # It tells another currency than the one that its rates are against.
+    land(org, "exchange_rates", "1 currency=EUR rate=1\n2 currency=USD rate=2", connection="other")
+    org.normalize("exchange_rates", "other")
+    land(org, "deals", DEALS, connection="other")
+    org.normalize("deals", "other")
+    note_facts(org.landing, "other", AccountFacts("", "USD", ""))
     org.publish()
     return org
 
@@ -63,6 +78,14 @@ def test_amounts_are_worth_what_the_rate_of_their_day_says(money):
         11: (worth("-0.000001", JANUARY), date(2026, 1, 1)),
         12: (None, None),
         13: (None, None),
+        # Of rates that overlap, the one that began last and still held; of two that began together none.
+        14: (Decimal(2), date(2026, 1, 15)),
+        15: (Decimal(4), date(2026, 1, 1)),
+        16: (Decimal("0.8"), None),
+        17: (None, None),
+        18: (Decimal("1.6"), date(2026, 3, 1)),
+        19: (Decimal(4), date(2026, 1, 1)),
+        20: (Decimal(2), date(2026, 2, 1)),
     }
 
 
@@ -82,11 +105,19 @@ def test_an_account_without_rates_tells_its_currency(money):
     assert kinds["amount_main"] == "DECIMAL(24,6)"
 
 
+def test_rates_against_another_currency_convert_nothing(money):
+    """An amount in the account's currency is worth itself; of others nothing is known."""
+    sql = "SELECT source_id::INT, amount_main FROM crm.deals WHERE connection = 'other' AND amount IS NOT NULL"
+    worth_of = dict(money.query(sql))
+    assert (worth_of[1], worth_of[2], worth_of[7]) == (None, Decimal(100), None)
+
+
 def test_what_accounts_are_is_published(money):
     """Zone, currency and address come from the account; where it tells no currency, from its rates."""
     columns = "connection, vendor, is_emulated, time_zone, currency, web_address"
     assert money.query(f"SELECT {columns} FROM ops.connections") == [
         ("acme", None, None, None, "EUR", None),
+        ("other", None, None, None, "USD", None),
         ("plain", None, None, "Europe/Paris", "USD", "https://x.example"),
     ]
     assert not money.publish(connections=()).changed
@@ -107,9 +138,17 @@ def test_stages_close_what_says_nothing_itself(related):
         (6, None, None),
         (7, True, False),
         (8, False, False),
-        (9, None, None),
+        # Its pipeline has no such stage, or is not known: all stages of that name are lost.
+        (9, True, False),
         (10, False, False),
+        (11, True, False),
     ]
+
+
+def test_every_label_is_made_when_its_table_is_published():
+    """No column says that it is a label and has nobody who makes it."""
+    labels = {(t.name, c.name) for t in TABLES.values() for c in t.columns if c.is_label}
+    assert labels == {(name, finish.label) for name, finish in FINISHES.items()}
 
 
 def test_labels_are_those_of_the_kind_and_the_pipeline(related):
@@ -117,7 +156,7 @@ def test_labels_are_those_of_the_kind_and_the_pipeline(related):
     deals = "SELECT source_id::INT, stage_label FROM crm.deals ORDER BY 1"
     assert [label for _, label in related.query(deals)] == [
         *("Won!", "Almost", "Lost!", "done", "Won!", "Odd!", "Lost!", "Beginning"),
-        *("Lost!", "Beginning"),
+        *("Lost!", "Beginning", "Lost!"),
     ]
     leads = "SELECT source_id::INT, status_label FROM crm.leads ORDER BY 1"
     assert related.query(leads) == [(1, "Fresh!"), (2, "Begun!"), (3, "Picked!")]

@@ -117,3 +117,19 @@ def test_fields_that_are_not_read_are_listed(org, described, monkeypatch):
     )
     assert ("Body", "File Content", "base64", None, False) in found
     assert {row[0] for row in found if row[4]} == {*schema.names}
+
+
+def test_an_object_called_like_a_table_of_pairs_keeps_its_rows(org, described, monkeypatch):
+    """An earlier version built its table under that name: until it is built again, it has its new one."""
+    obj = described("Deal_Contacts__c", "Name")
+    with monkeypatch.context() as patch:
+        patch.setattr("crm_pipeline.model.tables.DERIVED", {})
+        org.land(obj, [{"Id": "a1", "Name": "before"}])
+        org.normalize("deal_contacts")
+    org.publish()
+    assert org.query("SELECT name FROM crm.deal_contacts_c") == [("before",)]
+    assert org.query("SELECT count(*) FROM crm.deal_contacts") == [(0,)]
+    org.land(obj, [{"Id": "a1", "Name": "after"}])
+    org.normalize("deal_contacts_c")
+    org.publish()
+    assert org.query("SELECT name FROM crm.deal_contacts_c") == [("after",)]

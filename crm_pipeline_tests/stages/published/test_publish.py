@@ -275,7 +275,7 @@ def test_operations_are_published(contacts, described):
     assert contacts.query("SELECT change FROM ops.schema_changes") == [
         ("Contact.Vip__c is new ('VIP', boolean)",)
     ]
-    rule = "SELECT failures, examples FROM ops.quality WHERE rule = 'email matches'"
+    rule = "SELECT failures, examples FROM ops.quality WHERE rule = 'email is not an address'"
     assert contacts.query(rule) == [(1, ["acme:Contact:003C"])]
     assert contacts.query("FROM ops.api_usage") == [
         ("acme", "group", at.date(), "query", 25, 75, "credits")
@@ -321,8 +321,8 @@ def test_rules_judge_live_rows(contacts):
     contacts.publish()
     broken = "SELECT rule, failures, rows, examples FROM ops.quality WHERE failures > 0 ORDER BY 1"
     assert contacts.query(broken) == [
-        ("email matches", 1, 2, ["acme:Contact:003D"]),
-        ("last_name required", 1, 2, ["acme:Contact:003D"]),
+        ("email is not an address", 1, 2, ["acme:Contact:003D"]),
+        ("last_name is empty", 1, 2, ["acme:Contact:003D"]),
     ]
 
 
