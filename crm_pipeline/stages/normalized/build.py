@@ -33,6 +33,7 @@ from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.merges import merged_away
 from crm_pipeline.stages.normalized.number_formats import NumberFormats, number_formats_of
+from crm_pipeline.stages.normalized.over_rows import over, own_columns, settled, with_own
 from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.rows import define_rows
@@ -297,10 +298,10 @@ class _Build:
     def _rows(self, feed: Feed, records: str) -> str:
         """Define the rows that an object has in the table."""
         rows = define_rows(self.engine, self.connection.name, feed, records)
+        rows = with_own(rows, own_columns(feed, self.connection.mapping))
         if not feed.entry.over_rows:
             return rows
-        made = feed.entry.over_rows.replace("{rows}", rows)
-        return self.engine.view(f"{feed.one.name} over rows", made)
+        return self.engine.view(f"{feed.one.name} over rows", over(feed.entry.over_rows, rows))
 
     def _noted(self) -> list[tuple[str, str]]:
         """Return the fields whose numbers were written oddly before: these are looked at first."""
@@ -344,12 +345,13 @@ class _Build:
 
     def _whole(self, rows: str) -> str:
         """Return SQL for the rows with the columns that depend on several of them."""
-        over = self.table.over_rows
-        if not over:
-            return rows
+        mapping = self.connection.mapping
+        own = dict.fromkeys(name for feed in self.feeds for name in own_columns(feed, mapping))
+        if not self.table.over_rows:
+            return settled(f"({rows})", tuple(own))
         # Computed once, though live and deleted rows are written apart.
-        made = self.engine.table(f"{self.table.name} whole", over.format(rows=f"({rows})"))
-        return f"SELECT * FROM {made}"
+        made = over(self.table.over_rows, f"({rows})")
+        return settled(self.engine.table(f"{self.table.name} whole", made), tuple(own))
 
     def _fed(self) -> dict[tuple[str, str], str]:
         return {
