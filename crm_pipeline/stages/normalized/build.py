@@ -32,7 +32,11 @@ from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.merges import merged_away
-from crm_pipeline.stages.normalized.number_formats import NumberFormats, number_formats_of
+from crm_pipeline.stages.normalized.number_formats import (
+    NumberFormats,
+    noted_in,
+    number_formats_of,
+)
 from crm_pipeline.stages.normalized.over_rows import over, own_columns, settled, with_own
 from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
@@ -262,7 +266,7 @@ class _Build:
                 ranking = ranked(self.engine, feed.one)
                 records.append(folded(self.engine, feed.one, ranking))
                 tally += self._tallied(feed, ranking)
-        formats = self._formats_of(records, self._noted())
+        formats = self._formats_of(records, noted_in(self.parent))
         while (more := self._attempt(records, formats, tally)) is not None:
             formats += more
         version = self.tables.version(self.name)
@@ -279,7 +283,9 @@ class _Build:
         with self.tables.stage(self.name, (self.table.key,)) as staged:
             paths = self._write(staged, self._whole(" UNION ALL BY NAME ".join(parts)))
             bad = unfit(self.engine, parquet_files(paths))
-            more = self._formats_of(records, [name for name in bad if name not in formats.known])
+            more = self._formats_of(
+                records, {name: "" for name in bad if name not in formats.known}
+            )
             if any(more.known.values()):
                 return more
             formats += more
@@ -303,18 +309,12 @@ class _Build:
             return rows
         return self.engine.view(f"{feed.one.name} over rows", over(feed.entry.over_rows, rows))
 
-    def _noted(self) -> list[tuple[str, str]]:
-        """Return the fields whose numbers were written oddly before: these are looked at first."""
-        noted = self.parent.meta.get("number_formats", ()) if self.parent else ()
-        return [(obj, name) for obj, name in noted]
-
     def _formats_of(
-        self, records: Sequence[str], names: Sequence[tuple[str, str]]
+        self, records: Sequence[str], names: Mapping[tuple[str, str], str]
     ) -> NumberFormats:
         found = NumberFormats()
         for feed, one in zip(self.feeds, records, strict=True):
-            wanted = [name for obj, name in names if obj == feed.one.object]
-            found += number_formats_of(self.engine, feed, one, wanted)
+            found += number_formats_of(self.engine, feed, one, names)
         return found
 
     def _tallied(self, feed: Feed, ranking: Ranking) -> Tally:
@@ -376,7 +376,7 @@ class _Build:
             "unconverted": dict(verdict.unconverted),
             "fed": sorted({entry.column for feed in self.feeds for entry in feed.mapped}),
             "misfits": list(verdict.misfits),
-            "number_formats": sorted(formats.separated),
+            "number_formats": formats.noted,
             "doubts": [asdict(doubt) for doubt in self._doubts()],
             "results": [
                 [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results

@@ -22,6 +22,7 @@ class Feed:
         tables: object -> the table of its records, for references that name their object.
         account: facts of the account, for days and addresses of records.
         number_formats: how the numbers of a source are written, by the names of `model.numbers.NUMBER_FORMATS`.
+        doubted_formats: how they were written before, where that is not clear any more.
         owners: in the table of a custom object, the field that each column, in lower case, belongs to or did.
     """
 
@@ -31,6 +32,7 @@ class Feed:
     tables: Mapping[str, str] = field(default_factory=dict)
     account: AccountFacts = field(default_factory=AccountFacts)
     number_formats: Mapping[str, str] = field(default_factory=dict)
+    doubted_formats: Mapping[str, str] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
 
     @property
