@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from crm_pipeline.model.casts import cast, is_nothing
 from crm_pipeline.model.mapping import MAIN_CURRENCY, FieldMap, Pick
+from crm_pipeline.model.money import divided, trillionths
 from crm_pipeline.model.names import literal
 from crm_pipeline.model.numbers import NUMBER_FORMATS, is_number, number
+from crm_pipeline.model.table import MONEY, PRECISE
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import listed_texts, picked
 from crm_pipeline.stages.normalized.reading import raw
@@ -43,7 +45,9 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     text = chosen(feed, entry)
     if is_number(kind):
         text = _plain_number(feed, entry.source, text)
-    if entry.factor == 1:
+    if entry.divided_by:
+        value = _divided(feed, entry, cast(text, MONEY))
+    elif entry.factor == 1:
         value = cast(text, kind, feed.form(entry), feed.account.zone)
     else:
         made = f"round({cast(text, 'DOUBLE')} * {entry.factor!r}, 9)"
@@ -52,6 +56,13 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     if not nothing:
         return value
     return f"CASE WHEN NOT ({is_nothing(chosen(feed, entry), 'VARCHAR', nothing)}) THEN {value} END"
+
+
+def _divided(feed: Feed, entry: FieldMap, amount: str) -> str:
+    """Return SQL for an amount divided by the rate that its record names."""
+    if not feed.present((entry.divided_by,)):
+        return f"NULL::{MONEY}"
+    return divided(amount, trillionths(cast(raw(entry.divided_by), PRECISE)))
 
 
 def _plain_number(feed: Feed, source: str, text: str) -> str:
