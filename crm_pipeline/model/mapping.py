@@ -140,8 +140,7 @@ class FieldMap:
     def is_whole(self) -> bool:
         """Whether every text of the source is meant for the column, so that NULL means unfit."""
         chosen = self.only or self.when or self._recoded or self.any_of or self.needs_all
-        chosen = chosen or self.divided_by
-        return not (chosen or self.pick or self.points or self.listed)
+        return not (chosen or self.divided_by or self.pick or self.points or self.listed)
 
     @property
     def _recoded(self) -> bool:

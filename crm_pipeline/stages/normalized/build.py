@@ -1,7 +1,7 @@
 """Builds one normalized table of one connection: gather, fold, type, judge, commit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.contract import (
     Former,
-    RuleResult,
     Verdict,
     column_schema,
     judge,
@@ -27,7 +26,7 @@ from crm_pipeline.stages.normalized.contract import (
 from crm_pipeline.stages.normalized.described import described
 from crm_pipeline.stages.normalized.drift import check_fields
 from crm_pipeline.stages.normalized.elements import exploded
-from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in, doubts_of
+from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
@@ -40,6 +39,7 @@ from crm_pipeline.stages.normalized.number_formats import (
 from crm_pipeline.stages.normalized.over_rows import over, own_columns, settled, with_own
 from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
+from crm_pipeline.stages.normalized.result import Normalized, result_of, unchanged
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
@@ -54,46 +54,6 @@ CODE_VERSION = 3
 """Raise it when the same landed bytes would give other rows."""
 _log = structlog.get_logger("crm_pipeline.normalized")
 _USUAL = QuarantineLimit()
-
-
-@dataclass(frozen=True)
-class Normalized:
-    """What a build did.
-
-    Attributes:
-        version: the table's current version; None where nothing has landed yet.
-        rows: rows of the version, deleted ones included; `live` leaves those out.
-        changed: False where inputs, mapping and code were those of the current version.
-        batches: landed batches that the table is made of.
-        unconverted: `<object>.<field>` -> values that did not fit their column.
-        quarantined: landed rows that cannot be used, kept under quarantine/.
-        landed, superseded: landed rows, and those of them that are older versions of records. Both are
-            0 where rows are elements of records; otherwise `landed` = `rows` + the other two.
-        results: every rule of the contract with its count.
-        columns: name, type and description of each column.
-        repaired: what was damaged of the version before, for which the table was built again.
-        doubts: empty lists that are not believed, so that rows stay.
-    """
-
-    table: str
-    version: TableVersion | None
-    changed: bool
-    rows: int = 0
-    live: int = 0
-    batches: int = 0
-    quarantined: int = 0
-    landed: int = 0
-    superseded: int = 0
-    unconverted: Mapping[str, int] = field(default_factory=dict)
-    results: tuple[RuleResult, ...] = ()
-    columns: Sequence[Mapping[str, Any]] = ()
-    repaired: str = ""
-    doubts: tuple[Doubt, ...] = ()
-
-    @property
-    def warnings(self) -> tuple[RuleResult, ...]:
-        """The broken rules that do not forbid the commit."""
-        return tuple(r for r in self.results if r.severity == "warning" and r.failures)
 
 
 def tables_for(connection: Connection, maps: Sequence[ObjectMap]) -> dict[str, tuple[str, ...]]:
@@ -151,11 +111,11 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     owners = own_tables((o.name for o in connection.objects), maps)
     feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
     if not feeds:
-        return _unchanged(table, None if repaired else parent)
+        return unchanged(table, None if repaired else parent)
     if parent is not None and parent.meta.get("inputs") == state:
         broken = damaged_version([parent], tables.verifier)
         if broken is None and not _reads_more(parent):
-            return _unchanged(table, parent)
+            return unchanged(table, parent)
         repaired = broken.message if broken else ""
     if repaired:
         _log.warning("a damaged table is built again from data/landing", table=name, why=repaired)
@@ -270,7 +230,7 @@ class _Build:
         while (more := self._attempt(records, formats, tally)) is not None:
             formats += more
         version = self.tables.version(self.name)
-        return _result(self.table.name, version, changed=True)
+        return result_of(self.table.name, version, changed=True)
 
     def _attempt(
         self, records: Sequence[str], formats: NumberFormats, tally: Tally
@@ -395,31 +355,6 @@ class _Build:
     def _doubts(self) -> list[Doubt]:
         lists = [feed.one for feed in self.feeds if feed.entry.each]
         return [doubt for one in lists for doubt in doubts_of(self.engine, one)]
-
-
-def _unchanged(table: str, version: TableVersion | None) -> Normalized:
-    return _result(table, version, changed=False)
-
-
-def _result(table: str, version: TableVersion | None, *, changed: bool) -> Normalized:
-    if version is None:
-        return Normalized(table, None, changed)
-    meta = version.meta
-    return Normalized(
-        table=table,
-        version=version,
-        changed=changed,
-        rows=version.rows,
-        live=meta["live"],
-        batches=meta["batches"],
-        quarantined=meta["quarantined"],
-        landed=meta.get("landed", 0),
-        superseded=meta.get("superseded", 0),
-        unconverted=meta["unconverted"],
-        results=tuple(RuleResult(r, s, n, tuple(e)) for r, s, n, e in meta["results"]),
-        columns=meta["columns"],
-        doubts=doubts_in(version),
-    )
 
 
 __all__ = ["CODE_VERSION", "Normalized", "normalize", "tables_for"]
