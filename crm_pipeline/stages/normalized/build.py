@@ -148,7 +148,8 @@ def _gathered(  # noqa: PLR0917 - of whom, from where, by whose rules
     feeds = [
         replace(feed_of(one, connection.mapping, owners, parent), account=account) for one in inputs
     ]
-    state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds], account)
+    made_by = [(f.entry, f.table, f.facts_used) for f in feeds]
+    state = inputs_fingerprint(inputs, CODE_VERSION, made_by)
     return feeds, state
 
 

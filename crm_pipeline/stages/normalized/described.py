@@ -50,6 +50,7 @@ def _object(feed: Feed, objects: Sequence[str], parent: TableVersion | None) -> 
         "beside": {field: [name, *points[field]] for field, name in names.beside.items()},
         "shown": dict(names.owners),
         "columns": dict(feed.owners),
+        "time_zone": feed.account.zone,
         "schemas": [schema.fingerprint for schema in one.schemas],
     }
 

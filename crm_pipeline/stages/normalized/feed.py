@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.model.mapping import LOSER, RECORD_ID, WINNER, FieldMap, ObjectMap
+from crm_pipeline.model.mapping import LOSER, MAIN_CURRENCY, RECORD_ID, WINNER, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Form
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import TABLES, custom_columns, custom_table, owned
@@ -85,6 +85,20 @@ class Feed:
         is_instant = field is not None and field.common_type == "timestamp"
         is_day = column is not None and column.type == "DATE"
         return self.form(entry) != "clock" and not (is_instant and is_day)
+
+    @property
+    def facts_used(self) -> AccountFacts:
+        """The facts of the account that the rows depend on; the others make no other table."""
+        types = {f.column: c.type for f in self.mapped if (c := self.table.by_name.get(f.column))}
+        picks = [f.pick for f in self.mapped if f.pick]
+        named = [text for pick in picks for _, text in (*pick.prefer, *pick.only)]
+        return AccountFacts(
+            time_zone=self.account.time_zone
+            if "DATE" in types.values() or self.entry.is_own
+            else "",
+            currency=self.account.currency if any(MAIN_CURRENCY in t for t in named) else "",
+            web_address=self.account.web_address if self.entry.page else "",
+        )
 
     def field(self, name: str) -> Field | None:
         """Return a source field of the records; None for elements' keys and paths."""

@@ -110,3 +110,17 @@ def test_moves_without_a_deal_are_no_deal(org: Any) -> None:
         (20, 20, 22),
         (22, 22, None),
     ]
+
+
+def test_a_day_made_of_an_instant_is_the_same_everywhere(org: Any, described: Any) -> None:
+    """A view takes the account's day of an instant as tables do, and other facts build no table again."""
+    note_facts(org.landing, "acme", AccountFacts("America/New_York"))
+    for obj, table in (("Thing__c", "thing"), ("Account", "companies")):
+        landed = described(obj, "Name:string:Name", "Day__c:date:Day")
+        org.land(landed, [{"Id": "1", "Name": "n", "Day__c": "2026-01-01T02:00:00Z"}])
+        org.normalize(table)
+    org.publish()
+    days = [org.query(f'SELECT "Day"::VARCHAR FROM crm_acme.{v}') for v in ("thing", "account")]
+    assert days == [[("2025-12-31",)]] * 2
+    note_facts(org.landing, "acme", AccountFacts("America/New_York", "EUR", "https://acme.example"))
+    assert [org.normalize(table).changed for table in ("thing", "companies")] == [False, True]
