@@ -30,9 +30,7 @@ def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
     if kind == "VARCHAR":
         return text
     if kind in {"TIMESTAMPTZ", "DATE"}:
-        # To DuckDB the word 'infinity' is a day, and so are years before the first.
-        is_day = f"instr({text}, 'fin') = 0 AND instr({text}, 'FIN') = 0 AND NOT starts_with({text}, '-0')"
-        return f"CASE WHEN {is_day} THEN {_moment(text, kind, form, zone)} END"
+        return _of_our_era(text, kind, _moment(text, kind, form, zone))
     if kind == "BIGINT" and form == "clock":
         parts = f"split_part({text}, ':', 1)::BIGINT * 60 + split_part({text}, ':', 2)::BIGINT"
         return f"CASE WHEN regexp_full_match({text}, '{_CLOCK}') THEN {parts} END"
@@ -61,6 +59,24 @@ def is_nothing(text: str, kind: str, nothing: Sequence[str] = ()) -> str:
 
 def _is_no_day(text: str) -> str:
     return " OR ".join(f"starts_with({text}, '{day}')" for day in _NO_DAYS)
+
+
+def _of_our_era(text: str, kind: str, value: str) -> str:
+    """Return SQL for a day or an instant as it was read, NULL for words and for years before the first.
+
+    To DuckDB the words `inf` and `epoch` are days, and so are years before the first, which a zone may lead to.
+    """
+    # Whatever is written as usual is not looked at twice: the value is dear.
+    is_usual = (
+        f"left({text}, 1) BETWEEN '1' AND '9' AND instr({text}, '-') NOT BETWEEN 1 AND 4 "
+        f"AND instr({text}, '(') = 0"
+    )
+    is_counted = f"regexp_matches({text}, '^\\s*[+-]?[0-9]')"
+    first = "TIMESTAMPTZ '0001-01-01 00:00:00+00'" if kind == "TIMESTAMPTZ" else "DATE '0001-01-01'"
+    return (
+        f"CASE WHEN {is_usual} THEN {value} "
+        f"WHEN {is_counted} THEN CASE WHEN {value} >= {first} THEN {value} END END"
+    )
 
 
 def _moment(text: str, kind: str, form: Form, zone: str) -> str:

@@ -82,6 +82,7 @@ class FieldMap:
         labelled: the text is one of the field's options, and the column takes its label.
         form: as `Field.form`, for sources that no schema describes.
         factor: what a number is multiplied with, to be in the column's unit.
+        divided_by: the source with the rate that an amount is divided by; there is a value only where it can be.
         is_object: the text names an object, the column its table.
         pick, points: the source is a JSON list of objects, read as they say.
         listed: the source is a JSON list of objects, of which this key's texts make a list; those of the
@@ -110,6 +111,7 @@ class FieldMap:
     labelled: bool = False
     form: Form = ""
     factor: float = 1.0
+    divided_by: str = ""
     is_object: bool = False
     pick: Pick | None = None
     points: Points | None = None
@@ -127,6 +129,7 @@ class FieldMap:
             or self.joined
             or self.any_of
             or self.factor != 1
+            or self.divided_by
             or self.listed
             or self.labelled
         )
@@ -137,7 +140,7 @@ class FieldMap:
     def is_whole(self) -> bool:
         """Whether every text of the source is meant for the column, so that NULL means unfit."""
         chosen = self.only or self.when or self._recoded or self.any_of or self.needs_all
-        return not (chosen or self.pick or self.points or self.listed)
+        return not (chosen or self.divided_by or self.pick or self.points or self.listed)
 
     @property
     def _recoded(self) -> bool:
@@ -154,7 +157,7 @@ class FieldMap:
     def sources(self) -> tuple[str, ...]:
         """Everything that the column is made of, former fields apart."""
         other = (self.when[0],) if self.when else ()
-        named = (self.object_in,) if self.object_in else ()
+        named = tuple(name for name in (self.object_in, self.divided_by) if name)
         return (self.source, *self.fallback, *self.joined, *self.any_of, *other, *named)
 
 

@@ -33,13 +33,15 @@ def number(text: str, kind: str) -> str:
     """Return SQL that reads a text as BIGINT, DOUBLE or DECIMAL(p,s); NULL where that would change it.
 
     A DOUBLE is the one nearest to the text: vendors write doubles in full, with fifty places. A whole number that
-    no double holds to the last digit is none.
+    no double holds to the last digit is none, and nought is the nearest to nothing else.
     """
     if kind == "BIGINT":
-        # Bulk answers may print whole numbers as 7.0; a plain cast would also round 7.5 to 8.
+        # Bulk answers may print whole numbers as 7.0; a plain cast would also round 7.5 to 8. With an exponent,
+        # even a double rounds: 1e-400 is nought to it.
         double = f"TRY_CAST({text} AS DOUBLE)"
         return (
             f"CASE WHEN strlen({text}) <= {_SAFE_DIGITS} AND instr({text}, '_') = 0 "
+            f"AND instr({text}, 'e') = 0 AND instr({text}, 'E') = 0 "
             f"THEN CASE WHEN {double} = floor({double}) THEN TRY_CAST({text} AS BIGINT) END "
             f"ELSE TRY_CAST({number(text, 'DECIMAL(38,0)')} AS BIGINT) END"
         )
@@ -47,7 +49,8 @@ def number(text: str, kind: str) -> str:
         double = f"TRY_CAST({text} AS DOUBLE)"
         significant = f"strlen(trim({_digits(text)}, '0'))"
         return (
-            f"CASE WHEN instr({text}, '_') = 0 AND isfinite({double}) AND "
+            f"CASE WHEN instr({text}, '_') = 0 AND isfinite({double}) "
+            f"AND ({double} <> 0 OR trim({_digits(text)}, '0') = '') AND "
             f"(strlen({text}) <= {_DOUBLE_DIGITS} OR {significant} <= {_DOUBLE_DIGITS} OR "
             f"strlen(split_part({_mantissa(text)}, '.', 1)) <= {_SAFE_DIGITS}) THEN {double} END"
         )

@@ -87,28 +87,38 @@ DEALS = Table(
 )
 
 _STAYS = """
-WITH moves AS (
-    SELECT *, stage IS DISTINCT FROM lag(stage) OVER deal AS _is_move
-    FROM {rows}
+WITH whole AS (SELECT * FROM {rows}),
+-- Only what counts goes through the windows: rows are wide.
+moves AS (
+    SELECT deal_stage_history_key, deal_key, is_deleted, changed_at, source_id,
+        stage IS DISTINCT FROM lag(stage) OVER deal AS is_move
+    FROM whole
+    WHERE deal_key IS NOT NULL
     WINDOW deal AS (PARTITION BY deal_key, is_deleted ORDER BY changed_at, length(source_id), source_id)
 ),
-stays AS (
-    SELECT *, count(*) FILTER (WHERE _is_move) OVER deal AS _stay
+numbered AS (
+    SELECT deal_stage_history_key, deal_key, is_deleted, changed_at,
+        count(*) FILTER (WHERE is_move) OVER deal AS stay
     FROM moves
     WINDOW deal AS (
         PARTITION BY deal_key, is_deleted ORDER BY changed_at, length(source_id), source_id
         ROWS UNBOUNDED PRECEDING
     )
+),
+stays AS (
+    SELECT deal_key, is_deleted, stay, min(changed_at) AS entered_at,
+        lead(min(changed_at)) OVER (PARTITION BY deal_key, is_deleted ORDER BY stay) AS left_at
+    FROM numbered GROUP BY deal_key, is_deleted, stay
+),
+found AS (
+    SELECT n.deal_stage_history_key, s.entered_at, s.left_at
+    FROM numbered n JOIN stays s USING (deal_key, is_deleted, stay)
 )
-SELECT * EXCLUDE (_is_move, _stay) REPLACE (
-    min(changed_at) OVER (PARTITION BY deal_key, is_deleted, _stay) AS entered_at,
-    min(changed_at) OVER (
-        PARTITION BY deal_key, is_deleted ORDER BY _stay RANGE BETWEEN 1 FOLLOWING AND 1 FOLLOWING
-    ) AS left_at
-)
-FROM stays
+SELECT whole.* REPLACE (found.entered_at AS entered_at, found.left_at AS left_at)
+FROM whole LEFT JOIN found USING (deal_stage_history_key)
 """
-"""A deal's rows with one stage after another are one stay, whatever else changed meanwhile."""
+"""A deal's rows with one stage after another are one stay, whatever else changed meanwhile. Of a row without a deal
+nobody knows what came before and after."""
 
 # Where a CRM's stages belong to one pipeline each, a row need not say which.
 _STAGE_PIPELINE = looked_up(

@@ -144,7 +144,7 @@ def custom_table(name: str, label: str, fields: Mapping[str, Field]) -> Table:
 
 def _yielded(column: str, field: Field, fields: Mapping[str, Field]) -> str:
     """Say whose name a column would have, had another field not had it before."""
-    wanted = next(_column_names(field))
+    wanted = first_column(field)
     owner = fields.get(wanted)
     if owner is None or owner is field or column == wanted:
         return ""
@@ -180,6 +180,11 @@ def custom_columns(
         taken.add(name, _key_of(name))
         named[name] = field
     return named
+
+
+def first_column(field: Field) -> str:
+    """Return the name that a field of a custom object has as a column where nobody else has it."""
+    return next(_column_names(field))
 
 
 def _column_names(field: Field) -> Iterator[str]:

@@ -100,7 +100,18 @@ def test_a_clock_is_whole_minutes(text: str, minutes: str | None) -> None:
 
 @pytest.mark.parametrize("kind", ["DATE", "TIMESTAMPTZ"])
 @pytest.mark.parametrize("form", ["", "epoch_ms", "date_epoch_ms", "local"])
-@pytest.mark.parametrize("text", ["infinity", "-infinity", "Infinity"])
-def test_infinity_is_no_day(text: str, form: Form, kind: str) -> None:
-    """DuckDB would take the word for a day at the end of time."""
-    assert read(text, kind, form) is None
+@pytest.mark.parametrize("zone", ["", "America/New_York"])
+def test_words_and_years_before_the_first_are_no_days(form: Form, kind: str, zone: str) -> None:
+    """DuckDB would take words for days at the end of time and for the first of computers."""
+    texts = ["infinity", "-infinity", "INFinity", "inf", "-inf", "epoch", " epoch", "0000-01-01"]
+    early = ["0001-01-01 (BC)", "2026-01-01 (BC)", "-2026-01-01", "-0001-11-30T00:00:00+00:00"]
+    assert {text: read(text, kind, form, zone) for text in (*texts, *early)} == dict.fromkeys(
+        (*texts, *early)
+    )
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1-01-01T00:00:00Z"])
+def test_a_zone_leads_to_no_year_before_the_first(text: str) -> None:
+    """The last day before our era would be shown as one at the end of the first year."""
+    assert read(text, "DATE", "", "America/New_York") is None
+    assert read("0001-01-02T00:00:00Z", "DATE", "", "America/New_York") == "0001-01-01"

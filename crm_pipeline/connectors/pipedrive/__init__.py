@@ -29,7 +29,8 @@ class PipedriveConnector:
         counts=False,
         deleted_flag=True,
         keeps_locator_over_login=True,
-        unseen_deletions="Deleted records other than deals, and deals that were deleted 30 days before a read: they stay live.",
+        unseen_deletions="Deleted records other than deals, and deals that were deleted 30 days before a read: "
+        "they stay live.",
     )
     logins = (
         LoginKind("token", "the API token of one user: the simplest for one company"),

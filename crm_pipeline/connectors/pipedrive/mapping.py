@@ -76,7 +76,12 @@ _DEAL = ObjectMap(
         points_to("person_id", "primary_contact_source_id", "persons"),
         points_to("pipeline_id", "pipeline_source_id", "pipelines"),
         # The day as the company's people call it, unlike that of close_time.
-        FieldMap("local_close_date", "close_date", fallback=("close_time", "expected_close_date")),
+        FieldMap(
+            "expected_close_date",
+            "close_date",
+            when=("status", "open"),
+            fallback=("local_close_date", "close_time", "expected_close_date"),
+        ),
         FieldMap("close_time", "closed_at", fallback=("won_time", "lost_time")),
         FieldMap(
             "status",
@@ -92,7 +97,11 @@ _DEAL = ObjectMap(
     page="/deal/{id}",
     # Whatever is left of an earlier closing: a deal that is open again is not closed.
     over_rows="""
-        SELECT * REPLACE (CASE WHEN is_closed IS DISTINCT FROM false THEN closed_at END AS closed_at)
+        SELECT * REPLACE (
+            CASE WHEN is_closed IS DISTINCT FROM false THEN closed_at END AS closed_at,
+            CASE WHEN is_closed IS DISTINCT FROM false OR custom::JSON ->> 'expected_close_date' IS NOT NULL
+                THEN close_date END AS close_date
+        )
         FROM {rows}""",
 )
 

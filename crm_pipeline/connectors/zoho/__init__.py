@@ -30,7 +30,8 @@ class ZohoConnector:
         deleted_flag=True,
         keeps_locator_over_login=True,
         round_cost=ORG,
-        unseen_deletions="Records that Zoho has taken off its list of deleted ones (after 60 days) before a read: they stay live.",
+        unseen_deletions="Records that Zoho has taken off its list of deleted ones (after 60 days) before a read: "
+        "they stay live.",
     )
     logins = (
         LoginKind(

@@ -1,7 +1,7 @@
 """Deleted records: their ids and when they went, from `/{module}/deleted`.
 
-The vendor's counts do not include them. One that does not say when it went is gone all the same. Records that are gone for good have no names any more. The losers
-of merges are among them. Source: zoho.com/crm/developer/docs/api/v8/get-deleted-records.html.
+The vendor's counts do not include them. One that does not say when it went is gone all the same. Records that
+are gone for good have no names any more. The losers of merges are among them. Source: zoho.com/crm/developer/docs/api/v8/get-deleted-records.html.
 """
 
 from collections.abc import Generator

@@ -126,19 +126,6 @@ _LEAD = ObjectMap(
     page="/tab/Leads/{id}",
 )
 
-# The rate that stands in a deal is that of its own day: units of the deal's currency for one of the org's own.
-_IN_MAIN = """
-SELECT * EXCLUDE (_rate) REPLACE (
-    CASE
-        WHEN _rate = 1 THEN amount
-        WHEN _rate > 0 THEN CAST(round(amount / _rate, 6) AS DECIMAL(24,6))
-    END AS amount_main
-)
-FROM (
-    SELECT *, TRY_CAST(custom::JSON ->> '$.Exchange_Rate' AS DOUBLE) AS _rate FROM {rows}
-)
-"""
-
 _DEAL = ObjectMap(
     "Deals",
     "deals",
@@ -153,6 +140,8 @@ _DEAL = ObjectMap(
             "Next_Step=next_step Description=description Stage_Modified_Time=stage_changed_at "
             "Reason_For_Loss__s=lost_reason"
         ),
+        # The rate is that of the deal's own day: units of its currency for one of the org's own.
+        FieldMap("Amount", "amount_main", divided_by="Exchange_Rate"),
         CURRENCY,
         points_to("Account_Name", "company_source_id", "Accounts"),
         points_to("Contact_Name", "primary_contact_source_id", "Contacts"),
@@ -164,7 +153,6 @@ _DEAL = ObjectMap(
         "pipeline_source_id": pipelines.OWN,
         "pipeline_key": f"{{connection}}:{pipelines.NAME}:{pipelines.OWN}",
     },
-    over_rows=_IN_MAIN,
     beside=OF_DELETED,
     page="/tab/Potentials/{id}",
 )

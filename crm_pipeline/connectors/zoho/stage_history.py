@@ -26,7 +26,9 @@ WITH rows_in_order AS (
         count(*) OVER (deal ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS _later
     FROM {rows}
     WINDOW deal AS (
-        PARTITION BY deal_key, is_deleted ORDER BY changed_at, length(source_id), source_id
+        -- A row without a deal has no neighbours.
+        PARTITION BY coalesce(deal_key, deal_stage_history_key), is_deleted
+        ORDER BY changed_at, length(source_id), source_id
     )
 ),
 stays AS (

@@ -1,7 +1,7 @@
 """Builds one normalized table of one connection: gather, fold, type, judge, commit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.contract import (
     Former,
-    RuleResult,
     Verdict,
     column_schema,
     judge,
@@ -27,14 +26,20 @@ from crm_pipeline.stages.normalized.contract import (
 from crm_pipeline.stages.normalized.described import described
 from crm_pipeline.stages.normalized.drift import check_fields
 from crm_pipeline.stages.normalized.elements import exploded
-from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in, doubts_of
+from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.merges import merged_away
-from crm_pipeline.stages.normalized.number_formats import NumberFormats, number_formats_of
+from crm_pipeline.stages.normalized.number_formats import (
+    NumberFormats,
+    noted_in,
+    number_formats_of,
+)
+from crm_pipeline.stages.normalized.over_rows import over, own_columns, settled, with_own
 from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
+from crm_pipeline.stages.normalized.result import Normalized, result_of, unchanged
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
@@ -45,50 +50,10 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.manifest import Manifest
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Raise it when the same landed bytes would give other rows."""
 _log = structlog.get_logger("crm_pipeline.normalized")
 _USUAL = QuarantineLimit()
-
-
-@dataclass(frozen=True)
-class Normalized:
-    """What a build did.
-
-    Attributes:
-        version: the table's current version; None where nothing has landed yet.
-        rows: rows of the version, deleted ones included; `live` leaves those out.
-        changed: False where inputs, mapping and code were those of the current version.
-        batches: landed batches that the table is made of.
-        unconverted: `<object>.<field>` -> values that did not fit their column.
-        quarantined: landed rows that cannot be used, kept under quarantine/.
-        landed, superseded: landed rows, and those of them that are older versions of records. Both are
-            0 where rows are elements of records; otherwise `landed` = `rows` + the other two.
-        results: every rule of the contract with its count.
-        columns: name, type and description of each column.
-        repaired: what was damaged of the version before, for which the table was built again.
-        doubts: empty lists that are not believed, so that rows stay.
-    """
-
-    table: str
-    version: TableVersion | None
-    changed: bool
-    rows: int = 0
-    live: int = 0
-    batches: int = 0
-    quarantined: int = 0
-    landed: int = 0
-    superseded: int = 0
-    unconverted: Mapping[str, int] = field(default_factory=dict)
-    results: tuple[RuleResult, ...] = ()
-    columns: Sequence[Mapping[str, Any]] = ()
-    repaired: str = ""
-    doubts: tuple[Doubt, ...] = ()
-
-    @property
-    def warnings(self) -> tuple[RuleResult, ...]:
-        """The broken rules that do not forbid the commit."""
-        return tuple(r for r in self.results if r.severity == "warning" and r.failures)
 
 
 def tables_for(connection: Connection, maps: Sequence[ObjectMap]) -> dict[str, tuple[str, ...]]:
@@ -146,11 +111,11 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     owners = own_tables((o.name for o in connection.objects), maps)
     feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
     if not feeds:
-        return _unchanged(table, None if repaired else parent)
+        return unchanged(table, None if repaired else parent)
     if parent is not None and parent.meta.get("inputs") == state:
         broken = damaged_version([parent], tables.verifier)
         if broken is None and not _reads_more(parent):
-            return _unchanged(table, parent)
+            return unchanged(table, parent)
         repaired = broken.message if broken else ""
     if repaired:
         _log.warning("a damaged table is built again from data/landing", table=name, why=repaired)
@@ -183,7 +148,8 @@ def _gathered(  # noqa: PLR0917 - of whom, from where, by whose rules
     feeds = [
         replace(feed_of(one, connection.mapping, owners, parent), account=account) for one in inputs
     ]
-    state = inputs_fingerprint(inputs, CODE_VERSION, [(f.entry, f.table) for f in feeds], account)
+    made_by = [(f.entry, f.table, f.facts_used) for f in feeds]
+    state = inputs_fingerprint(inputs, CODE_VERSION, made_by)
     return feeds, state
 
 
@@ -261,11 +227,11 @@ class _Build:
                 ranking = ranked(self.engine, feed.one)
                 records.append(folded(self.engine, feed.one, ranking))
                 tally += self._tallied(feed, ranking)
-        formats = self._formats_of(records, self._noted())
+        formats = self._formats_of(records, noted_in(self.parent))
         while (more := self._attempt(records, formats, tally)) is not None:
             formats += more
         version = self.tables.version(self.name)
-        return _result(self.table.name, version, changed=True)
+        return result_of(self.table.name, version, changed=True)
 
     def _attempt(
         self, records: Sequence[str], formats: NumberFormats, tally: Tally
@@ -278,7 +244,9 @@ class _Build:
         with self.tables.stage(self.name, (self.table.key,)) as staged:
             paths = self._write(staged, self._whole(" UNION ALL BY NAME ".join(parts)))
             bad = unfit(self.engine, parquet_files(paths))
-            more = self._formats_of(records, [name for name in bad if name not in formats.known])
+            more = self._formats_of(
+                records, {name: "" for name in bad if name not in formats.known}
+            )
             if any(more.known.values()):
                 return more
             formats += more
@@ -297,23 +265,17 @@ class _Build:
     def _rows(self, feed: Feed, records: str) -> str:
         """Define the rows that an object has in the table."""
         rows = define_rows(self.engine, self.connection.name, feed, records)
+        rows = with_own(rows, own_columns(feed, self.connection.mapping))
         if not feed.entry.over_rows:
             return rows
-        made = feed.entry.over_rows.replace("{rows}", rows)
-        return self.engine.view(f"{feed.one.name} over rows", made)
-
-    def _noted(self) -> list[tuple[str, str]]:
-        """Return the fields whose numbers were written oddly before: these are looked at first."""
-        noted = self.parent.meta.get("number_formats", ()) if self.parent else ()
-        return [(obj, name) for obj, name in noted]
+        return self.engine.view(f"{feed.one.name} over rows", over(feed.entry.over_rows, rows))
 
     def _formats_of(
-        self, records: Sequence[str], names: Sequence[tuple[str, str]]
+        self, records: Sequence[str], names: Mapping[tuple[str, str], str]
     ) -> NumberFormats:
         found = NumberFormats()
         for feed, one in zip(self.feeds, records, strict=True):
-            wanted = [name for obj, name in names if obj == feed.one.object]
-            found += number_formats_of(self.engine, feed, one, wanted)
+            found += number_formats_of(self.engine, feed, one, names)
         return found
 
     def _tallied(self, feed: Feed, ranking: Ranking) -> Tally:
@@ -344,12 +306,13 @@ class _Build:
 
     def _whole(self, rows: str) -> str:
         """Return SQL for the rows with the columns that depend on several of them."""
-        over = self.table.over_rows
-        if not over:
-            return rows
+        mapping = self.connection.mapping
+        own = dict.fromkeys(name for feed in self.feeds for name in own_columns(feed, mapping))
+        if not self.table.over_rows:
+            return settled(f"({rows})", tuple(own))
         # Computed once, though live and deleted rows are written apart.
-        made = self.engine.table(f"{self.table.name} whole", over.format(rows=f"({rows})"))
-        return f"SELECT * FROM {made}"
+        made = over(self.table.over_rows, f"({rows})")
+        return settled(self.engine.table(f"{self.table.name} whole", made), tuple(own))
 
     def _fed(self) -> dict[tuple[str, str], str]:
         return {
@@ -375,7 +338,7 @@ class _Build:
             "unconverted": dict(verdict.unconverted),
             "fed": sorted({entry.column for feed in self.feeds for entry in feed.mapped}),
             "misfits": list(verdict.misfits),
-            "number_formats": sorted(formats.separated),
+            "number_formats": formats.noted,
             "doubts": [asdict(doubt) for doubt in self._doubts()],
             "results": [
                 [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results
@@ -394,31 +357,6 @@ class _Build:
     def _doubts(self) -> list[Doubt]:
         lists = [feed.one for feed in self.feeds if feed.entry.each]
         return [doubt for one in lists for doubt in doubts_of(self.engine, one)]
-
-
-def _unchanged(table: str, version: TableVersion | None) -> Normalized:
-    return _result(table, version, changed=False)
-
-
-def _result(table: str, version: TableVersion | None, *, changed: bool) -> Normalized:
-    if version is None:
-        return Normalized(table, None, changed)
-    meta = version.meta
-    return Normalized(
-        table=table,
-        version=version,
-        changed=changed,
-        rows=version.rows,
-        live=meta["live"],
-        batches=meta["batches"],
-        quarantined=meta["quarantined"],
-        landed=meta.get("landed", 0),
-        superseded=meta.get("superseded", 0),
-        unconverted=meta["unconverted"],
-        results=tuple(RuleResult(r, s, n, tuple(e)) for r, s, n, e in meta["results"]),
-        columns=meta["columns"],
-        doubts=doubts_in(version),
-    )
 
 
 __all__ = ["CODE_VERSION", "Normalized", "normalize", "tables_for"]

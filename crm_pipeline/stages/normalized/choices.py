@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from crm_pipeline.model.casts import cast, is_nothing
 from crm_pipeline.model.mapping import MAIN_CURRENCY, FieldMap, Pick
+from crm_pipeline.model.money import divided, trillionths
 from crm_pipeline.model.names import literal
-from crm_pipeline.model.numbers import NUMBER_FORMATS, is_number
+from crm_pipeline.model.numbers import NUMBER_FORMATS, is_number, number
+from crm_pipeline.model.table import MONEY, PRECISE
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import listed_texts, picked
 from crm_pipeline.stages.normalized.reading import raw
@@ -41,17 +43,37 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
     if entry.listed:
         return listed_texts(entry)
     text = chosen(feed, entry)
-    if is_number(kind) and entry.source in feed.number_formats:
-        text = NUMBER_FORMATS[feed.number_formats[entry.source]].plain(text)
-    if entry.factor == 1:
+    if is_number(kind):
+        text = _plain_number(feed, entry.source, text)
+    if entry.divided_by:
+        value = _divided(feed, entry, cast(text, MONEY))
+    elif entry.factor == 1:
         value = cast(text, kind, feed.form(entry), feed.account.zone)
     else:
-        number = f"round({cast(text, 'DOUBLE')} * {entry.factor!r}, 9)"
-        value = f"CASE WHEN isfinite({number}) THEN TRY_CAST({number} AS {kind}) END"
+        made = f"round({cast(text, 'DOUBLE')} * {entry.factor!r}, 9)"
+        value = f"CASE WHEN isfinite({made}) THEN TRY_CAST({made} AS {kind}) END"
     nothing = feed.nothing(entry)
     if not nothing:
         return value
     return f"CASE WHEN NOT ({is_nothing(chosen(feed, entry), 'VARCHAR', nothing)}) THEN {value} END"
+
+
+def _divided(feed: Feed, entry: FieldMap, amount: str) -> str:
+    """Return SQL for an amount divided by the rate that its record names."""
+    if not feed.present((entry.divided_by,)):
+        return f"NULL::{MONEY}"
+    return divided(amount, trillionths(cast(raw(entry.divided_by), PRECISE)))
+
+
+def _plain_number(feed: Feed, source: str, text: str) -> str:
+    """Return SQL for a number written plainly; NULL where it would have meant another one before."""
+    if source in feed.number_formats:
+        return NUMBER_FORMATS[feed.number_formats[source]].plain(text)
+    if source not in feed.doubted_formats:
+        return text
+    before = NUMBER_FORMATS[feed.doubted_formats[source]]
+    earlier, now = (number(each, "DECIMAL(38,12)") for each in (before.plain(text), text))
+    return f"CASE WHEN {before.fits(text)} AND {earlier} IS DISTINCT FROM {now} THEN NULL ELSE {text} END"
 
 
 def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:

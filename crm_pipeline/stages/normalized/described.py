@@ -5,10 +5,11 @@ from typing import Any
 
 import structlog
 
+from crm_pipeline.model.names import shown
 from crm_pipeline.model.schema import Field
-from crm_pipeline.model.tables import view_name
+from crm_pipeline.model.tables import first_column, view_name
 from crm_pipeline.model.view_names import Named, ViewNames
-from crm_pipeline.stages.normalized.feed import Feed, owners_in
+from crm_pipeline.stages.normalized.feed import Feed, called_now, called_then, owners_in
 from crm_pipeline.store.tables import TableVersion
 
 _LATER = frozenset({"options", "multiple", "form", "is_id", "nothing", "reference_to"})
@@ -32,13 +33,9 @@ def described(
 
 def _object(feed: Feed, objects: Sequence[str], parent: TableVersion | None) -> dict[str, Any]:
     one = feed.one
-    told = {f.source: f.column for f in reversed(feed.mapped) if feed.is_stated(f)}
-    since = {linked.name: linked.since[0] for linked in one.linked.all}
-    points = {f.name: to for f in one.fields if (to := _points_to(feed, f, told.get(f.name)))}
-    names = ViewNames(
-        (Named(f.name, f.label, since[f.name], f.name in points) for f in one.fields),
-        owners_in(parent, one, "shown"),
-    )
+    told = _told(feed)
+    points = _points(feed)
+    names = _names(feed, parent)
     listed = names.listed
     _say_newcomers(feed, dict(zip((f.name for f in one.fields), listed, strict=True)), parent)
     return {
@@ -53,7 +50,37 @@ def _object(feed: Feed, objects: Sequence[str], parent: TableVersion | None) -> 
         "beside": {field: [name, *points[field]] for field, name in names.beside.items()},
         "shown": dict(names.owners),
         "columns": dict(feed.owners),
+        "time_zone": feed.account.zone,
+        "schemas": [schema.fingerprint for schema in one.schemas],
     }
+
+
+def _names(feed: Feed, parent: TableVersion | None) -> ViewNames:
+    """Name the columns of the view, schema by schema: what came first keeps its name."""
+    one = feed.one
+    owners = owners_in(parent, one, "shown")
+    for each in feed.earlier:
+        then = _named(each, called_then(owners, each.one, one))
+        owners = called_now(then.owners, one)
+    return _named(feed, owners)
+
+
+def _named(feed: Feed, owners: Mapping[str, str]) -> ViewNames:
+    since = {linked.name: linked.since[0] for linked in feed.one.linked.all}
+    points = _points(feed)
+    named = (Named(f.name, f.label, since[f.name], f.name in points) for f in feed.one.fields)
+    return ViewNames(named, owners)
+
+
+def _points(feed: Feed) -> dict[str, tuple[str, str]]:
+    """Return what the fields of ids point to whose names stand beside them."""
+    told = _told(feed)
+    return {f.name: to for f in feed.one.fields if (to := _points_to(feed, f, told.get(f.name)))}
+
+
+def _told(feed: Feed) -> dict[str, str]:
+    """Return the columns that tell the texts of fields."""
+    return {f.source: f.column for f in reversed(feed.mapped) if feed.is_stated(f)}
 
 
 def _points_to(feed: Feed, field: Field, column: str | None) -> tuple[str, str] | None:
@@ -82,8 +109,11 @@ def _say_newcomers(feed: Feed, names: Mapping[str, str], parent: TableVersion | 
         return
     known = {feed.one.linked.former(name) for name, *_ in fields[0]}
     columns = {owner: column for column, owner in feed.owners.items()}
+    before = owners_in(parent, feed.one), owners_in(parent, feed.one, "shown")
     for field in feed.one.fields:
-        if field.name in known or names[field.name] == field.label:
+        wanted = first_column(field), shown(field.label or field.name).lower()
+        taken = (owners.get(name, field.name) for owners, name in zip(before, wanted, strict=True))
+        if field.name in known or all(owner == field.name for owner in taken):
             continue
         _log.warning(
             "a new field has a name beside its own, which another field had before",

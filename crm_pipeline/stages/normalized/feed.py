@@ -1,10 +1,10 @@
 """One object on its way into a table: its mapping completed against what its records really hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.model.mapping import LOSER, RECORD_ID, WINNER, FieldMap, ObjectMap
+from crm_pipeline.model.mapping import LOSER, MAIN_CURRENCY, RECORD_ID, WINNER, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Form
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import TABLES, custom_columns, custom_table, owned
@@ -22,7 +22,10 @@ class Feed:
         tables: object -> the table of its records, for references that name their object.
         account: facts of the account, for days and addresses of records.
         number_formats: how the numbers of a source are written, by the names of `model.numbers.NUMBER_FORMATS`.
+        doubted_formats: how they were written before, where that is not clear any more.
         owners: in the table of a custom object, the field that each column, in lower case, belongs to or did.
+        earlier: the same as it was under each schema before that the version before has not seen, oldest first:
+            names are given in the order in which fields came, whenever the table is built.
     """
 
     one: ObjectInput
@@ -31,7 +34,9 @@ class Feed:
     tables: Mapping[str, str] = field(default_factory=dict)
     account: AccountFacts = field(default_factory=AccountFacts)
     number_formats: Mapping[str, str] = field(default_factory=dict)
+    doubted_formats: Mapping[str, str] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
+    earlier: "tuple[Feed, ...]" = ()
 
     @property
     def mapped(self) -> tuple[FieldMap, ...]:
@@ -81,6 +86,20 @@ class Feed:
         is_day = column is not None and column.type == "DATE"
         return self.form(entry) != "clock" and not (is_instant and is_day)
 
+    @property
+    def facts_used(self) -> AccountFacts:
+        """The facts of the account that the rows depend on; the others make no other table."""
+        types = {f.column: c.type for f in self.mapped if (c := self.table.by_name.get(f.column))}
+        picks = [f.pick for f in self.mapped if f.pick]
+        named = [text for pick in picks for _, text in (*pick.prefer, *pick.only)]
+        return AccountFacts(
+            time_zone=self.account.time_zone
+            if "DATE" in types.values() or self.entry.is_own
+            else "",
+            currency=self.account.currency if any(MAIN_CURRENCY in t for t in named) else "",
+            web_address=self.account.web_address if self.entry.page else "",
+        )
+
     def field(self, name: str) -> Field | None:
         """Return a source field of the records; None for elements' keys and paths."""
         return next((f for f in self.one.fields if f.name == name), None)
@@ -122,10 +141,43 @@ def feed_of(
     """
     table = TABLES.get(one.entry.table)
     if table is not None:
-        return Feed(one, one.entry, table, tables)
+        before = (Feed(each, each.entry, table, tables) for each in _unseen(one, parent))
+        return Feed(one, one.entry, table, tables, earlier=tuple(before))
     wanted = overrides.get(one.object, {})
     left_out = frozenset(name for name, column in wanted.items() if column is None)
-    return custom_feed(one, left_out, tables, owners_in(parent, one))
+    owners = owners_in(parent, one)
+    earlier = []
+    for each in _unseen(one, parent):
+        feed = custom_feed(each, left_out, tables, called_then(owners, each, one))
+        owners = called_now(feed.owners, one)
+        earlier.append(feed)
+    return replace(custom_feed(one, left_out, tables, owners), earlier=tuple(earlier))
+
+
+def _unseen(one: ObjectInput, parent: TableVersion | None) -> Iterator[ObjectInput]:
+    """Yield an object as it was under each earlier schema that the version before did not know."""
+    stored = [
+        o for o in (parent.meta.get("objects", ()) if parent else ()) if o["object"] == one.object
+    ]
+    seen = {name for described in stored for name in described.get("schemas", ())}
+    ages = one.ages or range(len(one.schemas))
+    by_age = [one.schemas[n] for n in sorted(range(len(ages)), key=lambda n: ages[n])]
+    # What came back is under its last schema what it is now.
+    for n in range(1, len(by_age)):
+        if any(schema.fingerprint not in seen for schema in by_age[: n + 1]):
+            before = replace(one, schemas=tuple(by_age[:n]), ages=tuple(range(n)))
+            yield replace(before, entry=before.linked.resolved(before.entry))
+
+
+def called_now(owners: Mapping[str, str], one: ObjectInput) -> dict[str, str]:
+    """Return owners of names by what fields are called today."""
+    return {name: one.linked.former(owner) for name, owner in owners.items()}
+
+
+def called_then(owners: Mapping[str, str], then: ObjectInput, now: ObjectInput) -> dict[str, str]:
+    """Return owners of names by what fields were called under an earlier schema."""
+    former = {now.linked.former(linked.name): linked.name for linked in then.linked.all}
+    return {name: former.get(owner, owner) for name, owner in owners.items()}
 
 
 def owners_in(

@@ -112,6 +112,7 @@ class Fields:
         changed: dict[str, Any] = {
             "source": self._beside(entry) if entry.at else spelled(entry.source),
             "object_in": spelled(entry.object_in),
+            "divided_by": spelled(entry.divided_by),
             "former": tuple(map(spelled, entry.former)),
             "fallback": tuple(map(spelled, entry.fallback)),
             "joined": tuple(map(spelled, entry.joined)),

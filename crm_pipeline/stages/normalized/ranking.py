@@ -1,10 +1,10 @@
 """Which landed version of each record counts, over keys alone.
 
-Order of states: (vendor's stamp, extracted at, batch sequence). A tombstone without a stamp says
-when we saw the record gone, so any live read that is later supersedes it, and it supersedes all
-that is earlier. One with a stamp is superseded by a later complete read that has the record alive: a vendor
-that restores a record gives it back with the stamp that it had before. Only records that landed more than once are ranked, and those that cannot be read: such a
-version is set aside, and the last one before it that can be read stands in for it.
+Order of states: (vendor's stamp, extracted at, batch sequence). A tombstone without a stamp says when we saw the
+record gone, so any live read that is later supersedes it, and it supersedes all that is earlier. One with a stamp
+is superseded by a later complete read that has the record alive: a vendor that restores a record gives it back with
+the stamp that it had before. Only records that landed more than once are ranked, and those that cannot be read:
+such a version is set aside, and the last one before it that can be read stands in for it.
 """
 
 from dataclasses import dataclass

@@ -3,8 +3,8 @@
 A connector says what its records say of themselves: id, time stamp, deleted or not (`RecordKeys`). Its rules
 have a version. Batches that landed under another version are looked at again, once: where a key differs, the
 batch is written beside the original with the new keys, and tables are built from that. Records in quarantine
-get the same chance. Originals stay as they are. What came of each is kept in landing for batches, in quarantine for what
-was set aside; see `store.rereads`.
+get the same chance. Originals stay as they are. What came of each is kept in landing for batches, in quarantine
+for what was set aside; see `store.rereads`.
 """
 
 import csv

@@ -61,7 +61,7 @@ def _stamps(table: Table) -> tuple[Column, ...]:
 
 
 def _value(connection: str, feed: Feed, column: Column) -> str:
-    if column.name == URL:
+    if column.name == URL and feed.table.is_common and feed.feeding(URL) is None:
         return _url(feed)
     constant = feed.entry.constants.get(column.name)
     fallback = (

@@ -8,6 +8,8 @@ always goes first; what is known by nobody stays NULL.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from crm_pipeline.model.money import divided, trillionths
+
 _ONE = "CASE WHEN count(DISTINCT {0}) = 1 AND count({0}) = count(*) THEN min({0}) END"
 """The value that all rows of a group have; where they disagree nothing is found rather than the wrong one."""
 
@@ -158,10 +160,9 @@ _MONEY = (
     ),
     (
         "rates",
-        # In whole trillionths: a decimal divided by another becomes a float, which is not exact.
-        """
+        f"""
         SELECT connection, currency, starts_on, coalesce(ends_on, DATE 'infinity') AS ends_on,
-            CAST(replace(CAST(CAST(rate AS DECIMAL(38,12)) AS VARCHAR), '.', '') AS HUGEINT) AS trillionths
+            {trillionths("CAST(rate AS DECIMAL(38,12))")} AS trillionths
         FROM exchange_rates ANTI JOIN of_another_base USING (connection)
         WHERE NOT is_deleted AND currency IS NOT NULL AND rate BETWEEN 0.000000000001 AND 100000000000000
         """,
@@ -226,19 +227,11 @@ _MONEY = (
     ),
     (
         "worths",
-        """
+        f"""
         SELECT r.*, d.starts_on,
             CASE
                 WHEN r.currency IS NULL OR r.currency = m.currency THEN r.amount
-                ELSE TRY_CAST(
-                    -- Millionths times a trillion, by the rate in trillionths: half away from zero.
-                    TRY_CAST(
-                        sign(r.amount)::HUGEINT * (
-                            (2 * CAST(abs(r.amount) * 1000000 AS HUGEINT) * 1000000000000 + d.trillionths)
-                            // (2 * d.trillionths)
-                        ) AS DECIMAL(30,0)
-                    ) * 0.000001 AS DECIMAL(24,6)
-                )
+                ELSE {divided("r.amount", "d.trillionths")}
             END AS worth
         FROM closed r
         LEFT JOIN main_currency m ON m.connection = r.connection

@@ -45,7 +45,7 @@ from crm_pipeline.store.published import STORAGE_VERSION, Snapshots, release_num
 from crm_pipeline.store.published_files import PublishedFiles
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
-LAYOUT = 5
+LAYOUT = 6
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
 _COPIED_AT_ONCE = 20 << 20

@@ -103,7 +103,7 @@ def view_of(
     names = described.get("names") or ViewNames(Named(f[0], f[1]) for f in fields).listed
     layout = Layout((f[0],) for f in fields if _type(f[4], types) is None)
     columns = [
-        _column(place, name, f, types, layout)
+        _column(place, name, f, types, layout, described.get("time_zone", ""))
         for place, (name, f) in enumerate(zip(names, fields, strict=True))
     ]
     beside = _beside(connection, columns, described.get("beside", {}), types)
@@ -147,8 +147,13 @@ def _rows(
     return f"(SELECT *, {typed} FROM {rows})" if typed else rows
 
 
-def _column(
-    place: int, name: str, described: Sequence[Any], types: Mapping[str, str], layout: Layout
+def _column(  # noqa: PLR0917 - its place and what is known of it
+    place: int,
+    name: str,
+    described: Sequence[Any],
+    types: Mapping[str, str],
+    layout: Layout,
+    zone: str,
 ) -> ViewColumn:
     api_name, label, kind, common_type, column, scale, *more = described
     field = Field.from_dict(
@@ -186,13 +191,13 @@ def _column(
     return replace(
         made,
         sql=value,
-        cast=_cast(text, wanted, field),
+        cast=_cast(text, wanted, field, zone),
         lost=is_lost if unless == "false" else f"{is_lost} AND NOT ({unless})",
     )
 
 
-def _cast(text: str, wanted: str, field: Field) -> str:
-    value = cast(text, wanted, field.form)
+def _cast(text: str, wanted: str, field: Field, zone: str) -> str:
+    value = cast(text, wanted, field.form, zone)
     if not field.nothing:
         return value
     return f"CASE WHEN NOT ({is_nothing(text, 'VARCHAR', field.nothing)}) THEN {value} END"

@@ -107,6 +107,28 @@ def test_the_way_is_that_of_all_that_landed(org: Any) -> None:
     assert [price for price, *_ in told(org, "products")] == [None, Decimal(5), None, None]
 
 
+def test_a_record_that_is_corrected_changes_no_other(org: Any) -> None:
+    """The way of a field is noted: what would mean another number without it is marked, and comes back with it."""
+
+    def after(text: str) -> list[Any]:
+        org.land_records(SCHEMA, [{"id": "002", "name": "x", "price": text}])
+        org.normalize("products")
+        return [price for price, *_ in told(org, "products")]
+
+    build(org, ["1.234", "5.000", "1.234,50", "7"])
+    thousands = [Decimal(1234), Decimal(5000), Decimal("1234.5"), Decimal(7)]
+    assert [price for price, *_ in told(org, "products")] == thousands
+    assert after("1.235") == [Decimal(1234), Decimal(5000), Decimal(1235), Decimal(7)]
+    assert after("1235.25") == [None, None, Decimal("1235.25"), Decimal(7)]
+    assert after("1,235.25") == [None, None, None, Decimal(7)]
+    assert after("1.234,50") == thousands
+    texts = ["1234.00", "5000.00", "1,234.50", "7.5"]
+    rows = [{"id": f"{n:03}", "name": "x", "price": text} for n, text in enumerate(texts)]
+    org.land_records(SCHEMA, rows)
+    org.normalize("products")
+    assert [price for price, *_ in told(org, "products")] == [1234, 5000, Decimal("1234.5"), 7.5]
+
+
 def test_a_first_load_is_not_refused_for_one_field(org: Any) -> None:
     """Values that never fitted are told and do not hold a table back; such as did fit until now do."""
     result = build(org, ["soon" if n % 3 else "1" for n in range(99)])

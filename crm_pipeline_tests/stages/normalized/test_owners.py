@@ -71,6 +71,32 @@ def test_names_are_the_same_when_all_is_built_again(org: Any) -> None:
     assert org.rows("order", columns)[0] == ("own", None, "7", "acme:User:7")
 
 
+@pytest.mark.parametrize("is_built_between", [True, False])
+def test_names_are_given_schema_by_schema(org: Any, is_built_between: bool) -> None:
+    """A field that was a reference, and had another name for that, takes no name when it becomes a text."""
+    was = Field("Status", "State", "lookup", reference_to=("User",))
+    land(org, was, OWN, Status="7", Status__c="own")
+    if is_built_between:
+        org.normalize("order")
+    land(org, NEW, OWN, LINK, Status="Draft", Status__c="own", Owner__c="7")
+    org.normalize("order")
+    kept = names(org)
+    assert kept["Status__c"] == ("status", "Status (Status__c)")
+    assert kept["Status"] == ("status_2", "Status (Status)")
+    assert org.rows("order", "status, status_2") == [("own", "7"), ("own", "Draft")]
+
+
+def test_only_names_that_somebody_had_are_said(org: Any) -> None:
+    """New fields that share a label, or have none, or one that is no name, took no older field's name."""
+    land(org, OWN, Status__c="own")
+    org.normalize("order")
+    labels = {"A__c": "Twin", "B__c": "Twin", "C__c": "", "D__c": "tab\there"}
+    land(org, OWN, *(Field(name, label, "text") for name, label in labels.items()))
+    with structlog.testing.capture_logs() as logs:
+        org.normalize("order")
+    assert [log["field"] for log in logs if "another field had before" in log["event"]] == []
+
+
 def test_names_of_versions_from_before_are_kept(org: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version that noted no owners tells them by its fields; the user's own choice goes before all."""
     land(org, NEW, OWN, Status="Draft", Status__c="own")

@@ -464,3 +464,25 @@ def test_pipelines_stages_and_users(company):
     assert built(company, "users", "full_name, is_active, epoch_ms(last_login_at)") == [
         ("Jo", False, 1767225600000)
     ]
+
+
+def test_a_deal_that_was_opened_again_keeps_no_closing_day(company):
+    """What an open deal still holds of an earlier closing says nothing; a closed one has its own day."""
+    left = {"local_close_date": "2025-01-01", "close_time": "2025-01-01T12:00:00Z"}
+    expected = {"expected_close_date": "2026-12-24"}
+    told = [
+        {"status": "open", **left, **expected},
+        {"status": "open", **left},
+        {"status": "won", **left, **expected},
+        {"status": "lost", **expected},
+        {"status": "lost", "close_time": "2025-01-01T12:00:00Z", **expected},
+    ]
+    land(company, DEAL, *(record(n, title="x", **each) for n, each in enumerate(told)))
+    columns = "source_id, close_date::VARCHAR, closed_at IS NOT NULL, unconverted"
+    assert [row[1:] for row in built(company, "deals", columns)] == [
+        ("2026-12-24", False, None),
+        (None, False, None),
+        ("2025-01-01", True, None),
+        ("2026-12-24", False, None),
+        ("2025-01-01", True, None),
+    ]

@@ -4,6 +4,7 @@ import importlib
 from decimal import Decimal
 
 from crm_pipeline.connectors.zoho.setup import SETUPS
+from crm_pipeline.model.schema import Field, Schema
 
 MAPPING = importlib.import_module("crm_pipeline.connectors.zoho.mapping").MAPPING
 
@@ -57,4 +58,33 @@ def test_the_documented_answer(org) -> None:
             1573204683000,
             None,
         ),
+    ]
+
+
+RATES: dict[str, tuple[str, str | None]] = {
+    "3": ("123456789012345678.12", "41152263004115226.04"),
+    "0.1": ("0.3", "3"),
+    "1.0": ("10.5", "10.5"),
+    "0.000000000001": ("1", "1000000000000"),
+    "0.000001": ("999999999999999", None),
+    "1e-15": ("1000000", None),
+    **dict.fromkeys(("NaN", "inf", "1e400", "0", "-1", "1e26", "soon"), ("5", None)),
+}
+
+
+def test_no_rate_of_a_deal_stops_the_table(org) -> None:
+    """Amounts are divided to the last digit, by rates that can be divided by; any other gives no amount."""
+    kinds = {"id": "string", "Amount": "decimal", "Exchange_Rate": "double"}
+    fields = tuple(Field(name, name, "x", kind) for name, kind in kinds.items())
+    records = [
+        {"id": f"{n:02}", "Amount": amount, "Exchange_Rate": rate}
+        for n, (rate, (amount, _)) in enumerate(RATES.items())
+    ]
+    org.maps = MAPPING
+    org.land_records(Schema("Deals", "Deals", fields), records)
+    org.normalize("deals")
+    found = org.rows("deals", "source_id, amount_main, custom ->> '$.Exchange_Rate', unconverted")
+    expected = [None if main is None else Decimal(main) for _, main in RATES.values()]
+    assert [row[1:] for row in found] == [
+        (main, rate, None) for rate, main in zip(RATES, expected, strict=True)
     ]

@@ -1,0 +1,76 @@
+"""What a build of a normalized table did, as people and the next stage are told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crm_pipeline.stages.normalized.contract import RuleResult
+from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in
+from crm_pipeline.store.tables import TableVersion
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """What a build did.
+
+    Attributes:
+        version: the table's current version; None where nothing has landed yet.
+        rows: rows of the version, deleted ones included; `live` leaves those out.
+        changed: False where inputs, mapping and code were those of the current version.
+        batches: landed batches that the table is made of.
+        unconverted: `<object>.<field>` -> values that did not fit their column.
+        quarantined: landed rows that cannot be used, kept under quarantine/.
+        landed, superseded: landed rows, and those of them that are older versions of records. Both are
+            0 where rows are elements of records; otherwise `landed` = `rows` + the other two.
+        results: every rule of the contract with its count.
+        columns: name, type and description of each column.
+        repaired: what was damaged of the version before, for which the table was built again.
+        doubts: empty lists that are not believed, so that rows stay.
+    """
+
+    table: str
+    version: TableVersion | None
+    changed: bool
+    rows: int = 0
+    live: int = 0
+    batches: int = 0
+    quarantined: int = 0
+    landed: int = 0
+    superseded: int = 0
+    unconverted: Mapping[str, int] = field(default_factory=dict)
+    results: tuple[RuleResult, ...] = ()
+    columns: Sequence[Mapping[str, Any]] = ()
+    repaired: str = ""
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[RuleResult, ...]:
+        """The broken rules that do not forbid the commit."""
+        return tuple(r for r in self.results if r.severity == "warning" and r.failures)
+
+
+def unchanged(table: str, version: TableVersion | None) -> Normalized:
+    """Return what a build did that had nothing to do."""
+    return result_of(table, version, changed=False)
+
+
+def result_of(table: str, version: TableVersion | None, *, changed: bool) -> Normalized:
+    """Return what a build did, as the version tells it."""
+    if version is None:
+        return Normalized(table, None, changed)
+    meta = version.meta
+    return Normalized(
+        table=table,
+        version=version,
+        changed=changed,
+        rows=version.rows,
+        live=meta["live"],
+        batches=meta["batches"],
+        quarantined=meta["quarantined"],
+        landed=meta.get("landed", 0),
+        superseded=meta.get("superseded", 0),
+        unconverted=meta["unconverted"],
+        results=tuple(RuleResult(r, s, n, tuple(e)) for r, s, n, e in meta["results"]),
+        columns=meta["columns"],
+        doubts=doubts_in(version),
+    )
