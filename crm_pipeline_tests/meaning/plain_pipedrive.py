@@ -110,9 +110,9 @@ def _deal(source: Source, record: Record, channels: dict[str, str]) -> Row:
     closed_at = moment(
         record.get("close_time") or record.get("won_time") or record.get("lost_time")
     )
-    if record.get("local_close_date"):
+    if status != "open" and record.get("local_close_date"):
         close_date = day(record["local_close_date"])
-    elif record.get("close_time"):
+    elif status != "open" and record.get("close_time"):
         closing = moment(record["close_time"])
         close_date = closing and source.account.day(closing)
     else:
