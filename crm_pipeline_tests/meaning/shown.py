@@ -29,6 +29,25 @@ def _cut(key: str) -> str:
     return f"substr({key}, length(r.connection) + 2)"
 
 
+_BINNED = " UNION ALL ".join(
+    f"SELECT {key} FROM crm.{table}_deleted"
+    for table, key in (
+        ("contacts", "contact_key"),
+        ("leads", "lead_key"),
+        ("companies", "company_key"),
+        ("deals", "deal_key"),
+        ("tickets", "ticket_key"),
+        ("campaigns", "campaign_key"),
+    )
+)
+
+
+def _linked(key: str) -> str:
+    # Zoho's lists leave out links to what is in the recycle bin, its bulk files do not.
+    is_binned = f"starts_with(r.connection, 'zoho') AND {key} IN ({_BINNED})"
+    return f"CASE WHEN NOT ({is_binned}) THEN {_cut(key)} END"
+
+
 _ROWS: Mapping[str, str] = {
     "deals": f"""
         SELECT {_KEY}, {_OWNED}, r.* EXCLUDE (pipeline_key), r.stage_label AS stage, p.label AS pipeline,
@@ -39,7 +58,7 @@ _ROWS: Mapping[str, str] = {
     """,
     "activities": f"""
         SELECT {_KEY}, {_OWNED}, r.*, r.activity_type AS kind, r.due_on AS day, r.is_closed AS done,
-            {_cut("r.who_key")} AS who, {_cut("r.what_key")} AS what, {_cut("r.deal_key")} AS deal
+            {_linked("r.who_key")} AS who, {_linked("r.what_key")} AS what, {_linked("r.deal_key")} AS deal
         FROM crm.activities r {_PEOPLE}
     """,
     "contacts": f"""
@@ -59,7 +78,7 @@ _ROWS: Mapping[str, str] = {
         SELECT {_cut("r.deal_key")} AS key, min(r.due_on) AS first_on, max(r.due_on) AS last_on,
             count(*) AS activities
         FROM crm.activities r WHERE r.deal_key IS NOT NULL AND r.due_on IS NOT NULL
-            AND r.connection = '{{connection}}'
+            AND r.connection = '{{connection}}' AND r.deal_key IN (SELECT deal_key FROM crm.deals)
         GROUP BY r.connection, r.deal_key
     """,
     "stage_stays": f"""
