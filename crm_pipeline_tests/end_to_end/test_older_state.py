@@ -24,7 +24,10 @@ from crm_pipeline.store.tables import Tables
 
 INACTIVE = "connection = 'pipedrive_demo' AND NOT is_active"
 _OTHER_MEANING: Mapping[str, frozenset[str]] = {
-    "activities": frozenset({"starts_at", "ends_at"}),  # Pipedrive's times of the day were not read
+    # Pipedrive's times of the day were not read; states and directions of calls were the vendors' own words.
+    "activities": frozenset(
+        {"starts_at", "ends_at", "is_closed", "duration_minutes", "call_direction", "call_result"}
+    ),
     "companies": frozenset({"industry"}),  # Pipedrive's option has its label
     "contacts": frozenset(
         {"full_name", "email_opt_out"}
