@@ -17,8 +17,8 @@ OLD = [one for one in os.environ.get("CRM_OLD_DUCKDBS", "").split(os.pathsep) if
 """Interpreters that have an older duckdb, separated as in PATH: `CRM_OLD_DUCKDBS=/venvs/1.2.2/bin/python:...`."""
 KNOWN = (
     "abs cast chr coalesce ends_with floor from_json instr isfinite json_extract_string json_transform "
-    "json_valid len length list_concat list_contains list_filter list_transform list_value lower "
-    "make_timestamp map nullif regexp_full_match regexp_replace replace rtrim split_part starts_with "
+    "json_valid left len length list_concat list_contains list_filter list_transform list_value lower "
+    "make_timestamp map nullif regexp_full_match regexp_matches regexp_replace replace rtrim split_part starts_with "
     "string_split strlen timezone trim try_cast decimal in and or not when"
 )
 """What views may call; each was tried in DuckDB 1.2.2, 1.3.2, 1.4.1 and 2.0."""
