@@ -78,7 +78,8 @@ _ROWS: Mapping[str, str] = {
         SELECT {_cut("r.deal_key")} AS key, min(r.due_on) AS first_on, max(r.due_on) AS last_on,
             count(*) AS activities
         FROM crm.activities r WHERE r.deal_key IS NOT NULL AND r.due_on IS NOT NULL
-            AND r.connection = '{{connection}}' AND r.deal_key IN (SELECT deal_key FROM crm.deals)
+            AND r.connection = '{{connection}}'
+            AND (NOT starts_with(r.connection, 'zoho') OR r.deal_key IN (SELECT deal_key FROM crm.deals))
         GROUP BY r.connection, r.deal_key
     """,
     "stage_stays": f"""
