@@ -102,13 +102,18 @@ def _participants(call: Call) -> Response:
     record = found(call.company, _DEALS, call.parts["id"], call.sight)
     start, limit = window(call)
     people = call.company.tables.rows(_PEOPLE, [record, record])
-    shown = [_participant(call, row) for row in people[start : start + limit]]
+    shown = _participants_shown(call, people[start : start + limit])
     return Response(200, paged(call, shown, start, limit, more=start + limit < len(people)))
 
 
-def _participant(call: Call, row: dict[str, Any]) -> str:
-    person = parsed(records_v1(call, _PERSONS, [row["person_id"]])[0])
-    [user] = call.company.tables.rows("SELECT * FROM users WHERE id = ?", [row["added_by"]])
+def _participants_shown(call: Call, rows: list[dict[str, Any]]) -> list[str]:
+    ids = list({row["person_id"] for row in rows})
+    persons = {one["id"]: one for one in map(parsed, records_v1(call, _PERSONS, ids))}
+    users = {one["id"]: one for one in call.company.tables.rows("SELECT * FROM users")}
+    return [_participant(row, persons[row["person_id"]], users[row["added_by"]]) for row in rows]
+
+
+def _participant(row: dict[str, Any], person: dict[str, Any], user: dict[str, Any]) -> str:
     keys = ("id", "name", "email", "active_flag")
     short = {key: person[key] for key in ("active_flag", "name", "email", "phone")}
     return json.dumps(

@@ -48,8 +48,7 @@ from crm_pipeline.store.tables import Release, Tables, TableVersion
 LAYOUT = 6
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
-_COPIED_AT_ONCE = 20 << 20
-"""Each comment keeps a copy of its view, five times its SQL, until the transaction ends."""
+_SCHEMA = "schema_only"
 _USUAL = Keeping()
 _NO_ACCOUNTS = ApiAccounts()
 _log = structlog.get_logger("crm_pipeline.published")
@@ -227,15 +226,11 @@ class _Build:
         run = self.engine.run
         run(f"ATTACH {literal(str(path))} AS {_DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
         try:
-            # One transaction: a thousand comments would otherwise be as many flushes of the log.
+            views = self._views()
+            self._schema(views)
             run("BEGIN")
-            for schema in ("crm", "ops", *(f"crm_{name}" for name in self.connections)):
-                run(f"CREATE SCHEMA {_DATABASE}.{quoted(schema)}")
             counts = {table.name: self._table(table) for table in self.plain}
             made = {table.name: self._derived(table) for table in self.derived}
-            views = self._views()
-            for _, _, _, view in views:
-                self._view(view)
             for ops in self._operations(views, accounts):
                 self._ops(ops)
             run("COMMIT")
@@ -262,33 +257,61 @@ class _Build:
             "yesterday": snapshot_before(self.landing.root, today),
         }
 
+    def _schema(self, views: Sequence[tuple[str, str, str, View]]) -> None:
+        """Create the tables, empty, and the views, all with their comments.
+
+        In memory first, then copied at once: a comment on a view writes the view anew, which in a file is
+        logged each time.
+        """
+        run = self.engine.run
+        run(f"ATTACH ':memory:' AS {_SCHEMA}")
+        try:
+            for schema in ("crm", "ops", *(f"crm_{name}" for name in self.connections)):
+                run(f"CREATE SCHEMA {_SCHEMA}.{quoted(schema)}")
+            for table in self.plain:
+                long_texts = long_text_columns(self.engine, table)
+                for name, what in (
+                    (table.name, "Live records only."),
+                    (table.deleted_name, f"Deleted; live ones: crm.{table.name}."),
+                ):
+                    about = f"{table.description} {what}"
+                    self._empty_table(name, table.columns, about, long_texts)
+            for made in self.derived:
+                self._empty_table(made.name, made.columns, made.description)
+            for _, _, _, view in views:
+                self._view(view)
+            run(f"COPY FROM DATABASE {_SCHEMA} TO {_DATABASE} (SCHEMA)")
+        finally:
+            run(f"DETACH {_SCHEMA}")
+
+    def _empty_table(
+        self,
+        name: str,
+        columns: Sequence[tuple[str, str, str]],
+        about: str,
+        long_texts: Collection[str] = (),
+    ) -> None:
+        target = f"{_SCHEMA}.crm.{quoted(name)}"
+        listed = ", ".join(
+            f"{quoted(c)} {kind}{' USING COMPRESSION zstd' if c in long_texts else ''}"
+            for c, kind, _ in columns
+        )
+        self.engine.run(f"CREATE TABLE {target} ({listed})")
+        self._comment("TABLE", target, about)
+        self._comments(target, {c: comment for c, _, comment in columns})
+
     def _table(self, table: PublishedTable) -> tuple[int, int]:
-        counts = []
-        long_texts = long_text_columns(self.engine, table)
-        for name, sql, what in (
-            (table.name, table.live_sql, "Live records only."),
-            (table.deleted_name, table.deleted_sql, f"Deleted; live ones: crm.{table.name}."),
-        ):
-            target = f"{_DATABASE}.crm.{quoted(name)}"
-            columns = ", ".join(
-                f"{quoted(c)} {kind}{' USING COMPRESSION zstd' if c in long_texts else ''}"
-                for c, kind, _ in table.columns
-            )
-            self.engine.run(f"CREATE TABLE {target} ({columns})")
-            counts.append(int(self.engine.row(f"INSERT INTO {target} {sql}")[0]))
-            self._comment("TABLE", target, f"{table.description} {what}")
-            self._comments(target, {c: about for c, _, about in table.columns})
-        return counts[0], counts[1]
+        return (
+            self._insert(table.name, table.live_sql),
+            self._insert(table.deleted_name, table.deleted_sql),
+        )
 
     def _derived(self, table: Derived) -> int:
         table.prepare(self.engine)
-        target = f"{_DATABASE}.crm.{quoted(table.name)}"
-        listed = ", ".join(f"{quoted(name)} {kind}" for name, kind, _ in table.columns)
-        self.engine.run(f"CREATE TABLE {target} ({listed})")
-        count = int(self.engine.row(f"INSERT INTO {target} {table.sql}")[0])
-        self._comment("TABLE", target, table.description)
-        self._comments(target, {name: about for name, _, about in table.columns})
-        return count
+        return self._insert(table.name, table.sql)
+
+    def _insert(self, name: str, sql: str) -> int:
+        return int(self.engine.row(f"INSERT INTO {_DATABASE}.crm.{quoted(name)} {sql}")[0])
 
     def _views(self) -> list[tuple[str, str, str, View]]:
         found = []
@@ -303,18 +326,13 @@ class _Build:
         return found
 
     def _view(self, view: View) -> None:
-        target = f"{_DATABASE}.{quoted(view.schema)}.{quoted(view.name)}"
+        target = f"{_SCHEMA}.{quoted(view.schema)}.{quoted(view.name)}"
         self.engine.run(f"CREATE VIEW {target} AS {view.sql}")
         self._comment("VIEW", target, view.comment)
         comments = {column.name: column.comment for column in view.columns}
         comments.update(view.more)
         comments[KEY] = "Key by which the row joins schema crm."
-        at_once = max(1, _COPIED_AT_ONCE // len(view.sql))
-        for place, (name, comment) in enumerate(comments.items(), 1):
-            self._comments(target, {name: comment})
-            if place % at_once == 0:
-                self.engine.run("COMMIT")
-                self.engine.run("BEGIN")
+        self._comments(target, comments)
 
     def _operations(
         self, views: Sequence[tuple[str, str, str, View]], accounts: ApiAccounts
