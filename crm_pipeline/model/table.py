@@ -169,7 +169,7 @@ def _head(table: Table) -> tuple[Column, ...]:
         Column(
             table.key,
             "VARCHAR",
-            "Key over all connections: <connection>:<object>:<source_id>. It never changes.",
+            "Key over all connections: connection, object and source_id, joined by colons. It never changes.",
         ),
     )
 
