@@ -20,7 +20,7 @@ import duckdb
 import yaml
 
 from benchmarks.measuring import machine, table
-from crm_pipeline.sandbox.server import SandboxServer
+from crm_sandbox.server import SandboxServer
 
 REPOSITORY = Path(__file__).parents[1]
 NAMES = ("salesforce_demo", "hubspot_demo", "pipedrive_demo", "zoho_demo")

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crm_pipeline.sandbox.salesforce import credentials
-from crm_pipeline.sandbox.server import SandboxServer
+from crm_sandbox.salesforce import credentials
+from crm_sandbox.server import SandboxServer
 
 NAME = "bench"
 CONNECTIONS = f"""

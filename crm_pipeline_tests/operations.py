@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.connectors.base import Account
-from crm_pipeline.sandbox.server import SandboxServer
-from crm_pipeline_tests.contracts import Difference, described, validate
+from crm_sandbox.server import SandboxServer
+from crm_sandbox_tests.contracts import Difference, described, validate
 
 PAGE = Path(__file__).parents[1] / "docs" / "sandbox.md"
 _ROW = re.compile(

@@ -10,15 +10,15 @@ import pytest
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.salesforce import credentials
-from crm_pipeline.sandbox.salesforce.emulation import SalesforceSandbox
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import ObjectSettings, Settings, load_settings
 from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.wire.retry import RetryPolicy
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.salesforce import credentials
+from crm_sandbox.salesforce.emulation import SalesforceSandbox
+from crm_sandbox.server import SandboxServer
 
 START = "2026-11-23T10:00:00Z"
 ENVIRON = {

@@ -31,7 +31,6 @@ FLOORS = {
 SIBLINGS = {
     "connectors": {path.stem for path in (ROOT / "connectors").glob("*.py")},
     "stages": set[str](),
-    "sandbox": set[str](),
 }
 # Whoever calls one of these opens a socket.
 SOCKETS = (
@@ -61,7 +60,7 @@ HARMLESS = (
     "requests.Response",
     "requests.PreparedRequest",
 )
-MAY_OPEN = ("wire", "store.database", "verification.dns", "watch.alerts", "receiver", "sandbox")
+MAY_OPEN = ("wire", "store.database", "verification.dns", "watch.alerts", "receiver")
 # The embedded server is started, probed and stopped here: its own sockets, on this machine.
 MAY_OPEN_LOCALLY = ("store.attendant", "store.embedded", "store.migrations", "orchestration", "cli")
 
@@ -137,20 +136,17 @@ def broken_rules(one: Import) -> Iterator[str]:
             yield "only orchestration, definitions and functions of cli import dagster"
     if folder == "kernel" and not parts and outside not in sys.stdlib_module_names:
         yield "kernel imports only the standard library"
-    if not parts or parts[0] not in {*FLOORS, "sandbox"}:
+    if outside == "crm_sandbox" and not (folder == "cli" and one.is_in_function):
+        yield "nothing but functions of cli imports the sandbox, which may not be installed"
+    if not parts or parts[0] not in FLOORS:
         return
-    if parts[0] == "sandbox" and folder not in {"sandbox", "cli"}:
-        yield "nothing but tests and cli imports sandbox"
-    if folder == "sandbox":
-        if parts[0] not in {"sandbox", "kernel"}:
-            yield "sandbox imports only kernel"
-    elif parts[0] not in {"sandbox", folder} and FLOORS[parts[0]] >= FLOORS.get(folder, 99):
+    if parts[0] != folder and FLOORS[parts[0]] >= FLOORS.get(folder, 99):
         yield "imports go to lower floors only"
     yield from _sideways(one, folder, parts)
 
 
 def _sideways(one: Import, folder: str, parts: list[str]) -> Iterator[str]:
-    if folder not in SIBLINGS or parts[0] != folder or len(parts) < 2 or folder == "sandbox":
+    if folder not in SIBLINGS or parts[0] != folder or len(parts) < 2:
         return
     mine = one.module.split(".")[1:2]
     common = SIBLINGS[folder]
@@ -205,18 +201,18 @@ def trees() -> dict[str, ast.Module]:
 
 
 def test_no_import_breaks_a_rule(trees: dict[str, ast.Module]) -> None:
-    """Floors, dagster's place, the sandbox's apartness and siblings' ignorance hold in every module."""
+    """Floors, dagster's place, the sandbox's place and siblings' ignorance hold in every module."""
     assert all_broken(trees) == []
 
 
 def test_every_folder_has_a_floor(trees: dict[str, ast.Module]) -> None:
     """A folder that the rules do not know would escape them."""
-    assert {name.split(".")[0] for name in trees} - {"__init__"} <= {*FLOORS, "sandbox"}
+    assert {name.split(".")[0] for name in trees} - {"__init__"} <= {*FLOORS}
     assert len(trees) > 60
 
 
 def test_sockets_are_opened_where_they_may_be(trees: dict[str, ast.Module]) -> None:
-    """Only the wire, the database and the sandbox reach out; local probes have their known places."""
+    """Only the wire and the database reach out; local probes have their known places."""
     found = {
         name: list(opened_sockets(tree))
         for name, tree in trees.items()
@@ -253,10 +249,9 @@ PLANTED = {
     "dagster in a stage's function": ("stages.raw.bad", "def f():\n    from dagster import asset"),
     "dagster at the top of cli": ("cli.bad", "import dagster"),
     "an integration of dagster": ("watch.bad", "import dagster_postgres"),
-    "sandbox knows the connector": ("sandbox.bad", "from crm_pipeline.connectors import base"),
-    "sandbox knows the wire": ("sandbox.salesforce.bad", "from crm_pipeline.wire import session"),
-    "stage knows the sandbox": ("stages.raw.bad", "from crm_pipeline.sandbox import world"),
-    "orchestration knows the sandbox": ("orchestration.bad", "import crm_pipeline.sandbox.server"),
+    "stage knows the sandbox": ("stages.raw.bad", "from crm_sandbox import world"),
+    "orchestration knows the sandbox": ("orchestration.bad", "import crm_sandbox.server"),
+    "cli needs the sandbox": ("cli.bad", "from crm_sandbox import server"),
     "vendor knows vendor": (
         "connectors.hubspot.api",
         "from crm_pipeline.connectors.salesforce import soql",
@@ -271,8 +266,7 @@ ALLOWED = {
     "same folder, relative": ("store.good", "from . import files"),
     "dagster in its place": ("orchestration.good", "import dagster as dg"),
     "dagster in a function of cli": ("cli.good", "def f():\n    import dagster"),
-    "cli starts the sandbox": ("cli.good", "from crm_pipeline.sandbox import server"),
-    "sandbox uses the kernel": ("sandbox.good", "from crm_pipeline.kernel import clock"),
+    "cli starts the sandbox": ("cli.good", "def f():\n    from crm_sandbox import server"),
     "vendor uses the base": (
         "connectors.hubspot.api",
         "from crm_pipeline.connectors.base import Page",

@@ -6,9 +6,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.sandbox.salesforce.emulation import SalesforceSandbox
-from crm_pipeline.sandbox.salesforce.schema import Field
 from crm_pipeline.store.published import open_published
+from crm_sandbox.salesforce.emulation import SalesforceSandbox
+from crm_sandbox.salesforce.schema import Field
 
 
 def plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from crm_pipeline.cli.sandboxes import require_sandbox
 from crm_pipeline.kernel.clock import SystemClock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import ConfigError, CrmError
 from crm_pipeline.kernel.identity import path_name
@@ -135,7 +136,7 @@ def served(settings: Settings, world: WorldChoice) -> Iterator[str]:
     The child ends with this block, and also when this process is killed.
 
     Raises:
-        ConfigError: a sandbox with another world is running.
+        ConfigError: a sandbox with another world is running, or none is installed.
         SandboxFailed: it did not start; the text is the child's own.
     """
     if found := running(settings):
@@ -148,6 +149,7 @@ def served(settings: Settings, world: WorldChoice) -> Iterator[str]:
             )
         yield url
         return
+    require_sandbox()
     host, port = address(settings)
     command = [
         *(sys.executable, "-m", "crm_pipeline", "sandbox", "--ends-with-stdin"),

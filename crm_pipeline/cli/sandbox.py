@@ -13,9 +13,9 @@ from crm_pipeline.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
     from crm_pipeline.cli.emulated import WorldChoice
-    from crm_pipeline.sandbox.certificates import Authority
-    from crm_pipeline.sandbox.server import SandboxServer
     from crm_pipeline.settings import Settings
+    from crm_sandbox.certificates import Authority
+    from crm_sandbox.server import SandboxServer
 
 
 def sandbox(
@@ -45,8 +45,10 @@ def sandbox(
       crm-pipeline sandbox --tls
     """
     from crm_pipeline.cli.emulated import address, choose_world, new_world, remember
+    from crm_pipeline.cli.sandboxes import require_sandbox
     from crm_pipeline.cli.workspace import load_settings, ready_data
 
+    require_sandbox()
     settings = load_settings()
     expected = address(settings)
     place = (host or expected[0], expected[1] if port is None else port)
@@ -70,7 +72,7 @@ def sandbox(
 
 
 def _authority(settings: "Settings") -> "Authority":
-    from crm_pipeline.sandbox.certificates import Authority
+    from crm_sandbox.certificates import Authority
 
     folder = settings.data / "run"
     try:
@@ -86,7 +88,7 @@ def _opened(
     host: str, port: int, world: "WorldChoice", authority: "Authority | None"
 ) -> "SandboxServer":
     from crm_pipeline.cli.console import working
-    from crm_pipeline.sandbox.server import SandboxServer
+    from crm_sandbox.server import SandboxServer
 
     try:
         with working(f"drawing a world of {world}"):
@@ -119,7 +121,7 @@ def _announce(
         sys.stdout.flush()
         return
     from crm_pipeline.cli.console import output
-    from crm_pipeline.sandbox.access import describe_access
+    from crm_sandbox.access import describe_access
 
     console = output()
     console.print(f"The sandbox answers at {server.url} with {world}. Ctrl-C ends it.")

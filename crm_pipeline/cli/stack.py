@@ -31,6 +31,7 @@ def up(
     """
     from crm_pipeline.cli.emulated import choose_world
     from crm_pipeline.cli.logs import to_stderr
+    from crm_pipeline.cli.sandboxes import sandbox_services
     from crm_pipeline.cli.workspace import load_settings, ready_data, with_dotenv
     from crm_pipeline.orchestration.stack import Stack, StackOptions
 
@@ -39,13 +40,9 @@ def up(
     ready_data(settings)
     settings = with_dotenv(settings)
     world = choose_world(settings, contacts=contacts, seed=None)
-    options = StackOptions(
-        host=host,
-        port=port,
-        with_sandbox=with_sandbox,
-        sandbox_options=("--seed", str(world.seed), "--contacts", str(world.contacts)),
-    )
-    _watched(Stack(settings, options))
+    shown = ("--seed", str(world.seed), "--contacts", str(world.contacts))
+    services = sandbox_services(settings, shown) if with_sandbox else ()
+    _watched(Stack(settings, StackOptions(host=host, port=port, services=services)))
 
 
 def _watched(stack: "Stack") -> None:

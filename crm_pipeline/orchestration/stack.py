@@ -1,4 +1,4 @@
-"""The whole of it on one machine: PostgreSQL, sandbox, code server, webserver and daemon.
+"""The whole of it on one machine: PostgreSQL, code server, webserver, daemon, and what is asked for beside.
 
 `crm-pipeline up` starts a `Stack`, waits, and stops it. Starting first puts right what an earlier,
 killed one left behind: processes, runs that nobody works on, places in pools. One stack per data
@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -38,7 +37,6 @@ from crm_pipeline.orchestration.health import (
 from crm_pipeline.orchestration.hosts import AllowedHosts
 from crm_pipeline.orchestration.instance import environment, opened_instance
 from crm_pipeline.orchestration.reconcile import Here, reconcile
-from crm_pipeline.orchestration.sandboxes import sandboxes
 from crm_pipeline.orchestration.stack_lock import lock_stack
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
@@ -58,19 +56,39 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Service:
+    """A program beside ours, started before Dagster unless it listens already, and kept alive.
+
+    Attributes:
+        name: what its log and messages about it are called.
+        label: what it is called among the stack's addresses.
+        url: its address there.
+        host: where it listens.
+        port: likewise.
+        arguments: of the Python interpreter that runs it.
+    """
+
+    name: str
+    label: str
+    url: str
+    host: str
+    port: int
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StackOptions:
     """What may be chosen.
 
     Attributes:
         port: of the web interface.
-        sandbox_options: more for the sandbox's command line, such as `("--contacts", "500")`.
+        services: programs to run beside ours.
         start_timeout_s: how long Dagster may take to come up.
     """
 
     host: str = "127.0.0.1"
     port: int = 3000
-    with_sandbox: bool = True
-    sandbox_options: tuple[str, ...] = ()
+    services: tuple[Service, ...] = ()
     start_timeout_s: float = 120.0
 
 
@@ -120,7 +138,7 @@ class Stack:
             require_free(self.options.host, self.options.port, "the web interface", "--port")
             self._start_database()
             self._reconcile()
-            self._start_sandboxes()
+            self._start_services()
             self._start_dagster()
             self._await_dagster()
             self._is_up = True
@@ -247,20 +265,15 @@ class Stack:
         if done.slots_freed_for:
             self._tell(f"freed the pools of {len(done.slots_freed_for)} runs that are over")
 
-    def _start_sandboxes(self) -> None:
-        if not self.options.with_sandbox:
-            return
-        for (host, port), users in sandboxes(self.settings).items():
-            names = ", ".join(connection.name for connection in users)
-            url = urlsplit(users[0].login_url)._replace(path="", query="", fragment="").geturl()
-            self.urls[f"sandbox of {names}"] = url
-            if is_listening(host, port):
-                self._tell(f"using the sandbox that listens on port {port}")
+    def _start_services(self) -> None:
+        for one in self.options.services:
+            self.urls[one.label] = one.url
+            if is_listening(one.host, one.port):
+                self._tell(f"using the {one.name} that listens on port {one.port}")
                 continue
-            self._tell("starting the sandbox")
-            command = ["-m", "crm_pipeline", "sandbox", "--host", host, "--port", str(port)]
-            child = self._child("sandbox", [*command, *self.options.sandbox_options])
-            self._await(partial(is_listening, host, port), [child], "the sandbox")
+            self._tell(f"starting the {one.name}")
+            child = self._child(one.name, list(one.arguments))
+            self._await(partial(is_listening, one.host, one.port), [child], f"the {one.name}")
 
     def _start_dagster(self) -> None:
         self._make_socket_folder()

@@ -18,13 +18,13 @@ from crm_pipeline.cli.draft import Draft, Entry
 from crm_pipeline.cli.envfile import save
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.kernel.secret import Secret
-from crm_pipeline.sandbox.salesforce import credentials
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import load_settings
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.editing import with_connection
 from crm_pipeline.settings.load import parsed
 from crm_pipeline_tests.cli.conftest import CONNECTIONS
+from crm_sandbox.salesforce import credentials
+from crm_sandbox.server import SandboxServer
 
 ROOT = Path(__file__).parents[2]
 SHOWN = re.compile(r"crm-pipeline add (\w[^`#\n]*)")

@@ -21,10 +21,6 @@ import pytest
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.http import Request, Response
-from crm_pipeline.sandbox.journal import JournalEntry
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import ObjectSettings, Settings, load_settings
 from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store import files
@@ -34,6 +30,10 @@ from crm_pipeline.store.usage import DayUsage
 from crm_pipeline.store.window import WindowWriter
 from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, Route
 from crm_pipeline_tests.scenes import START, Scene
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.http import Request, Response
+from crm_sandbox.journal import JournalEntry
+from crm_sandbox.server import SandboxServer
 
 _CONNECTION = """
   {name}:

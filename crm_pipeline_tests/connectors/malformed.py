@@ -15,10 +15,10 @@ from typing import Any
 from crm_pipeline.connectors.base import Account, Page
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import CountMismatch, CrmError
-from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.spool import Spool
 from crm_pipeline.wire.retry import RetryBudget
+from crm_sandbox.http import Request, Response
 
 Change = Callable[[Response], Response]
 Operation = Callable[[], Any]

@@ -15,8 +15,8 @@ import msgspec
 
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.kernel.errors import CrmError
-from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.store.spool import Spool
+from crm_sandbox.http import Request, Response
 
 Change = Callable[[Response], Response]
 _HTML = b"<!DOCTYPE html><html><body>Sign in</body></html>"

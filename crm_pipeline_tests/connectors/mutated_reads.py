@@ -21,7 +21,6 @@ from typing import Any, Literal
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
 from crm_pipeline.kernel.errors import CrmError
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.raw import Extraction
 from crm_pipeline.store.database import Database
@@ -30,6 +29,7 @@ from crm_pipeline_tests.connectors.conformance_stage import Landed, Stage, serve
 from crm_pipeline_tests.connectors.fault_proxy import Answer, FaultProxy, proxy_to
 from crm_pipeline_tests.connectors.mutations import EVIDENCE_FREE, FLAG, MUTATIONS
 from crm_pipeline_tests.scenes import START
+from crm_sandbox.server import SandboxServer
 
 Outcome = Literal["right", "refused", "quarantined", "unnoticed", "not applied", "WRONG"]
 EDITED_AT = "2026-11-23T10:04:00Z"

@@ -9,10 +9,10 @@ from crm_pipeline.connectors.chain import Chain, mark_of, sources
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.kernel.secret import Secret
-from crm_pipeline.sandbox.salesforce import credentials
 from crm_pipeline.store.state_key import StateKey
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 from crm_pipeline_tests.scenes import Scene, SceneMaker
+from crm_sandbox.salesforce import credentials
 
 OLD, NEW = Secret("old"), Secret("new")
 BEGUN = Chain("app").continued(OLD, "environment")

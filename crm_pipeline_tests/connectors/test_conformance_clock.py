@@ -9,10 +9,10 @@ from itertools import cycle
 
 import pytest
 
-from crm_pipeline.sandbox.connection import Connection
 from crm_pipeline_tests.connectors.conformance import Case
 from crm_pipeline_tests.connectors.conformance_stage import Stage
 from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_sandbox.connection import Connection
 
 Tell = Callable[[datetime], str | None]
 HOUR = timedelta(hours=1)

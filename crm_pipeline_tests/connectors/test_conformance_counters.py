@@ -9,12 +9,12 @@ import pytest
 
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.kernel.errors import Throttled
-from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.store.gate import Gate, LimitUsage
 from crm_pipeline.store.limits import MOST_COUNTED
 from crm_pipeline_tests.connectors.conformance import ENDLESS, Case
 from crm_pipeline_tests.connectors.conformance_stage import Stage
 from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_sandbox.http import Request, Response
 
 
 @contextmanager

@@ -9,10 +9,10 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import CountMismatch, CrmError, MalformedAnswer, ProtocolError
-from crm_pipeline.sandbox.http import Response
 from crm_pipeline_tests.connectors.conformance import PAGE, Way, assert_clear
 from crm_pipeline_tests.connectors.conformance_stage import meddling
 from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_sandbox.http import Response
 
 _MOST_PAGES = 60
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from crm_pipeline.connectors.base import ConfirmsDeleted
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.connectors.conformance import Case
 from crm_pipeline_tests.connectors.conformance_stage import Stage
 from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_sandbox.http import Request, Response
 
 CADENCE_S = 900
 _LISTS = {"results", "records", "data", "deletedRecords"}

@@ -8,7 +8,6 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline.sandbox.journal import JournalEntry
 from crm_pipeline.stages.raw import Extraction
 from crm_pipeline.store.usage import DayUsage
 from crm_pipeline_tests.connectors.conformance import ONE_STAMP, PAGE, Way
@@ -19,6 +18,7 @@ from crm_pipeline_tests.connectors.conformance_stage import (
     stage_on,
 )
 from crm_pipeline_tests.connectors.conftest import Houses, narrowed
+from crm_sandbox.journal import JournalEntry
 
 
 @dataclass

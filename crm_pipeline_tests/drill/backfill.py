@@ -15,7 +15,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.sandbox.journal import JournalEntry
 from crm_pipeline.store.landing import Landing
 from crm_pipeline_tests.drill.drill import (
     CONNECTION,
@@ -26,6 +25,7 @@ from crm_pipeline_tests.drill.drill import (
     fetched_again,
 )
 from crm_pipeline_tests.drill.worker import Run, serve
+from crm_sandbox.journal import JournalEntry
 
 PROGRAM = (sys.executable, "-m", "crm_pipeline_tests.drill.backfill")
 _BULK = "Contact"

@@ -22,15 +22,15 @@ import duckdb
 import pyarrow.parquet as pq
 
 from crm_pipeline.kernel.clock import FrozenClock, format_instant
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.journal import JournalEntry
-from crm_pipeline.sandbox.salesforce import credentials
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.published import Snapshots, open_published
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.truth import assert_published_equals
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.journal import JournalEntry
+from crm_sandbox.salesforce import credentials
+from crm_sandbox.server import SandboxServer
 
 CONNECTION = "drill"
 OBJECTS = ("OpportunityStage", "Contact")

@@ -21,6 +21,7 @@ import duckdb
 import psutil
 import requests
 
+from crm_pipeline.cli.sandboxes import sandbox_services
 from crm_pipeline.orchestration.children import MARK_VARIABLE
 from crm_pipeline.orchestration.health import ask, is_loaded
 from crm_pipeline.orchestration.instance import opened_instance
@@ -141,7 +142,8 @@ class Project:
 
     @property
     def options(self) -> StackOptions:
-        return StackOptions(port=self.port, sandbox_options=("--contacts", str(CONTACTS)))
+        services = sandbox_services(self.settings, ("--contacts", str(CONTACTS)))
+        return StackOptions(port=self.port, services=services)
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:

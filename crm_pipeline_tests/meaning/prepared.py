@@ -17,13 +17,13 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.orchestration.resources import Workspace
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, note_account
 from crm_pipeline_tests.meaning.answers import DEMO, Answers, Login
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.server import SandboxServer
 
 NOW = "2026-11-23T10:00:00Z"
 CHECKOUT = Path(__file__).resolve().parents[2]

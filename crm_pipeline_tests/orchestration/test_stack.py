@@ -9,7 +9,7 @@ from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration import stack as module
 from crm_pipeline.orchestration.children import Records
 from crm_pipeline.orchestration.instance import make_home
-from crm_pipeline.orchestration.stack import Stack, StackOptions
+from crm_pipeline.orchestration.stack import Service, Stack, StackOptions
 from crm_pipeline.settings import Settings, load_settings
 from crm_pipeline.store.embedded import EmbeddedServer
 from crm_pipeline_tests.orchestration.projects import make_settings
@@ -98,21 +98,12 @@ def test_a_stopped_database_is_started_again(
     assert started == []
 
 
-def test_all_connections_of_a_sandbox_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One line for each sandbox that listens, with everything that points at it; real accounts have none."""
-    root = tmp_path / "project"
-    make_settings(root)
-    text = (root / "connections.yaml").read_text()
-    acme = text[text.index("  acme:") : text.index("  other:")]
-    for name, port in (("partner", 9), ("third", 10)):
-        text += acme.replace("acme:", f"{name}:").replace("127.0.0.1:9/", f"localhost:{port}/")
-    (root / "connections.yaml").write_text(text)
+def test_a_service_that_listens_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program beside ours that listens already is named among the addresses and not started again."""
+    make_settings(tmp_path)
     monkeypatch.setattr(module, "is_listening", lambda *_: True)
-    stack = Stack(load_settings(root, {}))
-    stack._start_sandboxes()
-    assert stack.urls == {
-        "sandbox of acme, partner": "http://127.0.0.1:9",
-        "sandbox of third": "http://localhost:10",
-    }
+    service = Service("mail", "mail of acme", "http://127.0.0.1:9", "127.0.0.1", 9, ("-c", "1/0"))
+    stack = Stack(load_settings(tmp_path, {}), StackOptions(services=(service,)))
+    stack._start_services()
+    assert stack.urls == {"mail of acme": "http://127.0.0.1:9"}
+    assert stack._children == []

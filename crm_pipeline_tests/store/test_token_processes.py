@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks import tokens
 from crm_pipeline.kernel.errors import AuthFailed
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.database import Database
+from crm_sandbox.server import SandboxServer
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,8 +7,8 @@ from typing import Any
 import requests
 
 from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline.sandbox.hubspot import credentials
 from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
+from crm_sandbox.hubspot import credentials
 
 _MAIN = credentials.MAIN
 _LIST = r"/crm/objects/2026-09/contacts\?(?!.*archived=true)"

@@ -11,15 +11,15 @@ import pytest
 import requests
 
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.hubspot import credentials
-from crm_pipeline.sandbox.hubspot.emulation import HubSpotSandbox
-from crm_pipeline.sandbox.server import SandboxServer
-from crm_pipeline.sandbox.tables import Tables
 from crm_pipeline.settings import Settings, load_settings
 from crm_pipeline.store.database import Database
 from crm_pipeline_tests.scenes import START, Scene
 from crm_pipeline_tests.servers import database_of_its_own
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.hubspot import credentials
+from crm_sandbox.hubspot.emulation import HubSpotSandbox
+from crm_sandbox.server import SandboxServer
+from crm_sandbox.tables import Tables
 
 ENVIRON = {
     "HUB_TOKEN": credentials.MAIN.token,

@@ -12,11 +12,11 @@ from crm_pipeline.connectors.base import Finding, Plan
 from crm_pipeline.connectors.hubspot import search
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, Rejected
-from crm_pipeline.sandbox.hubspot import credentials
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, twin
 from crm_pipeline_tests.scenes import Scene
+from crm_sandbox.hubspot import credentials
 
 
 def check(hub: Scene) -> dict[str, Finding]:

@@ -3,7 +3,7 @@
 import pytest
 
 from crm_pipeline.connectors.hubspot.addresses import Addresses
-from crm_pipeline_tests.contracts import described
+from crm_sandbox_tests.contracts import described
 
 DATED = Addresses("2026-09")
 OLD = Addresses("v3")

@@ -65,7 +65,7 @@ def test_a_thousand_records_take_one_call(still: Still) -> None:
 
 def test_long_lists_are_followed(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A company with more contacts than an answer names has them all."""
-    from crm_pipeline.sandbox.hubspot import association_reads
+    from crm_sandbox.hubspot import association_reads
 
     monkeypatch.setattr(association_reads, "MOST_IN_BATCH", 3)
     with portal(contacts=60, objects=["contacts", "companies"]) as hub:

@@ -14,7 +14,6 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import FrozenClock
-from crm_pipeline.sandbox.hubspot import credentials
 from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
@@ -33,6 +32,7 @@ from crm_pipeline_tests.connectors.hubspot.conftest import (
 )
 from crm_pipeline_tests.scenes import START, Scene
 from crm_pipeline_tests.servers import database_of_its_own
+from crm_sandbox.hubspot import credentials
 
 TYPES = {
     "contacts": "0-1",

@@ -9,7 +9,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline_tests import operations
 from crm_pipeline_tests.connectors.hubspot.conftest import Portal
 from crm_pipeline_tests.operations import Answer, Descriptions
-from crm_pipeline_tests.sandbox.hubspot.test_contract import KNOWN, NO_LABEL, NUMBERS
+from crm_sandbox_tests.hubspot.test_contract import KNOWN, NO_LABEL, NUMBERS
 
 OBJECTS = (*connector("hubspot").default_objects, "machines")
 _NAMES = (

@@ -12,7 +12,6 @@ import pytest
 
 from crm_pipeline.connectors.hubspot import connector
 from crm_pipeline.kernel.errors import MalformedAnswer
-from crm_pipeline.sandbox.http import Response
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store.landing import Landing
@@ -21,6 +20,7 @@ from crm_pipeline.store.records import KEY_COLUMNS
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, twin
 from crm_pipeline_tests.connectors.malformed import EAGER, mutated
 from crm_pipeline_tests.scenes import Scene
+from crm_sandbox.http import Response
 
 HALF = b'"odd":"\\ud83d",'
 Spoil = Callable[[bytes, str], bytes]

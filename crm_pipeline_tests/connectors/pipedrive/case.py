@@ -7,8 +7,8 @@ from typing import Any
 
 import requests
 
-from crm_pipeline.sandbox.pipedrive import credentials
 from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
+from crm_sandbox.pipedrive import credentials
 
 _MAIN = credentials.ACCOUNTS["main"]
 _PAGES = r"/api/v2/persons\?"

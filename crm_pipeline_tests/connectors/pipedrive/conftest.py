@@ -13,16 +13,16 @@ import pytest
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.pipedrive import credentials
-from crm_pipeline.sandbox.pipedrive.emulation import PipedriveSandbox
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import ObjectSettings, Settings, load_settings
 from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
 from crm_pipeline.store.database import Database
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.wire.retry import RetryPolicy
 from crm_pipeline_tests.servers import database_of_its_own
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.pipedrive import credentials
+from crm_sandbox.pipedrive.emulation import PipedriveSandbox
+from crm_sandbox.server import SandboxServer
 
 START = "2026-11-23T10:00:00Z"
 MAIN = credentials.ACCOUNTS["main"]

@@ -8,7 +8,7 @@ from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline_tests import operations
 from crm_pipeline_tests.connectors.pipedrive.conftest import SceneMaker
 from crm_pipeline_tests.operations import Answer, Descriptions
-from crm_pipeline_tests.sandbox.pipedrive.test_contract import FIELDS, NULLS, V1, V2, besides
+from crm_sandbox_tests.pipedrive.test_contract import FIELDS, NULLS, V1, V2, besides
 
 _LEAD_NULLS = ("person_id", "organization_id", "value", "expected_close_date", "source_name")
 _NOTE_NULLS = (

@@ -14,7 +14,6 @@ from crm_pipeline.connectors.pipedrive.catalog import DELETED, ITEMS
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import MalformedAnswer
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.sandbox.http import Response
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract
 from crm_pipeline.store.landing import Landing
@@ -23,6 +22,7 @@ from crm_pipeline.store.records import KEY_COLUMNS
 from crm_pipeline.store.spool import Spool
 from crm_pipeline_tests.connectors.malformed import EAGER, mutated
 from crm_pipeline_tests.connectors.pipedrive.conftest import Scene
+from crm_sandbox.http import Response
 
 NO_SCHEMA = Schema("x", "x", ())
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import requests
 
-from crm_pipeline.sandbox.salesforce import credentials
 from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
+from crm_sandbox.salesforce import credentials
 
 _BUSY = (
     '[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentPerOrgLongTxn Limit exceeded."}]'

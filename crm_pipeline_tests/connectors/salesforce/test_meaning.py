@@ -14,7 +14,6 @@ import requests
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.sandbox.salesforce import credentials
 from crm_pipeline.stages.raw import note_account
 from crm_pipeline.store.account_facts import account_facts
 from crm_pipeline.store.database import Database
@@ -22,6 +21,7 @@ from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.connectors.modelled import build
 from crm_pipeline_tests.scenes import Scene, scene_in
 from crm_pipeline_tests.servers import database_of_its_own
+from crm_sandbox.salesforce import credentials
 
 OBJECTS = connector("salesforce").default_objects
 BULK = {"Contact", "User", "Event", "DatedConversionRate"}

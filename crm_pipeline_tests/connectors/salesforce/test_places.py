@@ -10,13 +10,13 @@ from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.salesforce import bulk_results
 from crm_pipeline.connectors.salesforce.dialect import DIALECT
 from crm_pipeline.kernel.errors import CrmError
-from crm_pipeline.sandbox.http import Response
 from crm_pipeline_tests.connectors.conformance import case_of
 from crm_pipeline_tests.connectors.conformance_stage import Stage
 from crm_pipeline_tests.connectors.conftest import QuietStage
 from crm_pipeline_tests.connectors.elsewhere import Elsewhere, elsewhere
 from crm_pipeline_tests.connectors.mutated import mutating
 from crm_pipeline_tests.connectors.test_places import ACME
+from crm_sandbox.http import Response
 
 HOSTS = {
     "https://acme.my.salesforce.com": True,

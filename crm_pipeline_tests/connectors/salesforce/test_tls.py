@@ -7,13 +7,13 @@ import pytest
 
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import ConnectionLost, CrmError, Fatal
-from crm_pipeline.sandbox.certificates import Authority
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.server import SandboxServer
 from crm_pipeline.settings import load_settings
 from crm_pipeline.store.database import Database
-from crm_pipeline_tests.sandbox.conftest import through_proxy
 from crm_pipeline_tests.scenes import AUTH, CONNECTIONS, ENVIRON, START, Scene
+from crm_sandbox.certificates import Authority
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.server import SandboxServer
+from crm_sandbox_tests.conftest import through_proxy
 
 HOST = "https://acme.my.salesforce.com"
 

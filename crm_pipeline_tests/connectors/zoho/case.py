@@ -7,9 +7,9 @@ from typing import Any
 
 import requests
 
-from crm_pipeline.sandbox.zoho.credentials import BY_ACCOUNT
-from crm_pipeline.sandbox.zoho.scopes import ALL_SCOPES
 from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
+from crm_sandbox.zoho.credentials import BY_ACCOUNT
+from crm_sandbox.zoho.scopes import ALL_SCOPES
 
 _MAIN = BY_ACCOUNT["main"]
 # Exports cut it, so that people who have it never come by them.

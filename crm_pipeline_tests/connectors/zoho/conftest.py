@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from crm_pipeline.kernel.clock import FrozenClock
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.server import SandboxServer
-from crm_pipeline.sandbox.zoho.credentials import BY_ACCOUNT
-from crm_pipeline.sandbox.zoho.emulation import ZohoSandbox
 from crm_pipeline.settings import load_settings
 from crm_pipeline.store.database import Database
 from crm_pipeline_tests.scenes import START, Scene
 from crm_pipeline_tests.servers import database_of_its_own
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.server import SandboxServer
+from crm_sandbox.zoho.credentials import BY_ACCOUNT
+from crm_sandbox.zoho.emulation import ZohoSandbox
 
 MAIN = BY_ACCOUNT["main"]
 

@@ -10,15 +10,15 @@ import requests
 from crm_pipeline.connectors.base import TellsFacts
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import AuthFailed
-from crm_pipeline.sandbox.certificates import Authority
-from crm_pipeline.sandbox.clock import SandboxClock
-from crm_pipeline.sandbox.server import SandboxServer
-from crm_pipeline.sandbox.zoho.credentials import BY_ACCOUNT
 from crm_pipeline.settings import load_settings
 from crm_pipeline.store.database import Database
 from crm_pipeline_tests.connectors.zoho.conftest import CONNECTIONS, ZohoScene
-from crm_pipeline_tests.sandbox.conftest import through_proxy
 from crm_pipeline_tests.scenes import START
+from crm_sandbox.certificates import Authority
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.server import SandboxServer
+from crm_sandbox.zoho.credentials import BY_ACCOUNT
+from crm_sandbox_tests.conftest import through_proxy
 
 APP = "https://accounts.zoho.com"
 HOME = {"accounts.zoho.eu:443", "www.zohoapis.eu:443"}

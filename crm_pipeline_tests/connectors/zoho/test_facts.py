@@ -12,9 +12,9 @@ import pytest
 from crm_pipeline.connectors.base import TellsFacts
 from crm_pipeline.connectors.zoho.centres import web_site
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.sandbox.http import Response
 from crm_pipeline_tests.connectors.mutated import mutating
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
+from crm_sandbox.http import Response
 
 ZONE = "America/Los_Angeles"
 

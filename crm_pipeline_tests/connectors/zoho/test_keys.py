@@ -19,10 +19,10 @@ from crm_pipeline.connectors.zoho.keys import (
     of_csv,
 )
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.sandbox.http import Response
 from crm_pipeline_tests.connectors.malformed import mutated
 from crm_pipeline_tests.connectors.rederived import differing
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoSceneMaker
+from crm_sandbox.http import Response
 
 OBJECTS = (*connector("zoho").default_objects, "CampaignMembers")
 SCHEMA = Schema("X", "X", tuple(Field(name, name, "text") for name in ("id", "Modified_Time")))

@@ -32,7 +32,7 @@ def wide(make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterato
     ) as made:
         made.twin.set_bulk(page_rows=100)
         made.twin.hide_field("Contacts", "Data_Processing_Basis_Details")
-        monkeypatch.setattr("crm_pipeline.sandbox.zoho.listing.MOST_FIELDS", 200)
+        monkeypatch.setattr("crm_sandbox.zoho.listing.MOST_FIELDS", 200)
         yield made
 
 

@@ -9,10 +9,10 @@ from crm_pipeline.connectors.zoho.documents import Licence, Organization
 from crm_pipeline.connectors.zoho.meter import EDITIONS, credits_of, edition_of
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import BudgetExhausted, Throttled
-from crm_pipeline.sandbox.zoho.scopes import ALL_SCOPES
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.gate import Gate
 from crm_pipeline_tests.connectors.zoho.conftest import MAIN, ZohoScene, ZohoSceneMaker
+from crm_sandbox.zoho.scopes import ALL_SCOPES
 
 
 def org(kind: str | None, users: int, *, paid: bool = True) -> Organization:

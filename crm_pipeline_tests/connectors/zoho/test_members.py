@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from crm_pipeline.kernel.errors import ProtocolError, Rejected
-from crm_pipeline.sandbox.http import Response
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.rejects import from_table
 from crm_pipeline_tests.connectors.malformed import mutated
 from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_sandbox.http import Response
 
 NAME = "CampaignMembers"
 OBJECTS = ("Campaigns", "Contacts", "Leads", NAME)

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from crm_pipeline.kernel.errors import AuthFailed, CrmError
-from crm_pipeline.sandbox.http import Response
 from crm_pipeline_tests.connectors.elsewhere import Elsewhere, elsewhere
 from crm_pipeline_tests.connectors.mutated import mutating
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
+from crm_sandbox.http import Response
 
 
 @pytest.fixture

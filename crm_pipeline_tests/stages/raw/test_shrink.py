@@ -10,13 +10,13 @@ from crm_pipeline.connectors.salesforce import describe
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.sandbox.http import Request, Response
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.stages.raw import Extraction, extract, refused_description, remarks_of
 from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.scenes import Scene, SceneMaker
+from crm_sandbox.http import Request, Response
 
 CADENCE_S = 900
 EMPTY = b'{"totalSize": 0, "done": true, "records": []}'

@@ -1,7 +1,0 @@
-"""An emulated Salesforce org: OAuth, REST data API, Bulk API 2.0 queries."""
-
-from crm_pipeline.sandbox.salesforce.vendor import SalesforceVendor
-
-vendor = SalesforceVendor()
-
-__all__ = ["vendor"]

@@ -1,0 +1,110 @@
+"""What is really in the portals, for tests that compare it with what a client got."""
+
+from datetime import datetime
+from typing import Any
+
+from crm_sandbox.hubspot.api import PortalApi
+from crm_sandbox.hubspot.instants import ms_of
+from crm_sandbox.hubspot.schema import ObjectType
+
+
+class Truth:
+    """Look into the portals without their APIs."""
+
+    def api(self, account: str = "main") -> PortalApi:
+        """Return what answers for one portal.
+
+        Raises:
+            ValueError: there is none of this name.
+        """
+        raise NotImplementedError
+
+    def count(
+        self,
+        name: str,
+        *,
+        include_deleted: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        account: str = "main",
+    ) -> int:
+        """Count records, optionally those last touched in [since, until)."""
+        one = self.api(account).portal.catalog.known(name)
+        where, params = _where(include_deleted, since, until)
+        sql = f'SELECT count(*) FROM "{one.table}"{where}'
+        return int(self.api(account).portal.tables.value(sql, params))
+
+    def rows(
+        self,
+        name: str,
+        *,
+        include_deleted: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        account: str = "main",
+    ) -> list[dict[str, Any]]:
+        """Return records ordered by id: `id`, `_archived`, every visible property as text or null."""
+        one = self.api(account).portal.catalog.known(name)
+        where, params = _where(include_deleted, since, until)
+        most = f" LIMIT {int(limit)}" if limit is not None else ""
+        sql = f'SELECT {_columns(one)} FROM "{one.table}"{where} ORDER BY _id{most}'
+        return self.api(account).portal.tables.rows(sql, params)
+
+    def identities(self, name: str, *, account: str = "main") -> list[dict[str, Any]]:
+        """Return, per contact of the first population, who it really is.
+
+        Each entry has `id`, `person` (the same number for the same human being in every object and
+        CRM), `duplicate`, `email_verdict` and `phone_verdict`. A lead is who its contact is.
+
+        Raises:
+            ValueError: the object does not hold people of the world.
+        """
+        portal = self.api(account).portal
+        one = portal.catalog.known(name)
+        known = "person, duplicate, email_verdict, phone_verdict"
+        if one.name == "contacts":
+            return portal.tables.rows(
+                f"SELECT id::VARCHAR AS id, {known} FROM truth ORDER BY truth.id"
+            )
+        if one.name == "leads":
+            return portal.tables.rows(
+                f"SELECT l._id::VARCHAR AS id, {known} FROM leads l "
+                "JOIN truth t ON t.id = TRY_CAST(l.hs_primary_contact_id AS BIGINT) ORDER BY l._id"
+            )
+        raise ValueError(f"'{name}' holds no people; known: contacts, leads")
+
+    def merged(self, name: str, *, account: str = "main") -> dict[str, str]:
+        """Return what each old id of a merge leads to."""
+        portal = self.api(account).portal
+        one = portal.catalog.known(name)
+        rows = portal.tables.rows("SELECT old_id, new_id FROM merged WHERE object = ?", [one.name])
+        return {str(row["old_id"]): str(row["new_id"]) for row in rows}
+
+    def links(self, name: str, other: str, *, account: str = "main") -> set[tuple[str, str, int]]:
+        """Return every link between living records: both ids and the kind."""
+        portal = self.api(account).portal
+        one, two = portal.catalog.known(name), portal.catalog.known(other)
+        found = portal.tables.cursor().execute(
+            f'SELECT from_id::VARCHAR, to_id::VARCHAR, type_id FROM "link:{one.name}:{two.name}" '
+            f'WHERE from_id IN (SELECT _id FROM "{one.table}" WHERE NOT _archived) '
+            f'AND to_id IN (SELECT _id FROM "{two.table}" WHERE NOT _archived)'
+        )
+        return set(found.fetchall())
+
+
+def _columns(one: ObjectType) -> str:
+    visible = "".join(f', {prop.expression} AS "{prop.name}"' for prop in one.visible)
+    return f"_id::VARCHAR AS id, _archived{visible}"
+
+
+def _where(
+    include_deleted: bool, since: datetime | None, until: datetime | None
+) -> tuple[str, list[Any]]:
+    parts, params = [] if include_deleted else ["NOT _archived"], []
+    touched = "greatest(_updated, coalesce(_archived_at, 0))"
+    for sign, moment in ((">=", since), ("<", until)):
+        if moment is not None:
+            parts.append(f"{touched} {sign} ?")
+            params.append(ms_of(moment))
+    return (f" WHERE {' AND '.join(parts)}" if parts else ""), params

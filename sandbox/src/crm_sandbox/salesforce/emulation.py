@@ -1,0 +1,232 @@
+"""The Salesforce emulation at work: routing, sessions, limits, and the Python face for tests."""
+
+import re
+
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.registry import Premises
+from crm_sandbox.salesforce import credentials
+from crm_sandbox.salesforce.administration import administer
+from crm_sandbox.salesforce.bulk import BulkDesk
+from crm_sandbox.salesforce.changes import Changes, SchemaChanges
+from crm_sandbox.salesforce.composite import CompositeDesk
+from crm_sandbox.salesforce.controls import WriteControls
+from crm_sandbox.salesforce.describe import (
+    global_describe,
+    object_basics,
+    object_describe,
+)
+from crm_sandbox.salesforce.errors import ApiError, not_found
+from crm_sandbox.salesforce.ingest import IngestDesk
+from crm_sandbox.salesforce.long_requests import LongRequests
+from crm_sandbox.salesforce.oauth import OAuthDesk
+from crm_sandbox.salesforce.org import Org
+from crm_sandbox.salesforce.outbound import OutboundDesk
+from crm_sandbox.salesforce.query import QueryDesk
+from crm_sandbox.salesforce.records import RecordDesk
+from crm_sandbox.salesforce.replication import ReplicationDesk
+from crm_sandbox.salesforce.sessions import Session, SessionBook
+from crm_sandbox.salesforce.soap import SoapDesk
+from crm_sandbox.salesforce.sobject_collections import CollectionDesk
+from crm_sandbox.salesforce.truth import Truth
+from crm_sandbox.salesforce.usage import ApiUsage
+from crm_sandbox.salesforce.versions import check_version, listed_versions
+from crm_sandbox.salesforce.writes import Writer
+
+_DATA = re.compile(r"/services/data/v(\d+\.\d)(/.*)?")
+_LONGEST = 16_384
+
+
+class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
+    """One emulated org: answers requests, and lets tests look and change behind the API.
+
+    Args:
+        premises: the world and the clock.
+    """
+
+    def __init__(self, premises: Premises) -> None:
+        self.clock: SandboxClock = premises.clock
+        self.org = Org(premises.world, premises.clock)
+        super().__init__(self.org)
+        self.sessions = SessionBook(premises.clock, self.org.organization_id)
+        self.usage = ApiUsage()
+        self.bulk = BulkDesk(self.org, self.usage)
+        self.queries = QueryDesk(self.org)
+        self._oauth = OAuthDesk(self.org, self.sessions)
+        self.writer = Writer(self.org)
+        self.replication = ReplicationDesk(self.org)
+        self.long_requests = LongRequests(self.clock)
+        self.ingest = IngestDesk(self.org, self.writer, self.usage, self.bulk.settings)
+        self._records = RecordDesk(self.org, self.writer)
+        self._soap = SoapDesk(self.org, self.sessions, self.usage, self.queries)
+        self.outbound = OutboundDesk(self.org, self.sessions)
+        self._collections = CollectionDesk(self.org, self.writer, self._records)
+
+    def expire_sessions(self) -> int:
+        """End every session; the next call of each client gets a 401."""
+        return self.sessions.expire()
+
+    def rotate(self, *, on: bool = True) -> None:
+        """Switch refresh token rotation."""
+        self.sessions.rotation = on
+
+    def register_certificate(self, pem: str) -> None:
+        """Let JWT bearer assertions in that are signed with this key."""
+        self._oauth.register_certificate(pem)
+
+    def set_daily_limit(self, maximum: int | None = None, used: int | None = None) -> None:
+        """Change the daily limit, the calls used, or both."""
+        self.usage.set(maximum, used)
+
+    def set_bulk(self, polls: int | None = None, page_rows: int | None = None) -> None:
+        """Change after how many polls a job is complete, and how many rows a page has at most."""
+        settings = self.bulk.settings
+        settings.polls = settings.polls if polls is None else polls
+        settings.page_rows = settings.page_rows if page_rows is None else page_rows
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request to the vendor."""
+        if request.path.startswith("/services/oauth2/"):
+            return self._oauth.handle(request)
+        if request.path.startswith("/services/Soap/"):
+            return self._soap.handle(request)
+        if request.path.startswith("/id/"):
+            return self._oauth.identity(request)
+        if request.path.rstrip("/") == "/services/data":
+            return json_response(listed_versions())
+        match = _DATA.fullmatch(request.path)
+        if match is None:
+            return Response(
+                404, b"<html><body>URL No Longer Exists</body></html>", content_type="text/html"
+            )
+        try:
+            return self._data(request, match[1], match[2] or "/")
+        except ApiError as refusal:
+            response = refusal.response()
+            refused_outright = refusal.status in {401, 410, 414, 431}
+            return response if refused_outright else response.with_header(*self.usage.header)
+
+    def administer(self, request: Request) -> Response:
+        """Answer one admin request below `/_admin/salesforce`."""
+        return administer(self, request)
+
+    def access(self, url: str) -> list[tuple[str, str]]:
+        """Say how to connect."""
+        return [
+            ("Salesforce", f"{url}/salesforce"),
+            ("Salesforce token endpoint", f"{url}/salesforce/services/oauth2/token"),
+            ("Salesforce client id", credentials.CLIENT_ID),
+            ("Salesforce client secret", credentials.CLIENT_SECRET),
+            ("Salesforce refresh token", credentials.REFRESH_TOKEN),
+            ("Salesforce user name", credentials.USERNAME),
+            ("Salesforce password", credentials.PASSWORD),
+            ("Salesforce admin", f"{url}/_admin/salesforce"),
+        ]
+
+    def close(self) -> None:
+        """Remove job results and close the database."""
+        self.long_requests.close()
+        self.outbound.close()
+        self.bulk.close()
+        self.ingest.close()
+        self.org.close()
+
+    def _data(self, request: Request, version: str, path: str) -> Response:
+        check_version(version)
+        target = len(request.path) + len(request.query_text) + 1
+        if target > _LONGEST:
+            raise ApiError(414, "URI_TOO_LONG", "The URI is too long")
+        if request.head_bytes > _LONGEST:
+            raise ApiError(431, "HEADERS_TOO_LONG", "The URI and headers are too long")
+        session = self._session(request)
+        self.usage.count()
+        order = request.fault
+        if order is not None and order.kind == "query_timeout":
+            raise ApiError(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
+        if order is not None and order.kind == "hold":
+            with self.long_requests.held(order.seconds):
+                response = self._route(request, version, path, session)
+        else:
+            response = self._route(request, version, path, session)
+        return response.with_header(*self.usage.header)
+
+    def _session(self, request: Request) -> Session:
+        if request.fault is not None and request.fault.kind == "expire_session":
+            self.sessions.expire()
+        scheme, _, token = request.header("authorization").partition(" ")
+        known = scheme.lower() in {"bearer", "oauth"}
+        session = self.sessions.use(token.strip()) if known else None
+        if session is None:
+            raise ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+        return session
+
+    def _route(self, request: Request, version: str, path: str, session: Session) -> Response:
+        head, *rest = [part for part in path.split("/") if part] or [""]
+        if head == "":
+            return self._resources(version)
+        if head in {"query", "queryAll"} and request.method == "GET":
+            if rest:
+                return self.queries.more(request, version, session.token, rest[0])
+            deleted = head == "queryAll"
+            return self.queries.answer(request, version, session.token, deleted=deleted)
+        if head == "sobjects":
+            return self._sobjects(request, version, rest)
+        if head == "limits":
+            return self._limits(request, rest)
+        if head == "jobs" and rest[:1] == ["query"]:
+            return self.bulk.handle(request, version, rest[1:])
+        if head == "jobs" and rest[:1] == ["ingest"]:
+            return self.ingest.handle(request, version, rest[1:])
+        if head == "composite":
+            return self._composite(request, version, rest, session)
+        raise not_found()
+
+    def _composite(
+        self, request: Request, version: str, rest: list[str], session: Session
+    ) -> Response:
+        if rest[:1] == ["sobjects"]:
+            return self._collections.handle(request, version, rest[1:])
+        desk = CompositeDesk(
+            self.org,
+            self.usage,
+            lambda inner, its_version, path: self._route(inner, its_version, path, session),
+        )
+        if request.method != "POST" or rest not in ([], ["batch"]):
+            raise not_found()
+        return desk.batch(request) if rest else desk.composite(request)
+
+    def _sobjects(self, request: Request, version: str, rest: list[str]) -> Response:
+        if not rest:
+            return global_describe(self.org, version)
+        try:
+            self.org.visible(rest[0])
+        except ApiError as problem:
+            raise not_found() from problem
+        if len(rest) == 1:
+            if request.method == "POST":
+                return self._records.create(request, rest[0], version)
+            return object_basics(self.org, rest[0], version)
+        if rest[1:] == ["describe"]:
+            return object_describe(self.org, request, rest[0], version)
+        if rest[1:] in (["updated"], ["deleted"]):
+            return self.replication.answer(request, rest[0], rest[1])
+        if len(rest) == 2:
+            return self._records.one(request, rest[0], rest[1], version)
+        if len(rest) == 3:
+            return self._records.by_key(request, rest[0], rest[1], rest[2], version)
+        raise not_found()
+
+    def _limits(self, request: Request, rest: list[str]) -> Response:
+        if rest == ["recordCount"]:
+            names = [name for name in request.query.get("sObjects", "").split(",") if name]
+            chosen = [self.org.visible(n) for n in names] if names else self.org.objects
+            counts = [{"count": self.count(one.name), "name": one.name} for one in chosen]
+            return json_response({"sObjects": counts})
+        if rest:
+            raise not_found()
+        return json_response(self.usage.limits())
+
+    def _resources(self, version: str) -> Response:
+        base = f"/services/data/v{version}"
+        names = ("sobjects", "query", "queryAll", "limits", "jobs", "composite")
+        return json_response({name: f"{base}/{name}" for name in names})

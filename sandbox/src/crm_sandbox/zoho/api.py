@@ -1,0 +1,221 @@
+"""Everything that one org answers below `/crm/v8`: which desk, which scope, which price."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crm_sandbox.answers import AnswerCache
+from crm_sandbox.grants import Access
+from crm_sandbox.http import Request, Response
+from crm_sandbox.zoho.bulk_read import BulkReadDesk
+from crm_sandbox.zoho.bulk_write import BulkWriteDesk
+from crm_sandbox.zoho.centres import is_developer
+from crm_sandbox.zoho.composite import CompositeDesk
+from crm_sandbox.zoho.coql_plan import CoqlDesk
+from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.errors import no_such_address, wrong_method
+from crm_sandbox.zoho.limits import CUSTOM_VIEW, Meter, query_cost
+from crm_sandbox.zoho.listing import ListingDesk
+from crm_sandbox.zoho.metadata import MetadataDesk
+from crm_sandbox.zoho.org import Org
+from crm_sandbox.zoho.page_tokens import PageTokens
+from crm_sandbox.zoho.records import RecordDesk
+from crm_sandbox.zoho.related import RelatedDesk
+from crm_sandbox.zoho.schema import Module
+from crm_sandbox.zoho.scopes import demand, operation
+from crm_sandbox.zoho.searching import SearchDesk
+from crm_sandbox.zoho.setup_answers import SetupDesk
+from crm_sandbox.zoho.staging import USER_COUNT
+from crm_sandbox.zoho.store import RecordStore
+from crm_sandbox.zoho.uploads import UploadDesk
+from crm_sandbox.zoho.watch import WatchDesk
+from crm_sandbox.zoho.write_desk import WriteDesk
+from crm_sandbox.zoho.writes import Writer
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: the request, the token it came with, and the parts of its path behind the version."""
+
+    request: Request
+    access: Access
+    parts: list[str]
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.request.method
+
+    def demand(self, *scopes: str) -> None:
+        """Check that the token has scopes."""
+        demand(self.access.scopes, *scopes)
+
+    def must_be(self, *methods: str) -> None:
+        """Check the method."""
+        if self.method not in methods:
+            raise wrong_method()
+
+
+class OrgApi:
+    """The desks of one org.
+
+    Args:
+        org: the org.
+        tokens: makes page tokens.
+        cache: keeps the rows of pages.
+        mailman: takes callbacks and notifications out.
+    """
+
+    def __init__(self, org: Org, tokens: PageTokens, cache: AnswerCache, mailman: Mailman) -> None:
+        self.org = org
+        self.store = RecordStore(org)
+        self.meter = Meter(org.clock, USER_COUNT)
+        self.listing = ListingDesk(org, tokens, cache)
+        self.search = SearchDesk(org)
+        self.records = RecordDesk(org)
+        self.coql = CoqlDesk(org)
+        self.bulk_read = BulkReadDesk(org, self.meter, mailman)
+        self.writer = Writer(org, self.store)
+        self.writes = WriteDesk(self.writer, self.records, self.meter)
+        self.uploads = UploadDesk(org)
+        self.bulk_write = BulkWriteDesk(org, self.writer, self.uploads, self.meter, mailman)
+        self.watch = WatchDesk(org, self.records, mailman)
+        self.store.listeners.append(self.watch.notice)
+        self._related = RelatedDesk(org, tokens, self.listing.limits)
+        self._metadata = MetadataDesk(org)
+        self._setup = SetupDesk(org, self._metadata)
+
+    def answer(self, call: Call) -> Response:
+        """Answer one call to the CRM API.
+
+        Raises:
+            ZohoError: the refusal.
+        """
+        head, *rest = call.parts or [""]
+        special: dict[str, Callable[[Call, list[str]], Response]] = {
+            "settings": self._settings,
+            "org": self._org_data,
+            "users": self._users,
+            "coql": self._coql,
+            "__composite_requests": self._composite,
+            "actions": self._watch,
+            "upload": self._upload,
+        }
+        if head in special:
+            return special[head](call, rest)
+        return self._module(call, self.org.visible(head), rest)
+
+    def bulk(self, call: Call) -> Response:
+        """Answer one call below `/crm/bulk/v8`.
+
+        Raises:
+            ZohoError: the refusal.
+        """
+        head, *rest = call.parts or [""]
+        if head == "read":
+            call.demand("ZohoCRM.bulk.READ")
+            return self.bulk_read.handle(call.request, rest, call.access.scopes)
+        if head == "write":
+            call.demand(f"ZohoCRM.bulk.{operation(call.method)}")
+            return self.bulk_write.handle(call.request, rest)
+        raise no_such_address()
+
+    def _settings(self, call: Call, rest: list[str]) -> Response:
+        kind, *below = rest or [""]
+        call.must_be("GET")
+        call.demand(f"ZohoCRM.settings.{kind or 'modules'}.READ")
+        self.meter.charge(1)
+        request = call.request
+        if kind == "modules":
+            developer = self.org.is_developer or is_developer(request)
+            return self._metadata.modules(below, developer=developer)
+        if kind == "fields":
+            return self._metadata.fields(request, below)
+        if kind == "layouts":
+            return self._setup.layouts(request, below)
+        if kind == "pipeline":
+            return self._setup.pipelines(request, below)
+        if kind == "related_lists":
+            return self._setup.related_lists(request)
+        if kind == "custom_views":
+            return self._setup.views(request)
+        raise no_such_address()
+
+    def _org_data(self, call: Call, rest: list[str]) -> Response:
+        call.must_be("GET")
+        call.demand("ZohoCRM.settings.currencies.READ" if rest else "ZohoCRM.org.READ")
+        self.meter.charge(1)
+        return self._setup.org(rest)
+
+    def _users(self, call: Call, rest: list[str]) -> Response:
+        call.must_be("GET")
+        call.demand("ZohoCRM.users.READ")
+        self.meter.charge(1)
+        return self._setup.users(call.request, rest)
+
+    def _coql(self, call: Call, rest: list[str]) -> Response:
+        if rest:
+            raise no_such_address()
+        call.must_be("POST")
+        call.demand("ZohoCRM.coql.READ")
+        query = self.coql.read(call.request)
+        call.demand(f"ZohoCRM.modules.{query.module}.READ")
+        self.meter.charge(query_cost(query.limit))
+        return self.coql.answer(query)
+
+    def _composite(self, call: Call, rest: list[str]) -> Response:
+        if rest:
+            raise no_such_address()
+        call.must_be("POST")
+        call.demand("ZohoCRM.composite_requests.CUSTOM")
+        self.meter.charge(1)
+        desk = CompositeDesk(
+            self.org, lambda inner, parts: self.answer(Call(inner, call.access, parts))
+        )
+        with self.meter.paid():
+            return desk.answer(call.request)
+
+    def _upload(self, call: Call, rest: list[str]) -> Response:
+        if rest:
+            raise no_such_address()
+        call.must_be("POST")
+        call.demand("ZohoCRM.files.CREATE")
+        self.meter.charge(1)
+        return self.uploads.answer(call.request)
+
+    def _watch(self, call: Call, rest: list[str]) -> Response:
+        if rest != ["watch"]:
+            raise no_such_address()
+        kind = {"GET": "READ", "POST": "CREATE", "DELETE": "DELETE"}.get(call.method, "WRITE")
+        call.demand(f"ZohoCRM.notifications.{kind}")
+        self.meter.charge(1)
+        return self.watch.answer(call.request)
+
+    def _module(self, call: Call, module: Module, rest: list[str]) -> Response:
+        call.demand(f"ZohoCRM.modules.{module.name}.{operation(call.method)}")
+        request = call.request
+        if call.method == "GET":
+            self.meter.charge(CUSTOM_VIEW if not rest and "cvid" in request.query else 1)
+            return self._read(request, module, rest)
+        return self.writes.answer(request, module, rest)
+
+    def _read(self, request: Request, module: Module, rest: list[str]) -> Response:
+        if not rest:
+            return self.listing.answer(request, module)
+        if rest == ["search"]:
+            return self.search.search(request, module)
+        if rest == ["deleted"]:
+            return self.records.deleted(request, module)
+        if rest == ["actions", "count"]:
+            return self.search.count(request, module)
+        if len(rest) == 1:
+            return self.records.one(request, module, rest[0])
+        if len(rest) == 2:
+            return self._related.answer(request, module, rest[0], rest[1])
+        raise no_such_address()
+
+    def close(self) -> None:
+        """Close the org and remove the files of its jobs."""
+        self.bulk_write.close()
+        self.watch.close()
+        self.bulk_read.close()
+        self.org.close()

@@ -1,0 +1,137 @@
+"""The Zoho CRM emulation at work: hosts, tokens, routing, and the Python face for tests."""
+
+import re
+from collections.abc import Callable
+
+from crm_sandbox.answers import AnswerCache
+from crm_sandbox.grants import Access, GrantBook
+from crm_sandbox.http import Request, Response
+from crm_sandbox.registry import Premises
+from crm_sandbox.zoho.accounts import ACCOUNTS
+from crm_sandbox.zoho.administration import administer
+from crm_sandbox.zoho.api import Call, OrgApi
+from crm_sandbox.zoho.centres import centre_of, is_accounts
+from crm_sandbox.zoho.changes import Changes
+from crm_sandbox.zoho.controls import Controls
+from crm_sandbox.zoho.credentials import BY_ACCOUNT
+from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.errors import ZohoError, no_such_address
+from crm_sandbox.zoho.limits import is_heavy
+from crm_sandbox.zoho.oauth import OAuthDesk
+from crm_sandbox.zoho.org import Org
+from crm_sandbox.zoho.page_tokens import PageTokens
+from crm_sandbox.zoho.schema_changes import SchemaChanges
+from crm_sandbox.zoho.store import RecordStore
+from crm_sandbox.zoho.truth import Truth
+
+# Older versions stay addressable at the vendor; here they answer like the eighth.
+_CRM = re.compile(r"/crm/(?:bulk/)?v(?:[3-8]|2\.1|2)(/.*)?")
+_SCHEMES = ("Zoho-oauthtoken ", "Bearer ")
+
+
+class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
+    """Two emulated orgs: answers requests, and lets tests look and change behind the API.
+
+    Args:
+        premises: the world and the clock.
+    """
+
+    def __init__(self, premises: Premises) -> None:
+        self.clock = premises.clock
+        tokens, cache = PageTokens(premises.clock), AnswerCache()
+        self.mailman = Mailman()
+        self.apis = {
+            key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache, self.mailman)
+            for key, account in ACCOUNTS.items()
+        }
+        self.oauth = OAuthDesk(premises.clock, lambda key: self.apis[key].org.org_id)
+
+    @property
+    def grants(self) -> GrantBook:
+        """The tokens that were given out."""
+        return self.oauth.grants
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request to the vendor."""
+        try:
+            if request.path.startswith("/oauth/v2"):
+                if not is_accounts(request):
+                    raise no_such_address()
+                return self.oauth.handle(request)
+            match = _CRM.fullmatch(request.path)
+            if match is None or (centre_of(request) is not None and is_accounts(request)):
+                raise no_such_address()
+            access = self._access(request)
+        except ZohoError as refusal:
+            return refusal.response()
+        api = self.apis[access.account]
+        parts = [part for part in (match[1] or "").split("/") if part]
+        call = Call(request, access, parts)
+        try:
+            with api.meter.under_way(heavy=is_heavy(request)):
+                answer = _desk(api, request)(call)
+        except ZohoError as refusal:
+            answer = refusal.response()
+        for header in api.meter.headers:
+            answer = answer.with_header(*header)
+        return answer
+
+    def administer(self, request: Request) -> Response:
+        """Answer one admin request below `/_admin/zoho`."""
+        return administer(self, request)
+
+    def access(self, url: str) -> list[tuple[str, str]]:
+        """Say how to connect."""
+        lines = [
+            ("Zoho CRM", f"{url}/zoho"),
+            ("Zoho token endpoint", f"{url}/zoho/oauth/v2/token"),
+        ]
+        for key, one in BY_ACCOUNT.items():
+            lines += [
+                (f"Zoho client id ({key})", one.client_id),
+                (f"Zoho client secret ({key})", one.client_secret),
+                (f"Zoho refresh token ({key})", one.refresh_token),
+            ]
+        return [*lines, ("Zoho admin", f"{url}/_admin/zoho")]
+
+    def close(self) -> None:
+        """Close the orgs."""
+        for api in self.apis.values():
+            api.close()
+
+    def org(self, account: str) -> Org:
+        """Return the org of an account.
+
+        Raises:
+            ValueError: there is none of this name.
+        """
+        if account not in self.apis:
+            raise ValueError(f"unknown account '{account}'; known: {', '.join(self.apis)}")
+        return self.apis[account].org
+
+    def store(self, account: str) -> RecordStore:
+        """Return what writes the rows of an account."""
+        self.org(account)
+        return self.apis[account].store
+
+    def _access(self, request: Request) -> Access:
+        if request.fault is not None and request.fault.kind == "expire_session":
+            self.oauth.grants.expire()
+        written = request.header("authorization")
+        token = next(
+            (written[len(scheme) :].strip() for scheme in _SCHEMES if written.startswith(scheme)),
+            "",
+        )
+        if not token:
+            raise ZohoError(401, "AUTHENTICATION_FAILURE", "Authentication failed")
+        access = self.oauth.grants.find(token)
+        if access is None:
+            raise ZohoError(401, "INVALID_TOKEN", "invalid oauth token")
+        centre = centre_of(request)
+        if centre is not None and centre.key != ACCOUNTS[access.account].centre:
+            raise self.foreign_token()
+        return access
+
+
+def _desk(api: OrgApi, request: Request) -> Callable[[Call], Response]:
+    return api.bulk if request.path.startswith("/crm/bulk/") else api.answer
