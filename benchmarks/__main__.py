@@ -104,7 +104,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "API clock": api_clock.report,
     "Four CRMs": four_crms.report,
     "Search wall": search_wall.report,
-    "Gate": gate.report,
+    "RateLimiter": gate.report,
     "Tokens": tokens.report,
     "Crashes": crashes.report,
     "Rot": rot.report,

@@ -219,15 +219,15 @@ def weight_of(query: str, limit: str) -> int:
 def work(case: Case, database_url: str, url: str, member: str, threads: int) -> None:
     """Be one of the processes: threads that call as fast as the gate lets them."""
     from crm_pipeline.kernel.clock import SystemClock
-    from crm_pipeline.store.database import Database
-    from crm_pipeline.store.gate import Gate
+    from crm_pipeline.ratelimit.limiter import RateLimiter
+    from crm_pipeline.ratelimit.limits import Limit
+    from crm_pipeline.store.postgres.database import Database
     from crm_pipeline.wire.session import HttpSession
-    from crm_pipeline.wire.throttle import Limit
 
     limits = [Limit(*given) for given in case.limits]
     ends_at = time.monotonic() + case.seconds
 
-    with Database(database_url) as database, Gate(database, SystemClock()) as gate:
+    with Database(database_url) as database, RateLimiter(database, SystemClock()) as gate:
 
         def call(number: int) -> None:
             weight = case.weights[number % len(case.weights)]
@@ -269,13 +269,13 @@ def leased(database_url: str, seconds: float = 4.0) -> tuple[int, int]:
 def lease(database_url: str, seconds: float) -> None:
     """Take permits as fast as they come, in four threads; print how many a second."""
     from crm_pipeline.kernel.clock import SystemClock
-    from crm_pipeline.store.database import Database
-    from crm_pipeline.store.gate import Gate
-    from crm_pipeline.wire.throttle import Limit
+    from crm_pipeline.ratelimit.limiter import RateLimiter
+    from crm_pipeline.ratelimit.limits import Limit
+    from crm_pipeline.store.postgres.database import Database
 
     limits = [Limit("burst", 10_000_000, 10.0), Limit("daily", 10**9, 86_400.0, "daily")]
     taken = []
-    with Database(database_url) as database, Gate(database, SystemClock()) as gate:
+    with Database(database_url) as database, RateLimiter(database, SystemClock()) as gate:
         with gate.permit("leases", limits):
             started_at = time.monotonic()
 
@@ -309,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def report(seconds: float = 25.0, only: str = "") -> str:
     """Measure everything and return tables in Markdown."""
     from benchmarks.database import migrated_server
-    from crm_pipeline.store.database import Database
+    from crm_pipeline.store.postgres.database import Database
 
     lines = [
         f"{PROCESSES} processes, answers after {LATENCY_S[0]:g} to {LATENCY_S[1]:g} s",

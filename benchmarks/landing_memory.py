@@ -66,7 +66,7 @@ def land_pages(folder: Path, times: int, names: list[str]) -> int:
     from crm_pipeline.model.schema import Field, Schema
     from crm_pipeline.stages.raw.pages import land
     from crm_pipeline.store.landing import Landing
-    from crm_pipeline.store.window import Counts
+    from crm_pipeline.store.landing.window import Counts
 
     schema = Schema("Contact", "Contact", tuple(Field(name, name, "string") for name in names))
     plan = Plan(

@@ -77,7 +77,7 @@ def backfill(url: str, folder: Path) -> Figures:
     import crm_pipeline.definitions  # noqa: F401
     from crm_pipeline.orchestration.instance import opened_instance
     from crm_pipeline.orchestration.runs import run_backfill
-    from crm_pipeline.store.database import database_url, running_database
+    from crm_pipeline.store.postgres.database import database_url, running_database
 
     settings = settings_of(url, folder)
     with running_database(settings):

@@ -13,7 +13,7 @@ from crm_pipeline.connectors.base import ObjectInfo, Usage
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.raw import opened
-from crm_pipeline.store.database import running_database
+from crm_pipeline.store.postgres.database import running_database
 
 
 class Client:

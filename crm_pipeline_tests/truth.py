@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables.published import open_published
 from crm_sandbox.salesforce.emulation import SalesforceSandbox
 from crm_sandbox.salesforce.schema import Field
 

@@ -11,11 +11,16 @@ from typing import Any
 import duckdb
 
 from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.store.bounds import Deadline
-from crm_pipeline.store.exact import exact
-from crm_pipeline.store.published import Snapshots, damaged_file, open_published, open_snapshot
-from crm_pipeline.store.reading import ReadLimits
-from crm_pipeline.store.statements import CURE, StatementRefused, require_reading
+from crm_pipeline.store.tables.bounds import Deadline
+from crm_pipeline.store.tables.exact import exact
+from crm_pipeline.store.tables.published import (
+    Snapshots,
+    damaged_file,
+    open_published,
+    open_snapshot,
+)
+from crm_pipeline.store.tables.reading import ReadLimits
+from crm_pipeline.store.tables.statements import CURE, StatementRefused, require_reading
 
 _ROWS_AT_ONCE = 10_000
 

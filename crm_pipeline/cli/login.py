@@ -75,9 +75,9 @@ def login(
 
 def _forget(settings: "Settings", connection: "Connection") -> None:
     from crm_pipeline.cli.console import say
-    from crm_pipeline.store.database import running_database
-    from crm_pipeline.store.state_key import StateKey
+    from crm_pipeline.store.postgres.database import running_database
     from crm_pipeline.store.tokens import TokenStore
+    from crm_pipeline.store.tokens.state_key import StateKey
 
     with running_database(settings) as database:
         had_one = TokenStore(database, StateKey.of(settings)).forget(connection.name)

@@ -137,7 +137,7 @@ def _answered(data: Path, statement: str, asking: "Asking", as_of: str) -> Itera
     """Run a statement with the whole process within its limits."""
     from crm_pipeline.cli.answer import asked
     from crm_pipeline.cli.console import say
-    from crm_pipeline.store.bounds import memory_ceiling
+    from crm_pipeline.store.tables.bounds import memory_ceiling
 
     snapshot = _snapshot(data, as_of) if as_of else None
     with ExitStack() as stack:

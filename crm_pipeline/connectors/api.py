@@ -14,28 +14,28 @@ from typing import Any, TypeVar
 
 import requests
 
-from crm_pipeline.connectors.base import Consent, Tools, Usage, VendorLimits
-from crm_pipeline.connectors.consent import CodeConsent, HandConsent
-from crm_pipeline.connectors.described import described
-from crm_pipeline.connectors.dialect import Dialect
-from crm_pipeline.connectors.login import FixedToken, RefreshLogin
+from crm_pipeline.connectors.base import ConnectorContext, LoginFlow, Usage, VendorLimits
+from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.metering import Meter, Operation, Reading, believed
+from crm_pipeline.connectors.oauth.authorization_code import AuthorizationCodeFlow, ManualCodeFlow
+from crm_pipeline.connectors.oauth.login import FixedToken, RefreshLogin
+from crm_pipeline.connectors.oauth.profile import OAuthProfile
+from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint, renewed_at
 from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.strange import Strange
-from crm_pipeline.connectors.token_endpoint import TokenEndpoint, renewed_at
 from crm_pipeline.connectors.vendor_clock import VendorClock
 from crm_pipeline.kernel.errors import (
     ConfigError,
     SessionExpired,
 )
+from crm_pipeline.ratelimit.limit_status import return_words
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.auth import BY_PERSON
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
-from crm_pipeline.store.limit_usage import return_words
 from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire.session import HttpSession, Judge, Times
-from crm_pipeline.wire.throttle import Limit
 
 T = TypeVar("T")
 # Of a call, where none was made yet; of the last ones the middle counts, as single ones may be slow.
@@ -60,12 +60,12 @@ class VendorApi:
     def __init__(
         self,
         connection: Connection,
-        tools: Tools,
+        tools: ConnectorContext,
         limits: VendorLimits,
         *,
         judge: Judge,
         meter: Meter,
-        dialect: Dialect,
+        dialect: OAuthProfile,
         login: type[RefreshLogin] = RefreshLogin,
         login_limits: Sequence[Limit] = (),
     ) -> None:
@@ -163,7 +163,7 @@ class VendorApi:
         stale = self._tools.tokens.load(self.connection.name)
         self._tools.retry.call(lambda: self._renew(stale))
 
-    def consent(self, redirect_uri: str) -> Consent:
+    def consent(self, redirect_uri: str) -> LoginFlow:
         """Begin a login by a person.
 
         Raises:
@@ -179,8 +179,8 @@ class VendorApi:
             )
         desk = self.dialect.by_hand.get(kind)
         if desk is not None:
-            return HandConsent(self._login, self._endpoint, self._tools.tokens, desk)
-        return CodeConsent(self._login, self._endpoint, self._tools.tokens, redirect_uri)
+            return ManualCodeFlow(self._login, self._endpoint, self._tools.tokens, desk)
+        return AuthorizationCodeFlow(self._login, self._endpoint, self._tools.tokens, redirect_uri)
 
     @property
     def passed_over(self) -> str:

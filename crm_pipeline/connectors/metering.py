@@ -12,10 +12,9 @@ import requests
 
 from crm_pipeline.connectors.strange import Strange
 from crm_pipeline.connectors.upkeep import DayLimit
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.store.limits import MOST_COUNTED
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.ratelimit.limits import MOST_COUNTED, Limit
 from crm_pipeline.wire.figures import shown, whole
-from crm_pipeline.wire.throttle import Limit
 
 # Ceilings depend on edition and licences: they are far above what is published for the smallest account,
 # and never far below. A vendor may let somebody pass its ceiling, but not ten times.
@@ -118,7 +117,7 @@ def read(claim: Claim) -> Reading | str:
     return Reading(claim.limit, used, ceiling)
 
 
-def told_before(gate: Gate, group: str, usual: Mapping[str, int]) -> dict[str, int]:
+def told_before(gate: RateLimiter, group: str, usual: Mapping[str, int]) -> dict[str, int]:
     """Return the vendor's own ceilings as any process of the group last saw them, if they can be true.
 
     Args:

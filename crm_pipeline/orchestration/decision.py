@@ -13,7 +13,7 @@ from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.orchestration.activity import Activity
 from crm_pipeline.stages.raw import Probe
-from crm_pipeline.store.looks import ConnectionLooks
+from crm_pipeline.store.landing.looks import ConnectionLooks
 
 # Ticks come a little early at times; the next one would be a whole interval later.
 _EARLY_S = 5.0

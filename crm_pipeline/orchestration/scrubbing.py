@@ -8,7 +8,7 @@ from crm_pipeline.orchestration.failures import as_failure
 from crm_pipeline.orchestration.jobs import Job
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.scrub import Damage, Scrubbed, scrub
+from crm_pipeline.store.scrub import Corruption, Scrubbed, scrub
 
 SCRUB_JOB = "scrub"
 _WEEKLY = "0 3 * * 0"
@@ -93,7 +93,7 @@ def described(done: Scrubbed) -> dict[str, Any]:
     }
 
 
-def _listed(damage: tuple[Damage, ...]) -> dg.MetadataValue:
+def _listed(damage: tuple[Corruption, ...]) -> dg.MetadataValue:
     lines = [f"| {one.path} | {one.problem} | {one.cure} |" for one in damage[:_LISTED]]
     head = "| file | what is wrong | what to do |\n| --- | --- | --- |"
     return dg.MetadataValue.md("\n".join([head, *lines]))

@@ -15,7 +15,7 @@ from dagster._utils.log import configure_loggers
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
 
-from crm_pipeline.orchestration.hosts import AllowedHosts, HostCheck
+from crm_pipeline.supervisor.hosts import AllowedHosts, HostCheck
 
 _STATEMENT_TIMEOUT_MS = 15_000
 _RECYCLE_S = 3_600

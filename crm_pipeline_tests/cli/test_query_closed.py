@@ -13,8 +13,8 @@ import pytest
 
 from crm_pipeline.cli.answer import Answer, Asking
 from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.store.bounds import Deadline
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables.bounds import Deadline
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.cli.conftest import CONNECTIONS, Run
 
 SECRET = "hunter2-of-the-test"

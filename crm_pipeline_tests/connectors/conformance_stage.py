@@ -21,13 +21,13 @@ import pytest
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.ratelimit.usage import DayUsage
 from crm_pipeline.settings import ObjectSettings, Settings, load_settings
 from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store import files
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.store.usage import DayUsage
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.store.landing.window import WindowWriter
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, Route
 from crm_pipeline_tests.scenes import START, Scene
 from crm_sandbox.clock import SandboxClock
@@ -165,7 +165,7 @@ class Stage(Scene):
 
     def accounts(self) -> list[DayUsage]:
         """Return what the gate has counted, without requests for tokens."""
-        with Gate(self.database, self.clock) as gate:
+        with RateLimiter(self.database, self.clock) as gate:
             return [one for one in gate.usage_by_day("demo") if one.operation != "login"]
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.kernel.errors import Throttled
-from crm_pipeline.store.gate import Gate, LimitUsage
-from crm_pipeline.store.limits import MOST_COUNTED
+from crm_pipeline.ratelimit.limiter import LimitStatus, RateLimiter
+from crm_pipeline.ratelimit.limits import MOST_COUNTED
 from crm_pipeline_tests.connectors.conformance import ENDLESS, Case
 from crm_pipeline_tests.connectors.conformance_stage import Stage
 from crm_pipeline_tests.connectors.conftest import QuietStage
@@ -36,8 +36,8 @@ def claiming(stage: Stage) -> Iterator[None]:
         del twin.handle
 
 
-def standing(stage: Stage) -> list[LimitUsage]:
-    with Gate(stage.database, stage.clock) as gate:
+def standing(stage: Stage) -> list[LimitStatus]:
+    with RateLimiter(stage.database, stage.clock) as gate:
         return gate.usage("demo")
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.ratelimit.usage import DayUsage
 from crm_pipeline.stages.raw import Extraction
-from crm_pipeline.store.usage import DayUsage
 from crm_pipeline_tests.connectors.conformance import ONE_STAMP, PAGE, Way
 from crm_pipeline_tests.connectors.conformance_stage import (
     Landed,

@@ -5,8 +5,8 @@ import pytest
 from crm_pipeline.connectors.metering import Claim, Reading, believed, read, told_before
 from crm_pipeline.connectors.strange import Strange
 from crm_pipeline.kernel.clock import SystemClock
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.store.postgres.database import Database
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_was_told_before(database: Database) -> None:
     """A ceiling that another process was told is known, unless it cannot be true."""
-    with Gate(database, SystemClock()) as gate:
+    with RateLimiter(database, SystemClock()) as gate:
         gate.observe("acme", "day", 5, 625_000)
         gate.observe("acme", "burst", 5, 900_000)
         gate.flush()

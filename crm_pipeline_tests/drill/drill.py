@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from crm_pipeline.kernel.clock import FrozenClock, format_instant
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import Snapshots, open_published
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.published import Snapshots, open_published
 from crm_pipeline_tests.truth import assert_published_equals
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.journal import JournalEntry

@@ -6,7 +6,7 @@ import pytest
 
 from crm_pipeline.orchestration.instance import opened_instance
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline_tests.orchestration.projects import make_settings
 
 

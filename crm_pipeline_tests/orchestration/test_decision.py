@@ -16,7 +16,7 @@ from crm_pipeline.orchestration.decision import (
     not_yet,
 )
 from crm_pipeline.stages.raw import Failed, News, Probe
-from crm_pipeline.store.looks import ConnectionLooks, Look
+from crm_pipeline.store.landing.looks import ConnectionLooks, Look
 
 NOW = parse_instant("2026-11-23T10:00:00Z")
 NEWS = News("Contact", NOW - timedelta(minutes=10), 3, 1, NOW)

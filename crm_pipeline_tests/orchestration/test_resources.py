@@ -2,10 +2,10 @@ import structlog
 
 from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.wire.throttle import Limit
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.modes import open_to_others
 from crm_pipeline_tests.scenes import Scene
 
@@ -14,7 +14,7 @@ def test_accounts_of_calls_go_into_a_publish(scene: Scene) -> None:
     """What the gate counted, by connection and day, and how its limits stand."""
     with (
         Database(scene.settings.environ["CRM_DATABASE_URL"]) as database,
-        Gate(database, SystemClock()) as gate,
+        RateLimiter(database, SystemClock()) as gate,
     ):
         limit = Limit("credits", 500, 86_400.0, "daily", unit="credits")
         with gate.permit("shared", [limit], weight=3, member="north"):

@@ -27,17 +27,17 @@ from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.published.past import snapshot_as_of
 from crm_pipeline.stages.raw.snapshot import judged
-from crm_pipeline.store.acceptance import Refused, refuse_schema
-from crm_pipeline.store.account_facts import note_facts
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import Looks
-from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.published import open_published, open_snapshot
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.spool import PageDone
+from crm_pipeline.store.landing.acceptance import Refused, refuse_schema
+from crm_pipeline.store.landing.account_facts import note_facts
+from crm_pipeline.store.landing.checkpoint import PageDone
+from crm_pipeline.store.landing.looks import Looks
+from crm_pipeline.store.landing.manifest import Shape
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.window import Counts, WindowWriter
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.window import Counts, WindowWriter
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import open_published, open_snapshot
 
 OBJECTS: Mapping[str, Sequence[str]] = {"acme": ("Contact", "Lead", "User"), "other": ("Contact",)}
 START = "2026-11-23T10:00Z"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.kernel.clock import SystemClock
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
 
 
@@ -19,9 +19,9 @@ def no_flushing() -> Iterator[None]:
 
 
 @pytest.fixture
-def gate(database: Database) -> Iterator[Gate]:
+def gate(database: Database) -> Iterator[RateLimiter]:
     """A gate of this process."""
-    with Gate(database, SystemClock()) as gate:
+    with RateLimiter(database, SystemClock()) as gate:
         yield gate
 
 

@@ -4,8 +4,8 @@ from functools import cached_property
 
 from crm_pipeline.connectors.base import (
     Abilities,
+    ConnectorContext,
     LoginKind,
-    Tools,
     VendorLimits,
     published_limits,
 )
@@ -61,7 +61,7 @@ class HubSpotConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: Tools) -> HubSpotAccount:
+    def open(self, connection: Connection, tools: ConnectorContext) -> HubSpotAccount:
         """Open an account without touching the network."""
         return HubSpotAccount(connection, tools, self.limits)
 

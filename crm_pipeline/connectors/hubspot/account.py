@@ -12,11 +12,11 @@ import structlog
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
+    ConnectorContext,
     ObjectInfo,
     Page,
     Plan,
     Route,
-    Tools,
     VendorLimits,
 )
 from crm_pipeline.connectors.hubspot import (
@@ -37,10 +37,10 @@ from crm_pipeline.connectors.hubspot import (
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, STANDARD, plain_name
-from crm_pipeline.connectors.hubspot.harvest import Strays
+from crm_pipeline.connectors.hubspot.harvest import StaleIndexHits
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
-from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import (
@@ -53,7 +53,7 @@ from crm_pipeline.kernel.errors import (
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _log = structlog.get_logger(__name__)
 _UNKNOWN = frozenset({400, 404})
@@ -65,11 +65,13 @@ _LOOKED_AFTER_S = 3.0
 class HubSpotAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         super().__init__(connection, Api(connection, tools, limits))
         self._tools = tools
         self._custom = cache(lambda: custom.objects(self._api))
-        self._strays: dict[tuple[str, str], Strays] = {}
+        self._strays: dict[tuple[str, str], StaleIndexHits] = {}
         self._sensitive: dict[str, Sensitive] = {}
         self._archives: dict[tuple[str, str], Archive] = {}
 
@@ -151,7 +153,7 @@ class HubSpotAccount(ApiAccount[Api]):
         )
         if obj.name in SNAPSHOTS:
             return self._chosen(plan, self._whole(obj.name), obj.route)
-        strays = self._strays[_key(plan)] = Strays()
+        strays = self._strays[_key(plan)] = StaleIndexHits()
         count = self._counted(plan, strays)
         load = estimate.Load.of(self._api, Selection.of(self._api, plan), count)
         # A list cannot say what changed: what comes after the full read is always searched for.
@@ -173,7 +175,7 @@ class HubSpotAccount(ApiAccount[Api]):
         """
         if plan.object in SNAPSHOTS:
             return None
-        strays = self._strays.get(_key(plan), Strays())
+        strays = self._strays.get(_key(plan), StaleIndexHits())
         counted = self._counted(plan, strays)
         for _ in range(_LOOKS):
             if strays.explain(plan.vendor_count or 0, counted):
@@ -182,15 +184,15 @@ class HubSpotAccount(ApiAccount[Api]):
             counted = self._counted(plan, strays)
         return counted
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
         """Read what the plan says."""
         if plan.object in SNAPSHOTS:
             return snapshots.pages(self._api, plan)
-        strays = self._strays.setdefault(_key(plan), Strays())
+        strays = self._strays.setdefault(_key(plan), StaleIndexHits())
         archive = self._archives.get(_key(plan)) or self._archive(plan)
         return reading.pages(self._api, plan, spool, strays=strays, archive=archive)
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, spool: Checkpoint) -> None:
         """Do nothing: the vendor keeps nothing for a read."""
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
@@ -232,7 +234,7 @@ class HubSpotAccount(ApiAccount[Api]):
         """Return those of the ids that HubSpot says are archived."""
         return deletions.archived(self._api, obj, ids)
 
-    def _counted(self, plan: Plan, strays: Strays) -> int:
+    def _counted(self, plan: Plan, strays: StaleIndexHits) -> int:
         return search.count(self._api, Selection.of(self._api, plan), without=strays.ids)
 
     def _archive(self, plan: Plan) -> Archive:

@@ -9,8 +9,8 @@ import msgspec
 import requests
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.described import described
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
+from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.hubspot import answers
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.dialect import DIALECT, refuse_unusable
@@ -44,7 +44,9 @@ class Api(VendorApi):
 
     meter: HubSpotMeter
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         refuse_unusable(connection)
         super().__init__(
             connection,

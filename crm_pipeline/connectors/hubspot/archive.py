@@ -17,7 +17,7 @@ from crm_pipeline.connectors.base import Plan, Route
 from crm_pipeline.connectors.hubspot import batches, estimate, listing
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.selection import Selection
-from crm_pipeline.connectors.routes import price_s
+from crm_pipeline.connectors.strategies import price_s
 from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
-from crm_pipeline.connectors.described import described
+from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.envelopes import NOT_FOUND, Records

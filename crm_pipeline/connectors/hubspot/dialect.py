@@ -8,11 +8,11 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from crm_pipeline.connectors.base import published_limits
-from crm_pipeline.connectors.dialect import CODE, Dialect, Refused, TokenAnswer
 from crm_pipeline.connectors.hubspot import answers
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.catalog import scopes_for
-from crm_pipeline.connectors.token_reply import TokenReply
+from crm_pipeline.connectors.oauth.profile import CODE, OAuthProfile, Refused, TokenAnswer
+from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection
 
@@ -75,7 +75,7 @@ def _cure(refused: Refused) -> str:
     )
 
 
-def _read(connection: Connection, answer: TokenReply) -> TokenAnswer:
+def _read(connection: Connection, answer: TokenResponse) -> TokenAnswer:
     hub = answer.text("hub_id")  # v1 does not say
     return TokenAnswer(
         place=connection.login_url,
@@ -99,7 +99,7 @@ def _asked(connection: Connection) -> Mapping[str, str]:
     return {"scope": " ".join(scopes_for(one.name for one in connection.objects))}
 
 
-DIALECT = Dialect(
+DIALECT = OAuthProfile(
     vendor="HubSpot",
     token_url=_token_url,
     authorize_url=_authorize_url,

@@ -14,8 +14,8 @@ import pyarrow as pa
 from crm_pipeline.connectors.hubspot import keys
 from crm_pipeline.connectors.hubspot.keys import Complaint
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
-from crm_pipeline.store import records
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing import records
+from crm_pipeline.store.landing.rejects import Reject
 
 NOT_FOUND = "OBJECT_NOT_FOUND"
 

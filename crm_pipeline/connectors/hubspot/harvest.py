@@ -14,15 +14,15 @@ from crm_pipeline.connectors.hubspot.envelopes import Records
 from crm_pipeline.connectors.hubspot.keys import NO_STAMP
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.json_records import batch_of
-from crm_pipeline.connectors.lanes import Slice
+from crm_pipeline.connectors.range_reader import Slice
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.store import records as landing
+from crm_pipeline.store.landing import records as landing
 
 SLICE_RECORDS = 1_000
 """How many records are put together: as many as one call about associations takes."""
 
 
-class Strays:
+class StaleIndexHits:
     """Records that the vendor's index still counts in a window, and that are no longer of it.
 
     The index of the search lags behind: a match may have been edited or archived since. Such a record is
@@ -77,7 +77,7 @@ class Harvest:
     api: Api
     selection: Selection
     by_id: bool
-    strays: Strays
+    strays: StaleIndexHits
     archived: bool = False
     owner: str = field(init=False)
 

@@ -16,7 +16,7 @@ from crm_pipeline.connectors.hubspot.catalog import SNAPSHOTS, type_of
 from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.record_page import NO_KEY, RecordPage, RecordReader
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.wire.decoding import Count
 
 # 64 bits are what the vendor's numbers have; what is longer would be no place in a list.

@@ -13,7 +13,7 @@ from crm_pipeline.connectors.hubspot.api import LIST, Api
 from crm_pipeline.connectors.hubspot.envelopes import Answer, Records
 from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS, Harvest, Place
 from crm_pipeline.connectors.hubspot.selection import Selection
-from crm_pipeline.connectors.lanes import Slice, Span
+from crm_pipeline.connectors.range_reader import KeyRange, Slice
 from crm_pipeline.kernel.errors import ProtocolError
 
 
@@ -36,7 +36,7 @@ class ListReader:
     harvest: Harvest
     cursors: Mapping[int, str] = field(default_factory=dict)
 
-    def __call__(self, span: Span) -> Generator[Slice]:
+    def __call__(self, span: KeyRange) -> Generator[Slice]:
         """Yield slices of up to 1,000 records, upward."""
         after, at, is_last = self.cursors.get(span.low, str(span.low)), span.low, False
         seen = {after}

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import requests
 
-from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
 from crm_pipeline.connectors.upkeep import DayLimit
+from crm_pipeline.ratelimit.limits import Limit, rolling
 from crm_pipeline.settings import Connection
-from crm_pipeline.wire.throttle import Limit, rolling
 
 BURST = "burst"
 SEARCH = "search"
@@ -40,7 +40,9 @@ class HubSpotMeter:
 
     unit = "calls"
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         self._connection = connection
         self._gate = tools.gate
         self._published = limits.ceilings

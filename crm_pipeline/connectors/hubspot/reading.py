@@ -12,15 +12,15 @@ from crm_pipeline.connectors.hubspot import search
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.estimate import BOUND_CALLS, Load
-from crm_pipeline.connectors.hubspot.harvest import Harvest, Strays
+from crm_pipeline.connectors.hubspot.harvest import Harvest, StaleIndexHits
 from crm_pipeline.connectors.hubspot.listing import ListReader
 from crm_pipeline.connectors.hubspot.search import TOP, SearchReader
 from crm_pipeline.connectors.hubspot.selection import Selection
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
-from crm_pipeline.connectors.together import together
+from crm_pipeline.connectors.merged_streams import together
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice, missing
 from crm_pipeline.kernel.errors import ReadLost
 from crm_pipeline.kernel.identity import fingerprint
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _log = structlog.get_logger(__name__)
 _LIVE, _ARCHIVED = "live", "archived"
@@ -41,16 +41,16 @@ class _Division:
     lanes: int
     archive: Mapping[str, Any] = field(default_factory=dict)
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[KeyRange]:
         first = max(self.low, self.bound)
-        searched = missing(Span(first, self.high), [], parts=max(1, self.lanes))
+        searched = missing(KeyRange(first, self.high), [], parts=max(1, self.lanes))
         if self.bound:
-            return [*missing(Span(0, self.bound), []), *searched]
-        return [Span(0, searched[0].high), *searched[1:]] if searched else []
+            return [*missing(KeyRange(0, self.bound), []), *searched]
+        return [KeyRange(0, searched[0].high), *searched[1:]] if searched else []
 
 
 def pages(
-    api: Api, plan: Plan, spool: Spool, *, strays: Strays, archive: Archive
+    api: Api, plan: Plan, spool: Checkpoint, *, strays: StaleIndexHits, archive: Archive
 ) -> Iterator[Page]:
     """Read what a plan says, or of it what the spool does not have.
 
@@ -82,8 +82,8 @@ def _live(
     division: _Division,
     *,
     done: Sequence[Mapping[str, Any]],
-    spool: Spool | None,
-    strays: Strays,
+    spool: Checkpoint | None,
+    strays: StaleIndexHits,
 ) -> Generator[Page]:
     by_list = Harvest(api, selection, not selection.fits_list(api), strays)
     by_search = Harvest(api, selection, not selection.fits_search(api), strays)
@@ -92,11 +92,11 @@ def _live(
     searched = SearchReader(api, selection, by_search)
     anywhere = division.route == "list" and division.lanes > 1
 
-    def read(span: Span) -> Generator[Slice]:
+    def read(span: KeyRange) -> Generator[Slice]:
         is_list = division.bound > 0 and span.low in cursors
         return listed(span) if is_list or anywhere else searched(span)
 
-    lanes = Lanes(
+    lanes = ParallelRangeReader(
         read,
         at_once=max(1, division.lanes + (division.route == "both")),
         owner=by_list.owner,
@@ -105,7 +105,7 @@ def _live(
         splits=division.lanes > 1 or division.route == "both",
         note={"part": _LIVE},
     )
-    gaps = missing(Span(0, division.high), done) if done else division.spans()
+    gaps = missing(KeyRange(0, division.high), done) if done else division.spans()
     with closing(lanes.pages(gaps)) as pages:
         for page in pages:
             # Not where answers are read: lanes leave out what another has read.
@@ -120,12 +120,14 @@ def _archived(
     division: _Division,
     *,
     done: Sequence[Mapping[str, Any]],
-    spool: Spool,
+    spool: Checkpoint,
 ) -> Generator[Page]:
     archive, seen = Archive.kept(division.archive), _seen(done)
     wanted = archive.selection(selection)
-    harvest = Harvest(api, wanted, archive.by_id(api, wanted), strays=Strays(), archived=True)
-    lanes = Lanes(
+    harvest = Harvest(
+        api, wanted, archive.by_id(api, wanted), strays=StaleIndexHits(), archived=True
+    )
+    lanes = ParallelRangeReader(
         ListReader(api, wanted, harvest, _cursors(done)),
         at_once=1,
         owner=harvest.owner,
@@ -135,7 +137,7 @@ def _archived(
         counted=False,
         note={"part": _ARCHIVED},
     )
-    for page in lanes.pages(missing(Span(0, TOP), done)) if archive.is_due else ():
+    for page in lanes.pages(missing(KeyRange(0, TOP), done)) if archive.is_due else ():
         seen += _seen([page.facts])
         yield page
     bounds = api.connection.shrink_bounds
@@ -174,7 +176,7 @@ def _divided(api: Api, plan: Plan, selection: Selection) -> _Division:
     return _Division(plan.route, ids.low, bound, ids.high, load.search_lanes)
 
 
-def _bound(api: Api, selection: Selection, load: Load, ids: Span) -> int:
+def _bound(api: Api, selection: Selection, load: Load, ids: KeyRange) -> int:
     """Return an id with about so many records below it as the list shall read."""
     wanted, below = load.part_by_list * load.records, 0
     low, high, least, most = ids.low, ids.high, 0, load.records
@@ -192,7 +194,7 @@ def _bound(api: Api, selection: Selection, load: Load, ids: Span) -> int:
     return high
 
 
-def _resumed(plan: Plan, selection: Selection, spool: Spool) -> _Division | None:
+def _resumed(plan: Plan, selection: Selection, spool: Checkpoint) -> _Division | None:
     request = dict(spool.request or {})
     if not request:
         return None

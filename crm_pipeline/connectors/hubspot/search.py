@@ -15,7 +15,7 @@ from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.envelopes import Answer, Records
 from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS, Harvest, Place
 from crm_pipeline.connectors.hubspot.selection import Selection, between, condition, encoded
-from crm_pipeline.connectors.lanes import Slice, Span
+from crm_pipeline.connectors.range_reader import KeyRange, Slice
 from crm_pipeline.kernel.errors import MalformedAnswer
 
 TOP = 2**63 - 1
@@ -72,7 +72,7 @@ def newest(api: Api, selection: Selection, since: datetime) -> tuple[int, dateti
     return answer.total or 0, at
 
 
-def edges(api: Api, selection: Selection) -> Span:
+def edges(api: Api, selection: Selection) -> KeyRange:
     """Return the range of the window's ids; an empty one where there are none."""
     found = []
     for direction in ("ASCENDING", "DESCENDING"):
@@ -80,7 +80,7 @@ def edges(api: Api, selection: Selection) -> Span:
         body = keys.search_body(keys.conditions(), limit=1)
         body["sorts"] = [{"propertyName": "hs_object_id", "direction": direction}]
         found += [int(one) for one in ask(api, keys, body, keys_only=True).records.ids]
-    return Span(min(found), max(found) + 1) if found else Span(0, 0)
+    return KeyRange(min(found), max(found) + 1) if found else KeyRange(0, 0)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class SearchReader:
     selection: Selection
     harvest: Harvest
 
-    def __call__(self, span: Span) -> Generator[Slice]:
+    def __call__(self, span: KeyRange) -> Generator[Slice]:
         """Yield slices of up to 1,000 records, upward."""
         at, left = span.low, 1
         while left:
@@ -103,7 +103,7 @@ class SearchReader:
                 at = int(answer.records.ids[-1]) + 1 if len(answer.records) else at
             yield self.harvest.slice(found, asked_at, calls, Place(not left, behind=left))
 
-    def _page(self, at: int, span: Span) -> tuple[Answer, int, int]:
+    def _page(self, at: int, span: KeyRange) -> tuple[Answer, int, int]:
         """Return a page that shows something, how much comes behind it, and the calls it took.
 
         A match that was archived since is counted for some seconds and not shown. Of a page without any

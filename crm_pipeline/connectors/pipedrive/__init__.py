@@ -4,8 +4,8 @@ from functools import cached_property
 
 from crm_pipeline.connectors.base import (
     Abilities,
+    ConnectorContext,
     LoginKind,
-    Tools,
     VendorLimits,
     published_limits,
 )
@@ -57,7 +57,7 @@ class PipedriveConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: Tools) -> PipedriveAccount:
+    def open(self, connection: Connection, tools: ConnectorContext) -> PipedriveAccount:
         """Open a company without touching the network."""
         return PipedriveAccount(connection, tools, self.limits)
 

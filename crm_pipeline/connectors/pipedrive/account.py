@@ -9,10 +9,10 @@ from typing import Any
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
+    ConnectorContext,
     ObjectInfo,
     Page,
     Plan,
-    Tools,
     VendorLimits,
 )
 from crm_pipeline.connectors.pipedrive import (
@@ -31,20 +31,22 @@ from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Item
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.planning import Begun
-from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownName
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 
 class PipedriveAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         super().__init__(connection, Api(connection, tools, limits))
         self._begun: dict[str, Begun] = {}
 
@@ -128,7 +130,7 @@ class PipedriveAccount(ApiAccount[Api]):
         without = ", ".join(begun.refused)
         return replace(chosen, reason=f"{chosen.reason}; not given by the vendor: {without}")
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
         """Read what the plan says."""
         item = self._item(plan.object)
         begun = self._begun.pop(plan.object, None)
@@ -143,7 +145,7 @@ class PipedriveAccount(ApiAccount[Api]):
             at_once=spans.lanes_of(self._api.pace.calls_per_s, self._api.round_trip_s),
         )
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, spool: Checkpoint) -> None:
         """Do nothing: Pipedrive keeps nothing for a read."""
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:

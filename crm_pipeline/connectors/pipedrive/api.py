@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.answers import Judge
 from crm_pipeline.connectors.pipedrive.dialect import DIALECT, refuse_unusable
@@ -45,7 +45,9 @@ class _MyAnswer(msgspec.Struct):
 class Api(VendorApi):
     """Calls of one company."""
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         refuse_unusable(connection)
         self._by_token = "token" in connection.auth.variables
         self.pace = PipedriveMeter(connection, tools, limits)

@@ -21,7 +21,7 @@ from crm_pipeline.connectors.pipedrive.line_items import walk
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 
 _STAGES = ITEMS["stages"].listings[0]
 _STAGE = "stage_id"

@@ -7,9 +7,9 @@ Source: https://pipedrive.readme.io/docs/marketplace-oauth-authorization
 
 from urllib.parse import urlsplit
 
-from crm_pipeline.connectors.dialect import CODE, Dialect, Refused, TokenAnswer
+from crm_pipeline.connectors.oauth.profile import CODE, OAuthProfile, Refused, TokenAnswer
+from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.connectors.pipedrive import answers
-from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection
 
@@ -60,7 +60,7 @@ def _server(connection: Connection) -> str:
     return "https://oauth.pipedrive.com" if host.endswith(HOST) else connection.login_url
 
 
-def _read(connection: Connection, answer: TokenReply) -> TokenAnswer:
+def _read(connection: Connection, answer: TokenResponse) -> TokenAnswer:
     # Whether it is an address of Pipedrive's is looked at where the token is taken.
     place = answer.place("api_domain")
     if urlsplit(place).netloc.lower() == urlsplit(connection.login_url).netloc.lower():
@@ -97,7 +97,7 @@ def _cure(refused: Refused) -> str:
     )
 
 
-DIALECT = Dialect(
+DIALECT = OAuthProfile(
     vendor="Pipedrive",
     token_url=lambda connection: f"{_server(connection)}/oauth/token",
     authorize_url=lambda connection: f"{_server(connection)}/oauth/authorize",

@@ -16,7 +16,7 @@ from crm_pipeline.connectors.pipedrive.catalog import DELETED, ITEMS, Item, List
 from crm_pipeline.connectors.record_page import NO_KEY, RecordPage, RecordReader
 from crm_pipeline.kernel.errors import MalformedAnswer
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.wire.decoding import decoded
 
 # What v1 writes where there is no date.

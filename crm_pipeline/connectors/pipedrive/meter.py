@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import requests
 
-from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
 from crm_pipeline.connectors.pipedrive.refusals import WINDOW_S
 from crm_pipeline.connectors.upkeep import DayLimit
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Connection
-from crm_pipeline.wire.throttle import Limit
 
 DAILY = "daily_tokens"
 SEARCHES = "searches"
@@ -30,7 +30,9 @@ class PipedriveMeter:
 
     unit = "tokens"
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         self._connection = connection
         self._gate = tools.gate
         self._ceilings = {**limits.ceilings, **connection.ceilings}

@@ -18,7 +18,7 @@ from crm_pipeline.connectors.pipedrive.keys import Additional, Envelope, behind
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 
 _COUNT = "participants_count"
 _RECORD = ("id", "add_time", "update_time", "person_id")

@@ -22,7 +22,7 @@ from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.participants import Participants
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import Rejected
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 
 ROUTE = "cursor"
 Deal = dict[str, Any]

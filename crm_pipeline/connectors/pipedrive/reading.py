@@ -14,11 +14,11 @@ from crm_pipeline.connectors.pipedrive.planning import again_of
 from crm_pipeline.connectors.pipedrive.scan import Scan
 from crm_pipeline.kernel.clock import Window, format_instant
 from crm_pipeline.kernel.errors import ReadLost
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 
 def pages(
-    lister: Lister, plan: Plan, spool: Spool, *, firsts: Mapping[str, ListPage], at_once: int
+    lister: Lister, plan: Plan, spool: Checkpoint, *, firsts: Mapping[str, ListPage], at_once: int
 ) -> Iterator[Page]:
     """Yield the records of a plan.
 
@@ -67,7 +67,7 @@ def _list(
     listing: Listing,
     *,
     route: str,
-    spool: Spool | None,
+    spool: Checkpoint | None,
     first: ListPage | None,
     lanes: int,
 ) -> Iterator[Page]:
@@ -80,7 +80,7 @@ def _list(
     return Scan(lister, listing, window, spool=spool, first=first).pages()
 
 
-def _resumed(lister: Lister, plan: Plan, spool: Spool) -> tuple[str, Spool | None]:
+def _resumed(lister: Lister, plan: Plan, spool: Checkpoint) -> tuple[str, Checkpoint | None]:
     """Return the route, and the spool where somebody could go on with the read."""
     if plan.complete or lister.item.paging != "cursor":
         return plan.route, None

@@ -15,7 +15,7 @@ from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ProtocolError, ReadLost, Rejected
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _CHUNK_ROWS = 10_000
 _CHUNK_BYTES = 8 << 20
@@ -54,7 +54,7 @@ class Scan:
         listing: Listing,
         window: Window | None,
         *,
-        spool: Spool | None = None,
+        spool: Checkpoint | None = None,
         first: ListPage | None = None,
     ) -> None:
         self._lister = lister

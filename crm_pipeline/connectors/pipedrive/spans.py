@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from functools import partial
 
 from crm_pipeline.connectors.base import Page
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.list_page import seconds_of
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.unstamped import Ends
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice, missing
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 ROUTE = "windows"
 _MOST = 16
@@ -28,7 +28,7 @@ def lanes_of(calls_per_s: float, rtt_s: float) -> int:
 
 
 def pages(
-    lister: Lister, listing: Listing, window: Window, *, at_once: int, spool: Spool | None
+    lister: Lister, listing: Listing, window: Window, *, at_once: int, spool: Checkpoint | None
 ) -> Iterator[Page]:
     """Yield the records of a window of one list; of an open-ended one also those without a stamp."""
     start, set_aside = window.from_at, set[str]()
@@ -36,13 +36,13 @@ def pages(
         ends = Ends(lister, listing, route=ROUTE, set_aside=set_aside)
         yield from ends.pages()
         start = min(ends.oldest or window.to_at, window.to_at)
-    whole = Span(_second(start), _second(window.to_at))
+    whole = KeyRange(_second(start), _second(window.to_at))
     done = [
         page.facts
         for page in (spool.all_done() if spool else ())
         if page.facts.get("listing") == listing.name and "low" in page.facts
     ]
-    lanes = Lanes(
+    lanes = ParallelRangeReader(
         partial(_read, lister, listing),
         at_once=at_once,
         owner=lister.owner,
@@ -56,7 +56,7 @@ def pages(
     yield from lanes.pages(missing(whole, done, parts=at_once))
 
 
-def _read(lister: Lister, listing: Listing, span: Span) -> Generator[Slice]:
+def _read(lister: Lister, listing: Listing, span: KeyRange) -> Generator[Slice]:
     # A cursor belongs to its set of parameters: the end stays where it was when this began.
     window = Window(_moment(span.low), _moment(span.high))
     cursor, seen = "", {""}

@@ -14,14 +14,13 @@ import requests
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
+    ConnectorContext,
     ObjectInfo,
     Page,
     Plan,
     Route,
-    Tools,
     VendorLimits,
 )
-from crm_pipeline.connectors.routes import planned
 from crm_pipeline.connectors.salesforce import (
     bulk,
     checkup,
@@ -35,6 +34,7 @@ from crm_pipeline.connectors.salesforce import (
 )
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.bulk_results import PAGE_RECORDS
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
@@ -49,7 +49,7 @@ from crm_pipeline.kernel.errors import (
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.wire.decoding import Count, decoded
 
 # Every window costs a describe and two counts; a Bulk job also its creation, about three polls and its
@@ -85,7 +85,7 @@ class SalesforceAccount(ApiAccount[Api]):
     def __init__(
         self,
         connection: Connection,
-        tools: Tools,
+        tools: ConnectorContext,
         limits: VendorLimits,
         snapshot_objects: frozenset[str],
     ) -> None:
@@ -169,7 +169,7 @@ class SalesforceAccount(ApiAccount[Api]):
         what = f"the count of {plan.object}"
         return self._api.ask(f"{self._api.base}/queryAll/", _Count, what, q=query).total_size
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
         """Read what the plan says; Bulk falls back to REST where Bulk refuses the object."""
         job = bulk.noted(self._api, plan, spool)
         if job is None and plan.route == "bulk":
@@ -179,7 +179,7 @@ class SalesforceAccount(ApiAccount[Api]):
         else:
             yield from bulk.pages(self._api, plan, job, spool=spool, clock=self._tools.clock)
 
-    def _new_job(self, plan: Plan, spool: Spool) -> bulk.Job | None:
+    def _new_job(self, plan: Plan, spool: Checkpoint) -> bulk.Job | None:
         """Create a job; None where Bulk cannot be had for this, but REST can."""
         try:
             return bulk.create(self._api, plan, spool)
@@ -191,7 +191,7 @@ class SalesforceAccount(ApiAccount[Api]):
                 raise
         return None
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, spool: Checkpoint) -> None:
         """Delete the job of a window that has committed."""
         bulk.give_back(self._api, spool)
 

@@ -10,14 +10,14 @@ import msgspec
 import requests
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
 from crm_pipeline.connectors.salesforce import answers
 from crm_pipeline.connectors.salesforce.dialect import DIALECT
 from crm_pipeline.connectors.salesforce.login import SalesforceLogin, refuse_unusable
 from crm_pipeline.connectors.upkeep import DayLimit
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Connection
-from crm_pipeline.wire.throttle import Limit
 
 T = TypeVar("T")
 _HEADER = "Sforce-Limit-Info"
@@ -34,7 +34,9 @@ class SalesforceMeter:
 
     unit = "calls"
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         self._connection = connection
         self._gate = tools.gate
         self._ceilings = limits.ceilings
@@ -94,7 +96,9 @@ class _NewJob(msgspec.Struct):
 class Api(VendorApi):
     """Calls of one org."""
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         refuse_unusable(connection)
         super().__init__(
             connection,

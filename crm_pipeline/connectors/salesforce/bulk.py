@@ -19,7 +19,7 @@ from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import CrmError, JobFailed, ReadLost, Rejected
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.kernel.text import vendor_text
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.wire.decoding import Count
 
 _FIRST_POLL_S = 0.5
@@ -42,7 +42,7 @@ class _Info(msgspec.Struct):
     words: str | None = msgspec.field(name="errorMessage", default=None)
 
 
-def create(api: Api, plan: Plan, spool: Spool) -> Job:
+def create(api: Api, plan: Plan, spool: Checkpoint) -> Job:
     """Create the query job, and note it in the spool.
 
     Raises:
@@ -69,7 +69,7 @@ def create(api: Api, plan: Plan, spool: Spool) -> Job:
     return job
 
 
-def noted(api: Api, plan: Plan, spool: Spool) -> Job | None:
+def noted(api: Api, plan: Plan, spool: Checkpoint) -> Job | None:
     """Return the job that another process created for the same query; None if there is none.
 
     Raises:
@@ -124,7 +124,7 @@ def pages(
     plan: Plan,
     job: Job,
     *,
-    spool: Spool,
+    spool: Checkpoint,
     clock: Clock,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> Iterator[Page]:
@@ -141,7 +141,7 @@ def pages(
     yield from BulkResults(api, plan, job.id, job.asked_at, spool).pages(records)
 
 
-def give_back(api: Api, spool: Spool) -> None:
+def give_back(api: Api, spool: Checkpoint) -> None:
     """Delete the job of a spool; one that stays costs nothing, the vendor removes it after 7 days."""
     request = spool.request
     if request is not None:

@@ -8,7 +8,7 @@ import requests
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
-from crm_pipeline.connectors.described import entries
+from crm_pipeline.connectors.description import entries
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import Fatal
 

@@ -9,7 +9,7 @@ from typing import Any, Required, TypedDict
 
 import msgspec
 
-from crm_pipeline.connectors.described import Whole, entries, whole
+from crm_pipeline.connectors.description import Whole, entries, whole
 from crm_pipeline.model.schema import CommonType, Field, Multiple, Schema
 from crm_pipeline.wire.decoding import malformed
 

@@ -5,16 +5,16 @@ Source: Salesforce Help, "Authorize Apps with OAuth".
 
 from datetime import UTC, datetime
 
-from crm_pipeline.connectors.dialect import Dialect, TokenAnswer
+from crm_pipeline.connectors.oauth.profile import OAuthProfile, TokenAnswer
+from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.connectors.salesforce import answers, login_cures
-from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.settings import Connection
 from crm_pipeline.wire.figures import lasting
 
 _LATEST_MS = 4e12  # in the year 2096
 
 
-def _read(_: Connection, answer: TokenReply) -> TokenAnswer:
+def _read(_: Connection, answer: TokenResponse) -> TokenAnswer:
     # Answers to assertions have none; it is kept for people only.
     issued_ms = lasting(answer.get("issued_at"), least=0, most=_LATEST_MS)
     return TokenAnswer(
@@ -27,7 +27,7 @@ def _read(_: Connection, answer: TokenReply) -> TokenAnswer:
 # My Domain of production, sandboxes and government clouds. Salesforce blocks instance names such as na1.
 _MY_DOMAINS = ("*.my.salesforce.com", "*.my.salesforce.mil")
 
-DIALECT = Dialect(
+DIALECT = OAuthProfile(
     vendor="Salesforce",
     token_url=lambda connection: f"{connection.login_url}/services/oauth2/token",
     authorize_url=lambda connection: f"{connection.login_url}/services/oauth2/authorize",

@@ -12,7 +12,7 @@ from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.connectors.salesforce import describe
 from crm_pipeline.connectors.salesforce.describe import ID
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.wire.decoding import Count
 
 LIST = "records"

@@ -14,7 +14,7 @@ from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.salesforce import describe, keys, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import MalformedAnswer
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.paging import Keyset, walk
 
 _WHAT = "a query answer"

@@ -4,8 +4,8 @@ from functools import cached_property
 
 from crm_pipeline.connectors.base import (
     Abilities,
+    ConnectorContext,
     LoginKind,
-    Tools,
     VendorLimits,
     published_limits,
 )
@@ -80,7 +80,7 @@ class ZohoConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: Tools) -> ZohoAccount:
+    def open(self, connection: Connection, tools: ConnectorContext) -> ZohoAccount:
         """Open an org without touching the network."""
         return ZohoAccount(connection, tools, self.limits, self.snapshot_objects)
 

@@ -11,14 +11,14 @@ from typing import Any
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
+    ConnectorContext,
     ObjectInfo,
     Page,
     Plan,
     Route,
-    Tools,
     VendorLimits,
 )
-from crm_pipeline.connectors.together import together
+from crm_pipeline.connectors.merged_streams import together
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.zoho import (
     bulk,
@@ -45,7 +45,7 @@ from crm_pipeline.kernel.errors import ConfigError, NotPermitted, ProtocolError,
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _NO_MODULES = frozenset({*setup.SETUPS, *members.LINKS})
 
@@ -56,7 +56,7 @@ class ZohoAccount(ApiAccount[Api]):
     def __init__(
         self,
         connection: Connection,
-        tools: Tools,
+        tools: ConnectorContext,
         limits: VendorLimits,
         snapshot_objects: frozenset[str],
     ) -> None:
@@ -158,7 +158,7 @@ class ZohoAccount(ApiAccount[Api]):
         """Return the org's count of what the plan reads, without deleted records."""
         return None if plan.object in _NO_MODULES else counting.of_plan(self._api, plan)
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
         """Read what the plan says, or what was begun of it; meanwhile the list of deleted records."""
         if plan.object in setup.SETUPS:
             yield from setup.pages(self._api, plan)
@@ -181,7 +181,7 @@ class ZohoAccount(ApiAccount[Api]):
         noted = threading.Event()
         yield from together(_announced(live, noted), _held_back(gone, noted))
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, spool: Checkpoint) -> None:
         """Do nothing: exports cannot be removed; the vendor drops them by itself."""
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import requests
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.described import described
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
+from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.zoho import answers, meter
 from crm_pipeline.connectors.zoho.centres import refuse_unusable
@@ -32,7 +32,9 @@ class Api(VendorApi):
         tried: by module, the schema whose columns were tried in a query.
     """
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         refuse_unusable(connection)
         self._meter = meter.ZohoMeter(connection, tools, limits)
         super().__init__(

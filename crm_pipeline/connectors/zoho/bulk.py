@@ -29,8 +29,8 @@ from crm_pipeline.kernel.errors import (
 )
 from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.spool import Spool, SpooledPage
+from crm_pipeline.store.landing.checkpoint import Checkpoint, CheckpointPage
+from crm_pipeline.store.landing.rejects import Reject
 
 ROUTE = "bulk"
 _FIRST_POLL_S = 1.0
@@ -63,7 +63,7 @@ class Exports:
         clock: waits between looks at a job.
     """
 
-    def __init__(self, api: Api, plan: Plan, spool: Spool, clock: Clock) -> None:
+    def __init__(self, api: Api, plan: Plan, spool: Checkpoint, clock: Clock) -> None:
         self._api = api
         self._plan = plan
         self._spool = spool
@@ -90,7 +90,7 @@ class Exports:
                 raise ProtocolError(f"{self._owner}: an export names itself as the next one.")
             number, token = number + 1, following
 
-    def _page(self, spooled: SpooledPage) -> Page:
+    def _page(self, spooled: CheckpointPage) -> Page:
         rejected: list[Reject] = []
         count = int(spooled.facts["count"])
         archive = CsvArchive(
@@ -112,7 +112,7 @@ class Exports:
             rejected=rejected,
         )
 
-    def _export(self, number: int, token: str) -> SpooledPage:
+    def _export(self, number: int, token: str) -> CheckpointPage:
         job, asked_at = self._job(number, token)
         result = self._awaited(job)
         facts = {

@@ -14,7 +14,7 @@ from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.connectors.zoho.spooling import DELETED, Noted
 from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _log = structlog.get_logger(__name__)
 _PER_PAGE = 200
@@ -24,7 +24,7 @@ _NOT_OFFERED = frozenset({"NOT_SUPPORTED", "API_NOT_SUPPORTED", "INVALID_MODULE"
 PARTS = frozenset({"subform", "linking", "field_tracker", "web"})
 
 
-def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Generator[Page]:
+def pages(api: Api, plan: Plan, spool: Checkpoint, *, kind: str) -> Generator[Page]:
     """Yield at most one page with the records that were deleted inside the plan's window.
 
     Args:

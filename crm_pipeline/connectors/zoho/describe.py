@@ -11,7 +11,7 @@ from typing import Required, TypedDict
 import msgspec
 import requests
 
-from crm_pipeline.connectors.described import Whole, entries, whole
+from crm_pipeline.connectors.description import Whole, entries, whole
 from crm_pipeline.connectors.zoho import meter
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.documents import NO_BODY

@@ -6,9 +6,9 @@ refuses with HTTP 200 and an error word, so an answer is one only with a token i
 
 from collections.abc import Mapping
 
-from crm_pipeline.connectors.dialect import CODE, Desk, Dialect, Refused, TokenAnswer
+from crm_pipeline.connectors.oauth.profile import CODE, CodePage, OAuthProfile, Refused, TokenAnswer
+from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.connectors.places import Places
-from crm_pipeline.connectors.token_reply import TokenReply
 from crm_pipeline.connectors.zoho import answers, centres
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.kernel.text import vendor_text
@@ -71,7 +71,7 @@ def exchange_at(connection: Connection, answer: Mapping[str, str]) -> str:
     return f"{server}/oauth/v2/token"
 
 
-def _read(_: Connection, answer: TokenReply) -> TokenAnswer:
+def _read(_: Connection, answer: TokenResponse) -> TokenAnswer:
     return TokenAnswer(
         place=answer.place("api_domain"), expires_in=answer.get("expires_in"), usual_s=3600
     )
@@ -90,7 +90,7 @@ def _cure(refused: Refused) -> str:
     )
 
 
-DIALECT = Dialect(
+DIALECT = OAuthProfile(
     vendor="Zoho",
     token_url=token_url,
     authorize_url=lambda connection: f"{connection.login_url}/oauth/v2/auth",
@@ -110,7 +110,7 @@ DIALECT = Dialect(
     no_refresh_cure="The app asked for offline access and did not get it; take the app out of the user's "
     "account (Connected Apps) first.",
     by_hand={
-        "self_client": Desk(
+        "self_client": CodePage(
             centres.console,
             "Open this address as the user of the integration: Self Client, Generate Code. Scope: "
             f"{','.join(SCOPES)}. Time duration: 10 minutes. Choose the portal (production or sandbox), "

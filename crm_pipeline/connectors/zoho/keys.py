@@ -17,7 +17,7 @@ from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.connectors.zoho import describe
 from crm_pipeline.connectors.zoho.documents import Info
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.landing.manifest import Shape
 
 ID_FORM = rb"\d{10,25}"
 LIST = "data"

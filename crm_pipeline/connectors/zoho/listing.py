@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice, missing
 from crm_pipeline.connectors.zoho import describe, meter, sheet
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.completing import Completion, chunked
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.connectors.zoho.spooling import Noted
 from crm_pipeline.kernel.errors import ProtocolError, ReadLost
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
+from crm_pipeline.store.landing.rejects import Reject
 
 ROUTE = "records"
 # Places are numbers of records; nobody reads that many by tokens.
@@ -63,7 +63,7 @@ class Listing:
         self._given: set[str] = set()
         self._begun: dict[int, list[str]] = {0: [""] * len(self._chunks)}
 
-    def pages(self, spool: Spool) -> Generator[Page]:
+    def pages(self, spool: Checkpoint) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
 
         Raises:
@@ -77,12 +77,12 @@ class Listing:
             if facts.get("cursor"):
                 tokens = msgspec.json.decode(facts["cursor"], type=list[str])
                 self._begun[int(facts["high"])] = tokens
-        reader = Lanes(
+        reader = ParallelRangeReader(
             self._read, at_once=1, owner=self._owner, route=ROUTE, spool=spool, splits=False
         )
-        yield from reader.pages(missing(Span(0, _BEHIND), done))
+        yield from reader.pages(missing(KeyRange(0, _BEHIND), done))
 
-    def _read(self, span: Span) -> Generator[Slice]:
+    def _read(self, span: KeyRange) -> Generator[Slice]:
         if span.low not in self._begun:
             raise ReadLost(
                 f"{self._owner}: the read was cut where the vendor's place in it was not noted.",

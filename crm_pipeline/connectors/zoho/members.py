@@ -24,7 +24,7 @@ from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.decoding import UNREADABLE
 
 _LIST = Operation("members")

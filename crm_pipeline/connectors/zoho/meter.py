@@ -10,15 +10,14 @@ from functools import cached_property
 
 import requests
 
-from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.connectors.zoho.answers import CREDITS_LEFT, is_locked_out
 from crm_pipeline.connectors.zoho.documents import Licence, Organization
+from crm_pipeline.ratelimit.limits import MOST_COUNTED, Limit
 from crm_pipeline.settings import Connection
-from crm_pipeline.store.limits import MOST_COUNTED
 from crm_pipeline.wire.figures import whole
-from crm_pipeline.wire.throttle import Limit
 
 CREDITS = "daily_credits"
 AT_ONCE = "concurrent_calls"
@@ -94,7 +93,9 @@ class ZohoMeter:
 
     unit = "credits"
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+    ) -> None:
         self._connection = connection
         self._gate = tools.gate
         self._published = limits.ceilings

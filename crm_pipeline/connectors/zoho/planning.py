@@ -5,7 +5,7 @@ from datetime import timedelta
 from math import ceil
 
 from crm_pipeline.connectors.base import Plan, Route
-from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.zoho import (
     bulk,
     completing,

@@ -7,7 +7,7 @@ hold the same versions is read again.
 from collections.abc import Generator
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice, missing
 from crm_pipeline.connectors.zoho import coql, describe, meter, sheet
 from crm_pipeline.connectors.zoho.answers import ColumnRefused
 from crm_pipeline.connectors.zoho.api import Api
@@ -15,7 +15,7 @@ from crm_pipeline.connectors.zoho.completing import Completion, chunked
 from crm_pipeline.connectors.zoho.sheet import Sheet
 from crm_pipeline.connectors.zoho.spooling import Noted
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, ReadLost
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 ROUTE = "coql"
 _ATTEMPTS = 4
@@ -55,7 +55,7 @@ class Queries:
         names = [name for name in plan.schema.names if name not in self._refused]
         self._chunks = chunked(names, api.ceiling("coql_select_fields"))
 
-    def pages(self, spool: Spool) -> Generator[Page]:
+    def pages(self, spool: Checkpoint) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
 
         Raises:
@@ -68,7 +68,7 @@ class Queries:
         if whole is None:
             return
         noted.begin(ROUTE, span=whole)
-        reader = Lanes(
+        reader = ParallelRangeReader(
             self._read,
             at_once=at_once,
             owner=self._owner,
@@ -78,16 +78,16 @@ class Queries:
         )
         yield from reader.pages(missing(whole, noted.done(), parts=at_once))
 
-    def _whole(self, at_once: int) -> Span | None:
+    def _whole(self, at_once: int) -> KeyRange | None:
         """Return the range of ids; None where there is nothing. The fields are tried on the way."""
         self._probe()
         if at_once == 1:
-            return Span(coql.FIRST, coql.BEHIND)
+            return KeyRange(coql.FIRST, coql.BEHIND)
         ends = [self._end("asc"), self._end("desc")]
         if any(one.rejected for one in ends):
-            return Span(coql.FIRST, coql.BEHIND)
+            return KeyRange(coql.FIRST, coql.BEHIND)
         found = [int(one.ids[0]) for one in ends if len(one)]
-        return Span(min(found), max(found) + 1) if found else None
+        return KeyRange(min(found), max(found) + 1) if found else None
 
     def _end(self, direction: str) -> Sheet:
         query = coql.select(
@@ -131,7 +131,7 @@ class Queries:
             return error.column
         return None
 
-    def _read(self, span: Span) -> Generator[Slice]:
+    def _read(self, span: KeyRange) -> Generator[Slice]:
         low = span.low
         while True:
             asked_at = self._api.now()

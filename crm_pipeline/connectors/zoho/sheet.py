@@ -18,7 +18,7 @@ from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.zoho.documents import NO_BODY, Info
 from crm_pipeline.connectors.zoho.keys import MODULE, Rule, reader
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 
 
 @dataclass

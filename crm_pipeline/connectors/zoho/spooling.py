@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from crm_pipeline.connectors.base import Plan
-from crm_pipeline.connectors.lanes import Span
+from crm_pipeline.connectors.range_reader import KeyRange
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.kernel.errors import ReadLost
 from crm_pipeline.kernel.identity import fingerprint
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 DELETED = "deleted"
 
@@ -25,7 +25,7 @@ class Noted:
         ReadLost: the spool belongs to another plan.
     """
 
-    def __init__(self, api: Api, plan: Plan, spool: Spool) -> None:
+    def __init__(self, api: Api, plan: Plan, spool: Checkpoint) -> None:
         self._spool = spool
         self._mark = fingerprint(
             [api.version, plan.object, str(plan.window), plan.schema.fingerprint]
@@ -43,12 +43,12 @@ class Noted:
         return str(self.request["route"]) if self.request else None
 
     @property
-    def span(self) -> Span | None:
+    def span(self) -> KeyRange | None:
         """The range that was begun."""
         span = self.request.get("span") if self.request else None
-        return Span(int(span[0]), int(span[1])) if span else None
+        return KeyRange(int(span[0]), int(span[1])) if span else None
 
-    def begin(self, route: str, *, span: Span | None = None, **facts: Any) -> None:
+    def begin(self, route: str, *, span: KeyRange | None = None, **facts: Any) -> None:
         """Note what is read, unless it is noted."""
         told = {"plan": self._mark, "route": route, **facts}
         if span is not None:

@@ -18,7 +18,7 @@ from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.past import Snapshot
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 _TEXT = pa.string()
 _WHOLE = pa.int64()

@@ -11,7 +11,12 @@ import duckdb
 
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import ConfigError, CorruptFile, StoreError
-from crm_pipeline.store.published import Snapshots, damaged_file, open_snapshot, release_number
+from crm_pipeline.store.tables.published import (
+    Snapshots,
+    damaged_file,
+    open_snapshot,
+    release_number,
+)
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _DAYS = {"today": timedelta(0), "yesterday": timedelta(days=1)}

@@ -11,7 +11,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted, shown
 from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.model.view_names import KEY
-from crm_pipeline.settings import Connection, Keeping
+from crm_pipeline.settings import Connection, Retention
 from crm_pipeline.stages.published import budgets, operations
 from crm_pipeline.stages.published.accounts import (
     Connected,
@@ -36,20 +36,21 @@ from crm_pipeline.stages.published.relations import (
 )
 from crm_pipeline.stages.published.stored import long_text_columns
 from crm_pipeline.stages.published.views import View, view_of
-from crm_pipeline.store.checksums import Verifier
-from crm_pipeline.store.damage import blamed_on, check_versions, damaged_version
-from crm_pipeline.store.engine import Engine
-from crm_pipeline.store.freshness import Freshness
+from crm_pipeline.store.files.checksums import Verifier
+from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import STORAGE_VERSION, Snapshots, release_number
-from crm_pipeline.store.published_files import PublishedFiles
+from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.tables import Release, Tables, TableVersion
+from crm_pipeline.store.tables.corruption import check_versions, damaged_version
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
+from crm_pipeline.store.tables.published_files import PublishedFiles
 
 LAYOUT = 6
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
 _SCHEMA = "schema_only"
-_USUAL = Keeping()
+_USUAL = Retention()
 _NO_ACCOUNTS = ApiAccounts()
 _log = structlog.get_logger("crm_pipeline.published")
 
@@ -86,7 +87,7 @@ def publish(
     wanted: Collection[str] | None = None,
     accounts: ApiAccounts = _NO_ACCOUNTS,
     freshness: Sequence[Freshness] = (),
-    keeping: Keeping = _USUAL,
+    keeping: Retention = _USUAL,
     waits: timedelta = AT_MOST_EVERY,
     is_forced: bool = False,
 ) -> Publication:

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from crm_pipeline.connectors.base import Account, Tools
+from crm_pipeline.connectors.base import Account, ConnectorContext
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.state_key import StateKey
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tokens import TokenStore
+from crm_pipeline.store.tokens.state_key import StateKey
 from crm_pipeline.wire.retry import RetryPolicy
 
 
@@ -33,8 +33,8 @@ def opened(
     """
     connection = settings.connection(name)
     time = clock or SystemClock()
-    gate = Gate(database, time)
-    tools = Tools(
+    gate = RateLimiter(database, time)
+    tools = ConnectorContext(
         settings=settings,
         clock=time,
         tokens=TokenStore(database, StateKey.of(settings)),

@@ -29,9 +29,9 @@ from crm_pipeline.stages.raw.rejection import refuse_many_rejects
 from crm_pipeline.stages.raw.snapshot import Verdict, is_sight_due, judged
 from crm_pipeline.stages.raw.task import Mode, Progress, Task, due
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.records import Known
-from crm_pipeline.store.window import Counts, WindowWriter
+from crm_pipeline.store.landing.manifest import Shape
+from crm_pipeline.store.landing.records import SeenVersions
+from crm_pipeline.store.landing.window import Counts, WindowWriter
 
 # A field may vanish, late commits may disturb a count, a job may go, all between two requests.
 _ATTEMPTS = 2
@@ -239,7 +239,7 @@ def _known(task: Task, plan: Plan, span: Window) -> KnownIn:
     since = None if task.mode == "range" or plan.complete else span.from_at
 
     @cache  # by the shape that pages really have: Bulk may fall back to REST
-    def known(shape: Shape) -> Known | None:
+    def known(shape: Shape) -> SeenVersions | None:
         if since is None:
             return None
         found = task.landing.known(task.connection, plan.object, since, shape)

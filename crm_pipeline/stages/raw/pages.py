@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.connectors.base import Page
-from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.records import Known, raw_names, warm_up
-from crm_pipeline.store.spool import PageDone
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.store.landing.checkpoint import PageDone
+from crm_pipeline.store.landing.manifest import Shape
+from crm_pipeline.store.landing.records import SeenVersions, raw_names, warm_up
+from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline.wire.decoding import UNREADABLE
 
-KnownIn = Callable[[Shape], Known | None]
+KnownIn = Callable[[Shape], SeenVersions | None]
 _PARSERS = 2
 _SAMPLE_ROWS = 5
 
@@ -100,7 +100,7 @@ def _settle_memory() -> None:
     atexit.register(gc.unfreeze)
 
 
-def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
+def _write(page: Page, writer: WindowWriter, known: SeenVersions | None) -> Tally:
     tally = Tally(routes={page.route}, notes=dict(page.notes))
 
     def news() -> Iterator[pa.RecordBatch]:

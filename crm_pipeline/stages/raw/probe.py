@@ -23,7 +23,7 @@ from crm_pipeline.kernel.errors import (
 )
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import Looks, error_text
+from crm_pipeline.store.landing.looks import Looks, error_text
 
 # Whatever object is asked about, these would be the answer.
 _OF_THE_ACCOUNT = (

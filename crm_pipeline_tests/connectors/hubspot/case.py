@@ -86,7 +86,7 @@ CASE = Case(
         Route("both", "", f"{_SEARCH}|{_LIST}", body=f"^$|{_NOT_ONE}", records="results"),
     ),
     narrow={f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS": PAGE for name in _CHUNKS}
-    | {"crm_pipeline.connectors.lanes._CHUNK_ROWS": PAGE},
+    | {"crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE},
     text="jobtitle",
     fresh={"lastname": "New", "email": "new@acme.example"},
     table="contacts",

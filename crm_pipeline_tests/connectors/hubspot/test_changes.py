@@ -211,7 +211,7 @@ def test_without_looking_for_strays_the_counts_would_differ(
     hub: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault of the claim before."""
-    monkeypatch.setattr(harvest.Strays, "add", lambda *_: None)
+    monkeypatch.setattr(harvest.StaleIndexHits, "add", lambda *_: None)
     client = Client(hub)
     record = min(client.all("contacts"))
     twin(hub).set(search_lag_s=3600)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.connectors.dialect import CODE, REFRESH, Refused
 from crm_pipeline.connectors.hubspot import connector
 from crm_pipeline.connectors.hubspot.dialect import DIALECT
-from crm_pipeline.connectors.token_reply import TokenReply
+from crm_pipeline.connectors.oauth.profile import CODE, REFRESH, Refused
+from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import AuthSettings
 from crm_pipeline_tests.connectors.hubspot.test_answers import connection
@@ -41,7 +41,7 @@ def test_what_works_passes(kind: str, url: str) -> None:
 
 def test_tokens_end_by_the_clock() -> None:
     """An answer says in how many seconds; calls go where they always go."""
-    given = TokenReply({"access_token": "x", "expires_in": 1800, "hub_id": 7})
+    given = TokenResponse({"access_token": "x", "expires_in": 1800, "hub_id": 7})
     told = DIALECT.read(connection(), given)
     assert (told.place, told.expires_in, dict(told.extra)) == (
         "https://api.hubapi.com",

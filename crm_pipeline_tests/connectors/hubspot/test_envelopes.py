@@ -6,7 +6,7 @@ import pytest
 from crm_pipeline.connectors.hubspot import envelopes
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
-from crm_pipeline.store import records
+from crm_pipeline.store.landing import records
 
 STAMP = "lastmodifieddate"
 ONE = b'{"id":"5","properties":{"email":"a@b.example","lastmodifieddate":"2026-01-02T03:04:05.678Z"},"archived":false}'

@@ -10,12 +10,12 @@ import pytest
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline_tests.connectors.hubspot.conftest import twin
 from crm_pipeline_tests.connectors.malformed import EAGER, Operation, reading, surprises
 from crm_pipeline_tests.scenes import Scene
 
-Prepare = Callable[[Account, Spool], Operation]
+Prepare = Callable[[Account, Checkpoint], Operation]
 RECORD = (
     r"results(\.0(\.(id|updatedAt|archived|archivedAt|properties(\.(hs_)?lastmodifieddate)?))?)?"
 )
@@ -36,12 +36,12 @@ def rows_of(account: Account, obj: str) -> Operation:
     return lambda: sorted(str(row) for row in account.preview(obj, 3)[1])
 
 
-def _record(account: Account, _: Spool) -> Operation:
+def _record(account: Account, _: Checkpoint) -> Operation:
     record = account.preview("contacts", 1)[1][0]["hs_object_id"]
     return lambda: account.get("contacts", record, by=None)
 
 
-def _checked(account: Account, _: Spool) -> Operation:
+def _checked(account: Account, _: Checkpoint) -> Operation:
     def check() -> str:
         for one in account.check().findings:
             if one.level == "fail":
@@ -116,7 +116,7 @@ def test_each_kind_of_answer(small_hub: Scene, tmp_path: Path, kind: str) -> Non
     route, prepare, names, silent = KINDS[kind]
     with ExitStack() as stack:
         account = stack.enter_context(small_hub.account(**EAGER))
-        spool = Spool(tmp_path / "spool")
+        spool = Checkpoint(tmp_path / "spool")
         operation = prepare(account, spool)
         if kind in {"account", "custom objects", "check-up"}:
 

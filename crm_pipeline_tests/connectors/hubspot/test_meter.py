@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from crm_pipeline.connectors.base import Tools
+from crm_pipeline.connectors.base import ConnectorContext
 from crm_pipeline.connectors.hubspot import connector
 from crm_pipeline.connectors.hubspot.meter import HubSpotMeter
 from crm_pipeline.connectors.metering import Operation, believed
@@ -36,7 +36,7 @@ def meter(
     return made
 
 
-def _as_tools(tools: Any) -> Tools:
+def _as_tools(tools: Any) -> ConnectorContext:
     return tools
 
 

@@ -5,10 +5,10 @@ from urllib.parse import parse_qs
 import psutil
 import pytest
 
-from crm_pipeline.connectors import lanes
+from crm_pipeline.connectors import range_reader
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store import files
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Still, landed
 from crm_pipeline_tests.scenes import Scene
 
@@ -24,7 +24,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices and chunks of 20 records, so that a small world has many."""
-    monkeypatch.setattr(lanes, "_CHUNK_ROWS", SLICE)
+    monkeypatch.setattr(range_reader, "_CHUNK_ROWS", SLICE)
     for name in _MODULES:
         monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS", SLICE)
 

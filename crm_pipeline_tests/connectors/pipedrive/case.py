@@ -78,7 +78,7 @@ CASE = Case(
     ),
     narrow={
         "crm_pipeline.connectors.pipedrive.scan._CHUNK_ROWS": PAGE,
-        "crm_pipeline.connectors.lanes._CHUNK_ROWS": PAGE,
+        "crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE,
     },
     text="name",
     fresh={},

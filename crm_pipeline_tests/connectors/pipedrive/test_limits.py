@@ -8,9 +8,9 @@ from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.meter import DAILY, SEARCHES
 from crm_pipeline.kernel.errors import BudgetExhausted
+from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract, opened
-from crm_pipeline.store.gate import Gate
 from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
 
 OBJECTS = (
@@ -47,7 +47,7 @@ def test_what_we_count_is_what_the_company_paid(still: Scene, obj: str) -> None:
 def test_the_accounts_of_the_day(scene: Scene) -> None:
     """Each operation has calls and tokens under its own name, as the sandbox has seen them."""
     scene.extract("persons")
-    with Gate(scene.database, scene.clock) as gate:
+    with RateLimiter(scene.database, scene.clock) as gate:
         days = {day.operation: (day.calls, day.weight) for day in gate.usage_by_day("pipe")}
     assert days == {"me": (1, 2), "fields": (1, 10), "list persons": (1, 10)}
 
@@ -137,7 +137,7 @@ def test_fewer_tokens_than_a_call_costs(make_scene: SceneMaker) -> None:
         with pytest.raises(BudgetExhausted):
             scene.extract("leads")
         scene.company.set_limits(daily=amount)
-        with Gate(scene.database, scene.clock) as gate:
+        with RateLimiter(scene.database, scene.clock) as gate:
             gate.forget("pipe")
         assert scene.ids(scene.extract("leads")) == scene.truth("leads")
 

@@ -10,8 +10,8 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError, ProtocolError
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.connection import AuthSettings
-from crm_pipeline.store.state_key import StateKey
 from crm_pipeline.store.tokens import StoredToken, TokenStore
+from crm_pipeline.store.tokens.state_key import StateKey
 from crm_pipeline_tests.connectors.pipedrive.conftest import ENVIRON, Scene, SceneMaker
 from crm_sandbox.server import SandboxServer
 

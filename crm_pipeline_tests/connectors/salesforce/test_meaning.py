@@ -15,8 +15,8 @@ import requests
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.stages.raw import note_account
-from crm_pipeline.store.account_facts import account_facts
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.landing.account_facts import account_facts
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.connectors.modelled import build
 from crm_pipeline_tests.scenes import Scene, scene_in

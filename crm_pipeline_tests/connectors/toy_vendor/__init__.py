@@ -20,16 +20,16 @@ from crm_pipeline.connectors.base import (
 )
 from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.json_records import batch_of
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span
-from crm_pipeline.connectors.login import FixedToken
+from crm_pipeline.connectors.oauth.login import FixedToken
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice
 from crm_pipeline.connectors.record_page import RecordReader
-from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.wire.session import HttpSession
-from crm_pipeline.wire.throttle import Limit
 
 _PEOPLE = Schema(
     "People",
@@ -132,7 +132,7 @@ class ToyAccount:
         return planned(counted, (route,), asked=obj.route, remaining=None)
 
     def pages(self, plan, spool):
-        def read(span: Span):
+        def read(span: KeyRange):
             after = span.low
             while True:
                 answer = self._ask(after, plan)
@@ -151,8 +151,8 @@ class ToyAccount:
                     return
                 after = places[-1] + 1
 
-        lanes = Lanes(read, at_once=2, owner=self.connection.name, route="pages")
-        return lanes.pages([Span(0, 1_000)])
+        lanes = ParallelRangeReader(read, at_once=2, owner=self.connection.name, route="pages")
+        return lanes.pages([KeyRange(0, 1_000)])
 
     def forget(self, spool):
         pass

@@ -130,7 +130,7 @@ CASE = Case(
         Route("coql", "POST", "/coql", body=r"(?!.*count\(id\)).* limit (?!1\b)", records="data"),
         Route("bulk", "GET", r"/read/\d+/result", repeats=r"/read/\d+\?", named=b"next_page_token"),
     ),
-    narrow={"crm_pipeline.connectors.lanes._CHUNK_ROWS": PAGE},
+    narrow={"crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE},
     text="Title",
     fresh={"Last_Name": "New"},
     table="contacts",

@@ -11,7 +11,7 @@ from crm_pipeline.connectors.base import TellsFacts
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.settings import load_settings
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.zoho.conftest import CONNECTIONS, ZohoScene
 from crm_pipeline_tests.scenes import START
 from crm_sandbox.certificates import Authority

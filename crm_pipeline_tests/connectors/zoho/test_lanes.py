@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.store import files
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
 from crm_pipeline_tests.connectors.zoho.test_routes import live
 from crm_pipeline_tests.stages.raw.test_resume import dead_pid
@@ -21,7 +21,7 @@ class Killed(BaseException):
 @pytest.fixture
 def wide(make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZohoScene]:
     """A scene of some 30 pages, landed in chunks of 40 records."""
-    monkeypatch.setattr("crm_pipeline.connectors.lanes._CHUNK_ROWS", 40)
+    monkeypatch.setattr("crm_pipeline.connectors.range_reader._CHUNK_ROWS", 40)
     with make_scene(
         contacts=600,
         coql_page_records=20,

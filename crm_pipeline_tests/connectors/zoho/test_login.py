@@ -18,8 +18,8 @@ from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import AuthFailed, BudgetExhausted, ConfigError, Throttled
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.connection import AuthSettings
-from crm_pipeline.store.state_key import StateKey
 from crm_pipeline.store.tokens import StoredToken, TokenStore
+from crm_pipeline.store.tokens.state_key import StateKey
 from crm_pipeline_tests.connectors.zoho.conftest import ENVIRON, MAIN, ZohoScene, ZohoSceneMaker
 
 TOKEN = "/oauth/v2/token"

@@ -12,7 +12,7 @@ from crm_pipeline.model.mapping import (
     ObjectMap,
 )
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.store import acceptance
+from crm_pipeline.store.landing import acceptance
 
 MERGES = (Merge("merged"), Merge("vids", until=":"))
 HEAD = (FieldMap("id", "source_id"), FieldMap("updatedAt", "modified_at"))

@@ -9,7 +9,7 @@ import pytest
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.stages.published.finished import FINISHES
-from crm_pipeline.store.account_facts import note_facts
+from crm_pipeline.store.landing.account_facts import note_facts
 from crm_pipeline_tests.stages.published.conftest import WORLD, land
 
 DEALS = """

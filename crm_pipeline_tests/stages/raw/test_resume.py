@@ -17,9 +17,10 @@ from crm_pipeline.kernel.errors import (
     MalformedAnswer,
     ProtocolError,
 )
-from crm_pipeline.store import files, unfinished
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.store import files
+from crm_pipeline.store.landing import recovery
+from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline_tests.scenes import Scene, SceneMaker
 from crm_pipeline_tests.stages.raw.test_extract import ids, landed
 
@@ -230,15 +231,15 @@ def test_a_database_that_goes_away_leaves_the_job(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When PostgreSQL is gone in the middle of a download, the next run goes on with the job."""
-    permit, calls = Gate.permit, count()
+    permit, calls = RateLimiter.permit, count()
 
-    def gone(self: Gate, *arguments: Any, **options: Any) -> Any:
+    def gone(self: RateLimiter, *arguments: Any, **options: Any) -> Any:
         if next(calls) > 6:
             raise DatabaseUnavailable("PostgreSQL is gone.")
         return permit(self, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Gate, "permit", gone)
+        patch.setattr(RateLimiter, "permit", gone)
         with pytest.raises(DatabaseUnavailable):
             scene.extract(route="bulk")
     done = scene.extract(route="bulk")
@@ -283,9 +284,9 @@ def test_a_window_that_is_being_cleared_is_not_taken_over(scene: Scene, cut: Any
     """While one process holds a dead window's lock, another neither clears it nor goes on with it."""
     cut(scene, 100)
     [left] = scene.landing.unfinished("demo", "Contact")
-    with unfinished.claimed(left.marker, scene.clock.now()) as record:
+    with recovery.claimed(left.marker, scene.clock.now()) as record:
         assert record is not None
-        with unfinished.claimed(left.marker, scene.clock.now()) as second:
+        with recovery.claimed(left.marker, scene.clock.now()) as second:
             assert second is None
 
 
@@ -297,7 +298,7 @@ def test_bytes_from_before_a_power_cut_are_not_believed(
     finished = len(scene.paths("landing/demo/Contact/spool/*/*.done.json"))
     for page in scene.paths("landing/demo/Contact/spool/*/*.csv*"):
         page.write_bytes(bytes(page.stat().st_size))  # as a file system leaves what was not flushed
-    monkeypatch.setattr(unfinished, "_boot", lambda: "another")
+    monkeypatch.setattr(recovery, "_boot", lambda: "another")
     done = scene.extract(route="bulk")
     assert finished > 0
     assert (jobs(scene), done.records) == (1, len(ids(scene)))
@@ -315,7 +316,7 @@ def test_a_window_that_committed_is_not_gone_on_with(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(unfinished.shutil, "rmtree", killed_half_way)
+        patch.setattr(recovery.shutil, "rmtree", killed_half_way)
         with pytest.raises(Killed):
             scene.extract(route="bulk")
     [marker] = scene.paths("landing/demo/Contact/windows/*.open")
