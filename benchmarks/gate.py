@@ -227,7 +227,7 @@ def work(case: Case, database_url: str, url: str, member: str, threads: int) -> 
     limits = [Limit(*given) for given in case.limits]
     ends_at = time.monotonic() + case.seconds
 
-    with Database(database_url) as database, RateLimiter(database, SystemClock()) as gate:
+    with Database(database_url) as database, RateLimiter(database, SystemClock()) as limiter:
 
         def call(number: int) -> None:
             weight = case.weights[number % len(case.weights)]
@@ -236,7 +236,7 @@ def work(case: Case, database_url: str, url: str, member: str, threads: int) -> 
             session = HttpSession(
                 "bench",
                 judge=lambda _: None,
-                permit=lambda: gate.permit("bench", limits, weight, member=member),
+                permit=lambda: limiter.permit("bench", limits, weight, member=member),
                 allow_http=True,
             )
             while time.monotonic() < ends_at:
@@ -275,14 +275,14 @@ def lease(database_url: str, seconds: float) -> None:
 
     limits = [Limit("burst", 10_000_000, 10.0), Limit("daily", 10**9, 86_400.0, "daily")]
     taken = []
-    with Database(database_url) as database, RateLimiter(database, SystemClock()) as gate:
-        with gate.permit("leases", limits):
+    with Database(database_url) as database, RateLimiter(database, SystemClock()) as limiter:
+        with limiter.permit("leases", limits):
             started_at = time.monotonic()
 
         def call(_: int) -> None:
             count = 0
             while time.monotonic() < started_at + seconds:
-                with gate.permit("leases", limits):
+                with limiter.permit("leases", limits):
                     count += 1
             taken.append(count)
 

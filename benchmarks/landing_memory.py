@@ -81,10 +81,10 @@ def land_pages(folder: Path, times: int, names: list[str]) -> int:
         calls=0,
     )
 
-    def pages(spool: Path) -> Iterator[Page]:
+    def pages(checkpoint: Path) -> Iterator[Page]:
         originals = sorted(folder.glob("*.csv.gz"))
         for number in range(1, times * len(originals) + 1):
-            file = spool / f"{number:05d}.csv.gz"
+            file = checkpoint / f"{number:05d}.csv.gz"
             os.link(originals[number % len(originals)], file)
             batches = CsvPage("bench.Contact", plan, file, None, []).batches
             yield Page("csv", "bulk", batches, datetime.now(UTC), number=number)
@@ -92,8 +92,8 @@ def land_pages(folder: Path, times: int, names: list[str]) -> int:
     with tempfile.TemporaryDirectory(dir=folder) as data:
         window = Window(None, datetime.now(UTC))
         with Landing(Path(data)).begin("bench", "Contact", window, schema) as writer:
-            spool = writer.spool.path(1, "").parent
-            tally = land(pages(spool), writer, lambda _: None, lambda _: None)
+            checkpoint = writer.checkpoint.path(1, "").parent
+            tally = land(pages(checkpoint), writer, lambda _: None, lambda _: None)
             writer.commit(Counts())
     return tally.landed
 

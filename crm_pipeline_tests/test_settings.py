@@ -340,9 +340,9 @@ def test_vendors_are_the_connector_folders() -> None:
 
 def test_what_is_kept(tmp_path: Path) -> None:
     """How much of the past stays is set by variables, and has values of its own without them."""
-    assert load(tmp_path, MINIMAL).keeping == Retention(3, 14, 1)
+    assert load(tmp_path, MINIMAL).retention == Retention(3, 14, 1)
     given = {"CRM_KEEP_SNAPSHOTS": "5", "CRM_KEEP_SNAPSHOT_DAYS": "0", "CRM_KEEP_VERSION_DAYS": "7"}
-    assert load(tmp_path, MINIMAL, given).keeping == Retention(5, 0, 7)
+    assert load(tmp_path, MINIMAL, given).retention == Retention(5, 0, 7)
 
 
 def test_memory(tmp_path: Path) -> None:

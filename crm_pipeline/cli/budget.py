@@ -42,8 +42,8 @@ def show(
     settings = load_settings()
     names = [settings.connection(connection).name] if connection else list(settings.connections)
     groups = list(dict.fromkeys(settings.connections[name].limit_group for name in names))
-    with _gate(settings) as gate:
-        standing = {group: gate.usage(group) for group in groups}
+    with _limiter(settings) as limiter:
+        standing = {group: limiter.usage(group) for group in groups}
     if as_json:
         emit_json([_record(settings, group, limits) for group, limits in standing.items()])
         return
@@ -82,8 +82,8 @@ def reset(
         )
     settings = load_settings()
     group = settings.connection(connection).limit_group
-    with _gate(settings) as gate:
-        forgotten = gate.forget(group, counted=not only_told, told=not only_counted)
+    with _limiter(settings) as limiter:
+        forgotten = limiter.forget(group, counted=not only_told, told=not only_counted)
     if as_json:
         emit_json({"limit_group": group, "forgotten": [asdict(one) for one in forgotten]})
         return
@@ -96,15 +96,15 @@ def reset(
 
 
 @contextmanager
-def _gate(settings: "Settings") -> "Iterator[RateLimiter]":
+def _limiter(settings: "Settings") -> "Iterator[RateLimiter]":
     from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.kernel.clock import SystemClock
     from crm_pipeline.ratelimit.limiter import RateLimiter
     from crm_pipeline.store.postgres.database import running_database
 
     to_stderr()
-    with running_database(settings) as database, RateLimiter(database, SystemClock()) as gate:
-        yield gate
+    with running_database(settings) as database, RateLimiter(database, SystemClock()) as limiter:
+        yield limiter
 
 
 def _record(settings: "Settings", group: str, limits: "list[LimitStatus]") -> dict[str, Any]:

@@ -148,8 +148,8 @@ def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     from crm_pipeline.cli.console import working
     from crm_pipeline.cli.echoes import without_echoes
     from crm_pipeline.orchestration.instance import opened_instance
-    from crm_pipeline.orchestration.reconcile import Here, reconcile
     from crm_pipeline.store.postgres.database import database_url, running_database
+    from crm_pipeline.supervisor.reconcile import Here, reconcile
 
     with ExitStack() as stack:
         # Dagster's own files in the data folder are for this user alone, as ours are.

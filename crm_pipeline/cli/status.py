@@ -110,10 +110,10 @@ def _budget(settings: "Settings", connection: "Connection") -> list[dict[str, An
         url = database_url(settings)
         if url is None:
             return None
-        with Database(url) as database, RateLimiter(database, SystemClock()) as gate:
+        with Database(url) as database, RateLimiter(database, SystemClock()) as limiter:
             return [
                 {**asdict(usage), "left": usage.left}
-                for usage in gate.usage(connection.limit_group)
+                for usage in limiter.usage(connection.limit_group)
             ]
     except psycopg2.errors.UndefinedTable:
         return []  # nobody has called anything yet

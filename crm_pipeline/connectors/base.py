@@ -286,7 +286,7 @@ class ConnectorContext:
     settings: Settings
     clock: Clock
     tokens: TokenStore
-    gate: RateLimiter
+    limiter: RateLimiter
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     remembered: Callable[[str], Mapping[str, Any]] = lambda _: {}
 
@@ -352,7 +352,7 @@ class Account(Protocol):
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the route for a window; reads the schema and the vendor's count."""
 
-    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says; large pages are spooled as received.
 
         A spool that holds a request is gone on with: pages that are done there are not yielded.
@@ -361,7 +361,7 @@ class Account(Protocol):
             ReadLost: the vendor no longer has what was being read.
         """
 
-    def forget(self, spool: Checkpoint) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Give back what the vendor keeps for a read whose window has committed."""
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
@@ -468,5 +468,5 @@ class Connector(Protocol):
             ConfigError: they cannot.
         """
 
-    def open(self, connection: Connection, tools: ConnectorContext) -> Account:
+    def open(self, connection: Connection, context: ConnectorContext) -> Account:
         """Open an account without touching the network."""

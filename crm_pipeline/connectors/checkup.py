@@ -42,7 +42,7 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
         yield Finding(
             "warn",
             "refresh token",
-            f"{api.dialect.vendor} refuses that of the environment; the stored one is used.",
+            f"{api.profile.vendor} refuses that of the environment; the stored one is used.",
             api.passed_over,
         )
     for what, ask in asks:
@@ -56,7 +56,7 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
             "warn",
             "answers",
             f"{where} is ignored: {why}.",
-            f"{api.dialect.vendor}, or a proxy on the way, sends it so. Where it is a counter we go by our own "
+            f"{api.profile.vendor}, or a proxy on the way, sends it so. Where it is a counter we go by our own "
             "count and by what is configured: `ceilings` in connections.yaml says what is right.",
         )
 

@@ -117,16 +117,16 @@ def read(claim: Claim) -> Reading | str:
     return Reading(claim.limit, used, ceiling)
 
 
-def told_before(gate: RateLimiter, group: str, usual: Mapping[str, int]) -> dict[str, int]:
+def told_before(limiter: RateLimiter, group: str, usual: Mapping[str, int]) -> dict[str, int]:
     """Return the vendor's own ceilings as any process of the group last saw them, if they can be true.
 
     Args:
-        gate: keeps them.
+        limiter: keeps them.
         group: limit group.
         usual: the ceilings as configured or published, by the names of the limits that are wanted.
     """
     found = {}
-    for limit in gate.usage(group):
+    for limit in limiter.usage(group):
         if limit.vendor_ceiling and limit.name in usual:
             ceiling = str(limit.vendor_ceiling)
             claim = Claim(limit.name, "", ceiling, used="0", usual=usual[limit.name])

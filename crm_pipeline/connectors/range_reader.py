@@ -133,7 +133,7 @@ class ParallelRangeReader:
         at_once: how many lanes there are at most.
         owner: for error texts.
         route: that the pages name.
-        spool: where chunks that are done are noted; None where nobody goes on after a crash.
+        checkpoint: where chunks that are done are noted; None where nobody goes on after a crash.
         splits: whether a span may be begun anywhere in its middle.
         unique: no two records have one place.
         counted: whether the vendor's count of the window includes these records.
@@ -149,7 +149,7 @@ class ParallelRangeReader:
         at_once: int,
         owner: str,
         route: str,
-        spool: Checkpoint | None = None,
+        checkpoint: Checkpoint | None = None,
         splits: bool = True,
         unique: bool = True,
         counted: bool = True,
@@ -161,7 +161,7 @@ class ParallelRangeReader:
         self._at_once = at_once
         self._owner = owner
         self._route = route
-        self._spool = spool
+        self._checkpoint = checkpoint
         self._splits = splits
         self._unique = unique
         self._counted = counted
@@ -183,7 +183,7 @@ class ParallelRangeReader:
         """
         self._waiting = [span for span in spans if span.low < span.high]
         self._told = set(self._set_aside)
-        for done in self._spool.all_done() if self._spool else ():
+        for done in self._checkpoint.all_done() if self._checkpoint else ():
             self._told.update(done.facts.get("rejected", ()))
         workers = [
             threading.Thread(target=self._work, name=f"lane-{number}", daemon=True)
@@ -218,7 +218,7 @@ class ParallelRangeReader:
             # Of two reads of one version the later counts: a chunk is as old as its first answer.
             extracted_at=min(one.asked_at for one in chunk.slices),
             calls=sum(one.calls for one in chunk.slices),
-            number=self._spool.fresh_number() if self._spool else None,
+            number=self._checkpoint.fresh_number() if self._checkpoint else None,
             facts={**self._note, **chunk.facts(), **marks, "route": self._route},
             counted=self._counted,
             rejected=rejected,

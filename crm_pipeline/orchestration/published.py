@@ -65,7 +65,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
                 wanted=wanted,
                 accounts=crm.api_accounts(),
                 freshness=crm.freshness(),
-                keeping=crm.settings.keeping,
+                retention=crm.settings.retention,
                 waits=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
             )
         if done.repaired:

@@ -100,8 +100,11 @@ class Workspace:
 
     def api_accounts(self) -> ApiAccounts:
         """Return what calls cost by day, and how the vendors' limits stand."""
-        with running_database(self.settings) as database, RateLimiter(database, self.clock) as gate:
-            return ApiAccounts(gate.usage_by_day(), gate.usage())
+        with (
+            running_database(self.settings) as database,
+            RateLimiter(database, self.clock) as limiter,
+        ):
+            return ApiAccounts(limiter.usage_by_day(), limiter.usage())
 
     def freshness(self, *names: str) -> list[Freshness]:
         """Return how fresh the objects of connections are, by default of all, with remarks on them."""

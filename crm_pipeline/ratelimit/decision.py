@@ -115,34 +115,36 @@ def entered(
         news: of the process.
         wants: None to tell news only.
     """
-    for place, (limit, book, now_ms) in enumerate(accounts):
-        _tell(limit, book, now_ms, news, place)
+    for place, (limit, ledger, now_ms) in enumerate(accounts):
+        _tell(limit, ledger, now_ms, news, place)
     for reading in news.readings:
-        limit, book, now_ms = accounts[reading.place]
+        limit, ledger, now_ms = accounts[reading.place]
         at_ms = now_ms - round(reading.ago_s * 1000)
-        book.observe(limit, reading.used, reading.ceiling, at_ms)
+        ledger.observe(limit, reading.used, reading.ceiling, at_ms)
     verdict = Verdict((0,) * len(accounts))
     if wants:
         latest_ms = max(now_ms for *_, now_ms in accounts)
-        asked = [(limit, book) for limit, book, _ in accounts]
+        asked = [(limit, ledger) for limit, ledger, _ in accounts]
         verdict = decide(asked, wants, latest_ms, news.member)
         for place, account in enumerate(accounts):
             _claim(account, news, wants, verdict, place)
-    for (_, book, now_ms), held, granted in zip(accounts, news.kept, verdict.granted, strict=True):
-        book.hold(news.lease, held + granted, now_ms, news.member)
+    for (_, ledger, now_ms), held, granted in zip(
+        accounts, news.kept, verdict.granted, strict=True
+    ):
+        ledger.hold(news.lease, held + granted, now_ms, news.member)
     return verdict
 
 
-def _tell(limit: Limit, book: Ledger, now_ms: int, news: News, place: int) -> None:
-    book.settle(limit, now_ms)
-    lease = book.leases.get(news.lease)
+def _tell(limit: Limit, ledger: Ledger, now_ms: int, news: News, place: int) -> None:
+    ledger.settle(limit, now_ms)
+    lease = ledger.leases.get(news.lease)
     replied = 0
     for ago_s, weights in news.replied:
         replied += weights[place]
         # Up, and one more, for the fractions of milliseconds that the database's time lacks.
-        book.spend(limit, weights[place], math.ceil(now_ms + 1 - ago_s * 1000), news.member)
-    book.hold(news.lease, news.kept[place], now_ms, news.member)
-    claim = book.claims.get(news.lease)
+        ledger.spend(limit, weights[place], math.ceil(now_ms + 1 - ago_s * 1000), news.member)
+    ledger.hold(news.lease, news.kept[place], now_ms, news.member)
+    claim = ledger.claims.get(news.lease)
     if claim:
         unused = lease.weight - replied - news.kept[place] if lease else 0
         claim.advance(limit, now_ms, max(0, unused))
@@ -152,15 +154,15 @@ def _claim(
     account: tuple[Limit, Ledger, int], news: News, wants: Wants, verdict: Verdict, place: int
 ) -> None:
     """Remember what was asked for, and how it went."""
-    limit, book, now_ms = account
+    limit, ledger, now_ms = account
     need = wants.need[place]
     if limit.kind == "daily":
         if need:
-            book.seen[news.member] = now_ms
+            ledger.seen[news.member] = now_ms
         return
-    if not need and news.lease not in book.claims:
+    if not need and news.lease not in ledger.claims:
         return
-    claim = book.claims.setdefault(news.lease, Demand(news.member, now_ms))
+    claim = ledger.claims.setdefault(news.lease, Demand(news.member, now_ms))
     waits = dict(verdict.short).get(place, 0.0)
     claim.answer(now_ms, need, wants.waiting[place], verdict.granted[place], waits)
 
@@ -176,13 +178,13 @@ def decide(accounts: Sequence[Account], wants: Wants, now_ms: int, member: str =
         member: who asks.
     """
     probes, short, rooms = [], [], []
-    for place, (limit, book) in enumerate(accounts):
+    for place, (limit, ledger) in enumerate(accounts):
         need = wants.need[place]
-        request = Request(limit, book, member, need, now_ms)
+        request = Request(limit, ledger, member, need, now_ms)
         found = room(request)
         allowed = found.allowed
         if need > allowed and _is_probe_due(request):
-            probes.append(book)
+            probes.append(ledger)
             allowed = need
         elif need > max(0, allowed):
             refusal = _refused(request, found)
@@ -197,9 +199,9 @@ def decide(accounts: Sequence[Account], wants: Wants, now_ms: int, member: str =
             short=tuple(short),
             is_for_a_place=all(accounts[place][0].kind == "concurrency" for place, _ in short),
         )
-    for book in probes:
-        assert book.vendor
-        book.vendor = replace(book.vendor, at_ms=now_ms)
+    for ledger in probes:
+        assert ledger.vendor
+        ledger.vendor = replace(ledger.vendor, at_ms=now_ms)
     return Verdict(_in_proportion(wants, rooms))
 
 
@@ -220,28 +222,28 @@ def _in_proportion(wants: Wants, rooms: Sequence[int]) -> Amounts:
 
 
 def _is_probe_due(request: Request) -> bool:
-    limit, book, need = request.limit, request.book, request.need
-    if not need or limit.kind != "daily" or not book.vendor:
+    limit, ledger, need = request.limit, request.ledger, request.need
+    if not need or limit.kind != "daily" or not ledger.vendor:
         return False
-    is_the_vendors = book.vendor_used() + book.leased + need > book.ceiling(limit)
-    is_time = book.vendor.at_ms + PROBE_MS <= request.now_ms
-    return is_time and is_the_vendors and book.own + book.leased + need <= limit.calls
+    is_the_vendors = ledger.vendor_used() + ledger.leased + need > ledger.ceiling(limit)
+    is_time = ledger.vendor.at_ms + PROBE_MS <= request.now_ms
+    return is_time and is_the_vendors and ledger.own + ledger.leased + need <= limit.calls
 
 
 def _refused(request: Request, found: Headroom) -> Refusal | None:
-    limit, book = request.limit, request.book
+    limit, ledger = request.limit, request.ledger
     if limit.kind != "daily":
         return None
     # What is out on lease may come back unused: where that would do, it is waited for.
-    if room(replace(request, book=replace(book, leases={}))).allowed >= request.need:
+    if room(replace(request, ledger=replace(ledger, leases={}))).allowed >= request.need:
         return None
     wait_s = refused_ms(request, found) / 1000
-    counted = replace(request, book=replace(book, vendor=None))
+    counted = replace(request, ledger=replace(ledger, vendor=None))
     return Refusal(
         limit.name,
-        book.used(limit),
-        book.ceiling(limit),
+        ledger.used(limit),
+        ledger.ceiling(limit),
         wait_s,
         found.kept_for,
-        is_by_vendor=book.vendor is not None and room(counted).allowed >= request.need,
+        is_by_vendor=ledger.vendor is not None and room(counted).allowed >= request.need,
     )

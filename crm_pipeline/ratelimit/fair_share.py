@@ -58,7 +58,7 @@ class Request:
     """
 
     limit: Limit
-    book: Ledger
+    ledger: Ledger
     member: str
     need: int
     now_ms: int
@@ -66,16 +66,16 @@ class Request:
 
 def room(request: Request) -> Headroom:
     """Say what a member may take."""
-    limit, book = request.limit, request.book
-    ceiling = book.ceiling(limit)
+    limit, ledger = request.limit, request.ledger
+    ceiling = ledger.ceiling(limit)
     if limit.kind != "daily":
         # A vendor that says it never allows so much may refuse; waiting would not end.
         ceiling = max(ceiling, request.need)
-    free = ceiling - book.used(limit) - book.leased
+    free = ceiling - ledger.used(limit) - ledger.leased
     others = stakes(request)
     if not others:
         return Headroom(free, free)
-    use = book.use_of(request.member)
+    use = ledger.use_of(request.member)
     # What is neither this member's nor another's, as calls of one that has left, is not shared.
     shared = free + use + sum(stake.use for stake in others)
     least = 0 if use else request.need
@@ -88,17 +88,17 @@ def room(request: Request) -> Headroom:
 
 def stakes(request: Request) -> list[Stake]:
     """Return what the other members have and want."""
-    limit, book = request.limit, request.book
+    limit, ledger = request.limit, request.ledger
     if limit.kind == "daily":
-        others = sorted(book.seen.keys() - {request.member})
-        return [Stake(name, book.use_of(name), math.inf) for name in others]
-    others = sorted({claim.member for claim in book.claims.values()} - {request.member})
-    return [_stake(limit, book, name, request.now_ms) for name in others]
+        others = sorted(ledger.seen.keys() - {request.member})
+        return [Stake(name, ledger.use_of(name), math.inf) for name in others]
+    others = sorted({claim.member for claim in ledger.claims.values()} - {request.member})
+    return [_stake(limit, ledger, name, request.now_ms) for name in others]
 
 
-def _stake(limit: Limit, book: Ledger, member: str, now_ms: int) -> Stake:
-    use, demand, waiting, least = book.use_of(member), 0.0, 0, 0
-    for claim in book.claims.values():
+def _stake(limit: Limit, ledger: Ledger, member: str, now_ms: int) -> Stake:
+    use, demand, waiting, least = ledger.use_of(member), 0.0, 0, 0
+    for claim in ledger.claims.values():
         if claim.member == member:
             demand += claim.demand(limit, now_ms)
             if claim.is_waiting(now_ms):

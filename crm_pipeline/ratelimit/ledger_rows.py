@@ -44,7 +44,7 @@ class Row:
 
     group: str
     limit: Limit
-    book: Ledger
+    ledger: Ledger
     now_ms: int
 
 
@@ -78,7 +78,7 @@ class Rows:
     def write(self, rows: Sequence[Row], limits: Sequence[Limit]) -> None:
         """Write the accounts, and the limits as they are configured now."""
         for row, limit in zip(rows, limits, strict=True):
-            state = json.dumps(row.book.written(), separators=(",", ":"))
+            state = json.dumps(row.ledger.written(), separators=(",", ":"))
             self._cursor.execute(_WRITE, (*_shape(limit), state, row.group, row.limit.name))
 
     def of_group(self, group: str | None) -> list[Row]:
@@ -93,9 +93,9 @@ def _shape(limit: Limit) -> tuple[str, int, float, str, str]:
 
 def _row(values: Sequence[Any]) -> Row:
     group, name, kind, calls, period_s, resets, unit, state, now_ms = values
-    book, lost = sound_ledger(state)
+    ledger, lost = sound_ledger(state)
     limit, mended = sound_limit(
         name, kind, calls=calls, period_s=period_s, resets=resets, unit=unit
     )
     warn(group, name, [*lost, *mended])
-    return Row(group, limit, book, int(now_ms))
+    return Row(group, limit, ledger, int(now_ms))

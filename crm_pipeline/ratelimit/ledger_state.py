@@ -71,7 +71,7 @@ def sound_ledger(state: object) -> tuple[Ledger, list[str]]:
             lost.append(name)
             return empty
 
-    book = Ledger(
+    ledger = Ledger(
         spent=part("spent", {}, _spent),
         leases=part("leases", {}, _leases),
         total=part("total", 0, lambda found: msgspec.convert(found, _Total)),
@@ -79,10 +79,10 @@ def sound_ledger(state: object) -> tuple[Ledger, list[str]]:
         claims=part("claims", {}, _claims),
         seen=part("seen", {}, lambda found: msgspec.convert(found, dict[str, _Instant])),
     )
-    if book.vendor and book.vendor.total > book.total:
+    if ledger.vendor and ledger.vendor.total > ledger.total:
         lost.append("vendor")
-        book.vendor = None
-    return book, lost
+        ledger.vendor = None
+    return ledger, lost
 
 
 def sound_limit(

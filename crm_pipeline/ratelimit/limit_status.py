@@ -64,15 +64,17 @@ class LimitStatus:
 
 def described(row: Row) -> LimitStatus:
     """Return how the limit of a row stands, whose account has been settled."""
-    book, vendor = row.book, row.book.vendor
-    known = {*book.spent, *book.seen, *(lease.member for lease in book.leases.values())} - {""}
+    ledger, vendor = row.ledger, row.ledger.vendor
+    known = {*ledger.spent, *ledger.seen, *(lease.member for lease in ledger.leases.values())} - {
+        ""
+    }
     return LimitStatus(
         group=row.group,
         name=row.limit.name,
         kind=row.limit.kind,
-        used=book.used(row.limit),
-        counted=book.own,
-        under_way=book.leased,
+        used=ledger.used(row.limit),
+        counted=ledger.own,
+        under_way=ledger.leased,
         ceiling=row.limit.calls,
         vendor_used=vendor.used if vendor else None,
         vendor_ceiling=vendor.ceiling if vendor else None,
@@ -80,7 +82,7 @@ def described(row: Row) -> LimitStatus:
         unit=row.limit.unit,
         period_s=row.limit.period_s,
         resets=row.limit.resets,
-        members={member: book.use_of(member) for member in sorted(known)},
+        members={member: ledger.use_of(member) for member in sorted(known)},
     )
 
 
@@ -102,16 +104,16 @@ class Forgotten:
 
 def forgotten(row: Row, *, counted: bool, told: bool) -> Forgotten:
     """Forget what the account of a row holds, and return it."""
-    book, vendor = row.book, row.book.vendor if told else None
-    book.settle(row.limit, row.now_ms)
+    ledger, vendor = row.ledger, row.ledger.vendor if told else None
+    ledger.settle(row.limit, row.now_ms)
     found = Forgotten(
         name=row.limit.name,
         unit=row.limit.unit,
-        counted=book.own if counted else None,
+        counted=ledger.own if counted else None,
         vendor_used=vendor.used if vendor else None,
         vendor_ceiling=vendor.ceiling if vendor else None,
     )
-    book.forget(counted=counted, told=told)
+    ledger.forget(counted=counted, told=told)
     return found
 
 

@@ -56,10 +56,10 @@ class RateLimiter:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._desks: dict[tuple[str, str, tuple[Limit, ...]], PermitPool] = {}
-        self._attendant = Flusher(self._work)
+        self._pools: dict[tuple[str, str, tuple[Limit, ...]], PermitPool] = {}
+        self._flusher = Flusher(self._work)
         self._written_at = 0.0
-        self._observations = VendorCounters(self._database)
+        self._vendor_counters = VendorCounters(self._database)
         self._counts = UsageCounts(self._database)
 
     def __enter__(self) -> "RateLimiter":
@@ -93,19 +93,19 @@ class RateLimiter:
             BudgetExhausted: a daily limit is spent; `wait_s` says when to try again.
             ConfigError: a limit is not positive, or the call weighs more than it.
         """
-        desk = self._desk(group, member, tuple(limits))
-        weights = weighed(group, desk.limits, weight)
+        pool = self._pool(group, member, tuple(limits))
+        weights = weighed(group, pool.limits, weight)
         if not any(weights):
             yield 0.0
             return
-        waited_s = self._acquire(desk, weights)
+        waited_s = self._acquire(pool, weights)
         process = os.getpid()
         try:
             yield waited_s
         finally:
             # A child forked in here leaves a permit that is its parent's to give back.
-            if process == os.getpid() and desk.reply(weights, time.monotonic()):
-                self._attendant.ring()
+            if process == os.getpid() and pool.reply(weights, time.monotonic()):
+                self._flusher.ring()
 
     def observe(self, group: str, name: str, used: int, ceiling: int, *, member: str = "") -> None:
         """Let the vendor's own counter overrule ours, where it has counted more.
@@ -128,14 +128,14 @@ class RateLimiter:
         self._be_own()
         found = self._watching(group, name, member or group)
         if found:
-            desk, place = found
-            desk.note(place, used, ceiling, time.monotonic())
-        elif self._observations.note(group, name, used, ceiling):
+            pool, place = found
+            pool.note(place, used, ceiling, time.monotonic())
+        elif self._vendor_counters.note(group, name, used, ceiling):
             # The reply is good even if its figure cannot be kept; the next permit will tell.
             with contextlib.suppress(StoreError):
-                self._observations.write()
+                self._vendor_counters.write()
             return
-        self._attendant.ring()
+        self._flusher.ring()
 
     def record(
         self,
@@ -158,7 +158,7 @@ class RateLimiter:
         self._be_own()
         cost = calls if weight is None else weight
         if self._counts.add((group, member or group, operation), calls, cost):
-            self._attendant.ring()
+            self._flusher.ring()
 
     def remaining(self, group: str, limits: Sequence[Limit], *, member: str = "") -> int | None:
         """Return what a member may still take of the daily limits among these; None without any.
@@ -173,8 +173,8 @@ class RateLimiter:
         for row in self._database.done(lambda cursor: Rows(cursor).of_group(group)):
             limit = shapes.get(row.limit.name)
             if limit:
-                row.book.settle(limit, row.now_ms)
-                found = room(Request(limit, row.book, member or group, 0, row.now_ms))
+                row.ledger.settle(limit, row.now_ms)
+                found = room(Request(limit, row.ledger, member or group, 0, row.now_ms))
                 left[row.limit.name] = max(0, found.allowed)
         return min(left.values())
 
@@ -182,7 +182,7 @@ class RateLimiter:
         """Return how the limits stand, of one group or of all."""
         rows = self._database.done(lambda cursor: Rows(cursor).of_group(group))
         for row in rows:
-            row.book.settle(row.limit, row.now_ms)
+            row.ledger.settle(row.limit, row.now_ms)
         return [described(row) for row in rows]
 
     def forget(self, group: str, *, counted: bool = True, told: bool = True) -> list[Forgotten]:
@@ -212,15 +212,15 @@ class RateLimiter:
     def flush(self) -> None:
         """Write everything noted so far, and give back the permits taken in advance."""
         self._be_own()
-        self._observations.write()
+        self._vendor_counters.write()
         self._counts.flush()
-        for desk in list(self._desks.values()):
-            self._contact(desk, at=math.inf)
+        for pool in list(self._pools.values()):
+            self._contact(pool, at=math.inf)
 
     def close(self) -> None:
         """Flush and end; a gate whose database is gone or full ends all the same."""
         atexit.unregister(self.close)
-        self._attendant.end()
+        self._flusher.end()
         if self._pid == os.getpid():
             with contextlib.suppress(StoreError):
                 self.flush()
@@ -231,110 +231,111 @@ class RateLimiter:
             self._lock = threading.Lock()
             self._reset()
 
-    def _desk(self, group: str, member: str, limits: tuple[Limit, ...]) -> PermitPool:
+    def _pool(self, group: str, member: str, limits: tuple[Limit, ...]) -> PermitPool:
         self._be_own()
         with self._lock:
-            desk = self._desks.get((group, member, limits))
-            if desk is None:
+            pool = self._pools.get((group, member, limits))
+            if pool is None:
                 checked(group, limits)
-                desk = self._desks[group, member, limits] = PermitPool(group, limits, member)
-        return desk
+                pool = self._pools[group, member, limits] = PermitPool(group, limits, member)
+        return pool
 
     def _watching(self, group: str, name: str, member: str) -> tuple[PermitPool, int] | None:
         """Return a desk, the member's if it has one, that has a limit of this name to wait for."""
         found = None
         # The latest first: limits change when the vendor tells its own ceilings.
-        for desk in reversed(list(self._desks.values())):
-            if desk.group == group and (desk.member == member or found is None):
-                for place, limit in enumerate(desk.limits):
+        for pool in reversed(list(self._pools.values())):
+            if pool.group == group and (pool.member == member or found is None):
+                for place, limit in enumerate(pool.limits):
                     if limit.name == name and limit.kind != "daily":
-                        if desk.member == member:
-                            return desk, place
-                        found = desk, place
+                        if pool.member == member:
+                            return pool, place
+                        found = pool, place
         return found
 
-    def _acquire(self, desk: PermitPool, weights: Amounts) -> float:
+    def _acquire(self, pool: PermitPool, weights: Amounts) -> float:
         started = time.monotonic()
-        with desk.changed:
-            desk.want(weights)
+        with pool.changed:
+            pool.want(weights)
             try:
-                while not desk.take(weights, time.monotonic()):
-                    if desk.asking:
-                        desk.changed.wait()
+                while not pool.take(weights, time.monotonic()):
+                    if pool.asking:
+                        pool.changed.wait()
                     else:
-                        self._ask(desk, weights)
+                        self._ask(pool, weights)
             finally:
-                desk.want_no_more(weights)
+                pool.want_no_more(weights)
         return time.monotonic() - started
 
-    def _ask(self, desk: PermitPool, weights: Amounts) -> None:
+    def _ask(self, pool: PermitPool, weights: Amounts) -> None:
         """Ask for all threads of this process, and sleep for them; called holding `changed`."""
-        desk.asking = True
-        desk.changed.release()
+        pool.asking = True
+        pool.changed.release()
         try:
-            verdict = self._contact(desk, weights)
+            verdict = self._contact(pool, weights)
             if verdict.refusal:
-                raise self._exhausted(desk, verdict.refusal)
+                raise self._exhausted(pool, verdict.refusal)
             if verdict.is_for_a_place:
-                desk.wait_for_reply(verdict.wait_s)
+                pool.wait_for_reply(verdict.wait_s)
             elif verdict.wait_s:
                 self._clock.sleep(verdict.wait_s)
         finally:
-            desk.changed.acquire()
-            desk.asking = False
-            desk.changed.notify_all()
+            pool.changed.acquire()
+            pool.asking = False
+            pool.changed.notify_all()
 
     def _contact(
-        self, desk: PermitPool, need: Amounts | None = None, at: float | None = None
+        self, pool: PermitPool, need: Amounts | None = None, at: float | None = None
     ) -> Verdict:
-        with desk.contact:
+        with pool.contact:
             now = time.monotonic()
-            wants = desk.wants(need, now) if need else None
-            delta = desk.delta(now if at is None else at)
+            wants = pool.wants(need, now) if need else None
+            delta = pool.delta(now if at is None else at)
             try:
-                verdict = self._settled(desk, delta, wants, now)
+                verdict = self._settled(pool, delta, wants, now)
             except BaseException:
-                desk.failed(delta)
+                pool.failed(delta)
                 raise
-            desk.done(delta, verdict.granted, time.monotonic())
+            pool.done(delta, verdict.granted, time.monotonic())
             if any(verdict.granted):
-                self._attendant.ring()
+                self._flusher.ring()
             return verdict
 
     def _settled(
-        self, desk: PermitPool, delta: Delta, wants: Wants | None, told_at: float
+        self, pool: PermitPool, delta: Delta, wants: Wants | None, told_at: float
     ) -> Verdict:
         def work(cursor: Cursor) -> Verdict:
-            rows = Rows(cursor).locked(desk.group, desk.limits)
+            rows = Rows(cursor).locked(pool.group, pool.limits)
             accounts = [
-                (limit, row.book, row.now_ms) for limit, row in zip(desk.limits, rows, strict=True)
+                (limit, row.ledger, row.now_ms)
+                for limit, row in zip(pool.limits, rows, strict=True)
             ]
-            verdict = entered(accounts, delta.news(desk.lease, desk.member, told_at), wants)
+            verdict = entered(accounts, delta.news(pool.lease, pool.member, told_at), wants)
             if wants or not delta.is_empty:
-                Rows(cursor).write(rows, desk.limits)
+                Rows(cursor).write(rows, pool.limits)
             return verdict
 
         # Done twice, because an answer was lost, calls count twice: too careful, never too little.
         return self._database.done(work)
 
-    def _exhausted(self, desk: PermitPool, refusal: Refusal) -> BudgetExhausted:
-        limit = next(limit for limit in desk.limits if limit.name == refusal.limit)
-        state = next(row for row in self.usage(desk.group) if row.name == limit.name)
-        return exhausted(limit, refusal, state, self._clock.now(), desk.member)
+    def _exhausted(self, pool: PermitPool, refusal: Refusal) -> BudgetExhausted:
+        limit = next(limit for limit in pool.limits if limit.name == refusal.limit)
+        state = next(row for row in self.usage(pool.group) if row.name == limit.name)
+        return exhausted(limit, refusal, state, self._clock.now(), pool.member)
 
     def _work(self) -> float | None:
         """Tell the database what is due; return when there will be more, None if nothing is left."""
         now = time.monotonic()
         due = []
-        for desk in list(self._desks.values()):
-            if desk.has_news(now) or (desk.is_due(now, _RENEWED_AFTER_S)):
-                self._contact(desk)
-            if not desk.is_idle():
+        for pool in list(self._pools.values()):
+            if pool.has_news(now) or (pool.is_due(now, _RENEWED_AFTER_S)):
+                self._contact(pool)
+            if not pool.is_idle():
                 due.append(_LOOKED_AFTER_S)
-        if self._observations.is_pending() or self._counts.is_pending():
+        if self._vendor_counters.is_pending() or self._counts.is_pending():
             due.append(_WRITTEN_AFTER_S)
             if now - self._written_at > _WRITTEN_AFTER_S:
                 self._written_at = now
-                self._observations.write()
+                self._vendor_counters.write()
                 self._counts.flush()
         return min(due, default=None)

@@ -12,31 +12,31 @@ _YIELDED_MS = (50, 500)  # a tenth of the window, within these: so often ask for
 
 def wait_ms(request: Request, found: Headroom) -> float:
     """Return how long to wait until there may be enough."""
-    limit, book, need, now_ms = request.limit, request.book, request.need, request.now_ms
+    limit, ledger, need, now_ms = request.limit, request.ledger, request.need, request.now_ms
     if limit.kind != "rolling":
         return POLL_MS
     soon = min(POLL_MS, limit.period_s * 100)
     if found.free < need:
-        return _until(book.leaving(limit), need - found.free, now_ms) or soon
+        return _until(ledger.leaving(limit), need - found.free, now_ms) or soon
     # The others may take what is kept for them, or want it no more; surely ours will leave.
     least, most = _YIELDED_MS
     again = min(max(period_ms(limit) / 10, least), most)
-    own = _until(book.leaving(limit, request.member), need - found.allowed, now_ms)
+    own = _until(ledger.leaving(limit, request.member), need - found.allowed, now_ms)
     return min(again, own) if own else again
 
 
 def refused_ms(request: Request, found: Headroom) -> float:
     """Return how long a limit by the day is spent."""
-    limit, book, need, now_ms = request.limit, request.book, request.need, request.now_ms
+    limit, ledger, need, now_ms = request.limit, request.ledger, request.need, request.now_ms
     if limit.resets:
         return max(1000.0, turn_ms(limit, now_ms) - now_ms)
     waits = [1000.0]
-    if book.own + need > limit.calls:
-        waits.append(_until(book.leaving(limit), book.own + need - limit.calls, now_ms))
-    if book.vendor and book.vendor_used() + need > book.ceiling(limit):
-        waits.append(book.vendor.at_ms + PROBE_MS - now_ms)
+    if ledger.own + need > limit.calls:
+        waits.append(_until(ledger.leaving(limit), ledger.own + need - limit.calls, now_ms))
+    if ledger.vendor and ledger.vendor_used() + need > ledger.ceiling(limit):
+        waits.append(ledger.vendor.at_ms + PROBE_MS - now_ms)
     if found.kept_for:
-        waits.append(_until(book.leaving(limit, request.member), need - found.allowed, now_ms))
+        waits.append(_until(ledger.leaving(limit, request.member), need - found.allowed, now_ms))
     return max(waits)
 
 

@@ -81,7 +81,7 @@ class VendorCounters:
         def work(cursor: Cursor) -> None:
             rows = Rows(cursor)
             row = rows.locked(group, [Limit(name, ceiling, _DAY_S, "daily")])[0]
-            row.book.observe(row.limit, used, ceiling, row.now_ms)
+            row.ledger.observe(row.limit, used, ceiling, row.now_ms)
             rows.write([row], [row.limit])
 
         self._database.done(work)

@@ -120,7 +120,7 @@ class Settings:
         return self.root / "connections.yaml"
 
     @property
-    def keeping(self) -> Retention:
+    def retention(self) -> Retention:
         """How much of the past stays."""
         return Retention.of(self.environ)
 

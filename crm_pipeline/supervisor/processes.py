@@ -172,10 +172,10 @@ class Records:
 
 
 def write_records(
-    path: Path, mark: str, children: Iterable[ManagedProcess], *, owns_database: bool
+    path: Path, mark: str, processes: Iterable[ManagedProcess], *, owns_database: bool
 ) -> None:
     """Write down which processes belong to the stack."""
-    records = [child.record() for child in children if child.process is not None]
+    records = [process.record() for process in processes if process.process is not None]
     told = {"mark": mark, "children": records, "owns_database": owns_database}
     temporary = path.with_suffix(".new")
     temporary.touch(mode=0o600)

@@ -22,7 +22,6 @@ import yaml
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.identity import fingerprint, sortable_id
 from crm_pipeline.orchestration.instance import environment, opened_instance
-from crm_pipeline.orchestration.reconcile import Here, reconcile
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
 from crm_pipeline.store.files.permissions import exposed, settle
@@ -42,11 +41,12 @@ from crm_pipeline.supervisor.processes import (
     end_all,
     write_records,
 )
+from crm_pipeline.supervisor.reconcile import Here, reconcile
 from crm_pipeline.supervisor.stack_lock import lock_stack
 
 LOCATION = "crm_pipeline"
 _MODULE = "crm_pipeline.definitions"
-_WEBSERVER = "crm_pipeline.orchestration.webserver"
+_WEBSERVER = "crm_pipeline.supervisor.webserver"
 _LONGEST_SOCKET = 100  # the kernel allows 108 bytes
 _RESTARTS = 3
 _LOOK_EVERY_S = 1.0
@@ -107,7 +107,7 @@ class Stack:
     def __post_init__(self) -> None:
         self._folder = self.settings.data / "run"
         self._mark = sortable_id()
-        self._children: list[ManagedProcess] = []
+        self._processes: list[ManagedProcess] = []
         self._restarts: dict[str, int] = {}
         self._ends = contextlib.ExitStack()
         self._asked_to_stop = threading.Event()
@@ -161,9 +161,9 @@ class Stack:
         self._tell = progress or self._tell
         while not self._asked_to_stop.wait(_LOOK_EVERY_S):
             self._revive_database()
-            for child in self._children:
-                if not child.is_running() and not self._asked_to_stop.is_set():
-                    self._revive(child)
+            for process in self._processes:
+                if not process.is_running() and not self._asked_to_stop.is_set():
+                    self._revive(process)
 
     def ask_to_stop(self, *_: object) -> None:
         """Make `wait` return; safe in signal handlers."""
@@ -172,11 +172,11 @@ class Stack:
     def stop(self) -> None:
         """Stop everything in order: nothing new is launched, then runs end, then PostgreSQL."""
         self._asked_to_stop.set()
-        had_children = bool(self._children)
-        for child in reversed(self._children):
-            self._tell(f"stopping {child.name}")
-            child.stop()
-        self._children.clear()
+        had_children = bool(self._processes)
+        for process in reversed(self._processes):
+            self._tell(f"stopping {process.name}")
+            process.stop()
+        self._processes.clear()
         if had_children and self._url:
             try:
                 self._reconcile()
@@ -272,8 +272,8 @@ class Stack:
                 self._tell(f"using the {one.name} that listens on port {one.port}")
                 continue
             self._tell(f"starting the {one.name}")
-            child = self._child(one.name, list(one.arguments))
-            self._await(partial(is_listening, one.host, one.port), [child], f"the {one.name}")
+            process = self._process(one.name, list(one.arguments))
+            self._await(partial(is_listening, one.host, one.port), [process], f"the {one.name}")
 
     def _start_dagster(self) -> None:
         self._make_socket_folder()
@@ -286,7 +286,7 @@ class Stack:
         )
         self._tell("starting Dagster")
         options = ["--socket", str(self._socket), "--location-name", LOCATION]
-        code = self._child(
+        code = self._process(
             "code server",
             [
                 "-m",
@@ -302,8 +302,8 @@ class Stack:
         )
         self._await(lambda: is_unix_socket_answering(str(self._socket)), [code], "the code server")
         web = ["--host", self.options.host, "--port", str(self.options.port)]
-        self._child("webserver", ["-m", _WEBSERVER, *web, "--workspace", str(workspace)])
-        self._child("daemon", ["-m", "dagster._daemon", "run", "-w", str(workspace)])
+        self._process("webserver", ["-m", _WEBSERVER, *web, "--workspace", str(workspace)])
+        self._process("daemon", ["-m", "dagster._daemon", "run", "-w", str(workspace)])
 
     def _make_socket_folder(self) -> None:
         folder = self._socket.parent
@@ -320,15 +320,15 @@ class Stack:
     def _await_dagster(self) -> None:
         host = "127.0.0.1" if self.options.host in {"0.0.0.0", "::"} else self.options.host  # noqa: S104
         url = f"http://{f'[{host}]' if ':' in host else host}:{self.options.port}"
-        self._await(lambda: is_loaded(url), self._children, "Dagster")
+        self._await(lambda: is_loaded(url), self._processes, "Dagster")
         self.urls["Dagster"] = url
 
     def _await(self, is_ready: Callable[[], bool], needed: list[ManagedProcess], what: str) -> None:
         until = time.monotonic() + self.options.start_timeout_s
         while not is_ready():
-            for child in needed:
-                if not child.is_running():
-                    raise _ended(child)
+            for process in needed:
+                if not process.is_running():
+                    raise _ended(process)
             if time.monotonic() > until:
                 raise StoreError(
                     f"{what} did not come up within {self.options.start_timeout_s:.0f} s.",
@@ -336,21 +336,21 @@ class Stack:
                 )
             self._asked_to_stop.wait(0.2)
 
-    def _child(self, name: str, arguments: list[str]) -> ManagedProcess:
-        child = ManagedProcess(
+    def _process(self, name: str, arguments: list[str]) -> ManagedProcess:
+        process = ManagedProcess(
             name=name,
             command=[sys.executable, *arguments],
             environ=self._environ(),
             cwd=self.settings.root,
             log=self._folder / f"{name.replace(' ', '-')}.log",
         )
-        self._children.append(child)
-        child.start()
+        self._processes.append(process)
+        process.start()
         self._write_records()
-        return child
+        return process
 
     def _write_records(self) -> None:
-        write_records(self._records, self._mark, self._children, owns_database=self._owns_database)
+        write_records(self._records, self._mark, self._processes, owns_database=self._owns_database)
 
     def _environ(self) -> Mapping[str, str]:
         return {
@@ -376,20 +376,20 @@ class Stack:
             self._write_records()
             self._tell("PostgreSQL was stopped; this stack needs it, so it is there again")
 
-    def _revive(self, child: ManagedProcess) -> None:
-        times = self._restarts[child.name] = self._restarts.get(child.name, 0) + 1
+    def _revive(self, process: ManagedProcess) -> None:
+        times = self._restarts[process.name] = self._restarts.get(process.name, 0) + 1
         if times > _RESTARTS:
-            raise _ended(child)
-        self._tell(f"{child.name} ended by itself; starting it again")
-        child.stop()
-        if child.name == "code server":
+            raise _ended(process)
+        self._tell(f"{process.name} ended by itself; starting it again")
+        process.stop()
+        if process.name == "code server":
             self._socket.unlink(missing_ok=True)
-        child.start()
+        process.start()
         self._write_records()
 
 
-def _ended(child: ManagedProcess) -> StoreError:
+def _ended(process: ManagedProcess) -> StoreError:
     return StoreError(
-        f"{child.name} ended by itself. Its log ({child.log}) ends:\n{child.log_tail()}",
+        f"{process.name} ended by itself. Its log ({process.log}) ends:\n{process.log_tail()}",
         cure="Correct what it names and start again.",
     )

@@ -304,10 +304,10 @@ def test_how_limits_stand(
         Limit("burst", 40, 86_000.0),
         Limit("places", 8, 1.0, "concurrency", unit="places"),
     ]
-    with RateLimiter(database, SystemClock()) as gate:
-        gate.observe("acme", "credits", 7, 1000)
+    with RateLimiter(database, SystemClock()) as limiter:
+        limiter.observe("acme", "credits", 7, 1000)
         for member in ("acme", "north"):
-            with gate.permit("acme", limits, weight={"credits": 3}, member=member):
+            with limiter.permit("acme", limits, weight={"credits": 3}, member=member):
                 pass
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
     lines = [" ".join(line.split()) for line in run("status").stdout.splitlines()]

@@ -165,8 +165,8 @@ class Stage(Scene):
 
     def accounts(self) -> list[DayUsage]:
         """Return what the gate has counted, without requests for tokens."""
-        with RateLimiter(self.database, self.clock) as gate:
-            return [one for one in gate.usage_by_day("demo") if one.operation != "login"]
+        with RateLimiter(self.database, self.clock) as limiter:
+            return [one for one in limiter.usage_by_day("demo") if one.operation != "login"]
 
 
 def _landed(row: Mapping[str, Any]) -> Landed:

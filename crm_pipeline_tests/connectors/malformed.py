@@ -148,14 +148,14 @@ def mutated(twin: Any, path: str, change: Change, *, times: int = 10**9) -> Iter
 
 
 def reading(
-    account: Account, wanted: ObjectSettings, spool: Checkpoint, window: Window | None = None
+    account: Account, wanted: ObjectSettings, checkpoint: Checkpoint, window: Window | None = None
 ) -> Operation:
     """Return the operation that reads what is planned now as an extraction does, with a count behind it."""
     plan = account.plan(wanted, window)
 
     def read() -> tuple[list[str], int]:
         ids, rejects, read = list[str](), 0, 0
-        for page in account.pages(plan, spool):
+        for page in account.pages(plan, checkpoint):
             found = ids_of(page)
             ids += found
             rejects += len(page.rejected)

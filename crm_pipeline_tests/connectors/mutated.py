@@ -41,8 +41,8 @@ class Subject:
     def records(self, route: str) -> tuple[frozenset[str], int]:
         """Read the object by a route: the ids, and how many records were set aside."""
         ids, rejected = set[str](), 0
-        spool = Checkpoint(self.folder / f"spool{next(self.numbers)}")
-        with closing(self.account.pages(replace(self.plan, route=route), spool)) as pages:
+        checkpoint = Checkpoint(self.folder / f"spool{next(self.numbers)}")
+        with closing(self.account.pages(replace(self.plan, route=route), checkpoint)) as pages:
             for page in pages:
                 for batch in page.batches():
                     ids |= set(batch.column("_source_id").to_pylist())

@@ -37,8 +37,8 @@ def claiming(stage: Stage) -> Iterator[None]:
 
 
 def standing(stage: Stage) -> list[LimitStatus]:
-    with RateLimiter(stage.database, stage.clock) as gate:
-        return gate.usage("demo")
+    with RateLimiter(stage.database, stage.clock) as limiter:
+        return limiter.usage("demo")
 
 
 def test_nonsense_in_counters_is_ignored_and_told(

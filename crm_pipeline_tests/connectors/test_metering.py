@@ -61,9 +61,9 @@ def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_was_told_before(database: Database) -> None:
     """A ceiling that another process was told is known, unless it cannot be true."""
-    with RateLimiter(database, SystemClock()) as gate:
-        gate.observe("acme", "day", 5, 625_000)
-        gate.observe("acme", "burst", 5, 900_000)
-        gate.flush()
-        found = told_before(gate, "acme", {"day": 250_000, "burst": 5, "other": 1})
+    with RateLimiter(database, SystemClock()) as limiter:
+        limiter.observe("acme", "day", 5, 625_000)
+        limiter.observe("acme", "burst", 5, 900_000)
+        limiter.flush()
+        found = told_before(limiter, "acme", {"day": 250_000, "burst": 5, "other": 1})
     assert found == {"day": 625_000}

@@ -188,17 +188,19 @@ def test_a_reader_that_stops_ends_all_lanes() -> None:
 
 def test_chunks_are_noted_with_their_ranges(tmp_path: Path) -> None:
     """What another process finds in the spool says which ranges are done."""
-    spool = Checkpoint(tmp_path / "spool")
-    spool.begin({"lanes": [0, 100]})
+    checkpoint = Checkpoint(tmp_path / "spool")
+    checkpoint.begin({"lanes": [0, 100]})
     vendor = Vendor(list(range(50)), 5)
-    noted = ParallelRangeReader(vendor.read, at_once=2, owner="a", route="search", spool=spool)
+    noted = ParallelRangeReader(
+        vendor.read, at_once=2, owner="a", route="search", checkpoint=checkpoint
+    )
     for page in noted.pages([KeyRange(0, 40)]):
         assert page.number is not None
-        spool.done(page.number, PageDone((), {}, 1, 1, 0, page.route, facts=page.facts))
+        checkpoint.done(page.number, PageDone((), {}, 1, 1, 0, page.route, facts=page.facts))
     again = Checkpoint(tmp_path / "spool")
     gaps = missing(KeyRange(0, 100), [done.facts for done in again.all_done()])
     assert gaps == [KeyRange(40, 100)]
-    numbers = [path.name[:5] for path in spool.folder.glob("*.done.json")]
+    numbers = [path.name[:5] for path in checkpoint.folder.glob("*.done.json")]
     assert f"{again.fresh_number():05d}" not in numbers
 
 

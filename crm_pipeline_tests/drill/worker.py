@@ -97,7 +97,7 @@ class Run:
             for table in tables_for(self.connection, self.maps)
         }
         with self._engine() as engine:
-            publish(self.landing, self.tables, engine, wanted=wanted, keeping=Retention(1, 0))
+            publish(self.landing, self.tables, engine, wanted=wanted, retention=Retention(1, 0))
 
     def _engine(self) -> Engine:
         return Engine(self.settings.data / "tmp", memory_limit="512MB", threads=1)

@@ -14,11 +14,11 @@ def test_accounts_of_calls_go_into_a_publish(scene: Scene) -> None:
     """What the gate counted, by connection and day, and how its limits stand."""
     with (
         Database(scene.settings.environ["CRM_DATABASE_URL"]) as database,
-        RateLimiter(database, SystemClock()) as gate,
+        RateLimiter(database, SystemClock()) as limiter,
     ):
         limit = Limit("credits", 500, 86_400.0, "daily", unit="credits")
-        with gate.permit("shared", [limit], weight=3, member="north"):
-            gate.record("shared", "coql", weight=3, member="north")
+        with limiter.permit("shared", [limit], weight=3, member="north"):
+            limiter.record("shared", "coql", weight=3, member="north")
     accounts = Workspace(scene.settings).api_accounts()
     (spent,) = [day for day in accounts.days if day.group == "shared"]
     assert (spent.member, spent.operation, spent.calls, spent.weight) == ("north", "coql", 1, 3)

@@ -14,18 +14,18 @@ LIMITS = [Limit("burst", 40, 0.4), Limit("credits", 100, 1.0)]
 calls: list[tuple[float, float, int, int]] = []
 
 
-def work(gate: RateLimiter, number: int) -> None:
+def work(limiter: RateLimiter, number: int) -> None:
     for call in range(12):
         weight = 1 + (number + call) % 2
-        with gate.permit("acme", LIMITS, weight=weight):
+        with limiter.permit("acme", LIMITS, weight=weight):
             taken = time.monotonic()
             threading.Event().wait(0.005 * number)
             replied = time.monotonic()
         calls.append((taken, replied, weight, weight))
 
 
-with Database(sys.argv[1]) as database, RateLimiter(database, SystemClock()) as gate:
-    threads = [threading.Thread(target=work, args=(gate, number)) for number in range(6)]
+with Database(sys.argv[1]) as database, RateLimiter(database, SystemClock()) as limiter:
+    threads = [threading.Thread(target=work, args=(limiter, number)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

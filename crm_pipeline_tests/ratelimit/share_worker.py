@@ -14,7 +14,7 @@ LIMIT = Limit("burst", 30, 0.5)
 url, member, threads = sys.argv[1:]
 calls: list[tuple[float, float]] = []
 
-with Database(url) as database, RateLimiter(database, SystemClock()) as gate:
+with Database(url) as database, RateLimiter(database, SystemClock()) as limiter:
     with database.transaction() as cursor:
         cursor.execute("SELECT 1")
     sys.stdout.write("ready\n")
@@ -24,7 +24,7 @@ with Database(url) as database, RateLimiter(database, SystemClock()) as gate:
 
     def work() -> None:
         while time.monotonic() < ends_at:
-            with gate.permit("acme", [LIMIT], member=member):
+            with limiter.permit("acme", [LIMIT], member=member):
                 taken = time.monotonic()
                 threading.Event().wait(0.005)
                 replied = time.monotonic()

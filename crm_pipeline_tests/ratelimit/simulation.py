@@ -79,10 +79,12 @@ class World:
     def settled(self, news: News, wants: Wants | None) -> Verdict:
         """Do what the database's transaction does."""
         now_ms = self.now_ms()
-        books = [sound_ledger(json.loads(text))[0] for text in self._books]
-        accounts = [(limit, book, now_ms) for limit, book in zip(self.limits, books, strict=True)]
+        ledgers = [sound_ledger(json.loads(text))[0] for text in self._books]
+        accounts = [
+            (limit, ledger, now_ms) for limit, ledger in zip(self.limits, ledgers, strict=True)
+        ]
         verdict = entered(accounts, news, wants)
-        self._books = [json.dumps(book.written()) for book in books]
+        self._books = [json.dumps(ledger.written()) for ledger in ledgers]
         return verdict
 
     def arrivals(self, name: str = "", member: str | None = None) -> list[tuple[float, int]]:
@@ -132,7 +134,7 @@ class Process:
         rest_s: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.world = world
-        self.desk = PermitPool("simulated", world.limits, member)
+        self.pool = PermitPool("simulated", world.limits, member)
         self.is_alive = True
         self.refused = 0
         self._weights = itertools.cycle(
@@ -162,16 +164,16 @@ class Process:
         weights = next(self._weights, None)
         if weights is None:
             while self._waiting:
-                self.desk.want_no_more(self._waiting.popleft())
+                self.pool.want_no_more(self._waiting.popleft())
             return
         self._waiting.append(weights)
-        self.desk.want(weights)
+        self.pool.want(weights)
         self._serve()
 
     def _serve(self) -> None:
-        while self._waiting and self.desk.take(self._waiting[0], self.world.now):
+        while self._waiting and self.pool.take(self._waiting[0], self.world.now):
             weights = self._waiting.popleft()
-            self.desk.want_no_more(weights)
+            self.pool.want_no_more(weights)
             self._call(weights)
         if self._waiting and not self._is_asking:
             self._is_asking = True
@@ -187,17 +189,17 @@ class Process:
         self._later(length, lambda: self._replied(weights, told))
 
     def _arrived(self, weights: Amounts, told: list[tuple[int, int, int]]) -> None:
-        self.world.arrived.append(Arrival(self.world.now, self.desk.member, weights))
+        self.world.arrived.append(Arrival(self.world.now, self.pool.member, weights))
         for place, limit in enumerate(self.world.limits):
             if limit.name in self.world.counters:
                 told.append((place, self.world.counted(place), self.world.counters[limit.name]))
 
     def _replied(self, weights: Amounts, told: list[tuple[int, int, int]]) -> None:
-        if self.desk.reply(weights, self.world.now):
+        if self.pool.reply(weights, self.world.now):
             self._later(_GATHERED_S, lambda: self._contact(None, lambda _: None))
         self._wake()
         for place, used, ceiling in told:
-            self.desk.note(place, used, ceiling, self.world.now)
+            self.pool.note(place, used, ceiling, self.world.now)
         rest = self.world.random.uniform(*self.rest_s) if any(self.rest_s) else 0.0
         if rest:
             self._later(rest, self._come)
@@ -226,7 +228,7 @@ class Process:
             go_on()
 
     def _look(self) -> None:
-        if self.desk.has_news(self.world.now) or self.desk.is_due(self.world.now, LEASE_MS / 4000):
+        if self.pool.has_news(self.world.now) or self.pool.is_due(self.world.now, LEASE_MS / 4000):
             self._contact(None, lambda _: None)
         self._later(_LOOKED_AFTER_S, self._look)
 
@@ -238,16 +240,16 @@ class Process:
     def _begin_contact(self) -> None:
         need, then = self._contacts[0]
         told_at = self.world.now
-        wants = self.desk.wants(need, told_at) if need else None
-        delta = self.desk.delta(told_at)
-        news = delta.news(self.desk.lease, self.desk.member, told_at)
+        wants = self.pool.wants(need, told_at) if need else None
+        delta = self.pool.delta(told_at)
+        news = delta.news(self.pool.lease, self.pool.member, told_at)
 
         def decide() -> None:
             verdict = self.world.settled(news, wants)
             self._later(self.world.random.uniform(*self.world.contact_s) / 2, lambda: end(verdict))
 
         def end(verdict: Verdict) -> None:
-            self.desk.done(delta, verdict.granted, self.world.now)
+            self.pool.done(delta, verdict.granted, self.world.now)
             self._contacts.popleft()
             if self._contacts:
                 self._begin_contact()

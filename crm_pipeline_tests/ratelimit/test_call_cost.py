@@ -15,42 +15,42 @@ CREDITS = Limit("credits", 10, 86_400.0, "daily", unit="credits")
 PLACES = Limit("places", 2, 1.0, "concurrency")
 
 
-def used(gate: RateLimiter) -> dict[str, int]:
-    gate.flush()
-    return {limit.name: limit.used for limit in gate.usage("acme")}
+def used(limiter: RateLimiter) -> dict[str, int]:
+    limiter.flush()
+    return {limit.name: limit.used for limit in limiter.usage("acme")}
 
 
-def test_a_weight_for_each_limit(gate: RateLimiter) -> None:
+def test_a_weight_for_each_limit(limiter: RateLimiter) -> None:
     """One permit is 3 credits, 1 of the burst window and nothing of another limit."""
     limits = [BURST, CREDITS, PLACES, DAILY]
-    with gate.permit("acme", limits, weight={"credits": 3, "daily": 0}):
-        under_way = {limit.name: limit.under_way for limit in gate.usage("acme")}
+    with limiter.permit("acme", limits, weight={"credits": 3, "daily": 0}):
+        under_way = {limit.name: limit.under_way for limit in limiter.usage("acme")}
     assert under_way == {"burst": 1, "credits": 3, "daily": 0, "places": 1}
-    assert used(gate) == {"burst": 1, "credits": 3, "daily": 0, "places": 0}
+    assert used(limiter) == {"burst": 1, "credits": 3, "daily": 0, "places": 0}
 
 
-def test_what_a_call_does_not_fall_under_does_not_stop_it(gate: RateLimiter) -> None:
+def test_what_a_call_does_not_fall_under_does_not_stop_it(limiter: RateLimiter) -> None:
     """With weight 0 a spent limit refuses nothing; a call under no limit needs no permit."""
-    spend(gate, DAILY, calls=9)
-    with gate.permit("acme", [BURST, DAILY], weight={"daily": 0}):
+    spend(limiter, DAILY, calls=9)
+    with limiter.permit("acme", [BURST, DAILY], weight={"daily": 0}):
         pass
-    with gate.permit("acme", [DAILY], weight={"daily": 0}) as waited_s:
+    with limiter.permit("acme", [DAILY], weight={"daily": 0}) as waited_s:
         assert waited_s == 0
-    with gate.permit("acme", []) as waited_s:
+    with limiter.permit("acme", []) as waited_s:
         assert waited_s == 0
-    assert used(gate) == {"burst": 1, "daily": 9}
+    assert used(limiter) == {"burst": 1, "daily": 9}
 
 
-def test_a_refused_limit_takes_nothing_of_the_others(gate: RateLimiter) -> None:
+def test_a_refused_limit_takes_nothing_of_the_others(limiter: RateLimiter) -> None:
     """All of a permit or nothing: what is refused holds no place and no part of a window."""
-    with gate.permit("acme", [CREDITS], weight=8):
+    with limiter.permit("acme", [CREDITS], weight=8):
         pass
     with (
         pytest.raises(BudgetExhausted, match="8 of 10 credits in the last 24 hours"),
-        gate.permit("acme", [BURST, CREDITS, PLACES], weight={"credits": 3}),
+        limiter.permit("acme", [BURST, CREDITS, PLACES], weight={"credits": 3}),
     ):
         pass
-    assert used(gate) == {"burst": 0, "credits": 8, "places": 0}
+    assert used(limiter) == {"burst": 0, "credits": 8, "places": 0}
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_a_refused_limit_takes_nothing_of_the_others(gate: RateLimiter) -> None:
         ({"credit": 3}, "weight for 'credit', which is none of its limits: burst, credits"),
     ],
 )
-def test_impossible_weights(gate: RateLimiter, weight: dict[str, int], words: str) -> None:
+def test_impossible_weights(limiter: RateLimiter, weight: dict[str, int], words: str) -> None:
     """A weight that cannot be counted is an error that names the limit."""
     limits = [BURST, CREDITS]
-    with pytest.raises(ConfigError, match=words), gate.permit("acme", limits, weight=weight):
+    with pytest.raises(ConfigError, match=words), limiter.permit("acme", limits, weight=weight):
         pass
 
 
@@ -76,18 +76,18 @@ def test_impossible_weights(gate: RateLimiter, weight: dict[str, int], words: st
         (Limit("burst", 9, 10.0, resets="UTC"), "only a daily limit does"),
     ],
 )
-def test_impossible_midnights(gate: RateLimiter, limit: Limit, words: str) -> None:
+def test_impossible_midnights(limiter: RateLimiter, limit: Limit, words: str) -> None:
     """A zone that does not exist, or a limit that is not by the day, is an error."""
-    with pytest.raises(ConfigError, match=words), gate.permit("acme", [limit]):
+    with pytest.raises(ConfigError, match=words), limiter.permit("acme", [limit]):
         pass
 
 
-def test_the_midnight_is_named(gate: RateLimiter) -> None:
+def test_the_midnight_is_named(limiter: RateLimiter) -> None:
     """A day that ends at a midnight: the refusal names zone and moment, and that is the wait."""
     limit = Limit("tokens", 9, 86_400.0, "daily", resets="Asia/Kathmandu", unit="tokens")
-    spend(gate, limit, calls=9)
+    spend(limiter, limit, calls=9)
     with pytest.raises(BudgetExhausted) as caught:
-        spend(gate, limit)
+        spend(limiter, limit)
     zone = ZoneInfo("Asia/Kathmandu")
     now = datetime.now(zone)
     midnight = datetime(now.year, now.month, now.day, tzinfo=zone) + timedelta(days=1)
@@ -99,61 +99,61 @@ def test_the_midnight_is_named(gate: RateLimiter) -> None:
     )
     wait_s = (midnight - now).total_seconds()
     assert wait_s - 5 <= caught.value.wait_s <= wait_s + 5
-    assert gate.usage("acme")[0].resets == "Asia/Kathmandu"
+    assert limiter.usage("acme")[0].resets == "Asia/Kathmandu"
 
 
-def test_a_share_of_the_day_is_kept(database: Database, gate: RateLimiter) -> None:
+def test_a_share_of_the_day_is_kept(database: Database, limiter: RateLimiter) -> None:
     """With two members neither takes more than half of a day, and `remaining` says what is left."""
     limit = Limit("credits", 100, 86_400.0, "daily", unit="credits")
-    assert gate.remaining("acme", [BURST]) is None
-    assert gate.remaining("acme", [BURST, limit], member="large") == 100
-    with gate.permit("acme", [limit], member="small"):
+    assert limiter.remaining("acme", [BURST]) is None
+    assert limiter.remaining("acme", [BURST, limit], member="large") == 100
+    with limiter.permit("acme", [limit], member="small"):
         pass
     for _ in range(25):
-        with gate.permit("acme", [limit], weight=2, member="large"):
+        with limiter.permit("acme", [limit], weight=2, member="large"):
             pass
-    gate.flush()
-    assert gate.remaining("acme", [limit], member="large") == 0
-    assert gate.remaining("acme", [limit], member="small") == 49
+    limiter.flush()
+    assert limiter.remaining("acme", [limit], member="large") == 0
+    assert limiter.remaining("acme", [limit], member="small") == 49
     with (
         pytest.raises(BudgetExhausted, match=r"51 of 100 .*what is left of it is kept for small"),
-        gate.permit("acme", [limit], member="large"),
+        limiter.permit("acme", [limit], member="large"),
     ):
         pass
-    (found,) = gate.usage("acme")
+    (found,) = limiter.usage("acme")
     assert (found.unit, found.members) == ("credits", {"large": 50, "small": 1})
 
 
-def test_remaining_knows_the_vendors_figure(gate: RateLimiter) -> None:
+def test_remaining_knows_the_vendors_figure(limiter: RateLimiter) -> None:
     """The vendor's counter and ceiling bound what is left; the least of several limits counts."""
-    gate.observe("acme", "daily", 20, 25)
+    limiter.observe("acme", "daily", 20, 25)
     jobs = Limit("jobs", 4, 86_400.0, "daily")
-    assert gate.remaining("acme", [Limit("daily", 90, 86_400.0, "daily")]) == 5
-    assert gate.remaining("acme", [Limit("daily", 90, 86_400.0, "daily"), jobs]) == 4
-    gate.observe("acme", "daily", 30, 25)
-    gate.flush()
-    assert gate.remaining("acme", [Limit("daily", 90, 86_400.0, "daily")]) == 0
+    assert limiter.remaining("acme", [Limit("daily", 90, 86_400.0, "daily")]) == 5
+    assert limiter.remaining("acme", [Limit("daily", 90, 86_400.0, "daily"), jobs]) == 4
+    limiter.observe("acme", "daily", 30, 25)
+    limiter.flush()
+    assert limiter.remaining("acme", [Limit("daily", 90, 86_400.0, "daily")]) == 0
 
 
-def test_somebody_else_in_the_window(gate: RateLimiter) -> None:
+def test_somebody_else_in_the_window(limiter: RateLimiter) -> None:
     """The vendor's counter of a short window is ahead of ours: the difference is held back until it is
     gone. A lower figure changes nothing."""
     limit = Limit("burst", 20, 0.8)
-    with gate.permit("acme", [limit], weight=2):
+    with limiter.permit("acme", [limit], weight=2):
         pass
-    gate.observe("acme", "burst", 15, 20)
-    gate.flush()
-    (found,) = gate.usage("acme")
+    limiter.observe("acme", "burst", 15, 20)
+    limiter.flush()
+    (found,) = limiter.usage("acme")
     assert (found.used, found.vendor_used) == (15, 15)
-    with gate.permit("acme", [limit], weight=6) as waited_s:
+    with limiter.permit("acme", [limit], weight=6) as waited_s:
         assert 0.4 < waited_s < 5
-    gate.observe("acme", "burst", 0, 20)
-    gate.flush()
+    limiter.observe("acme", "burst", 0, 20)
+    limiter.flush()
     # The first two may still be within the window.
-    assert gate.usage("acme")[0].used in {6, 8}
+    assert limiter.usage("acme")[0].used in {6, 8}
 
 
-def test_an_observation_of_a_window_costs_no_transaction(gate: RateLimiter, monkeypatch) -> None:
+def test_an_observation_of_a_window_costs_no_transaction(limiter: RateLimiter, monkeypatch) -> None:
     """It goes with the next contact, however many replies told one."""
     written = []
     monkeypatch.setattr(
@@ -165,7 +165,7 @@ def test_an_observation_of_a_window_costs_no_transaction(gate: RateLimiter, monk
     settled = RateLimiter._settled
     monkeypatch.setattr(RateLimiter, "_settled", lambda *args: contacts.append(1) or settled(*args))
     for used in range(500):
-        spend(gate, limit)
-        gate.observe("acme", "burst", used, 10_000)
+        spend(limiter, limit)
+        limiter.observe("acme", "burst", used, 10_000)
     assert written == []
     assert len(contacts) < 100

@@ -55,22 +55,22 @@ def test_never_over_the_ceiling(plan: list[tuple], ceiling: int, period_ms: int)
     the wait that the decision names shows that it does not wait for nothing.
     """
     limit = Limit("burst", ceiling, period_ms / 1000)
-    book, now, made, ends = Ledger(), 1_000_000, [], []
+    ledger, now, made, ends = Ledger(), 1_000_000, [], []
     for number, (gap, length, weight, ahead, is_killed) in enumerate(plan):
         now += gap
-        book = sound_ledger(json.loads(json.dumps(book.written())))[0]
+        ledger = sound_ledger(json.loads(json.dumps(ledger.written())))[0]
         for end in sorted(e for e in ends if e[0] <= now):
             ends.remove(end)
             replied_ms, lease, spent = end
-            book.hold(lease, 0, now)
-            book.spend(limit, spent, at_ms=replied_ms)
-        book.settle(limit, now)
-        verdict = ask([(limit, book)], weight, weight + ahead, now)
+            ledger.hold(lease, 0, now)
+            ledger.spend(limit, spent, at_ms=replied_ms)
+        ledger.settle(limit, now)
+        verdict = ask([(limit, ledger)], weight, weight + ahead, now)
         if not verdict.granted:
             assert verdict.wait_s > 0
             continue
         assert weight <= verdict.granted <= weight + ahead
-        book.hold(str(number), verdict.granted, now)
+        ledger.hold(str(number), verdict.granted, now)
         made.append(Call(now, now + length, weight))
         if not is_killed:
             ends.append((now + length, str(number), weight))
@@ -87,17 +87,17 @@ def test_never_over_the_ceiling(plan: list[tuple], ceiling: int, period_ms: int)
 def test_the_wait_is_exact(replies: list[int], period_ms: int) -> None:
     """With nothing under way a permit is free after the wait that was named, and not before."""
     limit = Limit("burst", len(replies), period_ms / 1000)
-    book = Ledger()
+    ledger = Ledger()
     for at_ms in replies:
-        book.spend(limit, 1, at_ms=at_ms)
+        ledger.spend(limit, 1, at_ms=at_ms)
     now = max(replies)
-    book.settle(limit, now)
-    verdict = ask([(limit, book)], 1, 1, now)
+    ledger.settle(limit, now)
+    verdict = ask([(limit, ledger)], 1, 1, now)
     if verdict.granted:
         return
     until = now + round(verdict.wait_s * 1000)
     for moment, expected in [(until - 1, 0), (until, 1)]:
-        later = sound_ledger(book.written())[0]
+        later = sound_ledger(ledger.written())[0]
         later.settle(limit, moment)
         assert ask([(limit, later)], 1, 1, moment).granted == expected
 
@@ -105,31 +105,31 @@ def test_the_wait_is_exact(replies: list[int], period_ms: int) -> None:
 def test_a_lease_of_a_dead_process_runs_out() -> None:
     """What a killed process held counts until its lease ends, and one window more; then no more."""
     limit = Limit("burst", 10, 1.0)
-    book = Ledger()
-    book.hold("dead", 10, 0)
+    ledger = Ledger()
+    ledger.hold("dead", 10, 0)
     for now, free in [(LEASE_MS - 1, 0), (LEASE_MS, 0), (LEASE_MS + 990, 0), (LEASE_MS + 1010, 10)]:
-        book.settle(limit, now)
-        assert ask([(limit, book)], 1, 10, now).granted == free
+        ledger.settle(limit, now)
+        assert ask([(limit, ledger)], 1, 10, now).granted == free
 
 
 def test_a_clock_set_back() -> None:
     """Calls stamped in the future count as made now: not forgotten, and not held for hours."""
     limit = Limit("burst", 10, 1.0)
-    book = Ledger()
-    book.spend(limit, 10, at_ms=HOUR_MS)
-    book.settle(limit, 5000)
-    assert ask([(limit, book)], 1, 1, 5000).granted == 0
-    book.settle(limit, 6010)
-    assert ask([(limit, book)], 1, 1, 6010).granted == 1
+    ledger = Ledger()
+    ledger.spend(limit, 10, at_ms=HOUR_MS)
+    ledger.settle(limit, 5000)
+    assert ask([(limit, ledger)], 1, 1, 5000).granted == 0
+    ledger.settle(limit, 6010)
+    assert ask([(limit, ledger)], 1, 1, 6010).granted == 1
 
 
 def test_several_limits_at_once() -> None:
     """A permit is given only if every limit has room, and the longest wait counts."""
     short, long = Limit("short", 2, 1.0), Limit("long", 3, 60.0)
-    books = {limit.name: Ledger() for limit in (short, long)}
+    ledgers = {limit.name: Ledger() for limit in (short, long)}
     for limit in (short, long):
-        books[limit.name].spend(limit, 2, at_ms=0)
-    accounts = [(short, books["short"]), (long, books["long"])]
+        ledgers[limit.name].spend(limit, 2, at_ms=0)
+    accounts = [(short, ledgers["short"]), (long, ledgers["long"])]
     assert 0.9 < ask(accounts, 1, 1, 0).wait_s < 1.1
     assert 59 < ask(accounts, 2, 2, 0).wait_s < 61
 
@@ -137,65 +137,65 @@ def test_several_limits_at_once() -> None:
 def test_concurrency() -> None:
     """A limit on calls under way forgets a call at its end."""
     limit = Limit("parallel", 2, 1.0, "concurrency")
-    book = Ledger()
-    book.hold("a", 2, 0)
-    assert ask([(limit, book)], 1, 1, 0).wait_s > 0
-    book.spend(limit, 1, at_ms=5)
-    book.hold("a", 1, 5)
-    assert ask([(limit, book)], 1, 5, 5).granted == 1
+    ledger = Ledger()
+    ledger.hold("a", 2, 0)
+    assert ask([(limit, ledger)], 1, 1, 0).wait_s > 0
+    ledger.spend(limit, 1, at_ms=5)
+    ledger.hold("a", 1, 5)
+    assert ask([(limit, ledger)], 1, 5, 5).granted == 1
 
 
 def test_daily_by_our_own_count() -> None:
     """A spent day is refused, not waited for; the wait is when enough has left the 24 hours."""
-    book = Ledger()
-    book.spend(DAILY, 900, at_ms=HOUR_MS)
-    refusal = ask([(DAILY, book)], 1, 1, 3 * HOUR_MS).refusal
+    ledger = Ledger()
+    ledger.spend(DAILY, 900, at_ms=HOUR_MS)
+    refusal = ask([(DAILY, ledger)], 1, 1, 3 * HOUR_MS).refusal
     assert (refusal.limit, refusal.used, refusal.ceiling) == ("daily", 900, 900)
     assert 22 * 3600 <= refusal.wait_s < 22.3 * 3600
 
 
 def test_daily_by_the_vendors_count() -> None:
     """The vendor's figure, with what we spent since, overrules a lower count of ours."""
-    book = Ledger(vendor=Observation(used=890, ceiling=1000, at_ms=0, total=0))
-    assert ask([(DAILY, book)], 1, 50, 0).granted == 10
-    book.spend(DAILY, 10, at_ms=10)
-    refusal = ask([(DAILY, book)], 1, 1, 10).refusal
+    ledger = Ledger(vendor=Observation(used=890, ceiling=1000, at_ms=0, total=0))
+    assert ask([(DAILY, ledger)], 1, 50, 0).granted == 10
+    ledger.spend(DAILY, 10, at_ms=10)
+    refusal = ask([(DAILY, ledger)], 1, 1, 10).refusal
     assert refusal.used == 900
     assert 3000 < refusal.wait_s <= 3600
 
 
 def test_a_lower_ceiling_of_the_vendor() -> None:
     """A ceiling below the configured one holds."""
-    book = Ledger(vendor=Observation(used=0, ceiling=20, at_ms=0, total=0))
-    assert ask([(DAILY, book)], 1, 50, 0).granted == 20
+    ledger = Ledger(vendor=Observation(used=0, ceiling=20, at_ms=0, total=0))
+    assert ask([(DAILY, ledger)], 1, 50, 0).granted == 20
 
 
 def test_a_window_that_the_vendor_says_is_smaller() -> None:
     """Of a short window the vendor's own ceiling holds; what costs more than that all is left to it."""
     limit = Limit("burst", 20, 1.0)
-    book = Ledger()
-    book.observe(limit, 0, 10, 0)
-    assert ask([(limit, book)], 1, 50, 0).granted == 10
-    assert ask([(limit, book)], 15, 15, 0).granted == 15
-    book.spend(limit, 1, 0)
-    assert ask([(limit, book)], 15, 15, 0).wait_s > 0.9
+    ledger = Ledger()
+    ledger.observe(limit, 0, 10, 0)
+    assert ask([(limit, ledger)], 1, 50, 0).granted == 10
+    assert ask([(limit, ledger)], 15, 15, 0).granted == 15
+    ledger.spend(limit, 1, 0)
+    assert ask([(limit, ledger)], 15, 15, 0).wait_s > 0.9
 
 
 def test_one_probe_an_hour() -> None:
     """A vendor's figure that refuses is asked about again with one call an hour, or never lifted."""
-    book = Ledger(vendor=Observation(used=990, ceiling=1000, at_ms=0, total=0))
-    assert ask([(DAILY, book)], 1, 50, HOUR_MS - 1).refusal
-    assert ask([(DAILY, book)], 1, 50, HOUR_MS).granted == 1
-    assert ask([(DAILY, book)], 1, 50, HOUR_MS + 1).refusal
-    book.spend(DAILY, 900, at_ms=HOUR_MS)
-    assert ask([(DAILY, book)], 1, 50, 3 * HOUR_MS).refusal
+    ledger = Ledger(vendor=Observation(used=990, ceiling=1000, at_ms=0, total=0))
+    assert ask([(DAILY, ledger)], 1, 50, HOUR_MS - 1).refusal
+    assert ask([(DAILY, ledger)], 1, 50, HOUR_MS).granted == 1
+    assert ask([(DAILY, ledger)], 1, 50, HOUR_MS + 1).refusal
+    ledger.spend(DAILY, 900, at_ms=HOUR_MS)
+    assert ask([(DAILY, ledger)], 1, 50, 3 * HOUR_MS).refusal
 
 
 def test_an_old_figure_is_dropped() -> None:
     """After a day the vendor's figure says nothing any more."""
-    book = Ledger(vendor=Observation(used=1000, ceiling=1000, at_ms=0, total=0))
-    book.settle(DAILY, 25 * HOUR_MS)
-    assert ask([(DAILY, book)], 1, 50, 25 * HOUR_MS).granted == 50
+    ledger = Ledger(vendor=Observation(used=1000, ceiling=1000, at_ms=0, total=0))
+    ledger.settle(DAILY, 25 * HOUR_MS)
+    assert ask([(DAILY, ledger)], 1, 50, 25 * HOUR_MS).granted == 50
 
 
 def test_packs() -> None:
@@ -203,30 +203,30 @@ def test_packs() -> None:
     assert pack_most([Limit("a", 190, 10.0), Limit("b", 1000, 60.0)]) == 9
     assert pack_most([Limit("a", 5, 1.0)]) == 1
     assert pack_most([Limit("a", 10**6, 10.0)]) == 500
-    desk = PermitPool("g", [Limit("a", 190, 10.0)])
-    assert desk.wants((1,), now=100.0).wish == (1,)
-    with desk.changed:
-        desk.want((4,))
-    assert desk.wants((1,), now=101.0).wish == (4,)
-    desk.done(desk.delta(101.0), (9,), now=101.0)
-    with desk.changed:
-        assert all(desk.take((1,), 101.0) for _ in range(9))
-    assert desk.wants((1,), now=101.01).wish == (9,)
-    assert desk.wants((20,), now=101.02).wish == (20,)
+    pool = PermitPool("g", [Limit("a", 190, 10.0)])
+    assert pool.wants((1,), now=100.0).wish == (1,)
+    with pool.changed:
+        pool.want((4,))
+    assert pool.wants((1,), now=101.0).wish == (4,)
+    pool.done(pool.delta(101.0), (9,), now=101.0)
+    with pool.changed:
+        assert all(pool.take((1,), 101.0) for _ in range(9))
+    assert pool.wants((1,), now=101.01).wish == (9,)
+    assert pool.wants((20,), now=101.02).wish == (20,)
 
 
 def test_unused_permits_go_back() -> None:
     """What was taken in advance and not used soon is given back; calls under way stay out."""
-    desk = PermitPool("g", [Limit("a", 190, 10.0)])
-    desk.done(desk.delta(0.0), (5,), now=0.0)
-    with desk.changed:
-        assert desk.take((2,), 0.1)
-        assert not desk.take((1,), 9.0)
-    delta = desk.delta(9.0)
+    pool = PermitPool("g", [Limit("a", 190, 10.0)])
+    pool.done(pool.delta(0.0), (5,), now=0.0)
+    with pool.changed:
+        assert pool.take((2,), 0.1)
+        assert not pool.take((1,), 9.0)
+    delta = pool.delta(9.0)
     assert (delta.out, delta.unused, delta.kept) == ((5,), (3,), (2,))
-    desk.failed(delta)
-    assert desk.reply((2,), 9.1)
-    delta = desk.delta(9.2)
+    pool.failed(delta)
+    assert pool.reply((2,), 9.1)
+    delta = pool.delta(9.2)
     assert (delta.unused, delta.replied, delta.kept) == ((3,), ((9.1, (2,)),), (0,))
-    desk.done(delta, (0,), 9.2)
-    assert desk.is_idle()
+    pool.done(delta, (0,), 9.2)
+    assert pool.is_idle()

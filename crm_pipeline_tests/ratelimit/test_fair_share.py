@@ -16,10 +16,12 @@ BERLIN = Limit("daily", 1000, 86_400.0, "daily", resets="Europe/Berlin")
 BURST = Limit("burst", 100, 10.0)
 
 
-def took(book: Ledger, limit: Limit, member: str, weight: int, at_ms: int = NOW) -> Refusal | None:
+def took(
+    ledger: Ledger, limit: Limit, member: str, weight: int, at_ms: int = NOW
+) -> Refusal | None:
     """Take and use so much at once; return the refusal where it is refused."""
     wants = Wants((weight,), (weight,), (weight,))
-    account = [(limit, book, at_ms)]
+    account = [(limit, ledger, at_ms)]
     verdict = entered(account, News(member, member, (), (0,)), wants)
     if verdict.granted[0]:
         entered(account, News(member, member, ((0.0, verdict.granted),), (0,)), None)
@@ -29,97 +31,97 @@ def took(book: Ledger, limit: Limit, member: str, weight: int, at_ms: int = NOW)
 @pytest.mark.parametrize("limit", [DAY, BERLIN])
 def test_a_backfill_does_not_eat_the_others_day(limit: Limit) -> None:
     """With a second member known, one has half of the day, and its refusal says for whom the rest is."""
-    book = Ledger()
-    assert took(book, limit, "small", 1) is None
-    assert took(book, limit, "large", 500) is None
-    refusal = took(book, limit, "large", 1)
+    ledger = Ledger()
+    assert took(ledger, limit, "small", 1) is None
+    assert took(ledger, limit, "large", 500) is None
+    refusal = took(ledger, limit, "large", 1)
     assert refusal
     assert (refusal.used, refusal.ceiling, refusal.kept_for) == (501, 1000, ("small",))
-    assert took(book, limit, "small", 499) is None
-    assert took(book, limit, "small", 1)
+    assert took(ledger, limit, "small", 499) is None
+    assert took(ledger, limit, "small", 1)
 
 
 def test_who_is_alone_has_all_of_the_day() -> None:
     """Nobody else known: all of it; somebody new gets what is left, first."""
-    book = Ledger()
-    assert took(book, DAY, "large", 900) is None
-    assert took(book, DAY, "small", 10) is None
-    assert took(book, DAY, "large", 1)
-    assert took(book, DAY, "small", 90) is None
+    ledger = Ledger()
+    assert took(ledger, DAY, "large", 900) is None
+    assert took(ledger, DAY, "small", 10) is None
+    assert took(ledger, DAY, "large", 1)
+    assert took(ledger, DAY, "small", 90) is None
 
 
 def test_a_member_is_forgotten_after_a_day_and_an_hour() -> None:
     """Who has not asked for 25 hours has nothing kept for it any more."""
     assert member_ms(DAY) == 25 * 3_600_000
     for after_ms, is_refused in [(member_ms(DAY) - 1, True), (member_ms(DAY), False)]:
-        book = Ledger()
-        took(book, DAY, "small", 1)
-        took(book, DAY, "large", 300, NOW + after_ms)
-        assert bool(took(book, DAY, "large", 300, NOW + after_ms)) is is_refused
+        ledger = Ledger()
+        took(ledger, DAY, "small", 1)
+        took(ledger, DAY, "large", 300, NOW + after_ms)
+        assert bool(took(ledger, DAY, "large", 300, NOW + after_ms)) is is_refused
 
 
 def test_what_the_vendor_counts_beyond_ours_is_not_shared() -> None:
     """Other applications took 400: the members have half of the other 600 each."""
-    book = Ledger()
-    book.seen.update(a=NOW, b=NOW)
-    book.observe(DAY, 400, 1000, NOW)
-    assert took(book, DAY, "a", 300) is None
-    assert took(book, DAY, "a", 1)
-    assert took(book, DAY, "b", 300) is None
+    ledger = Ledger()
+    ledger.seen.update(a=NOW, b=NOW)
+    ledger.observe(DAY, 400, 1000, NOW)
+    assert took(ledger, DAY, "a", 300) is None
+    assert took(ledger, DAY, "a", 1)
+    assert took(ledger, DAY, "b", 300) is None
 
 
 def test_what_is_under_way_does_not_hide_that_a_share_is_spent() -> None:
     """Past its share a member is refused though another has permits out; what of its own is out may
     come back, and is waited for."""
-    book = Ledger()
-    book.seen.update(a=NOW, b=NOW)
-    took(book, DAY, "a", 490)
-    entered([(DAY, book, NOW)], News("b", "b", (), (0,)), Wants((30,), (30,), (30,)))
-    entered([(DAY, book, NOW)], News("a1", "a", (), (0,)), Wants((10,), (10,), (10,)))
+    ledger = Ledger()
+    ledger.seen.update(a=NOW, b=NOW)
+    took(ledger, DAY, "a", 490)
+    entered([(DAY, ledger, NOW)], News("b", "b", (), (0,)), Wants((30,), (30,), (30,)))
+    entered([(DAY, ledger, NOW)], News("a1", "a", (), (0,)), Wants((10,), (10,), (10,)))
     wants = Wants((1,), (1,), (1,))
-    assert entered([(DAY, book, NOW)], News("a2", "a", (), (0,)), wants).wait_s == 0.05
-    entered([(DAY, book, NOW)], News("a1", "a", ((0.0, (10,)),), (0,)), None)
-    assert entered([(DAY, book, NOW)], News("a2", "a", (), (0,)), wants).refusal
+    assert entered([(DAY, ledger, NOW)], News("a2", "a", (), (0,)), wants).wait_s == 0.05
+    entered([(DAY, ledger, NOW)], News("a1", "a", ((0.0, (10,)),), (0,)), None)
+    assert entered([(DAY, ledger, NOW)], News("a2", "a", (), (0,)), wants).refusal
 
 
-def waiting(book: Ledger, member: str, wanted: int, need: int = 1) -> None:
+def waiting(ledger: Ledger, member: str, wanted: int, need: int = 1) -> None:
     claim = Demand(member, NOW, NOW + 5_000, need, wanted)
-    book.claims[member] = claim
+    ledger.claims[member] = claim
 
 
 def test_what_waits_is_kept() -> None:
     """Of the free part, what another's callers wait for is not given away, up to its share."""
-    book = Ledger()
-    book.spend(BURST, 90, NOW, "a")
-    waiting(book, "b", 4)
-    assert room(Request(BURST, book, "a", 1, NOW)) == Headroom(10, 6, ("b",))
-    waiting(book, "b", 400)
-    assert room(Request(BURST, book, "a", 1, NOW)).allowed < 0
-    assert room(Request(BURST, book, "b", 1, NOW)) == Headroom(10, 10, ())
+    ledger = Ledger()
+    ledger.spend(BURST, 90, NOW, "a")
+    waiting(ledger, "b", 4)
+    assert room(Request(BURST, ledger, "a", 1, NOW)) == Headroom(10, 6, ("b",))
+    waiting(ledger, "b", 400)
+    assert room(Request(BURST, ledger, "a", 1, NOW)).allowed < 0
+    assert room(Request(BURST, ledger, "b", 1, NOW)) == Headroom(10, 10, ())
 
 
 def test_one_alone_has_all() -> None:
     """Without others a member may have whatever is free."""
-    book = Ledger()
-    book.spend(BURST, 30, NOW, "a")
-    assert room(Request(BURST, book, "a", 1, NOW)) == Headroom(70, 70)
+    ledger = Ledger()
+    ledger.spend(BURST, 30, NOW, "a")
+    assert room(Request(BURST, ledger, "a", 1, NOW)) == Headroom(70, 70)
 
 
 def test_what_one_that_left_has_used_is_no_share() -> None:
     """Calls of a member that wants no more take up room, and the rest is shared equally."""
-    book = Ledger()
-    book.spend(BURST, 40, NOW, "gone")
-    waiting(book, "b", 100)
-    assert room(Request(BURST, book, "a", 1, NOW)) == Headroom(60, 30, ("b",))
+    ledger = Ledger()
+    ledger.spend(BURST, 40, NOW, "gone")
+    waiting(ledger, "b", 100)
+    assert room(Request(BURST, ledger, "a", 1, NOW)) == Headroom(60, 30, ("b",))
 
 
 def test_a_call_that_costs_more_than_a_share() -> None:
     """It is let through where nothing counts for its member, and the other holds back for it."""
-    book = Ledger()
-    waiting(book, "a", 100)
-    assert room(Request(BURST, book, "b", 80, NOW)).allowed == 80
-    waiting(book, "b", 80, need=80)
-    assert room(Request(BURST, book, "a", 1, NOW)).allowed == 20
+    ledger = Ledger()
+    waiting(ledger, "a", 100)
+    assert room(Request(BURST, ledger, "b", 80, NOW)).allowed == 80
+    waiting(ledger, "b", 80, need=80)
+    assert room(Request(BURST, ledger, "a", 1, NOW)).allowed == 20
 
 
 stakes = st.builds(
@@ -167,9 +169,9 @@ def test_what_was_granted_and_given_back_is_no_pace() -> None:
 
 def test_a_process_that_died_while_it_waited_is_forgotten() -> None:
     """It has to ask again a second after its wait at the latest."""
-    book = Ledger()
-    waiting(book, "b", 5)
-    book.settle(BURST, NOW + 4_999)
-    assert "b" in book.claims
-    book.settle(BURST, NOW + 12_000)
-    assert book.claims == {}
+    ledger = Ledger()
+    waiting(ledger, "b", 5)
+    ledger.settle(BURST, NOW + 4_999)
+    assert "b" in ledger.claims
+    ledger.settle(BURST, NOW + 12_000)
+    assert ledger.claims == {}

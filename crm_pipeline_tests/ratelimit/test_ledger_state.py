@@ -43,12 +43,12 @@ WHOLE: dict[str, Any] = {
 
 def test_what_was_written_is_read() -> None:
     """An account comes back as it was."""
-    book, lost = sound_ledger(WHOLE)
+    ledger, lost = sound_ledger(WHOLE)
     assert lost == []
-    assert sound_ledger(json.loads(json.dumps(book.written()))) == (book, [])
-    assert (book.own, book.leased, book.total) == (5, 3, 40)
-    assert book.vendor is not None
-    assert (book.vendor.used, book.vendor.foreign) == (12, 4)
+    assert sound_ledger(json.loads(json.dumps(ledger.written()))) == (ledger, [])
+    assert (ledger.own, ledger.leased, ledger.total) == (5, 3, 40)
+    assert ledger.vendor is not None
+    assert (ledger.vendor.used, ledger.vendor.foreign) == (12, 4)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_what_was_written_is_read() -> None:
 )
 def test_one_part_is_left_out(part: str, value: object) -> None:
     """What cannot be true is left out and named; the other parts stay."""
-    book, lost = sound_ledger({**WHOLE, part: value})
+    ledger, lost = sound_ledger({**WHOLE, part: value})
     assert lost == ([part, "vendor"] if part == "total" else [part])
     full = sound_ledger(WHOLE)[0]
     kept = set(PARTS) - {*lost}
-    assert {name: getattr(book, name) for name in kept} == {
+    assert {name: getattr(ledger, name) for name in kept} == {
         name: getattr(full, name) for name in kept
     }
 
@@ -85,10 +85,10 @@ def test_one_part_is_left_out(part: str, value: object) -> None:
 def test_nothing_stops_a_decision(state: object) -> None:
     """Whatever stands in a row, each kind of limit settles and decides."""
     for limit in LIMITS:
-        book, _ = sound_ledger(state)
-        book.settle(limit, NOW_MS)
-        decide([(limit, book)], Wants((1,), (5,), (1,)), NOW_MS, "acme")
-        assert sound_ledger(json.loads(json.dumps(book.written())))[1] == []
+        ledger, _ = sound_ledger(state)
+        ledger.settle(limit, NOW_MS)
+        decide([(limit, ledger)], Wants((1,), (5,), (1,)), NOW_MS, "acme")
+        assert sound_ledger(json.loads(json.dumps(ledger.written())))[1] == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_shapes(shape: tuple[str, int, float, str], lost: list[str]) -> None:
 
 
 def test_a_spoilt_row_is_no_obstacle(
-    database: Database, gate: RateLimiter, capsys: pytest.CaptureFixture[str]
+    database: Database, limiter: RateLimiter, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Rows with nonsense in every column are told once, do not stop figures or calls, and are whole after them."""
     state = {"vendor": [HUGE, HUGE, HUGE, 0], "spent": {"acme": [[HUGE, HUGE]]}, "total": "many"}
@@ -126,12 +126,12 @@ def test_a_spoilt_row_is_no_obstacle(
                 " VALUES ('spoilt', %s, 'never', -5, %s, 'Nowhere', %s)",
                 (name, AsIs("'NaN'"), text),
             )
-    assert [one.used for one in gate.usage("spoilt")] == [0, 0, 0]
+    assert [one.used for one in limiter.usage("spoilt")] == [0, 0, 0]
     limits = [Limit("day", 9, 86_400.0, "daily"), Limit("burst", 40, 0.4)]
-    with gate.permit("spoilt", limits):
+    with limiter.permit("spoilt", limits):
         pass
-    gate.flush()
-    found = {one.name: (one.kind, one.used, one.ceiling) for one in gate.usage("spoilt")}
+    limiter.flush()
+    found = {one.name: (one.kind, one.used, one.ceiling) for one in limiter.usage("spoilt")}
     assert found["day"] == ("daily", 1, 9)
-    assert gate.remaining("spoilt", limits) == 8
+    assert limiter.remaining("spoilt", limits) == 8
     assert capsys.readouterr().out.count("limit=day") == 1

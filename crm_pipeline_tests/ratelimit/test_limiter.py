@@ -27,9 +27,9 @@ def in_threads(count: int, work) -> None:
         thread.join()
 
 
-def spend(gate: RateLimiter, *limits: Limit, calls: int = 1) -> None:
+def spend(limiter: RateLimiter, *limits: Limit, calls: int = 1) -> None:
     for _ in range(calls):
-        with gate.permit("acme", limits):
+        with limiter.permit("acme", limits):
             pass
 
 
@@ -49,49 +49,49 @@ def test_never_over_the_ceiling_with_processes(fresh_url: str, database: Databas
     assert len(calls) == 2 * 6 * 12
 
 
-def test_uncontended_permits_are_leased_in_packs(gate: RateLimiter, monkeypatch) -> None:
+def test_uncontended_permits_are_leased_in_packs(limiter: RateLimiter, monkeypatch) -> None:
     """Many calls under a high ceiling ask the database a few times only."""
     contacts = []
     settled = RateLimiter._settled
     monkeypatch.setattr(RateLimiter, "_settled", lambda *args: contacts.append(1) or settled(*args))
-    spend(gate, Limit("burst", 10_000, 10.0), calls=3000)
+    spend(limiter, Limit("burst", 10_000, 10.0), calls=3000)
     assert len(contacts) < 300
-    gate.flush()
-    (found,) = gate.usage("acme")
+    limiter.flush()
+    (found,) = limiter.usage("acme")
     assert (found.used, found.under_way) == (3000, 0)
 
 
-def test_the_wait_is_stated(gate: RateLimiter) -> None:
+def test_the_wait_is_stated(limiter: RateLimiter) -> None:
     """A permit says how long it was waited for."""
     limit = Limit("burst", 2, 0.2)
     waits = []
     for _ in range(3):
-        with gate.permit("acme", [limit]) as waited_s:
+        with limiter.permit("acme", [limit]) as waited_s:
             waits.append(waited_s)
     assert max(waits[:2]) < 0.15 < waits[2] < 5
 
 
-def test_groups_do_not_share(gate: RateLimiter) -> None:
+def test_groups_do_not_share(limiter: RateLimiter) -> None:
     """Another group has a budget of its own."""
-    with gate.permit("acme", [DAILY], weight=9), gate.permit("other", [DAILY], weight=9):
+    with limiter.permit("acme", [DAILY], weight=9), limiter.permit("other", [DAILY], weight=9):
         pass
 
 
-def test_a_call_that_fails_counts(gate: RateLimiter) -> None:
+def test_a_call_that_fails_counts(limiter: RateLimiter) -> None:
     """An exception inside the permit passes, and the call is counted."""
-    with pytest.raises(KeyError), gate.permit("acme", [DAILY]):
+    with pytest.raises(KeyError), limiter.permit("acme", [DAILY]):
         raise KeyError
-    gate.flush()
-    assert gate.usage("acme")[0].used == 1
+    limiter.flush()
+    assert limiter.usage("acme")[0].used == 1
 
 
-def test_concurrency(gate: RateLimiter) -> None:
+def test_concurrency(limiter: RateLimiter) -> None:
     """No more calls are under way than allowed, and all come through."""
     limit = Limit("parallel", 3, 1.0, "concurrency")
     under_way, most, lock = [0], [0], threading.Lock()
 
     def work() -> None:
-        with gate.permit("acme", [limit]):
+        with limiter.permit("acme", [limit]):
             with lock:
                 under_way[0] += 1
                 most[0] = max(most[0], under_way[0])
@@ -103,10 +103,10 @@ def test_concurrency(gate: RateLimiter) -> None:
     assert 1 <= most[0] <= 3
 
 
-def test_daily_limit_is_refused(gate: RateLimiter) -> None:
+def test_daily_limit_is_refused(limiter: RateLimiter) -> None:
     """A spent day names group, limit, figures and the time to try again, and does not wait."""
-    spend(gate, DAILY, calls=9)
-    with pytest.raises(BudgetExhausted) as caught, gate.permit("acme", [DAILY]):
+    spend(limiter, DAILY, calls=9)
+    with pytest.raises(BudgetExhausted) as caught, limiter.permit("acme", [DAILY]):
         pass
     text = str(caught.value)
     assert "daily limit 'daily' of group 'acme' is spent: 9 of 9 calls in the last 24 hours" in text
@@ -114,14 +114,14 @@ def test_daily_limit_is_refused(gate: RateLimiter) -> None:
     assert 23 * 3600 < caught.value.wait_s <= 24.5 * 3600
 
 
-def test_every_thread_is_refused(gate: RateLimiter) -> None:
+def test_every_thread_is_refused(limiter: RateLimiter) -> None:
     """Of many threads that wait for one desk each gets the refusal; none hangs."""
-    spend(gate, DAILY, calls=9)
+    spend(limiter, DAILY, calls=9)
     refused = []
 
     def work() -> None:
         try:
-            spend(gate, DAILY)
+            spend(limiter, DAILY)
         except BudgetExhausted:
             refused.append(1)
 
@@ -129,23 +129,23 @@ def test_every_thread_is_refused(gate: RateLimiter) -> None:
     assert len(refused) == 5
 
 
-def test_the_vendors_counter_overrules(gate: RateLimiter) -> None:
+def test_the_vendors_counter_overrules(limiter: RateLimiter) -> None:
     """With the vendor's counter past our share there is nothing left, and both figures are told."""
     limit = Limit("daily", 900, 86_400.0, "daily")
-    gate.observe("acme", "daily", 950, 1000)
+    limiter.observe("acme", "daily", 950, 1000)
     with pytest.raises(BudgetExhausted, match=r"950 of 1,000; our share of that is 90%") as caught:
-        spend(gate, limit)
+        spend(limiter, limit)
     assert caught.value.wait_s <= 3600
-    (found,) = gate.usage("acme")
+    (found,) = limiter.usage("acme")
     assert (found.vendor_used, found.vendor_ceiling, found.ceiling) == (950, 1000, 900)
-    gate.observe("acme", "daily", 10, 1000)
-    gate.flush()
-    spend(gate, limit)
-    gate.flush()
-    assert gate.usage("acme")[0].used == 11
+    limiter.observe("acme", "daily", 10, 1000)
+    limiter.flush()
+    spend(limiter, limit)
+    limiter.flush()
+    assert limiter.usage("acme")[0].used == 11
 
 
-def test_observing_is_cheap(gate: RateLimiter, monkeypatch) -> None:
+def test_observing_is_cheap(limiter: RateLimiter, monkeypatch) -> None:
     """A figure is written at first, every 50 calls and past 80 %, not with every call."""
     written = []
     monkeypatch.setattr("crm_pipeline.ratelimit.vendor_counters._EVERY_S", 1e9)
@@ -153,50 +153,50 @@ def test_observing_is_cheap(gate: RateLimiter, monkeypatch) -> None:
         "crm_pipeline.ratelimit.vendor_counters.VendorCounters._write",
         lambda self, group, name, used, ceiling: written.append(used),
     )
-    monkeypatch.setattr(gate._attendant, "ring", lambda: None)
+    monkeypatch.setattr(limiter._flusher, "ring", lambda: None)
     for used in [*range(1, 103), 100_000]:
-        gate.observe("acme", "daily", used, 120_000)
+        limiter.observe("acme", "daily", used, 120_000)
     assert written == [1, 51, 101, 100_000]
-    gate.observe("acme", "daily", 99_999, 120_000)
-    gate.flush()
+    limiter.observe("acme", "daily", 99_999, 120_000)
+    limiter.flush()
     assert written[-1] == 99_999
 
 
-def test_a_killed_process(database: Database, gate: RateLimiter, monkeypatch) -> None:
+def test_a_killed_process(database: Database, limiter: RateLimiter, monkeypatch) -> None:
     """Permits of a process that vanished come back when its lease and one window are over."""
     monkeypatch.setattr("crm_pipeline.ratelimit.ledger.LEASE_MS", 50)
     limit = Limit("burst", 2, 0.1)
     dead = RateLimiter(database, SystemClock())
-    monkeypatch.setattr(dead._attendant, "ring", lambda: None)
+    monkeypatch.setattr(dead._flusher, "ring", lambda: None)
     permit = dead.permit("acme", [limit], weight=2)
     permit.__enter__()
-    with gate.permit("acme", [limit]) as waited_s:
+    with limiter.permit("acme", [limit]) as waited_s:
         assert waited_s > 0.1
-    dead._desks.clear()
+    dead._pools.clear()
     dead.close()
 
 
 def test_closing_gives_back(database: Database) -> None:
     """A closed gate leaves nothing under way, though packs were taken."""
-    with RateLimiter(database, SystemClock()) as gate:
-        spend(gate, Limit("burst", 10_000, 10.0), calls=50)
+    with RateLimiter(database, SystemClock()) as limiter:
+        spend(limiter, Limit("burst", 10_000, 10.0), calls=50)
     (found,) = RateLimiter(database, SystemClock()).usage()
     assert (found.used, found.under_way) == (50, 0)
 
 
-def test_the_background_tells(database: Database, gate: RateLimiter) -> None:
+def test_the_background_tells(database: Database, limiter: RateLimiter) -> None:
     """A reply reaches the database without anybody asking again."""
     told = threading.Event()
-    settled = gate._settled
+    settled = limiter._settled
 
-    def noted(desk, delta, *args):
-        verdict = settled(desk, delta, *args)
+    def noted(pool, delta, *args):
+        verdict = settled(pool, delta, *args)
         if delta.replied and not any(delta.kept):
             told.set()
         return verdict
 
-    gate._settled = noted
-    spend(gate, BURST)
+    limiter._settled = noted
+    spend(limiter, BURST)
     assert told.wait(10)
 
 
@@ -209,36 +209,40 @@ def test_the_background_tells(database: Database, gate: RateLimiter) -> None:
         ([BURST, BURST], 1, "its name unique"),
     ],
 )
-def test_impossible_limits(gate: RateLimiter, limits: list[Limit], weight: int, words: str) -> None:
+def test_impossible_limits(
+    limiter: RateLimiter, limits: list[Limit], weight: int, words: str
+) -> None:
     """What can never be granted is an error, not a wait."""
-    with pytest.raises(ConfigError, match=words), gate.permit("acme", limits, weight=weight):
+    with pytest.raises(ConfigError, match=words), limiter.permit("acme", limits, weight=weight):
         pass
 
 
-def test_usage_by_day(gate: RateLimiter, database: Database) -> None:
+def test_usage_by_day(limiter: RateLimiter, database: Database) -> None:
     """Counts of calls add up by group, day and operation, over gates."""
-    gate.record("acme", "query")
-    gate.record("acme", "query", calls=4, weight=8)
-    gate.record("other", "bulk", calls=2)
-    gate.flush()
+    limiter.record("acme", "query")
+    limiter.record("acme", "query", calls=4, weight=8)
+    limiter.record("other", "bulk", calls=2)
+    limiter.flush()
     with RateLimiter(database, SystemClock()) as other:
         other.record("acme", "query")
     with database.transaction() as cursor:
         cursor.execute("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date")
         (today,) = cursor.fetchone()
-    assert gate.usage_by_day(days=2) == [
+    assert limiter.usage_by_day(days=2) == [
         DayUsage("acme", "acme", today, "query", 6, 10, "calls"),
         DayUsage("other", "other", today, "bulk", 2, 2, "calls"),
     ]
-    assert [u.calls for u in gate.usage_by_day("other")] == [2]
+    assert [u.calls for u in limiter.usage_by_day("other")] == [2]
 
 
-def test_usage_by_member_in_the_vendors_unit(gate: RateLimiter) -> None:
+def test_usage_by_member_in_the_vendors_unit(limiter: RateLimiter) -> None:
     """Each member of a group has accounts of its own, in the unit of the group's daily limit."""
-    spend(gate, Limit("burst", 40, 0.4), Limit("credits", 500, 86_400.0, "daily", unit="credits"))
-    gate.record("acme", "coql", weight=3, member="north")
-    gate.record("acme", "coql", weight=2, member="south")
-    found = [(u.member, u.calls, u.weight, u.unit) for u in gate.usage_by_day("acme")]
+    spend(
+        limiter, Limit("burst", 40, 0.4), Limit("credits", 500, 86_400.0, "daily", unit="credits")
+    )
+    limiter.record("acme", "coql", weight=3, member="north")
+    limiter.record("acme", "coql", weight=2, member="south")
+    found = [(u.member, u.calls, u.weight, u.unit) for u in limiter.usage_by_day("acme")]
     assert found == [("north", 1, 3, "credits"), ("south", 1, 2, "credits")]
 
 
@@ -246,62 +250,62 @@ def test_usage_by_member_in_the_vendors_unit(gate: RateLimiter) -> None:
     ("used", "ceiling"),
     [(10**300, 1000), (5, 10**300), (-5, 1000), (5, 0), (5, -1), (2 * 10**9, 5)],
 )
-def test_a_counter_that_cannot_be(gate: RateLimiter, used: int, ceiling: int) -> None:
+def test_a_counter_that_cannot_be(limiter: RateLimiter, used: int, ceiling: int) -> None:
     """What a vendor claims beyond any bound is not kept, of a day or of a window, and holds nobody up."""
     for name in ("daily", "burst"):
-        gate.observe("acme", name, used, ceiling)
-    spend(gate, DAILY, BURST)
-    gate.observe("acme", "burst", used, ceiling)
-    gate.flush()
-    assert [one.vendor_ceiling for one in gate.usage("acme")] == [None, None]
-    assert gate.remaining("acme", [DAILY]) == 8
+        limiter.observe("acme", name, used, ceiling)
+    spend(limiter, DAILY, BURST)
+    limiter.observe("acme", "burst", used, ceiling)
+    limiter.flush()
+    assert [one.vendor_ceiling for one in limiter.usage("acme")] == [None, None]
+    assert limiter.remaining("acme", [DAILY]) == 8
 
 
-def test_forgetting_a_wrong_counter(gate: RateLimiter) -> None:
+def test_forgetting_a_wrong_counter(limiter: RateLimiter) -> None:
     """A vendor's counter that says spent stops the day; the text names the command that forgets it, which lets
     calls pass again. Calls under way go on counting, and others' groups are left alone."""
-    gate.observe("acme", "daily", 1000, 1000)
-    gate.observe("other", "daily", 7, 1000)
-    gate.flush()
-    with pytest.raises(BudgetExhausted) as caught, gate.permit("acme", [DAILY], member="north"):
+    limiter.observe("acme", "daily", 1000, 1000)
+    limiter.observe("other", "daily", 7, 1000)
+    limiter.flush()
+    with pytest.raises(BudgetExhausted) as caught, limiter.permit("acme", [DAILY], member="north"):
         pass
     assert "is spent by the vendor's own counter" in caught.value.message
     assert "we counted 0 ourselves" in caught.value.message
     assert "`crm-pipeline budget reset north --told`" in caught.value.cure
     assert "calls come back one by one as they get 24 hours old" in caught.value.cure
-    (found,) = gate.forget("acme")
+    (found,) = limiter.forget("acme")
     assert (found.name, found.counted, found.vendor_used, found.vendor_ceiling) == (
         "daily",
         0,
         1000,
         1000,
     )
-    with gate.permit("acme", [DAILY], weight=4):
-        (found,) = gate.forget("acme")
+    with limiter.permit("acme", [DAILY], weight=4):
+        (found,) = limiter.forget("acme")
         assert (found.counted, found.vendor_ceiling) == (0, None)
-        assert gate.usage("acme")[0].under_way >= 4
-    gate.flush()
-    assert [one.used for one in gate.usage("acme")] == [4]
-    assert gate.usage("other")[0].vendor_used == 7
+        assert limiter.usage("acme")[0].under_way >= 4
+    limiter.flush()
+    assert [one.used for one in limiter.usage("acme")] == [4]
+    assert limiter.usage("other")[0].vendor_used == 7
 
 
-def test_forgetting_our_own_count(gate: RateLimiter) -> None:
+def test_forgetting_our_own_count(limiter: RateLimiter) -> None:
     """A day that our own count has spent is refused without a word of a counter of the vendor's; what was counted
     is forgotten only where that is meant."""
-    spend(gate, DAILY, calls=9)
-    gate.observe("acme", "daily", 3, 1000)
-    gate.flush()
+    spend(limiter, DAILY, calls=9)
+    limiter.observe("acme", "daily", 3, 1000)
+    limiter.flush()
     with pytest.raises(BudgetExhausted) as caught:
-        spend(gate, DAILY)
+        spend(limiter, DAILY)
     assert "budget reset" not in caught.value.cure
-    assert [one.counted for one in gate.forget("acme", counted=False)] == [None]
-    assert gate.usage("acme")[0].used == 9
-    assert [one.counted for one in gate.forget("acme", told=False)] == [9]
-    spend(gate, DAILY)
+    assert [one.counted for one in limiter.forget("acme", counted=False)] == [None]
+    assert limiter.usage("acme")[0].used == 9
+    assert [one.counted for one in limiter.forget("acme", told=False)] == [9]
+    spend(limiter, DAILY)
 
 
 def test_rows_of_the_accounts_that_cannot_be(
-    gate: RateLimiter, database: Database, capsys: pytest.CaptureFixture[str]
+    limiter: RateLimiter, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Days and amounts that somebody else wrote are left out, with a word, and counting goes on over them."""
     with database.transaction() as cursor:
@@ -311,33 +315,33 @@ def test_rows_of_the_accounts_that_cannot_be(
             " ('acme', 'acme', (clock_timestamp() AT TIME ZONE 'UTC')::date, 'query',"
             " 9223372036854775807, -9223372036854775808)"
         )
-    assert gate.usage_by_day() == []
+    assert limiter.usage_by_day() == []
     assert "rows=3" in capsys.readouterr().out
-    gate.record("acme", "query", calls=4)
-    assert [(one.calls, one.weight) for one in gate.usage_by_day()] == [(4, 4)]
+    limiter.record("acme", "query", calls=4)
+    assert [(one.calls, one.weight) for one in limiter.usage_by_day()] == [(4, 4)]
 
 
 def test_without_a_database() -> None:
     """An unreachable database is said by the permit; counting and closing do not fail."""
-    with RateLimiter(Database("postgresql://127.0.0.1:1/crm"), SystemClock()) as gate:
-        gate.record("acme", "query")
-        gate.observe("acme", "daily", 1, 100)
+    with RateLimiter(Database("postgresql://127.0.0.1:1/crm"), SystemClock()) as limiter:
+        limiter.record("acme", "query")
+        limiter.observe("acme", "daily", 1, 100)
         with pytest.raises(DatabaseUnavailable):
-            spend(gate, BURST)
+            spend(limiter, BURST)
 
 
-def test_a_forked_process_has_its_own_permits(gate: RateLimiter) -> None:
+def test_a_forked_process_has_its_own_permits(limiter: RateLimiter) -> None:
     """What the parent took in advance is not the child's to spend, nor what it counted to write."""
-    spend(gate, Limit("burst", 10_000, 10.0), calls=50)
-    gate._attendant.end()
-    gate.record("acme", "query")
-    before = list(gate._desks.values())
-    gate._pid = -1
-    gate.record("acme", "query", calls=2)
+    spend(limiter, Limit("burst", 10_000, 10.0), calls=50)
+    limiter._flusher.end()
+    limiter.record("acme", "query")
+    before = list(limiter._pools.values())
+    limiter._pid = -1
+    limiter.record("acme", "query", calls=2)
     assert before
-    assert list(gate._desks.values()) == []
-    gate.flush()
-    assert [u.calls for u in gate.usage_by_day()] == [2]
+    assert list(limiter._pools.values()) == []
+    limiter.flush()
+    assert [u.calls for u in limiter.usage_by_day()] == [2]
 
 
 def test_a_child_forked_during_a_call(fresh_url: str) -> None:
@@ -353,7 +357,7 @@ def test_a_child_forked_during_a_call(fresh_url: str) -> None:
     assert done.stdout == "0 7 0", done.stderr
 
 
-def test_state_of_the_version_before(database: Database, gate: RateLimiter) -> None:
+def test_state_of_the_version_before(database: Database, limiter: RateLimiter) -> None:
     """Accounts written before members and midnights were known go on counting."""
     state = {
         "spent": [[0, 5]],
@@ -372,14 +376,14 @@ def test_state_of_the_version_before(database: Database, gate: RateLimiter) -> N
             " VALUES ('acme', 'daily', 'daily', 9, 86400, %s)",
             (json.dumps(state),),
         )
-    (before,) = gate.usage("acme")
+    (before,) = limiter.usage("acme")
     assert (before.used, before.under_way, before.unit, before.resets) == (6, 3, "calls", "")
-    assert gate.remaining("acme", [DAILY]) == 0
+    assert limiter.remaining("acme", [DAILY]) == 0
     larger = Limit("daily", 20, 86_400.0, "daily", resets="UTC", unit="tokens")
-    with gate.permit("acme", [larger], member="north"):
+    with limiter.permit("acme", [larger], member="north"):
         pass
-    gate.flush()
-    (after,) = gate.usage("acme")
+    limiter.flush()
+    (after,) = limiter.usage("acme")
     assert (after.used, after.under_way, after.unit) == (7, 3, "tokens")
 
 
@@ -393,13 +397,13 @@ def test_a_database_of_the_version_before(database: Database) -> None:
             "INSERT INTO crm_state.gate VALUES ('acme', 'daily', 'daily', 9, 86400, '{}')"
         )
     assert database.migrate() != []
-    with RateLimiter(database, SystemClock()) as gate:
-        gate.record("acme", "query", member="north")
-        spend(gate, DAILY)
-        gate.flush()
-        found = [(u.member, u.calls, u.unit) for u in gate.usage_by_day()]
+    with RateLimiter(database, SystemClock()) as limiter:
+        limiter.record("acme", "query", member="north")
+        spend(limiter, DAILY)
+        limiter.flush()
+        found = [(u.member, u.calls, u.unit) for u in limiter.usage_by_day()]
         assert found == [("acme", 5, "calls"), ("north", 1, "calls")]
-        assert [(u.used, u.resets) for u in gate.usage()] == [(1, "")]
+        assert [(u.used, u.resets) for u in limiter.usage()] == [(1, "")]
 
 
 def test_two_processes_get_half_each(fresh_url: str) -> None:

@@ -77,13 +77,13 @@ def test_a_limit_that_had_a_rolling_window() -> None:
     """What was counted before the limit was known to reset counts until midnight, or no more."""
     rolling, limit = Limit("daily", 100, 86_400.0, "daily"), daily("UTC")
     now = ms("2026-11-26T10:00Z")
-    book = Ledger()
-    book.spend(rolling, 7, ms("2026-11-25T20:00Z"))
-    book.spend(rolling, 5, ms("2026-11-26T09:00Z"))
-    book.settle(limit, now)
-    assert book.own == 5
-    book.settle(limit, ms("2026-11-27T00:00:03Z"))
-    assert book.own == 0
+    ledger = Ledger()
+    ledger.spend(rolling, 7, ms("2026-11-25T20:00Z"))
+    ledger.spend(rolling, 5, ms("2026-11-26T09:00Z"))
+    ledger.settle(limit, now)
+    assert ledger.own == 5
+    ledger.settle(limit, ms("2026-11-27T00:00:03Z"))
+    assert ledger.own == 0
     assert kept(limit, now + 40 * HOUR_MS, now) == turn_ms(limit, now)
 
 
@@ -102,16 +102,16 @@ def test_a_clock_set_back_by_days() -> None:
 def test_a_limit_whose_zone_is_learnt(zone: str, plan: list[tuple[int, bool]]) -> None:
     """Some processes know the zone and some do not yet: nothing of the day in that zone is forgotten."""
     shapes = [Limit("daily", 100, 86_400.0, "daily"), daily(zone)]
-    now, book, made = ms("2026-11-25T03:00Z"), Ledger(), []
+    now, ledger, made = ms("2026-11-25T03:00Z"), Ledger(), []
     for gap_ms, knows in plan:
         now += gap_ms
         limit = shapes[knows]
-        book = sound_ledger(json.loads(json.dumps(book.written())))[0]
-        book.settle(limit, now)
-        book.spend(limit, 1, now)
+        ledger = sound_ledger(json.loads(json.dumps(ledger.written())))[0]
+        ledger.settle(limit, now)
+        ledger.spend(limit, 1, now)
         made.append(now)
-    book.settle(shapes[1], now)
-    assert book.own >= sum(at > turned_ms(shapes[1], now) for at in made)
+    ledger.settle(shapes[1], now)
+    assert ledger.own >= sum(at > turned_ms(shapes[1], now) for at in made)
 
 
 moments = st.tuples(
@@ -145,14 +145,14 @@ def test_no_day_of_the_vendor_holds_more(
     refused = granted = 0
     for number, (gap_ms, part, weight, length, until) in enumerate(plan):
         now += round(gap_ms * part)
-        book = sound_ledger(json.loads(state))[0]
+        ledger = sound_ledger(json.loads(state))[0]
         for replied, lease, spent in [end for end in ends if end[0] <= now]:
             news = News(lease, "acme", (((now - replied) / 1000, (spent,)),), (0,))
-            entered([(limit, book, now)], news, None)
+            entered([(limit, ledger, now)], news, None)
         ends = [end for end in ends if end[0] > now]
         wants = Wants((weight,), (weight,), (weight,))
-        verdict = entered([(limit, book, now)], News(str(number), "acme", (), (0,)), wants)
-        state = json.dumps(book.written())
+        verdict = entered([(limit, ledger, now)], News(str(number), "acme", (), (0,)), wants)
+        state = json.dumps(ledger.written())
         if verdict.granted[0]:
             granted += 1
             ends.append((now + length, str(number), weight))
@@ -163,8 +163,8 @@ def test_no_day_of_the_vendor_holds_more(
             refused += 1
             until_ms = now + round(verdict.refusal.wait_s * 1000)
             assert now < until_ms <= turn_ms(limit, now) + 1000
-            book.settle(limit, until_ms)
-            assert book.own <= 4 * len(ends) + 4  # what came close to midnight
+            ledger.settle(limit, until_ms)
+            assert ledger.own <= 4 * len(ends) + 4  # what came close to midnight
     assert max(arrived.values(), default=0) <= 20
     assert granted
 
@@ -173,13 +173,13 @@ def test_all_of_it_again_after_midnight() -> None:
     """What a day refuses is there in full after the time that the refusal names, and not before."""
     limit = daily("Europe/Berlin", 50)
     now = ms("2026-11-25T15:00Z")
-    book = Ledger()
-    book.spend(limit, 50, now)
+    ledger = Ledger()
+    ledger.spend(limit, 50, now)
 
     def ask(at_ms: int, most: int):
         wants = Wants((1,), (most,), (most,))
         return entered(
-            [(limit, sound_ledger(book.written())[0], at_ms)], News("a", "x", (), (0,)), wants
+            [(limit, sound_ledger(ledger.written())[0], at_ms)], News("a", "x", (), (0,)), wants
         )
 
     refusal = ask(now, 1).refusal

@@ -120,11 +120,11 @@ class World:
         lost = Refused("0123456789abcdef", 3, len(_FIELDS), self.clock.now())
         refuse_schema(self.landing.folder("acme", "User"), lost)
         with suppress(Unavailable), self._begin("acme", "Lead") as writer:
-            writer.spool.begin({"job": "750A", "query": "of leads"})
+            writer.checkpoint.begin({"job": "750A", "query": "of leads"})
             self._first_page(writer)
-            file = writer.spool.path(2, ".csv")
+            file = writer.checkpoint.path(2, ".csv")
             file.write_bytes(_text(2))
-            writer.spool.keep(2, file, {"address": "/2"})
+            writer.checkpoint.keep(2, file, {"address": "/2"})
             raise Unavailable("the vendor is down.")
 
     def asked(self) -> dict[str, Any]:
@@ -228,14 +228,14 @@ class World:
         refused = writer.quarantine([Reject("no id", b"{}")])
         assert written
         assert refused
-        writer.spool.done(1, PageDone((written, refused), {}, 11, 10, 0, "bulk"))
+        writer.checkpoint.done(1, PageDone((written, refused), {}, 11, 10, 0, "bulk"))
 
     def _finish(self, writer: WindowWriter) -> None:
         """Go on with the pages of leads: what is in the spool is used, the rest is fetched again."""
         with writer:
-            if not writer.spool.is_done(1):
+            if not writer.checkpoint.is_done(1):
                 self._first_page(writer)
-            kept = writer.spool.kept(2)
+            kept = writer.checkpoint.kept(2)
             text = kept.file.read_bytes() if kept else _text(2)
             self._write(writer, json.loads(text), "csv")
             writer.commit(Counts())

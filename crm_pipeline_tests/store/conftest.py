@@ -19,10 +19,10 @@ def no_flushing() -> Iterator[None]:
 
 
 @pytest.fixture
-def gate(database: Database) -> Iterator[RateLimiter]:
+def limiter(database: Database) -> Iterator[RateLimiter]:
     """A gate of this process."""
-    with RateLimiter(database, SystemClock()) as gate:
-        yield gate
+    with RateLimiter(database, SystemClock()) as limiter:
+        yield limiter
 
 
 @pytest.fixture

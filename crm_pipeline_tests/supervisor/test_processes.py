@@ -22,16 +22,16 @@ time.sleep(600)
 
 @pytest.fixture
 def family(tmp_path: Path) -> Iterator[ManagedProcess]:
-    child = ManagedProcess(
+    process = ManagedProcess(
         name="family",
         command=[sys.executable, "-c", FAMILY],
         environ={**os.environ, MARK_VARIABLE: "our-mark"},
         cwd=tmp_path,
         log=tmp_path / "family.log",
     )
-    child.start()
-    yield child
-    child.stop()
+    process.start()
+    yield process
+    process.stop()
 
 
 def grandchild(family: ManagedProcess) -> psutil.Process:
@@ -88,19 +88,19 @@ def test_unreadable_records_name_nobody(tmp_path: Path, text: str) -> None:
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The error says which program could not be started."""
-    child = ManagedProcess("nobody", ["/nonexistent"], {}, tmp_path, tmp_path / "log")
+    process = ManagedProcess("nobody", ["/nonexistent"], {}, tmp_path, tmp_path / "log")
     with pytest.raises(StoreError, match="nobody cannot be started"):
-        child.start()
+        process.start()
 
 
 def test_a_dead_process_keeps_its_last_words(tmp_path: Path) -> None:
     """The end of its log is at hand."""
-    child = ManagedProcess(
+    process = ManagedProcess(
         "speaker", [sys.executable, "-c", "print('last words')"], {}, tmp_path, tmp_path / "log"
     )
-    child.start()
-    assert isinstance(child.process, subprocess.Popen)
-    child.process.wait()
-    assert not child.is_running()
-    assert "last words" in child.log_tail()
-    child.stop()
+    process.start()
+    assert isinstance(process.process, subprocess.Popen)
+    process.process.wait()
+    assert not process.is_running()
+    assert "last words" in process.log_tail()
+    process.stop()

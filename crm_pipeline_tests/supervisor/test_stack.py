@@ -106,4 +106,4 @@ def test_a_service_that_listens_is_used(tmp_path: Path, monkeypatch: pytest.Monk
     stack = Stack(load_settings(tmp_path, {}), StackOptions(services=(service,)))
     stack._start_services()
     assert stack.urls == {"mail of acme": "http://127.0.0.1:9"}
-    assert stack._children == []
+    assert stack._processes == []

@@ -66,12 +66,12 @@ class HubSpotAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
-        super().__init__(connection, Api(connection, tools, limits))
-        self._tools = tools
+        super().__init__(connection, Api(connection, context, limits))
+        self._context = context
         self._custom = cache(lambda: custom.objects(self._api))
-        self._strays: dict[tuple[str, str], StaleIndexHits] = {}
+        self._stale_hits: dict[tuple[str, str], StaleIndexHits] = {}
         self._sensitive: dict[str, Sensitive] = {}
         self._archives: dict[tuple[str, str], Archive] = {}
 
@@ -153,8 +153,8 @@ class HubSpotAccount(ApiAccount[Api]):
         )
         if obj.name in SNAPSHOTS:
             return self._chosen(plan, self._whole(obj.name), obj.route)
-        strays = self._strays[_key(plan)] = StaleIndexHits()
-        count = self._counted(plan, strays)
+        stale_hits = self._stale_hits[_key(plan)] = StaleIndexHits()
+        count = self._counted(plan, stale_hits)
         load = estimate.Load.of(self._api, Selection.of(self._api, plan), count)
         # A list cannot say what changed: what comes after the full read is always searched for.
         is_later = window is not None and window.from_at is not None and not is_snapshot
@@ -175,24 +175,24 @@ class HubSpotAccount(ApiAccount[Api]):
         """
         if plan.object in SNAPSHOTS:
             return None
-        strays = self._strays.get(_key(plan), StaleIndexHits())
-        counted = self._counted(plan, strays)
+        stale_hits = self._stale_hits.get(_key(plan), StaleIndexHits())
+        counted = self._counted(plan, stale_hits)
         for _ in range(_LOOKS):
-            if strays.explain(plan.vendor_count or 0, counted):
+            if stale_hits.explain(plan.vendor_count or 0, counted):
                 break
-            self._tools.clock.sleep(_LOOKED_AFTER_S)
-            counted = self._counted(plan, strays)
+            self._context.clock.sleep(_LOOKED_AFTER_S)
+            counted = self._counted(plan, stale_hits)
         return counted
 
-    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says."""
         if plan.object in SNAPSHOTS:
             return snapshots.pages(self._api, plan)
-        strays = self._strays.setdefault(_key(plan), StaleIndexHits())
+        stale_hits = self._stale_hits.setdefault(_key(plan), StaleIndexHits())
         archive = self._archives.get(_key(plan)) or self._archive(plan)
-        return reading.pages(self._api, plan, spool, strays=strays, archive=archive)
+        return reading.pages(self._api, plan, checkpoint, stale_hits=stale_hits, archive=archive)
 
-    def forget(self, spool: Checkpoint) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: the vendor keeps nothing for a read."""
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
@@ -234,11 +234,11 @@ class HubSpotAccount(ApiAccount[Api]):
         """Return those of the ids that HubSpot says are archived."""
         return deletions.archived(self._api, obj, ids)
 
-    def _counted(self, plan: Plan, strays: StaleIndexHits) -> int:
-        return search.count(self._api, Selection.of(self._api, plan), without=strays.ids)
+    def _counted(self, plan: Plan, stale_hits: StaleIndexHits) -> int:
+        return search.count(self._api, Selection.of(self._api, plan), without=stale_hits.ids)
 
     def _archive(self, plan: Plan) -> Archive:
-        return Archive.of(self._api, plan, self._tools.remembered(plan.object))
+        return Archive.of(self._api, plan, self._context.remembered(plan.object))
 
     def _chosen(self, plan: Plan, routes: Sequence[Route], asked: str) -> Plan:
         return planned(

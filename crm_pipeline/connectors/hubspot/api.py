@@ -13,8 +13,8 @@ from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.hubspot import answers
 from crm_pipeline.connectors.hubspot.addresses import Addresses
-from crm_pipeline.connectors.hubspot.dialect import DIALECT, refuse_unusable
 from crm_pipeline.connectors.hubspot.meter import ASSOCIATIONS, SEARCH, HubSpotMeter
+from crm_pipeline.connectors.hubspot.profile import PROFILE, refuse_unusable
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.settings import Connection
 
@@ -45,16 +45,16 @@ class Api(VendorApi):
     meter: HubSpotMeter
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         refuse_unusable(connection)
         super().__init__(
             connection,
-            tools,
+            context,
             limits,
             judge=partial(answers.judge, connection),
-            meter=HubSpotMeter(connection, tools, limits),
-            dialect=DIALECT,
+            meter=HubSpotMeter(connection, context, limits),
+            profile=PROFILE,
         )
         self.at = Addresses(self.version)
         self.unlinked: set[tuple[str, str]] = set()

@@ -70,14 +70,14 @@ class Harvest:
 
     Attributes:
         by_id: the answers say which records there are, and no more.
-        strays: where matches that are not of the window are noted.
+        stale_hits: where matches that are not of the window are noted.
         archived: the records are archived ones.
     """
 
     api: Api
     selection: Selection
     by_id: bool
-    strays: StaleIndexHits
+    stale_hits: StaleIndexHits
     archived: bool = False
     owner: str = field(init=False)
 
@@ -102,7 +102,7 @@ class Harvest:
         if not self.archived:
             if kept is not found:
                 read = {*kept.ids, *(one.source_id for one in kept.rejected)}
-                self.strays.add(set(found.ids).difference(read))
+                self.stale_hits.add(set(found.ids).difference(read))
             others = self.selection.others
             calls += associations.add(self.api, self.selection.name, others, kept) if others else 0
         batch = batch_of(

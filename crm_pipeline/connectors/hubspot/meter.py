@@ -34,17 +34,17 @@ class HubSpotMeter:
 
     Args:
         connection: whose; private apps and keys have a ceiling of the day, apps with OAuth have none.
-        tools: the gate knows what answers told earlier.
+        context: the gate knows what answers told earlier.
         limits: what is published.
     """
 
     unit = "calls"
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         self._connection = connection
-        self._gate = tools.gate
+        self._limiter = context.limiter
         self._published = limits.ceilings
         self._told: dict[str, int] = {}
         self.has_daily = connection.auth.kind == "token"
@@ -156,4 +156,4 @@ class HubSpotMeter:
     @cached_property
     def _last_told(self) -> Mapping[str, int]:
         """The account's own figures as any process last saw them."""
-        return told_before(self._gate, self._connection.limit_group, self._usual)
+        return told_before(self._limiter, self._connection.limit_group, self._usual)

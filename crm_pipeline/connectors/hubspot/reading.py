@@ -50,7 +50,7 @@ class _Division:
 
 
 def pages(
-    api: Api, plan: Plan, spool: Checkpoint, *, strays: StaleIndexHits, archive: Archive
+    api: Api, plan: Plan, checkpoint: Checkpoint, *, stale_hits: StaleIndexHits, archive: Archive
 ) -> Iterator[Page]:
     """Read what a plan says, or of it what the spool does not have.
 
@@ -59,20 +59,24 @@ def pages(
         VendorError: a part of it cannot be had.
     """
     selection = Selection.of(api, plan)
-    kept = None if plan.complete else spool
+    kept = None if plan.complete else checkpoint
     division = _resumed(plan, selection, kept) if kept else None
-    before = list(spool.all_done()) if division else []
+    before = list(checkpoint.all_done()) if division else []
     done = [one.facts for one in before]
-    strays.add_read(sum(one.read for one in before if one.counted))
+    stale_hits.add_read(sum(one.read for one in before if one.counted))
     if division is None:
         division = replace(_divided(api, plan, selection), archive=archive.facts())
         if kept:
             kept.begin({"plan": _mark(plan, selection), **vars(division)})
-    live = _live(api, selection, division, done=_part(done, _LIVE), spool=kept, strays=strays)
+    live = _live(
+        api, selection, division, done=_part(done, _LIVE), checkpoint=kept, stale_hits=stale_hits
+    )
     if plan.complete:
         yield from live
         return
-    archived = _archived(api, selection, division, done=_part(done, _ARCHIVED), spool=spool)
+    archived = _archived(
+        api, selection, division, done=_part(done, _ARCHIVED), checkpoint=checkpoint
+    )
     yield from together(live, archived)
 
 
@@ -82,11 +86,11 @@ def _live(
     division: _Division,
     *,
     done: Sequence[Mapping[str, Any]],
-    spool: Checkpoint | None,
-    strays: StaleIndexHits,
+    checkpoint: Checkpoint | None,
+    stale_hits: StaleIndexHits,
 ) -> Generator[Page]:
-    by_list = Harvest(api, selection, not selection.fits_list(api), strays)
-    by_search = Harvest(api, selection, not selection.fits_search(api), strays)
+    by_list = Harvest(api, selection, not selection.fits_list(api), stale_hits)
+    by_search = Harvest(api, selection, not selection.fits_search(api), stale_hits)
     cursors = _cursors(done)
     listed = ListReader(api, selection, by_list, cursors)
     searched = SearchReader(api, selection, by_search)
@@ -101,7 +105,7 @@ def _live(
         at_once=max(1, division.lanes + (division.route == "both")),
         owner=by_list.owner,
         route=division.route,
-        spool=spool,
+        checkpoint=checkpoint,
         splits=division.lanes > 1 or division.route == "both",
         note={"part": _LIVE},
     )
@@ -110,7 +114,7 @@ def _live(
         for page in pages:
             # Not where answers are read: lanes leave out what another has read.
             rows = sum(batch.num_rows for batch in page.batches())
-            strays.add_read(rows + len(page.rejected))
+            stale_hits.add_read(rows + len(page.rejected))
             yield page
 
 
@@ -120,19 +124,19 @@ def _archived(
     division: _Division,
     *,
     done: Sequence[Mapping[str, Any]],
-    spool: Checkpoint,
+    checkpoint: Checkpoint,
 ) -> Generator[Page]:
     archive, seen = Archive.kept(division.archive), _seen(done)
     wanted = archive.selection(selection)
     harvest = Harvest(
-        api, wanted, archive.by_id(api, wanted), strays=StaleIndexHits(), archived=True
+        api, wanted, archive.by_id(api, wanted), stale_hits=StaleIndexHits(), archived=True
     )
     lanes = ParallelRangeReader(
         ListReader(api, wanted, harvest, _cursors(done)),
         at_once=1,
         owner=harvest.owner,
         route=division.route,
-        spool=spool,
+        checkpoint=checkpoint,
         splits=False,
         counted=False,
         note={"part": _ARCHIVED},
@@ -194,8 +198,8 @@ def _bound(api: Api, selection: Selection, load: Load, ids: KeyRange) -> int:
     return high
 
 
-def _resumed(plan: Plan, selection: Selection, spool: Checkpoint) -> _Division | None:
-    request = dict(spool.request or {})
+def _resumed(plan: Plan, selection: Selection, checkpoint: Checkpoint) -> _Division | None:
+    request = dict(checkpoint.request or {})
     if not request:
         return None
     if request.pop("plan", "") != _mark(plan, selection):

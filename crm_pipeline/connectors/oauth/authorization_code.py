@@ -36,19 +36,23 @@ class _Trade:
 
     def _trade(self, form: Mapping[str, str], again: str, at: str = "") -> None:
         traded = self._endpoint.ask({"grant_type": CODE, **form}, self._client, at=at)
-        dialect = self._endpoint.dialect
+        profile = self._endpoint.profile
         if not traded.get("refresh_token"):
             raise AuthFailed(
-                f"{self._name}: {dialect.vendor} let the app in, but gave no refresh token.",
-                cure=f"{dialect.no_refresh_cure} {again} then.".strip(),
+                f"{self._name}: {profile.vendor} let the app in, but gave no refresh token.",
+                cure=f"{profile.no_refresh_cure} {again} then.".strip(),
             )
         self._tokens.replaced(self._name, lambda stored: self._begun(traded, stored, at))
 
     def _begun(self, traded: TokenResponse, stored: StoredToken | None, at: str) -> StoredToken:
         # What the environment holds now is older than this login, as is all that it held before.
-        before = self._login.chain(stored) or TokenRotation(self._login.app())
-        chain = before.continued(self._login.given(), "environment")
-        extra = {"login": self._login.identity(), **chain.extra(), **({ENDPOINT: at} if at else {})}
+        before = self._login.rotation(stored) or TokenRotation(self._login.app())
+        rotation = before.continued(self._login.given(), "environment")
+        extra = {
+            "login": self._login.identity(),
+            **rotation.extra(),
+            **({ENDPOINT: at} if at else {}),
+        }
         return self._endpoint.token(traded, None, extra)
 
 
@@ -59,18 +63,18 @@ class ManualCodeFlow(_Trade):
         login: the connection's login.
         endpoint: where the code is traded.
         tokens: where the tokens go.
-        desk: where the code is made.
+        code_page: where the code is made.
     """
 
     redirect_uri = ""
     state = ""
 
     def __init__(
-        self, login: RefreshLogin, endpoint: TokenEndpoint, tokens: TokenStore, desk: CodePage
+        self, login: RefreshLogin, endpoint: TokenEndpoint, tokens: TokenStore, code_page: CodePage
     ) -> None:
         super().__init__(login, endpoint, tokens)
-        self.address = desk.address(endpoint.connection)
-        self.by_hand = desk.how
+        self.address = code_page.address(endpoint.connection)
+        self.by_hand = code_page.how
         tokens.load(self._name)  # a token that cannot be opened is told before a code is spent
 
     def accept(self, answer: Mapping[str, str]) -> None:
@@ -111,19 +115,19 @@ class AuthorizationCodeFlow(_Trade):
         self._verifier = random(_VERIFIER_BYTES)
         self.state = random(_STATE_BYTES)
         self.redirect_uri = redirect_uri
-        dialect = endpoint.dialect
+        profile = endpoint.profile
         # Where nothing is said about scopes, the app's own are asked for: what its admin allowed.
         asked = {
             "response_type": "code",
             "client_id": self._client["client_id"],
             "redirect_uri": redirect_uri,
             "state": self.state,
-            **dialect.asked(endpoint.connection),
+            **profile.asked(endpoint.connection),
         }
-        if dialect.pkce:
+        if profile.pkce:
             asked["code_challenge"] = create_s256_code_challenge(self._verifier)
             asked["code_challenge_method"] = "S256"
-        self.address = f"{dialect.authorize_url(endpoint.connection)}?{urlencode(asked)}"
+        self.address = f"{profile.authorize_url(endpoint.connection)}?{urlencode(asked)}"
         tokens.load(self._name)  # a token that cannot be opened is told before anybody logs in
 
     def accept(self, answer: Mapping[str, str]) -> None:
@@ -141,10 +145,10 @@ class AuthorizationCodeFlow(_Trade):
         if "error" in answer or not answer.get("code"):
             raise self._refusal(answer)
         form = {"code": answer["code"], "redirect_uri": self.redirect_uri}
-        dialect = self._endpoint.dialect
-        if dialect.pkce:
+        profile = self._endpoint.profile
+        if profile.pkce:
             form["code_verifier"] = self._verifier
-        at = dialect.exchange_at(self._endpoint.connection, answer)
+        at = profile.exchange_at(self._endpoint.connection, answer)
         self._trade(form, again, at)
 
     def _refusal(self, answer: Mapping[str, str]) -> AuthFailed:
@@ -153,5 +157,5 @@ class AuthorizationCodeFlow(_Trade):
         return AuthFailed(
             f"{self._name}: the login was refused: {vendor_text(said)}.",
             code=code,
-            cure=self._endpoint.dialect.cure(Refused(self._endpoint.connection, CODE, code, said)),
+            cure=self._endpoint.profile.cure(Refused(self._endpoint.connection, CODE, code, said)),
         )

@@ -101,12 +101,12 @@ class RefreshLogin:
         """Say whether a token was got with what is configured now; see `Login`."""
         if token.extra.get("login") != self.identity():
             return False
-        return sources(self.chain(token), self.given()) == ("stored",)
+        return sources(self.rotation(token), self.given()) == ("stored",)
 
     def is_passed_over(self, token: StoredToken) -> bool:
         """Say whether the environment holds a refresh token that was refused in favour of this one."""
-        given, chain = self.given(), self.chain(token)
-        return bool(given and chain and chain.refused == mark_of(given))
+        given, rotation = self.given(), self.rotation(token)
+        return bool(given and rotation and rotation.refused == mark_of(given))
 
     def identity(self) -> str:
         """Return what stands for the address, the app and all secrets but the refresh token.
@@ -117,12 +117,12 @@ class RefreshLogin:
         names = sorted(set(self._connection.auth.variables) - {"refresh_token"})
         return self._fingerprint(names)
 
-    def chain(self, token: StoredToken | None) -> TokenRotation | None:
+    def rotation(self, token: StoredToken | None) -> TokenRotation | None:
         """Return the chain of refresh tokens that a stored token belongs to, if it is of this app."""
         if token is None or token.refresh_token is None:
             return None
-        chain = TokenRotation.remembered(token.extra) or self._older_form(token)
-        return chain if chain is not None and chain.app == self.app() else None
+        rotation = TokenRotation.remembered(token.extra) or self._older_form(token)
+        return rotation if rotation is not None and rotation.app == self.app() else None
 
     def app(self) -> str:
         """Return what stands for the address and the app: a chain works with these alone.
@@ -158,16 +158,16 @@ class RefreshLogin:
         )
 
     def _refreshed(self, stored: StoredToken | None) -> StoredToken:
-        chain, given = self.chain(stored), self.given()
-        order = sources(chain, given)
+        rotation, given = self.rotation(stored), self.given()
+        order = sources(rotation, given)
         if not order:
             raise self._no_token()
         try:
-            return self._refresh_with(order[0], stored, chain, given)
+            return self._refresh_with(order[0], stored, rotation, given)
         except AuthFailed as refusal:
-            if len(order) == 1 or refusal.code not in self._endpoint.dialect.dead:
+            if len(order) == 1 or refusal.code not in self._endpoint.profile.dead:
                 raise
-        token = self._refresh_with(order[1], stored, chain, given)
+        token = self._refresh_with(order[1], stored, rotation, given)
         _log.warning(
             "refresh token of the environment refused, the stored one is used",
             connection=self._connection.name,
@@ -180,7 +180,7 @@ class RefreshLogin:
         self,
         source: Source,
         stored: StoredToken | None,
-        chain: TokenRotation | None,
+        rotation: TokenRotation | None,
         given: Secret | None,
     ) -> StoredToken:
         used = stored.refresh_token if stored and source == "stored" else given
@@ -188,7 +188,7 @@ class RefreshLogin:
         form = {"grant_type": REFRESH, "refresh_token": used.reveal()}
         at = stored.extra.get(ENDPOINT, "") if stored and source == "stored" else ""
         answer = self._endpoint.ask(form, self.client(), at=at)
-        following = (chain or TokenRotation(self.app())).continued(given, source)
+        following = (rotation or TokenRotation(self.app())).continued(given, source)
         extra = {"login": self.identity(), **following.extra(), **({ENDPOINT: at} if at else {})}
         return self._endpoint.token(answer, used, extra)
 

@@ -53,16 +53,16 @@ class TokenRotation:
         return replace(self, seen=self.seen | {mark}, refused=refused)
 
 
-def sources(chain: TokenRotation | None, given: Secret | None) -> tuple[Source, ...]:
+def sources(rotation: TokenRotation | None, given: Secret | None) -> tuple[Source, ...]:
     """Return where to take the refresh token from, first choice first; empty where there is none.
 
     Args:
-        chain: the stored one, if it belongs to this address and app.
+        rotation: the stored one, if it belongs to this address and app.
         given: what the environment holds.
     """
-    if chain is None:
+    if rotation is None:
         return ("environment",) if given else ()
-    if given is None or mark_of(given) in chain.seen:
+    if given is None or mark_of(given) in rotation.seen:
         return ("stored",)
     return ("environment", "stored")
 

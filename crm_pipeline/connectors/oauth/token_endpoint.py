@@ -36,7 +36,7 @@ class TokenEndpoint:
     Args:
         connection: whose login server it is.
         clock: the present, which assertions carry and answers may lack.
-        dialect: the vendor's.
+        profile: the vendor's.
         permit: entered around every request; the rate gate, where the vendor counts these.
         observe: sees every answer, errors included.
         bounds: how large answers may be and how long they may take.
@@ -47,7 +47,7 @@ class TokenEndpoint:
         self,
         connection: Connection,
         clock: Clock,
-        dialect: OAuthProfile,
+        profile: OAuthProfile,
         *,
         permit: Permit = nullcontext,
         observe: Callable[[requests.Response], None] | None = None,
@@ -56,18 +56,18 @@ class TokenEndpoint:
     ) -> None:
         self.connection = connection
         self.clock = clock
-        self.dialect = dialect
+        self.profile = profile
         self._skew_s = 0.0
         self._observed = observe
         self._strange = strange or Strange(connection.name)
         self._http = HttpSession(
             connection.name,
-            judge=partial(dialect.judge, connection.name),
+            judge=partial(profile.judge, connection.name),
             permit=permit,
             observe=self._observe,
             bounds=bounds,
             allow_http=connection.sandbox,
-            trusts=Places(connection, dialect.login_hosts(connection)).includes,
+            trusts=Places(connection, profile.login_hosts(connection)).includes,
             clock=clock,
         )
 
@@ -92,15 +92,15 @@ class TokenEndpoint:
         self._skew_s = 0.0
         headers: dict[str, str] = {}
         fields = {**form, **client}
-        if self.dialect.client_auth == "basic" and client:
+        if self.profile.client_auth == "basic" and client:
             fields = dict(form)
             headers["Authorization"] = _basic(client)
         try:
             response = self._http.request(
-                "POST", at or self.dialect.token_url(self.connection), data=fields, headers=headers
+                "POST", at or self.profile.token_url(self.connection), data=fields, headers=headers
             )
         except AuthFailed as refusal:
-            refusal.cure = self.dialect.cure(
+            refusal.cure = self.profile.cure(
                 Refused(
                     self.connection,
                     form["grant_type"],
@@ -110,7 +110,7 @@ class TokenEndpoint:
                 )
             )
             raise
-        owner, vendor = self.connection.name, self.dialect.vendor
+        owner, vendor = self.connection.name, self.profile.vendor
         return TokenResponse.read(response.content, owner=owner, vendor=vendor)
 
     def token(
@@ -131,7 +131,7 @@ class TokenEndpoint:
         try:
             given = answer.optional_token("refresh_token")
             access = answer.token("access_token")
-            told = self.dialect.read(self.connection, answer)
+            told = self.profile.read(self.connection, answer)
             until: dict[str, str] = {}
             if told.usual_s is not None:
                 lives_s = self._lives_s(told.expires_in, told.usual_s)
@@ -160,11 +160,11 @@ class TokenEndpoint:
 
     def _refuse_foreign(self, place: str) -> None:
         """Refuse a login that would have the calls, and so the token, sent to somebody else."""
-        if Places(self.connection, self.dialect.api_hosts(self.connection)).includes(place):
+        if Places(self.connection, self.profile.api_hosts(self.connection)).includes(place):
             return
         raise ProtocolError(
             f"{self.connection.name}: the login answer names {_host(place)} as the place of the account, which "
-            f"is neither configured nor a host that {self.dialect.vendor} documents. The token was sent nowhere.",
+            f"is neither configured nor a host that {self.profile.vendor} documents. The token was sent nowhere.",
             cure="Check login_url. If it is right, something between here and the vendor changes answers.",
         )
 
@@ -173,7 +173,7 @@ class TokenEndpoint:
         defect = str(error)
         is_ours = defect.startswith(("its ", "it lacks "))
         return MalformedAnswer(
-            f"{self.connection.name}: the login answer is not what {self.dialect.vendor} documents: "
+            f"{self.connection.name}: the login answer is not what {self.profile.vendor} documents: "
             f"{defect if is_ours else 'a value is of another type'}.",
             cure="Check login_url; if it is right, run again.",
         )

@@ -45,9 +45,9 @@ class PipedriveAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
-        super().__init__(connection, Api(connection, tools, limits))
+        super().__init__(connection, Api(connection, context, limits))
         self._begun: dict[str, Begun] = {}
 
     def check(self) -> Checkup:
@@ -130,7 +130,7 @@ class PipedriveAccount(ApiAccount[Api]):
         without = ", ".join(begun.refused)
         return replace(chosen, reason=f"{chosen.reason}; not given by the vendor: {without}")
 
-    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says."""
         item = self._item(plan.object)
         begun = self._begun.pop(plan.object, None)
@@ -140,12 +140,12 @@ class PipedriveAccount(ApiAccount[Api]):
         return reading.pages(
             Lister(self._api, item, begun.optional),
             plan,
-            spool,
+            checkpoint,
             firsts=begun.firsts,
             at_once=spans.lanes_of(self._api.pace.calls_per_s, self._api.round_trip_s),
         )
 
-    def forget(self, spool: Checkpoint) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: Pipedrive keeps nothing for a read."""
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:

@@ -9,8 +9,8 @@ from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.answers import Judge
-from crm_pipeline.connectors.pipedrive.dialect import DIALECT, refuse_unusable
 from crm_pipeline.connectors.pipedrive.meter import PipedriveMeter
+from crm_pipeline.connectors.pipedrive.profile import PROFILE, refuse_unusable
 from crm_pipeline.connectors.pipedrive.refusals import Refusals
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
@@ -46,22 +46,22 @@ class Api(VendorApi):
     """Calls of one company."""
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         refuse_unusable(connection)
         self._by_token = "token" in connection.auth.variables
-        self.pace = PipedriveMeter(connection, tools, limits)
+        self.pace = PipedriveMeter(connection, context, limits)
         super().__init__(
             connection,
-            tools,
+            context,
             limits,
             judge=Judge(
                 connection.name,
                 by_token=self._by_token,
-                refusals=Refusals(tools.clock.now, tools.clock.monotonic),
+                refusals=Refusals(context.clock.now, context.clock.monotonic),
             ),
             meter=self.pace,
-            dialect=DIALECT,
+            profile=PROFILE,
         )
 
     @property

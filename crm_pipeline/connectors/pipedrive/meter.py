@@ -31,10 +31,10 @@ class PipedriveMeter:
     unit = "tokens"
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         self._connection = connection
-        self._gate = tools.gate
+        self._limiter = context.limiter
         self._ceilings = {**limits.ceilings, **connection.ceilings}
         # Tokens of users and of apps have windows of their own, also where they share a pot.
         self.burst = "burst_by_token" if "token" in connection.auth.variables else "burst_by_app"
@@ -92,5 +92,5 @@ class PipedriveMeter:
         """The company's own ceilings, as any account of the group last saw them."""
         if self._told is None:
             usual = {name: self._ceilings[name] for name in (DAILY, self.burst)}
-            self._told = told_before(self._gate, self._connection.limit_group, usual)
+            self._told = told_before(self._limiter, self._connection.limit_group, usual)
         return self._told

@@ -28,7 +28,7 @@ def lanes_of(calls_per_s: float, rtt_s: float) -> int:
 
 
 def pages(
-    lister: Lister, listing: Listing, window: Window, *, at_once: int, spool: Checkpoint | None
+    lister: Lister, listing: Listing, window: Window, *, at_once: int, checkpoint: Checkpoint | None
 ) -> Iterator[Page]:
     """Yield the records of a window of one list; of an open-ended one also those without a stamp."""
     start, set_aside = window.from_at, set[str]()
@@ -39,7 +39,7 @@ def pages(
     whole = KeyRange(_second(start), _second(window.to_at))
     done = [
         page.facts
-        for page in (spool.all_done() if spool else ())
+        for page in (checkpoint.all_done() if checkpoint else ())
         if page.facts.get("listing") == listing.name and "low" in page.facts
     ]
     lanes = ParallelRangeReader(
@@ -47,7 +47,7 @@ def pages(
         at_once=at_once,
         owner=lister.owner,
         route=ROUTE,
-        spool=spool,
+        checkpoint=checkpoint,
         unique=False,
         origin=listing.origin,
         set_aside=set_aside,

@@ -86,10 +86,10 @@ class SalesforceConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: ConnectorContext) -> SalesforceAccount:
+    def open(self, connection: Connection, context: ConnectorContext) -> SalesforceAccount:
         """Open an org without touching the network."""
         own = replace(self.limits, ceilings={**self.limits.ceilings, **connection.ceilings})
-        return SalesforceAccount(connection, tools, own, self.snapshot_objects)
+        return SalesforceAccount(connection, context, own, self.snapshot_objects)
 
 
 connector = SalesforceConnector()

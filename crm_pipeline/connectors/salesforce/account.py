@@ -85,12 +85,12 @@ class SalesforceAccount(ApiAccount[Api]):
     def __init__(
         self,
         connection: Connection,
-        tools: ConnectorContext,
+        context: ConnectorContext,
         limits: VendorLimits,
         snapshot_objects: frozenset[str],
     ) -> None:
-        super().__init__(connection, Api(connection, tools, limits))
-        self._tools = tools
+        super().__init__(connection, Api(connection, context, limits))
+        self._context = context
         self._snapshots = snapshot_objects
         self._listed = cache(self._list)
 
@@ -169,20 +169,22 @@ class SalesforceAccount(ApiAccount[Api]):
         what = f"the count of {plan.object}"
         return self._api.ask(f"{self._api.base}/queryAll/", _Count, what, q=query).total_size
 
-    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says; Bulk falls back to REST where Bulk refuses the object."""
-        job = bulk.noted(self._api, plan, spool)
+        job = bulk.noted(self._api, plan, checkpoint)
         if job is None and plan.route == "bulk":
-            job = self._new_job(plan, spool)
+            job = self._new_job(plan, checkpoint)
         if job is None:
             yield from rest.pages(self._api, plan)
         else:
-            yield from bulk.pages(self._api, plan, job, spool=spool, clock=self._tools.clock)
+            yield from bulk.pages(
+                self._api, plan, job, checkpoint=checkpoint, clock=self._context.clock
+            )
 
-    def _new_job(self, plan: Plan, spool: Checkpoint) -> bulk.Job | None:
+    def _new_job(self, plan: Plan, checkpoint: Checkpoint) -> bulk.Job | None:
         """Create a job; None where Bulk cannot be had for this, but REST can."""
         try:
-            return bulk.create(self._api, plan, spool)
+            return bulk.create(self._api, plan, checkpoint)
         except Rejected as error:
             if not bulk.is_refusal_of_bulk(error) or self._is_too_long(plan):
                 raise
@@ -191,9 +193,9 @@ class SalesforceAccount(ApiAccount[Api]):
                 raise
         return None
 
-    def forget(self, spool: Checkpoint) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Delete the job of a window that has committed."""
-        bulk.give_back(self._api, spool)
+        bulk.give_back(self._api, checkpoint)
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp."""

@@ -13,8 +13,8 @@ from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
 from crm_pipeline.connectors.salesforce import answers
-from crm_pipeline.connectors.salesforce.dialect import DIALECT
 from crm_pipeline.connectors.salesforce.login import SalesforceLogin, refuse_unusable
+from crm_pipeline.connectors.salesforce.profile import PROFILE
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Connection
@@ -35,10 +35,10 @@ class SalesforceMeter:
     unit = "calls"
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         self._connection = connection
-        self._gate = tools.gate
+        self._limiter = context.limiter
         self._ceilings = limits.ceilings
         self._told: int | None = None
 
@@ -77,7 +77,7 @@ class SalesforceMeter:
     def _seen(self) -> int | None:
         """The org's ceiling as any account last saw it."""
         usual = {DAILY: self._ceilings[DAILY]}
-        return told_before(self._gate, self._connection.limit_group, usual).get(DAILY)
+        return told_before(self._limiter, self._connection.limit_group, usual).get(DAILY)
 
 
 class UserInfo(msgspec.Struct):
@@ -97,16 +97,16 @@ class Api(VendorApi):
     """Calls of one org."""
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         refuse_unusable(connection)
         super().__init__(
             connection,
-            tools,
+            context,
             limits,
             judge=partial(answers.judge, connection.name),
-            meter=SalesforceMeter(connection, tools, limits),
-            dialect=DIALECT,
+            meter=SalesforceMeter(connection, context, limits),
+            profile=PROFILE,
             login=SalesforceLogin,
         )
 

@@ -57,16 +57,16 @@ class BulkResults:
         plan: what was asked for.
         job: the job's id.
         asked_at: when the job was made; its records are of that moment.
-        spool: where pages are kept.
+        checkpoint: where pages are kept.
     """
 
     def __init__(
-        self, api: Api, plan: Plan, job: str, asked_at: datetime, spool: Checkpoint
+        self, api: Api, plan: Plan, job: str, asked_at: datetime, checkpoint: Checkpoint
     ) -> None:
         self._api = api
         self._plan = plan
         self._asked_at = asked_at
-        self._spool = spool
+        self._checkpoint = checkpoint
         self._place = f"{api.base}/jobs/query/{job}"
         self._owner = f"{api.connection.name}.{plan.object}"
 
@@ -84,7 +84,7 @@ class BulkResults:
         for spooled in self._spooled(records):
             counted = spooled.facts["records"]
             found += records if counted is None else counted
-            if not self._spool.is_done(spooled.number):
+            if not self._checkpoint.is_done(spooled.number):
                 yield self._page(spooled, counted)
         if found != records:
             raise CountMismatch(
@@ -185,7 +185,7 @@ class BulkResults:
         yield from walk(link, fetch, owner=self._owner)
 
     def _fetched(self, number: int, address: str) -> CheckpointPage:
-        kept = self._spool.kept(number)
+        kept = self._checkpoint.kept(number)
         if kept is not None:
             if kept.facts["address"] != address:
                 raise ReadLost(
@@ -193,14 +193,14 @@ class BulkResults:
                     cure="Run it again; the window is read anew.",
                 )
             return kept
-        file = self._spool.path(number, ".csv")
+        file = self._checkpoint.path(number, ".csv")
         try:
             response, head = self._api.fetch(address, file, self._head)
         except Rejected as error:
             raise self._explained(error) from error
         if response.headers.get("Content-Encoding") == "gzip":
             file = file.rename(file.with_suffix(".csv.gz"))
-        return self._spool.keep(number, file, {"address": address, **head})
+        return self._checkpoint.keep(number, file, {"address": address, **head})
 
     def _head(self, response: requests.Response) -> Mapping[str, Any]:
         """Return the number of records and the next place, as the headers of a page say.

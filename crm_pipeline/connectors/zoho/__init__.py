@@ -80,9 +80,9 @@ class ZohoConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: ConnectorContext) -> ZohoAccount:
+    def open(self, connection: Connection, context: ConnectorContext) -> ZohoAccount:
         """Open an org without touching the network."""
-        return ZohoAccount(connection, tools, self.limits, self.snapshot_objects)
+        return ZohoAccount(connection, context, self.limits, self.snapshot_objects)
 
 
 connector = ZohoConnector()

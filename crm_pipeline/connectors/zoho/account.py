@@ -56,12 +56,12 @@ class ZohoAccount(ApiAccount[Api]):
     def __init__(
         self,
         connection: Connection,
-        tools: ConnectorContext,
+        context: ConnectorContext,
         limits: VendorLimits,
         snapshot_objects: frozenset[str],
     ) -> None:
-        super().__init__(connection, Api(connection, tools, limits))
-        self._tools = tools
+        super().__init__(connection, Api(connection, context, limits))
+        self._context = context
         self._snapshots = snapshot_objects
         self._listed = cache(self._list)
 
@@ -158,7 +158,7 @@ class ZohoAccount(ApiAccount[Api]):
         """Return the org's count of what the plan reads, without deleted records."""
         return None if plan.object in _NO_MODULES else counting.of_plan(self._api, plan)
 
-    def pages(self, plan: Plan, spool: Checkpoint) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says, or what was begun of it; meanwhile the list of deleted records."""
         if plan.object in setup.SETUPS:
             yield from setup.pages(self._api, plan)
@@ -167,21 +167,21 @@ class ZohoAccount(ApiAccount[Api]):
             yield from members.pages(self._api, plan.object)
             return
         kind = self._listed()[plan.object].kind
-        gone = deleted.pages(self._api, plan, spool, kind=kind)
-        route = Noted(self._api, plan, spool).route or plan.route
+        gone = deleted.pages(self._api, plan, checkpoint, kind=kind)
+        route = Noted(self._api, plan, checkpoint).route or plan.route
         if route == bulk.ROUTE:
             # The numbers of its pages are the vendor's: a page among them would take one.
-            yield from bulk.Exports(self._api, plan, spool, self._tools.clock).pages()
+            yield from bulk.Exports(self._api, plan, checkpoint, self._context.clock).pages()
             yield from gone
             return
         read = Queries if route == QUERIES else listing.Listing
-        live = read(self._api, plan).pages(spool)
+        live = read(self._api, plan).pages(checkpoint)
         # A page of deleted records waits for the first of the others: with that stands in the spool what is read,
         # and whoever goes on knows whose deletions those are.
         noted = threading.Event()
         yield from together(_announced(live, noted), _held_back(gone, noted))
 
-    def forget(self, spool: Checkpoint) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: exports cannot be removed; the vendor drops them by itself."""
 
     def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:

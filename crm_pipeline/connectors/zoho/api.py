@@ -14,8 +14,8 @@ from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.zoho import answers, meter
 from crm_pipeline.connectors.zoho.centres import refuse_unusable
-from crm_pipeline.connectors.zoho.dialect import DIALECT
 from crm_pipeline.connectors.zoho.documents import NO_BODY, Listed, Organization, list_form
+from crm_pipeline.connectors.zoho.profile import PROFILE
 from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
@@ -33,17 +33,17 @@ class Api(VendorApi):
     """
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         refuse_unusable(connection)
-        self._meter = meter.ZohoMeter(connection, tools, limits)
+        self._meter = meter.ZohoMeter(connection, context, limits)
         super().__init__(
             connection,
-            tools,
+            context,
             limits,
             judge=partial(answers.judge, connection.name),
             meter=self._meter,
-            dialect=DIALECT,
+            profile=PROFILE,
             login_limits=self._meter.login_limits(),
         )
         self.refused: dict[str, set[str]] = {}

@@ -59,17 +59,17 @@ class Exports:
     Args:
         api: the account.
         plan: what is read.
-        spool: where downloads and job numbers are kept.
+        checkpoint: where downloads and job numbers are kept.
         clock: waits between looks at a job.
     """
 
-    def __init__(self, api: Api, plan: Plan, spool: Checkpoint, clock: Clock) -> None:
+    def __init__(self, api: Api, plan: Plan, checkpoint: Checkpoint, clock: Clock) -> None:
         self._api = api
         self._plan = plan
-        self._spool = spool
+        self._checkpoint = checkpoint
         self._clock = clock
         self._owner = f"{api.connection.name}.{plan.object}"
-        self._noted = Noted(api, plan, spool)
+        self._noted = Noted(api, plan, checkpoint)
 
     def pages(self) -> Iterator[Page]:
         """Yield the exports that are not done yet, one page each.
@@ -80,8 +80,8 @@ class Exports:
         """
         number, token = 1, ""
         while True:
-            spooled = self._spool.kept(number) or self._export(number, token)
-            if spooled.facts["count"] and not self._spool.is_done(number):
+            spooled = self._checkpoint.kept(number) or self._export(number, token)
+            if spooled.facts["count"] and not self._checkpoint.is_done(number):
                 yield self._page(spooled)
             following = str(spooled.facts["next"])
             if not following:
@@ -122,12 +122,12 @@ class Exports:
         }
         if result.more_records and not facts["next"]:
             raise ProtocolError(f"{self._owner}: an export has more records and no token for them.")
-        file = self._spool.path(number, ".zip")
+        file = self._checkpoint.path(number, ".zip")
         if facts["count"]:
             self._api.fetch(self._address(result), file)
         else:
             file.touch(mode=0o600)
-        return self._spool.keep(number, file, facts)
+        return self._checkpoint.keep(number, file, facts)
 
     def _address(self, result: JobResult) -> str:
         """Return where the result lies: a path of the API, never another host's."""

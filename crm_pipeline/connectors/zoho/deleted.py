@@ -24,17 +24,17 @@ _NOT_OFFERED = frozenset({"NOT_SUPPORTED", "API_NOT_SUPPORTED", "INVALID_MODULE"
 PARTS = frozenset({"subform", "linking", "field_tracker", "web"})
 
 
-def pages(api: Api, plan: Plan, spool: Checkpoint, *, kind: str) -> Generator[Page]:
+def pages(api: Api, plan: Plan, checkpoint: Checkpoint, *, kind: str) -> Generator[Page]:
     """Yield at most one page with the records that were deleted inside the plan's window.
 
     Args:
         api: the account.
         plan: what is read.
-        spool: of the window.
+        checkpoint: of the window.
         kind: the module's `generated_type`.
     """
     window = plan.window
-    if window is None or Noted(api, plan, spool).has_deleted():
+    if window is None or Noted(api, plan, checkpoint).has_deleted():
         return
     asked_at = api.now()
     try:
@@ -66,7 +66,7 @@ def pages(api: Api, plan: Plan, spool: Checkpoint, *, kind: str) -> Generator[Pa
         batches=lambda: iter([batch]),
         extracted_at=asked_at,
         calls=calls,
-        number=spool.fresh_number(),
+        number=checkpoint.fresh_number(),
         facts={"kind": DELETED},
         counted=False,
         rejected=kept.rejected,

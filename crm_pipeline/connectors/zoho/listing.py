@@ -63,14 +63,14 @@ class Listing:
         self._given: set[str] = set()
         self._begun: dict[int, list[str]] = {0: [""] * len(self._chunks)}
 
-    def pages(self, spool: Checkpoint) -> Generator[Page]:
+    def pages(self, checkpoint: Checkpoint) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
 
         Raises:
             ReadLost: a token is not known any more, or the read was cut where none was noted.
             Rejected: there are more records than tokens reach.
         """
-        noted = Noted(self._api, self._plan, spool)
+        noted = Noted(self._api, self._plan, checkpoint)
         done = noted.done()
         noted.begin(ROUTE)
         for facts in done:
@@ -78,7 +78,12 @@ class Listing:
                 tokens = msgspec.json.decode(facts["cursor"], type=list[str])
                 self._begun[int(facts["high"])] = tokens
         reader = ParallelRangeReader(
-            self._read, at_once=1, owner=self._owner, route=ROUTE, spool=spool, splits=False
+            self._read,
+            at_once=1,
+            owner=self._owner,
+            route=ROUTE,
+            checkpoint=checkpoint,
+            splits=False,
         )
         yield from reader.pages(missing(KeyRange(0, _BEHIND), done))
 

@@ -94,10 +94,10 @@ class ZohoMeter:
     unit = "credits"
 
     def __init__(
-        self, connection: Connection, tools: ConnectorContext, limits: VendorLimits
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         self._connection = connection
-        self._gate = tools.gate
+        self._limiter = context.limiter
         self._published = limits.ceilings
         self._told: dict[str, int] = {}
 
@@ -167,4 +167,4 @@ class ZohoMeter:
     def _seen(self) -> int | None:
         """The ceiling that any account of the group last saw."""
         group, usual = self._connection.limit_group, {CREDITS: self._usual}
-        return told_before(self._gate, group, usual).get(CREDITS)
+        return told_before(self._limiter, group, usual).get(CREDITS)

@@ -55,14 +55,14 @@ class Queries:
         names = [name for name in plan.schema.names if name not in self._refused]
         self._chunks = chunked(names, api.ceiling("coql_select_fields"))
 
-    def pages(self, spool: Checkpoint) -> Generator[Page]:
+    def pages(self, checkpoint: Checkpoint) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
 
         Raises:
             ReadLost: queries refuse a field that metadata still lists: to be planned anew.
             UnknownField: a field is not there any more.
         """
-        noted = Noted(self._api, self._plan, spool)
+        noted = Noted(self._api, self._plan, checkpoint)
         at_once = lanes(self._api, self._plan.vendor_count)
         whole = noted.span or self._whole(at_once)
         if whole is None:
@@ -73,7 +73,7 @@ class Queries:
             at_once=at_once,
             owner=self._owner,
             route=ROUTE,
-            spool=spool,
+            checkpoint=checkpoint,
             splits=at_once > 1,
         )
         yield from reader.pages(missing(whole, noted.done(), parts=at_once))

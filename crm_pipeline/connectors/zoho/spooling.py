@@ -19,18 +19,18 @@ class Noted:
     Args:
         api: the account.
         plan: what is read.
-        spool: of the window.
+        checkpoint: of the window.
 
     Raises:
         ReadLost: the spool belongs to another plan.
     """
 
-    def __init__(self, api: Api, plan: Plan, spool: Checkpoint) -> None:
-        self._spool = spool
+    def __init__(self, api: Api, plan: Plan, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
         self._mark = fingerprint(
             [api.version, plan.object, str(plan.window), plan.schema.fingerprint]
         )
-        self.request: Mapping[str, Any] | None = spool.request
+        self.request: Mapping[str, Any] | None = checkpoint.request
         if self.request is not None and self.request.get("plan") != self._mark:
             raise ReadLost(
                 f"{api.connection.name}: what was begun of {plan.object} was for another plan.",
@@ -54,14 +54,14 @@ class Noted:
         if span is not None:
             told["span"] = [str(span.low), str(span.high)]
         if self.request != told:
-            self._spool.begin(told)
+            self._checkpoint.begin(told)
             self.request = told
 
     def done(self) -> list[Mapping[str, Any]]:
         """Return the facts of the chunks that are done, without those of deleted records."""
-        pages = (page.facts for page in self._spool.all_done())
+        pages = (page.facts for page in self._checkpoint.all_done())
         return [facts for facts in pages if "low" in facts and facts.get("kind") != DELETED]
 
     def has_deleted(self) -> bool:
         """Say whether the deleted records are done."""
-        return any(page.facts.get("kind") == DELETED for page in self._spool.all_done())
+        return any(page.facts.get("kind") == DELETED for page in self._checkpoint.all_done())

@@ -87,7 +87,7 @@ def publish(
     wanted: Collection[str] | None = None,
     accounts: ApiAccounts = _NO_ACCOUNTS,
     freshness: Sequence[Freshness] = (),
-    keeping: Retention = _USUAL,
+    retention: Retention = _USUAL,
     waits: timedelta = AT_MOST_EVERY,
     is_forced: bool = False,
 ) -> Publication:
@@ -102,7 +102,7 @@ def publish(
             connection or object that is read no more would stay as it was for ever.
         accounts: of calls, for `ops.api_usage` and `ops.api_limits`.
         freshness: of the configured objects, for `ops.freshness`; a change of it alone is published, too.
-        keeping: how much of the past stays when the new is there.
+        retention: how much of the past stays when the new is there.
         waits: for such a change alone, how old the file has to be.
         is_forced: build even if the release is published already.
 
@@ -143,8 +143,8 @@ def publish(
         ) as path:
             rows, deleted = build.database(path, accounts, current)
     now = landing.clock.now()
-    snapshots.collect(now, keep_last=keeping.snapshots, keep_days=keeping.snapshot_days)
-    tables.collect(now, timedelta(days=keeping.version_days))
+    snapshots.collect(now, keep_last=retention.snapshots, keep_days=retention.snapshot_days)
+    tables.collect(now, timedelta(days=retention.version_days))
     path = snapshots.folder / name
     shown = snapshots.current()
     if shown is not None and not path.exists():  # somebody published a later release meanwhile

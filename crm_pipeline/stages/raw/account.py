@@ -33,18 +33,18 @@ def opened(
     """
     connection = settings.connection(name)
     time = clock or SystemClock()
-    gate = RateLimiter(database, time)
-    tools = ConnectorContext(
+    limiter = RateLimiter(database, time)
+    context = ConnectorContext(
         settings=settings,
         clock=time,
         tokens=TokenStore(database, StateKey.of(settings)),
-        gate=gate,
+        limiter=limiter,
         retry=retry or RetryPolicy(timeout_s=settings.patience_s),
         remembered=partial(Landing(settings.data, time).notes, name),
     )
-    account = connector(connection.vendor).open(connection, tools)
+    account = connector(connection.vendor).open(connection, context)
     try:
         yield account
     finally:
         account.close()
-        gate.close()
+        limiter.close()

@@ -139,7 +139,7 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extracti
     with writer:
         sight, used = _sight(task, plan, used)
         known = _known(task, plan, writer.window)
-        tally = land(task.account.pages(plan, writer.spool), writer, known, _told(task, plan))
+        tally = land(task.account.pages(plan, writer.checkpoint), writer, known, _told(task, plan))
         refuse_many_rejects(task.account.connection, plan.object, writer.quarantined, tally.read)
         counted = task.account.count(plan)
         _reconcile(task, plan, tally.read - tally.uncounted, counted)
@@ -162,7 +162,7 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extracti
             counts = replace(counts, reason=f"{counts.reason}; {verdict.evidence}")
         if verdict.stands is None:
             writer.commit(replace(counts, shrink=verdict.shrink, sight=verdict.sight))
-        task.account.forget(writer.spool)
+        task.account.forget(writer.checkpoint)
     return _described(
         task, plan, writer=writer, tally=tally, counts=counts, before=before, verdict=verdict
     )

@@ -61,7 +61,7 @@ def land(
     """
     _settle_memory()
     tally = Tally()
-    for done in writer.spool.all_done():
+    for done in writer.checkpoint.all_done():
         uncounted = 0 if done.counted else done.read
         tally.add(Tally(done.read, done.landed, done.deleted, {done.route}, uncounted=uncounted))
     running: set[Future[Tally]] = set()
@@ -144,7 +144,7 @@ def _write(page: Page, writer: WindowWriter, known: SeenVersions | None) -> Tall
             counted=page.counted,
             facts=page.facts,
         )
-        writer.spool.done(page.number, done)
+        writer.checkpoint.done(page.number, done)
     return tally
 
 

@@ -41,7 +41,7 @@ def write_batch_file(
     with files.replacing(path, "batch") as temporary:
         writer: pq.ParquetWriter | None = None
         try:
-            for group in _chain(first, groups):
+            for group in _rotation(first, groups):
                 months.update(records.months(group))
                 rows += group.num_rows
                 done = records.finished(
@@ -72,7 +72,7 @@ def _group_rows(batch: pa.RecordBatch) -> int:
     return max(1, min(_ROW_GROUP_ROWS, _RECORDS_BYTES // each))
 
 
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _rotation(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield first
     yield from rest
 

@@ -332,9 +332,9 @@ class Landing:
                 reader=reader,
             )
         if not left.same_boot:
-            writer.spool.distrust()
+            writer.checkpoint.distrust()
         try:
-            writer.take_over(list(writer.spool.all_done()))
+            writer.take_over(list(writer.checkpoint.all_done()))
         except CorruptFile as error:
             _log.warning("an unfinished window is not gone on with", reason=str(error))
             remove_unfinished(writer.folder, self.quarantine(connection, obj), writer.window_id)

@@ -108,7 +108,7 @@ class WindowWriter:
         self.purpose = dict(purpose or {})
         self._not_before = not_before
         self._reader = reader
-        self.spool = Checkpoint(folder / "spool" / self.window_id)
+        self.checkpoint = Checkpoint(folder / "spool" / self.window_id)
         self.month = str(Month.of(window.to_at - timedelta(microseconds=1)))
         self.months: Counter[str] = Counter()
         self.quarantined = 0
@@ -353,7 +353,7 @@ class WindowWriter:
         may_pass = (isinstance(error, passing) and not is_broken) or not isinstance(
             error, Exception | None
         )
-        if may_pass and not is_committed and self.spool.request is not None:
+        if may_pass and not is_committed and self.checkpoint.request is not None:
             self._mark(left=True)
         else:
             remove_unfinished(self.folder, self._quarantine, self.window_id)

@@ -29,7 +29,9 @@ UNCOUNTED = r"paging.*|results(\.0)? is (missing|\[\])"
 
 
 def read(obj: str, route: str = "auto") -> Prepare:
-    return lambda account, spool: reading(account, ObjectSettings(obj, route=route), spool)
+    return lambda account, checkpoint: reading(
+        account, ObjectSettings(obj, route=route), checkpoint
+    )
 
 
 def rows_of(account: Account, obj: str) -> Operation:
@@ -116,14 +118,14 @@ def test_each_kind_of_answer(small_hub: Scene, tmp_path: Path, kind: str) -> Non
     route, prepare, names, silent = KINDS[kind]
     with ExitStack() as stack:
         account = stack.enter_context(small_hub.account(**EAGER))
-        spool = Checkpoint(tmp_path / "spool")
-        operation = prepare(account, spool)
+        checkpoint = Checkpoint(tmp_path / "spool")
+        operation = prepare(account, checkpoint)
         if kind in {"account", "custom objects", "check-up"}:
 
             def operation() -> Any:
                 """Ask anew: an account remembers what it was told."""
                 with small_hub.account(**EAGER) as other:
-                    return prepare(other, spool)()
+                    return prepare(other, checkpoint)()
 
         found, tried = surprises(twin(small_hub), route, operation, names=names, silent=silent)
     assert found == []

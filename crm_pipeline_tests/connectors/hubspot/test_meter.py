@@ -28,16 +28,16 @@ def meter(
     kind: str = "token", *, told: dict[str, int] | None = None, **changes: Any
 ) -> HubSpotMeter:
     rows = [SimpleNamespace(name=k, vendor_ceiling=v) for k, v in (told or {}).items()]
-    tools: Any = SimpleNamespace(gate=SimpleNamespace(usage=lambda _: rows))
+    context: Any = SimpleNamespace(limiter=SimpleNamespace(usage=lambda _: rows))
     made: HubSpotMeter = HubSpotMeter(
-        connection(kind, **changes), _as_tools(tools), connector.limits
+        connection(kind, **changes), _as_tools(context), connector.limits
     )
     made.begins_day_in("US/Eastern")
     return made
 
 
-def _as_tools(tools: Any) -> ConnectorContext:
-    return tools
+def _as_tools(context: Any) -> ConnectorContext:
+    return context
 
 
 def read(made: HubSpotMeter, response: requests.Response) -> dict[str, tuple[int, int]]:

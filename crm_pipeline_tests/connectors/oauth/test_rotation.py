@@ -20,7 +20,7 @@ LOGGED_IN = TokenRotation("app")
 
 
 @pytest.mark.parametrize(
-    ("chain", "held", "expected"),
+    ("rotation", "held", "expected"),
     [
         (None, None, ()),
         (None, OLD, ("environment",)),
@@ -35,17 +35,17 @@ LOGGED_IN = TokenRotation("app")
     ],
 )
 def test_the_rule(
-    chain: TokenRotation | None, held: Secret | None, expected: tuple[str, ...]
+    rotation: TokenRotation | None, held: Secret | None, expected: tuple[str, ...]
 ) -> None:
     """An unseen token of the environment comes first; a seen one is not shown; without one, the chain."""
-    assert sources(chain, held) == expected
+    assert sources(rotation, held) == expected
 
 
-@pytest.mark.parametrize("chain", [BEGUN, LOGGED_IN, BEGUN.continued(NEW, "stored")])
-def test_a_chain_is_remembered(chain: TokenRotation) -> None:
+@pytest.mark.parametrize("rotation", [BEGUN, LOGGED_IN, BEGUN.continued(NEW, "stored")])
+def test_a_chain_is_remembered(rotation: TokenRotation) -> None:
     """What is stored with a token gives the same chain back, and holds no token."""
-    assert TokenRotation.remembered(chain.extra()) == chain
-    assert not {"old", "new"} & set(" ".join(chain.extra().values()).split())
+    assert TokenRotation.remembered(rotation.extra()) == rotation
+    assert not {"old", "new"} & set(" ".join(rotation.extra().values()).split())
     assert TokenRotation.remembered({"login": "x"}) is None
 
 
@@ -64,7 +64,7 @@ def test_no_living_token_is_lost(steps: list[tuple[str, int]], rotates: bool) ->
     """However tokens are issued, held by the environment and refreshed: each token of the environment is
     shown once for each chain that has not seen it, and a login fails only if all that is there is dead."""
     issued, alive = [], set()
-    chain: TokenRotation | None = None
+    rotation: TokenRotation | None = None
     stored = held = ""
 
     def issue() -> str:
@@ -78,14 +78,14 @@ def test_no_living_token_is_lost(steps: list[tuple[str, int]], rotates: bool) ->
         elif step == "hold" and issued:
             held = issued[number % len(issued)]
         elif step == "log in":
-            chain = (chain or TokenRotation("app")).continued(
+            rotation = (rotation or TokenRotation("app")).continued(
                 Secret(held) if held else None, "stored"
             )
             stored = issue()
         elif step == "refresh":
             given_token = Secret(held) if held else None
-            order = sources(chain, given_token)
-            was_seen = bool(chain and given_token and mark_of(given_token) in chain.seen)
+            order = sources(rotation, given_token)
+            was_seen = bool(rotation and given_token and mark_of(given_token) in rotation.seen)
             assert ("environment" in order) == bool(held and not was_seen)
             used = next(
                 (s for s in order if (held if s == "environment" else stored) in alive), None
@@ -94,11 +94,11 @@ def test_no_living_token_is_lost(steps: list[tuple[str, int]], rotates: bool) ->
             if used is None:
                 continue
             token = held if used == "environment" else stored
-            chain = (chain or TokenRotation("app")).continued(given_token, used)
+            rotation = (rotation or TokenRotation("app")).continued(given_token, used)
             if rotates:
                 alive.discard(token)
             stored = issue() if rotates else token
-            assert sources(chain, given_token) == ("stored",)
+            assert sources(rotation, given_token) == ("stored",)
 
 
 def statuses(scene: Scene) -> list[int]:
@@ -183,7 +183,7 @@ def test_a_replaced_secret_keeps_the_chain(rotating: Scene) -> None:
 
 def test_another_app_does_not_get_the_chain(rotating: Scene) -> None:
     """A connection that is pointed at another app never shows it the first one's token."""
-    (chain,) = rotating.org.sessions.living_refresh_tokens()
+    (rotation,) = rotating.org.sessions.living_refresh_tokens()
     shown = []
     trade = rotating.org.sessions.refresh
     rotating.org.sessions.refresh = lambda token: (shown.append(token), trade(token))[1]
@@ -193,7 +193,7 @@ def test_another_app_does_not_get_the_chain(rotating: Scene) -> None:
     hold(rotating, "")
     with pytest.raises(ConfigError, match="for this app and address"):
         read(rotating)
-    assert chain not in shown
+    assert rotation not in shown
 
 
 def test_the_variable_may_go(rotating: Scene) -> None:
@@ -239,14 +239,14 @@ def test_a_revocation_stops_a_run(make_scene: SceneMaker) -> None:
     """Withdrawn in the middle of a run: the run ends with what to click and what to run."""
     with make_scene(kind="refresh_token") as scene:
         scene.extract("User")
-        (chain,) = scene.org.sessions.living_refresh_tokens()
+        (rotation,) = scene.org.sessions.living_refresh_tokens()
         real = scene.org.sessions.use
         calls = []
 
         def use(token: str):
             calls.append(token)
             if len(calls) == 3:
-                scene.org.sessions.revoke(chain)
+                scene.org.sessions.revoke(rotation)
             return real(token)
 
         scene.org.sessions.use = use

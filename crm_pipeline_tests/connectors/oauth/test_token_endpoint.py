@@ -98,8 +98,8 @@ def vendor(request: pytest.FixtureRequest) -> str:
 
 def asked(server: Server, vendor: str, bounds: Bounds | None = None) -> StoredToken:
     """Return the token that the server's answer makes."""
-    module = importlib.import_module(f"crm_pipeline.connectors.{vendor}.dialect")
-    dialect: OAuthProfile = module.DIALECT
+    module = importlib.import_module(f"crm_pipeline.connectors.{vendor}.profile")
+    profile: OAuthProfile = module.PROFILE
     connection = Connection(
         name="demo",
         vendor=vendor,
@@ -117,7 +117,7 @@ def asked(server: Server, vendor: str, bounds: Bounds | None = None) -> StoredTo
         mapping={},
     )
     clock = FrozenClock("2026-06-01T00:00:00Z")
-    endpoint = TokenEndpoint(connection, clock, dialect, bounds=bounds)
+    endpoint = TokenEndpoint(connection, clock, profile, bounds=bounds)
     try:
         answer = endpoint.ask({"grant_type": "refresh_token"}, {})
         return endpoint.token(answer, Secret("used"), {})

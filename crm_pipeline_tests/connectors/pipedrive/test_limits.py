@@ -47,8 +47,8 @@ def test_what_we_count_is_what_the_company_paid(still: Scene, obj: str) -> None:
 def test_the_accounts_of_the_day(scene: Scene) -> None:
     """Each operation has calls and tokens under its own name, as the sandbox has seen them."""
     scene.extract("persons")
-    with RateLimiter(scene.database, scene.clock) as gate:
-        days = {day.operation: (day.calls, day.weight) for day in gate.usage_by_day("pipe")}
+    with RateLimiter(scene.database, scene.clock) as limiter:
+        days = {day.operation: (day.calls, day.weight) for day in limiter.usage_by_day("pipe")}
     assert days == {"me": (1, 2), "fields": (1, 10), "list persons": (1, 10)}
 
 
@@ -137,8 +137,8 @@ def test_fewer_tokens_than_a_call_costs(make_scene: SceneMaker) -> None:
         with pytest.raises(BudgetExhausted):
             scene.extract("leads")
         scene.company.set_limits(daily=amount)
-        with RateLimiter(scene.database, scene.clock) as gate:
-            gate.forget("pipe")
+        with RateLimiter(scene.database, scene.clock) as limiter:
+            limiter.forget("pipe")
         assert scene.ids(scene.extract("leads")) == scene.truth("leads")
 
 

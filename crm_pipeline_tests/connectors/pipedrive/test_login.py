@@ -155,10 +155,10 @@ def test_what_can_work(still: Scene, auth: AuthSettings) -> None:
 
 def test_the_login_server_is_a_host_of_its_own(still: Scene) -> None:
     """Tokens of a company are asked for at oauth.pipedrive.com, those of the sandbox below its address."""
-    from crm_pipeline.connectors.pipedrive.dialect import DIALECT
+    from crm_pipeline.connectors.pipedrive.profile import PROFILE
 
     real = connection(still, "https://acme.pipedrive.com", APP)
-    assert DIALECT.token_url(real) == "https://oauth.pipedrive.com/oauth/token"
-    assert DIALECT.authorize_url(real) == "https://oauth.pipedrive.com/oauth/authorize"
+    assert PROFILE.token_url(real) == "https://oauth.pipedrive.com/oauth/token"
+    assert PROFILE.authorize_url(real) == "https://oauth.pipedrive.com/oauth/authorize"
     ours = still.settings.connection("pipe")
-    assert DIALECT.token_url(ours) == f"{still.sandbox.url}/pipedrive/oauth/token"
+    assert PROFILE.token_url(ours) == f"{still.sandbox.url}/pipedrive/oauth/token"

@@ -28,16 +28,18 @@ OF_V1 = rf"{UNCOUNTED}|data is null"
 
 
 def read(obj: str, route: str = "cursor") -> Prepare:
-    return lambda account, spool: reading(account, ObjectSettings(obj, route=route), spool)
+    return lambda account, checkpoint: reading(
+        account, ObjectSettings(obj, route=route), checkpoint
+    )
 
 
 def changed(obj: str, route: str) -> Prepare:
     """Read what changed in years."""
 
-    def prepare(account: Account, spool: Checkpoint) -> Operation:
+    def prepare(account: Account, checkpoint: Checkpoint) -> Operation:
         until = account.vendor_now()
         window = Window(until - timedelta(days=3_000), until)
-        return reading(account, ObjectSettings(obj, route=route), spool, window)
+        return reading(account, ObjectSettings(obj, route=route), checkpoint, window)
 
     return prepare
 

@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.salesforce import bulk_results
-from crm_pipeline.connectors.salesforce.dialect import DIALECT
+from crm_pipeline.connectors.salesforce.profile import PROFILE
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline_tests.connectors.conformance import case_of
 from crm_pipeline_tests.connectors.conformance_stage import Stage
@@ -44,7 +44,7 @@ def stage(quiet: QuietStage, monkeypatch: pytest.MonkeyPatch) -> Stage:
 def test_hosts_of_the_api(address: str) -> None:
     """My Domains are documented; Salesforce blocks names of instances."""
     acme = replace(ACME, login_url="https://other.my.salesforce.com")
-    assert Places(acme, DIALECT.api_hosts(acme)).includes(address) is HOSTS[address]
+    assert Places(acme, PROFILE.api_hosts(acme)).includes(address) is HOSTS[address]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -111,7 +111,7 @@ def test_a_token_that_was_stored_before(stage: Stage, other: Elsewhere) -> None:
     with stage.account() as account:
         account.who()
         api = account._api  # type: ignore[attr-defined]
-        api._tools.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
+        api._context.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
     with stage.account() as account:
         assert "user" in account.who()
     assert other.asked == []

@@ -75,11 +75,11 @@ class ToyKeys:
 
 
 class ToyAccount:
-    def __init__(self, connection, tools, limits):
+    def __init__(self, connection, context, limits):
         self.connection = connection
-        self._tools = tools
+        self._context = context
         self._limit = Limit("calls", limits.ceilings["calls"], 1.0)
-        self._login = FixedToken(tools.settings, connection, tools.clock)
+        self._login = FixedToken(context.settings, connection, context.clock)
         self._http = HttpSession(
             connection.name, judge=lambda _: None, allow_http=connection.sandbox
         )
@@ -109,7 +109,7 @@ class ToyAccount:
         return _PEOPLE
 
     def vendor_now(self):
-        return self._tools.clock.now().replace(microsecond=0)
+        return self._context.clock.now().replace(microsecond=0)
 
     def count(self, plan):
         return self._ask(0, plan)["total"]
@@ -131,7 +131,7 @@ class ToyAccount:
         counted = Plan(**{**vars(plan), "vendor_count": found})
         return planned(counted, (route,), asked=obj.route, remaining=None)
 
-    def pages(self, plan, spool):
+    def pages(self, plan, checkpoint):
         def read(span: KeyRange):
             after = span.low
             while True:
@@ -154,7 +154,7 @@ class ToyAccount:
         lanes = ParallelRangeReader(read, at_once=2, owner=self.connection.name, route="pages")
         return lanes.pages([KeyRange(0, 1_000)])
 
-    def forget(self, spool):
+    def forget(self, checkpoint):
         pass
 
     def newest(self, schema, since):
@@ -162,8 +162,8 @@ class ToyAccount:
 
     def _ask(self, after, plan):
         name = self.connection.name
-        with self._tools.gate.permit(self.connection.limit_group, [self._limit], member=name):
-            self._tools.gate.record(self.connection.limit_group, "people", member=name)
+        with self._context.limiter.permit(self.connection.limit_group, [self._limit], member=name):
+            self._context.limiter.record(self.connection.limit_group, "people", member=name)
             token = self._login().access_token.reveal()
             params = {"after": str(after), "until": format_instant(plan.window.to_at)}
             place = f"{self.connection.login_url}/people"
@@ -201,8 +201,8 @@ class ToyConnector:
     def vet(self, connection):
         pass
 
-    def open(self, connection, tools):
-        return ToyAccount(connection, tools, self.limits)
+    def open(self, connection, context):
+        return ToyAccount(connection, context, self.limits)
 
 
 connector = ToyConnector()

@@ -49,8 +49,8 @@ def test_an_unknown_edition_is_not_guessed() -> None:
 
 
 def limits(scene: ZohoScene) -> dict[str, Any]:
-    with RateLimiter(scene.database, scene.clock) as gate:
-        return {limit.name: limit for limit in gate.usage("demo")}
+    with RateLimiter(scene.database, scene.clock) as limiter:
+        return {limit.name: limit for limit in limiter.usage("demo")}
 
 
 def test_the_gate_counts_credits(scene: ZohoScene) -> None:

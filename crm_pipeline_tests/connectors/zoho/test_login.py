@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from crm_pipeline.cli.app import app
 from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.zoho.centres import api_hosts, refuse_unusable
-from crm_pipeline.connectors.zoho.dialect import SCOPES, exchange_at
+from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_at
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import AuthFailed, BudgetExhausted, ConfigError, Throttled
 from crm_pipeline.settings import Connection

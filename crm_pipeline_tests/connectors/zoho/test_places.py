@@ -61,7 +61,7 @@ def test_a_token_that_was_stored_before(quiet: ZohoScene, other: Elsewhere) -> N
     with quiet.account() as account:
         account.who()
         api = account._api  # type: ignore[attr-defined]
-        api._tools.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
+        api._context.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
     with quiet.account() as account:
         assert "user" in account.who()
     assert other.asked == []

@@ -343,7 +343,7 @@ def test_an_open_reader_keeps_its_release(contacts):
         for number in range(2):
             contacts.land(contacts.schema, [{"Id": f"new {number}", "LastName": "New"}])
             contacts.normalize("contacts")
-            contacts.publish(keeping=Retention(1, 0))
+            contacts.publish(retention=Retention(1, 0))
         assert not first.path.exists()
         assert reader.sql("SELECT last_name FROM crm.contacts").fetchall() == [("Ng",)]
     assert contacts.query("SELECT count(*) FROM crm.contacts") == [(3,)]

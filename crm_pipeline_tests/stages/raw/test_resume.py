@@ -261,7 +261,7 @@ def test_jobs_are_counted(scene: Scene) -> None:
     with scene.account() as account:
         [jobs_of_a_day] = [
             limit
-            for limit in account._tools.gate.usage("demo")  # type: ignore[attr-defined]
+            for limit in account._context.limiter.usage("demo")  # type: ignore[attr-defined]
             if limit.name == "daily_bulk_query_jobs"
         ]
     assert (jobs_of_a_day.used, jobs_of_a_day.ceiling) == (1, 9000)

@@ -83,7 +83,7 @@ def test_the_order_of_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_new_folders_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The entry of each new folder is flushed in the folder above it."""
     synced: set[Path] = set()
-    monkeypatch.setattr(files, "sync_folder", synced.add)
+    monkeypatch.setattr("crm_pipeline.store.files.atomic.sync_folder", synced.add)
     files.make_folder(tmp_path / "a" / "b" / "c")
     assert synced == {tmp_path, tmp_path / "a", tmp_path / "a" / "b"}
     synced.clear()

@@ -10,7 +10,7 @@ DONE = PageDone(("b-1",), {"2026-01": 3}, 3, 3, 0, "bulk")
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Checkpoint:
+def checkpoint(tmp_path: Path) -> Checkpoint:
     """A spool with what was asked for, a page that arrived, and one that is done."""
     made = Checkpoint(tmp_path / "spool")
     made.begin({"job": "750A"})
@@ -22,9 +22,9 @@ def spool(tmp_path: Path) -> Checkpoint:
     return made
 
 
-def test_pages_are_found_again(spool: Checkpoint) -> None:
+def test_pages_are_found_again(checkpoint: Checkpoint) -> None:
     """Another process finds what was asked for, the bytes of a page, and what became of another."""
-    again = Checkpoint(spool.folder)
+    again = Checkpoint(checkpoint.folder)
     kept, done = again.kept(1), again.kept(2)
     assert again.request == {"job": "750A"}
     assert kept is not None
@@ -36,24 +36,24 @@ def test_pages_are_found_again(spool: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("name", ["00001.csv", "00001.json"])
-def test_a_damaged_page_is_fetched_again(spool: Checkpoint, name: str) -> None:
+def test_a_damaged_page_is_fetched_again(checkpoint: Checkpoint, name: str) -> None:
     """Bytes that are not as they arrived, or a damaged note of them, are as if nothing had come."""
-    flip_bit(spool.folder / name)
-    assert spool.kept(1) is None
+    flip_bit(checkpoint.folder / name)
+    assert checkpoint.kept(1) is None
 
 
-def test_a_damaged_note_of_a_page_that_is_done(spool: Checkpoint) -> None:
+def test_a_damaged_note_of_a_page_that_is_done(checkpoint: Checkpoint) -> None:
     """The page is not done any more: it is read again, and its batches go with the take-over."""
-    flip_bit(spool.folder / "00002.done.json")
-    assert not spool.is_done(2)
-    assert list(spool.all_done()) == []
-    assert spool.kept(2) is None
+    flip_bit(checkpoint.folder / "00002.done.json")
+    assert not checkpoint.is_done(2)
+    assert list(checkpoint.all_done()) == []
+    assert checkpoint.kept(2) is None
 
 
-def test_a_damaged_request_is_none(spool: Checkpoint) -> None:
+def test_a_damaged_request_is_none(checkpoint: Checkpoint) -> None:
     """What was asked for cannot be told any more: the window is not gone on with."""
-    flip_bit(spool.folder / "request.json")
-    assert spool.request is None
+    flip_bit(checkpoint.folder / "request.json")
+    assert checkpoint.request is None
 
 
 @pytest.mark.parametrize(
@@ -66,46 +66,46 @@ def test_a_damaged_request_is_none(spool: Checkpoint) -> None:
         ("00002.done.json", "00004.done.json"),
     ],
 )
-def test_whole_notes_under_each_others_names(spool: Checkpoint, one: str, other: str) -> None:
+def test_whole_notes_under_each_others_names(checkpoint: Checkpoint, one: str, other: str) -> None:
     """They do not count, as if they were damaged: a page would have the bytes of another."""
     for number in (3, 4):
-        file = spool.path(number, ".csv")
+        file = checkpoint.path(number, ".csv")
         file.write_text("Id\n003B\n")
-        spool.keep(number, file, {})
-    spool.done(4, DONE)
-    first, second = spool.folder / one, spool.folder / other
+        checkpoint.keep(number, file, {})
+    checkpoint.done(4, DONE)
+    first, second = checkpoint.folder / one, checkpoint.folder / other
     texts = first.read_bytes(), second.read_bytes()
     second.write_bytes(texts[0])
     first.write_bytes(texts[1])
     swapped = {one, other}
-    assert (spool.request is None) == ("request.json" in swapped)
+    assert (checkpoint.request is None) == ("request.json" in swapped)
     for number in (1, 3):
-        assert (spool.kept(number) is None) == (f"{number:05d}.json" in swapped)
+        assert (checkpoint.kept(number) is None) == (f"{number:05d}.json" in swapped)
     done = [number for number in (2, 4) if f"{number:05d}.done.json" not in swapped]
-    assert [number for number in (2, 4) if spool.is_done(number)] == done
-    assert len(list(spool.all_done())) == len(done)
+    assert [number for number in (2, 4) if checkpoint.is_done(number)] == done
+    assert len(list(checkpoint.all_done())) == len(done)
 
 
-def test_a_folder_in_place_of_a_note(spool: Checkpoint) -> None:
+def test_a_folder_in_place_of_a_note(checkpoint: Checkpoint) -> None:
     """It does not count either."""
-    (spool.folder / "00003.json").mkdir()
-    (spool.folder / "00004.done.json").mkdir()
-    assert (spool.kept(3), spool.is_done(4)) == (None, False)
+    (checkpoint.folder / "00003.json").mkdir()
+    (checkpoint.folder / "00004.done.json").mkdir()
+    assert (checkpoint.kept(3), checkpoint.is_done(4)) == (None, False)
 
 
-def test_a_page_that_is_done_without_a_note_of_its_arrival(spool: Checkpoint) -> None:
+def test_a_page_that_is_done_without_a_note_of_its_arrival(checkpoint: Checkpoint) -> None:
     """It counts as done; of its bytes nothing is known."""
-    flip_bit(spool.folder / "00001.json")
-    spool.done(1, DONE)
-    assert spool.is_done(1)
-    assert spool.kept(1) is None
+    flip_bit(checkpoint.folder / "00001.json")
+    checkpoint.done(1, DONE)
+    assert checkpoint.is_done(1)
+    assert checkpoint.kept(1) is None
 
 
-def test_pages_of_earlier_versions(spool: Checkpoint) -> None:
+def test_pages_of_earlier_versions(checkpoint: Checkpoint) -> None:
     """They noted the number of bytes only, and are believed with that."""
-    note = spool.folder / "00001.json"
+    note = checkpoint.folder / "00001.json"
     record = json.loads(note.read_text())
     note.write_text(json.dumps({key: record[key] for key in ("file", "bytes", "facts")}))
-    assert spool.kept(1) is not None
-    (spool.folder / "00001.csv").write_text("Id\n")
-    assert spool.kept(1) is None
+    assert checkpoint.kept(1) is not None
+    (checkpoint.folder / "00001.csv").write_text("Id\n")
+    assert checkpoint.kept(1) is None

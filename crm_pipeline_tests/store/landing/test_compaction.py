@@ -212,8 +212,10 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return step
 
     monkeypatch.setattr(Path, "unlink", dying(Path.unlink))
-    monkeypatch.setattr(files, "sync_file", dying(files.sync_file))
-    monkeypatch.setattr(files, "sync_folder", dying(files.sync_folder))
+    for name in ("sync_file", "sync_folder"):
+        one = dying(getattr(files, name))
+        monkeypatch.setattr(files, name, one)
+        monkeypatch.setattr(f"crm_pipeline.store.files.atomic.{name}", one)
     return left
 
 
@@ -290,7 +292,7 @@ def test_a_full_disk(
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "sync_file", full)
+    monkeypatch.setattr("crm_pipeline.store.files.atomic.sync_file", full)
     with pytest.raises(StoreError, match="No space left"):
         landing.merge_unchanged("acme", "Contact")
     assert landing.windows("acme", "Contact") == before

@@ -19,7 +19,7 @@ from crm_pipeline.store.landing.window import Counts, WindowWriter
 from crm_pipeline_tests.store.landing.test_landing import SCHEMA, die, hours, ids_in, land, write
 
 pytestmark = pytest.mark.usefixtures("no_flushing")
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 class Interleaved(RuleBasedStateMachine):

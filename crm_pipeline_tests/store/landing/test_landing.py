@@ -223,7 +223,7 @@ def test_clearing_counts_the_batches_of_the_dead(landing: Landing) -> None:
     writer = landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA)
     write(writer, "a")
     write(writer, "b")
-    writer.spool.path(1, ".csv").write_text("x")
+    writer.checkpoint.path(1, ".csv").write_text("x")
     writer.quarantine([Reject("no id", b"x")])
     assert landing.clear_unfinished("acme", "Contact") == 0
     die(writer)
@@ -254,7 +254,7 @@ def test_many_clear_the_same_window_at_once(
     writer = landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA)
     write(writer, "a")
     writer.quarantine([Reject("no id", b"x")])
-    writer.spool.path(1, ".csv").write_text("x")
+    writer.checkpoint.path(1, ".csv").write_text("x")
     die(writer)
     unlink, rmtree = Path.unlink, shutil.rmtree
 

@@ -55,10 +55,10 @@ def landing(tmp_path: Path) -> Landing:
 def left(landing: Landing) -> WindowWriter:
     """A second window, left with a page that is done and rows that were set aside."""
     with pytest.raises(Unavailable), landing.begin("acme", "Contact", LATER, SCHEMA) as writer:
-        writer.spool.begin({"job": "750A"})
+        writer.checkpoint.begin({"job": "750A"})
         batch = write(writer, "c")
         refused = writer.quarantine([Reject("no id", b"x")])
-        writer.spool.done(1, PageDone((batch, str(refused)), {}, 2, 1, 0, "bulk"))
+        writer.checkpoint.done(1, PageDone((batch, str(refused)), {}, 2, 1, 0, "bulk"))
         raise Unavailable("down.")
     return writer
 

@@ -184,7 +184,7 @@ def test_leaving_without_commit_leaves_nothing(landing: Landing) -> None:
     with pytest.raises(ZeroDivisionError), begin(landing) as writer:
         page(writer, [batch_of(["a"])])
         writer.quarantine([Reject("no id", b"x")])
-        writer.spool.path(1, ".csv").write_text("x")
+        writer.checkpoint.path(1, ".csv").write_text("x")
         raise ZeroDivisionError
     assert landing.windows("acme", "Contact") == []
     assert {p.parent.name for p in landing.root.rglob("*") if p.is_file()} == {"schemas"}

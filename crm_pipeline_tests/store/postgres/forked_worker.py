@@ -10,14 +10,14 @@ from crm_pipeline.store.postgres.database import Database
 
 LIMITS = [Limit("burst", 100, 10.0)]
 
-with Database(sys.argv[1]) as database, RateLimiter(database, SystemClock()) as gate:
-    with gate.permit("acme", LIMITS, weight=7):
+with Database(sys.argv[1]) as database, RateLimiter(database, SystemClock()) as limiter:
+    with limiter.permit("acme", LIMITS, weight=7):
         child = os.fork()
         if child:
             _, status = os.waitpid(child, 0)
-            (standing,) = gate.usage("acme")
+            (standing,) = limiter.usage("acme")
             sys.stdout.write(f"{status} {standing.under_way} {standing.used}")
     if not child:
-        gate.flush()
-        gate.close()
+        limiter.flush()
+        limiter.close()
         os._exit(0)

@@ -14,7 +14,7 @@ from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.store.tables.test_tables import NAME, commit, rows_of
 
 pytestmark = pytest.mark.usefixtures("no_flushing")
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 def check_history(tables: Tables, name: str = NAME) -> list[str]:

@@ -25,10 +25,10 @@ def test_made_at_first_use(tmp_path: Path) -> None:
 def test_made_by_many_at_once(tmp_path: Path) -> None:
     """Threads that find no key agree on one."""
     keys: list[StateKey] = []
-    gate = threading.Barrier(8)
+    limiter = threading.Barrier(8)
 
     def work() -> None:
-        gate.wait()
+        limiter.wait()
         keys.append(StateKey.of(settings(tmp_path)))
 
     threads = [threading.Thread(target=work) for _ in range(8)]

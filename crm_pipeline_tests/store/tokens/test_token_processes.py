@@ -14,7 +14,7 @@ from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.postgres.database import Database
 from crm_sandbox.server import SandboxServer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_expiry_costs_one_refresh(fresh_url: str) -> None:

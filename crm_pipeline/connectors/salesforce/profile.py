@@ -27,7 +27,7 @@ def _read(_: Connection, answer: TokenResponse) -> TokenAnswer:
 # My Domain of production, sandboxes and government clouds. Salesforce blocks instance names such as na1.
 _MY_DOMAINS = ("*.my.salesforce.com", "*.my.salesforce.mil")
 
-DIALECT = OAuthProfile(
+PROFILE = OAuthProfile(
     vendor="Salesforce",
     token_url=lambda connection: f"{connection.login_url}/services/oauth2/token",
     authorize_url=lambda connection: f"{connection.login_url}/services/oauth2/authorize",

@@ -47,7 +47,7 @@ def batch(*ids: str) -> pa.RecordBatch:
 def land(root: Path, window: Window, *pages: tuple[str, ...]) -> None:
     landing = Landing(root, FrozenClock("2026-01-03T00:00Z"))
     with landing.begin("acme", "Contact", window, SCHEMA) as writer:
-        writer.spool.path(1, ".csv").write_text("as received")
+        writer.checkpoint.path(1, ".csv").write_text("as received")
         for page in pages:
             writer.write([batch(*page)], shape="csv", route="bulk", extracted_at=FIRST_AT)
         writer.quarantine([Reject("no id", b"row")])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.hubspot import connector
-from crm_pipeline.connectors.hubspot.dialect import DIALECT
+from crm_pipeline.connectors.hubspot.profile import PROFILE
 from crm_pipeline.connectors.oauth.profile import CODE, REFRESH, Refused
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.kernel.errors import ConfigError
@@ -42,7 +42,7 @@ def test_what_works_passes(kind: str, url: str) -> None:
 def test_tokens_end_by_the_clock() -> None:
     """An answer says in how many seconds; calls go where they always go."""
     given = TokenResponse({"access_token": "x", "expires_in": 1800, "hub_id": 7})
-    told = DIALECT.read(connection(), given)
+    told = PROFILE.read(connection(), given)
     assert (told.place, told.expires_in, dict(told.extra)) == (
         "https://api.hubapi.com",
         1800,
@@ -52,15 +52,15 @@ def test_tokens_end_by_the_clock() -> None:
 
 def test_the_token_endpoint_follows_the_version() -> None:
     """The old endpoint ends with the old versions."""
-    assert DIALECT.token_url(connection()).endswith("/oauth/2026-09/token")
-    assert DIALECT.token_url(connection(api_version="v3")).endswith("/oauth/v3/token")
+    assert PROFILE.token_url(connection()).endswith("/oauth/2026-09/token")
+    assert PROFILE.token_url(connection(api_version="v3")).endswith("/oauth/v3/token")
 
 
 def test_consent_asks_for_the_scopes_of_the_objects() -> None:
     """HubSpot takes no address without scopes."""
-    scopes = DIALECT.asked(connection())["scope"].split()
+    scopes = PROFILE.asked(connection())["scope"].split()
     assert {"oauth", "crm.objects.contacts.read", "crm.objects.deals.read"} <= set(scopes)
-    assert DIALECT.authorize_url(connection()) == "https://app.hubspot.com/oauth/authorize"
+    assert PROFILE.authorize_url(connection()) == "https://app.hubspot.com/oauth/authorize"
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_consent_asks_for_the_scopes_of_the_objects() -> None:
 def test_cures(grant: str, code: str, words: str) -> None:
     """Each refusal has its own."""
     refused = Refused(connection("refresh_token"), grant, code, code)
-    assert words in DIALECT.cure(refused)
+    assert words in PROFILE.cure(refused)

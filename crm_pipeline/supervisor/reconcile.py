@@ -14,11 +14,11 @@ from pathlib import Path
 import dagster as dg
 import psutil
 
+from crm_pipeline.orchestration.runs import HOST_TAG
 from crm_pipeline.settings import Settings
 from crm_pipeline.store.postgres.database import URL_VARIABLE
 from crm_pipeline.supervisor.health import is_unix_socket_answering
 
-HOST_TAG = "crm/host"
 _GRPC_TAG = ".dagster/grpc_info"
 UNFINISHED = [
     dg.DagsterRunStatus.STARTING,

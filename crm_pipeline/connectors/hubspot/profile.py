@@ -99,7 +99,7 @@ def _asked(connection: Connection) -> Mapping[str, str]:
     return {"scope": " ".join(scopes_for(one.name for one in connection.objects))}
 
 
-DIALECT = OAuthProfile(
+PROFILE = OAuthProfile(
     vendor="HubSpot",
     token_url=_token_url,
     authorize_url=_authorize_url,

@@ -78,7 +78,7 @@ def _read(_: Connection, answer: TokenResponse) -> TokenAnswer:
 
 
 def _cure(refused: Refused) -> str:
-    by_hand = refused.connection.auth.kind in DIALECT.by_hand
+    by_hand = refused.connection.auth.kind in PROFILE.by_hand
     text = _CURES.get(refused.code)
     if text is None:
         text = _NEW_CODE if refused.grant == CODE and by_hand else _NEW_LOGIN
@@ -90,7 +90,7 @@ def _cure(refused: Refused) -> str:
     )
 
 
-DIALECT = OAuthProfile(
+PROFILE = OAuthProfile(
     vendor="Zoho",
     token_url=token_url,
     authorize_url=lambda connection: f"{connection.login_url}/oauth/v2/auth",

@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
 
-from crm_pipeline.orchestration.reconcile import HOST_TAG, Here, reconcile
+from crm_pipeline.orchestration.runs import HOST_TAG
+from crm_pipeline.supervisor.reconcile import Here, reconcile
 
 ALONE = Here(alone=True)
 

@@ -97,7 +97,7 @@ def _cure(refused: Refused) -> str:
     )
 
 
-DIALECT = OAuthProfile(
+PROFILE = OAuthProfile(
     vendor="Pipedrive",
     token_url=lambda connection: f"{_server(connection)}/oauth/token",
     authorize_url=lambda connection: f"{_server(connection)}/oauth/authorize",
