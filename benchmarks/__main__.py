@@ -6,7 +6,7 @@ the emulated vendor on the same cores. Each case is a process of its own. Cases 
 median of several rounds counts, because a machine's speed drifts.
 
 `make campaign` takes all long figures of docs/benchmarks.md, one section after the other; about an hour.
-`make campaign ARGS='--only gate'` takes those whose name holds the word.
+`make campaign ARGS='--only limiter'` takes those whose name holds the word.
 """
 
 import argparse
@@ -104,7 +104,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "API clock": api_clock.report,
     "Four CRMs": four_crms.report,
     "Search wall": search_wall.report,
-    "RateLimiter": limiter.report,
+    "Limiter": limiter.report,
     "Tokens": tokens.report,
     "Crashes": crashes.report,
     "Rot": rot.report,

@@ -96,7 +96,7 @@ CASES = {
 
 
 def measure(vendor: str, route: str, url: str, folder: Path, *, only_plan: bool = False) -> Figures:
-    """Read everything by a route, or only plan to; gate, manifests, counts and fsync on."""
+    """Read everything by a route, or only plan to; rate limiter, manifests, counts and fsync on."""
     from crm_pipeline.kernel.clock import Window
     from crm_pipeline.settings import load_settings
     from crm_pipeline.stages.raw import extract, opened

@@ -37,7 +37,7 @@ def settings_of(url: str, folder: Path):
 
 
 def land(url: str, folder: Path) -> Callable[[], int]:
-    """Bulk 2.0 to landed Parquet: gate, manifests, counts and fsync on."""
+    """Bulk 2.0 to landed Parquet: rate limiter, manifests, counts and fsync on."""
     from crm_pipeline.stages.raw import extract, opened
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.postgres.database import running_database

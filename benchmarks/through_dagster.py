@@ -1,7 +1,7 @@
 """A whole backfill as Dagster runs it, against scripts that read the same bytes.
 
 `python -m benchmarks.through_dagster --contacts 800000`: the job that the web interface launches, with its
-gate, manifests, checks, events and everything flushed to the disk. Seconds of a step are its own, from its
+rate limiter, manifests, checks, events and everything flushed to the disk. Seconds of a step are its own, from its
 start event to its last; memory is that of the run's process, PostgreSQL included, above what it held with
 Dagster and the instance loaded.
 """

@@ -1,6 +1,6 @@
 """`crm_pipeline.connect("name")`: an account of connections.yaml, for scripts and notebooks.
 
-Calls go through the same rate gate, tokens, retries and errors as the pipeline's own.
+Calls go through the same rate limiter, tokens, retries and errors as the pipeline's own.
 """
 
 from collections.abc import Iterator, Mapping

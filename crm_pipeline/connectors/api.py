@@ -1,4 +1,4 @@
-"""One account's calls: login, the gate, retries, usage. What is a vendor's own comes in as data.
+"""One account's calls: login, the rate limiter, retries, usage. What is a vendor's own comes in as data.
 
 Every call of a connector goes through the verbs of `VendorApi`; a vendor's `api.py` derives from it.
 """

@@ -1,8 +1,8 @@
-"""The rate gate's decision: what is entered into the accounts, who gets how much, how long to wait.
+"""The rate limiter's decision: what is entered into the accounts, who gets how much, how long to wait.
 
 Plain values only. Amounts are tuples in the order of the limits, because one call may cost 3 credits
-and 1 of a window. The accounts are in `book.py`, fair shares in `shares.py`, rows, locks and waiting
-in `gate.py`, sharing a lease between threads in `desk.py`.
+and 1 of a window. The accounts are in `ledger.py`, fair shares in `fair_share.py`, rows, locks and waiting
+in `limiter.py`, sharing a lease between threads in `permit_pool.py`.
 """
 
 import math
@@ -111,7 +111,7 @@ def entered(
     """Enter a process's news into the accounts, and what it is granted.
 
     Args:
-        accounts: each limit with its book and the database's time in milliseconds.
+        accounts: each limit with its ledger and the database's time in milliseconds.
         news: of the process.
         wants: None to tell news only.
     """
@@ -171,7 +171,7 @@ def decide(accounts: Sequence[Account], wants: Wants, now_ms: int, member: str =
     """Say what may be had at once from all the accounts, which have been settled.
 
     Args:
-        accounts: each limit with its book; nothing is entered into them, but a vendor's counter
+        accounts: each limit with its ledger; nothing is entered into them, but a vendor's counter
             that is due for a probe is marked as read now.
         wants: what is asked for.
         now_ms: the database's clock.

@@ -1,7 +1,7 @@
 """What the processes of a group's members want under one limit, as far as their contacts show it.
 
 A claim is one lease's: how fast it takes permits while nothing holds it back, and what it waits for
-now. From all of them `shares.py` sees what the others leave.
+now. From all of them `fair_share.py` sees what the others leave.
 """
 
 import math

@@ -1,6 +1,6 @@
 """A background thread that is there only while there is something to tell.
 
-It knows nothing of what it tells: the gate gives it one function.
+It knows nothing of what it tells: the limiter gives it one function.
 """
 
 import threading

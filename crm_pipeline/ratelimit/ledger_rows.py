@@ -1,4 +1,4 @@
-"""The rows of the table `crm_state.gate`: read, locked and written for `gate.py`."""
+"""The rows of the table `crm_state.gate`: read, locked and written for `limiter.py`."""
 
 import json
 from collections.abc import Sequence

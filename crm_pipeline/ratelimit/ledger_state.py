@@ -1,4 +1,4 @@
-"""Rows of the gate's table as they are read: what somebody else wrote there must neither stop nor block.
+"""Rows of the limiter's table as they are read: what somebody else wrote there must neither stop nor block.
 
 A part that cannot be true is left out, with a warning; the next contact writes the row whole again.
 """

@@ -1,8 +1,8 @@
-"""The rate gate: how many calls all processes together may make under a group's limits.
+"""The rate limiter: how many calls all processes together may make under a group's limits.
 
 Permits are counted in PostgreSQL, under the row locks of a group's limits and by the database's
-clock, so any number of processes and hosts agree. The arithmetic is in `budget.py`, sharing among
-the threads of a process in `desk.py`, counts of calls made in `usage.py`.
+clock, so any number of processes and hosts agree. The arithmetic is in `decision.py`, sharing among
+the threads of a process in `permit_pool.py`, counts of calls made in `usage.py`.
 """
 
 import atexit
@@ -218,7 +218,7 @@ class RateLimiter:
             self._contact(pool, at=math.inf)
 
     def close(self) -> None:
-        """Flush and end; a gate whose database is gone or full ends all the same."""
+        """Flush and end; a limiter whose database is gone or full ends all the same."""
         atexit.unregister(self.close)
         self._flusher.end()
         if self._pid == os.getpid():
@@ -241,7 +241,7 @@ class RateLimiter:
         return pool
 
     def _watching(self, group: str, name: str, member: str) -> tuple[PermitPool, int] | None:
-        """Return a desk, the member's if it has one, that has a limit of this name to wait for."""
+        """Return a pool, the member's if it has one, that has a limit of this name to wait for."""
         found = None
         # The latest first: limits change when the vendor tells its own ceilings.
         for pool in reversed(list(self._pools.values())):

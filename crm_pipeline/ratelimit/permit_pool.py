@@ -1,8 +1,8 @@
 """One process's lease of permits for one member of a group, shared by its threads.
 
-A desk counts what it took from the gate (`out`) as unused, under way, or replied and not yet told,
-under each of its limits. It talks to nobody: `gate.py` carries its deltas to the database, where
-`budget.py` decides.
+A pool counts what it took from the limiter (`out`) as unused, under way, or replied and not yet told,
+under each of its limits. It talks to nobody: `limiter.py` carries its deltas to the database, where
+`decision.py` decides.
 """
 
 import operator
@@ -29,10 +29,10 @@ class _Note:
 
 @dataclass(frozen=True)
 class Delta:
-    """What a desk tells the gate in one contact.
+    """What a pool tells the limiter in one contact.
 
     Attributes:
-        out: weights it holds according to the gate.
+        out: weights it holds according to the limiter.
         replied: moment (this process's clock) and weights of calls that ended.
         unused: weights that it gives back.
         notes: the vendor's own counters, by place of the limit.
@@ -78,7 +78,9 @@ class PermitPool:
         self.member = member or group
         self.limits = tuple(sorted(limits, key=lambda limit: limit.name))
         self.lease = sortable_id()
-        self.contact = threading.Lock()  # one contact at a time, so that `out` is what the gate has
+        self.contact = (
+            threading.Lock()
+        )  # one contact at a time, so that `out` is what the limiter has
         lock = threading.RLock()
         self.changed = threading.Condition(lock)
         self._ended = threading.Condition(lock)
@@ -110,7 +112,7 @@ class PermitPool:
         self._wanted = _less(self._wanted, weights)
 
     def reply(self, weights: Amounts, now: float) -> bool:
-        """Enter the end of a call; say whether the gate has to be told, and was not going to be."""
+        """Enter the end of a call; say whether the limiter has to be told, and was not going to be."""
         with self.changed:
             first = not self._replied
             if not first and now - self._replied[-1][0] < _MERGED_S:
@@ -121,7 +123,7 @@ class PermitPool:
             return first
 
     def wait_for_reply(self, timeout_s: float) -> None:
-        """Wait until a call has ended that the gate does not know of, or as long as is said."""
+        """Wait until a call has ended that the limiter does not know of, or as long as is said."""
         with self.changed:
             self._ended.wait_for(lambda: self._replied, timeout_s)
 
@@ -151,7 +153,7 @@ class PermitPool:
         return Wants(need, tuple(wish), waiting)
 
     def delta(self, now: float) -> Delta:
-        """Hand over what to tell the gate; `done` or `failed` must follow. Holding `contact`."""
+        """Hand over what to tell the limiter; `done` or `failed` must follow. Holding `contact`."""
         with self.changed:
             unused = self._free if now > self._free_until else self._nothing
             self._free = _less(self._free, unused)
@@ -161,7 +163,7 @@ class PermitPool:
             return delta
 
     def done(self, delta: Delta, granted: Amounts, now: float) -> None:
-        """Take over what the gate entered."""
+        """Take over what the limiter entered."""
         with self.changed:
             self._out = _plus(delta.kept, granted)
             self._free = _plus(self._free, granted)
@@ -180,7 +182,7 @@ class PermitPool:
             self._notes = {**dict(delta.notes), **self._notes}
 
     def has_news(self, now: float) -> bool:
-        """Say whether the gate should be told something now."""
+        """Say whether the limiter should be told something now."""
         return bool(self._replied or self._notes) or (any(self._free) and now > self._free_until)
 
     def is_due(self, now: float, renewed_after_s: float) -> bool:
@@ -188,7 +190,7 @@ class PermitPool:
         return any(self._out) and now - self._contacted_at > renewed_after_s
 
     def is_idle(self) -> bool:
-        """Say whether the gate holds nothing for this desk."""
+        """Say whether the limiter holds nothing for this desk."""
         return not any(self._out)
 
 

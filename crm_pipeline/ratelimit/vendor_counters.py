@@ -1,6 +1,6 @@
 """What vendors' own counters say of a day, gathered so that not every reply costs a transaction.
 
-Counters of shorter windows go with the other news of a process, see `desk.py`.
+Counters of shorter windows go with the other news of a process, see `permit_pool.py`.
 """
 
 import threading

@@ -95,7 +95,7 @@ class HttpSession:
     Args:
         owner: the connection's name, for error texts.
         judge: turns an answer into an error, or None where it is a success.
-        permit: entered around every request; the rate gate.
+        permit: entered around every request; the rate limiter.
         observe: sees every answer, errors included (usage headers).
         bounds: how large answers may be and how long they may take.
         trusts: whether requests may go to an address; the vendor names many, and they are claims.

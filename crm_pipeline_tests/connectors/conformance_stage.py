@@ -164,7 +164,7 @@ class Stage(Scene):
         return self.sandbox.journal.entries(path=self.case.token_path)
 
     def accounts(self) -> list[DayUsage]:
-        """Return what the gate has counted, without requests for tokens."""
+        """Return what the limiter has counted, without requests for tokens."""
         with RateLimiter(self.database, self.clock) as limiter:
             return [one for one in limiter.usage_by_day("demo") if one.operation != "login"]
 

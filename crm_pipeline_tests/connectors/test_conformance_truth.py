@@ -27,7 +27,7 @@ class Reading:
 
     Attributes:
         pages: the requests that brought records.
-        spent: what the gate counted, by operation: calls and weight.
+        spent: what the limiter counted, by operation: calls and weight.
         log: what was logged meanwhile.
         tokens: the access tokens that requests carried.
     """
@@ -141,7 +141,7 @@ def test_nothing_is_waited_for(way: Way, reading: Reading) -> None:
 
 
 def test_every_call_is_in_the_accounts(way: Way, reading: Reading) -> None:
-    """No request passes the gate by: the accounts have as many as the vendor saw, and what they cost."""
+    """No request passes the limiter by: the accounts have as many as the vendor saw, and what they cost."""
     assert sum(calls for calls, _ in reading.spent.values()) == len(reading.calls)
     # The clock may be asked for before the read, and something given back behind it.
     assert 0 <= len(reading.calls) - reading.done.calls <= 2

@@ -11,7 +11,7 @@ from crm_pipeline_tests.scenes import Scene
 
 
 def test_accounts_of_calls_go_into_a_publish(scene: Scene) -> None:
-    """What the gate counted, by connection and day, and how its limits stand."""
+    """What the limiter counted, by connection and day, and how its limits stand."""
     with (
         Database(scene.settings.environ["CRM_DATABASE_URL"]) as database,
         RateLimiter(database, SystemClock()) as limiter,

@@ -1,4 +1,4 @@
-"""Many processes under one gate in simulated time: real desks and accounts, no threads, no database.
+"""Many processes under one limiter in simulated time: real pools and accounts, no threads, no database.
 
 Time is in seconds. Every contact takes a while, in the middle of which the database decides; calls reach
 the vendor some time after they begin. A killed process takes its permits and what it was about to tell

@@ -1,4 +1,4 @@
-"""Rows of the gate that somebody else wrote: they neither stop nor block anybody."""
+"""Rows of the limiter that somebody else wrote: they neither stop nor block anybody."""
 
 import json
 from typing import Any

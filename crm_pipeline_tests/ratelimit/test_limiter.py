@@ -115,7 +115,7 @@ def test_daily_limit_is_refused(limiter: RateLimiter) -> None:
 
 
 def test_every_thread_is_refused(limiter: RateLimiter) -> None:
-    """Of many threads that wait for one desk each gets the refusal; none hangs."""
+    """Of many threads that wait for one pool each gets the refusal; none hangs."""
     spend(limiter, DAILY, calls=9)
     refused = []
 

@@ -1,10 +1,10 @@
-"""The gate's two promises in simulated time: never over, and nearly all that is possible."""
+"""The limiter's two promises in simulated time: never over, and nearly all that is possible."""
 
 import pytest
-from benchmarks.limiter import Case, busiest, pace, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.limiter import Case, busiest, pace, run
 from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline_tests.ratelimit.simulation import Process, World
 

@@ -20,7 +20,7 @@ def no_flushing() -> Iterator[None]:
 
 @pytest.fixture
 def limiter(database: Database) -> Iterator[RateLimiter]:
-    """A gate of this process."""
+    """A limiter of this process."""
     with RateLimiter(database, SystemClock()) as limiter:
         yield limiter
 

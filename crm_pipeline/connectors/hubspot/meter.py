@@ -34,7 +34,7 @@ class HubSpotMeter:
 
     Args:
         connection: whose; private apps and keys have a ceiling of the day, apps with OAuth have none.
-        context: the gate knows what answers told earlier.
+        context: the limiter knows what answers told earlier.
         limits: what is published.
     """
 

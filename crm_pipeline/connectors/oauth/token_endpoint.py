@@ -37,7 +37,7 @@ class TokenEndpoint:
         connection: whose login server it is.
         clock: the present, which assertions carry and answers may lack.
         profile: the vendor's.
-        permit: entered around every request; the rate gate, where the vendor counts these.
+        permit: entered around every request; the rate limiter, where the vendor counts these.
         observe: sees every answer, errors included.
         bounds: how large answers may be and how long they may take.
         strange: takes what the answers say and cannot be true.
@@ -189,7 +189,7 @@ class TokenEndpoint:
 def renewed_at(token: StoredToken) -> datetime | None:
     """Return when an access token is to be renewed, None where only a refusal tells that it has ended.
 
-    That is somewhat before its end, because a call may wait at the gate; of a short life half is used.
+    That is somewhat before its end, because a call may wait at the limiter; of a short life half is used.
     """
     try:
         until = parse_instant(token.extra.get(EXPIRES, ""))

@@ -15,7 +15,7 @@ _WHOLE = pa.int64()
 
 @dataclass(frozen=True)
 class ApiAccounts:
-    """What the rate gate knows at the moment of a publish."""
+    """What the rate limiter knows at the moment of a publish."""
 
     days: Sequence[DayUsage] = ()
     limits: Sequence[LimitStatus] = ()

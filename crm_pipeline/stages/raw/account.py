@@ -1,4 +1,4 @@
-"""Opening an account with everything it needs: secrets, tokens, gate, clock."""
+"""Opening an account with everything it needs: secrets, tokens, limiter, clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -54,7 +54,7 @@ class Database:
     """A pool of connections to one database; opened at first use, safe with threads.
 
     At most ten idle ones are kept. There is no upper bound, because a transaction may wait for
-    somebody who needs one too (a token refresh asks the gate); threads bound it. A forked process
+    somebody who needs one too (a token refresh asks the limiter); threads bound it. A forked process
     opens connections of its own.
 
     Args:

@@ -1,7 +1,7 @@
 """Backup and restore of what exists only in PostgreSQL: one ZIP file of our schema's tables.
 
 Tokens stay sealed under the state key, which is not in the file. Left out is what means nothing
-later: the rate gate's permits, which expire by themselves, and the list of migrations, which the
+later: the rate limiter's permits, which expire by themselves, and the list of migrations, which the
 product brings along. Dagster's runs and events are its own and are left out as well.
 
 A file holds `manifest.json` and, for each table, `<table>.copy` in PostgreSQL's text format with the

@@ -52,7 +52,7 @@ connections:
     objects: [{objects}]
 {more}
 """
-# The tests' clock stands still and the gate's does not: nobody shall wait for a second to pass.
+# The tests' clock stands still and the limiter's does not: nobody shall wait for a second to pass.
 WIDE = {"search_calls": 10_000, "private_calls": 100_000, "association_calls": 100_000}
 OBJECTS = ("contacts", "companies", "deals", "owners", "deal_pipelines")
 _NARROW = ("private", "marketplace", "search", "associations")

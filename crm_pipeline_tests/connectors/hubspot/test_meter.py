@@ -78,7 +78,7 @@ def test_answers_tell_the_tier() -> None:
 
 
 def test_a_new_process_knows_what_an_earlier_one_was_told() -> None:
-    """The gate keeps the vendor's figures."""
+    """The limiter keeps the vendor's figures."""
     assert limits(meter(told={"burst": 250}), PLAIN)["burst"][0] == 225
 
 

@@ -1,4 +1,4 @@
-"""The gate's accounts are those of the company: tokens of the day, calls of two seconds."""
+"""The limiter's accounts are those of the company: tokens of the day, calls of two seconds."""
 
 from typing import Any
 

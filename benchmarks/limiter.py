@@ -1,7 +1,7 @@
-"""The rate gate under four processes: real HTTP calls, counted where they arrive.
+"""The rate limiter under four processes: real HTTP calls, counted where they arrive.
 
-`python -m benchmarks.gate [--seconds 25]`. The sandbox answers after 50 to 350 ms and refuses what
-exceeds the very ceiling that the gate is told (where all calls weigh one); its journal is the judge. What can be reached at all
+`python -m benchmarks.limiter [--seconds 25]`. The sandbox answers after 50 to 350 ms and refuses what
+exceeds the very ceiling that the limiter is told (where all calls weigh one); its journal is the judge. What can be reached at all
 is ceiling x 1 / (W + latency) calls a second, because a permit is held until one window after its
 reply.
 """
@@ -123,7 +123,7 @@ def run(case: Case, database_url: str, processes: int = PROCESSES) -> Result:
         order = {"latency": LATENCY_S, "ceilings": enforced}
         requests.post(f"{url}/_admin/pace", json=order, timeout=10).raise_for_status()
         arguments = [json.dumps(asdict(case)), database_url, url]
-        worker = [sys.executable, "-m", "benchmarks.gate", "--worker", *arguments]
+        worker = [sys.executable, "-m", "benchmarks.limiter", "--worker", *arguments]
         workers = [
             subprocess.Popen([*worker, member, str(threads)])
             for member, count, threads in case.members or (("", processes, case.threads),)
@@ -217,7 +217,7 @@ def weight_of(query: str, limit: str) -> int:
 
 
 def work(case: Case, database_url: str, url: str, member: str, threads: int) -> None:
-    """Be one of the processes: threads that call as fast as the gate lets them."""
+    """Be one of the processes: threads that call as fast as the limiter lets them."""
     from crm_pipeline.kernel.clock import SystemClock
     from crm_pipeline.ratelimit.limiter import RateLimiter
     from crm_pipeline.ratelimit.limits import Limit
@@ -256,7 +256,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 def leased(database_url: str, seconds: float = 4.0) -> tuple[int, int]:
     """Return permits a second, ceilings raised: in one process, and in four together."""
-    command = [sys.executable, "-m", "benchmarks.gate", "--leases", database_url, str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.limiter", "--leases", database_url, str(seconds)]
     found = []
     for processes in (1, PROCESSES):
         workers = [
@@ -291,7 +291,7 @@ def lease(database_url: str, seconds: float) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.limiter", description=__doc__)
     parser.add_argument("--seconds", type=float, default=25.0)
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
