@@ -75,7 +75,7 @@ def land_pages(folder: Path, times: int, names: list[str]) -> int:
         route="bulk",
         reason="",
         schema=schema,
-        stamp_field="SystemModstamp",
+        cursor_field="SystemModstamp",
         complete=False,
         vendor_count=None,
         calls=0,

@@ -235,7 +235,7 @@ def work(case: Case, database_url: str, url: str, member: str, threads: int) -> 
             query = urlencode({**told, "member": member})
             session = HttpSession(
                 "bench",
-                judge=lambda _: None,
+                classify_response=lambda _: None,
                 permit=lambda: limiter.permit("bench", limits, weight, member=member),
                 allow_http=True,
             )

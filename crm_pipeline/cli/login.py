@@ -190,7 +190,7 @@ def _confirm(account: "Account") -> None:
     from crm_pipeline.cli.console import say, verbatim
 
     try:
-        who = account.who()
+        who = account.identity()
     except CrmError as error:
         # The tokens are stored already; what this is about, `check` tells in full.
         reason = verbatim(error.message)

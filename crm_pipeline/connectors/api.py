@@ -35,7 +35,7 @@ from crm_pipeline.settings.auth import BY_PERSON
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
 from crm_pipeline.store.tokens import StoredToken
-from crm_pipeline.wire.session import HttpSession, Judge, Times
+from crm_pipeline.wire.session import HttpSession, ResponseClassifier, Times
 
 T = TypeVar("T")
 # Of a call, where none was made yet; of the last ones the middle counts, as single ones may be slow.
@@ -63,7 +63,7 @@ class VendorApi:
         context: ConnectorContext,
         limits: VendorLimits,
         *,
-        judge: Judge,
+        classify_response: ResponseClassifier,
         meter: Meter,
         profile: OAuthProfile,
         login: type[RefreshLogin] = RefreshLogin,
@@ -102,7 +102,7 @@ class VendorApi:
         self._http = HttpSession(
             connection.name,
             allow_http=connection.sandbox,
-            judge=judge,
+            classify_response=classify_response,
             observe=self._observe,
             bounds=context.settings.bounds,
             trusts=self._places.includes,

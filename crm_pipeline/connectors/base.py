@@ -151,7 +151,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Route:
+class ReadStrategy:
     """One way of reading a window, as an estimate.
 
     Attributes:
@@ -190,14 +190,14 @@ class Plan:
     route: str
     reason: str
     schema: Schema
-    stamp_field: str | None
+    cursor_field: str | None
     complete: bool
     vendor_count: int | None
     calls: int
     cost: int = 0
     unit: str = "calls"
     seconds: float = 0.0
-    routes: tuple[Route, ...] = ()
+    routes: tuple[ReadStrategy, ...] = ()
     remaining: int | None = None
 
 
@@ -330,7 +330,7 @@ class Account(Protocol):
             ConfigError: this connection logs in by itself.
         """
 
-    def who(self) -> str:
+    def identity(self) -> str:
         """Say as whom, and to what, this is logged in."""
 
     def objects(self) -> list[ObjectInfo]:
@@ -364,7 +364,7 @@ class Account(Protocol):
     def forget(self, checkpoint: Checkpoint) -> None:
         """Give back what the vendor keeps for a read whose window has committed."""
 
-    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+    def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp; one call."""
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:

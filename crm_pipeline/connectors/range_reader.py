@@ -41,7 +41,7 @@ class KeyRange:
 
 
 @dataclass(frozen=True)
-class Slice:
+class RangeBatch:
     """The records of one answer.
 
     Attributes:
@@ -67,7 +67,7 @@ class Slice:
     seen: int = 0
 
 
-Reader = Callable[[KeyRange], Generator[Slice]]
+Reader = Callable[[KeyRange], Generator[RangeBatch]]
 
 
 @dataclass
@@ -95,7 +95,7 @@ class _Lane:
 class _Chunk:
     low: int
     high: int = 0
-    slices: list[Slice] = field(default_factory=list)
+    slices: list[RangeBatch] = field(default_factory=list)
 
     def facts(self) -> Mapping[str, Any]:
         cursor = self.slices[-1].cursor
@@ -105,7 +105,7 @@ class _Chunk:
 
     def split(self) -> "_Chunk":
         """Keep what lies below `high`, and return the rest, which is all where nothing does."""
-        rest: list[Slice] = []
+        rest: list[RangeBatch] = []
         while self.slices:
             last = self.slices.pop()
             keep = bisect_left(last.places, self.high)
@@ -284,7 +284,7 @@ class ParallelRangeReader:
                         self._hand_over(chunk)
                     chunk = rest
 
-    def _advance(self, lane: _Lane, one: Slice, chunk: _Chunk) -> bool:
+    def _advance(self, lane: _Lane, one: RangeBatch, chunk: _Chunk) -> bool:
         """Enter a slice; return whether it ends its lane."""
         self._refuse_disorder(lane, one)
         with self._changed:
@@ -304,7 +304,7 @@ class ParallelRangeReader:
         chunk.slices.append(_cut(one, keep))
         return is_end
 
-    def _refuse_disorder(self, lane: _Lane, one: Slice) -> None:
+    def _refuse_disorder(self, lane: _Lane, one: RangeBatch) -> None:
         places = one.places
         begins_late = not places or places[0] >= lane.at
         if begins_late and all(map(le, places, islice(places, 1, None))):
@@ -327,14 +327,14 @@ class ParallelRangeReader:
             return
 
 
-def _cut(one: Slice, keep: int) -> Slice:
+def _cut(one: RangeBatch, keep: int) -> RangeBatch:
     if keep == len(one.places):
         return one
     # What does not belong here is read by the lane that took the upper part.
     return replace(one, places=one.places[:keep], batch=one.batch.slice(0, keep), cursor="")
 
 
-def _parts(one: Slice, at: int) -> tuple[Slice, Slice]:
+def _parts(one: RangeBatch, at: int) -> tuple[RangeBatch, RangeBatch]:
     """Cut an answer in two; the call that it took, and its cursor, belong to the second part."""
     head = replace(
         replace(one, calls=0, rejected=(), cursor="", seen=0),

@@ -7,13 +7,13 @@ of a day, and more when less is left. So time decides while the budget is wide, 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from crm_pipeline.connectors.base import Plan, Route
+from crm_pipeline.connectors.base import Plan, ReadStrategy
 from crm_pipeline.kernel.errors import BudgetExhausted, ConfigError
 
 _DAY_WORTH_S = 8_640.0
 
 
-def price_s(route: Route, remaining: int | None) -> float:
+def price_s(route: ReadStrategy, remaining: int | None) -> float:
     """Return what a route costs, as seconds."""
     if not remaining:
         return route.seconds
@@ -22,7 +22,7 @@ def price_s(route: Route, remaining: int | None) -> float:
 
 def planned(
     plan: Plan,
-    routes: Sequence[Route],
+    routes: Sequence[ReadStrategy],
     *,
     asked: str,
     remaining: int | None,
@@ -63,8 +63,8 @@ def planned(
 
 
 def _chosen(
-    plan: Plan, routes: Sequence[Route], asked: str, remaining: int | None, returns: str
-) -> Route:
+    plan: Plan, routes: Sequence[ReadStrategy], asked: str, remaining: int | None, returns: str
+) -> ReadStrategy:
     if asked != "auto":
         wanted = next((route for route in routes if route.name == asked), None)
         if wanted is None or wanted.impediment:
@@ -89,7 +89,7 @@ def _chosen(
     return min(fitting, key=lambda route: (price_s(route, remaining), route.cost))
 
 
-def _told(route: Route, unit: str) -> str:
+def _told(route: ReadStrategy, unit: str) -> str:
     if route.impediment:
         return f"not by {route.name} ({route.impediment})"
     worth = f", {route.cost:,} {unit}" if unit != "calls" else ""

@@ -76,7 +76,7 @@ class Times:
 
 
 Observe = Callable[[requests.Response, Times], None]
-Judge = Callable[[requests.Response], CrmError | None]
+ResponseClassifier = Callable[[requests.Response], CrmError | None]
 Permit = Callable[[], AbstractContextManager[object]]
 Trust = Callable[[str], bool]
 """Says of an address whether a request, and with it our token, may go there."""
@@ -107,7 +107,7 @@ class HttpSession:
         self,
         owner: str,
         *,
-        judge: Judge,
+        classify_response: ResponseClassifier,
         permit: Permit = nullcontext,
         observe: Observe | None = None,
         timeouts: Timeouts | None = None,
@@ -122,7 +122,7 @@ class HttpSession:
         self.calls = 0
         self._told_of_waits = False
         self._lock = threading.Lock()
-        self._judge = judge
+        self._classify_response = classify_response
         self._permit = permit
         self._observe = observe
         self._timeouts = timeouts or Timeouts()
@@ -299,7 +299,7 @@ class HttpSession:
                 cure="Set login_url to the address that the account really lives at.",
             )
         else:
-            error = self._judge(response)
+            error = self._classify_response(response)
         if isinstance(error, Retriable):
             error.retry_after_s = self._wait_s(response, error.retry_after_s)
         if error is not None:

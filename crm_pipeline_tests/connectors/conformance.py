@@ -38,7 +38,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Route:
+class ReadStrategy:
     """One of a vendor's ways of reading.
 
     Attributes:
@@ -107,7 +107,7 @@ class Case:
     environ: Mapping[str, str]
     wide: str
     pages: str
-    routes: tuple[Route, ...]
+    routes: tuple[ReadStrategy, ...]
     narrow: Mapping[str, int]
     text: str
     fresh: Mapping[str, Any]
@@ -139,7 +139,7 @@ class Way:
     """A route of a vendor."""
 
     case: Case
-    route: Route
+    route: ReadStrategy
 
     def __str__(self) -> str:
         return f"{self.case.vendor}-{self.route.name}"

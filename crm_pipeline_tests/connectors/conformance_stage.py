@@ -28,7 +28,7 @@ from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline.store.postgres.database import Database
-from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, Route
+from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, ReadStrategy
 from crm_pipeline_tests.scenes import START, Scene
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response
@@ -102,11 +102,11 @@ class Stage(Scene):
             window, mode = options.pop("window", None), options.pop("mode", "range")
             return extract(account, wanted, window, mode=mode, landing=self.landing, **options)
 
-    def read(self, route: Route, **options: Any) -> Extraction:
+    def read(self, route: ReadStrategy, **options: Any) -> Extraction:
         """Extract the case's object by a route."""
         return self.extract(self.object, route=route.name, **options)
 
-    def extract_by(self, account: Account, route: Route) -> Extraction:
+    def extract_by(self, account: Account, route: ReadStrategy) -> Extraction:
         """Extract the case's object by a route, through an account that is open."""
         obj = ObjectSettings(self.object, route=route.name)
         return extract(account, obj, None, mode="range", landing=self.landing)
@@ -232,7 +232,7 @@ class Meddler:
     """
 
     stage: Stage
-    route: Route
+    route: ReadStrategy
     path: str
     pages: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -284,7 +284,7 @@ class Meddler:
 
 
 @contextmanager
-def meddling(stage: Stage, route: Route, path: str = "") -> Iterator[Meddler]:
+def meddling(stage: Stage, route: ReadStrategy, path: str = "") -> Iterator[Meddler]:
     """Stand between the twin and its callers."""
     twin, handle = stage.twin, stage.twin.handle
     meddler = Meddler(stage, route, path or route.path)
@@ -296,7 +296,7 @@ def meddling(stage: Stage, route: Route, path: str = "") -> Iterator[Meddler]:
         stage.sandbox.faults.clear()
 
 
-def killed(stage: Stage, route: Route, after: int) -> None:
+def killed(stage: Stage, route: ReadStrategy, after: int) -> None:
     """Run a read whose process ends after some records, without any clean-up."""
 
     def stop(records: int, _: int | None) -> None:

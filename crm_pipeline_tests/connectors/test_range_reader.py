@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from crm_pipeline.connectors import range_reader as module
 from crm_pipeline.connectors.base import Page
-from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice, missing
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
 from crm_pipeline.kernel.errors import ProtocolError, Unavailable
 from crm_pipeline.store.landing.checkpoint import Checkpoint, PageDone
 
@@ -36,7 +36,7 @@ class Vendor:
         self.asked: Counter[str] = Counter()
         self.fails_at: int | None = None
 
-    def read(self, span: KeyRange) -> Generator[Slice]:
+    def read(self, span: KeyRange) -> Generator[RangeBatch]:
         first = bisect_left(self.places, span.low)
         high = span.high
         while True:
@@ -56,9 +56,9 @@ class Vendor:
                 return
 
 
-def slice_of(places: list[int], *, is_last: bool, behind: int | None = None) -> Slice:
+def slice_of(places: list[int], *, is_last: bool, behind: int | None = None) -> RangeBatch:
     batch = pa.record_batch({"_source_id": pa.array([str(place) for place in places], pa.string())})
-    return Slice(places, batch, NOW, is_last=is_last, behind=behind)
+    return RangeBatch(places, batch, NOW, is_last=is_last, behind=behind)
 
 
 def rows(pages: Iterator[Page]) -> Counter[str]:
@@ -162,7 +162,7 @@ def test_a_span_that_cannot_be_begun_in_its_middle_is_not_split() -> None:
 def test_records_out_of_order_are_refused() -> None:
     """A vendor that sends what was not asked for would make us miss records: an error."""
 
-    def read(span: KeyRange) -> Generator[Slice]:
+    def read(span: KeyRange) -> Generator[RangeBatch]:
         yield slice_of([5, 6], is_last=False)
         yield slice_of([6, 7], is_last=True)
 
@@ -218,7 +218,7 @@ def test_a_whole_is_cut_into_parts() -> None:
 def test_the_vendors_own_marks_are_noted(tmp_path: Path) -> None:
     """A chunk says where the vendor goes on, unless its end was given to another lane."""
 
-    def read(span: KeyRange) -> Generator[Slice]:
+    def read(span: KeyRange) -> Generator[RangeBatch]:
         yield replace(slice_of([1, 2], is_last=False), cursor="after 2")
         span.high = 4
         yield replace(slice_of([3, 4], is_last=True), cursor="after 4")

@@ -16,7 +16,7 @@ from crm_pipeline.connectors.base import (
     ObjectInfo,
     Page,
     Plan,
-    Route,
+    ReadStrategy,
     VendorLimits,
 )
 from crm_pipeline.connectors.hubspot import (
@@ -37,7 +37,7 @@ from crm_pipeline.connectors.hubspot import (
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, STANDARD, plain_name
-from crm_pipeline.connectors.hubspot.harvest import StaleIndexHits
+from crm_pipeline.connectors.hubspot.record_assembly import StaleIndexHits
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
 from crm_pipeline.connectors.strategies import planned
@@ -79,9 +79,9 @@ class HubSpotAccount(ApiAccount[Api]):
         """Look at login, identity, scopes, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api, self.objects)))
 
-    def who(self) -> str:
+    def identity(self) -> str:
         """Say to what this is logged in."""
-        return checkup.who(self._api)
+        return checkup.identity(self._api)
 
     def objects(self) -> list[ObjectInfo]:
         """List HubSpot's own objects and the account's custom ones, if this login may see those."""
@@ -131,7 +131,7 @@ class HubSpotAccount(ApiAccount[Api]):
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the route for a window by its number of records."""
         schema = self.describe(obj.name)
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         is_snapshot = (
             obj.name in SNAPSHOTS or stamp is None if obj.snapshot is None else obj.snapshot
         )
@@ -146,7 +146,7 @@ class HubSpotAccount(ApiAccount[Api]):
             route="list",
             reason="",
             schema=schema,
-            stamp_field=None if is_snapshot else stamp,
+            cursor_field=None if is_snapshot else stamp,
             complete=is_snapshot,
             vendor_count=None,
             calls=0,
@@ -195,9 +195,9 @@ class HubSpotAccount(ApiAccount[Api]):
     def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: the vendor keeps nothing for a read."""
 
-    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+    def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp."""
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         if stamp is None:
             raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
         selection = Selection(schema.object, stamp, (), (), (), None)
@@ -240,7 +240,7 @@ class HubSpotAccount(ApiAccount[Api]):
     def _archive(self, plan: Plan) -> Archive:
         return Archive.of(self._api, plan, self._context.remembered(plan.object))
 
-    def _chosen(self, plan: Plan, routes: Sequence[Route], asked: str) -> Plan:
+    def _chosen(self, plan: Plan, routes: Sequence[ReadStrategy], asked: str) -> Plan:
         return planned(
             plan,
             routes,
@@ -249,9 +249,11 @@ class HubSpotAccount(ApiAccount[Api]):
             returns=self._api.budget_returns,
         )
 
-    def _whole(self, name: str) -> tuple[Route, ...]:
+    def _whole(self, name: str) -> tuple[ReadStrategy, ...]:
         calls = snapshots.calls(name)
-        return (Route("list", calls, calls, calls * self._api.round_trip_s, "the whole list"),)
+        return (
+            ReadStrategy("list", calls, calls, calls * self._api.round_trip_s, "the whole list"),
+        )
 
     def _label(self, obj: str) -> str:
         if obj in STANDARD:

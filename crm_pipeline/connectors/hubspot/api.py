@@ -11,7 +11,7 @@ import requests
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.description import described
-from crm_pipeline.connectors.hubspot import answers
+from crm_pipeline.connectors.hubspot import errors
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.meter import ASSOCIATIONS, SEARCH, HubSpotMeter
 from crm_pipeline.connectors.hubspot.profile import PROFILE, refuse_unusable
@@ -52,7 +52,7 @@ class Api(VendorApi):
             connection,
             context,
             limits,
-            judge=partial(answers.judge, connection),
+            classify_response=partial(errors.classify_response, connection),
             meter=HubSpotMeter(connection, context, limits),
             profile=PROFILE,
         )

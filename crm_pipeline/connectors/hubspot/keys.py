@@ -81,7 +81,7 @@ class Envelope(msgspec.Struct):
     errors: list[Complaint] | None = None
 
 
-Sheet = RecordPage[Envelope, Key]
+ResponsePage = RecordPage[Envelope, Key]
 
 
 class HubSpotKeys:
@@ -103,8 +103,8 @@ class HubSpotKeys:
         """Return the key columns of records."""
         is_list = obj in SNAPSHOTS
 
-        def read(body: bytes) -> Sheet:
-            page = sheet(body, type_of(obj).stamp, obj, numeric=not is_list)
+        def read(body: bytes) -> ResponsePage:
+            page = response_page(body, type_of(obj).stamp, obj, numeric=not is_list)
             if deleted is None and not is_list and page.instants.null_count:
                 # What was set aside is tried by the rule that set it aside.
                 _set_aside(page, page.instants.is_null().to_pylist(), NO_STAMP)
@@ -120,9 +120,9 @@ class HubSpotKeys:
         )
 
 
-def sheet(
+def response_page(
     body: bytes, stamp: str, owner: str, *, numeric: bool = True, keys_only: bool = False
-) -> Sheet:
+) -> ResponsePage:
     """Read an answer with records.
 
     Args:
@@ -143,7 +143,7 @@ def sheet(
     return page
 
 
-def _set_aside(page: Sheet, is_bad: list[bool], reason: str) -> None:
+def _set_aside(page: ResponsePage, is_bad: list[bool], reason: str) -> None:
     page.instants = page.instants.filter(pa.array([not bad for bad in is_bad], pa.bool_()))
     page.set_aside(is_bad, reason, [key.id for key in page.keys])
 

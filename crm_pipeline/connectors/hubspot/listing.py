@@ -8,12 +8,12 @@ https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
-from crm_pipeline.connectors.hubspot import envelopes
+from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.connectors.hubspot.api import LIST, Api
-from crm_pipeline.connectors.hubspot.envelopes import Answer, Records
-from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS, Harvest, Place
+from crm_pipeline.connectors.hubspot.record_assembly import BATCH_RECORDS, Harvest, Place
+from crm_pipeline.connectors.hubspot.responses import Answer, Records
 from crm_pipeline.connectors.hubspot.selection import Selection
-from crm_pipeline.connectors.range_reader import KeyRange, Slice
+from crm_pipeline.connectors.range_reader import KeyRange, RangeBatch
 from crm_pipeline.kernel.errors import ProtocolError
 
 
@@ -36,17 +36,17 @@ class ListReader:
     harvest: Harvest
     cursors: Mapping[int, str] = field(default_factory=dict)
 
-    def __call__(self, span: KeyRange) -> Generator[Slice]:
+    def __call__(self, span: KeyRange) -> Generator[RangeBatch]:
         """Yield slices of up to 1,000 records, upward."""
         after, at, is_last = self.cursors.get(span.low, str(span.low)), span.low, False
         seen = {after}
         while not is_last:
             asked_at, found, calls = self.api.now(), Records(), 0
-            while not is_last and found.seen < SLICE_RECORDS:
+            while not is_last and found.seen < BATCH_RECORDS:
                 answer = self._page(after)
                 calls += 1
                 ids = [int(one) for one in answer.records.ids]
-                envelopes.refuse_disorder(ids, at, self.harvest.owner)
+                responses.refuse_disorder(ids, at, self.harvest.owner)
                 found.add(answer.records)
                 after = self._next(answer, seen)
                 at = ids[-1] + 1 if ids else at
@@ -64,7 +64,7 @@ class ListReader:
             params["archived"] = "true"
         return self.api.ask(
             self.api.at.objects(selection.name),
-            lambda body: envelopes.read(
+            lambda body: responses.read(
                 body, selection.stamp, self.harvest.owner, keys_only=self.harvest.by_id
             ),
             LIST,

@@ -8,7 +8,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from crm_pipeline.connectors.base import published_limits
-from crm_pipeline.connectors.hubspot import answers
+from crm_pipeline.connectors.hubspot import errors
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.catalog import scopes_for
 from crm_pipeline.connectors.oauth.profile import CODE, OAuthProfile, Refused, TokenAnswer
@@ -105,7 +105,7 @@ PROFILE = OAuthProfile(
     authorize_url=_authorize_url,
     api_hosts=lambda _: ("api.hubapi.com", "api.hubspot.com"),
     login_hosts=lambda _: ("api.hubapi.com", "api.hubspot.com"),
-    judge=answers.judge_login,
+    classify_response=errors.classify_token_response,
     read=_read,
     cure=_cure,
     asked=_asked,

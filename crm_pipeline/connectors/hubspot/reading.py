@@ -12,12 +12,12 @@ from crm_pipeline.connectors.hubspot import search
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.estimate import BOUND_CALLS, Load
-from crm_pipeline.connectors.hubspot.harvest import Harvest, StaleIndexHits
 from crm_pipeline.connectors.hubspot.listing import ListReader
+from crm_pipeline.connectors.hubspot.record_assembly import Harvest, StaleIndexHits
 from crm_pipeline.connectors.hubspot.search import TOP, SearchReader
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.merged_streams import together
-from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice, missing
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
 from crm_pipeline.kernel.errors import ReadLost
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.store.landing.checkpoint import Checkpoint
@@ -96,7 +96,7 @@ def _live(
     searched = SearchReader(api, selection, by_search)
     anywhere = division.route == "list" and division.lanes > 1
 
-    def read(span: KeyRange) -> Generator[Slice]:
+    def read(span: KeyRange) -> Generator[RangeBatch]:
         is_list = division.bound > 0 and span.low in cursors
         return listed(span) if is_list or anywhere else searched(span)
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from crm_pipeline.connectors.hubspot import envelopes
+from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.envelopes import Answer, Records
-from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS, Harvest, Place
+from crm_pipeline.connectors.hubspot.record_assembly import BATCH_RECORDS, Harvest, Place
+from crm_pipeline.connectors.hubspot.responses import Answer, Records
 from crm_pipeline.connectors.hubspot.selection import Selection, between, condition, encoded
-from crm_pipeline.connectors.range_reader import KeyRange, Slice
+from crm_pipeline.connectors.range_reader import KeyRange, RangeBatch
 from crm_pipeline.kernel.errors import MalformedAnswer
 
 TOP = 2**63 - 1
@@ -31,7 +31,7 @@ def ask(api: Api, selection: Selection, body: dict[str, Any], *, keys_only: bool
     owner = f"{api.connection.name}.{selection.name}"
 
     def read(content: bytes) -> Answer:
-        answer = envelopes.read(content, selection.stamp, owner, keys_only=keys_only)
+        answer = responses.read(content, selection.stamp, owner, keys_only=keys_only)
         if answer.total is None:
             raise MalformedAnswer(f"{owner}: the answer to a search says no total.")
         if answer.total < answer.records.seen:
@@ -91,12 +91,12 @@ class SearchReader:
     selection: Selection
     harvest: Harvest
 
-    def __call__(self, span: KeyRange) -> Generator[Slice]:
+    def __call__(self, span: KeyRange) -> Generator[RangeBatch]:
         """Yield slices of up to 1,000 records, upward."""
         at, left = span.low, 1
         while left:
             asked_at, found, calls = self.api.now(), Records(), 0
-            while left and found.seen < SLICE_RECORDS:
+            while left and found.seen < BATCH_RECORDS:
                 answer, left, asked = self._page(at, span)
                 calls += asked
                 found.add(answer.records)
@@ -123,7 +123,7 @@ class SearchReader:
             further = {**body, "after": str(hidden)}
             answer, asked = ask(self.api, selection, further, keys_only=by_id), asked + 1
         ids = [int(one) for one in answer.records.ids]
-        envelopes.refuse_disorder(ids, at, self.harvest.owner)
+        responses.refuse_disorder(ids, at, self.harvest.owner)
         shown = answer.records.seen
         left = max(0, (answer.total or 0) - hidden - shown) if shown else 0
         if left and not ids:

@@ -90,7 +90,7 @@ class OAuthProfile:
     vendor: str
     token_url: Callable[[Connection], str]
     authorize_url: Callable[[Connection], str]
-    judge: Callable[[str, requests.Response], VendorError | None]
+    classify_response: Callable[[str, requests.Response], VendorError | None]
     read: Callable[[Connection, TokenResponse], TokenAnswer]
     cure: Callable[[Refused], str]
     api_hosts: Callable[[Connection], tuple[str, ...]] = lambda _: ()

@@ -62,7 +62,7 @@ class TokenEndpoint:
         self._strange = strange or Strange(connection.name)
         self._http = HttpSession(
             connection.name,
-            judge=partial(profile.judge, connection.name),
+            classify_response=partial(profile.classify_response, connection.name),
             permit=permit,
             observe=self._observe,
             bounds=bounds,

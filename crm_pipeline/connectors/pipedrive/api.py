@@ -8,7 +8,7 @@ import msgspec
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.pipedrive.answers import Judge
+from crm_pipeline.connectors.pipedrive.errors import ResponseClassifier
 from crm_pipeline.connectors.pipedrive.meter import PipedriveMeter
 from crm_pipeline.connectors.pipedrive.profile import PROFILE, refuse_unusable
 from crm_pipeline.connectors.pipedrive.refusals import Refusals
@@ -55,7 +55,7 @@ class Api(VendorApi):
             connection,
             context,
             limits,
-            judge=Judge(
+            classify_response=ResponseClassifier(
                 connection.name,
                 by_token=self._by_token,
                 refusals=Refusals(context.clock.now, context.clock.monotonic),

@@ -86,7 +86,7 @@ class Envelope(msgspec.Struct):
     additional_data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-Sheet = RecordPage[Envelope, Key]
+ResponsePage = RecordPage[Envelope, Key]
 
 
 class PipedriveKeys:
@@ -116,14 +116,14 @@ class PipedriveKeys:
         bounded = deleted is None and in_time
         return keys_of(
             raw,
-            lambda body: sheet(body, item, obj, bounded=bounded),
+            lambda body: response_page(body, item, obj, bounded=bounded),
             list_name="data",
             id_of=_id_of,
             deleted_of=lambda key, row: bool(marks[row]) or is_ended(key, item),
         )
 
 
-def sheet(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> Sheet:
+def response_page(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> ResponsePage:
     """Read an answer with records.
 
     Args:
@@ -144,7 +144,7 @@ def sheet(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> Shee
     return page
 
 
-def _set_aside(page: Sheet, is_bad: list[bool], reason: str) -> None:
+def _set_aside(page: ResponsePage, is_bad: list[bool], reason: str) -> None:
     page.instants = page.instants.filter(pa.array([not bad for bad in is_bad], pa.bool_()))
     page.set_aside(is_bad, reason, list(map(_id_of, page.keys)))
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from crm_pipeline.connectors.oauth.profile import CODE, OAuthProfile, Refused, TokenAnswer
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
-from crm_pipeline.connectors.pipedrive import answers
+from crm_pipeline.connectors.pipedrive import errors
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection
 
@@ -103,7 +103,7 @@ PROFILE = OAuthProfile(
     authorize_url=lambda connection: f"{_server(connection)}/oauth/authorize",
     api_hosts=lambda _: ("*.pipedrive.com",),
     login_hosts=lambda _: ("oauth.pipedrive.com",),
-    judge=answers.judge_login,
+    classify_response=errors.classify_token_response,
     read=_read,
     cure=_cure,
     client_auth="basic",

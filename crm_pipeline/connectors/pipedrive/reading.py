@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.pipedrive import line_items, members, offsets, per_deal, spans
+from crm_pipeline.connectors.pipedrive import line_items, members, offsets, per_deal, ranges
 from crm_pipeline.connectors.pipedrive.catalog import Listing
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.planning import again_of
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.connectors.pipedrive.scan import Scan
 from crm_pipeline.kernel.clock import Window, format_instant
 from crm_pipeline.kernel.errors import ReadLost
@@ -49,7 +49,7 @@ def pages(
     route, kept = _resumed(lister, plan, checkpoint)
     for listing in lister.item.listings:
         # What an earlier process has done is noted in ranges, into which no page of ours fits.
-        first = None if is_resumed and route == spans.ROUTE else firsts.get(listing.name)
+        first = None if is_resumed and route == ranges.ROUTE else firsts.get(listing.name)
         read = _list(
             lister, plan, listing, route=route, checkpoint=kept, first=first, lanes=at_once
         )
@@ -82,8 +82,8 @@ def _list(
     if lister.item.paging != "cursor":
         return offsets.pages(lister, listing, window, first=first)
     is_whole = first is not None and first.cursor is None
-    if route == spans.ROUTE and window is not None and not is_whole:
-        return spans.pages(lister, listing, window, at_once=lanes, checkpoint=checkpoint)
+    if route == ranges.ROUTE and window is not None and not is_whole:
+        return ranges.pages(lister, listing, window, at_once=lanes, checkpoint=checkpoint)
     return Scan(lister, listing, window, checkpoint=checkpoint, first=first).pages()
 
 

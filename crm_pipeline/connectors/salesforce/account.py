@@ -18,7 +18,7 @@ from crm_pipeline.connectors.base import (
     ObjectInfo,
     Page,
     Plan,
-    Route,
+    ReadStrategy,
     VendorLimits,
 )
 from crm_pipeline.connectors.salesforce import (
@@ -98,9 +98,9 @@ class SalesforceAccount(ApiAccount[Api]):
         """Look at login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
 
-    def who(self) -> str:
+    def identity(self) -> str:
         """Say as whom, and to which org, this is logged in."""
-        return checkup.who(self._api)
+        return checkup.identity(self._api)
 
     def facts(self) -> AccountFacts:
         """Return what the org says about itself, as far as this login may read it."""
@@ -144,7 +144,7 @@ class SalesforceAccount(ApiAccount[Api]):
         """Choose the route for a window by its number of records."""
         schema = self.describe(obj.name)
         is_snapshot = self._is_snapshot(obj, schema)
-        if not is_snapshot and describe.stamp_field(schema) is None:
+        if not is_snapshot and describe.cursor_field(schema) is None:
             raise ConfigError(
                 f"{self.connection.name}: {obj.name} carries no stamp, so it cannot be read by windows.",
                 cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
@@ -155,7 +155,7 @@ class SalesforceAccount(ApiAccount[Api]):
             route="rest",
             reason="",
             schema=schema,
-            stamp_field=None if is_snapshot else describe.stamp_field(schema),
+            cursor_field=None if is_snapshot else describe.cursor_field(schema),
             complete=is_snapshot,
             vendor_count=None,
             calls=0,
@@ -165,7 +165,7 @@ class SalesforceAccount(ApiAccount[Api]):
 
     def count(self, plan: Plan) -> int:
         """Return the org's count of what the plan reads, deleted records included."""
-        query = soql.count(plan.object, plan.stamp_field, plan.window)
+        query = soql.count(plan.object, plan.cursor_field, plan.window)
         what = f"the count of {plan.object}"
         return self._api.ask(f"{self._api.base}/queryAll/", _Count, what, q=query).total_size
 
@@ -197,12 +197,12 @@ class SalesforceAccount(ApiAccount[Api]):
         """Delete the job of a window that has committed."""
         bulk.give_back(self._api, checkpoint)
 
-    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+    def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp."""
-        stamp_field = describe.stamp_field(schema)
-        if stamp_field is None:
+        cursor_field = describe.cursor_field(schema)
+        if cursor_field is None:
             raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
-        query = soql.newest(schema.object, stamp_field, since)
+        query = soql.newest(schema.object, cursor_field, since)
         return self._api.asked(f"{self._api.base}/queryAll/", self._newest, q=query)
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
@@ -212,7 +212,7 @@ class SalesforceAccount(ApiAccount[Api]):
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its newest records."""
         schema = self.describe(obj)
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         order = f" ORDER BY {stamp} DESC" if stamp else ""
         query = soql.select(schema.names, obj, [], tail=f"{order} LIMIT {rows}")
         what = f"the newest records of {obj}"
@@ -260,14 +260,14 @@ class SalesforceAccount(ApiAccount[Api]):
     def _is_snapshot(self, obj: ObjectSettings, schema: Schema) -> bool:
         if obj.snapshot is not None:
             return obj.snapshot
-        return obj.name in self._snapshots or describe.stamp_field(schema) is None
+        return obj.name in self._snapshots or describe.cursor_field(schema) is None
 
     def _is_too_long(self, plan: Plan) -> bool:
         longest = soql.Key("2026-01-01T00:00:00.000Z", "0" * 18)
         query = soql.page(
             plan.schema.names,
             plan.object,
-            stamp_field=plan.stamp_field,
+            cursor_field=plan.cursor_field,
             window=plan.window,
             key=longest,
             limit=2000,
@@ -282,7 +282,7 @@ class SalesforceAccount(ApiAccount[Api]):
         if asked != "rest" and self._is_too_long(plan):
             too_long = f"{len(plan.schema.fields)} fields make the query too long for one address"
         routes = (
-            Route(
+            ReadStrategy(
                 "rest",
                 by_rest,
                 by_rest,
@@ -290,7 +290,7 @@ class SalesforceAccount(ApiAccount[Api]):
                 "pages by stamp and id",
                 too_long,
             ),
-            Route(
+            ReadStrategy(
                 "bulk",
                 by_bulk + 1,
                 by_bulk + 1,

@@ -12,7 +12,7 @@ import requests
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
-from crm_pipeline.connectors.salesforce import answers
+from crm_pipeline.connectors.salesforce import errors
 from crm_pipeline.connectors.salesforce.login import SalesforceLogin, refuse_unusable
 from crm_pipeline.connectors.salesforce.profile import PROFILE
 from crm_pipeline.connectors.upkeep import DayLimit
@@ -104,7 +104,7 @@ class Api(VendorApi):
             connection,
             context,
             limits,
-            judge=partial(answers.judge, connection.name),
+            classify_response=partial(errors.classify_response, connection.name),
             meter=SalesforceMeter(connection, context, limits),
             profile=PROFILE,
             login=SalesforceLogin,

@@ -155,7 +155,7 @@ def is_refusal_of_bulk(error: Rejected) -> bool:
 
 
 def _query(plan: Plan) -> str:
-    conditions = soql.window_condition(plan.stamp_field, plan.window)
+    conditions = soql.window_condition(plan.cursor_field, plan.window)
     return soql.select(plan.schema.names, plan.object, conditions)
 
 

@@ -96,7 +96,7 @@ def listed(api: Api) -> list[Listed]:
     return api.asked(f"{api.base}/sobjects", read)
 
 
-def who(api: Api) -> str:
+def identity(api: Api) -> str:
     """Say as whom, and to which org, an account is logged in."""
     found = api.identity()
     user = found.preferred_username or found.user_id
@@ -106,11 +106,11 @@ def who(api: Api) -> str:
 def sight(api: Api) -> str:
     """Say what the login may see: whose it is, and whether it sees what it does not own."""
     rights = [finding.detail for finding in _permissions(api)]
-    return "; ".join((who(api), *rights))
+    return "; ".join((identity(api), *rights))
 
 
 def _identity(api: Api) -> Iterator[Finding]:
-    yield Finding("ok", "identity", who(api))
+    yield Finding("ok", "identity", identity(api))
 
 
 def _permissions(api: Api) -> Iterator[Finding]:

@@ -113,7 +113,7 @@ def with_role_names(schema: Schema) -> Schema:
     return replace(schema, fields=(*schema.fields, role))
 
 
-def stamp_field(schema: Schema) -> str | None:
+def cursor_field(schema: Schema) -> str | None:
     """Return the field that says when a record changed, best first; None where there is none."""
     return next((name for name in _STAMPS if name in schema.by_name), None)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from crm_pipeline.connectors.oauth.profile import OAuthProfile, TokenAnswer
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
-from crm_pipeline.connectors.salesforce import answers, login_cures
+from crm_pipeline.connectors.salesforce import errors, login_cures
 from crm_pipeline.settings import Connection
 from crm_pipeline.wire.figures import lasting
 
@@ -31,7 +31,7 @@ PROFILE = OAuthProfile(
     vendor="Salesforce",
     token_url=lambda connection: f"{connection.login_url}/services/oauth2/token",
     authorize_url=lambda connection: f"{connection.login_url}/services/oauth2/authorize",
-    judge=answers.judge_login,
+    classify_response=errors.classify_token_response,
     read=_read,
     cure=login_cures.cure,
     api_hosts=lambda _: _MY_DOMAINS,

@@ -10,7 +10,7 @@ from crm_pipeline.connectors.base import (
     published_limits,
 )
 from crm_pipeline.connectors.zoho.account import ZohoAccount
-from crm_pipeline.connectors.zoho.centres import refuse_unusable
+from crm_pipeline.connectors.zoho.data_centres import refuse_unusable
 from crm_pipeline.connectors.zoho.keys import ZohoKeys
 from crm_pipeline.connectors.zoho.mapping import MAPPING
 from crm_pipeline.connectors.zoho.upkeep import ORG

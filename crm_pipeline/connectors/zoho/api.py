@@ -12,8 +12,8 @@ from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.zoho import answers, meter
-from crm_pipeline.connectors.zoho.centres import refuse_unusable
+from crm_pipeline.connectors.zoho import errors, meter
+from crm_pipeline.connectors.zoho.data_centres import refuse_unusable
 from crm_pipeline.connectors.zoho.documents import NO_BODY, Listed, Organization, list_form
 from crm_pipeline.connectors.zoho.profile import PROFILE
 from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
@@ -41,7 +41,7 @@ class Api(VendorApi):
             connection,
             context,
             limits,
-            judge=partial(answers.judge, connection.name),
+            classify_response=partial(errors.classify_response, connection.name),
             meter=self._meter,
             profile=PROFILE,
             login_limits=self._meter.login_limits(),

@@ -14,9 +14,9 @@ from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.zoho import describe, meter
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.archive import CsvArchive
+from crm_pipeline.connectors.zoho.checkpoints import ReadCheckpoint
 from crm_pipeline.connectors.zoho.documents import JobResult, JobState, NewJob, Words
-from crm_pipeline.connectors.zoho.sheet import stamp_text
-from crm_pipeline.connectors.zoho.spooling import Noted
+from crm_pipeline.connectors.zoho.responses import stamp_text
 from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import (
     JobFailed,
@@ -69,7 +69,7 @@ class Exports:
         self._checkpoint = checkpoint
         self._clock = clock
         self._owner = f"{api.connection.name}.{plan.object}"
-        self._noted = Noted(api, plan, checkpoint)
+        self._noted = ReadCheckpoint(api, plan, checkpoint)
 
     def pages(self) -> Iterator[Page]:
         """Yield the exports that are not done yet, one page each.
@@ -187,7 +187,7 @@ class Exports:
             "fields": list(schema.names),
             "page": 1,
         }
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         if window is None or stamp is None:
             return query
         group = [_criterion(stamp, "less_than", stamp_text(window.to_at))]

@@ -9,10 +9,10 @@ from collections.abc import Generator
 import structlog
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.zoho import keys, meter, sheet
+from crm_pipeline.connectors.zoho import keys, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.sheet import Sheet
-from crm_pipeline.connectors.zoho.spooling import DELETED, Noted
+from crm_pipeline.connectors.zoho.checkpoints import DELETED, ReadCheckpoint
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected
 from crm_pipeline.store.landing.checkpoint import Checkpoint
 
@@ -34,7 +34,7 @@ def pages(api: Api, plan: Plan, checkpoint: Checkpoint, *, kind: str) -> Generat
         kind: the module's `generated_type`.
     """
     window = plan.window
-    if window is None or Noted(api, plan, checkpoint).has_deleted():
+    if window is None or ReadCheckpoint(api, plan, checkpoint).has_deleted():
         return
     asked_at = api.now()
     try:
@@ -74,7 +74,7 @@ def pages(api: Api, plan: Plan, checkpoint: Checkpoint, *, kind: str) -> Generat
     )
 
 
-def _settled(api: Api, plan: Plan) -> tuple[Sheet, int]:
+def _settled(api: Api, plan: Plan) -> tuple[ResponsePage, int]:
     """Read the whole list; pages by number shift when somebody deletes, so then it is read again."""
     calls = 0
     for _ in range(_ATTEMPTS):
@@ -97,10 +97,10 @@ def _settled(api: Api, plan: Plan) -> tuple[Sheet, int]:
     )
 
 
-def _page(api: Api, plan: Plan, number: int) -> Sheet:
+def _page(api: Api, plan: Plan, number: int) -> ResponsePage:
     headers = {}
     if plan.window is not None and plan.window.from_at is not None:
-        headers["If-Modified-Since"] = sheet.stamp_text(plan.window.from_at)
+        headers["If-Modified-Since"] = responses.stamp_text(plan.window.from_at)
     params = {"type": "all", "page": str(number), "per_page": str(_PER_PAGE)}
-    reader = sheet.reading(f"{api.connection.name}.{plan.object}", rule=keys.GONE)
+    reader = responses.reading(f"{api.connection.name}.{plan.object}", rule=keys.GONE)
     return api.ask(f"/{plan.object}/deleted", meter.DELETED, reader, params, headers)

@@ -208,7 +208,7 @@ def is_shown(raw: FieldAnswer) -> bool:
     return raw.get("visible") is not False and not raw["api_name"].startswith("$")
 
 
-def stamp_field(schema: Schema) -> str | None:
+def cursor_field(schema: Schema) -> str | None:
     """Return the field that says when a record changed; None where there is none."""
     return STAMP if STAMP in schema.by_name else None
 

@@ -128,7 +128,7 @@ def of_csv(schema: Schema, raw: pa.RecordBatch) -> pa.RecordBatch:
     found = key_columns(
         raw,
         id_field=describe.ID,
-        modified_field=describe.stamp_field(schema),
+        modified_field=describe.cursor_field(schema),
         deleted_field=None,
     )
     place = found.schema.get_field_index("_source_id")

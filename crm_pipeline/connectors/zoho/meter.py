@@ -13,8 +13,8 @@ import requests
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
 from crm_pipeline.connectors.upkeep import DayLimit
-from crm_pipeline.connectors.zoho.answers import CREDITS_LEFT, is_locked_out
 from crm_pipeline.connectors.zoho.documents import Licence, Organization
+from crm_pipeline.connectors.zoho.errors import CREDITS_LEFT, is_locked_out
 from crm_pipeline.ratelimit.limits import MOST_COUNTED, Limit
 from crm_pipeline.settings import Connection
 from crm_pipeline.wire.figures import whole

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from crm_pipeline.connectors.oauth.profile import CODE, CodePage, OAuthProfile, Refused, TokenAnswer
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.connectors.places import Places
-from crm_pipeline.connectors.zoho import answers, centres
+from crm_pipeline.connectors.zoho import data_centres, errors
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.settings import Connection
@@ -61,7 +61,7 @@ def exchange_at(connection: Connection, answer: Mapping[str, str]) -> str:
     server = answer.get("accounts-server", "").rstrip("/")
     if not server or server == connection.login_url:
         return ""
-    if not Places(connection, centres.ACCOUNTS).includes(server):
+    if not Places(connection, data_centres.ACCOUNTS).includes(server):
         raise AuthFailed(
             f"{connection.name}: the answer names {vendor_text(server)} as the accounts server, which is neither "
             "configured nor one that Zoho documents.",
@@ -85,7 +85,7 @@ def _cure(refused: Refused) -> str:
     return text.format(
         name=refused.connection.name,
         url=refused.connection.login_url,
-        console=centres.console(refused.connection),
+        console=data_centres.console(refused.connection),
         scopes=",".join(SCOPES),
     )
 
@@ -94,11 +94,11 @@ PROFILE = OAuthProfile(
     vendor="Zoho",
     token_url=token_url,
     authorize_url=lambda connection: f"{connection.login_url}/oauth/v2/auth",
-    judge=answers.judge_login,
+    classify_response=errors.classify_token_response,
     read=_read,
     cure=_cure,
-    api_hosts=centres.api_hosts,
-    login_hosts=lambda _: centres.ACCOUNTS,
+    api_hosts=data_centres.api_hosts,
+    login_hosts=lambda _: data_centres.ACCOUNTS,
     pkce=False,
     asked=lambda _: {
         "scope": ",".join(SCOPES),
@@ -111,7 +111,7 @@ PROFILE = OAuthProfile(
     "account (Connected Apps) first.",
     by_hand={
         "self_client": CodePage(
-            centres.console,
+            data_centres.console,
             "Open this address as the user of the integration: Self Client, Generate Code. Scope: "
             f"{','.join(SCOPES)}. Time duration: 10 minutes. Choose the portal (production or sandbox), "
             "Create, and copy the code.",

@@ -7,13 +7,13 @@ hold the same versions is read again.
 from collections.abc import Generator
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice, missing
-from crm_pipeline.connectors.zoho import coql, describe, meter, sheet
-from crm_pipeline.connectors.zoho.answers import ColumnRefused
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
+from crm_pipeline.connectors.zoho import coql, describe, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.completing import Completion, chunked
-from crm_pipeline.connectors.zoho.sheet import Sheet
-from crm_pipeline.connectors.zoho.spooling import Noted
+from crm_pipeline.connectors.zoho.checkpoints import ReadCheckpoint
+from crm_pipeline.connectors.zoho.errors import ColumnRefused
+from crm_pipeline.connectors.zoho.field_backfill import Completion, chunked
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, ReadLost
 from crm_pipeline.store.landing.checkpoint import Checkpoint
 
@@ -62,7 +62,7 @@ class Queries:
             ReadLost: queries refuse a field that metadata still lists: to be planned anew.
             UnknownField: a field is not there any more.
         """
-        noted = Noted(self._api, self._plan, checkpoint)
+        noted = ReadCheckpoint(self._api, self._plan, checkpoint)
         at_once = lanes(self._api, self._plan.vendor_count)
         whole = noted.span or self._whole(at_once)
         if whole is None:
@@ -89,7 +89,7 @@ class Queries:
         found = [int(one.ids[0]) for one in ends if len(one)]
         return KeyRange(min(found), max(found) + 1) if found else None
 
-    def _end(self, direction: str) -> Sheet:
+    def _end(self, direction: str) -> ResponsePage:
         query = coql.select(
             (describe.ID,), self._plan.object, self._conditions, limit=1, order=f"id {direction}"
         )
@@ -131,13 +131,13 @@ class Queries:
             return error.column
         return None
 
-    def _read(self, span: KeyRange) -> Generator[Slice]:
+    def _read(self, span: KeyRange) -> Generator[RangeBatch]:
         low = span.low
         while True:
             asked_at = self._api.now()
             page, calls = self._page(low, span.high)
             behind = self._behind(page)
-            yield Slice(
+            yield RangeBatch(
                 places=page.places,
                 batch=page.batch(self._owner),
                 asked_at=asked_at,
@@ -147,7 +147,7 @@ class Queries:
             )
             low = behind
 
-    def _behind(self, page: Sheet) -> int:
+    def _behind(self, page: ResponsePage) -> int:
         """Return the id from which on the next page is asked for.
 
         What cannot be read need not say its own id, so the last readable one counts: what came behind it comes
@@ -162,7 +162,7 @@ class Queries:
             f"{self._owner}: no record of an answer can be read, so the place of the next one is not known."
         )
 
-    def _page(self, low: int, high: int) -> tuple[Sheet, int]:
+    def _page(self, low: int, high: int) -> tuple[ResponsePage, int]:
         completion = Completion(self._api, self._plan.schema, self._refused)
         calls = 0
         for _ in range(_ATTEMPTS):
@@ -177,11 +177,11 @@ class Queries:
             cure="Run again at a quieter time, or set 'route: bulk'.",
         )
 
-    def _part(self, names: tuple[str, ...], low: int, high: int) -> Sheet:
+    def _part(self, names: tuple[str, ...], low: int, high: int) -> ResponsePage:
         found = [*self._conditions, *coql.between(low, high)]
         return self._asked(
             coql.select(names, self._plan.object, found, limit=self._limit), self._limit
         )
 
-    def _asked(self, query: str, limit: int) -> Sheet:
-        return self._api.select(query, meter.coql(limit), sheet.reading(self._owner))
+    def _asked(self, query: str, limit: int) -> ResponsePage:
+        return self._api.select(query, meter.coql(limit), responses.reading(self._owner))

@@ -30,8 +30,8 @@ Told = tuple[str | None, frozenset[tuple[str, int]]]
 def hub(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """Some 40 contacts in pages of four, whose time passes at the vendor as here."""
     monkeypatch.setattr(range_reader, "_CHUNK_ROWS", SLICE)
-    for name in ("harvest", "search", "listing", "estimate"):
-        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS", SLICE)
+    for name in ("record_assembly", "search", "listing", "estimate"):
+        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.BATCH_RECORDS", SLICE)
     pages = {"search_records": 4, "list_records": 4, "batch_records": 4, "association_records": 5}
     with portal(contacts=40, objects=["contacts", "companies"], ceilings=pages) as made:
         monkeypatch.setattr(FrozenClock, "sleep", lambda _, seconds: made.advance(seconds))

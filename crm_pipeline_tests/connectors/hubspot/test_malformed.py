@@ -68,7 +68,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
     "pipelines": (r"GET .*/pipelines/", read("deal_pipelines"), PAGE, UNCOUNTED),
     "account": (
         r"GET .*/details",
-        lambda account, _: account.who,
+        lambda account, _: account.identity,
         r"portalId|timeZone|accountType|uiDomain",
         r"(portalId|timeZone|accountType|uiDomain) is.*",
     ),
@@ -87,7 +87,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
     "newest": (
         r"POST .*/search",
         lambda account, _: (
-            lambda: account.newest(account.describe("contacts"), account.vendor_now())
+            lambda: account.probe_changes(account.describe("contacts"), account.vendor_now())
         ),
         PAGE,
         r"(total|results).*",

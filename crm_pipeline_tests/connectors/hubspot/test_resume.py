@@ -14,7 +14,7 @@ from crm_pipeline_tests.scenes import Scene
 
 SLICE = 20
 ROUTES = ("search", "list", "both")
-_MODULES = ("harvest", "search", "listing", "estimate")
+_MODULES = ("record_assembly", "search", "listing", "estimate")
 
 
 class Killed(BaseException):
@@ -26,7 +26,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices and chunks of 20 records, so that a small world has many."""
     monkeypatch.setattr(range_reader, "_CHUNK_ROWS", SLICE)
     for name in _MODULES:
-        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS", SLICE)
+        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.BATCH_RECORDS", SLICE)
 
 
 PAGES = {"search_records": 10, "list_records": 10}

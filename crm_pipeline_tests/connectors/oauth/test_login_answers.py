@@ -25,8 +25,10 @@ def judged(vendor: str, status: int, body: Any, kind: str = "application/json") 
     response.url = "https://login.example/oauth/token"
     response.headers["Content-Type"] = kind
     response._content = json.dumps(body).encode()
-    judge_login = import_module(f"crm_pipeline.connectors.{vendor}.answers").judge_login
-    error: CrmError | None = judge_login("acme", response)
+    classify_token_response = import_module(
+        f"crm_pipeline.connectors.{vendor}.errors"
+    ).classify_token_response
+    error: CrmError | None = classify_token_response("acme", response)
     return error
 
 

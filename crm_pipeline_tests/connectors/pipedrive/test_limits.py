@@ -64,7 +64,7 @@ def test_the_plan_is_learned(make_scene: SceneMaker, kind: str, plan: str, burst
             meter = api_of(account).pace
             assert meter.ceiling(meter.burst) == (20 if kind == "token" else 80)
             assert meter.ceiling(DAILY) == 30_000
-            account.who()
+            account.identity()
             assert meter.ceiling(meter.burst) == burst
             assert meter.ceiling(DAILY) == scene.company.set_limits()["daily"]
             assert meter.calls_per_s == int(burst * 0.9) / 2
@@ -87,7 +87,7 @@ def test_a_read_that_does_not_fit(scene: Scene) -> None:
     """A plan that takes more tokens than are left of our share is refused before it begins."""
     daily = scene.company.set_limits()["daily"]
     with scene.account() as account:
-        account.who()
+        account.identity()
     scene.company.set_limits(used=int(daily * 0.9) - 40)
     with pytest.raises(BudgetExhausted, match="tokens"):
         scene.extract("deals")
@@ -97,7 +97,7 @@ def test_headers_may_be_missing(scene: Scene) -> None:
     """Without the header of the day we reckon with what is configured."""
     scene.company.set_limits(shows_daily=False)
     with scene.account() as account:
-        account.who()
+        account.identity()
         assert account.usage.used is None
         assert api_of(account).pace.ceiling(DAILY) == 30_000
 
@@ -132,7 +132,7 @@ def test_fewer_tokens_than_a_call_costs(make_scene: SceneMaker) -> None:
         amount = scene.company.set_limits()["daily"]
         scene.company.set_limits(daily=32)
         with scene.account() as account:
-            account.who()
+            account.identity()
             assert api_of(account).pace.ceiling(DAILY) == 32
         with pytest.raises(BudgetExhausted):
             scene.extract("leads")
@@ -148,7 +148,7 @@ def test_a_search_does_not_narrow_the_pace(still: Scene) -> None:
     headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "9"}
     still.sandbox.faults.order("status", status=200, body=body, headers=headers, path="/search")
     with still.account() as account:
-        account.who()
+        account.identity()
         meter = api_of(account).pace
         before = meter.ceiling(meter.burst)
         assert list(account.query("/api/v2/persons/search?term=ab", include_deleted=False)) == []

@@ -42,7 +42,7 @@ def test_refresh_tokens_rotate(app: Scene) -> None:
     for _ in range(3):
         with app.account() as account:
             assert account.describe("pipelines").fields
-            account.who()
+            account.identity()
         app.company.expire_sessions()
     asked = app.sandbox.journal.entries(path="/oauth/token")
     assert [one.status for one in asked] == [200, 200, 200]
@@ -110,7 +110,7 @@ def test_tokens_go_nowhere_else(app: Scene, place: str) -> None:
 def test_a_stored_token_goes_nowhere_else(app: Scene) -> None:
     """A place that was stored when nobody looked is asked for nothing: the account logs in anew."""
     with app.account() as account:
-        account.who()
+        account.identity()
     with SandboxServer(contacts=20, vendors=["pipedrive"]) as other:
         tokens = TokenStore(app.database, StateKey.of(app.settings))
 
@@ -120,7 +120,7 @@ def test_a_stored_token_goes_nowhere_else(app: Scene) -> None:
 
         tokens.replaced("pipe", moved)
         with app.account() as account:
-            assert account.who()
+            assert account.identity()
         assert other.journal.as_rows() == []
 
 

@@ -68,7 +68,7 @@ def _query(account: Account, _: Checkpoint) -> Operation:
 
 def _newest(account: Account, _: Checkpoint) -> Operation:
     schema, since = account.describe("persons"), account.vendor_now() - timedelta(days=3_000)
-    return lambda: account.newest(schema, since)
+    return lambda: account.probe_changes(schema, since)
 
 
 def _checked(account: Account, _: Checkpoint) -> Operation:
@@ -116,7 +116,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
     "fields of v1": (r"/v1/leadFields", fields_of("leads"), FIELD, r"data\.0.*"),
     "the user": (
         r"/v1/users/me",
-        lambda account, _: account.who,
+        lambda account, _: account.identity,
         r"data(\.(id|access))?",
         r"data\..*",
     ),

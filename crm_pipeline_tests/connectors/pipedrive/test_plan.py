@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from crm_pipeline.connectors.base import Plan
-from crm_pipeline.connectors.pipedrive.spans import lanes_of
+from crm_pipeline.connectors.pipedrive.ranges import lanes_of
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownField
 from crm_pipeline.settings import ObjectSettings

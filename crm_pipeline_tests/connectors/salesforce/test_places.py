@@ -102,16 +102,16 @@ def test_a_login_that_names_another_host(stage: Stage, other: Elsewhere, way: st
         with pytest.raises(CrmError, match="neither configured nor a host"):
             account._api.log_in()  # type: ignore[attr-defined]
     with stage.account() as account:
-        assert "user" in account.who()
+        assert "user" in account.identity()
     assert other.asked == []
 
 
 def test_a_token_that_was_stored_before(stage: Stage, other: Elsewhere) -> None:
     """A token that an older version stored with another host is not shown there: a new one is got."""
     with stage.account() as account:
-        account.who()
+        account.identity()
         api = account._api  # type: ignore[attr-defined]
         api._context.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
     with stage.account() as account:
-        assert "user" in account.who()
+        assert "user" in account.identity()
     assert other.asked == []

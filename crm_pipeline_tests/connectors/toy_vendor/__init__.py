@@ -14,14 +14,14 @@ from crm_pipeline.connectors.base import (
     LoginKind,
     ObjectInfo,
     Plan,
-    Route,
+    ReadStrategy,
     Usage,
     published_limits,
 )
 from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.oauth.login import FixedToken
-from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
@@ -81,7 +81,7 @@ class ToyAccount:
         self._limit = Limit("calls", limits.ceilings["calls"], 1.0)
         self._login = FixedToken(context.settings, connection, context.clock)
         self._http = HttpSession(
-            connection.name, judge=lambda _: None, allow_http=connection.sandbox
+            connection.name, classify_response=lambda _: None, allow_http=connection.sandbox
         )
 
     day_limit = None
@@ -97,9 +97,9 @@ class ToyAccount:
         self._http.close()
 
     def check(self):
-        return Checkup(self.connection.name, (Finding("ok", "login", self.who()),))
+        return Checkup(self.connection.name, (Finding("ok", "login", self.identity()),))
 
-    def who(self):
+    def identity(self):
         return "a toy"
 
     def objects(self):
@@ -121,13 +121,13 @@ class ToyAccount:
             route="pages",
             reason="",
             schema=_PEOPLE,
-            stamp_field="changed",
+            cursor_field="changed",
             complete=False,
             vendor_count=None,
             calls=0,
         )
         found = self.count(plan)
-        route = Route("pages", found // 2 + 1, found // 2 + 1, 0.1, "two at a time")
+        route = ReadStrategy("pages", found // 2 + 1, found // 2 + 1, 0.1, "two at a time")
         counted = Plan(**{**vars(plan), "vendor_count": found})
         return planned(counted, (route,), asked=obj.route, remaining=None)
 
@@ -146,7 +146,7 @@ class ToyAccount:
                     owner=self.connection.name,
                 )
                 places = [row["id"] for row in rows]
-                yield Slice(places, batch, self.vendor_now(), is_last=not answer["more"])
+                yield RangeBatch(places, batch, self.vendor_now(), is_last=not answer["more"])
                 if not answer["more"]:
                     return
                 after = places[-1] + 1
@@ -157,7 +157,7 @@ class ToyAccount:
     def forget(self, checkpoint):
         pass
 
-    def newest(self, schema, since):
+    def probe_changes(self, schema, since):
         return 0, datetime(2026, 1, 1, tzinfo=UTC)
 
     def _ask(self, after, plan):

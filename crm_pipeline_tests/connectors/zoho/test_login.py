@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from crm_pipeline.cli.app import app
 from crm_pipeline.connectors.places import Places
-from crm_pipeline.connectors.zoho.centres import api_hosts, refuse_unusable
+from crm_pipeline.connectors.zoho.data_centres import api_hosts, refuse_unusable
 from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_at
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import AuthFailed, BudgetExhausted, ConfigError, Throttled
@@ -274,7 +274,7 @@ def test_addresses_that_cannot_work(url: str, kind: str, words: str) -> None:
 
 def test_addresses_that_work() -> None:
     """Each data centre's accounts server passes, and one that is opened later."""
-    from crm_pipeline.connectors.zoho.centres import ACCOUNTS
+    from crm_pipeline.connectors.zoho.data_centres import ACCOUNTS
 
     for host in (*ACCOUNTS, "accounts.zoho.ae"):
         refuse_unusable(connection(f"https://{host}"))

@@ -10,15 +10,15 @@ import pyarrow.compute as pc
 
 from crm_pipeline.connectors.hubspot import associations, batches
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.envelopes import Records
 from crm_pipeline.connectors.hubspot.keys import NO_STAMP
+from crm_pipeline.connectors.hubspot.responses import Records
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.json_records import batch_of
-from crm_pipeline.connectors.range_reader import Slice
+from crm_pipeline.connectors.range_reader import RangeBatch
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.store.landing import records as landing
 
-SLICE_RECORDS = 1_000
+BATCH_RECORDS = 1_000
 """How many records are put together: as many as one call about associations takes."""
 
 
@@ -84,7 +84,7 @@ class Harvest:
     def __post_init__(self) -> None:
         self.owner = f"{self.api.connection.name}.{self.selection.name}"
 
-    def slice(self, found: Records, asked_at: datetime, calls: int, place: Place) -> Slice:
+    def slice(self, found: Records, asked_at: datetime, calls: int, place: Place) -> RangeBatch:
         """Return a slice of the records of some answers, in the order of their ids.
 
         Raises:
@@ -112,7 +112,7 @@ class Harvest:
             deleted=kept.archived,
             owner=self.owner,
         )
-        return Slice(
+        return RangeBatch(
             places=[int(one) for one in kept.ids],
             batch=batch,
             asked_at=asked_at,

@@ -44,7 +44,7 @@ _NO_TOKEN = (401, 530)
 _LOGIN_URL = "https://api.hubapi.com"
 
 
-def judge(connection: Connection, response: requests.Response) -> CrmError | None:
+def classify_response(connection: Connection, response: requests.Response) -> CrmError | None:
     """Return the error that an answer stands for; None for a success."""
     status, owner = response.status_code, connection.name
     if status < 300:
@@ -70,7 +70,7 @@ def judge(connection: Connection, response: requests.Response) -> CrmError | Non
     return _refusal(said, status, code)
 
 
-def judge_login(owner: str, response: requests.Response) -> VendorError | None:
+def classify_token_response(owner: str, response: requests.Response) -> VendorError | None:
     """Return the error that an answer of the token endpoint stands for; None for a success.
 
     Its errors have another form: `{"status": "BAD_REFRESH_TOKEN", "error": "invalid_grant", ...}`.

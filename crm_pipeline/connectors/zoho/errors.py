@@ -72,7 +72,7 @@ class ColumnRefused(UnknownField):
     column = ""
 
 
-def judge(owner: str, response: requests.Response) -> CrmError | None:
+def classify_response(owner: str, response: requests.Response) -> CrmError | None:
     """Return the error that an answer of the API stands for; None for a success."""
     status = response.status_code
     # Downloads are streamed: their bytes are not looked at.
@@ -100,7 +100,7 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
     return _refusal(said, status, code, part(body.get("details")))
 
 
-def judge_login(owner: str, response: requests.Response) -> VendorError | None:
+def classify_token_response(owner: str, response: requests.Response) -> VendorError | None:
     """Return the error that an answer of the accounts server stands for; None for a token."""
     status = response.status_code
     if (busy := busy_login(owner, "Zoho", response)) is not None:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from crm_pipeline.connectors.zoho import describe, meter, sheet
+from crm_pipeline.connectors.zoho import describe, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.sheet import Sheet
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.model.schema import Schema
 
 # How many ids one list takes is not documented for this version; older pages say 100.
@@ -51,30 +51,30 @@ class Completion:
         )
         self.calls = 0
 
-    def completed(self, page: Sheet) -> Sheet | None:
+    def completed(self, page: ResponsePage) -> ResponsePage | None:
         """Return the records whole; None where one of them is another one by now."""
-        found: Sheet | None = page
+        found: ResponsePage | None = page
         if self._chunks and len(page):
             found = page.joined([self._listed(names, page.ids) for names in self._chunks])
         return self._with_rich_texts(found) if found is not None and self._rich else found
 
-    def single(self, key: str) -> Sheet:
+    def single(self, key: str) -> ResponsePage:
         """Return a record by itself, with all that the vendor tells; empty where it is gone."""
         self.calls += 1
         path = f"/{self._module}/{quote(key, safe='')}"
-        return self._api.ask(path, meter.ONE, sheet.reading(self._owner, is_paged=False))
+        return self._api.ask(path, meter.ONE, responses.reading(self._owner, is_paged=False))
 
-    def _listed(self, names: Sequence[str], ids: Sequence[str]) -> Sheet:
-        found = Sheet()
+    def _listed(self, names: Sequence[str], ids: Sequence[str]) -> ResponsePage:
+        found = ResponsePage()
         converted = {"converted": "both"} if self._is_converted else {}
         for at in range(0, len(ids), IDS):
             params = {"fields": ",".join(names), "ids": ",".join(ids[at : at + IDS]), **converted}
             self.calls += 1
-            reader = sheet.reading(self._owner)
+            reader = responses.reading(self._owner)
             found.add(self._api.ask(f"/{self._module}", meter.LIST, reader, params))
         return found
 
-    def _with_rich_texts(self, page: Sheet) -> Sheet | None:
+    def _with_rich_texts(self, page: ResponsePage) -> ResponsePage | None:
         texts = list(page.texts)
         rejected = list(page.rejected)
         is_readable = [True] * len(page)
@@ -87,18 +87,18 @@ class Completion:
                 is_readable[place] = False
                 rejected.append(whole.rejected[0])
                 continue
-            if not len(whole) or not sheet.is_same(whole.stamps[0], stamp):
+            if not len(whole) or not responses.is_same(whole.stamps[0], stamp):
                 return None
-            has = sheet.fields_of(whole.texts[0])
+            has = responses.fields_of(whole.texts[0])
             part = msgspec.json.encode({name: has[name] for name in cut if name in has})
-            texts[place] = sheet.merged([text, part])
+            texts[place] = responses.merged([text, part])
         return replace(page, texts=texts, rejected=rejected).only(is_readable)
 
     def _cut(self, text: bytes | memoryview) -> list[str]:
         """Return the rich texts of a record that were cut."""
         if len(text) < _CUT_AT:
             return []
-        has = sheet.fields_of(text)
+        has = responses.fields_of(text)
         found = ((name, has[name]) for name in self._rich if name in has)
         return [name for name, raw in found if _is_cut(raw)]
 

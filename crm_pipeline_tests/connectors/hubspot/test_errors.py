@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from crm_pipeline.connectors.hubspot import answers
+from crm_pipeline.connectors.hubspot import errors
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import (
     AuthFailed,
@@ -77,7 +77,7 @@ def answer(status: int, body: Any, **headers: str) -> requests.Response:
 
 
 def judged(status: int, body: Any, kind: str = "token", **headers: str) -> CrmError | None:
-    return answers.judge(connection(kind), answer(status, body, **headers))
+    return errors.classify_response(connection(kind), answer(status, body, **headers))
 
 
 @pytest.mark.parametrize(
@@ -197,9 +197,9 @@ def test_the_token_endpoint_has_errors_of_its_own_form() -> None:
         "error": "invalid_grant",
         "error_description": "refresh token is invalid, expired or revoked",
     }
-    found = answers.judge_login("hub", answer(400, body))
+    found = errors.classify_token_response("hub", answer(400, body))
     assert isinstance(found, AuthFailed)
     assert found.code == "invalid_grant"
-    assert isinstance(answers.judge_login("hub", answer(503, "")), Unavailable)
-    assert isinstance(answers.judge_login("hub", answer(400, "")), AuthFailed)
-    assert answers.judge_login("hub", answer(200, {"access_token": "x"})) is None
+    assert isinstance(errors.classify_token_response("hub", answer(503, "")), Unavailable)
+    assert isinstance(errors.classify_token_response("hub", answer(400, "")), AuthFailed)
+    assert errors.classify_token_response("hub", answer(200, {"access_token": "x"})) is None

@@ -51,7 +51,7 @@ class ListPage:
         bounded: bool = False,
     ) -> None:
         self.asked_at = asked_at
-        page = keys.sheet(body, item, owner, bounded=bounded)
+        page = keys.response_page(body, item, owner, bounded=bounded)
         told = keys.behind(page, listing, owner)
         self.cursor = told.next_cursor or None
         self.more = told.more

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 import requests
 
-from crm_pipeline.connectors.zoho.answers import ColumnRefused, judge, judge_login
+from crm_pipeline.connectors.zoho.errors import (
+    ColumnRefused,
+    classify_response,
+    classify_token_response,
+)
 from crm_pipeline.connectors.zoho.scopes import scope_of
 from crm_pipeline.kernel.errors import (
     AuthFailed,
@@ -79,7 +83,7 @@ def refusal(code: str, message: str = "no", **details: Any) -> dict[str, Any]:
 )
 def test_refusals(status: int, body: Any, kind: type[CrmError], words: str) -> None:
     """Class and cure follow from status and code."""
-    error = judge("acme", answer(status, body))
+    error = classify_response("acme", answer(status, body))
     assert type(error) is (ColumnRefused if kind is UnknownField else kind)
     assert words in str(error)
 
@@ -87,12 +91,12 @@ def test_refusals(status: int, body: Any, kind: type[CrmError], words: str) -> N
 @pytest.mark.parametrize("status", [200, 201, 204, 304])
 def test_answers_without_a_body_are_answers(status: int) -> None:
     """Nothing found and nothing changed are no errors."""
-    assert judge("acme", answer(status)) is None
+    assert classify_response("acme", answer(status)) is None
 
 
 def test_a_throttle_waits_a_minute() -> None:
     """The vendor names no time; a minute is what passes for concurrency and does not hammer."""
-    error = judge("acme", answer(429, refusal("TOO_MANY_REQUESTS")))
+    error = classify_response("acme", answer(429, refusal("TOO_MANY_REQUESTS")))
     assert isinstance(error, Throttled)
     assert error.retry_after_s == 60
 
@@ -100,10 +104,10 @@ def test_a_throttle_waits_a_minute() -> None:
 def test_spent_credits_are_no_throttle() -> None:
     """Where the header says that no credit is left, waiting a minute helps nobody."""
     spent = answer(429, refusal("TOO_MANY_REQUESTS"), X_API_CREDITS_REMAINING="0")
-    assert isinstance(judge("acme", spent), BudgetExhausted)
+    assert isinstance(classify_response("acme", spent), BudgetExhausted)
 
 
-@pytest.mark.parametrize("judged", [judge, judge_login])
+@pytest.mark.parametrize("judged", [classify_response, classify_token_response])
 @pytest.mark.parametrize(
     ("status", "kind"), [(200, MalformedAnswer), (404, ProtocolError), (520, Unavailable)]
 )
@@ -115,7 +119,9 @@ def test_a_web_page_is_no_data(judged: Any, status: int, kind: type[CrmError]) -
 
 def test_a_throttle_may_be_a_web_page() -> None:
     """The status says it, whoever wrote the body."""
-    assert isinstance(judge("acme", answer(429, b"<html>", Content_Type="text/html")), Throttled)
+    assert isinstance(
+        classify_response("acme", answer(429, b"<html>", Content_Type="text/html")), Throttled
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ def test_a_throttle_may_be_a_web_page() -> None:
 )
 def test_the_accounts_server(status: int, body: Any, kind: type[CrmError] | None) -> None:
     """Only an answer with a token is one, whatever the status."""
-    error = judge_login("acme", answer(status, body))
+    error = classify_token_response("acme", answer(status, body))
     assert (type(error) if error else None) is kind
 
 
@@ -158,4 +164,4 @@ def test_the_missing_scope_is_named(method: str, path: str, scope: str) -> None:
 def test_no_secret_and_no_person_in_a_text() -> None:
     """What the vendor quotes back is cleaned before it stands in an error."""
     body = refusal("INVALID_DATA", "invalid refresh_token=1000.secret.secret given", id="77")
-    assert "1000.secret" not in str(judge("acme", answer(400, body)))
+    assert "1000.secret" not in str(classify_response("acme", answer(400, body)))

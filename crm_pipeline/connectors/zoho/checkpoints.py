@@ -13,7 +13,7 @@ from crm_pipeline.store.landing.checkpoint import Checkpoint
 DELETED = "deleted"
 
 
-class Noted:
+class ReadCheckpoint:
     """The request of a spool.
 
     Args:

@@ -10,10 +10,10 @@ from functools import partial
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.pipedrive.catalog import Listing
-from crm_pipeline.connectors.pipedrive.list_page import seconds_of
 from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.responses import seconds_of
 from crm_pipeline.connectors.pipedrive.unstamped import Ends
-from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, Slice, missing
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.store.landing.checkpoint import Checkpoint
@@ -56,7 +56,7 @@ def pages(
     yield from lanes.pages(missing(whole, done, parts=at_once))
 
 
-def _read(lister: Lister, listing: Listing, span: KeyRange) -> Generator[Slice]:
+def _read(lister: Lister, listing: Listing, span: KeyRange) -> Generator[RangeBatch]:
     # A cursor belongs to its set of parameters: the end stays where it was when this began.
     window = Window(_moment(span.low), _moment(span.high))
     cursor, seen = "", {""}
@@ -64,7 +64,7 @@ def _read(lister: Lister, listing: Listing, span: KeyRange) -> Generator[Slice]:
         more = {"cursor": cursor} if cursor else {}
         page = lister.ask(listing, lister.scan(listing, window, **more))
         rows = page.within(Window(window.from_at, _END))
-        yield Slice(
+        yield RangeBatch(
             places=seconds_of(rows),
             batch=rows,
             asked_at=page.asked_at,

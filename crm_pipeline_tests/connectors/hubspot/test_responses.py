@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.connectors.hubspot import envelopes
+from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
 from crm_pipeline.store.landing import records
@@ -12,11 +12,11 @@ STAMP = "lastmodifieddate"
 ONE = b'{"id":"5","properties":{"email":"a@b.example","lastmodifieddate":"2026-01-02T03:04:05.678Z"},"archived":false}'
 
 
-def read(body: bytes) -> envelopes.Answer:
-    return envelopes.read(body, STAMP, "hub.contacts")
+def read(body: bytes) -> responses.Answer:
+    return responses.read(body, STAMP, "hub.contacts")
 
 
-def stamps(answer: envelopes.Answer) -> list[str]:
+def stamps(answer: responses.Answer) -> list[str]:
     told = [at.as_py().isoformat(timespec="milliseconds") for at in answer.records.instants]
     return [one.replace("+00:00", "Z").replace(".000Z", "Z") for one in told]
 
@@ -153,15 +153,15 @@ def test_complaints_of_a_batch() -> None:
 def test_disorder_is_refused(ids: list[int]) -> None:
     """A page that begins too low, or does not rise, is another than the one asked for."""
     with pytest.raises(ProtocolError):
-        envelopes.refuse_disorder(ids, 5, "hub.contacts")
-    envelopes.refuse_disorder([5, 6, 9], 5, "hub.contacts")
+        responses.refuse_disorder(ids, 5, "hub.contacts")
+    responses.refuse_disorder([5, 6, 9], 5, "hub.contacts")
 
 
 def test_records_are_put_in_order() -> None:
     """By number, not by text; what belongs to one stays with it."""
     texts: list[bytes | memoryview] = [b"nine", b"ten", b"two"]
     at = [parse_instant(f"2026-01-0{day}T00:00:00Z") for day in (1, 2, 3)]
-    mixed = envelopes.Records(["9", "10", "2"], pa.array(at, records.STAMP), [False] * 3, texts)
+    mixed = responses.Records(["9", "10", "2"], pa.array(at, records.STAMP), [False] * 3, texts)
     assert mixed.ordered().ids == ["2", "9", "10"]
     assert mixed.ordered().texts == [b"two", b"nine", b"ten"]
     assert [one.as_py().day for one in mixed.ordered().instants] == [3, 1, 2]

@@ -51,7 +51,7 @@ KEY_CURE = (
 )
 
 
-class Judge:
+class ResponseClassifier:
     """Turns data answers of one connection into errors.
 
     Args:
@@ -128,7 +128,7 @@ class Judge:
         )
 
 
-def judge_login(owner: str, response: requests.Response) -> VendorError | None:
+def classify_token_response(owner: str, response: requests.Response) -> VendorError | None:
     """Return the error that an OAuth server's answer stands for; None for a success."""
     status = response.status_code
     if status < 300:

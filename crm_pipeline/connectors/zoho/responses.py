@@ -22,7 +22,7 @@ from crm_pipeline.store.landing.rejects import Reject
 
 
 @dataclass
-class Sheet:
+class ResponsePage:
     """The records of an answer.
 
     Attributes:
@@ -61,20 +61,20 @@ class Sheet:
         """Yield id, stamp and text of each record."""
         return zip(self.ids, self.stamps, self.texts, strict=True)
 
-    def add(self, other: "Sheet") -> None:
+    def add(self, other: "ResponsePage") -> None:
         """Take the records of another one in, readable or not."""
         self.ids += other.ids
         self.stamps += other.stamps
         self.texts += other.texts
         self.rejected += other.rejected
 
-    def copy(self) -> "Sheet":
+    def copy(self) -> "ResponsePage":
         """Return one that can be added to."""
-        found = Sheet(has_more=self.has_more, token=self.token)
+        found = ResponsePage(has_more=self.has_more, token=self.token)
         found.add(self)
         return found
 
-    def only(self, keep: Sequence[bool]) -> "Sheet":
+    def only(self, keep: Sequence[bool]) -> "ResponsePage":
         """Return the chosen records, and all that cannot be read."""
         if all(keep):
             return self
@@ -86,7 +86,7 @@ class Sheet:
             texts=[row[2] for row in chosen],
         )
 
-    def joined(self, others: Sequence["Sheet"]) -> "Sheet | None":
+    def joined(self, others: Sequence["ResponsePage"]) -> "ResponsePage | None":
         """Return the records with the fields of the others; None where those hold other versions.
 
         Which record a part was of that cannot be read, it need not say: one that is missing there.
@@ -122,7 +122,7 @@ class Sheet:
 
 def reading(
     owner: str, *, rule: Rule = MODULE, key: str = "data", is_paged: bool = True
-) -> Callable[[requests.Response], Sheet]:
+) -> Callable[[requests.Response], ResponsePage]:
     """Return what reads answers with records; without a body they hold nothing (204, 304).
 
     Args:
@@ -132,9 +132,9 @@ def reading(
         is_paged: they say whether more is to come.
     """
 
-    def read(response: requests.Response) -> Sheet:
+    def read(response: requests.Response) -> ResponsePage:
         if response.status_code in NO_BODY and not response.content:
-            return Sheet()
+            return ResponsePage()
         return read_body(response.content, owner, rule=rule, key=key, is_paged=is_paged)
 
     return read
@@ -142,7 +142,7 @@ def reading(
 
 def read_body(
     body: bytes, owner: str, *, rule: Rule = MODULE, key: str = "data", is_paged: bool = True
-) -> Sheet:
+) -> ResponsePage:
     """Read an answer with records; see `reading`.
 
     Raises:
@@ -156,7 +156,7 @@ def read_body(
         raise MalformedAnswer(
             f"{owner}: Zoho sent a page without records, although more are to come."
         )
-    return Sheet(
+    return ResponsePage(
         [str(one) for one in map(attrgetter(rule.id_name), page.keys)],
         list(map(rule.stamps, page.keys)),
         page.texts,

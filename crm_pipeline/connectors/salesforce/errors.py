@@ -36,7 +36,7 @@ _LOGIN_URL = "the My Domain address"
 _NOT_PERMITTED = ("API_DISABLED_FOR_ORG", "INSUFFICIENT_ACCESS", "TXN_SECURITY_METERING_ERROR")
 
 
-def judge(owner: str, response: requests.Response) -> CrmError | None:
+def classify_response(owner: str, response: requests.Response) -> CrmError | None:
     """Return the error that a data answer stands for; None for a success."""
     status = response.status_code
     if status < 300 or status == 304:
@@ -81,7 +81,7 @@ def judge(owner: str, response: requests.Response) -> CrmError | None:
     return Rejected(said, status=status, code=code)
 
 
-def judge_login(owner: str, response: requests.Response) -> VendorError | None:
+def classify_token_response(owner: str, response: requests.Response) -> VendorError | None:
     """Return the error that a login server's answer stands for; None for a success.
 
     What to do about a refusal depends on the flow: `login_cures` knows.

@@ -117,7 +117,7 @@ def read(
     Raises:
         MalformedAnswer: it is no such answer, beyond single records.
     """
-    page = keys.sheet(body, stamp, owner, numeric=numeric, keys_only=keys_only)
+    page = keys.response_page(body, stamp, owner, numeric=numeric, keys_only=keys_only)
     envelope = page.envelope
     found = Records(
         [key.id for key in page.keys],
