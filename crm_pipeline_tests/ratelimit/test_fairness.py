@@ -3,10 +3,10 @@
 from bisect import bisect_right
 
 import pytest
-from benchmarks.limiter import Case, busiest, pace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.limiter import Case, busiest, pace
 from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline_tests.ratelimit.simulation import Process, World
 

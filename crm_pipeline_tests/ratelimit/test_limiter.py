@@ -37,7 +37,7 @@ def test_never_over_the_ceiling_with_processes(fresh_url: str, database: Databas
     """Two processes of six threads never hold more than the ceiling, from acquire to one window
     after the reply; and what the ceiling allows is used.
     """
-    worker = Path(__file__).with_name("gate_worker.py")
+    worker = Path(__file__).with_name("limiter_worker.py")
     arguments = [sys.executable, "-W", "error", str(worker), fresh_url]
     workers = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     calls = [call for w in workers for call in json.loads(w.communicate(timeout=60)[0])]

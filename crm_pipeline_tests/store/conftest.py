@@ -4,9 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.kernel.clock import SystemClock
-from crm_pipeline.ratelimit.limiter import RateLimiter
-from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
 
 
@@ -16,13 +13,6 @@ def no_flushing() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
-
-
-@pytest.fixture
-def limiter(database: Database) -> Iterator[RateLimiter]:
-    """A limiter of this process."""
-    with RateLimiter(database, SystemClock()) as limiter:
-        yield limiter
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+"""Fixtures: a project with its settings, and a Dagster instance on a PostgreSQL of the session."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
