@@ -45,7 +45,7 @@ from crm_pipeline.store.published import STORAGE_VERSION, Snapshots, release_num
 from crm_pipeline.store.published_files import PublishedFiles
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
-LAYOUT = 6
+LAYOUT = 7
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
 _SCHEMA = "schema_only"
