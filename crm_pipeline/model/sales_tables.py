@@ -209,7 +209,9 @@ PRODUCT_PRICES = Table(
         *reference("product", "products", "The product."),
         text("price_book_source_id", "The vendor's id of the price book."),
         text("price_book", "Name of the price book."),
-        flag("is_standard", "Whether the price book is the standard one, which has the usual prices."),
+        flag(
+            "is_standard", "Whether the price book is the standard one, which has the usual prices."
+        ),
         price("price", "Price of one."),
         CURRENCY,
         flag("is_active", "Whether the price may be sold at."),

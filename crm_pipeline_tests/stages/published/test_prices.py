@@ -79,8 +79,8 @@ TOLD = {"single": "USD", "pounds": "USD", "foreign": "USD", "partners": "USD", "
 def prices(tmp_path_factory, new_org):
     """Products and their price books in accounts of all kinds."""
     org = new_org(tmp_path_factory.mktemp("prices") / "data")
-    for connection in PRODUCTS:
-        land(org, "products", PRODUCTS[connection], connection=connection)
+    for connection, products in PRODUCTS.items():
+        land(org, "products", products, connection=connection)
         land(org, "product_prices", PRICES[connection], connection=connection)
         for table in ("products", "product_prices"):
             org.normalize(table, connection)
@@ -95,7 +95,9 @@ def prices(tmp_path_factory, new_org):
 
 def priced(org, connection, table="products"):
     """Return price and currency by the product's number."""
-    sql = f"SELECT source_id::INT, price, currency FROM crm.{table} WHERE connection = '{connection}'"
+    sql = (
+        f"SELECT source_id::INT, price, currency FROM crm.{table} WHERE connection = '{connection}'"
+    )
     return {number: told for number, *told in org.query(sql)}
 
 
