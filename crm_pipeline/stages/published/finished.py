@@ -291,8 +291,7 @@ _PRICES = (
         """
         SELECT p.connection, p.product_key, coalesce(p.currency, m.currency) AS currency, p.price
         FROM product_prices p LEFT JOIN main_currency m ON m.connection = p.connection
-        WHERE p.is_standard AND p.is_active AND NOT p.is_deleted
-            AND p.product_key IS NOT NULL AND p.price IS NOT NULL
+        WHERE p.is_standard AND p.is_active AND NOT p.is_deleted AND p.price IS NOT NULL
         """,
     ),
     (

@@ -62,7 +62,8 @@ PRICES = {
         1 product=1 price=5 currency=GBP {STANDARD}
         2 product=1 price=4 currency=USD {PARTNERS}
         3 product=2 price=6 currency=USD is_standard=true is_active=false
-        4 product=2 price=6 currency=USD {STANDARD} archived=true""",
+        4 product=2 price=6 currency=USD {STANDARD} archived=true
+        5 product=2 currency=USD {STANDARD}""",
     "foreign": f"""
         1 product=1 price=5 currency=GBP {STANDARD}
         2 product=2 price=6 currency=CHF {STANDARD}""",
@@ -150,6 +151,7 @@ def test_prices_stand_in_a_table_of_their_own(prices):
         (1, key(1), "Standard", True, Decimal(5), "GBP", True),
         (2, key(1), "Partners", False, Decimal(4), "USD", True),
         (3, key(2), None, True, Decimal(6), "USD", False),
+        (5, key(2), "Standard", True, None, "USD", True),
     ]
     with duckdb.connect() as other:
         file = prices.data / "published" / "products.parquet"
