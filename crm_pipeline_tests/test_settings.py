@@ -321,7 +321,7 @@ def test_shipped_file_loads_with_an_empty_environment() -> None:
 
     assert demo.sandbox
     assert demo.login_url == "http://127.0.0.1:8765/salesforce"
-    assert len(demo.objects) == 19
+    assert len(demo.objects) == 20
 
 
 def test_commented_example_of_the_shipped_file_is_valid(tmp_path: Path) -> None:

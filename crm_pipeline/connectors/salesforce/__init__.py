@@ -64,6 +64,7 @@ class SalesforceConnector:
         "OpportunityLineItem",
         "OpportunityContactRole",
         "Product2",
+        "PricebookEntry",
         "Campaign",
         "CampaignMember",
         "Case",

@@ -131,11 +131,7 @@ class SalesforceAccount(ApiAccount[Api]):
         schema = self._api.asked(
             path, lambda response: describe.schema_of(response.content, obj, owner)
         )
-        return (
-            describe.with_role_names(schema)
-            if obj == "User" and describe.ROLES in known
-            else schema
-        )
+        return describe.with_related(schema, known)
 
     def _greet(self) -> None:
         checkup.versions(self._api)

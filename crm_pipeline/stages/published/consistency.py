@@ -48,6 +48,7 @@ FILLED: Mapping[str, tuple[str, ...]] = {
     ),
     "deal_line_items": ("deal_key", "name", "quantity", "unit_price"),
     "products": ("name",),
+    "product_prices": ("product_key", "price"),
     "leads": ("owner_key", "created_at", "modified_at"),
     "activities": ("activity_type", "subject", "is_closed", "due_on", "owner_key", "created_at"),
     "campaigns": ("name", "status"),
