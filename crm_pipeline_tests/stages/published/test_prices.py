@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.store.account_facts import note_facts
+from crm_pipeline.store.landing.account_facts import note_facts
 from crm_pipeline_tests.stages.published.conftest import land
 
 STANDARD = "price_book=Standard is_standard=true is_active=true"
