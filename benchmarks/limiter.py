@@ -325,10 +325,10 @@ def report(seconds: float = 25.0, only: str = "") -> str:
                     print(lines[-1], file=sys.stderr)
                     with database.transaction() as cursor:
                         cursor.execute("DELETE FROM crm_state.gate")
-        alone, together = leased(url)
+        alone, merged = leased(url)
     lines += [
         "",
-        f"Leased permits a second, ceilings raised: {alone:,}; {PROCESSES} processes: {together:,}",
+        f"Leased permits a second, ceilings raised: {alone:,}; {PROCESSES} processes: {merged:,}",
     ]
     return "\n".join(lines)
 

@@ -142,7 +142,7 @@ def _budget_line(usage: Mapping[str, Any]) -> str:
     return text
 
 
-def _standing(name: str, entries: "list[ObjectStatus]") -> "RenderableType":
+def _object_status(name: str, entries: "list[ObjectStatus]") -> "RenderableType":
     from rich.text import Text
 
     from crm_pipeline.cli.console import table
@@ -247,7 +247,7 @@ def _show(
 
     console = output()
     for name, entries in objects.items():
-        console.print(_standing(name, entries))
+        console.print(_object_status(name, entries))
         if with_looks:
             console.print(_looks(entries))
         for line in _stale(entries):

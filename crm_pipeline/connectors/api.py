@@ -163,7 +163,7 @@ class VendorApi:
         stale = self._context.tokens.load(self.connection.name)
         self._context.retry.call(lambda: self._renew(stale))
 
-    def consent(self, redirect_uri: str) -> LoginFlow:
+    def login_flow(self, redirect_uri: str) -> LoginFlow:
         """Begin a login by a person.
 
         Raises:
@@ -377,7 +377,7 @@ class VendorApi:
             self._context.limiter.record(
                 connection.limit_group,
                 operation.name,
-                weight=operation.cost,
+                cost=operation.cost,
                 member=connection.name,
             )
             with self._counts_lock:
@@ -394,7 +394,7 @@ class VendorApi:
             connection.limit_group, self._login_limits, member=connection.name
         ):
             self._context.limiter.record(
-                connection.limit_group, "login", weight=0, member=connection.name
+                connection.limit_group, "login", cost=0, member=connection.name
             )
             yield
 

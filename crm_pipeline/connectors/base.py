@@ -323,7 +323,7 @@ class Account(Protocol):
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects; never raises VendorError."""
 
-    def consent(self, redirect_uri: str) -> LoginFlow:
+    def login_flow(self, redirect_uri: str) -> LoginFlow:
         """Begin a login by a person.
 
         Raises:

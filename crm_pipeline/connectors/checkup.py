@@ -98,11 +98,11 @@ def _clock(api: VendorApi) -> Finding:
     return Finding("ok", what, told)
 
 
-def budget(api: VendorApi, used: int, ceiling: int, *, span: str) -> Finding:
-    """Judge the vendor's own counter; `span` says since when it counts, such as `today`."""
+def budget(api: VendorApi, used: int, ceiling: int, *, period: str) -> Finding:
+    """Judge the vendor's own counter; `period` says since when it counts, such as `today`."""
     ours = int(ceiling * api.connection.share)
     unit = api.meter.unit
-    detail = f"{used:,} of {ceiling:,} {unit} used {span}; we stop at {ours:,}"
+    detail = f"{used:,} of {ceiling:,} {unit} used {period}; we stop at {ours:,}"
     if used >= ours:
         cure = "Wait, or raise `share` in connections.yaml knowingly."
         return Finding("fail", "budget", detail, cure)

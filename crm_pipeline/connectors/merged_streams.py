@@ -18,7 +18,7 @@ class _End:
     error: BaseException | None = None
 
 
-class _Together(Generic[T]):
+class _Merged(Generic[T]):
     def __init__(self, streams: tuple[Generator[T], ...]) -> None:
         self._ready: queue.Queue[T | _End] = queue.Queue(len(streams))
         self._stopped = threading.Event()
@@ -65,11 +65,11 @@ class _Together(Generic[T]):
             return
 
 
-def together(*streams: Generator[T]) -> Generator[T]:
+def merged(*streams: Generator[T]) -> Generator[T]:
     """Yield what any of the streams has, as it comes.
 
     What one raises is raised here and ends the others; whoever closes it ends them all.
     """
     if len(streams) == 1:
         return streams[0]
-    return _Together(streams).items()
+    return _Merged(streams).items()

@@ -71,10 +71,10 @@ Reader = Callable[[KeyRange], Generator[RangeBatch]]
 
 
 @dataclass
-class _Lane:
+class _Worker:
     """A span that is being read; everything below `at` was."""
 
-    span: KeyRange
+    key_range: KeyRange
     at: int
     rows: int = 0
     largest: int = 0
@@ -82,12 +82,12 @@ class _Lane:
 
     def left(self) -> float:
         """Estimate how many records are left; 0 where nobody should take any."""
-        width = self.span.high - self.at
+        width = self.key_range.high - self.at
         if width < 2 or not self.largest:
             return 0
         left: float = self.behind or 0
-        if self.behind is None and self.at > self.span.low:
-            left = self.rows / (self.at - self.span.low) * width
+        if self.behind is None and self.at > self.key_range.low:
+            left = self.rows / (self.at - self.key_range.low) * width
         return left if left > self.largest else 0
 
 
@@ -171,17 +171,17 @@ class ParallelRangeReader:
         self._note = dict(note or {})
         self._changed = threading.Condition()
         self._waiting: list[KeyRange] = []
-        self._lanes: list[_Lane] = []
+        self._workers: list[_Worker] = []
         self._stopped = False
         self._ready: queue.Queue[_Chunk | BaseException | None] = queue.Queue(_READY_CHUNKS)
 
-    def pages(self, spans: Sequence[KeyRange]) -> Generator[Page]:
+    def pages(self, key_ranges: Sequence[KeyRange]) -> Generator[Page]:
         """Read spans to their end.
 
         Raises:
             VendorError: what a lane met; the others are stopped.
         """
-        self._waiting = [span for span in spans if span.low < span.high]
+        self._waiting = [key_range for key_range in key_ranges if key_range.low < key_range.high]
         self._told = set(self._set_aside)
         for done in self._checkpoint.all_done() if self._checkpoint else ():
             self._told.update(done.facts.get("rejected", ()))
@@ -235,46 +235,46 @@ class ParallelRangeReader:
         """Take spans and read them, until there is nothing left to take."""
         ending: BaseException | None = None
         try:
-            while (lane := self._next()) is not None:
+            while (worker := self._next()) is not None:
                 try:
-                    self._run(lane)
+                    self._run(worker)
                 finally:
                     with self._changed:
-                        self._lanes.remove(lane)
+                        self._workers.remove(worker)
                         self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 - raised where the pages are read
             ending = error
         self._hand_over(ending)
 
-    def _next(self) -> _Lane | None:
+    def _next(self) -> _Worker | None:
         """Return a lane to run: a span that waits, or the upper half of another's; wait for one."""
         with self._changed:
             while not self._stopped:
                 if self._waiting:
                     return self._begun(self._waiting.pop())
-                if not self._lanes:
+                if not self._workers:
                     return None
-                busiest = max(self._lanes, key=_Lane.left)
+                busiest = max(self._workers, key=_Worker.left)
                 if self._splits and busiest.left():
-                    middle = busiest.at + (busiest.span.high - busiest.at + 1) // 2
-                    taken = KeyRange(middle, busiest.span.high)
-                    busiest.span.high = middle
+                    middle = busiest.at + (busiest.key_range.high - busiest.at + 1) // 2
+                    taken = KeyRange(middle, busiest.key_range.high)
+                    busiest.key_range.high = middle
                     busiest.behind = busiest.behind // 2 if busiest.behind else None
                     return self._begun(taken)
                 self._changed.wait()
             return None
 
-    def _begun(self, span: KeyRange) -> _Lane:
-        lane = _Lane(span, span.low)
-        self._lanes.append(lane)
-        return lane
+    def _begun(self, key_range: KeyRange) -> _Worker:
+        worker = _Worker(key_range, key_range.low)
+        self._workers.append(worker)
+        return worker
 
-    def _run(self, lane: _Lane) -> None:
-        chunk = _Chunk(lane.span.low)
+    def _run(self, worker: _Worker) -> None:
+        chunk = _Chunk(worker.key_range.low)
         is_end = False
-        with closing(self._read(lane.span)) as slices:
+        with closing(self._read(worker.key_range)) as slices:
             while not (is_end or self._stopped):
-                is_end = self._advance(lane, next(slices), chunk)
+                is_end = self._advance(worker, next(slices), chunk)
                 if is_end:
                     self._hand_over(chunk)
                 elif chunk.is_full():
@@ -284,29 +284,29 @@ class ParallelRangeReader:
                         self._hand_over(chunk)
                     chunk = rest
 
-    def _advance(self, lane: _Lane, one: RangeBatch, chunk: _Chunk) -> bool:
+    def _advance(self, worker: _Worker, one: RangeBatch, chunk: _Chunk) -> bool:
         """Enter a slice; return whether it ends its lane."""
-        self._refuse_disorder(lane, one)
+        self._refuse_disorder(worker, one)
         with self._changed:
-            high = lane.span.high
+            high = worker.key_range.high
             keep = bisect_left(one.places, high)
             is_end = one.is_last or keep < len(one.places)
             if keep:
-                lane.at = one.places[keep - 1] + self._unique
-            lane.rows += keep
-            lane.largest = max(lane.largest, len(one.places))
-            lane.behind = one.behind
+                worker.at = one.places[keep - 1] + self._unique
+            worker.rows += keep
+            worker.largest = max(worker.largest, len(one.places))
+            worker.behind = one.behind
             if is_end:
                 # From now on nobody takes a part of it: what it covers is settled.
-                lane.at = high
+                worker.at = high
             self._changed.notify_all()
-            chunk.high = lane.at
+            chunk.high = worker.at
         chunk.slices.append(_cut(one, keep))
         return is_end
 
-    def _refuse_disorder(self, lane: _Lane, one: RangeBatch) -> None:
+    def _refuse_disorder(self, worker: _Worker, one: RangeBatch) -> None:
         places = one.places
-        begins_late = not places or places[0] >= lane.at
+        begins_late = not places or places[0] >= worker.at
         if begins_late and all(map(le, places, islice(places, 1, None))):
             return
         raise ProtocolError(

@@ -8,33 +8,33 @@ from crm_pipeline.ratelimit.decision import Amounts
 from crm_pipeline.ratelimit.limits import Limit
 
 
-def weighed(group: str, limits: Sequence[Limit], weight: int | Mapping[str, int]) -> Amounts:
+def priced(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int]) -> Amounts:
     """Return the weights in the order of the limits.
 
     Raises:
         ConfigError: one is negative, more than its limit allows, or of a limit that is not here.
     """
-    if isinstance(weight, int):
-        weights = (weight,) * len(limits)
+    if isinstance(cost, int):
+        costs = (cost,) * len(limits)
     else:
         names = [limit.name for limit in limits]
-        strange = sorted(weight.keys() - set(names))
+        strange = sorted(cost.keys() - set(names))
         if strange:
             raise ConfigError(
                 f"a call of group '{group}' has a weight for '{strange[0]}', which is none of its"
                 f" limits: {', '.join(names)}.",
-                cure="Name the limits in `weight` as in `limits`.",
+                cure="Name the limits in `cost` as in `limits`.",
             )
-        weights = tuple(weight.get(name, 1) for name in names)
-    least = 1 if isinstance(weight, int) else 0
-    for limit, amount in zip(limits, weights, strict=True):
+        costs = tuple(cost.get(name, 1) for name in names)
+    least = 1 if isinstance(cost, int) else 0
+    for limit, amount in zip(limits, costs, strict=True):
         if not least <= amount <= limit.calls:
             raise ConfigError(
                 f"a call of weight {amount} can never pass the limit '{limit.name}' of group"
                 f" '{group}', which allows {limit.calls}.",
                 cure="Raise the connection's `share` in connections.yaml.",
             )
-    return weights
+    return costs
 
 
 def checked(group: str, limits: Sequence[Limit]) -> None:

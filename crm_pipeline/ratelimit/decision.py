@@ -127,7 +127,7 @@ def entered(
         asked = [(limit, ledger) for limit, ledger, _ in accounts]
         verdict = decide(asked, wants, latest_ms, news.member)
         for place, account in enumerate(accounts):
-            _claim(account, news, wants, verdict, place)
+            _demand(account, news, wants, verdict, place)
     for (_, ledger, now_ms), held, granted in zip(
         accounts, news.kept, verdict.granted, strict=True
     ):
@@ -139,18 +139,18 @@ def _tell(limit: Limit, ledger: Ledger, now_ms: int, news: News, place: int) -> 
     ledger.settle(limit, now_ms)
     lease = ledger.leases.get(news.lease)
     replied = 0
-    for ago_s, weights in news.replied:
-        replied += weights[place]
+    for ago_s, costs in news.replied:
+        replied += costs[place]
         # Up, and one more, for the fractions of milliseconds that the database's time lacks.
-        ledger.spend(limit, weights[place], math.ceil(now_ms + 1 - ago_s * 1000), news.member)
+        ledger.spend(limit, costs[place], math.ceil(now_ms + 1 - ago_s * 1000), news.member)
     ledger.hold(news.lease, news.kept[place], now_ms, news.member)
     claim = ledger.claims.get(news.lease)
     if claim:
-        unused = lease.weight - replied - news.kept[place] if lease else 0
+        unused = lease.cost - replied - news.kept[place] if lease else 0
         claim.advance(limit, now_ms, max(0, unused))
 
 
-def _claim(
+def _demand(
     account: tuple[Limit, Ledger, int], news: News, wants: Wants, verdict: Verdict, place: int
 ) -> None:
     """Remember what was asked for, and how it went."""

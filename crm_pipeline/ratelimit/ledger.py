@@ -28,7 +28,7 @@ _STEADY_PART = 8  # of a window: so long a lower figure of the vendor does not r
 class Lease:
     """Permits that a process holds: unused ones, and those of calls under way."""
 
-    weight: int
+    cost: int
     until_ms: int
     member: str = ""
 
@@ -74,7 +74,7 @@ class Ledger:
         return {
             "spent": {member: sorted(entries.items()) for member, entries in self.spent.items()},
             "leases": {
-                name: [lease.weight, lease.until_ms, lease.member]
+                name: [lease.cost, lease.until_ms, lease.member]
                 for name, lease in self.leases.items()
             },
             "total": self.total,
@@ -88,7 +88,7 @@ class Ledger:
     @property
     def leased(self) -> int:
         """Weight out on lease."""
-        return sum(lease.weight for lease in self.leases.values())
+        return sum(lease.cost for lease in self.leases.values())
 
     @property
     def own(self) -> int:
@@ -97,7 +97,7 @@ class Ledger:
 
     def use_of(self, member: str) -> int:
         """Return what counts for a member now, leases included."""
-        out = sum(lease.weight for lease in self.leases.values() if lease.member == member)
+        out = sum(lease.cost for lease in self.leases.values() if lease.member == member)
         return out + sum(self.spent.get(member, {}).values())
 
     def vendor_used(self) -> int:
@@ -121,28 +121,28 @@ class Ledger:
     def leaving(self, limit: Limit, member: str | None = None) -> list[tuple[int, int]]:
         """Return when how much of what was spent counts no more, in order, of a member or of all."""
         found = [
-            (gone_ms(limit, stamp), weight)
+            (gone_ms(limit, stamp), cost)
             for name, entries in self.spent.items()
             if member in {None, name}
-            for stamp, weight in entries.items()
+            for stamp, cost in entries.items()
         ]
         if member is None and limit.kind != "daily" and self.vendor and self.vendor.foreign:
             found.append((self.vendor.at_ms + period_ms(limit), self.vendor.foreign))
         return sorted(found)
 
-    def hold(self, lease: str, weight: int, now_ms: int, member: str = "") -> None:
+    def hold(self, lease: str, cost: int, now_ms: int, member: str = "") -> None:
         """Set what a lease holds from now on."""
         self.leases.pop(lease, None)
-        if weight > 0:
-            self.leases[lease] = Lease(weight, now_ms + LEASE_MS, member)
+        if cost > 0:
+            self.leases[lease] = Lease(cost, now_ms + LEASE_MS, member)
 
-    def spend(self, limit: Limit, weight: int, at_ms: int, member: str = "") -> None:
+    def spend(self, limit: Limit, cost: int, at_ms: int, member: str = "") -> None:
         """Enter calls whose reply came at that moment."""
-        self.total += weight
-        if weight and limit.kind != "concurrency":
+        self.total += cost
+        if cost and limit.kind != "concurrency":
             stamp = stamped(limit, at_ms)
             entries = self.spent.setdefault(member, {})
-            entries[stamp] = entries.get(stamp, 0) + weight
+            entries[stamp] = entries.get(stamp, 0) + cost
 
     def observe(self, limit: Limit, used: int, ceiling: int, at_ms: int) -> None:
         """Enter a reading of the vendor's own counter; what we hold is to be entered before."""
@@ -166,7 +166,7 @@ class Ledger:
         """Drop what has left the window and take back the leases that ran out."""
         for name in [n for n, lease in self.leases.items() if lease.until_ms <= now_ms]:
             lease = self.leases.pop(name)
-            self.spend(limit, lease.weight, lease.until_ms, lease.member)
+            self.spend(limit, lease.cost, lease.until_ms, lease.member)
         for lease in self.leases.values():
             lease.until_ms = min(lease.until_ms, now_ms + LEASE_MS)
         self.spent = {
@@ -201,7 +201,7 @@ class Ledger:
 
 def _left(limit: Limit, entries: Mapping[int, int], now_ms: int) -> dict[int, int]:
     found: dict[int, int] = {}
-    for stamp, weight in entries.items():
+    for stamp, cost in entries.items():
         if (moved := kept(limit, stamp, now_ms)) is not None:
-            found[moved] = found.get(moved, 0) + weight
+            found[moved] = found.get(moved, 0) + cost
     return found

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class _Lease(msgspec.Struct, array_like=True):
-    weight: _Amount
+    cost: _Amount
     until_ms: _Instant
     member: str = ""
 
@@ -76,7 +76,7 @@ def sound_ledger(state: object) -> tuple[Ledger, list[str]]:
         leases=part("leases", {}, _leases),
         total=part("total", 0, lambda found: msgspec.convert(found, _Total)),
         vendor=part("vendor", None, _vendor),
-        claims=part("claims", {}, _claims),
+        claims=part("claims", {}, _demands),
         seen=part("seen", {}, lambda found: msgspec.convert(found, dict[str, _Instant])),
     )
     if ledger.vendor and ledger.vendor.total > ledger.total:
@@ -128,7 +128,7 @@ def _spent(found: Any) -> dict[str, dict[int, int]]:
 
 def _leases(found: Any) -> dict[str, Lease]:
     read = msgspec.convert(found, dict[str, _Lease])
-    return {name: Lease(one.weight, one.until_ms, one.member) for name, one in read.items()}
+    return {name: Lease(one.cost, one.until_ms, one.member) for name, one in read.items()}
 
 
 def _vendor(found: Any) -> Observation:
@@ -136,7 +136,7 @@ def _vendor(found: Any) -> Observation:
     return Observation(one.used, one.ceiling, one.at_ms, one.total, one.foreign)
 
 
-def _claims(found: Any) -> dict[str, Demand]:
+def _demands(found: Any) -> dict[str, Demand]:
     if not isinstance(found, dict):
         raise msgspec.ValidationError
     claims = {}

@@ -17,7 +17,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatev
 
 from crm_pipeline.kernel.clock import Clock
 from crm_pipeline.kernel.errors import BudgetExhausted, StoreError
-from crm_pipeline.ratelimit.call_cost import checked, weighed
+from crm_pipeline.ratelimit.call_cost import checked, priced
 from crm_pipeline.ratelimit.decision import Amounts, Refusal, Verdict, Wants, entered
 from crm_pipeline.ratelimit.fair_share import Request, room
 from crm_pipeline.ratelimit.flusher import Flusher
@@ -73,7 +73,7 @@ class RateLimiter:
         self,
         group: str,
         limits: Sequence[Limit],
-        weight: int | Mapping[str, int] = 1,
+        cost: int | Mapping[str, int] = 1,
         *,
         member: str = "",
     ) -> Iterator[float]:
@@ -85,7 +85,7 @@ class RateLimiter:
         Args:
             group: who shares the limits (`limit_group` of a connection).
             limits: of the group; a call may fall under some of them only.
-            weight: what the call costs: under each limit the same, or by the limit's name; one that
+            cost: what the call costs: under each limit the same, or by the limit's name; one that
                 is not named costs 1, and 0 is for a limit that the call does not fall under.
             member: who of the group asks, the connection's name; by default the group itself.
 
@@ -94,17 +94,17 @@ class RateLimiter:
             ConfigError: a limit is not positive, or the call weighs more than it.
         """
         pool = self._pool(group, member, tuple(limits))
-        weights = weighed(group, pool.limits, weight)
-        if not any(weights):
+        costs = priced(group, pool.limits, cost)
+        if not any(costs):
             yield 0.0
             return
-        waited_s = self._acquire(pool, weights)
+        waited_s = self._acquire(pool, costs)
         process = os.getpid()
         try:
             yield waited_s
         finally:
             # A child forked in here leaves a permit that is its parent's to give back.
-            if process == os.getpid() and pool.reply(weights, time.monotonic()):
+            if process == os.getpid() and pool.reply(costs, time.monotonic()):
                 self._flusher.ring()
 
     def observe(self, group: str, name: str, used: int, ceiling: int, *, member: str = "") -> None:
@@ -142,7 +142,7 @@ class RateLimiter:
         group: str,
         operation: str,
         calls: int = 1,
-        weight: int | None = None,
+        cost: int | None = None,
         *,
         member: str = "",
     ) -> None:
@@ -152,11 +152,11 @@ class RateLimiter:
             group: limit group.
             operation: a word of the connector's for what was done.
             calls: how many.
-            weight: what they cost in the vendor's unit; by default as many.
+            cost: what they cost in the vendor's unit; by default as many.
             member: who made them, the connection's name; by default the group itself.
         """
         self._be_own()
-        cost = calls if weight is None else weight
+        cost = calls if cost is None else cost
         if self._counts.add((group, member or group, operation), calls, cost):
             self._flusher.ring()
 
@@ -253,26 +253,26 @@ class RateLimiter:
                         found = pool, place
         return found
 
-    def _acquire(self, pool: PermitPool, weights: Amounts) -> float:
+    def _acquire(self, pool: PermitPool, costs: Amounts) -> float:
         started = time.monotonic()
         with pool.changed:
-            pool.want(weights)
+            pool.want(costs)
             try:
-                while not pool.take(weights, time.monotonic()):
+                while not pool.take(costs, time.monotonic()):
                     if pool.asking:
                         pool.changed.wait()
                     else:
-                        self._ask(pool, weights)
+                        self._ask(pool, costs)
             finally:
-                pool.want_no_more(weights)
+                pool.want_no_more(costs)
         return time.monotonic() - started
 
-    def _ask(self, pool: PermitPool, weights: Amounts) -> None:
+    def _ask(self, pool: PermitPool, costs: Amounts) -> None:
         """Ask for all threads of this process, and sleep for them; called holding `changed`."""
         pool.asking = True
         pool.changed.release()
         try:
-            verdict = self._contact(pool, weights)
+            verdict = self._contact(pool, costs)
             if verdict.refusal:
                 raise self._exhausted(pool, verdict.refusal)
             if verdict.is_for_a_place:

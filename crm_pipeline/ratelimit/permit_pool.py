@@ -47,8 +47,8 @@ class Delta:
     def kept(self) -> Amounts:
         """Weights that it goes on holding."""
         left = _less(self.out, self.unused)
-        for _, weights in self.replied:
-            left = _less(left, weights)
+        for _, costs in self.replied:
+            left = _less(left, costs)
         return left
 
     @property
@@ -61,7 +61,7 @@ class Delta:
         return News(
             lease,
             member,
-            tuple((told_at - moment, weights) for moment, weights in self.replied),
+            tuple((told_at - moment, costs) for moment, costs in self.replied),
             self.kept,
             tuple(
                 Reading(place, note.used, note.ceiling, told_at - note.at)
@@ -94,31 +94,31 @@ class PermitPool:
         self._replied: deque[tuple[float, Amounts]] = deque()
         self._notes: dict[int, _Note] = {}
 
-    def take(self, weights: Amounts, now: float) -> bool:
+    def take(self, costs: Amounts, now: float) -> bool:
         """Use permits that are here; the caller holds `changed`."""
-        left = _less(self._free, weights)
+        left = _less(self._free, costs)
         if min(left) < 0 or now > self._free_until:
             return False
         self._free = left
-        self._taken = _plus(self._taken, weights)
+        self._taken = _plus(self._taken, costs)
         return True
 
-    def want(self, weights: Amounts) -> None:
+    def want(self, costs: Amounts) -> None:
         """Say that a thread waits for so much; holding `changed`."""
-        self._wanted = _plus(self._wanted, weights)
+        self._wanted = _plus(self._wanted, costs)
 
-    def want_no_more(self, weights: Amounts) -> None:
+    def want_no_more(self, costs: Amounts) -> None:
         """Say that a thread waits no more; holding `changed`."""
-        self._wanted = _less(self._wanted, weights)
+        self._wanted = _less(self._wanted, costs)
 
-    def reply(self, weights: Amounts, now: float) -> bool:
+    def reply(self, costs: Amounts, now: float) -> bool:
         """Enter the end of a call; say whether the limiter has to be told, and was not going to be."""
         with self.changed:
             first = not self._replied
             if not first and now - self._replied[-1][0] < _MERGED_S:
                 # The later moment stands for both: a permit may be held too long, never too short.
-                weights = _plus(weights, self._replied.pop()[1])
-            self._replied.append((now, weights))
+                costs = _plus(costs, self._replied.pop()[1])
+            self._replied.append((now, costs))
             self._ended.notify()
             return first
 

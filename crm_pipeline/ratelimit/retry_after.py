@@ -42,8 +42,8 @@ def refused_ms(request: Request, found: Headroom) -> float:
 
 def _until(leaving: Sequence[tuple[int, int]], missing: int, now_ms: int) -> float:
     """Return when so much has left; 0 where what is spent is not enough for that."""
-    for gone_ms, weight in leaving:
-        missing -= weight
+    for gone_ms, cost in leaving:
+        missing -= cost
         if missing <= 0:
             return max(1, gone_ms - now_ms)
     return 0

@@ -46,14 +46,14 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class DayUsage:
-    """Calls of one member and operation on one day (UTC); `weight` is in `unit`."""
+    """Calls of one member and operation on one day (UTC); `cost` is in `unit`."""
 
     group: str
     member: str
     day: dt.date
     operation: str
     calls: int
-    weight: int
+    cost: int
     unit: str
 
 
@@ -69,12 +69,12 @@ class UsageCounts:
         self._lock = threading.Lock()
         self._pending: dict[Key, tuple[int, int]] = {}
 
-    def add(self, key: Key, calls: int, weight: int) -> bool:
+    def add(self, key: Key, calls: int, cost: int) -> bool:
         """Count; say whether these are the first since the last `flush`."""
         with self._lock:
             is_first = not self._pending
             before = self._pending.get(key, (0, 0))
-            self._pending[key] = (before[0] + calls, before[1] + weight)
+            self._pending[key] = (before[0] + calls, before[1] + cost)
             return is_first
 
     def is_pending(self) -> bool:
@@ -109,5 +109,5 @@ class UsageCounts:
 
 def _add(cursor: Cursor, counts: Mapping[Key, tuple[int, int]]) -> None:
     # One order for all processes, or two would wait for each other.
-    for key, (calls, weight) in sorted(counts.items()):
-        cursor.execute(_ADD, (*key, calls, weight))
+    for key, (calls, cost) in sorted(counts.items()):
+        cursor.execute(_ADD, (*key, calls, cost))

@@ -174,7 +174,7 @@ def test_paste(scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch) ->
     consents = []
     from crm_pipeline.connectors.salesforce.account import SalesforceAccount
 
-    begin = SalesforceAccount.consent
+    begin = SalesforceAccount.login_flow
     monkeypatch.setattr(
         SalesforceAccount, "consent", lambda *a: (consents.append(begin(*a)), consents[-1])[1]
     )

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from crm_pipeline.connectors.merged_streams import together
+from crm_pipeline.connectors.merged_streams import merged
 
 
 def counting(*numbers: int, ended: list[int] | None = None) -> Generator[int]:
@@ -22,7 +22,7 @@ def threads() -> set[str]:
 
 def test_everything_comes_and_each_stream_in_its_order() -> None:
     """Nothing is lost or doubled, however the streams interleave."""
-    found = list(together(counting(*range(0, 100, 2)), counting(*range(1, 100, 2)), counting(7)))
+    found = list(merged(counting(*range(0, 100, 2)), counting(*range(1, 100, 2)), counting(7)))
     assert sorted(found) == sorted([*range(100), 7])
     assert [one for one in found if one % 2 == 0] == list(range(0, 100, 2))
     assert threads() == set()
@@ -35,7 +35,7 @@ def test_one_stream_goes_on_while_another_waits() -> None:
     def held_up() -> Generator[str]:
         yield "first" if seen.wait(10) else "never"
 
-    found = together(held_up(), (word for word in ["second"]))
+    found = merged(held_up(), (word for word in ["second"]))
     assert next(found) == "second"
     seen.set()
     assert list(found) == ["first"]
@@ -50,7 +50,7 @@ def test_an_error_is_raised_here_and_ends_the_others() -> None:
         raise ValueError("gone")
 
     with pytest.raises(ValueError, match="gone"):
-        list(together(failing(), counting(*range(10, 10_000), ended=ended)))
+        list(merged(failing(), counting(*range(10, 10_000), ended=ended)))
     assert ended == [10]
     assert threads() == set()
 
@@ -58,7 +58,7 @@ def test_an_error_is_raised_here_and_ends_the_others() -> None:
 def test_whoever_closes_it_ends_all() -> None:
     """No thread and no open stream is left."""
     ended: list[int] = []
-    found = together(
+    found = merged(
         counting(*range(10_000), ended=ended), counting(*range(10_000, 20_000), ended=ended)
     )
     next(found)

@@ -36,12 +36,12 @@ class Vendor:
         self.asked: Counter[str] = Counter()
         self.fails_at: int | None = None
 
-    def read(self, span: KeyRange) -> Generator[RangeBatch]:
-        first = bisect_left(self.places, span.low)
-        high = span.high
+    def read(self, key_range: KeyRange) -> Generator[RangeBatch]:
+        first = bisect_left(self.places, key_range.low)
+        high = key_range.high
         while True:
             # A keyset asks with the range as it is now, a cursor with the one that it began with.
-            high = span.high if self.tells else high
+            high = key_range.high if self.tells else high
             last = bisect_left(self.places, high)
             self.asked[threading.current_thread().name] += 1
             time.sleep(self.pause_s)
@@ -67,7 +67,7 @@ def rows(pages: Iterator[Page]) -> Counter[str]:
     )
 
 
-def lanes(vendor: Vendor, at_once: int, **options: bool) -> ParallelRangeReader:
+def workers(vendor: Vendor, at_once: int, **options: bool) -> ParallelRangeReader:
     return ParallelRangeReader(
         vendor.read, at_once=at_once, owner="acme.contacts", route="search", **options
     )
@@ -83,7 +83,7 @@ def lanes(vendor: Vendor, at_once: int, **options: bool) -> ParallelRangeReader:
 def test_every_record_comes_once(places: list[int], page: int, at_once: int, tells: bool) -> None:
     """Whatever lies where, however many lanes there are, whether or not the vendor counts."""
     vendor = Vendor(places, page, tells=tells)
-    found = rows(lanes(vendor, at_once).pages([KeyRange(0, 401)]))
+    found = rows(workers(vendor, at_once).pages([KeyRange(0, 401)]))
     assert found == Counter(str(place) for place in places)
 
 
@@ -92,7 +92,7 @@ def test_every_record_comes_once(places: list[int], page: int, at_once: int, tel
 def test_records_of_one_second_come_once(places: list[int], page: int, at_once: int) -> None:
     """Many records share a place, and a page ends in the middle of them."""
     vendor = Vendor(places, page, tells=False)
-    found = rows(lanes(vendor, at_once, unique=False).pages([KeyRange(0, 31)]))
+    found = rows(workers(vendor, at_once, unique=False).pages([KeyRange(0, 31)]))
     assert found == Counter(str(place) for place in places)
 
 
@@ -112,10 +112,10 @@ def test_after_a_crash_only_what_is_missing_is_read(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK_ROWS", 4)
         with pytest.raises(Unavailable):
-            done.extend(lanes(vendor, at_once).pages([KeyRange(0, 301)]))
+            done.extend(workers(vendor, at_once).pages([KeyRange(0, 301)]))
         vendor.fails_at = None
         gaps = missing(KeyRange(0, 301), [page.facts for page in done])
-        again = list(lanes(vendor, at_once).pages(gaps))
+        again = list(workers(vendor, at_once).pages(gaps))
     assert rows(iter([*done, *again])) == Counter(str(place) for place in places)
 
 
@@ -133,17 +133,17 @@ def test_after_a_crash_no_record_of_a_shared_second_comes_twice(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK_ROWS", 4)
         with pytest.raises(Unavailable):
-            done.extend(lanes(vendor, at_once, unique=False).pages([KeyRange(0, 13)]))
+            done.extend(workers(vendor, at_once, unique=False).pages([KeyRange(0, 13)]))
         vendor.fails_at = None
         gaps = missing(KeyRange(0, 13), [page.facts for page in done])
-        again = list(lanes(vendor, at_once, unique=False).pages(gaps))
+        again = list(workers(vendor, at_once, unique=False).pages(gaps))
     assert rows(iter([*done, *again])) == Counter(str(place) for place in places)
 
 
 def test_idle_lanes_take_a_part_of_the_work() -> None:
     """All records lie in one corner, and still every lane reads its part of them."""
     vendor = Vendor(list(range(9_000, 9_400)), 5, pause_s=0.002)
-    found = rows(lanes(vendor, 4).pages([KeyRange(0, 100_000)]))
+    found = rows(workers(vendor, 4).pages([KeyRange(0, 100_000)]))
     assert len(found) == 400
     calls = sorted(vendor.asked.values())
     assert len(calls) == 4
@@ -154,7 +154,7 @@ def test_idle_lanes_take_a_part_of_the_work() -> None:
 def test_a_span_that_cannot_be_begun_in_its_middle_is_not_split() -> None:
     """One lane reads a span of a vendor that has cursors only."""
     vendor = Vendor(list(range(60)), 5, pause_s=0.001)
-    assert len(rows(lanes(vendor, 4, splits=False).pages([KeyRange(0, 60)]))) == 60
+    assert len(rows(workers(vendor, 4, splits=False).pages([KeyRange(0, 60)]))) == 60
     assert sum(vendor.asked.values()) == 12
     assert len(vendor.asked) == 1
 
@@ -162,7 +162,7 @@ def test_a_span_that_cannot_be_begun_in_its_middle_is_not_split() -> None:
 def test_records_out_of_order_are_refused() -> None:
     """A vendor that sends what was not asked for would make us miss records: an error."""
 
-    def read(span: KeyRange) -> Generator[RangeBatch]:
+    def read(key_range: KeyRange) -> Generator[RangeBatch]:
         yield slice_of([5, 6], is_last=False)
         yield slice_of([6, 7], is_last=True)
 
@@ -180,7 +180,7 @@ def test_a_reader_that_stops_ends_all_lanes() -> None:
     vendor = Vendor(list(range(500)), 2, pause_s=0.001)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK_ROWS", 2)
-        pages = lanes(vendor, 3).pages([KeyRange(0, 500)])
+        pages = workers(vendor, 3).pages([KeyRange(0, 500)])
         next(pages)
         pages.close()
     assert threading.active_count() == before
@@ -218,9 +218,9 @@ def test_a_whole_is_cut_into_parts() -> None:
 def test_the_vendors_own_marks_are_noted(tmp_path: Path) -> None:
     """A chunk says where the vendor goes on, unless its end was given to another lane."""
 
-    def read(span: KeyRange) -> Generator[RangeBatch]:
+    def read(key_range: KeyRange) -> Generator[RangeBatch]:
         yield replace(slice_of([1, 2], is_last=False), cursor="after 2")
-        span.high = 4
+        key_range.high = 4
         yield replace(slice_of([3, 4], is_last=True), cursor="after 4")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -213,7 +213,7 @@ def assert_collected(data: Path, now: datetime) -> None:
     Snapshots(data).collect(now)
     Tables(data).collect(now)
     for obj in OBJECTS:
-        Landing(data, FrozenClock(now)).clear_unfinished(CONNECTION, obj)
+        Landing(data, FrozenClock(now)).clear_interrupted(CONNECTION, obj)
     places = ("landing", "quarantine", "tables", "published", "snapshots")
     left = [path for place in places for path in data.glob(f"{place}/**/.*.tmp*")]
     assert left + list(data.glob(".*.tmp")) == []

@@ -17,11 +17,11 @@ def test_accounts_of_calls_go_into_a_publish(scene: Scene) -> None:
         RateLimiter(database, SystemClock()) as limiter,
     ):
         limit = Limit("credits", 500, 86_400.0, "daily", unit="credits")
-        with limiter.permit("shared", [limit], weight=3, member="north"):
-            limiter.record("shared", "coql", weight=3, member="north")
+        with limiter.permit("shared", [limit], cost=3, member="north"):
+            limiter.record("shared", "coql", cost=3, member="north")
     accounts = Workspace(scene.settings).api_accounts()
     (spent,) = [day for day in accounts.days if day.group == "shared"]
-    assert (spent.member, spent.operation, spent.calls, spent.weight) == ("north", "coql", 1, 3)
+    assert (spent.member, spent.operation, spent.calls, spent.cost) == ("north", "coql", 1, 3)
     (limit,) = [limit for limit in accounts.limits if limit.group == "shared"]
     assert (limit.name, limit.used, limit.ceiling, spent.unit) == ("credits", 3, 500, "credits")
 

@@ -11,7 +11,7 @@ from crm_pipeline.store.postgres.database import Database
 LIMITS = [Limit("burst", 100, 10.0)]
 
 with Database(sys.argv[1]) as database, RateLimiter(database, SystemClock()) as limiter:
-    with limiter.permit("acme", LIMITS, weight=7):
+    with limiter.permit("acme", LIMITS, cost=7):
         child = os.fork()
         if child:
             _, status = os.waitpid(child, 0)

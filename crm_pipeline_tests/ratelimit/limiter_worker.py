@@ -16,12 +16,12 @@ calls: list[tuple[float, float, int, int]] = []
 
 def work(limiter: RateLimiter, number: int) -> None:
     for call in range(12):
-        weight = 1 + (number + call) % 2
-        with limiter.permit("acme", LIMITS, weight=weight):
+        cost = 1 + (number + call) % 2
+        with limiter.permit("acme", LIMITS, cost=cost):
             taken = time.monotonic()
             threading.Event().wait(0.005 * number)
             replied = time.monotonic()
-        calls.append((taken, replied, weight, weight))
+        calls.append((taken, replied, cost, cost))
 
 
 with Database(sys.argv[1]) as database, RateLimiter(database, SystemClock()) as limiter:

@@ -29,7 +29,7 @@ class Arrival(NamedTuple):
 
     at: float
     member: str
-    weights: Amounts
+    costs: Amounts
 
 
 @dataclass
@@ -91,36 +91,36 @@ class World:
         """When which weight arrived under a limit (by default the first), of a member or of all."""
         place = [limit.name for limit in self.limits].index(name) if name else 0
         return sorted(
-            (one.at, one.weights[place])
+            (one.at, one.costs[place])
             for one in self.arrived
-            if member in {None, one.member} and one.weights[place]
+            if member in {None, one.member} and one.costs[place]
         )
 
-    def begin(self, weights: Amounts, length: float) -> None:
+    def begin(self, costs: Amounts, length: float) -> None:
         """Let a call begin that is under way for so long, whatever becomes of its process."""
-        self._under_way = [a + b for a, b in zip(self._under_way, weights, strict=True)]
+        self._under_way = [a + b for a, b in zip(self._under_way, costs, strict=True)]
         self.most = list(map(max, self.most, self._under_way))
-        self.after(length, lambda: self._end(weights))
+        self.after(length, lambda: self._end(costs))
 
-    def _end(self, weights: Amounts) -> None:
-        self._under_way = [a - b for a, b in zip(self._under_way, weights, strict=True)]
+    def _end(self, costs: Amounts) -> None:
+        self._under_way = [a - b for a, b in zip(self._under_way, costs, strict=True)]
 
-    def foreign(self, calls: int, weights: Amounts) -> None:
+    def foreign(self, calls: int, costs: Amounts) -> None:
         """Let somebody else make calls now."""
-        self.arrived.extend([Arrival(self.now, "", weights)] * calls)
+        self.arrived.extend([Arrival(self.now, "", costs)] * calls)
 
     def counted(self, place: int) -> int:
         """The vendor's own count of the window that ends now."""
         start = self.now - self.limits[place].period_s
         latest = itertools.takewhile(lambda one: one.at > start, reversed(self.arrived))
-        return sum(one.weights[place] for one in latest)
+        return sum(one.costs[place] for one in latest)
 
 
 class Process:
     """A process whose callers want permits of these weights, one after the other.
 
     Args:
-        weights: each one number for all limits, or one by limit in the order of their names.
+        costs: each one number for all limits, or one by limit in the order of their names.
         member: of the group.
         rest_s: bounds of what a caller does between two calls.
     """
@@ -128,7 +128,7 @@ class Process:
     def __init__(
         self,
         world: World,
-        weights: Sequence[int | Amounts],
+        costs: Sequence[int | Amounts],
         callers: int,
         member: str = "",
         rest_s: tuple[float, float] = (0.0, 0.0),
@@ -137,8 +137,8 @@ class Process:
         self.pool = PermitPool("simulated", world.limits, member)
         self.is_alive = True
         self.refused = 0
-        self._weights = itertools.cycle(
-            [(w,) * len(world.limits) if isinstance(w, int) else w for w in weights]
+        self._costs = itertools.cycle(
+            [(w,) * len(world.limits) if isinstance(w, int) else w for w in costs]
         )
         self.rest_s = rest_s
         self._waiting: deque[Amounts] = deque()
@@ -155,47 +155,47 @@ class Process:
 
     def finish(self) -> None:
         """Come to an end: calls under way are told, no more are made."""
-        self._weights = iter(())
+        self._costs = iter(())
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
         self.world.after(seconds, lambda: what() if self.is_alive else None)
 
     def _come(self) -> None:
-        weights = next(self._weights, None)
-        if weights is None:
+        costs = next(self._costs, None)
+        if costs is None:
             while self._waiting:
                 self.pool.want_no_more(self._waiting.popleft())
             return
-        self._waiting.append(weights)
-        self.pool.want(weights)
+        self._waiting.append(costs)
+        self.pool.want(costs)
         self._serve()
 
     def _serve(self) -> None:
         while self._waiting and self.pool.take(self._waiting[0], self.world.now):
-            weights = self._waiting.popleft()
-            self.pool.want_no_more(weights)
-            self._call(weights)
+            costs = self._waiting.popleft()
+            self.pool.want_no_more(costs)
+            self._call(costs)
         if self._waiting and not self._is_asking:
             self._is_asking = True
             self._contact(self._waiting[0], self._answered)
 
-    def _call(self, weights: Amounts) -> None:
+    def _call(self, costs: Amounts) -> None:
         length = self.world.random.uniform(*self.world.latency_s)
         arrives = self.world.random.uniform(0, length)
         told: list[tuple[int, int, int]] = []
-        self.world.begin(weights, length)
+        self.world.begin(costs, length)
         # also if the process is killed meanwhile
-        self.world.after(arrives, lambda: self._arrived(weights, told))
-        self._later(length, lambda: self._replied(weights, told))
+        self.world.after(arrives, lambda: self._arrived(costs, told))
+        self._later(length, lambda: self._replied(costs, told))
 
-    def _arrived(self, weights: Amounts, told: list[tuple[int, int, int]]) -> None:
-        self.world.arrived.append(Arrival(self.world.now, self.pool.member, weights))
+    def _arrived(self, costs: Amounts, told: list[tuple[int, int, int]]) -> None:
+        self.world.arrived.append(Arrival(self.world.now, self.pool.member, costs))
         for place, limit in enumerate(self.world.limits):
             if limit.name in self.world.counters:
                 told.append((place, self.world.counted(place), self.world.counters[limit.name]))
 
-    def _replied(self, weights: Amounts, told: list[tuple[int, int, int]]) -> None:
-        if self.pool.reply(weights, self.world.now):
+    def _replied(self, costs: Amounts, told: list[tuple[int, int, int]]) -> None:
+        if self.pool.reply(costs, self.world.now):
             self._later(_GATHERED_S, lambda: self._contact(None, lambda _: None))
         self._wake()
         for place, used, ceiling in told:

@@ -23,7 +23,7 @@ def used(limiter: RateLimiter) -> dict[str, int]:
 def test_a_weight_for_each_limit(limiter: RateLimiter) -> None:
     """One permit is 3 credits, 1 of the burst window and nothing of another limit."""
     limits = [BURST, CREDITS, PLACES, DAILY]
-    with limiter.permit("acme", limits, weight={"credits": 3, "daily": 0}):
+    with limiter.permit("acme", limits, cost={"credits": 3, "daily": 0}):
         under_way = {limit.name: limit.under_way for limit in limiter.usage("acme")}
     assert under_way == {"burst": 1, "credits": 3, "daily": 0, "places": 1}
     assert used(limiter) == {"burst": 1, "credits": 3, "daily": 0, "places": 0}
@@ -32,9 +32,9 @@ def test_a_weight_for_each_limit(limiter: RateLimiter) -> None:
 def test_what_a_call_does_not_fall_under_does_not_stop_it(limiter: RateLimiter) -> None:
     """With weight 0 a spent limit refuses nothing; a call under no limit needs no permit."""
     spend(limiter, DAILY, calls=9)
-    with limiter.permit("acme", [BURST, DAILY], weight={"daily": 0}):
+    with limiter.permit("acme", [BURST, DAILY], cost={"daily": 0}):
         pass
-    with limiter.permit("acme", [DAILY], weight={"daily": 0}) as waited_s:
+    with limiter.permit("acme", [DAILY], cost={"daily": 0}) as waited_s:
         assert waited_s == 0
     with limiter.permit("acme", []) as waited_s:
         assert waited_s == 0
@@ -43,11 +43,11 @@ def test_what_a_call_does_not_fall_under_does_not_stop_it(limiter: RateLimiter) 
 
 def test_a_refused_limit_takes_nothing_of_the_others(limiter: RateLimiter) -> None:
     """All of a permit or nothing: what is refused holds no place and no part of a window."""
-    with limiter.permit("acme", [CREDITS], weight=8):
+    with limiter.permit("acme", [CREDITS], cost=8):
         pass
     with (
         pytest.raises(BudgetExhausted, match="8 of 10 credits in the last 24 hours"),
-        limiter.permit("acme", [BURST, CREDITS, PLACES], weight={"credits": 3}),
+        limiter.permit("acme", [BURST, CREDITS, PLACES], cost={"credits": 3}),
     ):
         pass
     assert used(limiter) == {"burst": 0, "credits": 8, "places": 0}
@@ -61,10 +61,10 @@ def test_a_refused_limit_takes_nothing_of_the_others(limiter: RateLimiter) -> No
         ({"credit": 3}, "weight for 'credit', which is none of its limits: burst, credits"),
     ],
 )
-def test_impossible_weights(limiter: RateLimiter, weight: dict[str, int], words: str) -> None:
+def test_impossible_weights(limiter: RateLimiter, cost: dict[str, int], words: str) -> None:
     """A weight that cannot be counted is an error that names the limit."""
     limits = [BURST, CREDITS]
-    with pytest.raises(ConfigError, match=words), limiter.permit("acme", limits, weight=weight):
+    with pytest.raises(ConfigError, match=words), limiter.permit("acme", limits, cost=cost):
         pass
 
 
@@ -110,7 +110,7 @@ def test_a_share_of_the_day_is_kept(database: Database, limiter: RateLimiter) ->
     with limiter.permit("acme", [limit], member="small"):
         pass
     for _ in range(25):
-        with limiter.permit("acme", [limit], weight=2, member="large"):
+        with limiter.permit("acme", [limit], cost=2, member="large"):
             pass
     limiter.flush()
     assert limiter.remaining("acme", [limit], member="large") == 0
@@ -139,13 +139,13 @@ def test_somebody_else_in_the_window(limiter: RateLimiter) -> None:
     """The vendor's counter of a short window is ahead of ours: the difference is held back until it is
     gone. A lower figure changes nothing."""
     limit = Limit("burst", 20, 0.8)
-    with limiter.permit("acme", [limit], weight=2):
+    with limiter.permit("acme", [limit], cost=2):
         pass
     limiter.observe("acme", "burst", 15, 20)
     limiter.flush()
     (found,) = limiter.usage("acme")
     assert (found.used, found.vendor_used) == (15, 15)
-    with limiter.permit("acme", [limit], weight=6) as waited_s:
+    with limiter.permit("acme", [limit], cost=6) as waited_s:
         assert 0.4 < waited_s < 5
     limiter.observe("acme", "burst", 0, 20)
     limiter.flush()

@@ -34,7 +34,7 @@ def ask(accounts: list[tuple[Limit, Ledger]], need: int, wish: int, now_ms: int)
 class Call:
     taken_ms: int
     replied_ms: int
-    weight: int
+    cost: int
 
 
 calls = st.tuples(
@@ -56,7 +56,7 @@ def test_never_over_the_ceiling(plan: list[tuple], ceiling: int, period_ms: int)
     """
     limit = Limit("burst", ceiling, period_ms / 1000)
     ledger, now, made, ends = Ledger(), 1_000_000, [], []
-    for number, (gap, length, weight, ahead, is_killed) in enumerate(plan):
+    for number, (gap, length, cost, ahead, is_killed) in enumerate(plan):
         now += gap
         ledger = sound_ledger(json.loads(json.dumps(ledger.written())))[0]
         for end in sorted(e for e in ends if e[0] <= now):
@@ -65,18 +65,18 @@ def test_never_over_the_ceiling(plan: list[tuple], ceiling: int, period_ms: int)
             ledger.hold(lease, 0, now)
             ledger.spend(limit, spent, at_ms=replied_ms)
         ledger.settle(limit, now)
-        verdict = ask([(limit, ledger)], weight, weight + ahead, now)
+        verdict = ask([(limit, ledger)], cost, cost + ahead, now)
         if not verdict.granted:
             assert verdict.wait_s > 0
             continue
-        assert weight <= verdict.granted <= weight + ahead
+        assert cost <= verdict.granted <= cost + ahead
         ledger.hold(str(number), verdict.granted, now)
-        made.append(Call(now, now + length, weight))
+        made.append(Call(now, now + length, cost))
         if not is_killed:
-            ends.append((now + length, str(number), weight))
+            ends.append((now + length, str(number), cost))
     for call in made:
         held = [
-            other.weight
+            other.cost
             for other in made
             if other.taken_ms <= call.taken_ms < other.replied_ms + period_ms
         ]

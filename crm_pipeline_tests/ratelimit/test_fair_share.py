@@ -16,11 +16,9 @@ BERLIN = Limit("daily", 1000, 86_400.0, "daily", resets="Europe/Berlin")
 BURST = Limit("burst", 100, 10.0)
 
 
-def took(
-    ledger: Ledger, limit: Limit, member: str, weight: int, at_ms: int = NOW
-) -> Refusal | None:
+def took(ledger: Ledger, limit: Limit, member: str, cost: int, at_ms: int = NOW) -> Refusal | None:
     """Take and use so much at once; return the refusal where it is refused."""
-    wants = Wants((weight,), (weight,), (weight,))
+    wants = Wants((cost,), (cost,), (cost,))
     account = [(limit, ledger, at_ms)]
     verdict = entered(account, News(member, member, (), (0,)), wants)
     if verdict.granted[0]:

@@ -15,7 +15,7 @@ BURST = Limit("burst", 80, 2.0)
 PLACES = Limit("places", 4, 1.0, "concurrency")
 
 
-def weight(world: World, member: str, start: float, end: float) -> int:
+def cost(world: World, member: str, start: float, end: float) -> int:
     """What arrived of a member's under the first limit."""
     return sum(w for at, w in world.arrivals(member=member) if start < at <= end)
 
@@ -53,7 +53,7 @@ def test_two_that_want_more_get_half_each(
         Process(world, (weight_b,), callers, "b")
     world.run(30.0)
     start = 10.0 + 2 * limit.period_s
-    a, b = (weight(world, member, start, 30.0) for member in "ab")
+    a, b = (cost(world, member, start, 30.0) for member in "ab")
     assert 0.45 <= a / (a + b) <= 0.55
     if limit.kind == "rolling":
         assert a + b >= 0.95 * limit.calls * (30.0 - start) / (limit.period_s + 0.04)
@@ -79,7 +79,7 @@ def test_no_numbers_make_shares_unfair(
     for callers in [4, *processes_a]:
         Process(world, (weight_a, 1), callers, "a")
     world.run(14.0)
-    a, b = (weight(world, member, 2.0, 14.0) for member in "ab")
+    a, b = (cost(world, member, 2.0, 14.0) for member in "ab")
     assert min(a, b) >= 0.4 * (a + b)
     assert busiest(world.arrivals(), limit.period_s) <= limit.calls
 
@@ -97,8 +97,8 @@ def test_what_one_does_not_want_the_other_gets(limit: Limit, rest_s: tuple[float
         Process(world, (1,), 20, "a")
     Process(world, (1,), 1, "b", rest_s)
     world.run(40.0)
-    a, b = (weight(world, member, 4.0, 40.0) for member in "ab")
-    assert b >= 0.75 * weight(alone, "b", 4.0, 40.0)
+    a, b = (cost(world, member, 4.0, 40.0) for member in "ab")
+    assert b >= 0.75 * cost(alone, "b", 4.0, 40.0)
     window_s = limit.period_s if limit.kind == "rolling" else 0.0
     assert a + b >= 0.93 * limit.calls * 36.0 / (window_s + 0.2)
 
@@ -125,12 +125,12 @@ def test_three_members() -> None:
     Process(world, (1,), 4, "b")
     third = Process(world, (1,), 5, "c")
     world.run(20.0)
-    shares = [weight(world, member, 4.0, 20.0) for member in "abc"]
+    shares = [cost(world, member, 4.0, 20.0) for member in "abc"]
     assert min(shares) >= 0.3 * sum(shares)
     third.finish()
     Process(world, (1,), 1, "c", (0.1, 0.5))
     world.run(44.0)
-    a, b, c = (weight(world, member, 24.0, 44.0) for member in "abc")
+    a, b, c = (cost(world, member, 24.0, 44.0) for member in "abc")
     assert min(a, b) >= 0.45 * (a + b)
     assert c > 40
 
@@ -141,8 +141,8 @@ def test_a_call_larger_than_a_share_comes_through() -> None:
     Process(world, (1,), 20, "a")
     Process(world, (60,), 2, "b")
     world.run(30.0)
-    assert weight(world, "b", 0.0, 30.0) >= 60 * 5
-    assert weight(world, "a", 0.0, 30.0) >= 20 * 5
+    assert cost(world, "b", 0.0, 30.0) >= 60 * 5
+    assert cost(world, "a", 0.0, 30.0) >= 20 * 5
     assert busiest(world.arrivals(), BURST.period_s) <= BURST.calls
 
 
@@ -152,7 +152,7 @@ def test_shares_of_one_limit_while_another_binds() -> None:
     Process(world, ((1, 1),), 20, "a")
     Process(world, ((1, 1),), 2, "b")
     world.run(30.0)
-    a, b = (weight(world, member, 4.0, 30.0) for member in "ab")
+    a, b = (cost(world, member, 4.0, 30.0) for member in "ab")
     assert min(a, b) >= 0.45 * (a + b)
     assert a + b >= 0.95 * 80 * 26 / 2.04
 

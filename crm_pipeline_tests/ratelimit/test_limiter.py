@@ -73,7 +73,7 @@ def test_the_wait_is_stated(limiter: RateLimiter) -> None:
 
 def test_groups_do_not_share(limiter: RateLimiter) -> None:
     """Another group has a budget of its own."""
-    with limiter.permit("acme", [DAILY], weight=9), limiter.permit("other", [DAILY], weight=9):
+    with limiter.permit("acme", [DAILY], cost=9), limiter.permit("other", [DAILY], cost=9):
         pass
 
 
@@ -168,7 +168,7 @@ def test_a_killed_process(database: Database, limiter: RateLimiter, monkeypatch)
     limit = Limit("burst", 2, 0.1)
     dead = RateLimiter(database, SystemClock())
     monkeypatch.setattr(dead._flusher, "ring", lambda: None)
-    permit = dead.permit("acme", [limit], weight=2)
+    permit = dead.permit("acme", [limit], cost=2)
     permit.__enter__()
     with limiter.permit("acme", [limit]) as waited_s:
         assert waited_s > 0.1
@@ -210,17 +210,17 @@ def test_the_background_tells(database: Database, limiter: RateLimiter) -> None:
     ],
 )
 def test_impossible_limits(
-    limiter: RateLimiter, limits: list[Limit], weight: int, words: str
+    limiter: RateLimiter, limits: list[Limit], cost: int, words: str
 ) -> None:
     """What can never be granted is an error, not a wait."""
-    with pytest.raises(ConfigError, match=words), limiter.permit("acme", limits, weight=weight):
+    with pytest.raises(ConfigError, match=words), limiter.permit("acme", limits, cost=cost):
         pass
 
 
 def test_usage_by_day(limiter: RateLimiter, database: Database) -> None:
     """Counts of calls add up by group, day and operation, over gates."""
     limiter.record("acme", "query")
-    limiter.record("acme", "query", calls=4, weight=8)
+    limiter.record("acme", "query", calls=4, cost=8)
     limiter.record("other", "bulk", calls=2)
     limiter.flush()
     with RateLimiter(database, SystemClock()) as other:
@@ -240,9 +240,9 @@ def test_usage_by_member_in_the_vendors_unit(limiter: RateLimiter) -> None:
     spend(
         limiter, Limit("burst", 40, 0.4), Limit("credits", 500, 86_400.0, "daily", unit="credits")
     )
-    limiter.record("acme", "coql", weight=3, member="north")
-    limiter.record("acme", "coql", weight=2, member="south")
-    found = [(u.member, u.calls, u.weight, u.unit) for u in limiter.usage_by_day("acme")]
+    limiter.record("acme", "coql", cost=3, member="north")
+    limiter.record("acme", "coql", cost=2, member="south")
+    found = [(u.member, u.calls, u.cost, u.unit) for u in limiter.usage_by_day("acme")]
     assert found == [("north", 1, 3, "credits"), ("south", 1, 2, "credits")]
 
 
@@ -280,7 +280,7 @@ def test_forgetting_a_wrong_counter(limiter: RateLimiter) -> None:
         1000,
         1000,
     )
-    with limiter.permit("acme", [DAILY], weight=4):
+    with limiter.permit("acme", [DAILY], cost=4):
         (found,) = limiter.forget("acme")
         assert (found.counted, found.vendor_ceiling) == (0, None)
         assert limiter.usage("acme")[0].under_way >= 4
@@ -318,7 +318,7 @@ def test_rows_of_the_accounts_that_cannot_be(
     assert limiter.usage_by_day() == []
     assert "rows=3" in capsys.readouterr().out
     limiter.record("acme", "query", calls=4)
-    assert [(one.calls, one.weight) for one in limiter.usage_by_day()] == [(4, 4)]
+    assert [(one.calls, one.cost) for one in limiter.usage_by_day()] == [(4, 4)]
 
 
 def test_without_a_database() -> None:

@@ -144,23 +144,23 @@ def test_no_day_of_the_vendor_holds_more(
     arrived: dict[str, int] = {}
     replies: list[tuple[int, int]] = []
     refused = granted = 0
-    for number, (gap_ms, part, weight, length, until) in enumerate(plan):
+    for number, (gap_ms, part, cost, length, until) in enumerate(plan):
         now += round(gap_ms * part)
         ledger = sound_ledger(json.loads(state))[0]
         for replied, lease, spent in [end for end in ends if end[0] <= now]:
             news = News(lease, "acme", (((now - replied) / 1000, (spent,)),), (0,))
             entered([(limit, ledger, now)], news, None)
         ends = [end for end in ends if end[0] > now]
-        wants = Wants((weight,), (weight,), (weight,))
+        wants = Wants((cost,), (cost,), (cost,))
         verdict = entered([(limit, ledger, now)], News(str(number), "acme", (), (0,)), wants)
         state = json.dumps(ledger.written())
         if verdict.granted[0]:
             granted += 1
-            ends.append((now + length, str(number), weight))
-            replies.append((now + length, weight))
+            ends.append((now + length, str(number), cost))
+            replies.append((now + length, cost))
             at_ms = now + round(length * until) + skew_ms
             date = f"{datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone)):%Y-%m-%d}"
-            arrived[date] = arrived.get(date, 0) + weight
+            arrived[date] = arrived.get(date, 0) + cost
         elif verdict.refusal:
             refused += 1
             until_ms = now + round(verdict.refusal.wait_s * 1000)

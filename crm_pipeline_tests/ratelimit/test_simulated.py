@@ -24,11 +24,11 @@ def most(world: World, name: str) -> int:
         ([("short", 60, 1.0), ("long", 100, 2.0)], (1, 2, 3)),
     ],
 )
-def test_the_ceiling_is_used(limits: list[tuple[str, int, float]], weights: tuple[int]) -> None:
+def test_the_ceiling_is_used(limits: list[tuple[str, int, float]], costs: tuple[int]) -> None:
     """Four processes reach 95 % of ceiling x 1 / (window + latency), and never more than the ceiling."""
     world = World([Limit(*given) for given in limits])
     for _ in range(4):
-        Process(world, weights, callers=16)
+        Process(world, costs, callers=16)
     world.run(60.0)
     for name, calls, _ in limits:
         assert most(world, name) <= calls
@@ -56,11 +56,11 @@ events = st.tuples(
 
 def happen(world: World, processes: list[Process], what: str, which: int) -> None:
     """Let one event happen; the limit that a clock is set back by is the first."""
-    weights = [(1, 1, 2), (0, 3, 1), (1, 2, 0)]
+    costs = [(1, 1, 2), (0, 3, 1), (1, 2, 0)]
     if what == "kill" and processes:
         processes.pop(which % len(processes)).kill()
     elif what == "start":
-        processes.append(Process(world, weights[which % 3 :], 4, member="abab"[which]))
+        processes.append(Process(world, costs[which % 3 :], 4, member="abab"[which]))
     elif what == "clock back":
         world.clock_s -= world.limits[0].period_s * (which + 0.5) / 2
     elif what == "slow":
@@ -110,7 +110,7 @@ def test_after_a_kill_the_rest_go_on(after_s: float) -> None:
     victim.kill()
     world.run(100.0)
     assert most(world, "burst") <= 50
-    late = [(at, weight) for at, weight in world.arrivals() if at > 70]
+    late = [(at, cost) for at, cost in world.arrivals() if at > 70]
     case = Case("", (("burst", 50, 1.0, "rolling"),), 30.0)
     assert pace(late, case) > 0.95 * case.possible
 

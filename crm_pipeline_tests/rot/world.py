@@ -143,7 +143,7 @@ class World:
     def gone_on(self) -> dict[str, Any]:
         """Read what is new, finish what was begun, build and publish; return what is shown then."""
         facts: dict[str, Any] = {}
-        for left in self.landing.unfinished("acme", "Lead"):
+        for left in self.landing.interrupted("acme", "Lead"):
             writer = self.landing.resume("acme", "Lead", left, schema("Lead"))
             if writer is not None:
                 self._finish(writer)

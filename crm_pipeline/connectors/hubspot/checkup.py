@@ -74,7 +74,7 @@ def _budget(api: Api) -> Iterator[Finding]:
     yield Finding("ok", "pace", f"{pace}; we use {meter.share:.0%} of it")
     usage = api.usage
     if usage.used is not None and usage.ceiling is not None:
-        yield checkup.budget(api, usage.used, usage.ceiling, span="today")
+        yield checkup.budget(api, usage.used, usage.ceiling, period="today")
 
 
 def _scopes(api: Api) -> Iterator[Finding]:

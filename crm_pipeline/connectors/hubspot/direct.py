@@ -24,7 +24,7 @@ _EXAMPLE = (
 )
 
 
-class _Sheet(msgspec.Struct):
+class _Response(msgspec.Struct):
     results: list[Record]
     total: int | None = None
     paging: Paging | None = None
@@ -134,10 +134,10 @@ def _batch(api: Api, name: str, body: Mapping[str, Any]) -> list[Record]:
     ).results
 
 
-def _response_page(api: Api, content: bytes) -> _Sheet:
+def _response_page(api: Api, content: bytes) -> _Response:
     owner, what = api.connection.name, "an answer with records"
     decoded(content, _Sure, owner=owner, what=what)
-    return decoded(content, _Sheet, owner=owner, what=what)
+    return decoded(content, _Response, owner=owner, what=what)
 
 
 def _record(api: Api, content: bytes) -> Record:

@@ -73,7 +73,7 @@ class Load:
         )
 
     @property
-    def search_lanes(self) -> int:
+    def search_workers(self) -> int:
         """How many lanes of searches the ceilings can feed, and the number of records is worth."""
         calls = self.search_pages + self.search_reads + self.linked
         slowest_s = max(
@@ -96,11 +96,11 @@ class Load:
         )
 
     @property
-    def search_lane_s(self) -> float:
+    def search_worker_s(self) -> float:
         """How long 1,000 records take by searches in all lanes."""
         calls = self.search_pages + self.search_reads + self.linked
         return max(
-            calls * self.round_trip_s / self.search_lanes,
+            calls * self.round_trip_s / self.search_workers,
             self.search_pages * self.search_s,
             self.search_reads * self.burst_s,
             self.linked * self.linked_s,
@@ -109,7 +109,7 @@ class Load:
     @property
     def part_by_list(self) -> float:
         """Which part of the records the list reads when both end together."""
-        return self.search_lane_s / (self.list_s + self.search_lane_s)
+        return self.search_worker_s / (self.list_s + self.search_worker_s)
 
 
 def _each_s(meter: HubSpotMeter, kind: str, round_trip_s: float) -> float:
@@ -162,20 +162,20 @@ def _list(load: Load, impediment: str) -> ReadStrategy:
 
 
 def _search(load: Load) -> ReadStrategy:
-    lanes = load.search_lanes
-    spare = _EDGE_CALLS + lanes // 2 if lanes > 1 else 0
+    workers = load.search_workers
+    spare = _EDGE_CALLS + workers // 2 if workers > 1 else 0
     calls = _WINDOW_CALLS + spare + _of_records(load, 1.0, load.search_pages, load.search_reads)
-    seconds = (_WINDOW_CALLS + spare / lanes) * load.round_trip_s
-    seconds += load.search_lane_s * load.records / BATCH_RECORDS
-    how = f"searches by id in {lanes} lane{'s' * (lanes > 1)}"
+    seconds = (_WINDOW_CALLS + spare / workers) * load.round_trip_s
+    seconds += load.search_worker_s * load.records / BATCH_RECORDS
+    how = f"searches by id in {workers} lane{'s' * (workers > 1)}"
     return ReadStrategy(
         "search", calls, calls, seconds, how + ", the records by id" * bool(load.search_reads)
     )
 
 
 def _both(load: Load, impediment: str) -> ReadStrategy:
-    part, lanes = load.part_by_list, load.search_lanes
-    spare = _EDGE_CALLS + BOUND_CALLS // 4 + lanes // 2
+    part, workers = load.part_by_list, load.search_workers
+    spare = _EDGE_CALLS + BOUND_CALLS // 4 + workers // 2
     calls = _WINDOW_CALLS + spare
     calls += _of_records(load, part, load.list_pages, load.list_reads)
     calls += _of_records(load, 1 - part, load.search_pages, load.search_reads)
@@ -188,7 +188,7 @@ def _both(load: Load, impediment: str) -> ReadStrategy:
         calls,
         calls,
         seconds,
-        f"the list from below, searches from above in {lanes} lanes",
+        f"the list from below, searches from above in {workers} lanes",
         impediment,
     )
 

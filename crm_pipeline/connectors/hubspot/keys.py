@@ -72,7 +72,7 @@ class Complaint(msgspec.Struct):
         return [str(one) for one in listed]
 
 
-class Envelope(msgspec.Struct):
+class KeyFields(msgspec.Struct):
     """What stands around the records of an answer."""
 
     results: list[msgspec.Raw]
@@ -81,7 +81,7 @@ class Envelope(msgspec.Struct):
     errors: list[Complaint] | None = None
 
 
-ResponsePage = RecordPage[Envelope, Key]
+ResponsePage = RecordPage[KeyFields, Key]
 
 
 class HubSpotKeys:
@@ -149,10 +149,10 @@ def _set_aside(page: ResponsePage, is_bad: list[bool], reason: str) -> None:
 
 
 @cache
-def _reader(stamp: str, keys_only: bool) -> RecordReader[Envelope, Key]:
+def _reader(stamp: str, keys_only: bool) -> RecordReader[KeyFields, Key]:
     of = _stamp_of(stamp)
     return RecordReader(
-        Envelope,
+        KeyFields,
         Key,
         list_name="results",
         id_of=attrgetter("id"),
@@ -166,11 +166,11 @@ def is_number(text: str) -> bool:
 
 
 def _are_numbers(ids: list[str]) -> bool:
-    together = "".join(ids)
+    merged = "".join(ids)
     if not ids:
         return True
     is_short = max(map(len, ids)) <= _LONGEST_ID
-    return is_short and "" not in ids and together.isascii() and together.isdigit()
+    return is_short and "" not in ids and merged.isascii() and merged.isdigit()
 
 
 def _stamp_of(stamp: str) -> Callable[[Key], str | None]:

@@ -13,10 +13,10 @@ from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.estimate import BOUND_CALLS, Load
 from crm_pipeline.connectors.hubspot.listing import ListReader
-from crm_pipeline.connectors.hubspot.record_assembly import Harvest, StaleIndexHits
+from crm_pipeline.connectors.hubspot.record_assembly import RecordAssembly, StaleIndexHits
 from crm_pipeline.connectors.hubspot.search import TOP, SearchReader
 from crm_pipeline.connectors.hubspot.selection import Selection
-from crm_pipeline.connectors.merged_streams import together
+from crm_pipeline.connectors.merged_streams import merged
 from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
 from crm_pipeline.kernel.errors import ReadLost
 from crm_pipeline.kernel.identity import fingerprint
@@ -38,12 +38,12 @@ class _Division:
     low: int
     bound: int
     high: int
-    lanes: int
+    workers: int
     archive: Mapping[str, Any] = field(default_factory=dict)
 
-    def spans(self) -> list[KeyRange]:
+    def key_ranges(self) -> list[KeyRange]:
         first = max(self.low, self.bound)
-        searched = missing(KeyRange(first, self.high), [], parts=max(1, self.lanes))
+        searched = missing(KeyRange(first, self.high), [], parts=max(1, self.workers))
         if self.bound:
             return [*missing(KeyRange(0, self.bound), []), *searched]
         return [KeyRange(0, searched[0].high), *searched[1:]] if searched else []
@@ -77,7 +77,7 @@ def pages(
     archived = _archived(
         api, selection, division, done=_part(done, _ARCHIVED), checkpoint=checkpoint
     )
-    yield from together(live, archived)
+    yield from merged(live, archived)
 
 
 def _live(
@@ -89,28 +89,28 @@ def _live(
     checkpoint: Checkpoint | None,
     stale_hits: StaleIndexHits,
 ) -> Generator[Page]:
-    by_list = Harvest(api, selection, not selection.fits_list(api), stale_hits)
-    by_search = Harvest(api, selection, not selection.fits_search(api), stale_hits)
+    by_list = RecordAssembly(api, selection, not selection.fits_list(api), stale_hits)
+    by_search = RecordAssembly(api, selection, not selection.fits_search(api), stale_hits)
     cursors = _cursors(done)
     listed = ListReader(api, selection, by_list, cursors)
     searched = SearchReader(api, selection, by_search)
-    anywhere = division.route == "list" and division.lanes > 1
+    anywhere = division.route == "list" and division.workers > 1
 
-    def read(span: KeyRange) -> Generator[RangeBatch]:
-        is_list = division.bound > 0 and span.low in cursors
-        return listed(span) if is_list or anywhere else searched(span)
+    def read(key_range: KeyRange) -> Generator[RangeBatch]:
+        is_list = division.bound > 0 and key_range.low in cursors
+        return listed(key_range) if is_list or anywhere else searched(key_range)
 
-    lanes = ParallelRangeReader(
+    workers = ParallelRangeReader(
         read,
-        at_once=max(1, division.lanes + (division.route == "both")),
+        at_once=max(1, division.workers + (division.route == "both")),
         owner=by_list.owner,
         route=division.route,
         checkpoint=checkpoint,
-        splits=division.lanes > 1 or division.route == "both",
+        splits=division.workers > 1 or division.route == "both",
         note={"part": _LIVE},
     )
-    gaps = missing(KeyRange(0, division.high), done) if done else division.spans()
-    with closing(lanes.pages(gaps)) as pages:
+    gaps = missing(KeyRange(0, division.high), done) if done else division.key_ranges()
+    with closing(workers.pages(gaps)) as pages:
         for page in pages:
             # Not where answers are read: lanes leave out what another has read.
             rows = sum(batch.num_rows for batch in page.batches())
@@ -128,20 +128,20 @@ def _archived(
 ) -> Generator[Page]:
     archive, seen = Archive.kept(division.archive), _seen(done)
     wanted = archive.selection(selection)
-    harvest = Harvest(
+    assembly = RecordAssembly(
         api, wanted, archive.by_id(api, wanted), stale_hits=StaleIndexHits(), archived=True
     )
-    lanes = ParallelRangeReader(
-        ListReader(api, wanted, harvest, _cursors(done)),
+    workers = ParallelRangeReader(
+        ListReader(api, wanted, assembly, _cursors(done)),
         at_once=1,
-        owner=harvest.owner,
+        owner=assembly.owner,
         route=division.route,
         checkpoint=checkpoint,
         splits=False,
         counted=False,
         note={"part": _ARCHIVED},
     )
-    for page in lanes.pages(missing(KeyRange(0, TOP), done)) if archive.is_due else ():
+    for page in workers.pages(missing(KeyRange(0, TOP), done)) if archive.is_due else ():
         seen += _seen([page.facts])
         yield page
     bounds = api.connection.shrink_bounds
@@ -170,14 +170,14 @@ def _divided(api: Api, plan: Plan, selection: Selection) -> _Division:
     load = Load.of(api, selection, plan.vendor_count or 0)
     cursors = api.meter.ceiling("list_cursors")
     if plan.route == "list" and cursors == 1:
-        return _Division("list", low=0, bound=TOP, high=TOP, lanes=1)
-    if plan.route == "search" and load.search_lanes == 1:
-        return _Division("search", low=0, bound=0, high=TOP, lanes=1)
+        return _Division("list", low=0, bound=TOP, high=TOP, workers=1)
+    if plan.route == "search" and load.search_workers == 1:
+        return _Division("search", low=0, bound=0, high=TOP, workers=1)
     ids = search.edges(api, selection)
     if plan.route == "list":
-        return _Division("list", ids.low, bound=ids.high, high=ids.high, lanes=cursors)
+        return _Division("list", ids.low, bound=ids.high, high=ids.high, workers=cursors)
     bound = _bound(api, selection, load, ids) if plan.route == "both" else 0
-    return _Division(plan.route, ids.low, bound, ids.high, load.search_lanes)
+    return _Division(plan.route, ids.low, bound, ids.high, load.search_workers)
 
 
 def _bound(api: Api, selection: Selection, load: Load, ids: KeyRange) -> int:

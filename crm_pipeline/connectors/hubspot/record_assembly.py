@@ -65,7 +65,7 @@ class Place:
 
 
 @dataclass
-class Harvest:
+class RecordAssembly:
     """Makes slices of one plan.
 
     Attributes:

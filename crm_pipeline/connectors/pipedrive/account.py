@@ -142,7 +142,7 @@ class PipedriveAccount(ApiAccount[Api]):
             plan,
             checkpoint,
             firsts=begun.firsts,
-            at_once=ranges.lanes_of(self._api.pace.calls_per_s, self._api.round_trip_s),
+            at_once=ranges.workers_of(self._api.pace.calls_per_s, self._api.round_trip_s),
         )
 
     def forget(self, checkpoint: Checkpoint) -> None:

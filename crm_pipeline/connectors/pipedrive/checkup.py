@@ -108,7 +108,7 @@ def _budget(api: Api) -> Iterator[Finding]:
             "7) x seats.",
         )
     else:
-        yield checkup.budget(api, usage.used, usage.ceiling, span="today, by all of the company")
+        yield checkup.budget(api, usage.used, usage.ceiling, period="today, by all of the company")
     yield Finding("ok", "pace", f"{api.pace.ceiling(api.pace.burst)} calls in 2 s with this login")
 
 

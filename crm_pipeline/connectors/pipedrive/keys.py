@@ -79,14 +79,14 @@ class Additional(msgspec.Struct):
         return (self.pagination or self).next_start if self.more else None
 
 
-class Envelope(msgspec.Struct):
+class KeyFields(msgspec.Struct):
     """What stands around the records of an answer."""
 
     data: list[msgspec.Raw] | None
     additional_data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-ResponsePage = RecordPage[Envelope, Key]
+ResponsePage = RecordPage[KeyFields, Key]
 
 
 class PipedriveKeys:
@@ -171,7 +171,7 @@ def additional(raw: msgspec.Raw, owner: str) -> Additional:
     return decoded(memoryview(raw), Additional, owner=owner, what=what)
 
 
-def behind(page: RecordPage[Envelope, Any], listing: Listing, owner: str) -> Additional:
+def behind(page: RecordPage[KeyFields, Any], listing: Listing, owner: str) -> Additional:
     """Return what the answer of a list says of those behind it.
 
     Raises:
@@ -192,10 +192,10 @@ def is_number(text: str) -> bool:
 
 
 @cache
-def _reader(name: str) -> RecordReader[Envelope, Key]:
+def _reader(name: str) -> RecordReader[KeyFields, Key]:
     stamp = ITEMS[name].stamp
     return RecordReader(
-        Envelope,
+        KeyFields,
         _COMPOSED.get(name, Key),
         list_name="data",
         id_of=_id_of,

@@ -14,7 +14,7 @@ import msgspec
 
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.catalog import Listing
-from crm_pipeline.connectors.pipedrive.keys import Additional, Envelope, behind
+from crm_pipeline.connectors.pipedrive.keys import Additional, KeyFields, behind
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.kernel.errors import ProtocolError
@@ -44,7 +44,7 @@ class _Participant(msgspec.Struct):
 
 
 _READER = RecordReader(
-    Envelope, _Participant, list_name="data", id_name="id", id_of=lambda one: str(one.id)
+    KeyFields, _Participant, list_name="data", id_name="id", id_of=lambda one: str(one.id)
 )
 
 

@@ -123,7 +123,7 @@ def routes(
         described: calls and tokens that the metadata took.
     """
     listings = lister.item.listings
-    at_once = ranges.lanes_of(calls_per_s, lister.api.round_trip_s)
+    at_once = ranges.workers_of(calls_per_s, lister.api.round_trip_s)
     fixed, fixed_cost = described[0] + begun.extra_calls, described[1] + begun.extra_cost
     pages = sum(begun.estimates.values())
     tokens = _cost(listings, begun.estimates)

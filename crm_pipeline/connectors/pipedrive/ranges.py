@@ -22,7 +22,7 @@ ROUTE = "windows"
 _MOST = 16
 
 
-def lanes_of(calls_per_s: float, rtt_s: float) -> int:
+def workers_of(calls_per_s: float, rtt_s: float) -> int:
     """Return how many calls have to be under way to use up what may be called."""
     return max(1, min(_MOST, math.ceil(calls_per_s * rtt_s)))
 
@@ -42,7 +42,7 @@ def pages(
         for page in (checkpoint.all_done() if checkpoint else ())
         if page.facts.get("listing") == listing.name and "low" in page.facts
     ]
-    lanes = ParallelRangeReader(
+    workers = ParallelRangeReader(
         partial(_read, lister, listing),
         at_once=at_once,
         owner=lister.owner,
@@ -53,12 +53,12 @@ def pages(
         set_aside=set_aside,
         note={"listing": listing.name},
     )
-    yield from lanes.pages(missing(whole, done, parts=at_once))
+    yield from workers.pages(missing(whole, done, parts=at_once))
 
 
-def _read(lister: Lister, listing: Listing, span: KeyRange) -> Generator[RangeBatch]:
+def _read(lister: Lister, listing: Listing, key_range: KeyRange) -> Generator[RangeBatch]:
     # A cursor belongs to its set of parameters: the end stays where it was when this began.
-    window = Window(_moment(span.low), _moment(span.high))
+    window = Window(_moment(key_range.low), _moment(key_range.high))
     cursor, seen = "", {""}
     while True:
         more = {"cursor": cursor} if cursor else {}

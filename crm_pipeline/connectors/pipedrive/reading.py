@@ -51,7 +51,7 @@ def pages(
         # What an earlier process has done is noted in ranges, into which no page of ours fits.
         first = None if is_resumed and route == ranges.ROUTE else firsts.get(listing.name)
         read = _list(
-            lister, plan, listing, route=route, checkpoint=kept, first=first, lanes=at_once
+            lister, plan, listing, route=route, checkpoint=kept, first=first, workers=at_once
         )
         for page in members.with_names(lister, read) if lister.item.beside else read:
             page.part = listing.name
@@ -62,7 +62,7 @@ def pages(
         moved = replace(plan, window=since)
         for listing in again_of(lister.item.listings):
             for page in _list(
-                lister, moved, listing, route="cursor", checkpoint=None, first=None, lanes=1
+                lister, moved, listing, route="cursor", checkpoint=None, first=None, workers=1
             ):
                 page.part = listing.name
                 yield page
@@ -76,14 +76,14 @@ def _list(
     route: str,
     checkpoint: Checkpoint | None,
     first: ListPage | None,
-    lanes: int,
+    workers: int,
 ) -> Iterator[Page]:
     window = plan.window
     if lister.item.paging != "cursor":
         return offsets.pages(lister, listing, window, first=first)
     is_whole = first is not None and first.cursor is None
     if route == ranges.ROUTE and window is not None and not is_whole:
-        return ranges.pages(lister, listing, window, at_once=lanes, checkpoint=checkpoint)
+        return ranges.pages(lister, listing, window, at_once=workers, checkpoint=checkpoint)
     return Scan(lister, listing, window, checkpoint=checkpoint, first=first).pages()
 
 

@@ -141,7 +141,7 @@ def _permissions(api: Api) -> Iterator[Finding]:
 
 def _budget(api: Api) -> Iterator[Finding]:
     daily = api.ask(f"{api.base}/limits", _Limits, "the answer about limits").daily
-    yield checkup.budget(api, daily.most - daily.left, daily.most, span="in the last 24 h")
+    yield checkup.budget(api, daily.most - daily.left, daily.most, period="in the last 24 h")
 
 
 def _objects(api: Api) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ class RecordKey(msgspec.Struct):
         return bool(self.IsDeleted)
 
 
-class Envelope(msgspec.Struct, rename="camel"):
+class KeyFields(msgspec.Struct, rename="camel"):
     """What stands around the records of a query answer."""
 
     records: list[msgspec.Raw]
@@ -60,10 +60,10 @@ def of_csv(schema: Schema, raw: pa.RecordBatch) -> pa.RecordBatch:
 
 
 @cache
-def reader(cursor_field: str | None) -> RecordReader[Envelope, RecordKey]:
+def reader(cursor_field: str | None) -> RecordReader[KeyFields, RecordKey]:
     """Return what reads records that go by a stamp."""
     return RecordReader(
-        Envelope,
+        KeyFields,
         RecordKey,
         list_name=LIST,
         id_name=ID,

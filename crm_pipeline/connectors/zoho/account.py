@@ -18,7 +18,7 @@ from crm_pipeline.connectors.base import (
     ReadStrategy,
     VendorLimits,
 )
-from crm_pipeline.connectors.merged_streams import together
+from crm_pipeline.connectors.merged_streams import merged
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.zoho import (
     bulk,
@@ -179,7 +179,7 @@ class ZohoAccount(ApiAccount[Api]):
         # A page of deleted records waits for the first of the others: with that stands in the spool what is read,
         # and whoever goes on knows whose deletions those are.
         noted = threading.Event()
-        yield from together(_announced(live, noted), _held_back(gone, noted))
+        yield from merged(_announced(live, noted), _held_back(gone, noted))
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: exports cannot be removed; the vendor drops them by itself."""

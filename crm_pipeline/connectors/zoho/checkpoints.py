@@ -43,16 +43,16 @@ class ReadCheckpoint:
         return str(self.request["route"]) if self.request else None
 
     @property
-    def span(self) -> KeyRange | None:
+    def key_range(self) -> KeyRange | None:
         """The range that was begun."""
-        span = self.request.get("span") if self.request else None
-        return KeyRange(int(span[0]), int(span[1])) if span else None
+        key_range = self.request.get("span") if self.request else None
+        return KeyRange(int(key_range[0]), int(key_range[1])) if key_range else None
 
-    def begin(self, route: str, *, span: KeyRange | None = None, **facts: Any) -> None:
+    def begin(self, route: str, *, key_range: KeyRange | None = None, **facts: Any) -> None:
         """Note what is read, unless it is noted."""
         told = {"plan": self._mark, "route": route, **facts}
-        if span is not None:
-            told["span"] = [str(span.low), str(span.high)]
+        if key_range is not None:
+            told["span"] = [str(key_range.low), str(key_range.high)]
         if self.request != told:
             self._checkpoint.begin(told)
             self.request = told

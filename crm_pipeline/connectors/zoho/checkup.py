@@ -108,7 +108,7 @@ def _scopes(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
 def _budget(api: Api) -> Iterator[Finding]:
     told = api.usage
     if told.used is not None and told.ceiling is not None:
-        yield checkup.budget(api, told.used, told.ceiling, span="in 24 hours")
+        yield checkup.budget(api, told.used, told.ceiling, period="in 24 hours")
         return
     ceiling = api.ceiling(meter.CREDITS)
     yield Finding(

@@ -87,17 +87,17 @@ class Listing:
         )
         yield from reader.pages(missing(KeyRange(0, _BEHIND), done))
 
-    def _read(self, span: KeyRange) -> Generator[RangeBatch]:
-        if span.low not in self._begun:
+    def _read(self, key_range: KeyRange) -> Generator[RangeBatch]:
+        if key_range.low not in self._begun:
             raise ReadLost(
                 f"{self._owner}: the read was cut where the vendor's place in it was not noted.",
                 cure="Run it again; the window is read anew.",
             )
-        tokens = self._begun[span.low]
+        tokens = self._begun[key_range.low]
         sequences = [
             _Sequence(names, token) for names, token in zip(self._chunks, tokens, strict=True)
         ]
-        at = span.low
+        at = key_range.low
         while True:
             asked_at, calls = self._api.now(), self._completion.calls
             going = [one for one in sequences if not one.is_ended]

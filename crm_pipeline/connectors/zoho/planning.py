@@ -94,7 +94,7 @@ def _by_coql(api: Api, plan: Plan, count: int) -> ReadStrategy:
     refused = describe.refused_by_queries(api, plan.schema)
     names = [name for name in plan.schema.names if name not in refused]
     chunks = len(field_backfill.chunked(names, api.ceiling("coql_select_fields")))
-    size, at_once = queries.page_size(api, count), queries.lanes(api, count)
+    size, at_once = queries.page_size(api, count), queries.workers(api, count)
     pages = max(1, ceil(count / size))
     if at_once > 1:
         pages += at_once

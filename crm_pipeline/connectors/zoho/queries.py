@@ -29,7 +29,7 @@ def page_size(api: Api, count: int | None) -> int:
     return min(most, next((size for size in (200, 1000) if (count or most) <= size), most))
 
 
-def lanes(api: Api, count: int | None) -> int:
+def workers(api: Api, count: int | None) -> int:
     """Return how many lanes a read is worth."""
     if count is None or count < page_size(api, count) * _PAGES_FOR_LANES:
         return 1
@@ -63,11 +63,11 @@ class Queries:
             UnknownField: a field is not there any more.
         """
         noted = ReadCheckpoint(self._api, self._plan, checkpoint)
-        at_once = lanes(self._api, self._plan.vendor_count)
-        whole = noted.span or self._whole(at_once)
+        at_once = workers(self._api, self._plan.vendor_count)
+        whole = noted.key_range or self._whole(at_once)
         if whole is None:
             return
-        noted.begin(ROUTE, span=whole)
+        noted.begin(ROUTE, key_range=whole)
         reader = ParallelRangeReader(
             self._read,
             at_once=at_once,
@@ -131,11 +131,11 @@ class Queries:
             return error.column
         return None
 
-    def _read(self, span: KeyRange) -> Generator[RangeBatch]:
-        low = span.low
+    def _read(self, key_range: KeyRange) -> Generator[RangeBatch]:
+        low = key_range.low
         while True:
             asked_at = self._api.now()
-            page, calls = self._page(low, span.high)
+            page, calls = self._page(low, key_range.high)
             behind = self._behind(page)
             yield RangeBatch(
                 places=page.places,

@@ -19,9 +19,9 @@ from crm_pipeline.stages.normalized.contract import (
     Former,
     Verdict,
     column_schema,
-    judge,
     refuse,
     unfit,
+    verify,
 )
 from crm_pipeline.stages.normalized.drift import check_fields
 from crm_pipeline.stages.normalized.elements import exploded
@@ -252,7 +252,7 @@ class _Build:
             if any(more.known.values()):
                 return more
             formats += more
-            verdict = judge(
+            verdict = verify(
                 self.engine,
                 self.table,
                 paths,

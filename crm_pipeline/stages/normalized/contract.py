@@ -79,7 +79,7 @@ class Former:
 _FIRST = Former()
 
 
-def judge(
+def verify(
     engine: Engine,
     table: Table,
     paths: Sequence[Path],

@@ -24,7 +24,7 @@ class ApiAccounts:
 def api_usage(days: Sequence[DayUsage]) -> OpsTable:
     """List what each connection spent."""
     rows = [
-        (one.member, one.group, one.day, one.operation, one.calls, one.weight, one.unit)
+        (one.member, one.group, one.day, one.operation, one.calls, one.cost, one.unit)
         for one in days
     ]
     columns = {

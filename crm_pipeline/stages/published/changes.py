@@ -72,8 +72,8 @@ class Changes:
 
     def _rows(self, snapshot: Snapshot) -> list[tuple[Any, ...]]:
         try:
-            if snapshot.damage is not None:
-                raise snapshot.damage
+            if snapshot.corruption is not None:
+                raise snapshot.corruption
             with self._attached(snapshot):
                 return [(*pair, *counts) for pair, counts in self._compared()]
         except (CorruptFile, StoreError) as error:

@@ -109,7 +109,7 @@ def _attempt(task: Task, span: Window) -> Extraction:
 
 def _resumed(task: Task, span: Window) -> Extraction | None:
     """Finish a window that another process left, if it is one of those asked for now."""
-    for left in task.landing.unfinished(task.connection, task.obj.name):
+    for left in task.landing.interrupted(task.connection, task.obj.name):
         if not task.fits(left, span):
             continue
         before = task.account.usage

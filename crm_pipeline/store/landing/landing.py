@@ -39,7 +39,7 @@ from crm_pipeline.store.landing.manifest import (
     commit_record,
 )
 from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP, SeenVersions, version_keys
-from crm_pipeline.store.landing.recovery import Interrupted, claimed, described, remove_unfinished
+from crm_pipeline.store.landing.recovery import Interrupted, claimed, described, remove_interrupted
 from crm_pipeline.store.landing.rejects import Reject, read_rejects
 from crm_pipeline.store.landing.visibility import note_sight, noted_at, sight_at
 from crm_pipeline.store.landing.watermark import Edge, edge_of
@@ -272,11 +272,11 @@ class Landing:
             window: what is being read.
             schema: the fields as they are described now.
             kind: see `Manifest`.
-            purpose: what the reader will want to know again if this process dies; see `unfinished`.
+            purpose: what the reader will want to know again if this process dies; see `interrupted`.
             reader: see `Manifest`.
         """
         folder = files.make_folder(self.folder(connection, obj))
-        self.clear_unfinished(connection, obj)
+        self.clear_interrupted(connection, obj)
         if compaction.is_worthwhile(folder):
             self.merge_unchanged(connection, obj)
         path = folder / "schemas" / f"{schema.fingerprint}.json"
@@ -296,7 +296,7 @@ class Landing:
             reader=reader,
         )
 
-    def unfinished(self, connection: str, obj: str) -> list[Interrupted]:
+    def interrupted(self, connection: str, obj: str) -> list[Interrupted]:
         """Return the windows that dead processes left and that can be resumed, newest first."""
         found = []
         for marker in self._markers(connection, obj):
@@ -337,7 +337,7 @@ class Landing:
             writer.take_over(list(writer.checkpoint.all_done()))
         except CorruptFile as error:
             _log.warning("an unfinished window is not gone on with", reason=str(error))
-            remove_unfinished(writer.folder, self.quarantine(connection, obj), writer.window_id)
+            remove_interrupted(writer.folder, self.quarantine(connection, obj), writer.window_id)
             return None
         return writer
 
@@ -361,7 +361,7 @@ class Landing:
             compaction.remove_replaced(folder, merged)
         return sum(len(commit.supersedes) for commit in merged)
 
-    def clear_unfinished(self, connection: str, obj: str) -> int:
+    def clear_interrupted(self, connection: str, obj: str) -> int:
         """Remove the batches of windows whose writer died before the commit; say how many.
 
         A window that another living process is writing stays untouched.
@@ -376,7 +376,7 @@ class Landing:
         for marker in self._markers(connection, obj):
             with claimed(marker, self.clock.now()) as record:
                 if record is not None:
-                    cleared += remove_unfinished(folder, quarantine, marker.stem)
+                    cleared += remove_interrupted(folder, quarantine, marker.stem)
         return cleared
 
     def _last_commit(self, connection: str, obj: str) -> datetime | None:

@@ -100,7 +100,7 @@ def described(marker: Path, record: Mapping[str, Any]) -> Interrupted | None:
     window_id = marker.stem
     if marker.with_suffix(".json").exists():
         return None
-    if "window" not in record or Checkpoint(spool_folder(marker)).request is None:
+    if "window" not in record or Checkpoint(checkpoint_folder(marker)).request is None:
         return None
     return Interrupted(
         window_id=window_id,
@@ -113,7 +113,7 @@ def described(marker: Path, record: Mapping[str, Any]) -> Interrupted | None:
     )
 
 
-def spool_folder(marker: Path) -> Path:
+def checkpoint_folder(marker: Path) -> Path:
     """Return the spool of the window that a marker belongs to."""
     return marker.parent.parent / "spool" / marker.stem
 
@@ -148,7 +148,7 @@ def _if_dead(marker: Path, handle: int, now: datetime) -> dict[str, Any] | None:
     return None if is_being_written(record, now) else record
 
 
-def remove_unfinished(folder: Path, quarantine: Path, window_id: str) -> int:
+def remove_interrupted(folder: Path, quarantine: Path, window_id: str) -> int:
     """Remove the marker and spool of a window and, unless it committed, its batches; count them.
 
     The marker goes last, so that a removal cut short is taken up again. Several processes may clear

@@ -38,7 +38,7 @@ from crm_pipeline.store.landing.manifest import (
     window_record,
 )
 from crm_pipeline.store.landing.records import RecordHasher
-from crm_pipeline.store.landing.recovery import owner, remove_batches, remove_unfinished
+from crm_pipeline.store.landing.recovery import owner, remove_batches, remove_interrupted
 from crm_pipeline.store.landing.rejects import Reject, as_table
 
 EXTRACTOR = "crm_pipeline/1"
@@ -356,7 +356,7 @@ class WindowWriter:
         if may_pass and not is_committed and self.checkpoint.request is not None:
             self._mark(left=True)
         else:
-            remove_unfinished(self.folder, self._quarantine, self.window_id)
+            remove_interrupted(self.folder, self._quarantine, self.window_id)
 
 
 def _sequence(batch_id: str) -> int:

@@ -63,7 +63,7 @@ def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
         yield from one.manifests()
         yield from one.judgements()
         yield from _rereads(one.step, folder)
-        yield from one.unfinished()
+        yield from one.interrupted()
     yield from map(_account, accounts.values())
 
 
@@ -284,7 +284,7 @@ class _Object:
         for path in _sorted(self.folder, "windows/*.sight"):
             yield self._json(COMMITS, path, _read_any, cure)
 
-    def unfinished(self) -> Iterator[Check]:
+    def interrupted(self) -> Iterator[Check]:
         wait = f"The next run of {self.connection}"
         for path in _sorted(self.folder, "windows/*.open"):
             cure = f"{wait} that finds it two days old removes it and what its window had begun."

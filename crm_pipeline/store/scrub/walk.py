@@ -74,13 +74,13 @@ class Scrubbed:
     """
 
     kinds: Mapping[str, Tally]
-    damage: tuple[Corruption, ...]
+    corruption: tuple[Corruption, ...]
     seconds: float = field(compare=False)
 
     @property
     def is_usable(self) -> bool:
         """Say whether all files that something uses are as they were written."""
-        return not any(one.is_used for one in self.damage)
+        return not any(one.is_used for one in self.corruption)
 
 
 def scrub(data: Path, connection: str = "", *, told: Tell | None = None) -> Scrubbed:
@@ -109,16 +109,16 @@ def scrub(data: Path, connection: str = "", *, told: Tell | None = None) -> Scru
             step = check.step
             if told is not None:
                 told(step, files, None)
-        damage = list(_confirmed(data, connection, suspects)) if suspects else []
+        corruption = list(_confirmed(data, connection, suspects)) if suspects else []
     except OSError as error:
         raise StoreError(
             f"{error.filename or data} cannot be looked at: {error.strerror or error}.",
             cure="Make it readable for this user, or mend the disk.",
         ) from error
-    for one in damage:
+    for one in corruption:
         kinds[one.kind].damaged += 1
-    damage.sort(key=lambda one: not one.is_used)
-    return Scrubbed(kinds, tuple(damage), time.monotonic() - started_s)
+    corruption.sort(key=lambda one: not one.is_used)
+    return Scrubbed(kinds, tuple(corruption), time.monotonic() - started_s)
 
 
 def _checks(data: Path, connection: str) -> Iterator[Check]:

@@ -81,10 +81,10 @@ def test_a_person_lets_the_app_in(app: Scene) -> None:
     """The address of the consent is the vendor's, and the code is traded for a chain of tokens."""
     redirect = "http://localhost:8401/OauthRedirect"
     with app.account() as account:
-        consent = account.consent(redirect)
-        answer = requests.get(consent.address, allow_redirects=False, timeout=10)
+        login_flow = account.login_flow(redirect)
+        answer = requests.get(login_flow.address, allow_redirects=False, timeout=10)
         query = parse_qs(urlsplit(answer.headers["Location"]).query)
-        consent.accept({key: value[0] for key, value in query.items()})
+        login_flow.accept({key: value[0] for key, value in query.items()})
     with app.account() as account:
         assert account.describe("persons").fields
 

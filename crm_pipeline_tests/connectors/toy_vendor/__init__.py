@@ -151,8 +151,8 @@ class ToyAccount:
                     return
                 after = places[-1] + 1
 
-        lanes = ParallelRangeReader(read, at_once=2, owner=self.connection.name, route="pages")
-        return lanes.pages([KeyRange(0, 1_000)])
+        workers = ParallelRangeReader(read, at_once=2, owner=self.connection.name, route="pages")
+        return workers.pages([KeyRange(0, 1_000)])
 
     def forget(self, checkpoint):
         pass

@@ -54,8 +54,8 @@ def scene(
 
 def consented(scene: ZohoScene, **changed: str) -> None:
     with scene.account() as account:
-        consent = account.consent("http://localhost:8401/callback")
-        asked = {key: one[0] for key, one in parse_qs(urlsplit(consent.address).query).items()}
+        login_flow = account.login_flow("http://localhost:8401/callback")
+        asked = {key: one[0] for key, one in parse_qs(urlsplit(login_flow.address).query).items()}
         went = requests.post(
             f"{APP}/oauth/v2/auth",
             data=asked | {"decision": "accept"},
@@ -65,7 +65,7 @@ def consented(scene: ZohoScene, **changed: str) -> None:
         location = urlsplit(went.headers["Location"])
         answer = {key: one[0] for key, one in parse_qs(location.query).items()}
         assert answer["location"] == "eu"
-        consent.accept(answer | changed)
+        login_flow.accept(answer | changed)
 
 
 def tunnels(scene: ZohoScene) -> set[str]:

@@ -91,16 +91,16 @@ def test_a_login_in_the_browser(
     """The consent is asked for offline access and our scopes; its answer is traded for tokens."""
     with make_scene(contacts=20) as scene, scene.account() as account:
         scene.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
-        consent = account.consent("http://localhost:8401/callback")
-        asked = parse_qs(urlsplit(consent.address).query)
+        login_flow = account.login_flow("http://localhost:8401/callback")
+        asked = parse_qs(urlsplit(login_flow.address).query)
         assert asked["access_type"] == ["offline"]
         assert asked["scope"] == [",".join(SCOPES)]
         form = {name: values[0] for name, values in asked.items()} | {"decision": "accept"}
-        address = consent.address.partition("?")[0]
+        address = login_flow.address.partition("?")[0]
         went = requests.post(address, data=form, allow_redirects=False, timeout=5)
         answer = {k: v[0] for k, v in parse_qs(urlsplit(went.headers["Location"]).query).items()}
         assert answer["accounts-server"] == f"{scene.sandbox.url}/zoho"
-        consent.accept(answer)
+        login_flow.accept(answer)
         assert account.objects()
 
 

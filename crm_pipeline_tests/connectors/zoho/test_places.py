@@ -70,8 +70,8 @@ def test_a_token_that_was_stored_before(quiet: ZohoScene, other: Elsewhere) -> N
 def test_an_accounts_server_that_is_none(quiet: ZohoScene, other: Elsewhere) -> None:
     """The answer of a consent names where its code is good: neither code nor secret goes to a stranger."""
     with quiet.account() as account:
-        consent = account.consent("http://localhost:8401/callback")
-        answer = {"state": consent.state, "code": "x", "accounts-server": f"http://{other.host}"}
+        login_flow = account.login_flow("http://localhost:8401/callback")
+        answer = {"state": login_flow.state, "code": "x", "accounts-server": f"http://{other.host}"}
         with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
-            consent.accept(answer)
+            login_flow.accept(answer)
     assert other.asked == []

@@ -271,19 +271,19 @@ def test_one_of_two_takes_over(scene: Scene, cut: Any) -> None:
     """Of two processes that find the same dead window, one goes on with it; the other leaves it."""
     cut(scene, 100)
     landing = scene.landing
-    [left] = landing.unfinished("demo", "Contact")
+    [left] = landing.interrupted("demo", "Contact")
     with scene.account() as account:
         schema = account.describe("Contact")
     assert landing.resume("demo", "Contact", left, schema) is not None
     assert landing.resume("demo", "Contact", left, schema) is None
-    assert landing.unfinished("demo", "Contact") == []
-    assert landing.clear_unfinished("demo", "Contact") == 0
+    assert landing.interrupted("demo", "Contact") == []
+    assert landing.clear_interrupted("demo", "Contact") == 0
 
 
 def test_a_window_that_is_being_cleared_is_not_taken_over(scene: Scene, cut: Any) -> None:
     """While one process holds a dead window's lock, another neither clears it nor goes on with it."""
     cut(scene, 100)
-    [left] = scene.landing.unfinished("demo", "Contact")
+    [left] = scene.landing.interrupted("demo", "Contact")
     with recovery.claimed(left.marker, scene.clock.now()) as record:
         assert record is not None
         with recovery.claimed(left.marker, scene.clock.now()) as second:
@@ -322,7 +322,7 @@ def test_a_window_that_committed_is_not_gone_on_with(
     [marker] = scene.paths("landing/demo/Contact/windows/*.open")
     files.write_json(marker, {**files.read_json(marker), "pid": dead_pid()})
     [committed] = scene.landing.windows("demo", "Contact")
-    assert scene.landing.unfinished("demo", "Contact") == []
+    assert scene.landing.interrupted("demo", "Contact") == []
     scene.extract(route="bulk")
     assert all(batch.path.exists() for batch in committed.batches)
     assert set(landed(scene)) == ids(scene)

@@ -88,7 +88,7 @@ class Interleaved(RuleBasedStateMachine):
 
     @rule()
     def clear(self) -> None:
-        self.landing.clear_unfinished("acme", "Contact")
+        self.landing.clear_interrupted("acme", "Contact")
         self.dead.clear()
 
     @invariant()

@@ -225,10 +225,10 @@ def test_clearing_counts_the_batches_of_the_dead(landing: Landing) -> None:
     write(writer, "b")
     writer.checkpoint.path(1, ".csv").write_text("x")
     writer.quarantine([Reject("no id", b"x")])
-    assert landing.clear_unfinished("acme", "Contact") == 0
+    assert landing.clear_interrupted("acme", "Contact") == 0
     die(writer)
-    assert landing.clear_unfinished("acme", "Contact") == 3
-    assert landing.clear_unfinished("acme", "Contact") == 0
+    assert landing.clear_interrupted("acme", "Contact") == 3
+    assert landing.clear_interrupted("acme", "Contact") == 0
     left = [path for path in landing.root.rglob("*") if path.is_file()]
     assert [path.parent.name for path in left] == ["schemas"]
 
@@ -244,7 +244,7 @@ def test_a_marker_that_goes_while_we_look(
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(files, "read_json", gone)
-    assert landing.clear_unfinished("acme", "Contact") == 0
+    assert landing.clear_interrupted("acme", "Contact") == 0
 
 
 def test_many_clear_the_same_window_at_once(
@@ -268,6 +268,6 @@ def test_many_clear_the_same_window_at_once(
 
     monkeypatch.setattr(Path, "unlink", second)
     monkeypatch.setattr(shutil, "rmtree", late)
-    landing.clear_unfinished("acme", "Contact")
+    landing.clear_interrupted("acme", "Contact")
     left = [path for path in landing.root.rglob("*") if path.is_file()]
     assert [path.parent.name for path in left] == ["schemas"]

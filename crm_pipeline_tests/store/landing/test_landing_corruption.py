@@ -146,8 +146,8 @@ def test_what_earlier_versions_wrote_is_read_as_it_is(landing: Landing, left: Wi
     found = again(landing)
     assert found.windows("acme", "Contact") == expected
     assert found.latest_schema("acme", "Contact") == SCHEMA
-    [unfinished] = found.unfinished("acme", "Contact")
-    writer = found.resume("acme", "Contact", unfinished, SCHEMA)
+    [interrupted] = found.interrupted("acme", "Contact")
+    writer = found.resume("acme", "Contact", interrupted, SCHEMA)
     assert writer is not None
     with writer:
         assert (len(writer.manifests), writer.quarantined) == (1, 1)
@@ -163,9 +163,9 @@ def test_damage_to_what_an_unfinished_read_has_written(
     """The window is not gone on with, everything of it goes, and it can be read anew."""
     flip_bit(next(landing.root.glob(pattern.format(left.window_id))))
     found = again(landing)
-    [unfinished] = found.unfinished("acme", "Contact")
-    assert found.resume("acme", "Contact", unfinished, SCHEMA) is None
-    assert found.unfinished("acme", "Contact") == []
+    [interrupted] = found.interrupted("acme", "Contact")
+    assert found.resume("acme", "Contact", interrupted, SCHEMA) is None
+    assert found.interrupted("acme", "Contact") == []
     assert not list(landing.root.rglob(f"*{left.window_id}*"))
     with found.begin("acme", "Contact", LATER, SCHEMA) as writer:
         write(writer, "c")
@@ -181,6 +181,6 @@ def test_a_damaged_marker_is_believed_for_two_days(landing: Landing, left: Windo
     for age, is_there in ((timedelta(hours=47), True), (timedelta(hours=49), False)):
         written_at = (at - age).timestamp()
         os.utime(marker, (written_at, written_at))
-        assert again(landing).unfinished("acme", "Contact") == []
-        assert again(landing).clear_unfinished("acme", "Contact") == (0 if is_there else 2)
+        assert again(landing).interrupted("acme", "Contact") == []
+        assert again(landing).clear_interrupted("acme", "Contact") == (0 if is_there else 2)
         assert marker.exists() == is_there

@@ -307,12 +307,12 @@ def test_a_killed_process_nobody_waited_for(landing: Landing) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        assert landing.clear_unfinished("acme", "Contact") == 0
+        assert landing.clear_interrupted("acme", "Contact") == 0
         assert len(list(landing.root.rglob("*.open"))) == 1
         process.send_signal(signal.SIGKILL)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
-        assert landing.clear_unfinished("acme", "Contact") == 1
+        assert landing.clear_interrupted("acme", "Contact") == 1
         assert not list(landing.root.rglob("*.open"))
 
 

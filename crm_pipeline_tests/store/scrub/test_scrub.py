@@ -21,7 +21,7 @@ def data(filled: Path, tmp_path: Path) -> Path:
 
 
 def found(done: Scrubbed) -> dict[str, str]:
-    return {one.path.name: one.problem for one in done.damage}
+    return {one.path.name: one.problem for one in done.corruption}
 
 
 def some(data: Path, pattern: str) -> Path:
@@ -59,7 +59,7 @@ def test_a_damaged_file_is_named_with_what_to_do(
     path = some(data, pattern)
     flip_bit(path)
     done = scrub(data)
-    [one] = done.damage
+    [one] = done.corruption
     assert one.path == path
     assert problem in one.problem
     assert cure in one.cure
@@ -93,13 +93,13 @@ def test_rows_of_a_build_whose_record_is_gone(data: Path) -> None:
     record = some(data, "quarantine/acme/Contact/normalized/*.json")
     rows = sorted(record.parent.glob(f"{record.stem}-*.parquet"))
     record.unlink()
-    assert scrub(data).damage == ()
+    assert scrub(data).corruption == ()
     for path in rows:
         os.utime(path, (0, 0))
-    damage = scrub(data).damage
-    assert [one.path for one in damage] == rows
-    assert {one.problem for one in damage} == {"the record that belongs to it is gone"}
-    assert all(one.cure.startswith("Remove it") for one in damage)
+    corruption = scrub(data).corruption
+    assert [one.path for one in corruption] == rows
+    assert {one.problem for one in corruption} == {"the record that belongs to it is gone"}
+    assert all(one.cure.startswith("Remove it") for one in corruption)
 
 
 def test_rows_of_a_read_that_did_not_end(data: Path) -> None:
@@ -107,7 +107,7 @@ def test_rows_of_a_read_that_did_not_end(data: Path) -> None:
     for commit in data.glob("landing/acme/Lead/windows/*.json"):
         commit.unlink()
     some(data, "quarantine/acme/Lead/????-??/*.json").unlink()
-    assert scrub(data).damage == ()
+    assert scrub(data).corruption == ()
 
 
 def test_the_current_version_of_a_table_must_be_there(data: Path) -> None:
@@ -133,9 +133,9 @@ def test_only_one_connection(data: Path) -> None:
     """With a connection its landing, quarantine and tables are looked at, and nothing else."""
     flip_bit(some(data, "landing/acme/Contact/*/*.parquet"))
     flip_bit(some(data, "snapshots/*.duckdb"))
-    assert scrub(data, "other").damage == ()
+    assert scrub(data, "other").corruption == ()
     done = scrub(data, "acme")
-    assert [one.kind for one in done.damage] == ["landed batches"]
+    assert [one.kind for one in done.corruption] == ["landed batches"]
     assert done.kinds["snapshots"].files == done.kinds["releases"].files == 0
     assert done.kinds["tables"].files > 0
 
@@ -154,14 +154,14 @@ def test_what_earlier_versions_wrote_is_unproven(data: Path) -> None:
     for path in [*data.glob("snapshots/*.json"), data / "published" / "checksums.json"]:
         path.unlink()
     done = scrub(data)
-    assert done.damage == ()
+    assert done.corruption == ()
     proven = {kind: one.files - one.unproven for kind, one in done.kinds.items()}
     # A batch has its checksum in the commit since ever, and a schema is what its name stands for.
     assert {kind for kind, count in proven.items() if count} == {"landed batches", "schemas"}
     for pattern in ("tables/**/base-*.parquet", "published/deals.parquet", "snapshots/*.duckdb"):
         path = some(data, pattern)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 20])
-    assert len(scrub(data).damage) == 3
+    assert len(scrub(data).corruption) == 3
 
 
 def test_a_damaged_batch_that_no_window_names_is_not_read_again(data: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_damaged_batch_that_no_window_names_is_not_read_again(data: Path) -> N
     flip_bit(path)
     flip_bit(path.with_suffix(".json"))  # without it nothing is known of the file
     done = scrub(data)
-    [one] = done.damage
+    [one] = done.corruption
     assert one.path == path.with_suffix(".json")
     assert one.cure.startswith("Nothing to do: no window's commit names it")
     assert done.is_usable
@@ -189,7 +189,7 @@ def test_a_batch_without_a_commit_that_is_not_left_over(data: Path, kind: str) -
         commit.rename(commit.with_suffix(".open"))
     flip_bit(path)
     done = scrub(data)
-    cures = {one.path: one.cure for one in done.damage if one.is_used}
+    cures = {one.path: one.cure for one in done.corruption if one.is_used}
     assert cures.keys() == {path, commit if kind == "json" else commit.with_suffix(".open")}
     told = "reads its window anew" if kind == "open" else "Restore it from a backup"
     assert told in cures[path]
@@ -209,7 +209,7 @@ def test_the_cure_of_a_batch_leaves_no_remains(data: Path) -> None:
     aside.parent.mkdir(exist_ok=True)
     aside.touch()
     flip_bit(batch)
-    one = next(one for one in scrub(data).damage if one.path == batch)
+    one = next(one for one in scrub(data).corruption if one.path == batch)
     every = {path for path in data.rglob(f"{window}*") if "reread" not in path.parts}
     assert len(every) >= 4
     assert named(one.cure) == every
@@ -226,17 +226,17 @@ def test_what_nothing_current_uses_is_no_damage_to_act_on(data: Path) -> None:
     for path in (old, release):
         flip_bit(path)
     done = scrub(data)
-    assert {one.path for one in done.damage} == {old, release}
-    assert all(one.cure.startswith("Nothing to do: ") for one in done.damage)
+    assert {one.path for one in done.corruption} == {old, release}
+    assert all(one.cure.startswith("Nothing to do: ") for one in done.corruption)
     assert done.is_usable
     used = next((folder / version).glob("*.parquet"))
     flip_bit(used)
     done = scrub(data)
     assert not done.is_usable
-    assert done.damage[0].path == used
+    assert done.corruption[0].path == used
     flip_bit(data / "tables" / "releases" / f"{current['number']}.json")
     (data / "tables" / "release.json").unlink()
-    told = {one.path: one.cure for one in scrub(data).damage if one.is_used}
+    told = {one.path: one.cure for one in scrub(data).corruption if one.is_used}
     assert (
         told[old]
         == "Mend the newest release first, which says whether this is used; then scrub again."
@@ -251,12 +251,12 @@ def test_a_snapshot_of_a_past_day(data: Path) -> None:
     record = old.with_name(f"{old.name}.json")
     files.write_json(record, files.read_json(current.with_name(f"{current.name}.json")))
     flip_bit(old)
-    [one] = scrub(data).damage
+    [one] = scrub(data).corruption
     assert one.path == old
     assert f"remove it and {record.name} beside it" in one.cure
     flip_bit(old)
     flip_bit(record)
-    [one] = scrub(data).damage
+    [one] = scrub(data).corruption
     assert one.path == record
     assert "the snapshot beside it is unproven then" in one.cure
 
@@ -305,7 +305,7 @@ def test_what_changes_meanwhile_is_not_damaged(
         return plain(which)
 
     monkeypatch.setattr(check.FileSum, "of", of)
-    assert scrub(data).damage == ()
+    assert scrub(data).corruption == ()
     assert hits
 
 
@@ -367,6 +367,6 @@ def test_progress_is_told_step_by_step(data: Path) -> None:
 def test_a_new_folder_is_whole(tmp_path: Path) -> None:
     """Where nothing was written nothing is damaged, and nothing is made by looking."""
     done = scrub(tmp_path / "data")
-    assert (done.damage, {one.files for one in done.kinds.values()}) == ((), {0})
+    assert (done.corruption, {one.files for one in done.kinds.values()}) == ((), {0})
     assert tuple(done.kinds) == KINDS
     assert not (tmp_path / "data").exists()
