@@ -371,7 +371,7 @@ class VendorApi:
         with self._context.limiter.permit(
             connection.limit_group,
             self.meter.limits(operation),
-            self.meter.weights(operation),
+            self.meter.costs(operation),
             member=connection.name,
         ):
             self._context.limiter.record(

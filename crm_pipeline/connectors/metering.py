@@ -80,7 +80,7 @@ class Meter(Protocol):
     def limits(self, operation: Operation) -> Sequence[Limit]:
         """Return the limits that a call falls under."""
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:
+    def costs(self, operation: Operation) -> Mapping[str, int]:
         """Return what a call weighs under each limit; 1 where nothing is said."""
 
     def claims(self, response: requests.Response) -> Iterable[Claim]:

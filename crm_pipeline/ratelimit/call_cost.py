@@ -9,7 +9,7 @@ from crm_pipeline.ratelimit.limits import Limit
 
 
 def priced(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int]) -> Amounts:
-    """Return the weights in the order of the limits.
+    """Return the costs in the order of the limits.
 
     Raises:
         ConfigError: one is negative, more than its limit allows, or of a limit that is not here.
@@ -21,7 +21,7 @@ def priced(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int]) -
         strange = sorted(cost.keys() - set(names))
         if strange:
             raise ConfigError(
-                f"a call of group '{group}' has a weight for '{strange[0]}', which is none of its"
+                f"a call of group '{group}' has a cost for '{strange[0]}', which is none of its"
                 f" limits: {', '.join(names)}.",
                 cure="Name the limits in `cost` as in `limits`.",
             )
@@ -30,7 +30,7 @@ def priced(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int]) -
     for limit, amount in zip(limits, costs, strict=True):
         if not least <= amount <= limit.calls:
             raise ConfigError(
-                f"a call of weight {amount} can never pass the limit '{limit.name}' of group"
+                f"a call that costs {amount} can never pass the limit '{limit.name}' of group"
                 f" '{group}', which allows {limit.calls}.",
                 cure="Raise the connection's `share` in connections.yaml.",
             )

@@ -78,8 +78,8 @@ class News:
     Attributes:
         lease: id of its lease.
         member: for whom it asks.
-        replied: calls that ended, each by how many seconds ago, and its weights.
-        kept: weights that it goes on holding.
+        replied: calls that ended, each by how many seconds ago, and its costs.
+        kept: costs that it goes on holding.
         readings: of the vendor's own counters.
     """
 

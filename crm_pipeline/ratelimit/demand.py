@@ -28,7 +28,7 @@ class Demand:
         until_ms: it waits until then, because of this limit; past where it does not wait.
         need: without so much its next call cannot go on.
         wanted: what its callers wait for altogether.
-        granted: weight granted of late, fading.
+        granted: cost granted of late, fading.
         active_ms: time of late in which it did not wait, fading alike.
     """
 

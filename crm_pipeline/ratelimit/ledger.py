@@ -53,9 +53,9 @@ class Ledger:
     """The account.
 
     Attributes:
-        spent: member -> stamp (see `limits.stamped`) -> weight.
+        spent: member -> stamp (see `limits.stamped`) -> cost.
         leases: permits out, by lease id.
-        total: weight ever spent.
+        total: cost ever spent.
         vendor: the vendor's own counter.
         claims: by lease id: what is wanted of a limit that is waited for.
         seen: member -> when it last asked, for a limit by the day.

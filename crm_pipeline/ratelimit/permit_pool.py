@@ -32,9 +32,9 @@ class Delta:
     """What a pool tells the limiter in one contact.
 
     Attributes:
-        out: weights it holds according to the limiter.
-        replied: moment (this process's clock) and weights of calls that ended.
-        unused: weights that it gives back.
+        out: costs it holds according to the limiter.
+        replied: moment (this process's clock) and costs of calls that ended.
+        unused: costs that it gives back.
         notes: the vendor's own counters, by place of the limit.
     """
 

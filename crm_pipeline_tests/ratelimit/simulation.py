@@ -42,7 +42,7 @@ class World:
         clock_s: what the database's clock shows beside the true time; may be changed at will.
         counters: the ceilings that the vendor tells with each reply, by name of the limit.
         arrived: calls at the vendor.
-        most: the largest weight under way at once, by limit.
+        most: the largest cost under way at once, by limit.
     """
 
     limits: Sequence[Limit]
@@ -88,7 +88,7 @@ class World:
         return verdict
 
     def arrivals(self, name: str = "", member: str | None = None) -> list[tuple[float, int]]:
-        """When which weight arrived under a limit (by default the first), of a member or of all."""
+        """When which cost arrived under a limit (by default the first), of a member or of all."""
         place = [limit.name for limit in self.limits].index(name) if name else 0
         return sorted(
             (one.at, one.costs[place])
@@ -117,7 +117,7 @@ class World:
 
 
 class Process:
-    """A process whose callers want permits of these weights, one after the other.
+    """A process whose callers want permits of these costs, one after the other.
 
     Args:
         costs: each one number for all limits, or one by limit in the order of their names.

@@ -1,4 +1,4 @@
-"""Limits of several weights, days that end at a midnight, and what the vendor or others used."""
+"""Limits of several costs, days that end at a midnight, and what the vendor or others used."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ def used(limiter: RateLimiter) -> dict[str, int]:
     return {limit.name: limit.used for limit in limiter.usage("acme")}
 
 
-def test_a_weight_for_each_limit(limiter: RateLimiter) -> None:
+def test_a_cost_for_each_limit(limiter: RateLimiter) -> None:
     """One permit is 3 credits, 1 of the burst window and nothing of another limit."""
     limits = [BURST, CREDITS, PLACES, DAILY]
     with limiter.permit("acme", limits, cost={"credits": 3, "daily": 0}):
@@ -30,7 +30,7 @@ def test_a_weight_for_each_limit(limiter: RateLimiter) -> None:
 
 
 def test_what_a_call_does_not_fall_under_does_not_stop_it(limiter: RateLimiter) -> None:
-    """With weight 0 a spent limit refuses nothing; a call under no limit needs no permit."""
+    """With cost 0 a spent limit refuses nothing; a call under no limit needs no permit."""
     spend(limiter, DAILY, calls=9)
     with limiter.permit("acme", [BURST, DAILY], cost={"daily": 0}):
         pass
@@ -54,15 +54,15 @@ def test_a_refused_limit_takes_nothing_of_the_others(limiter: RateLimiter) -> No
 
 
 @pytest.mark.parametrize(
-    ("weight", "words"),
+    ("cost", "words"),
     [
-        ({"credits": 11}, "weight 11 can never pass the limit 'credits'"),
+        ({"credits": 11}, "costs 11 can never pass the limit 'credits'"),
         ({"credits": -1}, "can never pass"),
-        ({"credit": 3}, "weight for 'credit', which is none of its limits: burst, credits"),
+        ({"credit": 3}, "cost for 'credit', which is none of its limits: burst, credits"),
     ],
 )
-def test_impossible_weights(limiter: RateLimiter, cost: dict[str, int], words: str) -> None:
-    """A weight that cannot be counted is an error that names the limit."""
+def test_impossible_costs(limiter: RateLimiter, cost: dict[str, int], words: str) -> None:
+    """A cost that cannot be counted is an error that names the limit."""
     limits = [BURST, CREDITS]
     with pytest.raises(ConfigError, match=words), limiter.permit("acme", limits, cost=cost):
         pass

@@ -40,7 +40,7 @@ class Call:
 calls = st.tuples(
     st.integers(0, 400),  # since the one before
     st.integers(0, 900),  # until the reply
-    st.integers(1, 3),  # weight
+    st.integers(1, 3),  # cost
     st.integers(0, 6),  # packed ahead, given back at the end
     st.booleans(),  # killed: the reply is never told
 )

@@ -28,7 +28,7 @@ def pace_after(world: World, start: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("limit", "processes_a", "processes_b", "weight_a", "weight_b"),
+    ("limit", "processes_a", "processes_b", "cost_a", "cost_b"),
     [
         (BURST, [20], [2], 1, 1),
         (BURST, [20] * 4, [2], 1, 1),
@@ -41,16 +41,16 @@ def pace_after(world: World, start: float) -> float:
     ],
 )
 def test_two_that_want_more_get_half_each(
-    limit: Limit, processes_a: list[int], processes_b: list[int], weight_a: int, weight_b: int
+    limit: Limit, processes_a: list[int], processes_b: list[int], cost_a: int, cost_b: int
 ) -> None:
-    """Whatever threads, processes and weights: from the first window on neither gets less than 45 %, and
+    """Whatever threads, processes and costs: from the first window on neither gets less than 45 %, and
     together they get what there is."""
     world = World([limit], latency_s=QUICK_S)
     for callers in processes_a:
-        Process(world, (weight_a,), callers, "a")
+        Process(world, (cost_a,), callers, "a")
     world.run(10.0)  # the other is alone before
     for callers in processes_b:
-        Process(world, (weight_b,), callers, "b")
+        Process(world, (cost_b,), callers, "b")
     world.run(30.0)
     start = 10.0 + 2 * limit.period_s
     a, b = (cost(world, member, start, 30.0) for member in "ab")
@@ -69,15 +69,15 @@ def test_two_that_want_more_get_half_each(
     st.integers(0, 2**32),
 )
 def test_no_numbers_make_shares_unfair(
-    processes_a: list[int], callers_b: int, weight_a: int, weight_b: int, seed: int
+    processes_a: list[int], callers_b: int, cost_a: int, cost_b: int, seed: int
 ) -> None:
-    """Drawn numbers of processes, threads and weights: neither of two that want more than half gets
+    """Drawn numbers of processes, threads and costs: neither of two that want more than half gets
     less than 40 %, and no window holds more than the ceiling."""
     limit = Limit("burst", 24, 1.0)
     world = World([limit], seed, latency_s=QUICK_S)
-    Process(world, (weight_b,), callers_b, "b")
+    Process(world, (cost_b,), callers_b, "b")
     for callers in [4, *processes_a]:
-        Process(world, (weight_a, 1), callers, "a")
+        Process(world, (cost_a, 1), callers, "a")
     world.run(14.0)
     a, b = (cost(world, member, 2.0, 14.0) for member in "ab")
     assert min(a, b) >= 0.4 * (a + b)

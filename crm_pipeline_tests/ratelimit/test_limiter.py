@@ -201,7 +201,7 @@ def test_the_background_tells(database: Database, limiter: RateLimiter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "weight", "words"),
+    ("limits", "cost", "words"),
     [
         ([BURST], 41, "can never pass the limit 'burst'"),
         ([BURST], 0, "can never pass"),

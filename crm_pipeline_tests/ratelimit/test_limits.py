@@ -117,7 +117,7 @@ def test_a_limit_whose_zone_is_learnt(zone: str, plan: list[tuple[int, bool]]) -
 moments = st.tuples(
     st.sampled_from([50, 900, 30_000, 1_500_000, HOUR_MS]),  # since the one before, at most
     st.floats(0.0, 1.0),  # of that
-    st.integers(1, 4),  # weight
+    st.integers(1, 4),  # cost
     st.integers(0, 3_000),  # until the reply
     st.floats(0.0, 1.0),  # of that: until it arrives
 )

@@ -15,7 +15,7 @@ def most(world: World, name: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("limits", "weights"),
+    ("limits", "costs"),
     [
         ([("burst", 190, 10.0)], (1,)),
         ([("burst", 80, 2.0)], (1,)),

@@ -107,7 +107,7 @@ class HubSpotMeter:
             )
         return (self._limit(BURST, self.burst, _BURST_S), *self._daily())
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
+    def costs(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
         """Return what a call weighs."""
         return {}
 

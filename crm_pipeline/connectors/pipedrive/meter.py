@@ -63,7 +63,7 @@ class PipedriveMeter:
             found.append(Limit(SEARCHES, self._share(SEARCHES), WINDOW_S))
         return found
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:
+    def costs(self, operation: Operation) -> Mapping[str, int]:
         """Return what a call weighs: its tokens, and one call."""
         return {DAILY: operation.cost}
 

@@ -55,7 +55,7 @@ class SalesforceMeter:
             return (daily,)
         return (daily, self._limit(JOBS, self._ceilings[JOBS]))
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
+    def costs(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
         """Return what a call weighs."""
         return {}
 

@@ -129,7 +129,7 @@ class ZohoMeter:
             found.append(Limit(HEAVY_AT_ONCE, self._share(HEAVY_AT_ONCE), 1.0, "concurrency"))
         return found
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:
+    def costs(self, operation: Operation) -> Mapping[str, int]:
         """Return what a call weighs under each limit."""
         return {} if operation == ORG else {CREDITS: operation.cost}
 

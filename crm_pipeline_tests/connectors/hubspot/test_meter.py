@@ -11,7 +11,7 @@ from crm_pipeline.connectors.hubspot import connector
 from crm_pipeline.connectors.hubspot.meter import HubSpotMeter
 from crm_pipeline.connectors.metering import Operation, believed
 from crm_pipeline.connectors.strange import Strange
-from crm_pipeline_tests.connectors.hubspot.test_answers import answer, connection
+from crm_pipeline_tests.connectors.hubspot.test_errors import answer, connection
 
 PLAIN = Operation("list")
 SEARCH = Operation("search", kind="search")

@@ -10,7 +10,7 @@ from crm_pipeline.connectors.oauth.profile import CODE, REFRESH, Refused
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import AuthSettings
-from crm_pipeline_tests.connectors.hubspot.test_answers import connection
+from crm_pipeline_tests.connectors.hubspot.test_errors import connection
 
 
 @pytest.mark.parametrize(

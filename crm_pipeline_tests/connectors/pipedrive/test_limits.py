@@ -80,7 +80,7 @@ def test_limits_by_configuration(make_scene: SceneMaker) -> None:
         assert limits[DAILY].unit == "tokens"
         assert (limits[meter.burst].calls, limits[meter.burst].period_s) == (90, 2.0)
         assert limits[SEARCHES].calls == 7
-        assert meter.weights(Operation("x", 20)) == {DAILY: 20}
+        assert meter.costs(Operation("x", 20)) == {DAILY: 20}
 
 
 def test_a_read_that_does_not_fit(scene: Scene) -> None:

@@ -71,10 +71,10 @@ def test_a_plan_reads_no_page_twice(still: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls_per_s", "rtt_s", "lanes"),
+    ("calls_per_s", "rtt_s", "workers"),
     [(9.0, 0.35, 4), (45.0, 0.35, 16), (200.0, 1.0, 16), (1, 0.1, 1)],
 )
-def test_lanes(calls_per_s: float, rtt_s: float, workers: int) -> None:
+def test_workers(calls_per_s: float, rtt_s: float, workers: int) -> None:
     """As many as it takes to use up what may be called, at most sixteen."""
     assert workers_of(calls_per_s, rtt_s) == workers
 
