@@ -405,7 +405,7 @@ class VendorApi:
         self.vendor_clock.saw(response.headers.get("Date"), times.sent_at, times.head_at)
 
     def _read_counters(self, response: requests.Response) -> None:
-        for reading in believed(self.meter.claims(response), self.strange):
+        for reading in believed(self.meter.reported_counters(response), self.strange):
             self.meter.heed(reading)
             self._reading = self._reading_kept(reading)
             self._context.limiter.observe(

@@ -45,7 +45,7 @@ class Skip:
 Decision = Launch | Skip
 
 
-def before_asking(activity: Activity, now: datetime) -> Skip | None:
+def before_probe(activity: Activity, now: datetime) -> Skip | None:
     """Decide from the runs alone whether to leave the vendor in peace."""
     if activity.under_way:
         return Skip(f"{activity.under_way}; nothing was asked.")

@@ -34,7 +34,7 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class Observation:
+class VendorCounter:
     """What the vendor's own counter said, and our total at that moment.
 
     Attributes:
@@ -64,7 +64,7 @@ class Ledger:
     spent: dict[str, dict[int, int]] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     total: int = 0
-    vendor: Observation | None = None
+    vendor: VendorCounter | None = None
     claims: dict[str, Demand] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
@@ -153,7 +153,7 @@ class Ledger:
             is_later = at_ms >= seen.at_ms + period_ms(limit) // _STEADY_PART
             if not is_later:
                 return
-        self.vendor = Observation(used, ceiling, at_ms, self.total, foreign)
+        self.vendor = VendorCounter(used, ceiling, at_ms, self.total, foreign)
 
     def forget(self, *, counted: bool, told: bool) -> None:
         """Forget what was spent, or what the vendor told; permits that are out stay out."""

@@ -13,7 +13,7 @@ import structlog
 
 from crm_pipeline.model.account import is_time_zone
 from crm_pipeline.ratelimit.demand import Demand
-from crm_pipeline.ratelimit.ledger import Lease, Ledger, Observation
+from crm_pipeline.ratelimit.ledger import Lease, Ledger, VendorCounter
 from crm_pipeline.ratelimit.limits import DAY_MS, MOST_COUNTED, Limit, LimitKind
 
 _log = structlog.get_logger(__name__)
@@ -131,9 +131,9 @@ def _leases(found: Any) -> dict[str, Lease]:
     return {name: Lease(one.cost, one.until_ms, one.member) for name, one in read.items()}
 
 
-def _vendor(found: Any) -> Observation:
+def _vendor(found: Any) -> VendorCounter:
     one = msgspec.convert(found, _Vendor)
-    return Observation(one.used, one.ceiling, one.at_ms, one.total, one.foreign)
+    return VendorCounter(one.used, one.ceiling, one.at_ms, one.total, one.foreign)
 
 
 def _demands(found: Any) -> dict[str, Demand]:

@@ -144,9 +144,9 @@ class Way:
     def __str__(self) -> str:
         return f"{self.case.vendor}-{self.route.name}"
 
-    def needs(self, claim: str) -> None:
+    def needs(self, reported: str) -> None:
         """Skip a claim that this vendor or route declares impossible, with its reason."""
-        reason = self.route.lacks.get(claim) or self.case.lacks.get(claim)
+        reason = self.route.lacks.get(reported) or self.case.lacks.get(reported)
         if reason:
             pytest.skip(reason)
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.ratelimit.decision import Refusal, Wants, decide, pack_most
-from crm_pipeline.ratelimit.ledger import LEASE_MS, Ledger, Observation
+from crm_pipeline.ratelimit.ledger import LEASE_MS, Ledger, VendorCounter
 from crm_pipeline.ratelimit.ledger_state import sound_ledger
 from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.ratelimit.permit_pool import PermitPool
@@ -156,7 +156,7 @@ def test_daily_by_our_own_count() -> None:
 
 def test_daily_by_the_vendors_count() -> None:
     """The vendor's figure, with what we spent since, overrules a lower count of ours."""
-    ledger = Ledger(vendor=Observation(used=890, ceiling=1000, at_ms=0, total=0))
+    ledger = Ledger(vendor=VendorCounter(used=890, ceiling=1000, at_ms=0, total=0))
     assert ask([(DAILY, ledger)], 1, 50, 0).granted == 10
     ledger.spend(DAILY, 10, at_ms=10)
     refusal = ask([(DAILY, ledger)], 1, 1, 10).refusal
@@ -166,7 +166,7 @@ def test_daily_by_the_vendors_count() -> None:
 
 def test_a_lower_ceiling_of_the_vendor() -> None:
     """A ceiling below the configured one holds."""
-    ledger = Ledger(vendor=Observation(used=0, ceiling=20, at_ms=0, total=0))
+    ledger = Ledger(vendor=VendorCounter(used=0, ceiling=20, at_ms=0, total=0))
     assert ask([(DAILY, ledger)], 1, 50, 0).granted == 20
 
 
@@ -183,7 +183,7 @@ def test_a_window_that_the_vendor_says_is_smaller() -> None:
 
 def test_one_probe_an_hour() -> None:
     """A vendor's figure that refuses is asked about again with one call an hour, or never lifted."""
-    ledger = Ledger(vendor=Observation(used=990, ceiling=1000, at_ms=0, total=0))
+    ledger = Ledger(vendor=VendorCounter(used=990, ceiling=1000, at_ms=0, total=0))
     assert ask([(DAILY, ledger)], 1, 50, HOUR_MS - 1).refusal
     assert ask([(DAILY, ledger)], 1, 50, HOUR_MS).granted == 1
     assert ask([(DAILY, ledger)], 1, 50, HOUR_MS + 1).refusal
@@ -193,7 +193,7 @@ def test_one_probe_an_hour() -> None:
 
 def test_an_old_figure_is_dropped() -> None:
     """After a day the vendor's figure says nothing any more."""
-    ledger = Ledger(vendor=Observation(used=1000, ceiling=1000, at_ms=0, total=0))
+    ledger = Ledger(vendor=VendorCounter(used=1000, ceiling=1000, at_ms=0, total=0))
     ledger.settle(DAILY, 25 * HOUR_MS)
     assert ask([(DAILY, ledger)], 1, 50, 25 * HOUR_MS).granted == 50
 

@@ -202,9 +202,9 @@ def _export(load: Load) -> ReadStrategy:
 def _of_records(load: Load, part: float, pages: int, reads: int) -> int:
     """Return the calls for a part of the records."""
     records = load.records * part
-    slices = math.ceil(records / BATCH_RECORDS)
+    batches = math.ceil(records / BATCH_RECORDS)
     return (
         max(1, math.ceil(records * pages / BATCH_RECORDS))
         + math.ceil(records * reads / BATCH_RECORDS)
-        + slices * load.linked
+        + batches * load.linked
     )

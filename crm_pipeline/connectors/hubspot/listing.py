@@ -25,7 +25,7 @@ def page_size(api: Api, selection: Selection, *, by_id: bool) -> int:
 
 @dataclass(frozen=True)
 class ListReader:
-    """Reads spans of ids by a list; see `lanes.Reader`.
+    """Reads spans of ids by a list; see `range_reader.Reader`.
 
     Attributes:
         cursors: where spans can be begun: the id, and the vendor's mark of the place; "" is the beginning.
@@ -56,7 +56,7 @@ class ListReader:
                 at = ids[-1] + 1 if ids else at
                 # What lies above the span is another lane's.
                 is_last = not after or at > key_range.high
-            yield self.assembly.slice(found, asked_at, calls, Place(is_last, cursor=after))
+            yield self.assembly.batch(found, asked_at, calls, Place(is_last, cursor=after))
 
     def _page(self, after: str) -> Answer:
         selection = self.selection.keys_only if self.assembly.by_id else self.selection

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import requests
 
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.ratelimit.limits import Limit, rolling
 from crm_pipeline.settings import Connection
@@ -111,25 +111,27 @@ class HubSpotMeter:
         """Return what a call weighs."""
         return {}
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what the headers say; a search has those of the day only."""
         if self.has_daily:
-            yield from self._claim(response, DAILY, "Daily", "Daily-Remaining")
+            yield from self._reported(response, DAILY, "Daily", "Daily-Remaining")
         # Whose bucket the answers of associations speak of is not documented.
         if "/associations/" not in urlsplit(response.url).path:
-            yield from self._claim(response, BURST, "Max", "Remaining")
+            yield from self._reported(response, BURST, "Max", "Remaining")
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the account."""
         self._told[reading.limit] = reading.ceiling
 
-    def _claim(
+    def _reported(
         self, response: requests.Response, limit: str, ceiling: str, left: str
-    ) -> Iterator[Claim]:
+    ) -> Iterator[ReportedCounter]:
         headers = [_HEADER + ceiling, _HEADER + left]
         texts = [response.headers.get(name, "") for name in headers]
         if all(texts):
-            yield Claim(limit, headers[1], texts[0], left=texts[1], usual=self._usual[limit])
+            yield ReportedCounter(
+                limit, headers[1], texts[0], left=texts[1], usual=self._usual[limit]
+            )
 
     def _daily(self) -> tuple[Limit, ...]:
         if not self.has_daily or self._day is None:

@@ -57,7 +57,7 @@ class StaleIndexHits:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a slice stands in its span; see `lanes.Slice`."""
+    """Where a slice stands in its span; see `range_reader.RangeBatch`."""
 
     is_last: bool
     behind: int | None = None
@@ -84,7 +84,7 @@ class RecordAssembly:
     def __post_init__(self) -> None:
         self.owner = f"{self.api.connection.name}.{self.selection.name}"
 
-    def slice(self, found: Records, asked_at: datetime, calls: int, place: Place) -> RangeBatch:
+    def batch(self, found: Records, asked_at: datetime, calls: int, place: Place) -> RangeBatch:
         """Return a slice of the records of some answers, in the order of their ids.
 
         Raises:

@@ -85,7 +85,7 @@ def edges(api: Api, selection: Selection) -> KeyRange:
 
 @dataclass(frozen=True)
 class SearchReader:
-    """Reads spans of ids by searches; see `lanes.Reader`."""
+    """Reads spans of ids by searches; see `range_reader.Reader`."""
 
     api: Api
     selection: Selection
@@ -101,7 +101,7 @@ class SearchReader:
                 calls += asked
                 found.add(answer.records)
                 at = int(answer.records.ids[-1]) + 1 if len(answer.records) else at
-            yield self.assembly.slice(found, asked_at, calls, Place(not left, behind=left))
+            yield self.assembly.batch(found, asked_at, calls, Place(not left, behind=left))
 
     def _page(self, at: int, key_range: KeyRange) -> tuple[Answer, int, int]:
         """Return a page that shows something, how much comes behind it, and the calls it took.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import requests
 
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
 from crm_pipeline.connectors.pipedrive.refusals import WINDOW_S
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.ratelimit.limits import Limit
@@ -67,7 +67,7 @@ class PipedriveMeter:
         """Return what a call weighs: its tokens, and one call."""
         return {DAILY: operation.cost}
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what the headers say of the day and of the burst window."""
         for limit, header in ((DAILY, "x-daily-ratelimit-token"), (self.burst, "x-ratelimit")):
             if limit == self.burst and "/search" in response.url.lower():
@@ -75,7 +75,9 @@ class PipedriveMeter:
             names = f"{header}-limit", f"{header}-remaining"
             ceiling, left = (response.headers.get(name, "") for name in names)
             if ceiling and left:
-                yield Claim(limit, names[1], ceiling, left=left, usual=self._ceilings[limit])
+                yield ReportedCounter(
+                    limit, names[1], ceiling, left=left, usual=self._ceilings[limit]
+                )
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the company."""

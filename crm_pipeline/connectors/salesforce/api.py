@@ -11,7 +11,7 @@ import requests
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
 from crm_pipeline.connectors.salesforce import errors
 from crm_pipeline.connectors.salesforce.login import SalesforceLogin, refuse_unusable
 from crm_pipeline.connectors.salesforce.profile import PROFILE
@@ -59,12 +59,12 @@ class SalesforceMeter:
         """Return what a call weighs."""
         return {}
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what `Sforce-Limit-Info` says."""
         found = _USAGE.search(response.headers.get(_HEADER, ""))
         if found:
             used, _, ceiling = found[1].partition("/")
-            yield Claim(DAILY, _HEADER, ceiling, used=used, usual=self._ceilings[DAILY])
+            yield ReportedCounter(DAILY, _HEADER, ceiling, used=used, usual=self._ceilings[DAILY])
 
     def heed(self, reading: Reading) -> None:
         """Take over the org's ceiling."""

@@ -11,7 +11,7 @@ from functools import cached_property
 import requests
 
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.connectors.zoho.documents import Licence, Organization
 from crm_pipeline.connectors.zoho.errors import CREDITS_LEFT, is_locked_out
@@ -137,11 +137,11 @@ class ZohoMeter:
         """Return what token requests are counted under: who is refused there must not ask again."""
         return (Limit(TOKENS, self._share(TOKENS), _TOKENS_S, "daily", unit="token requests"),)
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what an answer tells of the credits, or of too many token requests."""
         if response.status_code == 400 and is_locked_out(response):
             most = str(self.ceiling(TOKENS))
-            yield Claim(TOKENS, "Access Denied", most, used=most)
+            yield ReportedCounter(TOKENS, "Access Denied", most, used=most)
             return
         text = response.headers.get(CREDITS_LEFT, "")
         if text:
@@ -149,7 +149,7 @@ class ZohoMeter:
             # The header comes when half is used: there is at least as much again.
             least = left if self._connection.ceilings.get(CREDITS) else 2 * left
             ceiling = str(max(self.ceiling(CREDITS), least))
-            yield Claim(CREDITS, CREDITS_LEFT, ceiling, left=text, usual=self._usual)
+            yield ReportedCounter(CREDITS, CREDITS_LEFT, ceiling, left=text, usual=self._usual)
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the org that is higher than what is known."""

@@ -217,7 +217,7 @@ class EmbeddedServer:
             )
 
     def _initialise(self, account: ServerAccount) -> None:
-        account.claim(self.folder)
+        account.require_usable(self.folder)
         if (self.folder / "PG_VERSION").exists():
             return
         # initdb writes PG_VERSION first: killed half-way in place, it would pass for a whole one.

@@ -73,7 +73,7 @@ class ServerAccount:
             entry.pw_uid, entry.pw_gid, demoted=True, programs=programs, major_version=version
         )
 
-    def claim(self, folder: Path) -> None:
+    def require_usable(self, folder: Path) -> None:
         """Make sure that the server may use its folder, and reach it and the programs.
 
         Raises:

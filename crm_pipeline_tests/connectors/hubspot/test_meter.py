@@ -42,7 +42,7 @@ def _as_tools(context: Any) -> ConnectorContext:
 
 def read(made: HubSpotMeter, response: requests.Response) -> dict[str, tuple[int, int]]:
     """Let a meter take over what an answer says, as far as it is believed."""
-    readings = list(believed(made.claims(response), Strange("acme")))
+    readings = list(believed(made.reported_counters(response), Strange("acme")))
     for one in readings:
         made.heed(one)
     return {one.limit: (one.used, one.ceiling) for one in readings}

@@ -215,7 +215,7 @@ def test_somebody_elses_folder(tmp_path: Path) -> None:
     """A server folder of another user is an error that names both users."""
     account = replace(ServerAccount.of(tmp_path / "none"), uid=54_321, demoted=False)
     with pytest.raises(StoreError, match=r"belongs to .* runs as .*"):
-        account.claim(tmp_path)
+        account.require_usable(tmp_path)
 
 
 @pytest.fixture
