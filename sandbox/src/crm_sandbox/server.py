@@ -8,20 +8,20 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from crm_sandbox.admin import AdminDesk
+from crm_sandbox.admin import AdminHandler
 from crm_sandbox.certificates import Authority
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.connection import Connection
 from crm_sandbox.faults import FaultBook
 from crm_sandbox.journal import Journal
 from crm_sandbox.pace import Pace
-from crm_sandbox.registry import Emulation, Premises, find_vendors, vendor_of_host
+from crm_sandbox.registry import Emulations, Premises, find_vendors, vendor_of_host
 from crm_sandbox.world import World
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class SandboxServer:
         journal_capacity: how many requests the journal keeps in detail.
         authority: issues certificates for TLS and for tunnels on the same port; without one the
             sandbox speaks plain HTTP only.
-        vendors: open these only, because opening costs time; by default all there are.
+        vendors: emulate these only; by default all there are.
 
     Raises:
         OSError: the port is taken.
@@ -102,11 +102,9 @@ class SandboxServer:
         self.vendors = find_vendors(vendors)
         self.authority = authority
         self.tls = self._tls(authority) if authority else None
-        premises = Premises(self.world, self.clock)
-        self.emulations: dict[str, Emulation] = {
-            name: vendor.open(premises) for name, vendor in self.vendors.items()
-        }
-        self.admin = AdminDesk(self)
+        self.emulations = self._unopened()
+        self.admin = AdminHandler(self)
+        self._changing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._serving = False
         self._closed = False
@@ -165,6 +163,33 @@ class SandboxServer:
         self._serving = True
         self._listener.serve_forever(poll_interval=0.02)
 
+    def reset(self) -> None:
+        """Go back to the world, the settings and the clock of the start.
+
+        Requests under way end in the world that they began in and leave no trace; those that a fault
+        keeps waiting are let go. The address, open connections and certificates stay.
+        """
+        with self._changing:
+            left, waiting = self.emulations, self.stopping
+            self.clock.reset()
+            self.emulations, self.stopping = self._unopened(), threading.Event()
+            self.faults.clear()
+            self.pace.set({})
+            self.journal.reset()
+        waiting.set()
+        left.abandon()
+
+    @contextlib.contextmanager
+    def visited(self) -> Iterator[Emulations]:
+        """Give the emulations of the present world to one request, which may finish there."""
+        with self._changing:
+            emulations = self.emulations
+            emulations.enter()
+        try:
+            yield emulations
+        finally:
+            emulations.leave()
+
     def stop(self) -> None:
         """Stop serving, wake hanging requests, and remove every temporary file."""
         if self._closed:
@@ -177,8 +202,10 @@ class SandboxServer:
         self._listener.hang_up()
         if self._thread is not None:
             self._thread.join(timeout=5)
-        for emulation in self.emulations.values():
-            emulation.close()
+        self.emulations.close()
+
+    def _unopened(self) -> Emulations:
+        return Emulations(self.vendors, Premises(self.world, self.clock, self.clock.now()))
 
     def _tls(self, authority: Authority) -> ssl.SSLContext:
         patterns = [pattern for vendor in self.vendors.values() for pattern in vendor.hosts]

@@ -70,22 +70,6 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         """Answer one admin request below `/_admin/hubspot`."""
         return administer(self, request)
 
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        lines = [("HubSpot", f"{url}/hubspot")]
-        for name, facts in credentials.PORTALS.items():
-            lines += [
-                (f"HubSpot {name} private app token", facts.token),
-                (f"HubSpot {name} refresh token", facts.refresh_token),
-            ]
-        return [
-            *lines,
-            ("HubSpot token endpoint", f"{url}/hubspot/oauth/v1/token"),
-            ("HubSpot client id", credentials.CLIENT_ID),
-            ("HubSpot client secret", credentials.CLIENT_SECRET),
-            ("HubSpot admin", f"{url}/_admin/hubspot"),
-        ]
-
     def close(self) -> None:
         """Send nothing any more, and close every portal."""
         self.webhooks.close()

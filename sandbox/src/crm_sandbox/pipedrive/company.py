@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from crm_sandbox.answers import AnswerCache
@@ -21,6 +22,7 @@ from crm_sandbox.pipedrive.schema import Entity
 from crm_sandbox.pipedrive.staging import USER_COUNT, Staging
 from crm_sandbox.pipedrive.store import Store
 from crm_sandbox.pipedrive.webhooks import WebhookDesk
+from crm_sandbox.populations import Population
 from crm_sandbox.tables import Tables
 from crm_sandbox.world import World
 
@@ -56,7 +58,7 @@ class Company:
         self.clock = clock
         self.plan = PLANS[name]
         self.access = ACCOUNTS[name]
-        self.tables = Tables()
+        self.tables = Tables(Population.of(f"pipedrive {name}", world, self._fill))
         self.contact_sync = self.plan.contact_sync
         self.marketing = self.plan.marketing
         self.gone_as_404: set[str] = {"activities", "products"}
@@ -80,11 +82,14 @@ class Company:
             one = self.add_custom(spec.entity, spec.name, spec.type, spec.labels)
             one.sql, one.lead_sql = spec.sql, spec.lead_sql
         self.lead_labels = {label: _label_id(name, label) for label in self.plan.lead_labels}
-        staging = Staging(self.tables.connection, world, self.plan)
-        fill(self.tables, staging, self.custom, list(self.lead_labels.values()))
+        self.tables.fill()
         self.store = Store(self)
         self.conversions = ConversionBook()
         self.webhooks = WebhookDesk(self)
+
+    def _fill(self, connection: duckdb.DuckDBPyConnection) -> None:
+        staging = Staging(connection, self.world, self.plan)
+        fill(staging, self.custom, list(self.lead_labels.values()))
 
     @property
     def company_id(self) -> int:

@@ -57,22 +57,6 @@ class PipedriveSandbox(Truth, Changes, SchemaChanges, Controls):
         """Answer one admin request below `/_admin/pipedrive`."""
         return administer(self, request)
 
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        lines = [("Pipedrive", f"{url}/pipedrive")]
-        for name, one in credentials.ACCOUNTS.items():
-            lines += [
-                (f"Pipedrive {name} API token", one.api_token),
-                (f"Pipedrive {name} refresh token", one.refresh_token),
-            ]
-        return [
-            *lines,
-            ("Pipedrive token endpoint", f"{url}/pipedrive/oauth/token"),
-            ("Pipedrive client id", credentials.CLIENT_ID),
-            ("Pipedrive client secret", credentials.CLIENT_SECRET),
-            ("Pipedrive admin", f"{url}/_admin/pipedrive"),
-        ]
-
     def close(self) -> None:
         """Close every company."""
         for company in self.companies.opened():

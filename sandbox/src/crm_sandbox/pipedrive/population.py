@@ -17,7 +17,6 @@ from crm_sandbox.pipedrive.selling import stage_catalogue, stage_deals
 from crm_sandbox.pipedrive.staging import USER_COUNT, Staging
 from crm_sandbox.pipedrive.talking import stage_engagement
 from crm_sandbox.stamps import Integers
-from crm_sandbox.tables import Tables
 from crm_sandbox.vocabulary import INDUSTRIES, LONG_TEXT
 
 _SMALL = 2_000
@@ -39,7 +38,6 @@ _LEAD_ID = (
 
 
 def fill(
-    tables: Tables,
     staging: Staging,
     custom: Mapping[str, Sequence[CustomField]],
     labels: Sequence[str],
@@ -47,12 +45,11 @@ def fill(
     """Create and fill the table of every object.
 
     Args:
-        tables: of the company.
-        staging: an empty one over the tables' connection.
+        staging: an empty one.
         custom: the custom fields by object.
         labels: the ids of the lead labels.
     """
-    connection = tables.connection
+    connection = staging.connection
     connection.execute("SET VARIABLE long_text = ?", [LONG_TEXT])
     connection.execute(_LEAD_ID.format(crm=staging.plan.crm))
     if staging.world.contacts < _SMALL:

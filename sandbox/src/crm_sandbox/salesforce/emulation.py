@@ -5,7 +5,6 @@ import re
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.registry import Premises
-from crm_sandbox.salesforce import credentials
 from crm_sandbox.salesforce.administration import administer
 from crm_sandbox.salesforce.bulk import BulkDesk
 from crm_sandbox.salesforce.changes import Changes, SchemaChanges
@@ -46,9 +45,9 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def __init__(self, premises: Premises) -> None:
         self.clock: SandboxClock = premises.clock
-        self.org = Org(premises.world, premises.clock)
+        self.org = Org(premises.world, premises.clock, premises.since)
         super().__init__(self.org)
-        self.sessions = SessionBook(premises.clock, self.org.organization_id)
+        self.sessions = SessionBook(premises.clock, self.org.organization_id, premises.since)
         self.usage = ApiUsage()
         self.bulk = BulkDesk(self.org, self.usage)
         self.queries = QueryDesk(self.org)
@@ -109,19 +108,6 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/salesforce`."""
         return administer(self, request)
-
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        return [
-            ("Salesforce", f"{url}/salesforce"),
-            ("Salesforce token endpoint", f"{url}/salesforce/services/oauth2/token"),
-            ("Salesforce client id", credentials.CLIENT_ID),
-            ("Salesforce client secret", credentials.CLIENT_SECRET),
-            ("Salesforce refresh token", credentials.REFRESH_TOKEN),
-            ("Salesforce user name", credentials.USERNAME),
-            ("Salesforce password", credentials.PASSWORD),
-            ("Salesforce admin", f"{url}/_admin/salesforce"),
-        ]
 
     def close(self) -> None:
         """Remove job results and close the database."""

@@ -13,7 +13,6 @@ from crm_sandbox.zoho.api import Call, OrgApi
 from crm_sandbox.zoho.centres import centre_of, is_accounts
 from crm_sandbox.zoho.changes import Changes
 from crm_sandbox.zoho.controls import Controls
-from crm_sandbox.zoho.credentials import BY_ACCOUNT
 from crm_sandbox.zoho.deliveries import Mailman
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import is_heavy
@@ -79,20 +78,6 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/zoho`."""
         return administer(self, request)
-
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        lines = [
-            ("Zoho CRM", f"{url}/zoho"),
-            ("Zoho token endpoint", f"{url}/zoho/oauth/v2/token"),
-        ]
-        for key, one in BY_ACCOUNT.items():
-            lines += [
-                (f"Zoho client id ({key})", one.client_id),
-                (f"Zoho client secret ({key})", one.client_secret),
-                (f"Zoho refresh token ({key})", one.refresh_token),
-            ]
-        return [*lines, ("Zoho admin", f"{url}/_admin/zoho")]
 
     def close(self) -> None:
         """Close the orgs."""
