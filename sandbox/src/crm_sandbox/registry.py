@@ -51,9 +51,14 @@ class Vendor(Protocol):
 
     name: str
     hosts: tuple[str, ...]
+    accounts: tuple[str, ...]
 
     def access(self, url: str) -> list[tuple[str, str]]:
         """Say how to connect, as label and value."""
+        ...
+
+    def credentials(self, url: str, account: str) -> dict[str, str]:
+        """Return what a client needs to log in to an account, by names such as `client_id`."""
         ...
 
     def open(self, premises: Premises) -> Emulation:

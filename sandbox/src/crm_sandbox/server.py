@@ -18,7 +18,7 @@ from crm_sandbox.admin import AdminHandler
 from crm_sandbox.certificates import Authority
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.connection import Connection
-from crm_sandbox.faults import FaultBook
+from crm_sandbox.faults import FaultOrders
 from crm_sandbox.journal import Journal
 from crm_sandbox.pace import Pace
 from crm_sandbox.registry import Emulations, Premises, find_vendors, vendor_of_host
@@ -90,7 +90,7 @@ class SandboxServer:
         vendors: Collection[str] = (),
     ) -> None:
         self.clock = clock or SandboxClock()
-        self.faults = FaultBook()
+        self.faults = FaultOrders()
         self.journal = Journal(journal_capacity)
         self.pace = Pace()
         self.stopping = threading.Event()

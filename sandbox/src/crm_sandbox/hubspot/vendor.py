@@ -9,6 +9,7 @@ class HubSpotVendor:
 
     name = "hubspot"
     hosts = ("api.hubapi.com", "api.hubspot.com", "app.hubspot.com")
+    accounts = tuple(credentials.PORTALS)
 
     def access(self, url: str) -> list[tuple[str, str]]:
         """Say how to connect."""
@@ -25,6 +26,17 @@ class HubSpotVendor:
             ("HubSpot client secret", credentials.CLIENT_SECRET),
             ("HubSpot admin", f"{url}/_admin/hubspot"),
         ]
+
+    def credentials(self, url: str, account: str) -> dict[str, str]:
+        """Return what a client needs to log in to an account."""
+        portal = credentials.PORTALS[account]
+        return {
+            "token_url": f"{url}/hubspot/oauth/v1/token",
+            "access_token": portal.token,
+            "client_id": credentials.CLIENT_ID,
+            "client_secret": credentials.CLIENT_SECRET,
+            "refresh_token": portal.refresh_token,
+        }
 
     def open(self, premises: Premises) -> Emulation:
         """Start answering; a portal is filled when it is first asked for."""

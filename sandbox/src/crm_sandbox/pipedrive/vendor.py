@@ -9,6 +9,7 @@ class PipedriveVendor:
 
     name = "pipedrive"
     hosts = ("*.pipedrive.com",)
+    accounts = tuple(credentials.ACCOUNTS)
 
     def access(self, url: str) -> list[tuple[str, str]]:
         """Say how to connect."""
@@ -25,6 +26,17 @@ class PipedriveVendor:
             ("Pipedrive client secret", credentials.CLIENT_SECRET),
             ("Pipedrive admin", f"{url}/_admin/pipedrive"),
         ]
+
+    def credentials(self, url: str, account: str) -> dict[str, str]:
+        """Return what a client needs to log in to an account."""
+        company = credentials.ACCOUNTS[account]
+        return {
+            "token_url": f"{url}/pipedrive/oauth/token",
+            "api_token": company.api_token,
+            "client_id": credentials.CLIENT_ID,
+            "client_secret": credentials.CLIENT_SECRET,
+            "refresh_token": company.refresh_token,
+        }
 
     def open(self, premises: Premises) -> Emulation:
         """Begin to answer; a company is filled when somebody asks for it."""

@@ -9,6 +9,7 @@ class SalesforceVendor:
 
     name = "salesforce"
     hosts = ("*.my.salesforce.com", "login.salesforce.com", "test.salesforce.com")
+    accounts = ("main",)
 
     def access(self, url: str) -> list[tuple[str, str]]:
         """Say how to connect."""
@@ -22,6 +23,17 @@ class SalesforceVendor:
             ("Salesforce password", credentials.PASSWORD),
             ("Salesforce admin", f"{url}/_admin/salesforce"),
         ]
+
+    def credentials(self, url: str, account: str) -> dict[str, str]:  # noqa: ARG002 - one org
+        """Return what a client needs to log in to an account."""
+        return {
+            "token_url": f"{url}/salesforce/services/oauth2/token",
+            "client_id": credentials.CLIENT_ID,
+            "client_secret": credentials.CLIENT_SECRET,
+            "refresh_token": credentials.REFRESH_TOKEN,
+            "username": credentials.USERNAME,
+            "password": credentials.PASSWORD,
+        }
 
     def open(self, premises: Premises) -> Emulation:
         """Fill an org from the world and start answering for it."""

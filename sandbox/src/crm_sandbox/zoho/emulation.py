@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from crm_sandbox.answers import AnswerCache
-from crm_sandbox.grants import Access, GrantBook
+from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response
 from crm_sandbox.registry import Premises
 from crm_sandbox.zoho.accounts import ACCOUNTS
@@ -46,7 +46,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
         self.oauth = OAuthDesk(premises.clock, lambda key: self.apis[key].org.org_id)
 
     @property
-    def grants(self) -> GrantBook:
+    def grants(self) -> GrantStore:
         """The tokens that were given out."""
         return self.oauth.grants
 

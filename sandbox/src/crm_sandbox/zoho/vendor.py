@@ -10,6 +10,7 @@ class ZohoVendor:
 
     name = "zoho"
     hosts = HOSTS
+    accounts = tuple(BY_ACCOUNT)
 
     def access(self, url: str) -> list[tuple[str, str]]:
         """Say how to connect."""
@@ -24,6 +25,16 @@ class ZohoVendor:
                 (f"Zoho refresh token ({key})", one.refresh_token),
             ]
         return [*lines, ("Zoho admin", f"{url}/_admin/zoho")]
+
+    def credentials(self, url: str, account: str) -> dict[str, str]:
+        """Return what a client needs to log in to an account."""
+        org = BY_ACCOUNT[account]
+        return {
+            "token_url": f"{url}/zoho/oauth/v2/token",
+            "client_id": org.client_id,
+            "client_secret": org.client_secret,
+            "refresh_token": org.refresh_token,
+        }
 
     def open(self, premises: Premises) -> Emulation:
         """Start answering; an org is filled when it is first asked for."""
