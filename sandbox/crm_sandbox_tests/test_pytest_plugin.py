@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import re
+import textwrap
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import requests
+from simple_salesforce import Salesforce
 
 from crm_sandbox import SandboxServer, VendorSandbox
 
+README = Path(__file__).parents[1] / "README.md"
 SMALL = pytest.mark.crm_sandbox(seed=3, contacts=60)
 FIRST_READS = {
     "salesforce": ("Contact", "/services/data/v66.0/query?q=SELECT Id FROM Contact", "Bearer"),
@@ -51,6 +56,23 @@ def test_faults_and_journal_are_those_of_one_vendor(
     assert (len(pipedrive_sandbox.journal), hubspot_sandbox.journal.count(status=503)) == (1, 0)
     pipedrive_sandbox.faults.clear()
     assert (len(pipedrive_sandbox.faults.listed()), len(hubspot_sandbox.faults.listed())) == (0, 1)
+
+
+@SMALL
+def test_a_client_with_hard_wired_hosts_is_led_here(
+    salesforce_sandbox: VendorSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `.proxy_env` the vendor's own host name over https is the sandbox."""
+    for name, value in salesforce_sandbox.proxy_env.items():
+        monkeypatch.setenv(name, value)
+    own = salesforce_sandbox.credentials
+    with Salesforce(
+        username=own["username"], password=own["password"], security_token="", version="59.0"
+    ).session as session:
+        assert session is not None
+    assert [entry.path for entry in salesforce_sandbox.journal.entries()] == [
+        "/services/Soap/u/59.0"
+    ]
 
 
 @SMALL
@@ -106,6 +128,20 @@ def test_each_test_gets_a_fresh_world_from_one_server(pytester: pytest.Pytester)
     )
     result = pytester.runpytest_inprocess("--strict-markers", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=2)
+
+
+def test_the_examples_of_the_readme_run(pytester: pytest.Pytester) -> None:
+    """The tests that the README shows pass as they stand there."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    conftest, test, marker, alone = blocks[:4]
+    pytester.makeconftest(conftest)
+    world = "\ndef test_world(crm_sandbox):\n    assert crm_sandbox.world.seed == 3\n"
+    imports = "from datetime import UTC, datetime\nimport pytest\n"
+    pytester.makepyfile(
+        f"{imports}{test}\n{marker}{world}\ndef test_alone():\n" + textwrap.indent(alone, "    ")
+    )
+    result = pytester.runpytest_inprocess("--strict-markers", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3)
 
 
 def test_a_wrong_marker_is_explained(pytester: pytest.Pytester) -> None:

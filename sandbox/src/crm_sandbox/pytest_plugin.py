@@ -5,10 +5,12 @@ Opt in with one line in the `conftest.py` at the root: `pytest_plugins = ["crm_s
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crm_sandbox.certificates import Authority
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.server import SandboxServer
 from crm_sandbox.vendor_sandbox import VendorSandbox
@@ -27,9 +29,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class SandboxServers:
-    """The servers of one test session: one for each world, reset for each test."""
+    """The servers of one test session: one for each world, reset for each test.
 
-    def __init__(self) -> None:
+    Args:
+        folder: where the certificate authority lies that clients with hard-wired hosts must trust.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._running: dict[tuple[Any, ...], SandboxServer] = {}
 
     def fresh(self, seed: int, contacts: int, now: datetime | None) -> SandboxServer:
@@ -40,7 +47,13 @@ class SandboxServers:
         else:
             moment = now.replace(tzinfo=UTC) if now is not None and now.tzinfo is None else now
             clock = SandboxClock(moment)
-            server = SandboxServer(seed=seed, contacts=contacts, now=moment, clock=clock)
+            server = SandboxServer(
+                seed=seed,
+                contacts=contacts,
+                now=moment,
+                clock=clock,
+                authority=Authority(self._folder),
+            )
             self._running[key] = server.start()
         return self._running[key]
 
@@ -51,9 +64,9 @@ class SandboxServers:
 
 
 @pytest.fixture(scope="session")
-def crm_sandbox_servers() -> Iterator[SandboxServers]:
+def crm_sandbox_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServers]:
     """The servers of this session."""
-    servers = SandboxServers()
+    servers = SandboxServers(tmp_path_factory.mktemp("crm_sandbox"))
     yield servers
     servers.stop()
 

@@ -113,6 +113,21 @@ class VendorSandbox:
         values = {"url": self.url, **self.credentials}
         return {f"{self.name}_{key}".upper(): value for key, value in values.items()}
 
+    @property
+    def proxy_env(self) -> dict[str, str]:
+        """Environment variables that lead a client with hard-wired https hosts here instead.
+
+        Raises:
+            ValueError: the server speaks no TLS, because it was started without an authority.
+        """
+        authority = self.server.authority
+        if authority is None:
+            raise ValueError(
+                "this sandbox speaks no TLS: start it with an authority, or with --tls"
+            )
+        names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        return {"HTTPS_PROXY": self.server.url, **dict.fromkeys(names, str(authority.bundle))}
+
     def account(self, name: str) -> "VendorSandbox":
         """Return another account of the same vendor."""
         return VendorSandbox(self.server, self.name, name)
