@@ -13,7 +13,7 @@ from crm_sandbox.zoho.api import Call, OrgApi
 from crm_sandbox.zoho.centres import centre_of, is_accounts
 from crm_sandbox.zoho.changes import Changes
 from crm_sandbox.zoho.controls import Controls
-from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import is_heavy
 from crm_sandbox.zoho.oauth import OAuthDesk
@@ -38,7 +38,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock = premises.clock
         tokens, cache = PageTokens(premises.clock), AnswerCache()
-        self.mailman = Mailman()
+        self.mailman = DeliveryLog()
         self.apis = {
             key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache, self.mailman)
             for key, account in ACCOUNTS.items()
