@@ -175,6 +175,10 @@ class WebhookDesk:
                 for one in self._deliveries
             ]
 
+    def shown(self) -> dict[str, Any]:
+        """Return every message, and how many were lost during bans."""
+        return {"deliveries": self.deliveries(), "lost": self.lost}
+
     def close(self) -> None:
         """Send nothing any more."""
         self._background.close()

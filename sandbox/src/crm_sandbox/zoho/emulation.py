@@ -6,9 +6,10 @@ from collections.abc import Callable
 from crm_sandbox.answers import AnswerCache
 from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response
+from crm_sandbox.kernel.administration import AdminApi
 from crm_sandbox.registry import Premises
 from crm_sandbox.zoho.accounts import ACCOUNTS
-from crm_sandbox.zoho.administration import administer
+from crm_sandbox.zoho.administration import ACTIONS
 from crm_sandbox.zoho.api import Call, OrgApi
 from crm_sandbox.zoho.centres import centre_of, is_accounts
 from crm_sandbox.zoho.changes import Changes
@@ -21,7 +22,7 @@ from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.page_tokens import PageTokens
 from crm_sandbox.zoho.schema_changes import SchemaChanges
 from crm_sandbox.zoho.store import RecordStore
-from crm_sandbox.zoho.truth import Truth
+from crm_sandbox.zoho.truth import Truth, plain_value
 
 # Older versions stay addressable at the vendor; here they answer like the eighth.
 _CRM = re.compile(r"/crm/(?:bulk/)?v(?:[3-8]|2\.1|2)(/.*)?")
@@ -44,6 +45,17 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
             for key, account in ACCOUNTS.items()
         }
         self.oauth = OAuthDesk(premises.clock, lambda key: self.apis[key].org.org_id)
+        self._admin = AdminApi(
+            self,
+            ACTIONS,
+            objects=lambda key: [one.name for one in self.org(key).modules if not one.listed_only],
+            looks={
+                "deliveries": lambda _: {"deliveries": self.mailman.listed()},
+                "usage": lambda account: self.apis[account].meter.shown(),
+            },
+            value=plain_value,
+            noun="module",
+        )
 
     @property
     def grants(self) -> GrantStore:
@@ -77,7 +89,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/zoho`."""
-        return administer(self, request)
+        return self._admin.handle(request)
 
     def close(self) -> None:
         """Close the orgs."""

@@ -1,6 +1,6 @@
 """What is really in the orgs, for tests that compare it with what a client got."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from crm_sandbox.zoho.org import Org
@@ -80,6 +80,13 @@ class Truth:
         ids = org.ids.many(name, cards["i"].to_numpy()).to_pylist()
         known = cards.select(["person", "duplicate", "email_verdict", "phone_verdict"]).to_pylist()
         return [{"id": str(record)} | truth for record, truth in zip(ids, known, strict=True)]
+
+
+def plain_value(value: Any) -> Any:
+    """Return a stored value as JSON would carry it in the admin API."""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _where(
