@@ -82,12 +82,12 @@ def test_prepared_tables_are_not_touched_by_who_writes(pipedrive: SandboxServer)
 
 def test_a_world_is_drawn_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same vendor, seed, size and moment give prepared tables; another seed is drawn anew."""
-    from crm_sandbox.pipedrive import company
+    from crm_sandbox.pipedrive import company_data
 
     drawn: list[int] = []
-    fill = company.fill
+    fill = company_data.fill
     monkeypatch.setattr(
-        company, "fill", lambda staging, *rest: (drawn.append(1), fill(staging, *rest))
+        company_data, "fill", lambda staging, *rest: (drawn.append(1), fill(staging, *rest))
     )
     for seed in (912, 912, 913):
         with SandboxServer(contacts=20, seed=seed, now=NOW, vendors=["pipedrive"]) as running:

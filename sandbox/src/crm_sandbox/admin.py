@@ -2,22 +2,20 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crm_sandbox.http import Request, Response, json_response
-
-if TYPE_CHECKING:
-    from crm_sandbox.server import SandboxServer
+from crm_sandbox.state import SandboxState
 
 
 class AdminHandler:
     """Answer admin requests with JSON; mistakes answer 400 or 404 with a sentence.
 
     Args:
-        sandbox: the server that is administered.
+        sandbox: what is administered.
     """
 
-    def __init__(self, sandbox: "SandboxServer") -> None:
+    def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
 
     def handle(self, request: Request) -> Response:

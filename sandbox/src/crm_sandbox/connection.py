@@ -12,7 +12,7 @@ from email.message import Message
 from email.utils import format_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from isal import igzip
@@ -20,6 +20,7 @@ from isal import igzip
 from crm_sandbox.faults import FaultOrder
 from crm_sandbox.http import PACKED, Request, Response, json_response
 from crm_sandbox.registry import Emulation
+from crm_sandbox.state import SandboxState
 from crm_sandbox.tunnel import (
     ESTABLISHED,
     begins_with_handshake,
@@ -28,9 +29,6 @@ from crm_sandbox.tunnel import (
     secured,
     shake_hands,
 )
-
-if TYPE_CHECKING:
-    from crm_sandbox.server import SandboxServer
 
 _HTML_LOGIN = (
     b"<!DOCTYPE html><html><head><title>Login</title></head>"
@@ -78,7 +76,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         """Read a request, find who answers, write the answer, keep the journal."""
-        sandbox: SandboxServer = self.server.sandbox
+        sandbox: SandboxState = self.server.sandbox
         began = time.perf_counter()
         parts = urlsplit(self.path)
         request = self._request(parts.path, parts.query)
@@ -89,7 +87,7 @@ class Connection(BaseHTTPRequestHandler):
             self._refuse(sandbox, request, refusal(parts.netloc, sandbox.hosts))
             return
         if parts.path.startswith("/_admin"):
-            self._transmit(self._whole(sandbox.admin.handle(request)))
+            self._transmit(self._whole(self.server.admin.handle(request)))
             return
         with sandbox.visited() as emulations:
             outcome = self._asked(sandbox, emulations, request, began)
@@ -97,7 +95,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def _asked(
         self,
-        sandbox: "SandboxServer",
+        sandbox: SandboxState,
         emulations: Mapping[str, Emulation],
         asked: Request,
         began: float,
@@ -137,7 +135,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         """Open a tunnel whose other end is the sandbox itself."""
-        sandbox: SandboxServer = self.server.sandbox
+        sandbox: SandboxState = self.server.sandbox
         request = self._request(self.path, "")
         if not sandbox.is_here(self.path):
             self._refuse(sandbox, request, refusal(self.path, sandbox.hosts))
@@ -170,12 +168,12 @@ class Connection(BaseHTTPRequestHandler):
             raise
         return secure
 
-    def _refuse(self, sandbox: "SandboxServer", request: Request, response: Response) -> None:
+    def _refuse(self, sandbox: SandboxState, request: Request, response: Response) -> None:
         """Answer what no vendor sees, and hang up."""
         self._note(sandbox, request, response.status)
         self._transmit(replace(self._whole(response), hang_up=True))
 
-    def _note(self, sandbox: "SandboxServer", request: Request, status: int) -> None:
+    def _note(self, sandbox: SandboxState, request: Request, status: int) -> None:
         sandbox.journal.record(
             at=sandbox.clock.now(),
             vendor="",
@@ -209,7 +207,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def _answer(
         self,
-        sandbox: "SandboxServer",
+        sandbox: SandboxState,
         emulations: Mapping[str, Emulation],
         vendor: str | None,
         request: Request,
@@ -233,7 +231,7 @@ class Connection(BaseHTTPRequestHandler):
             return self._truncated(response, o.after)
         return self._whole(response)
 
-    def _play_before(self, sandbox: "SandboxServer", order: FaultOrder) -> _Outcome | None:
+    def _play_before(self, sandbox: SandboxState, order: FaultOrder) -> _Outcome | None:
         if order.kind == "status":
             kind = "text/html" if order.body.lstrip().startswith("<") else "application/json"
             headers = tuple(order.headers.items())

@@ -10,15 +10,13 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crm_sandbox.kernel.receivers import post
 from crm_sandbox.kernel.repeating import Repeating
-from crm_sandbox.pipedrive.store import News
+from crm_sandbox.pipedrive.company_data import CompanyData
+from crm_sandbox.pipedrive.store import News, Store
 from crm_sandbox.pipedrive.webhook_body import meta, told
-
-if TYPE_CHECKING:
-    from crm_sandbox.pipedrive.company import Company
 
 MOST_OF_USER = 40
 OBJECTS = (
@@ -94,11 +92,17 @@ class Manner:
     ca_file: str | None = None
 
 
-class WebhookDesk:
-    """The webhooks of one company and their deliveries."""
+class Webhooks:
+    """The webhooks of one company and their deliveries.
 
-    def __init__(self, company: "Company") -> None:
+    Args:
+        company: whose.
+        store: tells of changes.
+    """
+
+    def __init__(self, company: CompanyData, store: Store) -> None:
         self._company = company
+        self._store = store
         # Whoever waits for a receiver keeps nobody from queueing.
         self._lock = threading.RLock()
         self._sending = threading.RLock()
@@ -117,8 +121,8 @@ class WebhookDesk:
         """Take up a webhook, and listen from now on."""
         with self._lock:
             self._webhooks[webhook.id] = webhook
-            if self.hear not in self._company.store.listeners:
-                self._company.store.listeners.append(self.hear)
+            if self.hear not in self._store.listeners:
+                self._store.listeners.append(self.hear)
             self._background.begin()
 
     def remove(self, number: int) -> bool:
