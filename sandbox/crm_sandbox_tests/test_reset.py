@@ -124,3 +124,25 @@ def test_only_a_post_resets(pipedrive: SandboxServer) -> None:
 
 def any_of(running: SandboxServer) -> Any:
     return running.emulations["pipedrive"]
+
+
+def test_no_more_than_so_many_populations_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest unused one goes first, by number and by size; a large one is never kept."""
+    from crm_sandbox import populations
+    from crm_sandbox.world import World
+
+    monkeypatch.setattr(populations, "_KEPT", populations._Kept())
+    monkeypatch.setattr(populations, "_MOST_KEPT", 2)
+    drawn: list[int] = []
+
+    def opened(seed: int, contacts: int = 20) -> None:
+        world = World(seed, contacts, NOW.replace(tzinfo=None))
+        populations.Population.of("a", world, lambda _: drawn.append(seed)).open().close()
+
+    for seed in (1, 2, 1, 3, 1, 2):
+        opened(seed)
+    assert drawn == [1, 2, 3, 2]
+    monkeypatch.setattr(populations, "_MOST_CONTACTS", 50)
+    for seed, contacts in ((5, 40), (6, 40), (5, 40), (7, 60), (7, 60)):
+        opened(seed, contacts)
+    assert drawn[4:] == [5, 6, 5, 7, 7]

@@ -15,10 +15,9 @@ import duckdb
 from crm_sandbox.world import World
 
 _MOST_KEPT = 16
-"""So many populations stay prepared for the next server; those in use stay anyway."""
-
-_LARGE = 20_000
-"""From so many contacts on a world is drawn for each server anew."""
+_MOST_CONTACTS = 20_000
+"""So many populations stay prepared for the next server, with so many contacts in all; those in use stay
+anyway. A world that is larger by itself is drawn for each server anew."""
 
 _NUMBERS = itertools.count(1)
 
@@ -31,7 +30,8 @@ class Prepared:
     """
 
     def __init__(self, fill: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
-        self.connection = duckdb.connect(":memory:")
+        # There is no file to read, so DuckDB's eight threads for files would only wait.
+        self.connection = duckdb.connect(":memory:", config={"async_threads": 0})
         self.connection.execute("SET preserve_insertion_order = true")
         fill(self.connection)
 
@@ -61,7 +61,9 @@ class Database:
 
     def close(self) -> None:
         """Drop what belongs to this account alone."""
-        if self.is_own and self.catalog != "memory":
+        if self.is_own and self.catalog == "memory":
+            self.prepared.connection.close()
+        elif self.is_own:
             with self.prepared.connection.cursor() as cursor:
                 cursor.execute(f"DETACH {self.catalog}")
 
@@ -74,10 +76,12 @@ class Population:
         fill: makes the tables.
         key: the same key, the same tables; with None they are drawn for this account alone, as large
             ones are, which would fill the memory twice.
+        contacts: how large it is.
     """
 
     fill: Callable[[duckdb.DuckDBPyConnection], None]
     key: Hashable | None = None
+    contacts: int = 0
 
     @classmethod
     def of(
@@ -91,13 +95,13 @@ class Population:
             fill: makes the tables; from these two only.
         """
         key = (account, world.seed, world.contacts, world.now)
-        return cls(fill, key if world.contacts < _LARGE else None)
+        return cls(fill, key if world.contacts < _MOST_CONTACTS else None, world.contacts)
 
     def open(self) -> Database:
         """Return the tables, drawn now if they are not prepared."""
         if self.key is None:
             return Database(Prepared(self.fill), is_own=True)
-        return Database(_KEPT.get(self.key, self.fill))
+        return Database(_KEPT.get(self))
 
 
 class _Kept:
@@ -106,10 +110,11 @@ class _Kept:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
-        self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
+        self._prepared: OrderedDict[Hashable, tuple[Prepared, int]] = OrderedDict()
 
-    def get(self, key: Hashable, fill: Callable[[duckdb.DuckDBPyConnection], None]) -> Prepared:
+    def get(self, population: Population) -> Prepared:
         """Return a population, drawn where there is none; others may be drawn at the same time."""
+        key = population.key
         with self._lock:
             drawing = self._locks.setdefault(key, threading.Lock())
         with drawing:
@@ -117,14 +122,19 @@ class _Kept:
                 found = self._prepared.get(key)
                 if found is not None:
                     self._prepared.move_to_end(key)
-                    return found
-            made = Prepared(fill)
+                    return found[0]
+            made = Prepared(population.fill)
             with self._lock:
-                self._prepared[key] = made
-                while len(self._prepared) > _MOST_KEPT:
+                self._prepared[key] = (made, population.contacts)
+                while self._has_too_many():
                     dropped, _ = self._prepared.popitem(last=False)
                     self._locks.pop(dropped, None)
             return made
+
+    def _has_too_many(self) -> bool:
+        contacts = sum(size for _, size in self._prepared.values())
+        number = len(self._prepared)
+        return number > _MOST_KEPT or (number > 1 and contacts > _MOST_CONTACTS)
 
 
 _KEPT = _Kept()
