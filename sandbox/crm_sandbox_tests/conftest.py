@@ -35,6 +35,12 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # This conftest is not at the root, where `pytest_plugins` would do.
+    for plugin in ("crm_sandbox.pytest_plugin", "pytester"):
+        config.pluginmanager.import_plugin(plugin)
+
+
 def pytest_unconfigure() -> None:
     # The hook that hypothesis leaves behind keeps DuckDB's types alive until the interpreter ends,
     # and its binding then prints a page of warnings.

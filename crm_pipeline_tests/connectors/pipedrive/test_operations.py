@@ -1,4 +1,4 @@
-"""What the connector asks of Pipedrive stands in docs/sandbox.md, and is compared as it says there."""
+"""What the connector asks of Pipedrive stands in docs/vendor-operations.md, and is compared as it says there."""
 
 import json
 

@@ -6,18 +6,21 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.message import Message
 from email.utils import format_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from isal import igzip
 
 from crm_sandbox.faults import FaultOrder
 from crm_sandbox.http import PACKED, Request, Response, json_response
+from crm_sandbox.registry import Emulation
+from crm_sandbox.state import SandboxState
 from crm_sandbox.tunnel import (
     ESTABLISHED,
     begins_with_handshake,
@@ -26,9 +29,6 @@ from crm_sandbox.tunnel import (
     secured,
     shake_hands,
 )
-
-if TYPE_CHECKING:
-    from crm_sandbox.server import SandboxServer
 
 _HTML_LOGIN = (
     b"<!DOCTYPE html><html><head><title>Login</title></head>"
@@ -76,7 +76,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         """Read a request, find who answers, write the answer, keep the journal."""
-        sandbox: SandboxServer = self.server.sandbox
+        sandbox: SandboxState = self.server.sandbox
         began = time.perf_counter()
         parts = urlsplit(self.path)
         request = self._request(parts.path, parts.query)
@@ -87,30 +87,45 @@ class Connection(BaseHTTPRequestHandler):
             self._refuse(sandbox, request, refusal(parts.netloc, sandbox.hosts))
             return
         if parts.path.startswith("/_admin"):
-            self._transmit(self._whole(sandbox.admin.handle(request)))
+            self._transmit(self._whole(self.server.admin.handle(request)))
             return
-        vendor, by_host = sandbox.vendor_of(request.host, parts.path)
-        path = parts.path if by_host or vendor is None else parts.path[len(vendor) + 1 :]
-        target = f"{path}?{unquote_plus(parts.query)}" if parts.query else path
+        with sandbox.visited() as emulations:
+            outcome = self._asked(sandbox, emulations, request, began)
+        self._transmit(outcome)
+
+    def _asked(
+        self,
+        sandbox: SandboxState,
+        emulations: Mapping[str, Emulation],
+        asked: Request,
+        began: float,
+    ) -> _Outcome:
+        """Let the vendor of a request answer, and write the request down."""
+        vendor, by_host = sandbox.vendor_of(asked.host, asked.path)
+        path = asked.path if by_host or vendor is None else asked.path[len(vendor) + 1 :]
+        query = asked.query_text
+        target = f"{path}?{unquote_plus(query)}" if query else path
         order = sandbox.faults.take(vendor or "", self.command, target)
         scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
         own = f"{sandbox.address(scheme)}/{vendor}"
-        base_url = f"{scheme}://{request.host}" if by_host else own
-        request = replace(request, path=path, base_url=base_url, by_host=by_host, fault=order)
-        outcome = self._answer(sandbox, vendor, request, order)
-        sandbox.journal.record(
-            at=sandbox.clock.now(),
-            vendor=vendor or "",
-            method=self.command,
-            path=path,
-            query_text=parts.query,
-            status=outcome.status,
-            sent=len(outcome.body),
-            duration=time.perf_counter() - began,
-            fault=order.kind if order else "",
-        )
-        # Written down before it is sent: who has the answer finds it in the journal.
-        self._transmit(outcome)
+        base_url = f"{scheme}://{asked.host}" if by_host else own
+        request = replace(asked, path=path, base_url=base_url, by_host=by_host, fault=order)
+        outcome = self._answer(sandbox, emulations, vendor, request)
+        # Written down before it is sent: who has the answer finds it in the journal. A request that
+        # began in a world before this one is none of its requests.
+        if sandbox.emulations is emulations:
+            sandbox.journal.record(
+                at=sandbox.clock.now(),
+                vendor=vendor or "",
+                method=self.command,
+                path=path,
+                query_text=query,
+                status=outcome.status,
+                sent=len(outcome.body),
+                duration=time.perf_counter() - began,
+                fault=order.kind if order else "",
+            )
+        return outcome
 
     def do_GET(self) -> None:
         """Serve a GET."""
@@ -120,7 +135,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         """Open a tunnel whose other end is the sandbox itself."""
-        sandbox: SandboxServer = self.server.sandbox
+        sandbox: SandboxState = self.server.sandbox
         request = self._request(self.path, "")
         if not sandbox.is_here(self.path):
             self._refuse(sandbox, request, refusal(self.path, sandbox.hosts))
@@ -153,12 +168,12 @@ class Connection(BaseHTTPRequestHandler):
             raise
         return secure
 
-    def _refuse(self, sandbox: "SandboxServer", request: Request, response: Response) -> None:
+    def _refuse(self, sandbox: SandboxState, request: Request, response: Response) -> None:
         """Answer what no vendor sees, and hang up."""
         self._note(sandbox, request, response.status)
         self._transmit(replace(self._whole(response), hang_up=True))
 
-    def _note(self, sandbox: "SandboxServer", request: Request, status: int) -> None:
+    def _note(self, sandbox: SandboxState, request: Request, status: int) -> None:
         sandbox.journal.record(
             at=sandbox.clock.now(),
             vendor="",
@@ -191,8 +206,13 @@ class Connection(BaseHTTPRequestHandler):
         )
 
     def _answer(
-        self, sandbox: "SandboxServer", vendor: str | None, request: Request, o: FaultOrder | None
+        self,
+        sandbox: SandboxState,
+        emulations: Mapping[str, Emulation],
+        vendor: str | None,
+        request: Request,
     ) -> _Outcome:
+        o = request.fault
         if o is not None and (played := self._play_before(sandbox, o)) is not None:
             return played
         if (refused := sandbox.pace.refusal()) is not None:
@@ -203,7 +223,7 @@ class Connection(BaseHTTPRequestHandler):
             message = f"no vendor answers here; address one by prefix: {known}"
             return self._whole(json_response({"error": message}, 404))
         try:
-            response = sandbox.emulations[vendor].handle(request)
+            response = emulations[vendor].handle(request)
         except Exception as problem:  # noqa: BLE001 - a server answers 500, it does not die
             text = {"error": f"{type(problem).__name__}: {problem}"}
             response = Response(500, json.dumps(text).encode())
@@ -211,7 +231,7 @@ class Connection(BaseHTTPRequestHandler):
             return self._truncated(response, o.after)
         return self._whole(response)
 
-    def _play_before(self, sandbox: "SandboxServer", order: FaultOrder) -> _Outcome | None:
+    def _play_before(self, sandbox: SandboxState, order: FaultOrder) -> _Outcome | None:
         if order.kind == "status":
             kind = "text/html" if order.body.lstrip().startswith("<") else "application/json"
             headers = tuple(order.headers.items())

@@ -133,6 +133,13 @@ class Journal:
             self._entries.clear()
             self._counts.clear()
 
+    def reset(self) -> None:
+        """Begin anew, with the first sequence number."""
+        with self._lock:
+            self._entries.clear()
+            self._counts.clear()
+            self._sequence = 0
+
     def as_rows(self, **filters: Any) -> list[dict[str, Any]]:
         """Return matching entries as dictionaries for the admin API."""
         return [asdict(entry) for entry in self.entries(**filters)]

@@ -8,8 +8,9 @@ import pyarrow as pa
 from crm_sandbox.companies import noise
 from crm_sandbox.deals import split_amounts
 from crm_sandbox.hubspot.pipelines import Pipeline, PipelineBook
-from crm_sandbox.hubspot.staging import Staging, ids_of, seconds, texts
+from crm_sandbox.hubspot.staging import Staging, ids_of, texts
 from crm_sandbox.hubspot.storage import history_of
+from crm_sandbox.kernel.staging import seconds
 from crm_sandbox.stamps import Integers
 
 _PRODUCTS = 40

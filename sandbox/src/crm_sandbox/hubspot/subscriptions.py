@@ -10,7 +10,7 @@ from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import answered, inputs_of, json_of
 from crm_sandbox.hubspot.portal import Portal
-from crm_sandbox.hubspot.receivers import is_local
+from crm_sandbox.kernel.receivers import is_local
 
 MOST = 1_000
 _KINDS = ("creation", "deletion", "propertyChange", "merge", "restore", "associationChange")

@@ -6,7 +6,7 @@ Source: https://developers.pipedrive.com/docs/api/v1/Webhooks
 from typing import Any
 
 from crm_sandbox.http import Response, json_response
-from crm_sandbox.pipedrive.receivers import is_local
+from crm_sandbox.kernel.receivers import is_local
 from crm_sandbox.pipedrive.route import Call, Route
 from crm_sandbox.pipedrive.webhooks import ACTIONS, MOST_OF_USER, OBJECTS, Webhook
 

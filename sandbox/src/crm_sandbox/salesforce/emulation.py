@@ -4,9 +4,9 @@ import re
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.kernel.administration import AdminApi
 from crm_sandbox.registry import Premises
-from crm_sandbox.salesforce import credentials
-from crm_sandbox.salesforce.administration import administer
+from crm_sandbox.salesforce.administration import ACTIONS
 from crm_sandbox.salesforce.bulk import BulkDesk
 from crm_sandbox.salesforce.changes import Changes, SchemaChanges
 from crm_sandbox.salesforce.composite import CompositeDesk
@@ -28,6 +28,7 @@ from crm_sandbox.salesforce.replication import ReplicationDesk
 from crm_sandbox.salesforce.sessions import Session, SessionBook
 from crm_sandbox.salesforce.soap import SoapDesk
 from crm_sandbox.salesforce.sobject_collections import CollectionDesk
+from crm_sandbox.salesforce.translation import python_value
 from crm_sandbox.salesforce.truth import Truth
 from crm_sandbox.salesforce.usage import ApiUsage
 from crm_sandbox.salesforce.versions import check_version, listed_versions
@@ -46,9 +47,9 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def __init__(self, premises: Premises) -> None:
         self.clock: SandboxClock = premises.clock
-        self.org = Org(premises.world, premises.clock)
+        self.org = Org(premises.world, premises.clock, premises.since)
         super().__init__(self.org)
-        self.sessions = SessionBook(premises.clock, self.org.organization_id)
+        self.sessions = SessionBook(premises.clock, self.org.organization_id, premises.since)
         self.usage = ApiUsage()
         self.bulk = BulkDesk(self.org, self.usage)
         self.queries = QueryDesk(self.org)
@@ -61,6 +62,17 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
         self._soap = SoapDesk(self.org, self.sessions, self.usage, self.queries)
         self.outbound = OutboundDesk(self.org, self.sessions)
         self._collections = CollectionDesk(self.org, self.writer, self._records)
+        self._admin = AdminApi(
+            self,
+            ACTIONS,
+            objects=lambda _: [one.name for one in self.org.objects],
+            looks={
+                "outbound": lambda _: {"notifications": self.outbound.listed()},
+                "usage": lambda _: {"used": self.usage.used, "maximum": self.usage.maximum},
+            },
+            value=python_value,
+            accounts=False,
+        )
 
     def expire_sessions(self) -> int:
         """End every session; the next call of each client gets a 401."""
@@ -108,20 +120,7 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/salesforce`."""
-        return administer(self, request)
-
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        return [
-            ("Salesforce", f"{url}/salesforce"),
-            ("Salesforce token endpoint", f"{url}/salesforce/services/oauth2/token"),
-            ("Salesforce client id", credentials.CLIENT_ID),
-            ("Salesforce client secret", credentials.CLIENT_SECRET),
-            ("Salesforce refresh token", credentials.REFRESH_TOKEN),
-            ("Salesforce user name", credentials.USERNAME),
-            ("Salesforce password", credentials.PASSWORD),
-            ("Salesforce admin", f"{url}/_admin/salesforce"),
-        ]
+        return self._admin.handle(request)
 
     def close(self) -> None:
         """Remove job results and close the database."""

@@ -11,7 +11,7 @@ from crm_sandbox.zoho.bulk_write import BulkWriteDesk
 from crm_sandbox.zoho.centres import is_developer
 from crm_sandbox.zoho.composite import CompositeDesk
 from crm_sandbox.zoho.coql_plan import CoqlDesk
-from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import no_such_address, wrong_method
 from crm_sandbox.zoho.limits import CUSTOM_VIEW, Meter, query_cost
 from crm_sandbox.zoho.listing import ListingDesk
@@ -65,7 +65,9 @@ class OrgApi:
         mailman: takes callbacks and notifications out.
     """
 
-    def __init__(self, org: Org, tokens: PageTokens, cache: AnswerCache, mailman: Mailman) -> None:
+    def __init__(
+        self, org: Org, tokens: PageTokens, cache: AnswerCache, mailman: DeliveryLog
+    ) -> None:
         self.org = org
         self.store = RecordStore(org)
         self.meter = Meter(org.clock, USER_COUNT)

@@ -13,7 +13,7 @@ from typing import Any
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.zoho.bulk_files import FileShelf, Lines, texts_of, zip_member
 from crm_sandbox.zoho.bulk_query import BulkQuery, read_query, refused
-from crm_sandbox.zoho.deliveries import Mailman, is_address
+from crm_sandbox.zoho.deliveries import DeliveryLog, is_address
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.ics import HEAD, TAIL, event_sql
 from crm_sandbox.zoho.limits import BULK_READ, Meter
@@ -65,7 +65,7 @@ class BulkReadDesk:
         mailman: takes callbacks out.
     """
 
-    def __init__(self, org: Org, meter: Meter, mailman: Mailman) -> None:
+    def __init__(self, org: Org, meter: Meter, mailman: DeliveryLog) -> None:
         self._org = org
         self._meter = meter
         self._mailman = mailman

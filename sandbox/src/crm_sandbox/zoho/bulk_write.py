@@ -19,7 +19,7 @@ from crm_sandbox.zoho.bulk_rows import (
     record_of,
     result_lines,
 )
-from crm_sandbox.zoho.deliveries import Mailman, is_address
+from crm_sandbox.zoho.deliveries import DeliveryLog, is_address
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import BULK_WRITE, Meter
 from crm_sandbox.zoho.org import Org
@@ -92,7 +92,7 @@ class BulkWriteDesk:
     """
 
     def __init__(
-        self, org: Org, writer: Writer, uploads: UploadDesk, meter: Meter, mailman: Mailman
+        self, org: Org, writer: Writer, uploads: UploadDesk, meter: Meter, mailman: DeliveryLog
     ) -> None:
         self._org = org
         self._writer = writer

@@ -4,17 +4,17 @@ import re
 from collections.abc import Callable
 
 from crm_sandbox.answers import AnswerCache
-from crm_sandbox.grants import Access, GrantBook
+from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response
+from crm_sandbox.kernel.administration import AdminApi
 from crm_sandbox.registry import Premises
 from crm_sandbox.zoho.accounts import ACCOUNTS
-from crm_sandbox.zoho.administration import administer
+from crm_sandbox.zoho.administration import ACTIONS
 from crm_sandbox.zoho.api import Call, OrgApi
 from crm_sandbox.zoho.centres import centre_of, is_accounts
 from crm_sandbox.zoho.changes import Changes
 from crm_sandbox.zoho.controls import Controls
-from crm_sandbox.zoho.credentials import BY_ACCOUNT
-from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import is_heavy
 from crm_sandbox.zoho.oauth import OAuthDesk
@@ -22,7 +22,7 @@ from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.page_tokens import PageTokens
 from crm_sandbox.zoho.schema_changes import SchemaChanges
 from crm_sandbox.zoho.store import RecordStore
-from crm_sandbox.zoho.truth import Truth
+from crm_sandbox.zoho.truth import Truth, plain_value
 
 # Older versions stay addressable at the vendor; here they answer like the eighth.
 _CRM = re.compile(r"/crm/(?:bulk/)?v(?:[3-8]|2\.1|2)(/.*)?")
@@ -39,15 +39,26 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock = premises.clock
         tokens, cache = PageTokens(premises.clock), AnswerCache()
-        self.mailman = Mailman()
+        self.mailman = DeliveryLog()
         self.apis = {
             key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache, self.mailman)
             for key, account in ACCOUNTS.items()
         }
         self.oauth = OAuthDesk(premises.clock, lambda key: self.apis[key].org.org_id)
+        self._admin = AdminApi(
+            self,
+            ACTIONS,
+            objects=lambda key: [one.name for one in self.org(key).modules if not one.listed_only],
+            looks={
+                "deliveries": lambda _: {"deliveries": self.mailman.listed()},
+                "usage": lambda account: self.apis[account].meter.shown(),
+            },
+            value=plain_value,
+            noun="module",
+        )
 
     @property
-    def grants(self) -> GrantBook:
+    def grants(self) -> GrantStore:
         """The tokens that were given out."""
         return self.oauth.grants
 
@@ -78,21 +89,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/zoho`."""
-        return administer(self, request)
-
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        lines = [
-            ("Zoho CRM", f"{url}/zoho"),
-            ("Zoho token endpoint", f"{url}/zoho/oauth/v2/token"),
-        ]
-        for key, one in BY_ACCOUNT.items():
-            lines += [
-                (f"Zoho client id ({key})", one.client_id),
-                (f"Zoho client secret ({key})", one.client_secret),
-                (f"Zoho refresh token ({key})", one.refresh_token),
-            ]
-        return [*lines, ("Zoho admin", f"{url}/_admin/zoho")]
+        return self._admin.handle(request)
 
     def close(self) -> None:
         """Close the orgs."""

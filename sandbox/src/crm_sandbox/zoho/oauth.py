@@ -13,7 +13,7 @@ from typing import Any
 
 from crm_sandbox.ceilings import Rolling
 from crm_sandbox.clock import SandboxClock
-from crm_sandbox.grants import Access, GrantBook
+from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.zoho.accounts import ACCOUNTS
 from crm_sandbox.zoho.centres import api_domain, centre_of
@@ -64,7 +64,7 @@ class OAuthDesk:
         self._lock = threading.Lock()
         self._asked: dict[str, Rolling] = {}
         self.limits = TokenLimits()
-        self.grants = GrantBook(
+        self.grants = GrantStore(
             clock, lifetime_s=LIFETIME_S, most_access=10, most_refresh=20, mint=_mint
         )
         self._unused = {one.code: account for account, one in BY_ACCOUNT.items()}

@@ -11,7 +11,7 @@ from typing import Any
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.zoho.centres import api_host
 from crm_sandbox.zoho.channels import Channel, Reader, Refused
-from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import ZohoError, invalid_data, missing_param, wrong_method
 from crm_sandbox.zoho.listing import page_of
 from crm_sandbox.zoho.notices import Notice, NoticeQueue
@@ -41,7 +41,7 @@ class WatchDesk:
         mailman: takes notices out.
     """
 
-    def __init__(self, org: Org, records: RecordDesk, mailman: Mailman) -> None:
+    def __init__(self, org: Org, records: RecordDesk, mailman: DeliveryLog) -> None:
         self._org = org
         self._records = records
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Sending webhook deliveries to a receiver on this machine, signed as the vendor signs.
+"""How the vendor signs what its webhooks deliver.
 
 Source: https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests
 """
@@ -6,12 +6,7 @@ Source: https://developers.hubspot.com/docs/apps/legacy-apps/authentication/vali
 import base64
 import hashlib
 import hmac
-import http.client
-import ssl
-from urllib.parse import urlsplit
 
-TIMEOUT_S = 5.0
-_LOCAL = {"127.0.0.1", "localhost", "::1"}
 # These stand decoded in what is signed.
 _DECODED = {
     "%3A": ":",
@@ -27,12 +22,6 @@ _DECODED = {
     "%2C": ",",
     "%3B": ";",
 }
-
-
-def is_local(url: str) -> bool:
-    """Say whether an address is one that the sandbox may send to: this machine's, by HTTP or HTTPS."""
-    parts = urlsplit(url)
-    return parts.scheme in {"http", "https"} and parts.hostname in _LOCAL
 
 
 def signature_v1(secret: str, body: bytes) -> str:
@@ -65,27 +54,3 @@ def signed_headers(secret: str, uri: str, body: bytes, stamp: str) -> dict[str, 
         "X-HubSpot-Signature-v3": signature_v3(secret, "POST", uri, body, stamp),
         "X-HubSpot-Request-Timestamp": stamp,
     }
-
-
-def post(
-    url: str, body: bytes, headers: dict[str, str], *, timeout_s: float, ca_file: str | None = None
-) -> int | None:
-    """Send a body and return the status of the answer; None where there was none in time."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=ca_file)
-        connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    try:
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
-        answer.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return answer.status

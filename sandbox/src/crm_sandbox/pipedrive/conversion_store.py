@@ -30,7 +30,7 @@ class Conversion:
     state: str = "not_started"
 
 
-class ConversionBook:
+class ConversionStore:
     """The conversions of one company."""
 
     def __init__(self) -> None:
