@@ -136,7 +136,7 @@ def _schema(
     answers = {str(key): value for key, value in operations[method.lower()]["responses"].items()}
     for key in (str(status), f"{status // 100}XX", "default"):
         if key in answers:
-            content = _resolved(document, answers[key]).get("content") or {}
+            content = resolved(document, answers[key]).get("content") or {}
             media = content.get("application/json") or next(iter(content.values()), {})
             return media.get("schema")
     raise LookupError(
@@ -144,8 +144,11 @@ def _schema(
     )
 
 
-def _resolved(document: Mapping[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+def resolved(document: Mapping[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference, and one that leads to another, to what it stands for."""
     while "$ref" in node:
+        if not node["$ref"].startswith("#/"):
+            return {}  # in another file of the vendor, which is not at hand
         found: Any = document
         for part in node["$ref"].removeprefix("#/").split("/"):
             found = found[part.replace("~1", "/").replace("~0", "~")]
@@ -208,7 +211,7 @@ class _Translation:
         names = set(node.get("properties", {}))
         for keyword in _PARTS:
             for part in node.get(keyword, ()):
-                whole = _resolved(self._document, part)
+                whole = resolved(self._document, part)
                 more = None if whole.get("additionalProperties") else self._names(whole)
                 if more is None:
                     return None

@@ -71,6 +71,9 @@ class PortalApi:
         if route.area == "properties" and route.parts:
             one = self.portal.catalog.asked(route.parts[0])
             return self.properties.handle(request, one, route.parts[1:])
+        if route.area == "legacy-properties" and route.parts:
+            one = self.portal.catalog.asked(route.parts[0])
+            return self.properties.legacy(request, one, route.parts[1:])
         if route.area == "pipelines" and route.parts:
             one = self.portal.catalog.asked(route.parts[0])
             answer = self.portal.pipeline_desk.handle(request, one.name, route.parts[1:], page)

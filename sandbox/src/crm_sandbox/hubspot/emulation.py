@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from dataclasses import replace
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.grants import Access
@@ -59,6 +60,8 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
+        # The servers are in Java, where a plain parameter is the first of its name (not confirmed).
+        request = replace(request, first_wins=True)
         correlation = str(uuid.uuid4())
         try:
             response = self._answer(request, correlation)

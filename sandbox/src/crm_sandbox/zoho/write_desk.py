@@ -71,7 +71,11 @@ class WriteDesk:
     ) -> Response:
         if rest:
             number = self._records.number_of(request, module, rest[0])
-            records = [{**records[0], "id": str(number or rest[0])}]
+            # What is no object is refused together with the other records that are none.
+            records = [
+                {**one, "id": str(number or rest[0])} if isinstance(one, dict) else one
+                for one in records[:1]
+            ]
         since = request.header(self.guard) if self.guard else ""
         try:
             moment = moment_of(since) if since else None
@@ -85,7 +89,7 @@ class WriteDesk:
     def _delete(self, request: Request, module: Module, rest: list[str]) -> Response:
         if len(rest) > 1:
             raise no_such_address()
-        ids = rest or [one for one in request.query.get("ids", "").split(",") if one]
+        ids = rest or [one for one in request.query.joined("ids").split(",") if one]
         if rest:
             number = self._records.number_of(request, module, rest[0])
             ids = [str(number)] if number is not None else rest

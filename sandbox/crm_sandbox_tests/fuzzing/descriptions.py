@@ -1,0 +1,108 @@
+"""Operations out of the vendors' OpenAPI descriptions, as much of them as a fuzzer needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from crm_sandbox_tests.contracts import FOLDER, described, resolved
+
+METHODS = ("get", "post", "put", "patch", "delete")
+_SALESFORCE = "salesforce/oas-v64-postman-derived/salesforce-{}-api-openapi.yml"
+FILES: Mapping[str, tuple[str, ...]] = {
+    "hubspot": ("hubspot/*.json",),
+    "pipedrive": ("pipedrive/openapi-*.yaml",),
+    "zoho": ("zoho/oas-v8-*/*.json",),
+    "salesforce": tuple(
+        _SALESFORCE.format(name)
+        for name in (
+            *("collections", "composite", "count", "deletes", "describe", "identifiers"),
+            *("information", "jobs", "tokens", "data"),
+        )
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a description.
+
+    Attributes:
+        template: the path on the vendor's host, with names in braces.
+        query: its parameters in the query string, by name.
+        media: the kind of its body, empty where it takes none.
+        schema: of its body.
+        document: which the schema's references lead into.
+    """
+
+    method: str
+    template: str
+    query: Mapping[str, Any]
+    media: str
+    schema: Mapping[str, Any]
+    document: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+
+def operations(vendor: str, *patterns: str) -> list[Operation]:
+    """Return every operation that a vendor describes, each method and path once.
+
+    Args:
+        vendor: whose.
+        patterns: the files below the folder of descriptions, with stars; all of the vendor by default.
+    """
+    found: dict[tuple[str, str], Operation] = {}
+    for pattern in patterns or FILES[vendor]:
+        for name in sorted(str(one.relative_to(FOLDER)) for one in FOLDER.glob(pattern)):
+            folder, _, file = name.partition("/")
+            for one in _of(folder, file):
+                found.setdefault((one.method, one.template), one)
+    return list(found.values())
+
+
+@cache
+def _of(vendor: str, file: str) -> Sequence[Operation]:
+    return tuple(_operations(vendor, described(vendor, file)))
+
+
+def _operations(vendor: str, document: Mapping[str, Any]) -> Iterator[Operation]:
+    base = _base(vendor, document)
+    for path, entries in (document.get("paths") or {}).items():
+        template = _template(vendor, base, path)
+        for method in METHODS:
+            if method not in entries:
+                continue
+            entry = entries[method]
+            listed = [*(entries.get("parameters") or ()), *(entry.get("parameters") or ())]
+            parameters = [resolved(document, one) for one in listed]
+            query = {
+                one["name"]: one.get("schema") or {}
+                for one in parameters
+                if one.get("in") == "query"
+            }
+            content = resolved(document, entry.get("requestBody") or {}).get("content") or {}
+            media = next(iter(content), "")
+            schema = (content.get(media) or {}).get("schema") or {}
+            yield Operation(method.upper(), template, query, media, schema, document)
+
+
+def _base(vendor: str, document: Mapping[str, Any]) -> str:
+    """Return what stands before the paths of a description."""
+    url = str((document.get("servers") or [{"url": ""}])[0]["url"])
+    path = re.sub(r"^https?://[^/]+", "", url).rstrip("/").replace("{version}", "v8")
+    return "" if vendor in {"salesforce", "hubspot"} else path
+
+
+def _template(vendor: str, base: str, path: str) -> str:
+    if vendor != "salesforce":
+        return base + path
+    # What was made from the vendor's examples has lost the ids between two slashes.
+    known = re.sub(r"^/(?=data|async|Soap)", "/services/", path)
+    if known.startswith("/composite"):
+        known = f"/services/data/v64.0{known}"
+    return re.sub(r"//|(?<=query)/$|(?<=ingest)/$", "/{jobId}/", known).rstrip("/") or "/"
