@@ -65,6 +65,25 @@ def operations(vendor: str, *patterns: str) -> list[Operation]:
     return list(found.values())
 
 
+def listed_operations() -> list[Operation]:
+    """Return Pipedrive's operations out of the list beside its descriptions, which is read in no time.
+
+    They come without schemas of their bodies.
+    """
+    listed = described("pipedrive", "operations.json")["operations"]
+    return [
+        Operation(
+            one["method"],
+            one["path"],
+            {name: {} for name in one["query"]},
+            "" if one["method"] in {"GET", "DELETE"} else "application/json",
+            {},
+            {},
+        )
+        for one in listed
+    ]
+
+
 @cache
 def _of(vendor: str, file: str) -> Sequence[Operation]:
     return tuple(_operations(vendor, described(vendor, file)))

@@ -57,10 +57,13 @@ class Draw:
 
     def text(self, name: str) -> str:
         """Return a text for a name: one that means something there, or any."""
-        known = next(
-            (v for k, v in self._names.items() if k and name.lower().endswith(k)), self._names[""]
-        )
-        return str(self.random.choice(TEXTS if self.one_in(4) else known))
+        return str(self.random.choice(TEXTS)) if self.one_in(4) else self.known(name)
+
+    def known(self, name: str) -> str:
+        """Return a text that means something for a name."""
+        ending = name.lower().endswith
+        known = next((v for k, v in self._names.items() if k and ending(k)), self._names[""])
+        return str(self.random.choice(known))
 
     def value(
         self, document: Mapping[str, Any], schema: Any, name: str = "", depth: int = 0

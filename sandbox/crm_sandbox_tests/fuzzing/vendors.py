@@ -61,7 +61,7 @@ class Target:
         if "id" in lowered and "type" not in lowered:
             every = [one for some in ids.values() for one in some]
             return str(draw.random.choice([*every, *_NOBODY]))
-        return draw.text(name) or "x"
+        return draw.known(name) or "x"
 
     def always(self, operation: Operation) -> tuple[tuple[str, str], ...]:
         """Return parameters of the query string without which an operation lets nobody in."""
@@ -124,6 +124,9 @@ class _Pipedrive(Target):
         self.emulation(sandbox).set_limits(api_token=10**9, search=10**9)
         return {"x-api-token": pipedrive_credentials.ACCOUNTS["main"].api_token}
 
+    def bodies(self) -> Mapping[str, Sequence[Any]]:
+        return _PIPEDRIVE_BODIES
+
     def is_refusal(self, status: int, body: Any) -> bool:
         return isinstance(body, dict) and (body.get("success") is False or "errors" in body)
 
@@ -142,8 +145,8 @@ class _Zoho(Target):
         }
 
     def part(self, draw: Draw, name: str, ids: Ids) -> str:
-        if "module" in name.lower():
-            return draw.text("module") or "x"
+        if "module" in name.lower() and not draw.one_in(8):
+            return draw.known("module")
         return super().part(draw, name, ids)
 
     def bodies(self) -> Mapping[str, Sequence[Any]]:
@@ -474,6 +477,41 @@ _ZOHO_BODIES: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+_PIPEDRIVE_RECORD = {
+    "title": "x",
+    "name": "x",
+    "subject": "x",
+    "person_id": 1,
+    "org_id": 1,
+    "value": 5,
+    "currency": "EUR",
+    "stage_id": 1,
+    "label_ids": [1],
+    "emails": [{"value": "a@b.example", "primary": True, "label": "work"}],
+    "address": {"value": "Markt 1"},
+    "participants": [{"person_id": 1, "primary": True}],
+    "prices": [{"price": 5, "currency": "EUR"}],
+    "custom_fields": {},
+}
+# The path's ending is that of every operation: what a body does not need is refused or passed over.
+_PIPEDRIVE_BODIES: Mapping[str, tuple[Any, ...]] = {
+    "/webhooks": (
+        {
+            "subscription_url": "http://127.0.0.1:1/x",
+            "event_action": "*",
+            "event_object": "deal",
+            "name": "x",
+            "user_id": 1,
+        },
+    ),
+    "Fields": ({"field_name": "x", "field_type": "enum", "options": [{"label": "a"}]},),
+    "/options": ([{"id": 1, "label": "a"}],),
+    "/merge": ({"merge_with_id": 2},),
+    "/leads": ({"title": "x", "person_id": 1, "value": {"amount": 5, "currency": "EUR"}},),
+    "/notes": ({"content": "x", "deal_id": 1},),
+    "/products": ({"product_id": 1, "item_price": 5, "quantity": 1}, _PIPEDRIVE_RECORD),
+    "": (_PIPEDRIVE_RECORD,),
+}
 HUBSPOT = _HubSpot(
     "hubspot",
     {

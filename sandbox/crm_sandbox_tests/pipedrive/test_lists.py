@@ -234,3 +234,12 @@ def test_repeated_cursor(own) -> None:
     assert again == first
     onward = own.v2("/persons", limit=10, cursor=first).json()["additional_data"]["next_cursor"]
     assert onward != first
+
+
+def test_repeated_parameters(main) -> None:
+    """Repeated lists are joined; of a plain parameter the last value counts (not confirmed)."""
+    ids = [row["id"] for row in main.data("/api/v2/persons", limit=2)]
+    rows = main.data("/api/v2/persons", ids=ids, include_fields=["notes_count", "next_activity_id"])
+    assert [row["id"] for row in rows] == ids
+    assert {"notes_count", "next_activity_id"} <= set(rows[0])
+    assert len(main.data("/api/v2/persons", limit=["7", "2"])) == 2

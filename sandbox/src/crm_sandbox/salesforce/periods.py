@@ -43,9 +43,9 @@ def period_of(literal: str, today: date) -> tuple[date, date]:
     """
     name, _, count = literal.upper().partition(":")
     found = _fixed(name, today) if not count else None
-    if found is None and count:
+    if found is None and is_number(count):
         try:
-            found = _counted(name, int(count) if is_number(count) else 0, today)
+            found = _counted(name, int(count), today)
         except (OverflowError, ValueError) as problem:
             # Before the first year that there is, or behind the last one.
             raise malformed(f"unexpected token: '{literal}'") from problem

@@ -51,20 +51,21 @@ class WriteDesk:
             return self._delete(request, module, rest)
         if request.method not in {"POST", "PUT"}:
             raise wrong_method()
+        taken = {"POST": rest in ([], ["upsert"]), "PUT": len(rest) <= 1}
+        if not taken[request.method]:
+            raise no_such_address()
         body = _body(request)
         records = records_of(body, MOST)
         self._meter.charge(write_cost(len(records)))
-        if request.method == "POST" and not rest:
-            return _answered(self._writer.insert(module, records), 201)
-        if request.method == "POST" and rest == ["upsert"]:
+        if request.method == "PUT":
+            return self._update(request, module, rest, records)
+        if rest == ["upsert"]:
             keys = body.get("duplicate_check_fields")
             if keys is not None and not isinstance(keys, list):
                 path = "$.duplicate_check_fields"
                 raise invalid_data("invalid data", expected_data_type="jsonarray", json_path=path)
             return _answered(self._writer.upsert(module, records, keys), 200)
-        if request.method == "PUT" and len(rest) <= 1:
-            return self._update(request, module, rest, records)
-        raise no_such_address()
+        return _answered(self._writer.insert(module, records), 201)
 
     def _update(
         self, request: Request, module: Module, rest: list[str], records: list[Any]
