@@ -14,6 +14,7 @@ from crm_sandbox import SandboxServer
 from crm_sandbox.certificates import Authority
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.salesforce import credentials
+from crm_sandbox_tests.evidence import EvidencePlugin, watch_journals
 
 settings.register_profile(
     "sandbox",
@@ -23,6 +24,18 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("sandbox")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-coverage", action="store_true", help="keep what the tests have shown")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "client(name): the test drives a client that is not ours")
+    if not config.pluginmanager.has_plugin("evidence"):
+        config.pluginmanager.register(EvidencePlugin(config), "evidence")
+        watch_journals()
+
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from crm_sandbox_tests.contracts import FOLDER, described, resolved
+from crm_sandbox_tests.contracts import FOLDER, described, on_host, resolved
 
 METHODS = ("get", "post", "put", "patch", "delete")
 _SALESFORCE = "salesforce/oas-v64-postman-derived/salesforce-{}-api-openapi.yml"
@@ -84,15 +84,44 @@ def listed_operations() -> list[Operation]:
     ]
 
 
+def addresses(vendor: str) -> set[tuple[str, str]]:
+    """Return method and path of every operation that a vendor describes, read in no time.
+
+    Of the large descriptions only the lines that name paths and methods are looked at.
+    """
+    found: set[tuple[str, str]] = set()
+    for pattern in FILES[vendor]:
+        for one in FOLDER.glob(pattern):
+            if one.suffix == ".json":
+                name = f"{one.relative_to(FOLDER / vendor)}"
+                found |= {(each.method, each.template) for each in _of(vendor, name)}
+            else:
+                found |= set(_scanned(vendor, one.read_text(encoding="utf-8")))
+    return found
+
+
+def _scanned(vendor: str, text: str) -> Iterator[tuple[str, str]]:
+    url = re.search(r"^servers:\s+- url: '?([^'\s]+)", text, re.MULTILINE)
+    document = {"servers": [{"url": url[1]}]} if url else {}
+    _, _, below = text.partition("\npaths:\n")
+    path = ""
+    for line in below.splitlines():
+        if line and not line.startswith(" "):
+            return
+        if match := re.fullmatch(r"  ['\"]?(/[^'\":]*)['\"]?:", line):
+            path = on_host(vendor, document, match[1])
+        elif (match := re.fullmatch(r"    (\w+):", line)) and match[1] in METHODS:
+            yield match[1].upper(), path
+
+
 @cache
 def _of(vendor: str, file: str) -> Sequence[Operation]:
     return tuple(_operations(vendor, described(vendor, file)))
 
 
 def _operations(vendor: str, document: Mapping[str, Any]) -> Iterator[Operation]:
-    base = _base(vendor, document)
     for path, entries in (document.get("paths") or {}).items():
-        template = _template(vendor, base, path)
+        template = on_host(vendor, document, path)
         for method in METHODS:
             if method not in entries:
                 continue
@@ -108,20 +137,3 @@ def _operations(vendor: str, document: Mapping[str, Any]) -> Iterator[Operation]
             media = next(iter(content), "")
             schema = (content.get(media) or {}).get("schema") or {}
             yield Operation(method.upper(), template, query, media, schema, document)
-
-
-def _base(vendor: str, document: Mapping[str, Any]) -> str:
-    """Return what stands before the paths of a description."""
-    url = str((document.get("servers") or [{"url": ""}])[0]["url"])
-    path = re.sub(r"^https?://[^/]+", "", url).rstrip("/").replace("{version}", "v8")
-    return "" if vendor in {"salesforce", "hubspot"} else path
-
-
-def _template(vendor: str, base: str, path: str) -> str:
-    if vendor != "salesforce":
-        return base + path
-    # What was made from the vendor's examples has lost the ids between two slashes.
-    known = re.sub(r"^/(?=data|async|Soap)", "/services/", path)
-    if known.startswith("/composite"):
-        known = f"/services/data/v64.0{known}"
-    return re.sub(r"//|(?<=query)/$|(?<=ingest)/$", "/{jobId}/", known).rstrip("/") or "/"

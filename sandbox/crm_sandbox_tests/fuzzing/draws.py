@@ -10,7 +10,25 @@ from typing import Any
 from crm_sandbox_tests.contracts import resolved
 
 ODD: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1, 1.5, 1e308, -0.0, 10**18, 10**30, "", " ", "x", "0", "-1"),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        1.5,
+        1e308,
+        -0.0,
+        10**18,
+        10**30,
+        10**400,
+        "",
+        " ",
+        "x",
+        "0",
+        "-1",
+    ),
     *(
         "9" * 25,
         "9" * 5_000,

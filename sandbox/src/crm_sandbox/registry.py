@@ -12,6 +12,7 @@ from typing import Protocol
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response
+from crm_sandbox.operations import OperationTable
 from crm_sandbox.world import World
 
 
@@ -48,6 +49,7 @@ class Vendor(Protocol):
 
     name: str
     hosts: tuple[str, ...]
+    operations: OperationTable
 
     def open(self, premises: Premises) -> Emulation:
         """Build this vendor's part of the world and start answering."""

@@ -13,11 +13,10 @@ from crm_sandbox.hubspot.api import PortalApi
 from crm_sandbox.hubspot.changes import Changes
 from crm_sandbox.hubspot.controls import Controls
 from crm_sandbox.hubspot.errors import ApiError
-from crm_sandbox.hubspot.exports import FILES
 from crm_sandbox.hubspot.instants import ms_of
 from crm_sandbox.hubspot.oauth import OAuthDesk
 from crm_sandbox.hubspot.portal import Portals
-from crm_sandbox.hubspot.routes import Route, route_of
+from crm_sandbox.hubspot.routes import FILES, Route, route_of
 from crm_sandbox.hubspot.schema_changes import SchemaChanges
 from crm_sandbox.hubspot.scopes import check, check_values
 from crm_sandbox.hubspot.subscriptions import SubscriptionBook

@@ -15,10 +15,10 @@ from crm_sandbox.hubspot.export_file import ExportFile, Wanted
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import answered, json_of
 from crm_sandbox.hubspot.portal import Portal
+from crm_sandbox.hubspot.routes import FILES
 from crm_sandbox.hubspot.schema import ObjectType
 from crm_sandbox.hubspot.search_filters import Condition, FilterReader
 
-FILES = "/export-files/"
 MOST_A_DAY = 30
 _DAY_MS = 86_400_000
 _LIVES_MS = 300_000

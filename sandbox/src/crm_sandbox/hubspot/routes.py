@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 _VERSION = re.compile(r"v\d+|\d{4}-\d{2}")
 NUMBERED = ("v3",)
+# Where the results of exports are fetched.
+FILES = "/export-files/"
 DATED = ("2026-03", "2026-09")
 # What is answered under which versions.
 SERVED = {

@@ -1,6 +1,7 @@
 """What the sandbox's registry needs to know about HubSpot."""
 
 from crm_sandbox.hubspot.emulation import HubSpotSandbox
+from crm_sandbox.hubspot.operations import OPERATIONS
 from crm_sandbox.registry import Emulation, Premises
 
 
@@ -9,6 +10,7 @@ class HubSpotVendor:
 
     name = "hubspot"
     hosts = ("api.hubapi.com", "api.hubspot.com", "app.hubspot.com")
+    operations = OPERATIONS
 
     def open(self, premises: Premises) -> Emulation:
         """Start answering; a portal is filled when it is first asked for."""

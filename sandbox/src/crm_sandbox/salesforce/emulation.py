@@ -21,6 +21,7 @@ from crm_sandbox.salesforce.errors import ApiError, not_found
 from crm_sandbox.salesforce.ingest import IngestDesk
 from crm_sandbox.salesforce.long_requests import LongRequests
 from crm_sandbox.salesforce.oauth import OAuthDesk
+from crm_sandbox.salesforce.operations import OPERATIONS
 from crm_sandbox.salesforce.org import Org
 from crm_sandbox.salesforce.outbound import OutboundDesk
 from crm_sandbox.salesforce.query import QueryDesk
@@ -164,6 +165,8 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
         return session
 
     def _route(self, request: Request, version: str, path: str, session: Session) -> Response:
+        if not OPERATIONS.leads_anywhere(f"/services/data/v{version}{path}"):
+            raise not_found()
         head, *rest = [part for part in path.split("/") if part] or [""]
         if head == "":
             return self._resources(request, version)

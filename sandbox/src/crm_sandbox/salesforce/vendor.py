@@ -2,6 +2,7 @@
 
 from crm_sandbox.registry import Emulation, Premises
 from crm_sandbox.salesforce.emulation import SalesforceSandbox
+from crm_sandbox.salesforce.operations import OPERATIONS
 
 
 class SalesforceVendor:
@@ -9,6 +10,7 @@ class SalesforceVendor:
 
     name = "salesforce"
     hosts = ("*.my.salesforce.com", "login.salesforce.com", "test.salesforce.com")
+    operations = OPERATIONS
 
     def open(self, premises: Premises) -> Emulation:
         """Fill an org from the world and start answering for it."""

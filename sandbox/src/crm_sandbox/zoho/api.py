@@ -136,24 +136,22 @@ class OrgApi:
 
     def _settings(self, call: Call, rest: list[str]) -> Response:
         kind, *below = rest or [""]
+        request, version = call.request, call.version
+        developer = self.org.is_developer or is_developer(request)
+        kinds: dict[str, Callable[[], Response]] = {
+            "modules": lambda: self._metadata.modules(below, developer=developer),
+            "fields": lambda: self._metadata.fields(request, below, version),
+            "layouts": lambda: self._setup.layouts(request, below, version),
+            "pipeline": lambda: self._setup.pipelines(request, below),
+            "related_lists": lambda: self._setup.related_lists(request),
+            "custom_views": lambda: self._setup.views(request),
+        }
+        if kind not in kinds:
+            raise no_such_address()
         call.must_be("GET")
-        call.demand(f"ZohoCRM.settings.{kind or 'modules'}.READ")
+        call.demand(f"ZohoCRM.settings.{kind}.READ")
         self.meter.charge(1)
-        request = call.request
-        if kind == "modules":
-            developer = self.org.is_developer or is_developer(request)
-            return self._metadata.modules(below, developer=developer)
-        if kind == "fields":
-            return self._metadata.fields(request, below, call.version)
-        if kind == "layouts":
-            return self._setup.layouts(request, below, call.version)
-        if kind == "pipeline":
-            return self._setup.pipelines(request, below)
-        if kind == "related_lists":
-            return self._setup.related_lists(request)
-        if kind == "custom_views":
-            return self._setup.views(request)
-        raise no_such_address()
+        return kinds[kind]()
 
     def _org_data(self, call: Call, rest: list[str]) -> Response:
         call.must_be("GET")

@@ -18,6 +18,7 @@ from crm_sandbox.zoho.deliveries import Mailman
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import is_heavy
 from crm_sandbox.zoho.oauth import OAuthDesk
+from crm_sandbox.zoho.operations import OPERATIONS
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.page_tokens import PageTokens
 from crm_sandbox.zoho.schema_changes import SchemaChanges
@@ -63,7 +64,10 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
                 centre_of(request) is not None and is_accounts(request)
             ):
                 raise no_such_address()
-            call = Call.addressed(request, self._access(request))
+            access = self._access(request)
+            if not OPERATIONS.leads_anywhere(request.path):
+                raise no_such_address()
+            call = Call.addressed(request, access)
         except ZohoError as refusal:
             return refusal.response()
         api = self.apis[call.access.account]

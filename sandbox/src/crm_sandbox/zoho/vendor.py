@@ -3,6 +3,7 @@
 from crm_sandbox.registry import Emulation, Premises
 from crm_sandbox.zoho.centres import HOSTS
 from crm_sandbox.zoho.emulation import ZohoSandbox
+from crm_sandbox.zoho.operations import OPERATIONS
 
 
 class ZohoVendor:
@@ -10,6 +11,7 @@ class ZohoVendor:
 
     name = "zoho"
     hosts = HOSTS
+    operations = OPERATIONS
 
     def open(self, premises: Premises) -> Emulation:
         """Start answering; an org is filled when it is first asked for."""
