@@ -63,8 +63,10 @@ class PropertyDesk:
 
     def _legacy_shown(self, prop: Property) -> dict[str, Any]:
         """Return a definition as versions 1 and 2 did: no archive, and stamps in milliseconds."""
-        kept = ("name", "label", "description", "groupName", "type", "fieldType", "displayOrder")
-        kept += ("formField", "hidden", "calculated", "externalOptions", "hubspotDefined")
+        kept = (
+            *("name", "label", "description", "groupName", "type", "fieldType", "displayOrder"),
+            *("formField", "hidden", "calculated", "externalOptions", "hubspotDefined"),
+        )
         made, rights = self.shown(prop), self.shown(prop)["modificationMetadata"]
         at = prop.since_ms or self._portal.since_ms
         more = {"readOnly": False, "doubleData": 0.0}

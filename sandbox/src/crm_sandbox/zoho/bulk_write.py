@@ -146,8 +146,12 @@ class BulkWriteDesk:
     def _read(self, request: Request, body: Any) -> WriteJob:
         wrong = misfit(body, BulkWrite)
         if wrong is not None:
-            details = {"api_name": wrong.name or "operation", "json_path": wrong.place}
-            raise _refused("INVALID_DATA", f"invalid data: {wrong.reason}", **details)
+            raise _refused(
+                "INVALID_DATA",
+                f"invalid data: {wrong.reason}",
+                api_name=wrong.name or "operation",
+                json_path=wrong.place,
+            )
         if body.get("operation") not in _OPERATIONS:
             raise _refused("INVALID_DATA", "invalid operation", api_name="operation")
         resources = body.get("resource")
