@@ -19,6 +19,7 @@ from benchmarks import (
     api_clock,
     crashes,
     four_crms,
+    fuzz,
     json_pages,
     landing_memory,
     limiter,
@@ -110,6 +111,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Rot": rot.report,
     "Mutations": mutations.report,
     "Meaning": meaning.report,
+    "Fuzz": fuzz.report,
     "Start-up": startup.report,
 }
 
