@@ -13,7 +13,6 @@ from crm_pipeline.store.damage import blamed_on, check_versions, damaged_version
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 from crm_pipeline_tests.rot.flips import flip_bit
 
-pytestmark = pytest.mark.usefixtures("no_flushing")
 NAME = "normalized/acme/contacts"
 
 
