@@ -11,6 +11,7 @@ pytest_plugins = [
     "crm_pipeline_tests.servers",
     "crm_pipeline_tests.scenes",
     "crm_pipeline_tests.schemas",
+    "crm_pipeline_tests.slow",
     "crm_pipeline_tests.rot.filled",
 ]
 
