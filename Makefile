@@ -8,6 +8,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # What `make test-fast` looks at: collecting the other folders would take longer than what is quick in them.
 FAST := $(addprefix crm_pipeline_tests/, kernel model wire store connectors test_settings.py test_floors.py)
 
+# Two workers and the programs that tests start would compile the same modules again and again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-fast lint bench campaign clean
 

@@ -1,8 +1,8 @@
-"""The fixture `remembered_schema`: empty tables with their comments are made once per session.
+"""Fixtures that make what is the same for all tests once per session; nobody asks for them by name.
 
 Publishing writes a comment on each of some 1,200 columns, which is four tenths of its time in a world of a
 few records. The statements are gathered as always; where a database was made of the very same ones, it is
-copied instead.
+copied instead. Every landed window opens a DuckDB to hash its records, which takes longer than hashing a few.
 """
 
 import hashlib
@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from crm_pipeline.stages.published.publish import _Build
 from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.records import RecordHasher
 
 Statements = list[str]
 
@@ -72,4 +74,18 @@ def remembered_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     folder = tmp_path_factory.mktemp("schemas")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Build, "_schema", _remembering(folder, _Build._schema))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_database_for_hashes() -> Iterator[None]:
+    """All hashers use cursors of one database, as the threads of one hasher do."""
+    with duckdb.connect(config={"threads": 1}) as database, pytest.MonkeyPatch.context() as patch:
+        opened = RecordHasher.__init__
+
+        def shared(hasher: RecordHasher) -> None:
+            opened(hasher)
+            hasher._database = database.cursor()
+
+        patch.setattr(RecordHasher, "__init__", shared)
         yield
