@@ -115,7 +115,7 @@ class Result:
 
 def run(case: Case, database_url: str, processes: int = PROCESSES) -> Result:
     """Let processes call the sandbox for a while and read its journal."""
-    command = [sys.executable, "-m", "crm_sandbox", "--port", "0", "--contacts", "100"]
+    command = [sys.executable, "-m", "crm_sandbox", "serve", "--port", "0", "--contacts", "100"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         url = server.stdout.readline().split()[-1]

@@ -12,7 +12,7 @@ import requests
 @contextmanager
 def running_sandbox(contacts: int) -> Iterator[str]:
     """Yield the address; the same question then has the same answer throughout."""
-    command = [sys.executable, "-m", "crm_sandbox", "--port", "0"]
+    command = [sys.executable, "-m", "crm_sandbox", "serve", "--port", "0"]
     server = subprocess.Popen(
         [*command, "--contacts", str(contacts)], stdout=subprocess.PIPE, text=True
     )
