@@ -46,11 +46,10 @@ def _connected(url: str, database: str = "") -> Any:
     return connection
 
 
-_NOTES = "crm_state.migrations"
-_SCHEMA = f"""
-SELECT c.oid::regclass::text, c.oid, c.relkind, c.relnatts, c.relchecks, c.relhasindex, c.relhastriggers,
-    CASE WHEN c.oid::regclass::text = '{_NOTES}' THEN
-        (SELECT md5(string_agg(m::text, ' ' ORDER BY name)) FROM crm_state.migrations m) END
+_MIGRATIONS = "crm_state.migrations"
+# Numbers of tables are kept by a copy, so one that was made anew is another.
+_RELATIONS = """
+SELECT c.oid::regclass::text, c.oid, c.relkind, c.relnatts, c.relchecks, c.relhasindex, c.relhastriggers
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relkind <> 'i' ORDER BY 1
 """
@@ -58,6 +57,16 @@ _END_SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = %s AND backend_type = 'client backend'
 """
+
+
+def _state(cursor: Any) -> tuple[list[Any], list[Any]]:
+    """Return the tables of a database, and which migrations it has had."""
+    cursor.execute(_RELATIONS)
+    relations = cursor.fetchall()
+    if not any(name == _MIGRATIONS for name, *_ in relations):
+        return relations, []
+    cursor.execute(f"SELECT * FROM {_MIGRATIONS} ORDER BY name")
+    return relations, cursor.fetchall()
 
 
 class Databases:
@@ -76,10 +85,7 @@ class Databases:
         self._server = _connected(url, "postgres")
         self._free: deque[str] = deque()
         with closing(_connected(url)) as connection, connection.cursor() as cursor:
-            cursor.execute(_SCHEMA)
-            self._schema = cursor.fetchall()
-        # Numbers of tables are kept by a copy, so one that was made anew is another.
-        self._tables = [table for table, *_ in self._schema if table != _NOTES]
+            self._relations, self._migrations = _state(cursor)
 
     @contextmanager
     def borrowed(self) -> Iterator[str]:
@@ -107,10 +113,10 @@ class Databases:
             self._do(f"DROP DATABASE IF EXISTS {former} WITH (FORCE)")
             return False
         with closing(_connected(self._url, name)) as connection, connection.cursor() as cursor:
-            cursor.execute(_SCHEMA)
-            is_same = cursor.fetchall() == self._schema
+            is_same = _state(cursor) == (self._relations, self._migrations)
             if is_same:
-                cursor.execute("; ".join(f"DELETE FROM {table}" for table in self._tables))
+                tables = [name for name, *_ in self._relations if name != _MIGRATIONS]
+                cursor.execute("; ".join(f"DELETE FROM {name}" for name in tables))
         if not is_same:
             self._do(f"DROP DATABASE {name} WITH (FORCE)")
         return is_same
