@@ -46,7 +46,7 @@ def test_records_that_change_while_they_are_read(way: Way, alone: QuietStage) ->
     stage = alone(way.case)
 
     # One world goes through all examples, so that a failure cannot be made smaller.
-    @settings(max_examples=3, phases=[Phase.generate])
+    @settings(max_examples=2, phases=[Phase.generate])
     @given(STEPS)
     def holds(steps: list[tuple[int, str, int]]) -> None:
         stage.advance(60)

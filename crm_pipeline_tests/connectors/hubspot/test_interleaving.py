@@ -133,7 +133,7 @@ def truth(hub: Scene) -> dict[str, Told]:
         st.tuples(st.integers(1, 40), st.sampled_from(CHANGES), st.integers(0, 60)), max_size=10
     ),
 )
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_nothing_lost_nothing_doubled(
     hub: Scene, route: str, lag_s: int, steps: list[tuple[int, str, int]]
 ) -> None:

@@ -18,7 +18,6 @@ from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts, WindowWriter
 from crm_pipeline_tests.store.landing.test_landing import SCHEMA, die, hours, ids_in, land, write
 
-pytestmark = pytest.mark.usefixtures("no_flushing")
 HERE = Path(__file__).parents[1]
 
 

@@ -17,7 +17,6 @@ from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP, RecordHasher
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts, WindowWriter
 
-pytestmark = pytest.mark.usefixtures("no_flushing")
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"),))
 

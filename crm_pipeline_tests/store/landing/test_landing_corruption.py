@@ -21,7 +21,6 @@ from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts, WindowWriter
 from crm_pipeline_tests.rot.flips import flip_bit
 
-pytestmark = pytest.mark.usefixtures("no_flushing")
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = Window(None, ORIGIN + timedelta(hours=1))
 LATER = Window(WINDOW.to_at, ORIGIN + timedelta(hours=2))

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from crm_pipeline.kernel.errors import CommitConflict
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.store.tables.test_tables import NAME, commit, rows_of
 
-pytestmark = pytest.mark.usefixtures("no_flushing")
 HERE = Path(__file__).parents[1]
 
 

@@ -18,7 +18,6 @@ from crm_pipeline.kernel.errors import CommitConflict, CorruptFile, StoreError
 from crm_pipeline.store import files
 from crm_pipeline.store.tables import Release, Staged, Tables, TableVersion
 
-pytestmark = pytest.mark.usefixtures("no_flushing")
 DUCKDB = duckdb.connect(config={"threads": 1})
 NAME = "normalized/acme/contacts"
 Rows = Mapping[int, str]

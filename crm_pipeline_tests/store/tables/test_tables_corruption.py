@@ -14,7 +14,6 @@ from crm_pipeline.store.tables import Release, Tables, TableVersion
 from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline_tests.rot.flips import flip_bit
 
-pytestmark = pytest.mark.usefixtures("no_flushing")
 NAME = "normalized/acme/contacts"
 
 
