@@ -176,7 +176,7 @@ def test_paste(scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch) ->
 
     begin = SalesforceAccount.login_flow
     monkeypatch.setattr(
-        SalesforceAccount, "consent", lambda *a: (consents.append(begin(*a)), consents[-1])[1]
+        SalesforceAccount, "login_flow", lambda *a: (consents.append(begin(*a)), consents[-1])[1]
     )
     monkeypatch.setattr("crm_pipeline.cli.login._line", answer)
     result = login("--paste")

@@ -10,7 +10,7 @@ from crm_pipeline.store.postgres.database import Database
 
 
 @pytest.mark.parametrize(
-    ("claim", "used", "ceiling"),
+    ("reported", "used", "ceiling"),
     [
         (ReportedCounter("day", "H", "15000", used="7"), 7, 15_000),
         (ReportedCounter("day", "H", "15000", used="0"), 0, 15_000),
@@ -28,7 +28,7 @@ def test_what_is_believed(reported: ReportedCounter, used: int, ceiling: int) ->
 
 
 @pytest.mark.parametrize(
-    "claim",
+    "reported",
     [
         ReportedCounter("day", "H", "9" * 300, used="5"),
         ReportedCounter("day", "H", "15000", used="9" * 300),
