@@ -5,11 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# What `make test-fast` looks at: collecting the other folders would take longer than what is quick in them.
+FAST := $(addprefix crm_pipeline_tests/, kernel model wire store ratelimit connectors test_settings.py test_floors.py test_words.py)
+
+# Two workers and the programs that tests start would compile the same modules again and again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint bench campaign clean
+.PHONY: help demo dev test test-fast lint bench campaign clean
 
 help:  ## Show what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.run: pyproject.toml sandbox/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,8 +39,12 @@ demo: $(VENV)/.run  ## Set up, start the sandbox, backfill it through Dagster, s
 dev: $(VENV)/.run  ## Start PostgreSQL, the sandbox, the Dagster UI and daemon; Ctrl-C stops all
 	@$(BIN)/crm-pipeline up
 
-test: $(VENV)/.dev  ## Set up and run all tests, two side by side
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: $(VENV)/.dev  ## Set up and run all tests, two side by side; say what they took and which were slow
+	@$(BIN)/python .ci/measured.py $(if $(ARGS),--only-some) \
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 $(ARGS)
+
+test-fast: $(VENV)/.dev  ## The daily loop, under a minute: no server, no process, no run of Dagster
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(FAST) $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style and types
 	@$(BIN)/ruff check .

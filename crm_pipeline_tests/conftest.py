@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = [
     "crm_pipeline_tests.servers",
     "crm_pipeline_tests.scenes",
+    "crm_pipeline_tests.instances",
+    "crm_pipeline_tests.once",
+    "crm_pipeline_tests.slow",
     "crm_pipeline_tests.rot.filled",
 ]
 
@@ -24,6 +27,14 @@ settings.register_profile(
 )
 settings.register_profile("fresh", settings.get_profile("house"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_flushing() -> Iterator[None]:
+    """Nothing is flushed to the disk: no power cut is part of a test. Programs that tests start do flush."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -93,7 +93,7 @@ def documented(vendor: str) -> list[Operation]:
 def looked_at(account: Account, objects: Sequence[str]) -> None:
     """Do what commands do beside reading: check, list, describe, preview."""
     account.check()
-    account.who()
+    account.identity()
     account.objects()
     for obj in objects:
         account.preview(obj, 2)

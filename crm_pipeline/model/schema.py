@@ -6,7 +6,7 @@ names and types change while records stay.
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -80,7 +80,8 @@ class Field:
     def __post_init__(self) -> None:
         # Half a surrogate pair is in no text that can be written; JSON answers may hold one all the same.
         for name, value in vars(self).items():
-            if (encoded := _encodable(value)) is not value:
+            # Most properties of most fields say nothing, and there are hundreds of fields.
+            if value and (encoded := _encodable(value)) is not value:
                 object.__setattr__(self, name, encoded)
 
     @property
@@ -93,8 +94,8 @@ class Field:
 
         Schemas that were stored before those existed so keep their fingerprints.
         """
-        stored = asdict(self)
-        return {k: v for k, v in stored.items() if k not in _LATER or v != _LATER[k]}
+        # Not `asdict`, which copies every text of every option: an extraction does this for all fields.
+        return {k: v for k, v in vars(self).items() if k not in _LATER or v != _LATER[k]}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:

@@ -2,14 +2,16 @@
 
 import http.server
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from crm_pipeline.store.embedded import EmbeddedServer
-from crm_pipeline_tests.cli.conftest import CONNECTIONS, Program
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
+from crm_pipeline_tests.cli.conftest import CONNECTIONS, Program, Run
 
 NOWHERE = "postgresql://nobody:hush-hush@127.0.0.1:1/crm"
 
@@ -54,32 +56,40 @@ def postgres(project: Path) -> Iterator[None]:
     server.stop()
 
 
-def assert_explained(result: object, code: int, *words: str) -> None:
-    assert result.returncode == code, result.stderr  # type: ignore[attr-defined]
-    text = result.stdout + result.stderr  # type: ignore[attr-defined]
+def assert_explained(result: Any, code: int, *words: str) -> None:
+    is_program = isinstance(result, subprocess.CompletedProcess)
+    assert (result.returncode if is_program else result.exit_code) == code, result.stderr
+    text = result.stdout + result.stderr
     assert "Traceback" not in text
     assert "hush-hush" not in text
     for word in words:
         assert word in text
-    if not result.stdout:  # type: ignore[attr-defined]
-        assert result.stderr.count("\n") == 1  # type: ignore[attr-defined]
+    if not result.stdout:
+        assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("vendor: salesforce", "vendor: salesfarce", ["connections.yaml:3", "'salesforce'?"]),
-        ("objects:", "objcts:", ["connections.yaml:9", "'objects'?"]),
-        ("sandbox: true", "sandbox: perhaps", ["connections.yaml:13", "true or false"]),
-    ],
-)
+TYPOS = [
+    ("vendor: salesforce", "vendor: salesfarce", ["connections.yaml:3", "'salesforce'?"]),
+    ("objects:", "objcts:", ["connections.yaml:9", "'objects'?"]),
+    ("sandbox: true", "sandbox: perhaps", ["connections.yaml:13", "true or false"]),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), TYPOS)
 @pytest.mark.parametrize("command", ["check", "status", "up", "demo", "sandbox"])
 def test_typo_in_connections(
-    program: Program, project: Path, command: str, old: str, new: str, words: list[str]
+    run: Run, project: Path, command: str, old: str, new: str, words: list[str]
 ) -> None:
     """A typo stops every command at once, with file, line and cure."""
     (project / "connections.yaml").write_text(CONNECTIONS.replace(old, new, 1))
-    assert_explained(program(command), 2, *words)
+    assert_explained(run(command), 2, *words)
+
+
+def test_typo_as_the_program_says_it(program: Program, project: Path) -> None:
+    """In a process of its own a command says the same."""
+    old, new, words = TYPOS[0]
+    (project / "connections.yaml").write_text(CONNECTIONS.replace(old, new, 1))
+    assert_explained(program("check"), 2, *words)
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["preview", "acme", "Contact"]])

@@ -72,7 +72,7 @@ def vendor() -> Iterator[str]:
 def test_a_folder_is_all_that_a_vendor_needs(tmp_path: Path, vendor: str, fresh_url: str) -> None:
     """Settings, registry, plan, Dagster, landing, the common tables and `add` know it by its folder alone."""
     copy = tmp_path / "code" / "crm_pipeline"
-    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, copy)
     shutil.copytree(TOY, copy / "connectors" / "toy_vendor")
     home = tmp_path / "home"
     home.mkdir()

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.store.database import Database
-from crm_pipeline_tests.connectors.conformance import Way
+from crm_pipeline.store.postgres.database import Database
+from crm_pipeline_tests.connectors.conformance import WAYS, Way
 from crm_pipeline_tests.connectors.conftest import narrowed
 from crm_pipeline_tests.connectors.mutated_reads import ground_of, trials
 
-SLICE = range(24)
+SLICE = 12
+"""So many trials for each route; every second route begins behind them, so that all together go through 24."""
 
 
 def test_no_mutation_is_taken_for_the_truth(
@@ -24,10 +25,12 @@ def test_no_mutation_is_taken_for_the_truth(
     narrowed(way.case, monkeypatch)
     with ExitStack() as stack:
         ground = stack.enter_context(ground_of(way, tmp_path, database, fresh_url))
-        results = [ground.run(trial) for trial in trials(way, ground.answers, SLICE)]
+        first = SLICE * (WAYS.index(way) % 2)
+        chosen = trials(way, ground.answers, range(first, first + SLICE))
+        results = [ground.run(trial) for trial in chosen]
     wrong = [f"{one.trial}: {one.detail}" for one in results if one.outcome == "WRONG"]
     assert wrong == []
     told = Counter(one.outcome for one in results)
     assert told["refused"] > 0
     assert told["right"] > 0
-    assert told["not applied"] < len(SLICE) / 3
+    assert told["not applied"] < SLICE / 3

@@ -1,3 +1,4 @@
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -7,18 +8,20 @@ from crm_pipeline.model.casts import cast
 from crm_pipeline.model.schema import Form
 
 
+@cache
+def far_from_utc() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect()
+    database.execute("SET TimeZone = 'America/New_York'")
+    return database
+
+
 def read(text: str | None, kind: str, form: Form, zone: str = "") -> Any:
     """Cast a text in a session whose time zone is far from UTC."""
-    with duckdb.connect() as database:
-        database.execute("SET TimeZone = 'America/New_York'")
-        sql = f"SELECT {cast('t', kind, form, zone)} FROM (SELECT $text::VARCHAR AS t)"
-        shown = (
-            f"SELECT CASE WHEN v IS NOT NULL THEN ($$$$ || epoch_ms(v)) END FROM ({sql}) AS x(v)"
-        )
-        plain = f"SELECT v::VARCHAR FROM ({sql}) AS x(v)"
-        return database.execute(
-            shown if kind == "TIMESTAMPTZ" else plain, {"text": text}
-        ).fetchall()[0][0]
+    sql = f"SELECT {cast('t', kind, form, zone)} FROM (SELECT $text::VARCHAR AS t)"
+    shown = f"SELECT CASE WHEN v IS NOT NULL THEN ($$$$ || epoch_ms(v)) END FROM ({sql}) AS x(v)"
+    plain = f"SELECT v::VARCHAR FROM ({sql}) AS x(v)"
+    asked = shown if kind == "TIMESTAMPTZ" else plain
+    return far_from_utc().execute(asked, {"text": text}).fetchall()[0][0]
 
 
 @pytest.mark.parametrize(

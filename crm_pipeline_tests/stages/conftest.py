@@ -1,6 +1,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
 from crm_pipeline.stages.normalized import Normalized, normalize, tables_for
 from crm_pipeline.stages.published import Publication, publish
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import open_published
 
 STAMP = pa.timestamp("us", "UTC")
 TYPES = {
@@ -48,6 +49,14 @@ def schema(obj: str, *specs: str) -> Schema:
     base = ("Id:id:Record ID", "IsDeleted:boolean:Deleted", "CreatedDate:datetime:Created Date")
     last = "SystemModstamp:datetime:System Modstamp"
     return Schema(obj, obj, tuple(field(spec) for spec in (*base, *specs, last)))
+
+
+@cache
+def _in_utc() -> duckdb.DuckDBPyConnection:
+    """Return a database to ask about files; to open one takes longer than to ask."""
+    database = duckdb.connect()
+    database.execute("SET TimeZone = 'UTC'")
+    return database
 
 
 class Org:
@@ -159,11 +168,11 @@ class Org:
     def rows(self, table: str, columns: str, connection: str = "acme") -> list[tuple[Any, ...]]:
         version = self.tables.version(f"normalized/{connection}/{table}")
         assert version is not None
-        with duckdb.connect() as database:
-            database.execute("SET TimeZone = 'UTC'")
-            return database.execute(
-                f"SELECT {columns} FROM {self.tables.relation(version)} ORDER BY ALL"
-            ).fetchall()
+        return (
+            _in_utc()
+            .execute(f"SELECT {columns} FROM {self.tables.relation(version)} ORDER BY ALL")
+            .fetchall()
+        )
 
     def table_names(self, connection: str = "acme") -> list[str]:
         return list(tables_for(self.connection(connection), self.maps))

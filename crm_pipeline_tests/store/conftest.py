@@ -1,28 +1,8 @@
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from crm_pipeline.kernel.clock import SystemClock
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.tables import Tables
-
-
-@pytest.fixture(scope="module")
-def no_flushing() -> Iterator[None]:
-    """Flushing matters to power cuts only, which no test here makes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        yield
-
-
-@pytest.fixture
-def gate(database: Database) -> Iterator[Gate]:
-    """A gate of this process."""
-    with Gate(database, SystemClock()) as gate:
-        yield gate
 
 
 @pytest.fixture

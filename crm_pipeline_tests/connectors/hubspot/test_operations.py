@@ -32,7 +32,7 @@ def read(portal: Portal, kept: list[Answer]) -> list[Answer]:
     ):
         with scene.account() as account:
             operations.looked_at(account, OBJECTS)
-            account.newest(account.describe("contacts"), scene.clock.now())
+            account.probe_changes(account.describe("contacts"), scene.clock.now())
             for obj in ("deals", "owners", "deal_pipelines"):
                 [row] = account.preview(obj, 1)[1]
                 account.get(obj, str(row["hs_object_id" if obj == "deals" else "id"]), by=None)

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.message import Message
@@ -40,13 +41,14 @@ _GZIP_FLOOR = 1024
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What goes over the wire; status 0 stands for no answer."""
+    """What goes over the wire; status 0 stands for no answer, an error for one of the sandbox."""
 
     status: int
     head: bytes = b""
     body: bytes = b""
     wait_s: float = 0.0
     hang_up: bool = False
+    error: str = ""
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -124,6 +126,7 @@ class Connection(BaseHTTPRequestHandler):
                 sent=len(outcome.body),
                 duration=time.perf_counter() - began,
                 fault=order.kind if order else "",
+                error=outcome.error,
             )
         return outcome
 
@@ -222,14 +225,16 @@ class Connection(BaseHTTPRequestHandler):
             known = ", ".join(f"/{name}" for name in sandbox.vendors)
             message = f"no vendor answers here; address one by prefix: {known}"
             return self._whole(json_response({"error": message}, 404))
+        error = ""
         try:
             response = emulations[vendor].handle(request)
         except Exception as problem:  # noqa: BLE001 - a server answers 500, it does not die
             text = {"error": f"{type(problem).__name__}: {problem}"}
             response = Response(500, json.dumps(text).encode())
+            error = f"{type(problem).__name__} at {_place_of(problem)}"
         if o is not None and o.kind == "truncate":
-            return self._truncated(response, o.after)
-        return self._whole(response)
+            return replace(self._truncated(response, o.after), error=error)
+        return replace(self._whole(response), error=error)
 
     def _play_before(self, sandbox: SandboxState, order: FaultOrder) -> _Outcome | None:
         if order.kind == "status":
@@ -301,3 +306,13 @@ class Connection(BaseHTTPRequestHandler):
         # A client must see fewer bytes than promised, so an empty answer promises one.
         head = self._head(response, max(len(response.body), 1))
         return _Outcome(response.status, head, part, hang_up=True)
+
+
+def _place_of(problem: Exception) -> str:
+    """Return the innermost line of the sandbox that an exception came through."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    own = [one for one in frames if "crm_sandbox" in one.filename]
+    inner = (own or frames)[-1]
+    return (
+        f"{inner.filename.rpartition('crm_sandbox')[2].lstrip('/')}:{inner.lineno} in {inner.name}"
+    )

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response
+from crm_sandbox.operations import OperationTable
 from crm_sandbox.world import World
 
 
@@ -59,6 +60,11 @@ class Vendor(Protocol):
 
     def credentials(self, url: str, account: str) -> dict[str, str]:
         """Return what a client needs to log in to an account, by names such as `client_id`."""
+        ...
+
+    @property
+    def operations(self) -> OperationTable:
+        """All operations that are built."""
         ...
 
     def open(self, premises: Premises) -> Emulation:

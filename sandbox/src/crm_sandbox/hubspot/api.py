@@ -15,6 +15,7 @@ from crm_sandbox.hubspot.fullness import FullnessDesk
 from crm_sandbox.hubspot.imports import ImportDesk
 from crm_sandbox.hubspot.labels import LabelDesk
 from crm_sandbox.hubspot.merges import MergeDesk
+from crm_sandbox.hubspot.operations import OPERATIONS
 from crm_sandbox.hubspot.paging import Page
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.properties import PropertyDesk
@@ -63,6 +64,8 @@ class PortalApi:
         Raises:
             ApiError: it is refused.
         """
+        if not OPERATIONS.leads_anywhere(request.path):
+            raise not_found()
         page = Page(request, route)
         if route.area == "objects":
             return self._objects(request, route, page)
@@ -71,6 +74,9 @@ class PortalApi:
         if route.area == "properties" and route.parts:
             one = self.portal.catalog.asked(route.parts[0])
             return self.properties.handle(request, one, route.parts[1:])
+        if route.area == "legacy-properties" and route.parts:
+            one = self.portal.catalog.asked(route.parts[0])
+            return self.properties.legacy(request, one, route.parts[1:])
         if route.area == "pipelines" and route.parts:
             one = self.portal.catalog.asked(route.parts[0])
             answer = self.portal.pipeline_desk.handle(request, one.name, route.parts[1:], page)

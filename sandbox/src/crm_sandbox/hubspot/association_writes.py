@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crm_sandbox.http import is_number
 from crm_sandbox.hubspot.association_types import LinkType
 from crm_sandbox.hubspot.errors import invalid, not_found
 from crm_sandbox.hubspot.portal import Portal
@@ -58,17 +59,11 @@ class LinkWriter:
         Raises:
             ApiError: a type or a record is not there.
         """
-        if not isinstance(associations, list):
-            raise invalid("associations must be an array")
         for entry in associations:
-            numbers = {
-                kind.get("associationTypeId")
-                for kind in entry.get("types", ())
-                if isinstance(kind, dict)
-            }
+            numbers = {kind.get("associationTypeId") for kind in entry.get("types") or ()}
             other = self._target(one, numbers)
             to_id = str((entry.get("to") or {}).get("id", ""))
-            if not to_id.isdigit():
+            if not is_number(to_id):
                 raise invalid("every association needs 'to' with an 'id'")
             kinds = self.kinds(one, other, entry.get("types"))
             self.add(one, other, [Link(record, int(to_id), kind) for kind in kinds])

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from dataclasses import replace
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.grants import Access
@@ -12,11 +13,10 @@ from crm_sandbox.hubspot.api import PortalApi
 from crm_sandbox.hubspot.changes import Changes
 from crm_sandbox.hubspot.controls import Controls
 from crm_sandbox.hubspot.errors import ApiError
-from crm_sandbox.hubspot.exports import FILES
 from crm_sandbox.hubspot.instants import ms_of
 from crm_sandbox.hubspot.oauth import OAuthDesk
 from crm_sandbox.hubspot.portal import Portals
-from crm_sandbox.hubspot.routes import Route, route_of
+from crm_sandbox.hubspot.routes import FILES, Route, route_of
 from crm_sandbox.hubspot.schema_changes import SchemaChanges
 from crm_sandbox.hubspot.scopes import check, check_values
 from crm_sandbox.hubspot.subscriptions import SubscriptionBook
@@ -76,6 +76,8 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
+        # The servers are in Java, where a plain parameter is the first of its name (not confirmed).
+        request = replace(request, first_wins=True)
         correlation = str(uuid.uuid4())
         try:
             response = self._answer(request, correlation)

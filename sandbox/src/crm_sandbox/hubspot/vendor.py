@@ -1,6 +1,7 @@
 """What the sandbox's registry needs to know about HubSpot."""
 
 from crm_sandbox.hubspot import credentials
+from crm_sandbox.operations import OperationTable
 from crm_sandbox.registry import Emulation, Premises
 
 
@@ -37,6 +38,13 @@ class HubSpotVendor:
             "client_secret": credentials.CLIENT_SECRET,
             "refresh_token": portal.refresh_token,
         }
+
+    @property
+    def operations(self) -> OperationTable:
+        """All operations that are built."""
+        from crm_sandbox.hubspot.operations import OPERATIONS
+
+        return OPERATIONS
 
     def open(self, premises: Premises) -> Emulation:
         """Start answering; a portal is filled when it is first asked for."""

@@ -1,5 +1,6 @@
 """What the sandbox's registry needs to know about Pipedrive."""
 
+from crm_sandbox.operations import OperationTable
 from crm_sandbox.pipedrive import credentials
 from crm_sandbox.registry import Emulation, Premises
 
@@ -37,6 +38,13 @@ class PipedriveVendor:
             "client_secret": credentials.CLIENT_SECRET,
             "refresh_token": company.refresh_token,
         }
+
+    @property
+    def operations(self) -> OperationTable:
+        """All operations that are built."""
+        from crm_sandbox.pipedrive.operations import OPERATIONS
+
+        return OPERATIONS
 
     def open(self, premises: Premises) -> Emulation:
         """Begin to answer; a company is filled when somebody asks for it."""

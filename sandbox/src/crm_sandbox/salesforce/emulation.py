@@ -1,6 +1,7 @@
 """The Salesforce emulation at work: routing, sessions, limits, and the Python face for tests."""
 
 import re
+from dataclasses import replace
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response, json_response
@@ -20,6 +21,7 @@ from crm_sandbox.salesforce.errors import ApiError, not_found
 from crm_sandbox.salesforce.ingest import IngestDesk
 from crm_sandbox.salesforce.long_requests import LongRequests
 from crm_sandbox.salesforce.oauth import OAuthDesk
+from crm_sandbox.salesforce.operations import OPERATIONS
 from crm_sandbox.salesforce.org import Org
 from crm_sandbox.salesforce.outbound import OutboundDesk
 from crm_sandbox.salesforce.query import QueryDesk
@@ -98,6 +100,8 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
+        # The servers are in Java, where a plain parameter is the first of its name (not confirmed).
+        request = replace(request, first_wins=True)
         if request.path.startswith("/services/oauth2/"):
             return self._oauth.handle(request)
         if request.path.startswith("/services/Soap/"):
@@ -160,9 +164,11 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
         return session
 
     def _route(self, request: Request, version: str, path: str, session: Session) -> Response:
+        if not OPERATIONS.leads_anywhere(f"/services/data/v{version}{path}"):
+            raise not_found()
         head, *rest = [part for part in path.split("/") if part] or [""]
         if head == "":
-            return self._resources(version)
+            return self._resources(request, version)
         if head in {"query", "queryAll"} and request.method == "GET":
             if rest:
                 return self.queries.more(request, version, session.token, rest[0])
@@ -217,7 +223,7 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def _limits(self, request: Request, rest: list[str]) -> Response:
         if rest == ["recordCount"]:
-            names = [name for name in request.query.get("sObjects", "").split(",") if name]
+            names = [name for name in request.query.joined("sObjects").split(",") if name]
             chosen = [self.org.visible(n) for n in names] if names else self.org.objects
             counts = [{"count": self.count(one.name), "name": one.name} for one in chosen]
             return json_response({"sObjects": counts})
@@ -225,7 +231,8 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
             raise not_found()
         return json_response(self.usage.limits())
 
-    def _resources(self, version: str) -> Response:
+    def _resources(self, request: Request, version: str) -> Response:
         base = f"/services/data/v{version}"
         names = ("sobjects", "query", "queryAll", "limits", "jobs", "composite")
-        return json_response({name: f"{base}/{name}" for name in names})
+        listed = {name: f"{base}/{name}" for name in names}
+        return json_response(listed | {"identity": self._oauth.identity_url(request)})

@@ -80,10 +80,16 @@ class OAuthDesk:
             return Response(403, b"Bad_OAuth_Token", content_type="text/html;charset=UTF-8")
         return json_response(self._user(request))
 
+    def identity_url(self, request: Request) -> str:
+        """Return the address that says who the caller is."""
+        base = "https://login.salesforce.com" if request.by_host else request.base_url
+        return f"{base}/id/{self._org.organization_id}/{self._org.user_id}"
+
     def _token(self, request: Request) -> Response:
         if request.method != "POST":
             raise OAuthError("invalid_request", "must use HTTP POST")
-        form = request.form
+        # The vendor takes the parameters in the address of the POST, too.
+        form = request.query | request.form
         grants = {
             "refresh_token": self._refresh,
             "authorization_code": self._code,
@@ -170,7 +176,7 @@ class OAuthDesk:
             raise OAuthError("invalid_client", "invalid client credentials")
 
     def _answer(self, request: Request, session: Session) -> dict[str, Any]:
-        identity = self._identity_url(request)
+        identity = self.identity_url(request)
         issued = str(int(session.issued_at.timestamp() * 1000))
         signed = hmac.new(
             credentials.CLIENT_SECRET.encode(), (identity + issued).encode(), hashlib.sha256
@@ -183,10 +189,6 @@ class OAuthDesk:
             "token_type": "Bearer",
             "issued_at": issued,
         }
-
-    def _identity_url(self, request: Request) -> str:
-        base = "https://login.salesforce.com" if request.by_host else request.base_url
-        return f"{base}/id/{self._org.organization_id}/{self._org.user_id}"
 
     def _revoke(self, request: Request) -> Response:
         token = (request.form or request.query).get("token", "")
@@ -207,7 +209,7 @@ class OAuthDesk:
             "scope": _SCOPE,
             "client_id": credentials.CLIENT_ID,
             "username": credentials.USERNAME,
-            "sub": self._identity_url(request),
+            "sub": self.identity_url(request),
             "token_type": kind,
         }
         if session is not None:
@@ -222,7 +224,7 @@ class OAuthDesk:
         return json_response(self._user(request))
 
     def _user(self, request: Request) -> dict[str, Any]:
-        identity = self._identity_url(request)
+        identity = self.identity_url(request)
         return {
             "sub": identity,
             "id": identity,

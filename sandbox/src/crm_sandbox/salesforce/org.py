@@ -74,6 +74,10 @@ class Org(Tables):
             raise ValueError(f"unknown object '{name}'; known: {names}")
         return found
 
+    def held(self, name: str) -> SObject | None:
+        """Return an object, hidden or not, where it is emulated."""
+        return self._objects.get(name.lower())
+
     def replace(self, sobject: SObject) -> None:
         """Put a changed object in the place of the old one."""
         self._objects[sobject.name.lower()] = sobject

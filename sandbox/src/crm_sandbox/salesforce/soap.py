@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
 from crm_sandbox.salesforce import credentials
 from crm_sandbox.salesforce.envelope import (
     Call,
@@ -163,7 +163,7 @@ class SoapDesk:
 
 def _batch_of(call: Call) -> int | None:
     wanted = call.header("QueryOptions", "batchSize")
-    return int(wanted) if wanted.isdigit() else None
+    return int(wanted) if is_number(wanted) else None
 
 
 def _result_xml(page: QueryPage) -> str:

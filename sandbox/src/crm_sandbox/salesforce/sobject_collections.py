@@ -75,7 +75,7 @@ class CollectionDesk:
         return order
 
     def _delete(self, request: Request) -> Response:
-        ids = [one.strip() for one in request.query.get("ids", "").split(",") if one.strip()]
+        ids = [one.strip() for one in request.query.joined("ids").split(",") if one.strip()]
         if not ids:
             raise ApiError(400, "MISSING_ARGUMENT", "the ids parameter is missing")
         _check_count(len(ids), MOST_RECORDS)
@@ -96,7 +96,9 @@ class CollectionDesk:
 
     def _retrieve(self, request: Request, version: str, sobject: SObject) -> Response:
         given: dict[str, Any] = {
-            key: value.split(",") for key, value in request.query.items() if value
+            key: request.query.joined(key).split(",")
+            for key, value in request.query.items()
+            if value
         }
         if request.method == "POST":
             given = body_of(request)

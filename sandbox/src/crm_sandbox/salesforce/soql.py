@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from crm_sandbox.http import is_number
 from crm_sandbox.kernel.tokens import Token, TokenReader, split
 from crm_sandbox.salesforce.errors import malformed
 
@@ -146,7 +147,7 @@ class _Reader(TokenReader):
 
     def _whole(self) -> int:
         token = self._next()
-        if token.kind != "number" or not token.text.isdigit():
+        if token.kind != "number" or not is_number(token.text) or int(token.text) > _LARGEST:
             raise malformed(f"unexpected token: '{token.text}'")
         return int(token.text)
 
@@ -277,6 +278,7 @@ class _Reader(TokenReader):
             raise malformed(f"unexpected token: '{token.text}'") from problem
 
 
+_LARGEST = 2**31 - 1
 _AFTER_ITEM = ("ASC", "DESC", "NULLS", "LIMIT", "OFFSET")
 
 
@@ -284,7 +286,7 @@ def _literal_of(token: Token) -> Literal:
     if token.kind == "string":
         return Literal("string", _unescaped(token.text[1:-1]))
     if token.kind == "number":
-        whole = token.text.lstrip("+-").isdigit()
+        whole = is_number(token.text.lstrip("+-"))
         return Literal("number", int(token.text) if whole else float(token.text))
     if token.kind == "date":
         return Literal("date", date.fromisoformat(token.text))

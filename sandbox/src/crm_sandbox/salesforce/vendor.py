@@ -1,5 +1,6 @@
 """What the sandbox's registry needs to know about Salesforce."""
 
+from crm_sandbox.operations import OperationTable
 from crm_sandbox.registry import Emulation, Premises
 from crm_sandbox.salesforce import credentials
 
@@ -34,6 +35,13 @@ class SalesforceVendor:
             "username": credentials.USERNAME,
             "password": credentials.PASSWORD,
         }
+
+    @property
+    def operations(self) -> OperationTable:
+        """All operations that are built."""
+        from crm_sandbox.salesforce.operations import OPERATIONS
+
+        return OPERATIONS
 
     def open(self, premises: Premises) -> Emulation:
         """Fill an org from the world and start answering for it."""

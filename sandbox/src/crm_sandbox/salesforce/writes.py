@@ -211,7 +211,7 @@ class Writer:
 
     def _existing(self, one: Field, wanted: set[str]) -> dict[str, set[str]]:
         known: dict[str, set[str]] = {}
-        for target in (self._org.known(name) for name in one.reference_to):
+        for target in filter(None, (self._org.held(name) for name in one.reference_to)):
             of_target = [record for record in wanted if record.startswith(target.prefix)]
             gone = ' AND NOT "IsDeleted"' if target.has_deleted else ""
             known[target.prefix] = set()

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.shapes import misfit
+from crm_sandbox.zoho.bodies import BulkWrite
 from crm_sandbox.zoho.bulk_rows import (
     Lines,
     Mapping,
@@ -142,7 +144,15 @@ class BulkWriteDesk:
         return json_response(said | {"details": {"id": job.id, "created_by": self._user()}}, 201)
 
     def _read(self, request: Request, body: Any) -> WriteJob:
-        if not isinstance(body, dict) or body.get("operation") not in _OPERATIONS:
+        wrong = misfit(body, BulkWrite)
+        if wrong is not None:
+            raise _refused(
+                "INVALID_DATA",
+                f"invalid data: {wrong.reason}",
+                api_name=wrong.name or "operation",
+                json_path=wrong.place,
+            )
+        if body.get("operation") not in _OPERATIONS:
             raise _refused("INVALID_DATA", "invalid operation", api_name="operation")
         resources = body.get("resource")
         if not isinstance(resources, list) or len(resources) != 1:

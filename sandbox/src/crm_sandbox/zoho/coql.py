@@ -7,6 +7,7 @@ Whether the names exist is decided in `coql_plan.py`.
 import re
 from dataclasses import dataclass
 
+from crm_sandbox.http import is_number
 from crm_sandbox.kernel.tokens import Token, TokenReader, split
 from crm_sandbox.zoho.conditions import Comparison, Condition, Junction
 from crm_sandbox.zoho.errors import ZohoError
@@ -121,7 +122,7 @@ class _Reader(TokenReader):
 
     def _whole(self) -> int:
         token = self._next()
-        if not token.text.isdigit():
+        if not is_number(token.text):
             raise syntax_error(token.text)
         return int(token.text)
 

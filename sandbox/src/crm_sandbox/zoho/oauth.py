@@ -77,7 +77,9 @@ class OAuthDesk:
         action = request.path.removeprefix("/oauth/v2").strip("/")
         if action == "auth":
             return self._consent.handle(request)
-        asked = request.query | request.form
+        # The vendor's JavaScript SDK sends the parameters in parts.
+        body = request.multipart or request.form
+        asked = request.query | body
         if action == "token/revoke" and request.method == "POST":
             known = self.grants.revoke(asked.get("token", ""))
             return json_response({"status": "success"} if known else {"error": "invalid_code"})

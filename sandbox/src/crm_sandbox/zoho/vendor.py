@@ -1,5 +1,6 @@
 """What the sandbox's registry needs to know about Zoho."""
 
+from crm_sandbox.operations import OperationTable
 from crm_sandbox.registry import Emulation, Premises
 from crm_sandbox.zoho.centres import HOSTS
 from crm_sandbox.zoho.credentials import BY_ACCOUNT
@@ -35,6 +36,13 @@ class ZohoVendor:
             "client_secret": org.client_secret,
             "refresh_token": org.refresh_token,
         }
+
+    @property
+    def operations(self) -> OperationTable:
+        """All operations that are built."""
+        from crm_sandbox.zoho.operations import OPERATIONS
+
+        return OPERATIONS
 
     def open(self, premises: Premises) -> Emulation:
         """Start answering; an org is filled when it is first asked for."""

@@ -165,7 +165,7 @@ class WatchDesk:
         }
 
     def _ended(self, request: Request) -> Response:
-        ids = [one for one in request.query.get("channel_ids", "").split(",") if one]
+        ids = [one for one in request.query.joined("channel_ids").split(",") if one]
         if not ids:
             raise missing_param("channel_ids")
         shown = []

@@ -51,27 +51,32 @@ class WriteDesk:
             return self._delete(request, module, rest)
         if request.method not in {"POST", "PUT"}:
             raise wrong_method()
+        taken = {"POST": rest in ([], ["upsert"]), "PUT": len(rest) <= 1}
+        if not taken[request.method]:
+            raise no_such_address()
         body = _body(request)
         records = records_of(body, MOST)
         self._meter.charge(write_cost(len(records)))
-        if request.method == "POST" and not rest:
-            return _answered(self._writer.insert(module, records), 201)
-        if request.method == "POST" and rest == ["upsert"]:
+        if request.method == "PUT":
+            return self._update(request, module, rest, records)
+        if rest == ["upsert"]:
             keys = body.get("duplicate_check_fields")
             if keys is not None and not isinstance(keys, list):
                 path = "$.duplicate_check_fields"
                 raise invalid_data("invalid data", expected_data_type="jsonarray", json_path=path)
             return _answered(self._writer.upsert(module, records, keys), 200)
-        if request.method == "PUT" and len(rest) <= 1:
-            return self._update(request, module, rest, records)
-        raise no_such_address()
+        return _answered(self._writer.insert(module, records), 201)
 
     def _update(
         self, request: Request, module: Module, rest: list[str], records: list[Any]
     ) -> Response:
         if rest:
             number = self._records.number_of(request, module, rest[0])
-            records = [{**records[0], "id": str(number or rest[0])}]
+            # What is no object is refused together with the other records that are none.
+            records = [
+                {**one, "id": str(number or rest[0])} if isinstance(one, dict) else one
+                for one in records[:1]
+            ]
         since = request.header(self.guard) if self.guard else ""
         try:
             moment = moment_of(since) if since else None
@@ -85,7 +90,7 @@ class WriteDesk:
     def _delete(self, request: Request, module: Module, rest: list[str]) -> Response:
         if len(rest) > 1:
             raise no_such_address()
-        ids = rest or [one for one in request.query.get("ids", "").split(",") if one]
+        ids = rest or [one for one in request.query.joined("ids").split(",") if one]
         if rest:
             number = self._records.number_of(request, module, rest[0])
             ids = [str(number)] if number is not None else rest
