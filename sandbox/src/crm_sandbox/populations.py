@@ -4,6 +4,7 @@ The prepared tables are shared and never changed. An account that is about to wr
 own beside them in the same DuckDB, so a fresh account costs nothing and a change costs one copy.
 """
 
+import atexit
 import itertools
 import threading
 from collections import OrderedDict
@@ -131,6 +132,12 @@ class _Kept:
                     self._locks.pop(dropped, None)
             return made
 
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        with self._lock:
+            self._prepared.clear()
+            self._locks.clear()
+
     def _has_too_many(self) -> bool:
         contacts = sum(size for _, size in self._prepared.values())
         number = len(self._prepared)
@@ -138,4 +145,6 @@ class _Kept:
 
 
 _KEPT = _Kept()
+# DuckDB's binding prints a page of warnings about what is still open when the interpreter has ended.
+atexit.register(_KEPT.clear)
 EMPTY = Population(lambda _: None)

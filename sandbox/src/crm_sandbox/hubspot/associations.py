@@ -28,7 +28,7 @@ from crm_sandbox.hubspot.schema import ObjectType
 MOST_READ, MOST_WRITTEN, MOST_PAGE = 1_000, 2_000, 500
 
 
-class AssociationDesk:
+class AssociationHandler:
     """Answers about links of one portal.
 
     Args:

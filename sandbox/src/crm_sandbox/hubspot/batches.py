@@ -11,7 +11,7 @@ from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import encoded, flag_of, inputs_of, json_of
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.reading import RecordReader, is_fleeting, shape_of
-from crm_sandbox.hubspot.records import RecordDesk
+from crm_sandbox.hubspot.records import RecordHandler
 from crm_sandbox.hubspot.schema import ObjectType
 from crm_sandbox.hubspot.writes import Writer
 
@@ -19,7 +19,7 @@ MOST = 100
 Errors = list[dict[str, Any]]
 
 
-class BatchDesk:
+class BatchHandler:
     """Answers batches of one portal.
 
     Args:
@@ -30,7 +30,7 @@ class BatchDesk:
     """
 
     def __init__(
-        self, portal: Portal, reader: RecordReader, records: RecordDesk, writer: Writer
+        self, portal: Portal, reader: RecordReader, records: RecordHandler, writer: Writer
     ) -> None:
         self._portal = portal
         self._reader = reader

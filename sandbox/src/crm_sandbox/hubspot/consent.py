@@ -41,7 +41,7 @@ class Choice:
     explanation: str = ""
 
 
-class ConsentDesk:
+class ConsentHandler:
     """Answers about preferences of one portal.
 
     Args:

@@ -14,12 +14,12 @@ from crm_sandbox.hubspot.changes import Changes
 from crm_sandbox.hubspot.controls import Controls
 from crm_sandbox.hubspot.errors import ApiError
 from crm_sandbox.hubspot.instants import ms_of
-from crm_sandbox.hubspot.oauth import OAuthDesk
+from crm_sandbox.hubspot.oauth import OAuthHandler
 from crm_sandbox.hubspot.portal import Portals
 from crm_sandbox.hubspot.routes import FILES, Route, route_of
 from crm_sandbox.hubspot.schema_changes import SchemaChanges
 from crm_sandbox.hubspot.scopes import check, check_values
-from crm_sandbox.hubspot.subscriptions import SubscriptionBook
+from crm_sandbox.hubspot.subscriptions import SubscriptionStore
 from crm_sandbox.hubspot.truth import Truth
 from crm_sandbox.hubspot.webhooks import WebhookSender
 from crm_sandbox.kernel.administration import AdminApi
@@ -38,8 +38,8 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock: SandboxClock = premises.clock
         self.portals = Portals(premises.world, premises.clock)
-        self.oauth = OAuthDesk(premises.clock)
-        self.subscriptions = SubscriptionBook(lambda: ms_of(premises.clock.now()))
+        self.oauth = OAuthHandler(premises.clock)
+        self.subscriptions = SubscriptionStore(lambda: ms_of(premises.clock.now()))
         self.webhooks = WebhookSender(premises.clock, self.subscriptions)
         self._lock = threading.Lock()
         self._apis: dict[str, PortalApi] = {}

@@ -53,7 +53,7 @@ class Export:
         return self.done_ms > 0
 
 
-class ExportDesk:
+class ExportHandler:
     """Answers about exports of one portal; one of them runs at a time.
 
     Args:

@@ -41,7 +41,7 @@ class _Mistake(Exception):
         self.field = field
 
 
-class GraphDesk:
+class GraphHandler:
     """Answers queries about one portal.
 
     Args:

@@ -52,7 +52,7 @@ class Import:
         return self.state in {"DONE", "FAILED", "CANCELED", "REVERTED"}
 
 
-class ImportDesk:
+class ImportHandler:
     """Answers about imports of one portal.
 
     Args:

@@ -11,7 +11,7 @@ from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.schema import ObjectType
 
 
-class LabelDesk:
+class LabelHandler:
     """Answers about the kinds of links of one portal.
 
     Args:

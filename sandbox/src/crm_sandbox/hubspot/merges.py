@@ -19,7 +19,7 @@ from crm_sandbox.hubspot.writes import Writer
 MOST_MERGED = 250
 
 
-class MergeDesk:
+class MergeHandler:
     """Merges and erases records of one portal.
 
     Args:

@@ -28,7 +28,7 @@ _PAGE = """\
 <button name="decision" value="deny">Cancel</button></form></body></html>"""
 
 
-class OAuthDesk:
+class OAuthHandler:
     """Gives out tokens.
 
     Args:

@@ -19,7 +19,7 @@ def owner_ids() -> list[int]:
     return [_FIRST_ID + 13 * number for number in range(OWNER_COUNT)]
 
 
-class OwnerDesk:
+class OwnerHandler:
     """Answers about owners.
 
     Args:

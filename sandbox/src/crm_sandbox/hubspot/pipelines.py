@@ -157,7 +157,7 @@ def _pipeline(
     return Pipeline(id_, label, order, made, at_ms, at_ms)
 
 
-class PipelineBook:
+class PipelineStore:
     """The pipelines of one portal.
 
     Args:
@@ -202,7 +202,7 @@ class PipelineBook:
             kept.append(one)
 
 
-class PipelineDesk:
+class PipelineHandler:
     """Answers about pipelines.
 
     Args:
@@ -210,7 +210,7 @@ class PipelineDesk:
         now_ms: the present.
     """
 
-    def __init__(self, book: PipelineBook, now_ms: Any) -> None:
+    def __init__(self, book: PipelineStore, now_ms: Any) -> None:
         self._book = book
         self._now_ms = now_ms
 

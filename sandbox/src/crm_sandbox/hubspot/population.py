@@ -7,7 +7,7 @@ import duckdb
 
 from crm_sandbox.hubspot.association_types import LinkTypes
 from crm_sandbox.hubspot.credentials import PortalFacts
-from crm_sandbox.hubspot.pipelines import PipelineBook
+from crm_sandbox.hubspot.pipelines import PipelineStore
 from crm_sandbox.hubspot.population_engagement import stage_assets, stage_engagement
 from crm_sandbox.hubspot.population_parties import stage_companies, stage_contacts
 from crm_sandbox.hubspot.population_sales import (
@@ -39,7 +39,7 @@ def fill(
     portal: PortalFacts,
     catalog: Catalog,
     link_types: LinkTypes,
-    pipelines: PipelineBook,
+    pipelines: PipelineStore,
 ) -> None:
     """Create and fill every table of a portal."""
     staging = Staging(connection, world, portal, link_types)
@@ -53,7 +53,7 @@ def fill(
     staging.clear()
 
 
-def _make(staging: Staging, catalog: Catalog, pipelines: PipelineBook) -> None:
+def _make(staging: Staging, catalog: Catalog, pipelines: PipelineStore) -> None:
     connection = staging.connection
     connection.execute(_first_tables(catalog))
     sources: dict[str, str] = {}

@@ -15,8 +15,8 @@ from crm_sandbox.hubspot.instants import ms_of
 from crm_sandbox.hubspot.limits import CallLimits
 from crm_sandbox.hubspot.objects import object_types
 from crm_sandbox.hubspot.oddities import Oddities
-from crm_sandbox.hubspot.owners import OwnerDesk
-from crm_sandbox.hubspot.pipelines import PipelineBook, PipelineDesk, seeded
+from crm_sandbox.hubspot.owners import OwnerHandler
+from crm_sandbox.hubspot.pipelines import PipelineHandler, PipelineStore, seeded
 from crm_sandbox.hubspot.population import fill
 from crm_sandbox.hubspot.rules import Rules
 from crm_sandbox.hubspot.schema import Catalog
@@ -46,9 +46,9 @@ class Portal:
         self.catalog = Catalog(facts.hub_id, object_types(facts))
         asset = next(one.name for one in self.catalog.types if one.custom)
         self.link_types = LinkTypes(facts, asset)
-        self.pipelines = PipelineBook(seeded(facts, _SINCE_MS))
-        self.pipeline_desk = PipelineDesk(self.pipelines, self.now_ms)
-        self.owners = OwnerDesk(facts.user_id, _SINCE_MS)
+        self.pipelines = PipelineStore(seeded(facts, _SINCE_MS))
+        self.pipeline_desk = PipelineHandler(self.pipelines, self.now_ms)
+        self.owners = OwnerHandler(facts.user_id, _SINCE_MS)
         self.answers = AnswerCache()
         self.settings = Settings()
         self.rules = Rules()

@@ -21,7 +21,7 @@ _MOST_UNIQUE = 10
 SENSITIVITIES = ("non_sensitive", "sensitive", "highly_sensitive")
 
 
-class PropertyDesk:
+class PropertyHandler:
     """Answers about properties of one portal.
 
     Args:

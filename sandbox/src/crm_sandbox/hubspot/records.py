@@ -26,7 +26,7 @@ MOST_LISTED = 100
 MOST_WITH_HISTORY = 50
 
 
-class RecordDesk:
+class RecordHandler:
     """Answers about records of one portal.
 
     Args:

@@ -11,14 +11,14 @@ from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import answered, flag_of, json_of
 from crm_sandbox.hubspot.portal import Portal
-from crm_sandbox.hubspot.properties import PropertyDesk, name_of, options_of, type_of
+from crm_sandbox.hubspot.properties import PropertyHandler, name_of, options_of, type_of
 from crm_sandbox.hubspot.schema import ObjectType, Property, system_properties
 from crm_sandbox.hubspot.storage import HISTORY, create, create_object, history_of
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
-class SchemaDesk:
+class SchemaHandler:
     """Answers about object types of one portal.
 
     Args:
@@ -26,7 +26,7 @@ class SchemaDesk:
         properties: shows their properties.
     """
 
-    def __init__(self, portal: Portal, properties: PropertyDesk) -> None:
+    def __init__(self, portal: Portal, properties: PropertyHandler) -> None:
         self._portal = portal
         self._properties = properties
         self._made = 0

@@ -19,7 +19,7 @@ from crm_sandbox.hubspot.search_walks import IdWalks
 MOST_PAGE, CEILING, LONGEST_BODY = 200, 10_000, 3_000
 
 
-class SearchDesk:
+class SearchHandler:
     """Answers searches in one portal.
 
     Args:

@@ -54,7 +54,7 @@ class Subscription:
         return made
 
 
-class SubscriptionBook:
+class SubscriptionStore:
     """The app's settings and subscriptions.
 
     Args:

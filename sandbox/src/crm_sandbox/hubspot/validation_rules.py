@@ -32,7 +32,7 @@ _KINDS = frozenset(
 )
 
 
-class ValidationDesk:
+class ValidationHandler:
     """Answers about rules of one portal.
 
     Args:

@@ -18,7 +18,7 @@ from crm_sandbox.hubspot.instants import ms_of
 from crm_sandbox.hubspot.paging import encoded
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.signatures import signed_headers
-from crm_sandbox.hubspot.subscriptions import Subscription, SubscriptionBook
+from crm_sandbox.hubspot.subscriptions import Subscription, SubscriptionStore
 from crm_sandbox.kernel.receivers import post
 from crm_sandbox.kernel.repeating import Repeating
 
@@ -72,7 +72,7 @@ class WebhookSender:
         book: what the app wants to hear of.
     """
 
-    def __init__(self, clock: SandboxClock, book: SubscriptionBook) -> None:
+    def __init__(self, clock: SandboxClock, book: SubscriptionStore) -> None:
         self.manner = Manner()
         self._clock = clock
         self._book = book

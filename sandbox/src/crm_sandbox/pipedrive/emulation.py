@@ -13,7 +13,7 @@ from crm_sandbox.pipedrive.changes import Changes, SchemaChanges
 from crm_sandbox.pipedrive.company import Companies
 from crm_sandbox.pipedrive.controls import Controls
 from crm_sandbox.pipedrive.errors import ApiError, unauthorized
-from crm_sandbox.pipedrive.oauth import OAuthDesk
+from crm_sandbox.pipedrive.oauth import OAuthHandler
 from crm_sandbox.pipedrive.objects import ENTITIES
 from crm_sandbox.pipedrive.operations import find
 from crm_sandbox.pipedrive.route import Call, Route, ok
@@ -36,7 +36,7 @@ class PipedriveSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock: SandboxClock = premises.clock
         self.companies = Companies(premises.world, premises.clock)
-        self.oauth = OAuthDesk(premises.clock)
+        self.oauth = OAuthHandler(premises.clock)
         Truth.__init__(self, self.companies)
         Changes.__init__(self, self.companies)
         SchemaChanges.__init__(self, self.companies)

@@ -42,7 +42,7 @@ class OAuthError(Exception):
         return json_response(body, self.status)
 
 
-class OAuthDesk:
+class OAuthHandler:
     """Answer what stands below `/oauth`.
 
     Attributes:

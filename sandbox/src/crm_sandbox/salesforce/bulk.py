@@ -60,7 +60,7 @@ class BulkSettings:
     page_rows: int = 50_000
 
 
-class BulkDesk:
+class BulkHandler:
     """Answer `/jobs/query`.
 
     Args:

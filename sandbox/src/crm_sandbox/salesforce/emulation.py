@@ -8,9 +8,9 @@ from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.kernel.administration import AdminApi
 from crm_sandbox.registry import Premises
 from crm_sandbox.salesforce.administration import ACTIONS
-from crm_sandbox.salesforce.bulk import BulkDesk
+from crm_sandbox.salesforce.bulk import BulkHandler
 from crm_sandbox.salesforce.changes import Changes, SchemaChanges
-from crm_sandbox.salesforce.composite import CompositeDesk
+from crm_sandbox.salesforce.composite import CompositeHandler
 from crm_sandbox.salesforce.controls import WriteControls
 from crm_sandbox.salesforce.describe import (
     global_describe,
@@ -18,18 +18,18 @@ from crm_sandbox.salesforce.describe import (
     object_describe,
 )
 from crm_sandbox.salesforce.errors import ApiError, not_found
-from crm_sandbox.salesforce.ingest import IngestDesk
+from crm_sandbox.salesforce.ingest import IngestHandler
 from crm_sandbox.salesforce.long_requests import LongRequests
-from crm_sandbox.salesforce.oauth import OAuthDesk
+from crm_sandbox.salesforce.oauth import OAuthHandler
 from crm_sandbox.salesforce.operations import OPERATIONS
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.outbound import OutboundDesk
-from crm_sandbox.salesforce.query import QueryDesk
-from crm_sandbox.salesforce.records import RecordDesk
-from crm_sandbox.salesforce.replication import ReplicationDesk
-from crm_sandbox.salesforce.sessions import Session, SessionBook
-from crm_sandbox.salesforce.soap import SoapDesk
-from crm_sandbox.salesforce.sobject_collections import CollectionDesk
+from crm_sandbox.salesforce.outbound import OutboundHandler
+from crm_sandbox.salesforce.query import QueryHandler
+from crm_sandbox.salesforce.records import RecordHandler
+from crm_sandbox.salesforce.replication import ReplicationHandler
+from crm_sandbox.salesforce.sessions import Session, SessionStore
+from crm_sandbox.salesforce.soap import SoapHandler
+from crm_sandbox.salesforce.sobject_collections import CollectionHandler
 from crm_sandbox.salesforce.translation import python_value
 from crm_sandbox.salesforce.truth import Truth
 from crm_sandbox.salesforce.usage import ApiUsage
@@ -51,19 +51,19 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
         self.clock: SandboxClock = premises.clock
         self.org = Org(premises.world, premises.clock, premises.since)
         super().__init__(self.org)
-        self.sessions = SessionBook(premises.clock, self.org.organization_id, premises.since)
+        self.sessions = SessionStore(premises.clock, self.org.organization_id, premises.since)
         self.usage = ApiUsage()
-        self.bulk = BulkDesk(self.org, self.usage)
-        self.queries = QueryDesk(self.org)
-        self._oauth = OAuthDesk(self.org, self.sessions)
+        self.bulk = BulkHandler(self.org, self.usage)
+        self.queries = QueryHandler(self.org)
+        self._oauth = OAuthHandler(self.org, self.sessions)
         self.writer = Writer(self.org)
-        self.replication = ReplicationDesk(self.org)
+        self.replication = ReplicationHandler(self.org)
         self.long_requests = LongRequests(self.clock)
-        self.ingest = IngestDesk(self.org, self.writer, self.usage, self.bulk.settings)
-        self._records = RecordDesk(self.org, self.writer)
-        self._soap = SoapDesk(self.org, self.sessions, self.usage, self.queries)
-        self.outbound = OutboundDesk(self.org, self.sessions)
-        self._collections = CollectionDesk(self.org, self.writer, self._records)
+        self.ingest = IngestHandler(self.org, self.writer, self.usage, self.bulk.settings)
+        self._records = RecordHandler(self.org, self.writer)
+        self._soap = SoapHandler(self.org, self.sessions, self.usage, self.queries)
+        self.outbound = OutboundHandler(self.org, self.sessions)
+        self._collections = CollectionHandler(self.org, self.writer, self._records)
         self._admin = AdminApi(
             self,
             ACTIONS,
@@ -191,7 +191,7 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
     ) -> Response:
         if rest[:1] == ["sobjects"]:
             return self._collections.handle(request, version, rest[1:])
-        desk = CompositeDesk(
+        desk = CompositeHandler(
             self.org,
             self.usage,
             lambda inner, its_version, path: self._route(inner, its_version, path, session),

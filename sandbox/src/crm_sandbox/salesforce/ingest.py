@@ -57,7 +57,7 @@ class IngestJob:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class IngestDesk:
+class IngestHandler:
     """Answer `/jobs/ingest`.
 
     Args:

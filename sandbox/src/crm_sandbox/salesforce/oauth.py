@@ -17,9 +17,9 @@ from crm_sandbox.salesforce.assertions import (
     is_meant_here,
     public_key_of,
 )
-from crm_sandbox.salesforce.consent import ConsentDesk
+from crm_sandbox.salesforce.consent import ConsentHandler
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.sessions import Session, SessionBook
+from crm_sandbox.salesforce.sessions import Session, SessionStore
 
 _PASSWORD_ENDS = datetime(2027, 2, 20, tzinfo=UTC)
 _LOGIN_HOSTS = frozenset({"login.salesforce.com", "test.salesforce.com"})
@@ -42,7 +42,7 @@ class OAuthError(Exception):
         return json_response(body, self.status)
 
 
-class OAuthDesk:
+class OAuthHandler:
     """Answer everything below `/services/oauth2`.
 
     Args:
@@ -50,11 +50,11 @@ class OAuthDesk:
         sessions: where tokens live.
     """
 
-    def __init__(self, org: Org, sessions: SessionBook) -> None:
+    def __init__(self, org: Org, sessions: SessionStore) -> None:
         self._org = org
         self._sessions = sessions
         self._signer: RSAPublicKey | None = None
-        self._consent = ConsentDesk(org.clock)
+        self._consent = ConsentHandler(org.clock)
 
     def handle(self, request: Request) -> Response:
         """Answer one OAuth request."""

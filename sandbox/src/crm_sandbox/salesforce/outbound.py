@@ -14,7 +14,7 @@ from crm_sandbox.salesforce.ids import full_id, make_id
 from crm_sandbox.salesforce.org import Org
 from crm_sandbox.salesforce.outbound_message import Header, Receiver, message_xml
 from crm_sandbox.salesforce.schema import Field, SObject
-from crm_sandbox.salesforce.sessions import SessionBook
+from crm_sandbox.salesforce.sessions import SessionStore
 
 HORIZON = timedelta(hours=24)
 _FIRST_WAIT = timedelta(seconds=15)
@@ -53,7 +53,7 @@ class OutboundOrder:
     notifications: list[Notification] = field(default_factory=list)
 
 
-class OutboundDesk:
+class OutboundHandler:
     """Send messages and remember what became of them.
 
     Args:
@@ -61,7 +61,7 @@ class OutboundDesk:
         sessions: where the session that a message may carry comes from.
     """
 
-    def __init__(self, org: Org, sessions: SessionBook) -> None:
+    def __init__(self, org: Org, sessions: SessionStore) -> None:
         self._org = org
         self._sessions = sessions
         self._lock = threading.RLock()

@@ -60,7 +60,7 @@ class QueryPage:
         return Response(200, body.encode())
 
 
-class QueryDesk:
+class QueryHandler:
     """Answer `/query`, `/queryAll` and locators.
 
     Args:

@@ -19,7 +19,7 @@ from crm_sandbox.salesforce.writes import Order, SeveralMatches, Writer, key_fie
 _UPSERT_ANSWERS_SINCE = 46
 
 
-class RecordDesk:
+class RecordHandler:
     """Answer `/sobjects/X` and below.
 
     Args:

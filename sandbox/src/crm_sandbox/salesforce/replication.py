@@ -26,7 +26,7 @@ class ReplicationSettings:
     open_since: datetime | None = None
 
 
-class ReplicationDesk:
+class ReplicationHandler:
     """Answer `/sobjects/X/updated` and `/sobjects/X/deleted`.
 
     Args:

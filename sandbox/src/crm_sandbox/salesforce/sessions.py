@@ -21,7 +21,7 @@ class Session:
     used_at: datetime
 
 
-class SessionBook:
+class SessionStore:
     """Every token that works now.
 
     Args:

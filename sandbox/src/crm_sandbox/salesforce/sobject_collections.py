@@ -6,7 +6,7 @@ from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.salesforce.errors import ApiError, not_found, unreadable
 from crm_sandbox.salesforce.ids import is_id
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.records import RecordDesk, body_of
+from crm_sandbox.salesforce.records import RecordHandler, body_of
 from crm_sandbox.salesforce.schema import SObject
 from crm_sandbox.salesforce.writes import Order, Writer, key_field, object_for_write
 
@@ -14,7 +14,7 @@ MOST_RECORDS = 200
 _MOST_RETRIEVED = 2000
 
 
-class CollectionDesk:
+class CollectionHandler:
     """Answer `/composite/sobjects` and below.
 
     Args:
@@ -23,7 +23,7 @@ class CollectionDesk:
         records: how they are read.
     """
 
-    def __init__(self, org: Org, writer: Writer, records: RecordDesk) -> None:
+    def __init__(self, org: Org, writer: Writer, records: RecordHandler) -> None:
         self._org = org
         self._writer = writer
         self._records = records

@@ -14,7 +14,7 @@ from crm_sandbox.salesforce.errors import ApiError, invalid_type, malformed_id
 from crm_sandbox.salesforce.foreign_keys import fill_in
 from crm_sandbox.salesforce.opportunities import follow_up
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.refusals import RefusalBook
+from crm_sandbox.salesforce.refusals import RefusalStore
 from crm_sandbox.salesforce.schema import Field, SObject
 from crm_sandbox.salesforce.storage import RowStore
 from crm_sandbox.salesforce.validation import (
@@ -79,7 +79,7 @@ class Writer:
     def __init__(self, org: Org) -> None:
         self._org = org
         self._store = RowStore(org)
-        self.refusals = RefusalBook()
+        self.refusals = RefusalStore()
 
     def apply(
         self, orders: Sequence[Order], *, all_or_none: bool = False, typed: bool = True

@@ -6,30 +6,30 @@ from dataclasses import dataclass
 from crm_sandbox.answers import AnswerCache
 from crm_sandbox.grants import Access
 from crm_sandbox.http import Request, Response
-from crm_sandbox.zoho.bulk_read import BulkReadDesk
-from crm_sandbox.zoho.bulk_write import BulkWriteDesk
+from crm_sandbox.zoho.bulk_read import BulkReadHandler
+from crm_sandbox.zoho.bulk_write import BulkWriteHandler
 from crm_sandbox.zoho.centres import is_developer
-from crm_sandbox.zoho.composite import CompositeDesk
-from crm_sandbox.zoho.coql_plan import CoqlDesk
+from crm_sandbox.zoho.composite import CompositeHandler
+from crm_sandbox.zoho.coql_plan import CoqlHandler
 from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import no_such_address, wrong_method
 from crm_sandbox.zoho.limits import CUSTOM_VIEW, Meter, query_cost
-from crm_sandbox.zoho.listing import ListingDesk
-from crm_sandbox.zoho.metadata import MetadataDesk
+from crm_sandbox.zoho.listing import ListingHandler
+from crm_sandbox.zoho.metadata import MetadataHandler
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.page_tokens import PageTokens
-from crm_sandbox.zoho.records import RecordDesk
-from crm_sandbox.zoho.related import RelatedDesk
+from crm_sandbox.zoho.records import RecordHandler
+from crm_sandbox.zoho.related import RelatedHandler
 from crm_sandbox.zoho.schema import Module
 from crm_sandbox.zoho.scopes import demand, operation
-from crm_sandbox.zoho.searching import SearchDesk
-from crm_sandbox.zoho.setup_answers import SetupDesk
+from crm_sandbox.zoho.searching import SearchHandler
+from crm_sandbox.zoho.setup_answers import SetupHandler
 from crm_sandbox.zoho.staging import USER_COUNT
 from crm_sandbox.zoho.store import RecordStore
-from crm_sandbox.zoho.uploads import UploadDesk
+from crm_sandbox.zoho.uploads import UploadHandler
 from crm_sandbox.zoho.versions import Version, addressed
-from crm_sandbox.zoho.watch import WatchDesk
-from crm_sandbox.zoho.write_desk import WriteDesk
+from crm_sandbox.zoho.watch import WatchHandler
+from crm_sandbox.zoho.write_handler import WriteHandler
 from crm_sandbox.zoho.writes import Writer
 
 
@@ -86,20 +86,20 @@ class OrgApi:
         self.org = org
         self.store = RecordStore(org)
         self.meter = Meter(org.clock, USER_COUNT)
-        self.listing = ListingDesk(org, tokens, cache)
-        self.search = SearchDesk(org)
-        self.records = RecordDesk(org)
-        self.coql = CoqlDesk(org)
-        self.bulk_read = BulkReadDesk(org, self.meter, mailman)
+        self.listing = ListingHandler(org, tokens, cache)
+        self.search = SearchHandler(org)
+        self.records = RecordHandler(org)
+        self.coql = CoqlHandler(org)
+        self.bulk_read = BulkReadHandler(org, self.meter, mailman)
         self.writer = Writer(org, self.store)
-        self.writes = WriteDesk(self.writer, self.records, self.meter)
-        self.uploads = UploadDesk(org)
-        self.bulk_write = BulkWriteDesk(org, self.writer, self.uploads, self.meter, mailman)
-        self.watch = WatchDesk(org, self.records, mailman)
+        self.writes = WriteHandler(self.writer, self.records, self.meter)
+        self.uploads = UploadHandler(org)
+        self.bulk_write = BulkWriteHandler(org, self.writer, self.uploads, self.meter, mailman)
+        self.watch = WatchHandler(org, self.records, mailman)
         self.store.listeners.append(self.watch.notice)
-        self._related = RelatedDesk(org, tokens, self.listing.limits)
-        self._metadata = MetadataDesk(org)
-        self._setup = SetupDesk(org, self._metadata)
+        self._related = RelatedHandler(org, tokens, self.listing.limits)
+        self._metadata = MetadataHandler(org)
+        self._setup = SetupHandler(org, self._metadata)
 
     def answer(self, call: Call) -> Response:
         """Answer one call to the CRM API.
@@ -183,7 +183,7 @@ class OrgApi:
         call.must_be("POST")
         call.demand("ZohoCRM.composite_requests.CUSTOM")
         self.meter.charge(1)
-        desk = CompositeDesk(
+        desk = CompositeHandler(
             self.org, lambda inner: self.answer(Call.addressed(inner, call.access))
         )
         with self.meter.paid():

@@ -57,7 +57,7 @@ class Job:
     ended: threading.Event = field(default_factory=threading.Event)
 
 
-class BulkReadDesk:
+class BulkReadHandler:
     """Answers `/crm/bulk/v8/read`.
 
     Args:

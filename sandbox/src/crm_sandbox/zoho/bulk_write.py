@@ -26,7 +26,7 @@ from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import BULK_WRITE, Meter
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.schema import Module
-from crm_sandbox.zoho.uploads import UploadDesk
+from crm_sandbox.zoho.uploads import UploadHandler
 from crm_sandbox.zoho.writes import Writer
 
 _PATIENCE_S = 60
@@ -82,7 +82,7 @@ class WriteJob:
         return sum(one[0] == status for one in self.results)
 
 
-class BulkWriteDesk:
+class BulkWriteHandler:
     """Answers `/crm/bulk/v8/write`.
 
     Args:
@@ -94,7 +94,7 @@ class BulkWriteDesk:
     """
 
     def __init__(
-        self, org: Org, writer: Writer, uploads: UploadDesk, meter: Meter, mailman: DeliveryLog
+        self, org: Org, writer: Writer, uploads: UploadHandler, meter: Meter, mailman: DeliveryLog
     ) -> None:
         self._org = org
         self._writer = writer

@@ -35,7 +35,7 @@ class _RolledBack(Exception):
         self.index = index
 
 
-class CompositeDesk:
+class CompositeHandler:
     """Answers composite requests.
 
     Args:

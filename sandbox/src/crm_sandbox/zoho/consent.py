@@ -23,7 +23,7 @@ _PAGE = """\
 <button name="decision" value="reject">Reject</button></form></body></html>"""
 
 
-class ConsentDesk:
+class ConsentHandler:
     """Shows the page and gives out codes.
 
     Args:

@@ -106,7 +106,7 @@ def invalid_query(path: str, reason: str) -> ZohoError:
     return ZohoError(400, "INVALID_QUERY", reason, {"column_name": path})
 
 
-class CoqlDesk:
+class CoqlHandler:
     """Answers queries.
 
     Args:

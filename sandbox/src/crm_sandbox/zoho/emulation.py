@@ -17,7 +17,7 @@ from crm_sandbox.zoho.controls import Controls
 from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import is_heavy
-from crm_sandbox.zoho.oauth import OAuthDesk
+from crm_sandbox.zoho.oauth import OAuthHandler
 from crm_sandbox.zoho.operations import OPERATIONS
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.page_tokens import PageTokens
@@ -44,7 +44,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
             key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache, self.mailman)
             for key, account in ACCOUNTS.items()
         }
-        self.oauth = OAuthDesk(premises.clock, lambda key: self.apis[key].org.org_id)
+        self.oauth = OAuthHandler(premises.clock, lambda key: self.apis[key].org.org_id)
         self._admin = AdminApi(
             self,
             ACTIONS,

@@ -146,7 +146,7 @@ def check_number(start: int, limits: PagingLimits) -> None:
         )
 
 
-class ListingDesk:
+class ListingHandler:
     """Answers Get Records.
 
     Args:

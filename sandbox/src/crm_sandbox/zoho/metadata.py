@@ -53,7 +53,7 @@ def profiles_of(org: Org) -> list[dict[str, Any]]:
     return [{"name": name, "id": org.ids.setting("profile", name)} for name in names]
 
 
-class MetadataDesk:
+class MetadataHandler:
     """Answers about modules and fields.
 
     Args:

@@ -17,7 +17,7 @@ from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.zoho.accounts import ACCOUNTS
 from crm_sandbox.zoho.centres import api_domain, centre_of
-from crm_sandbox.zoho.consent import ConsentDesk
+from crm_sandbox.zoho.consent import ConsentHandler
 from crm_sandbox.zoho.credentials import BY_ACCOUNT
 from crm_sandbox.zoho.scopes import ALL_SCOPES
 
@@ -50,7 +50,7 @@ def _mint(kind: str) -> str:
     return f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}" if kind else ""
 
 
-class OAuthDesk:
+class OAuthHandler:
     """Answer everything below `/oauth/v2`.
 
     Args:
@@ -70,7 +70,7 @@ class OAuthDesk:
         self._unused = {one.code: account for account, one in BY_ACCOUNT.items()}
         for account, one in BY_ACCOUNT.items():
             self.grants.begin_chain(account, ALL_SCOPES, one.refresh_token)
-        self._consent = ConsentDesk(self.grants)
+        self._consent = ConsentHandler(self.grants)
 
     def handle(self, request: Request) -> Response:
         """Answer one request to an accounts server."""

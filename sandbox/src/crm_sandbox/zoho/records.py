@@ -21,7 +21,7 @@ _DELETED = {"all": "true", "recycle": "t._ended = 'recycle'", "permanent": "t._e
 _MOST_ROWS = 200
 
 
-class RecordDesk:
+class RecordHandler:
     """Answers single records and deleted ones.
 
     Args:

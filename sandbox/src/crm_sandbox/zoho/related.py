@@ -96,7 +96,7 @@ RELATED: dict[str, dict[str, Link]] = {
 }
 
 
-class RelatedDesk:
+class RelatedHandler:
     """Answers related lists.
 
     Args:

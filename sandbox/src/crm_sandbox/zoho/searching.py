@@ -39,7 +39,7 @@ class SearchSettings:
     contains: bool = False
 
 
-class SearchDesk:
+class SearchHandler:
     """Answers searches and counts.
 
     Args:

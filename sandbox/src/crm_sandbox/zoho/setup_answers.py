@@ -17,7 +17,7 @@ from crm_sandbox.zoho.errors import (
     no_such_address,
 )
 from crm_sandbox.zoho.listing import page_of, per_page_of
-from crm_sandbox.zoho.metadata import MetadataDesk, name_modules, profiles_of
+from crm_sandbox.zoho.metadata import MetadataHandler, name_modules, profiles_of
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.population import PROBABILITIES
 from crm_sandbox.zoho.related import RELATED
@@ -57,7 +57,7 @@ FROM "Users" t LEFT JOIN "Users" b ON b.id = t."Reporting_To"
 """
 
 
-class SetupDesk:
+class SetupHandler:
     """Answers about what an administrator sets up.
 
     Args:
@@ -65,7 +65,7 @@ class SetupDesk:
         metadata: describes fields.
     """
 
-    def __init__(self, org: Org, metadata: MetadataDesk) -> None:
+    def __init__(self, org: Org, metadata: MetadataHandler) -> None:
         self._org = org
         self._metadata = metadata
 

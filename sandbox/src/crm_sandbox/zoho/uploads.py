@@ -30,7 +30,7 @@ class Upload:
 
 
 @dataclass
-class UploadDesk:
+class UploadHandler:
     """Takes files and gives them out again by their ids."""
 
     org: Org

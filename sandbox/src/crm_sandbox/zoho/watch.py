@@ -17,7 +17,7 @@ from crm_sandbox.zoho.listing import page_of
 from crm_sandbox.zoho.notices import Notice, NoticeQueue
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.paging import info_of
-from crm_sandbox.zoho.records import RecordDesk
+from crm_sandbox.zoho.records import RecordHandler
 from crm_sandbox.zoho.store import Change
 
 _PER_PAGE = 200
@@ -32,7 +32,7 @@ class WatchSettings:
     uri_version: str = "v2"
 
 
-class WatchDesk:
+class WatchHandler:
     """Answers `actions/watch`, and notices what happens to records.
 
     Args:
@@ -41,7 +41,7 @@ class WatchDesk:
         mailman: takes notices out.
     """
 
-    def __init__(self, org: Org, records: RecordDesk, mailman: DeliveryLog) -> None:
+    def __init__(self, org: Org, records: RecordHandler, mailman: DeliveryLog) -> None:
         self._org = org
         self._records = records
         self._lock = threading.Lock()

@@ -16,14 +16,14 @@ from crm_sandbox.zoho.errors import (
     wrong_method,
 )
 from crm_sandbox.zoho.limits import Meter, write_cost
-from crm_sandbox.zoho.records import RecordDesk
+from crm_sandbox.zoho.records import RecordHandler
 from crm_sandbox.zoho.schema import Module
 from crm_sandbox.zoho.writes import Writer, records_of
 
 MOST = 100
 
 
-class WriteDesk:
+class WriteHandler:
     """Answers writes.
 
     Args:
@@ -32,7 +32,7 @@ class WriteDesk:
         meter: whose credits they cost.
     """
 
-    def __init__(self, writer: Writer, records: RecordDesk, meter: Meter) -> None:
+    def __init__(self, writer: Writer, records: RecordHandler, meter: Meter) -> None:
         self._writer = writer
         self._records = records
         self._meter = meter
