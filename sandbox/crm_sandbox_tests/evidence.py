@@ -23,8 +23,8 @@ from crm_sandbox.registry import find_vendors
 
 ROOT = Path(__file__).parent
 HOW = (
-    "python -m pytest sandbox/crm_sandbox_tests -k 'contract or official or coverage' "
-    "--write-coverage && python -m crm_sandbox.coverage"
+    "python -m pytest sandbox/crm_sandbox_tests --write-coverage (or only files that are named here), "
+    "then python -m crm_sandbox.coverage"
 )
 _VENDORS = find_vendors()
 
