@@ -55,12 +55,12 @@ class Evidence:
 
     def asked(self, vendor: str, method: str, path: str, status: int) -> None:
         """Note a request that was answered."""
-        if vendor not in _VENDORS or not 200 <= status < 300:
+        if not self.file or vendor not in _VENDORS or not 200 <= status < 300:
             return
         found = _VENDORS[vendor].operations.find(method, path)
         if found is None:
             self.unlisted.add(f"{vendor} {method} {path}")
-        elif self.file and self.client:
+        elif self.client:
             self.shown.add((self.file, self.client, f"{vendor} {found}"))
 
     def merge(self, other: dict[str, Any]) -> None:
