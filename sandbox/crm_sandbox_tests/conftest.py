@@ -130,6 +130,13 @@ def sandbox(authority: Authority) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture(scope="session")
+def unlimited() -> Iterator[SandboxServer]:
+    """A small world of all vendors, for tests that raise every ceiling and write what they like."""
+    with SandboxServer(contacts=20, seed=3, now=NOW) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def client(sandbox: SandboxServer) -> Iterator[Client]:
     made = Client(sandbox)
     yield made

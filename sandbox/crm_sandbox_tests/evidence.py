@@ -23,8 +23,8 @@ from crm_sandbox.registry import find_vendors
 
 ROOT = Path(__file__).parent
 HOW = (
-    "python -m pytest sandbox/crm_sandbox_tests -k 'contract or official or coverage' "
-    "--write-coverage && python -m crm_sandbox.coverage"
+    "python -m pytest sandbox/crm_sandbox_tests --write-coverage (or only files that are named here), "
+    "then python -m crm_sandbox.coverage"
 )
 _VENDORS = find_vendors()
 
@@ -55,12 +55,12 @@ class Evidence:
 
     def asked(self, vendor: str, method: str, path: str, status: int) -> None:
         """Note a request that was answered."""
-        if vendor not in _VENDORS or not 200 <= status < 300:
+        if not self.file or vendor not in _VENDORS or not 200 <= status < 300:
             return
         found = _VENDORS[vendor].operations.find(method, path)
         if found is None:
             self.unlisted.add(f"{vendor} {method} {path}")
-        elif self.file and self.client:
+        elif self.client:
             self.shown.add((self.file, self.client, f"{vendor} {found}"))
 
     def merge(self, other: dict[str, Any]) -> None:

@@ -27,11 +27,13 @@ def test_every_row_is_read() -> None:
 
 
 @pytest.mark.parametrize(("vendor", "method", "address", "status", "words"), ROWS)
-def test_answers(sandbox, vendor: str, method: str, address: str, status: str, words: str) -> None:
+def test_answers(
+    unlimited, vendor: str, method: str, address: str, status: str, words: str
+) -> None:
     """The request is answered with the status and the words of the table."""
     path, _, query = address.partition("?")
-    headers = TARGETS[vendor].login(sandbox)
-    url = f"{sandbox.url}/{vendor}{path}"
+    headers = TARGETS[vendor].login(unlimited)
+    url = f"{unlimited.url}/{vendor}{path}"
     params = dict([query.split("=", 1)]) if query else {}
     answer = requests.request(method, url, params=params, headers=headers, timeout=10)
     assert (answer.status_code, words in answer.text) == (int(status), True), answer.text

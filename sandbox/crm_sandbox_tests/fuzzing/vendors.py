@@ -13,10 +13,20 @@ from crm_sandbox.pipedrive import credentials as pipedrive_credentials
 from crm_sandbox.zoho.scopes import ALL_SCOPES
 from crm_sandbox_tests.fuzzing.descriptions import Operation
 from crm_sandbox_tests.fuzzing.draws import Draw
+from crm_sandbox_tests.fuzzing.examples import (
+    COQL,
+    HUBSPOT_BODIES,
+    HUBSPOT_MORE,
+    LIVING,
+    PIPEDRIVE_BODIES,
+    SALESFORCE_BODIES,
+    SALESFORCE_MORE,
+    SOQL,
+    ZOHO_BODIES,
+    operation,
+)
 
 Ids = Mapping[str, Sequence[str]]
-# In an example: any living record.
-LIVING = "@living"
 _NOBODY = ("0", "1", "99999999999", "x")
 
 
@@ -109,10 +119,10 @@ class _HubSpot(Target):
         return super().part(draw, name, ids)
 
     def more(self) -> tuple[Operation, ...]:
-        return tuple(_operation(*one) for one in _HUBSPOT_MORE)
+        return tuple(operation(*one) for one in HUBSPOT_MORE)
 
     def bodies(self) -> Mapping[str, Sequence[Any]]:
-        return _HUBSPOT_BODIES
+        return HUBSPOT_BODIES
 
     def is_refusal(self, status: int, body: Any) -> bool:
         is_plain = isinstance(body, dict) and isinstance(body.get("message"), str)
@@ -125,7 +135,7 @@ class _Pipedrive(Target):
         return {"x-api-token": pipedrive_credentials.ACCOUNTS["main"].api_token}
 
     def bodies(self) -> Mapping[str, Sequence[Any]]:
-        return _PIPEDRIVE_BODIES
+        return PIPEDRIVE_BODIES
 
     def is_refusal(self, status: int, body: Any) -> bool:
         return isinstance(body, dict) and (body.get("success") is False or "errors" in body)
@@ -150,7 +160,7 @@ class _Zoho(Target):
         return super().part(draw, name, ids)
 
     def bodies(self) -> Mapping[str, Sequence[Any]]:
-        return _ZOHO_BODIES
+        return ZOHO_BODIES
 
     def is_refusal(self, status: int, body: Any) -> bool:
         if not isinstance(body, dict):
@@ -169,10 +179,10 @@ class _Salesforce(Target):
         return {"Authorization": f"Bearer {emulation.sessions.issue().token}"}
 
     def bodies(self) -> Mapping[str, Sequence[Any]]:
-        return _SALESFORCE_BODIES
+        return SALESFORCE_BODIES
 
     def more(self) -> tuple[Operation, ...]:
-        return tuple(_operation(*one) for one in _SALESFORCE_MORE)
+        return tuple(operation(*one) for one in SALESFORCE_MORE)
 
     def is_fault(self, status: int, kind: str, body: bytes) -> bool:
         return status == 500 and kind.startswith("text/xml") and b"<soapenv:Fault>" in body
@@ -195,323 +205,6 @@ def _filled(value: Any, living: Callable[[], str]) -> Any:
     return living() if value == LIVING else value
 
 
-def _operation(method: str, template: str, media: str = "application/json") -> Operation:
-    return Operation(method, template, {}, "" if method == "GET" else media, {}, {})
-
-
-def _composite() -> Any:
-    one = {"method": "GET", "url": "/services/data/v64.0/sobjects/Contact", "referenceId": "a"}
-    two = {"method": "POST", "url": "/services/data/v64.0/sobjects/Contact", "referenceId": "b"}
-    return {"allOrNone": True, "compositeRequest": [one, two | {"body": {"LastName": "x"}}]}
-
-
-def _batch() -> Any:
-    return {"batchRequests": [{"method": "GET", "url": "v64.0/limits"}], "haltOnError": True}
-
-
-def _records() -> Any:
-    one = {"attributes": {"type": "Contact"}, "LastName": "x", "Email": "a@b.example"}
-    return {"allOrNone": False, "records": [one, {"attributes": {"type": "Lead"}, "id": LIVING}]}
-
-
-_SALESFORCE_BODIES: Mapping[str, tuple[Any, ...]] = {
-    "/composite": (_composite(),),
-    "/composite/batch": (_batch(),),
-    "/composite/sobjects": (_records(),),
-    "{FIELD_NAME}": (_records(),),
-    "{SOBJECT_API_NAME}": ({"ids": [LIVING], "fields": ["Id"]}, {"LastName": "x"}),
-    "{RECORD_ID}": ({"LastName": "x", "AccountId": LIVING, "Birthdate": "2000-01-01"},),
-    "{FIELD_VALUE}": ({"LastName": "x", "AccountId": LIVING, "Birthdate": "2000-01-01"},),
-    "/jobs/query": ({"operation": "query", "query": "SELECT Id FROM Contact"},),
-    "/jobs/ingest": (
-        {"operation": "insert", "object": "Contact"},
-        {"operation": "upsert", "object": "Contact", "externalIdFieldName": "External_Id__c"},
-    ),
-    "/jobs/ingest/{jobId}": ({"state": "UploadComplete"}, {"state": "Aborted"}),
-    "/jobs/query/{jobId}": ({"state": "Aborted"},),
-}
-_DATA = "/services/data/v64.0"
-_SALESFORCE_MORE = (
-    ("GET", f"{_DATA}/query?q={{query}}"),
-    ("GET", f"{_DATA}/queryAll?q={{query}}"),
-    ("POST", f"{_DATA}/sobjects/{{SOBJECT_API_NAME}}"),
-    ("GET", f"{_DATA}/sobjects/{{SOBJECT_API_NAME}}/{{RECORD_ID}}"),
-    ("PATCH", f"{_DATA}/sobjects/{{SOBJECT_API_NAME}}/{{RECORD_ID}}"),
-    ("PATCH", f"{_DATA}/sobjects/{{SOBJECT_API_NAME}}/{{FIELD_NAME}}/{{FIELD_VALUE}}"),
-    ("GET", f"{_DATA}/sobjects/{{SOBJECT_API_NAME}}/updated?start={{moment}}&end={{moment}}"),
-    ("GET", f"{_DATA}/sobjects/{{SOBJECT_API_NAME}}/deleted?start={{moment}}&end={{moment}}"),
-    ("POST", f"{_DATA}/composite/sobjects/{{SOBJECT_API_NAME}}"),
-    ("PATCH", f"{_DATA}/composite/sobjects/{{SOBJECT_API_NAME}}/{{FIELD_NAME}}"),
-    ("POST", f"{_DATA}/jobs/query"),
-    ("POST", f"{_DATA}/jobs/ingest"),
-    ("GET", f"{_DATA}/jobs/query/{{jobId}}/results?maxRecords={{number}}&locator={{locator}}"),
-    ("PUT", f"{_DATA}/jobs/ingest/{{jobId}}/batches", "text/csv"),
-    ("PATCH", f"{_DATA}/jobs/ingest/{{jobId}}"),
-    ("POST", "/services/Soap/u/64.0", "text/xml"),
-    ("POST", "/services/oauth2/token", "application/x-www-form-urlencoded"),
-)
-_HUBSPOT_MORE = (
-    ("POST", "/collector/graphql"),
-    ("POST", "/crm/v3/schemas"),
-    ("PATCH", "/crm/v3/schemas/{objectType}"),
-    ("POST", "/crm/v3/schemas/{objectType}/associations"),
-    ("GET", "/crm/v3/schemas/{objectType}"),
-    ("POST", "/crm/v3/imports", "multipart/form-data"),
-    ("GET", "/properties/v2/{objectType}/properties"),
-)
-_HUBSPOT_BODIES: Mapping[str, tuple[Any, ...]] = {
-    "/search": (
-        {
-            "filterGroups": [
-                {"filters": [{"propertyName": "email", "operator": "EQ", "value": "x"}]},
-                {
-                    "filters": [
-                        {"propertyName": "createdate", "operator": "GT", "value": "9" * 13},
-                        {"propertyName": "hs_object_id", "operator": "LT", "value": "5"},
-                    ]
-                },
-            ],
-            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-            "limit": 5,
-            "after": "0",
-        },
-        {
-            "filterGroups": [
-                {
-                    "filters": [
-                        {"propertyName": "hs_object_id", "operator": "GT", "value": "5"},
-                        {
-                            "propertyName": "lastmodifieddate",
-                            "operator": "BETWEEN",
-                            "value": "1",
-                            "highValue": "1893456000000",
-                        },
-                        {"propertyName": "email", "operator": "IN", "values": ["a", "b"]},
-                        {"propertyName": "associations.company", "operator": "EQ", "value": "5"},
-                    ]
-                }
-            ],
-            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-        },
-    ),
-    "/graphql": (
-        {
-            "query": "query($n: Int){CRM{contact_collection(limit:$n,offset:0,filter:"
-            '{email__contains:"a"}){total items{email}}}}',
-            "variables": {"n": 3},
-        },
-        {"query": '{CRM{contact(uniqueIdentifier:"id",uniqueIdentifierValue:"5"){email}}}'},
-    ),
-    "/schemas": (
-        {
-            "name": "boat",
-            "labels": {"singular": "Boat", "plural": "Boats"},
-            "properties": [{"name": "b_name", "label": "Name", "type": "string"}],
-            "searchableProperties": ["b_name"],
-            "requiredProperties": ["b_name"],
-            "primaryDisplayProperty": "b_name",
-        },
-    ),
-    "/imports": (
-        {
-            "importRequest": {
-                "name": "x",
-                "files": [
-                    {
-                        "fileName": "a.csv",
-                        "fileFormat": "CSV",
-                        "fileImportPage": {
-                            "hasHeader": True,
-                            "columnMappings": [
-                                {
-                                    "columnObjectTypeId": "0-1",
-                                    "columnName": "Email",
-                                    "propertyName": "email",
-                                }
-                            ],
-                        },
-                    }
-                ],
-            },
-            "files": "Email\na@b.example\n",
-        },
-    ),
-}
-_SOQL = (
-    "SELECT Id FROM Contact",
-    "SELECT Id FROM Contact LIMIT 99999999999999999999999",
-    "SELECT Id FROM Contact WHERE CreatedDate > 2026-01-01T00:00:00Z ORDER BY Id LIMIT 1 OFFSET 2",
-    "SELECT COUNT(Id) FROM Contact GROUP BY Email HAVING COUNT(Id) > 1",
-    "SELECT Id, (SELECT Id FROM Contacts) FROM Account",
-    "SELECT Id FROM Contact WHERE AccountId IN (SELECT Id FROM Account)",
-    "SELECT toLabel(Status) FROM Lead",
-    "SELECT CALENDAR_YEAR(CreatedDate) FROM Contact",
-    "SELECT FIELDS(ALL) FROM Contact LIMIT 200",
-    "SELECT Id FROM Contact WHERE Email = 'a\\'",
-    "SELECT Id FROM Contact WHERE CreatedDate = LAST_N_DAYS:99999999999999999999",
-    "SELECT Id FROM Contact WHERE Birthdate > 9999-99-99",
-    *("SELECT", "x", "'", "SELECT Id FROM", "SELECT Id FROM Contact WHERE (((((Id = 'x'"),
-)
-_COQL = (
-    "select Last_Name from Contacts where id is not null",
-    "select id from Contacts where Created_Time > '2026-01-01T00:00:00+01:00' limit 2, 3",
-    "select COUNT(id), Last_Name from Contacts where id is not null group by Last_Name",
-    "select id from Contacts where id is not null limit 99999999999999999999999",
-    "select id from Contacts where Visits > 99999999999999999999999",
-    "select id from Contacts where id in ('1', '2')",
-    "select id from Contacts where Email like '%'",
-    *("select", "x", "'", "select id from Contacts where ((((id = 1"),
-)
-
-_ZOHO_RECORDS = {
-    "data": [
-        {
-            "Last_Name": "x",
-            "Email": "x@b.example",
-            "Account_Name": {"id": LIVING},
-            "Created_Time": "2026-01-01T00:00:00+01:00",
-            "Visits": 3,
-            "Tag": [{"name": "a"}],
-            "Owner": {"id": LIVING},
-            "Email_Opt_Out": True,
-            "Lifetime_Value": 1.5,
-            "Date_of_Birth": "2000-01-01",
-        },
-        {"id": LIVING, "Deal_Name": "x", "Stage": "Qualification", "Amount": 5, "Subject": "s"},
-    ],
-    "trigger": [],
-    "duplicate_check_fields": ["Email"],
-}
-_ZOHO_BODIES: Mapping[str, tuple[Any, ...]] = {
-    "/coql": tuple({"select_query": one} for one in _COQL),
-    "/write": (
-        {
-            "operation": "insert",
-            "ignore_empty": True,
-            "callback": {"url": "http://127.0.0.1:1/x", "method": "post"},
-            "resource": [
-                {
-                    "type": "data",
-                    "module": {"api_name": "Contacts"},
-                    "file_id": LIVING,
-                    "file_names": ["a.csv"],
-                    "field_mappings": [{"api_name": "Last_Name", "index": 0}],
-                }
-            ],
-        },
-    ),
-    "/read": (
-        {
-            "query": {
-                "module": {"api_name": "Contacts"},
-                "fields": ["Last_Name", "Email"],
-                "page": 1,
-                "criteria": {
-                    "group_operator": "and",
-                    "group": [
-                        {
-                            "field": {"api_name": "Created_Time"},
-                            "comparator": "between",
-                            "value": ["2026-01-01T00:00:00+01:00", "2026-02-01T00:00:00+01:00"],
-                        },
-                        {
-                            "field": {"api_name": "Visits"},
-                            "comparator": "greater_than",
-                            "value": 3,
-                        },
-                        {
-                            "field": {"api_name": "Account_Name"},
-                            "comparator": "equal",
-                            "value": "${EMPTY}",
-                        },
-                    ],
-                },
-            },
-            "file_type": "csv",
-        },
-    ),
-    "/actions/watch": (
-        {
-            "watch": [
-                {
-                    "channel_id": "7",
-                    "events": ["Contacts.all"],
-                    "notify_url": "http://127.0.0.1:1/x",
-                    "token": "t",
-                    "channel_expiry": "2026-11-02T00:00:00+01:00",
-                    "return_affected_field_values": True,
-                    "notification_condition": [
-                        {
-                            "type": "field_selection",
-                            "module": {"api_name": "Contacts"},
-                            "field_selection": {
-                                "group_operator": "or",
-                                "group": [{"field": {"api_name": "Email"}}],
-                            },
-                        }
-                    ],
-                }
-            ]
-        },
-    ),
-    "/__composite_requests": (
-        {
-            "rollback_on_fail": True,
-            "__composite_requests": [
-                {"sub_request_id": "1", "method": "GET", "uri": "/crm/v8/org", "params": {"a": 1}},
-                {
-                    "sub_request_id": "2",
-                    "method": "POST",
-                    "uri": "/crm/v8/Contacts",
-                    "headers": {"x": "y"},
-                    "body": {"data": [{"Last_Name": "@{1:$.org[0].id}"}]},
-                },
-            ],
-        },
-    ),
-    "/upsert": (_ZOHO_RECORDS,),
-    "/{module}": (_ZOHO_RECORDS,),
-    "/{module_api_name}": (_ZOHO_RECORDS,),
-    "/{recordID}": (_ZOHO_RECORDS,),
-    "/{id}": (_ZOHO_RECORDS,),
-}
-
-
-_PIPEDRIVE_RECORD = {
-    "title": "x",
-    "name": "x",
-    "subject": "x",
-    "person_id": 1,
-    "org_id": 1,
-    "value": 5,
-    "currency": "EUR",
-    "stage_id": 1,
-    "label_ids": [1],
-    "emails": [{"value": "a@b.example", "primary": True, "label": "work"}],
-    "address": {"value": "Markt 1"},
-    "participants": [{"person_id": 1, "primary": True}],
-    "prices": [{"price": 5, "currency": "EUR"}],
-    "custom_fields": {},
-}
-# The path's ending is that of every operation: what a body does not need is refused or passed over.
-_PIPEDRIVE_BODIES: Mapping[str, tuple[Any, ...]] = {
-    "/webhooks": (
-        {
-            "subscription_url": "http://127.0.0.1:1/x",
-            "event_action": "*",
-            "event_object": "deal",
-            "name": "x",
-            "user_id": 1,
-        },
-    ),
-    "Fields": ({"field_name": "x", "field_type": "enum", "options": [{"label": "a"}]},),
-    "/options": ([{"id": 1, "label": "a"}],),
-    "/merge": ({"merge_with_id": 2},),
-    "/leads": ({"title": "x", "person_id": 1, "value": {"amount": 5, "currency": "EUR"}},),
-    "/notes": ({"content": "x", "deal_id": 1},),
-    "/products": ({"product_id": 1, "item_price": 5, "quantity": 1}, _PIPEDRIVE_RECORD),
-    "": (_PIPEDRIVE_RECORD,),
-}
 HUBSPOT = _HubSpot(
     "hubspot",
     {
@@ -560,7 +253,7 @@ ZOHO = _Zoho(
         "relatedlist": ("Notes", "Stage_History", "Deals", "Contacts"),
         "related_list_api_name": ("Notes", "Stage_History", "Deals", "Contacts"),
         "fields": ("Last_Name,Email", "id", "Owner"),
-        "select_query": _COQL,
+        "select_query": COQL,
         "api_name": ("Contacts", "Last_Name", "Email", "Leads"),
         "per_page": ("1", "5", "200"),
         "page": ("1", "2", "11"),
@@ -582,8 +275,8 @@ SALESFORCE = _Salesforce(
         "sobjecttype": ("Contact", "Account"),
         "field_name": ("Id", "External_Id__c", "Email"),
         "field_value": ("x", "1"),
-        "q": _SOQL,
-        "query": _SOQL,
+        "q": SOQL,
+        "query": SOQL,
         "moment": ("2026-10-30T00:00:00+00:00", "2026-11-01T10:00:00Z", "0001-01-01T00:00:00Z"),
         "number": ("1", "100"),
         "locator": ("", "x", "MTAw"),

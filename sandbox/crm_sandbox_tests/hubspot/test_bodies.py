@@ -35,6 +35,13 @@ def test_parts_of_another_type(hubspot, path: str, body: Any, place: str) -> Non
     assert place in refusal["message"]
 
 
+def test_links_that_cannot_be(hubspot) -> None:
+    """Between object types that cannot be linked there is nothing to remove (not confirmed)."""
+    path = f"/crm/v4/objects/tickets/{hubspot.first('tickets')}/associations/quotes/1"
+    assert hubspot.delete(path).status_code == 204
+    assert hubspot.put(path, []).status_code == 400
+
+
 def test_null_filters(hubspot) -> None:
     """A group whose filters are null has none, as in Java."""
     answer = hubspot.post(SEARCH, {"filterGroups": [{"filters": None}]})

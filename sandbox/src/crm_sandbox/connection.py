@@ -80,8 +80,14 @@ class Connection(BaseHTTPRequestHandler):
         """Read a request, find who answers, write the answer, keep the journal."""
         sandbox: SandboxState = self.server.sandbox
         began = time.perf_counter()
-        parts = urlsplit(self.path)
-        request = self._request(parts.path, parts.query)
+        try:
+            parts = urlsplit(self.path)
+            request = self._request(parts.path, parts.query)
+        except ValueError:
+            # An address with half a bracket, or a length that is no number.
+            refused = Response(400, b"Bad Request", content_type="text/plain")
+            self._transmit(replace(self._whole(refused), hang_up=True))
+            return
         if parts.netloc:
             # A client that takes us for its proxy names the whole address.
             request = replace(request, host=parts.netloc)

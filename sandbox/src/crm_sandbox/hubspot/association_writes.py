@@ -104,6 +104,9 @@ class LinkWriter:
         self, one: ObjectType, other: ObjectType, pairs: Sequence[tuple[int, int, LinkType | None]]
     ) -> None:
         """Remove links between pairs of records: one kind of them, or all."""
+        if not self._portal.link_types.between(one.name, other.name):
+            # Object types that cannot be linked have no links to lose.
+            return
         with self._portal.tables.writing():
             self._delete(one, other, pairs)
         kind = self._portal.link_types.plain(one.name, other.name)

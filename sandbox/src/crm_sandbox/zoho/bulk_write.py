@@ -144,16 +144,7 @@ class BulkWriteHandler:
         return json_response(said | {"details": {"id": job.id, "created_by": self._user()}}, 201)
 
     def _read(self, request: Request, body: Any) -> WriteJob:
-        wrong = misfit(body, BulkWrite)
-        if wrong is not None:
-            raise _refused(
-                "INVALID_DATA",
-                f"invalid data: {wrong.reason}",
-                api_name=wrong.name or "operation",
-                json_path=wrong.place,
-            )
-        if body.get("operation") not in _OPERATIONS:
-            raise _refused("INVALID_DATA", "invalid operation", api_name="operation")
+        _check_shape(body)
         resources = body.get("resource")
         if not isinstance(resources, list) or len(resources) != 1:
             raise _refused("INVALID_DATA", "one resource is expected", api_name="resource")
@@ -293,6 +284,19 @@ class BulkWriteHandler:
         number = self._org.user_id
         name = self._org.tables.value('SELECT full_name FROM "Users" WHERE id = ?', [number])
         return {"id": str(number), "name": str(name)}
+
+
+def _check_shape(body: Any) -> None:
+    wrong = misfit(body, BulkWrite)
+    if wrong is not None:
+        raise _refused(
+            "INVALID_DATA",
+            f"invalid data: {wrong.reason}",
+            api_name=wrong.name or "operation",
+            json_path=wrong.place,
+        )
+    if body.get("operation") not in _OPERATIONS:
+        raise _refused("INVALID_DATA", "invalid operation", api_name="operation")
 
 
 def _check_keys(module: Module, operation: str, find_by: str, mappings: list[Mapping]) -> None:
