@@ -157,3 +157,14 @@ def test_permitted_users(own) -> None:
     few = own.data(f"/v1/persons/{private['id']}/permittedUsers")
     assert private["owner_id"] in few
     assert len(few) <= 2
+
+
+def test_amounts_that_are_none(own) -> None:
+    """An amount that is no number, or too large for one, is refused."""
+    person = own.data("/api/v2/persons", limit=1)[0]["id"]
+    code = next(one["code"] for one in own.truth.fields("deals") if one["type"] == "monetary")
+    for amount in ({}, True, 10**400):
+        lead = {"title": "x", "person_id": person, "value": {"amount": amount, "currency": "EUR"}}
+        assert own.post("/v1/leads", lead).status_code == 400
+    assert own.post("/v1/deals", {"title": "x", code: "much"}).status_code == 400
+    assert own.sandbox.journal.failures() == []

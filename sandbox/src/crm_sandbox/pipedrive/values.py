@@ -54,7 +54,7 @@ def stored_custom(one: CustomField, value: Any) -> Any:
         return [_option(one, _whole(item)) for item in value]
     if one.type in MEMBERS:
         return _structure(one, value)
-    readers: dict[str, Callable[[Any], Any]] = {"double": _number, "date": _day}
+    readers: dict[str, Callable[[Any], Any]] = {"double": number, "date": _day}
     readers |= dict.fromkeys(("user", "org", "people"), _whole)
     plain: Callable[[Any], Any] = readers.get(one.type, _text)
     return plain(value)
@@ -74,7 +74,7 @@ def _structure(one: CustomField, value: Any) -> dict[str, Any]:
         raise Wrong(f"must not have '{min(unknown)}'")
     reader: Callable[[Any], Any] = _text
     if one.type == "monetary":
-        reader = _number
+        reader = number
     elif one.type == "daterange":
         reader = _day
     elif one.type in {"time", "timerange"}:
@@ -99,10 +99,18 @@ def _text(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """Return a number.
+
+    Raises:
+        Wrong: it is none, or too large to be kept.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Wrong("must be a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as problem:
+        raise Wrong("is out of range") from problem
 
 
 def _whole(value: Any, most: int = MOST_INTEGER) -> int:
@@ -188,7 +196,7 @@ def _prices(value: Any) -> list[dict[str, Any]]:
     made = [{key: item.get(key, default) for key, default in known.items()} for item in value]
     for one in made:
         for key, part in one.items():
-            reader: Callable[[Any], Any] = _text if key in {"currency", "notes"} else _number
+            reader: Callable[[Any], Any] = _text if key in {"currency", "notes"} else number
             one[key] = None if part is None else reader(part)
     return made
 
@@ -215,8 +223,8 @@ def _status(value: Any) -> str:
 _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("int", "ref", "user", "org", "people", "stage", "enum", "visible_to"), _whole),
     "whole": lambda value: _whole(value, (1 << 63) - 1),
-    "double": _number,
-    "money": _number,
+    "double": number,
+    "money": number,
     "boolean": _flag,
     "date": _day,
     "instant": instant,

@@ -17,7 +17,7 @@ from crm_sandbox.pipedrive.reads_v1 import one_lead, one_note
 from crm_sandbox.pipedrive.records import found
 from crm_sandbox.pipedrive.route import Call, Handler, Route, ok, writing
 from crm_sandbox.pipedrive.schema import Entity
-from crm_sandbox.pipedrive.values import Wrong, stored, stored_custom
+from crm_sandbox.pipedrive.values import Wrong, number, stored, stored_custom
 from crm_sandbox.pipedrive.writes import author
 
 _LEADS, _NOTES = ENTITIES["leads"], ENTITIES["notes"]
@@ -77,8 +77,8 @@ def _custom_value(one: CustomField, sent: str, value: Any, body: Mapping[str, An
         return None
     if one.members and not isinstance(value, dict):
         siblings = {part: body.get(f"{sent}_{part}") for part in one.members if part != "value"}
-        number = float(value) if one.type == "monetary" else value
-        value = {"value": number} | {key: part for key, part in siblings.items() if part}
+        sent_value = _plain("double", value) if one.type == "monetary" else value
+        value = {"value": sent_value} | {key: part for key, part in siblings.items() if part}
     elif one.type in {"enum", "org", "people", "user"} and isinstance(value, str):
         value = int(value) if is_number(value) else value
     elif one.type == "set" and isinstance(value, str):
@@ -99,10 +99,13 @@ def _lead_values(call: Call, body: Mapping[str, Any]) -> dict[str, Any]:
         money = body["value"] or {"amount": None, "currency": None}
         if not isinstance(money, Mapping) or set(money) != {"amount", "currency"}:
             raise _bad("value must be an object with amount and currency")
-        amount, currency = money["amount"], money["currency"]
-        if not isinstance(amount, int | float | None) or not isinstance(currency, str | None):
-            raise _bad("value must have a number as amount and a text as currency")
-        values |= {"amount": amount, "currency": currency}
+        if not isinstance(money["currency"], str | None):
+            raise _bad("value must have a text as currency")
+        try:
+            amount = None if money["amount"] is None else number(money["amount"])
+        except Wrong as problem:
+            raise _bad(f"the amount of value {problem}") from problem
+        values |= {"amount": amount, "currency": money["currency"]}
     return values
 
 
