@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # What `make test-fast` looks at: collecting the other folders would take longer than what is quick in them.
-FAST := $(addprefix crm_pipeline_tests/, kernel model wire store connectors test_settings.py test_floors.py)
+FAST := $(addprefix crm_pipeline_tests/, kernel model wire store ratelimit connectors test_settings.py test_floors.py test_words.py)
 
 # Two workers and the programs that tests start would compile the same modules again and again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -6,7 +6,7 @@ the emulated vendor on the same cores. Each case is a process of its own. Cases 
 median of several rounds counts, because a machine's speed drifts.
 
 `make campaign` takes all long figures of docs/benchmarks.md, one section after the other; about an hour.
-`make campaign ARGS='--only gate'` takes those whose name holds the word.
+`make campaign ARGS='--only limiter'` takes those whose name holds the word.
 """
 
 import argparse
@@ -19,9 +19,10 @@ from benchmarks import (
     api_clock,
     crashes,
     four_crms,
-    gate,
+    fuzz,
     json_pages,
     landing_memory,
+    limiter,
     meaning,
     mutations,
     rot,
@@ -104,12 +105,13 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "API clock": api_clock.report,
     "Four CRMs": four_crms.report,
     "Search wall": search_wall.report,
-    "Gate": gate.report,
+    "Limiter": limiter.report,
     "Tokens": tokens.report,
     "Crashes": crashes.report,
     "Rot": rot.report,
     "Mutations": mutations.report,
     "Meaning": meaning.report,
+    "Fuzz": fuzz.report,
     "Start-up": startup.report,
 }
 

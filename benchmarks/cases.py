@@ -37,10 +37,10 @@ def settings_of(url: str, folder: Path):
 
 
 def land(url: str, folder: Path) -> Callable[[], int]:
-    """Bulk 2.0 to landed Parquet: gate, manifests, counts and fsync on."""
+    """Bulk 2.0 to landed Parquet: rate limiter, manifests, counts and fsync on."""
     from crm_pipeline.stages.raw import extract, opened
-    from crm_pipeline.store.database import running_database
     from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.postgres.database import running_database
 
     settings = settings_of(url, folder)
 
@@ -89,9 +89,9 @@ def normalise(url: str, folder: Path) -> Callable[[], int]:
     """Landed contacts to the common model, contracts included."""
     from crm_pipeline.connectors.registry import connector
     from crm_pipeline.stages.normalized import normalize
-    from crm_pipeline.store.engine import Engine
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tables import Tables
+    from crm_pipeline.store.tables.engine import Engine
 
     settings = settings_of(url, folder)
 
@@ -110,9 +110,9 @@ def normalise(url: str, folder: Path) -> Callable[[], int]:
 def publish(url: str, folder: Path) -> Callable[[], int]:
     """The current release to crm.duckdb, in full."""
     from crm_pipeline.stages.published import publish as publish_release
-    from crm_pipeline.store.engine import Engine
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tables import Tables
+    from crm_pipeline.store.tables.engine import Engine
 
     settings = settings_of(url, folder)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.database import Database
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
 
 
 @contextmanager

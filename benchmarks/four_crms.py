@@ -83,7 +83,7 @@ def _backfilled(folder: Path, environ: Mapping[str, str]) -> list[dict[str, Any]
 
 
 def _opened(folder: Path) -> duckdb.DuckDBPyConnection:
-    from crm_pipeline.store.published import open_published
+    from crm_pipeline.store.tables.published import open_published
 
     return open_published(folder / "data")
 

@@ -2,7 +2,7 @@
 
 Both read the same pages from the same sandbox as `benchmarks.json_pages` does with our connector, with
 the settings that its own guide gives for speed (https://dlthub.com/docs/reference/performance). Left out,
-in the peers' favour: a rate gate, counting against the vendor, archived records, associations.
+in the peers' favour: a rate limiter, counting against the vendor, archived records, associations.
 """
 
 import os

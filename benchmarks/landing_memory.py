@@ -66,7 +66,7 @@ def land_pages(folder: Path, times: int, names: list[str]) -> int:
     from crm_pipeline.model.schema import Field, Schema
     from crm_pipeline.stages.raw.pages import land
     from crm_pipeline.store.landing import Landing
-    from crm_pipeline.store.window import Counts
+    from crm_pipeline.store.landing.window import Counts
 
     schema = Schema("Contact", "Contact", tuple(Field(name, name, "string") for name in names))
     plan = Plan(
@@ -75,16 +75,16 @@ def land_pages(folder: Path, times: int, names: list[str]) -> int:
         route="bulk",
         reason="",
         schema=schema,
-        stamp_field="SystemModstamp",
+        cursor_field="SystemModstamp",
         complete=False,
         vendor_count=None,
         calls=0,
     )
 
-    def pages(spool: Path) -> Iterator[Page]:
+    def pages(checkpoint: Path) -> Iterator[Page]:
         originals = sorted(folder.glob("*.csv.gz"))
         for number in range(1, times * len(originals) + 1):
-            file = spool / f"{number:05d}.csv.gz"
+            file = checkpoint / f"{number:05d}.csv.gz"
             os.link(originals[number % len(originals)], file)
             batches = CsvPage("bench.Contact", plan, file, None, []).batches
             yield Page("csv", "bulk", batches, datetime.now(UTC), number=number)
@@ -92,8 +92,8 @@ def land_pages(folder: Path, times: int, names: list[str]) -> int:
     with tempfile.TemporaryDirectory(dir=folder) as data:
         window = Window(None, datetime.now(UTC))
         with Landing(Path(data)).begin("bench", "Contact", window, schema) as writer:
-            spool = writer.spool.path(1, "").parent
-            tally = land(pages(spool), writer, lambda _: None, lambda _: None)
+            checkpoint = writer.checkpoint.path(1, "").parent
+            tally = land(pages(checkpoint), writer, lambda _: None, lambda _: None)
             writer.commit(Counts())
     return tally.landed
 

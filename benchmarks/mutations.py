@@ -21,7 +21,7 @@ import structlog
 
 from benchmarks.database import migrated_server
 from benchmarks.measuring import machine, table
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.conformance import WAYS, Way
 from crm_pipeline_tests.connectors.conftest import narrowed
 from crm_pipeline_tests.connectors.mutated_reads import Outcome, Result, ground_of, trials

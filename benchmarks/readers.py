@@ -57,7 +57,7 @@ def main(source: Path, rounds: int = 100, readers: int = 3) -> str:
 
 def _publish(tables, landing, data: Path, number: int) -> None:
     from crm_pipeline.stages.published import publish
-    from crm_pipeline.store.engine import Engine
+    from crm_pipeline.store.tables.engine import Engine
 
     for table, column in MARKED.items():
         [name] = [known for known in tables.names("normalized/") if known.endswith(f"/{table}")]

@@ -43,8 +43,8 @@ def main() -> None:
     from crm_pipeline.kernel.clock import Window, parse_instant
     from crm_pipeline.settings import load_settings
     from crm_pipeline.stages.raw import extract, opened
-    from crm_pipeline.store.database import running_database
     from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.postgres.database import running_database
 
     ceilings = ", ".join(f"{name}: {number}" for name, number in RAISED.items())
     text = CONNECTIONS.format(url=url, route="search", ceilings=ceilings)

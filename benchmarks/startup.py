@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg2
 
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
 
 CONNECTIONS = """
 connections:

@@ -102,7 +102,7 @@ def _copy(folder: Path, batch: dict, number: int) -> dict:
     """Write a landed file again under a new batch id and return its manifest."""
     import duckdb
 
-    from crm_pipeline.store.checksums import FileSum
+    from crm_pipeline.store.files.checksums import FileSum
 
     batch_id = f"{batch['batch_id']}x{number}"
     source = folder / batch["month"] / batch["path"]
@@ -141,9 +141,9 @@ def _stage(stage: str, work: Path) -> Callable[[], int]:
     from crm_pipeline.settings import load_settings
     from crm_pipeline.stages.normalized import normalize
     from crm_pipeline.stages.published import publish
-    from crm_pipeline.store.engine import Engine
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tables import Tables
+    from crm_pipeline.store.tables.engine import Engine
 
     assert pd, pandera
     (work / "connections.yaml").write_text(CONNECTIONS)

@@ -1,7 +1,7 @@
 """A whole backfill as Dagster runs it, against scripts that read the same bytes.
 
 `python -m benchmarks.through_dagster --contacts 800000`: the job that the web interface launches, with its
-gate, manifests, checks, events and everything flushed to the disk. Seconds of a step are its own, from its
+rate limiter, manifests, checks, events and everything flushed to the disk. Seconds of a step are its own, from its
 start event to its last; memory is that of the run's process, PostgreSQL included, above what it held with
 Dagster and the instance loaded.
 """
@@ -77,7 +77,7 @@ def backfill(url: str, folder: Path) -> Figures:
     import crm_pipeline.definitions  # noqa: F401
     from crm_pipeline.orchestration.instance import opened_instance
     from crm_pipeline.orchestration.runs import run_backfill
-    from crm_pipeline.store.database import database_url, running_database
+    from crm_pipeline.store.postgres.database import database_url, running_database
 
     settings = settings_of(url, folder)
     with running_database(settings):

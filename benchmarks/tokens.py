@@ -87,9 +87,9 @@ def run(
 ) -> Outcome:
     """End every session again and again, and let all processes find that out together."""
     from crm_pipeline.settings import load_settings
-    from crm_pipeline.store.database import Database
-    from crm_pipeline.store.state_key import StateKey
+    from crm_pipeline.store.postgres.database import Database
     from crm_pipeline.store.tokens import TokenStore
+    from crm_pipeline.store.tokens.state_key import StateKey
 
     outcome = Outcome(expiries)
     with (
@@ -171,7 +171,7 @@ def work(home: Path, database_url: str) -> None:
     from crm_pipeline.kernel.errors import CrmError
     from crm_pipeline.settings import load_settings
     from crm_pipeline.stages.raw import opened
-    from crm_pipeline.store.database import Database
+    from crm_pipeline.store.postgres.database import Database
 
     settings = load_settings(home, {**ENVIRON, "CRM_DATABASE_URL": database_url})
     with Database(database_url) as database, opened(settings, NAME, database) as account:
@@ -187,7 +187,7 @@ def work(home: Path, database_url: str) -> None:
 def report(expiries: int = 1000, kills: int = 100) -> str:
     """Measure and return a table in Markdown."""
     from benchmarks.database import migrated_server
-    from crm_pipeline.store.database import Database
+    from crm_pipeline.store.postgres.database import Database
 
     lines = [
         "| case | expiries | granted refreshes | refused | used before stored | killed | lost | s |",

@@ -1,6 +1,6 @@
 """`crm_pipeline.connect("name")`: an account of connections.yaml, for scripts and notebooks.
 
-Calls go through the same rate gate, tokens, retries and errors as the pipeline's own.
+Calls go through the same rate limiter, tokens, retries and errors as the pipeline's own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from crm_pipeline.connectors.base import ObjectInfo, Usage
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.raw import opened
-from crm_pipeline.store.database import running_database
+from crm_pipeline.store.postgres.database import running_database
 
 
 class Client:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = [
     "crm_pipeline_tests.servers",
     "crm_pipeline_tests.scenes",
+    "crm_pipeline_tests.instances",
     "crm_pipeline_tests.once",
     "crm_pipeline_tests.slow",
     "crm_pipeline_tests.rot.filled",

@@ -15,8 +15,8 @@ import duckdb
 import pytest
 
 from crm_pipeline.stages.published.publish import _Build
-from crm_pipeline.store.engine import Engine
-from crm_pipeline.store.records import RecordHasher
+from crm_pipeline.store.landing.records import RecordHasher
+from crm_pipeline.store.tables.engine import Engine
 
 Statements = list[str]
 

@@ -1,4 +1,4 @@
-"""What the connectors ask of a vendor, held against docs/sandbox.md and the vendors' descriptions.
+"""What the connectors ask of a vendor, held against docs/vendor-operations.md and the vendors' descriptions.
 
 The documentation lists every operation that our connectors use and says of each whether the answers of
 the sandbox are compared with the vendor's description. Answers are taken where the emulation gives them.
@@ -18,7 +18,7 @@ from crm_pipeline.connectors.base import Account
 from crm_sandbox.server import SandboxServer
 from crm_sandbox_tests.contracts import Difference, described, validate
 
-PAGE = Path(__file__).parents[1] / "docs" / "sandbox.md"
+PAGE = Path(__file__).parents[1] / "docs" / "vendor-operations.md"
 _ROW = re.compile(
     r"^\| (?P<vendor>\w+) \| `(?P<method>[A-Z]+) (?P<path>\S+)` \| (?P<verdict>.+) \|$"
 )
@@ -93,7 +93,7 @@ def documented(vendor: str) -> list[Operation]:
 def looked_at(account: Account, objects: Sequence[str]) -> None:
     """Do what commands do beside reading: check, list, describe, preview."""
     account.check()
-    account.who()
+    account.identity()
     account.objects()
     for obj in objects:
         account.preview(obj, 2)
@@ -115,9 +115,9 @@ def by_operation(
             found[min(fitting, key=lambda one: one.path.count("{"))].append(answer)
         else:
             missing.add((answer.method, re.sub(r"\d{3,}|[0-9a-f-]{30,}", "…", answer.path)))
-    assert missing == set(), "used by the connector and not in docs/sandbox.md"
+    assert missing == set(), "used by the connector and not in docs/vendor-operations.md"
     idle = [f"{one.method} {one.path}" for one, used in found.items() if not used]
-    assert idle == [], "in docs/sandbox.md and not used by the connector"
+    assert idle == [], "in docs/vendor-operations.md and not used by the connector"
     return found
 
 
@@ -194,7 +194,9 @@ def assert_verdicts(descriptions: Descriptions, used: Mapping[Operation, Sequenc
             descriptions.compare(operation, answers, strictly=True)
         except (Difference, LookupError):
             continue
-        raise AssertionError(f"{name} can be compared, and docs/sandbox.md says that it is not")
+        raise AssertionError(
+            f"{name} can be compared, and docs/vendor-operations.md says that it is not"
+        )
 
 
 def _some(answers: Sequence[Answer]) -> list[Answer]:

@@ -12,8 +12,8 @@ from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.settings import ObjectSettings, Settings, load_settings
 from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
-from crm_pipeline.store.database import Database
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.wire.retry import RetryPolicy
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.salesforce import credentials

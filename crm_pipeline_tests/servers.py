@@ -11,8 +11,8 @@ import psycopg2
 import pytest
 
 from crm_pipeline.kernel.identity import sortable_id
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.database import Database
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pytest
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.settings import (
-    Keeping,
     QuarantineLimit,
+    Retention,
     Settings,
     known_vendors,
     load_settings,
@@ -321,7 +321,7 @@ def test_shipped_file_loads_with_an_empty_environment() -> None:
 
     assert demo.sandbox
     assert demo.login_url == "http://127.0.0.1:8765/salesforce"
-    assert len(demo.objects) == 19
+    assert len(demo.objects) == 20
 
 
 def test_commented_example_of_the_shipped_file_is_valid(tmp_path: Path) -> None:
@@ -340,9 +340,9 @@ def test_vendors_are_the_connector_folders() -> None:
 
 def test_what_is_kept(tmp_path: Path) -> None:
     """How much of the past stays is set by variables, and has values of its own without them."""
-    assert load(tmp_path, MINIMAL).keeping == Keeping(3, 14, 1)
+    assert load(tmp_path, MINIMAL).retention == Retention(3, 14, 1)
     given = {"CRM_KEEP_SNAPSHOTS": "5", "CRM_KEEP_SNAPSHOT_DAYS": "0", "CRM_KEEP_VERSION_DAYS": "7"}
-    assert load(tmp_path, MINIMAL, given).keeping == Keeping(5, 0, 7)
+    assert load(tmp_path, MINIMAL, given).retention == Retention(5, 0, 7)
 
 
 def test_memory(tmp_path: Path) -> None:

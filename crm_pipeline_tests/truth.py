@@ -6,9 +6,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables.published import open_published
 from crm_sandbox.salesforce.emulation import SalesforceSandbox
 from crm_sandbox.salesforce.schema import Field
+
+_THROUGH = {
+    "User": [("UserRoleId", "UserRole", ("Name",))],
+    "PricebookEntry": [("Pricebook2Id", "Pricebook2", ("Name", "IsStandard"))],
+}
+"""What is read through relations."""
 
 
 def plain(value: Any) -> Any:
@@ -56,11 +62,11 @@ def true_rows(org: SalesforceSandbox, obj: str) -> dict[str, dict[str, Any]]:
         row["Id"]: {name: plain(_seen(fields[name], value)) for name, value in row.items()}
         for row in org.rows(obj)
     }
-    if obj == "User":
-        # What is read through the relation.
-        roles = {role["Id"]: role["Name"] for role in org.rows("UserRole")}
+    for reference, name, fields in _THROUGH.get(obj, ()):
+        related = {one["Id"]: one for one in org.rows(name)}
         for row in rows.values():
-            row["UserRole.Name"] = roles.get(row["UserRoleId"])
+            other = related.get(row[reference], {})
+            row.update({f"{name}.{field}": plain(other.get(field)) for field in fields})
     return rows
 
 

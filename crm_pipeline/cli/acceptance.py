@@ -11,7 +11,7 @@ from crm_pipeline.kernel.errors import ConfigError
 if TYPE_CHECKING:
     from crm_pipeline.settings import Connection, Settings
     from crm_pipeline.store.landing import Landing
-    from crm_pipeline.store.manifest import WindowCommit
+    from crm_pipeline.store.landing.manifest import WindowCommit
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def accept_shrink(
       crm-pipeline accept-shrink hubspot_acme owners
       crm-pipeline accept-shrink hubspot_acme owners --yes
     """
-    from crm_pipeline.cli.asking import Asker, is_interactive
     from crm_pipeline.cli.console import output
+    from crm_pipeline.cli.prompts import Prompter, is_interactive
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.store.landing import Landing
 
@@ -65,7 +65,7 @@ def accept_shrink(
             "nobody can be asked here, and nothing was accepted.",
             cure="Run it in a terminal, or add --yes if you mean it.",
         )
-    if not yes and not Asker(asks=True).confirms("Are they really gone?", proposal=False):
+    if not yes and not Prompter(asks=True).confirms("Are they really gone?", proposal=False):
         console.print("Nothing was accepted.")
         raise typer.Exit(1)
     for one in found:
@@ -107,8 +107,8 @@ def _gone_already(settings: "Settings", chosen: "Connection", landing: "Landing"
     """Return how many of the missing records the tables show as deleted, such as owners who left."""
     from crm_pipeline.stages.normalized import deleted_ids
     from crm_pipeline.stages.raw import doubted_ids
-    from crm_pipeline.store.engine import Engine
     from crm_pipeline.store.tables import Tables
+    from crm_pipeline.store.tables.engine import Engine
 
     missing, tables = doubted_ids(landing, chosen.name, obj), Tables(settings.data)
     with Engine(settings.data / "tmp", memory_limit=f"{settings.memory_mb}MB") as engine:

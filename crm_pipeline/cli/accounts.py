@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from crm_pipeline.connectors.base import Account, Checkup, Finding, ObjectInfo
     from crm_pipeline.model.schema import Schema
     from crm_pipeline.settings import Connection, Settings
-    from crm_pipeline.store.database import Database
+    from crm_pipeline.store.postgres.database import Database
     from crm_pipeline.wire.retry import RetryPolicy
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
@@ -148,7 +148,7 @@ def account_of(settings: "Settings", chosen: "Connection") -> "Iterator[Account]
     """Open the account of a connection for somebody who is waiting."""
     from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.stages.raw import opened
-    from crm_pipeline.store.database import running_database
+    from crm_pipeline.store.postgres.database import running_database
 
     to_stderr("error")
     with (
@@ -169,7 +169,7 @@ def _asked(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
 def checked(settings: "Settings", names: Sequence[str]) -> "list[Checkup]":
     """Look at connections, one after the other."""
     from crm_pipeline.cli.logs import to_stderr
-    from crm_pipeline.store.database import running_database
+    from crm_pipeline.store.postgres.database import running_database
 
     to_stderr("error")
     with running_database(settings) as database:

@@ -9,8 +9,8 @@ import typer
 from crm_pipeline.kernel.errors import ConfigError, CrmError
 
 if TYPE_CHECKING:
-    from crm_pipeline.cli.asking import Asker
     from crm_pipeline.cli.draft import Draft, Entry
+    from crm_pipeline.cli.prompts import Prompter
     from crm_pipeline.kernel.secret import Secret
     from crm_pipeline.settings import Connection, Settings
 
@@ -58,12 +58,12 @@ def add(
       crm-pipeline add salesforce_acme --vendor salesforce --login-url https://acme.my.salesforce.com --kind client_credentials --yes
       crm-pipeline add acme --vendor salesforce --login-url https://acme.my.salesforce.com --kind jwt_bearer --variable private_key=ACME_PEM --yes
     """
-    from crm_pipeline.cli.asking import Asker, is_interactive
     from crm_pipeline.cli.draft import Draft
+    from crm_pipeline.cli.prompts import Prompter, is_interactive
     from crm_pipeline.cli.questions import completed
     from crm_pipeline.settings.load import place_of_file
 
-    asker = Asker(asks=is_interactive() and not yes)
+    asker = Prompter(asks=is_interactive() and not yes)
     draft = Draft(place_of_file())
     options = {"vendor": vendor, "name": name, "login_url": login_url, "kind": kind}
     known = {key: value for key, value in options.items() if value is not None}
@@ -86,7 +86,9 @@ def _named(pairs: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _finish(asker: "Asker", draft: "Draft", entry: "Entry", text: str, *, discovers: bool) -> None:
+def _finish(
+    asker: "Prompter", draft: "Draft", entry: "Entry", text: str, *, discovers: bool
+) -> None:
     """Secrets, login, check, objects; ends with the next command."""
     from crm_pipeline.cli.login import offer_of
     from crm_pipeline.cli.workspace import load_settings
@@ -119,7 +121,7 @@ def _finish(asker: "Asker", draft: "Draft", entry: "Entry", text: str, *, discov
         asker.say(f"Next: crm-pipeline discover {entry.name} --write")
 
 
-def _tell_cost(asker: "Asker", settings: "Settings", name: str) -> None:
+def _tell_cost(asker: "Prompter", settings: "Settings", name: str) -> None:
     """Say what automation of the objects that were filled in costs; `settings` hold what was typed."""
     from crm_pipeline.cli.accounts import account_of
     from crm_pipeline.cli.automation import line, pace_of
@@ -130,7 +132,7 @@ def _tell_cost(asker: "Asker", settings: "Settings", name: str) -> None:
         asker.say(line(current, pace_of(current, account)))
 
 
-def _typed(asker: "Asker", settings: "Settings", entry: "Entry") -> "dict[str, Secret]":
+def _typed(asker: "Prompter", settings: "Settings", entry: "Entry") -> "dict[str, Secret]":
     """Ask for the secrets that are not set yet, and write them into .env if that is wanted."""
     from crm_pipeline.cli.envfile import save
     from crm_pipeline.cli.questions import WORDS
@@ -167,7 +169,7 @@ def _revealed(secrets: "Mapping[str, Secret]") -> dict[str, str]:
     return {name: secret.reveal() for name, secret in secrets.items()}
 
 
-def _logged_in(asker: "Asker", settings: "Settings", chosen: "Connection") -> bool:
+def _logged_in(asker: "Prompter", settings: "Settings", chosen: "Connection") -> bool:
     """Offer the login by a person; say whether it was done."""
     from crm_pipeline.cli.accounts import account_of
     from crm_pipeline.cli.login import callback_address, has_browser, log_in

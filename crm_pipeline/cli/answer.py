@@ -11,11 +11,16 @@ from typing import Any
 import duckdb
 
 from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.store.bounds import Deadline
-from crm_pipeline.store.exact import exact
-from crm_pipeline.store.published import Snapshots, damaged_file, open_published, open_snapshot
-from crm_pipeline.store.reading import ReadLimits
-from crm_pipeline.store.statements import CURE, StatementRefused, require_reading
+from crm_pipeline.store.tables.bounds import Deadline
+from crm_pipeline.store.tables.exact import exact
+from crm_pipeline.store.tables.published import (
+    Snapshots,
+    damaged_file,
+    open_published,
+    open_snapshot,
+)
+from crm_pipeline.store.tables.reading import ReadLimits
+from crm_pipeline.store.tables.statements import CURE, StatementRefused, require_reading
 
 _ROWS_AT_ONCE = 10_000
 
@@ -25,7 +30,7 @@ class QueryFailed(StoreError):
 
 
 @dataclass(frozen=True)
-class Asking:
+class QueryLimits:
     """How a statement is run.
 
     Attributes:
@@ -46,13 +51,13 @@ def run(data: Path, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         StoreError: there is no file yet, or it cannot be opened.
         QueryFailed: DuckDB refuses the statement.
     """
-    with asked(data, statement, Asking()) as answer:
+    with asked(data, statement, QueryLimits()) as answer:
         return answer.columns, [row for rows in answer.chunks() for row in rows]
 
 
 @contextmanager
 def asked(
-    data: Path, statement: str, asking: Asking, snapshot: Path | None = None
+    data: Path, statement: str, chosen: QueryLimits, snapshot: Path | None = None
 ) -> Iterator["Answer"]:
     """Run a statement over the analysts' file, or over a snapshot, and yield its answer.
 
@@ -62,16 +67,16 @@ def asked(
         StatementRefused: it would do more than read.
         QueryFailed: DuckDB refuses the statement, or it takes more than it may.
     """
-    free = asking.unrestricted
-    limits = ReadLimits(asking.memory_mb)
+    free = chosen.unrestricted
+    limits = ReadLimits(chosen.memory_mb)
     opened = (
         open_snapshot(snapshot, limits, unrestricted=free)
         if snapshot
         else open_published(data, limits, unrestricted=free)
     )
     with closing(opened) as connection:
-        deadline = Deadline(connection, None if free else asking.timeout_s, _end_at_once(asking))
-        answer = Answer(connection, deadline, asking, snapshot or Snapshots(data).link)
+        deadline = Deadline(connection, None if free else chosen.timeout_s, _end_at_once(chosen))
+        answer = Answer(connection, deadline, chosen, snapshot or Snapshots(data).link)
         answer.run(statement)
         yield answer
 
@@ -82,13 +87,13 @@ class Answer:
 
     connection: duckdb.DuckDBPyConnection
     deadline: Deadline
-    asking: Asking
+    limits: QueryLimits
     file: Path
 
     def run(self, statement: str) -> None:
         """Run the statement, once."""
         with self.explained(), self.deadline.running():
-            if not self.asking.unrestricted:
+            if not self.limits.unrestricted:
                 require_reading(self.connection, statement)
             text, names = exact(self.connection, statement)
             self._result = self.connection.execute(text)
@@ -113,14 +118,14 @@ class Answer:
             yield
         except (duckdb.OutOfMemoryException, MemoryError) as error:
             raise QueryFailed(
-                f"the statement needs more than {self.asking.memory_mb} MB of memory.",
+                f"the statement needs more than {self.limits.memory_mb} MB of memory.",
                 cure="Narrow it with WHERE, fewer columns or LIMIT, or allow more with --memory-mb "
                 "(CRM_MEMORY_MB).",
             ) from error
         except duckdb.InterruptException as error:
             if not self.deadline.is_over:
                 raise
-            raise _too_slow(self.asking) from error
+            raise _too_slow(self.limits) from error
         except duckdb.Error as error:
             raise damaged_file(self.file, error) or _refused(error) from error
 
@@ -136,21 +141,21 @@ def _refused(error: duckdb.Error) -> StoreError:
     )
 
 
-def _too_slow(asking: Asking) -> QueryFailed:
+def _too_slow(limits: QueryLimits) -> QueryFailed:
     return QueryFailed(
-        f"the statement took longer than {asking.timeout_s:,.0f} s.",
+        f"the statement took longer than {limits.timeout_s:,.0f} s.",
         cure="Narrow it with WHERE, fewer columns or LIMIT, or allow more with --timeout SECONDS "
         "(CRM_QUERY_TIMEOUT_S).",
     )
 
 
-def _end_at_once(asking: Asking) -> Callable[[], None]:
+def _end_at_once(limits: QueryLimits) -> Callable[[], None]:
     """Return what ends the program where DuckDB does not look up from its work."""
 
     def end() -> None:
         from crm_pipeline.cli.failures import FAILED, paragraph
 
-        sys.stderr.write(paragraph(str(_too_slow(asking))) + "\n")
+        sys.stderr.write(paragraph(str(_too_slow(limits))) + "\n")
         sys.stderr.flush()
         os._exit(FAILED)
 

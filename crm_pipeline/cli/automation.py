@@ -18,7 +18,7 @@ def pace_of(settings: "Settings", account: "Account") -> "Pace":
     from crm_pipeline.connectors.upkeep import stated_ceiling
     from crm_pipeline.stages.raw import pace
     from crm_pipeline.store.landing import Landing
-    from crm_pipeline.store.looks import Looks
+    from crm_pipeline.store.landing.looks import Looks
 
     looks, name = Looks(settings.data), account.connection.name
     looks.stated(name, stated_ceiling(account.day_limit))
@@ -55,9 +55,9 @@ def line_of(settings: "Settings", name: str) -> str:
 
     from crm_pipeline.kernel.errors import CrmError
     from crm_pipeline.stages.raw import opened, pace
-    from crm_pipeline.store.database import Database, database_url
     from crm_pipeline.store.landing import Landing
-    from crm_pipeline.store.looks import Looks
+    from crm_pipeline.store.landing.looks import Looks
+    from crm_pipeline.store.postgres.database import Database, database_url
 
     try:
         url = database_url(settings)

@@ -11,9 +11,9 @@ from crm_pipeline.cli.console import flowing
 from crm_pipeline.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
+    from crm_pipeline.ratelimit.limit_status import Forgotten, LimitStatus
+    from crm_pipeline.ratelimit.limiter import RateLimiter
     from crm_pipeline.settings import Settings
-    from crm_pipeline.store.gate import Gate
-    from crm_pipeline.store.limit_usage import Forgotten, LimitUsage
 
 budget = typer.Typer(
     name="budget",
@@ -42,8 +42,8 @@ def show(
     settings = load_settings()
     names = [settings.connection(connection).name] if connection else list(settings.connections)
     groups = list(dict.fromkeys(settings.connections[name].limit_group for name in names))
-    with _gate(settings) as gate:
-        standing = {group: gate.usage(group) for group in groups}
+    with _limiter(settings) as limiter:
+        standing = {group: limiter.usage(group) for group in groups}
     if as_json:
         emit_json([_record(settings, group, limits) for group, limits in standing.items()])
         return
@@ -82,8 +82,8 @@ def reset(
         )
     settings = load_settings()
     group = settings.connection(connection).limit_group
-    with _gate(settings) as gate:
-        forgotten = gate.forget(group, counted=not only_told, told=not only_counted)
+    with _limiter(settings) as limiter:
+        forgotten = limiter.forget(group, counted=not only_told, told=not only_counted)
     if as_json:
         emit_json({"limit_group": group, "forgotten": [asdict(one) for one in forgotten]})
         return
@@ -96,18 +96,18 @@ def reset(
 
 
 @contextmanager
-def _gate(settings: "Settings") -> "Iterator[Gate]":
+def _limiter(settings: "Settings") -> "Iterator[RateLimiter]":
     from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.kernel.clock import SystemClock
-    from crm_pipeline.store.database import running_database
-    from crm_pipeline.store.gate import Gate
+    from crm_pipeline.ratelimit.limiter import RateLimiter
+    from crm_pipeline.store.postgres.database import running_database
 
     to_stderr()
-    with running_database(settings) as database, Gate(database, SystemClock()) as gate:
-        yield gate
+    with running_database(settings) as database, RateLimiter(database, SystemClock()) as limiter:
+        yield limiter
 
 
-def _record(settings: "Settings", group: str, limits: "list[LimitUsage]") -> dict[str, Any]:
+def _record(settings: "Settings", group: str, limits: "list[LimitStatus]") -> dict[str, Any]:
     return {
         "limit_group": group,
         "connections": _members(settings, group),
@@ -128,9 +128,9 @@ def _words(one: "Forgotten") -> str:
     return f"{one.name}: forgot {' and '.join(parts) or 'nothing, the vendor had told nothing'}."
 
 
-def _show(settings: "Settings", group: str, limits: "list[LimitUsage]") -> None:
+def _show(settings: "Settings", group: str, limits: "list[LimitStatus]") -> None:
     from crm_pipeline.cli.console import output, table
-    from crm_pipeline.store.limit_usage import window_words
+    from crm_pipeline.ratelimit.limit_status import window_words
 
     members = _members(settings, group)
     title = group if members == [group] else f"{group}: {', '.join(members)}"
@@ -162,9 +162,9 @@ def _show(settings: "Settings", group: str, limits: "list[LimitUsage]") -> None:
         console.print(f"{title}: no calls have been counted yet.")
 
 
-def _spent(one: "LimitUsage", member: str) -> str:
+def _spent(one: "LimitStatus", member: str) -> str:
     """Say of a limit by the day that is spent who says so, and when more is to be had."""
-    from crm_pipeline.store.limit_usage import reset_words, return_words
+    from crm_pipeline.ratelimit.limit_status import reset_words, return_words
 
     if not one.is_spent_by_vendor:
         return f"{one.name}: spent by our own count; {return_words(one)}."

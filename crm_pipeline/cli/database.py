@@ -9,8 +9,8 @@ from crm_pipeline.cli.console import flowing
 from crm_pipeline.kernel.errors import ConfigError, DatabaseUnavailable
 
 if TYPE_CHECKING:
-    from crm_pipeline.orchestration.stack_lock import Holder
     from crm_pipeline.settings import Settings
+    from crm_pipeline.supervisor.stack_lock import Holder
 
 db = typer.Typer(
     name="db",
@@ -34,7 +34,7 @@ def start() -> None:
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.kernel.secret import redacted
     from crm_pipeline.orchestration.instance import environment
-    from crm_pipeline.store.embedded import EmbeddedServer
+    from crm_pipeline.store.postgres.embedded import EmbeddedServer
 
     settings = load_settings()
     if url := settings.environ.get("CRM_DATABASE_URL", ""):
@@ -58,7 +58,7 @@ def stop(
     """
     from crm_pipeline.cli.console import say, working
     from crm_pipeline.cli.workspace import load_settings
-    from crm_pipeline.store.embedded import EmbeddedServer
+    from crm_pipeline.store.postgres.embedded import EmbeddedServer
 
     settings = load_settings()
     server = EmbeddedServer(settings.data)
@@ -83,8 +83,8 @@ def stop(
 
 def _stack_on(settings: "Settings") -> "Holder | None":
     """Return the stack that uses the embedded server; one with a server of the user's does not."""
-    from crm_pipeline.orchestration.stack_lock import stack_of
-    from crm_pipeline.store.database import URL_VARIABLE
+    from crm_pipeline.store.postgres.database import URL_VARIABLE
+    from crm_pipeline.supervisor.stack_lock import stack_of
 
     if settings.environ.get(URL_VARIABLE, "").strip():
         return None
@@ -99,7 +99,7 @@ def url() -> None:
       export CRM_DATABASE_URL="$(crm-pipeline db url)"
     """
     from crm_pipeline.cli.workspace import load_settings
-    from crm_pipeline.store.database import database_url
+    from crm_pipeline.store.postgres.database import database_url
 
     found = database_url(load_settings())
     if found is None:

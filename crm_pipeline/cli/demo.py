@@ -97,7 +97,7 @@ def _run(settings: "Settings", name: str, instance: "dg.DagsterInstance") -> "Ru
 
 def _show(settings: "Settings", name: str, summary: "RunSummary", elapsed_s: float) -> None:
     from crm_pipeline.cli.console import output, table
-    from crm_pipeline.cli.standing import objects_of
+    from crm_pipeline.cli.object_status import objects_of
 
     console = output()
     rows = [

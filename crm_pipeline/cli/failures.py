@@ -51,9 +51,9 @@ class ExplainingGroup(TyperGroup):
 def _foreseen(error: Exception) -> CrmError | None:
     """Return what an error of a library comes from, if a database went away or a disk is full."""
     from crm_pipeline.settings import load_settings
-    from crm_pipeline.store.database import URL_VARIABLE
-    from crm_pipeline.store.embedded import EmbeddedServer
-    from crm_pipeline.store.outages import foreseen
+    from crm_pipeline.store.postgres.database import URL_VARIABLE
+    from crm_pipeline.store.postgres.embedded import EmbeddedServer
+    from crm_pipeline.store.postgres.outages import foreseen
 
     state = None
     with suppress(CrmError, OSError):  # only to name a disk; the error is told in any case

@@ -59,7 +59,7 @@ def interruptible(instance: "dg.DagsterInstance", work: Callable[[], T]) -> T:
 def _cancel_own_runs(instance: "dg.DagsterInstance") -> None:
     import dagster as dg
 
-    from crm_pipeline.orchestration.reconcile import worker_of
+    from crm_pipeline.supervisor.reconcile import worker_of
 
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
     for record in instance.get_run_records(started):

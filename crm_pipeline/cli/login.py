@@ -75,9 +75,9 @@ def login(
 
 def _forget(settings: "Settings", connection: "Connection") -> None:
     from crm_pipeline.cli.console import say
-    from crm_pipeline.store.database import running_database
-    from crm_pipeline.store.state_key import StateKey
+    from crm_pipeline.store.postgres.database import running_database
     from crm_pipeline.store.tokens import TokenStore
+    from crm_pipeline.store.tokens.state_key import StateKey
 
     with running_database(settings) as database:
         had_one = TokenStore(database, StateKey.of(settings)).forget(connection.name)
@@ -98,24 +98,24 @@ def log_in(
     from crm_pipeline.cli.console import say, working
 
     # What is wrong with the connection is said before the port's.
-    consent = account.consent(redirect_uri)
-    if consent.by_hand:
-        _point_to(consent.address, consent.by_hand)
-        consent.accept({"code": _line("Paste the code here: ")})
+    login_flow = account.login_flow(redirect_uri)
+    if login_flow.by_hand:
+        _point_to(login_flow.address, login_flow.by_hand)
+        login_flow.accept({"code": _line("Paste the code here: ")})
     elif paste:
-        _show(consent.address, redirect_uri)
+        _show(login_flow.address, redirect_uri)
         say("The browser is sent to an address that does not open: that is right. Copy it whole.")
-        consent.accept(pasted(_line("Paste it here: "), consent.state))
+        login_flow.accept(pasted(_line("Paste it here: "), login_flow.state))
     else:
         _refuse_elsewhere(redirect_uri)
         with Callback(redirect_uri) as callback:
-            consent = account.consent(callback.redirect_uri)
-            _show(consent.address, consent.redirect_uri)
+            login_flow = account.login_flow(callback.redirect_uri)
+            _show(login_flow.address, login_flow.redirect_uri)
             if opens_browser and has_browser():
-                webbrowser.open(consent.address)
+                webbrowser.open(login_flow.address)
             with working("waiting for the browser to come back"):
                 answer = callback.wait(wait_s)
-        consent.accept(answer)
+        login_flow.accept(answer)
     _confirm(account)
 
 
@@ -190,7 +190,7 @@ def _confirm(account: "Account") -> None:
     from crm_pipeline.cli.console import say, verbatim
 
     try:
-        who = account.who()
+        who = account.identity()
     except CrmError as error:
         # The tokens are stored already; what this is about, `check` tells in full.
         reason = verbatim(error.message)

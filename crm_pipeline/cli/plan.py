@@ -10,7 +10,7 @@ from crm_pipeline.kernel.clock import format_instant
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from crm_pipeline.connectors.base import Plan, Route
+    from crm_pipeline.connectors.base import Plan, ReadStrategy
     from crm_pipeline.connectors.upkeep import Pace, Upkeep
     from crm_pipeline.stages.raw import Mode
 
@@ -94,7 +94,7 @@ def _shown(one: "Plan") -> "RenderableType":
     return table(title, ("", "route", "calls", unit, "seconds", "how"), rows, numbers=(2, 3, 4))
 
 
-def _row(route: "Route", taken: bool) -> tuple[Any, ...]:
+def _row(route: "ReadStrategy", taken: bool) -> tuple[Any, ...]:
     if route.impediment:
         return "", route.name, None, None, None, f"not possible: {route.impediment}"
     seconds = f"{route.seconds:,.1f}"

@@ -15,7 +15,7 @@ import typer
 from crm_pipeline.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
-    from crm_pipeline.cli.answer import Answer, Asking
+    from crm_pipeline.cli.answer import Answer, QueryLimits
     from crm_pipeline.stages.published.past import Snapshot
 
 _SHOWN_ROWS = 50
@@ -82,7 +82,7 @@ def query(
       crm-pipeline query --file docs/analysts/13_can_i_trust_it.sql
       crm-pipeline query "SELECT count(*) FROM crm.deals" --as-of yesterday
     """
-    from crm_pipeline.cli.answer import Asking
+    from crm_pipeline.cli.answer import QueryLimits
     from crm_pipeline.cli.workspace import load_settings
 
     if as_json + as_csv + as_raw_csv > 1:
@@ -90,8 +90,8 @@ def query(
     statement = _statement(sql, file)
     settings = load_settings()
     allowed_s = settings.query_timeout_s if timeout_s is None else timeout_s
-    asking = Asking(memory_mb or settings.memory_mb, allowed_s or None, unrestricted)
-    with _answered(settings.data, statement, asking, as_of) as answer:
+    limits = QueryLimits(memory_mb or settings.memory_mb, allowed_s or None, unrestricted)
+    with _answered(settings.data, statement, limits, as_of) as answer:
         if as_json:
             _write_json(answer)
         elif as_csv or as_raw_csv:
@@ -133,18 +133,18 @@ def _typed(sql: str) -> str:
 
 
 @contextmanager
-def _answered(data: Path, statement: str, asking: "Asking", as_of: str) -> Iterator["Answer"]:
+def _answered(data: Path, statement: str, limits: "QueryLimits", as_of: str) -> Iterator["Answer"]:
     """Run a statement with the whole process within its limits."""
     from crm_pipeline.cli.answer import asked
     from crm_pipeline.cli.console import say
-    from crm_pipeline.store.bounds import memory_ceiling
+    from crm_pipeline.store.tables.bounds import memory_ceiling
 
     snapshot = _snapshot(data, as_of) if as_of else None
     with ExitStack() as stack:
-        if not asking.unrestricted:
-            stack.enter_context(memory_ceiling(asking.memory_mb))
+        if not limits.unrestricted:
+            stack.enter_context(memory_ceiling(limits.memory_mb))
         answer = stack.enter_context(
-            asked(data, statement, asking, snapshot.path if snapshot else None)
+            asked(data, statement, limits, snapshot.path if snapshot else None)
         )
         if snapshot:
             say(f"From {snapshot}.")

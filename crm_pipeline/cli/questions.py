@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from crm_pipeline.cli.asking import Asker
 from crm_pipeline.cli.draft import Draft, Entry
+from crm_pipeline.cli.prompts import Prompter
 from crm_pipeline.connectors.registry import connector, vendors
 from crm_pipeline.kernel.errors import ConfigError, UnknownName
 from crm_pipeline.settings.auth import VARIABLE
@@ -23,7 +23,7 @@ WORDS = {
 
 
 def completed(
-    asker: Asker,
+    asker: Prompter,
     draft: Draft,
     given: Mapping[str, str],
     *,
@@ -73,13 +73,13 @@ def _nobody_asked(missing: list[str]) -> ConfigError:
     )
 
 
-def _ask_vendor(asker: Asker, draft: Draft, known: Entry) -> Entry:  # noqa: ARG001
+def _ask_vendor(asker: Prompter, draft: Draft, known: Entry) -> Entry:  # noqa: ARG001
     asker.say("Which CRM is it?")
     options = {name: connector(name).address_example for name in vendors()}
     return replace(known, vendor=asker.choice("CRM", options))
 
 
-def _ask_name(asker: Asker, draft: Draft, known: Entry) -> Entry:
+def _ask_name(asker: Prompter, draft: Draft, known: Entry) -> Entry:
     asker.say(
         "Its name becomes part of paths and of the schema crm_<name>: choose it once, keep it."
     )
@@ -91,7 +91,7 @@ def _ask_name(asker: Asker, draft: Draft, known: Entry) -> Entry:
     return replace(known, name=asker.text(f"Name, such as {known.vendor}_emea", "", accepted))
 
 
-def _ask_address(asker: Asker, draft: Draft, known: Entry) -> Entry:
+def _ask_address(asker: Prompter, draft: Draft, known: Entry) -> Entry:
     example = connector(known.vendor).address_example
     local = draft.sandbox_address(known.vendor)
     asker.say(
@@ -119,7 +119,7 @@ def _ask_address(asker: Asker, draft: Draft, known: Entry) -> Entry:
     return placed(asker.text("Address", "", accepted))
 
 
-def _ask_kind(asker: Asker, draft: Draft, known: Entry) -> Entry:
+def _ask_kind(asker: Prompter, draft: Draft, known: Entry) -> Entry:
     asker.say("How shall it log in? docs/connections.md says what to set up for each.")
     options = {login.kind: login.summary for login in connector(known.vendor).logins}
     while True:
@@ -138,7 +138,7 @@ def _refuse_unknown(entry: Entry) -> None:
         raise UnknownName("kind of login", entry.kind, kinds)
 
 
-def _with_variables(asker: Asker, known: Entry) -> Entry:
+def _with_variables(asker: Prompter, known: Entry) -> Entry:
     for key in known.variables:
         if key not in known.rules.variables:
             raise UnknownName("variable", key, known.rules.variables, where=f"kind {known.kind}")
@@ -169,7 +169,7 @@ def _with_variables(asker: Asker, known: Entry) -> Entry:
     return replace(known, variables=names)
 
 
-_QUESTIONS: Mapping[str, Callable[[Asker, Draft, Entry], Entry]] = {
+_QUESTIONS: Mapping[str, Callable[[Prompter, Draft, Entry], Entry]] = {
     "vendor": _ask_vendor,
     "name": _ask_name,
     "login_url": _ask_address,

@@ -148,8 +148,8 @@ def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     from crm_pipeline.cli.console import working
     from crm_pipeline.cli.echoes import without_echoes
     from crm_pipeline.orchestration.instance import opened_instance
-    from crm_pipeline.orchestration.reconcile import Here, reconcile
-    from crm_pipeline.store.database import database_url, running_database
+    from crm_pipeline.store.postgres.database import database_url, running_database
+    from crm_pipeline.supervisor.reconcile import Here, reconcile
 
     with ExitStack() as stack:
         # Dagster's own files in the data folder are for this user alone, as ours are.
@@ -215,7 +215,7 @@ def explain(summary: "RunSummary") -> None:
 
 
 def _published_line(settings: "Settings", summary: "RunSummary") -> str:
-    from crm_pipeline.store.published import Snapshots
+    from crm_pipeline.store.tables.published import Snapshots
 
     current = Snapshots(settings.data).current()
     if not summary.is_success:

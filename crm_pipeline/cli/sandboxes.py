@@ -9,7 +9,7 @@ from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection, Settings
 
 if TYPE_CHECKING:
-    from crm_pipeline.orchestration.stack import Service
+    from crm_pipeline.supervisor.stack import Service
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -47,7 +47,7 @@ def sandbox_services(settings: Settings, options: Sequence[str]) -> "tuple[Servi
     Raises:
         ConfigError: one is needed, and the sandbox is not installed.
     """
-    from crm_pipeline.orchestration.stack import Service
+    from crm_pipeline.supervisor.stack import Service
 
     needed = sandboxes(settings)
     if needed:

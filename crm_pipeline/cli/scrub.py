@@ -50,7 +50,7 @@ def _record(done: "Scrubbed") -> dict[str, Any]:
 
     return {
         "kinds": {kind: asdict(tally) for kind, tally in done.kinds.items()},
-        "damaged": [asdict(one) for one in done.damage],
+        "damaged": [asdict(one) for one in done.corruption],
         "seconds": round(done.seconds, 1),
     }
 
@@ -68,5 +68,5 @@ def _show(done: "Scrubbed") -> None:
     total = ("all", *numbers)
     columns = ("kind", "files", "bytes", "damaged", "unproven")
     output().print(table("", columns, [*rows, total], numbers=(1, 2, 3, 4)))
-    for one in done.damage:
+    for one in done.corruption:
         sys.stderr.write(paragraph(str(one), "error" if one.is_used else "note") + "\n")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from crm_pipeline.orchestration.stack import Stack
+    from crm_pipeline.supervisor.stack import Stack
 
 
 def up(
@@ -33,7 +33,7 @@ def up(
     from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.cli.sandboxes import sandbox_services
     from crm_pipeline.cli.workspace import load_settings, ready_data, with_dotenv
-    from crm_pipeline.orchestration.stack import Stack, StackOptions
+    from crm_pipeline.supervisor.stack import Stack, StackOptions
 
     to_stderr()
     settings = load_settings()

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from crm_pipeline.cli.standing import ObjectStatus
+    from crm_pipeline.cli.object_status import ObjectStatus
     from crm_pipeline.settings import Connection, Settings
-    from crm_pipeline.store.published import Snapshots
+    from crm_pipeline.store.tables.published import Snapshots
 
 _STYLES = {"failing": "red", "unknown": "red", "late": "yellow", "unread": "yellow"}
 
@@ -38,7 +38,7 @@ def status(
       crm-pipeline status --json
     """
     from crm_pipeline.cli.console import emit_json
-    from crm_pipeline.cli.standing import objects_of
+    from crm_pipeline.cli.object_status import objects_of
     from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
@@ -66,8 +66,8 @@ def status(
 
 
 def _published(settings: "Settings") -> Mapping[str, Any]:
-    from crm_pipeline.store.published import Snapshots, release_number
     from crm_pipeline.store.tables import Tables
+    from crm_pipeline.store.tables.published import Snapshots, release_number
 
     release = Tables(settings.data).current()
     snapshots = Snapshots(settings.data)
@@ -103,17 +103,17 @@ def _budget(settings: "Settings", connection: "Connection") -> list[dict[str, An
     import psycopg2
 
     from crm_pipeline.kernel.clock import SystemClock
-    from crm_pipeline.store.database import Database, database_url
-    from crm_pipeline.store.gate import Gate
+    from crm_pipeline.ratelimit.limiter import RateLimiter
+    from crm_pipeline.store.postgres.database import Database, database_url
 
     try:
         url = database_url(settings)
         if url is None:
             return None
-        with Database(url) as database, Gate(database, SystemClock()) as gate:
+        with Database(url) as database, RateLimiter(database, SystemClock()) as limiter:
             return [
                 {**asdict(usage), "left": usage.left}
-                for usage in gate.usage(connection.limit_group)
+                for usage in limiter.usage(connection.limit_group)
             ]
     except psycopg2.errors.UndefinedTable:
         return []  # nobody has called anything yet
@@ -126,7 +126,7 @@ def _minute(at: datetime | None) -> str | None:
 
 
 def _budget_line(usage: Mapping[str, Any]) -> str:
-    from crm_pipeline.store.limit_usage import window_words
+    from crm_pipeline.ratelimit.limit_status import window_words
 
     name, ours = usage["name"], f"our {usage['ceiling']:,} {usage['unit']}"
     if usage["kind"] == "concurrency":
@@ -142,7 +142,7 @@ def _budget_line(usage: Mapping[str, Any]) -> str:
     return text
 
 
-def _standing(name: str, entries: "list[ObjectStatus]") -> "RenderableType":
+def _object_status(name: str, entries: "list[ObjectStatus]") -> "RenderableType":
     from rich.text import Text
 
     from crm_pipeline.cli.console import table
@@ -247,7 +247,7 @@ def _show(
 
     console = output()
     for name, entries in objects.items():
-        console.print(_standing(name, entries))
+        console.print(_object_status(name, entries))
         if with_looks:
             console.print(_looks(entries))
         for line in _stale(entries):

@@ -8,7 +8,7 @@ from crm_pipeline.cli.logs import to_stderr
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
-from crm_pipeline.store.permissions import settle
+from crm_pipeline.store.files.permissions import settle
 
 
 def load_settings() -> Settings:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Consent, Usage
+from crm_pipeline.connectors.base import LoginFlow, Usage
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.settings import Connection
 
@@ -45,9 +45,9 @@ class ApiAccount(Generic[ApiT]):
         """Close all connections."""
         self._api.close()
 
-    def consent(self, redirect_uri: str) -> Consent:
+    def login_flow(self, redirect_uri: str) -> LoginFlow:
         """Begin a login by a person."""
-        return self._api.consent(redirect_uri)
+        return self._api.login_flow(redirect_uri)
 
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:  # noqa: ARG002
         """Return none: what the vendor says of a missing record does not tell deleted from hidden."""

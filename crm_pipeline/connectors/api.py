@@ -1,4 +1,4 @@
-"""One account's calls: login, the gate, retries, usage. What is a vendor's own comes in as data.
+"""One account's calls: login, the rate limiter, retries, usage. What is a vendor's own comes in as data.
 
 Every call of a connector goes through the verbs of `VendorApi`; a vendor's `api.py` derives from it.
 """
@@ -14,28 +14,28 @@ from typing import Any, TypeVar
 
 import requests
 
-from crm_pipeline.connectors.base import Consent, Tools, Usage, VendorLimits
-from crm_pipeline.connectors.consent import CodeConsent, HandConsent
-from crm_pipeline.connectors.described import described
-from crm_pipeline.connectors.dialect import Dialect
-from crm_pipeline.connectors.login import FixedToken, RefreshLogin
+from crm_pipeline.connectors.base import ConnectorContext, LoginFlow, Usage, VendorLimits
+from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.metering import Meter, Operation, Reading, believed
+from crm_pipeline.connectors.oauth.authorization_code import AuthorizationCodeFlow, ManualCodeFlow
+from crm_pipeline.connectors.oauth.login import FixedToken, RefreshLogin
+from crm_pipeline.connectors.oauth.profile import OAuthProfile
+from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint, renewed_at
 from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.strange import Strange
-from crm_pipeline.connectors.token_endpoint import TokenEndpoint, renewed_at
 from crm_pipeline.connectors.vendor_clock import VendorClock
 from crm_pipeline.kernel.errors import (
     ConfigError,
     SessionExpired,
 )
+from crm_pipeline.ratelimit.limit_status import return_words
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.auth import BY_PERSON
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
-from crm_pipeline.store.limit_usage import return_words
 from crm_pipeline.store.tokens import StoredToken
-from crm_pipeline.wire.session import HttpSession, Judge, Times
-from crm_pipeline.wire.throttle import Limit
+from crm_pipeline.wire.session import HttpSession, ResponseClassifier, Times
 
 T = TypeVar("T")
 # Of a call, where none was made yet; of the last ones the middle counts, as single ones may be slow.
@@ -48,11 +48,11 @@ class VendorApi:
 
     Args:
         connection: whose.
-        tools: from the outside.
+        context: from the outside.
         limits: of the vendor.
         judge: turns an answer into an error.
         meter: what calls cost.
-        dialect: of the vendor's OAuth server.
+        profile: of the vendor's OAuth server.
         login: what gets tokens, where it is not one of the two usual ways.
         login_limits: what the vendor counts token requests under; usually nothing.
     """
@@ -60,12 +60,12 @@ class VendorApi:
     def __init__(
         self,
         connection: Connection,
-        tools: Tools,
+        context: ConnectorContext,
         limits: VendorLimits,
         *,
-        judge: Judge,
+        classify_response: ResponseClassifier,
         meter: Meter,
-        dialect: Dialect,
+        profile: OAuthProfile,
         login: type[RefreshLogin] = RefreshLogin,
         login_limits: Sequence[Limit] = (),
     ) -> None:
@@ -73,9 +73,9 @@ class VendorApi:
         self.limits = limits
         self.meter = meter
         self.strange = Strange(connection.name)
-        self.dialect = dialect
+        self.profile = profile
         self.version = connection.api_version or limits.api_version
-        self._tools = tools
+        self._context = context
         self._token: StoredToken | None = None
         self._login_lock = threading.Lock()
         self.vendor_clock = VendorClock()
@@ -86,27 +86,27 @@ class VendorApi:
         self._login_limits = login_limits
         self._endpoint = TokenEndpoint(
             connection,
-            tools.clock,
-            dialect,
+            context.clock,
+            profile,
             permit=self._login_permitted,
             observe=self._read_counters,
-            bounds=tools.settings.bounds,
+            bounds=context.settings.bounds,
             strange=self.strange,
         )
         self._login: RefreshLogin | FixedToken = (
-            FixedToken(tools.settings, connection, tools.clock)
+            FixedToken(context.settings, connection, context.clock)
             if "token" in connection.auth.variables
-            else login(tools.settings, connection, self._endpoint)
+            else login(context.settings, connection, self._endpoint)
         )
-        self._places = Places(connection, dialect.api_hosts(connection))
+        self._places = Places(connection, profile.api_hosts(connection))
         self._http = HttpSession(
             connection.name,
             allow_http=connection.sandbox,
-            judge=judge,
+            classify_response=classify_response,
             observe=self._observe,
-            bounds=tools.settings.bounds,
+            bounds=context.settings.bounds,
             trusts=self._places.includes,
-            clock=tools.clock,
+            clock=context.clock,
         )
 
     @property
@@ -124,7 +124,7 @@ class VendorApi:
     @property
     def bounds(self) -> Bounds:
         """How large answers and files may be."""
-        return self._tools.settings.bounds
+        return self._context.settings.bounds
 
     @property
     def round_trip_s(self) -> float:
@@ -139,11 +139,11 @@ class VendorApi:
 
     def now(self) -> datetime:
         """Return our clock in whole seconds: what is asked now was asked then, whatever answers say."""
-        return self._tools.clock.now().replace(microsecond=0)
+        return self._context.clock.now().replace(microsecond=0)
 
     def vendor_now(self) -> datetime:
         """Return the vendor's clock in whole seconds as its answers tell it; ours where they tell none."""
-        return self.vendor_clock.at(self._tools.clock.now())
+        return self.vendor_clock.at(self._context.clock.now())
 
     def token(self) -> StoredToken:
         """Return a token that lives; the first use logs in."""
@@ -151,7 +151,7 @@ class VendorApi:
             self._renew(None)
         assert self._token is not None
         due = renewed_at(self._token)
-        if due is not None and due <= self._tools.clock.now():
+        if due is not None and due <= self._context.clock.now():
             self._renew(self._token)
         return self._token
 
@@ -160,10 +160,10 @@ class VendorApi:
         if isinstance(self._login, FixedToken):
             self._token = self._login()
             return
-        stale = self._tools.tokens.load(self.connection.name)
-        self._tools.retry.call(lambda: self._renew(stale))
+        stale = self._context.tokens.load(self.connection.name)
+        self._context.retry.call(lambda: self._renew(stale))
 
-    def consent(self, redirect_uri: str) -> Consent:
+    def login_flow(self, redirect_uri: str) -> LoginFlow:
         """Begin a login by a person.
 
         Raises:
@@ -177,10 +177,12 @@ class VendorApi:
                 cure=f"Run `crm-pipeline check {self.connection.name}`; a login by a person is for "
                 f"{kinds}.",
             )
-        desk = self.dialect.by_hand.get(kind)
+        desk = self.profile.by_hand.get(kind)
         if desk is not None:
-            return HandConsent(self._login, self._endpoint, self._tools.tokens, desk)
-        return CodeConsent(self._login, self._endpoint, self._tools.tokens, redirect_uri)
+            return ManualCodeFlow(self._login, self._endpoint, self._context.tokens, desk)
+        return AuthorizationCodeFlow(
+            self._login, self._endpoint, self._context.tokens, redirect_uri
+        )
 
     @property
     def passed_over(self) -> str:
@@ -194,7 +196,7 @@ class VendorApi:
     def remaining(self) -> int | None:
         """What is left of today's budget, in the vendor's unit; None where there is none."""
         limits = self.meter.limits(Operation("plan"))
-        return self._tools.gate.remaining(
+        return self._context.limiter.remaining(
             self.connection.limit_group, limits, member=self.connection.name
         )
 
@@ -338,7 +340,7 @@ class VendorApi:
 
     def patiently(self, attempt: Callable[[StoredToken], T]) -> T:
         """Call with a living token, with retries."""
-        return self._tools.retry.call(lambda: self._with_login(attempt))
+        return self._context.retry.call(lambda: self._with_login(attempt))
 
     def _with_login(self, attempt: Callable[[StoredToken], T]) -> T:
         """Call with the current token; log in again once where the session has expired."""
@@ -358,24 +360,24 @@ class VendorApi:
             return
         with self._login_lock:
             if stale is None or self._token is None or self._token.version == stale.version:
-                token = self._tools.tokens.refreshed(self.connection.name, stale, login)
+                token = self._context.tokens.refreshed(self.connection.name, stale, login)
                 if not (login.is_ours(token) and self._places.includes(token.instance_url)):
-                    token = self._tools.tokens.refreshed(self.connection.name, token, login)
+                    token = self._context.tokens.refreshed(self.connection.name, token, login)
                 self._token = token
 
     @contextmanager
     def _permitted(self, operation: Operation) -> Iterator[None]:
         connection = self.connection
-        with self._tools.gate.permit(
+        with self._context.limiter.permit(
             connection.limit_group,
             self.meter.limits(operation),
-            self.meter.weights(operation),
+            self.meter.costs(operation),
             member=connection.name,
         ):
-            self._tools.gate.record(
+            self._context.limiter.record(
                 connection.limit_group,
                 operation.name,
-                weight=operation.cost,
+                cost=operation.cost,
                 member=connection.name,
             )
             with self._counts_lock:
@@ -388,11 +390,11 @@ class VendorApi:
             yield
             return
         connection = self.connection
-        with self._tools.gate.permit(
+        with self._context.limiter.permit(
             connection.limit_group, self._login_limits, member=connection.name
         ):
-            self._tools.gate.record(
-                connection.limit_group, "login", weight=0, member=connection.name
+            self._context.limiter.record(
+                connection.limit_group, "login", cost=0, member=connection.name
             )
             yield
 
@@ -403,10 +405,10 @@ class VendorApi:
         self.vendor_clock.saw(response.headers.get("Date"), times.sent_at, times.head_at)
 
     def _read_counters(self, response: requests.Response) -> None:
-        for reading in believed(self.meter.claims(response), self.strange):
+        for reading in believed(self.meter.reported_counters(response), self.strange):
             self.meter.heed(reading)
             self._reading = self._reading_kept(reading)
-            self._tools.gate.observe(
+            self._context.limiter.observe(
                 self.connection.limit_group,
                 reading.limit,
                 reading.used,

@@ -18,11 +18,11 @@ from crm_pipeline.kernel.clock import Clock, Window
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.schema import Schema
+from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import Connection, ObjectSettings, Settings
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
+from crm_pipeline.store.landing.manifest import Shape
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.tokens import TokenStore
 from crm_pipeline.wire.retry import RetryPolicy
 
@@ -151,7 +151,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Route:
+class ReadStrategy:
     """One way of reading a window, as an estimate.
 
     Attributes:
@@ -190,14 +190,14 @@ class Plan:
     route: str
     reason: str
     schema: Schema
-    stamp_field: str | None
+    cursor_field: str | None
     complete: bool
     vendor_count: int | None
     calls: int
     cost: int = 0
     unit: str = "calls"
     seconds: float = 0.0
-    routes: tuple[Route, ...] = ()
+    routes: tuple[ReadStrategy, ...] = ()
     remaining: int | None = None
 
 
@@ -225,7 +225,7 @@ class RecordKeys(Protocol):
         origin: str | None,
         deleted: pa.Array | None,
     ) -> pa.RecordBatch:
-        """Return the key columns of `store.records`, one row for each record.
+        """Return the key columns of `store.landing.records`, one row for each record.
 
         Args:
             obj: the object.
@@ -246,14 +246,14 @@ class Page:
     """One page of records on its way to landing.
 
     Attributes:
-        batches: yields record batches with the key columns of `store.records`; once.
+        batches: yields record batches with the key columns of `store.landing.records`; once.
         extracted_at: when the vendor was asked, by our clock: reads are in the order of it, whatever the vendor
             says of the time.
         expected: how many records the vendor says the page has.
         number: its place in the spool, for pages that are noted there.
         facts: what the spool keeps of it once it is done, for whoever goes on with the window.
         counted: whether the vendor's count of the window includes its records.
-        notes: what the commit of the window keeps for the plans to come, see `Tools.remembered`.
+        notes: what the commit of the window keeps for the plans to come, see `ConnectorContext.remembered`.
         rejected: filled while `batches` runs: the records that cannot be landed.
         origin: which of the vendor's lists the records came from, where the records themselves do not say
             it and it decides about them: "deleted" for a list of deleted ones. "" for most.
@@ -276,7 +276,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Tools:
+class ConnectorContext:
     """What an account needs from the outside.
 
     Attributes:
@@ -286,12 +286,12 @@ class Tools:
     settings: Settings
     clock: Clock
     tokens: TokenStore
-    gate: Gate
+    limiter: RateLimiter
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     remembered: Callable[[str], Mapping[str, Any]] = lambda _: {}
 
 
-class Consent(Protocol):
+class LoginFlow(Protocol):
     """A login that a person gives; good for one attempt.
 
     Attributes:
@@ -323,14 +323,14 @@ class Account(Protocol):
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects; never raises VendorError."""
 
-    def consent(self, redirect_uri: str) -> Consent:
+    def login_flow(self, redirect_uri: str) -> LoginFlow:
         """Begin a login by a person.
 
         Raises:
             ConfigError: this connection logs in by itself.
         """
 
-    def who(self) -> str:
+    def identity(self) -> str:
         """Say as whom, and to what, this is logged in."""
 
     def objects(self) -> list[ObjectInfo]:
@@ -352,7 +352,7 @@ class Account(Protocol):
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the route for a window; reads the schema and the vendor's count."""
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says; large pages are spooled as received.
 
         A spool that holds a request is gone on with: pages that are done there are not yielded.
@@ -361,10 +361,10 @@ class Account(Protocol):
             ReadLost: the vendor no longer has what was being read.
         """
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Give back what the vendor keeps for a read whose window has committed."""
 
-    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+    def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp; one call."""
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
@@ -468,5 +468,5 @@ class Connector(Protocol):
             ConfigError: they cannot.
         """
 
-    def open(self, connection: Connection, tools: Tools) -> Account:
+    def open(self, connection: Connection, context: ConnectorContext) -> Account:
         """Open an account without touching the network."""

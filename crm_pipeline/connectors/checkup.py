@@ -42,7 +42,7 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
         yield Finding(
             "warn",
             "refresh token",
-            f"{api.dialect.vendor} refuses that of the environment; the stored one is used.",
+            f"{api.profile.vendor} refuses that of the environment; the stored one is used.",
             api.passed_over,
         )
     for what, ask in asks:
@@ -56,7 +56,7 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
             "warn",
             "answers",
             f"{where} is ignored: {why}.",
-            f"{api.dialect.vendor}, or a proxy on the way, sends it so. Where it is a counter we go by our own "
+            f"{api.profile.vendor}, or a proxy on the way, sends it so. Where it is a counter we go by our own "
             "count and by what is configured: `ceilings` in connections.yaml says what is right.",
         )
 
@@ -98,11 +98,11 @@ def _clock(api: VendorApi) -> Finding:
     return Finding("ok", what, told)
 
 
-def budget(api: VendorApi, used: int, ceiling: int, *, span: str) -> Finding:
-    """Judge the vendor's own counter; `span` says since when it counts, such as `today`."""
+def budget(api: VendorApi, used: int, ceiling: int, *, period: str) -> Finding:
+    """Judge the vendor's own counter; `period` says since when it counts, such as `today`."""
     ours = int(ceiling * api.connection.share)
     unit = api.meter.unit
-    detail = f"{used:,} of {ceiling:,} {unit} used {span}; we stop at {ours:,}"
+    detail = f"{used:,} of {ceiling:,} {unit} used {period}; we stop at {ours:,}"
     if used >= ours:
         cure = "Wait, or raise `share` in connections.yaml knowingly."
         return Finding("fail", "budget", detail, cure)

@@ -23,8 +23,8 @@ from crm_pipeline.connectors.csv_blocks import (
 )
 from crm_pipeline.connectors.record_page import NO_INSTANT, NO_UTF8, instants_or_none
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store import records
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing import records
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.bounds import Allowance
 
 BLOCK_BYTES = 8 << 20
@@ -47,7 +47,7 @@ class CsvForm:
         owner: for error texts.
         names: of the fields that are wanted, in their order.
         columns: the names of a file's columns, from its header; raises ProtocolError where they are others.
-        keys: the key columns of `store.records`; `_source_id` is null for records that cannot be landed.
+        keys: the key columns of `store.landing.records`; `_source_id` is null for records that cannot be landed.
         id_name: the field with the id.
         id_form: a regular expression for ids.
     """

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from crm_pipeline.connectors.record_page import RecordPage
 from crm_pipeline.kernel.errors import MalformedAnswer
-from crm_pipeline.store import records
+from crm_pipeline.store.landing import records
 
 EnvelopeT = TypeVar("EnvelopeT")
 KeyT = TypeVar("KeyT")

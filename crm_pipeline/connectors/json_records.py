@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from crm_pipeline.connectors.record_page import as_instants
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store import records
+from crm_pipeline.store.landing import records
 
 _Encoded = Sequence[bytes | memoryview]
 SCHEMA = pa.schema(

@@ -12,10 +12,9 @@ import requests
 
 from crm_pipeline.connectors.strange import Strange
 from crm_pipeline.connectors.upkeep import DayLimit
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.store.limits import MOST_COUNTED
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.ratelimit.limits import MOST_COUNTED, Limit
 from crm_pipeline.wire.figures import shown, whole
-from crm_pipeline.wire.throttle import Limit
 
 # Ceilings depend on edition and licences: they are far above what is published for the smallest account,
 # and never far below. A vendor may let somebody pass its ceiling, but not ten times.
@@ -40,7 +39,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ReportedCounter:
     """What an answer says of one limit, as the texts that it holds: nobody has looked at them yet.
 
     Attributes:
@@ -81,57 +80,59 @@ class Meter(Protocol):
     def limits(self, operation: Operation) -> Sequence[Limit]:
         """Return the limits that a call falls under."""
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:
+    def costs(self, operation: Operation) -> Mapping[str, int]:
         """Return what a call weighs under each limit; 1 where nothing is said."""
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what the vendor's headers say; nothing is taken over from it yet."""
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling that is believed."""
 
 
-def believed(claims: Iterable[Claim], strange: Strange) -> Iterator[Reading]:
+def believed(reported_counters: Iterable[ReportedCounter], strange: Strange) -> Iterator[Reading]:
     """Yield the readings of those claims that can be true; the others are noted."""
-    for claim in claims:
-        reading = read(claim)
+    for reported in reported_counters:
+        reading = read(reported)
         if isinstance(reading, Reading):
             yield reading
         else:
-            strange.note(claim.header, reading)
+            strange.note(reported.header, reading)
 
 
-def read(claim: Claim) -> Reading | str:
+def read(reported: ReportedCounter) -> Reading | str:
     """Return the reading of a claim or, where it cannot be true, why not."""
-    ceiling = whole(claim.ceiling, MOST_COUNTED)
-    other = whole(claim.used or claim.left, MOST_COUNTED)
+    ceiling = whole(reported.ceiling, MOST_COUNTED)
+    other = whole(reported.used or reported.left, MOST_COUNTED)
     if not ceiling:
-        return f"its ceiling is {shown(claim.ceiling)}, and {_numbers(1)} is expected"
+        return f"its ceiling is {shown(reported.ceiling)}, and {_numbers(1)} is expected"
     if other is None:
-        return f"its counter is {shown(claim.used or claim.left)}, and {_numbers(0)} is expected"
-    used = other if claim.used else max(0, ceiling - other)
+        return (
+            f"its counter is {shown(reported.used or reported.left)}, and {_numbers(0)} is expected"
+        )
+    used = other if reported.used else max(0, ceiling - other)
     if used > ceiling * _MOST_OVER:
         return f"it counts {used:,} of {ceiling:,}"
-    least, most = claim.usual / _LEAST_PART, claim.usual * _MOST_TIMES
-    if claim.usual and not least <= ceiling <= most:
-        return f"its ceiling is {ceiling:,}, where {claim.usual:,} is published or configured"
-    return Reading(claim.limit, used, ceiling)
+    least, most = reported.usual / _LEAST_PART, reported.usual * _MOST_TIMES
+    if reported.usual and not least <= ceiling <= most:
+        return f"its ceiling is {ceiling:,}, where {reported.usual:,} is published or configured"
+    return Reading(reported.limit, used, ceiling)
 
 
-def told_before(gate: Gate, group: str, usual: Mapping[str, int]) -> dict[str, int]:
+def told_before(limiter: RateLimiter, group: str, usual: Mapping[str, int]) -> dict[str, int]:
     """Return the vendor's own ceilings as any process of the group last saw them, if they can be true.
 
     Args:
-        gate: keeps them.
+        limiter: keeps them.
         group: limit group.
         usual: the ceilings as configured or published, by the names of the limits that are wanted.
     """
     found = {}
-    for limit in gate.usage(group):
+    for limit in limiter.usage(group):
         if limit.vendor_ceiling and limit.name in usual:
             ceiling = str(limit.vendor_ceiling)
-            claim = Claim(limit.name, "", ceiling, used="0", usual=usual[limit.name])
-            if isinstance(read(claim), Reading):
+            reported = ReportedCounter(limit.name, "", ceiling, used="0", usual=usual[limit.name])
+            if isinstance(read(reported), Reading):
                 found[limit.name] = limit.vendor_ceiling
     return found
 

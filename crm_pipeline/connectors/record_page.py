@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.connectors.record_list import own_id, records_apart
-from crm_pipeline.store import records
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing import records
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.decoding import UNREADABLE, decoded, malformed
 
 EnvelopeT = TypeVar("EnvelopeT")

@@ -1,8 +1,8 @@
-"""Finds the connectors: every folder beside this module that exports the name `connector`."""
+"""Finds the connectors: every folder beside this module with a file limits.yaml; it exports the name `connector`."""
 
 import importlib
-import pkgutil
 from functools import cache
+from pathlib import Path
 
 import crm_pipeline.connectors
 from crm_pipeline.connectors.base import Connector
@@ -12,8 +12,10 @@ from crm_pipeline.kernel.errors import ConfigError, UnknownName
 @cache
 def vendors() -> tuple[str, ...]:
     """Return the known vendors, by name."""
-    modules = pkgutil.iter_modules(crm_pipeline.connectors.__path__)
-    return tuple(sorted(module.name for module in modules if module.ispkg))
+    folders = map(Path, crm_pipeline.connectors.__path__)
+    return tuple(
+        sorted(path.parent.name for folder in folders for path in folder.glob("*/limits.yaml"))
+    )
 
 
 @cache

@@ -24,7 +24,7 @@ _WRITES: Mapping[str, tuple[str, ...]] = {
     "schema": _FILE,
     "marker": _FILE,
     "request": _FILE,
-    "page": ("begin", "written", "named"),  # not flushed, see `store.spool`
+    "page": ("begin", "written", "named"),  # not flushed, see `store.landing.checkpoint`
     "page_done": _FILE,
     "batch": _FILE,
     "manifest": _FILE,

@@ -191,11 +191,32 @@ PRODUCTS = Table(
         text("family", "Product family."),
         text("unit", "Unit of the quantity."),
         flag("is_active", "Whether it is sold at present."),
-        price("price", "Usual price of one."),
+        price(
+            "price",
+            "Usual price of one. Of Salesforce that of the standard price book; others: product_prices.",
+        ),
         CURRENCY,
         text("description", "Free text."),
     ),
     (Rule("required", "name"),),
+)
+
+PRODUCT_PRICES = Table(
+    "product_prices",
+    "product_price",
+    "Prices of products, one row for each product, price book and currency, as the CRM keeps them.",
+    (
+        *reference("product", "products", "The product."),
+        text("price_book_source_id", "The vendor's id of the price book."),
+        text("price_book", "Name of the price book."),
+        flag(
+            "is_standard", "Whether the price book is the standard one, which has the usual prices."
+        ),
+        price("price", "Price of one."),
+        CURRENCY,
+        flag("is_active", "Whether the price may be sold at."),
+    ),
+    (Rule("required", "product_key"),),
 )
 
 PIPELINES = Table(

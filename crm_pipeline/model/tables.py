@@ -21,6 +21,7 @@ from crm_pipeline.model.sales_tables import (
     DEALS,
     EXCHANGE_RATES,
     PIPELINES,
+    PRODUCT_PRICES,
     PRODUCTS,
     STAGES,
 )
@@ -36,6 +37,7 @@ TABLES: Mapping[str, Table] = {
         DEAL_STAGE_HISTORY,
         DEAL_LINE_ITEMS,
         PRODUCTS,
+        PRODUCT_PRICES,
         LEADS,
         ACTIVITIES,
         CAMPAIGNS,

@@ -12,7 +12,7 @@ import dagster as dg
 from crm_pipeline.orchestration.jobs import CONNECTION_TAG
 from crm_pipeline.orchestration.raw import raw_key
 from crm_pipeline.settings import Connection
-from crm_pipeline.store.looks import ConnectionLooks
+from crm_pipeline.store.landing.looks import ConnectionLooks
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -39,7 +39,7 @@ class Activity:
         under_way: `<job> <status>` of a run that is queued or running, or None.
         last_run_id: the newest run that ended.
         failures: how many of the newest runs failed in a row, if the last one did not get through its
-            objects. An object that fails is waited for by itself, see `store.looks`.
+            objects. An object that fails is waited for by itself, see `store.landing.looks`.
         ended_at: when the newest of them ended.
     """
 

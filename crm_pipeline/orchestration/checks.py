@@ -22,8 +22,8 @@ from crm_pipeline.stages.raw import (
     shrink_cure,
     shrink_told,
 )
-from crm_pipeline.store.freshness import Freshness
-from crm_pipeline.store.outstanding import Outstanding
+from crm_pipeline.store.landing.freshness import Freshness
+from crm_pipeline.store.landing.outstanding import Outstanding
 
 COUNT = "source_count"
 FIELDS = "fields"

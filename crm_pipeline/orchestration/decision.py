@@ -13,7 +13,7 @@ from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.orchestration.activity import Activity
 from crm_pipeline.stages.raw import Probe
-from crm_pipeline.store.looks import ConnectionLooks
+from crm_pipeline.store.landing.looks import ConnectionLooks
 
 # Ticks come a little early at times; the next one would be a whole interval later.
 _EARLY_S = 5.0
@@ -45,7 +45,7 @@ class Skip:
 Decision = Launch | Skip
 
 
-def before_asking(activity: Activity, now: datetime) -> Skip | None:
+def before_probe(activity: Activity, now: datetime) -> Skip | None:
     """Decide from the runs alone whether to leave the vendor in peace."""
     if activity.under_way:
         return Skip(f"{activity.under_way}; nothing was asked.")

@@ -21,7 +21,7 @@ from crm_pipeline.kernel.errors import (
 )
 from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.kernel.text import printable, shortened
-from crm_pipeline.store.outages import foreseen
+from crm_pipeline.store.postgres.outages import foreseen
 
 _UNEXPECTED_CHARACTERS = 2_000
 GENTLE = dg.RetryPolicy(

@@ -18,8 +18,8 @@ from crm_pipeline.orchestration.raw import raw_key
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.published import Shown, state_of
-from crm_pipeline.store.freshness import Freshness
-from crm_pipeline.store.published import Snapshots
+from crm_pipeline.store.landing.freshness import Freshness
+from crm_pipeline.store.tables.published import Snapshots
 
 NAME = "freshness"
 _EVERY_S = 60

@@ -17,9 +17,9 @@ from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration.steadfast import repeat, steadfast
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
-from crm_pipeline.store.database import URL_VARIABLE
-from crm_pipeline.store.disk import disk_full, is_full
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.files.disk import disk_full, is_full
+from crm_pipeline.store.postgres.database import URL_VARIABLE
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
 
 _FILE = "dagster.yaml"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent

@@ -11,7 +11,7 @@ import dagster as dg
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.tables import TABLES
-from crm_pipeline.orchestration import checks, described
+from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
 from crm_pipeline.orchestration.raw import raw_key
 from crm_pipeline.orchestration.resources import Workspace
@@ -55,7 +55,7 @@ def _normalized_asset(
         pool=BUILD_POOL,
         retry_policy=GENTLE,
         check_specs=checks.normalized_specs(key),
-        metadata={"dagster/column_schema": described.model_columns(model.columns)} if model else {},
+        metadata={"dagster/column_schema": metadata.model_columns(model.columns)} if model else {},
     )
     def built(
         context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
@@ -77,7 +77,7 @@ def _normalized_asset(
         crm.looks.was_built(connection.name, table)
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
-        yield dg.MaterializeResult(metadata=described.normalized(done, shown))
+        yield dg.MaterializeResult(metadata=metadata.normalized(done, shown))
         yield from checks.normalized_results(done)
 
     return built

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.model.tables import DERIVED, TABLES, normalized_name
-from crm_pipeline.orchestration import checks, described
+from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import GENTLE, as_failure
 from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_key, normalized_tables
 from crm_pipeline.orchestration.resources import Workspace
@@ -65,7 +65,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
                 wanted=wanted,
                 accounts=crm.api_accounts(),
                 freshness=crm.freshness(),
-                keeping=crm.settings.keeping,
+                retention=crm.settings.retention,
                 waits=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
             )
         if done.repaired:
@@ -74,7 +74,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
             )
         for table in tables:
             yield dg.MaterializeResult(
-                asset_key=published_key(table), metadata=described.published(done, table)
+                asset_key=published_key(table), metadata=metadata.published(done, table)
             )
         for table in checked:
             yield checks.published_result(published_key(table), table, done.findings)
@@ -86,7 +86,7 @@ def _spec(table: str, sources: list[dg.AssetKey]) -> dg.AssetSpec:
     model = TABLES.get(table)
     made_of = f"Made of {', '.join(DERIVED[table])}." if table in DERIVED else ""
     about = model.description if model else made_of or "The table of a custom object."
-    columns = {"dagster/column_schema": described.model_columns(model.columns)} if model else {}
+    columns = {"dagster/column_schema": metadata.model_columns(model.columns)} if model else {}
     return dg.AssetSpec(
         published_key(table),
         deps=sources,

@@ -12,7 +12,7 @@ import dagster as dg
 
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, ContractError, CountMismatch
-from crm_pipeline.orchestration import checks, described
+from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import as_failure, failure
 from crm_pipeline.orchestration.partitions import (
     is_snapshot,
@@ -23,7 +23,7 @@ from crm_pipeline.orchestration.partitions import (
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import Extraction, Mode, extract, note_account, outstanding_told
-from crm_pipeline.store.outstanding import outstanding
+from crm_pipeline.store.landing.outstanding import outstanding
 
 MODE_TAG = "crm/mode"
 Emitted = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
@@ -67,17 +67,17 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
             raise
         fresh = crm.fresh(connection, obj.name)
         missing = outstanding(crm.landing, connection.name, obj.name)
-        metadata = described.extraction(done) | described.history(fresh)
-        metadata |= described.missing(missing)
+        facts = metadata.extraction(done) | metadata.history(fresh)
+        facts |= metadata.missing(missing)
         if fresh.history_from is not None:
-            context.log.warning(described.gap(fresh))
+            context.log.warning(metadata.gap(fresh))
         if done.quarantined:
             context.log.warning("%s: %s.", obj.name, outstanding_told(missing))
         if partitioned and _has_months(context):
             _describe_months(context, done)
         else:
-            metadata |= described.extracted(done)
-        yield dg.MaterializeResult(metadata=metadata)
+            facts |= metadata.extracted(done)
+        yield dg.MaterializeResult(metadata=facts)
         yield from checks.raw_results(done)
         yield checks.quarantine_result(connection.name, obj.name, missing)
         yield checks.freshness_result(fresh)
@@ -149,7 +149,7 @@ def _describe_months(context: dg.AssetExecutionContext, done: Extraction) -> Non
     keys = context.partition_key_range
     for key, records in month_keys(done.months, keys.start, keys.end).items():
         context.add_asset_metadata({"dagster/partition_row_count": records}, partition_key=key)
-    context.add_asset_metadata(described.extracted(done), partition_key=keys.end)
+    context.add_asset_metadata(metadata.extracted(done), partition_key=keys.end)
 
 
 def _has_months(context: dg.AssetExecutionContext) -> bool:

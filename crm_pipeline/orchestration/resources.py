@@ -15,18 +15,18 @@ from crm_pipeline.connectors.upkeep import stated_ceiling
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
+from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.normalized import tables_for
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
-from crm_pipeline.store.database import running_database
-from crm_pipeline.store.engine import Engine
-from crm_pipeline.store.freshness import Freshness, freshness_of
-from crm_pipeline.store.gate import Gate
+from crm_pipeline.store.files.permissions import settle
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import Looks
-from crm_pipeline.store.permissions import settle
+from crm_pipeline.store.landing.freshness import Freshness, freshness_of
+from crm_pipeline.store.landing.looks import Looks
+from crm_pipeline.store.postgres.database import running_database
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.wire.retry import RetryPolicy
 
 _log = structlog.get_logger(__name__)
@@ -100,8 +100,11 @@ class Workspace:
 
     def api_accounts(self) -> ApiAccounts:
         """Return what calls cost by day, and how the vendors' limits stand."""
-        with running_database(self.settings) as database, Gate(database, self.clock) as gate:
-            return ApiAccounts(gate.usage_by_day(), gate.usage())
+        with (
+            running_database(self.settings) as database,
+            RateLimiter(database, self.clock) as limiter,
+        ):
+            return ApiAccounts(limiter.usage_by_day(), limiter.usage())
 
     def freshness(self, *names: str) -> list[Freshness]:
         """Return how fresh the objects of connections are, by default of all, with remarks on them."""

@@ -14,17 +14,17 @@ import dagster as dg
 
 from crm_pipeline.kernel.clock import Clock, Month, SystemClock
 from crm_pipeline.orchestration.build import RESOURCE, build_defs
-from crm_pipeline.orchestration.described import HISTORY, MISSING
 from crm_pipeline.orchestration.instance import quick_events
 from crm_pipeline.orchestration.jobs import PUBLISH_JOB, backfill_name, narrowed, refresh_name
+from crm_pipeline.orchestration.metadata import HISTORY, MISSING
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
-from crm_pipeline.orchestration.reconcile import HOST_TAG
 from crm_pipeline.orchestration.resources import Tell, Workspace
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.published import Shown
-from crm_pipeline.store.published import Snapshots
+from crm_pipeline.store.tables.published import Snapshots
 
 _KIND = re.compile(r"^crm_pipeline\.kernel\.errors\.\w+: ")
+HOST_TAG = "crm/host"
 _LOCATION_TAG = ".dagster/repository"
 _LOCATION = "__repository__@crm_pipeline"
 

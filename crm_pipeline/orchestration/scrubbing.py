@@ -8,7 +8,7 @@ from crm_pipeline.orchestration.failures import as_failure
 from crm_pipeline.orchestration.jobs import Job
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.scrub import Damage, Scrubbed, scrub
+from crm_pipeline.store.scrub import Corruption, Scrubbed, scrub
 
 SCRUB_JOB = "scrub"
 _WEEKLY = "0 3 * * 0"
@@ -27,7 +27,7 @@ def check_files(context: dg.OpExecutionContext, crm: dg.ResourceParam[Workspace]
         done = scrub(crm.settings.data)
     if not done.is_usable:
         raise failed(done)
-    for one in done.damage:
+    for one in done.corruption:
         context.log.warning("%s", one)
     context.add_output_metadata({**described(done), **unused(done)})
 
@@ -61,19 +61,19 @@ def scrub_schedule(settings: Settings, job: Job) -> dg.ScheduleDefinition:
 
 def failed(done: Scrubbed) -> dg.Failure:
     """Return the failure of a run that found damaged files: the first in words, all in a table."""
-    named = " ".join(str(one) for one in done.damage[:_NAMED])
-    rest = len(done.damage) - _NAMED
+    named = " ".join(str(one) for one in done.corruption[:_NAMED])
+    rest = len(done.corruption) - _NAMED
     more = f" And {rest:,} more." if rest > 0 else ""
     return dg.Failure(
-        description=f"Damaged files: {len(done.damage):,}. {named}{more}",
-        metadata={**described(done), "damaged": _listed(done.damage)},
+        description=f"Damaged files: {len(done.corruption):,}. {named}{more}",
+        metadata={**described(done), "damaged": _listed(done.corruption)},
         allow_retries=False,
     )
 
 
 def unused(done: Scrubbed) -> dict[str, Any]:
     """List damaged files about which nothing is to be done, where there are any."""
-    return {"damaged": _listed(done.damage)} if done.damage else {}
+    return {"damaged": _listed(done.corruption)} if done.corruption else {}
 
 
 def described(done: Scrubbed) -> dict[str, Any]:
@@ -86,14 +86,14 @@ def described(done: Scrubbed) -> dict[str, Any]:
     return {
         "files": sum(one.files for one in done.kinds.values()),
         "bytes": sum(one.bytes for one in done.kinds.values()),
-        "files_damaged": len(done.damage),
+        "files_damaged": len(done.corruption),
         "files_unproven": sum(one.unproven for one in done.kinds.values()),
         "seconds": round(done.seconds, 1),
         "kinds": dg.MetadataValue.md("\n".join([head, *lines])),
     }
 
 
-def _listed(damage: tuple[Damage, ...]) -> dg.MetadataValue:
-    lines = [f"| {one.path} | {one.problem} | {one.cure} |" for one in damage[:_LISTED]]
+def _listed(corruption: tuple[Corruption, ...]) -> dg.MetadataValue:
+    lines = [f"| {one.path} | {one.problem} | {one.cure} |" for one in corruption[:_LISTED]]
     head = "| file | what is wrong | what to do |\n| --- | --- | --- |"
     return dg.MetadataValue.md("\n".join([head, *lines]))

@@ -9,7 +9,7 @@ from crm_pipeline.orchestration.activity import Activity, activity_of
 from crm_pipeline.orchestration.decision import (
     Decision,
     Skip,
-    before_asking,
+    before_probe,
     decide,
     left_out,
     not_yet,
@@ -42,7 +42,7 @@ def sensor_of(settings: Settings, connection: Connection, refresh: Job) -> dg.Se
         now = crm.clock.now()
         looks = crm.looks.at(connection.name)
         activity = activity_of(context.instance, connection, looks)
-        decision: Decision | None = before_asking(activity, now)
+        decision: Decision | None = before_probe(activity, now)
         if decision is None:
             with as_failure(context.log.error):
                 decision = _seen(crm, connection, activity)

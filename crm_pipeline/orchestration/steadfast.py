@@ -18,10 +18,10 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
 
 from crm_pipeline.kernel.errors import DatabaseUnavailable
-from crm_pipeline.store.database import is_quiet
-from crm_pipeline.store.embedded import EmbeddedServer
-from crm_pipeline.store.outages import foreseen
-from crm_pipeline.store.reconnection import Reconnection
+from crm_pipeline.store.postgres.database import is_quiet
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.outages import foreseen
+from crm_pipeline.store.postgres.reconnection import Reconnection
 
 # Methods of storages that begin so may be done twice: they ask, or write the same again. An event that stands
 # there twice, because only the answer was lost, harms nobody.
@@ -59,8 +59,8 @@ def steadfast(server: EmbeddedServer | None) -> Iterator[None]:
     """
     reconnection = Reconnection(server, was_there=True)
 
-    def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        return reconnection.connected(lambda: dialect.connect(*arguments, **options))
+    def connect(profile: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        return reconnection.connected(lambda: profile.connect(*arguments, **options))
 
     def check_out(connection: Any, _record: Any, _proxy: Any) -> None:
         if isinstance(connection, Connection) and not is_quiet(connection):

@@ -12,9 +12,9 @@ from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings.bounds import Bounds
-from crm_pipeline.settings.keeping import Keeping
 from crm_pipeline.settings.numbers import whole_number
 from crm_pipeline.settings.quarantine import QuarantineLimit
+from crm_pipeline.settings.retention import Retention
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 
 AUTOMATION_VARIABLE = "CRM_AUTOMATION"
@@ -120,9 +120,9 @@ class Settings:
         return self.root / "connections.yaml"
 
     @property
-    def keeping(self) -> Keeping:
+    def retention(self) -> Retention:
         """How much of the past stays."""
-        return Keeping.of(self.environ)
+        return Retention.of(self.environ)
 
     @property
     def is_automatic(self) -> bool:

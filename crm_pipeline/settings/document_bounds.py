@@ -117,7 +117,7 @@ class Growth:
 
     def _measured(self, node: yaml.Node, depth: int, line: int) -> tuple[int, int]:
         values, levels = 1, 1
-        for child in _children(node):
+        for child in _nested(node):
             more, below = self.require_bounded(child, depth + 1)
             values, levels = values + more, max(levels, below + 1)
             if values > MOST_VALUES:
@@ -129,7 +129,7 @@ class Growth:
         return values, levels
 
 
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+def _nested(node: yaml.Node) -> Iterator[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         for pair in node.value:
             yield from pair

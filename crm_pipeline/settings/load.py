@@ -64,7 +64,7 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
         environ=merged,
     )
     # Whoever mistyped one of these learns that now, and not from a step that needs it.
-    _ = settings.keeping, settings.memory_mb, settings.bounds, settings.quarantine
+    _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine
     _ = settings.patience_s, settings.query_timeout_s
     return settings
 

@@ -32,7 +32,7 @@ class VendorFacts:
 
 def known_vendors() -> tuple[str, ...]:
     """Return the names that `vendor:` may have."""
-    return tuple(sorted(entry.parent.name for entry in _CONNECTORS.glob("*/__init__.py")))
+    return tuple(sorted(entry.parent.name for entry in _CONNECTORS.glob("*/limits.yaml")))
 
 
 @cache

@@ -82,7 +82,7 @@ class RetryPolicy:
         tries = 0
         started = self.monotonic()
 
-        def judge(error: Exception) -> bool | float:
+        def is_retriable(error: Exception) -> bool | float:
             nonlocal tries
             tries += 1
             if not isinstance(error, Retriable) or tries >= self._most(error):
@@ -98,7 +98,7 @@ class RetryPolicy:
             return wait_s
 
         for context in stamina.retry_context(
-            on=judge, attempts=self.attempts, timeout=self.timeout_s
+            on=is_retriable, attempts=self.attempts, timeout=self.timeout_s
         ):
             with context:
                 result = attempt()
@@ -107,9 +107,9 @@ class RetryPolicy:
         raise AssertionError("unreachable")
 
 
-def _too_long(told_s: float, timeout_s: float) -> str:
-    hours = f", {told_s / 3600:.1f} hours" if told_s >= 5400 else ""
+def _too_long(stated_s: float, timeout_s: float) -> str:
+    hours = f", {stated_s / 3600:.1f} hours" if stated_s >= 5400 else ""
     return (
-        f"The next try is due in {told_s:,.0f} s{hours}, and nobody waits here for more than {timeout_s:,.0f} s"
+        f"The next try is due in {stated_s:,.0f} s{hours}, and nobody waits here for more than {timeout_s:,.0f} s"
         " (for runs see CRM_PATIENCE_S): run it again then."
     )

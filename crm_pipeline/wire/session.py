@@ -76,7 +76,7 @@ class Times:
 
 
 Observe = Callable[[requests.Response, Times], None]
-Judge = Callable[[requests.Response], CrmError | None]
+ResponseClassifier = Callable[[requests.Response], CrmError | None]
 Permit = Callable[[], AbstractContextManager[object]]
 Trust = Callable[[str], bool]
 """Says of an address whether a request, and with it our token, may go there."""
@@ -95,7 +95,7 @@ class HttpSession:
     Args:
         owner: the connection's name, for error texts.
         judge: turns an answer into an error, or None where it is a success.
-        permit: entered around every request; the rate gate.
+        permit: entered around every request; the rate limiter.
         observe: sees every answer, errors included (usage headers).
         bounds: how large answers may be and how long they may take.
         trusts: whether requests may go to an address; the vendor names many, and they are claims.
@@ -107,7 +107,7 @@ class HttpSession:
         self,
         owner: str,
         *,
-        judge: Judge,
+        classify_response: ResponseClassifier,
         permit: Permit = nullcontext,
         observe: Observe | None = None,
         timeouts: Timeouts | None = None,
@@ -122,7 +122,7 @@ class HttpSession:
         self.calls = 0
         self._told_of_waits = False
         self._lock = threading.Lock()
-        self._judge = judge
+        self._classify_response = classify_response
         self._permit = permit
         self._observe = observe
         self._timeouts = timeouts or Timeouts()
@@ -299,7 +299,7 @@ class HttpSession:
                 cure="Set login_url to the address that the account really lives at.",
             )
         else:
-            error = self._judge(response)
+            error = self._classify_response(response)
         if isinstance(error, Retriable):
             error.retry_after_s = self._wait_s(response, error.retry_after_s)
         if error is not None:

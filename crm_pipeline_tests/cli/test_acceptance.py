@@ -10,13 +10,12 @@ import pytest
 
 from crm_pipeline.kernel.clock import SystemClock, Window
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.store import acceptance
-from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Shrink
-from crm_pipeline.store.records import STAMP
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing import Landing, acceptance
+from crm_pipeline.store.landing.manifest import Shrink
+from crm_pipeline.store.landing.records import STAMP
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.window import Counts
 from crm_pipeline_tests.cli.conftest import Run
 
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"),))
@@ -129,7 +128,7 @@ def test_a_person_is_asked(
     run: Run, landing: Landing, doubted: str, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     """Only a yes accepts."""
-    monkeypatch.setattr("crm_pipeline.cli.asking.is_interactive", lambda: True)
+    monkeypatch.setattr("crm_pipeline.cli.prompts.is_interactive", lambda: True)
     done = run("accept-shrink", "demo", "Contact", input=f"{answer}\n")
     assert done.exit_code == (0 if answer == "y" else 1)
     assert landing.windows("demo", "Contact")[-1].is_accepted is (answer == "y")

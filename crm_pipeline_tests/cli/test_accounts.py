@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import crm_pipeline.stages.raw
-import crm_pipeline.store.database
+import crm_pipeline.store.postgres.database
 from crm_pipeline.connectors.base import Checkup, Finding, ObjectInfo, Plan, Usage
 from crm_pipeline.connectors.upkeep import DayLimit, Upkeep
 from crm_pipeline.kernel.errors import AuthFailed, CrmError, NotPermitted, SecretMissing
@@ -77,7 +77,7 @@ class Desk:
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     made = Desk()
     monkeypatch.setattr(crm_pipeline.stages.raw, "opened", made.opened)
-    monkeypatch.setattr(crm_pipeline.store.database, "running_database", made.database)
+    monkeypatch.setattr(crm_pipeline.store.postgres.database, "running_database", made.database)
     return made
 
 

@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 import crm_pipeline.cli.add
-import crm_pipeline.cli.asking
+import crm_pipeline.cli.prompts
 from crm_pipeline.cli.app import app
 from crm_pipeline.cli.draft import Draft, Entry
 from crm_pipeline.cli.envfile import save
@@ -63,7 +63,7 @@ def org(
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody sits at a terminal."""
-    monkeypatch.setattr(crm_pipeline.cli.asking, "is_interactive", lambda: True)
+    monkeypatch.setattr(crm_pipeline.cli.prompts, "is_interactive", lambda: True)
 
 
 def test_a_newcomer(org: SandboxServer, asked: None, home: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline_tests.cli.conftest import CONNECTIONS, Program, Run
 
 NOWHERE = "postgresql://nobody:hush-hush@127.0.0.1:1/crm"

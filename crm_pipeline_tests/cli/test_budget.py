@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.kernel.clock import SystemClock
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.wire.throttle import Limit
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.ratelimit.limits import Limit
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.cli.conftest import Run
 
 DAILY = Limit("daily", 900, 86_400.0, "daily", resets="Asia/Kathmandu")
@@ -18,10 +18,10 @@ def counted(
     project: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a project, connection acme has made two calls, and the vendor counts 700 of 1,000."""
-    with Gate(database, SystemClock()) as gate:
-        gate.observe("acme", "daily", 700, 1000)
+    with RateLimiter(database, SystemClock()) as limiter:
+        limiter.observe("acme", "daily", 700, 1000)
         for _ in range(2):
-            with gate.permit("acme", [DAILY, BURST]):
+            with limiter.permit("acme", [DAILY, BURST]):
                 pass
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
 
@@ -61,11 +61,11 @@ def test_a_day_that_the_vendors_counter_has_spent(
     """Our count stands apart from the vendor's counter, with who has spent the day, when calls come back, and what
     forgets that counter alone; in `status` as well."""
     limit = Limit("daily", 900, 86_400.0, "daily", resets=resets)
-    with Gate(database, SystemClock()) as gate:
-        with gate.permit("acme", [limit]):
+    with RateLimiter(database, SystemClock()) as limiter:
+        with limiter.permit("acme", [limit]):
             pass
-        gate.observe("acme", "daily", 901, 1000)
-        gate.flush()
+        limiter.observe("acme", "daily", 901, 1000)
+        limiter.flush()
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
     text = said(run("budget", "show", "acme").stdout)
     assert "daily calls 1 900 0 " in text
@@ -82,7 +82,10 @@ def test_a_day_that_we_have_spent(
     run: Run, project: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then no counter of the vendor is to blame."""
-    with Gate(database, SystemClock()) as gate, gate.permit("acme", [DAILY], weight=900):
+    with (
+        RateLimiter(database, SystemClock()) as limiter,
+        limiter.permit("acme", [DAILY], weight=900),
+    ):
         pass
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
     text = said(run("budget", "show", "acme").stdout)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.orchestration.stack_lock import lock_stack
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
+from crm_pipeline.supervisor.stack_lock import lock_stack
 from crm_pipeline_tests.cli.conftest import Run
 
 

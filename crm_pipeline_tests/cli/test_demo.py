@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline_tests.cli.conftest import Program, Run
 from crm_pipeline_tests.modes import open_to_others
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 from crm_pipeline.cli.app import app
 from crm_pipeline.cli.callback import Callback, pasted
 from crm_pipeline.kernel.errors import AuthFailed
-from crm_pipeline.store.state_key import StateKey
 from crm_pipeline.store.tokens import StoredToken, TokenStore
+from crm_pipeline.store.tokens.state_key import StateKey
 from crm_pipeline_tests.scenes import ENVIRON, Scene, SceneMaker
 
 
@@ -174,9 +174,9 @@ def test_paste(scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch) ->
     consents = []
     from crm_pipeline.connectors.salesforce.account import SalesforceAccount
 
-    begin = SalesforceAccount.consent
+    begin = SalesforceAccount.login_flow
     monkeypatch.setattr(
-        SalesforceAccount, "consent", lambda *a: (consents.append(begin(*a)), consents[-1])[1]
+        SalesforceAccount, "login_flow", lambda *a: (consents.append(begin(*a)), consents[-1])[1]
     )
     monkeypatch.setattr("crm_pipeline.cli.login._line", answer)
     result = login("--paste")

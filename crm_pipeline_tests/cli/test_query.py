@@ -10,8 +10,8 @@ import pytest
 
 from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.store import files
-from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.published import record_of
+from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.tables.published import record_of
 from crm_pipeline_tests.cli.conftest import Program, Run
 from crm_pipeline_tests.rot.flips import flip_bit
 

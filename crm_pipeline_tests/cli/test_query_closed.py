@@ -11,10 +11,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.cli.answer import Answer, Asking
+from crm_pipeline.cli.answer import Answer, QueryLimits
 from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.store.bounds import Deadline
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables.bounds import Deadline
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.cli.conftest import CONNECTIONS, Run
 
 SECRET = "hunter2-of-the-test"
@@ -170,7 +170,7 @@ def refused(
     before = contents(published)
 
     def attempt(sql: str) -> str:
-        answer = Answer(connection, Deadline(connection, 10), Asking(), Path("crm.duckdb"))
+        answer = Answer(connection, Deadline(connection, 10), QueryLimits(), Path("crm.duckdb"))
         with pytest.raises(StoreError) as said:
             answer.run(sql.format(here=published))
         assert SECRET not in str(said.value)
@@ -277,7 +277,7 @@ def test_environment_is_not_shown(
 )
 def test_reading_runs(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Whatever reads tables and views of the file runs."""
-    answer = Answer(connection, Deadline(connection, 10), Asking(), Path("crm.duckdb"))
+    answer = Answer(connection, Deadline(connection, 10), QueryLimits(), Path("crm.duckdb"))
     answer.run(sql)
     assert len(answer.first(10)) > 0
 

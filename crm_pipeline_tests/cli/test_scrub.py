@@ -8,7 +8,7 @@ from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline_tests.cli.conftest import Run
 from crm_pipeline_tests.rot.flips import flip_bit
 
@@ -78,7 +78,7 @@ def test_for_scripts(run: Run, commit: Path) -> None:
 
 
 def test_one_connection(run: Run, commit: Path) -> None:
-    """Damage of another connection does not count; one that there is not is a usage error."""
+    """Corruption in another connection does not count; one that there is not is a usage error."""
     flip_bit(commit)
     assert run("scrub", "demo").exit_code == 0
     result = run("scrub", "acmee")

@@ -9,14 +9,14 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock, SystemClock, Window
 from crm_pipeline.kernel.errors import BudgetExhausted, NotPermitted
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.store import files
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import Looks
+from crm_pipeline.store.landing.looks import Looks
+from crm_pipeline.store.landing.window import Counts
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.window import Counts
-from crm_pipeline.wire.throttle import Limit
 from crm_pipeline_tests.cli.conftest import Run
 from crm_pipeline_tests.rot.flips import flip_bit
 
@@ -304,10 +304,10 @@ def test_how_limits_stand(
         Limit("burst", 40, 86_000.0),
         Limit("places", 8, 1.0, "concurrency", unit="places"),
     ]
-    with Gate(database, SystemClock()) as gate:
-        gate.observe("acme", "credits", 7, 1000)
+    with RateLimiter(database, SystemClock()) as limiter:
+        limiter.observe("acme", "credits", 7, 1000)
         for member in ("acme", "north"):
-            with gate.permit("acme", limits, weight={"credits": 3}, member=member):
+            with limiter.permit("acme", limits, weight={"credits": 3}, member=member):
                 pass
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
     lines = [" ".join(line.split()) for line in run("status").stdout.splitlines()]

@@ -38,7 +38,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Route:
+class ReadStrategy:
     """One of a vendor's ways of reading.
 
     Attributes:
@@ -107,7 +107,7 @@ class Case:
     environ: Mapping[str, str]
     wide: str
     pages: str
-    routes: tuple[Route, ...]
+    routes: tuple[ReadStrategy, ...]
     narrow: Mapping[str, int]
     text: str
     fresh: Mapping[str, Any]
@@ -139,14 +139,14 @@ class Way:
     """A route of a vendor."""
 
     case: Case
-    route: Route
+    route: ReadStrategy
 
     def __str__(self) -> str:
         return f"{self.case.vendor}-{self.route.name}"
 
-    def needs(self, claim: str) -> None:
+    def needs(self, reported: str) -> None:
         """Skip a claim that this vendor or route declares impossible, with its reason."""
-        reason = self.route.lacks.get(claim) or self.case.lacks.get(claim)
+        reason = self.route.lacks.get(reported) or self.case.lacks.get(reported)
         if reason:
             pytest.skip(reason)
 

@@ -21,14 +21,14 @@ import pytest
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.ratelimit.usage import DayUsage
 from crm_pipeline.settings import ObjectSettings, Settings, load_settings
 from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store import files
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.store.usage import DayUsage
-from crm_pipeline.store.window import WindowWriter
-from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, Route
+from crm_pipeline.store.landing.window import WindowWriter
+from crm_pipeline.store.postgres.database import Database
+from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, ReadStrategy
 from crm_pipeline_tests.scenes import START, Scene
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response
@@ -102,11 +102,11 @@ class Stage(Scene):
             window, mode = options.pop("window", None), options.pop("mode", "range")
             return extract(account, wanted, window, mode=mode, landing=self.landing, **options)
 
-    def read(self, route: Route, **options: Any) -> Extraction:
+    def read(self, route: ReadStrategy, **options: Any) -> Extraction:
         """Extract the case's object by a route."""
         return self.extract(self.object, route=route.name, **options)
 
-    def extract_by(self, account: Account, route: Route) -> Extraction:
+    def extract_by(self, account: Account, route: ReadStrategy) -> Extraction:
         """Extract the case's object by a route, through an account that is open."""
         obj = ObjectSettings(self.object, route=route.name)
         return extract(account, obj, None, mode="range", landing=self.landing)
@@ -164,9 +164,9 @@ class Stage(Scene):
         return self.sandbox.journal.entries(path=self.case.token_path)
 
     def accounts(self) -> list[DayUsage]:
-        """Return what the gate has counted, without requests for tokens."""
-        with Gate(self.database, self.clock) as gate:
-            return [one for one in gate.usage_by_day("demo") if one.operation != "login"]
+        """Return what the limiter has counted, without requests for tokens."""
+        with RateLimiter(self.database, self.clock) as limiter:
+            return [one for one in limiter.usage_by_day("demo") if one.operation != "login"]
 
 
 def _landed(row: Mapping[str, Any]) -> Landed:
@@ -232,7 +232,7 @@ class Meddler:
     """
 
     stage: Stage
-    route: Route
+    route: ReadStrategy
     path: str
     pages: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -284,7 +284,7 @@ class Meddler:
 
 
 @contextmanager
-def meddling(stage: Stage, route: Route, path: str = "") -> Iterator[Meddler]:
+def meddling(stage: Stage, route: ReadStrategy, path: str = "") -> Iterator[Meddler]:
     """Stand between the twin and its callers."""
     twin, handle = stage.twin, stage.twin.handle
     meddler = Meddler(stage, route, path or route.path)
@@ -296,7 +296,7 @@ def meddling(stage: Stage, route: Route, path: str = "") -> Iterator[Meddler]:
         stage.sandbox.faults.clear()
 
 
-def killed(stage: Stage, route: Route, after: int) -> None:
+def killed(stage: Stage, route: ReadStrategy, after: int) -> None:
     """Run a read whose process ends after some records, without any clean-up."""
 
     def stop(records: int, _: int | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.conformance import CASES, WAYS, Case, Way
 from crm_pipeline_tests.connectors.conformance_stage import Stage, server_of, stage_on
 from crm_pipeline_tests.servers import database_of_its_own

@@ -16,7 +16,7 @@ from crm_pipeline.connectors.base import Account, Page
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import CountMismatch, CrmError
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.wire.retry import RetryBudget
 from crm_sandbox.http import Request, Response
 
@@ -148,14 +148,14 @@ def mutated(twin: Any, path: str, change: Change, *, times: int = 10**9) -> Iter
 
 
 def reading(
-    account: Account, wanted: ObjectSettings, spool: Spool, window: Window | None = None
+    account: Account, wanted: ObjectSettings, checkpoint: Checkpoint, window: Window | None = None
 ) -> Operation:
     """Return the operation that reads what is planned now as an extraction does, with a count behind it."""
     plan = account.plan(wanted, window)
 
     def read() -> tuple[list[str], int]:
         ids, rejects, read = list[str](), 0, 0
-        for page in account.pages(plan, spool):
+        for page in account.pages(plan, checkpoint):
             found = ids_of(page)
             ids += found
             rejects += len(page.rejected)

@@ -10,9 +10,9 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.normalized import Normalized, normalize, tables_for
 from crm_pipeline.stages.raw import Extraction
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.engine import Engine
 
 
 class Scene(Protocol):

@@ -15,7 +15,7 @@ import msgspec
 
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.kernel.errors import CrmError
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_sandbox.http import Request, Response
 
 Change = Callable[[Response], Response]
@@ -41,8 +41,8 @@ class Subject:
     def records(self, route: str) -> tuple[frozenset[str], int]:
         """Read the object by a route: the ids, and how many records were set aside."""
         ids, rejected = set[str](), 0
-        spool = Spool(self.folder / f"spool{next(self.numbers)}")
-        with closing(self.account.pages(replace(self.plan, route=route), spool)) as pages:
+        checkpoint = Checkpoint(self.folder / f"spool{next(self.numbers)}")
+        with closing(self.account.pages(replace(self.plan, route=route), checkpoint)) as pages:
             for page in pages:
                 for batch in page.batches():
                     ids |= set(batch.column("_source_id").to_pylist())

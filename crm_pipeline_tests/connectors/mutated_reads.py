@@ -23,7 +23,7 @@ from crm_pipeline.kernel.clock import FrozenClock, parse_instant
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.raw import Extraction
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.conformance import PAGE, Way
 from crm_pipeline_tests.connectors.conformance_stage import Landed, Stage, server_of, settings_in
 from crm_pipeline_tests.connectors.fault_proxy import Answer, FaultProxy, proxy_to

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.store import records
+from crm_pipeline.store.landing import records
 from crm_pipeline_tests.scenes import Scene
 
 NAMES = list(records.KEY_COLUMNS)

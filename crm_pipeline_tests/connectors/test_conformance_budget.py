@@ -15,7 +15,7 @@ def test_no_call_is_refused_at_the_published_pace(case: Case, alone: QuietStage)
     many calls, meet no refusal."""
     stage = alone(case, ceilings="")
     case.strict(stage.twin)
-    # The twin counts by real time, and so does the gate: the clock is the machine's.
+    # The twin counts by real time, and so does the limiter: the clock is the machine's.
     with opened(stage.settings, "demo", stage.database) as account:
         for route in case.routes:
             assert stage.extract_by(account, route).calls >= 5

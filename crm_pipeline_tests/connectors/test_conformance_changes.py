@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.stages.published import publish
-from crm_pipeline.store.engine import Engine
-from crm_pipeline.store.published import open_published
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.connectors.conformance import Case, Way
 from crm_pipeline_tests.connectors.conformance_stage import Stage, meddling
 from crm_pipeline_tests.connectors.conftest import QuietStage

@@ -9,8 +9,8 @@ import pytest
 
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.kernel.errors import Throttled
-from crm_pipeline.store.gate import Gate, LimitUsage
-from crm_pipeline.store.limits import MOST_COUNTED
+from crm_pipeline.ratelimit.limiter import LimitStatus, RateLimiter
+from crm_pipeline.ratelimit.limits import MOST_COUNTED
 from crm_pipeline_tests.connectors.conformance import ENDLESS, Case
 from crm_pipeline_tests.connectors.conformance_stage import Stage
 from crm_pipeline_tests.connectors.conftest import QuietStage
@@ -36,9 +36,9 @@ def claiming(stage: Stage) -> Iterator[None]:
         del twin.handle
 
 
-def standing(stage: Stage) -> list[LimitUsage]:
-    with Gate(stage.database, stage.clock) as gate:
-        return gate.usage("demo")
+def standing(stage: Stage) -> list[LimitStatus]:
+    with RateLimiter(stage.database, stage.clock) as limiter:
+        return limiter.usage("demo")
 
 
 def test_nonsense_in_counters_is_ignored_and_told(
@@ -48,7 +48,7 @@ def test_nonsense_in_counters_is_ignored_and_told(
     names each header, and a later process is not held up by what this one was told."""
     stage = quiet(case)
     with stage.account() as account:
-        account.who()
+        account.identity()
         before = limits_of(account)
     with claiming(stage), stage.account() as account:
         stage.extract_by(account, case.routes[0])
@@ -62,7 +62,7 @@ def test_nonsense_in_counters_is_ignored_and_told(
     assert ENDLESS not in capsys.readouterr().out
     assert all((one.vendor_ceiling or 1) <= MOST_COUNTED for one in standing(stage))
     with stage.account() as account:
-        account.who()
+        account.identity()
         assert limits_of(account) == before
 
 
@@ -90,7 +90,7 @@ def test_a_token_of_no_life(case: Case, quiet: QuietStage, life: str) -> None:
             account._api.log_in()  # type: ignore[attr-defined]
             stage.sandbox.journal.clear()
             for _ in range(3):
-                account.who()
+                account.identity()
             assert stage.logins() == []
             assert "expires_in" in account._api.strange.found  # type: ignore[attr-defined]
     finally:

@@ -12,7 +12,7 @@ def test_a_login_that_ends_in_the_middle(way: Way, quiet: QuietStage) -> None:
     """A token that dies between two pages is renewed once, and nothing is lost."""
     stage = quiet(way.case)
     with stage.account() as account:
-        account.who()
+        account.identity()
     stage.sandbox.journal.clear()
     with meddling(stage, way.route) as meddler:
         meddler.fault(2, "expire_session")

@@ -6,7 +6,7 @@ import zipfile
 
 import pyarrow.parquet as pq
 
-from crm_pipeline.store.rejects import from_table
+from crm_pipeline.store.landing.rejects import from_table
 from crm_pipeline_tests.connectors.conformance import Way
 from crm_pipeline_tests.connectors.conformance_stage import meddling
 from crm_pipeline_tests.connectors.conftest import QuietStage

@@ -10,8 +10,8 @@ from typing import Any
 from crm_pipeline.connectors.base import ConfirmsDeleted
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.stages.normalized import normalize
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import Case
 from crm_pipeline_tests.connectors.conformance_stage import Stage
 from crm_pipeline_tests.connectors.conftest import QuietStage

@@ -8,8 +8,8 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.ratelimit.usage import DayUsage
 from crm_pipeline.stages.raw import Extraction
-from crm_pipeline.store.usage import DayUsage
 from crm_pipeline_tests.connectors.conformance import ONE_STAMP, PAGE, Way
 from crm_pipeline_tests.connectors.conformance_stage import (
     Landed,
@@ -27,7 +27,7 @@ class Reading:
 
     Attributes:
         pages: the requests that brought records.
-        spent: what the gate counted, by operation: calls and weight.
+        spent: what the limiter counted, by operation: calls and weight.
         log: what was logged meanwhile.
         tokens: the access tokens that requests carried.
     """
@@ -81,7 +81,7 @@ class Readings:
 
 
 def _by_operation(days: list[DayUsage]) -> dict[str, tuple[int, int]]:
-    return {day.operation: (day.calls, day.weight) for day in days}
+    return {day.operation: (day.calls, day.cost) for day in days}
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +141,11 @@ def test_nothing_is_waited_for(way: Way, reading: Reading) -> None:
 
 
 def test_every_call_is_in_the_accounts(way: Way, reading: Reading) -> None:
-    """No request passes the gate by: the accounts have as many as the vendor saw, and what they cost."""
+    """No request passes the limiter by: the accounts have as many as the vendor saw, and what they cost."""
     assert sum(calls for calls, _ in reading.spent.values()) == len(reading.calls)
     # The clock may be asked for before the read, and something given back behind it.
     assert 0 <= len(reading.calls) - reading.done.calls <= 2
-    cost = sum(weight for _, weight in reading.spent.values())
+    cost = sum(cost for _, cost in reading.spent.values())
     assert reading.done.cost <= cost
     with reading.stage.account() as account:
         assert account.usage.unit == reading.done.unit
@@ -155,7 +155,7 @@ def test_planned_and_spent(way: Way, reading: Reading) -> None:
     """What the plan said of calls and cost holds within a fifth and the calls of a few steps."""
     done = reading.done
     assert abs(done.calls - done.planned_calls) <= 0.2 * done.planned_calls + 8
-    dearest = max(weight / calls for calls, weight in reading.spent.values() if calls)
+    dearest = max(cost / calls for calls, cost in reading.spent.values() if calls)
     assert abs(done.cost - done.planned_cost) <= 0.2 * done.planned_cost + 4 * dearest
 
 

@@ -3,7 +3,7 @@
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.stages.raw import extract, opened, pace, probe, upkeep
-from crm_pipeline.store.looks import ConnectionLooks, Looks
+from crm_pipeline.store.landing.looks import ConnectionLooks, Looks
 from crm_pipeline_tests.connectors.conformance import Case
 from crm_pipeline_tests.connectors.conftest import QuietStage
 

@@ -21,7 +21,7 @@ from crm_pipeline.connectors.csv_records import (
 )
 from crm_pipeline.connectors.record_page import NO_INSTANT, NO_UTF8
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.bounds import Allowance, TooLarge
 
 NAMES = ("Id", "Text", "Stamp")

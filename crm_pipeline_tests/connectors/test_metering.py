@@ -2,68 +2,71 @@
 
 import pytest
 
-from crm_pipeline.connectors.metering import Claim, Reading, believed, read, told_before
+from crm_pipeline.connectors.metering import Reading, ReportedCounter, believed, read, told_before
 from crm_pipeline.connectors.strange import Strange
 from crm_pipeline.kernel.clock import SystemClock
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.store.postgres.database import Database
 
 
 @pytest.mark.parametrize(
-    ("claim", "used", "ceiling"),
+    ("reported", "used", "ceiling"),
     [
-        (Claim("day", "H", "15000", used="7"), 7, 15_000),
-        (Claim("day", "H", "15000", used="0"), 0, 15_000),
-        (Claim("day", "H", "15000", left="14990"), 10, 15_000),
-        (Claim("day", "H", "15000", left="0"), 15_000, 15_000),
+        (ReportedCounter("day", "H", "15000", used="7"), 7, 15_000),
+        (ReportedCounter("day", "H", "15000", used="0"), 0, 15_000),
+        (ReportedCounter("day", "H", "15000", left="14990"), 10, 15_000),
+        (ReportedCounter("day", "H", "15000", left="0"), 15_000, 15_000),
         # Salesforce lets some calls pass above the ceiling, and a top-up may leave more than it.
-        (Claim("day", "H", "15000", used="15900", usual=15_000), 15_900, 15_000),
-        (Claim("day", "H", "15000", left="16000"), 0, 15_000),
-        (Claim("day", "H", "5000000", used="3", usual=15_000), 3, 5_000_000),
+        (ReportedCounter("day", "H", "15000", used="15900", usual=15_000), 15_900, 15_000),
+        (ReportedCounter("day", "H", "15000", left="16000"), 0, 15_000),
+        (ReportedCounter("day", "H", "5000000", used="3", usual=15_000), 3, 5_000_000),
     ],
 )
-def test_what_is_believed(claim: Claim, used: int, ceiling: int) -> None:
+def test_what_is_believed(reported: ReportedCounter, used: int, ceiling: int) -> None:
     """Counters of small and of huge accounts are, told as what was used or as what is left."""
-    assert read(claim) == Reading("day", used, ceiling)
+    assert read(reported) == Reading("day", used, ceiling)
 
 
 @pytest.mark.parametrize(
-    "claim",
+    "reported",
     [
-        Claim("day", "H", "9" * 300, used="5"),
-        Claim("day", "H", "15000", used="9" * 300),
-        Claim("day", "H", "15000", left="-5"),
-        Claim("day", "H", "0", used="0"),
-        Claim("day", "H", "-1", used="0"),
-        Claim("day", "H", "", used="0"),
-        Claim("day", "H", "15000"),
-        Claim("day", "H", "2000000000", used="5"),
-        Claim("day", "H", "15000", used="200000"),
-        Claim("day", "H", "1", used="0", usual=15_000),
-        Claim("day", "H", "900000", left="9", usual=5),
+        ReportedCounter("day", "H", "9" * 300, used="5"),
+        ReportedCounter("day", "H", "15000", used="9" * 300),
+        ReportedCounter("day", "H", "15000", left="-5"),
+        ReportedCounter("day", "H", "0", used="0"),
+        ReportedCounter("day", "H", "-1", used="0"),
+        ReportedCounter("day", "H", "", used="0"),
+        ReportedCounter("day", "H", "15000"),
+        ReportedCounter("day", "H", "2000000000", used="5"),
+        ReportedCounter("day", "H", "15000", used="200000"),
+        ReportedCounter("day", "H", "1", used="0", usual=15_000),
+        ReportedCounter("day", "H", "900000", left="9", usual=5),
     ],
 )
-def test_what_is_not_believed(claim: Claim) -> None:
+def test_what_is_not_believed(reported: ReportedCounter) -> None:
     """No numbers, endless ones, no ceiling, ten times more than it, and ceilings unlike any account's are not."""
-    why = read(claim)
+    why = read(reported)
     assert isinstance(why, str)
     assert "9" * 50 not in why
 
 
 def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A header is warned of once, however many answers and accounts have it; each account remembers it."""
-    claims = [Claim("day", "X-Left", "0", left="5"), Claim("day", "X-Left", "x", left="5")] * 3
+    reported_counters = [
+        ReportedCounter("day", "X-Left", "0", left="5"),
+        ReportedCounter("day", "X-Left", "x", left="5"),
+    ] * 3
     for strange in (Strange("once"), Strange("once")):
-        assert list(believed(claims, strange)) == []
+        assert list(believed(reported_counters, strange)) == []
         assert list(strange.found) == ["X-Left"]
     assert capsys.readouterr().out.count("X-Left") == 1
 
 
 def test_what_was_told_before(database: Database) -> None:
     """A ceiling that another process was told is known, unless it cannot be true."""
-    with Gate(database, SystemClock()) as gate:
-        gate.observe("acme", "day", 5, 625_000)
-        gate.observe("acme", "burst", 5, 900_000)
-        gate.flush()
-        found = told_before(gate, "acme", {"day": 250_000, "burst": 5, "other": 1})
+    with RateLimiter(database, SystemClock()) as limiter:
+        limiter.observe("acme", "day", 5, 625_000)
+        limiter.observe("acme", "burst", 5, 900_000)
+        limiter.flush()
+        found = told_before(limiter, "acme", {"day": 250_000, "burst": 5, "other": 1})
     assert found == {"day": 625_000}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.conformance import WAYS, Way
 from crm_pipeline_tests.connectors.conftest import narrowed
 from crm_pipeline_tests.connectors.mutated_reads import ground_of, trials

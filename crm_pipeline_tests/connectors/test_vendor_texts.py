@@ -21,8 +21,10 @@ def test_vendors_texts_are_bounded_and_harmless(vendor: str) -> None:
     keys = ("error_description", "message", "errorCode", "category", "code", "status")
     answer = {"error": "invalid_grant", **dict.fromkeys(keys, HOSTILE)}
     response._content = json.dumps(answer).encode()
-    judge_login = import_module(f"crm_pipeline.connectors.{vendor}.answers").judge_login
-    error = judge_login("acme", response)
+    classify_token_response = import_module(
+        f"crm_pipeline.connectors.{vendor}.errors"
+    ).classify_token_response
+    error = classify_token_response("acme", response)
     assert "acme" in str(error)
     assert "owned" in str(error)
     assert str(error).isprintable()

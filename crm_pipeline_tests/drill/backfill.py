@@ -118,8 +118,8 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     import dagster as dg
 
     from crm_pipeline.cli.runs import instance_of
-    from crm_pipeline.orchestration.reconcile import UNFINISHED
     from crm_pipeline.orchestration.runs import run_backfill
+    from crm_pipeline.supervisor.reconcile import UNFINISHED
 
     run = Run(order)
     with instance_of(run.settings) as instance:

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from crm_pipeline.kernel.clock import FrozenClock, format_instant
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import Snapshots, open_published
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.published import Snapshots, open_published
 from crm_pipeline_tests.truth import assert_published_equals
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.journal import JournalEntry
@@ -213,7 +213,7 @@ def assert_collected(data: Path, now: datetime) -> None:
     Snapshots(data).collect(now)
     Tables(data).collect(now)
     for obj in OBJECTS:
-        Landing(data, FrozenClock(now)).clear_unfinished(CONNECTION, obj)
+        Landing(data, FrozenClock(now)).clear_interrupted(CONNECTION, obj)
     places = ("landing", "quarantine", "tables", "published", "snapshots")
     left = [path for place in places for path in data.glob(f"{place}/**/.*.tmp*")]
     assert left + list(data.glob(".*.tmp")) == []

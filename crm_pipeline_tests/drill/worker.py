@@ -28,16 +28,16 @@ from crm_pipeline.kernel.clock import Clock, FrozenClock, SystemClock, Window
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.kernel.failpoint import armed, watching
 from crm_pipeline.model.tables import normalized_name
-from crm_pipeline.settings import Keeping, Settings, load_settings
+from crm_pipeline.settings import Retention, Settings, load_settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, opened
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.window import Counts
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.tables.engine import Engine
 
 STAGES = ("land", "normalise", "publish")
 Work = Callable[[dict[str, Any]], dict[str, Any]]
@@ -97,7 +97,7 @@ class Run:
             for table in tables_for(self.connection, self.maps)
         }
         with self._engine() as engine:
-            publish(self.landing, self.tables, engine, wanted=wanted, keeping=Keeping(1, 0))
+            publish(self.landing, self.tables, engine, wanted=wanted, retention=Retention(1, 0))
 
     def _engine(self) -> Engine:
         return Engine(self.settings.data / "tmp", memory_limit="512MB", threads=1)

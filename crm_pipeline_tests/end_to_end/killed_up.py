@@ -22,12 +22,12 @@ import psutil
 import requests
 
 from crm_pipeline.cli.sandboxes import sandbox_services
-from crm_pipeline.orchestration.children import MARK_VARIABLE
-from crm_pipeline.orchestration.health import ask, is_loaded
 from crm_pipeline.orchestration.instance import opened_instance
-from crm_pipeline.orchestration.stack import Stack, StackOptions
 from crm_pipeline.settings import Settings, load_settings
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
+from crm_pipeline.supervisor.health import ask, is_loaded
+from crm_pipeline.supervisor.processes import MARK_VARIABLE
+from crm_pipeline.supervisor.stack import Stack, StackOptions
 
 LAUNCH = """
 mutation ($of: ExecutionParams!) { launchRun(executionParams: $of) { __typename

@@ -18,9 +18,9 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.settings import Settings, load_settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.engine import Engine
 
 INACTIVE = "connection = 'pipedrive_demo' AND NOT is_active"
 _OTHER_MEANING: Mapping[str, frozenset[str]] = {

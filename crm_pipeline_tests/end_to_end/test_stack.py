@@ -4,8 +4,8 @@ import pytest
 import requests
 
 from crm_pipeline.kernel.errors import ConfigError
-from crm_pipeline.orchestration.health import is_loaded
-from crm_pipeline.orchestration.stack import Stack
+from crm_pipeline.supervisor.health import is_loaded
+from crm_pipeline.supervisor.stack import Stack
 from crm_pipeline_tests.end_to_end.killed_up import Project, eventually
 from crm_pipeline_tests.modes import open_to_others
 

@@ -11,7 +11,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.runs import RunSummary, run_backfill, run_refresh
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.scenes import Scene, SceneMaker
 from crm_pipeline_tests.truth import assert_published_equals, published_rows, true_rows
 

@@ -5,10 +5,8 @@ The one place to strike them out. A test fails for each entry that the file answ
 
 from collections.abc import Iterable, Iterator, Mapping
 
-_BY_TABLE: Mapping[tuple[str, ...], Mapping[str, str]] = {
-    # Prices stand in price books, a record for each product and book, which are not read.
-    ("salesforce_demo",): {"products": "price"},
-}
+_BY_TABLE: Mapping[tuple[str, ...], Mapping[str, str]] = {}
+"""Connections, each with the names of columns by table."""
 
 
 def _listed() -> Iterator[tuple[str, str, str]]:

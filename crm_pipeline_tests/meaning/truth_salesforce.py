@@ -218,10 +218,16 @@ class _Org:
         prices = {
             one["Product2Id"]: number(one["UnitPrice"])
             for one in self._of("PricebookEntry")
-            if one["Pricebook2Id"] in standard and one["CurrencyIsoCode"] == self.facts.currency
+            if one["Pricebook2Id"] in standard
+            and one["CurrencyIsoCode"] == self.facts.currency
+            and one["IsActive"]
         }
         return {
-            f"Product2:{one['Id']}": {"name": one["Name"], "price": prices.get(one["Id"])}
+            f"Product2:{one['Id']}": {
+                "name": one["Name"],
+                "price": prices.get(one["Id"]),
+                "currency": self.facts.currency if one["Id"] in prices else one["CurrencyIsoCode"],
+            }
             for one in self._of("Product2")
         }
 

@@ -8,7 +8,7 @@ import pytest
 from crm_pipeline.orchestration.activity import Activity, activity_of
 from crm_pipeline.orchestration.jobs import CONNECTION_TAG
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.looks import ConnectionLooks, Look
+from crm_pipeline.store.landing.looks import ConnectionLooks, Look
 
 FAILURE, CANCELED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED
 

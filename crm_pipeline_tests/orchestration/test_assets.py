@@ -11,7 +11,7 @@ from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.orchestration import checks, described, normalized, raw
+from crm_pipeline.orchestration import checks, metadata, normalized, raw
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
 from crm_pipeline.orchestration.published import published_key
@@ -20,8 +20,8 @@ from crm_pipeline.settings import Settings
 from crm_pipeline.stages.normalized import Doubt, Normalized
 from crm_pipeline.stages.published import Finding, Publication
 from crm_pipeline.stages.raw import Extraction
-from crm_pipeline.store.manifest import Shrink
-from crm_pipeline.store.outstanding import Outstanding
+from crm_pipeline.store.landing.manifest import Shrink
+from crm_pipeline.store.landing.outstanding import Outstanding
 
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "Id", "id"), Field("Email", "Email", "email")))
 DONE = Extraction(
@@ -302,4 +302,4 @@ def test_a_damaged_table_that_was_built_again_is_told(
     [table] = result.get_asset_materialization_events()
     assert table.step_materialization_data.materialization.metadata["repaired"].value == why
     done = Publication(7, Path("crm-7.duckdb"), changed=True, repaired=("/data/crm-7.duckdb",))
-    assert described.published(done, "contacts")["repaired"] == "/data/crm-7.duckdb"
+    assert metadata.published(done, "contacts")["repaired"] == "/data/crm-7.duckdb"

@@ -9,14 +9,14 @@ from crm_pipeline.orchestration.activity import Activity
 from crm_pipeline.orchestration.decision import (
     Launch,
     Skip,
-    before_asking,
+    before_probe,
     decide,
     left_out,
     not_due,
     not_yet,
 )
 from crm_pipeline.stages.raw import Failed, News, Probe
-from crm_pipeline.store.looks import ConnectionLooks, Look
+from crm_pipeline.store.landing.looks import ConnectionLooks, Look
 
 NOW = parse_instant("2026-11-23T10:00:00Z")
 NEWS = News("Contact", NOW - timedelta(minutes=10), 3, 1, NOW)
@@ -25,7 +25,7 @@ QUIET = Probe((), ("Contact", "Account"), ())
 
 def test_a_run_under_way_is_waited_for() -> None:
     """While a run of the connection is queued or running, the vendor is not even asked."""
-    skip = before_asking(Activity(under_way="acme_refresh is started"), NOW)
+    skip = before_probe(Activity(under_way="acme_refresh is started"), NOW)
     assert skip == Skip("acme_refresh is started; nothing was asked.")
 
 
@@ -38,7 +38,7 @@ def test_a_failing_connection_is_asked_less_often(
 ) -> None:
     """A minute after the first failure, doubling up to an hour."""
     ended_at = NOW - timedelta(seconds=ended_s_ago)
-    skip = before_asking(Activity(failures=failures, ended_at=ended_at), NOW)
+    skip = before_probe(Activity(failures=failures, ended_at=ended_at), NOW)
     assert (skip is None) is asks
 
 

@@ -2,26 +2,26 @@ import structlog
 
 from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.wire.throttle import Limit
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.modes import open_to_others
 from crm_pipeline_tests.scenes import Scene
 
 
 def test_accounts_of_calls_go_into_a_publish(scene: Scene) -> None:
-    """What the gate counted, by connection and day, and how its limits stand."""
+    """What the limiter counted, by connection and day, and how its limits stand."""
     with (
         Database(scene.settings.environ["CRM_DATABASE_URL"]) as database,
-        Gate(database, SystemClock()) as gate,
+        RateLimiter(database, SystemClock()) as limiter,
     ):
         limit = Limit("credits", 500, 86_400.0, "daily", unit="credits")
-        with gate.permit("shared", [limit], weight=3, member="north"):
-            gate.record("shared", "coql", weight=3, member="north")
+        with limiter.permit("shared", [limit], cost=3, member="north"):
+            limiter.record("shared", "coql", cost=3, member="north")
     accounts = Workspace(scene.settings).api_accounts()
     (spent,) = [day for day in accounts.days if day.group == "shared"]
-    assert (spent.member, spent.operation, spent.calls, spent.weight) == ("north", "coql", 1, 3)
+    assert (spent.member, spent.operation, spent.calls, spent.cost) == ("north", "coql", 1, 3)
     (limit,) = [limit for limit in accounts.limits if limit.group == "shared"]
     assert (limit.name, limit.used, limit.ceiling, spent.unit) == ("credits", 3, 500, "credits")
 

@@ -10,7 +10,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.scrubbing import failed
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
-from crm_pipeline.store.scrub import Damage, Scrubbed, Tally
+from crm_pipeline.store.scrub import Corruption, Scrubbed, Tally
 from crm_pipeline_tests.rot.flips import flip_bit
 
 
@@ -84,9 +84,9 @@ def test_a_run_that_finds_damage_in_what_nothing_uses(
 
 def test_many_damaged_files_are_a_short_sentence() -> None:
     """Of a disk that dies the first files are named and the rest is counted; the table has more."""
-    damage = [Damage("tables", Path(f"/data/{n}"), "gone", "Build it.") for n in range(300)]
+    corruption = [Corruption("tables", Path(f"/data/{n}"), "gone", "Build it.") for n in range(300)]
     kinds = {"tables": Tally(files=300, damaged=300)}
-    failure = failed(Scrubbed(kinds, tuple(damage), 1.0))
+    failure = failed(Scrubbed(kinds, tuple(corruption), 1.0))
     assert failure.description is not None
     assert failure.description.endswith("And 297 more.")
     assert "/data/2: gone. Build it." in failure.description

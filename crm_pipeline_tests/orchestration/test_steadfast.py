@@ -10,8 +10,8 @@ from sqlalchemy import Engine, create_engine, event, text
 from crm_pipeline.kernel.errors import DatabaseUnavailable, DiskFull, StoreError
 from crm_pipeline.orchestration.instance import opened_instance
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.database import Database, running_database
-from crm_pipeline.store.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.database import Database, running_database
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
 
 _OTHERS = (
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -106,7 +106,7 @@ def test_nothing_is_left_behind(server_settings: Settings) -> None:
     url = EmbeddedServer(server_settings.data).url()
     assert url is not None
     other = create_engine("sqlite://")
-    count = len(other.dialect.dispatch.handle_error)
+    count = len(other.profile.dispatch.handle_error)
     with opened_instance(server_settings, url):
-        assert len(other.dialect.dispatch.handle_error) == count + 1
-    assert len(other.dialect.dispatch.handle_error) == count
+        assert len(other.profile.dispatch.handle_error) == count + 1
+    assert len(other.profile.dispatch.handle_error) == count

@@ -11,7 +11,7 @@ from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import requested
 from crm_pipeline.stages.published import Publication, publish
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.scenes import ENVIRON, Scene
 
 Request = dg.RunRequest | dg.SkipReason

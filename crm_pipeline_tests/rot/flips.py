@@ -122,7 +122,7 @@ def copied(data: Path, target: Path) -> Path:
 def is_named(data: Path, flip: Flip) -> bool:
     """Say whether `scrub` names the file of a flip."""
     with flipped(data, flip):
-        return data / flip.path in {one.path for one in scrub(data).damage}
+        return data / flip.path in {one.path for one in scrub(data).corruption}
 
 
 def used(data: Path, flip: Flip, use: str, expected: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ SEED = 11
 def test_scrub_finds_nothing_where_nothing_is_damaged(filled: Path) -> None:
     """All files of a whole folder are proven by a checksum, and every kind of them is looked at."""
     done = scrub(filled)
-    assert done.damage == ()
+    assert done.corruption == ()
     assert all(one.files and not one.unproven for one in done.kinds.values()), done.kinds
     files = [p for p in filled.rglob("*") if p.is_file() and not p.name.startswith(".")]
     linked = filled / "crm.duckdb"

@@ -27,17 +27,17 @@ from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.published.past import snapshot_as_of
 from crm_pipeline.stages.raw.snapshot import judged
-from crm_pipeline.store.acceptance import Refused, refuse_schema
-from crm_pipeline.store.account_facts import note_facts
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import Looks
-from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.published import open_published, open_snapshot
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.spool import PageDone
+from crm_pipeline.store.landing.acceptance import Refused, refuse_schema
+from crm_pipeline.store.landing.account_facts import note_facts
+from crm_pipeline.store.landing.checkpoint import PageDone
+from crm_pipeline.store.landing.looks import Looks
+from crm_pipeline.store.landing.manifest import Shape
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.window import Counts, WindowWriter
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.window import Counts, WindowWriter
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import open_published, open_snapshot
 
 OBJECTS: Mapping[str, Sequence[str]] = {"acme": ("Contact", "Lead", "User"), "other": ("Contact",)}
 START = "2026-11-23T10:00Z"
@@ -120,11 +120,11 @@ class World:
         lost = Refused("0123456789abcdef", 3, len(_FIELDS), self.clock.now())
         refuse_schema(self.landing.folder("acme", "User"), lost)
         with suppress(Unavailable), self._begin("acme", "Lead") as writer:
-            writer.spool.begin({"job": "750A", "query": "of leads"})
+            writer.checkpoint.begin({"job": "750A", "query": "of leads"})
             self._first_page(writer)
-            file = writer.spool.path(2, ".csv")
+            file = writer.checkpoint.path(2, ".csv")
             file.write_bytes(_text(2))
-            writer.spool.keep(2, file, {"address": "/2"})
+            writer.checkpoint.keep(2, file, {"address": "/2"})
             raise Unavailable("the vendor is down.")
 
     def asked(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class World:
     def gone_on(self) -> dict[str, Any]:
         """Read what is new, finish what was begun, build and publish; return what is shown then."""
         facts: dict[str, Any] = {}
-        for left in self.landing.unfinished("acme", "Lead"):
+        for left in self.landing.interrupted("acme", "Lead"):
             writer = self.landing.resume("acme", "Lead", left, schema("Lead"))
             if writer is not None:
                 self._finish(writer)
@@ -228,14 +228,14 @@ class World:
         refused = writer.quarantine([Reject("no id", b"{}")])
         assert written
         assert refused
-        writer.spool.done(1, PageDone((written, refused), {}, 11, 10, 0, "bulk"))
+        writer.checkpoint.done(1, PageDone((written, refused), {}, 11, 10, 0, "bulk"))
 
     def _finish(self, writer: WindowWriter) -> None:
         """Go on with the pages of leads: what is in the spool is used, the rest is fetched again."""
         with writer:
-            if not writer.spool.is_done(1):
+            if not writer.checkpoint.is_done(1):
                 self._first_page(writer)
-            kept = writer.spool.kept(2)
+            kept = writer.checkpoint.kept(2)
             text = kept.file.read_bytes() if kept else _text(2)
             self._write(writer, json.loads(text), "csv")
             writer.commit(Counts())

@@ -17,11 +17,11 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
 from crm_pipeline.stages.normalized import Normalized, normalize, tables_for
 from crm_pipeline.stages.published import Publication, publish
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import open_published
 
 STAMP = pa.timestamp("us", "UTC")
 TYPES = {

@@ -18,8 +18,8 @@ from crm_pipeline.model.mapping import ANY_OBJECT, ObjectMap, beside, same
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.view_names import KEY, UNCONVERTED
 from crm_pipeline.stages.published.views import view_of
-from crm_pipeline.store import records
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.landing import records
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline_tests.stages import hostile
 
 KINDS: tuple[Any, ...] = (

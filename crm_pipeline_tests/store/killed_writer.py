@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.records import KEY_COLUMNS, STAMP
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.window import Counts
 
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"), Field("Name", "Name", "string")))
 FIRST_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,7 +47,7 @@ def batch(*ids: str) -> pa.RecordBatch:
 def land(root: Path, window: Window, *pages: tuple[str, ...]) -> None:
     landing = Landing(root, FrozenClock("2026-01-03T00:00Z"))
     with landing.begin("acme", "Contact", window, SCHEMA) as writer:
-        writer.spool.path(1, ".csv").write_text("as received")
+        writer.checkpoint.path(1, ".csv").write_text("as received")
         for page in pages:
             writer.write([batch(*page)], shape="csv", route="bulk", extracted_at=FIRST_AT)
         writer.quarantine([Reject("no id", b"row")])

@@ -13,7 +13,7 @@ import requests
 from crm_pipeline.kernel.errors import CrmError, Fatal, Unavailable
 from crm_pipeline.wire.session import HttpSession
 
-Route = Callable[["Handler"], None]
+ReadStrategy = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.tls = tls
         self.seen: list[Handler] = []
-        self.routes: dict[str, Route] = {}
+        self.routes: dict[str, ReadStrategy] = {}
 
     @property
     def url(self) -> str:
@@ -139,7 +139,7 @@ GZIPPED = gzip.compress(CSV)
 Make = Callable[..., HttpSession]
 
 
-def judge(response: requests.Response) -> CrmError | None:
+def classify_response(response: requests.Response) -> CrmError | None:
     if response.status_code == 503:
         return Unavailable(f"busy: {response.text}", status=503, retry_after_s=7)
     if response.status_code >= 400:
@@ -152,7 +152,9 @@ def make() -> Iterator[Make]:
     made: list[HttpSession] = []
 
     def session(**options: Any) -> HttpSession:
-        made.append(HttpSession("acme", **{"judge": judge, "allow_http": True, **options}))
+        made.append(
+            HttpSession("acme", **{"judge": classify_response, "allow_http": True, **options})
+        )
         return made[-1]
 
     yield session

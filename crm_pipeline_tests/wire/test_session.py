@@ -71,7 +71,7 @@ def test_the_judge_decides(server: Server, make: Make) -> None:
 
 
 def test_every_answer_is_observed_and_permitted(server: Server, make: Make) -> None:
-    """The gate is entered around each request and left also after errors; usage is seen always."""
+    """The limiter is entered around each request and left also after errors; usage is seen always."""
     server.routes["yes"] = lambda h: h.say(200, b"x", X_Used="1")
     server.routes["no"] = lambda h: h.say(400, b"", X_Used="2")
     log: list[str] = []
@@ -137,7 +137,7 @@ def test_the_head_of_an_answer_has_a_time_of_its_own(
 
 
 def test_no_call_without_permit(server: Server, make: Make) -> None:
-    """Where the gate refuses, nothing is sent and nothing is counted."""
+    """Where the limiter refuses, nothing is sent and nothing is counted."""
     server.routes["yes"] = lambda h: h.say(200)
 
     @contextmanager

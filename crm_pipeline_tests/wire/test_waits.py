@@ -15,7 +15,7 @@ SUPPOSED_S = 7.0
 DAY_S = 86_400.0
 
 
-def judge(response: requests.Response) -> CrmError | None:
+def classify_response(response: requests.Response) -> CrmError | None:
     if response.status_code == 503:
         return Unavailable("busy", status=503, retry_after_s=SUPPOSED_S)
     return Fatal("refused") if response.status_code >= 400 else None
@@ -45,7 +45,7 @@ def test_seconds(server: Server, told: str, wait_s: float) -> None:
     """`Retry-After` is taken as it is, up to a day; without one, or with nonsense, the judge's figure stays."""
     headers = {"Retry_After": told} if told else {}
     server.routes["x"] = lambda h: h.say(503, b"", **headers)
-    session = HttpSession("acme", judge=judge, allow_http=True)
+    session = HttpSession("acme", classify_response=classify_response, allow_http=True)
     with pytest.raises(Unavailable) as caught:
         session.request("GET", f"{server.url}/x")
     session.close()
@@ -57,7 +57,7 @@ def test_a_moment(server: Server) -> None:
     server.routes["x"] = lambda h: h.say(
         503, b"", Retry_After=formatdate(time.time() + 90, usegmt=True)
     )
-    session = HttpSession("acme", judge=judge, allow_http=True)
+    session = HttpSession("acme", classify_response=classify_response, allow_http=True)
     with pytest.raises(Unavailable) as caught:
         session.request("GET", f"{server.url}/x")
     session.close()
@@ -67,7 +67,7 @@ def test_a_moment(server: Server) -> None:
 def test_a_final_refusal_has_no_wait(server: Server) -> None:
     """Where no retry will help a figure changes nothing."""
     server.routes["x"] = lambda h: h.say(404, b"", Retry_After="3")
-    session = HttpSession("acme", judge=judge, allow_http=True)
+    session = HttpSession("acme", classify_response=classify_response, allow_http=True)
     with pytest.raises(Fatal):
         session.request("GET", f"{server.url}/x")
     session.close()
@@ -76,7 +76,7 @@ def test_a_final_refusal_has_no_wait(server: Server) -> None:
 def test_nonsense_is_told_once(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """However many answers want it, a wait that cannot be meant is one warning, which quotes it shortly."""
     server.routes["x"] = lambda h: h.say(503, b"", Retry_After="9" * 300)
-    session = HttpSession("acme", judge=judge, allow_http=True)
+    session = HttpSession("acme", classify_response=classify_response, allow_http=True)
     for _ in range(3):
         with pytest.raises(Unavailable):
             session.request("GET", f"{server.url}/x")

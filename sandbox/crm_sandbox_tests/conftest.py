@@ -14,6 +14,7 @@ from crm_sandbox import SandboxServer
 from crm_sandbox.certificates import Authority
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.salesforce import credentials
+from crm_sandbox_tests.evidence import EvidencePlugin, watch_journals
 
 settings.register_profile(
     "sandbox",
@@ -22,7 +23,23 @@ settings.register_profile(
     database=None,  # no folder of examples beside the code; a failure prints its example
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.load_profile("sandbox")
+if "HYPOTHESIS_PROFILE" not in os.environ:
+    settings.load_profile("sandbox")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-coverage", action="store_true", help="keep what the tests have shown")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "client(name): the test drives a client that is not ours")
+    # This conftest is not at the root, where `pytest_plugins` would do.
+    for plugin in ("crm_sandbox.pytest_plugin", "pytester"):
+        config.pluginmanager.import_plugin(plugin)
+    if not config.pluginmanager.has_plugin("evidence"):
+        config.pluginmanager.register(EvidencePlugin(config), "evidence")
+        watch_journals()
+
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -109,6 +126,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def sandbox(authority: Authority) -> Iterator[SandboxServer]:
     """A world of 300 contacts that no test changes, over plain HTTP and TLS on one port."""
     with SandboxServer(contacts=300, seed=7, now=NOW, authority=authority) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def unlimited() -> Iterator[SandboxServer]:
+    """A small world of all vendors, for tests that raise every ceiling and write what they like."""
+    with SandboxServer(contacts=20, seed=3, now=NOW) as running:
         yield running
 
 

@@ -3,12 +3,12 @@ import time
 import pytest
 import requests
 
-from crm_sandbox.faults import FaultBook
+from crm_sandbox.faults import FaultOrders
 
 
 def test_first_in_first_out() -> None:
     """Orders are served in order, each as often as it says."""
-    book = FaultBook()
+    book = FaultOrders()
     book.order("status", status=503, times=2)
     book.order("drop")
     kinds = [getattr(book.take("salesforce", "GET", "/x"), "kind", None) for _ in range(4)]
@@ -18,7 +18,7 @@ def test_first_in_first_out() -> None:
 
 def test_nth_and_match() -> None:
     """An order waits for the n-th request that matches vendor, method and path."""
-    book = FaultBook()
+    book = FaultOrders()
     order = book.order("drop", vendor="salesforce", method="get", path=r"/query\?", nth=2)
     assert book.take("hubspot", "GET", "/query?q=1") is None
     assert book.take("salesforce", "POST", "/query?q=1") is None
@@ -34,7 +34,7 @@ def test_nth_and_match() -> None:
 def test_wrong_order(details: dict) -> None:
     """A mistaken order is refused with what is known."""
     with pytest.raises(ValueError, match=r"known|regular expression"):
-        FaultBook().order(**details)
+        FaultOrders().order(**details)
 
 
 @pytest.mark.parametrize("status", [406, 420, 503])

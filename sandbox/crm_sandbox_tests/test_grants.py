@@ -1,12 +1,12 @@
 from datetime import UTC, datetime
 
 from crm_sandbox.clock import SandboxClock
-from crm_sandbox.grants import GrantBook
+from crm_sandbox.grants import GrantStore
 
 
-def book(**options: object) -> tuple[GrantBook, SandboxClock]:
+def book(**options: object) -> tuple[GrantStore, SandboxClock]:
     clock = SandboxClock(datetime(2026, 11, 1, tzinfo=UTC))
-    return GrantBook(clock, lifetime_s=1800, **options), clock  # type: ignore[arg-type]
+    return GrantStore(clock, lifetime_s=1800, **options), clock  # type: ignore[arg-type]
 
 
 def test_access_tokens_end_by_the_clock() -> None:

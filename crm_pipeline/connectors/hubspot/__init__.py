@@ -4,16 +4,16 @@ from functools import cached_property
 
 from crm_pipeline.connectors.base import (
     Abilities,
+    ConnectorContext,
     LoginKind,
-    Tools,
     VendorLimits,
     published_limits,
 )
 from crm_pipeline.connectors.hubspot.account import HubSpotAccount
 from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS
-from crm_pipeline.connectors.hubspot.dialect import refuse_unusable
 from crm_pipeline.connectors.hubspot.keys import HubSpotKeys
 from crm_pipeline.connectors.hubspot.mapping import MAPPING
+from crm_pipeline.connectors.hubspot.profile import refuse_unusable
 from crm_pipeline.connectors.hubspot.upkeep import DETAILS
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.settings import Connection
@@ -61,9 +61,9 @@ class HubSpotConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: Tools) -> HubSpotAccount:
+    def open(self, connection: Connection, context: ConnectorContext) -> HubSpotAccount:
         """Open an account without touching the network."""
-        return HubSpotAccount(connection, tools, self.limits)
+        return HubSpotAccount(connection, context, self.limits)
 
 
 connector = HubSpotConnector()

@@ -12,11 +12,11 @@ import structlog
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
+    ConnectorContext,
     ObjectInfo,
     Page,
     Plan,
-    Route,
-    Tools,
+    ReadStrategy,
     VendorLimits,
 )
 from crm_pipeline.connectors.hubspot import (
@@ -37,10 +37,10 @@ from crm_pipeline.connectors.hubspot import (
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, STANDARD, plain_name
-from crm_pipeline.connectors.hubspot.harvest import Strays
+from crm_pipeline.connectors.hubspot.record_assembly import StaleIndexHits
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
-from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import (
@@ -53,7 +53,7 @@ from crm_pipeline.kernel.errors import (
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _log = structlog.get_logger(__name__)
 _UNKNOWN = frozenset({400, 404})
@@ -65,11 +65,13 @@ _LOOKED_AFTER_S = 3.0
 class HubSpotAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
-        super().__init__(connection, Api(connection, tools, limits))
-        self._tools = tools
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
+        super().__init__(connection, Api(connection, context, limits))
+        self._context = context
         self._custom = cache(lambda: custom.objects(self._api))
-        self._strays: dict[tuple[str, str], Strays] = {}
+        self._stale_hits: dict[tuple[str, str], StaleIndexHits] = {}
         self._sensitive: dict[str, Sensitive] = {}
         self._archives: dict[tuple[str, str], Archive] = {}
 
@@ -77,9 +79,9 @@ class HubSpotAccount(ApiAccount[Api]):
         """Look at login, identity, scopes, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api, self.objects)))
 
-    def who(self) -> str:
+    def identity(self) -> str:
         """Say to what this is logged in."""
-        return checkup.who(self._api)
+        return checkup.identity(self._api)
 
     def objects(self) -> list[ObjectInfo]:
         """List HubSpot's own objects and the account's custom ones, if this login may see those."""
@@ -129,7 +131,7 @@ class HubSpotAccount(ApiAccount[Api]):
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the route for a window by its number of records."""
         schema = self.describe(obj.name)
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         is_snapshot = (
             obj.name in SNAPSHOTS or stamp is None if obj.snapshot is None else obj.snapshot
         )
@@ -144,15 +146,15 @@ class HubSpotAccount(ApiAccount[Api]):
             route="list",
             reason="",
             schema=schema,
-            stamp_field=None if is_snapshot else stamp,
+            cursor_field=None if is_snapshot else stamp,
             complete=is_snapshot,
             vendor_count=None,
             calls=0,
         )
         if obj.name in SNAPSHOTS:
             return self._chosen(plan, self._whole(obj.name), obj.route)
-        strays = self._strays[_key(plan)] = Strays()
-        count = self._counted(plan, strays)
+        stale_hits = self._stale_hits[_key(plan)] = StaleIndexHits()
+        count = self._counted(plan, stale_hits)
         load = estimate.Load.of(self._api, Selection.of(self._api, plan), count)
         # A list cannot say what changed: what comes after the full read is always searched for.
         is_later = window is not None and window.from_at is not None and not is_snapshot
@@ -173,29 +175,29 @@ class HubSpotAccount(ApiAccount[Api]):
         """
         if plan.object in SNAPSHOTS:
             return None
-        strays = self._strays.get(_key(plan), Strays())
-        counted = self._counted(plan, strays)
+        stale_hits = self._stale_hits.get(_key(plan), StaleIndexHits())
+        counted = self._counted(plan, stale_hits)
         for _ in range(_LOOKS):
-            if strays.explain(plan.vendor_count or 0, counted):
+            if stale_hits.explain(plan.vendor_count or 0, counted):
                 break
-            self._tools.clock.sleep(_LOOKED_AFTER_S)
-            counted = self._counted(plan, strays)
+            self._context.clock.sleep(_LOOKED_AFTER_S)
+            counted = self._counted(plan, stale_hits)
         return counted
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says."""
         if plan.object in SNAPSHOTS:
             return snapshots.pages(self._api, plan)
-        strays = self._strays.setdefault(_key(plan), Strays())
+        stale_hits = self._stale_hits.setdefault(_key(plan), StaleIndexHits())
         archive = self._archives.get(_key(plan)) or self._archive(plan)
-        return reading.pages(self._api, plan, spool, strays=strays, archive=archive)
+        return reading.pages(self._api, plan, checkpoint, stale_hits=stale_hits, archive=archive)
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: the vendor keeps nothing for a read."""
 
-    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+    def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp."""
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         if stamp is None:
             raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
         selection = Selection(schema.object, stamp, (), (), (), None)
@@ -232,13 +234,13 @@ class HubSpotAccount(ApiAccount[Api]):
         """Return those of the ids that HubSpot says are archived."""
         return deletions.archived(self._api, obj, ids)
 
-    def _counted(self, plan: Plan, strays: Strays) -> int:
-        return search.count(self._api, Selection.of(self._api, plan), without=strays.ids)
+    def _counted(self, plan: Plan, stale_hits: StaleIndexHits) -> int:
+        return search.count(self._api, Selection.of(self._api, plan), without=stale_hits.ids)
 
     def _archive(self, plan: Plan) -> Archive:
-        return Archive.of(self._api, plan, self._tools.remembered(plan.object))
+        return Archive.of(self._api, plan, self._context.remembered(plan.object))
 
-    def _chosen(self, plan: Plan, routes: Sequence[Route], asked: str) -> Plan:
+    def _chosen(self, plan: Plan, routes: Sequence[ReadStrategy], asked: str) -> Plan:
         return planned(
             plan,
             routes,
@@ -247,9 +249,11 @@ class HubSpotAccount(ApiAccount[Api]):
             returns=self._api.budget_returns,
         )
 
-    def _whole(self, name: str) -> tuple[Route, ...]:
+    def _whole(self, name: str) -> tuple[ReadStrategy, ...]:
         calls = snapshots.calls(name)
-        return (Route("list", calls, calls, calls * self._api.round_trip_s, "the whole list"),)
+        return (
+            ReadStrategy("list", calls, calls, calls * self._api.round_trip_s, "the whole list"),
+        )
 
     def _label(self, obj: str) -> str:
         if obj in STANDARD:

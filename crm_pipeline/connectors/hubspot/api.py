@@ -9,12 +9,12 @@ import msgspec
 import requests
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.described import described
-from crm_pipeline.connectors.hubspot import answers
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
+from crm_pipeline.connectors.description import described
+from crm_pipeline.connectors.hubspot import errors
 from crm_pipeline.connectors.hubspot.addresses import Addresses
-from crm_pipeline.connectors.hubspot.dialect import DIALECT, refuse_unusable
 from crm_pipeline.connectors.hubspot.meter import ASSOCIATIONS, SEARCH, HubSpotMeter
+from crm_pipeline.connectors.hubspot.profile import PROFILE, refuse_unusable
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.settings import Connection
 
@@ -44,15 +44,17 @@ class Api(VendorApi):
 
     meter: HubSpotMeter
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
         refuse_unusable(connection)
         super().__init__(
             connection,
-            tools,
+            context,
             limits,
-            judge=partial(answers.judge, connection),
-            meter=HubSpotMeter(connection, tools, limits),
-            dialect=DIALECT,
+            classify_response=partial(errors.classify_response, connection),
+            meter=HubSpotMeter(connection, context, limits),
+            profile=PROFILE,
         )
         self.at = Addresses(self.version)
         self.unlinked: set[tuple[str, str]] = set()

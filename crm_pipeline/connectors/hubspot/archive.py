@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from crm_pipeline.connectors.base import Plan, Route
+from crm_pipeline.connectors.base import Plan, ReadStrategy
 from crm_pipeline.connectors.hubspot import batches, estimate, listing
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.selection import Selection
-from crm_pipeline.connectors.routes import price_s
+from crm_pipeline.connectors.strategies import price_s
 from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 
@@ -106,12 +106,14 @@ class Archive:
         """Say whether the list only tells which there are: of all that it has, few were archived lately."""
         return self.since is not None or not selection.fits_list(api)
 
-    def added(self, api: Api, plan: Plan, routes: Sequence[Route]) -> tuple[Route, ...]:
+    def added(
+        self, api: Api, plan: Plan, routes: Sequence[ReadStrategy]
+    ) -> tuple[ReadStrategy, ...]:
         """Return routes with what the list adds to each."""
         # Both are read at the same time.
         return estimate.added(routes, self._route(api, Selection.of(api, plan)), beside=True)
 
-    def _route(self, api: Api, selection: Selection) -> Route:
+    def _route(self, api: Api, selection: Selection) -> ReadStrategy:
         if not self.is_due:
             at = f"{self.until:%Y-%m-%d %H:%M}" if self.until else ""
             how = f"archived records not now: {self.size:,} are listed, read up to {at} UTC"

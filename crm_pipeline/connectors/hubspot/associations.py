@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
-from crm_pipeline.connectors.described import described
+from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.envelopes import NOT_FOUND, Records
 from crm_pipeline.connectors.hubspot.keys import Complaint, Paging
+from crm_pipeline.connectors.hubspot.responses import NOT_FOUND, Records
 from crm_pipeline.connectors.hubspot.selection import encoded
 from crm_pipeline.kernel.errors import ProtocolError, Rejected, Unavailable
 

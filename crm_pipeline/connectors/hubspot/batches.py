@@ -6,9 +6,9 @@ like a record that is gone. Source: https://developers.hubspot.com/docs/api-refe
 
 from collections.abc import Sequence
 
-from crm_pipeline.connectors.hubspot import envelopes
+from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.envelopes import NOT_FOUND, Records
+from crm_pipeline.connectors.hubspot.responses import NOT_FOUND, Records
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.kernel.errors import Unavailable
 
@@ -60,7 +60,7 @@ def _once(
     answer = api.batch_read(
         selection.name,
         body,
-        lambda content: envelopes.read(content, selection.stamp, owner),
+        lambda content: responses.read(content, selection.stamp, owner),
         archived=archived,
     )
     asked = set(ids)

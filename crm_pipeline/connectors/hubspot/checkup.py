@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding, ObjectInfo
-from crm_pipeline.connectors.hubspot import envelopes, sensitive
+from crm_pipeline.connectors.hubspot import responses, sensitive
 from crm_pipeline.connectors.hubspot.api import LIST, Api
 from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES, SNAPSHOTS, type_of
 from crm_pipeline.kernel.errors import Fatal
@@ -32,7 +32,7 @@ def findings(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[F
     )
 
 
-def who(api: Api) -> str:
+def identity(api: Api) -> str:
     """Say to which account this is logged in."""
     found = api.details()
     kind = (found.account_type or "account").lower().replace("_", " ")
@@ -41,11 +41,11 @@ def who(api: Api) -> str:
 
 def sight(api: Api) -> str:
     """Say what the login may see: an app sees all records of its account, or is refused."""
-    return who(api)
+    return identity(api)
 
 
 def _identity(api: Api) -> Iterator[Finding]:
-    yield Finding("ok", "identity", who(api))
+    yield Finding("ok", "identity", identity(api))
 
 
 def _version(api: Api) -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def _budget(api: Api) -> Iterator[Finding]:
     yield Finding("ok", "pace", f"{pace}; we use {meter.share:.0%} of it")
     usage = api.usage
     if usage.used is not None and usage.ceiling is not None:
-        yield checkup.budget(api, usage.used, usage.ceiling, span="today")
+        yield checkup.budget(api, usage.used, usage.ceiling, period="today")
 
 
 def _scopes(api: Api) -> Iterator[Finding]:
@@ -101,7 +101,7 @@ def _peek(api: Api, name: str) -> None:
     owner, stamp = f"{api.connection.name}.{name}", type_of(name).stamp
     is_list = name in SNAPSHOTS
     api.ask(
-        path, lambda body: envelopes.read(body, stamp, owner, numeric=not is_list), LIST, **size
+        path, lambda body: responses.read(body, stamp, owner, numeric=not is_list), LIST, **size
     )
 
 

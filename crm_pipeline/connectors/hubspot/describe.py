@@ -65,7 +65,7 @@ def properties_of(schema: Schema) -> tuple[str, ...]:
     return tuple(field.path[1] for field in schema.fields if field.path[:1] == ("properties",))
 
 
-def stamp_field(schema: Schema) -> str | None:
+def cursor_field(schema: Schema) -> str | None:
     """Return the property that changes with each edit; None where records have none."""
     stamp = type_of(schema.object).stamp
     found = schema.by_name.get(stamp)

@@ -11,7 +11,7 @@ import msgspec
 
 from crm_pipeline.connectors.hubspot.api import METADATA, Api
 from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES, SNAPSHOTS
-from crm_pipeline.connectors.hubspot.describe import properties_of, stamp_field
+from crm_pipeline.connectors.hubspot.describe import cursor_field, properties_of
 from crm_pipeline.connectors.hubspot.keys import Paging
 from crm_pipeline.kernel.errors import ProtocolError, Rejected
 from crm_pipeline.model.schema import Schema
@@ -24,7 +24,7 @@ _EXAMPLE = (
 )
 
 
-class _Sheet(msgspec.Struct):
+class _Response(msgspec.Struct):
     results: list[Record]
     total: int | None = None
     paging: Paging | None = None
@@ -54,7 +54,7 @@ def query(api: Api, text: str, *, include_deleted: bool) -> Iterator[dict[str, A
     body.setdefault("limit", api.meter.ceiling("search_records"))
     seen: set[str] = set()
     while True:
-        page = api.search(name, body, lambda content: _sheet(api, content))
+        page = api.search(name, body, lambda content: _response_page(api, content))
         for record in page.results:
             yield plain(record)
         after = page.paging.after if page.paging else ""
@@ -104,14 +104,14 @@ def get(api: Api, schema: Schema, record: str, by: str | None) -> dict[str, Any]
 
 def newest(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
     """Return the records that changed last, with a value for each field of the schema."""
-    stamp = stamp_field(schema)
+    stamp = cursor_field(schema)
     body = {
         "filterGroups": [],
         "sorts": [{"propertyName": stamp, "direction": "DESCENDING"}] if stamp else [],
         "properties": [stamp] if stamp else [],
         "limit": min(rows, api.meter.ceiling("search_records")),
     }
-    found = api.search(schema.object, body, lambda content: _sheet(api, content)).results
+    found = api.search(schema.object, body, lambda content: _response_page(api, content)).results
     ids = [one["id"] for one in found][: api.meter.ceiling("batch_records")]
     if not ids:
         return []
@@ -129,13 +129,15 @@ def plain(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _batch(api: Api, name: str, body: Mapping[str, Any]) -> list[Record]:
-    return api.batch_read(name, body, lambda content: _sheet(api, content), archived=False).results
+    return api.batch_read(
+        name, body, lambda content: _response_page(api, content), archived=False
+    ).results
 
 
-def _sheet(api: Api, content: bytes) -> _Sheet:
+def _response_page(api: Api, content: bytes) -> _Response:
     owner, what = api.connection.name, "an answer with records"
     decoded(content, _Sure, owner=owner, what=what)
-    return decoded(content, _Sheet, owner=owner, what=what)
+    return decoded(content, _Response, owner=owner, what=what)
 
 
 def _record(api: Api, content: bytes) -> Record:

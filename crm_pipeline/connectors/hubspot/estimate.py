@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from crm_pipeline.connectors.base import Plan, Route
+from crm_pipeline.connectors.base import Plan, ReadStrategy
 from crm_pipeline.connectors.hubspot import batches, listing
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS
 from crm_pipeline.connectors.hubspot.meter import ASSOCIATIONS, SEARCH, HubSpotMeter
+from crm_pipeline.connectors.hubspot.record_assembly import BATCH_RECORDS
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.metering import Operation
 
@@ -56,13 +56,13 @@ class Load:
         """Return what a window has to be read with."""
         meter, round_trip_s = api.meter, api.round_trip_s
         in_list, in_search = selection.fits_list(api), selection.fits_search(api)
-        reads = math.ceil(SLICE_RECORDS / batches.size_of(api, selection))
+        reads = math.ceil(BATCH_RECORDS / batches.size_of(api, selection))
         page = listing.page_size(api, selection, by_id=not in_list)
         found = meter.ceiling("search_records")
         return cls(
             records=records,
-            list_pages=math.ceil(SLICE_RECORDS / page),
-            search_pages=math.ceil(SLICE_RECORDS / found),
+            list_pages=math.ceil(BATCH_RECORDS / page),
+            search_pages=math.ceil(BATCH_RECORDS / found),
             list_reads=0 if in_list else reads,
             search_reads=0 if in_search else reads,
             linked=len(selection.others),
@@ -73,7 +73,7 @@ class Load:
         )
 
     @property
-    def search_lanes(self) -> int:
+    def search_workers(self) -> int:
         """How many lanes of searches the ceilings can feed, and the number of records is worth."""
         calls = self.search_pages + self.search_reads + self.linked
         slowest_s = max(
@@ -83,7 +83,7 @@ class Load:
             self.linked * self.linked_s,
         )
         needed = math.ceil(calls * self.round_trip_s / slowest_s)
-        return max(1, min(_MOST_LANES, needed + 1, self.records // SLICE_RECORDS))
+        return max(1, min(_MOST_LANES, needed + 1, self.records // BATCH_RECORDS))
 
     @property
     def list_s(self) -> float:
@@ -96,11 +96,11 @@ class Load:
         )
 
     @property
-    def search_lane_s(self) -> float:
+    def search_worker_s(self) -> float:
         """How long 1,000 records take by searches in all lanes."""
         calls = self.search_pages + self.search_reads + self.linked
         return max(
-            calls * self.round_trip_s / self.search_lanes,
+            calls * self.round_trip_s / self.search_workers,
             self.search_pages * self.search_s,
             self.search_reads * self.burst_s,
             self.linked * self.linked_s,
@@ -109,7 +109,7 @@ class Load:
     @property
     def part_by_list(self) -> float:
         """Which part of the records the list reads when both end together."""
-        return self.search_lane_s / (self.list_s + self.search_lane_s)
+        return self.search_worker_s / (self.list_s + self.search_worker_s)
 
 
 def _each_s(meter: HubSpotMeter, kind: str, round_trip_s: float) -> float:
@@ -119,12 +119,14 @@ def _each_s(meter: HubSpotMeter, kind: str, round_trip_s: float) -> float:
     return (limit.period_s + round_trip_s) / limit.calls
 
 
-def more(calls: int, round_trip_s: float, how: str = "") -> Route:
+def more(calls: int, round_trip_s: float, how: str = "") -> ReadStrategy:
     """Return what some calls add to a route, whichever it is."""
-    return Route("more", calls, calls, calls * round_trip_s, how)
+    return ReadStrategy("more", calls, calls, calls * round_trip_s, how)
 
 
-def added(routes: Sequence[Route], further: Route, *, beside: bool = False) -> tuple[Route, ...]:
+def added(
+    routes: Sequence[ReadStrategy], further: ReadStrategy, *, beside: bool = False
+) -> tuple[ReadStrategy, ...]:
     """Return routes with what is done before them, or beside them."""
     return tuple(
         replace(
@@ -138,12 +140,12 @@ def added(routes: Sequence[Route], further: Route, *, beside: bool = False) -> t
     )
 
 
-def routes(plan: Plan, load: Load, *, asked: str) -> tuple[Route, ...]:
+def routes(plan: Plan, load: Load, *, asked: str) -> tuple[ReadStrategy, ...]:
     """Return the routes of a window, estimated; a list is for full reads only."""
     is_full = plan.window is None or plan.window.from_at is None
     partial = "" if is_full else "the list cannot be asked for what changed since a moment"
     little = "there are too few records to be read from both ends"
-    is_little = load.records < 2 * SLICE_RECORDS and asked != "both"
+    is_little = load.records < 2 * BATCH_RECORDS and asked != "both"
     return (
         _list(load, partial),
         _search(load),
@@ -152,57 +154,57 @@ def routes(plan: Plan, load: Load, *, asked: str) -> tuple[Route, ...]:
     )
 
 
-def _list(load: Load, impediment: str) -> Route:
+def _list(load: Load, impediment: str) -> ReadStrategy:
     calls = _WINDOW_CALLS + _of_records(load, 1.0, load.list_pages, load.list_reads)
-    seconds = _WINDOW_CALLS * load.round_trip_s + load.list_s * load.records / SLICE_RECORDS
+    seconds = _WINDOW_CALLS * load.round_trip_s + load.list_s * load.records / BATCH_RECORDS
     how = "the list from end to end" + ", the records by id" * bool(load.list_reads)
-    return Route("list", calls, calls, seconds, how, impediment)
+    return ReadStrategy("list", calls, calls, seconds, how, impediment)
 
 
-def _search(load: Load) -> Route:
-    lanes = load.search_lanes
-    spare = _EDGE_CALLS + lanes // 2 if lanes > 1 else 0
+def _search(load: Load) -> ReadStrategy:
+    workers = load.search_workers
+    spare = _EDGE_CALLS + workers // 2 if workers > 1 else 0
     calls = _WINDOW_CALLS + spare + _of_records(load, 1.0, load.search_pages, load.search_reads)
-    seconds = (_WINDOW_CALLS + spare / lanes) * load.round_trip_s
-    seconds += load.search_lane_s * load.records / SLICE_RECORDS
-    how = f"searches by id in {lanes} lane{'s' * (lanes > 1)}"
-    return Route(
+    seconds = (_WINDOW_CALLS + spare / workers) * load.round_trip_s
+    seconds += load.search_worker_s * load.records / BATCH_RECORDS
+    how = f"searches by id in {workers} lane{'s' * (workers > 1)}"
+    return ReadStrategy(
         "search", calls, calls, seconds, how + ", the records by id" * bool(load.search_reads)
     )
 
 
-def _both(load: Load, impediment: str) -> Route:
-    part, lanes = load.part_by_list, load.search_lanes
-    spare = _EDGE_CALLS + BOUND_CALLS // 4 + lanes // 2
+def _both(load: Load, impediment: str) -> ReadStrategy:
+    part, workers = load.part_by_list, load.search_workers
+    spare = _EDGE_CALLS + BOUND_CALLS // 4 + workers // 2
     calls = _WINDOW_CALLS + spare
     calls += _of_records(load, part, load.list_pages, load.list_reads)
     calls += _of_records(load, 1 - part, load.search_pages, load.search_reads)
     # The reads by id of both fall under one ceiling.
     reads_s = (part * load.list_reads + (1 - part) * load.search_reads) * load.burst_s
     each_s = max(part * load.list_s, reads_s + part * load.list_pages * load.burst_s)
-    seconds = spare * max(load.search_s, load.round_trip_s) + each_s * load.records / SLICE_RECORDS
-    return Route(
+    seconds = spare * max(load.search_s, load.round_trip_s) + each_s * load.records / BATCH_RECORDS
+    return ReadStrategy(
         "both",
         calls,
         calls,
         seconds,
-        f"the list from below, searches from above in {lanes} lanes",
+        f"the list from below, searches from above in {workers} lanes",
         impediment,
     )
 
 
-def _export(load: Load) -> Route:
+def _export(load: Load) -> ReadStrategy:
     calls = _WINDOW_CALLS + _EXPORT_CALLS
     seconds = calls * load.round_trip_s
-    return Route("export", calls, calls, seconds, "a file made by the vendor", _NO_EXPORT)
+    return ReadStrategy("export", calls, calls, seconds, "a file made by the vendor", _NO_EXPORT)
 
 
 def _of_records(load: Load, part: float, pages: int, reads: int) -> int:
     """Return the calls for a part of the records."""
     records = load.records * part
-    slices = math.ceil(records / SLICE_RECORDS)
+    batches = math.ceil(records / BATCH_RECORDS)
     return (
-        max(1, math.ceil(records * pages / SLICE_RECORDS))
-        + math.ceil(records * reads / SLICE_RECORDS)
-        + slices * load.linked
+        max(1, math.ceil(records * pages / BATCH_RECORDS))
+        + math.ceil(records * reads / BATCH_RECORDS)
+        + batches * load.linked
     )

@@ -16,7 +16,7 @@ from crm_pipeline.connectors.hubspot.catalog import SNAPSHOTS, type_of
 from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.record_page import NO_KEY, RecordPage, RecordReader
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.wire.decoding import Count
 
 # 64 bits are what the vendor's numbers have; what is longer would be no place in a list.
@@ -72,7 +72,7 @@ class Complaint(msgspec.Struct):
         return [str(one) for one in listed]
 
 
-class Envelope(msgspec.Struct):
+class KeyFields(msgspec.Struct):
     """What stands around the records of an answer."""
 
     results: list[msgspec.Raw]
@@ -81,7 +81,7 @@ class Envelope(msgspec.Struct):
     errors: list[Complaint] | None = None
 
 
-Sheet = RecordPage[Envelope, Key]
+ResponsePage = RecordPage[KeyFields, Key]
 
 
 class HubSpotKeys:
@@ -103,8 +103,8 @@ class HubSpotKeys:
         """Return the key columns of records."""
         is_list = obj in SNAPSHOTS
 
-        def read(body: bytes) -> Sheet:
-            page = sheet(body, type_of(obj).stamp, obj, numeric=not is_list)
+        def read(body: bytes) -> ResponsePage:
+            page = response_page(body, type_of(obj).stamp, obj, numeric=not is_list)
             if deleted is None and not is_list and page.instants.null_count:
                 # What was set aside is tried by the rule that set it aside.
                 _set_aside(page, page.instants.is_null().to_pylist(), NO_STAMP)
@@ -120,9 +120,9 @@ class HubSpotKeys:
         )
 
 
-def sheet(
+def response_page(
     body: bytes, stamp: str, owner: str, *, numeric: bool = True, keys_only: bool = False
-) -> Sheet:
+) -> ResponsePage:
     """Read an answer with records.
 
     Args:
@@ -143,16 +143,16 @@ def sheet(
     return page
 
 
-def _set_aside(page: Sheet, is_bad: list[bool], reason: str) -> None:
+def _set_aside(page: ResponsePage, is_bad: list[bool], reason: str) -> None:
     page.instants = page.instants.filter(pa.array([not bad for bad in is_bad], pa.bool_()))
     page.set_aside(is_bad, reason, [key.id for key in page.keys])
 
 
 @cache
-def _reader(stamp: str, keys_only: bool) -> RecordReader[Envelope, Key]:
+def _reader(stamp: str, keys_only: bool) -> RecordReader[KeyFields, Key]:
     of = _stamp_of(stamp)
     return RecordReader(
-        Envelope,
+        KeyFields,
         Key,
         list_name="results",
         id_of=attrgetter("id"),
@@ -166,11 +166,11 @@ def is_number(text: str) -> bool:
 
 
 def _are_numbers(ids: list[str]) -> bool:
-    together = "".join(ids)
+    merged = "".join(ids)
     if not ids:
         return True
     is_short = max(map(len, ids)) <= _LONGEST_ID
-    return is_short and "" not in ids and together.isascii() and together.isdigit()
+    return is_short and "" not in ids and merged.isascii() and merged.isdigit()
 
 
 def _stamp_of(stamp: str) -> Callable[[Key], str | None]:

@@ -8,7 +8,7 @@ from typing import Required, TypedDict
 
 import msgspec
 
-from crm_pipeline.connectors.described import entries
+from crm_pipeline.connectors.description import entries
 from crm_pipeline.connectors.hubspot.api import METADATA, Api
 
 Scalar = str | int | float

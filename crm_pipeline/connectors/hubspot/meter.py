@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import requests
 
-from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
+from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
 from crm_pipeline.connectors.upkeep import DayLimit
+from crm_pipeline.ratelimit.limits import Limit, rolling
 from crm_pipeline.settings import Connection
-from crm_pipeline.wire.throttle import Limit, rolling
 
 BURST = "burst"
 SEARCH = "search"
@@ -34,15 +34,17 @@ class HubSpotMeter:
 
     Args:
         connection: whose; private apps and keys have a ceiling of the day, apps with OAuth have none.
-        tools: the gate knows what answers told earlier.
+        context: the limiter knows what answers told earlier.
         limits: what is published.
     """
 
     unit = "calls"
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
         self._connection = connection
-        self._gate = tools.gate
+        self._limiter = context.limiter
         self._published = limits.ceilings
         self._told: dict[str, int] = {}
         self.has_daily = connection.auth.kind == "token"
@@ -105,29 +107,31 @@ class HubSpotMeter:
             )
         return (self._limit(BURST, self.burst, _BURST_S), *self._daily())
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
+    def costs(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
         """Return what a call weighs."""
         return {}
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what the headers say; a search has those of the day only."""
         if self.has_daily:
-            yield from self._claim(response, DAILY, "Daily", "Daily-Remaining")
+            yield from self._reported(response, DAILY, "Daily", "Daily-Remaining")
         # Whose bucket the answers of associations speak of is not documented.
         if "/associations/" not in urlsplit(response.url).path:
-            yield from self._claim(response, BURST, "Max", "Remaining")
+            yield from self._reported(response, BURST, "Max", "Remaining")
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the account."""
         self._told[reading.limit] = reading.ceiling
 
-    def _claim(
+    def _reported(
         self, response: requests.Response, limit: str, ceiling: str, left: str
-    ) -> Iterator[Claim]:
+    ) -> Iterator[ReportedCounter]:
         headers = [_HEADER + ceiling, _HEADER + left]
         texts = [response.headers.get(name, "") for name in headers]
         if all(texts):
-            yield Claim(limit, headers[1], texts[0], left=texts[1], usual=self._usual[limit])
+            yield ReportedCounter(
+                limit, headers[1], texts[0], left=texts[1], usual=self._usual[limit]
+            )
 
     def _daily(self) -> tuple[Limit, ...]:
         if not self.has_daily or self._day is None:
@@ -154,4 +158,4 @@ class HubSpotMeter:
     @cached_property
     def _last_told(self) -> Mapping[str, int]:
         """The account's own figures as any process last saw them."""
-        return told_before(self._gate, self._connection.limit_group, self._usual)
+        return told_before(self._limiter, self._connection.limit_group, self._usual)

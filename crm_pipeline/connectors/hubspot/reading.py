@@ -12,15 +12,15 @@ from crm_pipeline.connectors.hubspot import search
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.connectors.hubspot.estimate import BOUND_CALLS, Load
-from crm_pipeline.connectors.hubspot.harvest import Harvest, Strays
 from crm_pipeline.connectors.hubspot.listing import ListReader
+from crm_pipeline.connectors.hubspot.record_assembly import RecordAssembly, StaleIndexHits
 from crm_pipeline.connectors.hubspot.search import TOP, SearchReader
 from crm_pipeline.connectors.hubspot.selection import Selection
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
-from crm_pipeline.connectors.together import together
+from crm_pipeline.connectors.merged_streams import merged
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
 from crm_pipeline.kernel.errors import ReadLost
 from crm_pipeline.kernel.identity import fingerprint
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _log = structlog.get_logger(__name__)
 _LIVE, _ARCHIVED = "live", "archived"
@@ -38,19 +38,19 @@ class _Division:
     low: int
     bound: int
     high: int
-    lanes: int
+    workers: int
     archive: Mapping[str, Any] = field(default_factory=dict)
 
-    def spans(self) -> list[Span]:
+    def key_ranges(self) -> list[KeyRange]:
         first = max(self.low, self.bound)
-        searched = missing(Span(first, self.high), [], parts=max(1, self.lanes))
+        searched = missing(KeyRange(first, self.high), [], parts=max(1, self.workers))
         if self.bound:
-            return [*missing(Span(0, self.bound), []), *searched]
-        return [Span(0, searched[0].high), *searched[1:]] if searched else []
+            return [*missing(KeyRange(0, self.bound), []), *searched]
+        return [KeyRange(0, searched[0].high), *searched[1:]] if searched else []
 
 
 def pages(
-    api: Api, plan: Plan, spool: Spool, *, strays: Strays, archive: Archive
+    api: Api, plan: Plan, checkpoint: Checkpoint, *, stale_hits: StaleIndexHits, archive: Archive
 ) -> Iterator[Page]:
     """Read what a plan says, or of it what the spool does not have.
 
@@ -59,21 +59,25 @@ def pages(
         VendorError: a part of it cannot be had.
     """
     selection = Selection.of(api, plan)
-    kept = None if plan.complete else spool
+    kept = None if plan.complete else checkpoint
     division = _resumed(plan, selection, kept) if kept else None
-    before = list(spool.all_done()) if division else []
+    before = list(checkpoint.all_done()) if division else []
     done = [one.facts for one in before]
-    strays.add_read(sum(one.read for one in before if one.counted))
+    stale_hits.add_read(sum(one.read for one in before if one.counted))
     if division is None:
         division = replace(_divided(api, plan, selection), archive=archive.facts())
         if kept:
             kept.begin({"plan": _mark(plan, selection), **vars(division)})
-    live = _live(api, selection, division, done=_part(done, _LIVE), spool=kept, strays=strays)
+    live = _live(
+        api, selection, division, done=_part(done, _LIVE), checkpoint=kept, stale_hits=stale_hits
+    )
     if plan.complete:
         yield from live
         return
-    archived = _archived(api, selection, division, done=_part(done, _ARCHIVED), spool=spool)
-    yield from together(live, archived)
+    archived = _archived(
+        api, selection, division, done=_part(done, _ARCHIVED), checkpoint=checkpoint
+    )
+    yield from merged(live, archived)
 
 
 def _live(
@@ -82,35 +86,35 @@ def _live(
     division: _Division,
     *,
     done: Sequence[Mapping[str, Any]],
-    spool: Spool | None,
-    strays: Strays,
+    checkpoint: Checkpoint | None,
+    stale_hits: StaleIndexHits,
 ) -> Generator[Page]:
-    by_list = Harvest(api, selection, not selection.fits_list(api), strays)
-    by_search = Harvest(api, selection, not selection.fits_search(api), strays)
+    by_list = RecordAssembly(api, selection, not selection.fits_list(api), stale_hits)
+    by_search = RecordAssembly(api, selection, not selection.fits_search(api), stale_hits)
     cursors = _cursors(done)
     listed = ListReader(api, selection, by_list, cursors)
     searched = SearchReader(api, selection, by_search)
-    anywhere = division.route == "list" and division.lanes > 1
+    anywhere = division.route == "list" and division.workers > 1
 
-    def read(span: Span) -> Generator[Slice]:
-        is_list = division.bound > 0 and span.low in cursors
-        return listed(span) if is_list or anywhere else searched(span)
+    def read(key_range: KeyRange) -> Generator[RangeBatch]:
+        is_list = division.bound > 0 and key_range.low in cursors
+        return listed(key_range) if is_list or anywhere else searched(key_range)
 
-    lanes = Lanes(
+    workers = ParallelRangeReader(
         read,
-        at_once=max(1, division.lanes + (division.route == "both")),
+        at_once=max(1, division.workers + (division.route == "both")),
         owner=by_list.owner,
         route=division.route,
-        spool=spool,
-        splits=division.lanes > 1 or division.route == "both",
+        checkpoint=checkpoint,
+        splits=division.workers > 1 or division.route == "both",
         note={"part": _LIVE},
     )
-    gaps = missing(Span(0, division.high), done) if done else division.spans()
-    with closing(lanes.pages(gaps)) as pages:
+    gaps = missing(KeyRange(0, division.high), done) if done else division.key_ranges()
+    with closing(workers.pages(gaps)) as pages:
         for page in pages:
             # Not where answers are read: lanes leave out what another has read.
             rows = sum(batch.num_rows for batch in page.batches())
-            strays.add_read(rows + len(page.rejected))
+            stale_hits.add_read(rows + len(page.rejected))
             yield page
 
 
@@ -120,22 +124,24 @@ def _archived(
     division: _Division,
     *,
     done: Sequence[Mapping[str, Any]],
-    spool: Spool,
+    checkpoint: Checkpoint,
 ) -> Generator[Page]:
     archive, seen = Archive.kept(division.archive), _seen(done)
     wanted = archive.selection(selection)
-    harvest = Harvest(api, wanted, archive.by_id(api, wanted), strays=Strays(), archived=True)
-    lanes = Lanes(
-        ListReader(api, wanted, harvest, _cursors(done)),
+    assembly = RecordAssembly(
+        api, wanted, archive.by_id(api, wanted), stale_hits=StaleIndexHits(), archived=True
+    )
+    workers = ParallelRangeReader(
+        ListReader(api, wanted, assembly, _cursors(done)),
         at_once=1,
-        owner=harvest.owner,
+        owner=assembly.owner,
         route=division.route,
-        spool=spool,
+        checkpoint=checkpoint,
         splits=False,
         counted=False,
         note={"part": _ARCHIVED},
     )
-    for page in lanes.pages(missing(Span(0, TOP), done)) if archive.is_due else ():
+    for page in workers.pages(missing(KeyRange(0, TOP), done)) if archive.is_due else ():
         seen += _seen([page.facts])
         yield page
     bounds = api.connection.shrink_bounds
@@ -164,17 +170,17 @@ def _divided(api: Api, plan: Plan, selection: Selection) -> _Division:
     load = Load.of(api, selection, plan.vendor_count or 0)
     cursors = api.meter.ceiling("list_cursors")
     if plan.route == "list" and cursors == 1:
-        return _Division("list", low=0, bound=TOP, high=TOP, lanes=1)
-    if plan.route == "search" and load.search_lanes == 1:
-        return _Division("search", low=0, bound=0, high=TOP, lanes=1)
+        return _Division("list", low=0, bound=TOP, high=TOP, workers=1)
+    if plan.route == "search" and load.search_workers == 1:
+        return _Division("search", low=0, bound=0, high=TOP, workers=1)
     ids = search.edges(api, selection)
     if plan.route == "list":
-        return _Division("list", ids.low, bound=ids.high, high=ids.high, lanes=cursors)
+        return _Division("list", ids.low, bound=ids.high, high=ids.high, workers=cursors)
     bound = _bound(api, selection, load, ids) if plan.route == "both" else 0
-    return _Division(plan.route, ids.low, bound, ids.high, load.search_lanes)
+    return _Division(plan.route, ids.low, bound, ids.high, load.search_workers)
 
 
-def _bound(api: Api, selection: Selection, load: Load, ids: Span) -> int:
+def _bound(api: Api, selection: Selection, load: Load, ids: KeyRange) -> int:
     """Return an id with about so many records below it as the list shall read."""
     wanted, below = load.part_by_list * load.records, 0
     low, high, least, most = ids.low, ids.high, 0, load.records
@@ -192,8 +198,8 @@ def _bound(api: Api, selection: Selection, load: Load, ids: Span) -> int:
     return high
 
 
-def _resumed(plan: Plan, selection: Selection, spool: Spool) -> _Division | None:
-    request = dict(spool.request or {})
+def _resumed(plan: Plan, selection: Selection, checkpoint: Checkpoint) -> _Division | None:
+    request = dict(checkpoint.request or {})
     if not request:
         return None
     if request.pop("plan", "") != _mark(plan, selection):

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from crm_pipeline.connectors.hubspot import envelopes
+from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.envelopes import Answer, Records
-from crm_pipeline.connectors.hubspot.harvest import SLICE_RECORDS, Harvest, Place
+from crm_pipeline.connectors.hubspot.record_assembly import BATCH_RECORDS, Place, RecordAssembly
+from crm_pipeline.connectors.hubspot.responses import Answer, Records
 from crm_pipeline.connectors.hubspot.selection import Selection, between, condition, encoded
-from crm_pipeline.connectors.lanes import Slice, Span
+from crm_pipeline.connectors.range_reader import KeyRange, RangeBatch
 from crm_pipeline.kernel.errors import MalformedAnswer
 
 TOP = 2**63 - 1
@@ -31,7 +31,7 @@ def ask(api: Api, selection: Selection, body: dict[str, Any], *, keys_only: bool
     owner = f"{api.connection.name}.{selection.name}"
 
     def read(content: bytes) -> Answer:
-        answer = envelopes.read(content, selection.stamp, owner, keys_only=keys_only)
+        answer = responses.read(content, selection.stamp, owner, keys_only=keys_only)
         if answer.total is None:
             raise MalformedAnswer(f"{owner}: the answer to a search says no total.")
         if answer.total < answer.records.seen:
@@ -72,7 +72,7 @@ def newest(api: Api, selection: Selection, since: datetime) -> tuple[int, dateti
     return answer.total or 0, at
 
 
-def edges(api: Api, selection: Selection) -> Span:
+def edges(api: Api, selection: Selection) -> KeyRange:
     """Return the range of the window's ids; an empty one where there are none."""
     found = []
     for direction in ("ASCENDING", "DESCENDING"):
@@ -80,41 +80,41 @@ def edges(api: Api, selection: Selection) -> Span:
         body = keys.search_body(keys.conditions(), limit=1)
         body["sorts"] = [{"propertyName": "hs_object_id", "direction": direction}]
         found += [int(one) for one in ask(api, keys, body, keys_only=True).records.ids]
-    return Span(min(found), max(found) + 1) if found else Span(0, 0)
+    return KeyRange(min(found), max(found) + 1) if found else KeyRange(0, 0)
 
 
 @dataclass(frozen=True)
 class SearchReader:
-    """Reads spans of ids by searches; see `lanes.Reader`."""
+    """Reads spans of ids by searches; see `range_reader.Reader`."""
 
     api: Api
     selection: Selection
-    harvest: Harvest
+    assembly: RecordAssembly
 
-    def __call__(self, span: Span) -> Generator[Slice]:
+    def __call__(self, key_range: KeyRange) -> Generator[RangeBatch]:
         """Yield slices of up to 1,000 records, upward."""
-        at, left = span.low, 1
+        at, left = key_range.low, 1
         while left:
             asked_at, found, calls = self.api.now(), Records(), 0
-            while left and found.seen < SLICE_RECORDS:
-                answer, left, asked = self._page(at, span)
+            while left and found.seen < BATCH_RECORDS:
+                answer, left, asked = self._page(at, key_range)
                 calls += asked
                 found.add(answer.records)
                 at = int(answer.records.ids[-1]) + 1 if len(answer.records) else at
-            yield self.harvest.slice(found, asked_at, calls, Place(not left, behind=left))
+            yield self.assembly.batch(found, asked_at, calls, Place(not left, behind=left))
 
-    def _page(self, at: int, span: Span) -> tuple[Answer, int, int]:
+    def _page(self, at: int, key_range: KeyRange) -> tuple[Answer, int, int]:
         """Return a page that shows something, how much comes behind it, and the calls it took.
 
         A match that was archived since is counted for some seconds and not shown. Of a page without any
         there is no id to go on behind: the next one is asked for by its place.
         """
-        selection = self.selection.keys_only if self.harvest.by_id else self.selection
-        high = None if span.high >= TOP else span.high
+        selection = self.selection.keys_only if self.assembly.by_id else self.selection
+        high = None if key_range.high >= TOP else key_range.high
         ceiling = self.api.meter.ceiling
         limit, most = ceiling("search_records"), ceiling("search_results")
         body = selection.search_body([*selection.conditions(), *between(at, high)], limit=limit)
-        by_id = self.harvest.by_id
+        by_id = self.assembly.by_id
         answer, hidden, asked = ask(self.api, selection, body, keys_only=by_id), 0, 1
         while not answer.records.seen and hidden + limit < (answer.total or 0):
             hidden += limit
@@ -123,12 +123,12 @@ class SearchReader:
             further = {**body, "after": str(hidden)}
             answer, asked = ask(self.api, selection, further, keys_only=by_id), asked + 1
         ids = [int(one) for one in answer.records.ids]
-        envelopes.refuse_disorder(ids, at, self.harvest.owner)
+        responses.refuse_disorder(ids, at, self.assembly.owner)
         shown = answer.records.seen
         left = max(0, (answer.total or 0) - hidden - shown) if shown else 0
         if left and not ids:
             raise MalformedAnswer(
-                f"{self.harvest.owner}: of a whole page of a search no record can be read "
+                f"{self.assembly.owner}: of a whole page of a search no record can be read "
                 f"({answer.records.rejected[0].reason}), so that there is no place to go on at."
             )
         return answer, left, asked

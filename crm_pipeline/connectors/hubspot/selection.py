@@ -48,7 +48,7 @@ class Selection:
         kind = type_of(plan.object)
         return cls(
             name=plan.object,
-            stamp=plan.stamp_field or kind.stamp,
+            stamp=plan.cursor_field or kind.stamp,
             properties=describe.properties_of(plan.schema),
             history=tuple(name for name in kind.history if name in plan.schema.by_name),
             others=linked_to(plan.object, (one.name for one in api.connection.objects)),

@@ -8,10 +8,10 @@ search answers: https://github.com/airbytehq/airbyte/pull/74032
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crm_pipeline.connectors.hubspot import envelopes, metadata
-from crm_pipeline.connectors.hubspot.answers import OR_WITHOUT
+from crm_pipeline.connectors.hubspot import metadata, responses
 from crm_pipeline.connectors.hubspot.api import LIST, Api
 from crm_pipeline.connectors.hubspot.catalog import type_of
+from crm_pipeline.connectors.hubspot.errors import OR_WITHOUT
 from crm_pipeline.connectors.hubspot.metadata import Property
 from crm_pipeline.kernel.errors import Fatal
 
@@ -81,7 +81,7 @@ def _try(api: Api, name: str, wanted: str) -> None:
     owner = f"{api.connection.name}.{name}"
     api.ask(
         api.at.objects(name),
-        lambda body: envelopes.read(body, type_of(name).stamp, owner),
+        lambda body: responses.read(body, type_of(name).stamp, owner),
         LIST,
         limit="1",
         properties=wanted,

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.hubspot import envelopes
+from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.connectors.hubspot.api import METADATA, Api
 from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES
-from crm_pipeline.connectors.hubspot.envelopes import Answer
+from crm_pipeline.connectors.hubspot.responses import Answer
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.wire.paging import Link, walk
@@ -68,7 +68,7 @@ def answers(api: Api, name: str, **which: str) -> Iterator[Answer]:
         place = {"after": after} if after else {}
         return api.ask(
             path,
-            lambda body: envelopes.read(body, _STAMP, owner, numeric=False),
+            lambda body: responses.read(body, _STAMP, owner, numeric=False),
             METADATA,
             **which,
             **place,

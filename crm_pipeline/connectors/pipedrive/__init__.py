@@ -4,16 +4,16 @@ from functools import cached_property
 
 from crm_pipeline.connectors.base import (
     Abilities,
+    ConnectorContext,
     LoginKind,
-    Tools,
     VendorLimits,
     published_limits,
 )
 from crm_pipeline.connectors.pipedrive.account import PipedriveAccount
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
-from crm_pipeline.connectors.pipedrive.dialect import refuse_unusable
 from crm_pipeline.connectors.pipedrive.keys import PipedriveKeys
 from crm_pipeline.connectors.pipedrive.mapping import MAPPING
+from crm_pipeline.connectors.pipedrive.profile import refuse_unusable
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.settings import Connection
 
@@ -57,9 +57,9 @@ class PipedriveConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: Tools) -> PipedriveAccount:
+    def open(self, connection: Connection, context: ConnectorContext) -> PipedriveAccount:
         """Open a company without touching the network."""
-        return PipedriveAccount(connection, tools, self.limits)
+        return PipedriveAccount(connection, context, self.limits)
 
 
 connector = PipedriveConnector()

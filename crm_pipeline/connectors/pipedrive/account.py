@@ -9,10 +9,10 @@ from typing import Any
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
+    ConnectorContext,
     ObjectInfo,
     Page,
     Plan,
-    Tools,
     VendorLimits,
 )
 from crm_pipeline.connectors.pipedrive import (
@@ -23,38 +23,40 @@ from crm_pipeline.connectors.pipedrive import (
     facts,
     metadata,
     planning,
+    ranges,
     reading,
-    spans,
     upkeep,
 )
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Item
 from crm_pipeline.connectors.pipedrive.lister import Lister
-from crm_pipeline.connectors.pipedrive.planning import Begun
-from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.pipedrive.planning import BegunRead
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownName
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 
 class PipedriveAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
-        super().__init__(connection, Api(connection, tools, limits))
-        self._begun: dict[str, Begun] = {}
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
+        super().__init__(connection, Api(connection, context, limits))
+        self._begun: dict[str, BegunRead] = {}
 
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
 
-    def who(self) -> str:
+    def identity(self) -> str:
         """Say as whom, and to which company, this is logged in."""
-        return checkup.who(self._api.me())
+        return checkup.identity(self._api.me())
 
     def facts(self) -> AccountFacts:
         """Return the zone and currency of the login's user: those of the company are told nowhere."""
@@ -103,7 +105,7 @@ class PipedriveAccount(ApiAccount[Api]):
             route="cursor",
             reason="",
             schema=schema,
-            stamp_field=None if wanted is None else item.stamp,
+            cursor_field=None if wanted is None else item.stamp,
             complete=wanted is None,
             vendor_count=None,
             calls=0,
@@ -128,25 +130,25 @@ class PipedriveAccount(ApiAccount[Api]):
         without = ", ".join(begun.refused)
         return replace(chosen, reason=f"{chosen.reason}; not given by the vendor: {without}")
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says."""
         item = self._item(plan.object)
         begun = self._begun.pop(plan.object, None)
         if begun is None or begun.window != plan.window:
             names = plan.schema.by_name
-            begun = Begun(plan.window, tuple(name for name in item.optional if name in names))
+            begun = BegunRead(plan.window, tuple(name for name in item.optional if name in names))
         return reading.pages(
             Lister(self._api, item, begun.optional),
             plan,
-            spool,
+            checkpoint,
             firsts=begun.firsts,
-            at_once=spans.lanes_of(self._api.pace.calls_per_s, self._api.round_trip_s),
+            at_once=ranges.workers_of(self._api.pace.calls_per_s, self._api.round_trip_s),
         )
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: Pipedrive keeps nothing for a read."""
 
-    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+    def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant (at most a page), and the newest stamp."""
         return direct.newest(Lister(self._api, self._item(schema.object)), since)
 

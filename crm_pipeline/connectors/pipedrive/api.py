@@ -6,11 +6,11 @@ from typing import TypeVar
 import msgspec
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Tools, VendorLimits
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.pipedrive.answers import Judge
-from crm_pipeline.connectors.pipedrive.dialect import DIALECT, refuse_unusable
+from crm_pipeline.connectors.pipedrive.errors import ResponseClassifier
 from crm_pipeline.connectors.pipedrive.meter import PipedriveMeter
+from crm_pipeline.connectors.pipedrive.profile import PROFILE, refuse_unusable
 from crm_pipeline.connectors.pipedrive.refusals import Refusals
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
@@ -45,21 +45,23 @@ class _MyAnswer(msgspec.Struct):
 class Api(VendorApi):
     """Calls of one company."""
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
         refuse_unusable(connection)
         self._by_token = "token" in connection.auth.variables
-        self.pace = PipedriveMeter(connection, tools, limits)
+        self.pace = PipedriveMeter(connection, context, limits)
         super().__init__(
             connection,
-            tools,
+            context,
             limits,
-            judge=Judge(
+            classify_response=ResponseClassifier(
                 connection.name,
                 by_token=self._by_token,
-                refusals=Refusals(tools.clock.now, tools.clock.monotonic),
+                refusals=Refusals(context.clock.now, context.clock.monotonic),
             ),
             meter=self.pace,
-            dialect=DIALECT,
+            profile=PROFILE,
         )
 
     @property

@@ -16,12 +16,12 @@ import msgspec
 
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
-from crm_pipeline.connectors.pipedrive.keys import Envelope, behind
+from crm_pipeline.connectors.pipedrive.keys import KeyFields, behind
 from crm_pipeline.connectors.pipedrive.line_items import walk
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 
 _STAGES = ITEMS["stages"].listings[0]
 _STAGE = "stage_id"
@@ -48,7 +48,7 @@ class _StageOf(msgspec.Struct):
 
 
 _READER = RecordReader(
-    Envelope, _Change, list_name="data", id_name="field_key", id_of=lambda one: one.field_key or ""
+    KeyFields, _Change, list_name="data", id_name="field_key", id_of=lambda one: one.field_key or ""
 )
 
 

@@ -35,7 +35,7 @@ def findings(api: Api) -> Iterator[Finding]:
     )
 
 
-def who(me: Me) -> str:
+def identity(me: Me) -> str:
     """Say as whom, and to which company, an account is logged in."""
     company = me.company_domain or me.company_name
     return f"user {me.id} of company {me.company_id} ({company})"
@@ -46,7 +46,7 @@ def sight(api: Api) -> str:
     me = api.me()
     if any(finding.level != "ok" for finding in _sight(me)):
         return ""
-    return "; ".join((who(me), *sorted(api.scopes or ())))
+    return "; ".join((identity(me), *sorted(api.scopes or ())))
 
 
 def _identity(api: Api, me: Me) -> Iterator[Finding]:
@@ -56,12 +56,12 @@ def _identity(api: Api, me: Me) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "identity",
-            f"{who(me)}; the login belongs to {theirs}, and login_url says {ours}.",
+            f"{identity(me)}; the login belongs to {theirs}, and login_url says {ours}.",
             "If that is the right company, write its address into login_url; if not, run `crm-pipeline "
             f"login {api.connection.name}` as a user of the other one.",
         )
         return
-    yield Finding("ok", "identity", who(me))
+    yield Finding("ok", "identity", identity(me))
 
 
 def _sight(me: Me) -> Iterator[Finding]:
@@ -108,7 +108,7 @@ def _budget(api: Api) -> Iterator[Finding]:
             "7) x seats.",
         )
     else:
-        yield checkup.budget(api, usage.used, usage.ceiling, span="today, by all of the company")
+        yield checkup.budget(api, usage.used, usage.ceiling, period="today, by all of the company")
     yield Finding("ok", "pace", f"{api.pace.ceiling(api.pace.burst)} calls in 2 s with this login")
 
 

@@ -16,7 +16,7 @@ from crm_pipeline.connectors.pipedrive.catalog import DELETED, ITEMS, Item, List
 from crm_pipeline.connectors.record_page import NO_KEY, RecordPage, RecordReader
 from crm_pipeline.kernel.errors import MalformedAnswer
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.wire.decoding import decoded
 
 # What v1 writes where there is no date.
@@ -79,14 +79,14 @@ class Additional(msgspec.Struct):
         return (self.pagination or self).next_start if self.more else None
 
 
-class Envelope(msgspec.Struct):
+class KeyFields(msgspec.Struct):
     """What stands around the records of an answer."""
 
     data: list[msgspec.Raw] | None
     additional_data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-Sheet = RecordPage[Envelope, Key]
+ResponsePage = RecordPage[KeyFields, Key]
 
 
 class PipedriveKeys:
@@ -116,14 +116,14 @@ class PipedriveKeys:
         bounded = deleted is None and in_time
         return keys_of(
             raw,
-            lambda body: sheet(body, item, obj, bounded=bounded),
+            lambda body: response_page(body, item, obj, bounded=bounded),
             list_name="data",
             id_of=_id_of,
             deleted_of=lambda key, row: bool(marks[row]) or is_ended(key, item),
         )
 
 
-def sheet(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> Sheet:
+def response_page(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> ResponsePage:
     """Read an answer with records.
 
     Args:
@@ -144,7 +144,7 @@ def sheet(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> Shee
     return page
 
 
-def _set_aside(page: Sheet, is_bad: list[bool], reason: str) -> None:
+def _set_aside(page: ResponsePage, is_bad: list[bool], reason: str) -> None:
     page.instants = page.instants.filter(pa.array([not bad for bad in is_bad], pa.bool_()))
     page.set_aside(is_bad, reason, list(map(_id_of, page.keys)))
 
@@ -171,7 +171,7 @@ def additional(raw: msgspec.Raw, owner: str) -> Additional:
     return decoded(memoryview(raw), Additional, owner=owner, what=what)
 
 
-def behind(page: RecordPage[Envelope, Any], listing: Listing, owner: str) -> Additional:
+def behind(page: RecordPage[KeyFields, Any], listing: Listing, owner: str) -> Additional:
     """Return what the answer of a list says of those behind it.
 
     Raises:
@@ -192,10 +192,10 @@ def is_number(text: str) -> bool:
 
 
 @cache
-def _reader(name: str) -> RecordReader[Envelope, Key]:
+def _reader(name: str) -> RecordReader[KeyFields, Key]:
     stamp = ITEMS[name].stamp
     return RecordReader(
-        Envelope,
+        KeyFields,
         _COMPOSED.get(name, Key),
         list_name="data",
         id_of=_id_of,

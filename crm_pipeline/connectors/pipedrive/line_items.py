@@ -11,8 +11,8 @@ import msgspec
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
 from crm_pipeline.connectors.pipedrive.keys import is_number
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
 
 ROUTE = "cursor"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import Item, Listing
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.kernel.clock import Window
 
 

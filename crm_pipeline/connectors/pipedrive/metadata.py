@@ -4,7 +4,7 @@ from typing import TypedDict
 
 import msgspec
 
-from crm_pipeline.connectors.described import entries
+from crm_pipeline.connectors.description import entries
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive import keys
 from crm_pipeline.connectors.pipedrive.api import Api

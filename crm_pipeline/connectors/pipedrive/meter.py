@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import requests
 
-from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
+from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
 from crm_pipeline.connectors.pipedrive.refusals import WINDOW_S
 from crm_pipeline.connectors.upkeep import DayLimit
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Connection
-from crm_pipeline.wire.throttle import Limit
 
 DAILY = "daily_tokens"
 SEARCHES = "searches"
@@ -30,9 +30,11 @@ class PipedriveMeter:
 
     unit = "tokens"
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
         self._connection = connection
-        self._gate = tools.gate
+        self._limiter = context.limiter
         self._ceilings = {**limits.ceilings, **connection.ceilings}
         # Tokens of users and of apps have windows of their own, also where they share a pot.
         self.burst = "burst_by_token" if "token" in connection.auth.variables else "burst_by_app"
@@ -61,11 +63,11 @@ class PipedriveMeter:
             found.append(Limit(SEARCHES, self._share(SEARCHES), WINDOW_S))
         return found
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:
+    def costs(self, operation: Operation) -> Mapping[str, int]:
         """Return what a call weighs: its tokens, and one call."""
         return {DAILY: operation.cost}
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what the headers say of the day and of the burst window."""
         for limit, header in ((DAILY, "x-daily-ratelimit-token"), (self.burst, "x-ratelimit")):
             if limit == self.burst and "/search" in response.url.lower():
@@ -73,7 +75,9 @@ class PipedriveMeter:
             names = f"{header}-limit", f"{header}-remaining"
             ceiling, left = (response.headers.get(name, "") for name in names)
             if ceiling and left:
-                yield Claim(limit, names[1], ceiling, left=left, usual=self._ceilings[limit])
+                yield ReportedCounter(
+                    limit, names[1], ceiling, left=left, usual=self._ceilings[limit]
+                )
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the company."""
@@ -90,5 +94,5 @@ class PipedriveMeter:
         """The company's own ceilings, as any account of the group last saw them."""
         if self._told is None:
             usual = {name: self._ceilings[name] for name in (DAILY, self.burst)}
-            self._told = told_before(self._gate, self._connection.limit_group, usual)
+            self._told = told_before(self._limiter, self._connection.limit_group, usual)
         return self._told

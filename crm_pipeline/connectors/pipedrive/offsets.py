@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.pipedrive.catalog import Listing
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ReadLost
 

@@ -14,11 +14,11 @@ import msgspec
 
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.catalog import Listing
-from crm_pipeline.connectors.pipedrive.keys import Additional, Envelope, behind
+from crm_pipeline.connectors.pipedrive.keys import Additional, KeyFields, behind
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.kernel.errors import ProtocolError
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 
 _COUNT = "participants_count"
 _RECORD = ("id", "add_time", "update_time", "person_id")
@@ -44,7 +44,7 @@ class _Participant(msgspec.Struct):
 
 
 _READER = RecordReader(
-    Envelope, _Participant, list_name="data", id_name="id", id_of=lambda one: str(one.id)
+    KeyFields, _Participant, list_name="data", id_name="id", id_of=lambda one: str(one.id)
 )
 
 

@@ -15,14 +15,14 @@ from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
 from crm_pipeline.connectors.pipedrive.changelog import Changelog
-from crm_pipeline.connectors.pipedrive.keys import sheet
+from crm_pipeline.connectors.pipedrive.keys import response_page
 from crm_pipeline.connectors.pipedrive.line_items import walk
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.participants import Participants
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import Rejected
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 
 ROUTE = "cursor"
 Deal = dict[str, Any]
@@ -134,7 +134,7 @@ def _batch(lister: Lister, making: Maker, deals: list[Deal]) -> tuple[pa.RecordB
         else:
             texts.append(msgspec.json.encode(made))
     # Through the rules of `keys`, like what comes from a list.
-    page = sheet(b'{"data":[%b]}' % b",".join(texts), lister.item, lister.owner)
+    page = response_page(b'{"data":[%b]}' % b",".join(texts), lister.item, lister.owner)
     batch = batch_of(
         ids=[str(key.id) for key in page.keys],
         stamps=page.instants,

@@ -8,12 +8,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from crm_pipeline.connectors.base import Route
-from crm_pipeline.connectors.pipedrive import line_items, offsets, per_deal, scan, spans
+from crm_pipeline.connectors.base import ReadStrategy
+from crm_pipeline.connectors.pipedrive import line_items, offsets, per_deal, ranges, scan
 from crm_pipeline.connectors.pipedrive.catalog import Listing
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.optional import refused_by
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import NotPermitted, UnknownField
 
@@ -22,7 +22,7 @@ _UNKNOWN_PAGES = 3
 
 
 @dataclass
-class Begun:
+class BegunRead:
     """What a plan has asked for already.
 
     Attributes:
@@ -42,13 +42,13 @@ class Begun:
     extra_cost: int = 0
 
 
-def begin(lister: Lister, window: Window | None) -> Begun:
+def begin(lister: Lister, window: Window | None) -> BegunRead:
     """Ask for the first page of each list and reckon the rest.
 
     Where absence means deletion, lists behind the first are read after it: what moves from one to the
     other meanwhile is then seen twice, and not overlooked.
     """
-    begun = Begun(window, lister.optional)
+    begun = BegunRead(window, lister.optional)
     if lister.item.paging == "deals":
         return _by_deals(lister, begun)
     if lister.item.paging == "per_deal":
@@ -70,7 +70,7 @@ def begin(lister: Lister, window: Window | None) -> Begun:
     return begun
 
 
-def _by_deals(lister: Lister, begun: Begun) -> Begun:
+def _by_deals(lister: Lister, begun: BegunRead) -> BegunRead:
     deals = line_items.deals_of(lister)
     [items] = lister.item.listings
     living = [listing for listing in deals.item.listings if not listing.deleted]
@@ -84,7 +84,7 @@ def _by_deals(lister: Lister, begun: Begun) -> Begun:
     return begun
 
 
-def _deal_by_deal(lister: Lister, begun: Begun) -> Begun:
+def _deal_by_deal(lister: Lister, begun: BegunRead) -> BegunRead:
     deals = per_deal.deals_of(lister)
     [asked] = lister.item.listings
     found = 0
@@ -111,8 +111,8 @@ def again_of(listings: Sequence[Listing]) -> list[Listing]:
 
 
 def routes(
-    lister: Lister, begun: Begun, *, asked: str, calls_per_s: float, described: tuple[int, int]
-) -> tuple[Route, ...]:
+    lister: Lister, begun: BegunRead, *, asked: str, calls_per_s: float, described: tuple[int, int]
+) -> tuple[ReadStrategy, ...]:
     """Return the ways of reading, with what they cost.
 
     Args:
@@ -123,7 +123,7 @@ def routes(
         described: calls and tokens that the metadata took.
     """
     listings = lister.item.listings
-    at_once = spans.lanes_of(calls_per_s, lister.api.round_trip_s)
+    at_once = ranges.workers_of(calls_per_s, lister.api.round_trip_s)
     fixed, fixed_cost = described[0] + begun.extra_calls, described[1] + begun.extra_cost
     pages = sum(begun.estimates.values())
     tokens = _cost(listings, begun.estimates)
@@ -136,7 +136,7 @@ def routes(
     in_lanes = sum(calls for calls in by_windows.values() if calls > 1)
     rtt_s = lister.api.round_trip_s
     return (
-        Route(
+        ReadStrategy(
             scan.ROUTE,
             fixed + pages,
             fixed_cost + tokens,
@@ -145,8 +145,8 @@ def routes(
             if lister.item.paging == "per_deal"
             else "one page after the other",
         ),
-        Route(
-            spans.ROUTE,
+        ReadStrategy(
+            ranges.ROUTE,
             fixed + wide,
             fixed_cost + _cost(listings, by_windows),
             (fixed + wide - in_lanes) * rtt_s
@@ -157,12 +157,12 @@ def routes(
     )
 
 
-def _impediment(lister: Lister, begun: Begun, asked: str) -> str:
+def _impediment(lister: Lister, begun: BegunRead, asked: str) -> str:
     if not lister.item.has_windows:
         return "the vendor has no list of it by time of change"
     if begun.window is None:
         return "everything is read, also what carries no stamp"
-    if begun.window.from_at is None and asked != spans.ROUTE:
+    if begun.window.from_at is None and asked != ranges.ROUTE:
         return "records without a stamp are in no range of seconds"
     return ""
 
@@ -171,7 +171,7 @@ def _cost(listings: Sequence[Listing], calls: Mapping[str, int]) -> int:
     return sum(calls[listing.name] * listing.cost for listing in listings)
 
 
-def _first(lister: Lister, listing: Listing, window: Window | None, begun: Begun) -> ListPage:
+def _first(lister: Lister, listing: Listing, window: Window | None, begun: BegunRead) -> ListPage:
     params = (
         offsets.parameters(lister, listing, window)
         if lister.item.paging != "cursor"
@@ -191,7 +191,7 @@ def _first(lister: Lister, listing: Listing, window: Window | None, begun: Begun
         return _first(lister, listing, window, begun)
 
 
-def _estimate(lister: Lister, listing: Listing, first: ListPage, begun: Begun) -> int:
+def _estimate(lister: Lister, listing: Listing, first: ListPage, begun: BegunRead) -> int:
     size = lister.api.page_records
     if lister.item.paging != "cursor":
         is_short = first.more is False or len(first) < size or lister.item.paging == "whole"

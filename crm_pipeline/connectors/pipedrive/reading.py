@@ -6,26 +6,31 @@ from datetime import timedelta
 from typing import Any
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.pipedrive import line_items, members, offsets, per_deal, spans
+from crm_pipeline.connectors.pipedrive import line_items, members, offsets, per_deal, ranges
 from crm_pipeline.connectors.pipedrive.catalog import Listing
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.planning import again_of
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.connectors.pipedrive.scan import Scan
 from crm_pipeline.kernel.clock import Window, format_instant
 from crm_pipeline.kernel.errors import ReadLost
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 
 def pages(
-    lister: Lister, plan: Plan, spool: Spool, *, firsts: Mapping[str, ListPage], at_once: int
+    lister: Lister,
+    plan: Plan,
+    checkpoint: Checkpoint,
+    *,
+    firsts: Mapping[str, ListPage],
+    at_once: int,
 ) -> Iterator[Page]:
     """Yield the records of a plan.
 
     Args:
         lister: of the plan's object.
         plan: what is read, and how.
-        spool: of the window.
+        checkpoint: of the window.
         firsts: pages that the plan has asked for already, by list.
         at_once: lanes of the route `windows`.
 
@@ -40,12 +45,14 @@ def pages(
         yield from per_deal.pages(lister, plan.window, firsts=firsts)
         return
     begun_at = min(lister.api.now(), lister.api.vendor_now())
-    is_resumed = spool.request is not None
-    route, kept = _resumed(lister, plan, spool)
+    is_resumed = checkpoint.request is not None
+    route, kept = _resumed(lister, plan, checkpoint)
     for listing in lister.item.listings:
         # What an earlier process has done is noted in ranges, into which no page of ours fits.
-        first = None if is_resumed and route == spans.ROUTE else firsts.get(listing.name)
-        read = _list(lister, plan, listing, route=route, spool=kept, first=first, lanes=at_once)
+        first = None if is_resumed and route == ranges.ROUTE else firsts.get(listing.name)
+        read = _list(
+            lister, plan, listing, route=route, checkpoint=kept, first=first, workers=at_once
+        )
         for page in members.with_names(lister, read) if lister.item.beside else read:
             page.part = listing.name
             yield page
@@ -55,7 +62,7 @@ def pages(
         moved = replace(plan, window=since)
         for listing in again_of(lister.item.listings):
             for page in _list(
-                lister, moved, listing, route="cursor", spool=None, first=None, lanes=1
+                lister, moved, listing, route="cursor", checkpoint=None, first=None, workers=1
             ):
                 page.part = listing.name
                 yield page
@@ -67,20 +74,20 @@ def _list(
     listing: Listing,
     *,
     route: str,
-    spool: Spool | None,
+    checkpoint: Checkpoint | None,
     first: ListPage | None,
-    lanes: int,
+    workers: int,
 ) -> Iterator[Page]:
     window = plan.window
     if lister.item.paging != "cursor":
         return offsets.pages(lister, listing, window, first=first)
     is_whole = first is not None and first.cursor is None
-    if route == spans.ROUTE and window is not None and not is_whole:
-        return spans.pages(lister, listing, window, at_once=lanes, spool=spool)
-    return Scan(lister, listing, window, spool=spool, first=first).pages()
+    if route == ranges.ROUTE and window is not None and not is_whole:
+        return ranges.pages(lister, listing, window, at_once=workers, checkpoint=checkpoint)
+    return Scan(lister, listing, window, checkpoint=checkpoint, first=first).pages()
 
 
-def _resumed(lister: Lister, plan: Plan, spool: Spool) -> tuple[str, Spool | None]:
+def _resumed(lister: Lister, plan: Plan, checkpoint: Checkpoint) -> tuple[str, Checkpoint | None]:
     """Return the route, and the spool where somebody could go on with the read."""
     if plan.complete or lister.item.paging != "cursor":
         return plan.route, None
@@ -89,16 +96,16 @@ def _resumed(lister: Lister, plan: Plan, spool: Spool) -> tuple[str, Spool | Non
         "window": _written(plan.window),
         "schema": plan.schema.fingerprint,
     }
-    found = spool.request
+    found = checkpoint.request
     if found is None:
-        spool.begin({**asked, "route": plan.route})
-        return plan.route, spool
+        checkpoint.begin({**asked, "route": plan.route})
+        return plan.route, checkpoint
     if {key: found.get(key) for key in asked} != asked:
         raise ReadLost(
             f"{lister.owner}: what an earlier process had begun to read is not what is asked for now.",
             cure="Nothing is lost: the window is read anew.",
         )
-    return str(found["route"]), spool
+    return str(found["route"]), checkpoint
 
 
 def _written(window: Window | None) -> list[str | None] | None:

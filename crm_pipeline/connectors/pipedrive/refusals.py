@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import requests
 
 from crm_pipeline.kernel.errors import BudgetExhausted, CrmError, Throttled
-from crm_pipeline.store.limits import MOST_COUNTED
+from crm_pipeline.ratelimit.limits import MOST_COUNTED
 from crm_pipeline.wire.figures import whole
 
 WINDOW_S = 2.0

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.pipedrive.catalog import Listing
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ProtocolError, ReadLost, Rejected
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _CHUNK_ROWS = 10_000
 _CHUNK_BYTES = 8 << 20
@@ -44,7 +44,7 @@ class Scan:
         lister: asks.
         listing: the list.
         window: None for everything.
-        spool: where chunks are noted; None where nobody goes on after a crash.
+        checkpoint: where chunks are noted; None where nobody goes on after a crash.
         first: the first page, where it was asked for already.
     """
 
@@ -54,13 +54,13 @@ class Scan:
         listing: Listing,
         window: Window | None,
         *,
-        spool: Spool | None = None,
+        checkpoint: Checkpoint | None = None,
         first: ListPage | None = None,
     ) -> None:
         self._lister = lister
         self._listing = listing
         self._window = window
-        self._spool = spool
+        self._checkpoint = checkpoint
         self._first = first
         self._seen: set[str] = set()
 
@@ -128,7 +128,7 @@ class Scan:
             # Of two reads of one version the later counts: a chunk is as old as its first answer.
             extracted_at=min(page.asked_at for page in chunk.pages),
             calls=chunk.calls,
-            number=self._spool.fresh_number() if self._spool else None,
+            number=self._checkpoint.fresh_number() if self._checkpoint else None,
             facts={**facts, "begin": chunk.begin, "next": following},
             rejected=[row for page in chunk.pages for row in page.rejected],
             origin=self._listing.origin,
@@ -136,10 +136,10 @@ class Scan:
 
     def _done(self) -> Mapping[str, str | None]:
         """Return the chunks that are done: the cursor before each -> the one behind it."""
-        if self._spool is None:
+        if self._checkpoint is None:
             return {}
         return {
             str(page.facts["begin"]): page.facts["next"]
-            for page in self._spool.all_done()
+            for page in self._checkpoint.all_done()
             if page.facts.get("listing") == self._listing.name and "begin" in page.facts
         }

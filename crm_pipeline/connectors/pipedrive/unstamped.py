@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.line_items import walk
-from crm_pipeline.connectors.pipedrive.list_page import ListPage
 from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.responses import ListPage
 
 
 class Ends:

@@ -5,8 +5,8 @@ from functools import cached_property
 
 from crm_pipeline.connectors.base import (
     Abilities,
+    ConnectorContext,
     LoginKind,
-    Tools,
     VendorLimits,
     published_limits,
 )
@@ -64,6 +64,7 @@ class SalesforceConnector:
         "OpportunityLineItem",
         "OpportunityContactRole",
         "Product2",
+        "PricebookEntry",
         "Campaign",
         "CampaignMember",
         "Case",
@@ -86,10 +87,10 @@ class SalesforceConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: Tools) -> SalesforceAccount:
+    def open(self, connection: Connection, context: ConnectorContext) -> SalesforceAccount:
         """Open an org without touching the network."""
         own = replace(self.limits, ceilings={**self.limits.ceilings, **connection.ceilings})
-        return SalesforceAccount(connection, tools, own, self.snapshot_objects)
+        return SalesforceAccount(connection, context, own, self.snapshot_objects)
 
 
 connector = SalesforceConnector()

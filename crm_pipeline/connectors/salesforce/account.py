@@ -14,14 +14,13 @@ import requests
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
+    ConnectorContext,
     ObjectInfo,
     Page,
     Plan,
-    Route,
-    Tools,
+    ReadStrategy,
     VendorLimits,
 )
-from crm_pipeline.connectors.routes import planned
 from crm_pipeline.connectors.salesforce import (
     bulk,
     checkup,
@@ -35,6 +34,7 @@ from crm_pipeline.connectors.salesforce import (
 )
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.bulk_results import PAGE_RECORDS
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
@@ -49,7 +49,7 @@ from crm_pipeline.kernel.errors import (
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.wire.decoding import Count, decoded
 
 # Every window costs a describe and two counts; a Bulk job also its creation, about three polls and its
@@ -85,12 +85,12 @@ class SalesforceAccount(ApiAccount[Api]):
     def __init__(
         self,
         connection: Connection,
-        tools: Tools,
+        context: ConnectorContext,
         limits: VendorLimits,
         snapshot_objects: frozenset[str],
     ) -> None:
-        super().__init__(connection, Api(connection, tools, limits))
-        self._tools = tools
+        super().__init__(connection, Api(connection, context, limits))
+        self._context = context
         self._snapshots = snapshot_objects
         self._listed = cache(self._list)
 
@@ -98,9 +98,9 @@ class SalesforceAccount(ApiAccount[Api]):
         """Look at login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
 
-    def who(self) -> str:
+    def identity(self) -> str:
         """Say as whom, and to which org, this is logged in."""
-        return checkup.who(self._api)
+        return checkup.identity(self._api)
 
     def facts(self) -> AccountFacts:
         """Return what the org says about itself, as far as this login may read it."""
@@ -131,11 +131,7 @@ class SalesforceAccount(ApiAccount[Api]):
         schema = self._api.asked(
             path, lambda response: describe.schema_of(response.content, obj, owner)
         )
-        return (
-            describe.with_role_names(schema)
-            if obj == "User" and describe.ROLES in known
-            else schema
-        )
+        return describe.with_related(schema, known)
 
     def _greet(self) -> None:
         checkup.versions(self._api)
@@ -144,7 +140,7 @@ class SalesforceAccount(ApiAccount[Api]):
         """Choose the route for a window by its number of records."""
         schema = self.describe(obj.name)
         is_snapshot = self._is_snapshot(obj, schema)
-        if not is_snapshot and describe.stamp_field(schema) is None:
+        if not is_snapshot and describe.cursor_field(schema) is None:
             raise ConfigError(
                 f"{self.connection.name}: {obj.name} carries no stamp, so it cannot be read by windows.",
                 cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
@@ -155,7 +151,7 @@ class SalesforceAccount(ApiAccount[Api]):
             route="rest",
             reason="",
             schema=schema,
-            stamp_field=None if is_snapshot else describe.stamp_field(schema),
+            cursor_field=None if is_snapshot else describe.cursor_field(schema),
             complete=is_snapshot,
             vendor_count=None,
             calls=0,
@@ -165,24 +161,26 @@ class SalesforceAccount(ApiAccount[Api]):
 
     def count(self, plan: Plan) -> int:
         """Return the org's count of what the plan reads, deleted records included."""
-        query = soql.count(plan.object, plan.stamp_field, plan.window)
+        query = soql.count(plan.object, plan.cursor_field, plan.window)
         what = f"the count of {plan.object}"
         return self._api.ask(f"{self._api.base}/queryAll/", _Count, what, q=query).total_size
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says; Bulk falls back to REST where Bulk refuses the object."""
-        job = bulk.noted(self._api, plan, spool)
+        job = bulk.noted(self._api, plan, checkpoint)
         if job is None and plan.route == "bulk":
-            job = self._new_job(plan, spool)
+            job = self._new_job(plan, checkpoint)
         if job is None:
             yield from rest.pages(self._api, plan)
         else:
-            yield from bulk.pages(self._api, plan, job, spool=spool, clock=self._tools.clock)
+            yield from bulk.pages(
+                self._api, plan, job, checkpoint=checkpoint, clock=self._context.clock
+            )
 
-    def _new_job(self, plan: Plan, spool: Spool) -> bulk.Job | None:
+    def _new_job(self, plan: Plan, checkpoint: Checkpoint) -> bulk.Job | None:
         """Create a job; None where Bulk cannot be had for this, but REST can."""
         try:
-            return bulk.create(self._api, plan, spool)
+            return bulk.create(self._api, plan, checkpoint)
         except Rejected as error:
             if not bulk.is_refusal_of_bulk(error) or self._is_too_long(plan):
                 raise
@@ -191,16 +189,16 @@ class SalesforceAccount(ApiAccount[Api]):
                 raise
         return None
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Delete the job of a window that has committed."""
-        bulk.give_back(self._api, spool)
+        bulk.give_back(self._api, checkpoint)
 
-    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+    def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp."""
-        stamp_field = describe.stamp_field(schema)
-        if stamp_field is None:
+        cursor_field = describe.cursor_field(schema)
+        if cursor_field is None:
             raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
-        query = soql.newest(schema.object, stamp_field, since)
+        query = soql.newest(schema.object, cursor_field, since)
         return self._api.asked(f"{self._api.base}/queryAll/", self._newest, q=query)
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
@@ -210,7 +208,7 @@ class SalesforceAccount(ApiAccount[Api]):
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its newest records."""
         schema = self.describe(obj)
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         order = f" ORDER BY {stamp} DESC" if stamp else ""
         query = soql.select(schema.names, obj, [], tail=f"{order} LIMIT {rows}")
         what = f"the newest records of {obj}"
@@ -258,14 +256,14 @@ class SalesforceAccount(ApiAccount[Api]):
     def _is_snapshot(self, obj: ObjectSettings, schema: Schema) -> bool:
         if obj.snapshot is not None:
             return obj.snapshot
-        return obj.name in self._snapshots or describe.stamp_field(schema) is None
+        return obj.name in self._snapshots or describe.cursor_field(schema) is None
 
     def _is_too_long(self, plan: Plan) -> bool:
         longest = soql.Key("2026-01-01T00:00:00.000Z", "0" * 18)
         query = soql.page(
             plan.schema.names,
             plan.object,
-            stamp_field=plan.stamp_field,
+            cursor_field=plan.cursor_field,
             window=plan.window,
             key=longest,
             limit=2000,
@@ -280,7 +278,7 @@ class SalesforceAccount(ApiAccount[Api]):
         if asked != "rest" and self._is_too_long(plan):
             too_long = f"{len(plan.schema.fields)} fields make the query too long for one address"
         routes = (
-            Route(
+            ReadStrategy(
                 "rest",
                 by_rest,
                 by_rest,
@@ -288,7 +286,7 @@ class SalesforceAccount(ApiAccount[Api]):
                 "pages by stamp and id",
                 too_long,
             ),
-            Route(
+            ReadStrategy(
                 "bulk",
                 by_bulk + 1,
                 by_bulk + 1,

@@ -10,14 +10,14 @@ import msgspec
 import requests
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
-from crm_pipeline.connectors.salesforce import answers
-from crm_pipeline.connectors.salesforce.dialect import DIALECT
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
+from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
+from crm_pipeline.connectors.salesforce import errors
 from crm_pipeline.connectors.salesforce.login import SalesforceLogin, refuse_unusable
+from crm_pipeline.connectors.salesforce.profile import PROFILE
 from crm_pipeline.connectors.upkeep import DayLimit
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Connection
-from crm_pipeline.wire.throttle import Limit
 
 T = TypeVar("T")
 _HEADER = "Sforce-Limit-Info"
@@ -34,9 +34,11 @@ class SalesforceMeter:
 
     unit = "calls"
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
         self._connection = connection
-        self._gate = tools.gate
+        self._limiter = context.limiter
         self._ceilings = limits.ceilings
         self._told: int | None = None
 
@@ -53,16 +55,16 @@ class SalesforceMeter:
             return (daily,)
         return (daily, self._limit(JOBS, self._ceilings[JOBS]))
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
+    def costs(self, operation: Operation) -> Mapping[str, int]:  # noqa: ARG002 - all weigh one
         """Return what a call weighs."""
         return {}
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what `Sforce-Limit-Info` says."""
         found = _USAGE.search(response.headers.get(_HEADER, ""))
         if found:
             used, _, ceiling = found[1].partition("/")
-            yield Claim(DAILY, _HEADER, ceiling, used=used, usual=self._ceilings[DAILY])
+            yield ReportedCounter(DAILY, _HEADER, ceiling, used=used, usual=self._ceilings[DAILY])
 
     def heed(self, reading: Reading) -> None:
         """Take over the org's ceiling."""
@@ -75,7 +77,7 @@ class SalesforceMeter:
     def _seen(self) -> int | None:
         """The org's ceiling as any account last saw it."""
         usual = {DAILY: self._ceilings[DAILY]}
-        return told_before(self._gate, self._connection.limit_group, usual).get(DAILY)
+        return told_before(self._limiter, self._connection.limit_group, usual).get(DAILY)
 
 
 class UserInfo(msgspec.Struct):
@@ -94,15 +96,17 @@ class _NewJob(msgspec.Struct):
 class Api(VendorApi):
     """Calls of one org."""
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
         refuse_unusable(connection)
         super().__init__(
             connection,
-            tools,
+            context,
             limits,
-            judge=partial(answers.judge, connection.name),
-            meter=SalesforceMeter(connection, tools, limits),
-            dialect=DIALECT,
+            classify_response=partial(errors.classify_response, connection.name),
+            meter=SalesforceMeter(connection, context, limits),
+            profile=PROFILE,
             login=SalesforceLogin,
         )
 

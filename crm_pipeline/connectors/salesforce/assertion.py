@@ -32,13 +32,15 @@ def signed(
     key: RSAPrivateKey, *, issuer: str, subject: str, audience: str, now: datetime
 ) -> Secret:
     """Return an assertion that is valid from now on for two minutes."""
-    claims = {
+    reported_counters = {
         "iss": issuer,
         "sub": subject,
         "aud": audience,
         "exp": int((now + LIFETIME).timestamp()),
     }
-    head = ".".join(_encoded(json.dumps(part).encode()) for part in ({"alg": "RS256"}, claims))
+    head = ".".join(
+        _encoded(json.dumps(part).encode()) for part in ({"alg": "RS256"}, reported_counters)
+    )
     return Secret(f"{head}.{_encoded(key.sign(head.encode(), PKCS1v15(), SHA256()))}")
 
 

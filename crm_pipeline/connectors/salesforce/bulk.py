@@ -19,7 +19,7 @@ from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import CrmError, JobFailed, ReadLost, Rejected
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.kernel.text import vendor_text
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.wire.decoding import Count
 
 _FIRST_POLL_S = 0.5
@@ -42,7 +42,7 @@ class _Info(msgspec.Struct):
     words: str | None = msgspec.field(name="errorMessage", default=None)
 
 
-def create(api: Api, plan: Plan, spool: Spool) -> Job:
+def create(api: Api, plan: Plan, checkpoint: Checkpoint) -> Job:
     """Create the query job, and note it in the spool.
 
     Raises:
@@ -59,7 +59,7 @@ def create(api: Api, plan: Plan, spool: Spool) -> Job:
     }
     # Repeated after a lost answer, this costs at worst one more job of the daily 10,000.
     job = Job(api.create_job(body), job.asked_at)
-    spool.begin(
+    checkpoint.begin(
         {
             "job": job.id,
             "asked_at": format_instant(job.asked_at),
@@ -69,13 +69,13 @@ def create(api: Api, plan: Plan, spool: Spool) -> Job:
     return job
 
 
-def noted(api: Api, plan: Plan, spool: Spool) -> Job | None:
+def noted(api: Api, plan: Plan, checkpoint: Checkpoint) -> Job | None:
     """Return the job that another process created for the same query; None if there is none.
 
     Raises:
         ReadLost: it was created for another query.
     """
-    request = spool.request
+    request = checkpoint.request
     if request is None:
         return None
     if request["query"] != fingerprint([api.version, _query(plan)]):
@@ -124,7 +124,7 @@ def pages(
     plan: Plan,
     job: Job,
     *,
-    spool: Spool,
+    checkpoint: Checkpoint,
     clock: Clock,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> Iterator[Page]:
@@ -138,12 +138,12 @@ def pages(
         CountMismatch: the pages hold another number of records than the job says.
     """
     records = wait(api, plan, job, clock, uniform)
-    yield from BulkResults(api, plan, job.id, job.asked_at, spool).pages(records)
+    yield from BulkResults(api, plan, job.id, job.asked_at, checkpoint).pages(records)
 
 
-def give_back(api: Api, spool: Spool) -> None:
+def give_back(api: Api, checkpoint: Checkpoint) -> None:
     """Delete the job of a spool; one that stays costs nothing, the vendor removes it after 7 days."""
-    request = spool.request
+    request = checkpoint.request
     if request is not None:
         with suppress(CrmError):
             api.delete(f"{api.base}/jobs/query/{request['job']}")
@@ -155,7 +155,7 @@ def is_refusal_of_bulk(error: Rejected) -> bool:
 
 
 def _query(plan: Plan) -> str:
-    conditions = soql.window_condition(plan.stamp_field, plan.window)
+    conditions = soql.window_condition(plan.cursor_field, plan.window)
     return soql.select(plan.schema.names, plan.object, conditions)
 
 

@@ -26,8 +26,8 @@ from crm_pipeline.kernel.errors import (
     ReadLost,
     Rejected,
 )
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.spool import Spool, SpooledPage
+from crm_pipeline.store.landing.checkpoint import Checkpoint, CheckpointPage
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.paging import Link, walk
 
 PAGE_RECORDS = 50_000
@@ -57,14 +57,16 @@ class BulkResults:
         plan: what was asked for.
         job: the job's id.
         asked_at: when the job was made; its records are of that moment.
-        spool: where pages are kept.
+        checkpoint: where pages are kept.
     """
 
-    def __init__(self, api: Api, plan: Plan, job: str, asked_at: datetime, spool: Spool) -> None:
+    def __init__(
+        self, api: Api, plan: Plan, job: str, asked_at: datetime, checkpoint: Checkpoint
+    ) -> None:
         self._api = api
         self._plan = plan
         self._asked_at = asked_at
-        self._spool = spool
+        self._checkpoint = checkpoint
         self._place = f"{api.base}/jobs/query/{job}"
         self._owner = f"{api.connection.name}.{plan.object}"
 
@@ -82,7 +84,7 @@ class BulkResults:
         for spooled in self._spooled(records):
             counted = spooled.facts["records"]
             found += records if counted is None else counted
-            if not self._spool.is_done(spooled.number):
+            if not self._checkpoint.is_done(spooled.number):
                 yield self._page(spooled, counted)
         if found != records:
             raise CountMismatch(
@@ -90,7 +92,7 @@ class BulkResults:
                 cure="Nothing of this window was kept. Run it again.",
             )
 
-    def _page(self, spooled: SpooledPage, counted: int | None) -> Page:
+    def _page(self, spooled: CheckpointPage, counted: int | None) -> Page:
         rejected: list[Reject] = []
         bounds = self._api.bounds
         parse = CsvPage(self._owner, self._plan, spooled.file, counted, rejected, bounds=bounds)
@@ -105,7 +107,7 @@ class BulkResults:
             rejected=rejected,
         )
 
-    def _spooled(self, records: int) -> Iterator[SpooledPage]:
+    def _spooled(self, records: int) -> Iterator[CheckpointPage]:
         if records > PAGE_RECORDS and float(self._api.version) >= _PARALLEL_SINCE:
             first = self._addresses_at(f"{self._place}/resultPages")
             if first is not None:
@@ -113,9 +115,9 @@ class BulkResults:
                 return
         yield from self._one_by_one()
 
-    def _side_by_side(self, first: _Pages) -> Iterator[SpooledPage]:
+    def _side_by_side(self, first: _Pages) -> Iterator[CheckpointPage]:
         """Download ahead of the reader; at most `DOWNLOADS` pages are on their way or waiting."""
-        running: deque[Future[SpooledPage]] = deque()
+        running: deque[Future[CheckpointPage]] = deque()
         pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="download")
         try:
             for number, address in enumerate(self._addresses(first), 1):
@@ -171,19 +173,19 @@ class BulkResults:
             )
         return f"{path}?{parts.query}" if parts.query else path
 
-    def _one_by_one(self) -> Iterator[SpooledPage]:
+    def _one_by_one(self) -> Iterator[CheckpointPage]:
         numbers = iter(range(1, 1 << 31))
 
-        def fetch(locator: str) -> SpooledPage:
+        def fetch(locator: str) -> CheckpointPage:
             address = f"{self._place}/results?maxRecords={PAGE_RECORDS}"
             following = f"{address}&locator={quote(locator, safe='')}" if locator else address
             return self._fetched(next(numbers), following)
 
-        link = Link[SpooledPage]("", lambda page: page.facts["next"])
+        link = Link[CheckpointPage]("", lambda page: page.facts["next"])
         yield from walk(link, fetch, owner=self._owner)
 
-    def _fetched(self, number: int, address: str) -> SpooledPage:
-        kept = self._spool.kept(number)
+    def _fetched(self, number: int, address: str) -> CheckpointPage:
+        kept = self._checkpoint.kept(number)
         if kept is not None:
             if kept.facts["address"] != address:
                 raise ReadLost(
@@ -191,14 +193,14 @@ class BulkResults:
                     cure="Run it again; the window is read anew.",
                 )
             return kept
-        file = self._spool.path(number, ".csv")
+        file = self._checkpoint.path(number, ".csv")
         try:
             response, head = self._api.fetch(address, file, self._head)
         except Rejected as error:
             raise self._explained(error) from error
         if response.headers.get("Content-Encoding") == "gzip":
             file = file.rename(file.with_suffix(".csv.gz"))
-        return self._spool.keep(number, file, {"address": address, **head})
+        return self._checkpoint.keep(number, file, {"address": address, **head})
 
     def _head(self, response: requests.Response) -> Mapping[str, Any]:
         """Return the number of records and the next place, as the headers of a page say.

@@ -8,7 +8,7 @@ import requests
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding
-from crm_pipeline.connectors.described import entries
+from crm_pipeline.connectors.description import entries
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import Fatal
 
@@ -96,7 +96,7 @@ def listed(api: Api) -> list[Listed]:
     return api.asked(f"{api.base}/sobjects", read)
 
 
-def who(api: Api) -> str:
+def identity(api: Api) -> str:
     """Say as whom, and to which org, an account is logged in."""
     found = api.identity()
     user = found.preferred_username or found.user_id
@@ -106,11 +106,11 @@ def who(api: Api) -> str:
 def sight(api: Api) -> str:
     """Say what the login may see: whose it is, and whether it sees what it does not own."""
     rights = [finding.detail for finding in _permissions(api)]
-    return "; ".join((who(api), *rights))
+    return "; ".join((identity(api), *rights))
 
 
 def _identity(api: Api) -> Iterator[Finding]:
-    yield Finding("ok", "identity", who(api))
+    yield Finding("ok", "identity", identity(api))
 
 
 def _permissions(api: Api) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def _permissions(api: Api) -> Iterator[Finding]:
 
 def _budget(api: Api) -> Iterator[Finding]:
     daily = api.ask(f"{api.base}/limits", _Limits, "the answer about limits").daily
-    yield checkup.budget(api, daily.most - daily.left, daily.most, span="in the last 24 h")
+    yield checkup.budget(api, daily.most - daily.left, daily.most, period="in the last 24 h")
 
 
 def _objects(api: Api) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from crm_pipeline.connectors.csv_records import CsvForm, CsvRecords
 from crm_pipeline.connectors.salesforce import describe, keys
 from crm_pipeline.kernel.errors import Fatal, ProtocolError
 from crm_pipeline.settings.bounds import Bounds
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.bounds import Allowance, TooLarge
 
 _UNREADABLE: tuple[Any, ...] = (pa.ArrowInvalid, EOFError, OSError, isal_zlib.error)

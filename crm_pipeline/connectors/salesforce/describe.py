@@ -3,20 +3,17 @@
 Types: SOAP API Developer Guide, `DescribeSObjectResult` and `FieldType`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Required, TypedDict
+from typing import Any, NamedTuple, Required, TypedDict
 
 import msgspec
 
-from crm_pipeline.connectors.described import Whole, entries, whole
+from crm_pipeline.connectors.description import Whole, entries, whole
 from crm_pipeline.model.schema import CommonType, Field, Multiple, Schema
 from crm_pipeline.wire.decoding import malformed
 
 ID = "Id"
-ROLES = "UserRole"
-ROLE = "UserRole.Name"
-"""Read through the relation: the field itself holds the role's id only."""
 
 # Compound fields repeat their parts and are refused by Bulk queries.
 _COMPOUND = frozenset({"address", "location"})
@@ -40,6 +37,51 @@ _STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate", "LoginTime")
 
 
 _MUST_HAVE = (ID, "IsDeleted", *_STAMPS)
+
+
+class Relation(NamedTuple):
+    """What is read of the record that a reference points to: the reference itself holds its id only.
+
+    Attributes:
+        reference: the field with the id.
+        name: of the relation, as queries write it.
+        object: that it leads to; a login that may not see it reads nothing through the relation.
+        fields: name, label and type of each.
+    """
+
+    reference: str
+    name: str
+    object: str
+    fields: tuple[tuple[str, str, str], ...]
+
+    @property
+    def read(self) -> Iterator[Field]:
+        """The fields under the names that queries and Bulk results give them."""
+        for field, label, kind in self.fields:
+            yield Field(
+                f"{self.name}.{field}",
+                label,
+                kind,
+                _TYPES.get(kind, "string"),
+                path=(self.name, field),
+            )
+
+
+RELATIONS: Mapping[str, tuple[Relation, ...]] = {
+    "User": (Relation("UserRoleId", "UserRole", "UserRole", (("Name", "Role Name", "string"),)),),
+    "PricebookEntry": (
+        Relation(
+            "Pricebook2Id",
+            "Pricebook2",
+            "Pricebook2",
+            (
+                ("Name", "Price Book Name", "string"),
+                ("IsStandard", "Is Standard Price Book", "boolean"),
+            ),
+        ),
+    ),
+}
+"""By the object whose records are read."""
 
 
 class Choice(TypedDict, total=False):
@@ -105,15 +147,23 @@ def schema_of(body: bytes, obj: str, owner: str) -> Schema:
     return Schema(name, label if isinstance(label, str) else name, fields, left_out)
 
 
-def with_role_names(schema: Schema) -> Schema:
-    """Return the fields of users with the names of their roles, which stand in records of their own."""
-    if "UserRoleId" not in schema.by_name:
-        return schema
-    role = Field(ROLE, "Role Name", "string", custom=False, path=(ROLES, "Name"))
-    return replace(schema, fields=(*schema.fields, role))
+def with_related(schema: Schema, listed: Collection[str]) -> Schema:
+    """Return a schema with what is read through relations.
+
+    Args:
+        schema: of an object.
+        listed: the objects that the login may see.
+    """
+    related = [
+        field
+        for relation in RELATIONS.get(schema.object, ())
+        if relation.object in listed and relation.reference in schema.by_name
+        for field in relation.read
+    ]
+    return replace(schema, fields=(*schema.fields, *related)) if related else schema
 
 
-def stamp_field(schema: Schema) -> str | None:
+def cursor_field(schema: Schema) -> str | None:
     """Return the field that says when a record changed, best first; None where there is none."""
     return next((name for name in _STAMPS if name in schema.by_name), None)
 

@@ -12,7 +12,7 @@ from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.connectors.salesforce import describe
 from crm_pipeline.connectors.salesforce.describe import ID
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.wire.decoding import Count
 
 LIST = "records"
@@ -30,9 +30,9 @@ class RecordKey(msgspec.Struct):
     CreatedDate: str | None = None
     LoginTime: str | None = None
 
-    def stamp(self, stamp_field: str | None) -> str | None:
+    def stamp(self, cursor_field: str | None) -> str | None:
         """Return the stamp that windows go by."""
-        found: str | None = getattr(self, stamp_field) if stamp_field else None
+        found: str | None = getattr(self, cursor_field) if cursor_field else None
         return found
 
     @property
@@ -41,7 +41,7 @@ class RecordKey(msgspec.Struct):
         return bool(self.IsDeleted)
 
 
-class Envelope(msgspec.Struct, rename="camel"):
+class KeyFields(msgspec.Struct, rename="camel"):
     """What stands around the records of a query answer."""
 
     records: list[msgspec.Raw]
@@ -54,21 +54,21 @@ def of_csv(schema: Schema, raw: pa.RecordBatch) -> pa.RecordBatch:
     return key_columns(
         raw,
         id_field=ID,
-        modified_field=describe.stamp_field(schema),
+        modified_field=describe.cursor_field(schema),
         deleted_field=_DELETED if _DELETED in schema.by_name else None,
     )
 
 
 @cache
-def reader(stamp_field: str | None) -> RecordReader[Envelope, RecordKey]:
+def reader(cursor_field: str | None) -> RecordReader[KeyFields, RecordKey]:
     """Return what reads records that go by a stamp."""
     return RecordReader(
-        Envelope,
+        KeyFields,
         RecordKey,
         list_name=LIST,
         id_name=ID,
         id_of=attrgetter(ID),
-        stamp_of=attrgetter(stamp_field) if stamp_field else lambda _: None,
+        stamp_of=attrgetter(cursor_field) if cursor_field else lambda _: None,
     )
 
 
@@ -93,7 +93,7 @@ class SalesforceKeys:
             return of_csv(schema, raw if deleted is not None else without_nul(raw))
         return keys_of(
             raw,
-            partial(reader(describe.stamp_field(schema)).read, owner=obj),
+            partial(reader(describe.cursor_field(schema)).read, owner=obj),
             list_name=LIST,
             id_of=lambda key: key.Id,
             deleted_of=lambda key, _: key.is_deleted,

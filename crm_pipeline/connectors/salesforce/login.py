@@ -7,7 +7,7 @@ the clock.
 
 from urllib.parse import urlsplit
 
-from crm_pipeline.connectors.login import RefreshLogin
+from crm_pipeline.connectors.oauth.login import RefreshLogin
 from crm_pipeline.connectors.salesforce import assertion, login_cures
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection
@@ -86,7 +86,7 @@ class SalesforceLogin(RefreshLogin):
         return self._endpoint.token(answer, None, {"login": self.identity()})
 
     def is_ours(self, token: StoredToken) -> bool:
-        """Say whether a token was got with what is configured now; see `connectors.login.Login`."""
+        """Say whether a token was got with what is configured now; see `connectors.oauth.login.Login`."""
         if self._connection.auth.kind == "refresh_token":
             return super().is_ours(token)
         return token.extra.get("login") == self.identity()

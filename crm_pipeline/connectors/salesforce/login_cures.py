@@ -6,7 +6,7 @@ those that other clients meet. Descriptions are matched by a few words, as their
 
 from dataclasses import dataclass
 
-from crm_pipeline.connectors.dialect import CODE, REFRESH, Refused
+from crm_pipeline.connectors.oauth.profile import CODE, REFRESH, Refused
 from crm_pipeline.settings import Connection
 
 CREDENTIALS = "client_credentials"

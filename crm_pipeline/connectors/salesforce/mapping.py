@@ -6,7 +6,6 @@ characters (key prefix), by which fields that point to several objects are told 
 
 from dataclasses import replace
 
-from crm_pipeline.connectors.salesforce.describe import ROLE
 from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap, points_to, same
 
 _USER = (("005", "User"),)
@@ -206,6 +205,20 @@ _PRODUCT = ObjectMap(
     ),
 )
 
+_PRICE = ObjectMap(
+    "PricebookEntry",
+    "product_prices",
+    (
+        *_RECORD,
+        *same(
+            "Pricebook2Id=price_book_source_id Pricebook2.Name=price_book "
+            "Pricebook2.IsStandard=is_standard UnitPrice=price IsActive=is_active"
+        ),
+        _CURRENCY,
+        points_to("Product2Id", "product_source_id", "Product2"),
+    ),
+)
+
 _CAMPAIGN = ObjectMap(
     "Campaign",
     "campaigns",
@@ -320,9 +333,9 @@ _USERS = ObjectMap(
             "FirstName=first_name LastName=last_name Name=full_name Username=username "
             "Email=email Phone=phone MobilePhone=mobile_phone Title=title "
             "Department=department UserType=user_type IsActive=is_active "
-            "TimeZoneSidKey=time_zone UserRoleId=role_source_id LastLoginDate=last_login_at"
+            "TimeZoneSidKey=time_zone UserRoleId=role_source_id UserRole.Name=role "
+            "LastLoginDate=last_login_at"
         ),
-        FieldMap(ROLE, "role"),
         FieldMap("ManagerId", "manager_source_id", _USER),
     ),
 )
@@ -403,6 +416,7 @@ _OBJECTS = (
     _LINE_ITEM,
     _CONTACT_ROLE,
     _PRODUCT,
+    _PRICE,
     _CAMPAIGN,
     _CAMPAIGN_MEMBER,
     _CASE,

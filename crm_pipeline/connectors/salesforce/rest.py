@@ -14,7 +14,7 @@ from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.salesforce import describe, keys, soql
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import MalformedAnswer
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.paging import Keyset, walk
 
 _WHAT = "a query answer"
@@ -23,8 +23,8 @@ _WHAT = "a query answer"
 class RestPage:
     """One answer of the query endpoint: the records as text, and their keys."""
 
-    def __init__(self, body: bytes, stamp_field: str | None, owner: str) -> None:
-        page = keys.reader(stamp_field).read(body, owner=owner, what=_WHAT)
+    def __init__(self, body: bytes, cursor_field: str | None, owner: str) -> None:
+        page = keys.reader(cursor_field).read(body, owner=owner, what=_WHAT)
         if page.envelope.total_size is None or page.envelope.done is None:
             raise MalformedAnswer(f"{owner}: {_WHAT} does not say how many records there are.")
         self.total = page.envelope.total_size
@@ -32,7 +32,7 @@ class RestPage:
         self.is_cut = page.seen < self.total
         self.rejected = page.rejected
         self._keys = page.keys
-        self._stamp_field = stamp_field
+        self._stamp_field = cursor_field
         self._batch = batch_of(
             ids=[key.Id for key in page.keys],
             stamps=page.instants,
@@ -67,7 +67,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
     limit = api.limits.ceilings["query_page_records"]
     owner = f"{api.connection.name}.{plan.object}"
     # A snapshot is not read by stamps, but its records carry them: they decide which version is newer.
-    modified_field = describe.stamp_field(plan.schema)
+    modified_field = describe.cursor_field(plan.schema)
     set_aside: set[str] = set()
 
     def read(response: requests.Response) -> RestPage:
@@ -83,7 +83,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
         query = soql.page(
             plan.schema.names,
             plan.object,
-            stamp_field=plan.stamp_field,
+            cursor_field=plan.cursor_field,
             window=plan.window,
             key=key,
             limit=limit,

@@ -33,22 +33,22 @@ def text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def window_condition(stamp_field: str | None, window: Window | None) -> list[str]:
+def window_condition(cursor_field: str | None, window: Window | None) -> list[str]:
     """Return the conditions of a half-open window; none for a snapshot."""
-    if stamp_field is None or window is None:
+    if cursor_field is None or window is None:
         return []
-    lower = [f"{stamp_field} >= {instant(window.from_at)}"] if window.from_at else []
-    return [*lower, f"{stamp_field} < {instant(window.to_at)}"]
+    lower = [f"{cursor_field} >= {instant(window.from_at)}"] if window.from_at else []
+    return [*lower, f"{cursor_field} < {instant(window.to_at)}"]
 
 
-def behind(stamp_field: str | None, key: Key) -> list[str]:
+def behind(cursor_field: str | None, key: Key) -> list[str]:
     """Return the condition for records behind a key in the order (stamp, id)."""
     if key == BEGINNING:
         return []
-    if stamp_field is None:
+    if cursor_field is None:
         return [f"Id > {text(key.id)}"]
-    same = f"({stamp_field} = {key.stamp} AND Id > {text(key.id)})"
-    return [f"({stamp_field} > {key.stamp} OR {same})"]
+    same = f"({cursor_field} = {key.stamp} AND Id > {text(key.id)})"
+    return [f"({cursor_field} > {key.stamp} OR {same})"]
 
 
 def select(fields: Sequence[str], obj: str, conditions: Sequence[str], *, tail: str = "") -> str:
@@ -61,23 +61,23 @@ def page(
     fields: Sequence[str],
     obj: str,
     *,
-    stamp_field: str | None,
+    cursor_field: str | None,
     window: Window | None,
     key: Key,
     limit: int,
 ) -> str:
     """Return the SELECT of one keyset page."""
-    conditions = [*window_condition(stamp_field, window), *behind(stamp_field, key)]
-    order = f"{stamp_field}, Id" if stamp_field else "Id"
+    conditions = [*window_condition(cursor_field, window), *behind(cursor_field, key)]
+    order = f"{cursor_field}, Id" if cursor_field else "Id"
     return select(fields, obj, conditions, tail=f" ORDER BY {order} LIMIT {limit}")
 
 
-def count(obj: str, stamp_field: str | None, window: Window | None) -> str:
+def count(obj: str, cursor_field: str | None, window: Window | None) -> str:
     """Return the SELECT that counts a window."""
-    return select(["COUNT()"], obj, window_condition(stamp_field, window))
+    return select(["COUNT()"], obj, window_condition(cursor_field, window))
 
 
-def newest(obj: str, stamp_field: str, since: datetime) -> str:
+def newest(obj: str, cursor_field: str, since: datetime) -> str:
     """Return the SELECT that counts what changed since an instant and names the newest stamp."""
-    fields = ["COUNT(Id) changed", f"MAX({stamp_field}) newest"]
-    return select(fields, obj, [f"{stamp_field} >= {instant(since)}"])
+    fields = ["COUNT(Id) changed", f"MAX({cursor_field}) newest"]
+    return select(fields, obj, [f"{cursor_field} >= {instant(since)}"])

@@ -4,13 +4,13 @@ from functools import cached_property
 
 from crm_pipeline.connectors.base import (
     Abilities,
+    ConnectorContext,
     LoginKind,
-    Tools,
     VendorLimits,
     published_limits,
 )
 from crm_pipeline.connectors.zoho.account import ZohoAccount
-from crm_pipeline.connectors.zoho.centres import refuse_unusable
+from crm_pipeline.connectors.zoho.data_centres import refuse_unusable
 from crm_pipeline.connectors.zoho.keys import ZohoKeys
 from crm_pipeline.connectors.zoho.mapping import MAPPING
 from crm_pipeline.connectors.zoho.upkeep import ORG
@@ -80,9 +80,9 @@ class ZohoConnector:
         """Refuse an address or a login that cannot work."""
         refuse_unusable(connection)
 
-    def open(self, connection: Connection, tools: Tools) -> ZohoAccount:
+    def open(self, connection: Connection, context: ConnectorContext) -> ZohoAccount:
         """Open an org without touching the network."""
-        return ZohoAccount(connection, tools, self.limits, self.snapshot_objects)
+        return ZohoAccount(connection, context, self.limits, self.snapshot_objects)
 
 
 connector = ZohoConnector()

@@ -11,14 +11,14 @@ from typing import Any
 from crm_pipeline.connectors.account import ApiAccount
 from crm_pipeline.connectors.base import (
     Checkup,
+    ConnectorContext,
     ObjectInfo,
     Page,
     Plan,
-    Route,
-    Tools,
+    ReadStrategy,
     VendorLimits,
 )
-from crm_pipeline.connectors.together import together
+from crm_pipeline.connectors.merged_streams import merged
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.zoho import (
     bulk,
@@ -36,16 +36,16 @@ from crm_pipeline.connectors.zoho import (
     upkeep,
 )
 from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.connectors.zoho.checkpoints import ReadCheckpoint
 from crm_pipeline.connectors.zoho.describe import Module
 from crm_pipeline.connectors.zoho.queries import ROUTE as QUERIES
 from crm_pipeline.connectors.zoho.queries import Queries
-from crm_pipeline.connectors.zoho.spooling import Noted
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, ProtocolError, UnknownName
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _NO_MODULES = frozenset({*setup.SETUPS, *members.LINKS})
 
@@ -56,12 +56,12 @@ class ZohoAccount(ApiAccount[Api]):
     def __init__(
         self,
         connection: Connection,
-        tools: Tools,
+        context: ConnectorContext,
         limits: VendorLimits,
         snapshot_objects: frozenset[str],
     ) -> None:
-        super().__init__(connection, Api(connection, tools, limits))
-        self._tools = tools
+        super().__init__(connection, Api(connection, context, limits))
+        self._context = context
         self._snapshots = snapshot_objects
         self._listed = cache(self._list)
 
@@ -73,9 +73,9 @@ class ZohoAccount(ApiAccount[Api]):
         """Return the org's time zone, its own currency, and where its records are seen."""
         return facts.of(self._api)
 
-    def who(self) -> str:
+    def identity(self) -> str:
         """Say as whom, and to which org, this is logged in."""
-        return checkup.who(self._api)
+        return checkup.identity(self._api)
 
     def objects(self) -> list[ObjectInfo]:
         """List the modules that the API answers for, and the settings that are read like them."""
@@ -127,7 +127,7 @@ class ZohoAccount(ApiAccount[Api]):
         """Choose the route for a window by number of records, time and credits."""
         self._api.learn()
         schema = self.describe(obj.name)
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         is_snapshot = self._is_snapshot(obj, stamp)
         if not is_snapshot and stamp is None:
             raise ConfigError(
@@ -141,7 +141,7 @@ class ZohoAccount(ApiAccount[Api]):
             route=listing.ROUTE,
             reason="",
             schema=schema,
-            stamp_field=None if is_snapshot else stamp,
+            cursor_field=None if is_snapshot else stamp,
             complete=is_snapshot,
             vendor_count=None,
             calls=0,
@@ -158,7 +158,7 @@ class ZohoAccount(ApiAccount[Api]):
         """Return the org's count of what the plan reads, without deleted records."""
         return None if plan.object in _NO_MODULES else counting.of_plan(self._api, plan)
 
-    def pages(self, plan: Plan, spool: Spool) -> Iterator[Page]:
+    def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says, or what was begun of it; meanwhile the list of deleted records."""
         if plan.object in setup.SETUPS:
             yield from setup.pages(self._api, plan)
@@ -167,26 +167,26 @@ class ZohoAccount(ApiAccount[Api]):
             yield from members.pages(self._api, plan.object)
             return
         kind = self._listed()[plan.object].kind
-        gone = deleted.pages(self._api, plan, spool, kind=kind)
-        route = Noted(self._api, plan, spool).route or plan.route
+        gone = deleted.pages(self._api, plan, checkpoint, kind=kind)
+        route = ReadCheckpoint(self._api, plan, checkpoint).route or plan.route
         if route == bulk.ROUTE:
             # The numbers of its pages are the vendor's: a page among them would take one.
-            yield from bulk.Exports(self._api, plan, spool, self._tools.clock).pages()
+            yield from bulk.Exports(self._api, plan, checkpoint, self._context.clock).pages()
             yield from gone
             return
         read = Queries if route == QUERIES else listing.Listing
-        live = read(self._api, plan).pages(spool)
+        live = read(self._api, plan).pages(checkpoint)
         # A page of deleted records waits for the first of the others: with that stands in the spool what is read,
         # and whoever goes on knows whose deletions those are.
         noted = threading.Event()
-        yield from together(_announced(live, noted), _held_back(gone, noted))
+        yield from merged(_announced(live, noted), _held_back(gone, noted))
 
-    def forget(self, spool: Spool) -> None:
+    def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: exports cannot be removed; the vendor drops them by itself."""
 
-    def newest(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
+    def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the newest stamp."""
-        if describe.stamp_field(schema) is None:
+        if describe.cursor_field(schema) is None:
             raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
         # Otherwise a probe would count under the ceilings of the smallest edition.
         self._api.learn()
@@ -234,7 +234,7 @@ class ZohoAccount(ApiAccount[Api]):
 
     def _setup_plan(self, plan: Plan) -> Plan:
         calls = upkeep.SETUP[plan.object]
-        route = Route(
+        route = ReadStrategy(
             setup.ROUTE, calls, calls, calls * self._api.round_trip_s, "the whole list, it is short"
         )
         return replace(

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import requests
 
 from crm_pipeline.connectors.api import VendorApi
-from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.described import described
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
+from crm_pipeline.connectors.description import described
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.zoho import answers, meter
-from crm_pipeline.connectors.zoho.centres import refuse_unusable
-from crm_pipeline.connectors.zoho.dialect import DIALECT
+from crm_pipeline.connectors.zoho import errors, meter
+from crm_pipeline.connectors.zoho.data_centres import refuse_unusable
 from crm_pipeline.connectors.zoho.documents import NO_BODY, Listed, Organization, list_form
+from crm_pipeline.connectors.zoho.profile import PROFILE
 from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
@@ -32,16 +32,18 @@ class Api(VendorApi):
         tried: by module, the schema whose columns were tried in a query.
     """
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
         refuse_unusable(connection)
-        self._meter = meter.ZohoMeter(connection, tools, limits)
+        self._meter = meter.ZohoMeter(connection, context, limits)
         super().__init__(
             connection,
-            tools,
+            context,
             limits,
-            judge=partial(answers.judge, connection.name),
+            classify_response=partial(errors.classify_response, connection.name),
             meter=self._meter,
-            dialect=DIALECT,
+            profile=PROFILE,
             login_limits=self._meter.login_limits(),
         )
         self.refused: dict[str, set[str]] = {}

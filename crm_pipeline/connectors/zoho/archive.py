@@ -19,7 +19,7 @@ from crm_pipeline.connectors.zoho import describe, keys
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings.bounds import Bounds
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.bounds import Allowance, TooLarge
 
 # 200,000 records of 500 fields with 80 characters each are 8 GB; sparse tables shrink to a hundredth.

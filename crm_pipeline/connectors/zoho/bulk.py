@@ -14,9 +14,9 @@ from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.zoho import describe, meter
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.archive import CsvArchive
+from crm_pipeline.connectors.zoho.checkpoints import ReadCheckpoint
 from crm_pipeline.connectors.zoho.documents import JobResult, JobState, NewJob, Words
-from crm_pipeline.connectors.zoho.sheet import stamp_text
-from crm_pipeline.connectors.zoho.spooling import Noted
+from crm_pipeline.connectors.zoho.responses import stamp_text
 from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import (
     JobFailed,
@@ -29,8 +29,8 @@ from crm_pipeline.kernel.errors import (
 )
 from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.spool import Spool, SpooledPage
+from crm_pipeline.store.landing.checkpoint import Checkpoint, CheckpointPage
+from crm_pipeline.store.landing.rejects import Reject
 
 ROUTE = "bulk"
 _FIRST_POLL_S = 1.0
@@ -59,17 +59,17 @@ class Exports:
     Args:
         api: the account.
         plan: what is read.
-        spool: where downloads and job numbers are kept.
+        checkpoint: where downloads and job numbers are kept.
         clock: waits between looks at a job.
     """
 
-    def __init__(self, api: Api, plan: Plan, spool: Spool, clock: Clock) -> None:
+    def __init__(self, api: Api, plan: Plan, checkpoint: Checkpoint, clock: Clock) -> None:
         self._api = api
         self._plan = plan
-        self._spool = spool
+        self._checkpoint = checkpoint
         self._clock = clock
         self._owner = f"{api.connection.name}.{plan.object}"
-        self._noted = Noted(api, plan, spool)
+        self._noted = ReadCheckpoint(api, plan, checkpoint)
 
     def pages(self) -> Iterator[Page]:
         """Yield the exports that are not done yet, one page each.
@@ -80,8 +80,8 @@ class Exports:
         """
         number, token = 1, ""
         while True:
-            spooled = self._spool.kept(number) or self._export(number, token)
-            if spooled.facts["count"] and not self._spool.is_done(number):
+            spooled = self._checkpoint.kept(number) or self._export(number, token)
+            if spooled.facts["count"] and not self._checkpoint.is_done(number):
                 yield self._page(spooled)
             following = str(spooled.facts["next"])
             if not following:
@@ -90,7 +90,7 @@ class Exports:
                 raise ProtocolError(f"{self._owner}: an export names itself as the next one.")
             number, token = number + 1, following
 
-    def _page(self, spooled: SpooledPage) -> Page:
+    def _page(self, spooled: CheckpointPage) -> Page:
         rejected: list[Reject] = []
         count = int(spooled.facts["count"])
         archive = CsvArchive(
@@ -112,7 +112,7 @@ class Exports:
             rejected=rejected,
         )
 
-    def _export(self, number: int, token: str) -> SpooledPage:
+    def _export(self, number: int, token: str) -> CheckpointPage:
         job, asked_at = self._job(number, token)
         result = self._awaited(job)
         facts = {
@@ -122,12 +122,12 @@ class Exports:
         }
         if result.more_records and not facts["next"]:
             raise ProtocolError(f"{self._owner}: an export has more records and no token for them.")
-        file = self._spool.path(number, ".zip")
+        file = self._checkpoint.path(number, ".zip")
         if facts["count"]:
             self._api.fetch(self._address(result), file)
         else:
             file.touch(mode=0o600)
-        return self._spool.keep(number, file, facts)
+        return self._checkpoint.keep(number, file, facts)
 
     def _address(self, result: JobResult) -> str:
         """Return where the result lies: a path of the API, never another host's."""
@@ -187,7 +187,7 @@ class Exports:
             "fields": list(schema.names),
             "page": 1,
         }
-        stamp = describe.stamp_field(schema)
+        stamp = describe.cursor_field(schema)
         if window is None or stamp is None:
             return query
         group = [_criterion(stamp, "less_than", stamp_text(window.to_at))]

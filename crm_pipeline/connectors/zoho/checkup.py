@@ -36,7 +36,7 @@ def findings(api: Api) -> Iterator[Finding]:
     )
 
 
-def who(api: Api) -> str:
+def identity(api: Api) -> str:
     """Say as whom, and to which org, an account is logged in."""
     user = setup.user_now(api)
     try:
@@ -55,7 +55,7 @@ def sight(api: Api) -> str:
 
 
 def _identity(api: Api) -> Iterator[Finding]:
-    yield Finding("ok", "identity", who(api))
+    yield Finding("ok", "identity", identity(api))
 
 
 def _edition(api: Api) -> Iterator[Finding]:
@@ -108,7 +108,7 @@ def _scopes(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
 def _budget(api: Api) -> Iterator[Finding]:
     told = api.usage
     if told.used is not None and told.ceiling is not None:
-        yield checkup.budget(api, told.used, told.ceiling, span="in 24 hours")
+        yield checkup.budget(api, told.used, told.ceiling, period="in 24 hours")
         return
     ceiling = api.ceiling(meter.CREDITS)
     yield Finding(

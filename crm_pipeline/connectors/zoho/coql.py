@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from crm_pipeline.connectors.zoho import describe
-from crm_pipeline.connectors.zoho.sheet import stamp_text
+from crm_pipeline.connectors.zoho.responses import stamp_text
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.model.schema import Schema
 
@@ -20,7 +20,7 @@ _LIMIT = re.compile(r"\blimit\s+\d", re.IGNORECASE)
 def conditions(schema: Schema, window: Window | None) -> list[str]:
     """Return what a record of the window meets."""
     found = []
-    stamp = describe.stamp_field(schema)
+    stamp = describe.cursor_field(schema)
     if window is not None and stamp is not None:
         if window.from_at is not None:
             found.append(f"{stamp} >= '{stamp_text(window.from_at)}'")

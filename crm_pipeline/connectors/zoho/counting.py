@@ -7,7 +7,7 @@ import msgspec
 import requests
 
 from crm_pipeline.connectors.base import Plan
-from crm_pipeline.connectors.zoho import coql, describe, meter, sheet
+from crm_pipeline.connectors.zoho import coql, describe, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted, ProtocolError, Rejected
 from crm_pipeline.model.schema import Schema
@@ -58,14 +58,14 @@ def newest(api: Api, schema: Schema, since: datetime) -> tuple[int, datetime | N
     there is news.
     """
     module, stamp = schema.object, describe.STAMP
-    reader = sheet.reading(f"{api.connection.name}.{module}")
-    found = [f"{stamp} >= '{sheet.stamp_text(since)}'", *coql.conditions(schema, None)]
+    reader = responses.reading(f"{api.connection.name}.{module}")
+    found = [f"{stamp} >= '{responses.stamp_text(since)}'", *coql.conditions(schema, None)]
     query = coql.select((describe.ID, stamp), module, found, limit=200, order=f"{stamp} desc")
     if module in api.closed["coql"]:
         params = {"fields": stamp, "sort_by": stamp, "sort_order": "desc"}
         if describe.CONVERTED in schema.by_name:
             params["converted"] = "both"
-        headers = {"If-Modified-Since": sheet.stamp_text(since)}
+        headers = {"If-Modified-Since": responses.stamp_text(since)}
         page = api.ask(f"/{module}", meter.SORTED, reader, params, headers)
     else:
         page = api.select(query, meter.coql(200), reader)
@@ -102,11 +102,11 @@ def _really_none(api: Api, plan: Plan) -> int:
     window, owner = plan.window, f"{api.connection.name}.{plan.object}"
     headers = {}
     if window is not None and window.from_at is not None:
-        headers["If-Modified-Since"] = sheet.stamp_text(window.from_at)
+        headers["If-Modified-Since"] = responses.stamp_text(window.from_at)
     params = {"fields": describe.STAMP, "per_page": "1"}
     if describe.CONVERTED in plan.schema.by_name:
         params["converted"] = "both"
-    page = api.ask(f"/{plan.object}", meter.LIST, sheet.reading(owner), params, headers)
+    page = api.ask(f"/{plan.object}", meter.LIST, responses.reading(owner), params, headers)
     if page.rejected or any(
         at is None or window is None or at < window.to_at for at in page.instants()
     ):

@@ -9,12 +9,12 @@ from collections.abc import Generator
 import structlog
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.zoho import keys, meter, sheet
+from crm_pipeline.connectors.zoho import keys, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.sheet import Sheet
-from crm_pipeline.connectors.zoho.spooling import DELETED, Noted
+from crm_pipeline.connectors.zoho.checkpoints import DELETED, ReadCheckpoint
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _log = structlog.get_logger(__name__)
 _PER_PAGE = 200
@@ -24,17 +24,17 @@ _NOT_OFFERED = frozenset({"NOT_SUPPORTED", "API_NOT_SUPPORTED", "INVALID_MODULE"
 PARTS = frozenset({"subform", "linking", "field_tracker", "web"})
 
 
-def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Generator[Page]:
+def pages(api: Api, plan: Plan, checkpoint: Checkpoint, *, kind: str) -> Generator[Page]:
     """Yield at most one page with the records that were deleted inside the plan's window.
 
     Args:
         api: the account.
         plan: what is read.
-        spool: of the window.
+        checkpoint: of the window.
         kind: the module's `generated_type`.
     """
     window = plan.window
-    if window is None or Noted(api, plan, spool).has_deleted():
+    if window is None or ReadCheckpoint(api, plan, checkpoint).has_deleted():
         return
     asked_at = api.now()
     try:
@@ -66,7 +66,7 @@ def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Generator[Page]:
         batches=lambda: iter([batch]),
         extracted_at=asked_at,
         calls=calls,
-        number=spool.fresh_number(),
+        number=checkpoint.fresh_number(),
         facts={"kind": DELETED},
         counted=False,
         rejected=kept.rejected,
@@ -74,7 +74,7 @@ def pages(api: Api, plan: Plan, spool: Spool, *, kind: str) -> Generator[Page]:
     )
 
 
-def _settled(api: Api, plan: Plan) -> tuple[Sheet, int]:
+def _settled(api: Api, plan: Plan) -> tuple[ResponsePage, int]:
     """Read the whole list; pages by number shift when somebody deletes, so then it is read again."""
     calls = 0
     for _ in range(_ATTEMPTS):
@@ -97,10 +97,10 @@ def _settled(api: Api, plan: Plan) -> tuple[Sheet, int]:
     )
 
 
-def _page(api: Api, plan: Plan, number: int) -> Sheet:
+def _page(api: Api, plan: Plan, number: int) -> ResponsePage:
     headers = {}
     if plan.window is not None and plan.window.from_at is not None:
-        headers["If-Modified-Since"] = sheet.stamp_text(plan.window.from_at)
+        headers["If-Modified-Since"] = responses.stamp_text(plan.window.from_at)
     params = {"type": "all", "page": str(number), "per_page": str(_PER_PAGE)}
-    reader = sheet.reading(f"{api.connection.name}.{plan.object}", rule=keys.GONE)
+    reader = responses.reading(f"{api.connection.name}.{plan.object}", rule=keys.GONE)
     return api.ask(f"/{plan.object}/deleted", meter.DELETED, reader, params, headers)

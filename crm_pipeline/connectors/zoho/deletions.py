@@ -5,7 +5,7 @@ Source: zoho.com/crm/developer/docs/api/v8/get-deleted-records.html.
 
 from collections.abc import Sequence
 
-from crm_pipeline.connectors.zoho import keys, meter, sheet
+from crm_pipeline.connectors.zoho import keys, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
 
 _PER_PAGE = 200
@@ -18,7 +18,7 @@ def listed(api: Api, module: str, ids: Sequence[str]) -> frozenset[str]:
     wanted, found = frozenset(ids), set[str]()
     for number in range(1, _MOST_PAGES + 1):
         params = {"type": "all", "page": str(number), "per_page": str(_PER_PAGE)}
-        read = sheet.reading(f"{api.connection.name}.{module}", rule=keys.GONE)
+        read = responses.reading(f"{api.connection.name}.{module}", rule=keys.GONE)
         page = api.ask(f"/{module}/deleted", meter.DELETED, read, params)
         found |= wanted.intersection(page.ids)
         if found == wanted or not page.has_more:

@@ -11,7 +11,7 @@ from typing import Required, TypedDict
 import msgspec
 import requests
 
-from crm_pipeline.connectors.described import Whole, entries, whole
+from crm_pipeline.connectors.description import Whole, entries, whole
 from crm_pipeline.connectors.zoho import meter
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.documents import NO_BODY
@@ -208,7 +208,7 @@ def is_shown(raw: FieldAnswer) -> bool:
     return raw.get("visible") is not False and not raw["api_name"].startswith("$")
 
 
-def stamp_field(schema: Schema) -> str | None:
+def cursor_field(schema: Schema) -> str | None:
     """Return the field that says when a record changed; None where there is none."""
     return STAMP if STAMP in schema.by_name else None
 

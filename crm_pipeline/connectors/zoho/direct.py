@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from crm_pipeline.connectors.zoho import completing, coql, describe, meter, sheet
+from crm_pipeline.connectors.zoho import coql, describe, field_backfill, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.kernel.errors import Rejected
 from crm_pipeline.model.schema import Schema
@@ -62,15 +62,15 @@ def get(api: Api, obj: str, record: str, by: str | None) -> dict[str, Any]:
 
 def newest_rows(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
     """Return the newest records of a module with all the fields that lists have."""
-    first, *rest = completing.chunked(schema.names, api.ceiling("list_fields"))
+    first, *rest = field_backfill.chunked(schema.names, api.ceiling("list_fields"))
     params = {"fields": ",".join(first), "per_page": str(min(rows, 200)), "page": "1"}
-    if describe.stamp_field(schema):
+    if describe.cursor_field(schema):
         params |= {"sort_by": describe.STAMP, "sort_order": "desc"}
     if describe.CONVERTED in schema.by_name:
         params["converted"] = "both"
-    reader = sheet.reading(f"{api.connection.name}.{schema.object}")
+    reader = responses.reading(f"{api.connection.name}.{schema.object}")
     page = api.ask(f"/{schema.object}", meter.SORTED, reader, params)
     beside = [name for names in rest for name in names if name not in first]
     # What changed in between lacks the rest: this is for looking at, not for landing.
-    whole = completing.Completion(api, schema, beside).completed(page) or page
+    whole = field_backfill.Completion(api, schema, beside).completed(page) or page
     return [msgspec.json.decode(text, type=dict[str, Any]) for text in whole.texts]

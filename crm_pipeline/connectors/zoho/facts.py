@@ -7,7 +7,7 @@ records the vendor documents none; those here are what public clients open.
 import re
 from urllib.parse import urlsplit
 
-from crm_pipeline.connectors.zoho import centres, meter, setup
+from crm_pipeline.connectors.zoho import data_centres, meter, setup
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.documents import Currency, Organization
 from crm_pipeline.kernel.errors import NotPermitted
@@ -48,7 +48,7 @@ def _web_address(api: Api, org: Organization) -> str:
     place = urlsplit(api.token().instance_url)
     if not _NUMBER.fullmatch(number):
         return ""
-    site = centres.web_site(place.hostname or "")
+    site = data_centres.web_site(place.hostname or "")
     if not site and api.connection.sandbox:
         # Emulated records have addresses as well, though nothing is shown there.
         site = api.token().instance_url

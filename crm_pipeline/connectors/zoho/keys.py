@@ -17,7 +17,7 @@ from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.connectors.zoho import describe
 from crm_pipeline.connectors.zoho.documents import Info
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shape
+from crm_pipeline.store.landing.manifest import Shape
 
 ID_FORM = rb"\d{10,25}"
 LIST = "data"
@@ -128,7 +128,7 @@ def of_csv(schema: Schema, raw: pa.RecordBatch) -> pa.RecordBatch:
     found = key_columns(
         raw,
         id_field=describe.ID,
-        modified_field=describe.stamp_field(schema),
+        modified_field=describe.cursor_field(schema),
         deleted_field=None,
     )
     place = found.schema.get_field_index("_source_id")

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
-from crm_pipeline.connectors.zoho import describe, meter, sheet
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
+from crm_pipeline.connectors.zoho import describe, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.completing import Completion, chunked
-from crm_pipeline.connectors.zoho.sheet import Sheet
-from crm_pipeline.connectors.zoho.spooling import Noted
+from crm_pipeline.connectors.zoho.checkpoints import ReadCheckpoint
+from crm_pipeline.connectors.zoho.field_backfill import Completion, chunked
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import ProtocolError, ReadLost
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
+from crm_pipeline.store.landing.rejects import Reject
 
 ROUTE = "records"
 # Places are numbers of records; nobody reads that many by tokens.
@@ -63,36 +63,41 @@ class Listing:
         self._given: set[str] = set()
         self._begun: dict[int, list[str]] = {0: [""] * len(self._chunks)}
 
-    def pages(self, spool: Spool) -> Generator[Page]:
+    def pages(self, checkpoint: Checkpoint) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
 
         Raises:
             ReadLost: a token is not known any more, or the read was cut where none was noted.
             Rejected: there are more records than tokens reach.
         """
-        noted = Noted(self._api, self._plan, spool)
+        noted = ReadCheckpoint(self._api, self._plan, checkpoint)
         done = noted.done()
         noted.begin(ROUTE)
         for facts in done:
             if facts.get("cursor"):
                 tokens = msgspec.json.decode(facts["cursor"], type=list[str])
                 self._begun[int(facts["high"])] = tokens
-        reader = Lanes(
-            self._read, at_once=1, owner=self._owner, route=ROUTE, spool=spool, splits=False
+        reader = ParallelRangeReader(
+            self._read,
+            at_once=1,
+            owner=self._owner,
+            route=ROUTE,
+            checkpoint=checkpoint,
+            splits=False,
         )
-        yield from reader.pages(missing(Span(0, _BEHIND), done))
+        yield from reader.pages(missing(KeyRange(0, _BEHIND), done))
 
-    def _read(self, span: Span) -> Generator[Slice]:
-        if span.low not in self._begun:
+    def _read(self, key_range: KeyRange) -> Generator[RangeBatch]:
+        if key_range.low not in self._begun:
             raise ReadLost(
                 f"{self._owner}: the read was cut where the vendor's place in it was not noted.",
                 cure="Run it again; the window is read anew.",
             )
-        tokens = self._begun[span.low]
+        tokens = self._begun[key_range.low]
         sequences = [
             _Sequence(names, token) for names, token in zip(self._chunks, tokens, strict=True)
         ]
-        at = span.low
+        at = key_range.low
         while True:
             asked_at, calls = self._api.now(), self._completion.calls
             going = [one for one in sequences if not one.is_ended]
@@ -107,7 +112,7 @@ class Listing:
             places = range(at, at + len(found))
             at += len(found)
             rejected = tuple(found.rejected)
-            yield Slice(
+            yield RangeBatch(
                 places=places,
                 batch=found.batch(self._owner),
                 asked_at=asked_at,
@@ -122,7 +127,7 @@ class Listing:
         plan = self._plan
         headers = {}
         if plan.window is not None and plan.window.from_at is not None:
-            headers["If-Modified-Since"] = sheet.stamp_text(plan.window.from_at)
+            headers["If-Modified-Since"] = responses.stamp_text(plan.window.from_at)
         params = {
             "fields": ",".join(one.names),
             "per_page": str(self._api.ceiling("list_page_records")),
@@ -131,7 +136,7 @@ class Listing:
             params["converted"] = "both"
         if one.token:
             params["page_token"] = one.token
-        reader = sheet.reading(self._owner)
+        reader = responses.reading(self._owner)
         page = self._api.ask(f"/{plan.object}", meter.LIST, reader, params, headers)
         if one.token and not page.seen:
             raise ReadLost(
@@ -152,18 +157,18 @@ class Listing:
             (key, (stamp, text)) for key, stamp, text in page.rows() if key not in self._given
         )
 
-    def _whole(self, sequences: list[_Sequence], *, is_last: bool) -> Sheet:
+    def _whole(self, sequences: list[_Sequence], *, is_last: bool) -> ResponsePage:
         """Return the records of which all parts are here; at the end also those that never met."""
-        found = Sheet()
+        found = ResponsePage()
         first, *others = sequences
         torn: list[str] = []
         for key in [key for key in first.waiting if all(key in one.waiting for one in others)]:
             parts = [one.waiting.pop(key) for one in sequences]
             self._given.add(key)
-            if any(not sheet.is_same(part[0], parts[0][0]) for part in parts):
+            if any(not responses.is_same(part[0], parts[0][0]) for part in parts):
                 torn.append(key)
                 continue
-            text = sheet.merged([part[1] for part in parts]) if others else parts[0][1]
+            text = responses.merged([part[1] for part in parts]) if others else parts[0][1]
             _add(found, key, parts[0][0], text)
         whole = self._completed(self._in_window(found))
         unnamed = dict.fromkeys(key for one in sequences for key in one.waiting) if is_last else {}
@@ -193,14 +198,14 @@ class Listing:
             one.rejected.clear()
         return found
 
-    def _completed(self, page: Sheet) -> Sheet:
+    def _completed(self, page: ResponsePage) -> ResponsePage:
         """Complete rich texts; a record that changed meanwhile is taken as it is now, if it still counts."""
         whole = self._completion.completed(page)
         if whole is not None:
             return whole
-        found = Sheet()
+        found = ResponsePage()
         for row in page.rows():
-            one = Sheet([row[0]], [row[1]], [row[2]])
+            one = ResponsePage([row[0]], [row[1]], [row[2]])
             again = self._completion.completed(one) or self._in_window(
                 self._completion.single(row[0])
             )
@@ -208,7 +213,7 @@ class Listing:
         found.rejected += page.rejected
         return found
 
-    def _in_window(self, page: Sheet) -> Sheet:
+    def _in_window(self, page: ResponsePage) -> ResponsePage:
         """Leave out what belongs to the next window."""
         window = self._plan.window
         if window is None:
@@ -223,7 +228,7 @@ class Listing:
         )
 
 
-def _add(page: Sheet, key: str, stamp: str | None, text: bytes | memoryview) -> None:
+def _add(page: ResponsePage, key: str, stamp: str | None, text: bytes | memoryview) -> None:
     page.ids.append(key)
     page.stamps.append(stamp)
     page.texts.append(text)

@@ -16,15 +16,15 @@ from urllib.parse import quote
 
 import msgspec
 
-from crm_pipeline.connectors.base import Page, Plan, Route
+from crm_pipeline.connectors.base import Page, Plan, ReadStrategy
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.zoho import counting, keys, meter, sheet
+from crm_pipeline.connectors.zoho import counting, keys, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.sheet import Sheet
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.decoding import UNREADABLE
 
 _LIST = Operation("members")
@@ -121,7 +121,7 @@ def planned(api: Api, plan: Plan) -> Plan:
         f"{many} of each of {asked:,} {links.parent.lower()}, a call more for each further {size} "
         "members of one"
     )
-    route = Route(ROUTE, calls, calls, calls * api.round_trip_s, how)
+    route = ReadStrategy(ROUTE, calls, calls, calls * api.round_trip_s, how)
     return replace(
         plan,
         window=None,
@@ -216,19 +216,19 @@ def _merged(
     name = f"{parent}-{member}"
     ours = {"id": name, **ends, key: {"id": member}}
     try:
-        return name, sheet.merged([text, msgspec.json.encode(ours)])
+        return name, responses.merged([text, msgspec.json.encode(ours)])
     except UNREADABLE:
         return name, bytes(text)
 
 
 def _is_there(api: Api, links: Links, parent: str, read: _Read) -> bool:
     read.calls += 1
-    reader = sheet.reading(read.owner, is_paged=False)
+    reader = responses.reading(read.owner, is_paged=False)
     path = f"/{links.parent}/{quote(parent, safe='')}"
     return bool(api.ask(path, meter.ONE, reader).seen)
 
 
-def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Iterator[Sheet]:
+def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Iterator[ResponsePage]:
     """Yield the pages of a list; by tokens, where the vendor gives them.
 
     Raises:
@@ -239,7 +239,7 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
     more = {"per_page": str(api.ceiling("list_page_records")), **params}
     for number in count(2):
         read.calls += 1
-        reader = sheet.reading(owner, rule=keys.LISTED)
+        reader = responses.reading(owner, rule=keys.LISTED)
         page = api.ask(path, _LIST, reader, {**more, **place})
         if seen and not page.seen:
             raise ProtocolError(

@@ -10,15 +10,14 @@ from functools import cached_property
 
 import requests
 
-from crm_pipeline.connectors.base import Tools, VendorLimits
-from crm_pipeline.connectors.metering import Claim, Operation, Reading, told_before
+from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
+from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
 from crm_pipeline.connectors.upkeep import DayLimit
-from crm_pipeline.connectors.zoho.answers import CREDITS_LEFT, is_locked_out
 from crm_pipeline.connectors.zoho.documents import Licence, Organization
+from crm_pipeline.connectors.zoho.errors import CREDITS_LEFT, is_locked_out
+from crm_pipeline.ratelimit.limits import MOST_COUNTED, Limit
 from crm_pipeline.settings import Connection
-from crm_pipeline.store.limits import MOST_COUNTED
 from crm_pipeline.wire.figures import whole
-from crm_pipeline.wire.throttle import Limit
 
 CREDITS = "daily_credits"
 AT_ONCE = "concurrent_calls"
@@ -94,9 +93,11 @@ class ZohoMeter:
 
     unit = "credits"
 
-    def __init__(self, connection: Connection, tools: Tools, limits: VendorLimits) -> None:
+    def __init__(
+        self, connection: Connection, context: ConnectorContext, limits: VendorLimits
+    ) -> None:
         self._connection = connection
-        self._gate = tools.gate
+        self._limiter = context.limiter
         self._published = limits.ceilings
         self._told: dict[str, int] = {}
 
@@ -128,7 +129,7 @@ class ZohoMeter:
             found.append(Limit(HEAVY_AT_ONCE, self._share(HEAVY_AT_ONCE), 1.0, "concurrency"))
         return found
 
-    def weights(self, operation: Operation) -> Mapping[str, int]:
+    def costs(self, operation: Operation) -> Mapping[str, int]:
         """Return what a call weighs under each limit."""
         return {} if operation == ORG else {CREDITS: operation.cost}
 
@@ -136,11 +137,11 @@ class ZohoMeter:
         """Return what token requests are counted under: who is refused there must not ask again."""
         return (Limit(TOKENS, self._share(TOKENS), _TOKENS_S, "daily", unit="token requests"),)
 
-    def claims(self, response: requests.Response) -> Iterable[Claim]:
+    def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what an answer tells of the credits, or of too many token requests."""
         if response.status_code == 400 and is_locked_out(response):
             most = str(self.ceiling(TOKENS))
-            yield Claim(TOKENS, "Access Denied", most, used=most)
+            yield ReportedCounter(TOKENS, "Access Denied", most, used=most)
             return
         text = response.headers.get(CREDITS_LEFT, "")
         if text:
@@ -148,7 +149,7 @@ class ZohoMeter:
             # The header comes when half is used: there is at least as much again.
             least = left if self._connection.ceilings.get(CREDITS) else 2 * left
             ceiling = str(max(self.ceiling(CREDITS), least))
-            yield Claim(CREDITS, CREDITS_LEFT, ceiling, left=text, usual=self._usual)
+            yield ReportedCounter(CREDITS, CREDITS_LEFT, ceiling, left=text, usual=self._usual)
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the org that is higher than what is known."""
@@ -166,4 +167,4 @@ class ZohoMeter:
     def _seen(self) -> int | None:
         """The ceiling that any account of the group last saw."""
         group, usual = self._connection.limit_group, {CREDITS: self._usual}
-        return told_before(self._gate, group, usual).get(CREDITS)
+        return told_before(self._limiter, group, usual).get(CREDITS)

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from crm_pipeline.connectors.zoho import keys, meter, sheet
+from crm_pipeline.connectors.zoho import keys, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.documents import Layout
-from crm_pipeline.connectors.zoho.sheet import Sheet
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
 from crm_pipeline.wire.decoding import UNREADABLE
 
@@ -43,7 +43,7 @@ class _Maps(msgspec.Struct):
     maps: list[dict[str, Any]]
 
 
-def sheets(api: Api) -> Iterator[Sheet]:
+def response_pages(api: Api) -> Iterator[ResponsePage]:
     """Yield the pipelines of each layout, with the chances of their stages.
 
     Raises:
@@ -68,15 +68,15 @@ def sheets(api: Api) -> Iterator[Sheet]:
         yield _own([*stages.values()])
 
 
-def _listed(api: Api, layout: Layout, owner: str) -> Sheet:
-    reader = sheet.reading(owner, rule=keys.SETTINGS[NAME], key="pipeline", is_paged=False)
+def _listed(api: Api, layout: Layout, owner: str) -> ResponsePage:
+    reader = responses.reading(owner, rule=keys.SETTINGS[NAME], key="pipeline", is_paged=False)
     params = {"layout_id": str(layout.id)}
     try:
         return api.ask("/settings/pipeline", meter.METADATA, reader, params)
     except NotPermitted as error:
         if error.code not in _WITHOUT:
             raise
-        return Sheet()
+        return ResponsePage()
 
 
 def _stages(layout: Layout) -> dict[str, dict[str, Any]]:
@@ -91,9 +91,9 @@ def _stages(layout: Layout) -> dict[str, dict[str, Any]]:
     return {str(one[_VALUE]): one for one in stages if one.get(_VALUE) not in {None, _NONE}}
 
 
-def _own(stages: list[dict[str, Any]]) -> Sheet:
+def _own(stages: list[dict[str, Any]]) -> ResponsePage:
     told = {_VALUE: OWN, "display_value": "Default", "default": True, "maps": stages}
-    return Sheet([OWN], [None], [msgspec.json.encode(told)])
+    return ResponsePage([OWN], [None], [msgspec.json.encode(told)])
 
 
 def _with_chances(
@@ -108,4 +108,4 @@ def _with_chances(
         chance = stages.get(str(stage.get(_VALUE)), {}).get(_CHANCE)
         if chance is not None and stage.get(_CHANCE) is None:
             stage[_CHANCE] = chance
-    return sheet.merged([text, msgspec.json.encode({"maps": maps})])
+    return responses.merged([text, msgspec.json.encode({"maps": maps})])

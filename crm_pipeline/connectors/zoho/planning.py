@@ -4,14 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 from math import ceil
 
-from crm_pipeline.connectors.base import Plan, Route
-from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.base import Plan, ReadStrategy
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.zoho import (
     bulk,
-    completing,
     counting,
     deleted,
     describe,
+    field_backfill,
     listing,
     meter,
     queries,
@@ -69,8 +69,8 @@ def _bound(api: Api, plan: Plan) -> int:
         return 0
 
 
-def _by_records(api: Api, plan: Plan, count: int, asked: str, kind: str) -> Route:
-    chunks = len(completing.chunked(plan.schema.names, api.ceiling("list_fields")))
+def _by_records(api: Api, plan: Plan, count: int, asked: str, kind: str) -> ReadStrategy:
+    chunks = len(field_backfill.chunked(plan.schema.names, api.ceiling("list_fields")))
     impediment, reach = "", api.ceiling("list_records")
     reads = count
     if plan.window is not None and plan.window.to_at < api.now() - _PAST:
@@ -85,22 +85,24 @@ def _by_records(api: Api, plan: Plan, count: int, asked: str, kind: str) -> Rout
         impediment = f"records of the type {kind} are not listed by themselves"
     calls = _WINDOW + max(1, ceil(reads / api.ceiling("list_page_records"))) * chunks
     seconds = calls * api.round_trip_s
-    return Route(
+    return ReadStrategy(
         listing.ROUTE, calls, calls, seconds, f"pages by token, {_lists(chunks)}", impediment
     )
 
 
-def _by_coql(api: Api, plan: Plan, count: int) -> Route:
+def _by_coql(api: Api, plan: Plan, count: int) -> ReadStrategy:
     refused = describe.refused_by_queries(api, plan.schema)
     names = [name for name in plan.schema.names if name not in refused]
-    chunks = len(completing.chunked(names, api.ceiling("coql_select_fields")))
-    size, at_once = queries.page_size(api, count), queries.lanes(api, count)
+    chunks = len(field_backfill.chunked(names, api.ceiling("coql_select_fields")))
+    size, at_once = queries.page_size(api, count), queries.workers(api, count)
     pages = max(1, ceil(count / size))
     if at_once > 1:
         pages += at_once
     probes = chunks if api.tried.get(plan.object) != plan.schema.fingerprint else 0
     ends = 2 if at_once > 1 else 0
-    beside = ceil(count / completing.IDS) * ceil(len(refused) / (api.ceiling("list_fields") - 2))
+    beside = ceil(count / field_backfill.IDS) * ceil(
+        len(refused) / (api.ceiling("list_fields") - 2)
+    )
     cost = _WINDOW + probes + ends + pages * chunks * meter.coql(size).cost + beside
     calls = _WINDOW + probes + ends + pages * chunks + beside
     trips = _WINDOW + probes + ends + (pages * chunks * _QUERY_TRIPS + beside) / at_once
@@ -108,16 +110,16 @@ def _by_coql(api: Api, plan: Plan, count: int) -> Route:
     if refused:
         how += f"; {', '.join(refused)} by lists"
     impediment = api.closed["coql"].get(plan.object, "")
-    return Route(queries.ROUTE, calls, cost, trips * api.round_trip_s, how, impediment)
+    return ReadStrategy(queries.ROUTE, calls, cost, trips * api.round_trip_s, how, impediment)
 
 
-def _by_bulk(api: Api, plan: Plan, count: int) -> Route:
+def _by_bulk(api: Api, plan: Plan, count: int) -> ReadStrategy:
     jobs = max(1, ceil(count / api.ceiling("bulk_job_records")))
     calls = _WINDOW + jobs * (2 + _JOB_POLLS)
     cost = calls + jobs * (meter.JOB.cost - 1)
     seconds = calls * api.round_trip_s + jobs * _JOB_S + count / _JOB_RECORDS_PER_S
     impediment = bulk.impediment(api, plan.schema)
-    return Route(
+    return ReadStrategy(
         bulk.ROUTE, calls, cost, seconds, f"exports: {jobs}, one after the other", impediment
     )
 

@@ -7,15 +7,15 @@ hold the same versions is read again.
 from collections.abc import Generator
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span, missing
-from crm_pipeline.connectors.zoho import coql, describe, meter, sheet
-from crm_pipeline.connectors.zoho.answers import ColumnRefused
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
+from crm_pipeline.connectors.zoho import coql, describe, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
-from crm_pipeline.connectors.zoho.completing import Completion, chunked
-from crm_pipeline.connectors.zoho.sheet import Sheet
-from crm_pipeline.connectors.zoho.spooling import Noted
+from crm_pipeline.connectors.zoho.checkpoints import ReadCheckpoint
+from crm_pipeline.connectors.zoho.errors import ColumnRefused
+from crm_pipeline.connectors.zoho.field_backfill import Completion, chunked
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, ReadLost
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 ROUTE = "coql"
 _ATTEMPTS = 4
@@ -29,7 +29,7 @@ def page_size(api: Api, count: int | None) -> int:
     return min(most, next((size for size in (200, 1000) if (count or most) <= size), most))
 
 
-def lanes(api: Api, count: int | None) -> int:
+def workers(api: Api, count: int | None) -> int:
     """Return how many lanes a read is worth."""
     if count is None or count < page_size(api, count) * _PAGES_FOR_LANES:
         return 1
@@ -55,41 +55,41 @@ class Queries:
         names = [name for name in plan.schema.names if name not in self._refused]
         self._chunks = chunked(names, api.ceiling("coql_select_fields"))
 
-    def pages(self, spool: Spool) -> Generator[Page]:
+    def pages(self, checkpoint: Checkpoint) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
 
         Raises:
             ReadLost: queries refuse a field that metadata still lists: to be planned anew.
             UnknownField: a field is not there any more.
         """
-        noted = Noted(self._api, self._plan, spool)
-        at_once = lanes(self._api, self._plan.vendor_count)
-        whole = noted.span or self._whole(at_once)
+        noted = ReadCheckpoint(self._api, self._plan, checkpoint)
+        at_once = workers(self._api, self._plan.vendor_count)
+        whole = noted.key_range or self._whole(at_once)
         if whole is None:
             return
-        noted.begin(ROUTE, span=whole)
-        reader = Lanes(
+        noted.begin(ROUTE, key_range=whole)
+        reader = ParallelRangeReader(
             self._read,
             at_once=at_once,
             owner=self._owner,
             route=ROUTE,
-            spool=spool,
+            checkpoint=checkpoint,
             splits=at_once > 1,
         )
         yield from reader.pages(missing(whole, noted.done(), parts=at_once))
 
-    def _whole(self, at_once: int) -> Span | None:
+    def _whole(self, at_once: int) -> KeyRange | None:
         """Return the range of ids; None where there is nothing. The fields are tried on the way."""
         self._probe()
         if at_once == 1:
-            return Span(coql.FIRST, coql.BEHIND)
+            return KeyRange(coql.FIRST, coql.BEHIND)
         ends = [self._end("asc"), self._end("desc")]
         if any(one.rejected for one in ends):
-            return Span(coql.FIRST, coql.BEHIND)
+            return KeyRange(coql.FIRST, coql.BEHIND)
         found = [int(one.ids[0]) for one in ends if len(one)]
-        return Span(min(found), max(found) + 1) if found else None
+        return KeyRange(min(found), max(found) + 1) if found else None
 
-    def _end(self, direction: str) -> Sheet:
+    def _end(self, direction: str) -> ResponsePage:
         query = coql.select(
             (describe.ID,), self._plan.object, self._conditions, limit=1, order=f"id {direction}"
         )
@@ -131,13 +131,13 @@ class Queries:
             return error.column
         return None
 
-    def _read(self, span: Span) -> Generator[Slice]:
-        low = span.low
+    def _read(self, key_range: KeyRange) -> Generator[RangeBatch]:
+        low = key_range.low
         while True:
             asked_at = self._api.now()
-            page, calls = self._page(low, span.high)
+            page, calls = self._page(low, key_range.high)
             behind = self._behind(page)
-            yield Slice(
+            yield RangeBatch(
                 places=page.places,
                 batch=page.batch(self._owner),
                 asked_at=asked_at,
@@ -147,7 +147,7 @@ class Queries:
             )
             low = behind
 
-    def _behind(self, page: Sheet) -> int:
+    def _behind(self, page: ResponsePage) -> int:
         """Return the id from which on the next page is asked for.
 
         What cannot be read need not say its own id, so the last readable one counts: what came behind it comes
@@ -162,7 +162,7 @@ class Queries:
             f"{self._owner}: no record of an answer can be read, so the place of the next one is not known."
         )
 
-    def _page(self, low: int, high: int) -> tuple[Sheet, int]:
+    def _page(self, low: int, high: int) -> tuple[ResponsePage, int]:
         completion = Completion(self._api, self._plan.schema, self._refused)
         calls = 0
         for _ in range(_ATTEMPTS):
@@ -177,11 +177,11 @@ class Queries:
             cure="Run again at a quieter time, or set 'route: bulk'.",
         )
 
-    def _part(self, names: tuple[str, ...], low: int, high: int) -> Sheet:
+    def _part(self, names: tuple[str, ...], low: int, high: int) -> ResponsePage:
         found = [*self._conditions, *coql.between(low, high)]
         return self._asked(
             coql.select(names, self._plan.object, found, limit=self._limit), self._limit
         )
 
-    def _asked(self, query: str, limit: int) -> Sheet:
-        return self._api.select(query, meter.coql(limit), sheet.reading(self._owner))
+    def _asked(self, query: str, limit: int) -> ResponsePage:
+        return self._api.select(query, meter.coql(limit), responses.reading(self._owner))

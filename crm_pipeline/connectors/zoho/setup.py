@@ -12,10 +12,10 @@ import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.connectors.zoho import keys, meter, pipelines, sheet
+from crm_pipeline.connectors.zoho import keys, meter, pipelines, responses
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.documents import User
-from crm_pipeline.connectors.zoho.sheet import Sheet
+from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import NotPermitted, ProtocolError
 from crm_pipeline.model.schema import CommonType, Field, Schema
 
@@ -40,7 +40,7 @@ class Setup:
 
     label: str
     fields: Sequence[tuple[str, CommonType, str]]
-    read: Callable[[Api], Iterator[Sheet]]
+    read: Callable[[Api], Iterator[ResponsePage]]
 
     def schema(self, name: str) -> Schema:
         """Return the fields."""
@@ -77,9 +77,9 @@ def user_now(api: Api) -> User:
     return found[0] if found else User()
 
 
-def _whole(api: Api, name: str) -> Sheet:
+def _whole(api: Api, name: str) -> ResponsePage:
     """Return all records of one kind; of one that comes twice the first."""
-    whole = Sheet()
+    whole = ResponsePage()
     seen: set[str] = set()
     for page in SETUPS[name].read(api):
         is_new = []
@@ -91,14 +91,14 @@ def _whole(api: Api, name: str) -> Sheet:
     return replace(whole, rejected=list(digests.values()))
 
 
-def _users(api: Api) -> Iterator[Sheet]:
+def _users(api: Api) -> Iterator[ResponsePage]:
     yield from _paged(api, "AllUsers")
     # Deleted users stay readable, as records go on pointing to them.
     for page in _paged(api, "DeletedUsers"):
-        yield replace(page, texts=[sheet.merged([text, _DELETED]) for text in page.texts])
+        yield replace(page, texts=[responses.merged([text, _DELETED]) for text in page.texts])
 
 
-def _paged(api: Api, kind: str) -> Iterator[Sheet]:
+def _paged(api: Api, kind: str) -> Iterator[ResponsePage]:
     for number in range(1, _MOST_PAGES):
         params = {"type": kind, "page": str(number), "per_page": str(_PER_PAGE)}
         page = _listed(api, USERS, "/users", meter.SETUP, "users", params)
@@ -108,7 +108,7 @@ def _paged(api: Api, kind: str) -> Iterator[Sheet]:
     raise ProtocolError(f"{api.connection.name}: Zoho's list of users does not end.")
 
 
-def _currencies(api: Api) -> Iterator[Sheet]:
+def _currencies(api: Api) -> Iterator[ResponsePage]:
     try:
         yield _listed(api, CURRENCIES, "/org/currencies", meter.SETUP, "currencies", {})
     except NotPermitted as error:
@@ -124,10 +124,10 @@ def _listed(  # noqa: PLR0917 - one call of one list
     operation: Operation,
     key: str,
     params: Mapping[str, str],
-) -> Sheet:
+) -> ResponsePage:
     owner = f"{api.connection.name}.{name}"
     rule, is_paged = keys.SETTINGS[name], name == USERS
-    reader = sheet.reading(owner, rule=rule, key=key, is_paged=is_paged)
+    reader = responses.reading(owner, rule=rule, key=key, is_paged=is_paged)
     return api.ask(path, operation, reader, params)
 
 
@@ -179,7 +179,7 @@ SETUPS: Mapping[str, Setup] = {
             ("parent", "json", ""),
             ("maps", "json", ""),
         ),
-        pipelines.sheets,
+        pipelines.response_pages,
     ),
     CURRENCIES: Setup(
         "Currencies",

@@ -19,11 +19,10 @@ from crm_pipeline.stages.normalized.contract import (
     Former,
     Verdict,
     column_schema,
-    judge,
     refuse,
     unfit,
+    verify,
 )
-from crm_pipeline.stages.normalized.described import described
 from crm_pipeline.stages.normalized.drift import check_fields
 from crm_pipeline.stages.normalized.elements import exploded
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
@@ -31,6 +30,7 @@ from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.merges import merged_away
+from crm_pipeline.stages.normalized.metadata import described
 from crm_pipeline.stages.normalized.number_formats import (
     NumberFormats,
     noted_in,
@@ -43,12 +43,14 @@ from crm_pipeline.stages.normalized.result import Normalized, result_of, unchang
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
-from crm_pipeline.store.account_facts import account_facts
-from crm_pipeline.store.damage import blamed_on, damaged_batch, damaged_version
-from crm_pipeline.store.engine import Engine, parquet_files
+from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Manifest
+from crm_pipeline.store.landing.account_facts import account_facts
+from crm_pipeline.store.landing.corruption import damaged_batch
+from crm_pipeline.store.landing.manifest import Manifest
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
+from crm_pipeline.store.tables.corruption import damaged_version
+from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 CODE_VERSION = 4
 """Raise it when the same landed bytes would give other rows."""
@@ -250,7 +252,7 @@ class _Build:
             if any(more.known.values()):
                 return more
             formats += more
-            verdict = judge(
+            verdict = verify(
                 self.engine,
                 self.table,
                 paths,

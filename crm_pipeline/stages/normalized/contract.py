@@ -9,8 +9,8 @@ from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.contracts import LIVE, arrow_type, count_sql, live_broken, pandera_schema
 from crm_pipeline.model.names import quoted, shown
 from crm_pipeline.model.table import Rule, Table
-from crm_pipeline.store.engine import Engine, parquet_files
 from crm_pipeline.store.tables import TableVersion
+from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 SAMPLE_ROWS = 500
 EXAMPLES = 5
@@ -79,7 +79,7 @@ class Former:
 _FIRST = Former()
 
 
-def judge(
+def verify(
     engine: Engine,
     table: Table,
     paths: Sequence[Path],

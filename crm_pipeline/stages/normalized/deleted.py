@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from crm_pipeline.model.names import literal
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.engine import Engine
 
 _ASKED = ("object", "source_id", "is_deleted")
 

@@ -2,8 +2,7 @@
 
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in
-from crm_pipeline.store import acceptance
-from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing import Landing, acceptance
 from crm_pipeline.store.tables import Tables
 
 

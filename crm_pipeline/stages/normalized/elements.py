@@ -12,7 +12,7 @@ from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.ranking import repeated_ids, sequences
 from crm_pipeline.stages.normalized.reading import json_columns, raw
 from crm_pipeline.stages.normalized.versions import HAS_ID, versions
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 ELEMENT = "_element"
 """The column with the element's JSON text."""

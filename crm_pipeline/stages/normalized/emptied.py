@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.stages.normalized.inputs import ObjectInput
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import TableVersion
+from crm_pipeline.store.tables.engine import Engine
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from crm_pipeline.model.json_paths import Path
 from crm_pipeline.model.mapping import RECORD, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema, free_name
-from crm_pipeline.store.records import landed_name
+from crm_pipeline.store.landing.records import landed_name
 
 
 @dataclass

@@ -7,7 +7,7 @@ from crm_pipeline.stages.normalized.merges import winners
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys, versions
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 EMPTY = (
     "(SELECT ''::VARCHAR AS _source_id, NULL::TIMESTAMPTZ AS _modified_at, false AS _deleted, "

@@ -16,8 +16,8 @@ from crm_pipeline.stages.normalized.fields import Fields
 from crm_pipeline.stages.normalized.reading import Source
 from crm_pipeline.stages.normalized.reread import Reread, Rereader
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Manifest, WindowCommit
-from crm_pipeline.store.outstanding import note_recovered
+from crm_pipeline.store.landing.manifest import Manifest, WindowCommit
+from crm_pipeline.store.landing.outstanding import note_recovered
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.normalized.sources import merge_sources
 from crm_pipeline.stages.normalized.versions import HAS_ID, versions
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 
 def winners(engine: Engine, one: ObjectInput) -> str | None:

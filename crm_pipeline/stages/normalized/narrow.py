@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.store import files
-from crm_pipeline.store.engine import Engine
-from crm_pipeline.store.manifest import Manifest
+from crm_pipeline.store.landing.manifest import Manifest
+from crm_pipeline.store.tables.engine import Engine
 
 _AT_ONCE = 2_048
 _MOST_BYTES = 16 << 20

@@ -13,8 +13,8 @@ from crm_pipeline.model.names import quoted
 from crm_pipeline.model.numbers import NUMBER_FORMATS, is_number, is_plain, number
 from crm_pipeline.stages.normalized.choices import chosen
 from crm_pipeline.stages.normalized.feed import Feed
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import TableVersion
+from crm_pipeline.store.tables.engine import Engine
 
 UNCLEAR = " (its numbers are written in ways that do not agree, or that mean two things)"
 

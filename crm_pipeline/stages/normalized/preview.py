@@ -6,8 +6,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from crm_pipeline.model.names import quoted
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.engine import Engine
 
 _HIDDEN = frozenset({"custom", "unconverted", "emails", "phones", "batch_id", "birth_date"})
 _SHOWN = frozenset({"connection", "object", "source_id", "merged_into"})

@@ -16,9 +16,9 @@ from crm_pipeline.stages.normalized.ranking import Ranking
 from crm_pipeline.stages.normalized.unreadable import REASON
 from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys, json_records
 from crm_pipeline.store import files
-from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.engine import Engine, parquet_files
+from crm_pipeline.store.files.checksums import FileSum
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 _NO_ID = "the record carries no id"
 

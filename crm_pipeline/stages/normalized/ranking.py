@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 _ORDER = "_is_end DESC, _is_void, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC"
 

@@ -4,7 +4,7 @@ A connector says what its records say of themselves: id, time stamp, deleted or 
 have a version. Batches that landed under another version are looked at again, once: where a key differs, the
 batch is written beside the original with the new keys, and tables are built from that. Records in quarantine
 get the same chance. Originals stay as they are. What came of each is kept in landing for batches, in quarantine
-for what was set aside; see `store.rereads`.
+for what was set aside; see `store.landing.rereads`.
 """
 
 import csv
@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store import files, records
-from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.damage import damaged_batch
-from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Manifest, Shape, WindowCommit
-from crm_pipeline.store.rejects import Reject, SetAside, read_rejects
-from crm_pipeline.store.rereads import Copy, Rereads
+from crm_pipeline.store import files
+from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.landing import Landing, records
+from crm_pipeline.store.landing.corruption import damaged_batch
+from crm_pipeline.store.landing.manifest import Manifest, Shape, WindowCommit
+from crm_pipeline.store.landing.rejects import Reject, SetAside, read_rejects
+from crm_pipeline.store.landing.rereads import Copy, Rereads
 
 _ROWS = 20_000
 

@@ -16,7 +16,7 @@ from crm_pipeline.stages.normalized.elements import ELEMENT
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.lists import contact_points, parsed_list, parsed_lists
 from crm_pipeline.stages.normalized.reading import raw
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 _SYSTEM = frozenset({"source_id", "is_deleted", "merged_into"})
 _FED = "fed."

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.ranking import Ranking
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 
 @dataclass(frozen=True)

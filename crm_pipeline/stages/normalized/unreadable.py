@@ -5,7 +5,7 @@ Nobody looks for them before one has stopped a build (`build`): that would make 
 
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.versions import IS_READABLE, json_records
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 _PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF = r"\\u[dD][89a-fA-F]"

@@ -10,9 +10,9 @@ from crm_pipeline.model.names import quoted
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.narrow import narrowed
 from crm_pipeline.stages.normalized.reading import Source, csv_columns, json_columns
-from crm_pipeline.store.engine import Engine, parquet_files
-from crm_pipeline.store.manifest import Manifest
-from crm_pipeline.store.records import STATE_COLUMNS, landed_name
+from crm_pipeline.store.landing.manifest import Manifest
+from crm_pipeline.store.landing.records import STATE_COLUMNS, landed_name
+from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 KEYS = "_source_id, _modified_at, _deleted, _extracted_at, _batch_id"
 HAS_ID = "_source_id IS NOT NULL AND _source_id <> ''"

@@ -11,8 +11,8 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.stages.published.consistency import WARNING, Finding
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
-from crm_pipeline.store.account_facts import account_facts
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing.account_facts import account_facts
 from crm_pipeline.store.tables import TableVersion
 
 _TEXT = pa.string()

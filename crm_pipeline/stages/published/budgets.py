@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from crm_pipeline.ratelimit.limit_status import LimitStatus
+from crm_pipeline.ratelimit.usage import DayUsage
 from crm_pipeline.stages.published.operations import OpsTable
-from crm_pipeline.store.limit_usage import LimitUsage
-from crm_pipeline.store.usage import DayUsage
 
 _TEXT = pa.string()
 _WHOLE = pa.int64()
@@ -15,16 +15,16 @@ _WHOLE = pa.int64()
 
 @dataclass(frozen=True)
 class ApiAccounts:
-    """What the rate gate knows at the moment of a publish."""
+    """What the rate limiter knows at the moment of a publish."""
 
     days: Sequence[DayUsage] = ()
-    limits: Sequence[LimitUsage] = ()
+    limits: Sequence[LimitStatus] = ()
 
 
 def api_usage(days: Sequence[DayUsage]) -> OpsTable:
     """List what each connection spent."""
     rows = [
-        (one.member, one.group, one.day, one.operation, one.calls, one.weight, one.unit)
+        (one.member, one.group, one.day, one.operation, one.calls, one.cost, one.unit)
         for one in days
     ]
     columns = {
@@ -40,7 +40,7 @@ def api_usage(days: Sequence[DayUsage]) -> OpsTable:
     return OpsTable("api_usage", about, columns, rows)
 
 
-def api_limits(limits: Sequence[LimitUsage]) -> OpsTable:
+def api_limits(limits: Sequence[LimitStatus]) -> OpsTable:
     """List how the limits stand."""
     rows = [
         (

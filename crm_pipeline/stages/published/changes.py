@@ -18,7 +18,7 @@ from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.past import Snapshot
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 _TEXT = pa.string()
 _WHOLE = pa.int64()
@@ -72,8 +72,8 @@ class Changes:
 
     def _rows(self, snapshot: Snapshot) -> list[tuple[Any, ...]]:
         try:
-            if snapshot.damage is not None:
-                raise snapshot.damage
+            if snapshot.corruption is not None:
+                raise snapshot.corruption
             with self._attached(snapshot):
                 return [(*pair, *counts) for pair, counts in self._compared()]
         except (CorruptFile, StoreError) as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
 from crm_pipeline.stages.published.derived import Derived
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 TOLERANCE_S = 5
 """Vendors stamp the deal and its history in two steps, and some of them in whole seconds."""
@@ -48,6 +48,7 @@ FILLED: Mapping[str, tuple[str, ...]] = {
     ),
     "deal_line_items": ("deal_key", "name", "quantity", "unit_price"),
     "products": ("name",),
+    "product_prices": ("product_key", "price"),
     "leads": ("owner_key", "created_at", "modified_at"),
     "activities": ("activity_type", "subject", "is_closed", "due_on", "owner_key", "created_at"),
     "campaigns": ("name", "status"),

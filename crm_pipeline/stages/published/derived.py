@@ -11,7 +11,7 @@ from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.table import TEXTS
 from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.stages.published.relations import PublishedTable
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 MERGES = "merges"
 _NO_ROLES = ("Primary", "participant")

@@ -23,19 +23,20 @@ class Finish:
     """How a table is finished.
 
     Attributes:
-        by: the column with the name of a stage, of which `<by>_label` is what people call it.
         needs: the tables that its steps read beside its own.
         steps: name and SQL of each, in their order.
+        by: the column with the name of a stage, of which `<by>_label` is what people call it; None where records
+            stand in no stage.
     """
 
-    by: str
     needs: tuple[str, ...]
     steps: tuple[tuple[str, str], ...]
+    by: str | None = None
 
     @property
-    def label(self) -> str:
+    def label(self) -> str | None:
         """The column that `by` is named in."""
-        return f"{self.by}_label"
+        return self.by and f"{self.by}_label"
 
     def sql(self, sources: Mapping[str, str], columns: Iterable[str]) -> str:
         """Return one query with all steps.
@@ -138,17 +139,19 @@ _CLOSED = (
     """,
 )
 
+_MAIN_CURRENCY = (
+    "main_currency",
+    f"""
+    SELECT connection, coalesce(m.currency, a.currency) AS currency
+    FROM (
+        SELECT connection, {_one("currency")} FROM exchange_rates
+        WHERE is_main AND NOT is_deleted GROUP BY connection
+    ) m FULL JOIN accounts a USING (connection)
+    """,
+)
+
 _MONEY = (
-    (
-        "main_currency",
-        f"""
-        SELECT connection, coalesce(m.currency, a.currency) AS currency
-        FROM (
-            SELECT connection, {_one("currency")} FROM exchange_rates
-            WHERE is_main AND NOT is_deleted GROUP BY connection
-        ) m FULL JOIN accounts a USING (connection)
-        """,
-    ),
+    _MAIN_CURRENCY,
     (
         "of_another_base",
         # Rates of one of which the main currency is not worth one: they are against another.
@@ -280,20 +283,63 @@ _IN_PIPELINES = (
     """,
 )
 
+_PRICES = (
+    _MAIN_CURRENCY,
+    (
+        "standard_prices",
+        # Without a currency it is in the account's, as all money is.
+        """
+        SELECT p.connection, p.product_key, coalesce(p.currency, m.currency) AS currency, p.price
+        FROM product_prices p LEFT JOIN main_currency m ON m.connection = p.connection
+        WHERE p.is_standard AND p.is_active AND NOT p.is_deleted AND p.price IS NOT NULL
+        """,
+    ),
+    (
+        "price_currency",
+        # A book of one currency is in that, whatever the account's is.
+        f"""
+        SELECT b.connection, coalesce(b.currency, m.currency) AS currency
+        FROM (SELECT connection, {_one("currency")} FROM standard_prices GROUP BY connection) b
+        LEFT JOIN main_currency m ON m.connection = b.connection
+        """,
+    ),
+    (
+        "usual_prices",
+        f"""
+        SELECT s.product_key, s.currency, {_one("price")}
+        FROM standard_prices s JOIN price_currency c
+            ON c.connection = s.connection AND c.currency IS NOT DISTINCT FROM s.currency
+        GROUP BY s.product_key, s.currency
+        """,
+    ),
+    (
+        "priced",
+        # A price and its currency belong together: the record's own currency is not that of a price book.
+        """
+        SELECT r.* REPLACE (
+            coalesce(r.price, u.price) AS price,
+            CASE WHEN r.price IS NULL AND u.price IS NOT NULL THEN u.currency ELSE r.currency END AS currency
+        )
+        FROM rows r LEFT JOIN usual_prices u ON u.product_key = r.product_key
+        """,
+    ),
+)
+
 _STAGES = ("stages", "pipelines")
 
 FINISHES: Mapping[str, Finish] = {
     "deals": Finish(
-        "stage",
         (*_STAGES, "exchange_rates"),
         (*_stages_of("deals"), _CLOSING, _labelled("stage"), _CLOSED, *_MONEY),
+        "stage",
     ),
     "deal_stage_history": Finish(
-        "stage",
         (*_STAGES, "deals"),
         (*_stages_of("deals"), _IN_PIPELINES, _labelled("stage", "in_pipelines")),
+        "stage",
     ),
-    "leads": Finish("status", _STAGES, (*_stages_of("leads"), _labelled("status"))),
-    "tickets": Finish("status", _STAGES, (*_stages_of("tickets"), _labelled("status"))),
+    "products": Finish(("product_prices", "exchange_rates"), _PRICES),
+    "leads": Finish(_STAGES, (*_stages_of("leads"), _labelled("status")), "status"),
+    "tickets": Finish(_STAGES, (*_stages_of("tickets"), _labelled("status")), "status"),
 }
 """By table; the others are published as they are."""

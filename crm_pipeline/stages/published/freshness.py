@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.stages.published.operations import OpsTable
-from crm_pipeline.store.freshness import Freshness
+from crm_pipeline.store.landing.freshness import Freshness
 
 AT_MOST_EVERY = timedelta(hours=1)
 AT_LEAST_EVERY = timedelta(days=1)

@@ -11,11 +11,12 @@ from crm_pipeline.model.names import literal
 from crm_pipeline.stages.published.derived import Derived
 from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.stages.published.stored import separate_files
-from crm_pipeline.store import files, permissions
-from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.engine import Engine
-from crm_pipeline.store.published import share
-from crm_pipeline.store.published_files import PublishedFiles
+from crm_pipeline.store import files
+from crm_pipeline.store.files import permissions
+from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import share
+from crm_pipeline.store.tables.published_files import PublishedFiles
 
 _NOTED = "crm_pipeline_versions"
 

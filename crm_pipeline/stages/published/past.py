@@ -11,7 +11,12 @@ import duckdb
 
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import ConfigError, CorruptFile, StoreError
-from crm_pipeline.store.published import Snapshots, damaged_file, open_snapshot, release_number
+from crm_pipeline.store.tables.published import (
+    Snapshots,
+    damaged_file,
+    open_snapshot,
+    release_number,
+)
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _DAYS = {"today": timedelta(0), "yesterday": timedelta(days=1)}
@@ -27,14 +32,14 @@ class Snapshot:
     """One published file: analysts saw it from `published_at` until the next one came.
 
     Attributes:
-        damage: why it cannot be opened. Its own time is then unknown: `published_at` is the earliest that it can be,
+        corruption: why it cannot be opened. Its own time is then unknown: `published_at` is the earliest that it can be,
             that of the snapshot before it.
     """
 
     path: Path
     release: int
     published_at: datetime
-    damage: CorruptFile | None = None
+    corruption: CorruptFile | None = None
 
     def __str__(self) -> str:
         return f"{self.path.name}, published at {_said(self.published_at)}"
@@ -43,8 +48,8 @@ class Snapshot:
 def kept_snapshots(data: Path) -> list[Snapshot]:
     """Return the snapshots below a data folder, oldest first, by what they say of themselves."""
     found = list(_stated(Snapshots(data).kept()))
-    whole = [one for one in found if one.damage is None]
-    damaged = (_dated(one, whole) for one in found if one.damage is not None)
+    whole = [one for one in found if one.corruption is None]
+    damaged = (_dated(one, whole) for one in found if one.corruption is not None)
     return sorted([*whole, *damaged], key=lambda one: (one.published_at, one.release))
 
 
@@ -58,8 +63,8 @@ def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
     kept = kept_snapshots(data)
     shown = [one for one in kept if one.published_at <= at]
     if shown:
-        if shown[-1].damage is not None:
-            raise shown[-1].damage
+        if shown[-1].corruption is not None:
+            raise shown[-1].corruption
         return shown[-1]
     if not kept:
         raise StoreError(
@@ -83,7 +88,7 @@ def snapshot_before(data: Path, at: datetime) -> Snapshot | None:
     # Later releases are published later. Of one there may be several files; their own times say when they were copied.
     kept = sorted(Snapshots(data).kept(), key=release_number, reverse=True)
     for _, paths in groupby(kept, key=release_number):
-        stated = [one for one in _stated(paths) if one.damage is None and one.published_at < at]
+        stated = [one for one in _stated(paths) if one.corruption is None and one.published_at < at]
         if stated:
             return max(stated, key=lambda one: one.published_at)
     return None
@@ -131,8 +136,8 @@ def _stated(paths: Iterable[Path]) -> Iterator[Snapshot]:
             with closing(open_snapshot(path)) as file:
                 for release, published_at in file.execute(_STATED).fetchall():
                     yield Snapshot(path, release, published_at)
-        except CorruptFile as damage:
-            yield from _damaged(path, damage)
+        except CorruptFile as corruption:
+            yield from _damaged(path, corruption)
         except duckdb.Error as error:
             found = damaged_file(path, error)
             if found is not None:
@@ -141,9 +146,9 @@ def _stated(paths: Iterable[Path]) -> Iterator[Snapshot]:
             continue
 
 
-def _damaged(path: Path, damage: CorruptFile) -> Iterator[Snapshot]:
+def _damaged(path: Path, corruption: CorruptFile) -> Iterator[Snapshot]:
     if release_number(path):  # else it is somebody's own file
-        yield Snapshot(path, release_number(path), _EARLIEST, damage)
+        yield Snapshot(path, release_number(path), _EARLIEST, corruption)
 
 
 def _dated(damaged: Snapshot, whole: list[Snapshot]) -> Snapshot:

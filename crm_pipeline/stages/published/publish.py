@@ -11,7 +11,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted, shown
 from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.model.view_names import KEY
-from crm_pipeline.settings import Connection, Keeping
+from crm_pipeline.settings import Connection, Retention
 from crm_pipeline.stages.published import budgets, operations
 from crm_pipeline.stages.published.accounts import (
     Connected,
@@ -36,20 +36,21 @@ from crm_pipeline.stages.published.relations import (
 )
 from crm_pipeline.stages.published.stored import long_text_columns
 from crm_pipeline.stages.published.views import View, view_of
-from crm_pipeline.store.checksums import Verifier
-from crm_pipeline.store.damage import blamed_on, check_versions, damaged_version
-from crm_pipeline.store.engine import Engine
-from crm_pipeline.store.freshness import Freshness
+from crm_pipeline.store.files.checksums import Verifier
+from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.published import STORAGE_VERSION, Snapshots, release_number
-from crm_pipeline.store.published_files import PublishedFiles
+from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.tables import Release, Tables, TableVersion
+from crm_pipeline.store.tables.corruption import check_versions, damaged_version
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
+from crm_pipeline.store.tables.published_files import PublishedFiles
 
-LAYOUT = 6
+LAYOUT = 7
 """Raise it when the same release would give another file."""
 _DATABASE = "building"
 _SCHEMA = "schema_only"
-_USUAL = Keeping()
+_USUAL = Retention()
 _NO_ACCOUNTS = ApiAccounts()
 _log = structlog.get_logger("crm_pipeline.published")
 
@@ -86,7 +87,7 @@ def publish(
     wanted: Collection[str] | None = None,
     accounts: ApiAccounts = _NO_ACCOUNTS,
     freshness: Sequence[Freshness] = (),
-    keeping: Keeping = _USUAL,
+    retention: Retention = _USUAL,
     waits: timedelta = AT_MOST_EVERY,
     is_forced: bool = False,
 ) -> Publication:
@@ -101,7 +102,7 @@ def publish(
             connection or object that is read no more would stay as it was for ever.
         accounts: of calls, for `ops.api_usage` and `ops.api_limits`.
         freshness: of the configured objects, for `ops.freshness`; a change of it alone is published, too.
-        keeping: how much of the past stays when the new is there.
+        retention: how much of the past stays when the new is there.
         waits: for such a change alone, how old the file has to be.
         is_forced: build even if the release is published already.
 
@@ -142,8 +143,8 @@ def publish(
         ) as path:
             rows, deleted = build.database(path, accounts, current)
     now = landing.clock.now()
-    snapshots.collect(now, keep_last=keeping.snapshots, keep_days=keeping.snapshot_days)
-    tables.collect(now, timedelta(days=keeping.version_days))
+    snapshots.collect(now, keep_last=retention.snapshots, keep_days=retention.snapshot_days)
+    tables.collect(now, timedelta(days=retention.version_days))
     path = snapshots.folder / name
     shown = snapshots.current()
     if shown is not None and not path.exists():  # somebody published a later release meanwhile

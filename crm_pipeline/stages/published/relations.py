@@ -125,9 +125,13 @@ class PublishedTable:
 
     def _finished(self, rows: str, finish: Finish) -> str:
         sources = {name: table.all_rows for name, table in self.needed.items()}
-        options = _values(("connection", "object", "value", "label"), self._options(finish.by))
+        options = self._options(finish.by) if finish.by else ()
         accounts = _values(("connection", "currency"), self.accounts)
-        told = {"rows": rows, "options": options, "accounts": accounts}
+        told = {
+            "rows": rows,
+            "options": _values(("connection", "object", "value", "label"), options),
+            "accounts": accounts,
+        }
         return finish.sql({**sources, **told}, [quoted(name) for name, _, _ in self.columns])
 
     def _union(self, versions: Sequence[TableVersion]) -> str:
@@ -181,25 +185,29 @@ def published_tables(
     versions: dict[str, list[TableVersion]] = {name: [] for name in TABLES}
     for name in tables.names(PREFIX, release):
         version = tables.version(name, release)
-        if version is not None:
-            versions.setdefault(_table_of(version, release), []).append(version)
+        table = _table_of(version, release) if version is not None else None
+        if version is not None and table is not None:
+            versions.setdefault(table, []).append(version)
     plain = {name: _published(name, found, versions) for name, found in versions.items()}
     accounts = tuple(sorted((currencies or {}).items()))
     return [_finished(table, plain, accounts) for table in plain.values()]
 
 
-def _table_of(version: TableVersion, release: Release) -> str:
-    """Return the table of schema `crm` that holds the rows of a version.
+def _table_of(version: TableVersion, release: Release) -> str | None:
+    """Return the table of schema `crm` that holds the rows of a version; None where another has taken its place.
 
-    Before there were tables made of others, an object's own table could have the name of one: it is published under
-    the one that the object's table gets when it is built again, until then.
+    Before there was a table of ours, an object's own table could have its name: it is published under the one that
+    the object's table gets when it is built again, until then.
     """
     name = version.name.rsplit("/", 1)[1]
-    if name not in DERIVED or name in TABLES:
+    common = TABLES.get(name)
+    if common is not None and version.meta["table"]["singular"] == common.singular:
+        return name
+    if common is None and name not in DERIVED:
         return name
     renamed = custom_table_name(version.meta["objects"][0]["object"])
     folder = version.name.rsplit("/", 1)[0]
-    return name if f"{folder}/{renamed}" in release.tables else renamed
+    return None if f"{folder}/{renamed}" in release.tables else renamed
 
 
 def _finished(

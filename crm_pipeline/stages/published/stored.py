@@ -4,7 +4,7 @@ from pathlib import Path
 
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.published.relations import PublishedTable
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 LONG_BYTES = 4_000_000
 """A column of text with fewer bytes is stored as DuckDB likes best."""

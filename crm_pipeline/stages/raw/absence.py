@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crm_pipeline.settings.shrinkage import ShrinkBounds
-from crm_pipeline.store.damage import unreadable_batch
-from crm_pipeline.store.manifest import Manifest
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.corruption import unreadable_batch
+from crm_pipeline.store.landing.manifest import Manifest
+from crm_pipeline.store.landing.rejects import Reject
 
 _COLUMNS = ["_source_id", "_deleted"]
 _NONE = pa.chunked_array([], pa.string())

@@ -1,18 +1,18 @@
-"""Opening an account with everything it needs: secrets, tokens, gate, clock."""
+"""Opening an account with everything it needs: secrets, tokens, limiter, clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from crm_pipeline.connectors.base import Account, Tools
+from crm_pipeline.connectors.base import Account, ConnectorContext
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import Settings
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.gate import Gate
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.state_key import StateKey
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tokens import TokenStore
+from crm_pipeline.store.tokens.state_key import StateKey
 from crm_pipeline.wire.retry import RetryPolicy
 
 
@@ -33,18 +33,18 @@ def opened(
     """
     connection = settings.connection(name)
     time = clock or SystemClock()
-    gate = Gate(database, time)
-    tools = Tools(
+    limiter = RateLimiter(database, time)
+    context = ConnectorContext(
         settings=settings,
         clock=time,
         tokens=TokenStore(database, StateKey.of(settings)),
-        gate=gate,
+        limiter=limiter,
         retry=retry or RetryPolicy(timeout_s=settings.patience_s),
         remembered=partial(Landing(settings.data, time).notes, name),
     )
-    account = connector(connection.vendor).open(connection, tools)
+    account = connector(connection.vendor).open(connection, context)
     try:
         yield account
     finally:
         account.close()
-        gate.close()
+        limiter.close()

@@ -8,8 +8,8 @@ Choices are kept from the description of before, see `stages/normalized/sources.
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.stages.raw.task import Task
-from crm_pipeline.store import acceptance
-from crm_pipeline.store.acceptance import Refused
+from crm_pipeline.store.landing import acceptance
+from crm_pipeline.store.landing.acceptance import Refused
 
 _NAMED = 5
 

@@ -29,9 +29,9 @@ from crm_pipeline.stages.raw.rejection import refuse_many_rejects
 from crm_pipeline.stages.raw.snapshot import Verdict, is_sight_due, judged
 from crm_pipeline.stages.raw.task import Mode, Progress, Task, due
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.records import Known
-from crm_pipeline.store.window import Counts, WindowWriter
+from crm_pipeline.store.landing.manifest import Shape
+from crm_pipeline.store.landing.records import SeenVersions
+from crm_pipeline.store.landing.window import Counts, WindowWriter
 
 # A field may vanish, late commits may disturb a count, a job may go, all between two requests.
 _ATTEMPTS = 2
@@ -109,7 +109,7 @@ def _attempt(task: Task, span: Window) -> Extraction:
 
 def _resumed(task: Task, span: Window) -> Extraction | None:
     """Finish a window that another process left, if it is one of those asked for now."""
-    for left in task.landing.unfinished(task.connection, task.obj.name):
+    for left in task.landing.interrupted(task.connection, task.obj.name):
         if not task.fits(left, span):
             continue
         before = task.account.usage
@@ -139,7 +139,7 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extracti
     with writer:
         sight, used = _sight(task, plan, used)
         known = _known(task, plan, writer.window)
-        tally = land(task.account.pages(plan, writer.spool), writer, known, _told(task, plan))
+        tally = land(task.account.pages(plan, writer.checkpoint), writer, known, _told(task, plan))
         refuse_many_rejects(task.account.connection, plan.object, writer.quarantined, tally.read)
         counted = task.account.count(plan)
         _reconcile(task, plan, tally.read - tally.uncounted, counted)
@@ -162,7 +162,7 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extracti
             counts = replace(counts, reason=f"{counts.reason}; {verdict.evidence}")
         if verdict.stands is None:
             writer.commit(replace(counts, shrink=verdict.shrink, sight=verdict.sight))
-        task.account.forget(writer.spool)
+        task.account.forget(writer.checkpoint)
     return _described(
         task, plan, writer=writer, tally=tally, counts=counts, before=before, verdict=verdict
     )
@@ -239,7 +239,7 @@ def _known(task: Task, plan: Plan, span: Window) -> KnownIn:
     since = None if task.mode == "range" or plan.complete else span.from_at
 
     @cache  # by the shape that pages really have: Bulk may fall back to REST
-    def known(shape: Shape) -> Known | None:
+    def known(shape: Shape) -> SeenVersions | None:
         if since is None:
             return None
         found = task.landing.known(task.connection, plan.object, since, shape)

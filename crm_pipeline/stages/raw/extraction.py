@@ -8,7 +8,7 @@ from typing import Any
 
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.manifest import Shrink
+from crm_pipeline.store.landing.manifest import Shrink
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import structlog
 from crm_pipeline.connectors.base import Account, TellsFacts
 from crm_pipeline.kernel.errors import CorruptFile, CrmError
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.store.account_facts import Note, account_note, note_facts
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing.account_facts import Note, account_note, note_facts
 
 _EVERY = timedelta(days=1)
 _AGAIN = timedelta(hours=1)

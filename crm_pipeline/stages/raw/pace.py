@@ -6,7 +6,7 @@ from crm_pipeline.connectors.upkeep import DayLimit, Pace, Upkeep, pace_of
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.settings import ObjectSettings, Settings
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import ConnectionLooks
+from crm_pipeline.store.landing.looks import ConnectionLooks
 
 
 def pace(settings: Settings, account: Account, landing: Landing, looks: ConnectionLooks) -> Pace:

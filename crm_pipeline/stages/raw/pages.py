@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.connectors.base import Page
-from crm_pipeline.store.manifest import Shape
-from crm_pipeline.store.records import Known, raw_names, warm_up
-from crm_pipeline.store.spool import PageDone
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.store.landing.checkpoint import PageDone
+from crm_pipeline.store.landing.manifest import Shape
+from crm_pipeline.store.landing.records import SeenVersions, raw_names, warm_up
+from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline.wire.decoding import UNREADABLE
 
-KnownIn = Callable[[Shape], Known | None]
+KnownIn = Callable[[Shape], SeenVersions | None]
 _PARSERS = 2
 _SAMPLE_ROWS = 5
 
@@ -61,7 +61,7 @@ def land(
     """
     _settle_memory()
     tally = Tally()
-    for done in writer.spool.all_done():
+    for done in writer.checkpoint.all_done():
         uncounted = 0 if done.counted else done.read
         tally.add(Tally(done.read, done.landed, done.deleted, {done.route}, uncounted=uncounted))
     running: set[Future[Tally]] = set()
@@ -100,7 +100,7 @@ def _settle_memory() -> None:
     atexit.register(gc.unfreeze)
 
 
-def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
+def _write(page: Page, writer: WindowWriter, known: SeenVersions | None) -> Tally:
     tally = Tally(routes={page.route}, notes=dict(page.notes))
 
     def news() -> Iterator[pa.RecordBatch]:
@@ -144,7 +144,7 @@ def _write(page: Page, writer: WindowWriter, known: Known | None) -> Tally:
             counted=page.counted,
             facts=page.facts,
         )
-        writer.spool.done(page.number, done)
+        writer.checkpoint.done(page.number, done)
     return tally
 
 

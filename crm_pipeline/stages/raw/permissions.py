@@ -28,7 +28,7 @@ def sight_at_first(account: Account) -> str:
 def sight_of(account: Account) -> str:
     """Return what stands for what a login may see; "" where that is not known. One or two calls."""
     try:
-        told = account.sight() if isinstance(account, TellsSight) else account.who()
+        told = account.sight() if isinstance(account, TellsSight) else account.identity()
     except CrmError as error:
         _log.info("what the login sees is not known", reason=error.message)
         return ""

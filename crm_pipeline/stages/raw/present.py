@@ -127,7 +127,7 @@ def _newest(account: Account, obj: str, landing: Landing, since: datetime) -> da
     """Ask for the newest stamp since a moment; None where that cannot be had."""
     try:
         schema = landing.latest_schema(account.connection.name, obj) or account.describe(obj)
-        return account.newest(schema, since)[1]
+        return account.probe_changes(schema, since)[1]
     except CrmError as error:
         # Without it the end only comes earlier. What stands in the way stops the read itself, and is told there.
         _log.info("no newest record", connection=account.connection.name, reason=error.message)

@@ -23,7 +23,7 @@ from crm_pipeline.kernel.errors import (
 )
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.looks import Looks, error_text
+from crm_pipeline.store.landing.looks import Looks, error_text
 
 # Whatever object is asked about, these would be the answer.
 _OF_THE_ACCOUNT = (
@@ -163,7 +163,7 @@ def _greet(account: Account, error: Retriable) -> None:
         Retriable: the vendor.
     """
     try:
-        account.who()
+        account.identity()
     except (*_OF_THE_ACCOUNT, Retriable):
         raise error from None
     except VendorError:
@@ -175,7 +175,7 @@ def _news(account: Account, obj: str, watermark: datetime, landing: Landing) -> 
     schema = landing.latest_schema(name, obj)
     assert schema is not None
     since = watermark - timedelta(seconds=account.connection.lookback_s)
-    changed, newest = account.newest(schema, since)
+    changed, newest = account.probe_changes(schema, since)
     landed, newest_landed = landing.newest(name, obj, since)
     is_newer = newest is not None and (newest_landed is None or newest > newest_landed)
     # Fewer than landed is no news: records leave the span when they are hard-deleted or edited.

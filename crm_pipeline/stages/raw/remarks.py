@@ -10,11 +10,10 @@ from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.stages.raw.description import fields_cure, fields_told
 from crm_pipeline.stages.raw.snapshot import Past
 from crm_pipeline.stages.raw.task import set_back
-from crm_pipeline.store import acceptance
-from crm_pipeline.store.acceptance import Refused
-from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Shrink, WindowCommit
-from crm_pipeline.store.outstanding import Outstanding, outstanding
+from crm_pipeline.store.landing import Landing, acceptance
+from crm_pipeline.store.landing.acceptance import Refused
+from crm_pipeline.store.landing.manifest import Shrink, WindowCommit
+from crm_pipeline.store.landing.outstanding import Outstanding, outstanding
 
 _UNNOTICED = timedelta(seconds=60)
 

@@ -24,8 +24,8 @@ from crm_pipeline.stages.raw.absence import Loss, live, losses, too_much
 from crm_pipeline.stages.raw.permissions import is_healthy, sight_of
 from crm_pipeline.stages.raw.task import Task
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Manifest, Shrink, WindowCommit
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.store.landing.manifest import Manifest, Shrink, WindowCommit
+from crm_pipeline.store.landing.window import WindowWriter
 
 _log = structlog.get_logger(__name__)
 # So many of the missing ids are asked about, and every one has to be confirmed.

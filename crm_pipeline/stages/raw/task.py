@@ -16,8 +16,8 @@ from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw.present import Present, present_of
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.unfinished import Unfinished
-from crm_pipeline.store.watermark import Edge
+from crm_pipeline.store.landing.recovery import Interrupted
+from crm_pipeline.store.landing.watermark import Edge
 
 Mode = Literal["range", "refresh"]
 Progress = Callable[[int, int | None], None]
@@ -99,12 +99,12 @@ class Task:
             "present": format_instant(self.present.at),
         }
 
-    def going_on(self, left: Unfinished) -> Self:
+    def going_on(self, left: Interrupted) -> Self:
         """Return it as the task of a window that another process has begun."""
         then = parse_instant(left.purpose["present"])
         return replace(self, mode=left.purpose["mode"], present=replace(self.present, at=then))
 
-    def fits(self, left: Unfinished, span: Window) -> bool:
+    def fits(self, left: Interrupted, span: Window) -> bool:
         """Say whether a window that another process left is one of those asked for now."""
         return (
             left.kind == "window"

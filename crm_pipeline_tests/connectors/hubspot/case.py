@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, ReadStrategy, Told
 from crm_sandbox.hubspot import credentials
 
 _MAIN = credentials.MAIN
@@ -16,7 +16,7 @@ _SEARCH = r"/contacts/search"
 # A search for one record counts, or looks for the ends of the ids.
 _NOT_ONE = r'"limit": ?(?!1\b)\d'
 _OURS = ("associations", "propertiesWithHistory")
-_CHUNKS = ("harvest", "search", "listing", "estimate")
+_CHUNKS = ("record_assembly", "search", "listing", "estimate")
 _PUBLISHED = {"private": 190, "marketplace": 110, "search": 5, "associations": 200}
 
 
@@ -81,12 +81,12 @@ CASE = Case(
     wide="search_calls: 10000, private_calls: 100000, oauth_calls: 100000, association_calls: 100000",
     pages=f"list_records: {PAGE}, search_records: {PAGE}, batch_records: {PAGE}",
     routes=(
-        Route("list", "GET", _LIST, records="results"),
-        Route("search", "POST", _SEARCH, body=_NOT_ONE, records="results"),
-        Route("both", "", f"{_SEARCH}|{_LIST}", body=f"^$|{_NOT_ONE}", records="results"),
+        ReadStrategy("list", "GET", _LIST, records="results"),
+        ReadStrategy("search", "POST", _SEARCH, body=_NOT_ONE, records="results"),
+        ReadStrategy("both", "", f"{_SEARCH}|{_LIST}", body=f"^$|{_NOT_ONE}", records="results"),
     ),
-    narrow={f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS": PAGE for name in _CHUNKS}
-    | {"crm_pipeline.connectors.lanes._CHUNK_ROWS": PAGE},
+    narrow={f"crm_pipeline.connectors.hubspot.{name}.BATCH_RECORDS": PAGE for name in _CHUNKS}
+    | {"crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE},
     text="jobtitle",
     fresh={"lastname": "New", "email": "new@acme.example"},
     table="contacts",

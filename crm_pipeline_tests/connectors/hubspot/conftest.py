@@ -12,7 +12,7 @@ import requests
 
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
 from crm_pipeline.settings import Settings, load_settings
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.scenes import START, Scene
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.clock import SandboxClock
@@ -52,7 +52,7 @@ connections:
     objects: [{objects}]
 {more}
 """
-# The tests' clock stands still and the gate's does not: nobody shall wait for a second to pass.
+# The tests' clock stands still and the limiter's does not: nobody shall wait for a second to pass.
 WIDE = {"search_calls": 10_000, "private_calls": 100_000, "association_calls": 100_000}
 OBJECTS = ("contacts", "companies", "deals", "owners", "deal_pipelines")
 _NARROW = ("private", "marketplace", "search", "associations")

@@ -215,14 +215,14 @@ def test_a_login_by_a_person(portal: Portal, monkeypatch: pytest.MonkeyPatch) ->
         environ: Any = hub.settings.environ
         monkeypatch.delitem(environ, "HUB_REFRESH_TOKEN")
         with hub.account() as account:
-            consent = account.consent("http://localhost:8401/OauthRedirect")
-            assert "crm.objects.contacts.read" in consent.address
-            place, _, query = consent.address.partition("?")
+            login_flow = account.login_flow("http://localhost:8401/OauthRedirect")
+            assert "crm.objects.contacts.read" in login_flow.address
+            place, _, query = login_flow.address.partition("?")
             # What the page that is shown there sends back.
             decided = {**dict(parse_qsl(query)), "decision": "allow"}
             answer = requests.post(place, data=decided, allow_redirects=False, timeout=5)
             back = answer.headers["Location"]
-            consent.accept(dict(parse_qsl(urlsplit(back).query)))
+            login_flow.accept(dict(parse_qsl(urlsplit(back).query)))
         twin(hub).expire_sessions()
         assert hub.extract("owners").records
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.connectors.hubspot import envelopes, harvest
+from crm_pipeline.connectors.hubspot import record_assembly, responses
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import CountMismatch, Unavailable
@@ -182,14 +182,14 @@ def test_what_is_counted_and_never_shown_is_an_error(
     hub: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An index may lag; a record that stays hidden is missing."""
-    hidden, plain = min(Client(hub).all("contacts")), envelopes.read
+    hidden, plain = min(Client(hub).all("contacts")), responses.read
 
     def read(body: bytes, *given: Any, **options: Any) -> Any:
         answer = plain(body, *given, **options)
         kept = answer.records.only([one != hidden for one in answer.records.ids])
         return replace(answer, records=kept)
 
-    monkeypatch.setattr(envelopes, "read", read)
+    monkeypatch.setattr(responses, "read", read)
     with pytest.raises(CountMismatch):
         hub.extract("contacts", route="search")
     assert hub.clock.slept
@@ -211,7 +211,7 @@ def test_without_looking_for_strays_the_counts_would_differ(
     hub: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault of the claim before."""
-    monkeypatch.setattr(harvest.Strays, "add", lambda *_: None)
+    monkeypatch.setattr(record_assembly.StaleIndexHits, "add", lambda *_: None)
     client = Client(hub)
     record = min(client.all("contacts"))
     twin(hub).set(search_lag_s=3600)

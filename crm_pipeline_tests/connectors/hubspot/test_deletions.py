@@ -30,7 +30,7 @@ def test_owners_who_left(still: Still) -> None:
 def owners(hub: Scene) -> list[dict[str, Any]]:
     with hub.account() as account:
         pages = account.pages(  # type: ignore[arg-type]
-            account.plan(ObjectSettings("owners"), None), spool=None
+            account.plan(ObjectSettings("owners"), None), checkpoint=None
         )
         texts = [text for p in pages for b in p.batches() for text in b["record"].to_pylist()]
     return [json.loads(text) for text in texts]

@@ -87,16 +87,17 @@ def test_only_properties_are_asked_for() -> None:
     schema = describe.schema_of("deals", "Deals", [prop("a"), prop("b", archived=True), STAMP])
     assert describe.properties_of(schema) == ("a", "hs_lastmodifieddate")
     assert {"createdAt", "updatedAt", "archivedAt"} <= set(schema.names)
-    assert describe.stamp_field(schema) == "hs_lastmodifieddate"
+    assert describe.cursor_field(schema) == "hs_lastmodifieddate"
 
 
 def test_contacts_have_another_stamp() -> None:
     """The usual name is not reliable on contacts."""
     both = [STAMP, prop("lastmodifieddate", "datetime")]
     assert (
-        describe.stamp_field(describe.schema_of("contacts", "Contacts", both)) == "lastmodifieddate"
+        describe.cursor_field(describe.schema_of("contacts", "Contacts", both))
+        == "lastmodifieddate"
     )
-    assert describe.stamp_field(describe.schema_of("contacts", "Contacts", [STAMP])) is None
+    assert describe.cursor_field(describe.schema_of("contacts", "Contacts", [STAMP])) is None
 
 
 @pytest.mark.parametrize("name", sorted(SNAPSHOTS))
@@ -105,7 +106,7 @@ def test_owners_and_pipelines_have_fixed_fields(name: str) -> None:
     schema = describe.fixed_schema(name)
     assert schema.label == LABELS[name]
     assert "id" in schema.names
-    assert describe.stamp_field(schema) is None
+    assert describe.cursor_field(schema) is None
     assert describe.properties_of(schema) == ()
 
 

@@ -15,7 +15,7 @@ from crm_pipeline.kernel.errors import (
     Throttled,
 )
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, twin
-from crm_pipeline_tests.connectors.hubspot.test_answers import DAILY, ROLLING, SECONDLY
+from crm_pipeline_tests.connectors.hubspot.test_errors import DAILY, ROLLING, SECONDLY
 from crm_pipeline_tests.scenes import Scene
 
 SEARCH, LIST, LINKS = "/contacts/search", r"/objects/2026-09/contacts\b", "/associations/"

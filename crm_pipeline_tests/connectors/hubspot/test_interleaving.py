@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.connectors import lanes
+from crm_pipeline.connectors import range_reader
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, twin
 from crm_pipeline_tests.scenes import Scene
@@ -29,9 +29,9 @@ Told = tuple[str | None, frozenset[tuple[str, int]]]
 @pytest.fixture
 def hub(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """Some 40 contacts in pages of four, whose time passes at the vendor as here."""
-    monkeypatch.setattr(lanes, "_CHUNK_ROWS", SLICE)
-    for name in ("harvest", "search", "listing", "estimate"):
-        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS", SLICE)
+    monkeypatch.setattr(range_reader, "_CHUNK_ROWS", SLICE)
+    for name in ("record_assembly", "search", "listing", "estimate"):
+        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.BATCH_RECORDS", SLICE)
     pages = {"search_records": 4, "list_records": 4, "batch_records": 4, "association_records": 5}
     with portal(contacts=40, objects=["contacts", "companies"], ceilings=pages) as made:
         monkeypatch.setattr(FrozenClock, "sleep", lambda _, seconds: made.advance(seconds))

@@ -10,12 +10,12 @@ import pytest
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline_tests.connectors.hubspot.conftest import twin
 from crm_pipeline_tests.connectors.malformed import EAGER, Operation, reading, surprises
 from crm_pipeline_tests.scenes import Scene
 
-Prepare = Callable[[Account, Spool], Operation]
+Prepare = Callable[[Account, Checkpoint], Operation]
 RECORD = (
     r"results(\.0(\.(id|updatedAt|archived|archivedAt|properties(\.(hs_)?lastmodifieddate)?))?)?"
 )
@@ -29,19 +29,21 @@ UNCOUNTED = r"paging.*|results(\.0)? is (missing|\[\])"
 
 
 def read(obj: str, route: str = "auto") -> Prepare:
-    return lambda account, spool: reading(account, ObjectSettings(obj, route=route), spool)
+    return lambda account, checkpoint: reading(
+        account, ObjectSettings(obj, route=route), checkpoint
+    )
 
 
 def rows_of(account: Account, obj: str) -> Operation:
     return lambda: sorted(str(row) for row in account.preview(obj, 3)[1])
 
 
-def _record(account: Account, _: Spool) -> Operation:
+def _record(account: Account, _: Checkpoint) -> Operation:
     record = account.preview("contacts", 1)[1][0]["hs_object_id"]
     return lambda: account.get("contacts", record, by=None)
 
 
-def _checked(account: Account, _: Spool) -> Operation:
+def _checked(account: Account, _: Checkpoint) -> Operation:
     def check() -> str:
         for one in account.check().findings:
             if one.level == "fail":
@@ -66,7 +68,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
     "pipelines": (r"GET .*/pipelines/", read("deal_pipelines"), PAGE, UNCOUNTED),
     "account": (
         r"GET .*/details",
-        lambda account, _: account.who,
+        lambda account, _: account.identity,
         r"portalId|timeZone|accountType|uiDomain",
         r"(portalId|timeZone|accountType|uiDomain) is.*",
     ),
@@ -85,7 +87,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
     "newest": (
         r"POST .*/search",
         lambda account, _: (
-            lambda: account.newest(account.describe("contacts"), account.vendor_now())
+            lambda: account.probe_changes(account.describe("contacts"), account.vendor_now())
         ),
         PAGE,
         r"(total|results).*",
@@ -116,14 +118,14 @@ def test_each_kind_of_answer(small_hub: Scene, tmp_path: Path, kind: str) -> Non
     route, prepare, names, silent = KINDS[kind]
     with ExitStack() as stack:
         account = stack.enter_context(small_hub.account(**EAGER))
-        spool = Spool(tmp_path / "spool")
-        operation = prepare(account, spool)
+        checkpoint = Checkpoint(tmp_path / "spool")
+        operation = prepare(account, checkpoint)
         if kind in {"account", "custom objects", "check-up"}:
 
             def operation() -> Any:
                 """Ask anew: an account remembers what it was told."""
                 with small_hub.account(**EAGER) as other:
-                    return prepare(other, spool)()
+                    return prepare(other, checkpoint)()
 
         found, tried = surprises(twin(small_hub), route, operation, names=names, silent=silent)
     assert found == []

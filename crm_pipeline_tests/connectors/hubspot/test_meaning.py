@@ -18,10 +18,10 @@ from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, note_account, opened
-from crm_pipeline.store.database import Database
-from crm_pipeline.store.engine import Engine
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.connectors.hubspot.conftest import (
     _NARROW,
     ENVIRON,

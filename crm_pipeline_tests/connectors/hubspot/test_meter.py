@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import requests
 
-from crm_pipeline.connectors.base import Tools
+from crm_pipeline.connectors.base import ConnectorContext
 from crm_pipeline.connectors.hubspot import connector
 from crm_pipeline.connectors.hubspot.meter import HubSpotMeter
 from crm_pipeline.connectors.metering import Operation, believed
 from crm_pipeline.connectors.strange import Strange
-from crm_pipeline_tests.connectors.hubspot.test_answers import answer, connection
+from crm_pipeline_tests.connectors.hubspot.test_errors import answer, connection
 
 PLAIN = Operation("list")
 SEARCH = Operation("search", kind="search")
@@ -28,21 +28,21 @@ def meter(
     kind: str = "token", *, told: dict[str, int] | None = None, **changes: Any
 ) -> HubSpotMeter:
     rows = [SimpleNamespace(name=k, vendor_ceiling=v) for k, v in (told or {}).items()]
-    tools: Any = SimpleNamespace(gate=SimpleNamespace(usage=lambda _: rows))
+    context: Any = SimpleNamespace(limiter=SimpleNamespace(usage=lambda _: rows))
     made: HubSpotMeter = HubSpotMeter(
-        connection(kind, **changes), _as_tools(tools), connector.limits
+        connection(kind, **changes), _as_tools(context), connector.limits
     )
     made.begins_day_in("US/Eastern")
     return made
 
 
-def _as_tools(tools: Any) -> Tools:
-    return tools
+def _as_tools(context: Any) -> ConnectorContext:
+    return context
 
 
 def read(made: HubSpotMeter, response: requests.Response) -> dict[str, tuple[int, int]]:
     """Let a meter take over what an answer says, as far as it is believed."""
-    readings = list(believed(made.claims(response), Strange("acme")))
+    readings = list(believed(made.reported_counters(response), Strange("acme")))
     for one in readings:
         made.heed(one)
     return {one.limit: (one.used, one.ceiling) for one in readings}
@@ -78,7 +78,7 @@ def test_answers_tell_the_tier() -> None:
 
 
 def test_a_new_process_knows_what_an_earlier_one_was_told() -> None:
-    """The gate keeps the vendor's figures."""
+    """The limiter keeps the vendor's figures."""
     assert limits(meter(told={"burst": 250}), PLAIN)["burst"][0] == 225
 
 

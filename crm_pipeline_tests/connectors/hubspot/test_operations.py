@@ -1,4 +1,4 @@
-"""What the connector asks of HubSpot stands in docs/sandbox.md, and is compared as it says there."""
+"""What the connector asks of HubSpot stands in docs/vendor-operations.md, and is compared as it says there."""
 
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ def read(portal: Portal, kept: list[Answer]) -> list[Answer]:
     ):
         with scene.account() as account:
             operations.looked_at(account, OBJECTS)
-            account.newest(account.describe("contacts"), scene.clock.now())
+            account.probe_changes(account.describe("contacts"), scene.clock.now())
             for obj in ("deals", "owners", "deal_pipelines"):
                 [row] = account.preview(obj, 1)[1]
                 account.get(obj, str(row["hs_object_id" if obj == "deals" else "id"]), by=None)

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from crm_pipeline.orchestration.runs import run_backfill, run_refresh
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, twin
 from crm_pipeline_tests.scenes import Scene
 

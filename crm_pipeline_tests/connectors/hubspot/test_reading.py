@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.connectors.hubspot import harvest
+from crm_pipeline.connectors.hubspot import record_assembly
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline_tests.connectors.hubspot.conftest import (
     Client,
@@ -90,14 +90,14 @@ def _live_ids(hub: Scene) -> list[int]:
 @pytest.mark.parametrize("route", ["search", "both", "list"])
 def test_lanes_share_the_work(portal: Portal, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids lie in clumps, and still no record is missed or doubled where lanes meet."""
-    for module in (harvest, "search", "listing", "estimate"):
+    for module in (record_assembly, "search", "listing", "estimate"):
         target = (
             module if not isinstance(module, str) else f"crm_pipeline.connectors.hubspot.{module}"
         )
         if isinstance(target, str):
-            monkeypatch.setattr(f"{target}.SLICE_RECORDS", 40)
+            monkeypatch.setattr(f"{target}.BATCH_RECORDS", 40)
         else:
-            monkeypatch.setattr(target, "SLICE_RECORDS", 40)
+            monkeypatch.setattr(target, "BATCH_RECORDS", 40)
     # As if the vendor were far away: next door two lanes would do.
     monkeypatch.setattr("crm_pipeline.connectors.hubspot.estimate._OWN_S", 0.0)
     small = {"search_records": 20, "list_records": 20, "list_cursors": 3 if route == "list" else 1}

@@ -15,8 +15,8 @@ from crm_pipeline.kernel.errors import MalformedAnswer
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import WindowCommit
-from crm_pipeline.store.records import KEY_COLUMNS
+from crm_pipeline.store.landing.manifest import WindowCommit
+from crm_pipeline.store.landing.records import KEY_COLUMNS
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, twin
 from crm_pipeline_tests.connectors.malformed import EAGER, mutated
 from crm_pipeline_tests.scenes import Scene

@@ -5,16 +5,16 @@ from urllib.parse import parse_qs
 import psutil
 import pytest
 
-from crm_pipeline.connectors import lanes
+from crm_pipeline.connectors import range_reader
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store import files
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Still, landed
 from crm_pipeline_tests.scenes import Scene
 
 SLICE = 20
 ROUTES = ("search", "list", "both")
-_MODULES = ("harvest", "search", "listing", "estimate")
+_MODULES = ("record_assembly", "search", "listing", "estimate")
 
 
 class Killed(BaseException):
@@ -24,9 +24,9 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices and chunks of 20 records, so that a small world has many."""
-    monkeypatch.setattr(lanes, "_CHUNK_ROWS", SLICE)
+    monkeypatch.setattr(range_reader, "_CHUNK_ROWS", SLICE)
     for name in _MODULES:
-        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.SLICE_RECORDS", SLICE)
+        monkeypatch.setattr(f"crm_pipeline.connectors.hubspot.{name}.BATCH_RECORDS", SLICE)
 
 
 PAGES = {"search_records": 10, "list_records": 10}

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, ReadStrategy, Told
 from crm_sandbox.pipedrive import credentials
 
 _MAIN = credentials.ACCOUNTS["main"]
@@ -73,12 +73,12 @@ CASE = Case(
     wide="burst_by_token: 10000, burst_by_app: 10000, searches: 10000",
     pages=f"page_records: {PAGE}",
     routes=(
-        Route("cursor", "GET", _PAGES, records="data"),
-        Route("windows", "GET", _PAGES, records="data"),
+        ReadStrategy("cursor", "GET", _PAGES, records="data"),
+        ReadStrategy("windows", "GET", _PAGES, records="data"),
     ),
     narrow={
         "crm_pipeline.connectors.pipedrive.scan._CHUNK_ROWS": PAGE,
-        "crm_pipeline.connectors.lanes._CHUNK_ROWS": PAGE,
+        "crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE,
     },
     text="name",
     fresh={},

@@ -15,8 +15,8 @@ from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
 from crm_pipeline.settings import ObjectSettings, Settings, load_settings
 from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
-from crm_pipeline.store.database import Database
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.wire.retry import RetryPolicy
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.clock import SandboxClock

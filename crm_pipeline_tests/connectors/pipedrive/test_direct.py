@@ -82,14 +82,14 @@ def test_one_call_tells_what_is_new(still: Scene, obj: str) -> None:
     with still.account() as account:
         schema = account.describe(obj)
         before = account.usage.calls
-        changed, newest = account.newest(schema, since)
+        changed, newest = account.probe_changes(schema, since)
         assert account.usage.calls == before + 1
     after = [stamp for stamp in stamps if stamp >= since]
     assert after
     assert changed == min(len(after), 20)
     assert newest == max(after)
     with still.account() as account:
-        assert account.newest(schema, still.clock.now() + timedelta(days=1)) == (0, None)
+        assert account.probe_changes(schema, still.clock.now() + timedelta(days=1)) == (0, None)
 
 
 def test_a_healthy_check_up(make_scene: SceneMaker) -> None:
@@ -150,6 +150,6 @@ def test_a_login_that_fails_is_all_that_is_stated(scene: Scene) -> None:
 def test_who_and_objects(still: Scene) -> None:
     """As whom this is logged in, and what can be read."""
     with still.account() as account:
-        assert "of company 6000001 (sandbox-main)" in account.who()
+        assert "of company 6000001 (sandbox-main)" in account.identity()
         names = [info.name for info in account.objects()]
     assert {"deals", "persons", "leads", "deal_products", "currencies"} <= set(names)

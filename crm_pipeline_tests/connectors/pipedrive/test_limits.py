@@ -1,4 +1,4 @@
-"""The gate's accounts are those of the company: tokens of the day, calls of two seconds."""
+"""The limiter's accounts are those of the company: tokens of the day, calls of two seconds."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.meter import DAILY, SEARCHES
 from crm_pipeline.kernel.errors import BudgetExhausted
+from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract, opened
-from crm_pipeline.store.gate import Gate
 from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
 
 OBJECTS = (
@@ -47,8 +47,8 @@ def test_what_we_count_is_what_the_company_paid(still: Scene, obj: str) -> None:
 def test_the_accounts_of_the_day(scene: Scene) -> None:
     """Each operation has calls and tokens under its own name, as the sandbox has seen them."""
     scene.extract("persons")
-    with Gate(scene.database, scene.clock) as gate:
-        days = {day.operation: (day.calls, day.weight) for day in gate.usage_by_day("pipe")}
+    with RateLimiter(scene.database, scene.clock) as limiter:
+        days = {day.operation: (day.calls, day.weight) for day in limiter.usage_by_day("pipe")}
     assert days == {"me": (1, 2), "fields": (1, 10), "list persons": (1, 10)}
 
 
@@ -64,7 +64,7 @@ def test_the_plan_is_learned(make_scene: SceneMaker, kind: str, plan: str, burst
             meter = api_of(account).pace
             assert meter.ceiling(meter.burst) == (20 if kind == "token" else 80)
             assert meter.ceiling(DAILY) == 30_000
-            account.who()
+            account.identity()
             assert meter.ceiling(meter.burst) == burst
             assert meter.ceiling(DAILY) == scene.company.set_limits()["daily"]
             assert meter.calls_per_s == int(burst * 0.9) / 2
@@ -80,14 +80,14 @@ def test_limits_by_configuration(make_scene: SceneMaker) -> None:
         assert limits[DAILY].unit == "tokens"
         assert (limits[meter.burst].calls, limits[meter.burst].period_s) == (90, 2.0)
         assert limits[SEARCHES].calls == 7
-        assert meter.weights(Operation("x", 20)) == {DAILY: 20}
+        assert meter.costs(Operation("x", 20)) == {DAILY: 20}
 
 
 def test_a_read_that_does_not_fit(scene: Scene) -> None:
     """A plan that takes more tokens than are left of our share is refused before it begins."""
     daily = scene.company.set_limits()["daily"]
     with scene.account() as account:
-        account.who()
+        account.identity()
     scene.company.set_limits(used=int(daily * 0.9) - 40)
     with pytest.raises(BudgetExhausted, match="tokens"):
         scene.extract("deals")
@@ -97,7 +97,7 @@ def test_headers_may_be_missing(scene: Scene) -> None:
     """Without the header of the day we reckon with what is configured."""
     scene.company.set_limits(shows_daily=False)
     with scene.account() as account:
-        account.who()
+        account.identity()
         assert account.usage.used is None
         assert api_of(account).pace.ceiling(DAILY) == 30_000
 
@@ -132,13 +132,13 @@ def test_fewer_tokens_than_a_call_costs(make_scene: SceneMaker) -> None:
         amount = scene.company.set_limits()["daily"]
         scene.company.set_limits(daily=32)
         with scene.account() as account:
-            account.who()
+            account.identity()
             assert api_of(account).pace.ceiling(DAILY) == 32
         with pytest.raises(BudgetExhausted):
             scene.extract("leads")
         scene.company.set_limits(daily=amount)
-        with Gate(scene.database, scene.clock) as gate:
-            gate.forget("pipe")
+        with RateLimiter(scene.database, scene.clock) as limiter:
+            limiter.forget("pipe")
         assert scene.ids(scene.extract("leads")) == scene.truth("leads")
 
 
@@ -148,7 +148,7 @@ def test_a_search_does_not_narrow_the_pace(still: Scene) -> None:
     headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "9"}
     still.sandbox.faults.order("status", status=200, body=body, headers=headers, path="/search")
     with still.account() as account:
-        account.who()
+        account.identity()
         meter = api_of(account).pace
         before = meter.ceiling(meter.burst)
         assert list(account.query("/api/v2/persons/search?term=ab", include_deleted=False)) == []

@@ -10,8 +10,8 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError, ProtocolError
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.connection import AuthSettings
-from crm_pipeline.store.state_key import StateKey
 from crm_pipeline.store.tokens import StoredToken, TokenStore
+from crm_pipeline.store.tokens.state_key import StateKey
 from crm_pipeline_tests.connectors.pipedrive.conftest import ENVIRON, Scene, SceneMaker
 from crm_sandbox.server import SandboxServer
 
@@ -42,7 +42,7 @@ def test_refresh_tokens_rotate(app: Scene) -> None:
     for _ in range(3):
         with app.account() as account:
             assert account.describe("pipelines").fields
-            account.who()
+            account.identity()
         app.company.expire_sessions()
     asked = app.sandbox.journal.entries(path="/oauth/token")
     assert [one.status for one in asked] == [200, 200, 200]
@@ -81,10 +81,10 @@ def test_a_person_lets_the_app_in(app: Scene) -> None:
     """The address of the consent is the vendor's, and the code is traded for a chain of tokens."""
     redirect = "http://localhost:8401/OauthRedirect"
     with app.account() as account:
-        consent = account.consent(redirect)
-        answer = requests.get(consent.address, allow_redirects=False, timeout=10)
+        login_flow = account.login_flow(redirect)
+        answer = requests.get(login_flow.address, allow_redirects=False, timeout=10)
         query = parse_qs(urlsplit(answer.headers["Location"]).query)
-        consent.accept({key: value[0] for key, value in query.items()})
+        login_flow.accept({key: value[0] for key, value in query.items()})
     with app.account() as account:
         assert account.describe("persons").fields
 
@@ -110,7 +110,7 @@ def test_tokens_go_nowhere_else(app: Scene, place: str) -> None:
 def test_a_stored_token_goes_nowhere_else(app: Scene) -> None:
     """A place that was stored when nobody looked is asked for nothing: the account logs in anew."""
     with app.account() as account:
-        account.who()
+        account.identity()
     with SandboxServer(contacts=20, vendors=["pipedrive"]) as other:
         tokens = TokenStore(app.database, StateKey.of(app.settings))
 
@@ -120,7 +120,7 @@ def test_a_stored_token_goes_nowhere_else(app: Scene) -> None:
 
         tokens.replaced("pipe", moved)
         with app.account() as account:
-            assert account.who()
+            assert account.identity()
         assert other.journal.as_rows() == []
 
 
@@ -155,10 +155,10 @@ def test_what_can_work(still: Scene, auth: AuthSettings) -> None:
 
 def test_the_login_server_is_a_host_of_its_own(still: Scene) -> None:
     """Tokens of a company are asked for at oauth.pipedrive.com, those of the sandbox below its address."""
-    from crm_pipeline.connectors.pipedrive.dialect import DIALECT
+    from crm_pipeline.connectors.pipedrive.profile import PROFILE
 
     real = connection(still, "https://acme.pipedrive.com", APP)
-    assert DIALECT.token_url(real) == "https://oauth.pipedrive.com/oauth/token"
-    assert DIALECT.authorize_url(real) == "https://oauth.pipedrive.com/oauth/authorize"
+    assert PROFILE.token_url(real) == "https://oauth.pipedrive.com/oauth/token"
+    assert PROFILE.authorize_url(real) == "https://oauth.pipedrive.com/oauth/authorize"
     ours = still.settings.connection("pipe")
-    assert DIALECT.token_url(ours) == f"{still.sandbox.url}/pipedrive/oauth/token"
+    assert PROFILE.token_url(ours) == f"{still.sandbox.url}/pipedrive/oauth/token"

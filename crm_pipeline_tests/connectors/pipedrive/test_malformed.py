@@ -11,11 +11,11 @@ from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline_tests.connectors.malformed import EAGER, Operation, reading, surprises
 from crm_pipeline_tests.connectors.pipedrive.conftest import Scene
 
-Prepare = Callable[[Account, Spool], Operation]
+Prepare = Callable[[Account, Checkpoint], Operation]
 RECORD = r"success|data(\.0(\.(id|update_time|modified|is_deleted|active_flag))?)?"
 PAGE = rf"{RECORD}|additional_data(\..*)?"
 FIELD = r"data(\.0(\.(field_code|key|field_name|name|field_type|options(\.0)?|is_custom_field))?)?"
@@ -28,16 +28,18 @@ OF_V1 = rf"{UNCOUNTED}|data is null"
 
 
 def read(obj: str, route: str = "cursor") -> Prepare:
-    return lambda account, spool: reading(account, ObjectSettings(obj, route=route), spool)
+    return lambda account, checkpoint: reading(
+        account, ObjectSettings(obj, route=route), checkpoint
+    )
 
 
 def changed(obj: str, route: str) -> Prepare:
     """Read what changed in years."""
 
-    def prepare(account: Account, spool: Spool) -> Operation:
+    def prepare(account: Account, checkpoint: Checkpoint) -> Operation:
         until = account.vendor_now()
         window = Window(until - timedelta(days=3_000), until)
-        return reading(account, ObjectSettings(obj, route=route), spool, window)
+        return reading(account, ObjectSettings(obj, route=route), checkpoint, window)
 
     return prepare
 
@@ -50,26 +52,26 @@ def rows_of(obj: str) -> Prepare:
     return lambda account, _: lambda: sorted(str(row) for row in account.preview(obj, 3)[1])
 
 
-def _person(account: Account, _: Spool) -> Operation:
+def _person(account: Account, _: Checkpoint) -> Operation:
     record = str(account.preview("persons", 1)[1][0]["id"])
     return lambda: account.get("persons", record, by=None)
 
 
-def _found(account: Account, _: Spool) -> Operation:
+def _found(account: Account, _: Checkpoint) -> Operation:
     name = account.preview("persons", 1)[1][0]["name"]
     return lambda: account.get("persons", name, by="name")["id"]
 
 
-def _query(account: Account, _: Spool) -> Operation:
+def _query(account: Account, _: Checkpoint) -> Operation:
     return lambda: list(account.query("/api/v2/persons?limit=9", include_deleted=False))
 
 
-def _newest(account: Account, _: Spool) -> Operation:
+def _newest(account: Account, _: Checkpoint) -> Operation:
     schema, since = account.describe("persons"), account.vendor_now() - timedelta(days=3_000)
-    return lambda: account.newest(schema, since)
+    return lambda: account.probe_changes(schema, since)
 
 
-def _checked(account: Account, _: Spool) -> Operation:
+def _checked(account: Account, _: Checkpoint) -> Operation:
     def check() -> str:
         for one in account.check().findings:
             if one.level == "fail":
@@ -114,7 +116,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
     "fields of v1": (r"/v1/leadFields", fields_of("leads"), FIELD, r"data\.0.*"),
     "the user": (
         r"/v1/users/me",
-        lambda account, _: account.who,
+        lambda account, _: account.identity,
         r"data(\.(id|access))?",
         r"data\..*",
     ),
@@ -140,7 +142,7 @@ def test_each_kind_of_answer(small: Scene, tmp_path: Path, kind: str) -> None:
     route, prepare, names, silent = KINDS[kind]
     found: Any
     with small.account(**EAGER) as account:
-        operation = prepare(account, Spool(tmp_path / "spool"))
+        operation = prepare(account, Checkpoint(tmp_path / "spool"))
         found, tried = surprises(
             small.company, f"GET .*{route}", operation, names=names, silent=silent, account="pipe"
         )

@@ -17,8 +17,8 @@ import pytest
 import requests
 
 from crm_pipeline.stages.raw import note_account
-from crm_pipeline.store.account_facts import account_facts
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.landing.account_facts import account_facts
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, scene_in
 from crm_pipeline_tests.servers import database_of_its_own
@@ -274,12 +274,12 @@ def test_products(company: Answers) -> None:
 
 def test_parties(company: Answers) -> None:
     """Persons have their names, first address and consent, organizations the label of their industry."""
-    consent = {"subscribed": False, "unsubscribed": True}
+    login_flow = {"subscribed": False, "unsubscribed": True}
 
     def person(one: Record) -> tuple[Any, ...]:
         emails = sorted(one["emails"], key=lambda point: not point["primary"])
         email = emails[0]["value"] if emails else None
-        status = consent.get(one["marketing_status"])
+        status = login_flow.get(one["marketing_status"])
         return text_of(one["name"]), email, status, f"{company.address}/person/{one['id']}"
 
     people = company.every("/api/v2/persons", include_fields="marketing_status")

@@ -1,4 +1,4 @@
-"""What the connector asks of Pipedrive stands in docs/sandbox.md, and is compared as it says there."""
+"""What the connector asks of Pipedrive stands in docs/vendor-operations.md, and is compared as it says there."""
 
 import json
 
@@ -56,7 +56,7 @@ def read(make_scene: SceneMaker, kept: list[Answer]) -> list[Answer]:
     ):
         with scene.account() as account:
             operations.looked_at(account, tuple(ITEMS))
-            account.newest(account.describe("persons"), scene.clock.now())
+            account.probe_changes(account.describe("persons"), scene.clock.now())
             for obj, item in ITEMS.items():
                 if item.record:
                     account.get(obj, str(scene.company.rows(obj)[0]["id"]), by=None)

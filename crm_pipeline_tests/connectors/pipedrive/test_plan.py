@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from crm_pipeline.connectors.base import Plan
-from crm_pipeline.connectors.pipedrive.spans import lanes_of
+from crm_pipeline.connectors.pipedrive.ranges import workers_of
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownField
 from crm_pipeline.settings import ObjectSettings
@@ -71,12 +71,12 @@ def test_a_plan_reads_no_page_twice(still: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls_per_s", "rtt_s", "lanes"),
+    ("calls_per_s", "rtt_s", "workers"),
     [(9.0, 0.35, 4), (45.0, 0.35, 16), (200.0, 1.0, 16), (1, 0.1, 1)],
 )
-def test_lanes(calls_per_s: float, rtt_s: float, lanes: int) -> None:
+def test_workers(calls_per_s: float, rtt_s: float, workers: int) -> None:
     """As many as it takes to use up what may be called, at most sixteen."""
-    assert lanes_of(calls_per_s, rtt_s) == lanes
+    assert workers_of(calls_per_s, rtt_s) == workers
 
 
 @pytest.mark.parametrize(

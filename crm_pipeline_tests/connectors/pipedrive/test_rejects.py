@@ -17,9 +17,9 @@ from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import WindowCommit
-from crm_pipeline.store.records import KEY_COLUMNS
-from crm_pipeline.store.spool import Spool
+from crm_pipeline.store.landing.checkpoint import Checkpoint
+from crm_pipeline.store.landing.manifest import WindowCommit
+from crm_pipeline.store.landing.records import KEY_COLUMNS
 from crm_pipeline_tests.connectors.malformed import EAGER, mutated
 from crm_pipeline_tests.connectors.pipedrive.conftest import Scene
 from crm_sandbox.http import Response
@@ -140,7 +140,7 @@ def test_the_origin_of_a_page(small: Scene, tmp_path: Path) -> None:
     seen = set[str]()
     with small.account(**EAGER) as account:
         plan = account.plan(ObjectSettings("deals", route="cursor"), None)
-        for page in account.pages(plan, Spool(tmp_path)):
+        for page in account.pages(plan, Checkpoint(tmp_path)):
             seen.add(page.origin)
             for raw in page.batches():
                 found = connector.keys.of(

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from crm_pipeline.connectors import lanes
+from crm_pipeline.connectors import range_reader
 from crm_pipeline.connectors.pipedrive import scan
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.kernel.clock import Window, parse_instant
@@ -19,7 +19,7 @@ SPAN = Window(parse_instant("2025-01-01T00:00:00Z"), parse_instant("2026-11-01T0
 def paged(make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch):
     """A company whose lists take many pages, landed two pages at a time."""
     monkeypatch.setattr(scan, "_CHUNK_ROWS", 10)
-    monkeypatch.setattr(lanes, "_CHUNK_ROWS", 10)
+    monkeypatch.setattr(range_reader, "_CHUNK_ROWS", 10)
     with make_scene(contacts=120, ceilings=f"{WIDE}, page_records: 5") as made:
         yield made
 

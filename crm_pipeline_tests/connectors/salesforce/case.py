@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, ReadStrategy, Told
 from crm_sandbox.salesforce import credentials
 
 _BUSY = (
@@ -87,14 +87,14 @@ CASE = Case(
     wide="",
     pages=f"query_page_records: {PAGE}",
     routes=(
-        Route(
+        ReadStrategy(
             "rest",
             "GET",
             r"/queryAll/\?(?!.*COUNT)",
             records="records",
             lacks={"resume": "Pages of queries are not noted: a window of REST is read anew."},
         ),
-        Route("bulk", "GET", r"/jobs/query/\w+/results", repeats=r"/resultPages"),
+        ReadStrategy("bulk", "GET", r"/jobs/query/\w+/results", repeats=r"/resultPages"),
     ),
     narrow={
         "crm_pipeline.connectors.salesforce.bulk_results.PAGE_RECORDS": PAGE,

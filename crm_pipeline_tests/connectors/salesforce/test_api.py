@@ -1,4 +1,4 @@
-"""Calls of one account: what the gate is told."""
+"""Calls of one account: what the limiter is told."""
 
 from dataclasses import replace
 

@@ -71,11 +71,13 @@ def test_a_session_that_ends_is_signed_for_anew(org: Scene) -> None:
     log_in(org)
     assert [set(form) for form in shown] == [{"grant_type", "assertion"}] * 2
     assert {form["grant_type"] for form in shown} == {ASSERTION}
-    head, claims, _ = shown[1]["assertion"].split(".")
-    head, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in (head, claims))
+    head, reported_counters, _ = shown[1]["assertion"].split(".")
+    head, reported_counters = (
+        json.loads(base64.urlsafe_b64decode(part + "==")) for part in (head, reported_counters)
+    )
     assert head["alg"] == "RS256"
-    assert claims["aud"] == org.settings.connection("demo").login_url
-    assert 60 <= claims["exp"] - org.clock.now().timestamp() <= 180
+    assert reported_counters["aud"] == org.settings.connection("demo").login_url
+    assert 60 <= reported_counters["exp"] - org.clock.now().timestamp() <= 180
 
 
 def bad_keys() -> dict[str, str]:

@@ -10,7 +10,7 @@ from crm_pipeline.connectors.salesforce.csv_page import CsvPage
 from crm_pipeline.kernel.errors import Fatal, JobFailed, ProtocolError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.bounds import Bounds
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline_tests.scenes import Scene
 
 NAMES = ("Id", "Name", "SystemModstamp")

@@ -3,7 +3,9 @@
 import pytest
 
 from crm_pipeline.connectors.base import TellsFacts
+from crm_pipeline.connectors.salesforce.describe import RELATIONS
 from crm_pipeline.connectors.salesforce.facts import web_address
+from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline_tests.scenes import Scene
 
@@ -35,12 +37,45 @@ def test_as_far_as_the_login_may_read(scene: Scene) -> None:
     assert asked(scene) == AccountFacts("", "", url)
 
 
-def test_roles_that_the_login_may_not_see(scene: Scene) -> None:
-    """Users are read without the names of their roles, instead of not at all."""
-    scene.org.hide_object("UserRole")
-    assert scene.extract("User").read == scene.org.count("User")
-    with scene.account() as account:
-        assert "UserRole.Name" not in account.describe("User").by_name
+@pytest.mark.parametrize(
+    ("obj", "reference", "related", "fields"),
+    [
+        ("User", "UserRoleId", "UserRole", {"UserRole.Name"}),
+        (
+            "PricebookEntry",
+            "Pricebook2Id",
+            "Pricebook2",
+            {"Pricebook2.Name", "Pricebook2.IsStandard"},
+        ),
+    ],
+)
+def test_related_records_that_the_login_may_not_see(
+    scene: Scene, obj: str, reference: str, related: str, fields: set[str]
+) -> None:
+    """Users are read without the names of their roles, prices without those of books, instead of not at all."""
+
+    def read_through() -> set[str]:
+        with scene.account() as account:
+            return {name for name in account.describe(obj).names if "." in name}
+
+    assert read_through() == fields
+    scene.org.hide_object(related)
+    assert read_through() == set()
+    assert scene.extract(obj).read == scene.org.count(obj)
+    scene.org.hide_object(related, hidden=False)
+    scene.org.hide_field(obj, reference)
+    assert read_through() == set()
+
+
+def test_what_is_mapped_through_a_relation_is_read_through_it() -> None:
+    """No column waits for a field that nobody asks for, and none is asked for in vain."""
+    mapped = {(one.object, f.source) for one in MAPPING for f in one.fields if "." in f.source}
+    assert mapped == {
+        (obj, field.name)
+        for obj, relations in RELATIONS.items()
+        for relation in relations
+        for field in relation.read
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crm_pipeline.connectors.dialect import CODE, REFRESH, Refused
+from crm_pipeline.connectors.oauth.profile import CODE, REFRESH, Refused
 from crm_pipeline.connectors.salesforce.login_cures import ASSERTION, CREDENTIALS, cure
 from crm_pipeline.settings import AuthSettings, Connection
 from crm_pipeline_tests.connectors.salesforce.test_login import connection

@@ -47,14 +47,14 @@ KINDS = (
     Kind("versions", r"GET /services/data/\?", checked, "version"),
     Kind("permissions", "UserPermissionAccess", checked, "records PermissionsViewAllData"),
     Kind("limits", r"/limits\?", checked, "DailyApiRequests Max Remaining"),
-    Kind("user", "/userinfo", lambda one: one.account.who(), "user_id organization_id"),
+    Kind("user", "/userinfo", lambda one: one.account.identity(), "user_id organization_id"),
     Kind("objects", r"/sobjects\?", lambda one: one.account.objects(), "sobjects name label"),
     Kind("fields", "/User/describe", lambda one: one.account.describe("User"), _FIELD),
     Kind("count", r"COUNT\(\) ", lambda one: one.account.count(one.plan), "totalSize"),
     Kind(
         "changes",
         r"MAX\(",
-        lambda one: one.account.newest(one.plan.schema, NOW),
+        lambda one: one.account.probe_changes(one.plan.schema, NOW),
         "records changed newest",
     ),
     Kind(

@@ -15,8 +15,8 @@ import requests
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.stages.raw import note_account
-from crm_pipeline.store.account_facts import account_facts
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.landing.account_facts import account_facts
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.connectors.modelled import build
 from crm_pipeline_tests.scenes import Scene, scene_in
@@ -24,7 +24,7 @@ from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.salesforce import credentials
 
 OBJECTS = connector("salesforce").default_objects
-BULK = {"Contact", "User", "Event", "DatedConversionRate"}
+BULK = {"Contact", "User", "PricebookEntry", "Event", "DatedConversionRate"}
 NEW_YORK, TOKYO = "America/New_York", "Asia/Tokyo"
 DAYS = {
     "activities": ("due_on",),
@@ -45,6 +45,7 @@ class Org:
         self.url = f"{scene.sandbox.url}/salesforce"
         self._kept: dict[str, dict[str, Row]] = {}
         self._made: dict[tuple[str, str], dict[str, Row]] = {}
+        _sell_to_partners(scene)
         for obj in OBJECTS:
             scene.extract(obj, route="bulk" if obj in BULK else "rest")
         for zone, tables in ((TOKYO, DAYS), (NEW_YORK, ())):
@@ -104,6 +105,19 @@ class Org:
                 kept = {row["source_id"]: row for row in rows}
                 assert len(kept) == len(rows), name
                 self._made[name.rsplit("/", 1)[1], zone] = kept
+
+
+def _sell_to_partners(scene: Scene) -> None:
+    """Give some products prices in another book and currency, of which one is out of use and one deleted."""
+    book = scene.org.create("Pricebook2", Name="Partners", IsStandard=False)
+    price = {"Pricebook2Id": book, "CurrencyIsoCode": "EUR"}
+    entries = [
+        scene.org.create("PricebookEntry", Product2Id=product["Id"], UnitPrice=12.5, **price)
+        for product in scene.org.rows("Product2")[:3]
+    ]
+    scene.org.edit("PricebookEntry", entries[1], IsActive=False)
+    scene.org.delete("PricebookEntry", entries[2])
+    scene.advance()
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +316,7 @@ def test_stages_of_deals(org: Org) -> None:
 
 
 def test_line_items(org: Org) -> None:
-    """Prices and quantities are those of the record to the last digit; a product has no price of its own."""
+    """Prices and quantities are those of the record to the last digit; a product's own record has no price."""
     compare(
         org,
         "deal_line_items",
@@ -317,6 +331,38 @@ def test_line_items(org: Org) -> None:
         },
     )
     compare(org, "products", "Product2", lambda one: {"name": one["Name"], "price": None})
+
+
+def test_prices(org: Org) -> None:
+    """A price says whose it is and of which book, by Bulk as by REST, the standard one or another."""
+    books = org.told("Pricebook2")
+    made = compare(
+        org,
+        "product_prices",
+        "PricebookEntry",
+        lambda one: {
+            "product_key": key("Product2", one["Product2Id"]),
+            "price_book_source_id": one["Pricebook2Id"],
+            "price_book": books[one["Pricebook2Id"]]["Name"],
+            "is_standard": books[one["Pricebook2Id"]]["IsStandard"],
+            "price": exact(one["UnitPrice"]),
+            "currency": one["CurrencyIsoCode"],
+            "is_active": one["IsActive"],
+            "is_deleted": one["IsDeleted"],
+            "created_at": instant(one["CreatedDate"]),
+        },
+    )
+    kinds = {(row["price_book"], row["is_standard"]) for row in made.values()}
+    assert kinds == {("Standard", True), ("Partners", False)}
+    assert {row["is_active"] for row in made.values()} == {True, False}
+    assert {row["is_deleted"] for row in made.values()} == {True, False}
+    with org.scene.account() as account:
+        _, shown = account.preview("PricebookEntry", 200)
+    assert {r["Id"]: (r["Pricebook2.Name"], r["Pricebook2.IsStandard"]) for r in shown} == {
+        record: (row["price_book"], row["is_standard"])
+        for record, row in made.items()
+        if not row["is_deleted"]
+    }
 
 
 def test_tasks(org: Org) -> None:

@@ -1,4 +1,4 @@
-"""What the connector asks of Salesforce stands in docs/sandbox.md, and is compared as it says there."""
+"""What the connector asks of Salesforce stands in docs/vendor-operations.md, and is compared as it says there."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def read(make_scene: SceneMaker, kept: list[Answer]) -> list[Answer]:
     ):
         with scene.account() as account:
             operations.looked_at(account, OBJECTS)
-            account.newest(account.describe("Contact"), scene.clock.now())
+            account.probe_changes(account.describe("Contact"), scene.clock.now())
             account.get("Contact", scene.org.rows("Contact", limit=1)[0]["Id"], by=None)
             # A record that is in no bin is looked for in the log of deletions.
             account.confirm_deleted("Contact", ["003000000000000AAA"])  # type: ignore[attr-defined]

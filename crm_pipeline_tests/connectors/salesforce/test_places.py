@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.salesforce import bulk_results
-from crm_pipeline.connectors.salesforce.dialect import DIALECT
+from crm_pipeline.connectors.salesforce.profile import PROFILE
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline_tests.connectors.conformance import case_of
 from crm_pipeline_tests.connectors.conformance_stage import Stage
@@ -44,7 +44,7 @@ def stage(quiet: QuietStage, monkeypatch: pytest.MonkeyPatch) -> Stage:
 def test_hosts_of_the_api(address: str) -> None:
     """My Domains are documented; Salesforce blocks names of instances."""
     acme = replace(ACME, login_url="https://other.my.salesforce.com")
-    assert Places(acme, DIALECT.api_hosts(acme)).includes(address) is HOSTS[address]
+    assert Places(acme, PROFILE.api_hosts(acme)).includes(address) is HOSTS[address]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -102,16 +102,16 @@ def test_a_login_that_names_another_host(stage: Stage, other: Elsewhere, way: st
         with pytest.raises(CrmError, match="neither configured nor a host"):
             account._api.log_in()  # type: ignore[attr-defined]
     with stage.account() as account:
-        assert "user" in account.who()
+        assert "user" in account.identity()
     assert other.asked == []
 
 
 def test_a_token_that_was_stored_before(stage: Stage, other: Elsewhere) -> None:
     """A token that an older version stored with another host is not shown there: a new one is got."""
     with stage.account() as account:
-        account.who()
+        account.identity()
         api = account._api  # type: ignore[attr-defined]
-        api._tools.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
+        api._context.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
     with stage.account() as account:
-        assert "user" in account.who()
+        assert "user" in account.identity()
     assert other.asked == []

@@ -8,7 +8,7 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import ConnectionLost, CrmError, Fatal
 from crm_pipeline.settings import load_settings
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.scenes import AUTH, CONNECTIONS, ENVIRON, START, Scene
 from crm_sandbox.certificates import Authority
 from crm_sandbox.clock import SandboxClock

@@ -14,22 +14,22 @@ from crm_pipeline.connectors.base import (
     LoginKind,
     ObjectInfo,
     Plan,
-    Route,
+    ReadStrategy,
     Usage,
     published_limits,
 )
 from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.json_records import batch_of
-from crm_pipeline.connectors.lanes import Lanes, Slice, Span
-from crm_pipeline.connectors.login import FixedToken
+from crm_pipeline.connectors.oauth.login import FixedToken
+from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch
 from crm_pipeline.connectors.record_page import RecordReader
-from crm_pipeline.connectors.routes import planned
+from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.wire.session import HttpSession
-from crm_pipeline.wire.throttle import Limit
 
 _PEOPLE = Schema(
     "People",
@@ -75,13 +75,13 @@ class ToyKeys:
 
 
 class ToyAccount:
-    def __init__(self, connection, tools, limits):
+    def __init__(self, connection, context, limits):
         self.connection = connection
-        self._tools = tools
+        self._context = context
         self._limit = Limit("calls", limits.ceilings["calls"], 1.0)
-        self._login = FixedToken(tools.settings, connection, tools.clock)
+        self._login = FixedToken(context.settings, connection, context.clock)
         self._http = HttpSession(
-            connection.name, judge=lambda _: None, allow_http=connection.sandbox
+            connection.name, classify_response=lambda _: None, allow_http=connection.sandbox
         )
 
     day_limit = None
@@ -97,9 +97,9 @@ class ToyAccount:
         self._http.close()
 
     def check(self):
-        return Checkup(self.connection.name, (Finding("ok", "login", self.who()),))
+        return Checkup(self.connection.name, (Finding("ok", "login", self.identity()),))
 
-    def who(self):
+    def identity(self):
         return "a toy"
 
     def objects(self):
@@ -109,7 +109,7 @@ class ToyAccount:
         return _PEOPLE
 
     def vendor_now(self):
-        return self._tools.clock.now().replace(microsecond=0)
+        return self._context.clock.now().replace(microsecond=0)
 
     def count(self, plan):
         return self._ask(0, plan)["total"]
@@ -121,18 +121,18 @@ class ToyAccount:
             route="pages",
             reason="",
             schema=_PEOPLE,
-            stamp_field="changed",
+            cursor_field="changed",
             complete=False,
             vendor_count=None,
             calls=0,
         )
         found = self.count(plan)
-        route = Route("pages", found // 2 + 1, found // 2 + 1, 0.1, "two at a time")
+        route = ReadStrategy("pages", found // 2 + 1, found // 2 + 1, 0.1, "two at a time")
         counted = Plan(**{**vars(plan), "vendor_count": found})
         return planned(counted, (route,), asked=obj.route, remaining=None)
 
-    def pages(self, plan, spool):
-        def read(span: Span):
+    def pages(self, plan, checkpoint):
+        def read(span: KeyRange):
             after = span.low
             while True:
                 answer = self._ask(after, plan)
@@ -146,24 +146,24 @@ class ToyAccount:
                     owner=self.connection.name,
                 )
                 places = [row["id"] for row in rows]
-                yield Slice(places, batch, self.vendor_now(), is_last=not answer["more"])
+                yield RangeBatch(places, batch, self.vendor_now(), is_last=not answer["more"])
                 if not answer["more"]:
                     return
                 after = places[-1] + 1
 
-        lanes = Lanes(read, at_once=2, owner=self.connection.name, route="pages")
-        return lanes.pages([Span(0, 1_000)])
+        workers = ParallelRangeReader(read, at_once=2, owner=self.connection.name, route="pages")
+        return workers.pages([KeyRange(0, 1_000)])
 
-    def forget(self, spool):
+    def forget(self, checkpoint):
         pass
 
-    def newest(self, schema, since):
+    def probe_changes(self, schema, since):
         return 0, datetime(2026, 1, 1, tzinfo=UTC)
 
     def _ask(self, after, plan):
         name = self.connection.name
-        with self._tools.gate.permit(self.connection.limit_group, [self._limit], member=name):
-            self._tools.gate.record(self.connection.limit_group, "people", member=name)
+        with self._context.limiter.permit(self.connection.limit_group, [self._limit], member=name):
+            self._context.limiter.record(self.connection.limit_group, "people", member=name)
             token = self._login().access_token.reveal()
             params = {"after": str(after), "until": format_instant(plan.window.to_at)}
             place = f"{self.connection.login_url}/people"
@@ -201,8 +201,8 @@ class ToyConnector:
     def vet(self, connection):
         pass
 
-    def open(self, connection, tools):
-        return ToyAccount(connection, tools, self.limits)
+    def open(self, connection, context):
+        return ToyAccount(connection, context, self.limits)
 
 
 connector = ToyConnector()

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, Route, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, ReadStrategy, Told
 from crm_sandbox.zoho.credentials import BY_ACCOUNT
 from crm_sandbox.zoho.scopes import ALL_SCOPES
 
@@ -126,11 +126,15 @@ CASE = Case(
     wide="concurrent_calls: 100, token_requests: 10000",
     pages=f"list_page_records: {PAGE}, coql_page_records: {PAGE}, bulk_job_records: {PAGE}",
     routes=(
-        Route("records", "GET", r"/crm/v8/Contacts\?", records="data"),
-        Route("coql", "POST", "/coql", body=r"(?!.*count\(id\)).* limit (?!1\b)", records="data"),
-        Route("bulk", "GET", r"/read/\d+/result", repeats=r"/read/\d+\?", named=b"next_page_token"),
+        ReadStrategy("records", "GET", r"/crm/v8/Contacts\?", records="data"),
+        ReadStrategy(
+            "coql", "POST", "/coql", body=r"(?!.*count\(id\)).* limit (?!1\b)", records="data"
+        ),
+        ReadStrategy(
+            "bulk", "GET", r"/read/\d+/result", repeats=r"/read/\d+\?", named=b"next_page_token"
+        ),
     ),
-    narrow={"crm_pipeline.connectors.lanes._CHUNK_ROWS": PAGE},
+    narrow={"crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE},
     text="Title",
     fresh={"Last_Name": "New"},
     table="contacts",

@@ -12,7 +12,7 @@ import pytest
 
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.settings import load_settings
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.scenes import START, Scene
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.clock import SandboxClock

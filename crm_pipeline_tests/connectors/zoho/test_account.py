@@ -109,8 +109,8 @@ def test_the_newest_changes_in_one_call(scene: ZohoScene, *, queries: bool) -> N
         if not queries:
             account._api.closed["coql"]["Contacts"] = "no"  # type: ignore[attr-defined]
         before = account.usage.calls
-        assert account.newest(schema, now - timedelta(seconds=1)) == (3, now)
-        assert account.newest(schema, now + timedelta(seconds=1)) == (0, None)
+        assert account.probe_changes(schema, now - timedelta(seconds=1)) == (3, now)
+        assert account.probe_changes(schema, now + timedelta(seconds=1)) == (0, None)
         assert account.usage.calls - before == 2
 
 
@@ -119,7 +119,7 @@ def test_more_news_than_a_page(quiet: ZohoScene) -> None:
     quiet.extract("Contacts")
     with quiet.account() as account:
         schema = account.describe("Contacts")
-        changed, newest = account.newest(schema, quiet.clock.now() - timedelta(days=9_000))
+        changed, newest = account.probe_changes(schema, quiet.clock.now() - timedelta(days=9_000))
     assert changed == min(quiet.twin.count("Contacts"), 201)
     assert newest is not None
 

@@ -15,7 +15,7 @@ from crm_pipeline.connectors.zoho.archive import CsvArchive
 from crm_pipeline.kernel.errors import ConfigError, JobFailed, ProtocolError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.bounds import Bounds
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
 from crm_pipeline_tests.connectors.zoho.test_routes import live, plain
 

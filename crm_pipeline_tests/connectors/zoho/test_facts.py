@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from crm_pipeline.connectors.base import TellsFacts
-from crm_pipeline.connectors.zoho.centres import web_site
+from crm_pipeline.connectors.zoho.data_centres import web_site
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline_tests.connectors.mutated import mutating
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene

@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.connectors.record_page import NO_KEY
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.connectors.zoho import sheet
+from crm_pipeline.connectors.zoho import responses
 from crm_pipeline.connectors.zoho.keys import (
     DELETED,
     GONE,
@@ -128,6 +128,6 @@ def test_ids_of_exports_are_numbers() -> None:
 def test_pages_set_aside_what_is_no_number(rule: Rule) -> None:
     """Every list and every query: the next page is asked for by numbers."""
     body = b'{"data":[{"id":"abc"},{"id":"7"}],"info":{"more_records":false}}'
-    page = sheet.read_body(body, "acme.Leads", rule=rule)
+    page = responses.read_body(body, "acme.Leads", rule=rule)
     assert page.ids == ["7"]
     assert [(one.reason, one.source_id) for one in page.rejected] == [(NO_KEY, "abc")]

@@ -9,8 +9,8 @@ from crm_pipeline.connectors.zoho.documents import Licence, Organization
 from crm_pipeline.connectors.zoho.meter import EDITIONS, credits_of, edition_of
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import BudgetExhausted, Throttled
+from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.store.gate import Gate
 from crm_pipeline_tests.connectors.zoho.conftest import MAIN, ZohoScene, ZohoSceneMaker
 from crm_sandbox.zoho.scopes import ALL_SCOPES
 
@@ -49,8 +49,8 @@ def test_an_unknown_edition_is_not_guessed() -> None:
 
 
 def limits(scene: ZohoScene) -> dict[str, Any]:
-    with Gate(scene.database, scene.clock) as gate:
-        return {limit.name: limit for limit in gate.usage("demo")}
+    with RateLimiter(scene.database, scene.clock) as limiter:
+        return {limit.name: limit for limit in limiter.usage("demo")}
 
 
 def test_the_gate_counts_credits(scene: ZohoScene) -> None:

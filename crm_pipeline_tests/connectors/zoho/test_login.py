@@ -12,14 +12,14 @@ from typer.testing import CliRunner, Result
 
 from crm_pipeline.cli.app import app
 from crm_pipeline.connectors.places import Places
-from crm_pipeline.connectors.zoho.centres import api_hosts, refuse_unusable
-from crm_pipeline.connectors.zoho.dialect import SCOPES, exchange_at
+from crm_pipeline.connectors.zoho.data_centres import api_hosts, refuse_unusable
+from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_at
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import AuthFailed, BudgetExhausted, ConfigError, Throttled
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.connection import AuthSettings
-from crm_pipeline.store.state_key import StateKey
 from crm_pipeline.store.tokens import StoredToken, TokenStore
+from crm_pipeline.store.tokens.state_key import StateKey
 from crm_pipeline_tests.connectors.zoho.conftest import ENVIRON, MAIN, ZohoScene, ZohoSceneMaker
 
 TOKEN = "/oauth/v2/token"
@@ -91,16 +91,16 @@ def test_a_login_in_the_browser(
     """The consent is asked for offline access and our scopes; its answer is traded for tokens."""
     with make_scene(contacts=20) as scene, scene.account() as account:
         scene.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
-        consent = account.consent("http://localhost:8401/callback")
-        asked = parse_qs(urlsplit(consent.address).query)
+        login_flow = account.login_flow("http://localhost:8401/callback")
+        asked = parse_qs(urlsplit(login_flow.address).query)
         assert asked["access_type"] == ["offline"]
         assert asked["scope"] == [",".join(SCOPES)]
         form = {name: values[0] for name, values in asked.items()} | {"decision": "accept"}
-        address = consent.address.partition("?")[0]
+        address = login_flow.address.partition("?")[0]
         went = requests.post(address, data=form, allow_redirects=False, timeout=5)
         answer = {k: v[0] for k, v in parse_qs(urlsplit(went.headers["Location"]).query).items()}
         assert answer["accounts-server"] == f"{scene.sandbox.url}/zoho"
-        consent.accept(answer)
+        login_flow.accept(answer)
         assert account.objects()
 
 
@@ -274,7 +274,7 @@ def test_addresses_that_cannot_work(url: str, kind: str, words: str) -> None:
 
 def test_addresses_that_work() -> None:
     """Each data centre's accounts server passes, and one that is opened later."""
-    from crm_pipeline.connectors.zoho.centres import ACCOUNTS
+    from crm_pipeline.connectors.zoho.data_centres import ACCOUNTS
 
     for host in (*ACCOUNTS, "accounts.zoho.ae"):
         refuse_unusable(connection(f"https://{host}"))

@@ -53,12 +53,12 @@ _FIELD = "fields api_name data_type field_label lookup pick_list_values length v
 _PAGE = "data id info more_records Modified_Time"
 _RESULT = "data state result count download_url more_records"
 KINDS = (
-    Kind("org", r"/org\?", lambda one: one.account.who(), "org license_details paid_type users_license_purchased"),
-    Kind("user", "type=CurrentUser", lambda one: one.account.who(), "users id email"),
+    Kind("org", r"/org\?", lambda one: one.account.identity(), "org license_details paid_type users_license_purchased"),
+    Kind("user", "type=CurrentUser", lambda one: one.account.identity(), "users id email"),
     Kind("modules", "/settings/modules", lambda one: one.account.objects(), "modules api_name api_supported"),
     Kind("fields", "/settings/fields", lambda one: one.account.describe(OBJECT), _FIELD),
     Kind("count", r"count\(id\)", lambda one: one.account.count(one.plan), "data"),
-    Kind("changes", "order by Modified_Time desc", lambda one: one.account.newest(one.plan.schema, NOW), _PAGE),
+    Kind("changes", "order by Modified_Time desc", lambda one: one.account.probe_changes(one.plan.schema, NOW), _PAGE),
     Kind("list", rf"GET /crm/v8/{OBJECT}\?", listed, _PAGE, add_up),
     Kind("deleted", rf"/{OBJECT}/deleted", listed, "data id info more_records deleted_time"),
     Kind("query", "select Campaign_Name|select id, Modified_Time", queried, _PAGE, add_up),

@@ -18,8 +18,8 @@ import pytest
 
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract, note_account
-from crm_pipeline.store.account_facts import account_facts
-from crm_pipeline.store.database import Database
+from crm_pipeline.store.landing.account_facts import account_facts
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker, scene_in
 from crm_pipeline_tests.servers import database_of_its_own

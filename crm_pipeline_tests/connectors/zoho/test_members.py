@@ -9,7 +9,7 @@ import pytest
 
 from crm_pipeline.kernel.errors import ProtocolError, Rejected
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.store.rejects import from_table
+from crm_pipeline.store.landing.rejects import from_table
 from crm_pipeline_tests.connectors.malformed import mutated
 from crm_pipeline_tests.connectors.modelled import build, rows
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker

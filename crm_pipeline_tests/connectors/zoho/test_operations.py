@@ -1,4 +1,4 @@
-"""What the connector asks of Zoho stands in docs/sandbox.md, and is compared as it says there."""
+"""What the connector asks of Zoho stands in docs/vendor-operations.md, and is compared as it says there."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def read(make_scene: ZohoSceneMaker, kept: list[Answer]) -> list[Answer]:
     ):
         with scene.account() as account:
             operations.looked_at(account, OBJECTS)
-            account.newest(account.describe("Contacts"), scene.clock.now())
+            account.probe_changes(account.describe("Contacts"), scene.clock.now())
             account.get("Contacts", scene.twin.rows("Contacts")[0]["id"], by=None)
             list(account.query("select id from Leads where id is not null", include_deleted=False))
         for obj in OBJECTS:

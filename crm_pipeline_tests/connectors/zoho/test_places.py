@@ -52,26 +52,26 @@ def test_a_login_that_names_another_host(quiet: ZohoScene, other: Elsewhere, way
         with pytest.raises(CrmError, match="neither configured nor a host"):
             account._api.log_in()  # type: ignore[attr-defined]
     with quiet.account() as account:
-        assert "user" in account.who()
+        assert "user" in account.identity()
     assert other.asked == []
 
 
 def test_a_token_that_was_stored_before(quiet: ZohoScene, other: Elsewhere) -> None:
     """A token that an older version stored with another host is not shown there: a new one is got."""
     with quiet.account() as account:
-        account.who()
+        account.identity()
         api = account._api  # type: ignore[attr-defined]
-        api._tools.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
+        api._context.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
     with quiet.account() as account:
-        assert "user" in account.who()
+        assert "user" in account.identity()
     assert other.asked == []
 
 
 def test_an_accounts_server_that_is_none(quiet: ZohoScene, other: Elsewhere) -> None:
     """The answer of a consent names where its code is good: neither code nor secret goes to a stranger."""
     with quiet.account() as account:
-        consent = account.consent("http://localhost:8401/callback")
-        answer = {"state": consent.state, "code": "x", "accounts-server": f"http://{other.host}"}
+        login_flow = account.login_flow("http://localhost:8401/callback")
+        answer = {"state": login_flow.state, "code": "x", "accounts-server": f"http://{other.host}"}
         with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
-            consent.accept(answer)
+            login_flow.accept(answer)
     assert other.asked == []

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.connectors.zoho import completing
-from crm_pipeline.connectors.zoho.completing import chunked
+from crm_pipeline.connectors.zoho import field_backfill
+from crm_pipeline.connectors.zoho.field_backfill import chunked
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, UnknownField
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract
@@ -169,7 +169,7 @@ def test_rich_texts_are_whole(scene: ZohoScene, route: str) -> None:
 
 def test_lists_of_ids_are_cut(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
     """No list asks for more ids at once than older pages of the vendor allow."""
-    monkeypatch.setattr(completing, "IDS", 7)
+    monkeypatch.setattr(field_backfill, "IDS", 7)
     scene.extract("Events", route="coql")
     asked = [e.query.count("%2C") for e in scene.calls("/v8/Events", "GET") if "ids=" in e.query]
     assert asked

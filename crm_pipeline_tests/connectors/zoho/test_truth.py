@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.orchestration.runs import run_backfill, run_refresh
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
 
 OBJECTS = ("Contacts", "Accounts", "Deals", "Users", "Pipelines")

@@ -4,7 +4,7 @@ import pytest
 
 from crm_pipeline.kernel.errors import ContractError, UnknownName
 from crm_pipeline.model.tables import TABLES
-from crm_pipeline.stages.normalized.contract import judge
+from crm_pipeline.stages.normalized.contract import verify
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_an_error_rule_refuses_the_version(deals):
     )
     strict = dataclasses.replace(table, body_rules=rules)
     with deals.engine() as engine:
-        verdict = judge(engine, strict, version.base, {})
+        verdict = verify(engine, strict, version.base, {})
     assert {(r.rule, r.failures) for r in verdict.errors} == {
         ("amount is below 11", 2),
         ("pandera", 2),
@@ -109,7 +109,7 @@ def test_pandera_alone_refuses_a_wrong_type(deals):
         dataclasses.replace(c, type="BIGINT") if c.name == "amount" else c for c in table.body
     )
     with deals.engine() as engine:
-        verdict = judge(engine, dataclasses.replace(table, body=body), version.base, {})
+        verdict = verify(engine, dataclasses.replace(table, body=body), version.base, {})
     assert [r.rule for r in verdict.errors] == ["pandera"]
 
 

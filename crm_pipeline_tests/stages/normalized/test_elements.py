@@ -12,7 +12,7 @@ from crm_pipeline.model.mapping import (
     ObjectMap,
 )
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.store import acceptance
+from crm_pipeline.store.landing import acceptance
 
 MERGES = (Merge("merged"), Merge("vids", until=":"))
 HEAD = (FieldMap("id", "source_id"), FieldMap("updatedAt", "modified_at"))
@@ -253,12 +253,12 @@ def test_losers_of_a_merge_point_to_the_winner(crm, order):
 
 def test_a_winner_that_loses_later_is_passed_over(crm):
     """Of two winners that name a loser, the one that lives on is its survivor."""
-    chain = [
+    rotation = [
         deal("1"),
         deal("2", 3, properties={"merged": "1"}),
         deal("3", 2, properties={"merged": "2;1;3"}),
     ]
-    crm.land_records(DEALS, chain)
+    crm.land_records(DEALS, rotation)
     assert merged(crm) == [
         ("1", True, "acme:deals:3"),
         ("2", True, "acme:deals:3"),

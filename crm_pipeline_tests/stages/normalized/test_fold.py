@@ -1,8 +1,8 @@
 import pytest
 
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.window import Counts
 
 BEFORE = "2026-01-01T00:00:00.000Z"
 AFTER = "2026-02-01T00:00:00.000Z"

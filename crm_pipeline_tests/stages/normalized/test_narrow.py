@@ -7,8 +7,8 @@ import pytest
 
 from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.store import batch_file
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.landing import batch_file
+from crm_pipeline.store.tables.engine import Engine
 
 SCHEMA = Schema("thing", "Thing", tuple(Field(n, n, "x") for n in ("id", "a", "b", "c")))
 LONG = "".join(chr(97 + place * place % 26) for place in range(50_000))

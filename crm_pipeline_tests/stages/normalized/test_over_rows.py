@@ -10,7 +10,7 @@ from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.mapping import ANY_OBJECT, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.tables import TABLES
-from crm_pipeline.store.account_facts import note_facts
+from crm_pipeline.store.landing.account_facts import note_facts
 
 MAPS = {
     vendor: importlib.import_module(f"crm_pipeline.connectors.{vendor}.mapping").MAPPING

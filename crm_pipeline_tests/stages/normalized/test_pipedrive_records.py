@@ -9,7 +9,7 @@ import pytest
 
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.store.account_facts import note_facts
+from crm_pipeline.store.landing.account_facts import note_facts
 
 MAPPING = importlib.import_module("crm_pipeline.connectors.pipedrive.mapping").MAPPING
 SEGMENT = "dcf558aac1ae4e8c4f849ba5e668430d8df9be12"

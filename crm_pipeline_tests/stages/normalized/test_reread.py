@@ -14,13 +14,13 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.stages.normalized.reread import Rereader
-from crm_pipeline.store import files, records
-from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.rereads import Rereads
+from crm_pipeline.store import files
+from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.landing import Landing, records
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.rereads import Rereads
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.scrub import scrub
-from crm_pipeline.store.window import Counts
 from crm_pipeline_tests.rot.flips import flip_bit
 
 OWNERS = Schema(

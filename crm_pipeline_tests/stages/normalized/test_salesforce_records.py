@@ -9,7 +9,7 @@ import pytest
 from crm_pipeline.connectors.salesforce import describe
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.store.account_facts import note_facts
+from crm_pipeline.store.landing.account_facts import note_facts
 
 SOURCES = (("WEB", "Website"), ("Phone", "Phone"), ("FAX", "Telefax"))
 KINDS = {

@@ -12,8 +12,8 @@ from crm_pipeline.kernel.errors import ContractError, StoreError
 from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap, beside
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import QuarantineLimit
-from crm_pipeline.store import records
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.landing import records
+from crm_pipeline.store.landing.window import Counts
 
 NAME = Field("name", "Name", "string", path=("properties", "name"))
 SCHEMA = Schema("thing", "Things", (NAME,))

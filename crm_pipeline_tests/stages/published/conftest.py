@@ -15,6 +15,8 @@ _PLAIN = {
     "deals": "name stage amount currency close_date is_closed is_won amount_main rate_on stage_changed_at",
     "deal_stage_history": "stage changed_at",
     "leads": "status",
+    "products": "name price currency",
+    "product_prices": "price_book is_standard price currency is_active",
     "contacts": "last_name",
     "companies": "name",
     "activities": "subject",
@@ -27,6 +29,7 @@ _KEYS = {
     "deal_stage_history": {"deal": "deals", "pipeline": "pipelines"},
     "contacts": {"company": "companies"},
     "activities": {"contact": "contacts"},
+    "product_prices": {"product": "products"},
 }
 
 

@@ -1,7 +1,7 @@
 """What `ops.connections` says of accounts is what their rows are made with."""
 
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline.store.account_facts import note_facts
+from crm_pipeline.store.landing.account_facts import note_facts
 from crm_pipeline_tests.stages.published.conftest import land
 
 RULE = "days are those of ops.connections.time_zone"

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.stages.published.past import snapshot_before
-from crm_pipeline.store.account_facts import note_facts
-from crm_pipeline.store.checksums import FileSum
-from crm_pipeline.store.published import release_number
+from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.landing.account_facts import note_facts
+from crm_pipeline.store.tables.published import release_number
 from crm_pipeline_tests.stages.published.conftest import land
 
 DAY_S = 86_400

@@ -6,7 +6,7 @@ import pytest
 
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.stages.published.consistency import FILLED, LEAST_ROWS, Consistency
-from crm_pipeline.store.engine import Engine
+from crm_pipeline.store.tables.engine import Engine
 
 DEALS = 12
 READ = {"acme": set(TABLES), "bare": {"deals"}}

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from crm_pipeline.store.freshness import Freshness, freshness_of
-from crm_pipeline.store.looks import Looks
+from crm_pipeline.store.landing.freshness import Freshness, freshness_of
+from crm_pipeline.store.landing.looks import Looks
 
 COLUMNS = (
     "object, state, is_whole, read_to = published_at, current_at = published_at, error, is_late"

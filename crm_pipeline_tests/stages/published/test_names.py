@@ -10,6 +10,7 @@ import pytest
 from crm_pipeline.model.mapping import ANY_OBJECT, ObjectMap, beside
 from crm_pipeline.model.names import quoted
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.model.tables import TABLES
 from crm_pipeline.stages.published.views import view_of
 from crm_pipeline_tests.stages.hostile import LABELS, NAMES
 
@@ -119,17 +120,26 @@ def test_fields_that_are_not_read_are_listed(org, described, monkeypatch):
     assert {row[0] for row in found if row[4]} == {*schema.names}
 
 
-def test_an_object_called_like_a_table_of_pairs_keeps_its_rows(org, described, monkeypatch):
+@pytest.mark.parametrize(
+    ("object_name", "table"),
+    [("Deal_Contacts__c", "deal_contacts"), ("Product_Prices__c", "product_prices")],
+)
+def test_an_object_called_like_a_later_table_keeps_its_rows(
+    org, described, monkeypatch, object_name, table
+):
     """An earlier version built its table under that name: until it is built again, it has its new one."""
-    obj = described("Deal_Contacts__c", "Name")
+    obj = described(object_name, "Name")
     with monkeypatch.context() as patch:
         patch.setattr("crm_pipeline.model.tables.DERIVED", {})
+        for module in ("model.tables", "stages.normalized.feed", "stages.normalized.sources"):
+            before = {name: known for name, known in TABLES.items() if name != table}
+            patch.setattr(f"crm_pipeline.{module}.TABLES", before)
         org.land(obj, [{"Id": "a1", "Name": "before"}])
-        org.normalize("deal_contacts")
+        org.normalize(table)
     org.publish()
-    assert org.query("SELECT name FROM crm.deal_contacts_c") == [("before",)]
-    assert org.query("SELECT count(*) FROM crm.deal_contacts") == [(0,)]
+    assert org.query(f"SELECT name FROM crm.{table}_c") == [("before",)]
+    assert org.query(f"SELECT count(*) FROM crm.{table}") == [(0,)]
     org.land(obj, [{"Id": "a1", "Name": "after"}])
-    org.normalize("deal_contacts_c")
+    org.normalize(f"{table}_c")
     org.publish()
-    assert org.query("SELECT name FROM crm.deal_contacts_c") == [("after",)]
+    assert org.query(f"SELECT name FROM crm.{table}_c") == [("after",)]

@@ -6,13 +6,13 @@ import pytest
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.model.tables import DERIVED, TABLES
-from crm_pipeline.settings import Keeping
+from crm_pipeline.ratelimit.limit_status import LimitStatus
+from crm_pipeline.ratelimit.usage import DayUsage
+from crm_pipeline.settings import Retention
 from crm_pipeline.stages.published import ApiAccounts
-from crm_pipeline.store.limit_usage import LimitUsage
-from crm_pipeline.store.published import open_published
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.usage import DayUsage
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.tables.published import open_published
 
 
 @pytest.fixture
@@ -261,10 +261,10 @@ def test_operations_are_published(contacts, described):
     at = contacts.clock.now()
     days = [DayUsage("group", "acme", at.date(), "query", 25, 75, "credits")]
     limits = [
-        LimitUsage(
+        LimitStatus(
             "group", "daily", "daily", 90, 40, 0, 100, 80, 120, at, "credits", 86_400.0, "UTC", {}
         ),
-        LimitUsage(
+        LimitStatus(
             "group", "burst", "rolling", 1, 1, 0, 19, None, None, None, "calls", 2.0, "", {}
         ),
     ]
@@ -343,7 +343,7 @@ def test_an_open_reader_keeps_its_release(contacts):
         for number in range(2):
             contacts.land(contacts.schema, [{"Id": f"new {number}", "LastName": "New"}])
             contacts.normalize("contacts")
-            contacts.publish(keeping=Keeping(1, 0))
+            contacts.publish(retention=Retention(1, 0))
         assert not first.path.exists()
         assert reader.sql("SELECT last_name FROM crm.contacts").fetchall() == [("Ng",)]
     assert contacts.query("SELECT count(*) FROM crm.contacts") == [(3,)]

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from crm_pipeline.store.freshness import Freshness
+from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline_tests.meaning.drawn import drawn
 from crm_pipeline_tests.meaning.questions import ANSWERS, differences
 from crm_pipeline_tests.meaning.rows import Rows, write

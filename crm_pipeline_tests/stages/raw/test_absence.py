@@ -11,10 +11,10 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw.absence import live, losses, too_much
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.manifest import Manifest
-from crm_pipeline.store.records import STAMP
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.landing.manifest import Manifest
+from crm_pipeline.store.landing.records import STAMP
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.window import Counts
 
 SCHEMA = Schema("deals", "Deals", (Field("id", "ID", "id"),))
 

@@ -11,7 +11,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw import refused_description
 from crm_pipeline.stages.raw.description import believed
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.landing.window import Counts
 
 WHOLE = Schema("owners", "Owners", tuple(Field(f"f{n}", "x", "string") for n in range(40)))
 LESS = Schema("owners", "Owners", WHOLE.fields[:20])

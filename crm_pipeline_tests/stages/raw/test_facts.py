@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from crm_pipeline.kernel.errors import CorruptFile, Rejected
 from crm_pipeline.model.account import AccountFacts, is_time_zone
 from crm_pipeline.stages.raw import note_account
-from crm_pipeline.store.account_facts import Note, account_facts, facts_path, note_facts
+from crm_pipeline.store.landing.account_facts import Note, account_facts, facts_path, note_facts
 from crm_pipeline.store.scrub import scrub
 
 FACTS = AccountFacts("Europe/Berlin", "EUR", "https://acme.example")

@@ -8,7 +8,7 @@ REFUSAL = '[{"errorCode":"INVALIDENTITY","message":"Entity is not supported by t
 
 
 def test_a_second_edit_within_a_second_lands_after_a_fallback(scene: Scene) -> None:
-    """Known versions are those of the shape in which the pages came, not of the planned route."""
+    """Seen versions are those of the shape in which the pages came, not of the planned route."""
     scene.sandbox.faults.order(
         "status", method="POST", path="/jobs/query", status=400, body=REFUSAL, times=99
     )

@@ -7,8 +7,8 @@ from typing import Any
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.stages.raw import remarks_of
 from crm_pipeline.stages.raw.task import Task
-from crm_pipeline.store.unfinished import Unfinished
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store.landing.recovery import Interrupted
+from crm_pipeline.store.landing.window import Counts
 from crm_pipeline_tests.scenes import Scene
 from crm_pipeline_tests.stages.raw.test_extract import landed
 
@@ -88,8 +88,8 @@ def test_a_read_that_was_begun_in_the_future(scene: Scene) -> None:
         task = Task.begun(account, obj, "range", scene.landing)
     span = Window(None, scene.clock.now())
 
-    def left(purpose: Mapping[str, Any]) -> Unfinished:
-        return Unfinished(
+    def left(purpose: Mapping[str, Any]) -> Interrupted:
+        return Interrupted(
             window_id="x",
             window=span,
             kind="window",

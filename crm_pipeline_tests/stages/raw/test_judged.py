@@ -16,9 +16,10 @@ from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw import remarks_of, shrink_told
 from crm_pipeline.stages.raw.permissions import sight_at_first, sight_of
 from crm_pipeline.stages.raw.snapshot import Verdict, judged
-from crm_pipeline.store import files, records
-from crm_pipeline.store.rejects import Reject
-from crm_pipeline.store.window import Counts
+from crm_pipeline.store import files
+from crm_pipeline.store.landing import records
+from crm_pipeline.store.landing.rejects import Reject
+from crm_pipeline.store.landing.window import Counts
 
 OWNERS = Schema("owners", "Owners", (Field("id", "Id", "string"),))
 MAP = ObjectMap("owners", "users", (FieldMap("id", "source_id"),))

@@ -5,7 +5,7 @@ import pytest
 from crm_pipeline.kernel.errors import BudgetExhausted
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import probe
-from crm_pipeline.store.looks import Looks
+from crm_pipeline.store.landing.looks import Looks
 from crm_pipeline_tests.scenes import Scene
 
 

@@ -17,9 +17,10 @@ from crm_pipeline.kernel.errors import (
     MalformedAnswer,
     ProtocolError,
 )
-from crm_pipeline.store import files, unfinished
-from crm_pipeline.store.gate import Gate
-from crm_pipeline.store.window import WindowWriter
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.store import files
+from crm_pipeline.store.landing import recovery
+from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline_tests.scenes import Scene, SceneMaker
 from crm_pipeline_tests.stages.raw.test_extract import ids, landed
 
@@ -230,15 +231,15 @@ def test_a_database_that_goes_away_leaves_the_job(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When PostgreSQL is gone in the middle of a download, the next run goes on with the job."""
-    permit, calls = Gate.permit, count()
+    permit, calls = RateLimiter.permit, count()
 
-    def gone(self: Gate, *arguments: Any, **options: Any) -> Any:
+    def gone(self: RateLimiter, *arguments: Any, **options: Any) -> Any:
         if next(calls) > 6:
             raise DatabaseUnavailable("PostgreSQL is gone.")
         return permit(self, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Gate, "permit", gone)
+        patch.setattr(RateLimiter, "permit", gone)
         with pytest.raises(DatabaseUnavailable):
             scene.extract(route="bulk")
     done = scene.extract(route="bulk")
@@ -260,7 +261,7 @@ def test_jobs_are_counted(scene: Scene) -> None:
     with scene.account() as account:
         [jobs_of_a_day] = [
             limit
-            for limit in account._tools.gate.usage("demo")  # type: ignore[attr-defined]
+            for limit in account._context.limiter.usage("demo")  # type: ignore[attr-defined]
             if limit.name == "daily_bulk_query_jobs"
         ]
     assert (jobs_of_a_day.used, jobs_of_a_day.ceiling) == (1, 9000)
@@ -270,22 +271,22 @@ def test_one_of_two_takes_over(scene: Scene, cut: Any) -> None:
     """Of two processes that find the same dead window, one goes on with it; the other leaves it."""
     cut(scene, 100)
     landing = scene.landing
-    [left] = landing.unfinished("demo", "Contact")
+    [left] = landing.interrupted("demo", "Contact")
     with scene.account() as account:
         schema = account.describe("Contact")
     assert landing.resume("demo", "Contact", left, schema) is not None
     assert landing.resume("demo", "Contact", left, schema) is None
-    assert landing.unfinished("demo", "Contact") == []
-    assert landing.clear_unfinished("demo", "Contact") == 0
+    assert landing.interrupted("demo", "Contact") == []
+    assert landing.clear_interrupted("demo", "Contact") == 0
 
 
 def test_a_window_that_is_being_cleared_is_not_taken_over(scene: Scene, cut: Any) -> None:
     """While one process holds a dead window's lock, another neither clears it nor goes on with it."""
     cut(scene, 100)
-    [left] = scene.landing.unfinished("demo", "Contact")
-    with unfinished.claimed(left.marker, scene.clock.now()) as record:
+    [left] = scene.landing.interrupted("demo", "Contact")
+    with recovery.claimed(left.marker, scene.clock.now()) as record:
         assert record is not None
-        with unfinished.claimed(left.marker, scene.clock.now()) as second:
+        with recovery.claimed(left.marker, scene.clock.now()) as second:
             assert second is None
 
 
@@ -297,7 +298,7 @@ def test_bytes_from_before_a_power_cut_are_not_believed(
     finished = len(scene.paths("landing/demo/Contact/spool/*/*.done.json"))
     for page in scene.paths("landing/demo/Contact/spool/*/*.csv*"):
         page.write_bytes(bytes(page.stat().st_size))  # as a file system leaves what was not flushed
-    monkeypatch.setattr(unfinished, "_boot", lambda: "another")
+    monkeypatch.setattr(recovery, "_boot", lambda: "another")
     done = scene.extract(route="bulk")
     assert finished > 0
     assert (jobs(scene), done.records) == (1, len(ids(scene)))
@@ -315,13 +316,13 @@ def test_a_window_that_committed_is_not_gone_on_with(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(unfinished.shutil, "rmtree", killed_half_way)
+        patch.setattr(recovery.shutil, "rmtree", killed_half_way)
         with pytest.raises(Killed):
             scene.extract(route="bulk")
     [marker] = scene.paths("landing/demo/Contact/windows/*.open")
     files.write_json(marker, {**files.read_json(marker), "pid": dead_pid()})
     [committed] = scene.landing.windows("demo", "Contact")
-    assert scene.landing.unfinished("demo", "Contact") == []
+    assert scene.landing.interrupted("demo", "Contact") == []
     scene.extract(route="bulk")
     assert all(batch.path.exists() for batch in committed.batches)
     assert set(landed(scene)) == ids(scene)

@@ -13,8 +13,8 @@ from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.stages.raw import Extraction, extract, refused_description, remarks_of
-from crm_pipeline.store.engine import Engine
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.scenes import Scene, SceneMaker
 from crm_sandbox.http import Request, Response
 

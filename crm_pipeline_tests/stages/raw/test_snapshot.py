@@ -11,7 +11,7 @@ from crm_pipeline.connectors.salesforce import csv_page
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import Extraction, extract
-from crm_pipeline.store.rejects import Reject
+from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline_tests.scenes import Scene
 
 

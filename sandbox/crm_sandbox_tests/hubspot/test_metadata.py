@@ -313,3 +313,14 @@ def test_sensitive_properties(own, kind: str) -> None:
         own.get(f"{path}/{record}", properties="passport").json()["properties"]["passport"] == "X1"
     )
     assert own.get("/crm/v3/properties/contacts", dataSensitivity="secret").status_code == 400
+
+
+def test_the_second_version_of_properties(hubspot) -> None:
+    """`/properties/v2` answers the same definitions as a bare list, with stamps in milliseconds."""
+    listed = hubspot.get("/properties/v2/contacts/properties").json()
+    assert [one["name"] for one in listed] == list(names(hubspot))
+    one = hubspot.get("/properties/v2/deals/properties/named/dealstage").json()
+    assert (one["name"], one["type"], one["deleted"]) == ("dealstage", "enumeration", False)
+    assert one["createdAt"] > 10**12
+    assert hubspot.get("/properties/v2/deals/properties/named/nope").status_code == 404
+    assert hubspot.get("/properties/v2/deals/groups").status_code == 404

@@ -23,6 +23,8 @@ from crm_sandbox.clock import SandboxClock
 from crm_sandbox.hubspot import credentials
 from crm_sandbox_tests.conftest import NOW
 
+pytestmark = pytest.mark.client("hubspot-api-client")
+
 
 @pytest.fixture(scope="module", params=["plain", "tls"])
 def client(request, authority) -> Iterator[Any]:

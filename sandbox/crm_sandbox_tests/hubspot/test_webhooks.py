@@ -11,7 +11,7 @@ import pytest
 import requests
 from jsonschema import Draft202012Validator
 
-from crm_sandbox.hubspot import credentials, receivers
+from crm_sandbox.hubspot import credentials, signatures
 from crm_sandbox_tests.contracts import FOLDER, validate
 
 SECRET = credentials.CLIENT_SECRET
@@ -81,11 +81,11 @@ def test_vectors() -> None:
     known = json.loads(Path(path).read_text())
     secret = known["client_secret"]
     one, two, three = known["v1"], known["v2_post"], known["v3"]
-    assert receivers.signature_v1(secret, one["body"].encode()) == one["signature_hex"]
+    assert signatures.signature_v1(secret, one["body"].encode()) == one["signature_hex"]
     parts = (two["method"], two["uri"], two["body"].encode())
-    assert receivers.signature_v2(secret, *parts) == two["signature_hex"]
+    assert signatures.signature_v2(secret, *parts) == two["signature_hex"]
     parts = (three["method"], three["uri"], three["body"].encode(), three["timestamp"])
-    assert receivers.signature_v3(secret, *parts) == three["signature_base64"]
+    assert signatures.signature_v3(secret, *parts) == three["signature_base64"]
 
 
 def test_a_delivery(hooked, receiver) -> None:
@@ -99,10 +99,10 @@ def test_a_delivery(hooked, receiver) -> None:
     assert made["objectId"] == int(record)
     assert made["portalId"] == hooked.facts.hub_id
     assert (changed["propertyName"], changed["propertyValue"]) == ("city", "Ulm")
-    assert headers["X-HubSpot-Signature"] == receivers.signature_v1(SECRET, body)
+    assert headers["X-HubSpot-Signature"] == signatures.signature_v1(SECRET, body)
     stamp = headers["X-HubSpot-Request-Timestamp"]
     plain = receiver.url.replace("%2C", ",")
-    assert headers["X-HubSpot-Signature-v3"] == receivers.signature_v3(
+    assert headers["X-HubSpot-Signature-v3"] == signatures.signature_v3(
         SECRET, "POST", plain, body, stamp
     )
     assert int(stamp) == made["occurredAt"]
@@ -195,12 +195,12 @@ def test_what_a_receiver_has_to_refuse(hooked, receiver) -> None:
     headers, body = receiver.got[-1]
     now = int(hooked.sandbox.clock.now().timestamp() * 1000)
     assert now - int(headers["X-HubSpot-Request-Timestamp"]) > 300_000
-    assert headers["X-HubSpot-Signature"] == receivers.signature_v1(SECRET, body)
+    assert headers["X-HubSpot-Signature"] == signatures.signature_v1(SECRET, body)
     hooked.truth.set_webhooks(stale=False, tampered=True)
     hooked.delete(f"/crm/v3/objects/contacts/{made['id']}")
     hooked.truth.deliver_webhooks()
     headers, body = receiver.got[-1]
-    assert headers["X-HubSpot-Signature"] != receivers.signature_v1(SECRET, body)
+    assert headers["X-HubSpot-Signature"] != signatures.signature_v1(SECRET, body)
 
 
 def test_links_are_told_in_both_directions(hooked, receiver) -> None:

@@ -56,6 +56,7 @@ def library(company, monkeypatch) -> PythonLib:
     return made
 
 
+@pytest.mark.client("pipedrive-python-lib")
 def test_python_reads(company, library) -> None:
     """The Python client reads what is left of v1, and what went out of support, until it ends."""
     assert len(library.leads.get_all_leads(params={"limit": 500})["data"]) == len(
@@ -77,6 +78,7 @@ def test_python_reads(company, library) -> None:
     company.truth.retire_v1()
 
 
+@pytest.mark.client("pipedrive-python-lib")
 def test_python_logs_in(company, library) -> None:
     """The Python client trades a refresh token and reads as the app; its errors are its own."""
     answer = library.refresh_token(company.access.refresh_token)
@@ -91,6 +93,7 @@ def test_python_logs_in(company, library) -> None:
         app.users.get_me()
 
 
+@pytest.mark.client("pypipedrive-client")
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="pypipedrive needs Python 3.12")
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_pypipedrive(company, monkeypatch) -> None:
@@ -116,6 +119,7 @@ def test_pypipedrive(company, monkeypatch) -> None:
         Persons.all(params={"shoes": 1})
 
 
+@pytest.mark.client("pipedrive (Node.js)")
 def test_node_client(company) -> None:
     """The vendor's own client lists, searches, creates, changes and deletes, in v2 and v1."""
     node = shutil.which("node")

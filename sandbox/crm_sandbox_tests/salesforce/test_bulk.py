@@ -231,3 +231,19 @@ def test_columns_before_v50(client) -> None:
     for _ in range(3):
         client.http.get(f"{url}/{job['id']}")
     assert client.http.get(f"{url}/{job['id']}/results").content.startswith(b'"Id","Name"\n')
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/jobs/query", {"operation": [], "query": []}),
+        ("/jobs/query", {"operation": "query", "query": -1}),
+        ("/jobs/query", {"operation": "query"}),
+        ("/jobs/ingest", {"operation": "insert", "object": "Contact", "columnDelimiter": []}),
+    ],
+)
+def test_jobs_with_parts_of_another_type(client, path: str, body: dict) -> None:
+    """An order with a part of another type cannot be read; the refusal names the place."""
+    answer = client.http.post(client.base + path, json=body)
+    [refusal] = answer.json()
+    assert (answer.status_code, refusal["errorCode"]) == (400, "JSON_PARSER_ERROR")

@@ -337,3 +337,24 @@ def test_revoked_chain(own) -> None:
     assert own.get("/limits").status_code == 401
     refused = own.token(grant_type="refresh_token", refresh_token=chain)
     assert refused.json()["error_description"] == "expired access/refresh token"
+
+
+def test_parameters_in_the_address(client) -> None:
+    """The token endpoint takes its parameters in the query string of the POST, too."""
+    asked = {
+        "grant_type": "refresh_token",
+        "client_id": credentials.CLIENT_ID,
+        "client_secret": credentials.CLIENT_SECRET,
+        "refresh_token": credentials.REFRESH_TOKEN,
+    }
+    url = f"{client.root}/services/oauth2/token"
+    answer = requests.post(url, params=asked, timeout=10)
+    assert set(answer.json()) == COMMON | {"scope"}
+    assert requests.post(url, params=asked | {"client_secret": "x"}, timeout=10).status_code == 400
+
+
+def test_a_version_names_the_identity(client) -> None:
+    """The resources of a version lead to who is asking."""
+    listed = client.get("/").json()
+    assert listed["identity"] == client.login()["id"]
+    assert client.http.get(listed["identity"]).json()["username"] == credentials.USERNAME

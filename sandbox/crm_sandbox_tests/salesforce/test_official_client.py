@@ -23,6 +23,8 @@ from crm_sandbox.clock import SandboxClock
 from crm_sandbox.salesforce import credentials
 from crm_sandbox_tests.conftest import NOW, through_proxy
 
+pytestmark = pytest.mark.client("simple-salesforce")
+
 
 class ToSandbox(HTTPAdapter):
     """Carry https requests to the local server, with their own Host header."""

@@ -120,3 +120,19 @@ def test_refused(text: str) -> None:
     with pytest.raises(ApiError) as refusal:
         parse(text)
     assert (refusal.value.status, refusal.value.code) == (400, "MALFORMED_QUERY")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "LIMIT 99999999999999999999999",
+        "LIMIT 1 OFFSET 99999999999999999999999",
+        "WHERE CreatedDate = LAST_N_DAYS:99999999999999999999999",
+        "WHERE CreatedDate > NEXT_N_DAYS:999999999",
+        "WHERE CreatedDate > 9999-99-99T00:00:00Z",
+    ],
+)
+def test_numbers_beyond_all_measure(client, end: str) -> None:
+    """Numbers that no row or day can have make a query that cannot be read."""
+    answer = client.query(f"SELECT Id FROM Contact {end}")
+    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "MALFORMED_QUERY")

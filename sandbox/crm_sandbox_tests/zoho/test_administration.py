@@ -138,7 +138,7 @@ def test_walk_during_changes(own_zoho) -> None:
 
 def test_access_lines(zoho) -> None:
     """The credentials of both orgs are among what the sandbox prints."""
-    lines = dict(zoho.zoho.access("http://x"))
+    lines = dict(zoho.sandbox.vendors["zoho"].access("http://x"))
     for key in ("main", "second"):
         assert lines[f"Zoho client id ({key})"].startswith("1000.")
     assert lines["Zoho token endpoint"] == "http://x/zoho/oauth/v2/token"

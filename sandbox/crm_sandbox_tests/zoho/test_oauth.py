@@ -197,3 +197,15 @@ def test_session_ends_in_the_middle(own_zoho) -> None:
         assert own_zoho.refusal(answer) == (401, "INVALID_TOKEN")
     own_zoho.login()
     assert own_zoho.get("/Contacts?fields=id").status_code == 200
+
+
+def test_refresh_by_parts(own_zoho) -> None:
+    """The token endpoint takes its parameters in parts, too, as the vendor's JavaScript SDK sends them."""
+    asked = {
+        "grant_type": (None, "refresh_token"),
+        "client_id": (None, own_zoho.credentials.client_id),
+        "client_secret": (None, own_zoho.credentials.client_secret),
+        "refresh_token": (None, own_zoho.credentials.refresh_token),
+    }
+    answer = requests.post(f"{own_zoho.root}/oauth/v2/token", files=asked, timeout=10).json()
+    assert me(own_zoho, answer["access_token"]).status_code == 200

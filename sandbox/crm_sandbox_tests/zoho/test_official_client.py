@@ -39,6 +39,7 @@ from crm_sandbox.clock import SandboxClock
 from crm_sandbox.zoho.credentials import BY_ACCOUNT
 from crm_sandbox_tests.conftest import NOW, through_proxy
 
+pytestmark = pytest.mark.client("zohocrmsdk8-0")
 CENTRES = {"main": USDataCenter, "second": EUDataCenter}
 
 

@@ -149,6 +149,6 @@ def test_nothing_is_filled_at_open() -> None:
     """An org is filled when somebody first asks, and not before."""
     with SandboxServer(contacts=60, now=NOW, vendors=["zoho"]) as sandbox:
         apis = sandbox.emulations["zoho"].apis
-        assert all(api.org._tables is None for api in apis.values())
+        assert all(not api.org.tables.is_filled for api in apis.values())
         assert sandbox.emulations["zoho"].count("Contacts") > 50
-        assert [api.org._tables is None for api in apis.values()] == [False, True]
+        assert [not api.org.tables.is_filled for api in apis.values()] == [False, True]

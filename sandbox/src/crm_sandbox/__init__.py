@@ -5,5 +5,6 @@ Nothing here is shared with the connectors that are judged by it.
 
 from crm_sandbox.access import describe_access
 from crm_sandbox.server import SandboxServer
+from crm_sandbox.vendor_sandbox import VendorSandbox
 
-__all__ = ["SandboxServer", "describe_access"]
+__all__ = ["SandboxServer", "VendorSandbox", "describe_access"]

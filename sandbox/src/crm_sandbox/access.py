@@ -6,8 +6,8 @@ from crm_sandbox.server import SandboxServer
 def describe_access(sandbox: SandboxServer) -> list[tuple[str, str]]:
     """Return labels and values: the address, every vendor's access, the admin API."""
     lines = [("Address", sandbox.url)]
-    for emulation in sandbox.emulations.values():
-        lines += emulation.access(sandbox.url)
+    for vendor in sandbox.vendors.values():
+        lines += vendor.access(sandbox.url)
     if sandbox.authority is not None:
         lines += [
             ("TLS address", sandbox.address("https")),

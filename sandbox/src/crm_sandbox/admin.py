@@ -2,33 +2,31 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crm_sandbox.http import Request, Response, json_response
-
-if TYPE_CHECKING:
-    from crm_sandbox.server import SandboxServer
+from crm_sandbox.state import SandboxState
 
 
-class AdminDesk:
+class AdminHandler:
     """Answer admin requests with JSON; mistakes answer 400 or 404 with a sentence.
 
     Args:
-        sandbox: the server that is administered.
+        sandbox: what is administered.
     """
 
-    def __init__(self, sandbox: "SandboxServer") -> None:
+    def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
 
     def handle(self, request: Request) -> Response:
         """Answer one admin request."""
         path = request.path.removeprefix("/_admin").strip("/")
         head, _, rest = path.partition("/")
-        desks = {"": self._overview, "faults": self._faults, "journal": self._journal}
-        desks |= {"clock": self._clock, "pace": self._pace}
+        handlers = {"": self._overview, "faults": self._faults, "journal": self._journal}
+        handlers |= {"clock": self._clock, "pace": self._pace, "reset": self._reset}
         try:
-            if head in desks and not rest:
-                return json_response(desks[head](request))
+            if head in handlers and not rest:
+                return json_response(handlers[head](request))
             if head in self._sandbox.emulations:
                 below = replace(request, path=f"/{rest}")
                 return self._sandbox.emulations[head].administer(below)
@@ -36,7 +34,7 @@ class AdminDesk:
             return json_response({"error": str(problem.args[0])}, 404)
         except (ValueError, TypeError) as problem:
             return json_response({"error": str(problem)}, 400)
-        known = ", ".join([*(name for name in desks if name), *self._sandbox.emulations])
+        known = ", ".join([*(name for name in handlers if name), *self._sandbox.emulations])
         return json_response({"error": f"unknown admin address '{path}'; known: {known}"}, 404)
 
     def _overview(self, _: Request) -> dict[str, Any]:
@@ -49,6 +47,12 @@ class AdminDesk:
             "now": self._sandbox.clock.now().isoformat(),
             "requests": self._sandbox.journal.count(),
         }
+
+    def _reset(self, request: Request) -> dict[str, Any]:
+        if request.method != "POST":
+            raise ValueError("the world goes back to its start with a POST")
+        self._sandbox.reset()
+        return self._overview(request)
 
     def _faults(self, request: Request) -> Any:
         if request.method == "DELETE":

@@ -14,7 +14,12 @@ class SandboxClock:
     """
 
     def __init__(self, fixed: datetime | None = None) -> None:
-        self._fixed = fixed
+        self._first = fixed
+        self.reset()
+
+    def reset(self) -> None:
+        """Tell the time as in the beginning."""
+        self._fixed = self._first
         self._offset = timedelta(0)
 
     def now(self) -> datetime:

@@ -6,18 +6,22 @@ import socket
 import ssl
 import threading
 import time
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.message import Message
 from email.utils import format_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from isal import igzip
 
 from crm_sandbox.faults import FaultOrder
 from crm_sandbox.http import PACKED, Request, Response, json_response
+from crm_sandbox.registry import Emulation
+from crm_sandbox.state import SandboxState
 from crm_sandbox.tunnel import (
     ESTABLISHED,
     begins_with_handshake,
@@ -26,9 +30,6 @@ from crm_sandbox.tunnel import (
     secured,
     shake_hands,
 )
-
-if TYPE_CHECKING:
-    from crm_sandbox.server import SandboxServer
 
 _HTML_LOGIN = (
     b"<!DOCTYPE html><html><head><title>Login</title></head>"
@@ -40,13 +41,14 @@ _GZIP_FLOOR = 1024
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What goes over the wire; status 0 stands for no answer."""
+    """What goes over the wire; status 0 stands for no answer, an error for one of the sandbox."""
 
     status: int
     head: bytes = b""
     body: bytes = b""
     wait_s: float = 0.0
     hang_up: bool = False
+    error: str = ""
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -76,10 +78,16 @@ class Connection(BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         """Read a request, find who answers, write the answer, keep the journal."""
-        sandbox: SandboxServer = self.server.sandbox
+        sandbox: SandboxState = self.server.sandbox
         began = time.perf_counter()
-        parts = urlsplit(self.path)
-        request = self._request(parts.path, parts.query)
+        try:
+            parts = urlsplit(self.path)
+            request = self._request(parts.path, parts.query)
+        except ValueError:
+            # An address with half a bracket, or a length that is no number.
+            refused = Response(400, b"Bad Request", content_type="text/plain")
+            self._transmit(replace(self._whole(refused), hang_up=True))
+            return
         if parts.netloc:
             # A client that takes us for its proxy names the whole address.
             request = replace(request, host=parts.netloc)
@@ -87,30 +95,46 @@ class Connection(BaseHTTPRequestHandler):
             self._refuse(sandbox, request, refusal(parts.netloc, sandbox.hosts))
             return
         if parts.path.startswith("/_admin"):
-            self._transmit(self._whole(sandbox.admin.handle(request)))
+            self._transmit(self._whole(self.server.admin.handle(request)))
             return
-        vendor, by_host = sandbox.vendor_of(request.host, parts.path)
-        path = parts.path if by_host or vendor is None else parts.path[len(vendor) + 1 :]
-        target = f"{path}?{unquote_plus(parts.query)}" if parts.query else path
+        with sandbox.visited() as emulations:
+            outcome = self._asked(sandbox, emulations, request, began)
+        self._transmit(outcome)
+
+    def _asked(
+        self,
+        sandbox: SandboxState,
+        emulations: Mapping[str, Emulation],
+        asked: Request,
+        began: float,
+    ) -> _Outcome:
+        """Let the vendor of a request answer, and write the request down."""
+        vendor, by_host = sandbox.vendor_of(asked.host, asked.path)
+        path = asked.path if by_host or vendor is None else asked.path[len(vendor) + 1 :]
+        query = asked.query_text
+        target = f"{path}?{unquote_plus(query)}" if query else path
         order = sandbox.faults.take(vendor or "", self.command, target)
         scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
         own = f"{sandbox.address(scheme)}/{vendor}"
-        base_url = f"{scheme}://{request.host}" if by_host else own
-        request = replace(request, path=path, base_url=base_url, by_host=by_host, fault=order)
-        outcome = self._answer(sandbox, vendor, request, order)
-        sandbox.journal.record(
-            at=sandbox.clock.now(),
-            vendor=vendor or "",
-            method=self.command,
-            path=path,
-            query_text=parts.query,
-            status=outcome.status,
-            sent=len(outcome.body),
-            duration=time.perf_counter() - began,
-            fault=order.kind if order else "",
-        )
-        # Written down before it is sent: who has the answer finds it in the journal.
-        self._transmit(outcome)
+        base_url = f"{scheme}://{asked.host}" if by_host else own
+        request = replace(asked, path=path, base_url=base_url, by_host=by_host, fault=order)
+        outcome = self._answer(sandbox, emulations, vendor, request)
+        # Written down before it is sent: who has the answer finds it in the journal. A request that
+        # began in a world before this one is none of its requests.
+        if sandbox.emulations is emulations:
+            sandbox.journal.record(
+                at=sandbox.clock.now(),
+                vendor=vendor or "",
+                method=self.command,
+                path=path,
+                query_text=query,
+                status=outcome.status,
+                sent=len(outcome.body),
+                duration=time.perf_counter() - began,
+                fault=order.kind if order else "",
+                error=outcome.error,
+            )
+        return outcome
 
     def do_GET(self) -> None:
         """Serve a GET."""
@@ -120,7 +144,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         """Open a tunnel whose other end is the sandbox itself."""
-        sandbox: SandboxServer = self.server.sandbox
+        sandbox: SandboxState = self.server.sandbox
         request = self._request(self.path, "")
         if not sandbox.is_here(self.path):
             self._refuse(sandbox, request, refusal(self.path, sandbox.hosts))
@@ -153,12 +177,12 @@ class Connection(BaseHTTPRequestHandler):
             raise
         return secure
 
-    def _refuse(self, sandbox: "SandboxServer", request: Request, response: Response) -> None:
+    def _refuse(self, sandbox: SandboxState, request: Request, response: Response) -> None:
         """Answer what no vendor sees, and hang up."""
         self._note(sandbox, request, response.status)
         self._transmit(replace(self._whole(response), hang_up=True))
 
-    def _note(self, sandbox: "SandboxServer", request: Request, status: int) -> None:
+    def _note(self, sandbox: SandboxState, request: Request, status: int) -> None:
         sandbox.journal.record(
             at=sandbox.clock.now(),
             vendor="",
@@ -191,8 +215,13 @@ class Connection(BaseHTTPRequestHandler):
         )
 
     def _answer(
-        self, sandbox: "SandboxServer", vendor: str | None, request: Request, o: FaultOrder | None
+        self,
+        sandbox: SandboxState,
+        emulations: Mapping[str, Emulation],
+        vendor: str | None,
+        request: Request,
     ) -> _Outcome:
+        o = request.fault
         if o is not None and (played := self._play_before(sandbox, o)) is not None:
             return played
         if (refused := sandbox.pace.refusal()) is not None:
@@ -202,16 +231,18 @@ class Connection(BaseHTTPRequestHandler):
             known = ", ".join(f"/{name}" for name in sandbox.vendors)
             message = f"no vendor answers here; address one by prefix: {known}"
             return self._whole(json_response({"error": message}, 404))
+        error = ""
         try:
-            response = sandbox.emulations[vendor].handle(request)
+            response = emulations[vendor].handle(request)
         except Exception as problem:  # noqa: BLE001 - a server answers 500, it does not die
             text = {"error": f"{type(problem).__name__}: {problem}"}
             response = Response(500, json.dumps(text).encode())
+            error = f"{type(problem).__name__} at {_place_of(problem)}"
         if o is not None and o.kind == "truncate":
-            return self._truncated(response, o.after)
-        return self._whole(response)
+            return replace(self._truncated(response, o.after), error=error)
+        return replace(self._whole(response), error=error)
 
-    def _play_before(self, sandbox: "SandboxServer", order: FaultOrder) -> _Outcome | None:
+    def _play_before(self, sandbox: SandboxState, order: FaultOrder) -> _Outcome | None:
         if order.kind == "status":
             kind = "text/html" if order.body.lstrip().startswith("<") else "application/json"
             headers = tuple(order.headers.items())
@@ -281,3 +312,13 @@ class Connection(BaseHTTPRequestHandler):
         # A client must see fewer bytes than promised, so an empty answer promises one.
         head = self._head(response, max(len(response.body), 1))
         return _Outcome(response.status, head, part, hang_up=True)
+
+
+def _place_of(problem: Exception) -> str:
+    """Return the innermost line of the sandbox that an exception came through."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    own = [one for one in frames if "crm_sandbox" in one.filename]
+    inner = (own or frames)[-1]
+    return (
+        f"{inner.filename.rpartition('crm_sandbox')[2].lstrip('/')}:{inner.lineno} in {inner.name}"
+    )

@@ -69,7 +69,7 @@ class FaultOrder:
         )
 
 
-class FaultBook:
+class FaultOrders:
     """The orders of one sandbox, safe to use from many threads."""
 
     def __init__(self) -> None:
@@ -110,12 +110,12 @@ class FaultBook:
                     return order
         return None
 
-    def listed(self) -> list[dict[str, Any]]:
-        """Return every order with its counts."""
+    def listed(self, vendor: str = "") -> list[dict[str, Any]]:
+        """Return every order with its counts, or those for one vendor."""
         with self._lock:
-            return [asdict(order) for order in self._orders]
+            return [asdict(order) for order in self._orders if vendor in {"", order.vendor}]
 
-    def clear(self) -> None:
-        """Forget every order."""
+    def clear(self, vendor: str = "") -> None:
+        """Forget every order, or those for one vendor."""
         with self._lock:
-            self._orders.clear()
+            self._orders = [order for order in self._orders if vendor not in {"", order.vendor}]

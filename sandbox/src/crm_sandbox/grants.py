@@ -42,7 +42,7 @@ def mint(kind: str) -> str:
     return f"sandbox-{kind}-{secrets.token_urlsafe(32)}"
 
 
-class GrantBook:
+class GrantStore:
     """Every token and code that was given out.
 
     Args:

@@ -4,19 +4,54 @@ No socket is touched here; `server.py` reads and writes the bytes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email import message_from_bytes, policy
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from isal import igzip
 
 from crm_sandbox.faults import FaultOrder
 
 
+class Parameters(dict[str, str]):
+    """Parameters by name, each with one value; `every` and `joined` know the repeated ones, too.
+
+    Which of several values a plain look-up sees is the vendor's habit, see `Request.first_wins`.
+
+    Args:
+        pairs: names and values in their order.
+        first_wins: whether a look-up sees the first of several values; otherwise the last.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = (), *, first_wins: bool = False) -> None:
+        self.pairs = tuple(pairs)
+        super().__init__(reversed(self.pairs) if first_wins else self.pairs)
+
+    def every(self, name: str) -> list[str]:
+        """Return all values of a parameter in their order."""
+        return [value for key, value in self.pairs if key == name]
+
+    def joined(self, name: str) -> str:
+        """Return a list with commas, whether it came as one value or as several."""
+        return ",".join(self.every(name))
+
+    def is_repeated(self, name: str) -> bool:
+        """Say whether a parameter came more than once."""
+        return len(self.every(name)) > 1
+
+
 @dataclass(frozen=True)
 class Request:
-    """One request as a vendor sees it: the prefix is gone, header names are lower case."""
+    """One request as a vendor sees it: the prefix is gone, header names are lower case.
+
+    Attributes:
+        first_wins: which value of a repeated parameter counts where the vendor expects one: the first,
+            as servers in Java take it, or the last. The vendor's code sets it.
+    """
 
     method: str
     path: str
@@ -28,16 +63,35 @@ class Request:
     by_host: bool = False
     head_bytes: int = 0
     fault: FaultOrder | None = None
+    first_wins: bool = False
 
-    @property
-    def query(self) -> dict[str, str]:
+    @cached_property
+    def query(self) -> Parameters:
         """The query string decoded the way web servers do: a plus is a space."""
-        return dict(parse_qsl(self.query_text, keep_blank_values=True))
+        pairs = parse_qsl(self.query_text, keep_blank_values=True)
+        return Parameters(pairs, first_wins=self.first_wins)
 
-    @property
-    def form(self) -> dict[str, str]:
+    @cached_property
+    def form(self) -> Parameters:
         """The body read as a URL-encoded form."""
-        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+        pairs = parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
+        return Parameters(pairs, first_wins=self.first_wins)
+
+    @cached_property
+    def multipart(self) -> Parameters:
+        """The texts of a body in parts, `multipart/form-data`; nothing where it is none."""
+        kind = self.header("content-type")
+        if not kind.lower().startswith("multipart/form-data"):
+            return Parameters()
+        head = f"Content-Type: {kind}\r\n\r\n".encode("latin-1", "replace")
+        parts = message_from_bytes(head + self.body, policy=policy.HTTP).iter_parts()
+        named = [(part.get_param("name", header="content-disposition"), part) for part in parts]
+        pairs = [
+            (str(name), (part.get_payload(decode=True) or b"").decode("utf-8", "replace"))  # type: ignore[union-attr]
+            for name, part in named
+            if name is not None
+        ]
+        return Parameters(pairs, first_wins=self.first_wins)
 
     def json(self) -> Any:
         """Read the body as JSON.
@@ -45,11 +99,31 @@ class Request:
         Raises:
             ValueError: the body is not JSON.
         """
-        return json.loads(self.body or b"null")
+        return decoded(self.body)
 
     def header(self, name: str, default: str = "") -> str:
         """Return a header by its lower-case name."""
         return self.headers.get(name, default)
+
+
+def decoded(body: bytes) -> Any:
+    """Read JSON that a client sent; an empty body is null.
+
+    Raises:
+        ValueError: it is no JSON, has half of a surrogate pair, or is nested too deep to be read.
+    """
+    try:
+        return msgspec.json.decode(body or b"null")
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise ValueError(str(problem)) from problem
+
+
+def is_number(text: str) -> bool:
+    """Say whether a text is a whole number that fits into 64 bits.
+
+    `str.isdigit` also takes digits that `int` refuses, and as many of them as there are.
+    """
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 PACKED = ("Content-Encoding", "gzip")

@@ -1,6 +1,7 @@
 """The journal: one entry per request, the oracle for what a client really did.
 
-Entries are kept in a bounded ring; the counts are exact whatever the ring forgot.
+Entries are kept in a bounded ring; the counts are exact whatever the ring forgot. Requests at which the
+sandbox itself failed are kept beside it, so that a test can say that there was none.
 """
 
 import re
@@ -28,10 +29,16 @@ _SECRET_NAMES = frozenset(
     }
 )
 
+_MOST_FAILURES = 1_000
+
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One request and its answer."""
+    """One request and its answer.
+
+    Attributes:
+        error: the exception of the sandbox that the answer stands for, and where it was raised.
+    """
 
     sequence: int
     at: datetime
@@ -44,6 +51,7 @@ class JournalEntry:
     bytes: int
     duration: float
     fault: str = ""
+    error: str = ""
 
 
 def redacted(query_text: str) -> str:
@@ -65,6 +73,7 @@ class Journal:
         self._lock = threading.Lock()
         self._entries: deque[JournalEntry] = deque(maxlen=capacity)
         self._counts: Counter[tuple[str, str, int]] = Counter()
+        self._failures: deque[JournalEntry] = deque(maxlen=_MOST_FAILURES)
         self._sequence = 0
 
     def record(
@@ -79,27 +88,30 @@ class Journal:
         sent: int,
         duration: float,
         fault: str = "",
+        error: str = "",
     ) -> None:
         """Write one request down; status 0 means that no answer was sent."""
         query = redacted(query_text)
         with self._lock:
             self._sequence += 1
             self._counts[vendor, method, status] += 1
-            self._entries.append(
-                JournalEntry(
-                    self._sequence,
-                    at,
-                    time.monotonic(),
-                    vendor,
-                    method,
-                    path,
-                    query,
-                    status,
-                    sent,
-                    duration,
-                    fault,
-                )
+            entry = JournalEntry(
+                self._sequence,
+                at,
+                time.monotonic(),
+                vendor,
+                method,
+                path,
+                query,
+                status,
+                sent,
+                duration,
+                fault,
+                error,
             )
+            self._entries.append(entry)
+            if error:
+                self._failures.append(entry)
 
     def entries(
         self, vendor: str = "", method: str = "", path: str = "", status: int | None = None
@@ -116,6 +128,11 @@ class Journal:
             and (status is None or entry.status == status)
         ]
 
+    def failures(self) -> list[JournalEntry]:
+        """Return the requests at which the sandbox itself failed, the latest of them."""
+        with self._lock:
+            return list(self._failures)
+
     def count(self, vendor: str = "", method: str = "", status: int | None = None) -> int:
         """Count all requests ever made, also those the ring forgot."""
         with self._lock:
@@ -131,7 +148,15 @@ class Journal:
         """Forget entries and counts."""
         with self._lock:
             self._entries.clear()
+            self._failures.clear()
             self._counts.clear()
+
+    def reset(self) -> None:
+        """Begin anew, with the first sequence number."""
+        with self._lock:
+            self._entries.clear()
+            self._counts.clear()
+            self._sequence = 0
 
     def as_rows(self, **filters: Any) -> list[dict[str, Any]]:
         """Return matching entries as dictionaries for the admin API."""

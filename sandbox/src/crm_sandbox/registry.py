@@ -5,22 +5,30 @@ A vendor is added by adding its folder; nothing here names one.
 
 import importlib
 import pkgutil
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatch
 from typing import Protocol
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response
+from crm_sandbox.operations import OperationTable
 from crm_sandbox.world import World
 
 
 @dataclass(frozen=True)
 class Premises:
-    """What a vendor is given to open its emulation."""
+    """What a vendor is given to open its emulation.
+
+    Attributes:
+        since: when the sandbox was started, or reset last, by its clock.
+    """
 
     world: World
     clock: SandboxClock
+    since: datetime
 
 
 class Emulation(Protocol):
@@ -34,10 +42,6 @@ class Emulation(Protocol):
         """Answer an admin request below `/_admin/<vendor>`."""
         ...
 
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect, as label and value."""
-        ...
-
     def close(self) -> None:
         """Give back files and memory."""
         ...
@@ -48,10 +52,91 @@ class Vendor(Protocol):
 
     name: str
     hosts: tuple[str, ...]
+    accounts: tuple[str, ...]
+
+    def access(self, url: str) -> list[tuple[str, str]]:
+        """Say how to connect, as label and value."""
+        ...
+
+    def credentials(self, url: str, account: str) -> dict[str, str]:
+        """Return what a client needs to log in to an account, by names such as `client_id`."""
+        ...
+
+    @property
+    def operations(self) -> OperationTable:
+        """All operations that are built."""
+        ...
 
     def open(self, premises: Premises) -> Emulation:
         """Build this vendor's part of the world and start answering."""
         ...
+
+
+class Emulations(Mapping[str, Emulation]):
+    """The vendors of one sandbox at work; each is opened when it is first asked for.
+
+    Args:
+        vendors: by name.
+        premises: what they are given.
+    """
+
+    def __init__(self, vendors: Mapping[str, Vendor], premises: Premises) -> None:
+        self._vendors = vendors
+        self._premises = premises
+        self._opening = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: dict[str, Emulation] = {}
+        self._requests = 0
+        self._is_left = False
+
+    def __getitem__(self, name: str) -> Emulation:
+        """Return a vendor's emulation, opened."""
+        with self._opening:
+            found = self._open.get(name)
+            if found is None:
+                found = self._open[name] = self._vendors[name].open(self._premises)
+            return found
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is such a vendor; none is opened."""
+        return name in self._vendors
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names; none is opened."""
+        return iter(self._vendors)
+
+    def __len__(self) -> int:
+        """Return how many there are; none is opened."""
+        return len(self._vendors)
+
+    def enter(self) -> None:
+        """Count a request that begins here."""
+        with self._lock:
+            self._requests += 1
+
+    def leave(self) -> None:
+        """Count a request that ends; the last one of a world that was left closes it."""
+        with self._lock:
+            self._requests -= 1
+            is_last = self._is_left and not self._requests
+        if is_last:
+            self.close()
+
+    def abandon(self) -> None:
+        """Close what was opened, as soon as no request is under way here."""
+        with self._lock:
+            self._is_left = True
+            is_idle = not self._requests
+        if is_idle:
+            self.close()
+
+    def close(self) -> None:
+        """Close what was opened, at once."""
+        with self._opening:
+            opened = list(self._open.values())
+            self._open.clear()
+        for emulation in opened:
+            emulation.close()
 
 
 def find_vendors(names: Collection[str] = ()) -> dict[str, Vendor]:
@@ -67,7 +152,7 @@ def find_vendors(names: Collection[str] = ()) -> dict[str, Vendor]:
     return found
 
 
-def vendor_of_host(vendors: dict[str, Vendor], host: str) -> str | None:
+def vendor_of_host(vendors: Mapping[str, Vendor], host: str) -> str | None:
     """Return the name of the vendor that owns a host name, if any."""
     name = host.split(":", 1)[0].lower()
     for vendor in vendors.values():

@@ -1,28 +1,22 @@
 """The server: one local address on which every emulated vendor answers.
 
-Finds the vendor of a request, plays ordered faults, keeps the journal. What a vendor answers is
-decided in the vendor's own folder.
+What a vendor answers is decided in the vendor's own folder; what is ordered and noted in `state.py`.
 """
 
 import contextlib
 import socket
-import ssl
 import threading
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from crm_sandbox.admin import AdminDesk
+from crm_sandbox.admin import AdminHandler
 from crm_sandbox.certificates import Authority
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.connection import Connection
-from crm_sandbox.faults import FaultBook
-from crm_sandbox.journal import Journal
-from crm_sandbox.pace import Pace
-from crm_sandbox.registry import Emulation, Premises, find_vendors, vendor_of_host
-from crm_sandbox.world import World
+from crm_sandbox.state import SandboxState
 
 if TYPE_CHECKING:
     from crm_sandbox.salesforce.emulation import SalesforceSandbox
@@ -32,8 +26,9 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], sandbox: "SandboxServer") -> None:
+    def __init__(self, address: tuple[str, int], sandbox: SandboxState) -> None:
         self.sandbox = sandbox
+        self.admin = AdminHandler(sandbox)
         self.open: dict[threading.Thread, socket.socket] = {}
         super().__init__(address, Connection)
 
@@ -55,7 +50,7 @@ class _Listener(ThreadingHTTPServer):
         """Say nothing: clients that hang up are part of the game."""
 
 
-class SandboxServer:
+class SandboxServer(SandboxState):
     """A world and the emulated vendors that show it.
 
     Use it as a context manager, or call `start` and `stop`; `serve_forever` blocks instead.
@@ -70,7 +65,7 @@ class SandboxServer:
         journal_capacity: how many requests the journal keeps in detail.
         authority: issues certificates for TLS and for tunnels on the same port; without one the
             sandbox speaks plain HTTP only.
-        vendors: open these only, because opening costs time; by default all there are.
+        vendors: emulate these only; by default all there are.
 
     Raises:
         OSError: the port is taken.
@@ -89,42 +84,21 @@ class SandboxServer:
         authority: Authority | None = None,
         vendors: Collection[str] = (),
     ) -> None:
-        self.clock = clock or SandboxClock()
-        self.faults = FaultBook()
-        self.journal = Journal(journal_capacity)
-        self.pace = Pace()
-        self.stopping = threading.Event()
+        super().__init__(
+            seed=seed,
+            contacts=contacts,
+            now=now,
+            clock=clock,
+            journal_capacity=journal_capacity,
+            authority=authority,
+            vendors=vendors,
+        )
         self._listener = _Listener((host, port), self)
-        moment = now or self.clock.now().replace(minute=0, second=0, microsecond=0)
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(UTC).replace(tzinfo=None)
-        self.world = World(seed=seed, contacts=contacts, now=moment)
-        self.vendors = find_vendors(vendors)
-        self.authority = authority
-        self.tls = self._tls(authority) if authority else None
-        premises = Premises(self.world, self.clock)
-        self.emulations: dict[str, Emulation] = {
-            name: vendor.open(premises) for name, vendor in self.vendors.items()
-        }
-        self.admin = AdminDesk(self)
+        address, bound = self._listener.server_address[:2]
+        self.place = (str(address), int(bound))
         self._thread: threading.Thread | None = None
         self._serving = False
         self._closed = False
-
-    @property
-    def url(self) -> str:
-        """The address without a trailing slash."""
-        return self.address("http")
-
-    def address(self, scheme: str) -> str:
-        """Return the address under `http`, or `https` with an authority."""
-        host, port = self._listener.server_address[:2]
-        return f"{scheme}://{host!s}:{port}"
-
-    @property
-    def port(self) -> int:
-        """The port really listened on."""
-        return int(self._listener.server_address[1])
 
     @property
     def salesforce(self) -> "SalesforceSandbox":
@@ -132,26 +106,6 @@ class SandboxServer:
         emulation: Any = self.emulations["salesforce"]
         found: SalesforceSandbox = emulation
         return found
-
-    @property
-    def hosts(self) -> dict[str, tuple[str, ...]]:
-        """The host names that each vendor stands under."""
-        return {name: vendor.hosts for name, vendor in self.vendors.items()}
-
-    def is_here(self, host: str) -> bool:
-        """Say whether a host is the sandbox's own: a vendor's, or this machine at our port."""
-        if vendor_of_host(self.vendors, host) is not None:
-            return True
-        name, _, port = host.rpartition(":")
-        return port == str(self.port) and name in {"localhost", self._listener.server_address[0]}
-
-    def vendor_of(self, host: str, path: str) -> tuple[str | None, bool]:
-        """Return the vendor of a request and whether the Host header named it."""
-        by_host = vendor_of_host(self.vendors, host)
-        if by_host is not None:
-            return by_host, True
-        segment = path.split("/", 2)[1] if path.startswith("/") else ""
-        return (segment if segment in self.vendors else None), False
 
     def start(self) -> Self:
         """Serve in a background thread and return at once."""
@@ -177,14 +131,7 @@ class SandboxServer:
         self._listener.hang_up()
         if self._thread is not None:
             self._thread.join(timeout=5)
-        for emulation in self.emulations.values():
-            emulation.close()
-
-    def _tls(self, authority: Authority) -> ssl.SSLContext:
-        patterns = [pattern for vendor in self.vendors.values() for pattern in vendor.hosts]
-        return authority.context(
-            patterns, owns=lambda name: vendor_of_host(self.vendors, name) is not None
-        )
+        self.emulations.close()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -1,6 +1,7 @@
-"""The tables behind one emulated account: an in-memory DuckDB, one cursor per thread, one writer.
+"""The tables behind one emulated account: one cursor per thread, one writer.
 
 What the rows mean is the vendor's. A revision moves with every change, so that answers can be kept.
+An account reads the prepared tables of its population and takes a copy of its own before its first change.
 """
 
 import threading
@@ -11,46 +12,59 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from crm_sandbox.populations import EMPTY, Database, Population
+
 _BATCH = "written_batch"
 
 
 class Tables:
-    """One account's tables.
+    """One account's tables, filled when they are first asked for.
+
+    Args:
+        population: what they begin with.
 
     Attributes:
         revision: another one, another answer to the same question.
         lock: held by whoever writes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, population: Population = EMPTY) -> None:
         self.revision = 0
         self.lock = threading.RLock()
-        self._connection = duckdb.connect(":memory:")
-        self._connection.execute("SET preserve_insertion_order = true")
+        self._population = population
+        self._database: Database | None = None
         self._local = threading.local()
         self._in_transaction = False
+        self._closed = False
 
     @property
-    def connection(self) -> duckdb.DuckDBPyConnection:
-        """The connection itself, for filling the tables before anybody else is there."""
-        return self._connection
+    def is_filled(self) -> bool:
+        """Whether somebody has asked for the tables."""
+        return self._database is not None
+
+    def fill(self) -> None:
+        """Fill the tables now, where what they are made of may change later."""
+        _ = self._database or self._opened()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return this thread's cursor."""
+        database = self._database or self._opened()
         found: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
-        if found is None:
-            found = self._connection.cursor()
-            self._local.cursor = found
+        if found is None or self._local.catalog != database.catalog:
+            found = self._local.cursor = found or database.prepared.connection.cursor()
+            found.execute(f"USE {database.catalog}")
+            self._local.catalog = database.catalog
         return found
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give the one writer's cursor inside a transaction; an inner block joins the outer one."""
         with self.lock:
-            cursor = self.cursor()
             if self._in_transaction:
-                yield cursor
+                yield self.cursor()
                 return
+            self._database = (self._database or self._opened()).own()
+            cursor = self.cursor()
             cursor.execute("BEGIN")
             self._in_transaction = True
             try:
@@ -118,8 +132,20 @@ class Tables:
             cursor.execute(f'DELETE FROM "{name}" WHERE "{key}" IN (SELECT "{key}" FROM {_BATCH})')
 
     def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
+        """Give the memory back; whoever asks now gets an error."""
+        with self.lock:
+            self._closed = True
+            if self._database is not None:
+                self._database.close()
+
+    def _opened(self) -> Database:
+        """Fill the tables, unless somebody else did meanwhile."""
+        with self.lock:
+            if self._closed:
+                raise duckdb.ConnectionException("these tables are closed")
+            if self._database is None:
+                self._database = self._population.open()
+            return self._database
 
     def _typed(self, name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         """Return rows as Arrow columns of the table's own types."""

@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from crm_sandbox.cards import Deck, draw_cards
 from crm_sandbox.companies import draw_companies, draw_locales
+from crm_sandbox.contacts import Deck, draw_cards
 from crm_sandbox.deals import draw_deals
 from crm_sandbox.people import People, draw_people
 from crm_sandbox.stamps import Integers, seconds_of

@@ -9,7 +9,7 @@ from crm_sandbox.hubspot.paging import answered
 from crm_sandbox.hubspot.portal import Portal
 
 
-class AccountDesk:
+class AccountHandler:
     """Answers about the portal as a whole.
 
     Args:

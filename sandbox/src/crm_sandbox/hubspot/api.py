@@ -3,28 +3,29 @@
 from collections.abc import Callable
 
 from crm_sandbox.http import Request, Response
-from crm_sandbox.hubspot.account import AccountDesk
+from crm_sandbox.hubspot.account import AccountHandler
 from crm_sandbox.hubspot.association_reads import LinkReader
 from crm_sandbox.hubspot.association_writes import LinkWriter
-from crm_sandbox.hubspot.associations import AssociationDesk
-from crm_sandbox.hubspot.batches import BatchDesk
-from crm_sandbox.hubspot.consent import ConsentDesk
+from crm_sandbox.hubspot.associations import AssociationHandler
+from crm_sandbox.hubspot.batches import BatchHandler
+from crm_sandbox.hubspot.consent import ConsentHandler
 from crm_sandbox.hubspot.errors import not_found, unsupported_method
-from crm_sandbox.hubspot.exports import ExportDesk
-from crm_sandbox.hubspot.fullness import FullnessDesk
-from crm_sandbox.hubspot.imports import ImportDesk
-from crm_sandbox.hubspot.labels import LabelDesk
-from crm_sandbox.hubspot.merges import MergeDesk
+from crm_sandbox.hubspot.exports import ExportHandler
+from crm_sandbox.hubspot.fullness import FullnessHandler
+from crm_sandbox.hubspot.imports import ImportHandler
+from crm_sandbox.hubspot.labels import LabelHandler
+from crm_sandbox.hubspot.merges import MergeHandler
+from crm_sandbox.hubspot.operations import OPERATIONS
 from crm_sandbox.hubspot.paging import Page
 from crm_sandbox.hubspot.portal import Portal
-from crm_sandbox.hubspot.properties import PropertyDesk
+from crm_sandbox.hubspot.properties import PropertyHandler
 from crm_sandbox.hubspot.reading import RecordReader
-from crm_sandbox.hubspot.records import STRICT, RecordDesk
+from crm_sandbox.hubspot.records import STRICT, RecordHandler
 from crm_sandbox.hubspot.routes import Route
-from crm_sandbox.hubspot.schemas import SchemaDesk
-from crm_sandbox.hubspot.search import SearchDesk
+from crm_sandbox.hubspot.schemas import SchemaHandler
+from crm_sandbox.hubspot.search import SearchHandler
 from crm_sandbox.hubspot.search_index import SearchIndex
-from crm_sandbox.hubspot.validation_rules import ValidationDesk
+from crm_sandbox.hubspot.validation_rules import ValidationHandler
 from crm_sandbox.hubspot.writes import Writer
 
 
@@ -41,21 +42,21 @@ class PortalApi:
         self.index = SearchIndex(portal)
         self.links = LinkWriter(portal)
         self.writer = Writer(portal, self.index, self.links)
-        self.merges = MergeDesk(portal, self.reader, self.writer, self.links)
-        self.properties = PropertyDesk(portal)
+        self.merges = MergeHandler(portal, self.reader, self.writer, self.links)
+        self.properties = PropertyHandler(portal)
         self._link_reader = LinkReader(portal, self.reader)
-        self._records = RecordDesk(portal, self.reader, self.writer)
-        self._batches = BatchDesk(portal, self.reader, self._records, self.writer)
-        self._search = SearchDesk(portal, self.reader, self.index)
-        self._associations = AssociationDesk(portal, self.reader, self._link_reader, self.links)
-        self._labels = LabelDesk(portal)
-        self._schemas = SchemaDesk(portal, self.properties)
-        self.exports = ExportDesk(portal)
-        self._imports = ImportDesk(portal, self.writer)
-        self._consent = ConsentDesk(portal, self.writer)
-        self._validations = ValidationDesk(portal)
-        self._account = AccountDesk(portal)
-        self._fullness = FullnessDesk(portal)
+        self._records = RecordHandler(portal, self.reader, self.writer)
+        self._batches = BatchHandler(portal, self.reader, self._records, self.writer)
+        self._search = SearchHandler(portal, self.reader, self.index)
+        self._associations = AssociationHandler(portal, self.reader, self._link_reader, self.links)
+        self._labels = LabelHandler(portal)
+        self._schemas = SchemaHandler(portal, self.properties)
+        self.exports = ExportHandler(portal)
+        self._imports = ImportHandler(portal, self.writer)
+        self._consent = ConsentHandler(portal, self.writer)
+        self._validations = ValidationHandler(portal)
+        self._account = AccountHandler(portal)
+        self._fullness = FullnessHandler(portal)
 
     def answer(self, request: Request, route: Route) -> Response:
         """Answer a request to one of the APIs.
@@ -63,6 +64,8 @@ class PortalApi:
         Raises:
             ApiError: it is refused.
         """
+        if not OPERATIONS.leads_anywhere(request.path):
+            raise not_found()
         page = Page(request, route)
         if route.area == "objects":
             return self._objects(request, route, page)
@@ -71,6 +74,9 @@ class PortalApi:
         if route.area == "properties" and route.parts:
             one = self.portal.catalog.asked(route.parts[0])
             return self.properties.handle(request, one, route.parts[1:])
+        if route.area == "legacy-properties" and route.parts:
+            one = self.portal.catalog.asked(route.parts[0])
+            return self.properties.legacy(request, one, route.parts[1:])
         if route.area == "pipelines" and route.parts:
             one = self.portal.catalog.asked(route.parts[0])
             answer = self.portal.pipeline_desk.handle(request, one.name, route.parts[1:], page)
@@ -94,9 +100,9 @@ class PortalApi:
 
     def _graph(self, request: Request, parts: tuple[str, ...]) -> Response:
         # Loaded at first use: hardly anybody asks this way, and everybody would wait for the library.
-        from crm_sandbox.hubspot.graphql import GraphDesk
+        from crm_sandbox.hubspot.graphql import GraphHandler
 
-        return GraphDesk(self.portal, self.reader, self._link_reader).handle(request, parts)
+        return GraphHandler(self.portal, self.reader, self._link_reader).handle(request, parts)
 
     def _objects(self, request: Request, route: Route, page: Page) -> Response:
         if not route.parts:

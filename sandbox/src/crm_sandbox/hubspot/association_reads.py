@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crm_sandbox.http import is_number
 from crm_sandbox.hubspot.association_types import inline_name
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.reading import RecordReader, Shape, shape_of
@@ -56,10 +57,10 @@ class LinkReader:
         self, one: ObjectType, other: ObjectType, asked: list[str], after: dict[str, int]
     ) -> tuple[list[dict[str, Any]], list[str]]:
         """Return the links of many records, and which have none."""
-        found = self._linked(one, other, [int(name) for name in asked if name.isdigit()])
+        found = self._linked(one, other, [int(name) for name in asked if is_number(name)])
         results, lacking = [], []
         for name in asked:
-            linked = found.get(int(name), {}) if name.isdigit() else {}
+            linked = found.get(int(name), {}) if is_number(name) else {}
             ids = sorted(to_id for to_id in linked if to_id >= after.get(name, 0))
             if not ids:
                 lacking.append(name)
@@ -78,10 +79,10 @@ class LinkReader:
     ) -> tuple[list[dict[str, Any]], list[str]]:
         """Return the same as the older API lists it."""
         names = self.names(one, other)
-        found = self._linked(one, other, [int(name) for name in asked if name.isdigit()])
+        found = self._linked(one, other, [int(name) for name in asked if is_number(name)])
         results: list[dict[str, Any]] = []
         for name in asked:
-            linked = found.get(int(name), {}) if name.isdigit() else {}
+            linked = found.get(int(name), {}) if is_number(name) else {}
             to = [
                 {"id": str(to_id), "type": names[kind]}
                 for to_id in sorted(linked)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crm_sandbox.http import is_number
 from crm_sandbox.hubspot.association_types import LinkType
 from crm_sandbox.hubspot.errors import invalid, not_found
 from crm_sandbox.hubspot.portal import Portal
@@ -58,17 +59,11 @@ class LinkWriter:
         Raises:
             ApiError: a type or a record is not there.
         """
-        if not isinstance(associations, list):
-            raise invalid("associations must be an array")
         for entry in associations:
-            numbers = {
-                kind.get("associationTypeId")
-                for kind in entry.get("types", ())
-                if isinstance(kind, dict)
-            }
+            numbers = {kind.get("associationTypeId") for kind in entry.get("types") or ()}
             other = self._target(one, numbers)
             to_id = str((entry.get("to") or {}).get("id", ""))
-            if not to_id.isdigit():
+            if not is_number(to_id):
                 raise invalid("every association needs 'to' with an 'id'")
             kinds = self.kinds(one, other, entry.get("types"))
             self.add(one, other, [Link(record, int(to_id), kind) for kind in kinds])
@@ -109,6 +104,9 @@ class LinkWriter:
         self, one: ObjectType, other: ObjectType, pairs: Sequence[tuple[int, int, LinkType | None]]
     ) -> None:
         """Remove links between pairs of records: one kind of them, or all."""
+        if not self._portal.link_types.between(one.name, other.name):
+            # Object types that cannot be linked have no links to lose.
+            return
         with self._portal.tables.writing():
             self._delete(one, other, pairs)
         kind = self._portal.link_types.plain(one.name, other.name)

@@ -6,7 +6,8 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-associations-v4/gu
 from collections.abc import Callable
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.association_reads import LinkReader
 from crm_sandbox.hubspot.association_types import LinkType
 from crm_sandbox.hubspot.association_writes import Link, LinkWriter
@@ -27,7 +28,7 @@ from crm_sandbox.hubspot.schema import ObjectType
 MOST_READ, MOST_WRITTEN, MOST_PAGE = 1_000, 2_000, 500
 
 
-class AssociationDesk:
+class AssociationHandler:
     """Answers about links of one portal.
 
     Args:
@@ -76,7 +77,7 @@ class AssociationDesk:
         if request.method != "POST":
             raise unsupported_method()
         most = MOST_READ if action == "read" else MOST_WRITTEN
-        inputs = inputs_of(json_of(request), most)
+        inputs = inputs_of(json_of(request, bodies.LinkBatch), most)
         if action == "read":
             return self._read(one, other, inputs, version)
         actions: dict[str, Callable[..., Response]] = {
@@ -144,7 +145,9 @@ class AssociationDesk:
     ) -> Response:
         asked = list(dict.fromkeys(str(entry.get("id", "")) for entry in inputs))
         after = {
-            str(entry["id"]): _number(str(entry["after"])) for entry in inputs if entry.get("after")
+            str(entry.get("id", "")): _number(str(entry["after"]))
+            for entry in inputs
+            if entry.get("after")
         }
         if version == "v3":
             results, lacking = self._reader.many_named(one, other, asked)
@@ -200,10 +203,10 @@ class AssociationDesk:
                 kind = self._kind_named(one, other, str(entry.get("type", "")))
                 pairs.append((*_ends(entry), kind))
                 continue
-            from_id = _number(str((entry.get("from") or {}).get("id", "")))
-            pairs += [
-                (from_id, _number(str(to.get("id", ""))), None) for to in entry.get("to") or ()
-            ]
+            from_id = _end(entry.get("from"))
+            ends = entry.get("to") or []
+            listed = ends if isinstance(ends, list) else [ends]
+            pairs += [(from_id, _end(to), None) for to in listed]
         self._writer.remove(one, other, pairs)
         return self._gone(version)
 
@@ -269,14 +272,20 @@ class AssociationDesk:
 
 
 def _number(text: str) -> int:
-    if not text.isdigit() or len(text) > 18:
+    if not is_number(text):
         raise invalid(f"Invalid object id: {text}")
     return int(text)
 
 
 def _ends(entry: dict[str, Any]) -> tuple[int, int]:
-    ends = [str((entry.get(side) or {}).get("id", "")) for side in ("from", "to")]
-    return _number(ends[0]), _number(ends[1])
+    return _end(entry.get("from")), _end(entry.get("to"))
+
+
+def _end(reference: Any) -> int:
+    """Return the id of a record that a link leads from or to."""
+    if isinstance(reference, list):
+        raise invalid("one record was expected where several are")
+    return _number(str((reference or {}).get("id", "")))
 
 
 def _pair(from_id: int, to_id: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a portal computes by itself when a record is written."""
 
+import uuid
 from collections.abc import Mapping
 
 from crm_sandbox.hubspot.currencies import rate
@@ -30,6 +31,8 @@ def computed(
             names = [whole.get("firstname"), whole.get("lastname")]
             full = " ".join(name for name in names if name)
             made["hs_full_name_or_email"] = full or whole.get("email")
+    elif one.name == "quotes" and whole.get("hs_public_url_key") is None:
+        made["hs_public_url_key"] = uuid.uuid4().hex
     elif one.stage and {one.stage, "amount", "deal_currency_code"} & set(written):
         made |= _of_stage(portal, one, whole, written, at_ms)
     return {name: value for name, value in made.items() if name in one.properties}

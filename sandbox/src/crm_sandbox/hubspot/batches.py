@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import encoded, flag_of, inputs_of, json_of
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.reading import RecordReader, is_fleeting, shape_of
-from crm_sandbox.hubspot.records import RecordDesk
+from crm_sandbox.hubspot.records import RecordHandler
 from crm_sandbox.hubspot.schema import ObjectType
 from crm_sandbox.hubspot.writes import Writer
 
@@ -18,7 +19,7 @@ MOST = 100
 Errors = list[dict[str, Any]]
 
 
-class BatchDesk:
+class BatchHandler:
     """Answers batches of one portal.
 
     Args:
@@ -29,7 +30,7 @@ class BatchDesk:
     """
 
     def __init__(
-        self, portal: Portal, reader: RecordReader, records: RecordDesk, writer: Writer
+        self, portal: Portal, reader: RecordReader, records: RecordHandler, writer: Writer
     ) -> None:
         self._portal = portal
         self._reader = reader
@@ -55,7 +56,7 @@ class BatchDesk:
             raise not_found()
         if request.method != "POST":
             raise unsupported_method()
-        body = json_of(request)
+        body = json_of(request, bodies.RecordBatch)
         inputs = inputs_of(body, MOST)
         if action == "read":
             return self._read(request, one, body, inputs)
@@ -90,7 +91,7 @@ class BatchDesk:
     ) -> dict[str, int]:
         if by:
             return self._records.keyed(one, by, asked, archived=archived)
-        return {name: int(name) for name in asked if name.isdigit() and len(name) < 19}
+        return {name: int(name) for name in asked if is_number(name)}
 
     def _lost(self, one: ObjectType, missing: list[str]) -> Errors:
         if not missing:
@@ -165,7 +166,7 @@ class BatchDesk:
     ) -> tuple[int, bool]:
         name = str(entry.get("id") or "")
         found = self._ids(one, by, [name]).get(name)
-        if found is not None:
+        if found is not None and self._there(one, [found]):
             self._writer.update_one(one, found, entry, strict=strict)
             return found, False
         properties = {by: name, **(entry.get("properties") or {})}

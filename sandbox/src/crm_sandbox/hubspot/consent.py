@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crm_sandbox.http import Request, Response
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.objects.parties import SUBSCRIPTIONS, optout_of
@@ -40,7 +41,7 @@ class Choice:
     explanation: str = ""
 
 
-class ConsentDesk:
+class ConsentHandler:
     """Answers about preferences of one portal.
 
     Args:
@@ -72,17 +73,17 @@ class ConsentDesk:
             return self._envelope([self._shown(email, number) for number in _KINDS])
         if request.method != "POST":
             raise unsupported_method()
-        return self._envelope([self._choose(email, json_of(request))])
+        return self._envelope([self._choose(email, json_of(request, bodies.Choice))])
 
     def _batch(self, request: Request, parts: tuple[str, ...]) -> Response:
         if request.method != "POST":
             raise unsupported_method()
-        body = json_of(request)
         if parts == ("write",):
-            entries = inputs_of(body, 100)
+            entries = inputs_of(json_of(request, bodies.ChoiceBatch), 100)
             return self._envelope(
                 [self._choose(str(e.get("subscriberIdString", "")).lower(), e) for e in entries]
             )
+        body = json_of(request, bodies.Addresses)
         emails = [str(one).lower() for one in body.get("inputs") or ()]
         self._channel(request.query)
         if parts == ("read",):

@@ -6,19 +6,19 @@ from typing import Any
 from crm_sandbox.hubspot.api import PortalApi
 from crm_sandbox.hubspot.credentials import PORTALS
 from crm_sandbox.hubspot.errors import ApiError
-from crm_sandbox.hubspot.oauth import OAuthDesk
-from crm_sandbox.hubspot.receivers import is_local
+from crm_sandbox.hubspot.oauth import OAuthHandler
 from crm_sandbox.hubspot.scopes import ALL_SCOPES
-from crm_sandbox.hubspot.subscriptions import SubscriptionBook
+from crm_sandbox.hubspot.subscriptions import SubscriptionStore
 from crm_sandbox.hubspot.webhooks import WebhookSender
+from crm_sandbox.kernel.receivers import is_local
 
 
 class Controls:
     """What an admin can switch."""
 
     api: Callable[[str], PortalApi]
-    oauth: OAuthDesk
-    subscriptions: SubscriptionBook
+    oauth: OAuthHandler
+    subscriptions: SubscriptionStore
     webhooks: WebhookSender
 
     def expire_sessions(self) -> int:

@@ -2,26 +2,27 @@
 
 import threading
 import uuid
+from dataclasses import replace
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.grants import Access
 from crm_sandbox.http import Request, Response
 from crm_sandbox.hubspot import credentials
-from crm_sandbox.hubspot.administration import administer
+from crm_sandbox.hubspot.administration import ACTIONS
 from crm_sandbox.hubspot.api import PortalApi
 from crm_sandbox.hubspot.changes import Changes
 from crm_sandbox.hubspot.controls import Controls
 from crm_sandbox.hubspot.errors import ApiError
-from crm_sandbox.hubspot.exports import FILES
 from crm_sandbox.hubspot.instants import ms_of
-from crm_sandbox.hubspot.oauth import OAuthDesk
+from crm_sandbox.hubspot.oauth import OAuthHandler
 from crm_sandbox.hubspot.portal import Portals
-from crm_sandbox.hubspot.routes import Route, route_of
+from crm_sandbox.hubspot.routes import FILES, Route, route_of
 from crm_sandbox.hubspot.schema_changes import SchemaChanges
 from crm_sandbox.hubspot.scopes import check, check_values
-from crm_sandbox.hubspot.subscriptions import SubscriptionBook
+from crm_sandbox.hubspot.subscriptions import SubscriptionStore
 from crm_sandbox.hubspot.truth import Truth
 from crm_sandbox.hubspot.webhooks import WebhookSender
+from crm_sandbox.kernel.administration import AdminApi
 from crm_sandbox.registry import Premises
 
 _LONGEST = 16_384
@@ -37,11 +38,27 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock: SandboxClock = premises.clock
         self.portals = Portals(premises.world, premises.clock)
-        self.oauth = OAuthDesk(premises.clock)
-        self.subscriptions = SubscriptionBook(lambda: ms_of(premises.clock.now()))
+        self.oauth = OAuthHandler(premises.clock)
+        self.subscriptions = SubscriptionStore(lambda: ms_of(premises.clock.now()))
         self.webhooks = WebhookSender(premises.clock, self.subscriptions)
         self._lock = threading.Lock()
-        self._desks: dict[str, PortalApi] = {}
+        self._apis: dict[str, PortalApi] = {}
+        self._admin = AdminApi(
+            self,
+            ACTIONS,
+            objects=lambda name: [one.name for one in self.api(name).portal.catalog.types],
+            looks={
+                "fields/<object>": lambda account, name: {
+                    "fields": self.fields(name, account=account)
+                },
+                "merged/<object>": lambda account, name: {
+                    "merged": self.merged(name, account=account)
+                },
+                "limits": lambda account: self.set_limits(account=account),
+                "settings": lambda account: self.set(account=account),
+                "webhooks": lambda _: {"webhooks": self.webhooks.listed()},
+            },
+        )
 
     def api(self, account: str = "main") -> PortalApi:
         """Return what answers for one portal, filled when first asked for.
@@ -51,14 +68,16 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         """
         portal = self.portals.named(account)
         with self._lock:
-            found = self._desks.get(account)
+            found = self._apis.get(account)
             if found is None:
-                found = self._desks[account] = PortalApi(portal)
+                found = self._apis[account] = PortalApi(portal)
                 self.webhooks.attach(portal)
             return found
 
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
+        # The servers are in Java, where a plain parameter is the first of its name (not confirmed).
+        request = replace(request, first_wins=True)
         correlation = str(uuid.uuid4())
         try:
             response = self._answer(request, correlation)
@@ -68,23 +87,7 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/hubspot`."""
-        return administer(self, request)
-
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        lines = [("HubSpot", f"{url}/hubspot")]
-        for name, facts in credentials.PORTALS.items():
-            lines += [
-                (f"HubSpot {name} private app token", facts.token),
-                (f"HubSpot {name} refresh token", facts.refresh_token),
-            ]
-        return [
-            *lines,
-            ("HubSpot token endpoint", f"{url}/hubspot/oauth/v1/token"),
-            ("HubSpot client id", credentials.CLIENT_ID),
-            ("HubSpot client secret", credentials.CLIENT_SECRET),
-            ("HubSpot admin", f"{url}/_admin/hubspot"),
-        ]
+        return self._admin.handle(request)
 
     def close(self) -> None:
         """Send nothing any more, and close every portal."""
@@ -106,24 +109,24 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
         if route.area == "webhooks":
             return self.subscriptions.handle(request, route.parts, is_app=self._is_app(request))
         access = self._caller(request)
-        desks = self.api(access.account)
-        return self._limited(request, route, access, desks, correlation)
+        api = self.api(access.account)
+        return self._limited(request, route, access, api, correlation)
 
     def _file(self, name: str) -> Response:
         """Answer the address of an export's result, which needs no token."""
         with self._lock:
-            opened = list(self._desks.values())
-        for desks in opened:
-            found = desks.exports.fetch(name)
+            opened = list(self._apis.values())
+        for api in opened:
+            found = api.exports.fetch(name)
             if found is not None:
                 return found
         return Response(404, b"<Error><Code>NoSuchKey</Code></Error>", (), "application/xml")
 
     def _limited(
-        self, request: Request, route: Route, access: Access, desks: PortalApi, correlation: str
+        self, request: Request, route: Route, access: Access, api: PortalApi, correlation: str
     ) -> Response:
         """Answer within the ceilings; every answer but that of a search says what is left."""
-        portal = desks.portal
+        portal = api.portal
         kind = "private" if access.expires_at is None else "marketplace"
         area = _area(route)
         try:
@@ -131,7 +134,7 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
             check(portal, route, request.method, access.scopes)
             check_values(portal, route, request, access.scopes)
             portal.settings.refuse_retired(route.version, self.clock.now().date())
-            response = portal.oddities.played(request, desks.answer(request, route))
+            response = portal.oddities.played(request, api.answer(request, route))
         except ApiError as refusal:
             response = refusal.response(correlation)
         app = access.token if kind == "private" else kind

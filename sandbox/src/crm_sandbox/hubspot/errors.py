@@ -115,14 +115,3 @@ def wrong_values(portal: int, complaints: Iterable[tuple[str, str, str]]) -> Api
         for message, code, name in complaints
     ]
     return invalid(f"Property values were not valid: {inside}", errors=singles)
-
-
-def body_of(value: Any) -> dict[str, Any]:
-    """Return a body that has to be a JSON object.
-
-    Raises:
-        ApiError: it is something else.
-    """
-    if not isinstance(value, dict):
-        raise invalid("Invalid input JSON on line 1, column 1: expected an object")
-    return value

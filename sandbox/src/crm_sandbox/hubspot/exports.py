@@ -8,16 +8,17 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.export_file import ExportFile, Wanted
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import answered, json_of
 from crm_sandbox.hubspot.portal import Portal
+from crm_sandbox.hubspot.routes import FILES
 from crm_sandbox.hubspot.schema import ObjectType
 from crm_sandbox.hubspot.search_filters import Condition, FilterReader
 
-FILES = "/export-files/"
 MOST_A_DAY = 30
 _DAY_MS = 86_400_000
 _LIVES_MS = 300_000
@@ -52,7 +53,7 @@ class Export:
         return self.done_ms > 0
 
 
-class ExportDesk:
+class ExportHandler:
     """Answers about exports of one portal; one of them runs at a time.
 
     Args:
@@ -94,13 +95,13 @@ class ExportDesk:
         return Response(200, made.content, (header,), made.content_type)
 
     def _known(self, text: str) -> Export:
-        found = self._exports.get(int(text)) if text.isdigit() else None
+        found = self._exports.get(int(text)) if is_number(text) else None
         if found is None:
             raise not_found(f"Unable to find export {text}")
         return found
 
     def _order(self, request: Request) -> Response:
-        body = json_of(request)
+        body = json_of(request, bodies.Export)
         if lacking := [key for key in _NEEDED if not body.get(key)]:
             raise invalid(f"Some required fields were not set: {lacking}")
         if body["exportType"] not in {"VIEW", "LIST"} or body["format"] not in {

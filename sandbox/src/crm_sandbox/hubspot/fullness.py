@@ -16,7 +16,7 @@ _MOST_TYPES = 10
 _MOST_LABELS = 50
 
 
-class FullnessDesk:
+class FullnessHandler:
     """Answers how full a portal is.
 
     Args:

@@ -9,8 +9,9 @@ from typing import Any
 import graphql
 
 from crm_sandbox.http import Request, Response
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.association_reads import LinkReader
-from crm_sandbox.hubspot.errors import ApiError, unsupported_method
+from crm_sandbox.hubspot.errors import ApiError, invalid, unsupported_method
 from crm_sandbox.hubspot.paging import answered, json_of
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.reading import RecordReader, shape_of
@@ -40,7 +41,7 @@ class _Mistake(Exception):
         self.field = field
 
 
-class GraphDesk:
+class GraphHandler:
     """Answers queries about one portal.
 
     Args:
@@ -59,7 +60,7 @@ class GraphDesk:
         """Answer one query; what is wrong with it stands in `errors` of a 200."""
         if request.method != "POST":
             raise unsupported_method()
-        body = json_of(request)
+        body = json_of(request, bodies.GraphQuery)
         variables = body.get("variables") or {}
         try:
             document = graphql.parse(str(body.get("query") or ""))
@@ -98,7 +99,8 @@ class GraphDesk:
     def _collection(
         self, kind: ObjectType, field: _Field, arguments: Mapping[str, Any]
     ) -> dict[str, Any]:
-        limit, offset = int(arguments.get("limit", 10)), int(arguments.get("offset", 0))
+        limit = _whole(arguments, "limit", 10, field)
+        offset = _whole(arguments, "offset", 0, field)
         if not 0 < limit <= MOST_PAGE:
             raise _Mistake(f"limit must be between 1 and {MOST_PAGE}", field)
         condition = Condition("NOT _archived").also(self._condition(kind, arguments.get("filter")))
@@ -136,6 +138,8 @@ class GraphDesk:
 
     def _condition(self, kind: ObjectType, wanted: Any) -> Condition:
         filters = []
+        if not isinstance(wanted, dict | None):
+            raise invalid("filter must be an object")
         for key, value in (wanted or {}).items():
             name, _, operator = key.rpartition("__")
             entry: dict[str, Any] = {
@@ -213,6 +217,16 @@ def _operation(document: graphql.DocumentNode, name: Any) -> graphql.OperationDe
 def _selected(node: _Field | graphql.OperationDefinitionNode) -> list[_Field]:
     kept = node.selection_set.selections if node.selection_set else ()
     return [one for one in kept if isinstance(one, graphql.FieldNode)]
+
+
+def _whole(arguments: Mapping[str, Any], name: str, default: int, field: _Field) -> int:
+    """Return a number among arguments; one that a variable leaves out has its default."""
+    value = arguments.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise _Mistake(f"Int cannot represent the value of '{name}': {value!r}", field)
+    return value
 
 
 def _name(field: _Field) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crm_sandbox.http import is_number
 from crm_sandbox.hubspot.errors import ApiError
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.schema import ObjectType
@@ -106,7 +107,7 @@ class ImportRows:
             if not column.type or self._portal.catalog.asked(column.type) != one or not text:
                 continue
             if column.key == "HUBSPOT_OBJECT_ID":
-                found = int(text) if text.isdigit() else None
+                found = int(text) if is_number(text) else None
                 continue
             values[column.property] = text
             prop = one.find(column.property)

@@ -5,7 +5,6 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-imports-v3/guide
 
 import csv
 import io
-import json
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,11 +12,12 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, decoded, is_number
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.import_rows import ImportRows, Mapping
 from crm_sandbox.hubspot.instants import iso_of
-from crm_sandbox.hubspot.paging import Page, answered, limit_of
+from crm_sandbox.hubspot.paging import Page, after_of, answered, limit_of
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.writes import Writer
 
@@ -52,7 +52,7 @@ class Import:
         return self.state in {"DONE", "FAILED", "CANCELED", "REVERTED"}
 
 
-class ImportDesk:
+class ImportHandler:
     """Answers about imports of one portal.
 
     Args:
@@ -72,11 +72,11 @@ class ImportDesk:
             if request.method == "POST":
                 return self._order(request)
             limit = limit_of(request.query, default=10, most=100)
-            after = int(request.query.get("after") or 0)
+            after = after_of(request.query)
             rest = [one for one in self._imports.values() if one.id >= after]
             following = str(rest[limit].id) if len(rest) > limit else None
             return page.of([self._shown(one) for one in rest[:limit]], following)
-        found = self._imports.get(int(parts[0])) if parts[0].isdigit() else None
+        found = self._imports.get(int(parts[0])) if is_number(parts[0]) else None
         if found is None:
             raise not_found(f"Unable to find import {parts[0]}")
         if parts[1:] == ("cancel",) and request.method == "POST":
@@ -85,7 +85,7 @@ class ImportDesk:
             raise unsupported_method()
         if parts[1:] == ("errors",):
             limit = limit_of(request.query, default=100, most=500)
-            start = int(request.query.get("after") or 0)
+            start = after_of(request.query)
             following = str(start + limit) if len(found.errors) > start + limit else None
             return page.of(found.errors[start : start + limit], following)
         if len(parts) > 1:
@@ -205,9 +205,10 @@ def _parts(request: Request) -> tuple[dict[str, str], dict[str, bytes]]:
 def _read_request(fields: dict[str, str]) -> dict[str, Any]:
 
     try:
-        wanted = json.loads(fields.get("importRequest") or "null")
+        wanted = decoded(fields.get("importRequest", "").encode())
     except ValueError as problem:
         raise invalid(f"Invalid input JSON: {problem}") from problem
     if not isinstance(wanted, dict):
         raise invalid("importRequest is required")
+    bodies.must_fit(wanted, bodies.Import)
     return wanted

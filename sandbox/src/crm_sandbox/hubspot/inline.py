@@ -28,7 +28,11 @@ class InlineLinks:
         self._archived_ids = archived_ids
 
     def add(
-        self, one: ObjectType, records: dict[int, dict[str, Any]], links: tuple[str, ...]
+        self,
+        one: ObjectType,
+        records: dict[int, dict[str, Any]],
+        links: tuple[str, ...],
+        base_url: str,
     ) -> None:
         """Add the links to some object types; without any there is no key."""
         for name in links:
@@ -39,8 +43,9 @@ class InlineLinks:
                 shown: dict[str, Any] = {"results": entries[:MOST_INLINE]}
                 if len(entries) > MOST_INLINE:
                     after = entries[MOST_INLINE]["id"]
-                    base = f"/crm/v3/objects/{one.name}/{record}/associations/{other.name}"
-                    shown["paging"] = {"next": {"after": after, "link": f"{base}?after={after}"}}
+                    path = f"/crm/v3/objects/{one.name}/{record}/associations/{other.name}"
+                    link = f"{base_url}{path}?after={after}"
+                    shown["paging"] = {"next": {"after": after, "link": link}}
                 listed = records[record].setdefault("associations", {})
                 listed[_key_of(other)] = shown
 

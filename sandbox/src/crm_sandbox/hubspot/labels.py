@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.association_types import HUBSPOT, LinkType
 from crm_sandbox.hubspot.errors import invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.paging import answered, json_of
@@ -10,7 +11,7 @@ from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.schema import ObjectType
 
 
-class LabelDesk:
+class LabelHandler:
     """Answers about the kinds of links of one portal.
 
     Args:
@@ -34,19 +35,19 @@ class LabelDesk:
         if request.method == "POST":
             return self._create(request, one, other)
         if request.method == "PUT":
-            body = json_of(request)
+            body = json_of(request, bodies.Label)
             kind = self._own(one, other, body.get("associationTypeId"))
             self._portal.link_types.rename(kind, str(body.get("label", "")))
             self._portal.tables.bump()
             return Response(204)
-        if request.method == "DELETE" and parts and parts[0].isdigit():
+        if request.method == "DELETE" and parts and is_number(parts[0]):
             self._portal.link_types.drop(self._own(one, other, int(parts[0])))
             self._portal.tables.bump()
             return Response(204)
         raise unsupported_method()
 
     def _create(self, request: Request, one: ObjectType, other: ObjectType) -> Response:
-        body = json_of(request)
+        body = json_of(request, bodies.Label)
         label, name = body.get("label"), body.get("name")
         if not label or not name:
             raise invalid("Some required fields were not set: [label, name]")

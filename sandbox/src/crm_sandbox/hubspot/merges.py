@@ -5,7 +5,8 @@ Source: https://developers.hubspot.com/changelog/updated-merge-functionality-for
 
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.association_writes import LinkWriter
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found
 from crm_sandbox.hubspot.paging import answered, json_of
@@ -18,7 +19,7 @@ from crm_sandbox.hubspot.writes import Writer
 MOST_MERGED = 250
 
 
-class MergeDesk:
+class MergeHandler:
     """Merges and erases records of one portal.
 
     Args:
@@ -38,9 +39,9 @@ class MergeDesk:
 
     def merge(self, request: Request, one: ObjectType) -> Response:
         """Answer a merge with the record that came out of it."""
-        body = json_of(request)
+        body = json_of(request, bodies.Merge)
         ids = [str(body.get(key, "")) for key in ("primaryObjectId", "objectIdToMerge")]
-        if not all(text.isdigit() for text in ids):
+        if not all(is_number(text) for text in ids):
             raise invalid("Some required fields were not set: [primaryObjectId, objectIdToMerge]")
         if not one.mergeable:
             raise invalid(f"Objects of type {one.id} cannot be merged")
@@ -107,7 +108,7 @@ class MergeDesk:
 
     def erase(self, request: Request, one: ObjectType) -> Response:
         """Answer a permanent deletion, which is accepted for anything."""
-        body = json_of(request)
+        body = json_of(request, bodies.Erasure)
         named = str(body.get("objectId", ""))
         if not named:
             raise invalid("Some required fields were not set: [objectId]")
@@ -121,7 +122,7 @@ class MergeDesk:
         """Remove a contact for ever, in the recycle bin or not, and block its address."""
         column, value = ("lower(email)", named.lower()) if is_email else ("_id", named)
         row = None
-        if is_email or named.isdigit():
+        if is_email or is_number(named):
             if not is_email:
                 value = str(self._reader.resolved(one, int(named)))
             found = self._portal.tables.rows(

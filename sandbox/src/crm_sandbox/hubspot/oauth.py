@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from crm_sandbox.clock import SandboxClock
-from crm_sandbox.grants import Access, GrantBook
+from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response
 from crm_sandbox.hubspot import credentials
 from crm_sandbox.hubspot.errors import ApiError, not_found, unsupported_method
@@ -28,7 +28,7 @@ _PAGE = """\
 <button name="decision" value="deny">Cancel</button></form></body></html>"""
 
 
-class OAuthDesk:
+class OAuthHandler:
     """Gives out tokens.
 
     Args:
@@ -36,7 +36,7 @@ class OAuthDesk:
     """
 
     def __init__(self, clock: SandboxClock) -> None:
-        self.grants = GrantBook(clock, lifetime_s=LIFETIME_S)
+        self.grants = GrantStore(clock, lifetime_s=LIFETIME_S)
         self._clock = clock
         self._challenges: dict[str, str] = {}
         for facts in credentials.PORTALS.values():

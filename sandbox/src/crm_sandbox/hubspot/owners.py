@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from crm_sandbox.http import Request, Response
-from crm_sandbox.hubspot.errors import ApiError, invalid, not_found
+from crm_sandbox.hubspot.errors import ApiError, not_found
 from crm_sandbox.hubspot.instants import iso_of
-from crm_sandbox.hubspot.paging import Page, limit_of
+from crm_sandbox.hubspot.paging import Page, after_of, limit_of
 
 OWNER_COUNT = 25
 _FIRST_ID = 70_000_101
@@ -19,7 +19,7 @@ def owner_ids() -> list[int]:
     return [_FIRST_ID + 13 * number for number in range(OWNER_COUNT)]
 
 
-class OwnerDesk:
+class OwnerHandler:
     """Answers about owners.
 
     Args:
@@ -79,10 +79,8 @@ class OwnerDesk:
             for one in self._owners.values()
             if one["archived"] == archived and (not email or one["email"].lower() == email)
         ]
-        after = query.get("after", "")
-        if after and not after.isdigit():
-            raise invalid(f"Invalid value for 'after': {after}")
-        rest = [one for one in found if not after or int(one["id"]) >= int(after)]
+        after = after_of(query)
+        rest = [one for one in found if int(one["id"]) >= after]
         following = rest[limit]["id"] if len(rest) > limit else None
         return page.of([_shown(one) for one in rest[:limit]], following)
 

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Parameters, Request, Response, is_number
+from crm_sandbox.hubspot.bodies import must_fit
 from crm_sandbox.hubspot.errors import ApiError, invalid
 from crm_sandbox.hubspot.routes import Route, address_of
 
@@ -33,12 +34,24 @@ def limit_of(query: Mapping[str, str], *, default: int, most: int) -> int:
     text = query.get("limit", "")
     if not text:
         return default
-    if not text.lstrip("-").isdigit():
+    if not is_number(text.removeprefix("-")):
         raise invalid(f"Invalid integer passed for limit: {text}")
     limit = int(text)
     if limit < 1 or limit > most:
         raise invalid(f"limit must be between 1 and {most}, but was {limit}")
     return limit
+
+
+def after_of(query: Mapping[str, str]) -> int:
+    """Return where a page begins; zero where it is not said.
+
+    Raises:
+        ApiError: it is no number.
+    """
+    text = query.get("after", "") or "0"
+    if not is_number(text):
+        raise invalid(f"Invalid value for 'after': {text}")
+    return int(text)
 
 
 def flag_of(query: Mapping[str, str], name: str) -> bool:
@@ -53,9 +66,13 @@ def flag_of(query: Mapping[str, str], name: str) -> bool:
     return text == "true"
 
 
-def names_of(query: Mapping[str, str], name: str) -> list[str]:
-    """Return a list with commas of the query string, each once."""
-    listed = [one.strip() for one in query.get(name, "").split(",")]
+def names_of(query: Parameters, name: str) -> list[str]:
+    """Return a list of the query string, each once: one value with commas, or the name repeated.
+
+    The vendor's descriptions say `style: form, explode: true`, and its JavaScript client repeats the
+    name; its Python client and its guides write commas.
+    """
+    listed = [one.strip() for one in query.joined(name).split(",")]
     return list(dict.fromkeys(one for one in listed if one))
 
 
@@ -73,7 +90,8 @@ class Page:
         """
         version = "v3" if self.route.is_dated else "2026-03"
         path = address_of(self.route.area, version, self.route.parts)
-        query = {**self.request.query, "after": after}
+        kept = [pair for pair in self.request.query.pairs if pair[0] != "after"]
+        query = [*kept, ("after", after)]
         return f"{self.request.base_url}{path}?{urlencode(query)}"
 
     def paging(self, after: str) -> dict[str, Any]:
@@ -90,18 +108,19 @@ class Page:
         return answered(value, status)
 
 
-def json_of(request: Request) -> dict[str, Any]:
-    """Return the body, which has to be a JSON object.
+def json_of(request: Request, shape: type[Any]) -> dict[str, Any]:
+    """Return the body, which has to be a JSON object of a shape; see `bodies.py`.
 
     Raises:
         ApiError: it is something else.
     """
     try:
-        body = msgspec.json.decode(request.body or b"null")
-    except msgspec.DecodeError as problem:
+        body = request.json()
+    except ValueError as problem:
         raise invalid(f"Invalid input JSON on line 1, column 1: {problem}") from problem
     if not isinstance(body, dict):
         raise invalid("Invalid input JSON on line 1, column 1: expected an object")
+    must_fit(body, shape)
     return body
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crm_sandbox.http import Request, Response
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.credentials import PortalFacts
-from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
+from crm_sandbox.hubspot.errors import ApiError, not_found, unsupported_method
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import Page, answered, json_of
 
@@ -156,7 +157,7 @@ def _pipeline(
     return Pipeline(id_, label, order, made, at_ms, at_ms)
 
 
-class PipelineBook:
+class PipelineStore:
     """The pipelines of one portal.
 
     Args:
@@ -201,7 +202,7 @@ class PipelineBook:
             kept.append(one)
 
 
-class PipelineDesk:
+class PipelineHandler:
     """Answers about pipelines.
 
     Args:
@@ -209,7 +210,7 @@ class PipelineDesk:
         now_ms: the present.
     """
 
-    def __init__(self, book: PipelineBook, now_ms: Any) -> None:
+    def __init__(self, book: PipelineStore, now_ms: Any) -> None:
         self._book = book
         self._now_ms = now_ms
 
@@ -234,11 +235,11 @@ class PipelineDesk:
             return page.of(shown, None)
         if request.method != "POST":
             raise unsupported_method()
-        body, now = json_of(request), self._now_ms()
+        body, now = json_of(request, bodies.Pipeline), self._now_ms()
         stages = [
-            self._made_stage(one, number) for number, one in enumerate(body.get("stages", ()))
+            self._made_stage(one, number) for number, one in enumerate(body.get("stages") or ())
         ]
-        order = int(body.get("displayOrder", len(self._book.of(name))))
+        order = _order(body, len(self._book.of(name)))
         made = Pipeline(_new_id(), _label(body), order, tuple(stages), now, now)
         self._book.put(name, made)
         return answered(made.shown(), 201)
@@ -252,15 +253,15 @@ class PipelineDesk:
             return Response(204)
         if request.method not in {"PATCH", "PUT"}:
             raise unsupported_method()
-        body = json_of(request)
+        body = json_of(request, bodies.Pipeline)
         stages = one.stages
         if request.method == "PUT":
-            stages = tuple(self._made_stage(s, k) for k, s in enumerate(body.get("stages", ())))
+            stages = tuple(self._made_stage(s, k) for k, s in enumerate(body.get("stages") or ()))
         changed = replace(
             one,
-            label=body.get("label", one.label),
-            order=body.get("displayOrder", one.order),
-            archived=body.get("archived", one.archived),
+            label=body.get("label") or one.label,
+            order=_order(body, one.order),
+            archived=bool(body.get("archived") or False) if "archived" in body else one.archived,
             stages=stages,
             updated_ms=now,
         )
@@ -272,7 +273,7 @@ class PipelineDesk:
             return answered({"results": [s.shown() for s in pipeline.stages if not s.archived]})
         if request.method != "POST":
             raise unsupported_method()
-        made = self._made_stage(json_of(request), len(pipeline.stages))
+        made = self._made_stage(json_of(request, bodies.Stage), len(pipeline.stages))
         self._book.put(name, replace(pipeline, stages=(*pipeline.stages, made)))
         return answered(made.shown(), 201)
 
@@ -286,10 +287,9 @@ class PipelineDesk:
         if request.method == "DELETE":
             changed = replace(found, archived=True, updated_ms=now)
         elif request.method in {"PATCH", "PUT"}:
-            body = json_of(request)
-            metadata = {**found.metadata, **_texts(body.get("metadata", {}))}
-            order = body.get("displayOrder", found.order)
-            label = body.get("label", found.label)
+            body = json_of(request, bodies.Stage)
+            metadata = {**found.metadata, **_texts(body.get("metadata") or {})}
+            order, label = _order(body, found.order), body.get("label") or found.label
             changed = replace(found, label=label, order=order, metadata=metadata, updated_ms=now)
         else:
             raise unsupported_method()
@@ -299,16 +299,17 @@ class PipelineDesk:
 
     def _made_stage(self, body: Mapping[str, Any], order: int) -> PipelineStage:
         now = self._now_ms()
-        metadata = _texts(body.get("metadata", {}))
+        metadata = _texts(body.get("metadata") or {})
         given = str(body.get("stageId") or _new_id())
-        return PipelineStage(
-            given, _label(body), int(body.get("displayOrder", order)), metadata, now, now
-        )
+        return PipelineStage(given, _label(body), _order(body, order), metadata, now, now)
 
 
-def _texts(metadata: Any) -> dict[str, str]:
-    if not isinstance(metadata, dict):
-        raise invalid("metadata must be an object")
+def _order(body: Mapping[str, Any], default: int) -> int:
+    order = body.get("displayOrder")
+    return default if order is None else int(order)
+
+
+def _texts(metadata: Mapping[str, Any]) -> dict[str, str]:
     return {str(key): str(value) for key, value in metadata.items()}
 
 

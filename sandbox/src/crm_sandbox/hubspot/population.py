@@ -3,9 +3,11 @@
 Nothing is done per row in Python: columns are drawn as arrays, and values are written by SQL.
 """
 
+import duckdb
+
 from crm_sandbox.hubspot.association_types import LinkTypes
 from crm_sandbox.hubspot.credentials import PortalFacts
-from crm_sandbox.hubspot.pipelines import PipelineBook
+from crm_sandbox.hubspot.pipelines import PipelineStore
 from crm_sandbox.hubspot.population_engagement import stage_assets, stage_engagement
 from crm_sandbox.hubspot.population_parties import stage_companies, stage_contacts
 from crm_sandbox.hubspot.population_sales import (
@@ -26,31 +28,33 @@ from crm_sandbox.hubspot.storage import (
     history_of,
     links_of,
 )
-from crm_sandbox.tables import Tables
-from crm_sandbox.vocabulary import LONG_TEXT
+from crm_sandbox.kernel.staging import SMALL, filling
 from crm_sandbox.world import World
-
-_SMALL = 2_000
 
 
 def fill(
-    tables: Tables,
+    connection: duckdb.DuckDBPyConnection,
     world: World,
     *,
     portal: PortalFacts,
     catalog: Catalog,
     link_types: LinkTypes,
-    pipelines: PipelineBook,
+    pipelines: PipelineStore,
 ) -> None:
     """Create and fill every table of a portal."""
-    connection = tables.connection
-    connection.execute("SET VARIABLE long_text = ?", [LONG_TEXT])
-    if world.contacts < _SMALL:
-        # Planning costs more than running as long as the world is small.
-        connection.execute("PRAGMA disable_optimizer")
-    # One transaction: committing every statement costs more than the statements.
-    connection.execute("BEGIN")
     staging = Staging(connection, world, portal, link_types)
+    # One transaction: committing every statement costs more than the statements.
+    with filling(connection, world):
+        connection.execute("BEGIN")
+        _make(staging, catalog, pipelines)
+        connection.execute("COMMIT")
+    # A page is a small query, and several clients ask at once: two threads for each cost more.
+    connection.execute("SET threads = 1")
+    staging.clear()
+
+
+def _make(staging: Staging, catalog: Catalog, pipelines: PipelineStore) -> None:
+    connection = staging.connection
     connection.execute(_first_tables(catalog))
     sources: dict[str, str] = {}
     for stage in (stage_companies, stage_contacts, stage_products):
@@ -63,16 +67,10 @@ def fill(
     sources |= stage_assets(staging, asset.name)
     for one in catalog.types:
         connection.execute(_create(one, sources[one.name]))
-    connection.execute(_link_tables(catalog, link_types))
+    connection.execute(_link_tables(catalog, staging.link_types))
     staging.write_links()
-    if world.contacts >= _SMALL:
-        _order(tables)
-    connection.execute("COMMIT")
-    # A page is a small query, and several clients ask at once: two threads for each cost more.
-    connection.execute("SET threads = 1")
-    connection.execute("PRAGMA enable_optimizer")
-    staging.clear()
-    tables.bump()
+    if staging.world.contacts >= SMALL:
+        _order(connection)
 
 
 _TRUTH = {
@@ -114,9 +112,9 @@ def _create(one: ObjectType, source: str) -> str:
     return f'CREATE TABLE "{one.table}" AS SELECT {", ".join(columns)} FROM {source} ORDER BY _id'
 
 
-def _order(tables: Tables) -> None:
+def _order(connection: duckdb.DuckDBPyConnection) -> None:
     """Bring what was inserted piece by piece into the order of ids."""
     for name in (history_of("deals"), history_of("tickets"), history_of("leads")):
-        tables.connection.execute(
+        connection.execute(
             f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM "{name}" ORDER BY id, property, "at"'
         )

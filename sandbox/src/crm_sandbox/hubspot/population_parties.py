@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_sandbox.companies import noise
-from crm_sandbox.hubspot.staging import Staging, ids_of, seconds, texts
+from crm_sandbox.hubspot.staging import Staging, ids_of, texts
+from crm_sandbox.kernel.staging import seconds
 from crm_sandbox.stamps import Integers
 
 _BURST_AGE = 20 * 86_400

@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from crm_sandbox.companies import noise
 from crm_sandbox.deals import split_amounts
-from crm_sandbox.hubspot.pipelines import Pipeline, PipelineBook
-from crm_sandbox.hubspot.staging import Staging, ids_of, seconds, texts
+from crm_sandbox.hubspot.pipelines import Pipeline, PipelineStore
+from crm_sandbox.hubspot.staging import Staging, ids_of, texts
 from crm_sandbox.hubspot.storage import history_of
+from crm_sandbox.kernel.staging import seconds
 from crm_sandbox.stamps import Integers
 
 _PRODUCTS = 40
@@ -44,7 +45,7 @@ def stage_products(staging: Staging) -> dict[str, str]:
     return {"products": staging.stage("products", columns)}
 
 
-def stage_deals(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
+def stage_deals(staging: Staging, pipelines: PipelineStore) -> dict[str, str]:
     """Stage deals and the history of their stages and amounts."""
     rng, steps = staging.rng("deal lives"), staging.world.deal_steps(staging.crm)
     first, second = pipelines.of("deals")
@@ -217,7 +218,7 @@ def stage_quotes(staging: Staging) -> dict[str, str]:
     return {"quotes": staging.stage("quotes", columns, joined)}
 
 
-def stage_tickets(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
+def stage_tickets(staging: Staging, pipelines: PipelineStore) -> dict[str, str]:
     """Stage tickets on their way through the support pipeline."""
     count = max(5, staging.world.contacts // 8)
     rng, pipeline = staging.rng("tickets"), pipelines.of("tickets")[0]
@@ -240,7 +241,7 @@ def stage_tickets(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
     }
 
 
-def stage_leads(staging: Staging, pipelines: PipelineBook) -> dict[str, str]:
+def stage_leads(staging: Staging, pipelines: PipelineStore) -> dict[str, str]:
     """Stage leads, each about one living contact."""
     count = max(10, staging.world.contacts // 4)
     rng, pipeline = staging.rng("leads"), pipelines.of("leads")[0]

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Hashable
 
+import duckdb
+
 from crm_sandbox.answers import AnswerCache
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import PACKED, Response
@@ -13,13 +15,14 @@ from crm_sandbox.hubspot.instants import ms_of
 from crm_sandbox.hubspot.limits import CallLimits
 from crm_sandbox.hubspot.objects import object_types
 from crm_sandbox.hubspot.oddities import Oddities
-from crm_sandbox.hubspot.owners import OwnerDesk
-from crm_sandbox.hubspot.pipelines import PipelineBook, PipelineDesk, seeded
+from crm_sandbox.hubspot.owners import OwnerHandler
+from crm_sandbox.hubspot.pipelines import PipelineHandler, PipelineStore, seeded
 from crm_sandbox.hubspot.population import fill
 from crm_sandbox.hubspot.rules import Rules
 from crm_sandbox.hubspot.schema import Catalog
 from crm_sandbox.hubspot.settings import Settings
 from crm_sandbox.hubspot.storage import LINK, create, links_of
+from crm_sandbox.populations import Population
 from crm_sandbox.tables import Tables
 from crm_sandbox.world import World
 
@@ -40,13 +43,12 @@ class Portal:
         self.world = world
         self.clock = clock
         self.since_ms = _SINCE_MS
-        self.tables = Tables()
         self.catalog = Catalog(facts.hub_id, object_types(facts))
         asset = next(one.name for one in self.catalog.types if one.custom)
         self.link_types = LinkTypes(facts, asset)
-        self.pipelines = PipelineBook(seeded(facts, _SINCE_MS))
-        self.pipeline_desk = PipelineDesk(self.pipelines, self.now_ms)
-        self.owners = OwnerDesk(facts.user_id, _SINCE_MS)
+        self.pipelines = PipelineStore(seeded(facts, _SINCE_MS))
+        self.pipeline_desk = PipelineHandler(self.pipelines, self.now_ms)
+        self.owners = OwnerHandler(facts.user_id, _SINCE_MS)
         self.answers = AnswerCache()
         self.settings = Settings()
         self.rules = Rules()
@@ -55,10 +57,14 @@ class Portal:
         self.in_use: set[str] = set()
         self.oddities = Oddities()
         self.limits = CallLimits(facts, clock)
+        self.tables = Tables(Population.of(f"hubspot {facts.name}", world, self._fill))
+        self.tables.fill()
+
+    def _fill(self, connection: duckdb.DuckDBPyConnection) -> None:
         fill(
-            self.tables,
-            world,
-            portal=facts,
+            connection,
+            self.world,
+            portal=self.facts,
             catalog=self.catalog,
             link_types=self.link_types,
             pipelines=self.pipelines,

@@ -4,10 +4,11 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guid
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crm_sandbox.http import Request, Response
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import answered, encoded, flag_of, inputs_of, json_of
@@ -20,7 +21,7 @@ _MOST_UNIQUE = 10
 SENSITIVITIES = ("non_sensitive", "sensitive", "highly_sensitive")
 
 
-class PropertyDesk:
+class PropertyHandler:
     """Answers about properties of one portal.
 
     Args:
@@ -42,11 +43,47 @@ class PropertyDesk:
         if request.method == "GET":
             return answered(self.shown(self._asked(request, one, parts[0])))
         if request.method == "PATCH":
-            return answered(self.shown(self._change(one, parts[0], json_of(request))))
+            return answered(
+                self.shown(self._change(one, parts[0], json_of(request, bodies.Definition)))
+            )
         if request.method == "DELETE":
             self._archive(one, parts[0])
             return Response(204)
         raise unsupported_method()
+
+    def legacy(self, request: Request, one: ObjectType, parts: tuple[str, ...]) -> Response:
+        """Answer the second version of this API, of which old clients still read the definitions."""
+        if parts[:1] != ("properties",) or request.method != "GET":
+            raise not_found()
+        if len(parts) == 1:
+            return answered([self._legacy_shown(prop) for prop in one.visible])
+        if parts[1] != "named" or len(parts) != 3:
+            raise not_found()
+        return answered(self._legacy_shown(self._asked(request, one, parts[2])))
+
+    def _legacy_shown(self, prop: Property) -> dict[str, Any]:
+        """Return a definition as versions 1 and 2 did: no archive, and stamps in milliseconds."""
+        kept = (
+            *("name", "label", "description", "groupName", "type", "fieldType", "displayOrder"),
+            *("formField", "hidden", "calculated", "externalOptions", "hubspotDefined"),
+        )
+        made, rights = self.shown(prop), self.shown(prop)["modificationMetadata"]
+        at = prop.since_ms or self._portal.since_ms
+        more = {"readOnly": False, "doubleData": 0.0}
+        return {key: made[key] for key in kept} | {
+            "options": [option | more for option in made["options"]],
+            "readOnlyValue": rights["readOnlyValue"],
+            "readOnlyDefinition": rights["readOnlyDefinition"],
+            "mutableDefinitionNotDeletable": False,
+            "favorited": False,
+            "favoritedOrder": -1,
+            "displayMode": "current_value",
+            "deleted": False,
+            "createdAt": at,
+            "updatedAt": at,
+            "createdUserId": None,
+            "updatedUserId": None,
+        }
 
     def shown(self, prop: Property) -> dict[str, Any]:
         """Return a definition as the API does."""
@@ -94,7 +131,7 @@ class PropertyDesk:
 
     def _all(self, request: Request, one: ObjectType) -> Response:
         if request.method == "POST":
-            return answered(self.shown(self._create(one, json_of(request))), 201)
+            return answered(self.shown(self._create(one, json_of(request, bodies.Definition))), 201)
         if request.method != "GET":
             raise unsupported_method()
         archived = flag_of(request.query, "archived")
@@ -124,13 +161,7 @@ class PropertyDesk:
         needed = ("name", "label", "type", "fieldType", "groupName")
         if lacking := [key for key in needed if not body.get(key)]:
             raise invalid(f"Some required fields were not set: {lacking}")
-        name = str(body["name"]).lower()
-        if not _NAME.fullmatch(name):
-            raise invalid(f"The name '{name}' is not valid", sub_category="Properties.INVALID_NAME")
-        if body["type"] not in TYPES:
-            raise invalid(
-                f"Invalid input JSON: '{body['type']}' is not a type; known: {list(TYPES)}"
-            )
+        name, kind = name_of(body), type_of(body)
         old = one.properties.get(name)
         if old is not None and not old.archived:
             raise ApiError(
@@ -139,7 +170,7 @@ class PropertyDesk:
                 f"A property named '{name}' already exists.",
                 sub_category="Properties.PROPERTY_WITH_NAME_EXISTS",
             )
-        is_unique = bool(body.get("hasUniqueValue", False))
+        is_unique = bool(body.get("hasUniqueValue"))
         if (
             is_unique
             and sum(p.unique and p.custom for p in one.properties.values()) >= _MOST_UNIQUE
@@ -147,11 +178,11 @@ class PropertyDesk:
             raise invalid(f"at most {_MOST_UNIQUE} unique properties are allowed")
         made = Property(
             name,
-            str(body["type"]),
+            kind,
             field_type=str(body["fieldType"]),
             label=str(body["label"]),
             group=str(body["groupName"]),
-            options=_options(body.get("options") or ()),
+            options=options_of(body.get("options") or ()),
             column=old.column if old else name,
             unique=is_unique,
             custom=True,
@@ -176,7 +207,7 @@ class PropertyDesk:
                 values[attribute] = str(body[key])
         if "options" in body:
             # The list takes the place of the former one: what is not in it is gone.
-            values["options"] = _options(body["options"])
+            values["options"] = options_of(body["options"] or ())
         changed = prop.changed(**values)
         self._portal.catalog.put(one.with_property(changed, name))
         self._portal.tables.bump()
@@ -198,7 +229,7 @@ class PropertyDesk:
     def _batch(self, request: Request, one: ObjectType, action: str) -> Response:
         if request.method != "POST":
             raise unsupported_method()
-        body = json_of(request)
+        body = json_of(request, bodies.DefinitionBatch)
         inputs = inputs_of(body, 100)
         if action == "archive":
             for entry in inputs:
@@ -212,11 +243,7 @@ class PropertyDesk:
                     results.append(self.shown(self._create(current, entry)))
                 elif action == "read":
                     prop = current.properties.get(str(entry.get("name")))
-                    if (
-                        prop is None
-                        or prop.hides
-                        or prop.archived != bool(body.get("archived", False))
-                    ):
+                    if prop is None or prop.hides or prop.archived != bool(body.get("archived")):
                         raise _unknown(str(entry.get("name")))
                     results.append(self.shown(prop))
                 else:
@@ -252,9 +279,11 @@ class PropertyDesk:
                 raise not_found(f"Property group '{parts[0]}' does not exist")
             return answered(shown[parts[0]])
         if request.method in {"POST", "PATCH"}:
-            body = json_of(request)
-            name = parts[0] if parts else str(body.get("name"))
-            own[name] = str(body.get("label", name))
+            body = json_of(request, bodies.Definition)
+            name = parts[0] if parts else str(body.get("name") or "")
+            if not name:
+                raise invalid("Some required fields were not set: [name]")
+            own[name] = str(body.get("label") or name)
             made = {"name": name, "label": own[name], "displayOrder": -1, "archived": False}
             return answered(made, 201 if request.method == "POST" else 200)
         raise unsupported_method()
@@ -277,8 +306,37 @@ def _unknown(name: str) -> ApiError:
     return not_found(f"Property '{name}' does not exist", context={"propertyName": [name]})
 
 
-def _options(options: Any) -> tuple[tuple[str, str], ...]:
-    if not all(isinstance(one, dict) and one.get("label") and "value" in one for one in options):
+def name_of(body: Mapping[str, Any]) -> str:
+    """Return the internal name that a definition gives.
+
+    Raises:
+        ApiError: it is none.
+    """
+    name = str(body.get("name")).lower()
+    if not _NAME.fullmatch(name):
+        raise invalid(f"The name '{name}' is not valid", sub_category="Properties.INVALID_NAME")
+    return name
+
+
+def type_of(body: Mapping[str, Any], default: str = "") -> str:
+    """Return the type that a definition gives.
+
+    Raises:
+        ApiError: there is none of this name.
+    """
+    kind = str(body.get("type") or default)
+    if kind not in TYPES:
+        raise invalid(f"Invalid input JSON: '{kind}' is not a type; known: {list(TYPES)}")
+    return kind
+
+
+def options_of(options: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Return the choices that a definition gives, as values and labels.
+
+    Raises:
+        ApiError: one lacks a part, or two have the same value.
+    """
+    if not all(one.get("label") and one.get("value") is not None for one in options):
         raise invalid("every option needs a label and a value")
     values = [str(one["value"]) for one in options]
     if len(set(values)) != len(values):
@@ -290,4 +348,4 @@ def _options(options: Any) -> tuple[tuple[str, str], ...]:
 
 def _more(body: Mapping[str, Any]) -> dict[str, Any]:
     kept = ("description", "displayOrder", "hidden", "formField", "externalOptions")
-    return {key: body[key] for key in kept if key in body}
+    return {key: body[key] for key in kept if body.get(key) is not None}

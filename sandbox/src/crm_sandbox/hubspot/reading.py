@@ -29,11 +29,13 @@ class Shape:
         properties: names, in the order of the answer.
         history: names of those whose earlier values are shown.
         links: object types to which the links are shown.
+        base_url: where the API stands for the client, which the addresses of more links begin with.
     """
 
     properties: tuple[str, ...]
     history: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    base_url: str = ""
 
 
 def shape_of(
@@ -41,6 +43,7 @@ def shape_of(
     names: Iterable[str],
     history: Iterable[str] = (),
     links: Iterable[str] = (),
+    base_url: str = "",
 ) -> Shape:
     """Return the shape for asked names: unknown ones are left out, a few always come."""
     # What has its history shown is shown itself too.
@@ -48,7 +51,8 @@ def shape_of(
     chosen = [name for name in asked if one.find(name) is not None] if asked else one.defaults
     always = [name for name in one.defaults if name in _ALWAYS]
     known = [name for name in dict.fromkeys(history) if one.find(name) is not None]
-    return Shape(tuple(sorted({*chosen, *always})), tuple(known), tuple(dict.fromkeys(links)))
+    shown = tuple(sorted({*chosen, *always}))
+    return Shape(shown, tuple(known), tuple(dict.fromkeys(links)), base_url)
 
 
 def is_fleeting(one: ObjectType, shape: Shape) -> bool:
@@ -140,7 +144,7 @@ class RecordReader:
         if shape.history and records:
             self._add_history(one, records, shape.history)
         if shape.links and records:
-            self._inline.add(one, records, shape.links)
+            self._inline.add(one, records, shape.links, shape.base_url)
         return records
 
     def _rows(

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from crm_sandbox.http import Request, Response
-from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
+from crm_sandbox.http import Request, Response, is_number
+from crm_sandbox.hubspot import bodies
+from crm_sandbox.hubspot.errors import ApiError, not_found, unsupported_method
 from crm_sandbox.hubspot.paging import (
     Page,
+    after_of,
     answered,
     encoded,
     flag_of,
@@ -24,7 +26,7 @@ MOST_LISTED = 100
 MOST_WITH_HISTORY = 50
 
 
-class RecordDesk:
+class RecordHandler:
     """Answers about records of one portal.
 
     Args:
@@ -41,16 +43,16 @@ class RecordDesk:
     def collection(self, request: Request, one: ObjectType, page: Page) -> Response:
         """Answer a list or a create."""
         if request.method == "GET":
-            if is_fleeting(one, self._shape(request.query, one)):
+            if is_fleeting(one, self._shape(request, one)):
                 return Response(200, self._list(request, one, page))
             key = ("list", request.path, request.base_url, request.query_text)
             return self._portal.packed(key, lambda: self._list(request, one, page))
         if request.method != "POST":
             raise unsupported_method()
-        body = json_of(request)
+        body = json_of(request, bodies.Record)
         strict = page.route.version == STRICT
         record = self._writer.create_one(one, body, strict=strict)
-        shape = shape_of(one, body.get("properties", {}))
+        shape = shape_of(one, body.get("properties") or {})
         return answered(self._reader.by_ids(one, [record], shape)[record], 201)
 
     def single(self, request: Request, one: ObjectType, named: str, *, strict: bool) -> Response:
@@ -59,12 +61,12 @@ class RecordDesk:
             return self._get(request, one, named)
         if request.method == "PATCH":
             record = self._found(request, one, named)
-            body = json_of(request)
+            body = json_of(request, bodies.Record)
             self._writer.update_one(one, record, body, strict=strict)
-            shape = shape_of(one, body.get("properties", {}))
+            shape = shape_of(one, body.get("properties") or {})
             return answered(self._reader.by_ids(one, [record], shape)[record])
         if request.method == "DELETE":
-            if named.isdigit():
+            if is_number(named):
                 self._writer.archive(one, [self._reader.resolved(one, int(named))])
             return Response(204)
         raise unsupported_method()
@@ -74,30 +76,30 @@ class RecordDesk:
         history = names_of(query, "propertiesWithHistory")
         limit = limit_of(query, default=10, most=MOST_WITH_HISTORY if history else MOST_LISTED)
         archived = flag_of(query, "archived")
-        after = query.get("after", "") or "0"
-        if not after.isdigit():
-            raise invalid(f"Invalid value for 'after': {after}")
-        shape = self._shape(query, one)
-        ids, following = self._reader.page(one, int(after), limit, archived=archived)
+        after = after_of(query)
+        shape = self._shape(request, one)
+        ids, following = self._reader.page(one, after, limit, archived=archived)
         records = self._reader.by_ids(one, ids, shape, archived=archived)
         answer: dict[str, Any] = {"results": [records[one_id] for one_id in sorted(records)]}
         if following is not None:
             answer["paging"] = page.paging(str(following))
         return encoded(answer)
 
-    def _shape(self, query: dict[str, str], one: ObjectType) -> Shape:
+    def _shape(self, request: Request, one: ObjectType) -> Shape:
+        query = request.query
         return shape_of(
             one,
             names_of(query, "properties"),
             names_of(query, "propertiesWithHistory"),
             names_of(query, "associations"),
+            request.base_url,
         )
 
     def _get(self, request: Request, one: ObjectType, named: str) -> Response:
         query = request.query
         archived = flag_of(query, "archived")
         record = self._found(request, one, named, archived=archived)
-        found = self._reader.by_ids(one, [record], self._shape(query, one), archived=archived)
+        found = self._reader.by_ids(one, [record], self._shape(request, one), archived=archived)
         return answered(found[record])
 
     def _found(
@@ -132,7 +134,7 @@ class RecordDesk:
         """
         prop = one.find(by)
         if by == "hs_object_id":
-            return {value: int(value) for value in values if value.isdigit()}
+            return {value: int(value) for value in values if is_number(value)}
         if prop is None or not prop.unique:
             raise ApiError(
                 400,
@@ -161,4 +163,4 @@ class RecordDesk:
 
 
 def _number(named: str) -> int | None:
-    return int(named) if named.isdigit() and len(named) < 19 else None
+    return int(named) if is_number(named) else None

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 _VERSION = re.compile(r"v\d+|\d{4}-\d{2}")
 NUMBERED = ("v3",)
+# Where the results of exports are fetched.
+FILES = "/export-files/"
 DATED = ("2026-03", "2026-09")
 # What is answered under which versions.
 SERVED = {
@@ -26,7 +28,10 @@ SERVED = {
     "webhooks": ("v3", *DATED),
     "oauth": ("v1", "v3", *DATED),
     "account-info": ("v3", *DATED),
+    "legacy-properties": ("v2",),
 }
+# What stands at the root of the host; everything else is below `/crm`.
+_AT_ROOT = frozenset({"communication-preferences", "webhooks", "oauth", "account-info"})
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,18 @@ def route_of(path: str) -> Route | None:
     if head == "crm" and len(parts) > 2:
         versioned = parts[1] if _VERSION.fullmatch(parts[1]) else parts[2]
         area = parts[2] if versioned is parts[1] else parts[1]
+        if area in {*_AT_ROOT, "legacy-properties"}:
+            return None
         found = Route(area, versioned, tuple(parts[3:]))
+    elif parts[:2] == ["properties", "v2"]:
+        found = Route("legacy-properties", "v2", tuple(parts[2:]))
     elif head == "crm-object-schemas" and parts[2:3] == ["schemas"]:
         found = Route("schemas", parts[1], tuple(parts[3:]))
     elif head == "app-webhooks" and len(parts) > 1:
         found = Route("webhooks", parts[1], tuple(parts[2:]))
     elif parts == ["collector", "graphql"]:
         return Route("collector", "graphql", ())
-    elif len(parts) > 1:
+    elif len(parts) > 1 and head in _AT_ROOT:
         found = Route(head, parts[1], tuple(parts[2:]))
     else:
         return None

@@ -6,18 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from crm_sandbox.http import Request, Response
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import answered, flag_of, json_of
 from crm_sandbox.hubspot.portal import Portal
-from crm_sandbox.hubspot.properties import PropertyDesk
+from crm_sandbox.hubspot.properties import PropertyHandler, name_of, options_of, type_of
 from crm_sandbox.hubspot.schema import ObjectType, Property, system_properties
 from crm_sandbox.hubspot.storage import HISTORY, create, create_object, history_of
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
-class SchemaDesk:
+class SchemaHandler:
     """Answers about object types of one portal.
 
     Args:
@@ -25,7 +26,7 @@ class SchemaDesk:
         properties: shows their properties.
     """
 
-    def __init__(self, portal: Portal, properties: PropertyDesk) -> None:
+    def __init__(self, portal: Portal, properties: PropertyHandler) -> None:
         self._portal = portal
         self._properties = properties
         self._made = 0
@@ -34,7 +35,7 @@ class SchemaDesk:
         """Answer for the list, or for one object type."""
         if not parts:
             if request.method == "POST":
-                return answered(self._create(json_of(request)), 201)
+                return answered(self._create(json_of(request, bodies.Schema)), 201)
             archived = flag_of(request.query, "archived")
             own = [self.shown(one) for one in self._portal.catalog.types if one.custom]
             return answered({"results": [] if archived else own})
@@ -42,13 +43,13 @@ class SchemaDesk:
         if one is None:
             raise not_found(f"Unable to find object type {parts[0]}")
         if parts[1:] == ("associations",) and request.method == "POST":
-            return self._associate(one, json_of(request))
+            return self._associate(one, json_of(request, bodies.Schema))
         if len(parts) > 1:
             raise not_found()
         if request.method == "GET":
             return answered(self.shown(one))
         if request.method == "PATCH":
-            changed = replace(one, **_changes(json_of(request)))
+            changed = replace(one, **_changes(json_of(request, bodies.Schema)))
             self._portal.catalog.put(changed)
             self._portal.tables.bump()
             return answered(self._basics(changed))
@@ -103,7 +104,7 @@ class SchemaDesk:
     def _create(self, body: Mapping[str, Any]) -> dict[str, Any]:
         name = str(body.get("name", "")).lower()
         labels = body.get("labels") or {}
-        if not _NAME.fullmatch(name) or not isinstance(labels, dict):
+        if not _NAME.fullmatch(name):
             raise invalid("Some required fields were not set or are wrong: [name, labels]")
         if self._portal.catalog.named(name) is not None:
             raise ApiError(409, "OBJECT_ALREADY_EXISTS", f"Object type {name} already exists")
@@ -131,13 +132,12 @@ class SchemaDesk:
         return self.shown(one)
 
     def _property(self, entry: Mapping[str, Any]) -> Property:
-        options = tuple((str(o["value"]), str(o["label"])) for o in entry.get("options") or ())
         return Property(
-            str(entry["name"]),
-            str(entry.get("type", "string")),
-            field_type=str(entry.get("fieldType", "text")),
-            label=str(entry.get("label", "")),
-            options=options,
+            name_of(entry),
+            type_of(entry, "string"),
+            field_type=str(entry.get("fieldType") or "text"),
+            label=str(entry.get("label") or ""),
+            options=options_of(entry.get("options") or ()),
             unique=bool(entry.get("hasUniqueValue", False)),
             custom=True,
         )
@@ -173,7 +173,7 @@ def _changes(body: Mapping[str, Any]) -> dict[str, Any]:
         ("searchableProperties", "searched"),
     ):
         if key in body:
-            made[attribute] = tuple(body[key])
+            made[attribute] = tuple(body[key] or ())
     if body.get("primaryDisplayProperty"):
         made["primary"] = str(body["primaryDisplayProperty"])
     return made

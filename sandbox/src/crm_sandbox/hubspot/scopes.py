@@ -55,7 +55,8 @@ def needed(portal: Portal, route: Route, method: str) -> frozenset[str]:
     }
     if route.area in fixed:
         return frozenset({fixed[route.area]})
-    if route.area not in {"objects", "properties", "pipelines", "associations"} or not route.parts:
+    typed = {"objects", "properties", "legacy-properties", "pipelines", "associations"}
+    if route.area not in typed or not route.parts:
         return frozenset()
     one = portal.catalog.named(route.parts[0])
     if one is None:
@@ -91,9 +92,9 @@ def check_values(portal: Portal, route: Route, request: Request, granted: frozen
 def _asked(request: Request) -> list[str]:
     """Return the properties that a request wants to see."""
     if request.method == "GET":
-        texts = [request.query.get(key, "") for key in ("properties", "propertiesWithHistory")]
+        texts = [request.query.joined(key) for key in ("properties", "propertiesWithHistory")]
         return ",".join(texts).split(",")
-    listed = json_of(request).get("properties") if request.body else None
+    listed = json_of(request, dict).get("properties") if request.body else None
     return [str(name) for name in listed] if isinstance(listed, list) else []
 
 

@@ -5,7 +5,8 @@ Source: https://developers.hubspot.com/docs/api-reference/search/guide
 
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.errors import ApiError, invalid
 from crm_sandbox.hubspot.paging import encoded, json_of
 from crm_sandbox.hubspot.portal import Portal
@@ -18,7 +19,7 @@ from crm_sandbox.hubspot.search_walks import IdWalks
 MOST_PAGE, CEILING, LONGEST_BODY = 200, 10_000, 3_000
 
 
-class SearchDesk:
+class SearchHandler:
     """Answers searches in one portal.
 
     Args:
@@ -38,7 +39,7 @@ class SearchDesk:
         """Answer one search."""
         if len(request.body.decode("utf-8", "replace")) > LONGEST_BODY:
             raise invalid(f"The request body must not be longer than {LONGEST_BODY} characters")
-        body = json_of(request)
+        body = json_of(request, bodies.Search)
         source, is_fresh = self._index.source(one)
         if not is_fresh:
             return Response(200, self._found(one, body, source, is_fresh=False))
@@ -78,10 +79,11 @@ class SearchDesk:
 
 
 def _window(body: dict[str, Any]) -> tuple[int, int]:
-    limit, after = body.get("limit", 10), body.get("after") or 0
-    if not str(limit).isdigit() or not 0 < int(limit) <= MOST_PAGE:
+    limit = 10 if body.get("limit") is None else body["limit"]
+    after = body.get("after") or 0
+    if not is_number(str(limit)) or not 0 < int(limit) <= MOST_PAGE:
         raise invalid(f"limit must be between 1 and {MOST_PAGE}, but was {limit}")
-    if not str(after).isdigit():
+    if not is_number(str(after)):
         raise invalid(f"Invalid value for 'after': {after}")
     if int(after) + int(limit) > CEILING:
         raise ApiError(400, "VALIDATION_ERROR", f"Search results are limited to {CEILING} results")
@@ -90,7 +92,7 @@ def _window(body: dict[str, Any]) -> tuple[int, int]:
 
 def _order(one: ObjectType, sorts: Any) -> str:
     """Return the order of the first sort; without one the creation decides."""
-    first = sorts[0] if isinstance(sorts, list) and sorts else None
+    first = sorts[0] if sorts else None
     if isinstance(first, str):
         name, down = first.lstrip("-"), first.startswith("-")
     elif isinstance(first, dict):

@@ -82,7 +82,7 @@ def _column(prop: Property) -> _Column:
 
 
 def _whole(text: str) -> int:
-    if not re.fullmatch(r"-?\d{1,18}", text):
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise _problem()
     return int(text)
 
@@ -117,9 +117,7 @@ class FilterReader:
         Raises:
             ApiError: there are too many, or one cannot be understood.
         """
-        if not isinstance(groups, list) or not all(isinstance(g, dict) for g in groups):
-            raise invalid("filterGroups must be an array of objects")
-        sizes = [len(group.get("filters", ())) for group in groups]
+        sizes = [len(group.get("filters") or ()) for group in groups]
         if len(groups) > MOST_GROUPS:
             raise invalid(
                 f"too many filter groups: {len(groups)}, at most {MOST_GROUPS} are allowed"
@@ -131,7 +129,7 @@ class FilterReader:
         whole: Condition | None = None
         for group in groups:
             part = Condition()
-            for entry in group.get("filters", ()):
+            for entry in group.get("filters") or ():
                 part = part.also(self._filter(one, entry))
             whole = part if whole is None else whole.also(part, "OR")
         return whole or Condition()
@@ -149,8 +147,6 @@ class FilterReader:
         return whole
 
     def _filter(self, one: ObjectType, entry: Any) -> Condition:
-        if not isinstance(entry, dict):
-            raise invalid("a filter must be an object")
         name, operator = str(entry.get("propertyName", "")), str(entry.get("operator", ""))
         if name.startswith("associations."):
             return self._linked(one, name.partition(".")[2], operator, entry)

@@ -80,7 +80,7 @@ def _parted(groups: list[Any]) -> tuple[int, int, list[Any]] | None:
         return None
     low, high = 0, _TOP
     rest: list[Any] = []
-    for entry in groups[0].get("filters", ()) if groups else ():
+    for entry in (groups[0].get("filters") or ()) if groups else ():
         operator, value = entry.get("operator"), str(entry.get("value"))
         if entry.get("propertyName") != _BY or operator not in {"GT", "GTE", "LT", "LTE"}:
             rest.append(entry)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +13,9 @@ from crm_sandbox.hubspot.association_types import LinkTypes
 from crm_sandbox.hubspot.credentials import PortalFacts
 from crm_sandbox.hubspot.owners import OWNER_COUNT, owner_ids
 from crm_sandbox.hubspot.storage import FIRST_ID, STEP, links_of
+from crm_sandbox.kernel import staging
+from crm_sandbox.kernel.staging import nothing
 from crm_sandbox.stamps import DAY, Integers, growing, lives
-from crm_sandbox.world import World
 
 _BIN_DAYS = 89
 
@@ -32,14 +32,8 @@ def texts(numbers: Integers, present: Any = None) -> pa.Array:
     return written if present is None else pc.if_else(pa.array(present), written, None)
 
 
-def seconds(column: pa.ChunkedArray) -> Integers:
-    """Return a column of moments as seconds since 1970."""
-    made: Integers = column.to_numpy().astype("datetime64[s]").astype(np.int64)
-    return made
-
-
 @dataclass
-class Staging:
+class Staging(staging.Staging):
     """What has been staged so far.
 
     Attributes:
@@ -50,19 +44,16 @@ class Staging:
         deal_contact: per deal the number of a contact, -1 for none.
     """
 
-    connection: duckdb.DuckDBPyConnection
-    world: World
     portal: PortalFacts
     link_types: LinkTypes
-    registered: list[str] = field(default_factory=list)
     linked: dict[str, list[tuple[Integers, Integers, int]]] = field(default_factory=dict)
-    contact_ids: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
-    contact_gone: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
-    company_of: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
-    deal_contact: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
-    deal_company: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
-    deal_created: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
-    deal_amount: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    contact_ids: Integers = field(default_factory=nothing)
+    contact_gone: Integers = field(default_factory=nothing)
+    company_of: Integers = field(default_factory=nothing)
+    deal_contact: Integers = field(default_factory=nothing)
+    deal_company: Integers = field(default_factory=nothing)
+    deal_created: Integers = field(default_factory=nothing)
+    deal_amount: Integers = field(default_factory=nothing)
 
     @property
     def crm(self) -> str:
@@ -132,9 +123,7 @@ class Staging:
                 **columns,
             }
         )
-        source = f"stage_{name}"
-        self.connection.register(source, made)
-        self.registered.append(source)
+        source = self.register(name, made)
         return f"({joined.format(source=source)})" if joined else source
 
     def link(
@@ -184,9 +173,3 @@ class Staging:
                 f'INSERT INTO "{name}" SELECT DISTINCT f, t, k FROM stage_links ORDER BY f, t, k'
             )
             self.connection.unregister("stage_links")
-
-    def clear(self) -> None:
-        """Drop every staging relation."""
-        for name in self.registered:
-            self.connection.unregister(name)
-        self.registered.clear()

@@ -4,13 +4,14 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.credentials import APP_ID, DEVELOPER_KEY
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.instants import iso_of
 from crm_sandbox.hubspot.paging import answered, inputs_of, json_of
 from crm_sandbox.hubspot.portal import Portal
-from crm_sandbox.hubspot.receivers import is_local
+from crm_sandbox.kernel.receivers import is_local
 
 MOST = 1_000
 _KINDS = ("creation", "deletion", "propertyChange", "merge", "restore", "associationChange")
@@ -53,7 +54,7 @@ class Subscription:
         return made
 
 
-class SubscriptionBook:
+class SubscriptionStore:
     """The app's settings and subscriptions.
 
     Args:
@@ -138,8 +139,8 @@ class SubscriptionBook:
             self.target_url = ""
             return Response(204)
         if request.method == "PUT":
-            body = json_of(request)
-            url = str(body.get("targetUrl", ""))
+            body = json_of(request, bodies.Subscription)
+            url = body.get("targetUrl") or ""
             if not is_local(url):
                 # The vendor wants https; the sandbox reaches this machine only.
                 raise invalid("targetUrl must be an address on this machine")
@@ -156,7 +157,10 @@ class SubscriptionBook:
 
     def _subscriptions(self, request: Request, parts: tuple[str, ...]) -> Response:
         if parts == ("batch", "update") and request.method == "POST":
-            changed = [self._activate(entry) for entry in inputs_of(json_of(request), MOST)]
+            changed = [
+                self._activate(entry)
+                for entry in inputs_of(json_of(request, bodies.SubscriptionBatch), MOST)
+            ]
             at = iso_of(self._now_ms())
             shown = [one.shown() for one in changed]
             return answered(
@@ -168,7 +172,7 @@ class SubscriptionBook:
             return answered({"results": [one.shown() for one in self._kept.values()]})
         if request.method != "POST":
             raise unsupported_method()
-        body = json_of(request)
+        body = json_of(request, bodies.Subscription)
         made = self.subscribe(
             str(body.get("eventType", "")),
             property_name=str(body.get("propertyName") or ""),
@@ -178,7 +182,7 @@ class SubscriptionBook:
         return answered(made.shown(), 201)
 
     def _one(self, request: Request, named: str) -> Response:
-        found = self._kept.get(int(named)) if named.isdigit() else None
+        found = self._kept.get(int(named)) if is_number(named) else None
         if found is None:
             raise not_found(f"Unable to find subscription {named}")
         if request.method == "DELETE":
@@ -186,16 +190,19 @@ class SubscriptionBook:
                 del self._kept[found.id]
             return Response(204)
         if request.method == "PATCH":
-            found = self._activate({**json_of(request), "id": found.id})
+            found = self._activate({**json_of(request, bodies.Subscription), "id": found.id})
         elif request.method != "GET":
             raise unsupported_method()
         return answered(found.shown())
 
     def _activate(self, entry: dict[str, Any]) -> Subscription:
-        number = int(entry.get("id", 0))
+        named = str(entry.get("id") or 0)
+        number = int(named) if is_number(named) else 0
         with self._lock:
             found = self._kept.get(number)
             if found is None:
-                raise not_found(f"Unable to find subscription {number}")
-            self._kept[number] = replace(found, active=bool(entry.get("active", found.active)))
+                raise not_found(f"Unable to find subscription {named}")
+            self._kept[number] = replace(
+                found, active=found.active if entry.get("active") is None else entry["active"]
+            )
             return self._kept[number]

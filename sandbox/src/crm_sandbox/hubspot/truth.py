@@ -1,14 +1,15 @@
 """What is really in the portals, for tests that compare it with what a client got."""
 
-from datetime import datetime
 from typing import Any
 
 from crm_sandbox.hubspot.api import PortalApi
 from crm_sandbox.hubspot.instants import ms_of
 from crm_sandbox.hubspot.schema import ObjectType
+from crm_sandbox.kernel import truth
+from crm_sandbox.kernel.truth import Selection
 
 
-class Truth:
+class Truth(truth.Truth):
     """Look into the portals without their APIs."""
 
     def api(self, account: str = "main") -> PortalApi:
@@ -19,37 +20,19 @@ class Truth:
         """
         raise NotImplementedError
 
-    def count(
-        self,
-        name: str,
-        *,
-        include_deleted: bool = False,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        account: str = "main",
-    ) -> int:
-        """Count records, optionally those last touched in [since, until)."""
-        one = self.api(account).portal.catalog.known(name)
-        where, params = _where(include_deleted, since, until)
-        sql = f'SELECT count(*) FROM "{one.table}"{where}'
-        return int(self.api(account).portal.tables.value(sql, params))
-
-    def rows(
-        self,
-        name: str,
-        *,
-        include_deleted: bool = False,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = None,
-        account: str = "main",
-    ) -> list[dict[str, Any]]:
-        """Return records ordered by id: `id`, `_archived`, every visible property as text or null."""
-        one = self.api(account).portal.catalog.known(name)
-        where, params = _where(include_deleted, since, until)
-        most = f" LIMIT {int(limit)}" if limit is not None else ""
-        sql = f'SELECT {_columns(one)} FROM "{one.table}"{where} ORDER BY _id{most}'
-        return self.api(account).portal.tables.rows(sql, params)
+    def selection(self, name: str, account: str, *, include_deleted: bool) -> Selection:
+        """Return how to read an object type: `id`, `_archived`, visible properties as text or null."""
+        portal = self.api(account).portal
+        one = portal.catalog.known(name)
+        return Selection(
+            portal.tables,
+            f'"{one.table}"',
+            _columns(one),
+            key="_id",
+            stamp="greatest(_updated, coalesce(_archived_at, 0))",
+            where=() if include_deleted else ("NOT _archived",),
+            moment=ms_of,
+        )
 
     def identities(self, name: str, *, account: str = "main") -> list[dict[str, Any]]:
         """Return, per contact of the first population, who it really is.
@@ -96,15 +79,3 @@ class Truth:
 def _columns(one: ObjectType) -> str:
     visible = "".join(f', {prop.expression} AS "{prop.name}"' for prop in one.visible)
     return f"_id::VARCHAR AS id, _archived{visible}"
-
-
-def _where(
-    include_deleted: bool, since: datetime | None, until: datetime | None
-) -> tuple[str, list[Any]]:
-    parts, params = [] if include_deleted else ["NOT _archived"], []
-    touched = "greatest(_updated, coalesce(_archived_at, 0))"
-    for sign, moment in ((">=", since), ("<", until)):
-        if moment is not None:
-            parts.append(f"{touched} {sign} ?")
-            params.append(ms_of(moment))
-    return (f" WHERE {' AND '.join(parts)}" if parts else ""), params

@@ -6,6 +6,7 @@ What they demand of writes is not enforced here; which properties are required i
 from typing import Any
 
 from crm_sandbox.http import Request, Response
+from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.errors import invalid, not_found, unsupported_method
 from crm_sandbox.hubspot.paging import answered, json_of
 from crm_sandbox.hubspot.portal import Portal
@@ -31,7 +32,7 @@ _KINDS = frozenset(
 )
 
 
-class ValidationDesk:
+class ValidationHandler:
     """Answers about rules of one portal.
 
     Args:
@@ -71,7 +72,7 @@ class ValidationDesk:
         return answered(_shown({parts[3]: rules[parts[3]]})[0])
 
     def _put(self, request: Request, key: tuple[str, str], kind: str) -> Response:
-        arguments = json_of(request).get("ruleArguments")
+        arguments = json_of(request, bodies.Rule).get("ruleArguments")
         if kind not in _KINDS or not isinstance(arguments, list):
             raise invalid(f"'{kind}' is no type of rule, or its arguments are no list")
         self._rules.setdefault(key, {})[kind] = [str(one) for one in arguments]

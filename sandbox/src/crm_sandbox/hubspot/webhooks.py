@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from crm_sandbox.clock import SandboxClock
-from crm_sandbox.hubspot import receivers
 from crm_sandbox.hubspot.credentials import APP_ID, CLIENT_SECRET
 from crm_sandbox.hubspot.instants import ms_of
 from crm_sandbox.hubspot.paging import encoded
 from crm_sandbox.hubspot.portal import Portal
-from crm_sandbox.hubspot.subscriptions import Subscription, SubscriptionBook
+from crm_sandbox.hubspot.signatures import signed_headers
+from crm_sandbox.hubspot.subscriptions import Subscription, SubscriptionStore
+from crm_sandbox.kernel.receivers import post
+from crm_sandbox.kernel.repeating import Repeating
 
+TIMEOUT_S = 5.0
 MOST_EVENTS, MOST_RETRIES = 100, 10
 _DAY_MS = 86_400_000
 _STALE_MS = 300_001
@@ -56,7 +59,7 @@ class Manner:
     most: int = MOST_EVENTS
     stale: bool = False
     tampered: bool = False
-    timeout_s: float = receivers.TIMEOUT_S
+    timeout_s: float = TIMEOUT_S
     ca_file: str | None = None
     paused: bool = False
 
@@ -69,7 +72,7 @@ class WebhookSender:
         book: what the app wants to hear of.
     """
 
-    def __init__(self, clock: SandboxClock, book: SubscriptionBook) -> None:
+    def __init__(self, clock: SandboxClock, book: SubscriptionStore) -> None:
         self.manner = Manner()
         self._clock = clock
         self._book = book
@@ -78,8 +81,7 @@ class WebhookSender:
         self._made = 0
         # Seeded, so that the same orders give the same deliveries.
         self._chance = random.Random(7)  # noqa: S311 - an order, not a secret
-        self._closed = threading.Event()
-        self._attendant: threading.Thread | None = None
+        self._background = Repeating("hubspot webhooks", _GLANCE_S, self._deliver_unasked)
 
     def attach(self, portal: Portal) -> None:
         """Listen to what happens in a portal."""
@@ -119,9 +121,7 @@ class WebhookSender:
 
     def close(self) -> None:
         """Send nothing any more."""
-        self._closed.set()
-        if self._attendant is not None:
-            self._attendant.join(timeout=10)
+        self._background.close()
 
     def _take(self, portal: Portal, event: dict[str, Any]) -> None:
         for one in self._book.meant(portal, event):
@@ -129,7 +129,7 @@ class WebhookSender:
                 self._made += 1
                 letter = Letter(self._written(portal, event, one), event["occurredAt"])
                 self._letters.append(letter)
-            self._attend()
+            self._background.begin()
 
     def _written(self, portal: Portal, event: dict[str, Any], one: Subscription) -> dict[str, Any]:
         hidden = {"object", "kind"}
@@ -152,19 +152,19 @@ class WebhookSender:
         target = self._book.target_url
         body = encoded([{**one.event, "attemptNumber": one.attempts} for one in letters])
         stamp = str(now - (_STALE_MS if self.manner.stale else 0))
-        headers = receivers.signed_headers(CLIENT_SECRET, target, body, stamp)
+        headers = signed_headers(CLIENT_SECRET, target, body, stamp)
         if self.manner.tampered:
             body = body.replace(b'"eventId":', b'"eventId":9')
         arrived = False
         for _ in range(1 + self.manner.duplicates):
-            status = receivers.post(
+            reply = post(
                 target,
                 body,
                 headers,
                 timeout_s=self.manner.timeout_s,
                 ca_file=self.manner.ca_file,
             )
-            arrived = status is not None and 200 <= status < 300
+            arrived = reply is not None and reply.is_success
             if not arrived:
                 break
         for one in letters:
@@ -175,16 +175,6 @@ class WebhookSender:
             # Ten retries within a day, at random moments: each waits for at most a tenth of it.
             one.due_ms = now + self._chance.randint(1_000, _DAY_MS // MOST_RETRIES)
 
-    def _attend(self) -> None:
-        """Let a thread send what falls due while the sandbox's clock runs."""
-        with self._lock:
-            if self._attendant is None:
-                self._attendant = threading.Thread(
-                    target=self._keep_delivering, daemon=True, name="hubspot webhooks"
-                )
-                self._attendant.start()
-
-    def _keep_delivering(self) -> None:
-        while not self._closed.wait(_GLANCE_S):
-            if not self.manner.paused:
-                self.deliver()
+    def _deliver_unasked(self) -> None:
+        if not self.manner.paused:
+            self.deliver()

@@ -61,7 +61,7 @@ class Writer:
             ApiError: it cannot be created; nothing was written then.
         """
         with self._portal.tables.writing(), self._portal.events.held():
-            values = self._validator.checked(one, body.get("properties", {}), None)
+            values = self._validator.checked(one, body.get("properties") or {}, None)
             values = {name: value or None for name, value in values.items()}
             self._validator.require(one, values)
             if strict:
@@ -88,7 +88,7 @@ class Writer:
         with self._portal.tables.writing():
             before = self.current(one, [record])[record]
             named = {p.name: before.get(p.column) for p in one.stored}
-            values = self._validator.checked(one, body.get("properties", {}), named)
+            values = self._validator.checked(one, body.get("properties") or {}, named)
             if strict:
                 self._validator.require_configured(one, values, named)
             self._refuse_known(one, values, record)

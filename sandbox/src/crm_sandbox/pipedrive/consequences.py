@@ -1,14 +1,11 @@
 """What a change entails: names put together, stages that imply pipelines, moments of winning."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from crm_sandbox.pipedrive.company_data import CompanyData
 from crm_sandbox.pipedrive.schema import Entity
-
-if TYPE_CHECKING:
-    from crm_sandbox.pipedrive.company import Company
-
 
 # What a new record has, by column, whatever its object.
 _ALWAYS: dict[str, Any] = {
@@ -34,7 +31,7 @@ _LISTS = ("label_ids", "emails", "phones", "im", "participants", "prices")
 
 
 def defaults(
-    company: "Company", entity: Entity, user: int, source: str, moment: datetime
+    company: CompanyData, entity: Entity, user: int, source: str, moment: datetime
 ) -> dict[str, Any]:
     """Return what a new record has before anybody says otherwise."""
     known = _ALWAYS | dict.fromkeys(_USERS, user) | {name: [] for name in _LISTS}
@@ -56,7 +53,7 @@ def defaults(
 
 
 def entailed(
-    company: "Company",
+    company: CompanyData,
     entity: Entity,
     before: dict[str, Any] | None,
     values: dict[str, Any],
@@ -77,7 +74,7 @@ def entailed(
 
 
 def _person(
-    _: "Company", before: dict[str, Any], values: dict[str, Any], __: datetime
+    _: CompanyData, before: dict[str, Any], values: dict[str, Any], __: datetime
 ) -> dict[str, Any]:
     if "name" in values and not {"first_name", "last_name"} & values.keys():
         first, _space, last = (values["name"] or "").strip().partition(" ")
@@ -89,7 +86,7 @@ def _person(
 
 
 def _deal(
-    company: "Company", before: dict[str, Any], values: dict[str, Any], moment: datetime
+    company: CompanyData, before: dict[str, Any], values: dict[str, Any], moment: datetime
 ) -> dict[str, Any]:
     made = _place(company, before, values)
     stage = made.get("stage_id", values.get("stage_id"))
@@ -109,7 +106,7 @@ def _deal(
     return made
 
 
-def _local_days(company: "Company", values: dict[str, Any]) -> dict[str, Any]:
+def _local_days(company: CompanyData, values: dict[str, Any]) -> dict[str, Any]:
     """Return the days, in the company's zone, of the moments among new values."""
     zone = ZoneInfo(company.plan.time_zone)
     return {
@@ -120,7 +117,7 @@ def _local_days(company: "Company", values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _place(company: "Company", before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+def _place(company: CompanyData, before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """Return stage and pipeline: the stage decides, and a pipeline alone means its first stage."""
     tables = company.tables
     stage, pipeline = values.get("stage_id"), values.get("pipeline_id")
@@ -139,7 +136,7 @@ def _place(company: "Company", before: dict[str, Any], values: dict[str, Any]) -
 
 
 def _activity(
-    _: "Company", before: dict[str, Any], values: dict[str, Any], moment: datetime
+    _: CompanyData, before: dict[str, Any], values: dict[str, Any], moment: datetime
 ) -> dict[str, Any]:
     made: dict[str, Any] = {}
     if "done" in values and values["done"] != before.get("done", False):
@@ -156,7 +153,7 @@ def _activity(
 
 
 def _product(
-    _: "Company", __: dict[str, Any], values: dict[str, Any], ___: datetime
+    _: CompanyData, __: dict[str, Any], values: dict[str, Any], ___: datetime
 ) -> dict[str, Any]:
     if "prices" not in values or "id" not in values:
         return {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from crm_sandbox.http import Request
 from crm_sandbox.pipedrive.company import Companies
-from crm_sandbox.pipedrive.oauth import OAuthDesk
+from crm_sandbox.pipedrive.oauth import OAuthHandler
 
 SETTINGS = (
     "contact_sync",
@@ -31,7 +31,7 @@ class Controls:
         query_token: whether `?api_token=` lets one in, as it did before it went undocumented.
     """
 
-    def __init__(self, companies: Companies, oauth: OAuthDesk) -> None:
+    def __init__(self, companies: Companies, oauth: OAuthHandler) -> None:
         self._controlled = companies
         self._oauth = oauth
         self._oddities: list[list[Any]] = []

@@ -5,7 +5,7 @@ Source: https://developers.pipedrive.com/docs/api/v1/Leads#convertLeadToDeal
 
 from crm_sandbox.http import Response
 from crm_sandbox.pipedrive.company import Company
-from crm_sandbox.pipedrive.conversion_book import Conversion
+from crm_sandbox.pipedrive.conversion_store import Conversion
 from crm_sandbox.pipedrive.errors import ApiError
 from crm_sandbox.pipedrive.objects import ENTITIES
 from crm_sandbox.pipedrive.reads_v1 import one_lead

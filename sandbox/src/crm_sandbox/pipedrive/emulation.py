@@ -6,13 +6,15 @@ from dataclasses import replace
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response
+from crm_sandbox.kernel.administration import AdminApi
 from crm_sandbox.pipedrive import credentials
-from crm_sandbox.pipedrive.administration import administer
+from crm_sandbox.pipedrive.administration import ACTIONS
 from crm_sandbox.pipedrive.changes import Changes, SchemaChanges
 from crm_sandbox.pipedrive.company import Companies
 from crm_sandbox.pipedrive.controls import Controls
 from crm_sandbox.pipedrive.errors import ApiError, unauthorized
-from crm_sandbox.pipedrive.oauth import OAuthDesk
+from crm_sandbox.pipedrive.oauth import OAuthHandler
+from crm_sandbox.pipedrive.objects import ENTITIES
 from crm_sandbox.pipedrive.operations import find
 from crm_sandbox.pipedrive.route import Call, Route, ok
 from crm_sandbox.pipedrive.sight import Sight
@@ -34,11 +36,23 @@ class PipedriveSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock: SandboxClock = premises.clock
         self.companies = Companies(premises.world, premises.clock)
-        self.oauth = OAuthDesk(premises.clock)
+        self.oauth = OAuthHandler(premises.clock)
         Truth.__init__(self, self.companies)
         Changes.__init__(self, self.companies)
         SchemaChanges.__init__(self, self.companies)
         Controls.__init__(self, self.companies, self.oauth)
+        self._admin = AdminApi(
+            self,
+            ACTIONS,
+            objects=lambda _: ENTITIES,
+            looks={
+                "fields/<object>": lambda account, name: {
+                    "fields": self.fields(name, account=account)
+                },
+                "webhooks": lambda account: self.companies[account].webhooks.shown(),
+                "limits": lambda account: self.set_limits(account=account),
+            },
+        )
 
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
@@ -55,23 +69,7 @@ class PipedriveSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/pipedrive`."""
-        return administer(self, request)
-
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        lines = [("Pipedrive", f"{url}/pipedrive")]
-        for name, one in credentials.ACCOUNTS.items():
-            lines += [
-                (f"Pipedrive {name} API token", one.api_token),
-                (f"Pipedrive {name} refresh token", one.refresh_token),
-            ]
-        return [
-            *lines,
-            ("Pipedrive token endpoint", f"{url}/pipedrive/oauth/token"),
-            ("Pipedrive client id", credentials.CLIENT_ID),
-            ("Pipedrive client secret", credentials.CLIENT_SECRET),
-            ("Pipedrive admin", f"{url}/_admin/pipedrive"),
-        ]
+        return self._admin.handle(request)
 
     def close(self) -> None:
         """Close every company."""

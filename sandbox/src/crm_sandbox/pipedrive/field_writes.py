@@ -55,10 +55,24 @@ def _changer(entity: Entity, *, is_v1: bool) -> Handler:
         if name is not None:
             shaping.rename_field(call.company, entity, one.code, str(name))
         if is_v1 and "options" in body:
-            _replace_options(call, entity, one, body["options"] or [])
+            _replace_options(call, entity, one, _sent_options(body["options"] or []))
         return ok(custom_v1(one) if is_v1 else custom_v2(one))
 
     return answer
+
+
+def _sent_options(options: Any) -> list[dict[str, Any]]:
+    """Return the options of a v1 body.
+
+    Raises:
+        ApiError: 400 where one is no option.
+    """
+    if not isinstance(options, list) or not all(
+        isinstance(one, dict) and "label" in one and isinstance(one.get("id", 0), int)
+        for one in options
+    ):
+        raise ApiError(400, "Bad request: options must be a list of ids and labels")
+    return options
 
 
 def _replace_options(
@@ -66,6 +80,8 @@ def _replace_options(
 ) -> None:
     """v1 sends the whole list: what has no id is new, what is missing goes."""
     kept = {option["id"]: str(option["label"]) for option in options if "id" in option}
+    if missing := kept.keys() - {option.id for option in one.options}:
+        raise ApiError(400, f"Bad request: '{one.name}' has no option {min(missing)}")
     going = [option.id for option in one.options if option.id not in kept]
     shaping.rename_options(call.company, one, kept)
     if going:
@@ -87,7 +103,7 @@ def _remover(entity: Entity, *, is_v1: bool) -> Handler:
 
 def _option_desk(entity: Entity, method: str) -> Handler:
     def answer(call: Call) -> Response:
-        one, sent = _custom(call, entity), call.request.json()
+        one, sent = _custom(call, entity), call.document()
         if one.type not in _CHOICES or not isinstance(sent, list) or not sent:
             raise invalid("options: a non-empty array is expected, for a field with options")
         try:

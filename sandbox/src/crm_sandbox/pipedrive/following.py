@@ -5,7 +5,7 @@ Source: https://developers.pipedrive.com/docs/api/v1/Deals#getDealFollowers
 
 from collections.abc import Iterator
 
-from crm_sandbox.http import Response, json_response
+from crm_sandbox.http import Response, is_number, json_response
 from crm_sandbox.pipedrive.errors import ApiError, invalid
 from crm_sandbox.pipedrive.objects import ENTITIES
 from crm_sandbox.pipedrive.records import found
@@ -49,7 +49,7 @@ def _add(entity: Entity) -> Handler:
 def _remove(entity: Entity) -> Handler:
     def answer(call: Call) -> Response:
         record, user = _named(call, entity), call.parts["user"]
-        where = [entity.name, record, int(user) if user.isdigit() else -1]
+        where = [entity.name, record, int(user) if is_number(user) else -1]
         with call.company.tables.writing() as cursor:
             gone = cursor.execute(
                 f"DELETE {_OF} AND user_id = ? RETURNING user_id", where

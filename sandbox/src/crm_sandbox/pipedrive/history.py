@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Iterator
 from typing import Any
 
-from crm_sandbox.http import Response, json_response
+from crm_sandbox.http import Response, is_number, json_response
 from crm_sandbox.pipedrive.errors import ApiError
 from crm_sandbox.pipedrive.objects import ENTITIES
 from crm_sandbox.pipedrive.pages_v1 import paged, records_v1, window
@@ -24,7 +24,7 @@ def _change(entity: Entity, row: dict[str, Any]) -> dict[str, Any]:
         "timestamp": str(row["moment"]),
         "data": {
             "id": row["seq"],
-            "item_id": int(record) if record.isdigit() else record,
+            "item_id": int(record) if is_number(record) else record,
             "user_id": row["actor"],
             "field_key": row["field_key"],
             "old_value": row["old_value"],

@@ -6,7 +6,7 @@ Source: https://developers.pipedrive.com/docs/api/v1/Deals#addDealProduct
 from collections.abc import Mapping
 from typing import Any
 
-from crm_sandbox.http import Response, json_response
+from crm_sandbox.http import Response, is_number, json_response
 from crm_sandbox.pipedrive.errors import ApiError, invalid
 from crm_sandbox.pipedrive.objects import ENTITIES
 from crm_sandbox.pipedrive.paging import rendered
@@ -67,7 +67,7 @@ def _deal(call: Call) -> int:
 
 def _item(call: Call) -> int:
     deal, item = _deal(call), call.parts["item"]
-    row = call.company.store.row(_ITEMS, int(item)) if item.isdigit() else None
+    row = call.company.store.row(_ITEMS, int(item)) if is_number(item) else None
     if row is None or row["deal_id"] != deal:
         raise ApiError(404, "Deal product not found", "ERR_NOT_FOUND")
     return int(item)
@@ -108,7 +108,7 @@ def _remove(call: Call) -> Response:
 
 def _remove_many(call: Call) -> Response:
     deal = _deal(call)
-    wanted = [word for word in call.query.get("ids", "").split(",") if word]
+    wanted = [word for word in call.query.joined("ids").split(",") if word]
     sql = "SELECT id FROM deal_products WHERE deal_id = ? ORDER BY id"
     ids = [row["id"] for row in call.company.tables.rows(sql, [deal])]
     chosen = [one for one in ids if not wanted or str(one) in wanted]

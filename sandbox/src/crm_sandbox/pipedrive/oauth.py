@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from crm_sandbox.clock import SandboxClock
-from crm_sandbox.grants import Access, GrantBook
+from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.pipedrive import credentials
 
@@ -42,7 +42,7 @@ class OAuthError(Exception):
         return json_response(body, self.status)
 
 
-class OAuthDesk:
+class OAuthHandler:
     """Answer what stands below `/oauth`.
 
     Attributes:
@@ -51,7 +51,7 @@ class OAuthDesk:
     """
 
     def __init__(self, clock: SandboxClock) -> None:
-        self.grants = GrantBook(clock, lifetime_s=LIFETIME_S, rotates=True)
+        self.grants = GrantStore(clock, lifetime_s=LIFETIME_S, rotates=True)
         self.scopes = {name: frozenset(SCOPES) for name in credentials.ACCOUNTS}
         self.restore()
 

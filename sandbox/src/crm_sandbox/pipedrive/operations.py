@@ -3,6 +3,7 @@
 import re
 from functools import cache
 
+from crm_sandbox.operations import Operation, OperationTable, listed
 from crm_sandbox.pipedrive import (
     collections_v1,
     conversions,
@@ -48,13 +49,26 @@ ROUTES: tuple[Route, ...] = tuple(
 )
 
 
+def _plain(path: str) -> str:
+    return re.sub(r"^/api/v1/", "/v1/", path.rstrip("/"))
+
+
+OPERATIONS = OperationTable(
+    [
+        *(Operation(one.template, one.method) for one in ROUTES),
+        *listed("GET /oauth/authorize\nPOST /oauth/token\nPOST /oauth/revoke"),
+    ],
+    _plain,
+)
+
+
 def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
     """Return the operation of a request and what its path holds.
 
     Raises:
         ApiError: 404 for an unknown path, 405 for a method that it does not have.
     """
-    plain = re.sub(r"^/api/v1/", "/v1/", path.rstrip("/"))
+    plain = _plain(path)
     is_path = False
     for pattern, route in _compiled():
         match = pattern.fullmatch(plain)

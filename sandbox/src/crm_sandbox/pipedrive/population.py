@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from crm_sandbox.companies import noise
+from crm_sandbox.kernel.staging import filling
 from crm_sandbox.pipedrive.custom_fields import CustomField
 from crm_sandbox.pipedrive.objects import ALL
 from crm_sandbox.pipedrive.schema import Entity
@@ -17,10 +18,8 @@ from crm_sandbox.pipedrive.selling import stage_catalogue, stage_deals
 from crm_sandbox.pipedrive.staging import USER_COUNT, Staging
 from crm_sandbox.pipedrive.talking import stage_engagement
 from crm_sandbox.stamps import Integers
-from crm_sandbox.tables import Tables
-from crm_sandbox.vocabulary import INDUSTRIES, LONG_TEXT
+from crm_sandbox.vocabulary import INDUSTRIES
 
-_SMALL = 2_000
 CHANGES = (
     "CREATE TABLE changes (seq BIGINT, entity VARCHAR, record VARCHAR, field_key VARCHAR, "
     "old_value VARCHAR, new_value VARCHAR, actor INTEGER, moment TIMESTAMP, source VARCHAR, "
@@ -39,7 +38,6 @@ _LEAD_ID = (
 
 
 def fill(
-    tables: Tables,
     staging: Staging,
     custom: Mapping[str, Sequence[CustomField]],
     labels: Sequence[str],
@@ -47,23 +45,30 @@ def fill(
     """Create and fill the table of every object.
 
     Args:
-        tables: of the company.
-        staging: an empty one over the tables' connection.
+        staging: an empty one.
         custom: the custom fields by object.
         labels: the ids of the lead labels.
     """
-    connection = tables.connection
-    connection.execute("SET VARIABLE long_text = ?", [LONG_TEXT])
+    connection = staging.connection
     connection.execute(_LEAD_ID.format(crm=staging.plan.crm))
-    if staging.world.contacts < _SMALL:
-        # Planning costs more than running as long as the world is small.
-        connection.execute("PRAGMA disable_optimizer")
-    _stage_users(staging)
-    _stage_parties(staging)
-    stage_catalogue(staging)
-    stage_deals(staging)
-    stage_engagement(staging)
-    words = {
+    with filling(connection, staging.world):
+        _stage_users(staging)
+        _stage_parties(staging)
+        stage_catalogue(staging)
+        stage_deals(staging)
+        stage_engagement(staging)
+        words = _words(staging, labels)
+        for entity in ALL:
+            fields = custom.get("deals" if entity.name == "leads" else entity.name, ())
+            connection.execute(_create(entity, fields, words))
+        for statement in (CHANGES, FOLLOWERS, _PARTICIPANTS, _HISTORY):
+            connection.execute(statement)
+    staging.clear()
+
+
+def _words(staging: Staging, labels: Sequence[str]) -> dict[str, str]:
+    """Return what stands in SQL for `$labels` and other words."""
+    return {
         "labels": str(list(labels)),
         "mailbox": f"'sandbox-{staging.plan.name}'",
         "contacts": str(staging.world.contacts),
@@ -74,15 +79,6 @@ def fill(
         "money": f"'{staging.plan.currency}'",
         "roles": str(len(staging.plan.roles)),
     }
-    for entity in ALL:
-        fields = custom.get("deals" if entity.name == "leads" else entity.name, ())
-        connection.execute(_create(entity, fields, words))
-    connection.execute(CHANGES)
-    connection.execute(FOLLOWERS)
-    connection.execute(_PARTICIPANTS)
-    connection.execute(_HISTORY)
-    connection.execute("PRAGMA enable_optimizer")
-    staging.clear()
 
 
 def _create(entity: Entity, custom: Sequence[CustomField], words: Mapping[str, str]) -> str:

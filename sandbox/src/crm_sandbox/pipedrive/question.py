@@ -1,11 +1,11 @@
 """What a client asks of a list: parameters read and judged before any record is touched."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from crm_sandbox.http import Parameters
 from crm_sandbox.pipedrive.errors import invalid, not_allowed
 from crm_sandbox.pipedrive.schema import Entity
 from crm_sandbox.pipedrive.values import MOST_INTEGER
@@ -49,7 +49,7 @@ class Question:
 class Reader:
     """Collects what is wrong with the parameters, so that one refusal names everything."""
 
-    def __init__(self, query: Mapping[str, str]) -> None:
+    def __init__(self, query: Parameters) -> None:
         self.query = query
         self.problems: list[str] = []
 
@@ -94,8 +94,8 @@ class Reader:
         return text
 
     def words(self, name: str, most: int) -> tuple[str, ...]:
-        """Return a list of words with commas between."""
-        text = self.query.get(name, "")
+        """Return a list of words with commas between, also where its name was repeated."""
+        text = self.query.joined(name)
         found = tuple(word.strip() for word in text.split(",") if word.strip())
         if len(found) > most:
             self.problems.append(f"{name}: {name} must not have more than {most} items")
@@ -122,10 +122,10 @@ class Reader:
 
 def is_id(text: str) -> bool:
     """Say whether a text can be the number of a record."""
-    return re.fullmatch(r"\d{1,10}", text) is not None and int(text) <= MOST_INTEGER
+    return re.fullmatch(r"[0-9]{1,10}", text) is not None and int(text) <= MOST_INTEGER
 
 
-def list_question(entity: Entity, query: Mapping[str, str]) -> Question:
+def list_question(entity: Entity, query: Parameters) -> Question:
     """Read the parameters of a v2 list.
 
     Raises:
@@ -149,7 +149,7 @@ def list_question(entity: Entity, query: Mapping[str, str]) -> Question:
     return made
 
 
-def record_question(entity: Entity, query: Mapping[str, str]) -> Question:
+def record_question(entity: Entity, query: Parameters) -> Question:
     """Read the parameters of one record."""
     reader = Reader(query)
     reader.check({"include_fields", "custom_fields", "include_option_labels", "include_labels"})

@@ -24,7 +24,7 @@ _RETIRED = ("deals", "persons", "organizations", "activities", "products", "pipe
 def _sorted_by(call: Call, entity: Entity) -> str:
     """Return the order that `sort=field ASC, other DESC` asks for."""
     terms = []
-    for term in call.query.get("sort", "").split(","):
+    for term in call.query.joined("sort").split(","):
         name, _, direction = term.strip().partition(" ")
         if entity.column(name):
             terms.append(f'"{name}" {"DESC" if direction.strip().upper() == "DESC" else "ASC"}')

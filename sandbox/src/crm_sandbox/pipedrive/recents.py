@@ -23,7 +23,7 @@ _ITEMS = {
 
 def _recents(call: Call) -> Response:
     since = _since(call)
-    wanted = [item for item in call.query.get("items", "").split(",") if item]
+    wanted = [item for item in call.query.joined("items").split(",") if item]
     if unknown := [
         item for item in wanted if item not in {*_ITEMS, "activityType", "file", "filter"}
     ]:

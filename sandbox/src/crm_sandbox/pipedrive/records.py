@@ -1,8 +1,8 @@
 """Reading records of v2: lists page by page, single ones by id."""
 
 import re
-from collections.abc import Mapping
 
+from crm_sandbox.http import Parameters
 from crm_sandbox.pipedrive.company import Company
 from crm_sandbox.pipedrive.errors import ApiError
 from crm_sandbox.pipedrive.objects import ENTITIES
@@ -26,13 +26,11 @@ def envelope(rows: list[str], following: str | None, end: str) -> bytes:
         data += f',"additional_data":{{"next_cursor":"{following}"}}'
     elif end == "null":
         data += ',"additional_data":{"next_cursor":null}'
-    elif end == "none":
-        data += ',"additional_data":null'
     return (data + "}").encode()
 
 
 def listed(
-    company: Company, entity: Entity, query: Mapping[str, str], sight: Sight, *, archived: bool
+    company: Company, entity: Entity, query: Parameters, sight: Sight, *, archived: bool
 ) -> bytes:
     """Answer a list.
 
@@ -76,7 +74,7 @@ def _restrict(company: Company, entity: Entity, question: Question, *, archived:
 
 
 def one_record(
-    company: Company, entity: Entity, record: str, query: Mapping[str, str], sight: Sight
+    company: Company, entity: Entity, record: str, query: Parameters, sight: Sight
 ) -> bytes:
     """Answer a record by its id.
 
@@ -124,12 +122,10 @@ def found(
     return int(number)
 
 
-def deal_products(
-    company: Company, query: Mapping[str, str], sight: Sight, deal: str | None
-) -> bytes:
+def deal_products(company: Company, query: Parameters, sight: Sight, deal: str | None) -> bytes:
     """Answer the products of one deal, or of up to 100 deals named by `deal_ids`."""
     entity = ENTITIES["deal_products"]
-    plain = {key: value for key, value in query.items() if key != "deal_ids"}
+    plain = Parameters(pair for pair in query.pairs if pair[0] != "deal_ids")
     ids = [found(company, ENTITIES["deals"], deal, sight)] if deal is not None else _deal_ids(query)
     reader = Reader(plain)
     reader.check({"limit", "cursor", "sort_by", "sort_direction"})
@@ -140,7 +136,7 @@ def deal_products(
     return envelope(*page(company.tables, entity, question, shape), "null")
 
 
-def _deal_ids(query: Mapping[str, str]) -> list[int]:
+def _deal_ids(query: Parameters) -> list[int]:
     reader = Reader(query)
     words = reader.words("deal_ids", 100)
     if not words or not all(is_id(word) for word in words):

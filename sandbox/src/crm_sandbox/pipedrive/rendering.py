@@ -1,14 +1,11 @@
 """SQL that turns a record into the JSON of an answer, in the shape of v2 or of v1."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from crm_sandbox.pipedrive.company_data import CompanyData
 from crm_sandbox.pipedrive.custom_fields import CustomField
 from crm_sandbox.pipedrive.objects.columns import person_card
 from crm_sandbox.pipedrive.schema import Column, Entity
-
-if TYPE_CHECKING:
-    from crm_sandbox.pipedrive.company import Company
 
 
 def struct(pairs: Iterable[tuple[str, str]]) -> str:
@@ -17,7 +14,7 @@ def struct(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def shape_v2(
-    company: "Company",
+    company: CompanyData,
     entity: Entity,
     asked: Sequence[str] = (),
     keys: Sequence[str] | None = None,
@@ -49,7 +46,7 @@ def shape_v2(
     return f"to_json({struct(pairs)})::VARCHAR"
 
 
-def _is_shown(company: "Company", column: Column, asked: Sequence[str]) -> bool:
+def _is_shown(company: CompanyData, column: Column, asked: Sequence[str]) -> bool:
     if column.shown == "asked":
         is_app = column.name in {"marketing_status", "doi_status"}
         return column.name in asked and (company.marketing or not is_app)
@@ -79,7 +76,7 @@ def _pair(value: str, known: Mapping[int | str, str]) -> str:
     return f"{{'id': {value}, 'label': MAP {{{labels}}}[{value}]}}"
 
 
-def shape_v1(company: "Company", entity: Entity, me: int) -> tuple[str, str]:
+def shape_v1(company: CompanyData, entity: Entity, me: int) -> tuple[str, str]:
     """Return SQL for the v1 JSON of the record `r`, and the joins that it needs."""
     custom: list[tuple[str, str]] = []
     joins = entity.v1_from

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.http import Parameters, Request, Response, json_response
 from crm_sandbox.pipedrive.company import Company
 from crm_sandbox.pipedrive.errors import ApiError
 from crm_sandbox.pipedrive.sight import Sight
@@ -33,9 +33,20 @@ class Call:
         return self.sight.company
 
     @property
-    def query(self) -> dict[str, str]:
-        """The parameters."""
+    def query(self) -> Parameters:
+        """The parameters; of a plain one that came twice the last counts (not confirmed)."""
         return self.request.query
+
+    def document(self) -> Any:
+        """Return the JSON of the body.
+
+        Raises:
+            ApiError: 400 for what is none.
+        """
+        try:
+            return self.request.json()
+        except ValueError as problem:
+            raise ApiError(400, "Invalid JSON in request body") from problem
 
     def body(self) -> dict[str, Any]:
         """Return the JSON object of the body.
@@ -43,10 +54,7 @@ class Call:
         Raises:
             ApiError: 400 for anything else.
         """
-        try:
-            found = self.request.json()
-        except ValueError as problem:
-            raise ApiError(400, "Invalid JSON in request body") from problem
+        found = self.document()
         if not isinstance(found, dict):
             raise ApiError(400, "Request body must be an object")
         return found

@@ -127,7 +127,7 @@ class Entity:
         sorts: what `sort_by` takes.
         period: which of `updated_since` and `updated_until` it takes.
         asks: further list parameters.
-        end: what a last page has: `null` next_cursor, no additional_data (`missing`) or `none`.
+        end: what a last page has: a next_cursor of `null`, or no additional_data (`missing`).
         missing: the sentence of a 404.
         created: the status of a POST.
         v1: the v1 shape as pairs of name and SQL over `r`; empty where v1 does not have it.

@@ -3,23 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
+from crm_sandbox.kernel import staging
+from crm_sandbox.kernel.staging import nothing
 from crm_sandbox.pipedrive.plans import Plan
 from crm_sandbox.stamps import DAY, Integers, as_datetimes, growing, lives
-from crm_sandbox.world import World
 
 USER_COUNT = 12
 
 
-def _nothing() -> Integers:
-    return np.zeros(0, dtype=np.int64)
-
-
 @dataclass
-class Staging:
+class Staging(staging.Staging):
     """Relations to select from, one per object.
 
     Attributes:
@@ -28,15 +24,12 @@ class Staging:
         person_alive: per person record, whether it is neither deleted nor merged.
     """
 
-    connection: duckdb.DuckDBPyConnection
-    world: World
     plan: Plan
-    registered: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
-    person_company: Integers = field(default_factory=_nothing)
+    person_company: Integers = field(default_factory=nothing)
     person_alive: Any = None
-    deal_company: Integers = field(default_factory=_nothing)
-    deal_created: Integers = field(default_factory=_nothing)
+    deal_company: Integers = field(default_factory=nothing)
+    deal_created: Integers = field(default_factory=nothing)
 
     def rng(self, topic: str) -> np.random.Generator:
         """Return the chance for one topic of this company."""
@@ -49,9 +42,7 @@ class Staging:
         noise = columns.get("r1")
         random = np.arange(count) if noise is None else np.asarray(noise)
         made = {"owner_id": self.plan.first_user + random // 5 % USER_COUNT, **columns}
-        source = f"stage_{name}"
-        self.connection.register(source, pa.table(made))
-        self.registered.append(source)
+        self.register(name, pa.table(made))
 
     def life(self, rng: np.random.Generator, count: int, deleted: float = 0.0) -> dict[str, Any]:
         """Return number, stamps and deletion of so many records."""
@@ -81,9 +72,3 @@ class Staging:
         index = np.arange(len(touched))
         lacking = (index % 97 == 5) & (index < len(index) // 3) & ~np.asarray(deleted)
         return pa.array(np.asarray(touched), mask=lacking)
-
-    def clear(self) -> None:
-        """Drop every staged relation."""
-        for name in self.registered:
-            self.connection.unregister(name)
-        self.registered.clear()

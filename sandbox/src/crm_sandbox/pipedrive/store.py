@@ -5,15 +5,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from crm_sandbox.pipedrive.company_data import CompanyData
 from crm_sandbox.pipedrive.consequences import defaults, entailed
 from crm_sandbox.pipedrive.paging import rendered
 from crm_sandbox.pipedrive.rendering import shape_v1, shape_v2
 from crm_sandbox.pipedrive.schema import Entity
-
-if TYPE_CHECKING:
-    from crm_sandbox.pipedrive.company import Company
 
 _TOLD = {"deals", "persons", "organizations"}
 _UNTOLD = {"update_time", "deleted_at", "add_time"}
@@ -56,7 +54,7 @@ class Store:
         listeners: are told of every change.
     """
 
-    def __init__(self, company: "Company") -> None:
+    def __init__(self, company: CompanyData) -> None:
         self._company = company
         self.listeners: list[Callable[[News], None]] = []
 

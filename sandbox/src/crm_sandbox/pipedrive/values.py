@@ -185,7 +185,12 @@ def _prices(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise Wrong("must be an array of objects")
     known = {"price": 0, "currency": "EUR", "cost": 0, "direct_cost": None, "notes": ""}
-    return [{key: item.get(key, default) for key, default in known.items()} for item in value]
+    made = [{key: item.get(key, default) for key, default in known.items()} for item in value]
+    for one in made:
+        for key, part in one.items():
+            reader: Callable[[Any], Any] = _text if key in {"currency", "notes"} else _number
+            one[key] = None if part is None else reader(part)
+    return made
 
 
 def _list_of(reader: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:

@@ -5,8 +5,8 @@ Source: https://developers.pipedrive.com/docs/api/v1/Webhooks
 
 from typing import Any
 
-from crm_sandbox.http import Response, json_response
-from crm_sandbox.pipedrive.receivers import is_local
+from crm_sandbox.http import Response, is_number, json_response
+from crm_sandbox.kernel.receivers import is_local
 from crm_sandbox.pipedrive.route import Call, Route
 from crm_sandbox.pipedrive.webhooks import ACTIONS, MOST_OF_USER, OBJECTS, Webhook
 
@@ -96,9 +96,9 @@ def _problems(call: Call, body: dict[str, Any]) -> dict[str, list[str]]:
             problems[key] = [f"must be one of {', '.join(known)}"]
     if str(body.get("version") or "2.0") not in {"1.0", "2.0"}:
         problems["version"] = ["must be 1.0 or 2.0"]
-    sql = "SELECT count(*) FROM users WHERE id = ?"
+    sql = "SELECT count(*) FROM users WHERE id::VARCHAR = ?"
     user = body.get("user_id")
-    if user is not None and not call.company.tables.value(sql, [user]):
+    if user is not None and not call.company.tables.value(sql, [str(user)]):
         problems["user_id"] = ["not found"]
     return problems
 
@@ -107,7 +107,7 @@ def _remove(call: Call) -> Response:
     if (refused := _forbidden(call)) is not None:
         return refused
     number = call.parts["id"]
-    if not number.isdigit() or not call.company.webhooks.remove(int(number)):
+    if not is_number(number) or not call.company.webhooks.remove(int(number)):
         return _errors({"id": ["not found"]}, 404)
     return json_response({"success": True, "status": "ok"})
 

@@ -7,17 +7,15 @@ Source: https://pipedrive.readme.io/docs/guide-for-webhooks-v2
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from crm_sandbox.pipedrive.company_data import CompanyData
 from crm_sandbox.pipedrive.store import News
-
-if TYPE_CHECKING:
-    from crm_sandbox.pipedrive.company import Company
 
 _POINTERS = {"user": "user", "org": "organization", "people": "person"}
 
 
-def told(company: "Company", news: News) -> dict[str, Any]:
+def told(company: CompanyData, news: News) -> dict[str, Any]:
     """Return `data` and `previous` of a delivery."""
     before, after = (_shape(company, news, one) for one in (news.before, news.after))
     if news.action == "create":
@@ -27,7 +25,7 @@ def told(company: "Company", news: News) -> dict[str, Any]:
     return {"data": after, "previous": _changed(before or {}, after or {})}
 
 
-def meta(company: "Company", news: News, permitted: Sequence[int]) -> dict[str, Any]:
+def meta(company: CompanyData, news: News, permitted: Sequence[int]) -> dict[str, Any]:
     """Return what is the same for every webhook that hears of this."""
     return {
         "action": news.action,
@@ -46,7 +44,9 @@ def meta(company: "Company", news: News, permitted: Sequence[int]) -> dict[str, 
     }
 
 
-def _shape(company: "Company", news: News, record: dict[str, Any] | None) -> dict[str, Any] | None:
+def _shape(
+    company: CompanyData, news: News, record: dict[str, Any] | None
+) -> dict[str, Any] | None:
     if record is None:
         return None
     made = dict(record)

@@ -3,20 +3,20 @@
 Source: https://pipedrive.readme.io/docs/guide-for-webhooks-v2
 """
 
+import base64
 import json
 import random
 import threading
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from crm_sandbox.pipedrive import receivers
-from crm_sandbox.pipedrive.store import News
+from crm_sandbox.kernel.receivers import post
+from crm_sandbox.kernel.repeating import Repeating
+from crm_sandbox.pipedrive.company_data import CompanyData
+from crm_sandbox.pipedrive.store import News, Store
 from crm_sandbox.pipedrive.webhook_body import meta, told
-
-if TYPE_CHECKING:
-    from crm_sandbox.pipedrive.company import Company
 
 MOST_OF_USER = 40
 OBJECTS = (
@@ -92,11 +92,17 @@ class Manner:
     ca_file: str | None = None
 
 
-class WebhookDesk:
-    """The webhooks of one company and their deliveries."""
+class Webhooks:
+    """The webhooks of one company and their deliveries.
 
-    def __init__(self, company: "Company") -> None:
+    Args:
+        company: whose.
+        store: tells of changes.
+    """
+
+    def __init__(self, company: CompanyData, store: Store) -> None:
         self._company = company
+        self._store = store
         # Whoever waits for a receiver keeps nobody from queueing.
         self._lock = threading.RLock()
         self._sending = threading.RLock()
@@ -104,8 +110,7 @@ class WebhookDesk:
         self._deliveries: list[Delivery] = []
         self.manner = Manner()
         self.lost = 0
-        self._closed = threading.Event()
-        self._attendant: threading.Thread | None = None
+        self._background = Repeating("pipedrive webhooks", _GLANCE_S, self.deliver)
 
     def listed(self) -> list[Webhook]:
         """Return the webhooks that live."""
@@ -116,13 +121,9 @@ class WebhookDesk:
         """Take up a webhook, and listen from now on."""
         with self._lock:
             self._webhooks[webhook.id] = webhook
-            if self.hear not in self._company.store.listeners:
-                self._company.store.listeners.append(self.hear)
-            if self._attendant is None:
-                self._attendant = threading.Thread(
-                    target=self._attend, daemon=True, name="webhooks"
-                )
-                self._attendant.start()
+            if self.hear not in self._store.listeners:
+                self._store.listeners.append(self.hear)
+            self._background.begin()
 
     def remove(self, number: int) -> bool:
         """End a webhook; say whether there was one."""
@@ -178,11 +179,13 @@ class WebhookDesk:
                 for one in self._deliveries
             ]
 
+    def shown(self) -> dict[str, Any]:
+        """Return every message, and how many were lost during bans."""
+        return {"deliveries": self.deliveries(), "lost": self.lost}
+
     def close(self) -> None:
         """Send nothing any more."""
-        self._closed.set()
-        if self._attendant is not None:
-            self._attendant.join(timeout=5)
+        self._background.close()
 
     def _permitted(self, news: News) -> list[int]:
         """Return the users who may see a record."""
@@ -201,15 +204,15 @@ class WebhookDesk:
         body = one.body | {"meta": one.body["meta"] | {"attempt": one.attempt}}
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         for _ in range(1 + manner.duplicates):
-            status = receivers.post(
+            reply = post(
                 webhook.url,
                 text,
-                login=webhook.login,
+                _headers(webhook.login),
                 timeout_s=manner.timeout_s,
                 ca_file=manner.ca_file,
             )
-        webhook.status, webhook.delivered_at = status, now
-        if status is not None and 200 <= status < 300:
+        webhook.status, webhook.delivered_at = reply.status if reply else None, now
+        if reply is not None and reply.is_success:
             one.state, webhook.failures, webhook.succeeded_at = "delivered", 0, now
             return
         if one.attempt == 1:
@@ -231,6 +234,10 @@ class WebhookDesk:
             if tried and now - webhook.succeeded_at >= _GIVEN_UP and webhook.status != 200:
                 del self._webhooks[webhook.id]
 
-    def _attend(self) -> None:
-        while not self._closed.wait(_GLANCE_S):
-            self.deliver()
+
+def _headers(login: tuple[str, str] | None) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "User-Agent": "Pipedrive Webhooks"}
+    if login is not None:
+        token = base64.b64encode(":".join(login).encode()).decode()
+        headers["Authorization"] = f"Basic {token}"
+    return headers

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crm_sandbox.http import Response, json_response
+from crm_sandbox.http import Response, is_number, json_response
 from crm_sandbox.pipedrive.company import Company
 from crm_sandbox.pipedrive.custom_fields import CustomField
 from crm_sandbox.pipedrive.errors import ApiError
@@ -52,7 +52,7 @@ def _read(company: Company, entity: Entity, body: Mapping[str, Any]) -> dict[str
 
 def _plain(kind: str, value: Any) -> Any:
     """Return what old v1 clients send as today's JSON."""
-    if kind in _NUMBERS and isinstance(value, str) and value.isdigit():
+    if kind in _NUMBERS and isinstance(value, str) and is_number(value):
         return int(value)
     if kind in {"money", "double"} and isinstance(value, str):
         with contextlib.suppress(ValueError):
@@ -80,9 +80,9 @@ def _custom_value(one: CustomField, sent: str, value: Any, body: Mapping[str, An
         number = float(value) if one.type == "monetary" else value
         value = {"value": number} | {key: part for key, part in siblings.items() if part}
     elif one.type in {"enum", "org", "people", "user"} and isinstance(value, str):
-        value = int(value) if value.isdigit() else value
+        value = int(value) if is_number(value) else value
     elif one.type == "set" and isinstance(value, str):
-        value = [int(part) for part in value.split(",") if part.strip().isdigit()]
+        value = [int(part) for part in value.split(",") if is_number(part.strip())]
     elif one.type == "double" and isinstance(value, str):
         value = _plain("double", value)
     return stored_custom(one, value)
@@ -99,7 +99,10 @@ def _lead_values(call: Call, body: Mapping[str, Any]) -> dict[str, Any]:
         money = body["value"] or {"amount": None, "currency": None}
         if not isinstance(money, Mapping) or set(money) != {"amount", "currency"}:
             raise _bad("value must be an object with amount and currency")
-        values |= {"amount": money["amount"], "currency": money["currency"]}
+        amount, currency = money["amount"], money["currency"]
+        if not isinstance(amount, int | float | None) or not isinstance(currency, str | None):
+            raise _bad("value must have a number as amount and a text as currency")
+        values |= {"amount": amount, "currency": currency}
     return values
 
 
@@ -184,7 +187,7 @@ def _remover(entity: Entity) -> Handler:
 
 def _bulk_remover(entity: Entity) -> Handler:
     def answer(call: Call) -> Response:
-        ids = [word for word in call.query.get("ids", "").split(",") if word]
+        ids = [word for word in call.query.joined("ids").split(",") if word]
         if not ids:
             raise _bad("ids are required")
         records = [found(call.company, entity, one, call.sight, alive=True) for one in ids]

@@ -12,7 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.http import Request, Response, is_number, json_response
+from crm_sandbox.salesforce.bodies import QueryJob, job_of
 from crm_sandbox.salesforce.errors import ApiError, not_found
 from crm_sandbox.salesforce.ids import make_id
 from crm_sandbox.salesforce.locators import locator_of, position_of
@@ -59,7 +60,7 @@ class BulkSettings:
     page_rows: int = 50_000
 
 
-class BulkDesk:
+class BulkHandler:
     """Answer `/jobs/query`.
 
     Args:
@@ -102,11 +103,8 @@ class BulkDesk:
         return json_response(self._info(job) | self._progress(job))
 
     def _create(self, request: Request, version: str) -> Response:
-        try:
-            body = request.json()
-            operation, text = body["operation"], body["query"]
-        except (ValueError, TypeError, KeyError) as problem:
-            raise ApiError(400, "JSON_PARSER_ERROR", f"cannot read the job: {problem}") from problem
+        body = job_of(request.body, QueryJob)
+        operation, text = body["operation"], body["query"]
         if operation not in {"query", "queryAll"}:
             raise ApiError(400, "INVALIDJOB", f"Invalid job operation: {operation}")
         delimiter = body.get("columnDelimiter") or "COMMA"
@@ -232,7 +230,7 @@ class BulkDesk:
         self._complete(job)
         first = position_of(job.id, request.query.get("locator", ""), job.result.count)
         wanted = request.query.get("maxRecords", "")
-        if wanted and (not wanted.isdigit() or int(wanted) < 1):
+        if wanted and (not is_number(wanted) or int(wanted) < 1):
             raise ApiError(400, "INVALID_REQUEST", f"maxRecords must be positive, not '{wanted}'")
         size = min(int(wanted or self.settings.page_rows), self.settings.page_rows)
         last = min(first + size, job.result.count)
@@ -259,10 +257,7 @@ class BulkDesk:
         )
 
     def _abort(self, request: Request, job: Job) -> Response:
-        try:
-            state = (request.json() or {}).get("state")
-        except (ValueError, AttributeError) as problem:
-            raise ApiError(400, "JSON_PARSER_ERROR", "cannot read the change") from problem
+        state = job_of(request.body).get("state")
         if state != "Aborted":
             raise ApiError(400, "INVALIDJOBSTATE", f"Invalid state for a query job: {state}")
         if job.state in _FINISHED:

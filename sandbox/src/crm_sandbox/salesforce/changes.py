@@ -189,8 +189,8 @@ class SchemaChanges:
         """Give a field another type; values that do not fit become null."""
         sobject, one = self._field(name, field)
         changed = one.changed(type=new_type, length=one.length or 255, precision=18, scale=2)
-        with self._org.lock:
-            self._org.cursor().execute(
+        with self._org.writing() as cursor:
+            cursor.execute(
                 f'ALTER TABLE "{sobject.name}" ALTER "{one.stored}" TYPE {changed.column_type} '
                 f'USING TRY_CAST("{one.stored}" AS {changed.column_type})'
             )

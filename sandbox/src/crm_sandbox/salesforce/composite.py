@@ -33,7 +33,7 @@ class _RolledBackError(Exception):
     """Everything is taken back; carried out of the transaction that it ends."""
 
 
-class CompositeDesk:
+class CompositeHandler:
     """Answer `/composite` and `/composite/batch`.
 
     Args:

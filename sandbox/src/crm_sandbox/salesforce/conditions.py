@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from crm_sandbox.salesforce.columns import Column
 from crm_sandbox.salesforce.errors import ApiError, malformed
 from crm_sandbox.salesforce.ids import full_id, is_id
 from crm_sandbox.salesforce.periods import period_of
 from crm_sandbox.salesforce.schema import ID_TYPES, TEXT_TYPES, Field
 from crm_sandbox.salesforce.soql import Comparison, Condition, Junction, Literal, Negation
 
-if TYPE_CHECKING:
-    from crm_sandbox.salesforce.translation import Column
-
-Resolve = Callable[[str], "Column"]
+Resolve = Callable[[str], Column]
 _NUMBERS = frozenset({"int", "double", "currency", "percent"})
 
 
@@ -27,7 +25,7 @@ def condition_sql(condition: Condition, resolve: Resolve, params: list[Any], tod
     return _comparison(condition, resolve(condition.path), params, today)
 
 
-def _comparison(one: Comparison, column: "Column", params: list[Any], today: date) -> str:
+def _comparison(one: Comparison, column: Column, params: list[Any], today: date) -> str:
     _check_filterable(column.field)
     if one.operator in {"IN", "NOT IN"}:
         return _membership(one, column, params)
@@ -66,13 +64,13 @@ def _wrong_operator(one: Field) -> ApiError:
     )
 
 
-def _sides(column: "Column") -> tuple[str, str]:
+def _sides(column: Column) -> tuple[str, str]:
     if column.field.type in TEXT_TYPES:
         return f"lower({column.sql})", "lower(?)"
     return column.sql, "?"
 
 
-def _membership(one: Comparison, column: "Column", params: list[Any]) -> str:
+def _membership(one: Comparison, column: Column, params: list[Any]) -> str:
     values = [_value(column.field, literal) for literal in one.values]
     present = [value for value in values if value is not None]
     left, right = _sides(column)
@@ -84,7 +82,7 @@ def _membership(one: Comparison, column: "Column", params: list[Any]) -> str:
     return inside if one.operator == "IN" else f"(({inside}) IS NOT TRUE)"
 
 
-def _period(operator: str, column: "Column", literal: str, params: list[Any], today: date) -> str:
+def _period(operator: str, column: Column, literal: str, params: list[Any], today: date) -> str:
     if column.field.type not in {"date", "datetime"}:
         raise malformed(f"unexpected token: '{literal}'")
     first, after = period_of(literal, today)

@@ -38,7 +38,7 @@ class Grant:
     granted_at: datetime
 
 
-class ConsentDesk:
+class ConsentHandler:
     """Shows the page and keeps the codes.
 
     Args:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from crm_sandbox.salesforce.refusals import Refusal
 
 if TYPE_CHECKING:
-    from crm_sandbox.salesforce.ingest import IngestDesk
+    from crm_sandbox.salesforce.ingest import IngestHandler
     from crm_sandbox.salesforce.long_requests import LongRequests
-    from crm_sandbox.salesforce.replication import ReplicationDesk
+    from crm_sandbox.salesforce.replication import ReplicationHandler
     from crm_sandbox.salesforce.writes import Writer
 
 
@@ -16,8 +16,8 @@ class WriteControls:
     """The orders of an admin to the desks of one org."""
 
     writer: "Writer"
-    ingest: "IngestDesk"
-    replication: "ReplicationDesk"
+    ingest: "IngestHandler"
+    replication: "ReplicationHandler"
     long_requests: "LongRequests"
 
     def refuse_writes(self, code: str, **which: Any) -> None:

@@ -1,15 +1,16 @@
 """The Salesforce emulation at work: routing, sessions, limits, and the Python face for tests."""
 
 import re
+from dataclasses import replace
 
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.kernel.administration import AdminApi
 from crm_sandbox.registry import Premises
-from crm_sandbox.salesforce import credentials
-from crm_sandbox.salesforce.administration import administer
-from crm_sandbox.salesforce.bulk import BulkDesk
+from crm_sandbox.salesforce.administration import ACTIONS
+from crm_sandbox.salesforce.bulk import BulkHandler
 from crm_sandbox.salesforce.changes import Changes, SchemaChanges
-from crm_sandbox.salesforce.composite import CompositeDesk
+from crm_sandbox.salesforce.composite import CompositeHandler
 from crm_sandbox.salesforce.controls import WriteControls
 from crm_sandbox.salesforce.describe import (
     global_describe,
@@ -17,17 +18,19 @@ from crm_sandbox.salesforce.describe import (
     object_describe,
 )
 from crm_sandbox.salesforce.errors import ApiError, not_found
-from crm_sandbox.salesforce.ingest import IngestDesk
+from crm_sandbox.salesforce.ingest import IngestHandler
 from crm_sandbox.salesforce.long_requests import LongRequests
-from crm_sandbox.salesforce.oauth import OAuthDesk
+from crm_sandbox.salesforce.oauth import OAuthHandler
+from crm_sandbox.salesforce.operations import OPERATIONS
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.outbound import OutboundDesk
-from crm_sandbox.salesforce.query import QueryDesk
-from crm_sandbox.salesforce.records import RecordDesk
-from crm_sandbox.salesforce.replication import ReplicationDesk
-from crm_sandbox.salesforce.sessions import Session, SessionBook
-from crm_sandbox.salesforce.soap import SoapDesk
-from crm_sandbox.salesforce.sobject_collections import CollectionDesk
+from crm_sandbox.salesforce.outbound import OutboundHandler
+from crm_sandbox.salesforce.query import QueryHandler
+from crm_sandbox.salesforce.records import RecordHandler
+from crm_sandbox.salesforce.replication import ReplicationHandler
+from crm_sandbox.salesforce.sessions import Session, SessionStore
+from crm_sandbox.salesforce.soap import SoapHandler
+from crm_sandbox.salesforce.sobject_collections import CollectionHandler
+from crm_sandbox.salesforce.translation import python_value
 from crm_sandbox.salesforce.truth import Truth
 from crm_sandbox.salesforce.usage import ApiUsage
 from crm_sandbox.salesforce.versions import check_version, listed_versions
@@ -46,21 +49,32 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def __init__(self, premises: Premises) -> None:
         self.clock: SandboxClock = premises.clock
-        self.org = Org(premises.world, premises.clock)
+        self.org = Org(premises.world, premises.clock, premises.since)
         super().__init__(self.org)
-        self.sessions = SessionBook(premises.clock, self.org.organization_id)
+        self.sessions = SessionStore(premises.clock, self.org.organization_id, premises.since)
         self.usage = ApiUsage()
-        self.bulk = BulkDesk(self.org, self.usage)
-        self.queries = QueryDesk(self.org)
-        self._oauth = OAuthDesk(self.org, self.sessions)
+        self.bulk = BulkHandler(self.org, self.usage)
+        self.queries = QueryHandler(self.org)
+        self._oauth = OAuthHandler(self.org, self.sessions)
         self.writer = Writer(self.org)
-        self.replication = ReplicationDesk(self.org)
+        self.replication = ReplicationHandler(self.org)
         self.long_requests = LongRequests(self.clock)
-        self.ingest = IngestDesk(self.org, self.writer, self.usage, self.bulk.settings)
-        self._records = RecordDesk(self.org, self.writer)
-        self._soap = SoapDesk(self.org, self.sessions, self.usage, self.queries)
-        self.outbound = OutboundDesk(self.org, self.sessions)
-        self._collections = CollectionDesk(self.org, self.writer, self._records)
+        self.ingest = IngestHandler(self.org, self.writer, self.usage, self.bulk.settings)
+        self._records = RecordHandler(self.org, self.writer)
+        self._soap = SoapHandler(self.org, self.sessions, self.usage, self.queries)
+        self.outbound = OutboundHandler(self.org, self.sessions)
+        self._collections = CollectionHandler(self.org, self.writer, self._records)
+        self._admin = AdminApi(
+            self,
+            ACTIONS,
+            objects=lambda _: [one.name for one in self.org.objects],
+            looks={
+                "outbound": lambda _: {"notifications": self.outbound.listed()},
+                "usage": lambda _: {"used": self.usage.used, "maximum": self.usage.maximum},
+            },
+            value=python_value,
+            accounts=False,
+        )
 
     def expire_sessions(self) -> int:
         """End every session; the next call of each client gets a 401."""
@@ -86,6 +100,8 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
+        # The servers are in Java, where a plain parameter is the first of its name (not confirmed).
+        request = replace(request, first_wins=True)
         if request.path.startswith("/services/oauth2/"):
             return self._oauth.handle(request)
         if request.path.startswith("/services/Soap/"):
@@ -108,20 +124,7 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/salesforce`."""
-        return administer(self, request)
-
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        return [
-            ("Salesforce", f"{url}/salesforce"),
-            ("Salesforce token endpoint", f"{url}/salesforce/services/oauth2/token"),
-            ("Salesforce client id", credentials.CLIENT_ID),
-            ("Salesforce client secret", credentials.CLIENT_SECRET),
-            ("Salesforce refresh token", credentials.REFRESH_TOKEN),
-            ("Salesforce user name", credentials.USERNAME),
-            ("Salesforce password", credentials.PASSWORD),
-            ("Salesforce admin", f"{url}/_admin/salesforce"),
-        ]
+        return self._admin.handle(request)
 
     def close(self) -> None:
         """Remove job results and close the database."""
@@ -161,9 +164,11 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
         return session
 
     def _route(self, request: Request, version: str, path: str, session: Session) -> Response:
+        if not OPERATIONS.leads_anywhere(f"/services/data/v{version}{path}"):
+            raise not_found()
         head, *rest = [part for part in path.split("/") if part] or [""]
         if head == "":
-            return self._resources(version)
+            return self._resources(request, version)
         if head in {"query", "queryAll"} and request.method == "GET":
             if rest:
                 return self.queries.more(request, version, session.token, rest[0])
@@ -186,7 +191,7 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
     ) -> Response:
         if rest[:1] == ["sobjects"]:
             return self._collections.handle(request, version, rest[1:])
-        desk = CompositeDesk(
+        desk = CompositeHandler(
             self.org,
             self.usage,
             lambda inner, its_version, path: self._route(inner, its_version, path, session),
@@ -218,7 +223,7 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
 
     def _limits(self, request: Request, rest: list[str]) -> Response:
         if rest == ["recordCount"]:
-            names = [name for name in request.query.get("sObjects", "").split(",") if name]
+            names = [name for name in request.query.joined("sObjects").split(",") if name]
             chosen = [self.org.visible(n) for n in names] if names else self.org.objects
             counts = [{"count": self.count(one.name), "name": one.name} for one in chosen]
             return json_response({"sObjects": counts})
@@ -226,7 +231,8 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
             raise not_found()
         return json_response(self.usage.limits())
 
-    def _resources(self, version: str) -> Response:
+    def _resources(self, request: Request, version: str) -> Response:
         base = f"/services/data/v{version}"
         names = ("sobjects", "query", "queryAll", "limits", "jobs", "composite")
-        return json_response({name: f"{base}/{name}" for name in names})
+        listed = {name: f"{base}/{name}" for name in names}
+        return json_response(listed | {"identity": self._oauth.identity_url(request)})

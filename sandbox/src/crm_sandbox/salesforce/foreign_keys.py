@@ -36,9 +36,9 @@ def foreign_key(org: Org, sobject: SObject, relationship: str, field: str) -> Fo
     """
     link = sobject.relation(relationship) if relationship else None
     for name in link.reference_to if link else ():
-        parent = org.known(name)
-        key = parent.find(field)
-        if link and key is not None and (key.external_id or key.type == "id"):
+        parent = org.held(name)
+        key = parent.find(field) if parent else None
+        if link and parent and key is not None and (key.external_id or key.type == "id"):
             return ForeignKey(link, parent.name, key)
     raise no_such_column(f"{relationship}.{field}", sobject.name)
 

@@ -3,7 +3,6 @@
 How records are processed is in `ingest_run.py`, how a CSV is read and written in `ingest_file.py`.
 """
 
-import json
 import random
 import shutil
 import tempfile
@@ -14,7 +13,8 @@ from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
 
-from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.http import Request, Response, is_number, json_response
+from crm_sandbox.salesforce.bodies import job_of
 from crm_sandbox.salesforce.bulk import BulkSettings
 from crm_sandbox.salesforce.errors import ApiError, not_found, unreadable
 from crm_sandbox.salesforce.ids import make_id
@@ -57,7 +57,7 @@ class IngestJob:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class IngestDesk:
+class IngestHandler:
     """Answer `/jobs/ingest`.
 
     Args:
@@ -109,7 +109,7 @@ class IngestDesk:
     def _create(self, request: Request, version: str) -> Response:
         if request.header("content-type").lower().startswith("multipart/"):
             parts = _parts_of(request)
-            job = self._opened(_settings_of(parts.get("job", b"")), version)
+            job = self._opened(job_of(parts.get("job", b"")), version)
             content = parts.get("content", b"")
             if len(content.decode("utf-8", "replace")) > _LARGEST_PART:
                 raise ApiError(
@@ -119,7 +119,7 @@ class IngestDesk:
             self._jobs[job.id] = job
             self._close(request, job)
         else:
-            job = self._opened(_settings_of(request.body), version)
+            job = self._opened(job_of(request.body), version)
             self._jobs[job.id] = job
         return json_response(self._info(job))
 
@@ -173,7 +173,7 @@ class IngestDesk:
         return Response(201)
 
     def _change(self, request: Request, job: IngestJob) -> Response:
-        state = _settings_of(request.body).get("state")
+        state = job_of(request.body).get("state")
         with self._lock:
             allowed = {
                 "UploadComplete": {"Open"},
@@ -274,7 +274,7 @@ class IngestDesk:
 
     def _list(self, request: Request) -> Response:
         first = request.query.get("queryLocator", "0")
-        start = int(first) if first.isdigit() else 0
+        start = int(first) if is_number(first) else 0
         kind = request.query.get("jobType", "V2Ingest")
         jobs = list(self._jobs.values()) if kind == "V2Ingest" else []
         records = [self._info(job) | {"jobType": "V2Ingest"} for job in jobs[start:][:_LISTED]]
@@ -311,16 +311,6 @@ class IngestDesk:
             "apexProcessingTime": 0,
         }
         return progress | ({"errorMessage": job.failure} if job.state == "Failed" else {})
-
-
-def _settings_of(body: bytes) -> dict[str, Any]:
-    try:
-        settings = json.loads(body)
-    except ValueError as problem:
-        raise unreadable(f"cannot read the job: {problem}") from problem
-    if not isinstance(settings, dict):
-        raise unreadable("a job is a JSON object")
-    return settings
 
 
 def _check_settings(settings: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 
+from crm_sandbox.http import is_number
 from crm_sandbox.salesforce.errors import ApiError
 
 
@@ -25,6 +26,6 @@ def position_of(job: str, locator: str, count: int) -> int:
         owner, _, position = base64.urlsafe_b64decode(padded).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         owner, position = "", ""
-    if owner != job[:15] or not position.isdigit() or int(position) >= max(count, 1):
+    if owner != job[:15] or not is_number(position) or int(position) >= max(count, 1):
         raise ApiError(400, "INVALID_LOCATOR", f"The locator '{locator}' is not valid for this job")
     return int(position)

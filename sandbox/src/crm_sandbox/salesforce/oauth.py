@@ -17,9 +17,9 @@ from crm_sandbox.salesforce.assertions import (
     is_meant_here,
     public_key_of,
 )
-from crm_sandbox.salesforce.consent import ConsentDesk
+from crm_sandbox.salesforce.consent import ConsentHandler
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.sessions import Session, SessionBook
+from crm_sandbox.salesforce.sessions import Session, SessionStore
 
 _PASSWORD_ENDS = datetime(2027, 2, 20, tzinfo=UTC)
 _LOGIN_HOSTS = frozenset({"login.salesforce.com", "test.salesforce.com"})
@@ -42,7 +42,7 @@ class OAuthError(Exception):
         return json_response(body, self.status)
 
 
-class OAuthDesk:
+class OAuthHandler:
     """Answer everything below `/services/oauth2`.
 
     Args:
@@ -50,11 +50,11 @@ class OAuthDesk:
         sessions: where tokens live.
     """
 
-    def __init__(self, org: Org, sessions: SessionBook) -> None:
+    def __init__(self, org: Org, sessions: SessionStore) -> None:
         self._org = org
         self._sessions = sessions
         self._signer: RSAPublicKey | None = None
-        self._consent = ConsentDesk(org.clock)
+        self._consent = ConsentHandler(org.clock)
 
     def handle(self, request: Request) -> Response:
         """Answer one OAuth request."""
@@ -80,10 +80,16 @@ class OAuthDesk:
             return Response(403, b"Bad_OAuth_Token", content_type="text/html;charset=UTF-8")
         return json_response(self._user(request))
 
+    def identity_url(self, request: Request) -> str:
+        """Return the address that says who the caller is."""
+        base = "https://login.salesforce.com" if request.by_host else request.base_url
+        return f"{base}/id/{self._org.organization_id}/{self._org.user_id}"
+
     def _token(self, request: Request) -> Response:
         if request.method != "POST":
             raise OAuthError("invalid_request", "must use HTTP POST")
-        form = request.form
+        # The vendor takes the parameters in the address of the POST, too.
+        form = request.query | request.form
         grants = {
             "refresh_token": self._refresh,
             "authorization_code": self._code,
@@ -170,7 +176,7 @@ class OAuthDesk:
             raise OAuthError("invalid_client", "invalid client credentials")
 
     def _answer(self, request: Request, session: Session) -> dict[str, Any]:
-        identity = self._identity_url(request)
+        identity = self.identity_url(request)
         issued = str(int(session.issued_at.timestamp() * 1000))
         signed = hmac.new(
             credentials.CLIENT_SECRET.encode(), (identity + issued).encode(), hashlib.sha256
@@ -183,10 +189,6 @@ class OAuthDesk:
             "token_type": "Bearer",
             "issued_at": issued,
         }
-
-    def _identity_url(self, request: Request) -> str:
-        base = "https://login.salesforce.com" if request.by_host else request.base_url
-        return f"{base}/id/{self._org.organization_id}/{self._org.user_id}"
 
     def _revoke(self, request: Request) -> Response:
         token = (request.form or request.query).get("token", "")
@@ -207,7 +209,7 @@ class OAuthDesk:
             "scope": _SCOPE,
             "client_id": credentials.CLIENT_ID,
             "username": credentials.USERNAME,
-            "sub": self._identity_url(request),
+            "sub": self.identity_url(request),
             "token_type": kind,
         }
         if session is not None:
@@ -222,7 +224,7 @@ class OAuthDesk:
         return json_response(self._user(request))
 
     def _user(self, request: Request) -> dict[str, Any]:
-        identity = self._identity_url(request)
+        identity = self.identity_url(request)
         return {
             "sub": identity,
             "id": identity,

@@ -4,7 +4,10 @@ Reading and changing records is done elsewhere (`translation.py`, `changes.py`);
 the current schema.
 """
 
+from datetime import datetime
+
 from crm_sandbox.clock import SandboxClock
+from crm_sandbox.populations import Population
 from crm_sandbox.salesforce.errors import invalid_type
 from crm_sandbox.salesforce.ids import make_id
 from crm_sandbox.salesforce.objects import ALL_OBJECTS
@@ -20,14 +23,16 @@ class Org(Tables):
     Args:
         world: what the org is filled with.
         clock: the present.
+        since: when the org was opened, in UTC.
     """
 
-    def __init__(self, world: World, clock: SandboxClock) -> None:
-        super().__init__()
+    def __init__(self, world: World, clock: SandboxClock, since: datetime) -> None:
+        super().__init__(
+            Population.of("salesforce", world, lambda connection: fill(connection, world))
+        )
         self.world = world
         self.clock = clock
-        self.schema_moment = clock.stamp()
-        fill(self.connection, world)
+        self.schema_moment = since.replace(microsecond=0, tzinfo=None)
         self._objects = {one.name.lower(): one for one in ALL_OBJECTS}
         self._next: dict[str, int] = {}
 
@@ -68,6 +73,10 @@ class Org(Tables):
             names = ", ".join(one.name for one in self._objects.values())
             raise ValueError(f"unknown object '{name}'; known: {names}")
         return found
+
+    def held(self, name: str) -> SObject | None:
+        """Return an object, hidden or not, where it is emulated."""
+        return self._objects.get(name.lower())
 
     def replace(self, sobject: SObject) -> None:
         """Put a changed object in the place of the old one."""

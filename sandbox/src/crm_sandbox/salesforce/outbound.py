@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from crm_sandbox.kernel.repeating import Repeating
 from crm_sandbox.salesforce import credentials
 from crm_sandbox.salesforce.ids import full_id, make_id
 from crm_sandbox.salesforce.org import Org
 from crm_sandbox.salesforce.outbound_message import Header, Receiver, message_xml
 from crm_sandbox.salesforce.schema import Field, SObject
-from crm_sandbox.salesforce.sessions import SessionBook
+from crm_sandbox.salesforce.sessions import SessionStore
 
 HORIZON = timedelta(hours=24)
 _FIRST_WAIT = timedelta(seconds=15)
@@ -52,7 +53,7 @@ class OutboundOrder:
     notifications: list[Notification] = field(default_factory=list)
 
 
-class OutboundDesk:
+class OutboundHandler:
     """Send messages and remember what became of them.
 
     Args:
@@ -60,14 +61,13 @@ class OutboundDesk:
         sessions: where the session that a message may carry comes from.
     """
 
-    def __init__(self, org: Org, sessions: SessionBook) -> None:
+    def __init__(self, org: Org, sessions: SessionStore) -> None:
         self._org = org
         self._sessions = sessions
         self._lock = threading.RLock()
         self._orders: list[OutboundOrder] = []
         self._made = 0
-        self._closed = threading.Event()
-        self._attendant: threading.Thread | None = None
+        self._background = Repeating("outbound messages", _GLANCE_S, self.deliver)
 
     def send(
         self,
@@ -106,7 +106,7 @@ class OutboundDesk:
         header = self._header(foreign=foreign, with_session=with_session)
         order = OutboundOrder(receiver, sobject, chosen, header, now, duplicates, shuffle)
         self._queue(order, records)
-        self._attend()
+        self._background.begin()
         return self.deliver()
 
     def deliver(self) -> dict[str, int]:
@@ -132,9 +132,7 @@ class OutboundDesk:
 
     def close(self) -> None:
         """Send nothing any more."""
-        self._closed.set()
-        if self._attendant is not None:
-            self._attendant.join(timeout=5)
+        self._background.close()
 
     def _queue(self, order: OutboundOrder, records: Sequence[str]) -> None:
         with self._lock:
@@ -195,18 +193,6 @@ class OutboundDesk:
             enterprise_url=f"{base}/c/66.0/{own}",
             partner_url=f"{base}/u/66.0/{own}",
         )
-
-    def _attend(self) -> None:
-        """Let a thread send again what falls due while the sandbox's clock runs."""
-        if self._attendant is None:
-            self._attendant = threading.Thread(
-                target=self._keep_delivering, daemon=True, name="outbound messages"
-            )
-            self._attendant.start()
-
-    def _keep_delivering(self) -> None:
-        while not self._closed.wait(_GLANCE_S):
-            self.deliver()
 
 
 def _chosen(sobject: SObject, names: Sequence[str]) -> list[Field]:

@@ -1,12 +1,11 @@
 """One outbound message: its XML, its way to a local receiver, and the receiver's Ack."""
 
-import http.client
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from crm_sandbox.kernel.receivers import post
 from crm_sandbox.salesforce.envelope import (
     ENVELOPE,
     UnreadableEnvelopeError,
@@ -19,7 +18,6 @@ _ENTERPRISE = "urn:sobject.enterprise.soap.sforce.com"
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 _LOCAL = frozenset({"127.0.0.1", "localhost"})
 _TIMEOUT_S = 10.0
-_LARGEST_ANSWER = 100_000
 
 
 @dataclass(frozen=True)
@@ -43,27 +41,10 @@ class Receiver:
 
     def post(self, body: bytes) -> bool:
         """Send one message and tell whether the receiver acknowledged it; redirects are not followed."""
-        connection = self._connection()
-        parts = urlsplit(self.url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
-        try:
-            connection.request("POST", target, body, headers)
-            answer = connection.getresponse()
-            return answer.status == 200 and _acknowledges(answer.read(_LARGEST_ANSWER))
-        except (OSError, http.client.HTTPException):
-            # To the vendor a receiver that cannot be reached is one that did not acknowledge.
-            return False
-        finally:
-            connection.close()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self.url)
-        host = parts.hostname or ""
-        if parts.scheme == "http":
-            return http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT_S)
-        context = ssl.create_default_context(cafile=self.ca_file)
-        return http.client.HTTPSConnection(host, parts.port, timeout=_TIMEOUT_S, context=context)
+        reply = post(self.url, body, headers, timeout_s=_TIMEOUT_S, ca_file=self.ca_file)
+        # To the vendor a receiver that cannot be reached is one that did not acknowledge.
+        return reply is not None and reply.status == 200 and _acknowledges(reply.body)
 
 
 @dataclass(frozen=True)

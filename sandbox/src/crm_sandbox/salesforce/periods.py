@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+from crm_sandbox.http import is_number
 from crm_sandbox.salesforce.errors import malformed
 
 _DAY = timedelta(days=1)
@@ -42,15 +43,25 @@ def period_of(literal: str, today: date) -> tuple[date, date]:
     """
     name, _, count = literal.upper().partition(":")
     found = _fixed(name, today) if not count else None
-    if found is not None:
-        return found
-    if count and name == "LAST_N_DAYS":
-        return today - int(count) * _DAY, today + _DAY
-    if count and name == "NEXT_N_DAYS":
-        return today + _DAY, today + (int(count) + 1) * _DAY
-    if count and name == "N_DAYS_AGO":
-        return today - int(count) * _DAY, today - (int(count) - 1) * _DAY
-    if count and name == "LAST_N_MONTHS":
+    if found is None and is_number(count):
+        try:
+            found = _counted(name, int(count), today)
+        except (OverflowError, ValueError) as problem:
+            # Before the first year that there is, or behind the last one.
+            raise malformed(f"unexpected token: '{literal}'") from problem
+    if found is None:
+        raise malformed(f"unexpected token: '{literal}'")
+    return found
+
+
+def _counted(name: str, count: int, today: date) -> tuple[date, date] | None:
+    if name == "LAST_N_DAYS":
+        return today - count * _DAY, today + _DAY
+    if name == "NEXT_N_DAYS":
+        return today + _DAY, today + (count + 1) * _DAY
+    if name == "N_DAYS_AGO":
+        return today - count * _DAY, today - (count - 1) * _DAY
+    if name == "LAST_N_MONTHS":
         month = today.replace(day=1)
-        return _month(month, -int(count)), month
-    raise malformed(f"unexpected token: '{literal}'")
+        return _month(month, -count), month
+    return None

@@ -11,18 +11,17 @@ import pyarrow as pa
 
 from crm_sandbox.companies import noise
 from crm_sandbox.deals import STAGES, split_amounts
+from crm_sandbox.kernel.staging import filling, seconds
 from crm_sandbox.salesforce.engagement import stage_activities, stage_campaigns
 from crm_sandbox.salesforce.ids import make_ids
 from crm_sandbox.salesforce.objects import ALL_OBJECTS
 from crm_sandbox.salesforce.objects.parties import LEAD_STATUSES
 from crm_sandbox.salesforce.schema import CURRENCIES, SObject
 from crm_sandbox.salesforce.staging import Staging, with_life
-from crm_sandbox.vocabulary import LONG_TEXT
 from crm_sandbox.world import World
 
 USER_COUNT = 25
 PRODUCT_COUNT = 40
-_SMALL = 2_000
 _ROLES = ("Chief Executive", "Sales Director", "Sales Representative", "Marketing", "Support")
 # Worth of a US dollar. Dated rates begin with the years, and end with the next one.
 _RATES = dict(
@@ -60,21 +59,17 @@ _ORDER = (
 
 def fill(connection: duckdb.DuckDBPyConnection, world: World) -> None:
     """Create and fill the table of every object, then let go of the staging relations."""
-    connection.execute("SET VARIABLE long_text = ?", [LONG_TEXT])
-    if world.contacts < _SMALL:
-        # Planning costs more than running as long as the world is small.
-        connection.execute("PRAGMA disable_optimizer")
     staging = Staging(connection, world, USER_COUNT)
-    _stage_setup(staging)
-    _stage_parties(staging)
-    _stage_products(staging)
-    _stage_deals(staging)
-    stage_campaigns(staging)
-    stage_activities(staging)
     by_name = {one.name: one for one in ALL_OBJECTS}
-    for name in _ORDER:
-        connection.execute(_create(by_name[name], staging.relations[name]))
-    connection.execute("PRAGMA enable_optimizer")
+    with filling(connection, world):
+        _stage_setup(staging)
+        _stage_parties(staging)
+        _stage_products(staging)
+        _stage_deals(staging)
+        stage_campaigns(staging)
+        stage_activities(staging)
+        for name in _ORDER:
+            connection.execute(_create(by_name[name], staging.relations[name]))
     staging.clear()
 
 
@@ -268,12 +263,12 @@ def _stage_opportunities(staging: Staging, current: pa.Table) -> None:
     count = current.num_rows
     stage, company = current["stage"].to_numpy(), current["company"].to_numpy()
     staging.deal_company = company
-    staging.deal_created = current["created"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    staging.deal_created = seconds(current["created"])
     at = current["at"].to_numpy().astype("datetime64[s]").astype(np.int64)
     modified = np.minimum(at + rng.integers(0, 86_400 * 5, count), staging.world.epoch - 90)
     modified = np.maximum(modified, at)
     stamps = modified.astype("datetime64[s]")
-    staging.contact_of_deals(rng)
+    staging.choose_contacts(rng)
     staging.add(
         "Opportunity",
         staging.columns(current)

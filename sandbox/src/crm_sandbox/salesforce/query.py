@@ -21,7 +21,7 @@ from crm_sandbox.salesforce.translation import Plan, Translator, python_value
 DEFAULT_BATCH = 2000
 _SMALLEST_BATCH = 200
 _OPEN_LOCATORS = 200
-_LOCATOR = re.compile(r"(01g[A-Za-z0-9]{12,15})-(\d+)")
+_LOCATOR = re.compile(r"(01g[A-Za-z0-9]{12,15})-(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class QueryPage:
         return Response(200, body.encode())
 
 
-class QueryDesk:
+class QueryHandler:
     """Answer `/query`, `/queryAll` and locators.
 
     Args:
@@ -191,5 +191,5 @@ class QueryDesk:
 
 
 def _wanted_batch(request: Request) -> int | None:
-    wanted = re.search(r"batchSize\s*=\s*(\d+)", request.header("sforce-query-options"))
+    wanted = re.search(r"batchSize\s*=\s*(\d{1,9})", request.header("sforce-query-options"))
     return int(wanted[1]) if wanted else None

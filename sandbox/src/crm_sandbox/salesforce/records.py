@@ -19,7 +19,7 @@ from crm_sandbox.salesforce.writes import Order, SeveralMatches, Writer, key_fie
 _UPSERT_ANSWERS_SINCE = 46
 
 
-class RecordDesk:
+class RecordHandler:
     """Answer `/sobjects/X` and below.
 
     Args:
@@ -133,7 +133,7 @@ class RecordDesk:
         return bool(self._org.cursor().execute(sql, [full_id(record)]).fetchall())
 
     def _read(self, request: Request, sobject: SObject, record: str, version: str) -> str:
-        wanted = request.query.get("fields", "").split(",")
+        wanted = request.query.joined("fields").split(",")
         chosen = [name.strip() for name in wanted if name.strip()]
         chosen = chosen or [one.name for one in sobject.visible_fields]
         by_id = Comparison("Id", "=", (Literal("string", record),))

@@ -41,7 +41,7 @@ class Refusal:
         )
 
 
-class RefusalBook:
+class RefusalStore:
     """The orders of one org, served first in, first out."""
 
     def __init__(self) -> None:

@@ -5,8 +5,9 @@ JSON for REST, quoted CSV cells for Bulk.
 
 from typing import Any
 
+from crm_sandbox.salesforce.columns import Column
 from crm_sandbox.salesforce.schema import Field
-from crm_sandbox.salesforce.translation import Column, Plan
+from crm_sandbox.salesforce.translation import Plan
 
 _REST_MOMENT = "%Y-%m-%dT%H:%M:%S.000+0000"
 _BULK_MOMENT = "%Y-%m-%dT%H:%M:%S.000Z"

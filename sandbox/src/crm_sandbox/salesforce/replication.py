@@ -26,7 +26,7 @@ class ReplicationSettings:
     open_since: datetime | None = None
 
 
-class ReplicationDesk:
+class ReplicationHandler:
     """Answer `/sobjects/X/updated` and `/sobjects/X/deleted`.
 
     Args:
@@ -85,9 +85,9 @@ class ReplicationDesk:
 
 def _minute(request: Request, key: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(request.query[key])
-    except (KeyError, ValueError) as problem:
+        moment = datetime.fromisoformat(request.query[key]).astimezone(UTC)
+    except (KeyError, ValueError, OverflowError) as problem:
         raise ApiError(
             400, "MALFORMED_QUERY", f"{key} must be a dateTime with an offset"
         ) from problem
-    return moment.astimezone(UTC).replace(tzinfo=None, second=0, microsecond=0)
+    return moment.replace(tzinfo=None, second=0, microsecond=0)

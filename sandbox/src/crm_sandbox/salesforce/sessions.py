@@ -21,19 +21,24 @@ class Session:
     used_at: datetime
 
 
-class SessionBook:
+class SessionStore:
     """Every token that works now.
+
+    Args:
+        clock: the sandbox's.
+        organization_id: of the org that the tokens belong to.
+        since: when the refresh token was given out.
 
     Attributes:
         rotation: whether a refresh replaces the refresh token and ends earlier sessions.
     """
 
-    def __init__(self, clock: SandboxClock, organization_id: str) -> None:
+    def __init__(self, clock: SandboxClock, organization_id: str, since: datetime) -> None:
         self._clock = clock
         self._prefix = organization_id[:15]
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
-        self._refresh: dict[str, datetime] = {REFRESH_TOKEN: clock.now()}
+        self._refresh: dict[str, datetime] = {REFRESH_TOKEN: since}
         self.rotation = False
 
     def issue(self) -> Session:

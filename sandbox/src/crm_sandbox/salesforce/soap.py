@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Request, Response, is_number
 from crm_sandbox.salesforce import credentials
 from crm_sandbox.salesforce.envelope import (
     Call,
@@ -18,9 +18,9 @@ from crm_sandbox.salesforce.envelope import (
 from crm_sandbox.salesforce.errors import ApiError
 from crm_sandbox.salesforce.oauth import instance_url
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.query import QueryDesk, QueryPage
+from crm_sandbox.salesforce.query import QueryHandler, QueryPage
 from crm_sandbox.salesforce.schema import Field
-from crm_sandbox.salesforce.sessions import IDLE_SESSION, SessionBook
+from crm_sandbox.salesforce.sessions import IDLE_SESSION, SessionStore
 from crm_sandbox.salesforce.usage import ApiUsage
 from crm_sandbox.salesforce.versions import check_version
 
@@ -39,7 +39,7 @@ _KINDS = {
 _WITH_PLACE = frozenset({"MalformedQueryFault", "InvalidFieldFault", "InvalidSObjectFault"})
 
 
-class SoapDesk:
+class SoapHandler:
     """Answer `/services/Soap/u/XX.0`.
 
     Args:
@@ -50,7 +50,7 @@ class SoapDesk:
     """
 
     def __init__(
-        self, org: Org, sessions: SessionBook, usage: ApiUsage, queries: QueryDesk
+        self, org: Org, sessions: SessionStore, usage: ApiUsage, queries: QueryHandler
     ) -> None:
         self._org = org
         self._sessions = sessions
@@ -163,7 +163,7 @@ class SoapDesk:
 
 def _batch_of(call: Call) -> int | None:
     wanted = call.header("QueryOptions", "batchSize")
-    return int(wanted) if wanted.isdigit() else None
+    return int(wanted) if is_number(wanted) else None
 
 
 def _result_xml(page: QueryPage) -> str:

@@ -6,7 +6,7 @@ from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.salesforce.errors import ApiError, not_found, unreadable
 from crm_sandbox.salesforce.ids import is_id
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.records import RecordDesk, body_of
+from crm_sandbox.salesforce.records import RecordHandler, body_of
 from crm_sandbox.salesforce.schema import SObject
 from crm_sandbox.salesforce.writes import Order, Writer, key_field, object_for_write
 
@@ -14,7 +14,7 @@ MOST_RECORDS = 200
 _MOST_RETRIEVED = 2000
 
 
-class CollectionDesk:
+class CollectionHandler:
     """Answer `/composite/sobjects` and below.
 
     Args:
@@ -23,7 +23,7 @@ class CollectionDesk:
         records: how they are read.
     """
 
-    def __init__(self, org: Org, writer: Writer, records: RecordDesk) -> None:
+    def __init__(self, org: Org, writer: Writer, records: RecordHandler) -> None:
         self._org = org
         self._writer = writer
         self._records = records
@@ -75,7 +75,7 @@ class CollectionDesk:
         return order
 
     def _delete(self, request: Request) -> Response:
-        ids = [one.strip() for one in request.query.get("ids", "").split(",") if one.strip()]
+        ids = [one.strip() for one in request.query.joined("ids").split(",") if one.strip()]
         if not ids:
             raise ApiError(400, "MISSING_ARGUMENT", "the ids parameter is missing")
         _check_count(len(ids), MOST_RECORDS)
@@ -96,7 +96,9 @@ class CollectionDesk:
 
     def _retrieve(self, request: Request, version: str, sobject: SObject) -> Response:
         given: dict[str, Any] = {
-            key: value.split(",") for key, value in request.query.items() if value
+            key: request.query.joined(key).split(",")
+            for key, value in request.query.items()
+            if value
         }
         if request.method == "POST":
             given = body_of(request)

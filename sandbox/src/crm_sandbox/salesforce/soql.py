@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from crm_sandbox.http import is_number
+from crm_sandbox.kernel.tokens import Token, TokenReader, split
 from crm_sandbox.salesforce.errors import malformed
 
 _TOKEN = re.compile(
@@ -105,32 +107,17 @@ class Query:
         return bool(self.group_by) or any(one.function for one in self.items)
 
 
-@dataclass(frozen=True)
-class Token:
-    """One token with its kind."""
-
-    kind: str
-    text: str
-
-
 def tokens_of(text: str) -> list[Token]:
     """Split SOQL into tokens.
 
     Raises:
         ApiError: a character or a string that cannot be read.
     """
-    found: list[Token] = []
-    position = 0
-    end = len(text.rstrip())
-    while position < end:
-        match = _TOKEN.match(text, position)
-        if match is None:
-            rest = text[position:].strip()[:20]
-            raise malformed(f"unexpected token: '{rest}'")
-        kind = match.lastgroup or ""
-        found.append(Token(kind, match.group(kind)))
-        position = match.end()
-    return found
+
+    def unreadable(rest: str) -> Exception:
+        return malformed(f"unexpected token: '{rest.strip()[:20]}'")
+
+    return split(text, _TOKEN, len(text.rstrip()), unreadable)
 
 
 def parse(text: str) -> Query:
@@ -143,32 +130,10 @@ def parse(text: str) -> Query:
         raise malformed("SOQL statement cannot be empty or null")
     if len(text) > MAX_LENGTH:
         raise malformed("SOQL statements cannot be longer than 100,000 characters.")
-    return _Reader(tokens_of(text)).query()
+    return _Reader(tokens_of(text), "<EOF>").query()
 
 
-class _Reader:
-    def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
-        self._at = 0
-
-    @property
-    def _now(self) -> Token:
-        return self._tokens[self._at] if self._at < len(self._tokens) else Token("end", "<EOF>")
-
-    def _next(self) -> Token:
-        token = self._now
-        self._at += 1
-        return token
-
-    def _is(self, *words: str) -> bool:
-        return self._now.kind in {"word", "sign"} and self._now.text.upper() in words
-
-    def _took(self, *words: str) -> bool:
-        if self._is(*words):
-            self._at += 1
-            return True
-        return False
-
+class _Reader(TokenReader):
     def _must(self, *words: str) -> None:
         for word in words:
             if not self._took(word):
@@ -182,7 +147,7 @@ class _Reader:
 
     def _whole(self) -> int:
         token = self._next()
-        if token.kind != "number" or not token.text.isdigit():
+        if token.kind != "number" or not is_number(token.text) or int(token.text) > _LARGEST:
             raise malformed(f"unexpected token: '{token.text}'")
         return int(token.text)
 
@@ -313,6 +278,7 @@ class _Reader:
             raise malformed(f"unexpected token: '{token.text}'") from problem
 
 
+_LARGEST = 2**31 - 1
 _AFTER_ITEM = ("ASC", "DESC", "NULLS", "LIMIT", "OFFSET")
 
 
@@ -320,7 +286,7 @@ def _literal_of(token: Token) -> Literal:
     if token.kind == "string":
         return Literal("string", _unescaped(token.text[1:-1]))
     if token.kind == "number":
-        whole = token.text.lstrip("+-").isdigit()
+        whole = is_number(token.text.lstrip("+-"))
         return Literal("number", int(token.text) if whole else float(token.text))
     if token.kind == "date":
         return Literal("date", date.fromisoformat(token.text))

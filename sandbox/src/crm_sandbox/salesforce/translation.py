@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from crm_sandbox.salesforce.columns import Column
 from crm_sandbox.salesforce.conditions import condition_sql
 from crm_sandbox.salesforce.errors import ApiError, invalid_field, malformed
 from crm_sandbox.salesforce.org import Org
@@ -17,26 +18,6 @@ _POLYMORPHIC = (
     Field("Name", "string", length=255, name_field=True),
     Field("Type", "string", length=40),
 )
-
-
-@dataclass(frozen=True)
-class Column:
-    """One selected field.
-
-    Attributes:
-        keys: where it stands in the answer: names of parents, then the field's name.
-        field: the field.
-        alias: the table alias it is read from.
-    """
-
-    keys: tuple[str, ...]
-    field: Field
-    alias: str
-
-    @property
-    def sql(self) -> str:
-        """The stored value."""
-        return f'{self.alias}."{self.field.stored}"'
 
 
 @dataclass

@@ -14,7 +14,7 @@ from crm_sandbox.salesforce.errors import ApiError, invalid_type, malformed_id
 from crm_sandbox.salesforce.foreign_keys import fill_in
 from crm_sandbox.salesforce.opportunities import follow_up
 from crm_sandbox.salesforce.org import Org
-from crm_sandbox.salesforce.refusals import RefusalBook
+from crm_sandbox.salesforce.refusals import RefusalStore
 from crm_sandbox.salesforce.schema import Field, SObject
 from crm_sandbox.salesforce.storage import RowStore
 from crm_sandbox.salesforce.validation import (
@@ -79,7 +79,7 @@ class Writer:
     def __init__(self, org: Org) -> None:
         self._org = org
         self._store = RowStore(org)
-        self.refusals = RefusalBook()
+        self.refusals = RefusalStore()
 
     def apply(
         self, orders: Sequence[Order], *, all_or_none: bool = False, typed: bool = True
@@ -211,7 +211,7 @@ class Writer:
 
     def _existing(self, one: Field, wanted: set[str]) -> dict[str, set[str]]:
         known: dict[str, set[str]] = {}
-        for target in (self._org.known(name) for name in one.reference_to):
+        for target in filter(None, (self._org.held(name) for name in one.reference_to)):
             of_target = [record for record in wanted if record.startswith(target.prefix)]
             gone = ' AND NOT "IsDeleted"' if target.has_deleted else ""
             known[target.prefix] = set()

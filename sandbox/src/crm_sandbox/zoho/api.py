@@ -6,39 +6,54 @@ from dataclasses import dataclass
 from crm_sandbox.answers import AnswerCache
 from crm_sandbox.grants import Access
 from crm_sandbox.http import Request, Response
-from crm_sandbox.zoho.bulk_read import BulkReadDesk
-from crm_sandbox.zoho.bulk_write import BulkWriteDesk
+from crm_sandbox.zoho.bulk_read import BulkReadHandler
+from crm_sandbox.zoho.bulk_write import BulkWriteHandler
 from crm_sandbox.zoho.centres import is_developer
-from crm_sandbox.zoho.composite import CompositeDesk
-from crm_sandbox.zoho.coql_plan import CoqlDesk
-from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.composite import CompositeHandler
+from crm_sandbox.zoho.coql_plan import CoqlHandler
+from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import no_such_address, wrong_method
 from crm_sandbox.zoho.limits import CUSTOM_VIEW, Meter, query_cost
-from crm_sandbox.zoho.listing import ListingDesk
-from crm_sandbox.zoho.metadata import MetadataDesk
+from crm_sandbox.zoho.listing import ListingHandler
+from crm_sandbox.zoho.metadata import MetadataHandler
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.page_tokens import PageTokens
-from crm_sandbox.zoho.records import RecordDesk
-from crm_sandbox.zoho.related import RelatedDesk
+from crm_sandbox.zoho.records import RecordHandler
+from crm_sandbox.zoho.related import RelatedHandler
 from crm_sandbox.zoho.schema import Module
 from crm_sandbox.zoho.scopes import demand, operation
-from crm_sandbox.zoho.searching import SearchDesk
-from crm_sandbox.zoho.setup_answers import SetupDesk
+from crm_sandbox.zoho.searching import SearchHandler
+from crm_sandbox.zoho.setup_answers import SetupHandler
 from crm_sandbox.zoho.staging import USER_COUNT
 from crm_sandbox.zoho.store import RecordStore
-from crm_sandbox.zoho.uploads import UploadDesk
-from crm_sandbox.zoho.watch import WatchDesk
-from crm_sandbox.zoho.write_desk import WriteDesk
+from crm_sandbox.zoho.uploads import UploadHandler
+from crm_sandbox.zoho.versions import Version, addressed
+from crm_sandbox.zoho.watch import WatchHandler
+from crm_sandbox.zoho.write_handler import WriteHandler
 from crm_sandbox.zoho.writes import Writer
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call: the request, the token it came with, and the parts of its path behind the version."""
+    """One call: the request, the token it came with, the parts of its path behind the version, that."""
 
     request: Request
     access: Access
     parts: list[str]
+    version: Version
+
+    @classmethod
+    def addressed(cls, request: Request, access: Access) -> "Call":
+        """Return the call of a request.
+
+        Raises:
+            ZohoError: its address leads nowhere.
+        """
+        found = addressed(request.path)
+        if found is None:
+            raise no_such_address()
+        version, rest = found
+        return cls(request, access, [part for part in rest.split("/") if part], version)
 
     @property
     def method(self) -> str:
@@ -65,24 +80,26 @@ class OrgApi:
         mailman: takes callbacks and notifications out.
     """
 
-    def __init__(self, org: Org, tokens: PageTokens, cache: AnswerCache, mailman: Mailman) -> None:
+    def __init__(
+        self, org: Org, tokens: PageTokens, cache: AnswerCache, mailman: DeliveryLog
+    ) -> None:
         self.org = org
         self.store = RecordStore(org)
         self.meter = Meter(org.clock, USER_COUNT)
-        self.listing = ListingDesk(org, tokens, cache)
-        self.search = SearchDesk(org)
-        self.records = RecordDesk(org)
-        self.coql = CoqlDesk(org)
-        self.bulk_read = BulkReadDesk(org, self.meter, mailman)
+        self.listing = ListingHandler(org, tokens, cache)
+        self.search = SearchHandler(org)
+        self.records = RecordHandler(org)
+        self.coql = CoqlHandler(org)
+        self.bulk_read = BulkReadHandler(org, self.meter, mailman)
         self.writer = Writer(org, self.store)
-        self.writes = WriteDesk(self.writer, self.records, self.meter)
-        self.uploads = UploadDesk(org)
-        self.bulk_write = BulkWriteDesk(org, self.writer, self.uploads, self.meter, mailman)
-        self.watch = WatchDesk(org, self.records, mailman)
+        self.writes = WriteHandler(self.writer, self.records, self.meter)
+        self.uploads = UploadHandler(org)
+        self.bulk_write = BulkWriteHandler(org, self.writer, self.uploads, self.meter, mailman)
+        self.watch = WatchHandler(org, self.records, mailman)
         self.store.listeners.append(self.watch.notice)
-        self._related = RelatedDesk(org, tokens, self.listing.limits)
-        self._metadata = MetadataDesk(org)
-        self._setup = SetupDesk(org, self._metadata)
+        self._related = RelatedHandler(org, tokens, self.listing.limits)
+        self._metadata = MetadataHandler(org)
+        self._setup = SetupHandler(org, self._metadata)
 
     def answer(self, call: Call) -> Response:
         """Answer one call to the CRM API.
@@ -113,7 +130,7 @@ class OrgApi:
         head, *rest = call.parts or [""]
         if head == "read":
             call.demand("ZohoCRM.bulk.READ")
-            return self.bulk_read.handle(call.request, rest, call.access.scopes)
+            return self.bulk_read.handle(call.request, rest, call.access.scopes, call.version)
         if head == "write":
             call.demand(f"ZohoCRM.bulk.{operation(call.method)}")
             return self.bulk_write.handle(call.request, rest)
@@ -121,24 +138,22 @@ class OrgApi:
 
     def _settings(self, call: Call, rest: list[str]) -> Response:
         kind, *below = rest or [""]
+        request, version = call.request, call.version
+        developer = self.org.is_developer or is_developer(request)
+        kinds: dict[str, Callable[[], Response]] = {
+            "modules": lambda: self._metadata.modules(below, developer=developer),
+            "fields": lambda: self._metadata.fields(request, below, version),
+            "layouts": lambda: self._setup.layouts(request, below, version),
+            "pipeline": lambda: self._setup.pipelines(request, below),
+            "related_lists": lambda: self._setup.related_lists(request),
+            "custom_views": lambda: self._setup.views(request),
+        }
+        if kind not in kinds:
+            raise no_such_address()
         call.must_be("GET")
-        call.demand(f"ZohoCRM.settings.{kind or 'modules'}.READ")
+        call.demand(f"ZohoCRM.settings.{kind}.READ")
         self.meter.charge(1)
-        request = call.request
-        if kind == "modules":
-            developer = self.org.is_developer or is_developer(request)
-            return self._metadata.modules(below, developer=developer)
-        if kind == "fields":
-            return self._metadata.fields(request, below)
-        if kind == "layouts":
-            return self._setup.layouts(request, below)
-        if kind == "pipeline":
-            return self._setup.pipelines(request, below)
-        if kind == "related_lists":
-            return self._setup.related_lists(request)
-        if kind == "custom_views":
-            return self._setup.views(request)
-        raise no_such_address()
+        return kinds[kind]()
 
     def _org_data(self, call: Call, rest: list[str]) -> Response:
         call.must_be("GET")
@@ -157,7 +172,7 @@ class OrgApi:
             raise no_such_address()
         call.must_be("POST")
         call.demand("ZohoCRM.coql.READ")
-        query = self.coql.read(call.request)
+        query = self.coql.read(call.request, call.version)
         call.demand(f"ZohoCRM.modules.{query.module}.READ")
         self.meter.charge(query_cost(query.limit))
         return self.coql.answer(query)
@@ -168,8 +183,8 @@ class OrgApi:
         call.must_be("POST")
         call.demand("ZohoCRM.composite_requests.CUSTOM")
         self.meter.charge(1)
-        desk = CompositeDesk(
-            self.org, lambda inner, parts: self.answer(Call(inner, call.access, parts))
+        desk = CompositeHandler(
+            self.org, lambda inner: self.answer(Call.addressed(inner, call.access))
         )
         with self.meter.paid():
             return desk.answer(call.request)
@@ -195,12 +210,13 @@ class OrgApi:
         request = call.request
         if call.method == "GET":
             self.meter.charge(CUSTOM_VIEW if not rest and "cvid" in request.query else 1)
-            return self._read(request, module, rest)
+            return self._read(call, module, rest)
         return self.writes.answer(request, module, rest)
 
-    def _read(self, request: Request, module: Module, rest: list[str]) -> Response:
+    def _read(self, call: Call, module: Module, rest: list[str]) -> Response:
+        request, needs_fields = call.request, call.version.needs_fields
         if not rest:
-            return self.listing.answer(request, module)
+            return self.listing.answer(request, module, needs_fields=needs_fields)
         if rest == ["search"]:
             return self.search.search(request, module)
         if rest == ["deleted"]:
@@ -210,7 +226,8 @@ class OrgApi:
         if len(rest) == 1:
             return self.records.one(request, module, rest[0])
         if len(rest) == 2:
-            return self._related.answer(request, module, rest[0], rest[1])
+            names = (rest[0], rest[1])
+            return self._related.answer(request, module, *names, needs_fields=needs_fields)
         raise no_such_address()
 
     def close(self) -> None:

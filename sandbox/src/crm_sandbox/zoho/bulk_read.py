@@ -13,13 +13,14 @@ from typing import Any
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.zoho.bulk_files import FileShelf, Lines, texts_of, zip_member
 from crm_sandbox.zoho.bulk_query import BulkQuery, read_query, refused
-from crm_sandbox.zoho.deliveries import Mailman, is_address
+from crm_sandbox.zoho.deliveries import DeliveryLog, is_address
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.ics import HEAD, TAIL, event_sql
 from crm_sandbox.zoho.limits import BULK_READ, Meter
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.rendering import csv_line
 from crm_sandbox.zoho.scopes import demand
+from crm_sandbox.zoho.versions import Version
 
 _KEPT = timedelta(days=1)
 _TOKEN_LIVES = timedelta(hours=24)
@@ -56,7 +57,7 @@ class Job:
     ended: threading.Event = field(default_factory=threading.Event)
 
 
-class BulkReadDesk:
+class BulkReadHandler:
     """Answers `/crm/bulk/v8/read`.
 
     Args:
@@ -65,7 +66,7 @@ class BulkReadDesk:
         mailman: takes callbacks out.
     """
 
-    def __init__(self, org: Org, meter: Meter, mailman: Mailman) -> None:
+    def __init__(self, org: Org, meter: Meter, mailman: DeliveryLog) -> None:
         self._org = org
         self._meter = meter
         self._mailman = mailman
@@ -76,14 +77,16 @@ class BulkReadDesk:
         self._shelf: FileShelf | None = None
         self.settings = BulkReadSettings()
 
-    def handle(self, request: Request, rest: list[str], scopes: Iterable[str]) -> Response:
+    def handle(
+        self, request: Request, rest: list[str], scopes: Iterable[str], version: Version
+    ) -> Response:
         """Answer one request; `rest` is the path behind `/read`, `scopes` those of the token.
 
         Raises:
             ZohoError: the refusal.
         """
         if not rest and request.method == "POST":
-            return self._create(request, scopes)
+            return self._create(request, scopes, version)
         if request.method != "GET" or not rest:
             raise no_such_address()
         self._meter.charge(1)
@@ -104,7 +107,7 @@ class BulkReadDesk:
         if self._shelf is not None:
             self._shelf.close()
 
-    def _create(self, request: Request, scopes: Iterable[str]) -> Response:
+    def _create(self, request: Request, scopes: Iterable[str], version: Version) -> Response:
         if "json" not in request.header("content-type"):
             raise ZohoError(415, "MEDIA_TYPE_NOT_SUPPORTED", "The media type is not supported")
         if not request.body.strip():
@@ -115,7 +118,14 @@ class BulkReadDesk:
             raise refused("REQUEST_BODY_NOT_READABLE", "The request body is not JSON") from problem
         if not isinstance(body, dict) or "query" not in body:
             raise refused("INVALID_REQUEST", "The request has no query")
-        query = self._query(body["query"])
+        asked = body["query"]
+        if (
+            version.names_modules
+            and isinstance(asked, dict)
+            and isinstance(asked.get("module"), str)
+        ):
+            asked = asked | {"module": {"api_name": asked["module"]}}
+        query = self._query(asked)
         demand(scopes, f"ZohoCRM.modules.{query.module.name}.READ")
         callback = _callback(body.get("callback"))
         file_type = str(body.get("file_type", "csv")).lower()

@@ -40,7 +40,10 @@ def read_lines(content: bytes, encoding: str) -> Lines:
         text = content.decode(encoding)
     except LookupError as problem:
         raise ValueError(encoding) from problem
-    rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+    try:
+        rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+    except csv.Error as problem:
+        raise ValueError("csv") from problem
     if not rows:
         raise ValueError("empty")
     return Lines(rows[0], [row for row in rows[1:] if row])
@@ -58,7 +61,7 @@ def mappings_of(module: Module, asked: Any, header: Sequence[str]) -> list[Mappi
         found = [
             (
                 str(one.get("api_name", "")),
-                int(one.get("index", -1)),
+                -1 if one.get("index") is None else int(one["index"]),
                 str((one.get("default_value") or {}).get("value", "")),
             )
             for one in asked

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.shapes import misfit
+from crm_sandbox.zoho.bodies import BulkWrite
 from crm_sandbox.zoho.bulk_rows import (
     Lines,
     Mapping,
@@ -19,12 +21,12 @@ from crm_sandbox.zoho.bulk_rows import (
     record_of,
     result_lines,
 )
-from crm_sandbox.zoho.deliveries import Mailman, is_address
+from crm_sandbox.zoho.deliveries import DeliveryLog, is_address
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import BULK_WRITE, Meter
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.schema import Module
-from crm_sandbox.zoho.uploads import UploadDesk
+from crm_sandbox.zoho.uploads import UploadHandler
 from crm_sandbox.zoho.writes import Writer
 
 _PATIENCE_S = 60
@@ -80,7 +82,7 @@ class WriteJob:
         return sum(one[0] == status for one in self.results)
 
 
-class BulkWriteDesk:
+class BulkWriteHandler:
     """Answers `/crm/bulk/v8/write`.
 
     Args:
@@ -92,7 +94,7 @@ class BulkWriteDesk:
     """
 
     def __init__(
-        self, org: Org, writer: Writer, uploads: UploadDesk, meter: Meter, mailman: Mailman
+        self, org: Org, writer: Writer, uploads: UploadHandler, meter: Meter, mailman: DeliveryLog
     ) -> None:
         self._org = org
         self._writer = writer
@@ -142,8 +144,7 @@ class BulkWriteDesk:
         return json_response(said | {"details": {"id": job.id, "created_by": self._user()}}, 201)
 
     def _read(self, request: Request, body: Any) -> WriteJob:
-        if not isinstance(body, dict) or body.get("operation") not in _OPERATIONS:
-            raise _refused("INVALID_DATA", "invalid operation", api_name="operation")
+        _check_shape(body)
         resources = body.get("resource")
         if not isinstance(resources, list) or len(resources) != 1:
             raise _refused("INVALID_DATA", "one resource is expected", api_name="resource")
@@ -283,6 +284,19 @@ class BulkWriteDesk:
         number = self._org.user_id
         name = self._org.tables.value('SELECT full_name FROM "Users" WHERE id = ?', [number])
         return {"id": str(number), "name": str(name)}
+
+
+def _check_shape(body: Any) -> None:
+    wrong = misfit(body, BulkWrite)
+    if wrong is not None:
+        raise _refused(
+            "INVALID_DATA",
+            f"invalid data: {wrong.reason}",
+            api_name=wrong.name or "operation",
+            json_path=wrong.place,
+        )
+    if body.get("operation") not in _OPERATIONS:
+        raise _refused("INVALID_DATA", "invalid operation", api_name="operation")
 
 
 def _check_keys(module: Module, operation: str, find_by: str, mappings: list[Mapping]) -> None:

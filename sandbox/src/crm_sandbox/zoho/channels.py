@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from crm_sandbox.http import is_number
+from crm_sandbox.shapes import misfit
+from crm_sandbox.zoho import bodies
 from crm_sandbox.zoho.conditions import moment_of
 from crm_sandbox.zoho.deliveries import is_address
 from crm_sandbox.zoho.schema import Module
@@ -84,10 +87,13 @@ class Reader:
         """
         if not isinstance(entry, dict):
             raise _invalid("watch", path, expected_data_type="jsonobject")
+        wrong = misfit(entry, bodies.Channel)
+        if wrong is not None:
+            raise _invalid(wrong.name or "watch", path, expected_data_type=wrong.reason)
         number = entry.get("channel_id")
         if number in (None, ""):
             raise _missing("channel_id", path)
-        if not str(number).isdigit():
+        if not is_number(str(number)):
             raise _invalid("channel_id", path, expected_data_type="bigint")
         url = entry.get("notify_url", old.url if old else None)
         if url is None:

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.shapes import misfit
+from crm_sandbox.zoho.bodies import CompositeCall
 from crm_sandbox.zoho.errors import ZohoError, invalid_data
 from crm_sandbox.zoho.org import Org
 
@@ -22,7 +24,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH"})
 _REFERENCE = re.compile(r"@\{(\w+):(\$[^}]*)\}")
 _STEP = re.compile(r"\.([\w$-]+)|\[(\d+)\]")
 
-Ask = Callable[[Request, list[str]], Response]
+Ask = Callable[[Request], Response]
 
 
 class _RolledBack(Exception):
@@ -33,12 +35,12 @@ class _RolledBack(Exception):
         self.index = index
 
 
-class CompositeDesk:
+class CompositeHandler:
     """Answers composite requests.
 
     Args:
         org: whose tables a transaction spans.
-        ask: answers one call, given the parts of its path.
+        ask: answers one call.
     """
 
     def __init__(self, org: Org, ask: Ask) -> None:
@@ -91,8 +93,6 @@ class CompositeDesk:
             filled = _filled(call, known, f"$.{KEY}[{index}]")
         except ZohoError as refusal:
             return refusal.envelope
-        match = _URI.fullmatch(filled["uri"].partition("?")[0])
-        assert match is not None
         params = urlencode({k: str(v) for k, v in (filled.get("params") or {}).items()})
         query = "&".join(part for part in (filled["uri"].partition("?")[2], params) if part)
         more = {str(k).lower(): str(v) for k, v in (filled.get("headers") or {}).items()}
@@ -105,7 +105,7 @@ class CompositeDesk:
             body=json.dumps(filled["body"]).encode() if "body" in filled else b"",
         )
         try:
-            answer = self._ask(inner, [part for part in match[3].split("/") if part])
+            answer = self._ask(inner)
         except ZohoError as refusal:
             answer = refusal.response()
         response = {
@@ -149,6 +149,10 @@ def _check(call: Any, path: str) -> None:
         raise invalid_data(
             "invalid data", expected_data_type="jsonobject", api_name=KEY, json_path=path
         )
+    wrong = misfit(call, CompositeCall)
+    if wrong is not None:
+        where = {"api_name": wrong.name, "json_path": wrong.place.replace("$", path, 1)}
+        raise invalid_data("invalid data", expected_data_type=wrong.reason, **where)
     for name in ("method", "uri"):
         if not call.get(name):
             where = {"api_name": name, "json_path": f"{path}.{name}"}

@@ -8,7 +8,7 @@ import threading
 from html import escape
 from urllib.parse import urlencode
 
-from crm_sandbox.grants import GrantBook
+from crm_sandbox.grants import GrantStore
 from crm_sandbox.http import Request, Response
 from crm_sandbox.zoho.accounts import ACCOUNTS
 from crm_sandbox.zoho.centres import accounts_server
@@ -23,14 +23,14 @@ _PAGE = """\
 <button name="decision" value="reject">Reject</button></form></body></html>"""
 
 
-class ConsentDesk:
+class ConsentHandler:
     """Shows the page and gives out codes.
 
     Args:
         grants: where codes are kept.
     """
 
-    def __init__(self, grants: GrantBook) -> None:
+    def __init__(self, grants: GrantStore) -> None:
         self._grants = grants
         self._lock = threading.Lock()
         self._offline: set[str] = set()

@@ -9,7 +9,7 @@ from crm_sandbox.zoho.refusals import RefusalOrder
 
 if TYPE_CHECKING:
     from crm_sandbox.zoho.api import OrgApi
-    from crm_sandbox.zoho.oauth import OAuthDesk
+    from crm_sandbox.zoho.oauth import OAuthHandler
 
 _FOREIGN = {
     "AUTHENTICATION_FAILURE": (401, "Authentication failed"),
@@ -22,7 +22,7 @@ class Controls:
     """The orders of an admin to the desks of the orgs."""
 
     apis: "dict[str, OrgApi]"
-    oauth: "OAuthDesk"
+    oauth: "OAuthHandler"
     _foreign_code = "AUTHENTICATION_FAILURE"
 
     def expire_sessions(self) -> int:

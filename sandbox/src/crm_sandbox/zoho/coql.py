@@ -7,6 +7,8 @@ Whether the names exist is decided in `coql_plan.py`.
 import re
 from dataclasses import dataclass
 
+from crm_sandbox.http import is_number
+from crm_sandbox.kernel.tokens import Token, TokenReader, split
 from crm_sandbox.zoho.conditions import Comparison, Condition, Junction
 from crm_sandbox.zoho.errors import ZohoError
 
@@ -63,14 +65,6 @@ class Query:
     offset: int = 0
 
 
-@dataclass(frozen=True)
-class Token:
-    """One token with its kind."""
-
-    kind: str
-    text: str
-
-
 def syntax_error(near: str = "", *, clause: str = "") -> ZohoError:
     """Return the error for a query that cannot be read."""
     details = {"clause": clause} if clause else {"near": near}
@@ -84,16 +78,11 @@ def tokens_of(text: str) -> list[Token]:
     Raises:
         ZohoError: a character that cannot be read.
     """
-    found: list[Token] = []
-    position, end = 0, len(text.rstrip().removesuffix(";").rstrip())
-    while position < end:
-        match = _TOKEN.match(text, position, end)
-        if match is None:
-            raise syntax_error(text[position:].split(maxsplit=1)[0][:20])
-        kind = match.lastgroup or ""
-        found.append(Token(kind, match.group(kind)))
-        position = match.end()
-    return found
+
+    def unreadable(rest: str) -> Exception:
+        return syntax_error(rest.split(maxsplit=1)[0][:20])
+
+    return split(text, _TOKEN, len(text.rstrip().removesuffix(";").rstrip()), unreadable)
 
 
 def parse(text: str, *, brackets: bool = True) -> Query:
@@ -109,29 +98,10 @@ def parse(text: str, *, brackets: bool = True) -> Query:
     return _Reader(tokens_of(text), brackets=brackets).query()
 
 
-class _Reader:
+class _Reader(TokenReader):
     def __init__(self, tokens: list[Token], *, brackets: bool) -> None:
-        self._tokens = tokens
+        super().__init__(tokens)
         self._brackets = brackets
-        self._at = 0
-
-    @property
-    def _now(self) -> Token:
-        return self._tokens[self._at] if self._at < len(self._tokens) else Token("end", "")
-
-    def _next(self) -> Token:
-        token = self._now
-        self._at += 1
-        return token
-
-    def _is(self, *words: str) -> bool:
-        return self._now.kind in {"word", "sign"} and self._now.text.upper() in words
-
-    def _took(self, *words: str) -> bool:
-        if self._is(*words):
-            self._at += 1
-            return True
-        return False
 
     def _must(self, word: str) -> None:
         if not self._took(word):
@@ -152,7 +122,7 @@ class _Reader:
 
     def _whole(self) -> int:
         token = self._next()
-        if not token.text.isdigit():
+        if not is_number(token.text):
             raise syntax_error(token.text)
         return int(token.text)
 

@@ -17,6 +17,7 @@ from crm_sandbox.zoho.fetching import texts_of
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.rendering import bare_value, json_value, record
 from crm_sandbox.zoho.schema import NUMBERS
+from crm_sandbox.zoho.versions import Version
 
 _MOST_ORDER = 10
 _MOST_GROUPS = 4
@@ -30,7 +31,7 @@ class CoqlSettings:
 
     Attributes:
         most_rows: the largest LIMIT.
-        most_reached: the largest sum of LIMIT and OFFSET; 10,000 in the fifth version.
+        most_reached: the largest sum of LIMIT and OFFSET; older versions go less far.
         most_fields: how many may be selected; 50 in older pages.
         most_values: how many values `in` takes.
         where_required: whether a query must have a WHERE.
@@ -105,7 +106,7 @@ def invalid_query(path: str, reason: str) -> ZohoError:
     return ZohoError(400, "INVALID_QUERY", reason, {"column_name": path})
 
 
-class CoqlDesk:
+class CoqlHandler:
     """Answers queries.
 
     Args:
@@ -116,7 +117,7 @@ class CoqlDesk:
         self._org = org
         self.settings = CoqlSettings()
 
-    def read(self, request: Request) -> Query:
+    def read(self, request: Request, version: Version) -> Query:
         """Return the query of a request.
 
         Raises:
@@ -140,10 +141,9 @@ class CoqlDesk:
             raise syntax_error(clause="where")
         if not 1 <= query.limit <= settings.most_rows:
             raise limit_exceeded("the limit given exceeds the maximum", limit=settings.most_rows)
-        if query.limit + query.offset > settings.most_reached:
-            raise limit_exceeded(
-                "the offset given exceeds the maximum", limit=settings.most_reached
-            )
+        reach = version.reach(settings.most_reached)
+        if query.limit + query.offset > reach:
+            raise limit_exceeded("the offset given exceeds the maximum", limit=reach)
         return query
 
     def answer(self, query: Query) -> Response:

@@ -3,15 +3,14 @@
 They go to this machine and nowhere else; what would leave it is noted and not sent.
 """
 
-import http.client
 import json
-import ssl
 import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+from crm_sandbox.kernel.receivers import is_local, post
+
 _TIMEOUT_S = 10
 _KEPT = 1_000
 
@@ -25,7 +24,7 @@ class Delivery:
     body: Any
 
 
-class Mailman:
+class DeliveryLog:
     """Delivers JSON documents, one after another, and remembers them.
 
     Attributes:
@@ -50,28 +49,11 @@ class Mailman:
             return [asdict(one) for one in self._sent]
 
     def _post(self, url: str, body: bytes) -> int:
-        parts = urlsplit(url)
-        if parts.hostname not in _LOCAL:
+        if not is_local(url):
             return 0
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
-        try:
-            headers = {"Content-Type": "application/json;charset=utf-8"}
-            connection.request("POST", target, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException):
-            return 0
-        else:
-            return answer.status
-        finally:
-            connection.close()
-
-    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-        if scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
-        context = ssl.create_default_context(cafile=self.ca_file)
-        return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
+        headers = {"Content-Type": "application/json;charset=utf-8"}
+        reply = post(url, body, headers, timeout_s=_TIMEOUT_S, ca_file=self.ca_file)
+        return reply.status if reply else 0
 
 
 def is_address(url: object) -> bool:

@@ -1,31 +1,31 @@
 """The Zoho CRM emulation at work: hosts, tokens, routing, and the Python face for tests."""
 
-import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from crm_sandbox.answers import AnswerCache
-from crm_sandbox.grants import Access, GrantBook
+from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response
+from crm_sandbox.kernel.administration import AdminApi
 from crm_sandbox.registry import Premises
 from crm_sandbox.zoho.accounts import ACCOUNTS
-from crm_sandbox.zoho.administration import administer
+from crm_sandbox.zoho.administration import ACTIONS
 from crm_sandbox.zoho.api import Call, OrgApi
 from crm_sandbox.zoho.centres import centre_of, is_accounts
 from crm_sandbox.zoho.changes import Changes
 from crm_sandbox.zoho.controls import Controls
-from crm_sandbox.zoho.credentials import BY_ACCOUNT
-from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import ZohoError, no_such_address
 from crm_sandbox.zoho.limits import is_heavy
-from crm_sandbox.zoho.oauth import OAuthDesk
+from crm_sandbox.zoho.oauth import OAuthHandler
+from crm_sandbox.zoho.operations import OPERATIONS
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.page_tokens import PageTokens
 from crm_sandbox.zoho.schema_changes import SchemaChanges
 from crm_sandbox.zoho.store import RecordStore
-from crm_sandbox.zoho.truth import Truth
+from crm_sandbox.zoho.truth import Truth, plain_value
+from crm_sandbox.zoho.versions import addressed
 
-# Older versions stay addressable at the vendor; here they answer like the eighth.
-_CRM = re.compile(r"/crm/(?:bulk/)?v(?:[3-8]|2\.1|2)(/.*)?")
 _SCHEMES = ("Zoho-oauthtoken ", "Bearer ")
 
 
@@ -39,34 +39,49 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
     def __init__(self, premises: Premises) -> None:
         self.clock = premises.clock
         tokens, cache = PageTokens(premises.clock), AnswerCache()
-        self.mailman = Mailman()
+        self.mailman = DeliveryLog()
         self.apis = {
             key: OrgApi(Org(account, premises.world, premises.clock), tokens, cache, self.mailman)
             for key, account in ACCOUNTS.items()
         }
-        self.oauth = OAuthDesk(premises.clock, lambda key: self.apis[key].org.org_id)
+        self.oauth = OAuthHandler(premises.clock, lambda key: self.apis[key].org.org_id)
+        self._admin = AdminApi(
+            self,
+            ACTIONS,
+            objects=lambda key: [one.name for one in self.org(key).modules if not one.listed_only],
+            looks={
+                "deliveries": lambda _: {"deliveries": self.mailman.listed()},
+                "usage": lambda account: self.apis[account].meter.shown(),
+            },
+            value=plain_value,
+            noun="module",
+        )
 
     @property
-    def grants(self) -> GrantBook:
+    def grants(self) -> GrantStore:
         """The tokens that were given out."""
         return self.oauth.grants
 
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
+        # The servers are in Java, where a plain parameter is the first of its name (not confirmed).
+        request = replace(request, first_wins=True)
         try:
             if request.path.startswith("/oauth/v2"):
                 if not is_accounts(request):
                     raise no_such_address()
                 return self.oauth.handle(request)
-            match = _CRM.fullmatch(request.path)
-            if match is None or (centre_of(request) is not None and is_accounts(request)):
+            if addressed(request.path) is None or (
+                centre_of(request) is not None and is_accounts(request)
+            ):
                 raise no_such_address()
             access = self._access(request)
+            if not OPERATIONS.leads_anywhere(request.path):
+                raise no_such_address()
+            call = Call.addressed(request, access)
         except ZohoError as refusal:
             return refusal.response()
-        api = self.apis[access.account]
-        parts = [part for part in (match[1] or "").split("/") if part]
-        call = Call(request, access, parts)
+        api = self.apis[call.access.account]
         try:
             with api.meter.under_way(heavy=is_heavy(request)):
                 answer = _desk(api, request)(call)
@@ -78,21 +93,7 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/zoho`."""
-        return administer(self, request)
-
-    def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect."""
-        lines = [
-            ("Zoho CRM", f"{url}/zoho"),
-            ("Zoho token endpoint", f"{url}/zoho/oauth/v2/token"),
-        ]
-        for key, one in BY_ACCOUNT.items():
-            lines += [
-                (f"Zoho client id ({key})", one.client_id),
-                (f"Zoho client secret ({key})", one.client_secret),
-                (f"Zoho refresh token ({key})", one.refresh_token),
-            ]
-        return [*lines, ("Zoho admin", f"{url}/_admin/zoho")]
+        return self._admin.handle(request)
 
     def close(self) -> None:
         """Close the orgs."""

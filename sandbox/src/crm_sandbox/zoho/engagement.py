@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 
 from crm_sandbox.companies import noise
 from crm_sandbox.deals import split_amounts
+from crm_sandbox.kernel.staging import with_life
 from crm_sandbox.stamps import DAY
-from crm_sandbox.zoho.staging import PRODUCT_COUNT, USER_COUNT, Staging, born, with_life
+from crm_sandbox.zoho.staging import PRODUCT_COUNT, USER_COUNT, Staging, born
 
 _THEMES = ("Spring Webinar", "Partner Day", "Newsletter", "Trade Fair", "Retargeting", "Messe Köln")
 
@@ -35,8 +36,7 @@ def stage_campaigns(staging: Staging) -> None:
         "contact_id": staging.ids.many("Contacts", np.concatenate([main, other[has_two]])),
         "role": role.take(pa.array(np.concatenate([deal % 2, np.ones(has_two.sum(), int)]))),
     }
-    staging.connection.register("stage_Deal_Contacts", pa.table(roles))
-    staging.relations["Deal_Contacts"] = "stage_Deal_Contacts"
+    staging.relations["Deal_Contacts"] = staging.register("Deal_Contacts", pa.table(roles))
     team = np.flatnonzero(staging.deal_company % 5 == 0)
     members = np.repeat(team, 2)
     staging.add(

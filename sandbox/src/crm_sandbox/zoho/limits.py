@@ -101,6 +101,10 @@ class Meter:
             return ()
         return (("X-API-CREDITS-REMAINING", str(self.credits.remaining)),)
 
+    def shown(self) -> dict[str, int]:
+        """Return the credits that are used, and how many there are."""
+        return {"used": self.credits.used, "maximum": self.credits.calls}
+
     def set_credits(self, total: int | None = None, used: int | None = None) -> None:
         """Change the credits of 24 hours, what of them is used, or both."""
         spent = self.credits.used if used is None else used

@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from crm_sandbox.answers import AnswerCache
-from crm_sandbox.http import Request, Response
+from crm_sandbox.http import Parameters, Request, Response, is_number
 from crm_sandbox.zoho.columns import Columns
 from crm_sandbox.zoho.conditions import moment_of
 from crm_sandbox.zoho.errors import (
@@ -33,6 +33,7 @@ MOST_FIELDS = 50
 MOST_PER_PAGE = 200
 # How many pages are made at once for whoever walks by tokens.
 _AHEAD = 10
+_LAST_PAGE = 10**9
 _SORTS = ("id", "Created_Time", "Modified_Time")
 
 
@@ -72,15 +73,22 @@ class Walk:
     asked: Asked
 
 
-def fields_of(module: Module, query: Mapping[str, str]) -> list[Field]:
+def fields_of(module: Module, query: Parameters, *, must: bool = True) -> list[Field]:
     """Return the fields asked for by name; unknown names are passed over.
+
+    Args:
+        module: whose fields.
+        query: the parameters.
+        must: whether some have to be named; otherwise all come.
 
     Raises:
         ZohoError: none or too many were named.
     """
-    if "fields" not in query or not query["fields"].strip():
+    names = names_of(query, "fields")
+    if not names and not must:
+        return [one for one in module.visible_fields if one.is_stored]
+    if not names:
         raise missing_param("fields")
-    names = [name.strip() for name in query["fields"].split(",") if name.strip()]
     if len(names) > MOST_FIELDS:
         raise limit_exceeded(
             "The number of fields given exceeds the limit",
@@ -91,6 +99,11 @@ def fields_of(module: Module, query: Mapping[str, str]) -> list[Field]:
     return list(dict.fromkeys(one for one in found if one is not None and one.is_stored))
 
 
+def names_of(query: Parameters, name: str) -> list[str]:
+    """Return a list of the query string: commas between, or (not confirmed) the name repeated."""
+    return [text.strip() for text in query.joined(name).split(",") if text.strip()]
+
+
 def per_page_of(query: Mapping[str, str]) -> int:
     """Return the size of a page.
 
@@ -98,7 +111,7 @@ def per_page_of(query: Mapping[str, str]) -> int:
         ZohoError: it is no number from 1 to 200.
     """
     text = query.get("per_page", str(MOST_PER_PAGE))
-    if not text.isdigit() or not 1 <= int(text) <= MOST_PER_PAGE:
+    if not is_number(text) or not 1 <= int(text) <= MOST_PER_PAGE:
         raise invalid_data(
             "the per_page given is invalid", param_name="per_page", maximum_value=MOST_PER_PAGE
         )
@@ -112,7 +125,7 @@ def page_of(query: Mapping[str, str]) -> int:
         ZohoError: it is no positive number.
     """
     text = query.get("page", "1")
-    if not text.isdigit() or int(text) < 1:
+    if not is_number(text) or not 1 <= int(text) <= _LAST_PAGE:
         raise invalid_data("the page given is invalid", param_name="page")
     return int(text)
 
@@ -133,7 +146,7 @@ def check_number(start: int, limits: PagingLimits) -> None:
         )
 
 
-class ListingDesk:
+class ListingHandler:
     """Answers Get Records.
 
     Args:
@@ -148,14 +161,14 @@ class ListingDesk:
         self._cache = cache
         self.limits = PagingLimits()
 
-    def answer(self, request: Request, module: Module) -> Response:
+    def answer(self, request: Request, module: Module, *, needs_fields: bool = True) -> Response:
         """Return one page; 204 where there is nothing, 304 where nothing changed since."""
         query = request.query
         if "page_token" in query and "page" in query:
             raise ambiguous("page_token", "page")
         if "cvid" in query and "sort_by" in query:
             raise ambiguous("cvid", "sort_by")
-        fields = fields_of(module, query)
+        fields = fields_of(module, query, must=needs_fields)
         asked = self._asked(request, module, fields)
         owner = f"{self._org.account.key}/{module.stored}"
         number = page_of(query)
@@ -229,7 +242,7 @@ class ListingDesk:
         view = query.get("cvid", "")
         if view and view != self._org.ids.setting("view", module.stored):
             raise invalid_data("the cvid given seems to be invalid", param_name="cvid")
-        ids = [id_of(text) for text in query.get("ids", "").split(",") if text]
+        ids = [id_of(text) for text in query.joined("ids").split(",") if text]
         return Asked(
             tuple(one.stored for one in fields),
             per_page_of(query),

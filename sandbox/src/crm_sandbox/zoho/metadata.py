@@ -10,6 +10,7 @@ from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.zoho.errors import invalid_data, missing_param, no_such_address
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.schema import NUMBERS, Field, Module
+from crm_sandbox.zoho.versions import Version
 
 # A developer or sandbox environment lists about half of the modules:
 # https://github.com/airbytehq/airbyte/pull/11193
@@ -52,7 +53,7 @@ def profiles_of(org: Org) -> list[dict[str, Any]]:
     return [{"name": name, "id": org.ids.setting("profile", name)} for name in names]
 
 
-class MetadataDesk:
+class MetadataHandler:
     """Answers about modules and fields.
 
     Args:
@@ -79,7 +80,7 @@ class MetadataDesk:
         listed = [self._module(one, place) for place, one in enumerate(shown)]
         return json_response({"modules": listed}) if listed else Response(204)
 
-    def fields(self, request: Request, rest: list[str]) -> Response:
+    def fields(self, request: Request, rest: list[str], version: Version) -> Response:
         """Answer `settings/fields` and one field below it."""
         query = request.query
         if not query.get("module"):
@@ -96,6 +97,8 @@ class MetadataDesk:
             listed = [one for one in listed if one["id"] == rest[0]]
             if not listed:
                 raise invalid_data("the field id given seems to be invalid")
+        if version.names_modules:
+            name_modules(listed)
         return json_response({"fields": listed}) if listed else Response(204)
 
     def field(self, module: Module, one: Field) -> dict[str, Any]:
@@ -257,6 +260,13 @@ class MetadataDesk:
 
     def _id(self, kind: str, name: str) -> str:
         return self._org.ids.setting(kind, name)
+
+
+def name_modules(fields: list[dict[str, Any]]) -> None:
+    """Let lookups say the name of their module only, as the second version does."""
+    for one in fields:
+        if one["lookup"]:
+            one["lookup"]["module"] = one["lookup"]["module"]["api_name"]
 
 
 def _formula_type(kind: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crm_sandbox.zoho.channels import Channel
-from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.store import Change
 
 _WRONG = "wrong-token"
@@ -38,7 +38,7 @@ class NoticeQueue:
         render: makes the document of a notice, when it is sent.
     """
 
-    def __init__(self, mailman: Mailman, render: Render) -> None:
+    def __init__(self, mailman: DeliveryLog, render: Render) -> None:
         self._mailman = mailman
         self._render = render
         self._wake = threading.Condition()

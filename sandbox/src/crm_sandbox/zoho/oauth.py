@@ -13,11 +13,11 @@ from typing import Any
 
 from crm_sandbox.ceilings import Rolling
 from crm_sandbox.clock import SandboxClock
-from crm_sandbox.grants import Access, GrantBook
+from crm_sandbox.grants import Access, GrantStore
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.zoho.accounts import ACCOUNTS
 from crm_sandbox.zoho.centres import api_domain, centre_of
-from crm_sandbox.zoho.consent import ConsentDesk
+from crm_sandbox.zoho.consent import ConsentHandler
 from crm_sandbox.zoho.credentials import BY_ACCOUNT
 from crm_sandbox.zoho.scopes import ALL_SCOPES
 
@@ -50,7 +50,7 @@ def _mint(kind: str) -> str:
     return f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}" if kind else ""
 
 
-class OAuthDesk:
+class OAuthHandler:
     """Answer everything below `/oauth/v2`.
 
     Args:
@@ -64,20 +64,22 @@ class OAuthDesk:
         self._lock = threading.Lock()
         self._asked: dict[str, Rolling] = {}
         self.limits = TokenLimits()
-        self.grants = GrantBook(
+        self.grants = GrantStore(
             clock, lifetime_s=LIFETIME_S, most_access=10, most_refresh=20, mint=_mint
         )
         self._unused = {one.code: account for account, one in BY_ACCOUNT.items()}
         for account, one in BY_ACCOUNT.items():
             self.grants.begin_chain(account, ALL_SCOPES, one.refresh_token)
-        self._consent = ConsentDesk(self.grants)
+        self._consent = ConsentHandler(self.grants)
 
     def handle(self, request: Request) -> Response:
         """Answer one request to an accounts server."""
         action = request.path.removeprefix("/oauth/v2").strip("/")
         if action == "auth":
             return self._consent.handle(request)
-        asked = request.query | request.form
+        # The vendor's JavaScript SDK sends the parameters in parts.
+        body = request.multipart or request.form
+        asked = request.query | body
         if action == "token/revoke" and request.method == "POST":
             known = self.grants.revoke(asked.get("token", ""))
             return json_response({"status": "success"} if known else {"error": "invalid_code"})

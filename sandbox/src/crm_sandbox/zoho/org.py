@@ -3,10 +3,12 @@
 Reading and changing records is done elsewhere; this module owns the tables and the current schema.
 """
 
-import threading
 from dataclasses import replace
 
+import duckdb
+
 from crm_sandbox.clock import SandboxClock
+from crm_sandbox.populations import Population
 from crm_sandbox.tables import Tables
 from crm_sandbox.world import World
 from crm_sandbox.zoho.accounts import Account
@@ -47,36 +49,21 @@ class Org:
         self.zone = account.zone
         self.stamps_history_late = False
         self._modules = {one.stored: one for one in account.set_up()}
-        self._opening = threading.Lock()
-        self._tables: Tables | None = None
+        self.tables = Tables(Population.of(f"zoho {account.key}", world, self._fill))
         self._next: dict[str, int] = {}
 
-    @property
-    def tables(self) -> Tables:
-        """The tables; the first call fills them."""
-        if self._tables is None:
-            with self._opening:
-                if self._tables is None:
-                    made = Tables()
-                    made.connection.execute(self._macros())
-                    fill(
-                        made.connection,
-                        self.world,
-                        self.account,
-                        self.ids,
-                        list(self._modules.values()),
-                    )
-                    self._tables = made
-        return self._tables
-
-    def _macros(self) -> str:
+    def _fill(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Fill the tables from the account alone, whatever has been changed meanwhile."""
         carried = self.account.carried or (self.account.currency,)
-        return _MACROS.format(
+        rates = Currencies(self.account.currency, self.ids).rates
+        macros = _MACROS.format(
             zone=self.account.zone,
             carried=list(carried),
             count=len(carried),
-            rates=f"MAP {self.currencies.rates}",
+            rates=f"MAP {rates}",
         )
+        connection.execute(macros)
+        fill(connection, self.world, self.account, self.ids, self.account.set_up())
 
     @property
     def org_id(self) -> str:
@@ -155,6 +142,5 @@ class Org:
             return self._next[table]
 
     def close(self) -> None:
-        """Close the tables, if they were ever opened."""
-        if self._tables is not None:
-            self._tables.close()
+        """Close the tables."""
+        self.tables.close()

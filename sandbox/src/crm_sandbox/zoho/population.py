@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from crm_sandbox.companies import noise
 from crm_sandbox.deals import STAGES
+from crm_sandbox.kernel.staging import filling, seconds, with_life
 from crm_sandbox.stamps import as_datetimes
-from crm_sandbox.vocabulary import LONG_TEXT
 from crm_sandbox.world import World
 from crm_sandbox.zoho.accounts import Account
 from crm_sandbox.zoho.engagement import stage_activities, stage_campaigns, stage_quotes
@@ -23,11 +23,8 @@ from crm_sandbox.zoho.staging import (
     USER_COUNT,
     Staging,
     days,
-    seconds,
-    with_life,
 )
 
-_SMALL = 2_000
 # The vendor's own chances of the eight stages.
 PROBABILITIES = (10, 20, 40, 60, 75, 90, 100, 0)
 _BIN = "INTERVAL 60 DAY"
@@ -41,30 +38,26 @@ def fill(
     modules: list[Module],
 ) -> None:
     """Create and fill the table of every module, then let go of the staging relations."""
-    connection.execute("SET VARIABLE long_text = ?", [LONG_TEXT])
-    if world.contacts < _SMALL:
-        # Planning costs more than running as long as the world is small.
-        connection.execute("PRAGMA disable_optimizer")
     staging = Staging(connection, world, account, ids)
-    _stage_users(staging)
-    _stage_products(staging)
-    _stage_parties(staging)
-    _stage_deals(staging)
-    stage_campaigns(staging)
-    stage_activities(staging)
-    stage_quotes(staging)
     by_table = {one.stored: one for one in modules}
-    for table, source in staging.relations.items():
-        if table in by_table:
-            connection.execute(_create(by_table[table], source, staging))
-        else:
-            connection.execute(f'CREATE TABLE "{table}" AS SELECT * FROM {source} ORDER BY i')
-    # A deal takes its history along.
-    connection.execute(
-        'UPDATE "DealHistory" h SET _ended = d._ended, _ended_at = d._ended_at FROM "Deals" d '
-        'WHERE d.id = h."Potential_Name" AND d._ended IS NOT NULL'
-    )
-    connection.execute("PRAGMA enable_optimizer")
+    with filling(connection, world):
+        _stage_users(staging)
+        _stage_products(staging)
+        _stage_parties(staging)
+        _stage_deals(staging)
+        stage_campaigns(staging)
+        stage_activities(staging)
+        stage_quotes(staging)
+        for table, source in staging.relations.items():
+            if table in by_table:
+                connection.execute(_create(by_table[table], source, staging))
+            else:
+                connection.execute(f'CREATE TABLE "{table}" AS SELECT * FROM {source} ORDER BY i')
+        # A deal takes its history along.
+        connection.execute(
+            'UPDATE "DealHistory" h SET _ended = d._ended, _ended_at = d._ended_at FROM "Deals" d '
+            'WHERE d.id = h."Potential_Name" AND d._ended IS NOT NULL'
+        )
     staging.clear()
 
 
@@ -234,7 +227,7 @@ def _stage_current_deals(staging: Staging, current: pa.Table) -> None:
     later = np.minimum(at + rng.integers(0, 86_400 * 5, count), staging.world.epoch - 90)
     stamps = as_datetimes(np.maximum(later, at))
     closed = np.array([one.closed for one in STAGES])[current["stage"].to_numpy()]
-    staging.contact_of_deals()
+    staging.choose_contacts(staging.rng("people of deals"))
     staging.add(
         "Deals",
         _columns(current)

@@ -11,7 +11,7 @@ from crm_sandbox.zoho.columns import Column, Columns
 from crm_sandbox.zoho.conditions import moment_of
 from crm_sandbox.zoho.errors import invalid_data
 from crm_sandbox.zoho.ids import id_of
-from crm_sandbox.zoho.listing import page_of, per_page_of
+from crm_sandbox.zoho.listing import names_of, page_of, per_page_of
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.paging import info_of, listed
 from crm_sandbox.zoho.rendering import json_value, record
@@ -21,7 +21,7 @@ _DELETED = {"all": "true", "recycle": "t._ended = 'recycle'", "permanent": "t._e
 _MOST_ROWS = 200
 
 
-class RecordDesk:
+class RecordHandler:
     """Answers single records and deleted ones.
 
     Args:
@@ -37,9 +37,7 @@ class RecordDesk:
         shown = None if number is None else self.shown(module, number)
         if shown is None:
             return Response(204)
-        wanted = [
-            name.strip() for name in request.query.get("fields", "").split(",") if name.strip()
-        ]
+        wanted = names_of(request.query, "fields")
         if wanted:
             shown = {k: v for k, v in shown.items() if k in {*wanted, "id"}}
         return json_response({"data": [shown]})

@@ -23,7 +23,7 @@ class RefusalOrder:
     times: int = 1
 
 
-class RefusalBook:
+class RefusalStore:
     """The orders of one org."""
 
     def __init__(self) -> None:

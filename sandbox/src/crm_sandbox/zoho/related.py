@@ -96,7 +96,7 @@ RELATED: dict[str, dict[str, Link]] = {
 }
 
 
-class RelatedDesk:
+class RelatedHandler:
     """Answers related lists.
 
     Args:
@@ -110,7 +110,9 @@ class RelatedDesk:
         self._tokens = tokens
         self._limits = limits
 
-    def answer(self, request: Request, module: Module, parent: str, name: str) -> Response:
+    def answer(
+        self, request: Request, module: Module, parent: str, name: str, *, needs_fields: bool = True
+    ) -> Response:
         """Return one page of a related list; 204 where it is empty.
 
         Raises:
@@ -125,7 +127,7 @@ class RelatedDesk:
         if number is None or self._org.tables.value(alive, [number]) is None:
             raise ZohoError(400, "INVALID_DATA", "the related id given seems to be invalid", {})
         target = self._org.behind(link.table)
-        fields = fields_of(target, request.query)
+        fields = fields_of(target, request.query, must=needs_fields)
         columns = Columns(self._org, target)
         found = [columns.find(one.name) for one in fields]
         entries = [(one.key, json_value(columns, one)) for one in found if one is not None]
@@ -154,7 +156,7 @@ class RelatedDesk:
             raise ambiguous("page_token", "page")
         page = page_of(query)
         owner = f"{self._org.account.key}/{place}"
-        bound = f"{per_page} {query['fields']} {query.get('converted', '')}"
+        bound = f"{per_page} {query.joined('fields')} {query.get('converted', '')}"
         if "page_token" in query:
             start = self._tokens.read(query["page_token"], owner, bound).served
         else:

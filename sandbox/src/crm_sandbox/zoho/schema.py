@@ -112,7 +112,7 @@ class Field:
     @property
     def json_type(self) -> str:
         """The `json_type` of metadata."""
-        return "jsonarray" if self.structured else JSON_TYPES.get(self.value_type, "string")
+        return JSON_TYPES.get(self.value_type, "jsonarray" if self.structured else "string")
 
     def changed(self, **changes: Any) -> "Field":
         """Return the field with other properties, still stored in the same column."""

@@ -5,12 +5,11 @@ index lags behind, and equality of text is said to act like containment (a singl
 both are switches here.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.http import Parameters, Request, Response, json_response
 from crm_sandbox.zoho.columns import Columns
 from crm_sandbox.zoho.conditions import Comparison, Condition, Junction, condition_sql
 from crm_sandbox.zoho.criteria import parse_criteria, refuse
@@ -40,7 +39,7 @@ class SearchSettings:
     contains: bool = False
 
 
-class SearchDesk:
+class SearchHandler:
     """Answers searches and counts.
 
     Args:
@@ -87,9 +86,7 @@ class SearchDesk:
         sql = f"SELECT count(*) FROM {columns.source} WHERE {where}"
         return json_response({"count": self._org.tables.value(sql, params)})
 
-    def _where(
-        self, query: Mapping[str, str], columns: Columns, *, must: bool
-    ) -> tuple[str, list[Any]]:
+    def _where(self, query: Parameters, columns: Columns, *, must: bool) -> tuple[str, list[Any]]:
         module = columns.module
         parts, params = ["t._ended IS NULL"], list[Any]()
         converted = query.get("converted", "false")

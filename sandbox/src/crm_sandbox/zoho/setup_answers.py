@@ -17,12 +17,13 @@ from crm_sandbox.zoho.errors import (
     no_such_address,
 )
 from crm_sandbox.zoho.listing import page_of, per_page_of
-from crm_sandbox.zoho.metadata import MetadataDesk, profiles_of
+from crm_sandbox.zoho.metadata import MetadataHandler, name_modules, profiles_of
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.population import PROBABILITIES
 from crm_sandbox.zoho.related import RELATED
 from crm_sandbox.zoho.schema import Module
 from crm_sandbox.zoho.staging import USER_COUNT
+from crm_sandbox.zoho.versions import Version
 
 _USER_TYPES = {
     "": "true",
@@ -56,7 +57,7 @@ FROM "Users" t LEFT JOIN "Users" b ON b.id = t."Reporting_To"
 """
 
 
-class SetupDesk:
+class SetupHandler:
     """Answers about what an administrator sets up.
 
     Args:
@@ -64,11 +65,11 @@ class SetupDesk:
         metadata: describes fields.
     """
 
-    def __init__(self, org: Org, metadata: MetadataDesk) -> None:
+    def __init__(self, org: Org, metadata: MetadataHandler) -> None:
         self._org = org
         self._metadata = metadata
 
-    def layouts(self, request: Request, rest: list[str]) -> Response:
+    def layouts(self, request: Request, rest: list[str], version: Version) -> Response:
         """Answer `settings/layouts` and one layout below it: every module has one."""
         name = request.query.get("module", "")
         if not name:
@@ -78,7 +79,11 @@ class SetupDesk:
             raise invalid_data("the module name given seems to be invalid", param_name="module")
         if module.listed_only or (rest and rest[0] != self._layout_id(module)):
             return Response(204)
-        return json_response({"layouts": [self._layout(module)]})
+        layout = self._layout(module)
+        if version.names_modules:
+            for section in layout["sections"]:
+                name_modules(section["fields"])
+        return json_response({"layouts": [layout]})
 
     def pipelines(self, request: Request, rest: list[str]) -> Response:
         """Answer `settings/pipeline` for the layout of Deals, and one pipeline below it."""

@@ -6,6 +6,7 @@ https://www.zoho.com/crm/developer/docs/api/v8/bulk-write/upload-file.html
 import io
 import threading
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email import message_from_bytes
@@ -29,7 +30,7 @@ class Upload:
 
 
 @dataclass
-class UploadDesk:
+class UploadHandler:
     """Takes files and gives them out again by their ids."""
 
     org: Org
@@ -53,7 +54,8 @@ class UploadDesk:
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as packed:
                 members = {name: packed.read(name) for name in packed.namelist()}
-        except zipfile.BadZipFile as problem:
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError) as problem:
+            # Broken, cut off, encrypted, or packed in a way that nobody can undo.
             raise _bad_format() from problem
         if not members or not all(name.lower().endswith(".csv") for name in members):
             raise _bad_format()

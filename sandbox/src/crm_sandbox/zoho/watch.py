@@ -11,13 +11,13 @@ from typing import Any
 from crm_sandbox.http import Request, Response, json_response
 from crm_sandbox.zoho.centres import api_host
 from crm_sandbox.zoho.channels import Channel, Reader, Refused
-from crm_sandbox.zoho.deliveries import Mailman
+from crm_sandbox.zoho.deliveries import DeliveryLog
 from crm_sandbox.zoho.errors import ZohoError, invalid_data, missing_param, wrong_method
 from crm_sandbox.zoho.listing import page_of
 from crm_sandbox.zoho.notices import Notice, NoticeQueue
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.paging import info_of
-from crm_sandbox.zoho.records import RecordDesk
+from crm_sandbox.zoho.records import RecordHandler
 from crm_sandbox.zoho.store import Change
 
 _PER_PAGE = 200
@@ -32,7 +32,7 @@ class WatchSettings:
     uri_version: str = "v2"
 
 
-class WatchDesk:
+class WatchHandler:
     """Answers `actions/watch`, and notices what happens to records.
 
     Args:
@@ -41,7 +41,7 @@ class WatchDesk:
         mailman: takes notices out.
     """
 
-    def __init__(self, org: Org, records: RecordDesk, mailman: Mailman) -> None:
+    def __init__(self, org: Org, records: RecordHandler, mailman: DeliveryLog) -> None:
         self._org = org
         self._records = records
         self._lock = threading.Lock()
@@ -165,7 +165,7 @@ class WatchDesk:
         }
 
     def _ended(self, request: Request) -> Response:
-        ids = [one for one in request.query.get("channel_ids", "").split(",") if one]
+        ids = [one for one in request.query.joined("channel_ids").split(",") if one]
         if not ids:
             raise missing_param("channel_ids")
         shown = []

@@ -9,7 +9,7 @@ from crm_sandbox.zoho.errors import ZohoError, invalid_data
 from crm_sandbox.zoho.ids import id_of
 from crm_sandbox.zoho.org import Org
 from crm_sandbox.zoho.quote_totals import totals_of
-from crm_sandbox.zoho.refusals import SILENT, RefusalBook
+from crm_sandbox.zoho.refusals import SILENT, RefusalStore
 from crm_sandbox.zoho.schema import Field, Module
 from crm_sandbox.zoho.store import RecordStore
 from crm_sandbox.zoho.validation import Checker, Draft, Failure, id_in
@@ -50,7 +50,7 @@ class Writer:
         self._org = org
         self._store = store
         self._checker = Checker(org)
-        self.refusals = RefusalBook()
+        self.refusals = RefusalStore()
 
     def insert(self, module: Module, records: Sequence[Any]) -> list[dict[str, Any]]:
         """Add records."""

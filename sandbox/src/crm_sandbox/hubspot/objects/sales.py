@@ -255,6 +255,10 @@ def quotes(portal: PortalFacts) -> ObjectType:
             Property("hs_currency", "enumeration", "currency"),
             Property("hs_language", "enumeration", pick("r2", ["en", "de", "fr"])),
             Property("hs_terms", "string", rarely("r3", 2, "'Net 30'"), "textarea"),
+            # What the public page of a quote is found by.
+            Property(
+                "hs_public_url_key", "string", "md5('quote ' || i || ' ' || r1)", read_only=True
+            ),
             made(
                 own(portal, "approved_by", "freigabe"), "string", pick("r4", ["Ada", "Omar", None])
             ),

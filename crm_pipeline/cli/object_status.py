@@ -1,0 +1,149 @@
+"""Where each object of a connection stands, read from landing and the looks; no database is needed."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.orchestration.remarks import remarks_at
+from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.stages.raw import Remark
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing.freshness import Freshness, freshness_of
+from crm_pipeline.store.landing.looks import Looks
+from crm_pipeline.store.landing.manifest import WindowCommit
+from crm_pipeline.store.tables import Tables
+
+
+@dataclass(frozen=True)
+class ObjectStatus:
+    """Where one object stands.
+
+    Attributes:
+        watermark: everything that changed before it has been read; None if never, or a snapshot.
+        last: its last committed window.
+        landed: rows in landing over all windows: versions of records, not records.
+        mismatches: windows whose count by the vendor and ours differ.
+        remarks: what somebody has to know or to do about it.
+        fresh: how fresh it is; None for one that is no longer configured.
+        behind_s: for how long what is here may lack changes.
+        is_automatic: whether anybody looks by himself, so that an object can be late.
+    """
+
+    name: str
+    watermark: datetime | None
+    last: WindowCommit | None
+    windows: int
+    landed: int
+    mismatches: int
+    remarks: tuple[Remark, ...] = ()
+    fresh: Freshness | None = None
+    behind_s: float | None = None
+    is_automatic: bool = False
+
+    @property
+    def state(self) -> str:
+        """Say in a word whether the object is read as it is meant to be."""
+        if self.fresh is None:
+            return "not configured"
+        if self.fresh.state == "current" and self.fresh.is_late and self.is_automatic:
+            return "late"
+        return self.fresh.state
+
+    @property
+    def read_to(self) -> datetime | None:
+        """Up to when it was read, be it from a later moment than the beginning."""
+        return self.watermark or (self.fresh.read_to if self.fresh else None)
+
+    @property
+    def reconciled(self) -> str:
+        """Say in a word how the last window's count came out."""
+        if self.last is None:
+            return "never read"
+        if self.last.vendor_count is None:
+            return "not counted"
+        return "equal" if is_reconciled(self.last) else f"{counted(self.last)} differ"
+
+    def record(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        last, fresh = self.last, self.fresh
+        return {
+            "object": self.name,
+            "state": self.state,
+            "watermark": self.watermark,
+            "behind_s": self.behind_s,
+            "history_from": fresh and fresh.history_from,
+            "is_whole": fresh and fresh.is_whole,
+            "last_look": fresh and fresh.looked_at,
+            "last_good_look": fresh and fresh.good_at,
+            "error": (fresh and fresh.error) or None,
+            "error_since": fresh and fresh.failing_since,
+            "next_try": fresh and fresh.next_try_at,
+            "windows": self.windows,
+            "landed_rows": self.landed,
+            "mismatched_windows": self.mismatches,
+            "remarks": [vars(remark) for remark in self.remarks],
+            "last_window": last
+            and {
+                "from": last.window.from_at,
+                "to": last.window.to_at,
+                "committed_at": last.committed_at,
+                "records": last.records,
+                "known": last.known,
+                "quarantined": last.quarantined,
+                "vendor_count": last.vendor_count,
+                "uncounted": last.uncounted,
+                "calls": last.calls,
+                "route": last.route,
+                "reconciled": self.reconciled,
+            },
+        }
+
+
+def objects_of(
+    settings: Settings, connection: Connection, clock: Clock | None = None
+) -> list[ObjectStatus]:
+    """Return where the objects of a connection stand, configured ones first."""
+    landing = Landing(settings.data)
+    now = (clock or SystemClock()).now()
+    looks = Looks(settings.data).at(connection.name)
+    fresh = {row.object: row for row in freshness_of(connection, landing, looks, now)}
+    landed = landing.objects(connection.name)
+    remarks = remarks_at(landing, Tables(settings.data), connection)
+    return [
+        replace(
+            _object_status(landing, connection.name, name),
+            remarks=remarks.get(name, ()),
+            fresh=fresh.get(name),
+            behind_s=fresh[name].behind_s(now) if name in fresh else None,
+            is_automatic=settings.is_automatic,
+        )
+        for name in dict.fromkeys((*fresh, *landed))
+    ]
+
+
+def counted(commit: WindowCommit) -> int:
+    """Return by how many records the vendor's counts of a window miss what was read."""
+    return commit.differs_by or 0
+
+
+def is_reconciled(commit: WindowCommit) -> bool:
+    """Say whether what was read agrees with the vendor's counts, if it gave any."""
+    return counted(commit) == 0
+
+
+def _object_status(landing: Landing, connection: str, name: str) -> ObjectStatus:
+    try:
+        commits = landing.windows(connection, name)
+        watermark = landing.watermark(connection, name)
+    except CorruptFile:
+        commits, watermark = [], None  # its freshness says so
+    return ObjectStatus(
+        name=name,
+        watermark=watermark,
+        last=commits[-1] if commits else None,
+        windows=len(commits),
+        landed=sum(commit.records for commit in commits),
+        mismatches=sum(not is_reconciled(commit) for commit in commits),
+    )

@@ -1,0 +1,178 @@
+"""What a materialisation shows: counts, cost, window, schema, and a masked preview.
+
+Numbers keep the same name over time, so that Dagster plots them. Nothing here may carry secrets or
+personal data; previews go through `masking`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.kernel.clock import Window, format_instant
+from crm_pipeline.kernel.text import on_one_line, printable
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.model.table import Column
+from crm_pipeline.orchestration.masking import as_table, preview
+from crm_pipeline.stages.normalized import Normalized
+from crm_pipeline.stages.published import Publication
+from crm_pipeline.stages.raw import Extraction, shrink_told
+from crm_pipeline.store.landing.freshness import Freshness
+from crm_pipeline.store.landing.outstanding import Outstanding
+
+Metadata = dict[str, Any]
+HISTORY = "history_read_from"
+MISSING = "records_missing_unreadable"
+
+
+def extraction(done: Extraction) -> Metadata:
+    """Describe what one extraction did, in numbers and words."""
+    metadata: Metadata = {
+        "changed": done.changed,
+        "records_read": done.read,
+        "records_landed": done.records,
+        "records_already_landed": done.known,
+        "records_deleted": done.deleted,
+        "records_quarantined": done.quarantined,
+        "bytes": done.bytes,
+        "api_calls": done.calls,
+        "api_calls_planned": done.planned_calls,
+        "seconds_planned": round(done.planned_s, 1),
+        "window": window(done.window),
+        "window_id": done.window_id,
+        "route": done.route,
+        "route_reason": done.reason,
+    }
+    if done.unit != "calls":
+        metadata[f"api_{done.unit}"] = done.cost
+        metadata[f"api_{done.unit}_planned"] = done.planned_cost
+    if done.shrink is not None:
+        metadata["records_missing"] = done.shrink.rows
+        metadata["absence"] = shrink_told(done.shrink)
+    if done.vendor_count is not None:
+        metadata["source_count"] = done.vendor_count
+    if done.watermark is not None:
+        metadata["watermark"] = format_instant(done.watermark)
+    if done.warnings:
+        metadata["warnings"] = dg.MetadataValue.md(_bullets(done.warnings))
+    if done.schema_changes:
+        metadata["schema_changes"] = dg.MetadataValue.md(_bullets(done.schema_changes))
+    return metadata
+
+
+def history(fresh: Freshness) -> Metadata:
+    """Say where the history of an object begins, if it has not been read from its beginning."""
+    return {HISTORY: format_instant(fresh.history_from)} if fresh.history_from else {}
+
+
+def missing(missing: Outstanding) -> Metadata:
+    """Say how many records of an object are missing because they could not be read."""
+    return {MISSING: missing.records} if missing.records else {}
+
+
+def gap(fresh: Freshness) -> str:
+    """Say that older changes are missing, and how they are read."""
+    assert fresh.history_from is not None
+    since = format_instant(fresh.history_from)
+    return (
+        f"{fresh.object}: what was last changed before {since} has not been read. A refresh, or a backfill "
+        "from the first month on, reads it."
+    )
+
+
+def extracted(done: Extraction) -> Metadata:
+    """Show schema and preview of what was extracted, where something changed; some 20 KB."""
+    if not done.changed:
+        return {}
+    metadata: Metadata = {"dagster/column_schema": source_columns(done.schema)}
+    if shown := preview(done.schema, done.sample):
+        metadata["preview"] = dg.MetadataValue.md(shown)
+    return metadata
+
+
+def normalized(done: Normalized, shown: Sequence[Mapping[str, str | None]] = ()) -> Metadata:
+    """Describe what one build of a normalized table did; `shown` are masked rows."""
+    metadata: Metadata = {
+        "dagster/row_count": done.rows,
+        "changed": done.changed,
+        "rows_live": done.live,
+        "rows_deleted": done.rows - done.live,
+        "batches": done.batches,
+        "rows_landed": done.landed,
+        "rows_superseded": done.superseded,
+        "rows_quarantined": done.quarantined,
+        "values_unconverted": sum(done.unconverted.values()),
+    }
+    if done.doubts:
+        metadata["absence"] = dg.MetadataValue.md(_bullets(map(str, done.doubts)))
+    if done.version is not None:
+        metadata["version"] = done.version.version
+    if done.repaired:
+        metadata["repaired"] = done.repaired
+    if done.changed and done.unconverted:
+        metadata["unconverted"] = dg.MetadataValue.md(
+            _bullets(f"{name}: {count:,}" for name, count in done.unconverted.items())
+        )
+    if done.changed and done.columns:
+        metadata["dagster/column_schema"] = _told_columns(done.columns)
+    if shown:
+        metadata["preview"] = dg.MetadataValue.md(as_table(shown))
+    return metadata
+
+
+def published(done: Publication, table: str) -> Metadata:
+    """Describe one table of a publish."""
+    metadata: Metadata = {"changed": done.changed, "release": done.release, "file": done.path.name}
+    if done.repaired:
+        metadata["repaired"] = ", ".join(done.repaired)
+    if table in done.rows:
+        metadata["dagster/row_count"] = done.rows[table]
+        metadata["rows_deleted"] = done.deleted.get(table, 0)
+    return metadata
+
+
+def window(span: Window) -> str:
+    """Write a window for people."""
+    start = format_instant(span.from_at) if span.from_at else "the beginning"
+    return f"{start} up to {format_instant(span.to_at)}"
+
+
+def source_columns(schema: Schema) -> dg.TableSchema:
+    """Describe the vendor's fields."""
+    return dg.TableSchema(columns=[_source_column(field) for field in schema.fields])
+
+
+def model_columns(columns: Iterable[Column]) -> dg.TableSchema:
+    """Describe the columns of a table of the common model."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name=column.name, type=column.type, description=column.description)
+            for column in columns
+        ]
+    )
+
+
+def _source_column(field: Field) -> dg.TableColumn:
+    return dg.TableColumn(
+        name=printable(field.name),
+        type=printable(field.type),
+        description=on_one_line(field.label),
+        constraints=dg.TableColumnConstraints(nullable=field.nullable),
+    )
+
+
+def _told_columns(columns: Iterable[Mapping[str, Any]]) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=printable(told["name"]),
+                type=told["type"],
+                description=on_one_line(told["description"]),
+            )
+            for told in columns
+        ]
+    )
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {on_one_line(line)}" for line in lines)

@@ -1,0 +1,65 @@
+"""What a call costs under each limit, and limits that can be counted at all."""
+
+from collections.abc import Mapping, Sequence
+
+from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.model.account import is_time_zone
+from crm_pipeline.ratelimit.decision import Amounts
+from crm_pipeline.ratelimit.limits import Limit
+
+
+def priced(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int]) -> Amounts:
+    """Return the costs in the order of the limits.
+
+    Raises:
+        ConfigError: one is negative, more than its limit allows, or of a limit that is not here.
+    """
+    if isinstance(cost, int):
+        costs = (cost,) * len(limits)
+    else:
+        names = [limit.name for limit in limits]
+        strange = sorted(cost.keys() - set(names))
+        if strange:
+            raise ConfigError(
+                f"a call of group '{group}' has a cost for '{strange[0]}', which is none of its"
+                f" limits: {', '.join(names)}.",
+                cure="Name the limits in `cost` as in `limits`.",
+            )
+        costs = tuple(cost.get(name, 1) for name in names)
+    least = 1 if isinstance(cost, int) else 0
+    for limit, amount in zip(limits, costs, strict=True):
+        if not least <= amount <= limit.calls:
+            raise ConfigError(
+                f"a call that costs {amount} can never pass the limit '{limit.name}' of group"
+                f" '{group}', which allows {limit.calls}.",
+                cure="Raise the connection's `share` in connections.yaml.",
+            )
+    return costs
+
+
+def checked(group: str, limits: Sequence[Limit]) -> None:
+    """Refuse limits that cannot be counted.
+
+    Raises:
+        ConfigError: one is not positive, has another's name, or resets at no known midnight.
+    """
+    names = [limit.name for limit in limits]
+    for limit in limits:
+        if limit.calls < 1 or limit.period_s <= 0 or names.count(limit.name) > 1:
+            raise ConfigError(
+                f"the limit '{limit.name}' of group '{group}' allows {limit.calls} {limit.unit} in"
+                f" {limit.period_s} s; both must be positive, and its name unique.",
+                cure="Correct the connection's `share` in connections.yaml.",
+            )
+        if limit.resets and not is_time_zone(limit.resets):
+            raise ConfigError(
+                f"the limit '{limit.name}' of group '{group}' resets at midnight in"
+                f" '{limit.resets}', which is no time zone.",
+                cure="Name it as the IANA does, for instance Europe/Berlin or UTC.",
+            )
+        if limit.resets and limit.kind != "daily":
+            raise ConfigError(
+                f"the limit '{limit.name}' of group '{group}' is {limit.kind} and resets at"
+                " midnight; only a daily limit does.",
+                cure="Make its kind 'daily', or leave `resets` empty.",
+            )

@@ -1,0 +1,178 @@
+"""How limits stand, for people: figures, and the words of a refusal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from crm_pipeline.kernel.errors import BudgetExhausted
+from crm_pipeline.ratelimit.decision import Refusal
+from crm_pipeline.ratelimit.ledger_rows import Row
+from crm_pipeline.ratelimit.limits import Limit
+
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class LimitStatus:
+    """How one limit stands.
+
+    Attributes:
+        group: limit group.
+        name: of the limit.
+        kind: `rolling`, `daily` or `concurrency`.
+        used: what counts now, in `unit`: ours, and what the vendor counts beyond that.
+        counted: ours alone.
+        under_way: permits out, in use or in a pack.
+        ceiling: our share.
+        vendor_used: the vendor's own counter, as last read.
+        vendor_ceiling: the vendor's own ceiling.
+        observed_at: when that was read.
+        unit: what is counted.
+        period_s: length of the window.
+        resets: the zone whose midnight begins the amount anew; "" for a rolling window.
+        members: what counts for each member of the group, permits under way included.
+    """
+
+    group: str
+    name: str
+    kind: str
+    used: int
+    counted: int
+    under_way: int
+    ceiling: int
+    vendor_used: int | None
+    vendor_ceiling: int | None
+    observed_at: datetime | None
+    unit: str
+    period_s: float
+    resets: str
+    members: Mapping[str, int]
+
+    @property
+    def left(self) -> int:
+        """What may still be taken of our share, by our count and the vendor's counter."""
+        ceiling = min(self.ceiling, self.vendor_ceiling or self.ceiling)
+        return max(0, ceiling - self.used - self.under_way)
+
+    @property
+    def is_spent_by_vendor(self) -> bool:
+        """Whether nothing is left of a day by the vendor's counter, though something would be by ours."""
+        if self.kind != "daily" or self.vendor_ceiling is None or self.left:
+            return False
+        return self.counted + self.under_way < self.ceiling
+
+
+def described(row: Row) -> LimitStatus:
+    """Return how the limit of a row stands, whose account has been settled."""
+    ledger, vendor = row.ledger, row.ledger.vendor
+    known = {*ledger.spent, *ledger.seen, *(lease.member for lease in ledger.leases.values())} - {
+        ""
+    }
+    return LimitStatus(
+        group=row.group,
+        name=row.limit.name,
+        kind=row.limit.kind,
+        used=ledger.used(row.limit),
+        counted=ledger.own,
+        under_way=ledger.leased,
+        ceiling=row.limit.calls,
+        vendor_used=vendor.used if vendor else None,
+        vendor_ceiling=vendor.ceiling if vendor else None,
+        observed_at=datetime.fromtimestamp(vendor.at_ms / 1000, UTC) if vendor else None,
+        unit=row.limit.unit,
+        period_s=row.limit.period_s,
+        resets=row.limit.resets,
+        members={member: ledger.use_of(member) for member in sorted(known)},
+    )
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was taken out of the account of one limit.
+
+    Attributes:
+        counted: what we had counted, in `unit`; None where that was kept.
+        vendor_used, vendor_ceiling: the vendor's own counter; None where it was kept or there was none.
+    """
+
+    name: str
+    unit: str
+    counted: int | None = None
+    vendor_used: int | None = None
+    vendor_ceiling: int | None = None
+
+
+def forgotten(row: Row, *, counted: bool, told: bool) -> Forgotten:
+    """Forget what the account of a row holds, and return it."""
+    ledger, vendor = row.ledger, row.ledger.vendor if told else None
+    ledger.settle(row.limit, row.now_ms)
+    found = Forgotten(
+        name=row.limit.name,
+        unit=row.limit.unit,
+        counted=ledger.own if counted else None,
+        vendor_used=vendor.used if vendor else None,
+        vendor_ceiling=vendor.ceiling if vendor else None,
+    )
+    ledger.forget(counted=counted, told=told)
+    return found
+
+
+def exhausted(
+    limit: Limit, refusal: Refusal, state: LimitStatus, now: datetime, member: str
+) -> BudgetExhausted:
+    """Return the error that says why a limit refuses, and when to try again."""
+    counts = (
+        f"{refusal.used:,} of {refusal.ceiling:,} {limit.unit}"
+        f" {window_words(limit.period_s, limit.resets)}"
+    )
+    vendor, told = "", "it said" if refusal.is_by_vendor else "the vendor's own counter:"
+    if state.vendor_ceiling:
+        vendor = (
+            f" ({told} {state.vendor_used:,} of {state.vendor_ceiling:,}; our"
+            f" share of that is {limit.calls / state.vendor_ceiling:.0%})"
+        )
+    by, ours, reset = "", "", ""
+    if refusal.is_by_vendor:
+        by, ours = " by the vendor's own counter", f"; we counted {state.counted:,} ourselves"
+        reset = f" {reset_words(member)}"
+    rest = ""
+    if refusal.kept_for:
+        rest = f"; what is left of it is kept for {', '.join(refusal.kept_for)}"
+    again = datetime.fromtimestamp(now.timestamp() + refusal.wait_s, UTC)
+    asked = ", when the vendor is asked again" if refusal.is_by_vendor and not limit.resets else ""
+    return BudgetExhausted(
+        f"the daily limit '{limit.name}' of group '{state.group}' is spent{by}:"
+        f" {counts}{vendor}{ours}{rest}.",
+        wait_s=refusal.wait_s,
+        cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{asked}: {return_words(limit)}. Or raise the"
+        f" connection's `share` in connections.yaml.{reset}",
+    )
+
+
+def reset_words(member: str) -> str:
+    """Say how a wrong counter of the vendor is forgotten, and only that."""
+    return (
+        f"If the vendor's counter is wrong, `crm-pipeline budget reset {member} --told` forgets it;"
+        " what we counted stays."
+    )
+
+
+def return_words(limit: Limit | LimitStatus) -> str:
+    """Say when what was spent of a limit by the day may be spent again."""
+    if limit.resets:
+        return f"the whole amount comes back at midnight in {limit.resets}"
+    age = "24 hours" if limit.period_s == _DAY_S else _span(limit.period_s)
+    return f"{limit.unit} come back one by one as they get {age} old, not at midnight"
+
+
+def window_words(period_s: float, resets: str) -> str:
+    """Say over which time a limit counts."""
+    if resets:
+        return f"since midnight in {resets}"
+    return f"in the last {'24 hours' if period_s == _DAY_S else _span(period_s)}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

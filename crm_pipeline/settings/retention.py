@@ -1,0 +1,43 @@
+"""How much of the past stays on the disk, from the environment; docs/operations.md says what of what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crm_pipeline.settings.numbers import whole_number
+
+_CENTURY_DAYS = 36_500
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What collectors leave.
+
+    Attributes:
+        snapshots: so many of the newest snapshots of crm.duckdb stay in any case.
+        snapshot_days: for so many days the last snapshot of each day stays.
+        version_days: for so many days after it was replaced a table's version stays, and so does each
+            release that names it.
+    """
+
+    snapshots: int = 3
+    snapshot_days: int = 14
+    version_days: int = 1
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Retention":
+        """Read the variables.
+
+        Raises:
+            ConfigError: one is no whole number, or less than is safe.
+        """
+        usual = cls()
+        return cls(
+            snapshots=whole_number(environ, "CRM_KEEP_SNAPSHOTS", usual.snapshots, least=1),
+            snapshot_days=whole_number(
+                environ, "CRM_KEEP_SNAPSHOT_DAYS", usual.snapshot_days, least=0, most=_CENTURY_DAYS
+            ),
+            # Less than a day, and a step that takes long might lose what it reads.
+            version_days=whole_number(
+                environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1, most=_CENTURY_DAYS
+            ),
+        )

@@ -1,0 +1,128 @@
+"""What came of batches that were read again under newer rules: an index per object and version of the rules.
+
+Layout: `<object>/reread/<version>/index.json`, beside it `<batch>.parquet` where a batch is another by now.
+All of it is made from what landed or was set aside, so whatever of it is damaged or lost is made anew.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.store import files
+from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.landing.rejects import SetAside
+
+FOLDER, INDEX = "reread", "index.json"
+_AT_ONCE = 200
+"""So many batches at most are read again once more after a crash."""
+_log = structlog.get_logger("crm_pipeline.store")
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A batch that is another under the rules of its version.
+
+    Attributes:
+        aside: what is known of the quarantine file that it was made from; None for a landed batch.
+    """
+
+    rows: int
+    bytes: int
+    sha256: str
+    aside: SetAside | None = None
+
+    @property
+    def sum(self) -> FileSum:
+        """What the Parquet file was when it was written."""
+        return FileSum(self.bytes, self.sha256)
+
+
+class _Index(msgspec.Struct):
+    same: set[str] = msgspec.field(default_factory=set)
+    copies: dict[str, Copy] = msgspec.field(default_factory=dict)
+
+
+class Rereads:
+    """What came of the batches below one folder.
+
+    Two processes that are at it at the same time lose each other's notes, and make again what they miss.
+
+    Args:
+        folder: of an object, in landing or in quarantine.
+        version: of the rules.
+    """
+
+    def __init__(self, folder: Path, version: int) -> None:
+        self.version = version
+        self._folder = folder / FOLDER / str(version)
+        self._unsaved = 0
+        self._index = _Index()
+        try:
+            self._index = _read(self._folder / INDEX)
+        except FileNotFoundError:
+            pass
+        except CorruptFile as error:
+            _log.warning("batches are read again once more", reason=error.message)
+
+    def path(self, batch_id: str) -> Path:
+        """Return where the copy of a batch stands."""
+        return self._folder / f"{batch_id}.parquet"
+
+    def is_known(self, batch_id: str) -> bool:
+        """Say whether it is known what came of a batch, and its copy is there."""
+        copy = self._index.copies.get(batch_id)
+        if copy is None:
+            return batch_id in self._index.same
+        path = self.path(batch_id)
+        is_there = path.exists() and path.stat().st_size == copy.bytes
+        if not is_there:
+            _log.warning("a batch is read again: its copy was damaged or gone", path=str(path))
+        return is_there
+
+    def copy(self, batch_id: str) -> Copy | None:
+        """Return the copy of a batch that is known; None where it is as it was."""
+        return self._index.copies.get(batch_id)
+
+    def note(self, batch_id: str, copy: Copy | None) -> None:
+        """Note what came of a batch."""
+        if copy is None:
+            self._index.copies.pop(batch_id, None)
+            self._index.same.add(batch_id)
+        else:
+            self._index.copies[batch_id] = copy
+        self._unsaved += 1
+        if self._unsaved >= _AT_ONCE:
+            self.save()
+
+    def save(self) -> None:
+        """Write down what was noted; what older rules made of the batches goes."""
+        if not self._unsaved:
+            return
+        for other in self._folder.parent.glob("*"):
+            if other != self._folder:
+                shutil.rmtree(other, ignore_errors=True)
+        record = msgspec.to_builtins(self._index)
+        files.write_json(
+            self._folder / INDEX, {**record, "same": sorted(record["same"])}, "reread_index"
+        )
+        self._unsaved = 0
+
+
+def recorded(index: Path) -> Mapping[Path, FileSum]:
+    """Return what the copies beside an index were when they were written.
+
+    Raises:
+        CorruptFile, FileNotFoundError: the index is damaged or gone.
+    """
+    copies = _read(index).copies.items()
+    return {index.with_name(f"{batch_id}.parquet"): copy.sum for batch_id, copy in copies}
+
+
+def _read(path: Path) -> _Index:
+    try:
+        return msgspec.convert(files.read_json(path), _Index)
+    except msgspec.ValidationError as error:
+        raise CorruptFile(f"{path} is damaged: {error}.") from error

@@ -1,0 +1,290 @@
+"""The PostgreSQL connection: which server, a pool of connections, transactions.
+
+The embedded server is in `embedded.py`, the numbered changes of our schema in `migrations.py`. What
+the tables hold belongs to the modules that use them (`tokens.py`, `gate.py` and so on).
+"""
+
+import contextlib
+import os
+import re
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its case
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from crm_pipeline.kernel.errors import DatabaseUnavailable, DiskFull, StoreError
+from crm_pipeline.kernel.secret import redacted
+from crm_pipeline.store.files.disk import disk_full, is_full
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
+from crm_pipeline.store.postgres.migrations import apply_migrations
+from crm_pipeline.store.postgres.reconnection import Reconnection
+
+URL_VARIABLE = "CRM_DATABASE_URL"
+_SCHEME = re.compile(r"\Apostgres(?:ql)?(?:\+[a-z0-9]+)?://")
+_CONNECT_TIMEOUT_S = 10
+_IDLE_UNPROVEN_S = 30.0
+_IDLE_KEPT = 10
+_ROOM = "run it again: PostgreSQL goes on by itself"
+T = TypeVar("T")
+_CURE = (
+    f"Start the embedded server with `crm-pipeline db start`, or mend {URL_VARIABLE} (name, password,"
+    " network, firewall) if you use a server of yours."
+)
+
+
+class DatabaseSettings(Protocol):
+    """The part of the settings that says where PostgreSQL is."""
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment, `.env` included."""
+
+
+class Database:
+    """A pool of connections to one database; opened at first use, safe with threads.
+
+    At most ten idle ones are kept. There is no upper bound, because a transaction may wait for
+    somebody who needs one too (a token refresh asks the limiter); threads bound it. A forked process
+    opens connections of its own.
+
+    Args:
+        url: `postgresql://`, `postgres://` or SQLAlchemy's `postgresql+psycopg2://`.
+        application: name that the server shows for our connections.
+        server: the embedded one that the URL is of; if it is killed it is started again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        application: str = "crm-pipeline",
+        server: EmbeddedServer | None = None,
+    ) -> None:
+        if not _SCHEME.match(url):
+            raise StoreError(
+                "the database URL does not begin with postgresql://.",
+                cure=f"Write {URL_VARIABLE} as postgresql://user:password@host:5432/database.",
+            )
+        self._dsn = _SCHEME.sub("postgresql://", url)
+        self._application = application
+        self._reconnection = Reconnection(server)
+        self._lock = threading.Lock()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._idle: list[tuple[Connection, float]] = []
+
+    def __repr__(self) -> str:
+        return f"Database({redacted(self._dsn)!r})"
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """Yield a cursor; commit at the end, roll back on any exception.
+
+        A connection that died while idle (the server was restarted) is replaced before it is given
+        out. One that dies later is not: what was sent may have been done. `done` tries again.
+
+        Raises:
+            DatabaseUnavailable: the server cannot be reached, or the connection broke on the way.
+            DiskFull: the server has no room to write.
+            StoreError: the server could not do it, though nothing is wrong with what was asked.
+        """
+        connection = self._checked_out()
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+            connection.commit()
+        except psycopg2.Error as error:
+            if _is_broken(connection):
+                raise self._lost(error) from error
+            if isinstance(error, psycopg2.OperationalError | psycopg2.InternalError):
+                raise self._unable(error) from error
+            raise
+        finally:
+            self._check_in(connection)
+
+    def done(self, work: Callable[[Cursor], T]) -> T:
+        """Do work in a transaction, and again, once, where the connection broke on the way.
+
+        For work that may be done twice: where only the answer to the commit was lost, it is done already.
+
+        Raises:
+            DatabaseUnavailable, DiskFull, StoreError: as `transaction`.
+        """
+        try:
+            with self.transaction() as cursor:
+                return work(cursor)
+        except DatabaseUnavailable as error:
+            if not error.on_the_way:
+                raise
+        with self.transaction() as cursor:
+            return work(cursor)
+
+    def migrate(self) -> list[str]:
+        """Bring the schema `crm_state` up to date; return the names of what was applied.
+
+        Raises:
+            StoreError: a migration failed, or one that was applied has been edited since.
+        """
+        with self.transaction() as cursor:
+            return apply_migrations(cursor)
+
+    def close(self) -> None:
+        """Close the idle connections; the next transaction opens new ones."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            connection.close()
+
+    def _checked_out(self) -> Connection:
+        while True:
+            with self._lock:
+                # Two processes on one connection would read each other's answers.
+                if self._pid != os.getpid():
+                    self._reset()
+                connection, since = self._idle.pop() if self._idle else (None, 0.0)
+            if connection is None:
+                return self._connected()
+            if _is_alive(connection, idle_s=time.monotonic() - since):
+                return connection
+            connection.close()
+
+    def _check_in(self, connection: Connection) -> None:
+        if not _is_broken(connection):
+            with contextlib.suppress(psycopg2.Error):
+                connection.rollback()
+        with self._lock:
+            kept = not _is_broken(connection) and len(self._idle) < _IDLE_KEPT
+            if kept and self._pid == os.getpid():
+                self._idle.append((connection, time.monotonic()))
+                return
+        connection.close()
+
+    def _connected(self) -> Connection:
+        try:
+            return self._reconnection.connected(self._connected_at_once)
+        except psycopg2.OperationalError as error:
+            raise self._unreachable(error) from error
+
+    def _connected_at_once(self) -> Connection:
+        try:
+            return psycopg2.connect(
+                self._dsn,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                application_name=self._application,
+                keepalives_idle=30,
+            )
+        except psycopg2.ProgrammingError:
+            # Its text repeats the URL, password included; nor may it show as the cause.
+            raise StoreError(
+                "the database URL cannot be read.",
+                cure=f"Write {URL_VARIABLE} as postgresql://user:password@host:5432/database, special"
+                " characters of the password percent-encoded.",
+            ) from None
+
+    def _unreachable(self, error: Exception) -> StoreError:
+        if is_full(error):
+            return self._unable(error)
+        words = _words(error).partition(" Is the server running")[0]
+        return DatabaseUnavailable(
+            f"PostgreSQL at {redacted(self._dsn)} cannot be reached: {words}.", cure=_CURE
+        )
+
+    def _unable(self, error: Exception) -> StoreError:
+        """Return the error for what the server could not do."""
+        what = f"PostgreSQL at {redacted(self._dsn)} could not do its work: {_words(error)}"
+        if not is_full(error):
+            return StoreError(
+                f"{what}.", cure="Run it again; if it persists, the server's log says more."
+            )
+        if (server := self._reconnection.server) is not None:
+            return disk_full(what, server.folder, _ROOM)
+        return DiskFull(f"{what}.", cure=f"Free some space on the disk of that server and {_ROOM}.")
+
+    def _lost(self, error: Exception) -> DatabaseUnavailable:
+        lost = DatabaseUnavailable(
+            f"the connection to PostgreSQL at {redacted(self._dsn)} broke in the middle of a"
+            f" transaction: {_words(error)}.",
+            cure="It is rolled back unless it was just being committed; run the step again. "
+            + _CURE,
+        )
+        lost.on_the_way = True
+        return lost
+
+
+def database_url(settings: DatabaseSettings) -> str | None:
+    """Return the URL of the database in SQLAlchemy's form, None where no server is named or runs.
+
+    `CRM_DATABASE_URL` comes first, then a running embedded server of the data folder.
+    """
+    given = settings.environ.get(URL_VARIABLE, "").strip()
+    if given:
+        return _SCHEME.sub("postgresql+psycopg2://", given)
+    return EmbeddedServer(settings.data).url()
+
+
+@contextlib.contextmanager
+def running_database(settings: DatabaseSettings) -> Iterator[Database]:
+    """Yield the database with its schema up to date, starting the embedded server if needed.
+
+    A server that this started is stopped again once nobody uses it in this way any more.
+
+    Raises:
+        StoreError, DatabaseUnavailable: see `EmbeddedServer.start` and `Database.migrate`.
+    """
+    with contextlib.ExitStack() as stack:
+        url, server = settings.environ.get(URL_VARIABLE, "").strip(), None
+        if not url:
+            server = EmbeddedServer(settings.data)
+            url = stack.enter_context(server.borrowed())
+        database = stack.enter_context(Database(url, server=server))
+        database.migrate()
+        yield database
+
+
+def _words(error: Exception) -> str:
+    return " ".join(redacted(str(error)).split()).rstrip(".")
+
+
+def _is_broken(connection: Connection) -> bool:
+    return bool(connection.closed)
+
+
+def is_quiet(connection: Connection) -> bool:
+    """Say whether an idle connection has nothing to tell: a server that went away said so."""
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    return not poll.poll(0)
+
+
+def _is_alive(connection: Connection, idle_s: float) -> bool:
+    if not is_quiet(connection):
+        return False
+    if idle_s < _IDLE_UNPROVEN_S:
+        return True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except psycopg2.Error:
+        return False
+    return True

@@ -1,0 +1,6 @@
+"""Reads every file below the data folder and compares it with what was recorded when it was written."""
+
+from crm_pipeline.store.scrub.check import KINDS
+from crm_pipeline.store.scrub.walk import Corruption, Scrubbed, Tally, scrub
+
+__all__ = ["KINDS", "Corruption", "Scrubbed", "Tally", "scrub"]

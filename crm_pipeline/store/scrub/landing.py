@@ -1,0 +1,363 @@
+"""What `store.scrub` looks at below `landing/`, `quarantine/` and `looks/`."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crm_pipeline.kernel.clock import SystemClock
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.kernel.identity import from_path_name, path_name
+from crm_pipeline.model.schema import Schema, is_fingerprint
+from crm_pipeline.store import files
+from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.landing import checkpoint, looks, rereads
+from crm_pipeline.store.landing.acceptance import refused_from
+from crm_pipeline.store.landing.account_facts import FILE as FACTS
+from crm_pipeline.store.landing.account_facts import cure as facts_cure
+from crm_pipeline.store.landing.corruption import (
+    COPY_CURE,
+    batch_cure,
+    quarantine_cure,
+    schema_cure,
+    window_cure,
+    window_files,
+)
+from crm_pipeline.store.landing.manifest import Manifest, WindowCommit, commit_from, manifest_from
+from crm_pipeline.store.landing.outstanding import FILE as OUTSTANDING
+from crm_pipeline.store.scrub.check import (
+    ACCOUNTS,
+    BATCHES,
+    COMMITS,
+    LOOKS,
+    MANIFESTS,
+    QUARANTINE,
+    REREADS,
+    SCHEMAS,
+    UNFINISHED,
+    Check,
+    Verdict,
+    json_look,
+    sum_look,
+)
+
+_MONTH = "????-??"
+_BUILT_WITHIN_S = 3_600
+_DERIVED = "Remove it: the next look writes it again."
+
+
+def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
+    """Yield what there is to look at of each account, and of each object that has landed something."""
+    chosen = path_name(connection) if connection else "*"
+    accounts = {path.parent: path for path in _sorted(data / "landing", f"{chosen}/{FACTS}")}
+    for folder in _objects(data / "landing", connection):
+        if folder.parent in accounts:
+            yield _account(accounts.pop(folder.parent))
+        one = _Object(folder)
+        yield from one.commits()
+        yield from one.schemas()
+        yield from one.batches()
+        yield from one.manifests()
+        yield from one.judgements()
+        yield from _rereads(one.step, folder)
+        yield from one.interrupted()
+    yield from map(_account, accounts.values())
+
+
+def _account(path: Path) -> Check:
+    """Return the look at what is noted of an account."""
+    connection = from_path_name(path.parent.name)
+    step = f"landing {connection}"
+    return Check(ACCOUNTS, step, path, facts_cure(connection), json_look(path, _read_any))
+
+
+def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
+    """Yield what was set aside: by reads in folders of months, by builds in `normalized`."""
+    for folder in _objects(data / "quarantine", connection):
+        rows = set(_sorted(folder, f"{_MONTH}/*.parquet"))
+        records = {path.with_suffix(".json") for path in rows}
+        for record in sorted(records.union(_sorted(folder, f"{_MONTH}/*.json"))):
+            path = record.with_suffix(".parquet")
+            is_needed = _is_committed(data, record)
+            if is_needed or record.exists():  # else it is being written, or was never finished
+                cure = quarantine_cure(path)
+                yield from _set_aside(record, (path,), cure, is_needed=is_needed)
+        yield from _rereads("quarantine", folder)
+        for path in _sorted(folder, OUTSTANDING):
+            yield Check(QUARANTINE, "quarantine", path, _DERIVED, json_look(path, _read_any))
+        again = "Remove it: the rows stand in data/landing, and the table's next build writes it."
+        for record in _sorted(folder, "normalized/*.json"):
+            found = _sorted(record.parent, f"{record.stem}-*.parquet")
+            yield from _set_aside(record, found, again)
+        for path in _sorted(folder, "normalized/*.parquet"):
+            record = path.with_name(f"{path.stem.rpartition('-')[0]}.json")
+            if not record.exists() and _is_left(path):
+                yield Check(QUARANTINE, "quarantine", path, again, _without_record)
+
+
+def _rereads(step: str, folder: Path) -> Iterator[Check]:
+    """Yield what was made of batches that were read again."""
+    sums: dict[Path, FileSum] = {}
+    for path in _sorted(folder, f"{rereads.FOLDER}/*/*.json"):
+        yield Check(REREADS, step, path, COPY_CURE, json_look(path, _read_any))
+        if path.name == rereads.INDEX:
+            with suppress(CorruptFile, FileNotFoundError):
+                sums.update(rereads.recorded(path))
+    for path in sorted({*_sorted(folder, f"{rereads.FOLDER}/*/*.parquet"), *sums}):
+        look = sum_look(path, sums.get(path))
+        yield Check(REREADS, step, path, COPY_CURE, look, is_needed=path in sums)
+
+
+def _window_id(batch: Path) -> str:
+    return batch.stem.rpartition("-")[0]
+
+
+def _is_committed(data: Path, record: Path) -> bool:
+    """Say whether the window that set rows aside was read to its end: both files are there since."""
+    owner = record.parent.parent.relative_to(data / "quarantine")
+    return (data / "landing" / owner / "windows" / f"{_window_id(record)}.json").exists()
+
+
+def _is_left(path: Path) -> bool:
+    """Say whether a file is older than any build takes from it to its record."""
+    try:
+        return time.time() - path.stat().st_mtime > _BUILT_WITHIN_S
+    except FileNotFoundError:
+        return False
+
+
+def _without_record() -> Verdict:
+    return Verdict("the record that belongs to it is gone", is_proven=False)
+
+
+def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
+    """Yield what is noted of the looks at connections."""
+    for path in _sorted(data / "looks", f"{path_name(connection) if connection else '*'}.json"):
+        yield Check(LOOKS, "looks", path, looks.CURE, json_look(path, _read_looks))
+
+
+def _read_looks(record: Mapping[str, Any]) -> str:
+    looks.read_looks(record, SystemClock().now())
+    return ""
+
+
+def _set_aside(
+    record: Path, paths: Iterator[Path] | tuple[Path, ...], cure: str, *, is_needed: bool = False
+) -> Iterator[Check]:
+    step = "quarantine"
+    look = json_look(record, _counted)
+    yield Check(QUARANTINE, step, record, cure, look, is_needed=is_needed)
+    sums = _sums_of(record)
+    for path in sorted({*paths, *sums}):
+        look = sum_look(path, sums.get(path))
+        yield Check(QUARANTINE, step, path, cure, look, is_needed=is_needed or path in sums)
+
+
+def _counted(told: Mapping[str, Any]) -> str:
+    return "" if int(told["records"]) >= 0 else "it counts less than nothing"
+
+
+def _sums_of(record: Path) -> dict[Path, FileSum]:
+    try:
+        told = files.read_json(record)
+        if told.get("sha256"):
+            return {record.with_suffix(".parquet"): FileSum.from_dict(told)}
+        listed = told.get("files", {})
+        return {record.with_name(name): FileSum.from_dict(one) for name, one in listed.items()}
+    except (FileNotFoundError, CorruptFile):
+        return {}
+
+
+@dataclass
+class _Object:
+    """One object's landing folder; its commits say what of it counts."""
+
+    folder: Path
+    _commits: dict[Path, WindowCommit | None] = field(default_factory=dict)
+    _committed: dict[Path, Manifest] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for path in _sorted(self.folder, "windows/*.json"):
+            try:
+                commit = commit_from(files.read_json(path), self.folder)
+            except FileNotFoundError:  # merged meanwhile
+                continue
+            except (CorruptFile, KeyError, TypeError, ValueError):
+                self._commits[path] = None
+                continue
+            self._commits[path] = commit
+            self._committed.update({batch.path: batch for batch in commit.batches})
+
+    @property
+    def connection(self) -> str:
+        return from_path_name(self.folder.parent.name)
+
+    @property
+    def step(self) -> str:
+        return f"landing {self.connection}"
+
+    def commits(self) -> Iterator[Check]:
+        for path in self._commits:
+            yield self._json(
+                COMMITS,
+                path,
+                partial(self._read_commit, path.stem),
+                window_cure(self.folder, path.stem),
+            )
+
+    def _read_commit(self, window_id: str, record: Mapping[str, Any]) -> str:
+        commit = commit_from(record, self.folder)
+        return "" if commit.window_id == window_id else "it is about another window"
+
+    def schemas(self) -> Iterator[Check]:
+        cure = schema_cure(self.folder)
+        needed = {
+            self.folder / "schemas" / f"{commit.schema_fingerprint}.json"
+            for commit in self._commits.values()
+            if commit is not None
+        }
+        for path in sorted({*_sorted(self.folder, "schemas/*.json"), *needed}):
+            look = json_look(path, partial(_read_schema, path.stem))
+            yield Check(SCHEMAS, self.step, path, cure, _as_proof(look), path in needed)
+
+    def batches(self) -> Iterator[Check]:
+        found = {*self._committed, *_sorted(self.folder, f"{_MONTH}/*.parquet")}
+        for path in sorted(found):
+            batch = self._committed.get(path) or self._described(path)
+            if batch is not None:  # else it is being written, or was never finished
+                is_needed = path in self._committed
+                cure = batch_cure(batch) if is_needed else self._uncommitted(path)
+                look, is_used = sum_look(path, batch.sum), is_needed or self._is_claimed(path)
+                yield Check(BATCHES, self.step, path, cure, look, is_needed, is_used)
+
+    def _described(self, path: Path) -> Manifest | None:
+        """Return the manifest of a batch that no commit names."""
+        try:
+            return manifest_from(files.read_json(path.with_suffix(".json")), self.folder)
+        except (FileNotFoundError, CorruptFile, KeyError, TypeError, ValueError):
+            return None
+
+    def manifests(self) -> Iterator[Check]:
+        for path in _sorted(self.folder, f"{_MONTH}/*.json"):
+            batch = self._committed.get(path.with_suffix(".parquet"))
+            same = "Remove it: the window's commit says the same."
+            cure = same if batch else self._uncommitted(path)
+            check = self._json(MANIFESTS, path, partial(self._read_manifest, batch), cure)
+            yield replace(check, is_used=bool(batch) or self._is_claimed(path))
+
+    def _is_claimed(self, batch: Path) -> bool:
+        """Say whether the window of a batch is being read, or has a commit that cannot be read."""
+        window = self.folder / "windows" / _window_id(batch)
+        return window.with_suffix(".open").exists() or window.with_suffix(".json").exists()
+
+    def _uncommitted(self, batch: Path) -> str:
+        """Say what to do about a batch that no readable commit names."""
+        window_id = _window_id(batch)
+        if (self.folder / "windows" / f"{window_id}.json").exists():
+            return window_cure(self.folder, window_id)
+        if self._is_claimed(batch):
+            return f"The next run of {self.connection} removes it and reads its window anew."
+        left = window_files(self.folder, window_id)
+        return (
+            "Nothing to do: no window's commit names it, so nothing uses it. All that is left of its window "
+            f"may go: {left}."
+        )
+
+    def _read_manifest(self, batch: Manifest | None, record: Mapping[str, Any]) -> str:
+        told = manifest_from(record, self.folder)
+        is_same = batch is None or batch == told
+        return "" if is_same else "it says something else than its window's commit"
+
+    def judgements(self) -> Iterator[Check]:
+        """Yield what was said of descriptions and windows: not to be believed, to be, or what was in sight then."""
+        cure = "Remove it: the next read says it again if the fields are still missing."
+        for path in _sorted(self.folder, "schemas/*.refused"):
+            yield self._json(SCHEMAS, path, _read_refused, cure)
+        cure = "That it is there is what counts: remove it if nobody has accepted that."
+        for kind, pattern in ((SCHEMAS, "schemas/*.accepted"), (COMMITS, "windows/*.accepted")):
+            for path in _sorted(self.folder, pattern):
+                yield self._json(kind, path, _read_any, cure)
+        cure = "Remove it: the next whole read says it again."
+        for path in _sorted(self.folder, "windows/*.sight"):
+            yield self._json(COMMITS, path, _read_any, cure)
+
+    def interrupted(self) -> Iterator[Check]:
+        wait = f"The next run of {self.connection}"
+        for path in _sorted(self.folder, "windows/*.open"):
+            cure = f"{wait} that finds it two days old removes it and what its window had begun."
+            yield self._json(UNFINISHED, path, _read_marker, cure)
+        for path in _sorted(self.folder, "spool/*/*"):
+            cure = f"{wait} does not use it and asks for what it held again."
+            if path.suffix == ".json":
+                yield self._json(UNFINISHED, path, partial(_read_note, path.name), cure)
+                yield from self._page(path, cure)
+
+    def _page(self, note: Path, cure: str) -> Iterator[Check]:
+        """Yield the bytes of a page that has arrived."""
+        try:
+            record = files.read_json(note)
+        except (FileNotFoundError, CorruptFile):
+            return
+        if checkpoint.is_note(note.name, record) and "bytes" in record and "page" not in record:
+            path = note.with_name(str(record["file"]))
+
+            def look() -> Verdict:
+                is_whole = checkpoint.is_whole(path, record)
+                return Verdict("" if is_whole else "it is not as it arrived", "crc32" in record)
+
+            yield Check(UNFINISHED, self.step, path, cure, look)
+
+    def _json(
+        self, kind: str, path: Path, read: Callable[[Mapping[str, Any]], str], cure: str
+    ) -> Check:
+        return Check(kind, self.step, path, cure, json_look(path, read))
+
+
+def _as_proof(look: Callable[[], Verdict]) -> Callable[[], Verdict]:
+    """Return a look at a file whose name is a checksum: whole, it is proven without a seal."""
+
+    def looked() -> Verdict:
+        verdict = look()
+        return verdict if verdict.problem else Verdict()
+
+    return looked
+
+
+def _read_schema(name: str, record: Mapping[str, Any]) -> str:
+    Schema.from_dict(record)
+    return "" if is_fingerprint(name, record) else "it is not what its name stands for"
+
+
+def _read_marker(record: Mapping[str, Any]) -> str:
+    return "" if {"host", "pid", "started_at"} <= record.keys() else "it names no writer"
+
+
+def _read_refused(record: Mapping[str, Any]) -> str:
+    refused_from(record)
+    return ""
+
+
+def _read_any(_: Mapping[str, Any]) -> str:
+    return ""  # its seal is all that is looked at
+
+
+def _read_note(name: str, record: Mapping[str, Any]) -> str:
+    # What a connector notes is its own.
+    return (
+        "" if checkpoint.is_note(name, record) else "it is about something else than its name says"
+    )
+
+
+def _objects(folder: Path, connection: str) -> Iterator[Path]:
+    chosen = path_name(connection) if connection else "*"
+    for path in _sorted(folder, f"{chosen}/*"):
+        if path.is_dir():
+            yield path
+
+
+def _sorted(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield the files that match, but those that are being written under a temporary name."""
+    return iter(sorted(p for p in folder.glob(pattern) if not p.name.startswith(".")))

@@ -1,0 +1,21 @@
+"""Versioned tables in Parquet, DuckDB over them, and the file that analysts open."""
+
+from crm_pipeline.store.tables.tables import (
+    Release,
+    Staged,
+    Tables,
+    TableVersion,
+    connection_of,
+    read_release,
+    read_version,
+)
+
+__all__ = [
+    "Release",
+    "Staged",
+    "TableVersion",
+    "Tables",
+    "connection_of",
+    "read_release",
+    "read_version",
+]

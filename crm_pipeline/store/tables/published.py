@@ -1,0 +1,392 @@
+"""The file that analysts open: `crm.duckdb`, a link to a snapshot, replaced in one step.
+
+Belongs here: building beside, swapping in, opening read-only, collecting old snapshots, their checksums
+(`<snapshot>.json`). Does not belong here: what the file holds.
+
+A reader that has a snapshot open keeps it, whatever is published or collected meanwhile: the link
+is resolved when a connection opens, and a removed file lives on until its last reader closes it.
+DuckDB compares the checksum of each block that it reads, so a query never uses a damaged one.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from crm_pipeline.kernel.errors import CorruptFile, StoreError
+from crm_pipeline.kernel.failpoint import reached
+from crm_pipeline.kernel.identity import sortable_id
+from crm_pipeline.store import files
+from crm_pipeline.store.files import permissions
+from crm_pipeline.store.files.checksums import FileSum, Verifier, summed
+from crm_pipeline.store.tables.reading import ReadLimits, open_closed
+
+STORAGE_VERSION = "v1.2.0"
+"""The oldest DuckDB that can read the file."""
+_OPEN_ATTEMPTS = 5
+_AGAIN = "Run `crm-pipeline refresh CONNECTION`, whichever connection: a snapshot that is damaged is built again."
+_ANOTHER = "Restore it from a backup; or move it and its .json away, and the one before it answers for that day."
+_USUAL = ReadLimits()
+_OF_FILES = (
+    duckdb.IOException,
+    duckdb.SerializationException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+)
+_DAMAGE = re.compile(r"\bcorrupt|not a valid duckdb|could not read enough", re.IGNORECASE)
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
+
+
+class Snapshots:
+    """The published database below one data folder (`settings.data`).
+
+    Args:
+        data: the folder.
+        verifier: what this process knows of files.
+    """
+
+    def __init__(self, data: Path, verifier: Verifier | None = None) -> None:
+        self.data = data
+        self._verifier = verifier or Verifier()
+        self.link = data / "crm.duckdb"
+        self.folder = data / "snapshots"
+
+    def current(self) -> Path | None:
+        """Return the snapshot that the link points to; None before the first publish."""
+        try:
+            target = self.data / self.link.readlink()
+        except OSError:
+            return None
+        return target if target.exists() else None
+
+    def require_link(self) -> None:
+        """Make sure that `crm.duckdb` is a link to a snapshot, or is not there yet.
+
+        Raises:
+            StoreError: it is something else, which somebody put there, or it leads to nothing.
+        """
+        if self.link.is_symlink():
+            if self.current() is None:
+                raise StoreError(
+                    f"{self.link} leads to {self.link.readlink()}, which is gone.", cure=_AGAIN
+                )
+        elif self.link.exists():
+            raise StoreError(
+                f"{self.link} is no link to a snapshot: somebody put something else there.",
+                cure="Move it away, then run `crm-pipeline refresh CONNECTION`, which makes the link again.",
+            )
+
+    def later(self, release: int) -> Path | None:
+        """Return the newest snapshot up to a release, where the current one shows an older release."""
+        current = self.current()
+        kept = [path for path in self.kept() if release_number(path) <= release]
+        newest = max(kept, key=release_number, default=None)
+        if current is None or newest is None or not release_number(current):
+            return None
+        return newest if release_number(newest) > release_number(current) else None
+
+    @contextmanager
+    def building(
+        self, name: str, shown: Path | None, also: Callable[[], object] = lambda: None
+    ) -> Iterator[Path]:
+        """Yield a path to build a snapshot at; on success it becomes the current one.
+
+        Where another publisher showed a later release since `shown`, nothing changes and no file of that
+        name stays.
+
+        Args:
+            name: the snapshot's file, `crm-<release>-<content>.duckdb`.
+            shown: what was current before the release was chosen.
+            also: brings up to date what goes with the snapshot, in the same turn.
+
+        Raises:
+            StoreError: the folder is not writable or the disk is full; the current one stays.
+        """
+        files.make_folder(self.folder)
+        temporary = self.folder / f".{name}.{sortable_id()}{files.TEMPORARY_SUFFIX}"
+        target = self.folder / name
+        try:
+            with files.explained(target):
+                reached("snapshot", "begin")
+                yield temporary
+                reached("snapshot", "written")
+                permissions.follow(self.folder, temporary)
+                with summed(temporary, self._verifier) as taken:
+                    files.sync_file(temporary)
+                    reached("snapshot", "flushed")
+                    with self._turn():
+                        if self._is_overtaken(target, shown):
+                            return
+                        also()
+                        record = taken.result().to_dict()
+                        # What is recorded of a file that this one takes the place of.
+                        record_of(target).unlink(missing_ok=True)
+                        temporary.replace(target)
+                        reached("snapshot", "named")
+                        files.sync_folder(self.folder)
+                        files.write_json(record_of(target), record, "snapshot_sum")
+                        self._swap(target)
+        finally:
+            files.discard(temporary, temporary.with_name(f"{temporary.name}.wal"))
+
+    def collect(self, now: datetime, *, keep_last: int = 3, keep_days: int = 14) -> list[Path]:
+        """Remove old snapshots: all but the last few and the last of each day for some days."""
+        current = self.current()
+        made = sorted(_dated(self.kept()), reverse=True)
+        kept = {current} | {path for _, path in made[:keep_last]}
+        days: set[str] = set()
+        for at, path in made:
+            day = at.date().isoformat()
+            if day not in days and now - at <= timedelta(days=keep_days):
+                days.add(day)
+                kept.add(path)
+        gone = [path for _, path in made if path not in kept]
+        for path in [*gone, *self._abandoned(now)]:
+            with files.explained(path):
+                reached("old_snapshots", "begin")
+                path.unlink(missing_ok=True)
+                reached("old_snapshots", "removed")
+        for record in self.folder.glob("crm-*.duckdb.json"):
+            if not record.with_suffix("").exists():
+                files.discard(record)
+        return gone
+
+    def is_whole(self, path: Path) -> bool:
+        """Say whether a snapshot is as it was written; of one without a record, whether it opens."""
+        try:
+            recorded = recorded_sum(path)
+        except CorruptFile:
+            return False
+        return can_be_opened(path) if recorded is None else self._verifier.is_whole(path, recorded)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one publisher at a time look at the link and replace it; a killed one holds nothing."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _is_overtaken(self, target: Path, shown: Path | None) -> bool:
+        """Say whether a later release came since `shown`; what was there before may be later.
+
+        Somebody who restored older tables publishes an older release, and means it.
+        """
+        current = self.current()
+        if current is None or current == shown:
+            return False
+        return release_number(current) > release_number(target)
+
+    def _swap(self, target: Path) -> None:
+        fresh = self.data / f".crm.duckdb.{sortable_id()}{files.TEMPORARY_SUFFIX}"
+        reached("link", "begin")
+        fresh.symlink_to(target.relative_to(self.data))
+        reached("link", "written")
+        fresh.replace(self.link)
+        reached("link", "named")
+        files.sync_folder(self.data)
+
+    def kept(self) -> list[Path]:
+        """Return the snapshots that there are, in no order."""
+        return list(self.folder.glob("crm-*.duckdb")) if self.folder.is_dir() else []
+
+    def _abandoned(self, now: datetime) -> list[Path]:
+        """Return what publishers left that died: half a snapshot, a link, a Parquet file."""
+        places = (
+            self.folder.glob(".crm-*"),
+            self.data.glob(f".{self.link.name}.*"),
+            (self.data / "published").glob(".*"),
+        )
+        return [path for place in places for path in files.abandoned(place, now)]
+
+
+def record_of(snapshot: Path) -> Path:
+    """Return the file with the checksum of a snapshot."""
+    return snapshot.with_name(f"{snapshot.name}.json")
+
+
+def recorded_sum(snapshot: Path) -> FileSum | None:
+    """Return what a snapshot was when it was written; None where an earlier version wrote it.
+
+    Raises:
+        CorruptFile: what is recorded of it is damaged.
+    """
+    try:
+        return FileSum.from_dict(files.read_json(record_of(snapshot), cure=_AGAIN))
+    except FileNotFoundError:
+        return None
+
+
+def release_number(snapshot: Path) -> int:
+    """Return the number of the release that a snapshot shows; 0 for a file that is not ours."""
+    found = re.match(r"crm-(\d+)", snapshot.name)
+    return int(found[1]) if found else 0
+
+
+def share(source: Path, path: Path) -> None:
+    """Make `path` the same file as `source`, which nobody changes; a copy where links cannot be.
+
+    Raises:
+        StoreError: the folder is not writable or the disk is full; `path` is as it was.
+    """
+    if path.exists() and path.samefile(source):
+        return
+    with files.replacing(path, "parquet") as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(source, temporary)
+        permissions.follow(path.parent, temporary)
+
+
+def _dated(paths: Iterable[Path]) -> Iterator[tuple[datetime, Path]]:
+    """Yield when each file was changed; one that another publisher just removed is left out."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield datetime.fromtimestamp(path.stat().st_mtime, UTC), path
+
+
+def open_published(
+    data: Path, limits: ReadLimits = _USUAL, *, unrestricted: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """Open the published database read-only, in UTC; the caller closes the connection.
+
+    Args:
+        data: the data folder.
+        limits: of memory and disk.
+        unrestricted: leave SQL everything that this user may do; otherwise it reaches the file alone.
+
+    Raises:
+        StoreError: nothing has been published yet, or the file cannot be read.
+        CorruptFile: it is not the file that was published.
+    """
+    snapshots = Snapshots(data)
+    for attempt in range(_OPEN_ATTEMPTS):
+        target = snapshots.current()
+        if target is None and not snapshots.link.is_symlink():
+            break
+        try:
+            return _opened(target or snapshots.link, data, limits, unrestricted=unrestricted)
+        except CorruptFile:
+            # A publisher may replace a snapshot, and what is recorded of it, just now.
+            if attempt == _OPEN_ATTEMPTS - 1:
+                raise
+        except duckdb.Error as error:
+            # Between reading the link and opening its target a collector may remove the target.
+            if attempt == _OPEN_ATTEMPTS - 1:
+                snapshots.require_link()
+                raise damaged_file(snapshots.link, error, cure=_AGAIN) or StoreError(
+                    f"{snapshots.link} cannot be opened: {error}.", cure=_AGAIN
+                ) from error
+    snapshots.require_link()
+    raise StoreError(
+        f"nothing has been published to {snapshots.link} yet.",
+        cure="Run `crm-pipeline demo`, or a backfill from the Dagster UI.",
+    )
+
+
+def can_be_opened(path: Path) -> bool:
+    """Say whether DuckDB takes a file for a database of its own."""
+    try:
+        duckdb.connect(str(path), read_only=True).close()
+    except duckdb.Error:
+        return False
+    return True
+
+
+def open_snapshot(
+    path: Path, limits: ReadLimits = _USUAL, *, unrestricted: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """Open one snapshot of a data folder read-only, in UTC; the caller closes the connection.
+
+    Raises:
+        StoreError: it was collected, or cannot be read.
+        CorruptFile: it is not the file that was published.
+    """
+    try:
+        return _opened(path, path.parent.parent, limits, unrestricted=unrestricted)
+    except duckdb.Error as error:
+        raise damaged_file(path, error) or StoreError(
+            f"{path} cannot be opened: {error}", cure="Choose another one."
+        ) from error
+
+
+def damaged_file(path: Path, error: duckdb.Error, *, cure: str = "") -> CorruptFile | None:
+    """Return what to say where DuckDB found that a database file is not as it was written.
+
+    Args:
+        path: the file, or the link to the current one.
+        error: what DuckDB said, while it opened the file or ran a query on it.
+        cure: by default that of the link, or of an earlier snapshot.
+    """
+    # For a wrong checksum DuckDB has no kind of its own. Names are quoted, and statements come behind.
+    is_of_files = type(error) is duckdb.Error or isinstance(error, _OF_FILES)
+    if not is_of_files or not _DAMAGE.search(_QUOTED.sub("", _first_line(error))):
+        return None
+    usual = _AGAIN if path.is_symlink() else _ANOTHER
+    return CorruptFile(f"{path} is damaged: {_first_line(error)}.", cure=cure or usual)
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
+
+
+def _opened(
+    path: Path, data: Path, limits: ReadLimits, *, unrestricted: bool
+) -> duckdb.DuckDBPyConnection:
+    if unrestricted:
+        connection = duckdb.connect(str(path), read_only=True)
+        connection.execute("SET TimeZone = 'UTC'")
+    else:
+        connection = open_closed(path, data, limits)
+    try:
+        _require_published(path, data, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _require_published(path: Path, data: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """Make sure that a file is the one that was published under its name, as far as that is cheap.
+
+    Another whole database in its place passes DuckDB's checksums.
+    """
+    try:
+        recorded, size = recorded_sum(path), path.stat().st_size
+    except (
+        CorruptFile,
+        FileNotFoundError,
+    ):  # the next publish finds that; of the file nothing is known
+        recorded, size = None, 0
+    found = f"has {size:,} bytes and had {recorded.bytes:,}" if recorded else ""
+    if recorded is None or size == recorded.bytes:
+        shown, named = _stated_release(connection), release_number(path)
+        if not named or shown in (None, named):
+            return
+        found = f"shows release {shown} and is named after release {named}"
+    is_current = Snapshots(data).current() == path
+    raise CorruptFile(
+        f"{path} is damaged: it {found}, so it is not the file that was published.",
+        cure=_AGAIN if is_current else _ANOTHER,
+    )
+
+
+def _stated_release(connection: duckdb.DuckDBPyConnection) -> int | None:
+    try:
+        [(release,)] = connection.execute("SELECT release FROM ops.publication").fetchall()
+    except (duckdb.CatalogException, ValueError):  # an earlier version, or somebody's own file
+        return None
+    return int(release)

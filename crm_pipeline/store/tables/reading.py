@@ -1,0 +1,86 @@
+"""Opens a published file so that SQL can do nothing but read it.
+
+DuckDB reads and writes files, calls hosts and loads extensions from plain SQL. A connection from here
+has the file itself and nothing else: no other path, no host, no extension, no variable of the caller,
+and its settings cannot be changed any more. Which statements only read is said in `statements.py`.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.store import files
+from crm_pipeline.store.tables.engine import private_temp
+
+_Config = dict[str, str | bool | int | float | list[str]]
+_CLOSED: _Config = {
+    "allow_community_extensions": False,
+    "allow_persistent_secrets": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,  # `FROM rows` would read the caller's variable of that name
+    # DuckDB shows the environment's HTTP_PROXY, which may hold a password, where this is empty.
+    "http_proxy": "none",
+}
+
+
+@dataclass(frozen=True)
+class ReadLimits:
+    """What reading may take.
+
+    Attributes:
+        memory_mb: what does not fit is written to a temporary folder in the data folder, or is an error
+            for a user who may not write there.
+        spill_mb: how much may lie in that folder.
+        threads: how many work on one statement.
+    """
+
+    memory_mb: int = 640
+    spill_mb: int = 4_096
+    threads: int = 2
+
+
+def open_closed(path: Path, data: Path, limits: ReadLimits) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file read-only and closed to everything else, in UTC; the caller closes it.
+
+    Args:
+        path: the file.
+        data: the data folder.
+        limits: what may be taken.
+
+    Raises:
+        duckdb.Error: the file is not there or is no database.
+    """
+    config: _Config = {
+        **_CLOSED,
+        "memory_limit": f"{limits.memory_mb}MB",
+        "threads": limits.threads,
+        "temp_directory": _spill_folder(data),
+        "max_temp_directory_size": f"{limits.spill_mb}MB",
+    }
+    # In memory with the file attached: two connections of one process to one file must be configured alike.
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        name = quoted(path.stem)
+        connection.execute(f"ATTACH {literal(str(path))} AS {name} (READ_ONLY)")
+        for setting in (
+            f"USE {name}",
+            "SET TimeZone = 'UTC'",
+            "SET enable_external_access = false",
+            "SET lock_configuration = true",
+        ):
+            connection.execute(setting)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _spill_folder(data: Path) -> str:
+    """Return where DuckDB makes a folder once it needs one, and removes it at the end; or nothing."""
+    if not os.access(data, os.W_OK | os.X_OK):
+        return ""
+    return str(private_temp(files.make_folder(data / "tmp")))

@@ -1,0 +1,395 @@
+"""Versioned Parquet tables and releases.
+
+A table version is a folder with base, delta and tombstone files and a `version.json`, written once.
+A release names the version of every table. `releases/<n>.json` is created with a hard link, which
+fails where the number is taken: that is the compare-and-swap on which commits rest, without a lock
+that a killed process could leave behind. `release.json` is a copy of the newest one for people and
+other programs, and takes the place of that where the disk has damaged it.
+
+Layout: `tables/<table>/<version>/{base,delta,tombstones}-*.parquet`, `tables/releases/<n>.json`.
+`version.json` has the checksum of each file; those of earlier versions do not.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import structlog
+
+from crm_pipeline.kernel.clock import format_instant, parse_instant
+from crm_pipeline.kernel.errors import CommitConflict, CorruptFile, StoreError
+from crm_pipeline.kernel.failpoint import reached
+from crm_pipeline.kernel.identity import path_name, sortable_id
+from crm_pipeline.model.names import quoted
+from crm_pipeline.store import files
+from crm_pipeline.store.files.checksums import FileSum, Verifier, flushed
+from crm_pipeline.store.tables.engine import parquet_files
+
+_log = structlog.get_logger("crm_pipeline.store")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+Part = Literal["base", "delta", "tombstones"]
+KEPT_FOR = timedelta(days=1)
+"""How long a version stays after it was replaced: longer than any step reads or writes."""
+_VERSION = re.compile(r"[0-9a-f]{26}\Z")
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+_EVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Release:
+    """The version of every table at one moment; number 0 is the empty beginning."""
+
+    number: int = 0
+    tables: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    committed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """One immutable version of a table; `rows` counts what `Tables.relation` yields.
+
+    Attributes:
+        key: columns by which delta and tombstone rows replace base rows.
+        meta: what the stage that wrote it wants to remember (inputs, contract results).
+        sums: what each file was when it was written; empty in versions from before there were sums.
+    """
+
+    name: str
+    version: str
+    parent: str | None
+    key: tuple[str, ...]
+    rows: int
+    base: tuple[Path, ...]
+    delta: tuple[Path, ...]
+    tombstones: tuple[Path, ...]
+    meta: Mapping[str, Any]
+    committed_at: datetime
+    sums: Mapping[Path, FileSum] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files of the version."""
+        return (*self.base, *self.delta, *self.tombstones)
+
+
+class Staged:
+    """A version that is being written; nobody sees it before `commit`."""
+
+    def __init__(self, tables: "Tables", name: str, key: Sequence[str]) -> None:
+        self.tables = tables
+        self.name = name
+        self.key = tuple(key)
+        self.version = sortable_id()
+        self.folder = tables.folder(name) / self.version
+        self.begun_at = tables.current().number
+        self.is_committed = False
+        self._parts: dict[Part, list[Path]] = {"base": [], "delta": [], "tombstones": []}
+
+    def path(self, part: Part = "base") -> Path:
+        """Return the name of a new Parquet file of this version; the caller writes it."""
+        files.make_folder(self.folder)
+        with files.explained(self.folder):
+            reached("part", "begin")
+        paths = self._parts[part]
+        paths.append(self.folder / f"{part}-{len(paths):05d}.parquet")
+        return paths[-1]
+
+    def commit(
+        self, parent: TableVersion | None, rows: int, meta: Mapping[str, Any] | None = None
+    ) -> Release:
+        """Make this the current version of its table, provided that `parent` still is.
+
+        Raises:
+            CommitConflict: somebody else committed in between; nothing changed.
+            StoreError: a staged file is missing or could not be written.
+        """
+        sums = self._flushed()
+        record: dict[str, Any] = {
+            "name": self.name,
+            "version": self.version,
+            "parent": parent.version if parent else None,
+            "key": list(self.key),
+            "rows": rows,
+            "base": [path.name for path in self._parts["base"]],
+            "delta": [path.name for path in self._parts["delta"]],
+            "tombstones": [path.name for path in self._parts["tombstones"]],
+            "files": {path.name: one.to_dict() for path, one in sums.items()},
+            "meta": dict(meta or {}),
+            "committed_at": format_instant(datetime.now(UTC)),
+        }
+        files.write_json(self.folder / "version.json", record, "version")
+        release = self.tables.advance(self.name, parent.version if parent else None, self.version)
+        self.is_committed = True
+        return release
+
+    def _flushed(self) -> dict[Path, FileSum]:
+        """Flush the files to the disk and return their checksums."""
+        sums: dict[Path, FileSum] = {}
+        for path in (path for paths in self._parts.values() for path in paths):
+            if not path.exists():
+                raise StoreError(f"{path} was staged but never written.")
+            with files.explained(path):
+                reached("part", "written")
+                sums[path] = flushed(path, self.tables.verifier)
+                reached("part", "flushed")
+        return sums
+
+
+class Tables:
+    """All versioned tables below one data folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "tables"
+        self.releases = self.root / "releases"
+        self.pointer = self.root / "release.json"
+        self.verifier = Verifier()
+        self._told: set[int] = set()
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a table; each part of the name is made safe as a path."""
+        return self.root.joinpath(*(path_name(part) for part in name.split("/")))
+
+    def current(self) -> Release:
+        """Return the newest release.
+
+        The folder is asked, not `release.json`: a writer that was held up for long may put that back
+        behind what the collector has removed.
+        """
+        numbers = self._numbers()
+        return self.release(max(numbers)) if numbers else Release()
+
+    def _numbers(self) -> list[int]:
+        """Return the numbers of the releases that there are, in no order; other files are somebody's own."""
+        names = (path.stem for path in self.releases.glob("*.json"))
+        return [int(name) for name in names if _NUMBER.fullmatch(name)]
+
+    def release(self, number: int) -> Release:
+        """Return a release by number.
+
+        Raises:
+            StoreError: there is none, or it was collected.
+            CorruptFile: it is damaged, and the copy of the newest release is no copy of it.
+        """
+        path = self.releases / f"{number}.json"
+        cure = (
+            "Restore data/tables from a backup; or move that folder away, and `crm-pipeline refresh "
+            "--all` builds all tables again from data/landing."
+        )
+        try:
+            return read_release(files.read_json(path, cure=cure))
+        except FileNotFoundError as error:
+            raise StoreError(f"there is no release {number} in {self.releases}.") from error
+        except CorruptFile:
+            record = self._copy_of(number)
+            if record is None:
+                raise
+            if number not in self._told:
+                self._told.add(number)
+                _log.warning("a release is damaged; its copy is read instead", file=str(path))
+            return read_release(record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptFile(f"{path} is damaged: {error!r}.", cure=cure) from error
+
+    def _copy_of(self, number: int) -> dict[str, Any] | None:
+        with suppress(FileNotFoundError, CorruptFile):
+            record, is_sealed = files.read_sealed(self.pointer)
+            if is_sealed and record["number"] == number:
+                return record
+        return None
+
+    def names(self, prefix: str = "", release: Release | None = None) -> list[str]:
+        """Return the tables of a release whose names start with `prefix`, sorted."""
+        chosen = release or self.current()
+        return sorted(name for name in chosen.tables if name.startswith(prefix))
+
+    def version(self, name: str, release: Release | None = None) -> TableVersion | None:
+        """Return the version of a table in a release, by default the newest; None if it has none.
+
+        Raises:
+            CorruptFile: the release names a version that cannot be read.
+        """
+        chosen = (release or self.current()).tables.get(name)
+        if chosen is None:
+            return None
+        folder = self.folder(name) / chosen
+        try:
+            return read_version(folder, files.read_json(folder / "version.json"))
+        except (FileNotFoundError, KeyError, TypeError, ValueError, CorruptFile) as error:
+            raise CorruptFile(
+                f"version {chosen} of table {name} is named by the current release but incomplete: "
+                f"{folder / 'version.json'} is damaged or gone.",
+                cure=f"Run `crm-pipeline refresh {connection_of(name)}`: it builds the table again from "
+                "landing.",
+            ) from error
+
+    def unreadable(self, name: str) -> TableVersion | None:
+        """Return the current version of a table as if it held nothing, so that it can be replaced."""
+        chosen = self.current().tables.get(name)
+        if chosen is None:
+            return None
+        return TableVersion(name, chosen, None, (), 0, (), (), (), {}, _EVER)
+
+    @contextmanager
+    def stage(self, name: str, key: Sequence[str] = ()) -> Iterator[Staged]:
+        """Yield a new version to write into; it is removed unless it was committed."""
+        staged = Staged(self, name, key)
+        try:
+            yield staged
+        finally:
+            if not staged.is_committed and not self._is_released(staged):
+                shutil.rmtree(staged.folder, ignore_errors=True)
+
+    def _is_released(self, staged: Staged) -> bool:
+        """Say whether a release names the version, whatever error its commit ended with.
+
+        A commit may fail or be interrupted after its release was created; readers follow that.
+        """
+        newest = self.current()
+        numbers = range(staged.begun_at + 1, newest.number)
+        try:
+            return any(
+                release.tables.get(staged.name) == staged.version
+                for release in (newest, *map(self.release, numbers))
+            )
+        except StoreError:  # collected by now: the collector, which knows, removes the folder
+            return True
+
+    def advance(self, name: str, parent: str | None, version: str) -> Release:
+        """Create the next release with one table changed; compare-and-swap on its version."""
+        while True:
+            current = self.current()
+            if current.tables.get(name) != parent:
+                raise CommitConflict(
+                    f"table {name} was changed by another run while this one was working.",
+                    cure="Run the step again: it starts from the new version.",
+                )
+            release = Release(
+                current.number + 1, {**current.tables, name: version}, datetime.now(UTC)
+            )
+            record = _record(release)
+            if files.create_json(self.releases / f"{release.number}.json", record, "release"):
+                # The release stands, whatever becomes of its copy.
+                with suppress(StoreError):
+                    files.write_json(self.pointer, record, "pointer")
+                return release
+
+    def collect(self, now: datetime, keep_for: timedelta = KEPT_FOR) -> list[Path]:
+        """Remove what no release of late names: versions, older releases, what the dead left behind.
+
+        A release stays as long as one that followed it is younger than `keep_for`; so does each
+        version that a kept release names.
+        """
+        kept = self._since(now - keep_for)
+        versions = {
+            (self.folder(name) / version) for one in kept for name, version in one.tables.items()
+        }
+        first = kept[-1].number
+        gone = [self.releases / f"{number}.json" for number in self._numbers() if number < first]
+        gone += [
+            path
+            for path in (*self._version_folders(), *self.root.rglob(f".*{files.TEMPORARY_SUFFIX}"))
+            if path not in versions and _is_older(path, now - keep_for)
+        ]
+        for path in gone:
+            with files.explained(path), suppress(FileNotFoundError):  # others collect as well
+                reached("collecting", "begin")
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                reached("collecting", "removed")
+        return gone
+
+    def _since(self, then: datetime) -> list[Release]:
+        """Return the releases that were current then or after, newest first."""
+        found = [self.current()]
+        while found[-1].number > 1 and found[-1].committed_at and found[-1].committed_at > then:
+            # The release before was current until this one came.
+            try:
+                found.append(self.release(found[-1].number - 1))
+            except StoreError:  # collected by another process
+                break
+        return found
+
+    def _version_folders(self) -> Iterator[Path]:
+        """Yield the folders of all versions of all tables, also of tables never committed."""
+        for path in self.root.rglob("*"):
+            if _VERSION.match(path.name) and path.is_dir():
+                yield path
+
+    @staticmethod
+    def relation(version: TableVersion) -> str:
+        """Return SQL (DuckDB) for the rows of a version: base, less tombstones, with deltas.
+
+        A key is at most once in all deltas together; a tombstone takes a row out of the base only.
+
+        Raises:
+            CorruptFile: the version has no base, or deltas without a key.
+        """
+        if not version.base:
+            raise CorruptFile(f"table {version.name} has no base files.")
+        base = parquet_files(version.base)
+        if not version.delta and not version.tombstones:
+            return f"(SELECT * FROM {base})"
+        key = ", ".join(quoted(column) for column in version.key)
+        if not key:
+            raise CorruptFile(f"table {version.name} has deltas but no key.")
+        gone = " UNION ALL ".join(
+            f"SELECT {key} FROM {parquet_files(paths)}"
+            for paths in (version.tombstones, version.delta)
+            if paths
+        )
+        kept = f"SELECT * FROM {base} ANTI JOIN ({gone}) USING ({key})"
+        if not version.delta:
+            return f"({kept})"
+        delta = f"SELECT * FROM {parquet_files(version.delta)}"
+        return f"({kept} UNION ALL BY NAME {delta})"
+
+
+def connection_of(name: str) -> str:
+    """Return the connection that a table belongs to, for a command line."""
+    return name.split("/")[1] if name.count("/") == 2 else "CONNECTION"
+
+
+def _is_older(path: Path, then: datetime) -> bool:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC) < then
+    except FileNotFoundError:  # another process collects as well
+        return False
+
+
+def _record(release: Release) -> dict[str, Any]:
+    at = format_instant(release.committed_at) if release.committed_at else None
+    return {"number": release.number, "tables": dict(release.tables), "committed_at": at}
+
+
+def read_release(record: Mapping[str, Any]) -> Release:
+    """Read what is stored of a release."""
+    at = record["committed_at"]
+    return Release(record["number"], record["tables"], parse_instant(at) if at else None)
+
+
+def read_version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
+    """Read what is stored of a version in its folder."""
+
+    def paths(part: Part) -> tuple[Path, ...]:
+        return tuple(folder / name for name in record[part])
+
+    return TableVersion(
+        name=record["name"],
+        version=record["version"],
+        parent=record["parent"],
+        key=tuple(record["key"]),
+        rows=record["rows"],
+        base=paths("base"),
+        delta=paths("delta"),
+        tombstones=paths("tombstones"),
+        meta=record["meta"],
+        committed_at=parse_instant(record["committed_at"]),
+        sums={
+            folder / name: FileSum.from_dict(one) for name, one in record.get("files", {}).items()
+        },
+    )

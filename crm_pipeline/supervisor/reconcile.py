@@ -1,0 +1,152 @@
+"""Dead runs and leaked slots: what a killed stack left behind in Dagster's storage.
+
+While the code server lives it reports workers that die. When everything was killed nobody is left to
+do so: the run stays 'started' for ever and keeps its places in the pools. A run tells the id of its
+process; that process is gone, or another one has its id by now.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import psutil
+
+from crm_pipeline.orchestration.runs import HOST_TAG
+from crm_pipeline.settings import Settings
+from crm_pipeline.store.postgres.database import URL_VARIABLE
+from crm_pipeline.supervisor.health import is_unix_socket_answering
+
+_GRPC_TAG = ".dagster/grpc_info"
+UNFINISHED = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_SLACK_S = 2.0
+_MESSAGE = (
+    "The process of this run is gone (killed, out of memory, or the machine restarted). What it had "
+    "committed stands; launch it again."
+)
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What was put right: ids of the runs that were ended, and how many slots were freed for."""
+
+    runs: tuple[str, ...] = ()
+    slots_freed_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The process that a run named as its own, and when it did."""
+
+    pid: int
+    seen_at: float
+
+    def is_alive(self) -> bool:
+        """Say whether that very process still runs; one that started later only has its id."""
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return process.create_time() <= self.seen_at + _SLACK_S
+        except psutil.NoSuchProcess:
+            return False
+
+
+@dataclass(frozen=True)
+class Here:
+    """How to tell runs of this machine from those of another one that shares the database.
+
+    Attributes:
+        alone: the database is the embedded one: every run is of this machine.
+        sockets: where code servers of this data folder listen.
+    """
+
+    alone: bool
+    sockets: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings, sockets: Iterable[Path] = ()) -> "Here":
+        """Return what holds for a data folder."""
+        return cls(
+            alone=not settings.environ.get(URL_VARIABLE, "").strip(),
+            sockets=tuple(str(path) for path in sockets),
+        )
+
+    def has(self, run: dg.DagsterRun) -> bool:
+        """Say whether a run belongs to this machine."""
+        if self.alone or run.tags.get(HOST_TAG) == os.uname().nodename:
+            return True
+        return _socket_of(run) in self.sockets
+
+
+def reconcile(instance: dg.DagsterInstance, here: Here) -> Reconciled:
+    """End the runs whose process is gone, and free the slots of every run that is over."""
+    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+    dead = [
+        record.dagster_run
+        for record in records
+        if here.has(record.dagster_run) and is_dead(instance, record.dagster_run)
+    ]
+    for run in dead:
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, _MESSAGE)
+        else:
+            instance.report_run_failed(run, _MESSAGE)
+    return Reconciled(tuple(run.run_id for run in dead), tuple(free_slots(instance)))
+
+
+def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Say whether nothing works on an unfinished run any more."""
+    worker = worker_of(instance, run.run_id)
+    if worker is not None:
+        return not worker.is_alive()
+    # It was handed to a code server that had not started a process yet.
+    path = _socket_of(run)
+    return path is not None and not is_unix_socket_answering(path)
+
+
+def worker_of(instance: dg.DagsterInstance, run_id: str) -> Worker | None:
+    """Return the process that a run named last."""
+    kinds = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_START}
+    found: Worker | None = None
+    for entry in instance.all_logs(run_id, of_type=kinds):
+        pid = _pid_in(entry.dagster_event) if entry.dagster_event else None
+        if pid is not None:
+            found = Worker(pid, entry.timestamp)
+    return found
+
+
+def _pid_in(event: dg.DagsterEvent) -> int | None:
+    if event.pid is not None:
+        return event.pid
+    # 'Started process for run' carries it as metadata, seconds before the run itself says a word.
+    if event.event_type != dg.DagsterEventType.ENGINE_EVENT:
+        return None
+    told = event.engine_event_data.metadata.get("pid")
+    return int(str(told.value)) if told is not None else None
+
+
+def free_slots(instance: dg.DagsterInstance) -> list[str]:
+    """Free the places in pools that runs hold which are over or unknown; return their ids."""
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return []
+    freed = []
+    for run_id in sorted(storage.get_concurrency_run_ids()):
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            storage.free_concurrency_slots_for_run(run_id)
+            freed.append(run_id)
+    return freed
+
+
+def _socket_of(run: dg.DagsterRun) -> str | None:
+    told = run.tags.get(_GRPC_TAG)
+    path = json.loads(told).get("socket") if told else None
+    return str(path) if path else None

@@ -1,0 +1,395 @@
+"""The whole of it on one machine: PostgreSQL, code server, webserver, daemon, and what is asked for beside.
+
+`crm-pipeline up` starts a `Stack`, waits, and stops it. Starting first puts right what an earlier,
+killed one left behind: processes, runs that nobody works on, places in pools. One stack per data
+folder.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+import yaml
+
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.identity import fingerprint, sortable_id
+from crm_pipeline.orchestration.instance import environment, opened_instance
+from crm_pipeline.settings import Settings
+from crm_pipeline.store import files
+from crm_pipeline.store.files.permissions import exposed, settle
+from crm_pipeline.store.postgres.database import URL_VARIABLE, Database, database_url
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
+from crm_pipeline.supervisor.health import (
+    is_listening,
+    is_loaded,
+    is_unix_socket_answering,
+    require_free,
+)
+from crm_pipeline.supervisor.hosts import AllowedHosts
+from crm_pipeline.supervisor.processes import (
+    MARK_VARIABLE,
+    ManagedProcess,
+    Records,
+    end_all,
+    write_records,
+)
+from crm_pipeline.supervisor.reconcile import Here, reconcile
+from crm_pipeline.supervisor.stack_lock import lock_stack
+
+LOCATION = "crm_pipeline"
+_MODULE = "crm_pipeline.definitions"
+_WEBSERVER = "crm_pipeline.supervisor.webserver"
+_LONGEST_SOCKET = 100  # the kernel allows 108 bytes
+_RESTARTS = 3
+_LOOK_EVERY_S = 1.0
+_DATABASE_EVERY_S = 5.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program beside ours, started before Dagster unless it listens already, and kept alive.
+
+    Attributes:
+        name: what its log and messages about it are called.
+        label: what it is called among the stack's addresses.
+        url: its address there.
+        host: where it listens.
+        port: likewise.
+        arguments: of the Python interpreter that runs it.
+    """
+
+    name: str
+    label: str
+    url: str
+    host: str
+    port: int
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What may be chosen.
+
+    Attributes:
+        port: of the web interface.
+        services: programs to run beside ours.
+        start_timeout_s: how long Dagster may take to come up.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    services: tuple[Service, ...] = ()
+    start_timeout_s: float = 120.0
+
+
+@dataclass
+class Stack:
+    """See the module. Use `start`, `wait`, `stop`; `stop` may be called at any time.
+
+    Attributes:
+        urls: what was started -> where it is.
+    """
+
+    settings: Settings
+    options: StackOptions = field(default_factory=StackOptions)
+    urls: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._folder = self.settings.data / "run"
+        self._mark = sortable_id()
+        self._processes: list[ManagedProcess] = []
+        self._restarts: dict[str, int] = {}
+        self._ends = contextlib.ExitStack()
+        self._asked_to_stop = threading.Event()
+        self._tell: Progress = lambda _: None
+        self._url = ""
+        self._is_up = False
+        self._is_alone = False
+        self._owns_database = False
+        self._look_at = 0.0
+
+    def start(self, progress: Progress | None = None) -> None:
+        """Start everything and return when it works.
+
+        Raises:
+            ConfigError: CRM_ALLOWED_HOSTS is wrong, a port is in use, another stack runs on the data
+                folder, or the definitions do not load.
+            StoreError: the data folder is not writable, PostgreSQL does not start, or a program ends
+                at once; the text carries its last words.
+        """
+        self._tell = progress or self._tell
+        try:
+            AllowedHosts.configured(self.options.host, self.settings.environ)
+            self._hold_signals()
+            self._lock()
+            for line in settle(self.settings):
+                self._tell(line)
+            self._end_leftovers()
+            require_free(self.options.host, self.options.port, "the web interface", "--port")
+            self._start_database()
+            self._reconcile()
+            self._start_services()
+            self._start_dagster()
+            self._await_dagster()
+            self._is_up = True
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self, progress: Progress | None = None) -> None:
+        """Watch over the programs until somebody asks to stop (Ctrl-C, SIGTERM, or `ask_to_stop`).
+
+        One that ends by itself is started again, up to three times; so is our PostgreSQL, whoever
+        killed or stopped it.
+
+        Args:
+            progress: is told what happens from now on, instead of who was told about the start.
+
+        Raises:
+            StoreError: one ended too often; the text carries its last words.
+        """
+        self._tell = progress or self._tell
+        while not self._asked_to_stop.wait(_LOOK_EVERY_S):
+            self._revive_database()
+            for process in self._processes:
+                if not process.is_running() and not self._asked_to_stop.is_set():
+                    self._revive(process)
+
+    def ask_to_stop(self, *_: object) -> None:
+        """Make `wait` return; safe in signal handlers."""
+        self._asked_to_stop.set()
+
+    def stop(self) -> None:
+        """Stop everything in order: nothing new is launched, then runs end, then PostgreSQL."""
+        self._asked_to_stop.set()
+        had_children = bool(self._processes)
+        for process in reversed(self._processes):
+            self._tell(f"stopping {process.name}")
+            process.stop()
+        self._processes.clear()
+        if had_children and self._url:
+            try:
+                self._reconcile()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rest has to be stopped
+                self._tell(
+                    f"runs were not reconciled ({type(error).__name__}); the next start does"
+                )
+        if self._is_alone:
+            if self._owns_database:
+                self._tell("stopping PostgreSQL")
+                EmbeddedServer(self.settings.data).stop()
+            self._records.unlink(missing_ok=True)
+            self._is_alone = self._owns_database = False
+        self._ends.close()
+        self.urls.clear()
+
+    def __enter__(self) -> "Stack":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def _records(self) -> Path:
+        return self._folder / "children.json"
+
+    @property
+    def _socket(self) -> Path:
+        here = fingerprint([os.uname().nodename, str(self.settings.data)])
+        path = self._folder / f"{here[:8]}.sock"
+        if len(str(path)) <= _LONGEST_SOCKET:
+            return path
+        # Only root and we can use a folder below /run or /tmp that we made.
+        return Path("/tmp") / f"crm-{os.getuid()}-{here}" / "code.sock"  # noqa: S108
+
+    def _hold_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before = signal.signal(number, self._on_signal)
+            self._ends.callback(signal.signal, number, before)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        is_first = not self._asked_to_stop.is_set()
+        self._asked_to_stop.set()
+        if is_first and not self._is_up:
+            # There is no `wait` yet that would look.
+            raise KeyboardInterrupt
+
+    def _lock(self) -> None:
+        self._ends.callback(os.close, lock_stack(self.settings.data))
+        self._is_alone = True
+
+    def _end_leftovers(self) -> None:
+        before = Records.read(self._records)
+        self._owns_database = (
+            before.owns_database and EmbeddedServer(self.settings.data).is_running()
+        )
+        left = before.living()
+        if left:
+            self._tell(f"ending {len(left)} processes of a stack that was killed")
+            end_all(left)
+
+    def _start_database(self) -> None:
+        given = self.settings.environ.get(URL_VARIABLE, "").strip()
+        if not given:
+            server = EmbeddedServer(self.settings.data)
+            if not server.is_running():
+                self._tell("starting PostgreSQL")
+                self._owns_database = True
+            self._write_records()
+            server.start()
+        url = database_url(self.settings)
+        assert url is not None
+        with Database(url) as database:
+            database.migrate()
+        self._url = url
+        self.urls["PostgreSQL"] = "given by CRM_DATABASE_URL" if given else url
+
+    def _reconcile(self) -> None:
+        with opened_instance(self.settings, self._url) as instance:
+            done = reconcile(instance, Here.of(self.settings, [self._socket]))
+        if done.runs:
+            self._tell(f"ended {len(done.runs)} runs whose process was gone")
+        if done.slots_freed_for:
+            self._tell(f"freed the pools of {len(done.slots_freed_for)} runs that are over")
+
+    def _start_services(self) -> None:
+        for one in self.options.services:
+            self.urls[one.label] = one.url
+            if is_listening(one.host, one.port):
+                self._tell(f"using the {one.name} that listens on port {one.port}")
+                continue
+            self._tell(f"starting the {one.name}")
+            process = self._process(one.name, list(one.arguments))
+            self._await(partial(is_listening, one.host, one.port), [process], f"the {one.name}")
+
+    def _start_dagster(self) -> None:
+        self._make_socket_folder()
+        self._socket.unlink(missing_ok=True)
+        workspace = self._folder / "workspace.yaml"
+        server = {"location_name": LOCATION, "socket": str(self._socket)}
+        workspace.touch(mode=0o600)
+        workspace.write_text(
+            yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8"
+        )
+        self._tell("starting Dagster")
+        options = ["--socket", str(self._socket), "--location-name", LOCATION]
+        code = self._process(
+            "code server",
+            [
+                "-m",
+                "dagster",
+                "code-server",
+                "start",
+                *options,
+                "-m",
+                _MODULE,
+                "--log-level",
+                "info",
+            ],
+        )
+        self._await(lambda: is_unix_socket_answering(str(self._socket)), [code], "the code server")
+        web = ["--host", self.options.host, "--port", str(self.options.port)]
+        self._process("webserver", ["-m", _WEBSERVER, *web, "--workspace", str(workspace)])
+        self._process("daemon", ["-m", "dagster._daemon", "run", "-w", str(workspace)])
+
+    def _make_socket_folder(self) -> None:
+        folder = self._socket.parent
+        files.make_private(folder)
+        # Root may work on the data folder of somebody else, whose folder it is then.
+        owner = self.settings.data.stat().st_uid if folder == self._folder else os.geteuid()
+        if wrong := exposed(folder, owner):
+            raise StoreError(
+                f"the code server's socket cannot lie in {folder}: {wrong}.",
+                cure=f"Remove that folder or make it private (`chmod 700 {folder}`), or set CRM_DATA to a "
+                "shorter path.",
+            )
+
+    def _await_dagster(self) -> None:
+        host = "127.0.0.1" if self.options.host in {"0.0.0.0", "::"} else self.options.host  # noqa: S104
+        url = f"http://{f'[{host}]' if ':' in host else host}:{self.options.port}"
+        self._await(lambda: is_loaded(url), self._processes, "Dagster")
+        self.urls["Dagster"] = url
+
+    def _await(self, is_ready: Callable[[], bool], needed: list[ManagedProcess], what: str) -> None:
+        until = time.monotonic() + self.options.start_timeout_s
+        while not is_ready():
+            for process in needed:
+                if not process.is_running():
+                    raise _ended(process)
+            if time.monotonic() > until:
+                raise StoreError(
+                    f"{what} did not come up within {self.options.start_timeout_s:.0f} s.",
+                    cure=f"The logs in {self._folder} say what it is doing.",
+                )
+            self._asked_to_stop.wait(0.2)
+
+    def _process(self, name: str, arguments: list[str]) -> ManagedProcess:
+        process = ManagedProcess(
+            name=name,
+            command=[sys.executable, *arguments],
+            environ=self._environ(),
+            cwd=self.settings.root,
+            log=self._folder / f"{name.replace(' ', '-')}.log",
+        )
+        self._processes.append(process)
+        process.start()
+        self._write_records()
+        return process
+
+    def _write_records(self) -> None:
+        write_records(self._records, self._mark, self._processes, owns_database=self._owns_database)
+
+    def _environ(self) -> Mapping[str, str]:
+        return {
+            **os.environ,
+            **self.settings.environ,
+            **environment(self.settings, self._url),
+            MARK_VARIABLE: self._mark,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _revive_database(self) -> None:
+        given = self.settings.environ.get(URL_VARIABLE, "").strip()
+        if given or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _DATABASE_EVERY_S
+        server = EmbeddedServer(self.settings.data)
+        if server.revive():
+            self._tell("PostgreSQL was killed; it is there again")
+        elif not server.is_running() and not self._asked_to_stop.is_set():
+            server.start()
+            # Whoever stopped it wants it to be stopped once this stack is.
+            self._owns_database = True
+            self._write_records()
+            self._tell("PostgreSQL was stopped; this stack needs it, so it is there again")
+
+    def _revive(self, process: ManagedProcess) -> None:
+        times = self._restarts[process.name] = self._restarts.get(process.name, 0) + 1
+        if times > _RESTARTS:
+            raise _ended(process)
+        self._tell(f"{process.name} ended by itself; starting it again")
+        process.stop()
+        if process.name == "code server":
+            self._socket.unlink(missing_ok=True)
+        process.start()
+        self._write_records()
+
+
+def _ended(process: ManagedProcess) -> StoreError:
+    return StoreError(
+        f"{process.name} ended by itself. Its log ({process.log}) ends:\n{process.log_tail()}",
+        cure="Correct what it names and start again.",
+    )

@@ -1,0 +1,55 @@
+"""What every connector makes of answers of a login server that decide nothing."""
+
+import json
+from importlib import import_module
+from typing import Any
+
+import pytest
+import requests
+
+from crm_pipeline.kernel.errors import AuthFailed, CrmError, MalformedAnswer, Unavailable
+from crm_pipeline.settings import known_vendors
+
+# The form that HubSpot documents for its limits; in the token endpoint's own form it would be a refusal.
+LIMITED = {
+    "status": "error",
+    "message": "You have reached your ten_secondly_rolling limit.",
+    "category": "RATE_LIMITS",
+}
+REFUSED = {"error": "invalid_grant", "error_description": "no"}
+
+
+def judged(vendor: str, status: int, body: Any, kind: str = "application/json") -> CrmError | None:
+    response = requests.Response()
+    response.status_code = status
+    response.url = "https://login.example/oauth/token"
+    response.headers["Content-Type"] = kind
+    response._content = json.dumps(body).encode()
+    classify_token_response = import_module(
+        f"crm_pipeline.connectors.{vendor}.errors"
+    ).classify_token_response
+    error: CrmError | None = classify_token_response("acme", response)
+    return error
+
+
+@pytest.mark.parametrize("vendor", sorted(known_vendors()))
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 520])
+@pytest.mark.parametrize("body", [LIMITED, REFUSED, {}, []], ids=str)
+def test_a_busy_login_server_refuses_nobody(vendor: str, status: int, body: Any) -> None:
+    """It is asked again; a person who were told that the token is dead would make a new one."""
+    assert type(judged(vendor, status, body)) is Unavailable
+
+
+@pytest.mark.parametrize("vendor", sorted(known_vendors()))
+def test_a_refusal_is_one(vendor: str) -> None:
+    """With the status and the word of one."""
+    assert type(judged(vendor, 400, REFUSED)) is AuthFailed
+
+
+@pytest.mark.parametrize("vendor", sorted(known_vendors()))
+@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8"])
+def test_a_web_page_is_no_token(vendor: str, kind: str) -> None:
+    """However its kind is written, it is asked for again, and told with the setting to look at."""
+    error = judged(vendor, 200, "<html>", kind)
+    assert type(error) is MalformedAnswer
+    assert "login_url" in error.cure

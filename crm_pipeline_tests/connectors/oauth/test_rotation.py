@@ -1,0 +1,257 @@
+"""Which refresh token is shown: the rule as a table and as a property, then over HTTP."""
+
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crm_pipeline.connectors.oauth.rotation import TokenRotation, mark_of, sources
+from crm_pipeline.kernel.errors import AuthFailed, ConfigError
+from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.kernel.secret import Secret
+from crm_pipeline.store.tokens import StoredToken, TokenStore
+from crm_pipeline.store.tokens.state_key import StateKey
+from crm_pipeline_tests.scenes import Scene, SceneMaker
+from crm_sandbox.salesforce import credentials
+
+OLD, NEW = Secret("old"), Secret("new")
+BEGUN = TokenRotation("app").continued(OLD, "environment")
+LOGGED_IN = TokenRotation("app")
+
+
+@pytest.mark.parametrize(
+    ("rotation", "held", "expected"),
+    [
+        (None, None, ()),
+        (None, OLD, ("environment",)),
+        (BEGUN, None, ("stored",)),
+        (BEGUN, OLD, ("stored",)),
+        (BEGUN, NEW, ("environment", "stored")),
+        (BEGUN.continued(NEW, "environment"), NEW, ("stored",)),
+        (BEGUN.continued(NEW, "environment"), OLD, ("stored",)),
+        (BEGUN.continued(NEW, "stored"), NEW, ("stored",)),
+        (LOGGED_IN, OLD, ("environment", "stored")),
+        (LOGGED_IN.continued(OLD, "stored"), OLD, ("stored",)),
+    ],
+)
+def test_the_rule(
+    rotation: TokenRotation | None, held: Secret | None, expected: tuple[str, ...]
+) -> None:
+    """An unseen token of the environment comes first; a seen one is not shown; without one, the chain."""
+    assert sources(rotation, held) == expected
+
+
+@pytest.mark.parametrize("rotation", [BEGUN, LOGGED_IN, BEGUN.continued(NEW, "stored")])
+def test_a_chain_is_remembered(rotation: TokenRotation) -> None:
+    """What is stored with a token gives the same chain back, and holds no token."""
+    assert TokenRotation.remembered(rotation.extra()) == rotation
+    assert not {"old", "new"} & set(" ".join(rotation.extra().values()).split())
+    assert TokenRotation.remembered({"login": "x"}) is None
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["refresh", "refresh", "authorize", "log in", "hold"]),
+            st.integers(0, 3),
+        ),
+        max_size=30,
+    ),
+    st.booleans(),
+)
+@settings(max_examples=300)
+def test_no_living_token_is_lost(steps: list[tuple[str, int]], rotates: bool) -> None:
+    """However tokens are issued, held by the environment and refreshed: each token of the environment is
+    shown once for each chain that has not seen it, and a login fails only if all that is there is dead."""
+    issued, alive = [], set()
+    rotation: TokenRotation | None = None
+    stored = held = ""
+
+    def issue() -> str:
+        issued.append(f"t{len(issued)}")
+        alive.add(issued[-1])
+        return issued[-1]
+
+    for step, number in steps:
+        if step == "authorize":
+            held = issue()
+        elif step == "hold" and issued:
+            held = issued[number % len(issued)]
+        elif step == "log in":
+            rotation = (rotation or TokenRotation("app")).continued(
+                Secret(held) if held else None, "stored"
+            )
+            stored = issue()
+        elif step == "refresh":
+            given_token = Secret(held) if held else None
+            order = sources(rotation, given_token)
+            was_seen = bool(rotation and given_token and mark_of(given_token) in rotation.seen)
+            assert ("environment" in order) == bool(held and not was_seen)
+            used = next(
+                (s for s in order if (held if s == "environment" else stored) in alive), None
+            )
+            assert used is not None or stored not in alive
+            if used is None:
+                continue
+            token = held if used == "environment" else stored
+            rotation = (rotation or TokenRotation("app")).continued(given_token, used)
+            if rotates:
+                alive.discard(token)
+            stored = issue() if rotates else token
+            assert sources(rotation, given_token) == ("stored",)
+
+
+def statuses(scene: Scene) -> list[int]:
+    entries = scene.sandbox.journal.entries(path="/services/oauth2/token")
+    return [entry.status for entry in entries]
+
+
+def hold(scene: Scene, token: str) -> None:
+    scene.settings.environ["DEMO_REFRESH_TOKEN"] = token
+
+
+def read(scene: Scene) -> None:
+    with scene.account(attempts=1) as account:
+        account.objects()
+
+
+@pytest.fixture
+def rotating(make_scene: SceneMaker):
+    """A scene whose org rotates, after its first login."""
+    with make_scene(contacts=20, kind="refresh_token") as scene:
+        scene.org.rotate(on=True)
+        read(scene)
+        scene.sandbox.journal.clear()
+        yield scene
+
+
+def test_a_newer_token_begins_a_new_chain(rotating: Scene) -> None:
+    """A living token that the chain has not seen is used at once, though a session still lives; from
+    then on neither it nor the first one is shown again."""
+    (before,) = rotating.org.sessions.living_refresh_tokens()
+    hold(rotating, rotating.org.sessions.begin_chain())
+    read(rotating)
+    assert before in rotating.org.sessions.living_refresh_tokens()
+    for held in (credentials.REFRESH_TOKEN, rotating.settings.environ["DEMO_REFRESH_TOKEN"]):
+        hold(rotating, held)
+        rotating.org.expire_sessions()
+        read(rotating)
+    assert statuses(rotating) == [200, 200, 200]
+
+
+def test_a_dead_token_does_not_end_a_living_chain(rotating: Scene) -> None:
+    """A newer token that is refused is tried once; the chain goes on, and log and check say so."""
+    hold(rotating, "mistyped")
+    with structlog.testing.capture_logs() as lines:
+        read(rotating)
+    (line,) = lines
+    assert line["variable"] == "DEMO_REFRESH_TOKEN"
+    assert "crm-pipeline login demo" in line["cure"]
+    rotating.org.expire_sessions()
+    with rotating.account() as account:
+        finding = next(f for f in account.check().findings if f.what == "refresh token")
+    assert (finding.level, "DEMO_REFRESH_TOKEN" in finding.cure) == ("warn", True)
+    assert statuses(rotating) == [400, 200, 200]
+    hold(rotating, "")
+    with rotating.account() as account:
+        assert all(f.level == "ok" for f in account.check().findings)
+
+
+def test_only_a_refusal_of_the_token_falls_back(rotating: Scene) -> None:
+    """A login server that is down, or a wrong secret, says nothing about the newer token: it is asked
+    again, and the chain is not touched."""
+    hold(rotating, rotating.org.sessions.begin_chain())
+    rotating.settings.environ["DEMO_CLIENT_SECRET"] = "wrong"
+    with pytest.raises(AuthFailed, match="invalid_client") as caught:
+        read(rotating)
+    assert "DEMO_CLIENT_SECRET" in caught.value.cure
+    rotating.settings.environ["DEMO_CLIENT_SECRET"] = credentials.CLIENT_SECRET
+    read(rotating)
+    assert statuses(rotating) == [400, 200]
+
+
+def test_a_replaced_secret_keeps_the_chain(rotating: Scene) -> None:
+    """A new consumer secret is proved by a login, with the chain as it is: no person has to log in."""
+    rotating.settings.environ["DEMO_CLIENT_SECRET"] = "wrong"
+    with pytest.raises(AuthFailed, match="invalid_client"):
+        read(rotating)
+    rotating.settings.environ["DEMO_CLIENT_SECRET"] = credentials.CLIENT_SECRET
+    rotating.org.expire_sessions()
+    read(rotating)
+    assert statuses(rotating) == [400, 200]
+
+
+def test_another_app_does_not_get_the_chain(rotating: Scene) -> None:
+    """A connection that is pointed at another app never shows it the first one's token."""
+    (rotation,) = rotating.org.sessions.living_refresh_tokens()
+    shown = []
+    trade = rotating.org.sessions.refresh
+    rotating.org.sessions.refresh = lambda token: (shown.append(token), trade(token))[1]
+    rotating.settings.environ["DEMO_CLIENT_ID"] = "another"
+    with pytest.raises(AuthFailed, match="invalid_client_id"):
+        read(rotating)
+    hold(rotating, "")
+    with pytest.raises(ConfigError, match="for this app and address"):
+        read(rotating)
+    assert rotation not in shown
+
+
+def test_the_variable_may_go(rotating: Scene) -> None:
+    """Once there is a chain the variable is not needed, neither set nor named."""
+    del rotating.settings.environ["DEMO_REFRESH_TOKEN"]
+    rotating.org.expire_sessions()
+    read(rotating)
+    assert statuses(rotating) == [200]
+
+
+@pytest.mark.parametrize("variable", ["DEMO_REFRESH_TOKEN", ""])
+def test_without_any_token(make_scene: SceneMaker, variable: str) -> None:
+    """With nothing stored and nothing in the environment, the command to run is named."""
+    with make_scene(contacts=20, kind="refresh_token") as scene:
+        hold(scene, "")
+        if not variable:
+            scene.settings.connection("demo").auth.variables.pop("refresh_token")
+        with pytest.raises(ConfigError, match="has not been logged in") as caught:
+            read(scene)
+        assert caught.value.cure == "Run `crm-pipeline login demo`."
+        assert variable in caught.value.message
+        assert scene.sandbox.journal.entries() == []
+
+
+def test_a_chain_that_was_stored_before_chains_were_remembered(rotating: Scene) -> None:
+    """An upgrade does not lock a rotating org out: the stored token is continued, the first never shown."""
+    connection = rotating.settings.connection("demo")
+    held = [rotating.settings.environ[v] for _, v in sorted(connection.auth.variables.items())]
+    store = TokenStore(rotating.database, StateKey.of(rotating.settings))
+    now = store.load("demo")
+    assert now is not None
+    login = fingerprint(["refresh_token", connection.login_url, *held])
+    older = StoredToken(
+        now.access_token, now.refresh_token, now.instance_url, now.issued_at, {"login": login}
+    )
+    store.save("demo", older)
+    rotating.org.expire_sessions()
+    read(rotating)
+    assert statuses(rotating) == [200]
+
+
+def test_a_revocation_stops_a_run(make_scene: SceneMaker) -> None:
+    """Withdrawn in the middle of a run: the run ends with what to click and what to run."""
+    with make_scene(kind="refresh_token") as scene:
+        scene.extract("User")
+        (rotation,) = scene.org.sessions.living_refresh_tokens()
+        real = scene.org.sessions.use
+        calls = []
+
+        def use(token: str):
+            calls.append(token)
+            if len(calls) == 3:
+                scene.org.sessions.revoke(rotation)
+            return real(token)
+
+        scene.org.sessions.use = use
+        with pytest.raises(AuthFailed, match="expired access/refresh token") as caught:
+            scene.extract("Contact")
+        assert len(calls) == 3
+        assert "Setup, Connected Apps OAuth Usage" in caught.value.cure
+        assert "crm-pipeline login demo" in caught.value.cure

@@ -1,0 +1,96 @@
+"""The connector as in real use: https to the vendor's own hosts, an org in another data centre than the app."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from crm_pipeline.connectors.base import TellsFacts
+from crm_pipeline.kernel.clock import FrozenClock
+from crm_pipeline.kernel.errors import AuthFailed
+from crm_pipeline.settings import load_settings
+from crm_pipeline.store.postgres.database import Database
+from crm_pipeline_tests.connectors.zoho.conftest import CONNECTIONS, ZohoScene
+from crm_pipeline_tests.scenes import START
+from crm_sandbox.certificates import Authority
+from crm_sandbox.clock import SandboxClock
+from crm_sandbox.server import SandboxServer
+from crm_sandbox.zoho.credentials import BY_ACCOUNT
+from crm_sandbox_tests.conftest import through_proxy
+
+APP = "https://accounts.zoho.com"
+HOME = {"accounts.zoho.eu:443", "www.zohoapis.eu:443"}
+SECOND = BY_ACCOUNT["second"]
+
+
+@pytest.fixture
+def scene(
+    tmp_path: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ZohoScene]:
+    """An app that is registered in the United States, and an org that lives in Europe."""
+    text = CONNECTIONS.format(url=APP, kind="refresh_token", objects="Contacts", ceilings="")
+    text = text.replace("    sandbox: true\n", "").replace(f"{APP}/zoho", APP)
+    text = text.replace("      refresh_token_env: DEMO_REFRESH_TOKEN\n", "")
+    (tmp_path / "connections.yaml").write_text(text)
+    environ = {
+        "DEMO_CLIENT_ID": SECOND.client_id,
+        "DEMO_CLIENT_SECRET": SECOND.client_secret,
+        "CRM_DATABASE_URL": fresh_url,
+    }
+    settings = load_settings(tmp_path, environ)
+    clock = FrozenClock(START)
+    with SandboxServer(
+        contacts=60,
+        now=clock.now(),
+        clock=SandboxClock(clock.now()),
+        authority=Authority(tmp_path / "authority"),
+        vendors=("zoho",),
+    ) as sandbox:
+        through_proxy(sandbox, monkeypatch)
+        yield ZohoScene(sandbox, settings, database, clock)
+
+
+def consented(scene: ZohoScene, **changed: str) -> None:
+    with scene.account() as account:
+        login_flow = account.login_flow("http://localhost:8401/callback")
+        asked = {key: one[0] for key, one in parse_qs(urlsplit(login_flow.address).query).items()}
+        went = requests.post(
+            f"{APP}/oauth/v2/auth",
+            data=asked | {"decision": "accept"},
+            allow_redirects=False,
+            timeout=10,
+        )
+        location = urlsplit(went.headers["Location"])
+        answer = {key: one[0] for key, one in parse_qs(location.query).items()}
+        assert answer["location"] == "eu"
+        login_flow.accept(answer | changed)
+
+
+def tunnels(scene: ZohoScene) -> set[str]:
+    return {entry.path for entry in scene.sandbox.journal.entries(method="CONNECT")}
+
+
+def test_an_org_in_another_data_centre(scene: ZohoScene) -> None:
+    """The code is traded where the account lives; calls and refreshes stay there, by every route."""
+    consented(scene)
+    scene.sandbox.journal.clear()
+    for route in ("records", "coql"):
+        done = scene.extract("Contacts", route=route)
+        assert done.read - done.deleted == scene.twin.count("Contacts", account="second")
+        scene.twin.expire_sessions()
+        scene.advance(60)
+    assert tunnels(scene) == HOME
+    with scene.account() as account:
+        assert isinstance(account, TellsFacts)
+        number = scene.twin.org("second").org_id
+        assert account.facts().web_address == f"https://crm.zoho.eu/crm/org{number}"
+
+
+def test_a_code_is_not_given_away(scene: ZohoScene) -> None:
+    """An answer that names another server as the accounts server is refused, and nothing is sent there."""
+    stranger = {"accounts-server": "https://accounts.zoho.eu.evil.example"}
+    with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
+        consented(scene, **stranger)
+    assert not [one for one in tunnels(scene) if "evil" in one]

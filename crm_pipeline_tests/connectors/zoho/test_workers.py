@@ -1,0 +1,148 @@
+"""Ranges of ids side by side, reads that were cut, deleted records."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from crm_pipeline.kernel.clock import Window, parse_instant
+from crm_pipeline.store import files
+from crm_pipeline.store.landing.window import WindowWriter
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.test_routes import live
+from crm_pipeline_tests.stages.raw.test_resume import dead_pid
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def wide(make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZohoScene]:
+    """A scene of some 30 pages, landed in chunks of 40 records."""
+    monkeypatch.setattr("crm_pipeline.connectors.range_reader._CHUNK_ROWS", 40)
+    with make_scene(
+        contacts=600,
+        coql_page_records=20,
+        list_page_records=20,
+        bulk_job_records=100,
+        concurrent_calls=100,
+        list_fields=200,
+    ) as made:
+        made.twin.set_bulk(page_rows=100)
+        made.twin.hide_field("Contacts", "Data_Processing_Basis_Details")
+        monkeypatch.setattr("crm_sandbox.zoho.listing.MOST_FIELDS", 200)
+        yield made
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Cut a read short after some records, by a kill that runs no clean-up."""
+
+    def cut_short(scene: ZohoScene, after: int, route: str) -> None:
+        def stop(records: int, _: int | None) -> None:
+            if records >= after:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(WindowWriter, "__exit__", lambda *_: None)
+            with pytest.raises(Killed):
+                scene.extract("Contacts", route=route, on_progress=stop)
+        [marker] = scene.paths("landing/demo/Contacts/windows/*.open")
+        files.write_json(marker, {**files.read_json(marker), "pid": dead_pid()})
+
+    return cut_short
+
+
+def test_lanes_read_each_record_once(wide: ZohoScene) -> None:
+    """Several lanes over disjoint ranges of ids: nothing lost, nothing twice, calls as planned."""
+    done = wide.extract("Contacts", route="coql")
+    assert set(live(wide.landed("Contacts"))) == {r["id"] for r in wide.twin.rows("Contacts")}
+    assert abs(done.calls - done.planned_calls) <= 0.2 * done.planned_calls + 5
+    assert abs(done.cost - done.planned_cost) <= 0.2 * done.planned_cost + 5
+
+
+def test_heavy_calls_at_once(wide: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limiter keeps queries below ten at once, whatever the number of lanes: no 429."""
+    monkeypatch.setattr("crm_pipeline.connectors.zoho.queries.lanes", lambda *_: 16)
+    assert wide.extract("Contacts", route="coql").reconciled
+    assert {entry.status for entry in wide.calls("/coql")} == {200}
+
+
+@pytest.mark.parametrize(
+    ("route", "after"),
+    [("bulk", 300), ("coql", None)],
+)
+def test_a_read_that_was_cut_goes_on(
+    wide: ZohoScene, cut: Any, route: str, after: int | None
+) -> None:
+    """What was done before a kill is not asked for again; each record is landed once, deleted ones too."""
+    cut(wide, after or wide.twin.count("Contacts") + 1, route)
+    done = wide.extract("Contacts", route=route)
+    assert "resumed" in done.reason
+    assert set(live(wide.landed("Contacts"))) == {r["id"] for r in wide.twin.rows("Contacts")}
+    marks = [row["_source_id"] for row in wide.landed("Contacts") if row["_deleted"]]
+    assert len(set(marks)) == len(marks) == done.deleted
+    if route == "bulk":
+        assert len(wide.calls("/bulk/v8/read", "POST")) <= 7
+        assert len({entry.path for entry in wide.calls("/result")}) <= 7
+
+
+def test_the_rest_costs_only_the_rest(wide: ZohoScene, cut: Any) -> None:
+    """After three quarters of a read, less than half of its calls are made again."""
+    whole = 600 // 20
+    cut(wide, 450, "coql")
+    before = len(wide.calls("/coql"))
+    wide.extract("Contacts", route="coql")
+    assert len(wide.calls("/coql")) - before <= whole // 2 + 9
+
+
+def test_another_plan_is_read_anew(wide: ZohoScene, cut: Any) -> None:
+    """Chunks of another set of fields are not mixed with new ones."""
+    cut(wide, 100, "coql")
+    wide.twin.add_field("Contacts", "Shoe_Size", "integer")
+    done = wide.extract("Contacts", route="coql")
+    assert "resumed" not in done.reason
+    assert all("Shoe_Size" in r["record"] for r in live(wide.landed("Contacts")).values())
+
+
+@pytest.mark.parametrize("route", ["records", "coql"])
+def test_deleted_merged_and_restored(scene: ZohoScene, route: str) -> None:
+    """Deletions come as marks with their own stamp, restored records as records again."""
+    scene.extract("Contacts", route=route)
+    gone, lost, kept, back = [row["id"] for row in scene.twin.rows("Contacts")[:4]]
+    scene.advance(60)
+    scene.twin.delete("Contacts", gone)
+    scene.twin.merge("Contacts", kept, lost)
+    scene.twin.delete("Contacts", back)
+    scene.advance(60)
+    done = scene.extract("Contacts", route=route, mode="refresh")
+    marks = {r["_source_id"]: r for r in scene.landed("Contacts") if r["_deleted"]}
+    assert {gone, lost, back} <= set(marks)
+    assert done.reconciled
+    assert marks[gone]["_modified_at"] == parse_instant("2026-11-23T10:01:00Z")
+    assert json.loads(marks[gone]["record"])["type"] == "recycle"
+    scene.twin.restore("Contacts", back)
+    scene.twin.hard_delete("Contacts", gone)
+    scene.advance(60)
+    scene.extract("Contacts", route=route, mode="refresh")
+    versions = [r for r in scene.landed("Contacts") if r["_source_id"] == back]
+    assert not versions[-1]["_deleted"]
+
+
+def test_many_deletions(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleted records come page by page, and only those of the window."""
+    monkeypatch.setattr("crm_pipeline.connectors.zoho.deleted._PER_PAGE", 10)
+    scene.extract("Contacts")
+    before = len([r for r in scene.landed("Contacts") if r["_deleted"]])
+    scene.advance(60)
+    keys = [row["id"] for row in scene.twin.rows("Contacts")[:35]]
+    for key in keys:
+        scene.twin.delete("Contacts", key)
+    scene.advance(60)
+    scene.extract("Contacts", mode="refresh")
+    marks = [r["_source_id"] for r in scene.landed("Contacts") if r["_deleted"]]
+    assert len(marks) == before + 35
+    old = Window(None, parse_instant("2026-07-01T00:00:00Z"))
+    assert scene.extract("Contacts", window=old).deleted <= before

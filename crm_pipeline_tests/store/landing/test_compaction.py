@@ -1,0 +1,298 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from crm_pipeline.kernel.clock import FrozenClock, Window, gap_free_edge
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store import files
+from crm_pipeline.store.landing import Landing, compaction
+from crm_pipeline.store.landing.manifest import WindowCommit
+from crm_pipeline.store.landing.watermark import edge_of
+from crm_pipeline.store.landing.window import Counts
+
+ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
+SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"),))
+
+
+def hours(number: float) -> datetime:
+    return ORIGIN + timedelta(hours=number)
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Merge whatever may be merged, however little it is."""
+    monkeypatch.setattr(compaction, "KEPT", 2)
+    monkeypatch.setattr(compaction, "_WORTH", 2)
+
+
+def refresh(landing: Landing, number: int, **counts: Any) -> str:
+    """Commit an hour in which nothing changed, with a look-back of ten minutes."""
+    # Never before the end of the window, which would be a claim that nobody believes.
+    landing.clock.advance(max(3600, (hours(number + 1) - landing.clock.now()).total_seconds()))
+    window = Window(hours(number - 1 / 6) if number else None, hours(number + 1))
+    with landing.begin("acme", "Contact", window, SCHEMA) as writer:
+        writer.commit(Counts(**{"vendor_count": 0, "calls": 3, **counts}))
+    return writer.window_id
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Landing:
+    return Landing(tmp_path, FrozenClock(ORIGIN))
+
+
+def commit(number: int, start: int | None, length: int, fields: str, special: str) -> WindowCommit:
+    return WindowCommit(
+        window_id=f"w{number:03d}",
+        kind="point" if special == "point" else "window",
+        connection="acme",
+        object="Contact",
+        window=Window(None if start is None else hours(start), hours((start or 0) + length)),
+        batches=("batch",) if special == "batches" else (),
+        records=0,
+        known=4,
+        quarantined=1 if special == "quarantined" else 0,
+        vendor_count=9 if special == "differs" else 4,
+        vendor_count_before=8 if special == "differs" else None,
+        calls=number + 1,
+        route="rest",
+        reason="",
+        complete=special == "complete",
+        schema_fingerprint=fields,
+        committed_at=hours(number + 20),
+        planned_cost=number + 2,
+    )
+
+
+drawn = st.lists(
+    st.tuples(
+        st.none() | st.integers(0, 12),
+        st.integers(0, 3),
+        st.sampled_from("aaab"),
+        st.sampled_from(["", "", "", "", "batches", "complete", "quarantined", "point", "differs"]),
+    ),
+    max_size=14,
+)
+
+
+def covered(commits: list[WindowCommit]) -> set[int]:
+    """Return the hours that windows cover, -1 for all before."""
+    found: set[int] = set()
+    for one in commits:
+        if one.kind == "window":
+            start = one.window.from_at
+            first = -1 if start is None else int((start - ORIGIN).total_seconds() // 3600)
+            found |= set(range(first, int((one.window.to_at - ORIGIN).total_seconds() // 3600)))
+    return found
+
+
+def field_changes(commits: list[WindowCommit]) -> list[tuple[str, datetime]]:
+    found: list[tuple[str, datetime]] = []
+    for one in commits:
+        if not found or found[-1][0] != one.schema_fingerprint:
+            found.append((one.schema_fingerprint, one.committed_at))
+    return found
+
+
+@given(drawn)
+def test_merging_changes_no_answer(eager: None, plan: list[tuple]) -> None:
+    """Watermark, covered time, batches, calls, plans, reads and changes of fields are as before.
+
+    A commit that holds or means more than "nothing new" stays, and with files of both (a crash
+    before the old ones went) readers see the same.
+    """
+    old = [commit(number, *one) for number, one in enumerate(plan)]
+    made = compaction.merged(old)
+    order = lambda one: (one.committed_at, one.window_id)  # noqa: E731
+    new = compaction.current(sorted([*old, *made], key=order))
+    assert len(new) == len(old) + len(made) - sum(len(one.supersedes) for one in made)
+    assert gap_free_edge(c.window for c in new if c.kind == "window") == gap_free_edge(
+        c.window for c in old if c.kind == "window"
+    )
+    assert covered(new) == covered(old)
+    assert sum(one.calls for one in new) == sum(one.calls for one in old)
+    assert sum(one.planned_cost for one in new) == sum(one.planned_cost for one in old)
+    assert sum(one.reads for one in new) == len(old)
+    assert field_changes(new) == field_changes(old)
+    assert [one.window_id for one in new[-2:]] == [one.window_id for one in old[-2:]]
+    special = [one for one, (*_, kind) in zip(old, plan, strict=True) if kind]
+    kept = {id(one) for one in new}
+    assert all(id(one) in kept for one in special)
+
+
+clocks = st.lists(
+    st.tuples(
+        st.none() | st.integers(0, 9),
+        st.integers(0, 9),
+        st.none() | st.integers(0, 12),
+        st.sampled_from(["", "", "", "complete"]),
+    ),
+    max_size=14,
+)
+
+
+_NOTHING: tuple[None, int, None, str] = (None, 0, None, "")
+
+
+@given(clocks)
+# A window that ends after it was read, among those that do not; and one that a later present sets back.
+@example(plan=[_NOTHING, (None, 2, None, ""), *[_NOTHING] * 3])
+@example(plan=[(None, 1, 0, ""), (None, 0, 0, ""), *[_NOTHING] * 3])
+def test_merging_believes_no_window_further(eager: None, plan: list[tuple]) -> None:
+    """Ends that lie in the future, and presents that set them back, lead to one watermark before and after."""
+    old = [
+        replace(
+            commit(number, start, length, "a", special),
+            committed_at=hours(number),
+            present=None if present is None else hours(present),
+        )
+        for number, (start, length, present, special) in enumerate(plan)
+    ]
+    # Who notes a present goes on to do so.
+    first = next((n for n, one in enumerate(old) if one.present), len(old))
+    old = [*old[:first], *(replace(o, present=o.present or hours(12)) for o in old[first:])]
+    made = compaction.merged(old)
+    new = compaction.current(sorted([*old, *made], key=lambda c: (c.committed_at, c.window_id)))
+    assert edge_of(new).at == edge_of(old).at
+
+
+def test_years_of_unchanged_refreshes_stay_few_files(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many refreshes found nothing, there are only so many commits, and one states the past."""
+    monkeypatch.setattr(compaction, "KEPT", 5)
+    monkeypatch.setattr(compaction, "_WORTH", 5)
+    for number in range(40):
+        refresh(landing, number)
+        assert len(compaction.commit_names(landing.folder("acme", "Contact"))) <= 12
+        assert landing.watermark("acme", "Contact") == hours(number + 1)
+    read = Landing(landing.root).windows("acme", "Contact")
+    assert read == landing.windows("acme", "Contact")
+    assert sum(one.reads for one in read) == 40
+    assert sum(one.calls for one in read) == 120
+
+
+def test_merged_with_one_whose_plan_is_not_known(eager: None) -> None:
+    """A sum of which a part is missing is not known."""
+    old = [replace(commit(n, n, 1, "a", ""), planned_cost=None if n == 1 else 5) for n in range(9)]
+    assert {one.planned_cost for one in compaction.merged(old)} == {None}
+
+
+def test_what_was_noted_last_stays(eager: None, landing: Landing) -> None:
+    """A connector finds its notes of the last window, whatever was merged before it."""
+    assert landing.notes("acme", "Contact") == {}
+    for number in range(8):
+        refresh(landing, number, notes={"pages": number, "until": None})
+        assert landing.notes("acme", "Contact")["pages"] == number
+    assert Landing(landing.root).notes("acme", "Contact") == {"pages": 7, "until": None}
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Die at the n-th step that changes the disk; counts down in the one item."""
+    left = [10**6]
+
+    def dying(function):
+        def step(*args, **kwargs):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return step
+
+    monkeypatch.setattr(Path, "unlink", dying(Path.unlink))
+    for name in ("sync_file", "sync_folder"):
+        one = dying(getattr(files, name))
+        monkeypatch.setattr(files, name, one)
+        monkeypatch.setattr(f"crm_pipeline.store.files.atomic.{name}", one)
+    return left
+
+
+def test_killed_anywhere(eager: None, landing: Landing, killed_at: list[int]) -> None:
+    """Killed at any step, readers see the same as before, and the next merge leaves nothing over."""
+    for number in range(9):
+        refresh(landing, number)
+    folder = landing.folder("acme", "Contact")
+    for step in range(100):
+        before = landing.windows("acme", "Contact")
+        facts = (landing.watermark("acme", "Contact"), sum(c.calls for c in before))
+        killed_at[0] = step
+        try:
+            landing.merge_unchanged("acme", "Contact")
+        except Killed:
+            pass
+        else:
+            break
+        finally:
+            killed_at[0] = 10**6
+        read = Landing(landing.root, landing.clock)
+        calls = sum(one.calls for one in read.windows("acme", "Contact"))
+        assert (read.watermark("acme", "Contact"), calls) == facts
+        read.merge_unchanged("acme", "Contact")
+        left = {f"{one.window_id}.json" for one in read.windows("acme", "Contact")}
+        assert compaction.commit_names(folder) == left
+        for number in range(len(left) + step, len(left) + step + 6):
+            refresh(read, number + 9)
+        landing = read
+    else:
+        pytest.fail("a merge of a few files has a hundred steps?")
+    assert step > 5
+
+
+def test_readers_while_merging(
+    landing: Landing, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader whose listing is overtaken by a merge, or torn by it, looks again."""
+    for number in range(8):
+        refresh(landing, number)
+    request.getfixturevalue("eager")
+    whole = compaction.commit_names(landing.folder("acme", "Contact"))
+    listed = compaction.commit_names
+    overtaken = Landing(landing.root)
+    assert Landing(landing.root, landing.clock).merge_unchanged("acme", "Contact") > 2
+    listings = [whole, whole & listed(landing.folder("acme", "Contact"))]
+    monkeypatch.setattr(
+        compaction, "commit_names", lambda folder: listings.pop(0) if listings else listed(folder)
+    )
+    assert overtaken.watermark("acme", "Contact") == hours(8)
+    assert listings == []
+
+
+def test_one_at_a_time(landing: Landing, request: pytest.FixtureRequest) -> None:
+    """While another process merges, nothing is done."""
+    for number in range(6):
+        refresh(landing, number)
+    request.getfixturevalue("eager")
+    with compaction.alone(landing.folder("acme", "Contact")) as is_alone:
+        assert is_alone
+        assert landing.merge_unchanged("acme", "Contact") == 0
+    assert landing.merge_unchanged("acme", "Contact") > 1
+
+
+def test_a_full_disk(
+    landing: Landing, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A merge that cannot write says so and leaves every commit."""
+    for number in range(8):
+        refresh(landing, number)
+    request.getfixturevalue("eager")
+    before = landing.windows("acme", "Contact")
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("crm_pipeline.store.files.atomic.sync_file", full)
+    with pytest.raises(StoreError, match="No space left"):
+        landing.merge_unchanged("acme", "Contact")
+    assert landing.windows("acme", "Contact") == before

@@ -1,0 +1,106 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.supervisor.processes import MARK_VARIABLE, ManagedProcess, Records, write_records
+
+# A leader that starts a child of its own, says so, and waits for the end of its input.
+FAMILY = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[ManagedProcess]:
+    process = ManagedProcess(
+        name="family",
+        command=[sys.executable, "-c", FAMILY],
+        environ={**os.environ, MARK_VARIABLE: "our-mark"},
+        cwd=tmp_path,
+        log=tmp_path / "family.log",
+    )
+    process.start()
+    yield process
+    process.stop()
+
+
+def grandchild(family: ManagedProcess) -> psutil.Process:
+    assert family.process is not None
+    while not family.log.read_text().strip():
+        assert family.process.poll() is None
+    return psutil.Process(int(family.log.read_text()))
+
+
+def test_stopping_ends_the_whole_session(family: ManagedProcess) -> None:
+    """Nothing that a program started outlives it."""
+    young = grandchild(family)
+    family.stop()
+    assert not family.is_running()
+    assert not young.is_running() or young.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_killed_stack_is_found_by_its_records(family: ManagedProcess, tmp_path: Path) -> None:
+    """Recorded processes and what they started are found again, even if the leader is dead."""
+    young = grandchild(family)
+    path = tmp_path / "children.json"
+    write_records(path, "our-mark", [family], owns_database=True)
+    records = Records.read(path)
+    assert records.owns_database
+    assert {one.pid for one in records.living()} == {family.pid, young.pid}
+    assert family.process is not None
+    family.process.kill()
+    family.process.wait()
+    assert {one.pid for one in records.living()} == {young.pid}
+
+
+@pytest.mark.parametrize("what", ["start time", "mark"])
+def test_strangers_are_never_ended(family: ManagedProcess, tmp_path: Path, what: str) -> None:
+    """A process counts only with its start time, one of its session only with the stack's mark."""
+    young = grandchild(family)
+    path = tmp_path / "children.json"
+    write_records(path, "our-mark", [family], owns_database=False)
+    told = json.loads(path.read_text())
+    if what == "mark":
+        told["mark"] = "another"
+    told["children"][0]["started"] -= 3600
+    path.write_text(json.dumps(told))
+    found = {one.pid for one in Records.read(path).living()}
+    assert found == (set() if what == "mark" else {young.pid})
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"mark": 1}', "[]"])
+def test_unreadable_records_name_nobody(tmp_path: Path, text: str) -> None:
+    """A half-written file ends nothing."""
+    path = tmp_path / "children.json"
+    path.write_text(text)
+    assert Records.read(path).living() == []
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The error says which program could not be started."""
+    process = ManagedProcess("nobody", ["/nonexistent"], {}, tmp_path, tmp_path / "log")
+    with pytest.raises(StoreError, match="nobody cannot be started"):
+        process.start()
+
+
+def test_a_dead_process_keeps_its_last_words(tmp_path: Path) -> None:
+    """The end of its log is at hand."""
+    process = ManagedProcess(
+        "speaker", [sys.executable, "-c", "print('last words')"], {}, tmp_path, tmp_path / "log"
+    )
+    process.start()
+    assert isinstance(process.process, subprocess.Popen)
+    process.process.wait()
+    assert not process.is_running()
+    assert "last words" in process.log_tail()
+    process.stop()

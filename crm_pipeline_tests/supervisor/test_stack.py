@@ -1,0 +1,109 @@
+import fcntl
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.orchestration.instance import make_home
+from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.store.postgres.embedded import EmbeddedServer
+from crm_pipeline.supervisor import stack as module
+from crm_pipeline.supervisor.processes import Records
+from crm_pipeline.supervisor.stack import Service, Stack, StackOptions
+from crm_pipeline_tests.orchestration.projects import make_settings
+
+
+def test_a_port_in_use_is_named_with_its_flag(settings: Settings) -> None:
+    """The error names the port and how to choose another; nothing was started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"port {port}.*--port"):
+            Stack(settings, StackOptions(port=port)).start()
+    assert not (settings.data / "postgres").exists()
+
+
+def test_a_second_stack_on_the_same_data_is_refused(settings: Settings) -> None:
+    """One stack per data folder; the first one's records stay."""
+    folder = settings.data / "run"
+    folder.mkdir(parents=True)
+    (folder / "children.json").write_text("{}")
+    with (folder / "up.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="running already"):
+            Stack(settings).start()
+    assert (folder / "children.json").exists()
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(settings: Settings) -> None:
+    """A file where the folder should be, or no permission: one sentence with the cure."""
+    settings.data.write_text("in the way")
+    with pytest.raises(StoreError, match="CRM_DATA"):
+        Stack(settings).start()
+
+
+def test_the_home_keeps_everything_below_data(settings: Settings) -> None:
+    """Dagster's home is a copy of dagster.yaml that names the data folder absolutely."""
+    home = make_home(settings)
+    config = yaml.safe_load((home / "dagster.yaml").read_text())
+    assert home == settings.data / "dagster"
+    assert config["storage"]["postgres"]["postgres_url"] == {"env": "CRM_DATABASE_URL"}
+    for part in ("local_artifact_storage", "compute_logs"):
+        assert Path(config[part]["config"]["base_dir"]).is_relative_to(settings.data)
+    assert config["telemetry"] == {"enabled": False}
+
+
+def test_a_killed_database_is_looked_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up` looks after its PostgreSQL, not at each look after its programs, and not after a server of the user's."""
+    told: list[str] = []
+    monkeypatch.setattr(EmbeddedServer, "revive", lambda _: True)
+    stack = Stack(settings)
+    stack._tell = told.append
+    for _ in range(3):
+        stack._revive_database()
+    assert told == ["PostgreSQL was killed; it is there again"]
+    theirs = make_settings(settings.root, {"CRM_DATABASE_URL": "postgresql://h/d"})
+    other = Stack(theirs)
+    other._tell = told.append
+    other._revive_database()
+    assert len(told) == 1
+
+
+def test_a_stopped_database_is_started_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up` needs it, whoever stopped it; it says so, and stops it in the end as it now is the one that started it."""
+    told: list[str] = []
+    started: list[Path] = []
+    monkeypatch.setattr(EmbeddedServer, "is_running", lambda one: bool(started))
+    monkeypatch.setattr(EmbeddedServer, "start", lambda one: started.append(one.data))
+    stack = Stack(settings)
+    stack._folder.mkdir(parents=True)
+    stack._tell = told.append
+    for _ in range(2):
+        stack._look_at = 0.0
+        stack._revive_database()
+    assert started == [settings.data]
+    assert told == ["PostgreSQL was stopped; this stack needs it, so it is there again"]
+    assert Records.read(stack._records).owns_database
+    started.clear()
+    stack._look_at = 0.0
+    stack.ask_to_stop()
+    stack._revive_database()
+    assert started == []
+
+
+def test_a_service_that_listens_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program beside ours that listens already is named among the addresses and not started again."""
+    make_settings(tmp_path)
+    monkeypatch.setattr(module, "is_listening", lambda *_: True)
+    service = Service("mail", "mail of acme", "http://127.0.0.1:9", "127.0.0.1", 9, ("-c", "1/0"))
+    stack = Stack(load_settings(tmp_path, {}), StackOptions(services=(service,)))
+    stack._start_services()
+    assert stack.urls == {"mail of acme": "http://127.0.0.1:9"}
+    assert stack._processes == []

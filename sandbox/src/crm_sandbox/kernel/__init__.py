@@ -1,0 +1,1 @@
+"""What the emulated vendors have in common; knows none of them."""
