@@ -1,7 +1,7 @@
 """A request goes in; an answer or one of our errors comes out. Nothing about any vendor.
 
 TLS 1.2 is the floor, every request has time limits, redirects are not followed (an API that
-redirects is misconfigured, and a token must not travel), and the vendor's judge decides once
+redirects is misconfigured, and a token must not travel), and the vendor's `classify_response` decides once
 whether an answer is an error.
 
 Errors of the HTTP library carry whole URLs and header values, and tracebacks print the errors that
@@ -94,7 +94,7 @@ class HttpSession:
 
     Args:
         owner: the connection's name, for error texts.
-        judge: turns an answer into an error, or None where it is a success.
+        classify_response: the error that a response stands for, None for a success.
         permit: entered around every request; the rate limiter.
         observe: sees every answer, errors included (usage headers).
         bounds: how large answers may be and how long they may take.
@@ -156,7 +156,7 @@ class HttpSession:
 
         Raises:
             ConnectionLost: no answer, or not all of it.
-            CrmError: what the judge says.
+            CrmError: what `classify_response` makes of the response.
         """
         with self._permit():
             response, times = self._send(
@@ -178,7 +178,7 @@ class HttpSession:
 
         Raises:
             ConnectionLost: the answer ended before its announced length.
-            CrmError: what the judge says.
+            CrmError: what `classify_response` makes of the response.
         """
         with self._permit():
             response, times = self._send("GET", url, params=params, headers=headers)
@@ -306,7 +306,7 @@ class HttpSession:
             raise error
 
     def _wait_s(self, response: requests.Response, supposed_s: float | None) -> float | None:
-        """Return how long the vendor wants us to wait, or what its judge supposes; nonsense is told once."""
+        """Return how long the vendor wants us to wait, or what `classify_response` supposes; nonsense is told once."""
         text = response.headers.get("Retry-After", "")
         told_s = dates.wait_s(text, response.headers.get("Date"), self._clock.now())
         if text and (told_s is None or told_s > _LONGEST_WAIT_S) and not self._told_of_waits:

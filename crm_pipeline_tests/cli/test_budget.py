@@ -84,7 +84,7 @@ def test_a_day_that_we_have_spent(
     """Then no counter of the vendor is to blame."""
     with (
         RateLimiter(database, SystemClock()) as limiter,
-        limiter.permit("acme", [DAILY], weight=900),
+        limiter.permit("acme", [DAILY], cost=900),
     ):
         pass
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)

@@ -307,7 +307,7 @@ def test_how_limits_stand(
     with RateLimiter(database, SystemClock()) as limiter:
         limiter.observe("acme", "credits", 7, 1000)
         for member in ("acme", "north"):
-            with limiter.permit("acme", limits, weight={"credits": 3}, member=member):
+            with limiter.permit("acme", limits, cost={"credits": 3}, member=member):
                 pass
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
     lines = [" ".join(line.split()) for line in run("status").stdout.splitlines()]

@@ -153,7 +153,9 @@ def make() -> Iterator[Make]:
 
     def session(**options: Any) -> HttpSession:
         made.append(
-            HttpSession("acme", **{"judge": classify_response, "allow_http": True, **options})
+            HttpSession(
+                "acme", **{"classify_response": classify_response, "allow_http": True, **options}
+            )
         )
         return made[-1]
 

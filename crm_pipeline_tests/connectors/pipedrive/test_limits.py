@@ -48,7 +48,7 @@ def test_the_accounts_of_the_day(scene: Scene) -> None:
     """Each operation has calls and tokens under its own name, as the sandbox has seen them."""
     scene.extract("persons")
     with RateLimiter(scene.database, scene.clock) as limiter:
-        days = {day.operation: (day.calls, day.weight) for day in limiter.usage_by_day("pipe")}
+        days = {day.operation: (day.calls, day.cost) for day in limiter.usage_by_day("pipe")}
     assert days == {"me": (1, 2), "fields": (1, 10), "list persons": (1, 10)}
 
 

@@ -65,7 +65,7 @@ def test_lanes_read_each_record_once(wide: ZohoScene) -> None:
 
 def test_heavy_calls_at_once(wide: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limiter keeps queries below ten at once, whatever the number of lanes: no 429."""
-    monkeypatch.setattr("crm_pipeline.connectors.zoho.queries.lanes", lambda *_: 16)
+    monkeypatch.setattr("crm_pipeline.connectors.zoho.queries.workers", lambda *_: 16)
     assert wide.extract("Contacts", route="coql").reconciled
     assert {entry.status for entry in wide.calls("/coql")} == {200}
 

@@ -237,7 +237,7 @@ def test_half_of_what_was_set_aside(users, suffix: str, how: str, is_older: bool
 
 
 def found_by_scrub(users) -> dict[str, str]:
-    return {one.path.name: one.problem for one in scrub(users.data).damage}
+    return {one.path.name: one.problem for one in scrub(users.data).corruption}
 
 
 @pytest.mark.parametrize("pattern", ["reread/2/*.parquet", "reread/2/index.json"])
@@ -248,7 +248,7 @@ def test_what_was_read_again_is_made_anew_where_it_is_damaged(users, pattern, ho
     read(users, {"id": 2, "active": False}, rejects=(Reject("no reader knew it", b'{"id": 7}'),))
     alive = Rules(2, inactive_is_deleted=False)
     assert state(users, alive) == [("2", False), ("7", False)]
-    assert scrub(users.data).damage == ()
+    assert scrub(users.data).corruption == ()
     [path] = getattr(users.landing, place if place == "quarantine" else "folder")(
         "acme", "owners"
     ).glob(pattern)
@@ -262,7 +262,7 @@ def test_what_was_read_again_is_made_anew_where_it_is_damaged(users, pattern, ho
         assert state(users, alive) == [("2", False), ("4", False), ("7", False)]
     told = [str(log) for log in logs if log["log_level"] == "warning"]
     assert is_silent or any(str(path) in log for log in told)
-    assert scrub(users.data).damage == ()
+    assert scrub(users.data).corruption == ()
 
 
 def test_copies_without_a_note_of_them_harm_nobody(users):
@@ -274,7 +274,7 @@ def test_copies_without_a_note_of_them_harm_nobody(users):
         with pytest.raises(KeyboardInterrupt):
             state(users, alive)
     assert [path.suffix for path in users.data.rglob("reread/2/*")] == [".parquet"]
-    assert scrub(users.data).damage == ()
+    assert scrub(users.data).corruption == ()
     assert state(users, alive) == [("2", False)]
 
 

@@ -146,7 +146,7 @@ def test_a_damaged_note(org, portal: Any) -> None:
     with pytest.raises(CorruptFile, match="is damaged") as caught:
         account_facts(org.landing, "acme")
     assert "crm-pipeline refresh acme" in caught.value.cure
-    [damage] = scrub(org.data).damage
+    [damage] = scrub(org.data).corruption
     assert (damage.path, "crm-pipeline refresh acme" in damage.cure) == (path, True)
     note_account(portal, org.landing)
     assert account_facts(org.landing, "acme") == FACTS

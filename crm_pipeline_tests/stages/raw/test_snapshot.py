@@ -75,7 +75,7 @@ def test_a_snapshot_that_lost_a_row_to_quarantine_is_new(
 def test_windows_need_a_stamp(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """`snapshot: false` for an object without a stamp is refused; it would land again at each refresh."""
     monkeypatch.setattr(
-        "crm_pipeline.connectors.salesforce.account.describe.stamp_field", lambda _: None
+        "crm_pipeline.connectors.salesforce.account.describe.cursor_field", lambda _: None
     )
     with pytest.raises(ConfigError, match="carries no stamp"):
         read(scene, "Account", snapshot=False)
