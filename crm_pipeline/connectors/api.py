@@ -50,7 +50,7 @@ class VendorApi:
         connection: whose.
         context: from the outside.
         limits: of the vendor.
-        judge: turns an answer into an error.
+        classify_response: the error that a response stands for, None for a success.
         meter: what calls cost.
         profile: of the vendor's OAuth server.
         login: what gets tokens, where it is not one of the two usual ways.

@@ -59,8 +59,8 @@ def steadfast(server: EmbeddedServer | None) -> Iterator[None]:
     """
     reconnection = Reconnection(server, was_there=True)
 
-    def connect(profile: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        return reconnection.connected(lambda: profile.connect(*arguments, **options))
+    def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        return reconnection.connected(lambda: dialect.connect(*arguments, **options))
 
     def check_out(connection: Any, _record: Any, _proxy: Any) -> None:
         if isinstance(connection, Connection) and not is_quiet(connection):

@@ -106,7 +106,7 @@ def test_nothing_is_left_behind(server_settings: Settings) -> None:
     url = EmbeddedServer(server_settings.data).url()
     assert url is not None
     other = create_engine("sqlite://")
-    count = len(other.profile.dispatch.handle_error)
+    count = len(other.dialect.dispatch.handle_error)
     with opened_instance(server_settings, url):
-        assert len(other.profile.dispatch.handle_error) == count + 1
-    assert len(other.profile.dispatch.handle_error) == count
+        assert len(other.dialect.dispatch.handle_error) == count + 1
+    assert len(other.dialect.dispatch.handle_error) == count

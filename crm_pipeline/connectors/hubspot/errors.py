@@ -1,4 +1,4 @@
-"""What HubSpot's answers mean: one judge for the API, one for the token endpoint.
+"""What HubSpot's answers mean: one function for the API, one for the token endpoint.
 
 The API answers errors with a JSON object in which `message`, `correlationId` and `category` can be relied
 on; proxies in front of it answer with web pages. Source:

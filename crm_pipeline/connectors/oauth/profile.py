@@ -71,7 +71,7 @@ class OAuthProfile:
         vendor: its name as people write it.
         token_url: where tokens are asked for.
         authorize_url: where a person decides.
-        judge: the error that an answer of the token endpoint stands for; None for a success.
+        classify_response: the error that an answer of the token endpoint stands for; None for a success.
         read: what an answer says; raises ValueError where it is none, as the methods of `TokenResponse` do.
         cure: what to do about a refusal.
         api_hosts: patterns of the hosts that the vendor documents for its API. The configured host is one in

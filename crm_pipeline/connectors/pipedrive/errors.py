@@ -1,4 +1,4 @@
-"""What Pipedrive's answers mean: one judge for data answers, one for the OAuth server.
+"""What Pipedrive's answers mean: one function for data answers, one for the OAuth server.
 
 Errors are `{"success": false, "error", "error_info", "code"?}`; the proxy in front answers with web
 pages. Sources: https://pipedrive.readme.io/docs/core-api-concepts-http-status-codes and

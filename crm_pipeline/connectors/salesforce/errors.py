@@ -1,4 +1,4 @@
-"""What Salesforce's answers mean: one judge for data answers, one for the login server.
+"""What Salesforce's answers mean: one function for data answers, one for the login server.
 
 Data errors are a JSON array `[{"message", "errorCode", "fields"?}]`, login errors an object
 `{"error", "error_description"?}` (REST API Developer Guide, "Status Codes and Error Responses").

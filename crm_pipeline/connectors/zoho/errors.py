@@ -1,4 +1,4 @@
-"""What Zoho's answers mean: one judge for the CRM API, one for the accounts server.
+"""What Zoho's answers mean: one function for the CRM API, one for the accounts server.
 
 The API refuses with `{"code", "details", "message", "status": "error"}`; 204 and 304 have no body and are
 answers (zoho.com/crm/developer/docs/api/v8/status-codes.html). The accounts server refuses with an error
