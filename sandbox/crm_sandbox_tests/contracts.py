@@ -69,9 +69,14 @@ def validate(
 
 def described(vendor: str, file: str) -> dict[str, Any]:
     """Return a vendor's description, or skip the test where the folder is not there."""
+    require_descriptions()
+    return _load(FOLDER / vendor / file)
+
+
+def require_descriptions() -> None:
+    """Skip the test where the vendors' descriptions are not at hand."""
     if not FOLDER.is_dir():
         pytest.skip("the vendors' descriptions are not beside this repository")
-    return _load(FOLDER / vendor / file)
 
 
 def on_host(vendor: str, document: Mapping[str, Any], path: str) -> str:

@@ -180,7 +180,8 @@ def test_a_null_of_v1_deletes_nobody(scene: Scene, obj: str) -> None:
 
 def test_an_empty_list_of_v1_may_be_null(scene: Scene) -> None:
     """It is how v1 writes an empty list."""
-    scene.company.companies["main"].tables.cursor().execute("DELETE FROM notes")
+    with scene.company.companies["main"].tables.writing() as cursor:
+        cursor.execute("DELETE FROM notes")
     found = scene.extract("notes")
     assert found.read == 0
     answers = scene.sandbox.journal.entries(path="/v1/notes$")

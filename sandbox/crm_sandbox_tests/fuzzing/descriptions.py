@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from crm_sandbox_tests.contracts import FOLDER, described, on_host, resolved
+from crm_sandbox_tests.contracts import FOLDER, described, on_host, require_descriptions, resolved
 
 METHODS = ("get", "post", "put", "patch", "delete")
 _SALESFORCE = "salesforce/oas-v64-postman-derived/salesforce-{}-api-openapi.yml"
@@ -56,6 +56,7 @@ def operations(vendor: str, *patterns: str) -> list[Operation]:
         vendor: whose.
         patterns: the files below the folder of descriptions, with stars; all of the vendor by default.
     """
+    require_descriptions()
     found: dict[tuple[str, str], Operation] = {}
     for pattern in patterns or FILES[vendor]:
         for name in sorted(str(one.relative_to(FOLDER)) for one in FOLDER.glob(pattern)):

@@ -47,7 +47,7 @@ class Tables:
         _ = self._database or self._opened()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return this thread's cursor."""
+        """Return this thread's cursor, for reading: what it changed would change for all accounts of the population."""
         database = self._database or self._opened()
         found: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if found is None or self._local.catalog != database.catalog:
