@@ -33,4 +33,4 @@ def test_no_mutation_is_taken_for_the_truth(
     told = Counter(one.outcome for one in results)
     assert told["refused"] > 0
     assert told["right"] > 0
-    assert told["not applied"] < SLICE / 3
+    assert told["not applied"] <= SLICE / 2  # as many as chance may give of twelve
