@@ -1,7 +1,7 @@
 """The rate limiter under four processes: real HTTP calls, counted where they arrive.
 
 `python -m benchmarks.limiter [--seconds 25]`. The sandbox answers after 50 to 350 ms and refuses what
-exceeds the very ceiling that the limiter is told (where all calls weigh one); its journal is the judge. What can be reached at all
+exceeds the very ceiling that the limiter keeps to (where all calls cost one); its journal decides. What can be reached at all
 is ceiling x 1 / (W + latency) calls a second, because a permit is held until one window after its
 reply.
 """

@@ -43,11 +43,11 @@ def show(
     names = [settings.connection(connection).name] if connection else list(settings.connections)
     groups = list(dict.fromkeys(settings.connections[name].limit_group for name in names))
     with _limiter(settings) as limiter:
-        standing = {group: limiter.usage(group) for group in groups}
+        status = {group: limiter.usage(group) for group in groups}
     if as_json:
-        emit_json([_record(settings, group, limits) for group, limits in standing.items()])
+        emit_json([_record(settings, group, limits) for group, limits in status.items()])
         return
-    for group, limits in standing.items():
+    for group, limits in status.items():
         _show(settings, group, limits)
 
 

@@ -1,4 +1,4 @@
-"""A process of `test_gate.py`: forks while it makes a call; the child leaves the permit and flushes."""
+"""A process of `test_limiter.py`: forks while it makes a call; the child leaves the permit and flushes."""
 
 import os
 import sys

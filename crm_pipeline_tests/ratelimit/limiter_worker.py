@@ -1,4 +1,4 @@
-"""A process of `test_gate.py`: six threads that make calls and write when they held permits."""
+"""A process of `test_limiter.py`: six threads that make calls and write when they held permits."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A process of `test_gate.py`: threads of one member that make calls for some seconds, and when they did."""
+"""A process of `test_limiter.py`: threads of one member that make calls for some seconds, and when they did."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
 """The PostgreSQL connection: which server, a pool of connections, transactions.
 
 The embedded server is in `embedded.py`, the numbered changes of our schema in `migrations.py`. What
-the tables hold belongs to the modules that use them (`tokens.py`, `gate.py` and so on).
+the tables hold belongs to the modules that use them (`tokens.py`, `limiter.py` and so on).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Reads every file below the data folder and compares it with what was recorded when it was written.
 
 Belongs here: looking, counting, telling. Which files there are and what is known of them is in
-`scrub_landing.py` and `scrub_tables.py`. PostgreSQL and Dagster look after their own folders.
+`landing.py` and `tables.py`. PostgreSQL and Dagster look after their own folders.
 
 Runs go on meanwhile: files come and go. So what seems damaged is looked at a second time, with all that
 is recorded of it read anew, before it is told.
