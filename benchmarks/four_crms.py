@@ -96,10 +96,10 @@ def _compared(
     summary: Mapping[str, Any],
 ) -> Iterator[tuple[Any, ...]]:
     """Compare the ids of every object that the sandbox can show past its API."""
-    twin: Any = sandbox.emulations[settings["vendor"]]
+    emulator: Any = sandbox.emulations[settings["vendor"]]
     for obj in settings["objects"]:
         try:
-            rows = twin.rows(obj)
+            rows = emulator.rows(obj)
         except ValueError:
             continue  # settings, such as pipelines, are no records
         key = "Id" if rows and "Id" in rows[0] else "id"

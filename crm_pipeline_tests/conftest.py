@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "crm_pipeline_tests.servers",
-    "crm_pipeline_tests.scenes",
+    "crm_pipeline_tests.harness",
     "crm_pipeline_tests.instances",
     "crm_pipeline_tests.once",
     "crm_pipeline_tests.slow",

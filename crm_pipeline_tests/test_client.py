@@ -5,52 +5,52 @@ import pytest
 
 import crm_pipeline
 from crm_pipeline.kernel.errors import ProtocolError, Rejected, UnknownName
-from crm_pipeline_tests.scenes import ENVIRON, Scene, SceneMaker
+from crm_pipeline_tests.harness import ENVIRON, Harness, HarnessMaker
 
 
 @pytest.fixture
-def scene(make_scene: SceneMaker) -> Iterator[Scene]:
+def harness(make_harness: HarnessMaker) -> Iterator[Harness]:
     """An org whose contacts take two pages."""
-    with make_scene(contacts=2_300) as made:
+    with make_harness(contacts=2_300) as made:
         yield made
 
 
 @pytest.fixture
-def client(scene: Scene, fresh_url: str) -> Iterator[crm_pipeline.Client]:
+def client(harness: Harness, fresh_url: str) -> Iterator[crm_pipeline.Client]:
     environ = {**ENVIRON, "CRM_DATABASE_URL": fresh_url}
-    with crm_pipeline.connect("demo", scene.settings.root, environ) as made:
+    with crm_pipeline.connect("demo", harness.settings.root, environ) as made:
         yield made
 
 
-def test_query_reads_all_pages(client: crm_pipeline.Client, scene: Scene) -> None:
+def test_query_reads_all_pages(client: crm_pipeline.Client, harness: Harness) -> None:
     """A query yields every record over many pages, without the org's bookkeeping."""
     rows = list(client.query("SELECT Id, LastName, Account.Name FROM Contact ORDER BY Id"))
-    assert len(rows) == scene.org.count("Contact") > 2000
+    assert len(rows) == harness.org.count("Contact") > 2000
     assert set(rows[0]) == {"Id", "LastName", "Account"}
     assert set(next(row["Account"] for row in rows if row["Account"])) == {"Name"}
     assert client.usage.used
 
 
-def test_deleted_records_on_request(client: crm_pipeline.Client, scene: Scene) -> None:
+def test_deleted_records_on_request(client: crm_pipeline.Client, harness: Harness) -> None:
     """Deleted records come with include_deleted only."""
     everything = list(client.query("SELECT Id FROM Contact", include_deleted=True))
-    assert len(everything) == scene.org.count("Contact", include_deleted=True)
+    assert len(everything) == harness.org.count("Contact", include_deleted=True)
     assert len(everything) > len(list(client.query("SELECT Id FROM Contact")))
 
 
-def test_count(client: crm_pipeline.Client, scene: Scene) -> None:
+def test_count(client: crm_pipeline.Client, harness: Harness) -> None:
     """COUNT() is answered without records, and is not an empty result."""
     [row] = client.query("SELECT COUNT() FROM Contact")
-    assert row == {"count": scene.org.count("Contact")}
+    assert row == {"count": harness.org.count("Contact")}
     assert list(client.query("SELECT Id FROM Contact WHERE LastName = 'Nobody'")) == []
 
 
-def test_forgotten_query(client: crm_pipeline.Client, scene: Scene) -> None:
+def test_forgotten_query(client: crm_pipeline.Client, harness: Harness) -> None:
     """A query whose locator died in the middle is an error that says what to do, not a short list."""
     rows = client.query("SELECT Id FROM Contact")
     for _ in range(10):
         next(rows)
-    scene.org.expire_sessions()
+    harness.org.expire_sessions()
     with pytest.raises(Rejected, match="forgotten the rest") as caught:
         list(rows)
     assert "again" in caught.value.cure
@@ -70,14 +70,14 @@ def test_describe_and_objects(client: crm_pipeline.Client) -> None:
     assert "LastName" in client.describe("Contact").names
 
 
-def test_unknown_connection(scene: Scene) -> None:
+def test_unknown_connection(harness: Harness) -> None:
     """A wrong name is told before anything is started."""
     with pytest.raises(UnknownName, match="demmo"):
-        crm_pipeline.connect("demmo", scene.settings.root, ENVIRON)
+        crm_pipeline.connect("demmo", harness.settings.root, ENVIRON)
 
 
 def test_fewer_records_than_announced(
-    client: crm_pipeline.Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    client: crm_pipeline.Client, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that lacks records is an error."""
     from crm_pipeline.connectors.salesforce.api import Api

@@ -60,8 +60,8 @@ def test_running_sandbox_is_recognised_by_its_process(settings: Settings) -> Non
 def test_one_sandbox_for_all(project: Path) -> None:
     """Sandbox connections that point at two places are refused."""
     text = (project / "connections.yaml").read_text()
-    twin = text.partition("  demo:")[2].replace("8765", "9999")
-    (project / "connections.yaml").write_text(f"{text}  other:{twin}")
+    emulator = text.partition("  demo:")[2].replace("8765", "9999")
+    (project / "connections.yaml").write_text(f"{text}  other:{emulator}")
     with pytest.raises(ConfigError, match="several addresses"):
         emulated.address(load_settings())
 

@@ -18,7 +18,7 @@ from crm_pipeline.cli.callback import Callback, pasted
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 from crm_pipeline.store.tokens.state_key import StateKey
-from crm_pipeline_tests.scenes import ENVIRON, Scene, SceneMaker
+from crm_pipeline_tests.harness import ENVIRON, Harness, HarnessMaker
 
 
 @dataclass
@@ -59,9 +59,9 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Person:
 
 
 @pytest.fixture
-def scene(make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def harness(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """A connection by refresh token that nobody has logged in yet, as commands find it."""
-    with make_scene(contacts=20, kind="refresh_token") as made:
+    with make_harness(contacts=20, kind="refresh_token") as made:
         environ = ENVIRON | {"CRM_DATABASE_URL": made.settings.environ["CRM_DATABASE_URL"]}
         del environ["DEMO_REFRESH_TOKEN"]
         for name, value in environ.items():
@@ -74,38 +74,38 @@ def login(*options: str, given: str | None = None) -> Result:
     return CliRunner().invoke(app, ["login", "demo", *options], input=given)
 
 
-def stored(scene: Scene) -> StoredToken | None:
-    return TokenStore(scene.database, StateKey.of(scene.settings)).load("demo")
+def stored(harness: Harness) -> StoredToken | None:
+    return TokenStore(harness.database, StateKey.of(harness.settings)).load("demo")
 
 
-def read(scene: Scene) -> None:
-    scene.settings.environ.pop("DEMO_REFRESH_TOKEN", None)
-    with scene.account(attempts=1) as account:
+def read(harness: Harness) -> None:
+    harness.settings.environ.pop("DEMO_REFRESH_TOKEN", None)
+    with harness.account(attempts=1) as account:
         account.objects()
 
 
-def test_login(scene: Scene, person: Person) -> None:
+def test_login(harness: Harness, person: Person) -> None:
     """From nothing to tokens: afterwards the connection works without a variable, over session ends, and
     no token was shown."""
-    scene.org.rotate(on=True)
+    harness.org.rotate(on=True)
     result = login("--port", "0")
     assert result.exit_code == 0, result.output
     assert "user user0@sandbox.example of organization 00D" in result.stderr
     assert "crm-pipeline check demo" in result.stderr
-    token = stored(scene)
+    token = stored(harness)
     assert token is not None
     assert token.refresh_token is not None
     for secret in (token.access_token, token.refresh_token):
         assert secret.reveal() not in result.output
-    scene.org.expire_sessions()
-    read(scene)
-    assert stored(scene).refresh_token != token.refresh_token
+    harness.org.expire_sessions()
+    read(harness)
+    assert stored(harness).refresh_token != token.refresh_token
     callback = urlsplit(person.visited[0])
     assert f"registered in the app exactly so: http://localhost:{callback.port}" in result.stderr
 
 
 def test_stored_tokens_are_taken_away(
-    scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that nobody can decrypt is told with the command that takes it away; then one logs in anew."""
     assert login("--port", "0").exit_code == 0
@@ -118,15 +118,15 @@ def test_stored_tokens_are_taken_away(
     assert login("--port", "0").exit_code == 0
 
 
-def test_a_login_outlasts_the_environment(scene: Scene, person: Person) -> None:
+def test_a_login_outlasts_the_environment(harness: Harness, person: Person) -> None:
     """A token that the environment held before the login does not take over after it."""
-    scene.settings.environ["DEMO_REFRESH_TOKEN"] = old = "sandbox-refresh-token"
+    harness.settings.environ["DEMO_REFRESH_TOKEN"] = old = "sandbox-refresh-token"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEMO_REFRESH_TOKEN", old)
         assert login("--port", "0").exit_code == 0
-    with scene.account(attempts=1) as account:
+    with harness.account(attempts=1) as account:
         account.objects()
-    entries = scene.sandbox.journal.entries(path="/services/oauth2/token")
+    entries = harness.sandbox.journal.entries(path="/services/oauth2/token")
     assert [entry.status for entry in entries] == [200]  # the code, and nothing since
 
 
@@ -139,29 +139,29 @@ def test_a_login_outlasts_the_environment(scene: Scene, person: Person) -> None:
     ],
 )
 def test_an_answer_that_is_not_ours(
-    scene: Scene, person: Person, meddle: Callable[[str], str], words: str
+    harness: Harness, person: Person, meddle: Callable[[str], str], words: str
 ) -> None:
     """An answer with another state, or a code that was made up or used, gives no token."""
     person.meddle = meddle
     result = login("--port", "0")
     assert result.exit_code == 1
     assert words in result.stderr
-    assert stored(scene) is None
+    assert stored(harness) is None
 
 
-def test_a_refusal_by_the_person(scene: Scene, person: Person) -> None:
+def test_a_refusal_by_the_person(harness: Harness, person: Person) -> None:
     """Who chooses Deny is told so on the page and in the terminal; an earlier login stays as it was."""
     assert login("--port", "0").exit_code == 0
-    before = stored(scene)
+    before = stored(harness)
     person.decision = "deny"
     result = login("--port", "0")
     assert result.exit_code == 1
     assert "access_denied end-user denied authorization" in result.stderr
     assert "choose Allow" in result.stderr
-    assert stored(scene) == before
+    assert stored(harness) == before
 
 
-def test_paste(scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paste(harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a server the address is printed whole, and what the browser shows is pasted back."""
     monkeypatch.setattr(webbrowser, "open", None)
     shown = []
@@ -183,13 +183,13 @@ def test_paste(scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 0, result.output
     assert result.stdout.split() == [consents[0].address]
     assert shown[0].startswith("http://localhost:8401/OauthRedirect?code=")
-    assert stored(scene) is not None
+    assert stored(harness) is not None
     again = login("--paste")  # a new attempt has a state of its own
     assert again.exit_code == 1
     assert "its state is another" in again.stderr
 
 
-def test_nothing_is_pasted(scene: Scene) -> None:
+def test_nothing_is_pasted(harness: Harness) -> None:
     """The end of the input is no answer."""
     result = login("--paste", given="")
     assert result.exit_code == 2
@@ -232,7 +232,7 @@ def test_port_0_is_a_free_one() -> None:
     assert min(ports) > 1023
 
 
-def test_a_port_in_use(scene: Scene, person: Person) -> None:
+def test_a_port_in_use(harness: Harness, person: Person) -> None:
     """A port that another program has is said, with the way around it, before anybody logs in."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -243,7 +243,7 @@ def test_a_port_in_use(scene: Scene, person: Person) -> None:
     assert person.visited == []
 
 
-def test_nobody_comes(scene: Scene, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_comes(harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the time limit the command ends by itself; without windows no browser is opened."""
     for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
@@ -258,23 +258,23 @@ def _impatiently(wait):
     return lambda callback, timeout_s: wait(callback, timeout_s / 1e6)
 
 
-def test_an_address_on_another_host(scene: Scene) -> None:
+def test_an_address_on_another_host(harness: Harness) -> None:
     """A callback address elsewhere cannot be waited for here: it is for --paste."""
-    text = scene.settings.file.read_text()
+    text = harness.settings.file.read_text()
     place = "      callback_url: https://acme.example/back\n      refresh_token_env"
-    scene.settings.file.write_text(text.replace("      refresh_token_env", place))
+    harness.settings.file.write_text(text.replace("      refresh_token_env", place))
     result = login()
     assert result.exit_code == 2
     assert "Use --paste" in result.stderr
 
 
 def test_a_connection_that_logs_in_by_itself(
-    make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch
+    make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`login` for client credentials says that there is nothing to do."""
-    with make_scene(contacts=20) as scene:
-        monkeypatch.setenv("CRM_HOME", str(scene.settings.root))
-        monkeypatch.setenv("CRM_DATABASE_URL", scene.settings.environ["CRM_DATABASE_URL"])
+    with make_harness(contacts=20) as harness:
+        monkeypatch.setenv("CRM_HOME", str(harness.settings.root))
+        monkeypatch.setenv("CRM_DATABASE_URL", harness.settings.environ["CRM_DATABASE_URL"])
         result = login()
     assert result.exit_code == 2
     assert "logs in by itself" in result.stderr
@@ -300,10 +300,10 @@ def test_other_visitors() -> None:
 
 
 def test_nothing_is_stored_without_a_refresh_token(
-    scene: Scene, person: Person, tmp_path: Path
+    harness: Harness, person: Person, tmp_path: Path
 ) -> None:
     """An app that may not keep a refresh token is told which scope is missing; nothing is stored."""
-    desk = scene.org._oauth
+    desk = harness.org._oauth
     real = desk._code
 
     def without(*given):
@@ -313,4 +313,4 @@ def test_nothing_is_stored_without_a_refresh_token(
     result = login("--port", "0")
     assert result.exit_code == 1
     assert "refresh_token, offline_access" in result.stderr
-    assert stored(scene) is None
+    assert stored(harness) is None

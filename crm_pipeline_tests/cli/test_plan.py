@@ -6,19 +6,19 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from crm_pipeline.cli.app import app
-from crm_pipeline_tests.scenes import ENVIRON, Scene
+from crm_pipeline_tests.harness import ENVIRON, Harness
 
 
 @pytest.fixture
-def planned(scene: Scene) -> "Planned":
-    return Planned(scene)
+def planned(harness: Harness) -> "Planned":
+    return Planned(harness)
 
 
 class Planned:
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        url = scene.settings.environ["CRM_DATABASE_URL"]
-        self.environ = {**ENVIRON, "CRM_HOME": str(scene.settings.root), "CRM_DATABASE_URL": url}
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        url = harness.settings.environ["CRM_DATABASE_URL"]
+        self.environ = {**ENVIRON, "CRM_HOME": str(harness.settings.root), "CRM_DATABASE_URL": url}
 
     def __call__(self, *arguments: str) -> Result:
         return CliRunner().invoke(app, ["plan", "demo", *arguments], env=self.environ)
@@ -31,11 +31,11 @@ def test_the_taken_route_comes_first(planned: Planned) -> None:
     lines = [line.split() for line in result.stdout.splitlines() if line.strip()]
     title, heads, _, taken, other = lines[:5]
     assert title[:1] == ["Contact:"]
-    count = planned.scene.org.count("Contact", include_deleted=True)
+    count = planned.harness.org.count("Contact", include_deleted=True)
     assert title[-2:] == [str(count), "records"]
     assert heads == ["route", "calls", "cost", "seconds", "how"]
     assert (taken[:3], other[0]) == (["->", "rest", "4"], "bulk")
-    assert planned.scene.paths("landing/**/*.parquet") == []
+    assert planned.harness.paths("landing/**/*.parquet") == []
 
 
 def test_all_objects_are_added_up(planned: Planned) -> None:
@@ -55,7 +55,7 @@ def test_all_objects_are_added_up(planned: Planned) -> None:
 
 def test_a_refresh_plans_its_own_window(planned: Planned) -> None:
     """After a read only the look-back is due; --backfill and --from plan the whole or a range."""
-    planned.scene.extract("Contact")
+    planned.harness.extract("Contact")
     options = ("--object", "Contact", "--json")
     [refresh] = json.loads(planned(*options).stdout)
     [whole] = json.loads(planned(*options, "--backfill").stdout)
@@ -63,7 +63,7 @@ def test_a_refresh_plans_its_own_window(planned: Planned) -> None:
     assert (refresh["from"], refresh["records"]) == ("2026-11-23T09:50:00Z", 0)
     assert (whole["from"], whole["records"]) == (
         None,
-        planned.scene.org.count("Contact", include_deleted=True),
+        planned.harness.org.count("Contact", include_deleted=True),
     )
     assert (months["from"], months["to"]) == ("2026-08-01T00:00:00Z", "2026-10-01T00:00:00Z")
     assert {route["route"] for route in whole["routes"]} == {"rest", "bulk"}

@@ -31,7 +31,7 @@ losers of merges."""
 
 @dataclass(frozen=True)
 class Told:
-    """What a twin's tables say of a record: when it changed last (old ones may not know), and its free text."""
+    """What an emulator's tables say of a record: when it changed last (old ones may not know), and its free text."""
 
     stamp: datetime | None
     text: str | None
@@ -83,7 +83,7 @@ class Case:
         vanishing: a field that somebody hides.
         token_path: of the requests for tokens.
         throttled: status, body and headers of a refusal for too many calls at once.
-        widen: lifts the twin's ceilings and makes its pages small.
+        widen: lifts the emulator's ceilings and makes its pages small.
         strict: sets the published ceilings again; jobs are done at once, as nobody shall wait for them.
         told: the live records by id.
         gone: the ids of deleted ones that the vendor still tells of.

@@ -9,14 +9,18 @@ import pytest
 
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.conformance import CASES, WAYS, Case, Way
-from crm_pipeline_tests.connectors.conformance_stage import Stage, server_of, stage_on
+from crm_pipeline_tests.connectors.conformance_harness import (
+    ConformanceHarness,
+    harness_on,
+    server_of,
+)
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.server import SandboxServer
 
-QuietStage = Callable[..., Stage]
+HarnessOf = Callable[..., ConformanceHarness]
 
 
-class Houses:
+class Emulators:
     """Servers and databases by vendor, opened when first asked for."""
 
     def __init__(self, stack: ExitStack, postgres_url: str) -> None:
@@ -34,10 +38,10 @@ class Houses:
 
 
 @pytest.fixture(scope="session")
-def houses(postgres_url: str) -> Iterator[Houses]:
+def emulators(postgres_url: str) -> Iterator[Emulators]:
     """One world for each vendor, for the tests that change nothing in it for good."""
     with ExitStack() as stack:
-        yield Houses(stack, postgres_url)
+        yield Emulators(stack, postgres_url)
 
 
 @pytest.fixture(params=WAYS, ids=str)
@@ -61,15 +65,15 @@ def narrowed(case: Case, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def quiet(houses: Houses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> QuietStage:
+def quiet(emulators: Emulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HarnessOf:
     """Make pipelines with folders of their own on the vendor's shared world."""
-    made: list[Stage] = []
+    made: list[ConformanceHarness] = []
 
-    def make(case: Case, **options: Any) -> Stage:
+    def make(case: Case, **options: Any) -> ConformanceHarness:
         narrowed(case, monkeypatch)
-        server, database, url = houses.of(case)
+        server, database, url = emulators.of(case)
         folder = tmp_path / f"home{len(made)}"
-        made.append(stage_on(server, folder, database, url, case, **options))
+        made.append(harness_on(server, folder, database, url, case, **options))
         return made[-1]
 
     return make
@@ -78,13 +82,13 @@ def quiet(houses: Houses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Qu
 @pytest.fixture
 def alone(
     tmp_path: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[QuietStage]:
+) -> Iterator[HarnessOf]:
     """Make pipelines with worlds and databases of their own."""
     with ExitStack() as stack:
 
-        def make(case: Case, *, contacts: int = 40, **options: Any) -> Stage:
+        def make(case: Case, *, contacts: int = 40, **options: Any) -> ConformanceHarness:
             narrowed(case, monkeypatch)
             server = stack.enter_context(server_of(case, contacts))
-            return stage_on(server, tmp_path, database, fresh_url, case, **options)
+            return harness_on(server, tmp_path, database, fresh_url, case, **options)
 
         yield make

@@ -127,9 +127,11 @@ def _changed(keys: tuple[Any, ...], change: Callable[[Any, Any], None]) -> Chang
 
 
 @contextmanager
-def mutated(twin: Any, path: str, change: Change, *, times: int = 10**9) -> Iterator[list[bytes]]:
+def mutated(
+    emulator: Any, path: str, change: Change, *, times: int = 10**9
+) -> Iterator[list[bytes]]:
     """Change the answers of a route, and yield what they would have been."""
-    handle, seen = twin.handle, list[bytes]()
+    handle, seen = emulator.handle, list[bytes]()
 
     def handled(request: Request) -> Response:
         response = handle(request)
@@ -140,11 +142,11 @@ def mutated(twin: Any, path: str, change: Change, *, times: int = 10**9) -> Iter
         seen.append(plain.body)
         return change(plain) if len(seen) <= times else response
 
-    twin.handle = handled
+    emulator.handle = handled
     try:
         yield seen
     finally:
-        del twin.handle
+        del emulator.handle
 
 
 def reading(
@@ -198,7 +200,7 @@ def is_right(found: Any, wanted: Any) -> bool:
 
 
 def surprises(
-    twin: Any,
+    emulator: Any,
     route: str,
     operation: Operation,
     *,
@@ -209,7 +211,7 @@ def surprises(
     """Return the mutations of a route that come to something else than they may, and how many there were.
 
     Args:
-        twin: the emulated vendor.
+        emulator: the emulated vendor.
         route: a pattern of the requests, as `METHOD /path?query`.
         operation: asks that route, and others.
         names: a pattern of the keys that the connector reads.
@@ -217,7 +219,7 @@ def surprises(
         account: the connection, which an error has to name.
     """
     operation()  # a plan may have asked for the first page already
-    with mutated(twin, route, lambda response: response) as seen:
+    with mutated(emulator, route, lambda response: response) as seen:
         wanted = operation()
     assert seen, f"nothing is asked at {route}"
     found, tried = [], 0
@@ -225,7 +227,7 @@ def surprises(
         if re.fullmatch(silent, mutation.name):
             continue
         tried += 1
-        with mutated(twin, route, mutation.change):
+        with mutated(emulator, route, mutation.change):
             try:
                 come = outcome(operation, account)
             except Exception as raw:  # noqa: BLE001 - this is what is looked for

@@ -15,7 +15,7 @@ from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
 
 
-class Scene(Protocol):
+class Harness(Protocol):
     """A pipeline with one connection."""
 
     @property
@@ -27,39 +27,39 @@ class Scene(Protocol):
     def extract(self, obj: str) -> Extraction: ...
 
 
-def connection_of(scene: Scene) -> Connection:
+def connection_of(harness: Harness) -> Connection:
     """Return the only connection."""
-    [connection] = scene.settings.connections.values()
+    [connection] = harness.settings.connections.values()
     return connection
 
 
-def build(scene: Scene, temp: Path, only: Sequence[str] = ()) -> dict[str, Normalized]:
+def build(harness: Harness, temp: Path, only: Sequence[str] = ()) -> dict[str, Normalized]:
     """Normalize every table of the connection, or those that are named."""
-    connection = connection_of(scene)
+    connection = connection_of(harness)
     maps = connector(connection.vendor).mapping
-    tables = Tables(scene.settings.data)
+    tables = Tables(harness.settings.data)
     done = {}
     for table in only or tables_for(connection, maps):
         with Engine(temp, threads=1) as engine:
-            done[table] = normalize(connection, table, scene.landing, tables, maps, engine)
+            done[table] = normalize(connection, table, harness.landing, tables, maps, engine)
     return done
 
 
-def rows(scene: Scene, table: str, columns: str) -> list[tuple[Any, ...]]:
+def rows(harness: Harness, table: str, columns: str) -> list[tuple[Any, ...]]:
     """Return columns of a normalized table."""
-    tables = Tables(scene.settings.data)
-    version = tables.version(f"normalized/{connection_of(scene).name}/{table}")
+    tables = Tables(harness.settings.data)
+    version = tables.version(f"normalized/{connection_of(harness).name}/{table}")
     assert version is not None
     with duckdb.connect() as database:
         sql = f"SELECT {columns} FROM {Tables.relation(version)}"
         return database.execute(sql).fetchall()
 
 
-def assert_fits(scene: Scene, objects: Sequence[str], temp: Path) -> None:
+def assert_fits(harness: Harness, objects: Sequence[str], temp: Path) -> None:
     """Read objects and find that each makes its table, every value fits, and references lead to rows."""
     for obj in objects:
-        scene.extract(obj)
-    done = build(scene, temp)
+        harness.extract(obj)
+    done = build(harness, temp)
     unconverted: Mapping[str, Any] = {
         name: dict(one.unconverted) for name, one in done.items() if one.unconverted
     }
@@ -68,9 +68,9 @@ def assert_fits(scene: Scene, objects: Sequence[str], temp: Path) -> None:
     keys = {
         row[0]
         for table in ("companies", "contacts", "users", "stages", "pipelines")
-        for row in rows(scene, table, f"{_singular(table)}_key")
+        for row in rows(harness, table, f"{_singular(table)}_key")
     }
-    deals = rows(scene, "deals", "company_key, primary_contact_key, owner_key, pipeline_key")
+    deals = rows(harness, "deals", "company_key, primary_contact_key, owner_key, pipeline_key")
     wanted = {key for row in deals for key in row if key is not None}
     assert wanted
     assert wanted - keys == set()

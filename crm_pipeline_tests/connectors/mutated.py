@@ -95,19 +95,19 @@ class Mutator:
 
 
 @contextmanager
-def mutating(twin: Any, path: str) -> Iterator[Mutator]:
+def mutating(emulator: Any, path: str) -> Iterator[Mutator]:
     """Stand between an emulated vendor and its callers."""
-    handle, mutator = twin.handle, Mutator(path)
-    twin.handle = lambda request: mutator.handled(handle, request)
+    handle, mutator = emulator.handle, Mutator(path)
+    emulator.handle = lambda request: mutator.handled(handle, request)
     try:
         yield mutator
     finally:
-        del twin.handle
+        del emulator.handle
 
 
-def outcomes(subject: Subject, twin: Any, kind: Kind, error: bytes) -> dict[str, str]:
+def outcomes(subject: Subject, emulator: Any, kind: Kind, error: bytes) -> dict[str, str]:
     """Read one kind of answer in all its mutations; return what came of each: `right`, `refused` or `WRONG ...`."""
-    with mutating(twin, kind.path) as mutator:
+    with mutating(emulator, kind.path) as mutator:
         subject.forget(subject.account)
         right = kind.act(subject)
         assert mutator.seen, f"{kind} was not asked for"

@@ -25,10 +25,15 @@ from crm_pipeline.settings import Settings
 from crm_pipeline.stages.raw import Extraction
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.conformance import PAGE, Way
-from crm_pipeline_tests.connectors.conformance_stage import Landed, Stage, server_of, settings_in
+from crm_pipeline_tests.connectors.conformance_harness import (
+    ConformanceHarness,
+    Landed,
+    server_of,
+    settings_in,
+)
 from crm_pipeline_tests.connectors.fault_proxy import Answer, FaultProxy, proxy_to
 from crm_pipeline_tests.connectors.mutations import EVIDENCE_FREE, FLAG, MUTATIONS
-from crm_pipeline_tests.scenes import START
+from crm_pipeline_tests.harness import START
 from crm_sandbox.server import SandboxServer
 
 Outcome = Literal["right", "refused", "quarantined", "unnoticed", "not applied", "WRONG"]
@@ -80,7 +85,7 @@ class Ground:
     """
 
     way: Way
-    stage: Stage
+    harness: ConformanceHarness
     proxy: FaultProxy
     before: Path
     first: dict[str, Landed]
@@ -101,37 +106,37 @@ class Ground:
             return changed
 
         self.proxy.change(trial.nth, change, is_lasting=trial.is_lasting)
-        done, error = _attempted(self.stage, trial)
+        done, error = _attempted(self.harness, trial)
         self.proxy.leave()
         if not applied:
             return Result(trial, "not applied")
         return self._judged(trial, done, error, len(applied))
 
     def _begin(self, trial: Trial) -> None:
-        stage = self.stage
-        shutil.rmtree(stage.settings.data, ignore_errors=True)
+        harness = self.harness
+        shutil.rmtree(harness.settings.data, ignore_errors=True)
         if trial.is_refresh:
-            shutil.copytree(self.before, stage.settings.data)
-        forget(stage.database)
-        stage.clock = FrozenClock(READ_AGAIN_AT)
+            shutil.copytree(self.before, harness.settings.data)
+        forget(harness.database)
+        harness.clock = FrozenClock(READ_AGAIN_AT)
 
     def _judged(
         self, trial: Trial, done: Extraction | None, error: BaseException | None, changed: int
     ) -> Result:
-        stage, expected = self.stage, self.second
+        harness, expected = self.harness, self.second
         if error is not None and not isinstance(error, CrmError):
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(where.filename).name}:{where.lineno}"
             return Result(trial, "WRONG", f"raw {type(error).__name__} at {place}: {error}"[:300])
-        kept = stage.landing.windows("demo", stage.object)
-        watermark = stage.landing.watermark("demo", stage.object)
+        kept = harness.landing.windows("demo", harness.object)
+        watermark = harness.landing.watermark("demo", harness.object)
         if watermark and watermark > parse_instant(READ_AGAIN_AT):
             return Result(trial, "WRONG", f"the watermark is {watermark}")
         if error is not None:
             is_bare = len(kept) == trial.is_refresh
             return Result(trial, "refused" if is_bare else "WRONG", f"{error}"[:300])
         assert done is not None
-        landed = stage.newest()
+        landed = harness.newest()
         gone = [
             key for key, one in landed.items() if one.is_deleted and not _is_deleted(expected, key)
         ]
@@ -156,9 +161,9 @@ class Ground:
         """Read again without a fault: what was not noticed must be right by then, or leave no evidence."""
         if trial.mutation in EVIDENCE_FREE:
             return Result(trial, "unnoticed", difference)
-        forget(self.stage.database)
-        _, error = _attempted(self.stage, trial, mode="refresh")
-        if error is None and _same(self.stage.newest(), self.second):
+        forget(self.harness.database)
+        _, error = _attempted(self.harness, trial, mode="refresh")
+        if error is None and _same(self.harness.newest(), self.second):
             return Result(trial, "right", "with the next read")
         return Result(
             trial, "WRONG", f"{difference}; {error or 'and after the next read, too'}"[:300]
@@ -189,11 +194,11 @@ def _facts(one: Landed) -> tuple[datetime | None, bool, Any]:
 
 
 def _attempted(
-    stage: Stage, trial: Trial, mode: str = ""
+    harness: ConformanceHarness, trial: Trial, mode: str = ""
 ) -> tuple[Extraction | None, BaseException | None]:
     mode = mode or ("refresh" if trial.is_refresh else "range")
     try:
-        return stage.extract(stage.object, route=trial.way.route.name, mode=mode), None
+        return harness.extract(harness.object, route=trial.way.route.name, mode=mode), None
     except BaseException as error:  # noqa: BLE001 - whatever comes is judged
         return None, error
 
@@ -215,22 +220,22 @@ def ground_of(way: Way, folder: Path, database: Database, url: str) -> Iterator[
     case = way.case
     with server_of(case, contacts=30) as server, proxy_to(server.url) as proxy:
         settings = _settings(folder, url, proxy, way)
-        stage = Stage(server, settings, database, FrozenClock(START), case)
-        if hasattr(stage.twin, "rotate"):
+        harness = ConformanceHarness(server, settings, database, FrozenClock(START), case)
+        if hasattr(harness.emulator, "rotate"):
             # Each trial begins with the first refresh token, which would be worth nothing after one.
-            stage.twin.rotate(on=False)
+            harness.emulator.rotate(on=False)
         forget(database)
         proxy.leave()
-        stage.extract(stage.object, route=way.route.name)
-        first, first_answers = stage.newest(), len(proxy.requests)
+        harness.extract(harness.object, route=way.route.name)
+        first, first_answers = harness.newest(), len(proxy.requests)
         before = folder / "before"
         shutil.copytree(settings.data, before)
-        _edit(stage, server)
-        stage.clock = FrozenClock(READ_AGAIN_AT)
+        _edit(harness, server)
+        harness.clock = FrozenClock(READ_AGAIN_AT)
         proxy.leave()
-        stage.extract(stage.object, route=way.route.name, mode="refresh")
+        harness.extract(harness.object, route=way.route.name, mode="refresh")
         answers = (first_answers, len(proxy.requests))
-        yield Ground(way, stage, proxy, before, first, stage.newest(), answers)
+        yield Ground(way, harness, proxy, before, first, harness.newest(), answers)
 
 
 def _settings(folder: Path, url: str, proxy: FaultProxy, way: Way) -> Settings:
@@ -239,13 +244,13 @@ def _settings(folder: Path, url: str, proxy: FaultProxy, way: Way) -> Settings:
     return settings
 
 
-def _edit(stage: Stage, server: SandboxServer) -> None:
+def _edit(harness: ConformanceHarness, server: SandboxServer) -> None:
     """Edit, delete and add records, a minute before they are read again."""
-    twin, case = stage.twin, stage.case
+    emulator, case = harness.emulator, harness.case
     server.clock.stand_at(parse_instant(READ_AGAIN_AT))
-    keys = sorted(case.told(twin))
+    keys = sorted(case.told(emulator))
     for key in keys[:: len(keys) // (PAGE + 2)]:
-        twin.edit(case.object, key, stamp=EDITED_AT, **{case.text: f"Edited {key}"})
+        emulator.edit(case.object, key, stamp=EDITED_AT, **{case.text: f"Edited {key}"})
 
 
 def trials(way: Way, answers: tuple[int, int], numbers: range) -> Iterator[Trial]:

@@ -5,29 +5,29 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.store.landing import records
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 NAMES = list(records.KEY_COLUMNS)
 
 
-def differing(scene: Scene, vendor: str, obj: str, *, with_origin: bool) -> list[str]:
+def differing(harness: Harness, vendor: str, obj: str, *, with_origin: bool) -> list[str]:
     """Return the batches of an object that `keys` gives other keys than those they landed with.
 
     Args:
-        scene: where they landed.
+        harness: where they landed.
         vendor: whose rules count.
         obj: the object.
         with_origin: whether the manifest says where they came from, which older ones do not.
     """
     found = []
-    for batch in scene.landing.batches("demo", obj):
+    for batch in harness.landing.batches("demo", obj):
         [part] = pq.read_table(batch.path).combine_chunks().to_batches()
         part = pa.RecordBatch.from_arrays(
             [_plain(column) for column in part.columns], names=part.schema.names
         )
         fresh = connector(vendor).keys.of(
             obj,
-            scene.landing.schema("demo", obj, batch.schema_fingerprint),
+            harness.landing.schema("demo", obj, batch.schema_fingerprint),
             part.select(records.raw_names(part)),
             shape=batch.shape,
             route=batch.route,

@@ -6,42 +6,42 @@ from crm_pipeline.kernel.errors import BudgetExhausted
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract, opened
 from crm_pipeline_tests.connectors.conformance import Case, assert_clear
-from crm_pipeline_tests.connectors.conformance_stage import server_of, settings_in
-from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_pipeline_tests.connectors.conformance_harness import server_of, settings_in
+from crm_pipeline_tests.connectors.conftest import HarnessOf
 
 
-def test_no_call_is_refused_at_the_published_pace(case: Case, alone: QuietStage) -> None:
+def test_no_call_is_refused_at_the_published_pace(case: Case, alone: HarnessOf) -> None:
     """With the vendor's own ceilings in force and nothing configured, reads by each route one after the other, in
     many calls, meet no refusal."""
-    stage = alone(case, ceilings="")
-    case.strict(stage.twin)
-    # The twin counts by real time, and so does the limiter: the clock is the machine's.
-    with opened(stage.settings, "demo", stage.database) as account:
+    harness = alone(case, ceilings="")
+    case.strict(harness.emulator)
+    # The emulator counts by real time, and so does the limiter: the clock is the machine's.
+    with opened(harness.settings, "demo", harness.database) as account:
         for route in case.routes:
-            assert stage.extract_by(account, route).calls >= 5
-            assert stage.is_whole()
-    assert {entry.status for entry in stage.calls()} <= {200, 201, 204, 207}
+            assert harness.extract_by(account, route).calls >= 5
+            assert harness.is_whole()
+    assert {entry.status for entry in harness.calls()} <= {200, 201, 204, 207}
 
 
-def test_a_day_that_others_have_eaten(case: Case, alone: QuietStage) -> None:
+def test_a_day_that_others_have_eaten(case: Case, alone: HarnessOf) -> None:
     """When the company's budget is gone the text says so and what to do; nothing lands; others go on."""
-    stage = alone(case, contacts=20, auth=case.metered)
+    harness = alone(case, contacts=20, auth=case.metered)
     with server_of(case, contacts=20) as other:
-        urls = {"demo": stage.sandbox.url, "other": other.url}
-        database_url = stage.settings.environ["CRM_DATABASE_URL"]
-        settings = settings_in(stage.settings.root, database_url, urls, case, auth=case.metered)
-        stage.settings = settings
-        case.eat(stage.twin)
+        urls = {"demo": harness.sandbox.url, "other": other.url}
+        database_url = harness.settings.environ["CRM_DATABASE_URL"]
+        settings = settings_in(harness.settings.root, database_url, urls, case, auth=case.metered)
+        harness.settings = settings
+        case.eat(harness.emulator)
         with pytest.raises(BudgetExhausted) as caught:
-            stage.extract(stage.object)
-        assert_clear(caught.value, stage.secrets)
+            harness.extract(harness.object)
+        assert_clear(caught.value, harness.secrets)
         assert caught.value.wait_s >= 60
-        assert stage.is_bare()
-        asked = len(stage.calls())
+        assert harness.is_bare()
+        asked = len(harness.calls())
         with pytest.raises(BudgetExhausted):
-            stage.extract(stage.object)
-        assert len(stage.calls()) - asked <= 2
-        with opened(settings, "other", stage.database, clock=stage.clock) as account:
-            obj = ObjectSettings(stage.object)
-            done = extract(account, obj, None, mode="range", landing=stage.landing)
+            harness.extract(harness.object)
+        assert len(harness.calls()) - asked <= 2
+        with opened(settings, "other", harness.database, clock=harness.clock) as account:
+            obj = ObjectSettings(harness.object)
+            done = extract(account, obj, None, mode="range", landing=harness.landing)
         assert done.read - done.deleted == len(case.told(other.emulations[case.vendor]))

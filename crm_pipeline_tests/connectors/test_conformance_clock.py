@@ -10,8 +10,8 @@ from itertools import cycle
 import pytest
 
 from crm_pipeline_tests.connectors.conformance import Case
-from crm_pipeline_tests.connectors.conformance_stage import Stage
-from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
+from crm_pipeline_tests.connectors.conftest import HarnessOf
 from crm_sandbox.connection import Connection
 
 Tell = Callable[[datetime], str | None]
@@ -54,45 +54,45 @@ def dated(tell: Tell) -> Iterator[None]:
         yield
 
 
-def edited(stage: Stage, nth: int) -> dict[str, str | None]:
+def edited(harness: ConformanceHarness, nth: int) -> dict[str, str | None]:
     """Edit a record a minute before the next refresh, and return the texts of all that there are."""
-    stage.advance(CADENCE_S)
-    key = sorted(stage.told())[nth]
-    stage.twin.edit(stage.object, key, **{stage.case.text: f"edit {nth}"})
-    stage.advance(60)
-    return {key: one.text for key, one in stage.told().items()}
+    harness.advance(CADENCE_S)
+    key = sorted(harness.told())[nth]
+    harness.emulator.edit(harness.object, key, **{harness.case.text: f"edit {nth}"})
+    harness.advance(60)
+    return {key: one.text for key, one in harness.told().items()}
 
 
-def landed(stage: Stage) -> dict[str, str | None]:
-    return {key: stage.case.text_of(one.record) for key, one in stage.live().items()}
+def landed(harness: ConformanceHarness) -> dict[str, str | None]:
+    return {key: harness.case.text_of(one.record) for key, one in harness.live().items()}
 
 
-def test_no_date_loses_an_edit(case: Case, alone: QuietStage) -> None:
+def test_no_date_loses_an_edit(case: Case, alone: HarnessOf) -> None:
     """One refresh after the other meets another lie, each after an edit: all have landed, the watermark is never
     ahead of the vendor, and what was edited behind a lie lands with the next refresh. A skew that cannot be
     explained is told of."""
-    stage = alone(case)
-    stage.extract()
+    harness = alone(case)
+    harness.extract()
     for nth, (name, (tell, is_told)) in enumerate(LIES.items()):
-        told = edited(stage, 2 * nth)
+        told = edited(harness, 2 * nth)
         with dated(tell):
-            done = stage.extract(mode="refresh")
+            done = harness.extract(mode="refresh")
         assert done.watermark is not None
-        assert done.watermark <= stage.sandbox.clock.now() + timedelta(seconds=1), name
+        assert done.watermark <= harness.sandbox.clock.now() + timedelta(seconds=1), name
         assert any("clock" in text for text in done.warnings) == is_told, name
-        assert landed(stage) == told, name
-        told = edited(stage, 2 * nth + 1)  # within the hour that the lie was ahead
-        honest = stage.extract(mode="refresh")
+        assert landed(harness) == told, name
+        told = edited(harness, 2 * nth + 1)  # within the hour that the lie was ahead
+        honest = harness.extract(mode="refresh")
         assert honest.warnings == (), name
-        assert honest.watermark == stage.sandbox.clock.now(), name
-        assert landed(stage) == told, name
+        assert honest.watermark == harness.sandbox.clock.now(), name
+        assert landed(harness) == told, name
 
 
 @pytest.mark.parametrize("lie", ["an hour ahead", "an hour behind", "jumping", "missing"])
-def test_the_check_up_tells_of_it(case: Case, quiet: QuietStage, lie: str) -> None:
+def test_the_check_up_tells_of_it(case: Case, quiet: HarnessOf, lie: str) -> None:
     """`check` says by how much the clocks differ and what to do; a vendor without dates is no fault."""
-    stage = quiet(case)
-    with dated(LIES[lie][0]), stage.account() as account:
+    harness = quiet(case)
+    with dated(LIES[lie][0]), harness.account() as account:
         [found] = [one for one in account.check().findings if one.what == "clock"]
     assert found.level == ("ok" if lie == "missing" else "warn")
     assert bool(found.cure) == (found.level == "warn")

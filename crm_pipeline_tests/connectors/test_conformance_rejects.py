@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.store.landing.rejects import from_table
 from crm_pipeline_tests.connectors.conformance import Way
-from crm_pipeline_tests.connectors.conformance_stage import meddling
-from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_pipeline_tests.connectors.conformance_harness import through_proxy
+from crm_pipeline_tests.connectors.conftest import HarnessOf
 
 _SURROGATE = rb'{"what_is_no_text":"\ud83d",'
 _LATIN = b"\xe9"
@@ -34,11 +34,11 @@ def spoilt(body: bytes, records: str) -> bytes:
     return body[:at] + _LATIN + body[at:]
 
 
-def test_one_bad_record_is_one_row_in_quarantine(way: Way, quiet: QuietStage) -> None:
+def test_one_bad_record_is_one_row_in_quarantine(way: Way, quiet: HarnessOf) -> None:
     """Counts add up: read = landed + quarantined, and its bytes are kept."""
-    stage = quiet(way.case)
-    with meddling(stage, way.route) as meddler:
-        meddler.answer(
+    harness = quiet(way.case)
+    with through_proxy(harness, way.route) as proxy:
+        proxy.answer(
             lambda number, response: (
                 response
                 if number != 2 or response.status >= 300
@@ -50,13 +50,13 @@ def test_one_bad_record_is_one_row_in_quarantine(way: Way, quiet: QuietStage) ->
                 )
             )
         )
-        done = stage.read(way.route)
+        done = harness.read(way.route)
     if not done.quarantined:  # a part of a record came in another answer, whole
-        assert stage.is_whole()
+        assert harness.is_whole()
         return
     assert done.quarantined == 1
     assert done.read == done.records + done.quarantined
     assert done.reconciled is not False
-    [path] = stage.paths(f"quarantine/demo/{stage.object}/*/*.parquet")
+    [path] = harness.paths(f"quarantine/demo/{harness.object}/*/*.parquet")
     [reject] = from_table(pq.read_table(path))
     assert _LATIN in reject.raw or rb"\ud83d" in reject.raw

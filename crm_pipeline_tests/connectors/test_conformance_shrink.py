@@ -13,8 +13,8 @@ from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import Case
-from crm_pipeline_tests.connectors.conformance_stage import Stage
-from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
+from crm_pipeline_tests.connectors.conftest import HarnessOf
 from crm_sandbox.http import Request, Response
 
 CADENCE_S = 900
@@ -45,9 +45,9 @@ def emptied(value: Any) -> Any:
 
 
 @contextmanager
-def blind(stage: Stage) -> Iterator[None]:
+def blind(harness: ConformanceHarness) -> Iterator[None]:
     """Let the login see no record any more, without an error; what describes them stays in sight."""
-    twin, handle = stage.twin, stage.twin.handle
+    emulator, handle = harness.emulator, harness.emulator.handle
 
     def handled(request: Request) -> Response:
         response: Response = handle(request).unpacked()
@@ -59,20 +59,20 @@ def blind(stage: Stage) -> Iterator[None]:
             return response
         return replace(response, body=json.dumps(emptied(body)).encode())
 
-    twin.handle = handled
+    emulator.handle = handled
     try:
         yield
     finally:
-        del twin.handle
+        del emulator.handle
 
 
-def alive(stage: Stage) -> set[str]:
+def alive(harness: ConformanceHarness) -> set[str]:
     """Build the table and return the records that are not deleted."""
-    case, tables = stage.case, Tables(stage.settings.data)
-    with Engine(stage.settings.data / "tmp", memory_limit="256MB", threads=1) as engine:
+    case, tables = harness.case, Tables(harness.settings.data)
+    with Engine(harness.settings.data / "tmp", memory_limit="256MB", threads=1) as engine:
         maps = connector(case.vendor).mapping
-        connection = stage.settings.connection("demo")
-        done = normalize(connection, case.table, stage.landing, tables, maps, engine=engine)
+        connection = harness.settings.connection("demo")
+        done = normalize(connection, case.table, harness.landing, tables, maps, engine=engine)
         assert done.version is not None
         rows = engine.rows(
             f"SELECT source_id FROM {tables.relation(done.version)} "
@@ -81,37 +81,37 @@ def alive(stage: Stage) -> set[str]:
     return {row[0] for row in rows}
 
 
-def test_an_empty_list_is_not_a_deletion(case: Case, alone: QuietStage) -> None:
+def test_an_empty_list_is_not_a_deletion(case: Case, alone: HarnessOf) -> None:
     """A whole read that finds nothing, with counts that agree, deletes nothing, however late it comes again; what
     the vendor says is deleted is so at once; and when the records are back all goes on."""
-    stage = alone(case)
-    stage.extract(whole=True)
-    there = alive(stage)
-    assert there == set(stage.told())
+    harness = alone(case)
+    harness.extract(whole=True)
+    there = alive(harness)
+    assert there == set(harness.told())
     for _ in range(2):
-        stage.advance(CADENCE_S)
-        with blind(stage):
-            done = stage.extract(mode="refresh", whole=True)
+        harness.advance(CADENCE_S)
+        with blind(harness):
+            done = harness.extract(mode="refresh", whole=True)
         assert (done.read, done.records) == (0, 0)
         assert done.shrink is not None
         assert done.shrink.is_empty
-        assert alive(stage) == there
-    stage.advance(CADENCE_S)
-    assert stage.extract(mode="refresh", whole=True).shrink is None
-    assert alive(stage) == there
+        assert alive(harness) == there
+    harness.advance(CADENCE_S)
+    assert harness.extract(mode="refresh", whole=True).shrink is None
+    assert alive(harness) == there
     gone = sorted(there)[: len(there) // 2]
     for key in gone:
-        stage.twin.delete(case.object, key)
-    stage.advance(CADENCE_S)
-    done = stage.extract(mode="refresh", whole=True)
+        harness.emulator.delete(case.object, key)
+    harness.advance(CADENCE_S)
+    done = harness.extract(mode="refresh", whole=True)
     assert done.shrink is None
-    assert alive(stage) == there - set(gone)
-    with stage.account() as account:
+    assert alive(harness) == there - set(gone)
+    with harness.account() as account:
         assert isinstance(account, ConfirmsDeleted)
         assert account.confirm_deleted(case.object, gone[:3]) == set(gone[:3])
         # A record that lives, and one that there never was, are not deleted; nor is anything for who sees nothing.
         assert account.confirm_deleted(case.object, [max(there - set(gone))]) == set()
         assert account.confirm_deleted(case.object, [max(there)[:-4] + "9876"]) == set()
         if "marks" not in case.lacks:
-            with blind(stage):
+            with blind(harness):
                 assert account.confirm_deleted(case.object, gone[:3]) == set()

@@ -11,13 +11,13 @@ from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.ratelimit.usage import DayUsage
 from crm_pipeline.stages.raw import Extraction
 from crm_pipeline_tests.connectors.conformance import ONE_STAMP, PAGE, Way
-from crm_pipeline_tests.connectors.conformance_stage import (
+from crm_pipeline_tests.connectors.conformance_harness import (
+    ConformanceHarness,
     Landed,
-    Stage,
-    meddling,
-    stage_on,
+    harness_on,
+    through_proxy,
 )
-from crm_pipeline_tests.connectors.conftest import Houses, narrowed
+from crm_pipeline_tests.connectors.conftest import Emulators, narrowed
 from crm_sandbox.journal import JournalEntry
 
 
@@ -32,7 +32,7 @@ class Reading:
         tokens: the access tokens that requests carried.
     """
 
-    stage: Stage
+    harness: ConformanceHarness
     done: Extraction
     pages: list[str]
     calls: list[JournalEntry]
@@ -45,8 +45,8 @@ class Reading:
 class Readings:
     """One read for each way, made when first asked for."""
 
-    def __init__(self, houses: Houses, folder: Path) -> None:
-        self._houses = houses
+    def __init__(self, emulators: Emulators, folder: Path) -> None:
+        self._emulators = emulators
         self._folder = folder
         self._made: dict[str, Reading] = {}
 
@@ -56,27 +56,27 @@ class Readings:
         return self._made[str(way)]
 
     def _read(self, way: Way, caplog: pytest.LogCaptureFixture) -> Reading:
-        server, database, url = self._houses.of(way.case)
-        stage = stage_on(server, self._folder / str(way), database, url, way.case)
-        before = _by_operation(stage.accounts())
+        server, database, url = self._emulators.of(way.case)
+        harness = harness_on(server, self._folder / str(way), database, url, way.case)
+        before = _by_operation(harness.accounts())
         with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.DEBUG):
             narrowed(way.case, patch)
-            with meddling(stage, way.route) as meddler:
-                done = stage.read(way.route)
-        now = _by_operation(stage.accounts())
+            with through_proxy(harness, way.route) as proxy:
+                done = harness.read(way.route)
+        now = _by_operation(harness.accounts())
         spent = {
             name: tuple(a - b for a, b in zip(now[name], before.get(name, (0, 0)), strict=True))
             for name in now
         }
         return Reading(
-            stage=stage,
+            harness=harness,
             done=done,
-            pages=meddler.pages,
-            calls=stage.calls(),
+            pages=proxy.pages,
+            calls=harness.calls(),
             spent=spent,  # type: ignore[arg-type]
             log=caplog.text,
-            tokens=meddler.tokens,
-            versions=stage.versions(),
+            tokens=proxy.tokens,
+            versions=harness.versions(),
         )
 
 
@@ -85,8 +85,8 @@ def _by_operation(days: list[DayUsage]) -> dict[str, tuple[int, int]]:
 
 
 @pytest.fixture(scope="module")
-def readings(houses: Houses, tmp_path_factory: pytest.TempPathFactory) -> Readings:
-    return Readings(houses, tmp_path_factory.mktemp("readings"))
+def readings(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Readings:
+    return Readings(emulators, tmp_path_factory.mktemp("readings"))
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def reading(way: Way, readings: Readings, caplog: pytest.LogCaptureFixture) -> R
 
 def test_every_record_once(way: Way, reading: Reading) -> None:
     """Each live record with its last stamp, each deleted one that the vendor tells of, and none twice."""
-    stage, done = reading.stage, reading.done
-    assert stage.is_whole()
+    harness, done = reading.harness, reading.done
+    assert harness.is_whole()
     ids = [one.id for one in reading.versions]
     assert len(ids) == len(set(ids)) == done.records == done.read
     assert done.route == way.route.name
@@ -108,7 +108,7 @@ def test_every_record_once(way: Way, reading: Reading) -> None:
 def test_records_of_one_stamp_cross_pages(way: Way, reading: Reading) -> None:
     """More records than two pages hold share a stamp; no page's edge cuts any off."""
     at = parse_instant(ONE_STAMP)
-    alike = {key: one for key, one in reading.stage.live().items() if one.modified_at == at}
+    alike = {key: one for key, one in reading.harness.live().items() if one.modified_at == at}
     assert len(alike) > 2 * PAGE
     texts = {key: way.case.text_of(one.record) for key, one in alike.items()}
     assert texts == {key: f"Alike {key}" for key in alike}
@@ -118,8 +118,8 @@ def test_landing_is_lossless(way: Way, reading: Reading) -> None:
     """What landed, decoded, is what another client gets with all fields: nothing cut, nothing made up."""
     plain = way.case.plain if way.route.records else way.case.cells
     assert plain is not None
-    fetched = way.case.fetch(reading.stage.sandbox.url)
-    landed = {key: plain(one.record) for key, one in reading.stage.live().items()}
+    fetched = way.case.fetch(reading.harness.sandbox.url)
+    landed = {key: plain(one.record) for key, one in reading.harness.live().items()}
     assert landed.keys() == fetched.keys()
     for key, one in fetched.items():
         assert landed[key] == plain(one), key
@@ -137,7 +137,7 @@ def test_counts_are_reconciled(way: Way, reading: Reading) -> None:
 
 def test_nothing_is_waited_for(way: Way, reading: Reading) -> None:
     """Where nothing is wrong nobody waits, but for jobs that the vendor has to do first."""
-    assert reading.stage.clock.slept == [] or not way.route.records
+    assert reading.harness.clock.slept == [] or not way.route.records
 
 
 def test_every_call_is_in_the_accounts(way: Way, reading: Reading) -> None:
@@ -147,7 +147,7 @@ def test_every_call_is_in_the_accounts(way: Way, reading: Reading) -> None:
     assert 0 <= len(reading.calls) - reading.done.calls <= 2
     cost = sum(cost for _, cost in reading.spent.values())
     assert reading.done.cost <= cost
-    with reading.stage.account() as account:
+    with reading.harness.account() as account:
         assert account.usage.unit == reading.done.unit
 
 
@@ -161,8 +161,8 @@ def test_planned_and_spent(way: Way, reading: Reading) -> None:
 
 def test_no_secret_is_anywhere(way: Way, reading: Reading) -> None:
     """Neither the configured secrets nor the tokens of the day are in a file, a column or a log record."""
-    stage = reading.stage
+    harness = reading.harness
     assert reading.tokens
-    assert stage.leaks(reading.tokens) == []
-    for text in (reading.log, str(stage.settings.connections), repr(reading.done)):
-        assert [one for one in {*stage.secrets, *reading.tokens} if one in text] == []
+    assert harness.leaks(reading.tokens) == []
+    for text in (reading.log, str(harness.settings.connections), repr(reading.done)):
+        assert [one for one in {*harness.secrets, *reading.tokens} if one in text] == []

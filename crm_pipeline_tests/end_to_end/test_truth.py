@@ -12,16 +12,16 @@ from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.runs import RunSummary, run_backfill, run_refresh
 from crm_pipeline.store.tables.published import open_published
-from crm_pipeline_tests.scenes import Scene, SceneMaker
+from crm_pipeline_tests.harness import Harness, HarnessMaker
 from crm_pipeline_tests.truth import assert_published_equals, published_rows, true_rows
 
 OBJECTS = (*connector("salesforce").default_objects, "Invoice__c")
 
 
 @pytest.fixture
-def org(make_scene: SceneMaker) -> Iterator[Scene]:
-    with make_scene(contacts=150, objects=OBJECTS) as scene:
-        yield scene
+def org(make_harness: HarnessMaker) -> Iterator[Harness]:
+    with make_harness(contacts=150, objects=OBJECTS) as harness:
+        yield harness
 
 
 @pytest.fixture
@@ -30,51 +30,51 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield ephemeral
 
 
-def published(scene: Scene, obj: str) -> dict[str, dict[str, Any]]:
-    return published_rows(scene.settings.data, obj)
+def published(harness: Harness, obj: str) -> dict[str, dict[str, Any]]:
+    return published_rows(harness.settings.data, obj)
 
 
-def truth(scene: Scene, obj: str) -> dict[str, dict[str, Any]]:
-    return true_rows(scene.org, obj)
+def truth(harness: Harness, obj: str) -> dict[str, dict[str, Any]]:
+    return true_rows(harness.org, obj)
 
 
-def assert_equal(scene: Scene) -> None:
+def assert_equal(harness: Harness) -> None:
     for obj in OBJECTS:
-        assert_published_equals(scene.org, scene.settings.data, obj)
+        assert_published_equals(harness.org, harness.settings.data, obj)
 
 
-def sensed(scene: Scene, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
-    crm = Workspace(scene.settings, clock=scene.clock)
-    sensor = build_defs(scene.settings).resolve_sensor_def("demo_changes")
+def sensed(harness: Harness, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+    crm = Workspace(harness.settings, clock=harness.clock)
+    sensor = build_defs(harness.settings).resolve_sensor_def("demo_changes")
     with dg.build_sensor_context(instance=instance, resources={"crm": crm}) as context:
         found: Any = sensor(context)
     assert isinstance(found, dg.RunRequest | dg.SkipReason)
     return found
 
 
-def backfilled(scene: Scene, instance: dg.DagsterInstance) -> RunSummary:
-    done = run_backfill(scene.settings, "demo", None, None, instance, clock=scene.clock)
+def backfilled(harness: Harness, instance: dg.DagsterInstance) -> RunSummary:
+    done = run_backfill(harness.settings, "demo", None, None, instance, clock=harness.clock)
     assert done.is_success, done.failed
     return done
 
 
-def change(scene: Scene) -> None:
+def change(harness: Harness) -> None:
     """Edit, create, delete and restore something in every object that allows it."""
     for obj in OBJECTS:
-        rows = scene.org.rows(obj)
-        if not scene.org.org.known(obj).createable or obj == "User":
-            scene.org.edit(obj, rows[0]["Id"])
+        rows = harness.org.rows(obj)
+        if not harness.org.org.known(obj).createable or obj == "User":
+            harness.org.edit(obj, rows[0]["Id"])
             continue
-        scene.org.edit(obj, rows[0]["Id"])
-        scene.org.delete(obj, rows[1]["Id"])
-        gone = [row for row in scene.org.rows(obj, include_deleted=True) if row["IsDeleted"]]
-        scene.org.restore(obj, gone[-1]["Id"])
-    scene.org.edit("Contact", scene.org.rows("Contact")[5]["Id"], Title='01234\n"NA", 😀')
-    scene.org.create("Contact", LastName="nan", Title="1e5")
-    scene.org.create("Account", Name="NULL")
+        harness.org.edit(obj, rows[0]["Id"])
+        harness.org.delete(obj, rows[1]["Id"])
+        gone = [row for row in harness.org.rows(obj, include_deleted=True) if row["IsDeleted"]]
+        harness.org.restore(obj, gone[-1]["Id"])
+    harness.org.edit("Contact", harness.org.rows("Contact")[5]["Id"], Title='01234\n"NA", 😀')
+    harness.org.create("Contact", LastName="nan", Title="1e5")
+    harness.org.create("Account", Name="NULL")
 
 
-def test_published_equals_the_world(org: Scene, instance: dg.DagsterInstance) -> None:
+def test_published_equals_the_world(org: Harness, instance: dg.DagsterInstance) -> None:
     """After the backfill, and after edits, creations, deletions and restores that the sensor saw."""
     first = backfilled(org, instance)
     assert first.landed == {obj: org.org.count(obj, include_deleted=True) for obj in OBJECTS}
@@ -93,7 +93,7 @@ def test_published_equals_the_world(org: Scene, instance: dg.DagsterInstance) ->
     assert_equal(org)
 
 
-def test_refreshes_without_changes_do_nothing(org: Scene, instance: dg.DagsterInstance) -> None:
+def test_refreshes_without_changes_do_nothing(org: Harness, instance: dg.DagsterInstance) -> None:
     """Two refreshes with nothing changed land nothing and publish nothing."""
     backfilled(org, instance)
     data = org.settings.data
@@ -109,7 +109,7 @@ def test_refreshes_without_changes_do_nothing(org: Scene, instance: dg.DagsterIn
 
 
 def test_a_renamed_field_keeps_the_last_good_table(
-    org: Scene, instance: dg.DagsterInstance
+    org: Harness, instance: dg.DagsterInstance
 ) -> None:
     """The run fails with the field's name and what to write; analysts keep what they had."""
     backfilled(org, instance)
@@ -141,7 +141,7 @@ def test_a_renamed_field_keeps_the_last_good_table(
 
 
 def test_one_lost_object_does_not_keep_the_others_back(
-    org: Scene, instance: dg.DagsterInstance
+    org: Harness, instance: dg.DagsterInstance
 ) -> None:
     """A run in which one object cannot be read fails by its name, and publishes what is good."""
     backfilled(org, instance)

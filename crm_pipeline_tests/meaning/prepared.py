@@ -160,11 +160,11 @@ def connections_text(
 
 def _lift_ceilings(sandbox: SandboxServer) -> None:
     """Let clients ask as fast as they can: what they wait for is proven elsewhere."""
-    twins: Any = sandbox.emulations
-    if "hubspot" not in twins:
+    emulators: Any = sandbox.emulations
+    if "hubspot" not in emulators:
         return
     for account in ("main", "second"):
-        twins["hubspot"].set_limits(account=account, **dict.fromkeys(_CEILINGS, 100_000))
+        emulators["hubspot"].set_limits(account=account, **dict.fromkeys(_CEILINGS, 100_000))
 
 
 def _kind(login: Login) -> str:

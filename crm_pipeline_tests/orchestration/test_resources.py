@@ -6,20 +6,20 @@ from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import Settings
 from crm_pipeline.store.postgres.database import Database
+from crm_pipeline_tests.harness import Harness
 from crm_pipeline_tests.modes import open_to_others
-from crm_pipeline_tests.scenes import Scene
 
 
-def test_accounts_of_calls_go_into_a_publish(scene: Scene) -> None:
+def test_accounts_of_calls_go_into_a_publish(harness: Harness) -> None:
     """What the limiter counted, by connection and day, and how its limits stand."""
     with (
-        Database(scene.settings.environ["CRM_DATABASE_URL"]) as database,
+        Database(harness.settings.environ["CRM_DATABASE_URL"]) as database,
         RateLimiter(database, SystemClock()) as limiter,
     ):
         limit = Limit("credits", 500, 86_400.0, "daily", unit="credits")
         with limiter.permit("shared", [limit], cost=3, member="north"):
             limiter.record("shared", "coql", cost=3, member="north")
-    accounts = Workspace(scene.settings).api_accounts()
+    accounts = Workspace(harness.settings).api_accounts()
     (spent,) = [day for day in accounts.days if day.group == "shared"]
     assert (spent.member, spent.operation, spent.calls, spent.cost) == ("north", "coql", 1, 3)
     (limit,) = [limit for limit in accounts.limits if limit.group == "shared"]

@@ -7,40 +7,40 @@ import pytest
 
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.orchestration.partitions import range_tags
+from crm_pipeline_tests.harness import HarnessMaker
 from crm_pipeline_tests.orchestration.watched import Watched, reason
-from crm_pipeline_tests.scenes import SceneMaker
 
 
 @pytest.fixture
-def watched(make_scene: SceneMaker) -> Iterator[Watched]:
+def watched(make_harness: HarnessMaker) -> Iterator[Watched]:
     with (
-        make_scene(contacts=30, objects=("Contact", "Lead")) as scene,
+        make_harness(contacts=30, objects=("Contact", "Lead")) as harness,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        yield Watched(scene, instance)
+        yield Watched(harness, instance)
 
 
 def test_defaults_that_would_eat_the_day_are_stretched(watched: Watched) -> None:
     """Of 1,000 calls a day 100 are taken where nothing changes: the ticks between say why nothing is asked, cost
     nothing, and the object is not late by that."""
-    watched.scene.org.set_daily_limit(maximum=1_000)
+    watched.harness.org.set_daily_limit(maximum=1_000)
     watched.landed()
     for obj in ("Contact", "Lead"):
-        watched.crm.looks.was_read("demo", obj, watched.scene.clock.now())
+        watched.crm.looks.was_read("demo", obj, watched.harness.clock.now())
     reason(watched.tick())
-    calls = len(watched.scene.sandbox.journal.entries())
-    watched.scene.advance(60)
+    calls = len(watched.harness.sandbox.journal.entries())
+    watched.harness.advance(60)
     said = reason(watched.tick())
     # 2 calls each minute and 12 each quarter of an hour would be 4,032.
     assert "about 100 calls a day where nothing changes, 10.0% of the 1,000 a day" in said
     assert "a probe every 40 min (2 calls, stretched), a refresh every 10 h (12, stretched)" in said
-    watched.scene.advance(900)
+    watched.harness.advance(900)
     assert "due again in" in reason(watched.due())
-    assert len(watched.scene.sandbox.journal.entries()) == calls
-    watched.scene.advance(1_500)
+    assert len(watched.harness.sandbox.journal.entries()) == calls
+    watched.harness.advance(1_500)
     assert "all that changed has landed" in reason(watched.tick())
     assert {one.is_late for one in watched.crm.freshness()} == {False}
-    watched.scene.advance(36_000)
+    watched.harness.advance(36_000)
     assert isinstance(watched.due(), dg.RunRequest)
 
 
@@ -55,7 +55,7 @@ def test_a_backfill_of_some_months_says_what_it_lacks(watched: Watched) -> None:
     assert told["history_read_from"].value == "2026-09-01T00:00:00Z"
     landed = told["records_landed"].value
     assert isinstance(landed, int)
-    assert landed < watched.scene.org.count("Contact", include_deleted=True)
+    assert landed < watched.harness.org.count("Contact", include_deleted=True)
     logged = [record.user_message for record in watched.instance.all_logs(done.run_id)]
     assert any("before 2026-09-01T00:00:00Z has not been read" in line for line in logged)
     watched.publish()

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
+from crm_pipeline_tests.harness import HarnessMaker
 from crm_pipeline_tests.orchestration.watched import Watched, raw_objects, reason, shown
-from crm_pipeline_tests.scenes import SceneMaker
 
 OBJECTS = ("Contact", "Lead", "OpportunityStage")
 
 
 @pytest.fixture
-def watched(make_scene: SceneMaker) -> Iterator[Watched]:
+def watched(make_harness: HarnessMaker) -> Iterator[Watched]:
     with (
-        make_scene(contacts=30, objects=OBJECTS) as scene,
+        make_harness(contacts=30, objects=OBJECTS) as harness,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        made = Watched(scene, instance)
+        made = Watched(harness, instance)
         made.landed()
         yield made
 
@@ -26,7 +26,7 @@ def watched(make_scene: SceneMaker) -> Iterator[Watched]:
 def test_an_unreadable_object_does_not_silence_the_others(watched: Watched) -> None:
     """The tick launches for what it could ask and names the other; what it launches is green and published. The
     other is asked again after a minute, two, four; once it answers, it is read again."""
-    watched.scene.org.hide_object("Lead")
+    watched.harness.org.hide_object("Lead")
     record = watched.edited("Goes on")
     request = watched.tick()
     assert raw_objects(request) == {"Contact", "OpportunityStage"}
@@ -41,17 +41,17 @@ def test_an_unreadable_object_does_not_silence_the_others(watched: Watched) -> N
     assert "Lead (failing since 2026-11-23T10:02:00Z" in said
     asked = []
     for tick in range(1, 21):
-        before = len(watched.scene.sandbox.journal.entries())
-        watched.scene.advance(30)
+        before = len(watched.harness.sandbox.journal.entries())
+        watched.harness.advance(30)
         reason(watched.tick())
-        calls = watched.scene.sandbox.journal.entries()[before:]
+        calls = watched.harness.sandbox.journal.entries()[before:]
         if any(call.status == 400 for call in calls):
             asked.append(tick)
     assert asked == [2, 4, 8, 16]
 
-    watched.scene.org.hide_object("Lead", hidden=False)
-    watched.scene.org.edit("Lead", str(watched.scene.org.rows("Lead")[0]["Id"]), Title="Back")
-    watched.scene.advance(600)
+    watched.harness.org.hide_object("Lead", hidden=False)
+    watched.harness.org.edit("Lead", str(watched.harness.org.rows("Lead")[0]["Id"]), Title="Back")
+    watched.harness.advance(600)
     request = watched.tick()
     assert isinstance(request, dg.RunRequest)
     assert request.asset_selection is None
@@ -62,8 +62,8 @@ def test_everybody_is_stated(watched: Watched) -> None:
     be had again, although no data changed."""
     watched.publish()
     assert watched.verdicts() == {}, "all is well"
-    watched.scene.org.hide_object("Lead")
-    watched.scene.advance()
+    watched.harness.org.hide_object("Lead")
+    watched.harness.advance()
     watched.tick()
     first = watched.told()
     [event] = first.asset_events
@@ -78,8 +78,8 @@ def test_everybody_is_stated(watched: Watched) -> None:
     assert watched.verdicts() == {}, "it is said once"
 
     for hidden, state in ((True, "failing"), (False, "current")):
-        watched.scene.org.hide_object("Lead", hidden=hidden)
-        watched.scene.advance(3_600)
+        watched.harness.org.hide_object("Lead", hidden=hidden)
+        watched.harness.advance(3_600)
         watched.tick()
         told = watched.told()
         assert told.run_requests
@@ -93,8 +93,8 @@ def test_everybody_is_stated(watched: Watched) -> None:
 
 def test_a_read_that_fails_is_tried_again_by_itself(watched: Watched) -> None:
     """An object whose read failed is left out of the next refreshes; after its pause it is read alone."""
-    watched.scene.org.hide_object("OpportunityStage")
-    watched.scene.advance(900)
+    watched.harness.org.hide_object("OpportunityStage")
+    watched.harness.advance(900)
     request = watched.due()
     assert isinstance(request, dg.RunRequest)
     assert request.asset_selection is None
@@ -107,9 +107,9 @@ def test_a_read_that_fails_is_tried_again_by_itself(watched: Watched) -> None:
     }
     assert checks == {("Contact", True), ("Lead", True), ("OpportunityStage", False)}
     assert raw_objects(watched.due()) == {"Contact", "Lead"}
-    watched.scene.org.hide_object("OpportunityStage", hidden=False)
+    watched.harness.org.hide_object("OpportunityStage", hidden=False)
     assert "OpportunityStage" in reason(watched.tick())
-    watched.scene.advance(61)
+    watched.harness.advance(61)
     request = watched.tick()
     assert raw_objects(request) == {"OpportunityStage"}
     assert watched.run(request, "OpportunityStage").success
@@ -120,10 +120,10 @@ def test_a_refused_login_fails_the_tick_once(watched: Watched) -> None:
     """What concerns the whole account fails the tick; then it is left in peace, and every object says so."""
     watched.tick()
     refused = json.dumps({"error": "invalid_client", "error_description": "no such app"})
-    watched.scene.sandbox.faults.order(
+    watched.harness.sandbox.faults.order(
         "status", path="/oauth2/token", status=400, body=refused, times=99
     )
-    watched.scene.org.expire_sessions()
+    watched.harness.org.expire_sessions()
     with pytest.raises(dg.Failure, match="invalid_client"):
         watched.tick()
     assert "Lead (failing" in reason(watched.tick())

@@ -12,32 +12,32 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import requested
 from crm_pipeline.stages.published import Publication, publish
 from crm_pipeline.store.tables.published import open_published
-from crm_pipeline_tests.scenes import ENVIRON, Scene
+from crm_pipeline_tests.harness import ENVIRON, Harness
 
 Request = dg.RunRequest | dg.SkipReason
 
 
 class Watched:
-    """A scene and an instance."""
+    """A harness and an instance."""
 
-    def __init__(self, scene: Scene, instance: dg.DagsterInstance) -> None:
-        self.scene = scene
+    def __init__(self, harness: Harness, instance: dg.DagsterInstance) -> None:
+        self.harness = harness
         self.instance = instance
-        self.crm = Workspace(scene.settings, clock=scene.clock)
-        self.defs = build_defs(scene.settings, {"crm": self.crm})
+        self.crm = Workspace(harness.settings, clock=harness.clock)
+        self.defs = build_defs(harness.settings, {"crm": self.crm})
         self._cursor: str | None = None
 
     def landed(self) -> None:
         """Land every object, without a run."""
-        for obj in self.scene.settings.connection("demo").objects:
-            self.scene.extract(obj.name)
+        for obj in self.harness.settings.connection("demo").objects:
+            self.harness.extract(obj.name)
 
     def edited(self, title: str) -> str:
         """Let time pass, change a contact, let time pass; return its id."""
-        self.scene.advance()
-        record = str(self.scene.org.rows("Contact")[0]["Id"])
-        self.scene.org.edit("Contact", record, Title=title)
-        self.scene.advance()
+        self.harness.advance()
+        record = str(self.harness.org.rows("Contact")[0]["Id"])
+        self.harness.org.edit("Contact", record, Title=title)
+        self.harness.advance()
         return record
 
     def tick(self) -> Request:
@@ -52,7 +52,7 @@ class Watched:
 
     def due(self) -> Request:
         """Let the connection's schedule come round."""
-        return requested(self.crm, self.scene.settings.connection("demo"), self.instance)
+        return requested(self.crm, self.harness.settings.connection("demo"), self.instance)
 
     def told(self) -> dg.SensorResult:
         """Let the sensor of freshness look, as after the last time."""
@@ -90,13 +90,13 @@ class Watched:
             )
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with closing(open_published(self.scene.settings.data)) as database:
+        with closing(open_published(self.harness.settings.data)) as database:
             return database.execute(sql).fetchall()
 
     def command(self, *arguments: str) -> Result:
         """Run a command in this process; its clock is the machine's."""
-        url = self.scene.settings.environ["CRM_DATABASE_URL"]
-        environ = {**ENVIRON, "CRM_HOME": str(self.scene.settings.root), "CRM_DATABASE_URL": url}
+        url = self.harness.settings.environ["CRM_DATABASE_URL"]
+        environ = {**ENVIRON, "CRM_HOME": str(self.harness.settings.root), "CRM_DATABASE_URL": url}
         return CliRunner().invoke(app, [*arguments], env=environ)
 
 

@@ -20,20 +20,20 @@ _CHUNKS = ("record_assembly", "search", "listing", "estimate")
 _PUBLISHED = {"private": 190, "marketplace": 110, "search": 5, "associations": 200}
 
 
-def _widen(twin: Any) -> None:
-    twin.set_limits(**dict.fromkeys(_PUBLISHED, 100_000))
+def _widen(emulator: Any) -> None:
+    emulator.set_limits(**dict.fromkeys(_PUBLISHED, 100_000))
 
 
-def _told(twin: Any) -> dict[str, Told]:
+def _told(emulator: Any) -> dict[str, Told]:
     return {
         row["id"]: Told(parse_instant(row["lastmodifieddate"]), row["jobtitle"])
-        for row in twin.rows("contacts")
+        for row in emulator.rows("contacts")
     }
 
 
-def _gone(twin: Any) -> set[str]:
-    rows = twin.rows("contacts", include_deleted=True)
-    return {row["id"] for row in rows if row["_archived"]} - set(twin.merged("contacts"))
+def _gone(emulator: Any) -> set[str]:
+    rows = emulator.rows("contacts", include_deleted=True)
+    return {row["id"] for row in rows if row["_archived"]} - set(emulator.merged("contacts"))
 
 
 def _fetch(url: str) -> dict[str, dict[str, Any]]:
@@ -57,10 +57,10 @@ def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in _OURS}
 
 
-def _without_scope(twin: Any) -> str:
+def _without_scope(emulator: Any) -> str:
     scopes = ["oauth", "crm.objects.companies.read"]
-    twin.oauth.grants.begin_chain("main", scopes, _MAIN.refresh_token)
-    twin.expire_sessions()
+    emulator.oauth.grants.begin_chain("main", scopes, _MAIN.refresh_token)
+    emulator.expire_sessions()
     return "crm.objects.contacts.read"
 
 
@@ -105,14 +105,14 @@ CASE = Case(
         ),
     },
     widen=_widen,
-    strict=lambda twin: twin.set_limits(**_PUBLISHED),
+    strict=lambda emulator: emulator.set_limits(**_PUBLISHED),
     told=_told,
     gone=_gone,
     fetch=_fetch,
     plain=_plain,
     text_of=lambda record: record["properties"]["jobtitle"],
-    revoke=lambda twin: twin.revoke_refresh(),
-    eat=lambda twin: twin.set_limits(daily=1_000, daily_used=1_000),
+    revoke=lambda emulator: emulator.revoke_refresh(),
+    eat=lambda emulator: emulator.set_limits(daily=1_000, daily_used=1_000),
     without_scope=_without_scope,
     nonsense=tuple(
         {

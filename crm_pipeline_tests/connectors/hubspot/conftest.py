@@ -13,7 +13,7 @@ import requests
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
 from crm_pipeline.settings import Settings, load_settings
 from crm_pipeline.store.postgres.database import Database
-from crm_pipeline_tests.scenes import START, Scene
+from crm_pipeline_tests.harness import START, Harness
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.hubspot import credentials
@@ -56,8 +56,8 @@ connections:
 WIDE = {"search_calls": 10_000, "private_calls": 100_000, "association_calls": 100_000}
 OBJECTS = ("contacts", "companies", "deals", "owners", "deal_pipelines")
 _NARROW = ("private", "marketplace", "search", "associations")
-Portal = Callable[..., AbstractContextManager[Scene]]
-Still = Callable[..., Scene]
+Portal = Callable[..., AbstractContextManager[Harness]]
+Still = Callable[..., Harness]
 
 
 def _settings(
@@ -91,25 +91,25 @@ def portal(tmp_path: Path, database: Database, fresh_url: str) -> Portal:
     """Make portals with worlds of their own."""
 
     @contextmanager
-    def make(contacts: int = 120, **options: Any) -> Iterator[Scene]:
+    def make(contacts: int = 120, **options: Any) -> Iterator[Harness]:
         with _server(contacts) as server:
             settings = _settings(tmp_path, fresh_url, server, **options)
-            made = Scene(server, settings, database, FrozenClock(START))
-            twin(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
+            made = Harness(server, settings, database, FrozenClock(START))
+            emulator(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
             yield made
 
     return make
 
 
 @pytest.fixture
-def hub(portal: Portal) -> Iterator[Scene]:
+def hub(portal: Portal) -> Iterator[Harness]:
     """A portal with a small world."""
     with portal(contacts=60) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def small_hub(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def small_hub(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A small portal that nobody changes, whose lists take several pages."""
     pages = {"list_records": 9, "search_records": 9, "batch_records": 9, "history_records": 9}
     folder = tmp_path_factory.mktemp("small")
@@ -119,8 +119,8 @@ def small_hub(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
         _server(20) as server,
     ):
         settings = _settings(folder, url, server, ceilings=pages)
-        made = Scene(server, settings, database, FrozenClock(START))
-        twin(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
+        made = Harness(server, settings, database, FrozenClock(START))
+        emulator(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
         client = Client(made)
         client.archive("contacts", max(client.all("contacts")))
         made.advance()
@@ -140,10 +140,10 @@ def still(
 ) -> Iterator[Still]:
     """Make pipelines on a world in which nothing is changed; what is ordered ends with the test."""
 
-    def make(**options: Any) -> Scene:
+    def make(**options: Any) -> Harness:
         settings = _settings(tmp_path, fresh_url, shared_server, **options)
-        made = Scene(shared_server, settings, database, FrozenClock(START))
-        twin(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
+        made = Harness(shared_server, settings, database, FrozenClock(START))
+        emulator(made).set_limits(**dict.fromkeys(_NARROW, 100_000))
         shared_server.journal.clear()
         return made
 
@@ -154,9 +154,9 @@ def still(
 class Client:
     """Somebody else who uses the portal: shares no line with the connector."""
 
-    def __init__(self, scene: Scene, token: str = credentials.MAIN.token) -> None:
-        self._scene = scene
-        self._url = f"{scene.sandbox.url}/hubspot"
+    def __init__(self, harness: Harness, token: str = credentials.MAIN.token) -> None:
+        self._harness = harness
+        self._url = f"{harness.sandbox.url}/hubspot"
         self._token = token
 
     def ask(self, method: str, path: str, body: Any = None, **params: str) -> Any:
@@ -200,31 +200,31 @@ class Client:
 
     def calls(self, part: str, method: str = "") -> list[str]:
         """Return the requests whose path has a part, as the sandbox saw them."""
-        rows = self._scene.sandbox.journal.as_rows()
+        rows = self._harness.sandbox.journal.as_rows()
         asked = [e for e in rows if part in e["path"] and method in e["method"]]
         return [f"{e['path']}?{e['query']}" for e in asked]
 
 
-def twin(scene: Scene) -> HubSpotSandbox:
+def emulator(harness: Harness) -> HubSpotSandbox:
     """Return the emulation."""
-    emulation: Any = scene.sandbox.emulations["hubspot"]
+    emulation: Any = harness.sandbox.emulations["hubspot"]
     return emulation
 
 
-def tables(scene: Scene) -> Tables:
+def tables(harness: Harness) -> Tables:
     """Return the tables of the portal, for changes that no API makes."""
-    return twin(scene).api().portal.tables
+    return emulator(harness).api().portal.tables
 
 
-def run_sql(scene: Scene, sql: str, *parameters: Any) -> None:
+def run_sql(harness: Harness, sql: str, *parameters: Any) -> None:
     """Change many records behind the API."""
-    with tables(scene).writing() as cursor:
+    with tables(harness).writing() as cursor:
         cursor.execute(sql, list(parameters))
 
 
-def landed(scene: Scene, obj: str = "contacts") -> list[dict[str, Any]]:
+def landed(harness: Harness, obj: str = "contacts") -> list[dict[str, Any]]:
     """Return what has landed of an object: the newest version of each record, decoded."""
-    paths = [str(batch.path) for batch in scene.landing.batches("demo", obj)]
+    paths = [str(batch.path) for batch in harness.landing.batches("demo", obj)]
     if not paths:
         return []
     sql = """SELECT _source_id, _modified_at, _deleted, record FROM read_parquet(?)

@@ -14,12 +14,12 @@ from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, Rejected
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, twin
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, emulator, landed
+from crm_pipeline_tests.harness import Harness
 from crm_sandbox.hubspot import credentials
 
 
-def check(hub: Scene) -> dict[str, Finding]:
+def check(hub: Harness) -> dict[str, Finding]:
     with hub.account() as account:
         return {finding.what: finding for finding in account.check().findings}
 
@@ -99,7 +99,7 @@ def test_pipelines_are_read_with_their_stages(still: Still, name: str) -> None:
     assert not hub.extract(name).changed
 
 
-def planned(hub: Scene, obj: ObjectSettings, window: Window | None = None) -> Plan:
+def planned(hub: Harness, obj: ObjectSettings, window: Window | None = None) -> Plan:
     with hub.account() as account:
         now = account.vendor_now()
         return account.plan(obj, window or Window(None, now))
@@ -223,7 +223,7 @@ def test_a_login_by_a_person(portal: Portal, monkeypatch: pytest.MonkeyPatch) ->
             answer = requests.post(place, data=decided, allow_redirects=False, timeout=5)
             back = answer.headers["Location"]
             login_flow.accept(dict(parse_qsl(urlsplit(back).query)))
-        twin(hub).expire_sessions()
+        emulator(hub).expire_sessions()
         assert hub.extract("owners").records
 
 

@@ -11,7 +11,7 @@ from crm_pipeline.connectors.hubspot.archive import Archive
 from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, landed, run_sql
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 # A list of a few pages is long where the account has few calls a day: it is worth some minutes then.
 FEW_CALLS = {"daily_calls": 1_500}
@@ -20,7 +20,7 @@ PAGES_OF_5 = {"list_records": 5, "batch_records": 5}
 
 
 @pytest.fixture
-def hub(portal: Portal) -> Iterator[Scene]:
+def hub(portal: Portal) -> Iterator[Harness]:
     """A portal in which a list of 30 archived records is long."""
     with portal(contacts=80, objects=["contacts"], ceilings={**PAGES_OF_5, **FEW_CALLS}) as made:
         sql = 'SELECT _id FROM "contacts" WHERE NOT _archived ORDER BY _id LIMIT 30'
@@ -32,15 +32,15 @@ def hub(portal: Portal) -> Iterator[Scene]:
         yield made
 
 
-def lists(hub: Scene) -> int:
+def lists(hub: Harness) -> int:
     return len([one for one in Client(hub).calls("/contacts", "GET") if "archived=true" in one])
 
 
-def archived(hub: Scene) -> set[str]:
+def archived(hub: Harness) -> set[str]:
     return {row["id"] for row in landed(hub) if row["deleted"]}
 
 
-def planned(hub: Scene) -> Any:
+def planned(hub: Harness) -> Any:
     with hub.account() as account:
         return account.plan(
             hub.settings.connection("demo").object("contacts"),
@@ -48,7 +48,7 @@ def planned(hub: Scene) -> Any:
         )
 
 
-def refreshed(hub: Scene, *, after_s: float) -> Any:
+def refreshed(hub: Harness, *, after_s: float) -> Any:
     """Archive a record, let time pass, refresh; return the record, the extraction and the calls to the list."""
     client = Client(hub)
     gone = min(client.all("contacts"))
@@ -59,7 +59,7 @@ def refreshed(hub: Scene, *, after_s: float) -> Any:
     return gone, done, lists(hub) - before
 
 
-def test_a_plan_counts_the_pages_of_the_list(hub: Scene) -> None:
+def test_a_plan_counts_the_pages_of_the_list(hub: Harness) -> None:
     """From the second read on it is known how long the list is: planned and spent are the same."""
     assert "which was never read yet" in planned(hub).routes[0].how
     hub.extract("contacts", route="list")
@@ -74,14 +74,14 @@ def test_a_plan_counts_the_pages_of_the_list(hub: Scene) -> None:
     assert (done.planned_calls, lists(hub) - before) == (done.calls, -(-on_list // 5))
 
 
-def test_all_of_the_list_comes_without_reading_it_twice(hub: Scene) -> None:
+def test_all_of_the_list_comes_without_reading_it_twice(hub: Harness) -> None:
     """A full read wants every archived record: it takes them from the list, whole, and none by id."""
     hub.extract("contacts")
     assert Client(hub).calls("/objects/2026-09/contacts/batch/read") == []
     assert archived(hub) == set(Client(hub).all("contacts", archived="true"))
 
 
-def test_a_long_list_is_left_out_and_made_up_for(hub: Scene) -> None:
+def test_a_long_list_is_left_out_and_made_up_for(hub: Harness) -> None:
     """What was archived between two readings of the list comes with the second, late and once."""
     hub.extract("contacts")
     early, first, none = refreshed(hub, after_s=60)
@@ -94,7 +94,7 @@ def test_a_long_list_is_left_out_and_made_up_for(hub: Scene) -> None:
     assert archived(hub) == set(Client(hub).all("contacts", archived="true"))
 
 
-def test_a_watermark_moves_on_without_the_list(hub: Scene) -> None:
+def test_a_watermark_moves_on_without_the_list(hub: Harness) -> None:
     """Leaving the list out is no gap among the windows: live changes come as ever."""
     hub.extract("contacts")
     _, done, none = refreshed(hub, after_s=60)
@@ -112,7 +112,7 @@ def test_the_setting_says_how_much_it_is_worth(portal: Portal) -> None:
         assert gone in archived(hub)
 
 
-def test_a_range_that_is_asked_for_is_read_whole(hub: Scene) -> None:
+def test_a_range_that_is_asked_for_is_read_whole(hub: Harness) -> None:
     """Only going on from the last read may leave the list out."""
     hub.extract("contacts")
     hub.advance(60)
@@ -186,7 +186,7 @@ def test_an_empty_list_without_a_moment_is_told_once() -> None:
     assert noted == {"archived_records": 0, "archived_until": None}
 
 
-def test_an_empty_list_of_archived_records_revives_nobody(hub: Scene) -> None:
+def test_an_empty_list_of_archived_records_revives_nobody(hub: Harness) -> None:
     """Records stay archived while the list shows none, and what was archived meanwhile is read when it is back."""
     hub.extract("contacts")
     before = archived(hub)
@@ -195,17 +195,17 @@ def test_an_empty_list_of_archived_records_revives_nobody(hub: Scene) -> None:
     Client(hub).archive("contacts", key)
     # So long that the list is due, however few calls there are.
     hub.advance(86_400)
-    twin = hub.sandbox.emulations["hubspot"]
-    handle = twin.handle
+    emulator = hub.sandbox.emulations["hubspot"]
+    handle = emulator.handle
 
     def handled(request: Any) -> Any:
         response = handle(request)
         is_list = request.query.get("archived") == "true" and request.method == "GET"
         return replace(response.unpacked(), body=b'{"results": []}') if is_list else response
 
-    twin.handle = handled
+    emulator.handle = handled
     hub.extract("contacts", mode="refresh")
-    del twin.handle
+    del emulator.handle
     assert archived(hub) == before
     hub.advance(3600)
     hub.extract("contacts", mode="refresh")

@@ -11,15 +11,15 @@ from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import CountMismatch, Unavailable
 from crm_pipeline.stages.raw import probe
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, landed, run_sql, twin
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, emulator, landed, run_sql
+from crm_pipeline_tests.harness import Harness
 
 
-def by_id(scene: Scene, obj: str = "contacts") -> dict[str, dict[str, Any]]:
-    return {row["id"]: row for row in landed(scene, obj)}
+def by_id(harness: Harness, obj: str = "contacts") -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for row in landed(harness, obj)}
 
 
-def test_a_refresh_reads_what_changed(hub: Scene) -> None:
+def test_a_refresh_reads_what_changed(hub: Harness) -> None:
     """Edited, new and archived records, and nothing else, by one search."""
     hub.extract("contacts")
     client = Client(hub)
@@ -41,7 +41,7 @@ def test_a_refresh_reads_what_changed(hub: Scene) -> None:
     assert done.watermark == hub.clock.now()
 
 
-def test_an_archived_record_is_of_the_window_of_its_end(hub: Scene) -> None:
+def test_an_archived_record_is_of_the_window_of_its_end(hub: Harness) -> None:
     """The list of them knows no time: those of other windows are left out, and are not read by id."""
     hub.extract("contacts")
     before = len(Client(hub).calls("/contacts/batch/read"))
@@ -60,7 +60,7 @@ def test_routes_of_full_reads_are_not_for_refreshes(portal: Portal) -> None:
         assert hub.extract("companies", route="list", mode="refresh").route == "search"
 
 
-def test_a_merge_leaves_one_record(hub: Scene) -> None:
+def test_a_merge_leaves_one_record(hub: Harness) -> None:
     """The winner is a new record that names both; of the losers nobody says anything."""
     hub.extract("contacts")
     client = Client(hub)
@@ -81,12 +81,12 @@ def test_a_merge_leaves_one_record(hub: Scene) -> None:
     assert winner["id"] in client.all("contacts")
 
 
-def test_a_lagging_index_loses_nothing(hub: Scene) -> None:
+def test_a_lagging_index_loses_nothing(hub: Harness) -> None:
     """What search does not show yet is found by the look-back."""
     hub.extract("contacts")
     client = Client(hub)
     record = min(client.all("contacts"))
-    twin(hub).set(search_lag_s=30)
+    emulator(hub).set(search_lag_s=30)
     hub.advance(3600)
     client.edit("contacts", record, jobtitle="Chief")
     hub.advance(10)
@@ -104,7 +104,7 @@ def test_a_match_that_has_left_the_window_is_left_to_the_next(
     with portal(contacts=60, ceilings={"search_characters": 900} if by_id_too else {}) as hub:
         client = Client(hub)
         record, gone = sorted(client.all("contacts"))[:2]
-        twin(hub).set(search_lag_s=8)
+        emulator(hub).set(search_lag_s=8)
         edit = _once(
             lambda: (
                 client.edit("contacts", record, jobtitle="Later"),
@@ -139,7 +139,7 @@ def test_pages_of_records_that_are_gone_are_no_end(
     with portal(contacts=60, objects=["contacts"], ceilings=pages) as hub:
         client = Client(hub)
         every = sorted(client.all("contacts"))
-        twin(hub).set(search_lag_s=8)
+        emulator(hub).set(search_lag_s=8)
         for record in every[20:32]:
             client.archive("contacts", record)
         # Waiting for the index, time passes at the vendor too.
@@ -162,7 +162,7 @@ def test_more_gone_records_than_a_search_shows_are_an_error(
         contacts=60, objects=["contacts"], ceilings={"search_records": 4, "search_results": 10}
     ) as hub:
         client = Client(hub)
-        twin(hub).set(search_lag_s=8)
+        emulator(hub).set(search_lag_s=8)
         for record in sorted(client.all("contacts"))[20:32]:
             client.archive("contacts", record)
         monkeypatch.setattr(FrozenClock, "sleep", lambda clock, seconds: hub.advance(seconds))
@@ -179,7 +179,7 @@ def test_more_gone_records_than_a_search_shows_are_an_error(
 
 
 def test_what_is_counted_and_never_shown_is_an_error(
-    hub: Scene, monkeypatch: pytest.MonkeyPatch
+    hub: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An index may lag; a record that stays hidden is missing."""
     hidden, plain = min(Client(hub).all("contacts")), responses.read
@@ -208,13 +208,13 @@ def _once(act: Any) -> Any:
 
 
 def test_without_looking_for_strays_the_counts_would_differ(
-    hub: Scene, monkeypatch: pytest.MonkeyPatch
+    hub: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault of the claim before."""
     monkeypatch.setattr(record_assembly.StaleIndexHits, "add", lambda *_: None)
     client = Client(hub)
     record = min(client.all("contacts"))
-    twin(hub).set(search_lag_s=3600)
+    emulator(hub).set(search_lag_s=3600)
     client.edit("contacts", record, jobtitle="Later")
     with pytest.raises(CountMismatch):
         hub.extract("contacts", route="search")
@@ -251,7 +251,7 @@ def test_a_record_that_goes_while_it_is_read(
     with portal(contacts=60, ceilings={"search_characters": 900}) as hub:
         client = Client(hub)
         gone = sorted(client.all("contacts"))[5]
-        twin(hub).set(partial_status=status, search_lag_s=3600)
+        emulator(hub).set(partial_status=status, search_lag_s=3600)
         archive = _once(lambda: client.archive("contacts", gone))
         plain = Api.batch_read
 
@@ -265,7 +265,7 @@ def test_a_record_that_goes_while_it_is_read(
         assert done.reconciled
 
 
-def test_a_probe_is_one_search(hub: Scene) -> None:
+def test_a_probe_is_one_search(hub: Harness) -> None:
     """It says how many changed and when the last one did."""
     hub.extract("contacts")
     client = Client(hub)
@@ -281,7 +281,7 @@ def test_a_probe_is_one_search(hub: Scene) -> None:
     assert len(client.calls("/contacts/search")) == 2
 
 
-def test_stamps_from_a_clock_without_milliseconds(hub: Scene) -> None:
+def test_stamps_from_a_clock_without_milliseconds(hub: Harness) -> None:
     """A stamp is kept to the millisecond."""
     run_sql(
         hub,

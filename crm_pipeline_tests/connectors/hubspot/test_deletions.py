@@ -6,11 +6,11 @@ from typing import Any
 
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import Extraction, extract
-from crm_pipeline_tests.connectors.hubspot.conftest import Still, twin
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.connectors.hubspot.conftest import Still, emulator
+from crm_pipeline_tests.harness import Harness
 
 
-def read(hub: Scene, obj: str, **changed: Any) -> Extraction:
+def read(hub: Harness, obj: str, **changed: Any) -> Extraction:
     with hub.account() as account:
         account.connection = replace(account.connection, **changed)
         return extract(account, ObjectSettings(obj), None, mode="refresh", landing=hub.landing)
@@ -27,7 +27,7 @@ def test_owners_who_left(still: Still) -> None:
         assert account.confirm_deleted("deal_pipelines", ["default"]) == set()  # type: ignore[attr-defined]
 
 
-def owners(hub: Scene) -> list[dict[str, Any]]:
+def owners(hub: Harness) -> list[dict[str, Any]]:
     with hub.account() as account:
         pages = account.pages(  # type: ignore[arg-type]
             account.plan(ObjectSettings("owners"), None), checkpoint=None
@@ -42,7 +42,7 @@ def test_one_of_two_lists_is_empty(still: Still) -> None:
     hub = still()
     for obj in ("owners", "deal_pipelines"):
         read(hub, obj)
-    handle = twin(hub).handle
+    handle = emulator(hub).handle
 
     def handled(request: Any) -> Any:
         response = handle(request)
@@ -51,13 +51,13 @@ def test_one_of_two_lists_is_empty(still: Still) -> None:
             return replace(response.unpacked(), body=b'{"results": []}')
         return response
 
-    twin(hub).handle = handled
+    emulator(hub).handle = handled
     try:
         hub.clock.advance(900)
         shrinks = {
             obj: read(hub, obj, shrink_rows=1).shrink for obj in ("owners", "deal_pipelines")
         }
     finally:
-        del twin(hub).handle
+        del emulator(hub).handle
     found = {obj: (one.part, one.is_empty) for obj, one in shrinks.items() if one is not None}
     assert found == {"owners": ("archived", True), "deal_pipelines": ("", True)}

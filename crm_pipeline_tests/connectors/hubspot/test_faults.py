@@ -14,15 +14,15 @@ from crm_pipeline.kernel.errors import (
     ProtocolError,
     Throttled,
 )
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, twin
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, emulator, landed
 from crm_pipeline_tests.connectors.hubspot.test_errors import DAILY, ROLLING, SECONDLY
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 SEARCH, LIST, LINKS = "/contacts/search", r"/objects/2026-09/contacts\b", "/associations/"
 TOO_MANY = [SECONDLY, ROLLING]
 
 
-def is_whole(hub: Scene) -> bool:
+def is_whole(hub: Harness) -> bool:
     rows = landed(hub)
     return {row["id"] for row in rows if not row["deleted"]} == set(Client(hub).all("contacts"))
 
@@ -103,10 +103,10 @@ def test_a_page_of_other_records_is_refused(still: Still) -> None:
 def test_rotated_refresh_tokens_are_kept(portal: Portal) -> None:
     """The answer's refresh token is the one that is used next."""
     with portal(kind="refresh_token") as hub:
-        twin(hub).rotate(on=True)
+        emulator(hub).rotate(on=True)
         for _ in range(3):
             hub.extract("companies")
-            twin(hub).expire_sessions()
+            emulator(hub).expire_sessions()
             hub.advance(3600)
 
 
@@ -131,9 +131,9 @@ def test_a_missing_scope_is_named(still: Still) -> None:
     assert "connections.yaml" in found.value.cure
 
 
-def test_our_share_of_the_day_is_all_that_is_used(hub: Scene) -> None:
+def test_our_share_of_the_day_is_all_that_is_used(hub: Harness) -> None:
     """Where another app has spent it, the vendor's counter stops us, in clear words."""
-    twin(hub).set_limits(daily=1_000, daily_used=890)
+    emulator(hub).set_limits(daily=1_000, daily_used=890)
 
     def read_on() -> None:
         for _ in range(9):

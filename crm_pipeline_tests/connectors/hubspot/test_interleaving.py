@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from crm_pipeline.connectors import range_reader
 from crm_pipeline.kernel.clock import FrozenClock
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, twin
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, emulator
+from crm_pipeline_tests.harness import Harness
 
 # Calls that bring records or their associations; not the metadata before them.
 READS = re.compile(r"/contacts$|/contacts/search$|/batch/read$")
@@ -27,7 +27,7 @@ Told = tuple[str | None, frozenset[tuple[str, int]]]
 
 
 @pytest.fixture
-def hub(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def hub(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """Some 40 contacts in pages of four, whose time passes at the vendor as here."""
     monkeypatch.setattr(range_reader, "_CHUNK_ROWS", SLICE)
     for name in ("record_assembly", "search", "listing", "estimate"):
@@ -40,9 +40,9 @@ def hub(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 
 @contextmanager
-def meddled(hub: Scene, changes: dict[int, list[Callable[[], None]]]) -> Iterator[None]:
+def meddled(hub: Harness, changes: dict[int, list[Callable[[], None]]]) -> Iterator[None]:
     """Let changes happen before the n-th call that reads."""
-    emulation, lock, seen = twin(hub), threading.Lock(), [0]
+    emulation, lock, seen = emulator(hub), threading.Lock(), [0]
     handle = emulation.handle
 
     def handling(request: Any) -> Any:
@@ -60,9 +60,9 @@ def meddled(hub: Scene, changes: dict[int, list[Callable[[], None]]]) -> Iterato
         del emulation.handle
 
 
-def change(hub: Scene, kind: str, pick: int) -> None:
+def change(hub: Harness, kind: str, pick: int) -> None:
     """Do one thing to contacts; what is linked is edited as well, as links alone move no stamp."""
-    portal = twin(hub)
+    portal = emulator(hub)
     every = portal.rows("contacts", include_deleted=True)
     keys = [row["id"] for row in every if not row["_archived"]]
     binned = [row["id"] for row in every if row["_archived"]]
@@ -89,7 +89,7 @@ def change(hub: Scene, kind: str, pick: int) -> None:
         portal.edit("contacts", key, lastname=f"Edited {pick}")
 
 
-def rows(hub: Scene) -> list[tuple[str, str, bool, str]]:
+def rows(hub: Harness) -> list[tuple[str, str, bool, str]]:
     """Return every landed row, oldest version first: window, id, archived, record."""
     paths = [str(batch.path) for batch in hub.landing.batches("demo", "contacts")]
     sql = """SELECT split_part(_batch_id, '-', 1), _source_id, _deleted, record FROM read_parquet(?)
@@ -98,7 +98,7 @@ def rows(hub: Scene) -> list[tuple[str, str, bool, str]]:
         return database.execute(sql, [paths]).fetchall()
 
 
-def current(hub: Scene) -> dict[str, Told]:
+def current(hub: Harness) -> dict[str, Told]:
     """Fold what has landed: the newest version of each record that is neither archived nor merged away."""
     newest, merged = {}, set()
     for _, key, archived, text in rows(hub):
@@ -115,14 +115,14 @@ def current(hub: Scene) -> dict[str, Told]:
     }
 
 
-def truth(hub: Scene) -> dict[str, Told]:
-    links = twin(hub).links("contacts", "companies")
+def truth(hub: Harness) -> dict[str, Told]:
+    links = emulator(hub).links("contacts", "companies")
     return {
         row["id"]: (
             row["lastname"],
             frozenset((to_id, kind) for from_id, to_id, kind in links if from_id == row["id"]),
         )
-        for row in twin(hub).rows("contacts")
+        for row in emulator(hub).rows("contacts")
     }
 
 
@@ -135,11 +135,11 @@ def truth(hub: Scene) -> dict[str, Told]:
 )
 @settings(max_examples=6)
 def test_nothing_lost_nothing_doubled(
-    hub: Scene, route: str, lag_s: int, steps: list[tuple[int, str, int]]
+    hub: Harness, route: str, lag_s: int, steps: list[tuple[int, str, int]]
 ) -> None:
     """After a read that was meddled with and a quiet one, landing folds to exactly what the portal holds."""
     hub.advance(60)
-    twin(hub).set(search_lag_s=lag_s)
+    emulator(hub).set(search_lag_s=lag_s)
     changes: dict[int, list[Callable[[], None]]] = {}
     for nth, kind, pick in steps:
         changes.setdefault(nth, []).append(lambda kind=kind, pick=pick: change(hub, kind, pick))

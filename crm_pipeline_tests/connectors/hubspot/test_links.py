@@ -8,7 +8,7 @@ import pytest
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Unavailable
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, run_sql
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 Link = tuple[str, str, str, int, str | None]
 
@@ -37,7 +37,7 @@ def true_links(client: Client, obj: str, record: str, others: list[str]) -> Coun
 
 
 @pytest.mark.parametrize("route", ["search", "list"])
-def test_records_carry_their_associations(hub: Scene, route: str) -> None:
+def test_records_carry_their_associations(hub: Harness, route: str) -> None:
     """With every label and kind, to each of the objects that are read, its own too, and to nothing else."""
     client = Client(hub)
     alone = client.create("contacts", lastname="Alone")
@@ -79,7 +79,7 @@ def test_long_lists_are_followed(portal: Portal, monkeypatch: pytest.MonkeyPatch
             assert links(row) == wanted
 
 
-def test_a_refresh_brings_them_too(hub: Scene) -> None:
+def test_a_refresh_brings_them_too(hub: Harness) -> None:
     """A record that changed has the associations that it has now."""
     hub.extract("deals")
     client = Client(hub)

@@ -11,9 +11,9 @@ from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.landing.checkpoint import Checkpoint
-from crm_pipeline_tests.connectors.hubspot.conftest import twin
+from crm_pipeline_tests.connectors.hubspot.conftest import emulator
 from crm_pipeline_tests.connectors.malformed import EAGER, Operation, reading, surprises
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 Prepare = Callable[[Account, Checkpoint], Operation]
 RECORD = (
@@ -113,7 +113,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_answer(small_hub: Scene, tmp_path: Path, kind: str) -> None:
+def test_each_kind_of_answer(small_hub: Harness, tmp_path: Path, kind: str) -> None:
     """A web page, a part, another type, a missing key: right data, set aside, or a sentence."""
     route, prepare, names, silent = KINDS[kind]
     with ExitStack() as stack:
@@ -127,6 +127,6 @@ def test_each_kind_of_answer(small_hub: Scene, tmp_path: Path, kind: str) -> Non
                 with small_hub.account(**EAGER) as other:
                     return prepare(other, checkpoint)()
 
-        found, tried = surprises(twin(small_hub), route, operation, names=names, silent=silent)
+        found, tried = surprises(emulator(small_hub), route, operation, names=names, silent=silent)
     assert found == []
     assert tried >= 12

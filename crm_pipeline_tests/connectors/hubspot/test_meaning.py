@@ -28,9 +28,9 @@ from crm_pipeline_tests.connectors.hubspot.conftest import (
     WIDE,
     Client,
     _server,
-    twin,
+    emulator,
 )
-from crm_pipeline_tests.scenes import START, Scene
+from crm_pipeline_tests.harness import START, Harness
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.hubspot import credentials
 
@@ -69,13 +69,13 @@ Row = dict[str, Any]
 class World:
     """Two portals as they were read and published, and as they answer."""
 
-    scene: Scene
+    harness: Harness
     name: str
     rows: Mapping[str, list[Row]]
 
     @cached_property
     def client(self) -> Client:
-        return Client(self.scene, PORTALS[self.name].token)
+        return Client(self.harness, PORTALS[self.name].token)
 
     @cached_property
     def details(self) -> Row:
@@ -129,15 +129,15 @@ def _settings(root: Any, database_url: str, url: str) -> Any:
     return load_settings(root, {**ENVIRON, "CRM_DATABASE_URL": database_url})
 
 
-def _changed(scene: Scene) -> None:
+def _changed(harness: Harness) -> None:
     """Make what the seeded world lacks."""
     for portal in PORTALS.values():
-        client = Client(scene, portal.token)
+        client = Client(harness, portal.token)
         one, other, third, fourth, fifth, *_ = sorted(client.all("contacts"))
         path = f"/crm/v4/objects/contacts/{one}/associations"
         client.ask("PUT", f"{path}/default/contacts/{other}")
         client.edit("contacts", third, email="")
-        twin(scene).edit(
+        emulator(harness).edit(
             "contacts", third, account=portal.name, hs_additional_emails="z@x.test;y@x.test"
         )
         client.edit("contacts", fourth, firstname="", lastname="")
@@ -161,33 +161,35 @@ def published(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
         Database(url) as database,
         _server(40) as server,
     ):
-        scene = Scene(server, _settings(root, url, server.url), database, FrozenClock(START))
+        harness = Harness(server, _settings(root, url, server.url), database, FrozenClock(START))
         for portal in PORTALS.values():
-            twin(scene).set_limits(**dict.fromkeys(_NARROW, 100_000), account=portal.name)
-        _changed(scene)
-        scene.advance()
-        _read(scene)
-        yield scene, _everything(scene)
+            emulator(harness).set_limits(**dict.fromkeys(_NARROW, 100_000), account=portal.name)
+        _changed(harness)
+        harness.advance()
+        _read(harness)
+        yield harness, _everything(harness)
 
 
-def _read(scene: Scene) -> None:
+def _read(harness: Harness) -> None:
     """Read both portals whole, build every table, publish."""
-    landing, tables = scene.landing, Tables(scene.settings.data)
+    landing, tables = harness.landing, Tables(harness.settings.data)
     vendor = connector("hubspot")
-    for connection in scene.settings.connections.values():
-        with opened(scene.settings, connection.name, scene.database, clock=scene.clock) as account:
+    for connection in harness.settings.connections.values():
+        with opened(
+            harness.settings, connection.name, harness.database, clock=harness.clock
+        ) as account:
             note_account(account, landing)
             for obj in connection.objects:
                 extract(account, obj, None, mode="range", landing=landing)
-    with Engine(scene.settings.data / "tmp", memory_limit="512MB", threads=1) as engine:
-        for connection in scene.settings.connections.values():
+    with Engine(harness.settings.data / "tmp", memory_limit="512MB", threads=1) as engine:
+        for connection in harness.settings.connections.values():
             for table in tables_for(connection, vendor.mapping):
                 normalize(connection, table, landing, tables, vendor.mapping, engine, vendor.keys)
         publish(landing, tables, engine)
 
 
-def _everything(scene: Scene) -> dict[str, list[Row]]:
-    with closing(open_published(scene.settings.data)) as database:
+def _everything(harness: Harness) -> dict[str, list[Row]]:
+    with closing(open_published(harness.settings.data)) as database:
         listed = database.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'crm'"
         ).fetchall()
@@ -201,14 +203,14 @@ def _everything(scene: Scene) -> dict[str, list[Row]]:
 
 @pytest.fixture(params=PORTALS)
 def world(request: pytest.FixtureRequest, published: Any) -> World:
-    scene, rows = published
-    return World(scene, request.param, rows)
+    harness, rows = published
+    return World(harness, request.param, rows)
 
 
 @pytest.fixture
 def main(published: Any) -> World:
-    scene, rows = published
-    return World(scene, "demo", rows)
+    harness, rows = published
+    return World(harness, "demo", rows)
 
 
 def instant(text: str | None) -> dt.datetime | None:
@@ -248,9 +250,9 @@ def _last(world: World, properties: Row) -> Row:
 
 def test_facts_of_the_account(main: World) -> None:
     """Zone, currency and web address are those of the account's details."""
-    with main.scene.account() as account:
+    with main.harness.account() as account:
         facts = account.facts()  # type: ignore[attr-defined]
-    details = Client(main.scene).ask("GET", "/account-info/v3/details")
+    details = Client(main.harness).ask("GET", "/account-info/v3/details")
     assert (facts.time_zone, facts.currency) == (details["timeZone"], details["companyCurrency"])
     assert facts.web_address == f"https://{details['uiDomain']}/contacts/{details['portalId']}"
 
@@ -512,5 +514,5 @@ def test_merges_before_the_first_read(world: World) -> None:
     found = (row for row in world.rows["merges"] if row["connection"] == world.name)
     compare({row["old_key"].rpartition(":")[2]: row for row in found}, wanted)
     assert set(wanted) == set(
-        twin(world.scene).merged("contacts", account=PORTALS[world.name].name)
+        emulator(world.harness).merged("contacts", account=PORTALS[world.name].name)
     )

@@ -27,12 +27,12 @@ DESCRIPTIONS = Descriptions(
 def read(portal: Portal, kept: list[Answer]) -> list[Answer]:
     """Read every object by every route, and do what commands do beside."""
     with (
-        portal(contacts=40, kind="refresh_token", objects=OBJECTS) as scene,
-        operations.recorded(scene.sandbox, "hubspot", kept),
+        portal(contacts=40, kind="refresh_token", objects=OBJECTS) as harness,
+        operations.recorded(harness.sandbox, "hubspot", kept),
     ):
-        with scene.account() as account:
+        with harness.account() as account:
             operations.looked_at(account, OBJECTS)
-            account.probe_changes(account.describe("contacts"), scene.clock.now())
+            account.probe_changes(account.describe("contacts"), harness.clock.now())
             for obj in ("deals", "owners", "deal_pipelines"):
                 [row] = account.preview(obj, 1)[1]
                 account.get(obj, str(row["hs_object_id" if obj == "deals" else "id"]), by=None)
@@ -40,9 +40,9 @@ def read(portal: Portal, kept: list[Answer]) -> list[Answer]:
             api = cast("Any", account)._api
             assert metadata.is_listed(api, "contacts", "companies")
         for obj in OBJECTS:
-            scene.extract(obj)
+            harness.extract(obj)
         for route in ("search", "list", "both"):
-            scene.extract("contacts", route=route)
+            harness.extract("contacts", route=route)
     return kept
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from crm_pipeline.orchestration.runs import run_backfill, run_refresh
 from crm_pipeline.store.tables.published import open_published
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, twin
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, emulator
+from crm_pipeline_tests.harness import Harness
 
 CUSTOM = "2-3800001"
 RECORDS = ("contacts", "companies", "deals", "tasks", CUSTOM)
@@ -25,14 +25,14 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield ephemeral
 
 
-def ask(hub: Scene, sql: str, *given: Any) -> list[dict[str, Any]]:
+def ask(hub: Harness, sql: str, *given: Any) -> list[dict[str, Any]]:
     with closing(open_published(hub.settings.data)) as database:
         cursor = database.execute(sql, list(given))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def published(hub: Scene, obj: str) -> dict[str, dict[str, Any]]:
+def published(hub: Harness, obj: str) -> dict[str, dict[str, Any]]:
     """Return the rows of an object's view by id, with their fields by API name."""
     fields = ask(hub, "SELECT field, view_column, view_name FROM ops.fields WHERE object = ?", obj)
     named = {one["view_column"]: one["field"] for one in fields}
@@ -85,7 +85,7 @@ def labels_of_stages(client: Client, obj: str) -> dict[str, str]:
     return {stage["id"]: stage["label"] for one in pipelines for stage in one["stages"]}
 
 
-def compare(hub: Scene) -> None:
+def compare(hub: Harness) -> None:
     """Compare every property of every record with what the portal shows."""
     client = Client(hub)
     for obj in RECORDS:
@@ -104,7 +104,7 @@ def compare(hub: Scene) -> None:
                 assert value == wanted, (obj, one, name)
 
 
-def compare_links(hub: Scene) -> None:
+def compare_links(hub: Harness) -> None:
     """Compare stages, owners and associations of the common model with the portal."""
     client = Client(hub)
     deals = client.all("deals")
@@ -120,7 +120,7 @@ def compare_links(hub: Scene) -> None:
         "WHERE from_table = 'contacts' AND to_table = 'companies'",
     )
     found = {(row["from_source_id"], row["to_source_id"]) for row in linked}
-    wanted = twin(hub).links("contacts", "companies")
+    wanted = emulator(hub).links("contacts", "companies")
     assert found == {(one, other) for one, other, _ in wanted}
     history = Counter(
         row["deal_source_id"]
@@ -142,7 +142,10 @@ def test_the_published_file_is_the_portal(portal: Portal, instance: dg.DagsterIn
         compare(hub)
         compare_links(hub)
 
-        sandbox, (first, second, third, fourth, *_) = twin(hub), sorted(Client(hub).all("contacts"))
+        sandbox, (first, second, third, fourth, *_) = (
+            emulator(hub),
+            sorted(Client(hub).all("contacts")),
+        )
         back = next(
             row["id"] for row in sandbox.rows("contacts", include_deleted=True) if row["_archived"]
         )

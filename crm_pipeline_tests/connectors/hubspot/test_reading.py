@@ -14,7 +14,7 @@ from crm_pipeline_tests.connectors.hubspot.conftest import (
     run_sql,
     tables,
 )
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 EVERY_OBJECT = [
     "contacts",
@@ -39,9 +39,9 @@ def bare(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in ours}
 
 
-def compare(scene: Scene, obj: str) -> None:
+def compare(harness: Harness, obj: str) -> None:
     """Compare all that has landed with what the vendor shows."""
-    client, rows = Client(scene), landed(scene, obj)
+    client, rows = Client(harness), landed(harness, obj)
     live, archived = client.all(obj), client.all(obj, archived="true")
     assert {row["id"]: bare(row["record"]) for row in rows if not row["deleted"]} == live
     assert {row["id"]: bare(row["record"]) for row in rows if row["deleted"]} == archived
@@ -69,7 +69,7 @@ def test_many_properties_are_read_by_id(still: Still, route: str) -> None:
     assert max(map(len, addresses)) < 700
 
 
-def test_a_window_is_half_open(hub: Scene) -> None:
+def test_a_window_is_half_open(hub: Harness) -> None:
     """A record stamped at the beginning belongs to it, one stamped at the end to the next."""
     edges = [parse_instant(f"2026-11-01T00:0{minute}:00Z") for minute in range(3)]
     ids = sorted(Client(hub).all("contacts"))[:4]
@@ -82,7 +82,7 @@ def test_a_window_is_half_open(hub: Scene) -> None:
     assert (first.read, second.read) == (2, 1)
 
 
-def _live_ids(hub: Scene) -> list[int]:
+def _live_ids(hub: Harness) -> list[int]:
     rows = tables(hub).rows('SELECT _id FROM "contacts" WHERE NOT _archived')
     return [row["_id"] for row in rows]
 

@@ -17,9 +17,9 @@ from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.manifest import WindowCommit
 from crm_pipeline.store.landing.records import KEY_COLUMNS
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, twin
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, emulator
 from crm_pipeline_tests.connectors.malformed import EAGER, mutated
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 from crm_sandbox.http import Response
 
 HALF = b'"odd":"\\ud83d",'
@@ -41,7 +41,7 @@ def with_a_far_stamp(body: bytes, record: str) -> bytes:
 
 
 def read(
-    hub: Scene, folder: Path, obj: str, route: str
+    hub: Harness, folder: Path, obj: str, route: str
 ) -> tuple[Extraction, WindowCommit, Landing]:
     """Read an object into a folder of its own."""
     landing = Landing(folder, hub.clock)
@@ -61,12 +61,12 @@ def spoiled(record: str, spoil: Spoil) -> Callable[[Response], Response]:
 @pytest.mark.parametrize("route", ["search", "list"])
 @pytest.mark.parametrize("place", [0, 8, 11, -1])
 def test_one_bad_record_is_one_row(
-    small_hub: Scene, tmp_path: Path, route: str, place: int, spoil: Spoil
+    small_hub: Harness, tmp_path: Path, route: str, place: int, spoil: Spoil
 ) -> None:
     """Wherever on a page it stands, the others are read, and read = landed + set aside."""
     every = sorted(Client(small_hub).all("contacts"))
     bad = every[place]
-    with mutated(twin(small_hub), "/contacts", spoiled(bad, spoil)):
+    with mutated(emulator(small_hub), "/contacts", spoiled(bad, spoil)):
         done, commit, landing = read(small_hub, tmp_path, "contacts", route)
     assert done.reconciled
     assert (commit.records, commit.quarantined) == (len(every) - 1 + commit.uncounted, 1)
@@ -85,13 +85,13 @@ def ids_in(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("spoil", [with_half_a_pair, with_a_far_stamp])
 def test_a_bad_record_among_those_read_by_id(
-    small_hub: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Spoil
+    small_hub: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Spoil
 ) -> None:
     """What is set aside is the whole record, not the few keys of the search that named it."""
     ceilings = small_hub.settings.connection("demo").ceilings
     monkeypatch.setitem(ceilings, "search_characters", 900)
     every = sorted(Client(small_hub).all("contacts"))
-    with mutated(twin(small_hub), "/contacts", spoiled(every[3], spoil)):
+    with mutated(emulator(small_hub), "/contacts", spoiled(every[3], spoil)):
         done, commit, _ = read(small_hub, tmp_path, "contacts", "search")
     assert done.reconciled
     assert commit.quarantined == 1
@@ -101,7 +101,7 @@ def test_a_bad_record_among_those_read_by_id(
     assert b'"firstname"' in row["_raw"]
 
 
-def test_a_whole_page_of_bad_records_is_no_answer(small_hub: Scene, tmp_path: Path) -> None:
+def test_a_whole_page_of_bad_records_is_no_answer(small_hub: Harness, tmp_path: Path) -> None:
     """A search goes on behind the last id: without one that can be read there is no place to go on at."""
 
     def bad(response: Response) -> Response:
@@ -110,7 +110,7 @@ def test_a_whole_page_of_bad_records_is_no_answer(small_hub: Scene, tmp_path: Pa
         )
 
     with (
-        mutated(twin(small_hub), "/contacts/search", bad),
+        mutated(emulator(small_hub), "/contacts/search", bad),
         pytest.raises(MalformedAnswer, match="no place to go on at"),
     ):
         read(small_hub, tmp_path, "contacts", "search")
@@ -118,7 +118,7 @@ def test_a_whole_page_of_bad_records_is_no_answer(small_hub: Scene, tmp_path: Pa
 
 
 @pytest.mark.parametrize("obj", ["contacts", "deals", "owners", "deal_pipelines"])
-def test_keys_of_what_has_landed(small_hub: Scene, tmp_path: Path, obj: str) -> None:
+def test_keys_of_what_has_landed(small_hub: Harness, tmp_path: Path, obj: str) -> None:
     """The records themselves give the keys that they landed with: id, stamp, whether they are archived."""
     _, commit, landing = read(small_hub, tmp_path, obj, "auto")
     with small_hub.account(**EAGER) as account:
@@ -178,7 +178,7 @@ def elsewhere() -> Iterator[ThreadingHTTPServer]:
 
 @pytest.mark.parametrize("form", ["http://{}/", "//{}/", "http://x@{}/", "@{}/"])
 def test_links_of_answers_are_not_followed(
-    small_hub: Scene, tmp_path: Path, elsewhere: ThreadingHTTPServer, form: str
+    small_hub: Harness, tmp_path: Path, elsewhere: ThreadingHTTPServer, form: str
 ) -> None:
     """The next page is named twice, by a mark and by an address; only the mark is used, as a parameter."""
     link = form.format(f"127.0.0.1:{elsewhere.server_port}").encode()
@@ -190,7 +190,7 @@ def test_links_of_answers_are_not_followed(
             body = head + b'"link":"' + link + tail[tail.index(b'"') :]
         return replace(response, body=body)
 
-    with mutated(twin(small_hub), "/contacts", change):
+    with mutated(emulator(small_hub), "/contacts", change):
         done, _, _ = read(small_hub, tmp_path, "contacts", "list")
     assert done.reconciled
     assert elsewhere.seen == 0  # type: ignore[attr-defined]

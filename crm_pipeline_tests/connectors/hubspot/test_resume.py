@@ -10,7 +10,7 @@ from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Still, landed
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 SLICE = 20
 ROUTES = ("search", "list", "both")
@@ -33,7 +33,7 @@ PAGES = {"search_records": 10, "list_records": 10}
 AFTER = 60
 
 
-def killed(hub: Scene, route: str, monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+def killed(hub: Harness, route: str, monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
     """Run a read whose process ends after some records, without any clean-up."""
 
     def stop(records: int, _: int | None) -> None:
@@ -49,7 +49,7 @@ def killed(hub: Scene, route: str, monkeypatch: pytest.MonkeyPatch, *, after: in
     files.write_json(marker, {**files.read_json(marker), "pid": gone})
 
 
-def compare(hub: Scene) -> None:
+def compare(hub: Harness) -> None:
     client, rows = Client(hub), landed(hub)
     assert {row["id"] for row in rows if not row["deleted"]} == set(client.all("contacts"))
     archived = set(client.all("contacts", archived="true"))
@@ -80,7 +80,7 @@ def test_a_list_goes_on_at_the_vendors_mark(still: Still, monkeypatch: pytest.Mo
     assert set(again) <= _marks(hub)
 
 
-def _afters(hub: Scene) -> list[str]:
+def _afters(hub: Harness) -> list[str]:
     lists = [
         one
         for one in Client(hub).calls("/objects/2026-09/contacts", "GET")
@@ -89,7 +89,7 @@ def _afters(hub: Scene) -> list[str]:
     return [parse_qs(one.partition("?")[2]).get("after", [""])[0] for one in lists]
 
 
-def _marks(hub: Scene) -> set[str]:
+def _marks(hub: Harness) -> set[str]:
     """Return every mark that the list gives, page by page."""
     client, found, after = Client(hub), set(), ""
     while True:

@@ -7,13 +7,13 @@ from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline_tests.connectors.hubspot.conftest import Still
-from crm_pipeline_tests.scenes import START, Scene
+from crm_pipeline_tests.harness import START, Harness
 
 FULL = Window(None, parse_instant(START))
 CHANGES = Window(parse_instant("2026-11-01T00:00:00Z"), parse_instant(START))
 
 
-def plan(hub: Scene, window: Window, route: str = "auto") -> Plan:
+def plan(hub: Harness, window: Window, route: str = "auto") -> Plan:
     with hub.account() as account:
         return account.plan(ObjectSettings("contacts", route=route), window)
 

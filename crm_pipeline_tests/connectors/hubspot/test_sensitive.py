@@ -7,8 +7,8 @@ import structlog
 
 from crm_pipeline.connectors.base import Finding
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, landed, twin
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, emulator, landed
+from crm_pipeline_tests.harness import Harness
 
 SECRETS = {"passport_number": "sensitive", "social_security": "highly_sensitive"}
 
@@ -20,21 +20,21 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def hub(portal: Portal, kind: str) -> Iterator[Scene]:
+def hub(portal: Portal, kind: str) -> Iterator[Harness]:
     """A portal in which contacts have a property of each kind."""
     with portal(contacts=60, kind=kind, objects=["contacts"]) as made:
         for name, sensitivity in SECRETS.items():
-            twin(made).add_field("contacts", name, value="X123", sensitivity=sensitivity)
+            emulator(made).add_field("contacts", name, value="X123", sensitivity=sensitivity)
         yield made
 
 
-def findings(hub: Scene) -> list[Finding]:
+def findings(hub: Harness) -> list[Finding]:
     with hub.account() as account:
         return [one for one in account.check().findings if one.what == "properties"]
 
 
 @pytest.mark.parametrize("route", ["search", "list"])
-def test_values_are_read_with_the_scope_alone(hub: Scene, kind: str, route: str) -> None:
+def test_values_are_read_with_the_scope_alone(hub: Harness, kind: str, route: str) -> None:
     """With it they land like others; without it all the rest does, as planned."""
     with structlog.testing.capture_logs() as logs:
         done = hub.extract("contacts", route=route)
@@ -51,7 +51,7 @@ def test_values_are_read_with_the_scope_alone(hub: Scene, kind: str, route: str)
     assert again.planned_calls == again.calls
 
 
-def test_check_names_them(hub: Scene, kind: str) -> None:
+def test_check_names_them(hub: Harness, kind: str) -> None:
     """What is read is said; what is left out is a warning with the scope to add, and no failure."""
     found = findings(hub)
     if kind == "token":
@@ -69,7 +69,7 @@ def test_check_names_them(hub: Scene, kind: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_an_account_that_cannot_be_asked(hub: Scene, status: int) -> None:
+def test_an_account_that_cannot_be_asked(hub: Harness, status: int) -> None:
     """Where the question itself is refused, the read goes on and `check` says so."""
     fault = {"path": r"/properties/2026-09/contacts", "method": "GET", "status": status}
     hub.sandbox.faults.order("status", nth=2, times=1, body='{"category":"X"}', **fault)

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from crm_pipeline.kernel.clock import Window, parse_instant
-from crm_pipeline_tests.connectors.hubspot.conftest import Portal, run_sql, tables, twin
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.connectors.hubspot.conftest import Portal, emulator, run_sql, tables
+from crm_pipeline_tests.harness import Harness
 
 WALL = 10_000
 # Of all object types the one with the fewest properties: the claim is about places, not about width.
@@ -22,9 +22,9 @@ Search = tuple[dict[str, Any], int, dict[str, Any]]
 
 
 @contextmanager
-def watched(hub: Scene) -> Iterator[list[Search]]:
+def watched(hub: Harness) -> Iterator[list[Search]]:
     """Note every search as the vendor gets it: body, status, and answer without its records."""
-    emulation, searches = twin(hub), []
+    emulation, searches = emulator(hub), []
     handle = emulation.handle
 
     def handling(request: Any) -> Any:
@@ -42,9 +42,9 @@ def watched(hub: Scene) -> Iterator[list[Search]]:
         del emulation.handle
 
 
-def bulk(hub: Scene, rows: int, *, shared: int) -> None:
+def bulk(hub: Harness, rows: int, *, shared: int) -> None:
     """Make live records of the window: some of one millisecond, the others one after the other."""
-    twin(hub).burst(SLIM, rows, BULK)
+    emulator(hub).burst(SLIM, rows, BULK)
     run_sql(hub, f"UPDATE {SLIM} SET name = 'Part ' || _id")
     run_sql(
         hub,
@@ -53,14 +53,14 @@ def bulk(hub: Scene, rows: int, *, shared: int) -> None:
     )
 
 
-def truth(hub: Scene) -> list[tuple[int, int, str]]:
+def truth(hub: Harness) -> list[tuple[int, int, str]]:
     rows = tables(hub).rows(
         f"SELECT _id, _updated, name FROM {SLIM} WHERE NOT _archived ORDER BY 1"
     )
     return [(row["_id"], row["_updated"], row["name"]) for row in rows]
 
 
-def arrived(hub: Scene) -> list[tuple[int, int, str]]:
+def arrived(hub: Harness) -> list[tuple[int, int, str]]:
     """Return all rows that landed, doubled ones twice."""
     paths = [str(batch.path) for batch in hub.landing.batches("demo", SLIM)]
     sql = """SELECT _source_id::BIGINT, epoch_ms(_modified_at), record->>'$.properties.name'

@@ -11,7 +11,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 from crm_pipeline.store.tokens.state_key import StateKey
-from crm_pipeline_tests.scenes import Scene, SceneMaker
+from crm_pipeline_tests.harness import Harness, HarnessMaker
 from crm_sandbox.salesforce import credentials
 
 OLD, NEW = Secret("old"), Secret("new")
@@ -101,31 +101,31 @@ def test_no_living_token_is_lost(steps: list[tuple[str, int]], rotates: bool) ->
             assert sources(rotation, given_token) == ("stored",)
 
 
-def statuses(scene: Scene) -> list[int]:
-    entries = scene.sandbox.journal.entries(path="/services/oauth2/token")
+def statuses(harness: Harness) -> list[int]:
+    entries = harness.sandbox.journal.entries(path="/services/oauth2/token")
     return [entry.status for entry in entries]
 
 
-def hold(scene: Scene, token: str) -> None:
-    scene.settings.environ["DEMO_REFRESH_TOKEN"] = token
+def hold(harness: Harness, token: str) -> None:
+    harness.settings.environ["DEMO_REFRESH_TOKEN"] = token
 
 
-def read(scene: Scene) -> None:
-    with scene.account(attempts=1) as account:
+def read(harness: Harness) -> None:
+    with harness.account(attempts=1) as account:
         account.objects()
 
 
 @pytest.fixture
-def rotating(make_scene: SceneMaker):
-    """A scene whose org rotates, after its first login."""
-    with make_scene(contacts=20, kind="refresh_token") as scene:
-        scene.org.rotate(on=True)
-        read(scene)
-        scene.sandbox.journal.clear()
-        yield scene
+def rotating(make_harness: HarnessMaker):
+    """A harness whose org rotates, after its first login."""
+    with make_harness(contacts=20, kind="refresh_token") as harness:
+        harness.org.rotate(on=True)
+        read(harness)
+        harness.sandbox.journal.clear()
+        yield harness
 
 
-def test_a_newer_token_begins_a_new_chain(rotating: Scene) -> None:
+def test_a_newer_token_begins_a_new_chain(rotating: Harness) -> None:
     """A living token that the chain has not seen is used at once, though a session still lives; from
     then on neither it nor the first one is shown again."""
     (before,) = rotating.org.sessions.living_refresh_tokens()
@@ -139,7 +139,7 @@ def test_a_newer_token_begins_a_new_chain(rotating: Scene) -> None:
     assert statuses(rotating) == [200, 200, 200]
 
 
-def test_a_dead_token_does_not_end_a_living_chain(rotating: Scene) -> None:
+def test_a_dead_token_does_not_end_a_living_chain(rotating: Harness) -> None:
     """A newer token that is refused is tried once; the chain goes on, and log and check say so."""
     hold(rotating, "mistyped")
     with structlog.testing.capture_logs() as lines:
@@ -157,7 +157,7 @@ def test_a_dead_token_does_not_end_a_living_chain(rotating: Scene) -> None:
         assert all(f.level == "ok" for f in account.check().findings)
 
 
-def test_only_a_refusal_of_the_token_falls_back(rotating: Scene) -> None:
+def test_only_a_refusal_of_the_token_falls_back(rotating: Harness) -> None:
     """A login server that is down, or a wrong secret, says nothing about the newer token: it is asked
     again, and the chain is not touched."""
     hold(rotating, rotating.org.sessions.begin_chain())
@@ -170,7 +170,7 @@ def test_only_a_refusal_of_the_token_falls_back(rotating: Scene) -> None:
     assert statuses(rotating) == [400, 200]
 
 
-def test_a_replaced_secret_keeps_the_chain(rotating: Scene) -> None:
+def test_a_replaced_secret_keeps_the_chain(rotating: Harness) -> None:
     """A new consumer secret is proved by a login, with the chain as it is: no person has to log in."""
     rotating.settings.environ["DEMO_CLIENT_SECRET"] = "wrong"
     with pytest.raises(AuthFailed, match="invalid_client"):
@@ -181,7 +181,7 @@ def test_a_replaced_secret_keeps_the_chain(rotating: Scene) -> None:
     assert statuses(rotating) == [400, 200]
 
 
-def test_another_app_does_not_get_the_chain(rotating: Scene) -> None:
+def test_another_app_does_not_get_the_chain(rotating: Harness) -> None:
     """A connection that is pointed at another app never shows it the first one's token."""
     (rotation,) = rotating.org.sessions.living_refresh_tokens()
     shown = []
@@ -196,7 +196,7 @@ def test_another_app_does_not_get_the_chain(rotating: Scene) -> None:
     assert rotation not in shown
 
 
-def test_the_variable_may_go(rotating: Scene) -> None:
+def test_the_variable_may_go(rotating: Harness) -> None:
     """Once there is a chain the variable is not needed, neither set nor named."""
     del rotating.settings.environ["DEMO_REFRESH_TOKEN"]
     rotating.org.expire_sessions()
@@ -205,20 +205,20 @@ def test_the_variable_may_go(rotating: Scene) -> None:
 
 
 @pytest.mark.parametrize("variable", ["DEMO_REFRESH_TOKEN", ""])
-def test_without_any_token(make_scene: SceneMaker, variable: str) -> None:
+def test_without_any_token(make_harness: HarnessMaker, variable: str) -> None:
     """With nothing stored and nothing in the environment, the command to run is named."""
-    with make_scene(contacts=20, kind="refresh_token") as scene:
-        hold(scene, "")
+    with make_harness(contacts=20, kind="refresh_token") as harness:
+        hold(harness, "")
         if not variable:
-            scene.settings.connection("demo").auth.variables.pop("refresh_token")
+            harness.settings.connection("demo").auth.variables.pop("refresh_token")
         with pytest.raises(ConfigError, match="has not been logged in") as caught:
-            read(scene)
+            read(harness)
         assert caught.value.cure == "Run `crm-pipeline login demo`."
         assert variable in caught.value.message
-        assert scene.sandbox.journal.entries() == []
+        assert harness.sandbox.journal.entries() == []
 
 
-def test_a_chain_that_was_stored_before_chains_were_remembered(rotating: Scene) -> None:
+def test_a_chain_that_was_stored_before_chains_were_remembered(rotating: Harness) -> None:
     """An upgrade does not lock a rotating org out: the stored token is continued, the first never shown."""
     connection = rotating.settings.connection("demo")
     held = [rotating.settings.environ[v] for _, v in sorted(connection.auth.variables.items())]
@@ -235,23 +235,23 @@ def test_a_chain_that_was_stored_before_chains_were_remembered(rotating: Scene) 
     assert statuses(rotating) == [200]
 
 
-def test_a_revocation_stops_a_run(make_scene: SceneMaker) -> None:
+def test_a_revocation_stops_a_run(make_harness: HarnessMaker) -> None:
     """Withdrawn in the middle of a run: the run ends with what to click and what to run."""
-    with make_scene(kind="refresh_token") as scene:
-        scene.extract("User")
-        (rotation,) = scene.org.sessions.living_refresh_tokens()
-        real = scene.org.sessions.use
+    with make_harness(kind="refresh_token") as harness:
+        harness.extract("User")
+        (rotation,) = harness.org.sessions.living_refresh_tokens()
+        real = harness.org.sessions.use
         calls = []
 
         def use(token: str):
             calls.append(token)
             if len(calls) == 3:
-                scene.org.sessions.revoke(rotation)
+                harness.org.sessions.revoke(rotation)
             return real(token)
 
-        scene.org.sessions.use = use
+        harness.org.sessions.use = use
         with pytest.raises(AuthFailed, match="expired access/refresh token") as caught:
-            scene.extract("Contact")
+            harness.extract("Contact")
         assert len(calls) == 3
         assert "Setup, Connected Apps OAuth Usage" in caught.value.cure
         assert "crm-pipeline login demo" in caught.value.cure

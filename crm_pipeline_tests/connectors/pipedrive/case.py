@@ -14,12 +14,12 @@ _MAIN = credentials.ACCOUNTS["main"]
 _PAGES = r"/api/v2/persons\?"
 
 
-def _widen(twin: Any) -> None:
-    twin.set_limits(api_token=10_000, app=10_000)
+def _widen(emulator: Any) -> None:
+    emulator.set_limits(api_token=10_000, app=10_000)
 
 
-def _told(twin: Any) -> dict[str, Told]:
-    return {str(row["id"]): Told(_stamp(row), row["name"]) for row in twin.rows("persons")}
+def _told(emulator: Any) -> dict[str, Told]:
+    return {str(row["id"]): Told(_stamp(row), row["name"]) for row in emulator.rows("persons")}
 
 
 def _stamp(row: Mapping[str, Any]) -> datetime | None:
@@ -47,13 +47,13 @@ def _fetch(url: str) -> dict[str, dict[str, Any]]:
         asked["cursor"] = cursor
 
 
-def _without_scope(twin: Any) -> str:
-    twin.grant(["base", "deals:read"])
+def _without_scope(emulator: Any) -> str:
+    emulator.grant(["base", "deals:read"])
     return "contacts:read"
 
 
-def _revoke(twin: Any) -> None:
-    twin.oauth.grants.revoke(_MAIN.refresh_token)
+def _revoke(emulator: Any) -> None:
+    emulator.oauth.grants.revoke(_MAIN.refresh_token)
 
 
 CASE = Case(
@@ -91,14 +91,14 @@ CASE = Case(
         "body": json.dumps({"success": False, "error": "request over limit"}),
     },
     widen=_widen,
-    strict=lambda twin: twin.set_limits(plan="Lite"),
+    strict=lambda emulator: emulator.set_limits(plan="Lite"),
     told=_told,
     gone=lambda _: set(),
     fetch=_fetch,
     plain=dict,
     text_of=lambda record: record["name"],
     revoke=_revoke,
-    eat=lambda twin: twin.set_limits(used=twin.set_limits()["daily"]),
+    eat=lambda emulator: emulator.set_limits(used=emulator.set_limits()["daily"]),
     without_scope=_without_scope,
     nonsense=tuple(
         {

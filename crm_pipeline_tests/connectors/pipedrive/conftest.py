@@ -54,7 +54,7 @@ connections:
 
 
 @dataclass
-class Scene:
+class Harness:
     """A company and a pipeline that stand at one moment; time passes only with `advance`."""
 
     sandbox: SandboxServer
@@ -131,11 +131,11 @@ def _is_in(row: dict[str, Any], since: datetime | None, until: datetime | None) 
     return (since is None or at >= since) and (until is None or at < until)
 
 
-SceneMaker = Callable[..., AbstractContextManager[Scene]]
+HarnessMaker = Callable[..., AbstractContextManager[Harness]]
 
 
 @contextmanager
-def scene_in(
+def harness_in(
     folder: Path,
     database: Database,
     url: str,
@@ -146,7 +146,7 @@ def scene_in(
     ceilings: str = WIDE,
     burst: int = 10_000,
     account: str = "main",
-) -> Iterator[Scene]:
+) -> Iterator[Harness]:
     """Make a company of its own, and connections.yaml for it."""
     clock = FrozenClock(START)
     with SandboxServer(
@@ -161,55 +161,55 @@ def scene_in(
         (folder / "connections.yaml").write_text(text)
         environ = {**ENVIRON, "PIPE_TOKEN": credentials.ACCOUNTS[account].api_token}
         settings = load_settings(folder, {**environ, "CRM_DATABASE_URL": url})
-        made = Scene(sandbox, settings, database, clock)
+        made = Harness(sandbox, settings, database, clock)
         # The tests that are about the pace set it themselves.
         made.company.set_limits(account=account, api_token=burst, app=burst)
         yield made
 
 
 @pytest.fixture
-def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker:
-    """Make scenes with companies of their own."""
+def make_harness(tmp_path: Path, database: Database, fresh_url: str) -> HarnessMaker:
+    """Make harnesses with companies of their own."""
 
-    def make(**options: Any) -> AbstractContextManager[Scene]:
-        return scene_in(tmp_path, database, fresh_url, **options)
+    def make(**options: Any) -> AbstractContextManager[Harness]:
+        return harness_in(tmp_path, database, fresh_url, **options)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def still_company(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def still_company(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A company that no test changes, whose lists take several pages."""
     folder = tmp_path_factory.mktemp("pipedrive")
     with (
         database_of_its_own(postgres_url) as url,
         Database(url) as database,
-        scene_in(folder, database, url, contacts=120, ceilings=f"{WIDE}, {SMALL_PAGES}") as made,
+        harness_in(folder, database, url, contacts=120, ceilings=f"{WIDE}, {SMALL_PAGES}") as made,
     ):
         yield made
 
 
 @pytest.fixture
-def still(still_company: Scene) -> Scene:
+def still(still_company: Harness) -> Harness:
     """The company with its clock and ours at one moment: waits of other tests have moved ours."""
     still_company.clock = FrozenClock(still_company.sandbox.clock.now())
     return still_company
 
 
 @pytest.fixture(scope="module")
-def small(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def small(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A small company that nobody changes, whose lists take several pages."""
     folder, ceilings = tmp_path_factory.mktemp("small"), f"{WIDE}, page_records: 9"
     with (
         database_of_its_own(postgres_url) as url,
         Database(url) as database,
-        scene_in(folder, database, url, contacts=20, ceilings=ceilings) as made,
+        harness_in(folder, database, url, contacts=20, ceilings=ceilings) as made,
     ):
         yield made
 
 
 @pytest.fixture
-def scene(make_scene: SceneMaker) -> Iterator[Scene]:
-    """A scene with a small company."""
-    with make_scene() as made:
+def harness(make_harness: HarnessMaker) -> Iterator[Harness]:
+    """A harness with a small company."""
+    with make_harness() as made:
         yield made

@@ -11,7 +11,7 @@ from crm_pipeline.connectors.pipedrive.mapping import MAPPING
 from crm_pipeline.connectors.pipedrive.system_fields import SYSTEM
 from crm_pipeline.model.mapping import ANY_OBJECT, RECORD
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline_tests.connectors.pipedrive.conftest import Scene
+from crm_pipeline_tests.connectors.pipedrive.conftest import Harness
 
 HASH = "0123456789abcdef0123456789abcdef01234567"
 
@@ -130,7 +130,7 @@ def test_optional_fields() -> None:
     assert optional_of(ITEMS["products"], [entry]) == ()
 
 
-def test_names_are_unique_whatever_their_case(still: Scene) -> None:
+def test_names_are_unique_whatever_their_case(still: Harness) -> None:
     """Views and casts know a field by its name alone."""
     with still.account() as account:
         for obj in ITEMS:
@@ -141,7 +141,7 @@ def test_names_are_unique_whatever_their_case(still: Scene) -> None:
 @pytest.mark.parametrize(
     "obj", ["deals", "persons", "organizations", "activities", "products", "leads"]
 )
-def test_every_value_of_a_record_has_a_field(still: Scene, obj: str) -> None:
+def test_every_value_of_a_record_has_a_field(still: Harness, obj: str) -> None:
     """No key of any landed record, however deep, is left without a field."""
     found = still.extract(obj)
     known = {field.keys for field in found.schema.fields}
@@ -159,7 +159,7 @@ def _leaves(value: Any, keys: tuple[str, ...] = ()) -> Any:
         yield keys
 
 
-def test_custom_fields_of_the_company(still: Scene) -> None:
+def test_custom_fields_of_the_company(still: Harness) -> None:
     """All custom fields that the company has are there, by the names that it gave them."""
     with still.account() as account:
         schema = account.describe("persons")

@@ -6,10 +6,10 @@ import pytest
 
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import Rejected
-from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Harness, HarnessMaker
 
 
-def test_a_query_is_a_path(still: Scene) -> None:
+def test_a_query_is_a_path(still: Harness) -> None:
     """Its records come page after page, from v2 by cursor and from v1 by offset."""
     with still.account() as account:
         deals = list(account.query("/api/v2/deals?status=won&limit=2", include_deleted=False))
@@ -32,14 +32,14 @@ def test_a_query_is_a_path(still: Scene) -> None:
         "/api/v2/../../secret",
     ],
 )
-def test_what_is_no_query(still: Scene, text: str) -> None:
+def test_what_is_no_query(still: Harness, text: str) -> None:
     """Only paths of the API are asked for, and only at the company's own address."""
     with still.account() as account, pytest.raises(Rejected, match="no query language") as caught:
         list(account.query(text, include_deleted=False))
     assert "/api/v2/deals" in caught.value.cure
 
 
-def test_one_record(still: Scene) -> None:
+def test_one_record(still: Harness) -> None:
     """By its id, or by the exact value of a field that the vendor searches in."""
     [person] = still.company.rows("persons", limit=1)
     with still.account() as account:
@@ -60,7 +60,7 @@ def test_one_record(still: Scene) -> None:
 @pytest.mark.parametrize(
     "obj", ["persons", "deals", "leads", "notes", "users", "stages", "deal_products"]
 )
-def test_previews(still: Scene, obj: str) -> None:
+def test_previews(still: Harness, obj: str) -> None:
     """The newest records, as values by field, parts of composite values among them."""
     with still.account() as account:
         schema, rows = account.preview(obj, 3)
@@ -70,7 +70,7 @@ def test_previews(still: Scene, obj: str) -> None:
 
 
 @pytest.mark.parametrize("obj", ["persons", "deals", "products", "leads", "notes"])
-def test_one_call_tells_what_is_new(still: Scene, obj: str) -> None:
+def test_one_call_tells_what_is_new(still: Harness, obj: str) -> None:
     """How many records changed since a moment, deleted deals too, and the newest stamp."""
     since = parse_instant("2026-09-01T00:00:00Z")
     rows = [
@@ -92,10 +92,13 @@ def test_one_call_tells_what_is_new(still: Scene, obj: str) -> None:
         assert account.probe_changes(schema, still.clock.now() + timedelta(days=1)) == (0, None)
 
 
-def test_a_healthy_check_up(make_scene: SceneMaker) -> None:
+def test_a_healthy_check_up(make_harness: HarnessMaker) -> None:
     """Login, identity, sight, budget, pace and objects, one line each."""
     objects = "[persons, deals, leads, users, deal_products]"
-    with make_scene(kind="refresh_token", objects=objects) as scene, scene.account() as account:
+    with (
+        make_harness(kind="refresh_token", objects=objects) as harness,
+        harness.account() as account,
+    ):
         report = account.check()
     assert report.is_healthy, report
     whats = [finding.what for finding in report.findings]
@@ -104,11 +107,11 @@ def test_a_healthy_check_up(make_scene: SceneMaker) -> None:
     assert "5 of 5 readable" in report.findings[-2].detail
 
 
-def test_what_a_check_up_finds(make_scene: SceneMaker) -> None:
+def test_what_a_check_up_finds(make_harness: HarnessMaker) -> None:
     """Missing scopes, objects that cannot be read, and names that do not exist, each with its cure."""
-    with make_scene(kind="refresh_token", objects="[persons, deals, dealz]") as scene:
-        scene.company.grant(["base", "deals:read"])
-        with scene.account() as account:
+    with make_harness(kind="refresh_token", objects="[persons, deals, dealz]") as harness:
+        harness.company.grant(["base", "deals:read"])
+        with harness.account() as account:
             report = account.check()
     found = {(one.level, one.what): one for one in report.findings}
     assert "contacts:read" in found["warn", "scopes"].detail
@@ -118,36 +121,36 @@ def test_what_a_check_up_finds(make_scene: SceneMaker) -> None:
     assert not report.is_healthy
 
 
-def test_a_user_who_does_not_see_everything(scene: Scene) -> None:
+def test_a_user_who_does_not_see_everything(harness: Harness) -> None:
     """Records that the user may not see are left out with 200; the check-up says so."""
     from crm_pipeline_tests.connectors.pipedrive.conftest import MAIN
 
-    scene.settings.environ["PIPE_TOKEN"] = MAIN.restricted_token  # type: ignore[index]
-    assert len(scene.ids(scene.extract("persons"))) < len(scene.truth("persons"))
-    with scene.account() as account:
+    harness.settings.environ["PIPE_TOKEN"] = MAIN.restricted_token  # type: ignore[index]
+    assert len(harness.ids(harness.extract("persons"))) < len(harness.truth("persons"))
+    with harness.account() as account:
         findings = {one.what: one for one in account.check().findings}
     assert findings["sight"].level == "warn"
     assert "left out without a word" in findings["sight"].detail
 
 
-def test_a_check_up_without_the_day(make_scene: SceneMaker) -> None:
+def test_a_check_up_without_the_day(make_harness: HarnessMaker) -> None:
     """Where the vendor does not tell its budget the setting is named."""
-    with make_scene(ceilings=WIDE) as scene:
-        scene.company.set_limits(shows_daily=False)
-        with scene.account() as account:
+    with make_harness(ceilings=WIDE) as harness:
+        harness.company.set_limits(shows_daily=False)
+        with harness.account() as account:
             findings = {one.what: one for one in account.check().findings}
     assert "daily_tokens" in findings["budget"].cure
 
 
-def test_a_login_that_fails_is_all_that_is_stated(scene: Scene) -> None:
+def test_a_login_that_fails_is_all_that_is_stated(harness: Harness) -> None:
     """Without a login there is one finding."""
-    scene.settings.environ["PIPE_TOKEN"] = "1" * 40  # type: ignore[index]
-    with scene.account() as account:
+    harness.settings.environ["PIPE_TOKEN"] = "1" * 40  # type: ignore[index]
+    with harness.account() as account:
         [finding] = account.check().findings
     assert (finding.level, finding.what) == ("fail", "login")
 
 
-def test_who_and_objects(still: Scene) -> None:
+def test_who_and_objects(still: Harness) -> None:
     """As whom this is logged in, and what can be read."""
     with still.account() as account:
         assert "of company 6000001 (sandbox-main)" in account.identity()

@@ -20,7 +20,7 @@ from crm_pipeline.kernel.errors import (
     Unavailable,
     UnknownField,
 )
-from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import Harness, HarnessMaker
 
 HTML = {"Content-Type": "text/html; charset=UTF-8"}
 FIELDS = "/api/v2/personFields"
@@ -33,23 +33,23 @@ def body(error: str, **more: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def reader(still_company: Scene) -> Iterator[Account]:
+def reader(still_company: Harness) -> Iterator[Account]:
     """An account that tries everything once."""
     with still_company.account(attempts=1) as account:
         yield account
 
 
-def met(scene: Scene, reader: Account, fault: dict[str, Any], *, times: int = 1) -> CrmError:
+def met(harness: Harness, reader: Account, fault: dict[str, Any], *, times: int = 1) -> CrmError:
     """Return what a read meets where the vendor answers as ordered."""
     kind = fault.get("kind", "status")
     details = {name: value for name, value in fault.items() if name != "kind"}
     reader.describe("persons")
-    scene.sandbox.faults.order(kind, times=times, **details)
+    harness.sandbox.faults.order(kind, times=times, **details)
     try:
         with pytest.raises(CrmError) as caught:
             reader.describe("persons")
     finally:
-        scene.sandbox.faults.clear()
+        harness.sandbox.faults.clear()
     return caught.value
 
 
@@ -89,7 +89,7 @@ def met(scene: Scene, reader: Account, fault: dict[str, Any], *, times: int = 1)
     ],
 )
 def test_statuses(
-    still: Scene, reader: Account, status: int, text: str, kind: type[CrmError], words: str
+    still: Harness, reader: Account, status: int, text: str, kind: type[CrmError], words: str
 ) -> None:
     """Every status of the vendor's page is an error of ours, with the cure."""
     error = met(still, reader, {"status": status, "body": text, "path": "Fields"}, times=2)
@@ -113,7 +113,7 @@ def test_statuses(
     ],
 )
 def test_a_200_that_is_no_answer(
-    still: Scene, reader: Account, fault: dict[str, Any], words: str
+    still: Harness, reader: Account, fault: dict[str, Any], words: str
 ) -> None:
     """A page, nothing, half a JSON text or null is never an empty list."""
     error = met(still, reader, {**fault, "path": "Fields"})
@@ -130,18 +130,18 @@ def test_a_200_that_is_no_answer(
         '{"additional_data": {"success": true}, "success":\n false, "error": "Something broke"}',
     ],
 )
-def test_a_200_that_says_it_failed(still: Scene, reader: Account, text: str) -> None:
+def test_a_200_that_says_it_failed(still: Harness, reader: Account, text: str) -> None:
     """`success: false` is a refusal, whatever the status says and wherever it stands."""
     error = met(still, reader, {"status": 200, "body": text, "path": "Fields"})
     assert isinstance(error, Rejected)
     assert "says that it failed: Something broke" in error.message
 
 
-def test_a_field_called_success_is_no_failure(scene: Scene) -> None:
+def test_a_field_called_success_is_no_failure(harness: Harness) -> None:
     """What a record says is its own."""
     text = '{"data":[{"id":1,"name":"a","success":false}],"success":true}'
-    scene.sandbox.faults.order("status", status=200, body=text, path="/activityTypes")
-    assert scene.extract("activityTypes").read == 1
+    harness.sandbox.faults.order("status", status=200, body=text, path="/activityTypes")
+    assert harness.extract("activityTypes").read == 1
 
 
 @pytest.mark.parametrize(
@@ -154,37 +154,37 @@ def test_a_field_called_success_is_no_failure(scene: Scene) -> None:
         ("persons", '{"success":true,"data":null}'),
     ],
 )
-def test_what_is_no_list(scene: Scene, obj: str, text: str) -> None:
+def test_what_is_no_list(harness: Harness, obj: str, text: str) -> None:
     """An object, null where v2 answers, and nothing although more is to come are errors."""
-    scene.sandbox.faults.order("status", status=200, body=text, path=rf"/{obj}(\?|$)", times=3)
+    harness.sandbox.faults.order("status", status=200, body=text, path=rf"/{obj}(\?|$)", times=3)
     with pytest.raises(MalformedAnswer, match=f"pipe.{obj}: an answer"):
-        scene.extract(obj, snapshot=True)
-    assert scene.landing.windows("pipe", obj) == []
+        harness.extract(obj, snapshot=True)
+    assert harness.landing.windows("pipe", obj) == []
 
 
 @pytest.mark.parametrize("obj", ["leads", "users", "leadLabels"])
-def test_a_null_of_v1_deletes_nobody(scene: Scene, obj: str) -> None:
+def test_a_null_of_v1_deletes_nobody(harness: Harness, obj: str) -> None:
     """It is an empty list, with or without a word about paging, which is not believed either."""
-    there = scene.extract(obj, snapshot=True)
+    there = harness.extract(obj, snapshot=True)
     assert there.records > 0
-    scene.advance(900)
+    harness.advance(900)
     text = '{"success":true,"data":null}'
-    scene.sandbox.faults.order(
+    harness.sandbox.faults.order(
         "status", status=200, body=text, path=rf"/v1/{obj}(/archived)?(\?|$)", times=9
     )
-    done = scene.extract(obj, snapshot=True)
+    done = harness.extract(obj, snapshot=True)
     assert (done.read, done.deleted) == (0, 0)
     assert done.shrink is not None
     assert done.shrink.is_empty
 
 
-def test_an_empty_list_of_v1_may_be_null(scene: Scene) -> None:
+def test_an_empty_list_of_v1_may_be_null(harness: Harness) -> None:
     """It is how v1 writes an empty list."""
-    with scene.company.companies["main"].tables.writing() as cursor:
+    with harness.company.companies["main"].tables.writing() as cursor:
         cursor.execute("DELETE FROM notes")
-    found = scene.extract("notes")
+    found = harness.extract("notes")
     assert found.read == 0
-    answers = scene.sandbox.journal.entries(path="/v1/notes$")
+    answers = harness.sandbox.journal.entries(path="/v1/notes$")
     assert [one.status for one in answers] == [200]
 
 
@@ -202,7 +202,7 @@ def test_an_empty_list_of_v1_may_be_null(scene: Scene) -> None:
     ],
 )
 def test_two_kinds_of_429(
-    still: Scene, reader: Account, headers: dict[str, str], kind: type[CrmError]
+    still: Harness, reader: Account, headers: dict[str, str], kind: type[CrmError]
 ) -> None:
     """Headers tell a burst, which passes, from a spent day, which does not."""
     fault = {"status": 429, "body": body("request over limit"), "headers": headers, "path": FIELDS}
@@ -217,7 +217,7 @@ def test_two_kinds_of_429(
         assert "the company's API tokens of the day" in error.message
 
 
-def test_a_429_that_outlasts_its_window(still: Scene) -> None:
+def test_a_429_that_outlasts_its_window(still: Harness) -> None:
     """Without headers a refusal that goes on for ten windows is one of the day."""
     still.sandbox.faults.order("status", status=429, body="", path=FIELDS, times=3)
     try:
@@ -232,7 +232,7 @@ def test_a_429_that_outlasts_its_window(still: Scene) -> None:
         still.sandbox.faults.clear()
 
 
-def test_an_epoch_is_no_wait(still: Scene, reader: Account) -> None:
+def test_an_epoch_is_no_wait(still: Harness, reader: Account) -> None:
     """x-ratelimit-reset is relative; a figure like a moment would stop everything for years."""
     headers = {"x-ratelimit-reset": "1790000000", "x-ratelimit-remaining": "0"}
     error = met(still, reader, {"status": 429, "body": "", "headers": headers, "path": FIELDS})
@@ -240,7 +240,7 @@ def test_an_epoch_is_no_wait(still: Scene, reader: Account) -> None:
     assert error.retry_after_s == 2.0
 
 
-def test_shut_out_by_the_proxy(still: Scene, reader: Account) -> None:
+def test_shut_out_by_the_proxy(still: Harness, reader: Account) -> None:
     """A web page with 403 is no lack of rights: it says who sent it, why, and to wait."""
     page = "<html><title>Attention Required! | Cloudflare</title></html>"
     error = met(still, reader, {"status": 403, "body": page, "headers": HTML, "path": FIELDS})
@@ -250,23 +250,23 @@ def test_shut_out_by_the_proxy(still: Scene, reader: Account) -> None:
     assert "keeps calling after refusals" in error.cure
 
 
-def test_a_refused_token(scene: Scene) -> None:
+def test_a_refused_token(harness: Harness) -> None:
     """The cure says where the token is found, and the token is in no text."""
-    scene.settings.environ["PIPE_TOKEN"] = "0" * 40  # type: ignore[index]
-    with scene.account() as account, pytest.raises(AuthFailed, match="401") as caught:
+    harness.settings.environ["PIPE_TOKEN"] = "0" * 40  # type: ignore[index]
+    with harness.account() as account, pytest.raises(AuthFailed, match="401") as caught:
         account.describe("persons")
     assert "Personal preferences, API" in caught.value.cure
     assert "0" * 40 not in repr(caught.value) + str(caught.value)
 
 
-def test_metadata_for_admins_only(make_scene: SceneMaker) -> None:
+def test_metadata_for_admins_only(make_harness: HarnessMaker) -> None:
     """An app without the admin scope reads the fields of activities from v1."""
-    with make_scene(kind="refresh_token") as scene:
-        scene.company.grant(["base", "activities:read"])
-        with scene.account() as account:
+    with make_harness(kind="refresh_token") as harness:
+        harness.company.grant(["base", "activities:read"])
+        with harness.account() as account:
             names = account.describe("activities").names
         assert "subject" in names
-        asked = scene.sandbox.journal.entries(path="activityFields")
+        asked = harness.sandbox.journal.entries(path="activityFields")
         assert [(one.path, one.status) for one in asked] == [
             ("/api/v2/activityFields", 403),
             ("/v1/activityFields", 200),

@@ -11,7 +11,7 @@ from crm_pipeline.kernel.errors import BudgetExhausted
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract, opened
-from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import Harness, HarnessMaker
 
 OBJECTS = (
     "persons",
@@ -31,7 +31,7 @@ def api_of(account: object) -> Api:
 
 
 @pytest.mark.parametrize("obj", OBJECTS)
-def test_what_we_count_is_what_the_company_paid(still: Scene, obj: str) -> None:
+def test_what_we_count_is_what_the_company_paid(still: Harness, obj: str) -> None:
     """Tokens spent by a read are those that the vendor has taken off, and the plan said so."""
     before = still.company.set_limits()["used"]
     with still.account() as account:
@@ -44,10 +44,10 @@ def test_what_we_count_is_what_the_company_paid(still: Scene, obj: str) -> None:
     assert abs(found.cost - found.planned_cost) <= 0.2 * found.cost + 20
 
 
-def test_the_accounts_of_the_day(scene: Scene) -> None:
+def test_the_accounts_of_the_day(harness: Harness) -> None:
     """Each operation has calls and tokens under its own name, as the sandbox has seen them."""
-    scene.extract("persons")
-    with RateLimiter(scene.database, scene.clock) as limiter:
+    harness.extract("persons")
+    with RateLimiter(harness.database, harness.clock) as limiter:
         days = {day.operation: (day.calls, day.cost) for day in limiter.usage_by_day("pipe")}
     assert days == {"me": (1, 2), "fields": (1, 10), "list persons": (1, 10)}
 
@@ -56,24 +56,24 @@ def test_the_accounts_of_the_day(scene: Scene) -> None:
     ("kind", "plan", "burst"),
     [("token", "Lite", 20), ("token", "Ultimate", 120), ("refresh_token", "Growth", 160)],
 )
-def test_the_plan_is_learned(make_scene: SceneMaker, kind: str, plan: str, burst: int) -> None:
+def test_the_plan_is_learned(make_harness: HarnessMaker, kind: str, plan: str, burst: int) -> None:
     """Headers say what the plan allows; before the first answer it is the smallest plan's."""
-    with make_scene(kind=kind, ceilings="") as scene:
-        scene.company.set_limits(plan=plan)
-        with scene.account() as account:
+    with make_harness(kind=kind, ceilings="") as harness:
+        harness.company.set_limits(plan=plan)
+        with harness.account() as account:
             meter = api_of(account).pace
             assert meter.ceiling(meter.burst) == (20 if kind == "token" else 80)
             assert meter.ceiling(DAILY) == 30_000
             account.identity()
             assert meter.ceiling(meter.burst) == burst
-            assert meter.ceiling(DAILY) == scene.company.set_limits()["daily"]
+            assert meter.ceiling(DAILY) == harness.company.set_limits()["daily"]
             assert meter.calls_per_s == int(burst * 0.9) / 2
 
 
-def test_limits_by_configuration(make_scene: SceneMaker) -> None:
+def test_limits_by_configuration(make_harness: HarnessMaker) -> None:
     """`ceilings` of connections.yaml stand where the vendor says nothing."""
     ceilings = "daily_tokens: 500000, burst_by_token: 100, searches: 8"
-    with make_scene(ceilings=ceilings) as scene, scene.account() as account:
+    with make_harness(ceilings=ceilings) as harness, harness.account() as account:
         meter = api_of(account).pace
         limits = {limit.name: limit for limit in meter.limits(Operation("x", 20, "search"))}
         assert (limits[DAILY].calls, limits[DAILY].kind) == (450_000, "daily")
@@ -83,20 +83,20 @@ def test_limits_by_configuration(make_scene: SceneMaker) -> None:
         assert meter.costs(Operation("x", 20)) == {DAILY: 20}
 
 
-def test_a_read_that_does_not_fit(scene: Scene) -> None:
+def test_a_read_that_does_not_fit(harness: Harness) -> None:
     """A plan that takes more tokens than are left of our share is refused before it begins."""
-    daily = scene.company.set_limits()["daily"]
-    with scene.account() as account:
+    daily = harness.company.set_limits()["daily"]
+    with harness.account() as account:
         account.identity()
-    scene.company.set_limits(used=int(daily * 0.9) - 40)
+    harness.company.set_limits(used=int(daily * 0.9) - 40)
     with pytest.raises(BudgetExhausted, match="tokens"):
-        scene.extract("deals")
+        harness.extract("deals")
 
 
-def test_headers_may_be_missing(scene: Scene) -> None:
+def test_headers_may_be_missing(harness: Harness) -> None:
     """Without the header of the day we reckon with what is configured."""
-    scene.company.set_limits(shows_daily=False)
-    with scene.account() as account:
+    harness.company.set_limits(shows_daily=False)
+    with harness.account() as account:
         account.identity()
         assert account.usage.used is None
         assert api_of(account).pace.ceiling(DAILY) == 30_000
@@ -105,44 +105,44 @@ def test_headers_may_be_missing(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("kind", "limits"), [("token", {"plan": "Lite"}), ("refresh_token", {"app": 16})]
 )
-def test_the_pace_is_kept(make_scene: SceneMaker, kind: str, limits: dict[str, Any]) -> None:
+def test_the_pace_is_kept(make_harness: HarnessMaker, kind: str, limits: dict[str, Any]) -> None:
     """In lanes, with more calls than two seconds allow, the company refuses none."""
-    with make_scene(kind=kind, ceilings="page_records: 4") as scene:
-        scene.company.set_limits(**limits)
-        with opened(scene.settings, "pipe", scene.database) as account:
+    with make_harness(kind=kind, ceilings="page_records: 4") as harness:
+        harness.company.set_limits(**limits)
+        with opened(harness.settings, "pipe", harness.database) as account:
             whole = ObjectSettings("persons", route="windows")
-            found = extract(account, whole, None, mode="range", landing=scene.landing)
-        assert scene.ids(found) == scene.truth("persons")
+            found = extract(account, whole, None, mode="range", landing=harness.landing)
+        assert harness.ids(found) == harness.truth("persons")
         assert found.calls > 20
-        answers = scene.sandbox.journal.entries(vendor="pipedrive")
+        answers = harness.sandbox.journal.entries(vendor="pipedrive")
         assert {one.status for one in answers} == {200}
-        assert scene.company.companies["main"].limits.refused == 0
+        assert harness.company.companies["main"].limits.refused == 0
 
 
-def test_a_dear_call_needs_no_wide_window(make_scene: SceneMaker) -> None:
+def test_a_dear_call_needs_no_wide_window(make_harness: HarnessMaker) -> None:
     """Tokens count against the day and not against the two seconds: 40 of them fit a window of 18."""
-    with make_scene(ceilings="") as scene:
-        scene.company.set_limits(plan="Lite")
-        assert scene.ids(scene.extract("leads")) == scene.truth("leads")
+    with make_harness(ceilings="") as harness:
+        harness.company.set_limits(plan="Lite")
+        assert harness.ids(harness.extract("leads")) == harness.truth("leads")
 
 
-def test_fewer_tokens_than_a_call_costs(make_scene: SceneMaker) -> None:
+def test_fewer_tokens_than_a_call_costs(make_harness: HarnessMaker) -> None:
     """A company that claims so is no wrong configuration: the day is spent, and read again once that is forgotten."""
-    with make_scene(ceilings="") as scene:
-        amount = scene.company.set_limits()["daily"]
-        scene.company.set_limits(daily=32)
-        with scene.account() as account:
+    with make_harness(ceilings="") as harness:
+        amount = harness.company.set_limits()["daily"]
+        harness.company.set_limits(daily=32)
+        with harness.account() as account:
             account.identity()
             assert api_of(account).pace.ceiling(DAILY) == 32
         with pytest.raises(BudgetExhausted):
-            scene.extract("leads")
-        scene.company.set_limits(daily=amount)
-        with RateLimiter(scene.database, scene.clock) as limiter:
+            harness.extract("leads")
+        harness.company.set_limits(daily=amount)
+        with RateLimiter(harness.database, harness.clock) as limiter:
             limiter.forget("pipe")
-        assert scene.ids(scene.extract("leads")) == scene.truth("leads")
+        assert harness.ids(harness.extract("leads")) == harness.truth("leads")
 
 
-def test_a_search_does_not_narrow_the_pace(still: Scene) -> None:
+def test_a_search_does_not_narrow_the_pace(still: Harness) -> None:
     """What the answer to a search says may be of the window of searches: the other one stays."""
     body = '{"success":true,"data":{"items":[]}}'
     headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "9"}

@@ -12,32 +12,32 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.settings.connection import AuthSettings
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 from crm_pipeline.store.tokens.state_key import StateKey
-from crm_pipeline_tests.connectors.pipedrive.conftest import ENVIRON, Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import ENVIRON, Harness, HarnessMaker
 from crm_sandbox.server import SandboxServer
 
 TOKEN = AuthSettings("token", {"token": "T"})
 APP = AuthSettings("refresh_token", {"client_id": "A", "client_secret": "B"})
 
 
-def connection(scene: Scene, login_url: str, auth: AuthSettings = TOKEN) -> Connection:
-    ours = scene.settings.connection("pipe")
+def connection(harness: Harness, login_url: str, auth: AuthSettings = TOKEN) -> Connection:
+    ours = harness.settings.connection("pipe")
     return dataclasses.replace(ours, login_url=login_url, auth=auth, sandbox=False)
 
 
 @pytest.fixture
-def app(make_scene: SceneMaker):
-    with make_scene(kind="refresh_token") as made:
+def app(make_harness: HarnessMaker):
+    with make_harness(kind="refresh_token") as made:
         yield made
 
 
 @pytest.mark.parametrize("kind", ["token", "refresh_token"])
-def test_both_kinds_read(make_scene: SceneMaker, kind: str) -> None:
+def test_both_kinds_read(make_harness: HarnessMaker, kind: str) -> None:
     """A read by either login finds the same."""
-    with make_scene(kind=kind) as scene:
-        assert scene.ids(scene.extract("persons")) == scene.truth("persons")
+    with make_harness(kind=kind) as harness:
+        assert harness.ids(harness.extract("persons")) == harness.truth("persons")
 
 
-def test_refresh_tokens_rotate(app: Scene) -> None:
+def test_refresh_tokens_rotate(app: Harness) -> None:
     """Each login uses the refresh token that the one before brought; the environment's only begins."""
     for _ in range(3):
         with app.account() as account:
@@ -48,13 +48,13 @@ def test_refresh_tokens_rotate(app: Scene) -> None:
     assert [one.status for one in asked] == [200, 200, 200]
 
 
-def test_a_login_that_ends_in_the_middle(app: Scene) -> None:
+def test_a_login_that_ends_in_the_middle(app: Harness) -> None:
     """An access token that dies during a read is renewed once, and the read goes on."""
     app.sandbox.faults.order("expire_session", path="/api/v2/deals/archived", nth=1)
     assert app.ids(app.extract("deals")) == app.truth("deals", include_deleted=True)
 
 
-def test_a_revoked_refresh_token(app: Scene) -> None:
+def test_a_revoked_refresh_token(app: Harness) -> None:
     """The error names the connection and the command that mends it, and no secret."""
     app.company.grant(["base"])
     for token in list(app.company.oauth.grants.chains("main")):
@@ -69,7 +69,7 @@ def test_a_revoked_refresh_token(app: Scene) -> None:
     assert not [secret for secret in ENVIRON.values() if secret in text]
 
 
-def test_a_wrong_secret(app: Scene) -> None:
+def test_a_wrong_secret(app: Harness) -> None:
     """The app's key and secret go in a Basic header; a wrong one is told as such."""
     app.settings.environ["PIPE_CLIENT_SECRET"] = "other"  # type: ignore[index]
     with app.account() as account, pytest.raises(AuthFailed, match="Invalid client") as caught:
@@ -77,7 +77,7 @@ def test_a_wrong_secret(app: Scene) -> None:
     assert "Developer Hub" in caught.value.cure
 
 
-def test_a_person_lets_the_app_in(app: Scene) -> None:
+def test_a_person_lets_the_app_in(app: Harness) -> None:
     """The address of the consent is the vendor's, and the code is traded for a chain of tokens."""
     redirect = "http://localhost:8401/OauthRedirect"
     with app.account() as account:
@@ -93,7 +93,7 @@ def test_a_person_lets_the_app_in(app: Scene) -> None:
     "place",
     ["https://evil.example", "https://pipedrive.com.evil.example", "http://acme.pipedrive.com"],
 )
-def test_tokens_go_nowhere_else(app: Scene, place: str) -> None:
+def test_tokens_go_nowhere_else(app: Harness, place: str) -> None:
     """`api_domain` decides where the token is sent: only a host of the vendor is taken."""
     body = (
         '{"access_token":"a","token_type":"Bearer","expires_in":3599,"refresh_token":"r",'
@@ -107,7 +107,7 @@ def test_tokens_go_nowhere_else(app: Scene, place: str) -> None:
         account.describe("persons")
 
 
-def test_a_stored_token_goes_nowhere_else(app: Scene) -> None:
+def test_a_stored_token_goes_nowhere_else(app: Harness) -> None:
     """A place that was stored when nobody looked is asked for nothing: the account logs in anew."""
     with app.account() as account:
         account.identity()
@@ -140,7 +140,7 @@ def test_a_stored_token_goes_nowhere_else(app: Scene) -> None:
         ),
     ],
 )
-def test_what_cannot_work(still: Scene, address: str, auth: AuthSettings, words: str) -> None:
+def test_what_cannot_work(still: Harness, address: str, auth: AuthSettings, words: str) -> None:
     """Such settings are refused in words before anything is sent."""
     with pytest.raises(ConfigError, match=words) as caught:
         connector("pipedrive").vet(connection(still, address, auth))
@@ -148,12 +148,12 @@ def test_what_cannot_work(still: Scene, address: str, auth: AuthSettings, words:
 
 
 @pytest.mark.parametrize("auth", [TOKEN, APP])
-def test_what_can_work(still: Scene, auth: AuthSettings) -> None:
+def test_what_can_work(still: Harness, auth: AuthSettings) -> None:
     """A company's own address is taken for both kinds."""
     connector("pipedrive").vet(connection(still, "https://acme.pipedrive.com", auth))
 
 
-def test_the_login_server_is_a_host_of_its_own(still: Scene) -> None:
+def test_the_login_server_is_a_host_of_its_own(still: Harness) -> None:
     """Tokens of a company are asked for at oauth.pipedrive.com, those of the sandbox below its address."""
     from crm_pipeline.connectors.pipedrive.profile import PROFILE
 

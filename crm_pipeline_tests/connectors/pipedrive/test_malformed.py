@@ -13,7 +13,7 @@ from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline_tests.connectors.malformed import EAGER, Operation, reading, surprises
-from crm_pipeline_tests.connectors.pipedrive.conftest import Scene
+from crm_pipeline_tests.connectors.pipedrive.conftest import Harness
 
 Prepare = Callable[[Account, Checkpoint], Operation]
 RECORD = r"success|data(\.0(\.(id|update_time|modified|is_deleted|active_flag))?)?"
@@ -137,7 +137,7 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_answer(small: Scene, tmp_path: Path, kind: str) -> None:
+def test_each_kind_of_answer(small: Harness, tmp_path: Path, kind: str) -> None:
     """A web page, a part, another type, a missing key: right data, set aside, or a sentence."""
     route, prepare, names, silent = KINDS[kind]
     found: Any

@@ -20,7 +20,7 @@ from crm_pipeline.stages.raw import note_account
 from crm_pipeline.store.landing.account_facts import account_facts
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.modelled import build, rows
-from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, scene_in
+from crm_pipeline_tests.connectors.pipedrive.conftest import Harness, harness_in
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.pipedrive import credentials
 
@@ -37,7 +37,7 @@ Record = dict[str, Any]
 class Answers:
     """A company that has been read, and what its API answers."""
 
-    scene: Scene
+    harness: Harness
     account: str
     known: dict[str, list[Record]] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ class Answers:
 
     def ask(self, path: str, **params: str) -> Any:
         headers = {"x-api-token": credentials.ACCOUNTS[self.account].api_token}
-        url = f"{self.scene.sandbox.url}/pipedrive{path}"
+        url = f"{self.harness.sandbox.url}/pipedrive{path}"
         return requests.get(url, params, headers=headers, timeout=30).json()
 
     def every(self, path: str, **params: str) -> list[Record]:
@@ -88,7 +88,7 @@ class Answers:
 
     def told(self, table: str, columns: str, obj: str) -> dict[str, tuple[Any, ...]]:
         """The live rows of a table that came from an object, by id."""
-        read = rows(self.scene, table, f"source_id, object, is_deleted, {columns}")
+        read = rows(self.harness, table, f"source_id, object, is_deleted, {columns}")
         return {row[0]: row[3:] for row in read if row[1] == obj and not row[2]}
 
 
@@ -131,21 +131,21 @@ def company(
     with (
         database_of_its_own(postgres_url) as url,
         Database(url) as database,
-        scene_in(
+        harness_in(
             folder, database, url, contacts=240, objects=objects, account=request.param
-        ) as scene,
+        ) as harness,
     ):
-        with scene.account() as account:
-            note_account(account, scene.landing)
+        with harness.account() as account:
+            note_account(account, harness.landing)
         for obj in OBJECTS:
-            scene.extract(obj)
-        build(scene, folder / "engine")
-        yield Answers(scene, request.param)
+            harness.extract(obj)
+        build(harness, folder / "engine")
+        yield Answers(harness, request.param)
 
 
 def test_facts(company: Answers) -> None:
     """Zone, currency and address are those of the login's user and of the company's domain."""
-    facts = account_facts(company.scene.landing, "pipe")
+    facts = account_facts(company.harness.landing, "pipe")
     me = company.ask("/v1/users/me")["data"]
     assert (facts.time_zone, facts.currency) == (me["timezone_name"], me["default_currency"])
     assert (facts.time_zone, facts.currency) == (
@@ -339,7 +339,7 @@ def test_stage_history(company: Answers) -> None:
         "epoch(entered_at), epoch(left_at), custom ->> 'number'"
     )
     told: dict[str, list[tuple[Any, ...]]] = {}
-    for deal, *row in sorted(rows(company.scene, "deal_stage_history", columns), key=_by_number):
+    for deal, *row in sorted(rows(company.harness, "deal_stage_history", columns), key=_by_number):
         told.setdefault(deal, []).append(tuple(row[:-1]))
     assert told.keys() == {str(deal["id"]) for deal in company.deals}
     for deal in company.deals:
@@ -374,7 +374,7 @@ def test_participants(company: Answers) -> None:
         "from_table, to_table, from_source_id, to_source_id, from_key, to_key, is_primary, "
         "epoch(created_at)"
     )
-    told = [row for row in rows(company.scene, "associations", columns) if row[0] == "deals"]
+    told = [row for row in rows(company.harness, "associations", columns) if row[0] == "deals"]
     assert {row[2:4]: row[6:] for row in told} == wanted
     assert len(told) == len(wanted)
     assert sum(not is_main for is_main, _ in wanted.values()) > 10
@@ -391,7 +391,7 @@ def test_people_of_activities(company: Answers) -> None:
         for one in activity["participants"]
     }
     columns = "from_table, to_table, is_deleted, from_source_id, to_source_id, is_primary, to_key"
-    told = [row for row in rows(company.scene, "associations", columns) if row[0] == "activities"]
+    told = [row for row in rows(company.harness, "associations", columns) if row[0] == "activities"]
     live = [row for row in told if not row[2]]
     assert {row[3:5]: row[5] for row in live} == wanted
     assert len(live) == len(wanted)

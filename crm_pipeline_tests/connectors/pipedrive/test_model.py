@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline_tests.connectors.modelled import assert_fits, rows
-from crm_pipeline_tests.connectors.pipedrive.conftest import SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import HarnessMaker
 
 OBJECTS = (
     "deals",
@@ -24,11 +24,11 @@ OBJECTS = (
 )
 
 
-def test_everything_that_is_read_fits_the_model(make_scene: SceneMaker, tmp_path: Path) -> None:
+def test_everything_that_is_read_fits_the_model(make_harness: HarnessMaker, tmp_path: Path) -> None:
     """Each object makes its table, no value is left unconverted, and references lead to rows."""
-    with make_scene(contacts=60, objects=json.dumps(OBJECTS)) as scene:
-        assert_fits(scene, OBJECTS, tmp_path / "engine")
-        people = rows(scene, "contacts", "email, emails, phone, phones")
+    with make_harness(contacts=60, objects=json.dumps(OBJECTS)) as harness:
+        assert_fits(harness, OBJECTS, tmp_path / "engine")
+        people = rows(harness, "contacts", "email, emails, phone, phones")
         assert any(len(emails) > 1 for _, emails, _, _ in people)
         for email, emails, phone, phones in people:
             assert (email, phone) == (_first(emails), _first(phones))

@@ -6,7 +6,7 @@ import pytest
 
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline_tests import operations
-from crm_pipeline_tests.connectors.pipedrive.conftest import SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import HarnessMaker
 from crm_pipeline_tests.operations import Answer, Descriptions
 from crm_sandbox_tests.pipedrive.test_contract import FIELDS, NULLS, V1, V2, besides
 
@@ -47,27 +47,27 @@ DESCRIPTIONS = Descriptions(
 )
 
 
-def read(make_scene: SceneMaker, kept: list[Answer]) -> list[Answer]:
+def read(make_harness: HarnessMaker, kept: list[Answer]) -> list[Answer]:
     """Read every object by every route, and do what commands do beside."""
     objects = json.dumps(list(ITEMS))
     with (
-        make_scene(contacts=40, kind="refresh_token", objects=objects) as scene,
-        operations.recorded(scene.sandbox, "pipedrive", kept),
+        make_harness(contacts=40, kind="refresh_token", objects=objects) as harness,
+        operations.recorded(harness.sandbox, "pipedrive", kept),
     ):
-        with scene.account() as account:
+        with harness.account() as account:
             operations.looked_at(account, tuple(ITEMS))
-            account.probe_changes(account.describe("persons"), scene.clock.now())
+            account.probe_changes(account.describe("persons"), harness.clock.now())
             for obj, item in ITEMS.items():
                 if item.record:
-                    account.get(obj, str(scene.company.rows(obj)[0]["id"]), by=None)
+                    account.get(obj, str(harness.company.rows(obj)[0]["id"]), by=None)
             for obj in _SEARCHED:
                 by = ITEMS[obj].search[0]
-                names = [str(row[by]) for row in scene.company.rows(obj)]
+                names = [str(row[by]) for row in harness.company.rows(obj)]
                 alone = next(name for name in names if names.count(name) == 1)
                 account.get(obj, alone, by=by)
         for obj in ITEMS:
-            scene.extract(obj)
-        scene.extract("deals", route="windows")
+            harness.extract(obj)
+        harness.extract("deals", route="windows")
     return kept
 
 
@@ -77,13 +77,13 @@ def kept() -> list[Answer]:
     return []
 
 
-def test_every_operation_is_documented(make_scene: SceneMaker, kept: list[Answer]) -> None:
+def test_every_operation_is_documented(make_harness: HarnessMaker, kept: list[Answer]) -> None:
     """Each operation that the connector uses has its row, and each row is used."""
-    operations.by_operation(operations.documented("pipedrive"), kept or read(make_scene, kept))
+    operations.by_operation(operations.documented("pipedrive"), kept or read(make_harness, kept))
 
 
-def test_answers_are_compared_as_documented(make_scene: SceneMaker, kept: list[Answer]) -> None:
+def test_answers_are_compared_as_documented(make_harness: HarnessMaker, kept: list[Answer]) -> None:
     """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
-    answers = kept or read(make_scene, kept)
+    answers = kept or read(make_harness, kept)
     found = operations.by_operation(operations.documented("pipedrive"), answers)
     operations.assert_verdicts(DESCRIPTIONS, found)

@@ -11,7 +11,7 @@ from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import MalformedAnswer, ReadLost
-from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Harness, HarnessMaker
 
 SPAN = Window(parse_instant("2026-01-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z"))
 
@@ -21,49 +21,49 @@ def answer(*ids: int, cursor: str | None = None, stamp: str = "2026-05-05T05:05:
     return json.dumps({"success": True, "data": rows, "additional_data": {"next_cursor": cursor}})
 
 
-def test_records_without_keys_are_refused(scene: Scene) -> None:
+def test_records_without_keys_are_refused(harness: Harness) -> None:
     """A record without an id makes no page, one with a stamp that is none is set aside; no value is told."""
     body = '{"success":true,"data":[{"name":"Ada Lovelace"}]}'
-    scene.sandbox.faults.order("status", status=200, body=body, path="/api/v2/persons", times=3)
+    harness.sandbox.faults.order("status", status=200, body=body, path="/api/v2/persons", times=3)
     with pytest.raises(MalformedAnswer) as caught:
-        scene.extract("persons")
+        harness.extract("persons")
     assert "Lovelace" not in repr(caught.value) + str(caught.value)
     body = answer(1, stamp="ada@lovelace.example")
-    scene.sandbox.faults.order("status", status=200, body=body, path="/api/v2/persons")
-    assert scene.extract("persons").read == 1
-    [commit] = scene.landing.windows("pipe", "persons")
+    harness.sandbox.faults.order("status", status=200, body=body, path="/api/v2/persons")
+    assert harness.extract("persons").read == 1
+    [commit] = harness.landing.windows("pipe", "persons")
     assert (commit.records, commit.quarantined) == (0, 1)
 
 
-def edited(scene: Scene, number: int, **values: Any) -> None:
-    scene.company.companies["main"].tables.update("persons", "id", {number: values})
+def edited(harness: Harness, number: int, **values: Any) -> None:
+    harness.company.companies["main"].tables.update("persons", "id", {number: values})
 
 
 @pytest.mark.parametrize("gone", [1, 2])
 def test_leads_that_go_during_the_read(
-    make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch, gone: int
+    make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch, gone: int
 ) -> None:
     """An offset moves when records before it go: what moved is still read, and nothing twice."""
-    with make_scene(contacts=120, ceilings=f"{WIDE}, page_records: 12") as scene:
-        staying = _vanishing(scene, gone, monkeypatch)
-        found = scene.extract("leads")
-        assert set(staying) <= set(scene.ids(found))
+    with make_harness(contacts=120, ceilings=f"{WIDE}, page_records: 12") as harness:
+        staying = _vanishing(harness, gone, monkeypatch)
+        found = harness.extract("leads")
+        assert set(staying) <= set(harness.ids(found))
         # Pages overlap, so that it takes one read and not a second.
-        assert len(scene.sandbox.journal.entries(path="/v1/leadFields")) == 1
-        assert len(scene.ids(found)) == len(set(scene.ids(found)))
+        assert len(harness.sandbox.journal.entries(path="/v1/leadFields")) == 1
+        assert len(harness.ids(found)) == len(set(harness.ids(found)))
 
 
-def test_a_place_that_is_lost(make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_that_is_lost(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more records go than the pages overlap, the read begins anew, and fails if it goes on."""
-    with make_scene(contacts=240, ceilings=f"{WIDE}, page_records: 4") as scene:
-        _vanishing(scene, 3, monkeypatch)
+    with make_harness(contacts=240, ceilings=f"{WIDE}, page_records: 4") as harness:
+        _vanishing(harness, 3, monkeypatch)
         with pytest.raises(ReadLost, match="the place in it is lost"):
-            scene.extract("leads")
+            harness.extract("leads")
 
 
-def _vanishing(scene: Scene, gone: int, patch: pytest.MonkeyPatch) -> list[str]:
+def _vanishing(harness: Harness, gone: int, patch: pytest.MonkeyPatch) -> list[str]:
     """Delete leads from the front of the list after each page; return those that stay."""
-    tables = scene.company.companies["main"].tables
+    tables = harness.company.companies["main"].tables
     live = [
         row["id"] for row in tables.rows("SELECT id FROM leads WHERE NOT is_archived ORDER BY id")
     ]
@@ -83,24 +83,24 @@ def _vanishing(scene: Scene, gone: int, patch: pytest.MonkeyPatch) -> list[str]:
     return [str(one) for one in live[limit:]]
 
 
-def test_a_list_that_says_nothing_of_more(scene: Scene) -> None:
+def test_a_list_that_says_nothing_of_more(harness: Harness) -> None:
     """v1 may leave its paging out: a short page is then the end, a full one is not."""
     rows = json.dumps([{"id": f"a{number}"} for number in range(3)])
     body = f'{{"success":true,"data":{rows}}}'
-    scene.sandbox.faults.order("status", status=200, body=body, path=r"/v1/leads\?")
-    archived = [str(row["id"]) for row in scene.company.rows("leads") if row["is_archived"]]
-    assert scene.ids(scene.extract("leads")) == sorted(["a0", "a1", "a2", *archived])
+    harness.sandbox.faults.order("status", status=200, body=body, path=r"/v1/leads\?")
+    archived = [str(row["id"]) for row in harness.company.rows("leads") if row["is_archived"]]
+    assert harness.ids(harness.extract("leads")) == sorted(["a0", "a1", "a2", *archived])
 
 
-def test_flat_paging(make_scene: SceneMaker) -> None:
+def test_flat_paging(make_harness: HarnessMaker) -> None:
     """v1's paging may stand at the top of additional_data, as the vendor's description says."""
-    with make_scene(ceilings=f"{WIDE}, page_records: 25") as scene:
-        scene.company.companies["main"].flat_paging = True
-        assert scene.ids(scene.extract("leads")) == scene.truth("leads")
-        assert scene.ids(scene.extract("notes")) == scene.truth("notes")
+    with make_harness(ceilings=f"{WIDE}, page_records: 25") as harness:
+        harness.company.companies["main"].flat_paging = True
+        assert harness.ids(harness.extract("leads")) == harness.truth("leads")
+        assert harness.ids(harness.extract("notes")) == harness.truth("notes")
 
 
-def test_chunks_are_bounded(still: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_are_bounded(still: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long list lands in parts, each as old as its first answer."""
     monkeypatch.setattr(scan, "_CHUNK_ROWS", 40)
     with still.account() as account:

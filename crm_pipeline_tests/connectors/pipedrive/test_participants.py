@@ -9,81 +9,83 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline_tests.connectors.modelled import build, rows
-from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Harness, HarnessMaker
 
 NAME = "deal_participants"
 OBJECTS = f"[deals, {NAME}]"
 
 
-def people(scene: Scene) -> set[tuple[str, str]]:
+def people(harness: Harness) -> set[tuple[str, str]]:
     """Who takes part in which living deal, as the company keeps it."""
-    deals = {row["id"]: row["person_id"] for row in scene.company.rows("deals")}
-    told = tables(scene).rows("SELECT deal_id, person_id FROM participants")
+    deals = {row["id"]: row["person_id"] for row in harness.company.rows("deals")}
+    told = tables(harness).rows("SELECT deal_id, person_id FROM participants")
     pairs = {(row["deal_id"], row["person_id"]) for row in told if row["deal_id"] in deals}
     pairs |= {(deal, person) for deal, person in deals.items() if person is not None}
     return {(str(deal), str(person)) for deal, person in pairs}
 
 
-def tables(scene: Scene) -> Any:
-    return scene.company.companies["main"].tables
+def tables(harness: Harness) -> Any:
+    return harness.company.companies["main"].tables
 
 
-def linked(scene: Scene, folder: Path) -> set[tuple[str, str]]:
+def linked(harness: Harness, folder: Path) -> set[tuple[str, str]]:
     """The live links that we have."""
-    build(scene, folder)
-    told = rows(scene, "associations", "from_source_id, to_source_id, is_deleted")
+    build(harness, folder)
+    told = rows(harness, "associations", "from_source_id, to_source_id, is_deleted")
     return {row[:2] for row in told if not row[2]}
 
 
-def test_the_people_of_every_deal(make_scene: SceneMaker, tmp_path: Path) -> None:
+def test_the_people_of_every_deal(make_harness: HarnessMaker, tmp_path: Path) -> None:
     """Deals that count none cost nothing; long lists are read to their end, and the plan tells the price."""
-    with make_scene(contacts=60, objects=OBJECTS, ceilings=f"{WIDE}, page_records: 50") as scene:
-        done = scene.extract(NAME)
-        assert linked(scene, tmp_path / "engine") == people(scene)
-        with_people = {deal for deal, _ in people(scene)}
-        assert 0 < len(with_people) < len(scene.company.rows("deals"))
+    with make_harness(
+        contacts=60, objects=OBJECTS, ceilings=f"{WIDE}, page_records: 50"
+    ) as harness:
+        done = harness.extract(NAME)
+        assert linked(harness, tmp_path / "engine") == people(harness)
+        with_people = {deal for deal, _ in people(harness)}
+        assert 0 < len(with_people) < len(harness.company.rows("deals"))
         assert (done.calls, done.cost) == (done.planned_calls, done.planned_cost)
         assert done.cost == 10 * len(with_people) + 10 + 20
         assert NAME not in connector("pipedrive").default_objects
 
 
-def test_lists_of_several_pages(make_scene: SceneMaker, tmp_path: Path) -> None:
+def test_lists_of_several_pages(make_harness: HarnessMaker, tmp_path: Path) -> None:
     """A deal with more people than a page holds has all of them."""
-    with make_scene(contacts=60, objects=OBJECTS, ceilings=f"{WIDE}, page_records: 1") as scene:
-        scene.extract(NAME)
-        assert linked(scene, tmp_path / "engine") == people(scene)
-        counts = [deal for deal, _ in people(scene)]
+    with make_harness(contacts=60, objects=OBJECTS, ceilings=f"{WIDE}, page_records: 1") as harness:
+        harness.extract(NAME)
+        assert linked(harness, tmp_path / "engine") == people(harness)
+        counts = [deal for deal, _ in people(harness)]
         assert max(counts.count(deal) for deal in counts) > 1
 
 
-def test_whoever_leaves_a_deal_goes(make_scene: SceneMaker, tmp_path: Path) -> None:
+def test_whoever_leaves_a_deal_goes(make_harness: HarnessMaker, tmp_path: Path) -> None:
     """A deal that changed is read again: who came is linked, who left is not, and the last one neither."""
-    with make_scene(contacts=60, objects=OBJECTS) as scene:
-        scene.extract(NAME)
-        before = people(scene)
+    with make_harness(contacts=60, objects=OBJECTS) as harness:
+        harness.extract(NAME)
+        before = people(harness)
         several = [deal for deal, _ in before if sum(one[0] == deal for one in before) > 1]
         first, second = int(several[0]), int(next(one for one in several if one != several[0]))
-        start = scene.clock.now()
-        scene.advance(60)
-        with tables(scene).writing() as cursor:
+        start = harness.clock.now()
+        harness.advance(60)
+        with tables(harness).writing() as cursor:
             cursor.execute("DELETE FROM participants WHERE deal_id IN (?, ?)", [first, second])
-        scene.company.edit("deals", first, person_id=None)
-        scene.company.edit("deals", second, title="Another")
-        scene.advance(60)
-        scene.extract(NAME, window=Window(start, scene.clock.now()))
-        after = linked(scene, tmp_path / "engine")
-        assert after == people(scene)
+        harness.company.edit("deals", first, person_id=None)
+        harness.company.edit("deals", second, title="Another")
+        harness.advance(60)
+        harness.extract(NAME, window=Window(start, harness.clock.now()))
+        after = linked(harness, tmp_path / "engine")
+        assert after == people(harness)
         assert str(first) not in {deal for deal, _ in after}
         assert str(second) in {deal for deal, _ in after}
 
 
-def test_a_list_that_begins_again(make_scene: SceneMaker) -> None:
+def test_a_list_that_begins_again(make_harness: HarnessMaker) -> None:
     """An answer that names itself as the next one ends the read."""
     body = (
         '{"success":true,"data":[{"id":1,"person_id":{"value":2}}],"additional_data":{"pagination":'
         '{"start":0,"more_items_in_collection":true,"next_start":0}}}'
     )
-    with make_scene(contacts=20, objects=OBJECTS) as scene:
-        scene.sandbox.faults.order("status", status=200, body=body, path="/participants")
+    with make_harness(contacts=20, objects=OBJECTS) as harness:
+        harness.sandbox.faults.order("status", status=200, body=body, path="/participants")
         with pytest.raises(ProtocolError, match="the same page twice"):
-            scene.extract(NAME)
+            harness.extract(NAME)

@@ -9,13 +9,13 @@ from crm_pipeline.connectors.pipedrive.ranges import workers_of
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownField
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Harness, HarnessMaker
 
 SPAN = Window(parse_instant("2025-01-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z"))
 
 
-def plan(scene: Scene, obj: str, window: Window | None = SPAN, route: str = "auto") -> Plan:
-    with scene.account() as account:
+def plan(harness: Harness, obj: str, window: Window | None = SPAN, route: str = "auto") -> Plan:
+    with harness.account() as account:
         return account.plan(ObjectSettings(obj, route=route), window)
 
 
@@ -27,7 +27,7 @@ def plan(scene: Scene, obj: str, window: Window | None = SPAN, route: str = "aut
         ("persons", Window(None, SPAN.to_at), "without a stamp"),
     ],
 )
-def test_why_not_in_lanes(still: Scene, obj: str, window: Window, words: str) -> None:
+def test_why_not_in_lanes(still: Harness, obj: str, window: Window, words: str) -> None:
     """All routes are weighed; the impediment of one is told."""
     found = plan(still, obj, window)
     assert [route.name for route in found.routes] == ["cursor", "windows"]
@@ -39,7 +39,7 @@ def test_why_not_in_lanes(still: Scene, obj: str, window: Window, words: str) ->
             plan(still, obj, window, route="windows")
 
 
-def test_the_quicker_route_is_taken(still: Scene) -> None:
+def test_the_quicker_route_is_taken(still: Harness) -> None:
     """Many pages are read in lanes, if there is time to win; one page is read at once."""
     long = plan(still, "persons")
     by = {route.name: route for route in long.routes}
@@ -54,14 +54,14 @@ def test_the_quicker_route_is_taken(still: Scene) -> None:
 
 @pytest.mark.parametrize("obj", ["persons", "organizations", "activities", "products", "deals"])
 @pytest.mark.parametrize("route", ["cursor", "windows"])
-def test_plans_come_true(still: Scene, obj: str, route: str) -> None:
+def test_plans_come_true(still: Harness, obj: str, route: str) -> None:
     """Calls and tokens are within a fifth of the plan, give or take five calls."""
     found = still.extract(obj, window=SPAN, route=route)
     assert abs(found.calls - found.planned_calls) <= 0.2 * found.planned_calls + 5
     assert abs(found.cost - found.planned_cost) <= 0.2 * found.planned_cost + 50
 
 
-def test_a_plan_reads_no_page_twice(still: Scene) -> None:
+def test_a_plan_reads_no_page_twice(still: Harness) -> None:
     """The first page of each list is asked for once: by the plan, and used by the read."""
     still.sandbox.journal.clear()
     found = still.extract("persons", window=SPAN, route="cursor")
@@ -104,41 +104,41 @@ def test_workers(calls_per_s: float, rtt_s: float, workers: int) -> None:
     ],
 )
 def test_fields_that_are_not_given(
-    scene: Scene, status: int, code: str, error: str, gone: set[str]
+    harness: Harness, status: int, code: str, error: str, gone: set[str]
 ) -> None:
     """A refused optional field is left out and named in the reason; all others are read."""
     body = f'{{"success":false,"error":"{error}","code":"{code}"}}'
-    scene.sandbox.faults.order("status", status=status, body=body, path="/api/v2/persons")
-    found = scene.extract("persons")
+    harness.sandbox.faults.order("status", status=status, body=body, path="/api/v2/persons")
+    found = harness.extract("persons")
     names = set(found.schema.names)
     assert not gone & names
     assert {"notes_count", "smart_bcc_email"} <= names
     assert all(name in found.reason for name in gone)
-    assert scene.ids(found) == scene.truth("persons")
+    assert harness.ids(found) == harness.truth("persons")
 
 
-def test_a_refusal_of_everything_optional(scene: Scene) -> None:
+def test_a_refusal_of_everything_optional(harness: Harness) -> None:
     """Where nothing optional is given the rest is read; where that is refused as well, it is an error."""
     body = '{"success":false,"error":"include_fields: no","code":"ERR_SCHEMA_VALIDATION_FAILED"}'
-    scene.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons", times=2)
-    assert "notes_count" not in scene.extract("persons").schema.names
-    scene.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons", times=9)
+    harness.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons", times=2)
+    assert "notes_count" not in harness.extract("persons").schema.names
+    harness.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons", times=9)
     with pytest.raises(UnknownField):
-        scene.extract("persons")
+        harness.extract("persons")
 
 
-def test_an_unknown_object(still: Scene) -> None:
+def test_an_unknown_object(still: Harness) -> None:
     """The error lists the objects and guesses."""
     with pytest.raises(NotPermitted, match="no object person; known: deals, persons") as caught:
         plan(still, "person")
     assert "Did you mean 'persons'?" in caught.value.cure
 
 
-def test_everything_that_can_be_asked_for_is(make_scene: SceneMaker) -> None:
+def test_everything_that_can_be_asked_for_is(make_harness: HarnessMaker) -> None:
     """Optional fields are asked for on every list that has them, so that nothing is left out."""
-    with make_scene(ceilings=WIDE) as scene:
-        scene.extract("deals")
-        asked = scene.sandbox.journal.entries(path="/api/v2/deals")
+    with make_harness(ceilings=WIDE) as harness:
+        harness.extract("deals")
+        asked = harness.sandbox.journal.entries(path="/api/v2/deals")
         assert len(asked) == 4
         assert all("products_count" in one.query for one in asked)
         assert all("custom_fields" not in one.query for one in asked)

@@ -10,7 +10,7 @@ from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import ConfigError
-from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Harness, HarnessMaker
 
 V2 = ("persons", "organizations", "activities", "products", "deals")
 NOW = parse_instant("2026-11-23T10:00:00Z")
@@ -18,7 +18,7 @@ SPAN = Window(parse_instant("2025-01-01T00:00:00Z"), parse_instant("2026-10-01T0
 
 
 @pytest.mark.parametrize("obj", [*V2, "leads", "notes"])
-def test_a_first_load_is_everything_once(still: Scene, obj: str) -> None:
+def test_a_first_load_is_everything_once(still: Harness, obj: str) -> None:
     """Records without a stamp, archived ones and deleted deals are among it, none twice."""
     found = still.extract(obj)
     assert still.ids(found) == still.truth(obj, include_deleted=obj == "deals")
@@ -28,7 +28,7 @@ def test_a_first_load_is_everything_once(still: Scene, obj: str) -> None:
 
 @pytest.mark.parametrize("route", ["cursor", "windows"])
 @pytest.mark.parametrize("obj", V2)
-def test_a_month_by_either_route(still: Scene, obj: str, route: str) -> None:
+def test_a_month_by_either_route(still: Harness, obj: str, route: str) -> None:
     """Both routes read the records that were changed in the month and no others."""
     wanted = still.truth(obj, SPAN, include_deleted=obj == "deals")
     assert wanted
@@ -37,7 +37,7 @@ def test_a_month_by_either_route(still: Scene, obj: str, route: str) -> None:
 
 
 @pytest.mark.parametrize("obj", ["leads", "notes"])
-def test_a_month_of_an_old_list(still: Scene, obj: str) -> None:
+def test_a_month_of_an_old_list(still: Harness, obj: str) -> None:
     """v1 lists have no upper end; what was changed later is left for the next window."""
     wanted = still.truth(obj, SPAN)
     assert 0 < len(wanted) < len(still.truth(obj))
@@ -45,7 +45,7 @@ def test_a_month_of_an_old_list(still: Scene, obj: str) -> None:
 
 
 @pytest.mark.parametrize("obj", ["pipelines", "stages", "users", "activityTypes", "currencies"])
-def test_setup_lists_are_read_whole(still: Scene, obj: str) -> None:
+def test_setup_lists_are_read_whole(still: Harness, obj: str) -> None:
     """What has no filter by time is a snapshot: what is absent from it is gone."""
     found = still.extract(obj)
     [commit] = still.landing.windows("pipe", obj)
@@ -55,7 +55,7 @@ def test_setup_lists_are_read_whole(still: Scene, obj: str) -> None:
         assert still.ids(found) == still.truth(obj)
 
 
-def test_products_of_deals(still: Scene) -> None:
+def test_products_of_deals(still: Harness) -> None:
     """They are asked for by the deals that have any, a hundred at once, and planned so."""
     living = {row["id"] for row in still.company.rows("deals")}
     rows = still.company.rows("deal_products")
@@ -69,7 +69,7 @@ def test_products_of_deals(still: Scene) -> None:
     assert len(asked) == 1 + (found.records - 1) // 20
 
 
-def test_a_first_load_in_lanes(still: Scene) -> None:
+def test_a_first_load_in_lanes(still: Harness) -> None:
     """Where `route: windows` is asked for, what has no stamp is looked for at both ends of time."""
     found = still.extract("persons", mode="range", window=None, route="windows")
     assert still.ids(found) == still.truth("persons")
@@ -77,119 +77,121 @@ def test_a_first_load_in_lanes(still: Scene) -> None:
     assert found.route == "windows"
 
 
-def test_records_land_as_received(scene: Scene) -> None:
+def test_records_land_as_received(harness: Harness) -> None:
     """The text of a record is the vendor's, byte by byte."""
-    found = scene.landed(scene.extract("persons"))
+    found = harness.landed(harness.extract("persons"))
     [entry] = [
-        one for one in scene.sandbox.journal.entries(path="/api/v2/persons$") if one.status == 200
+        one for one in harness.sandbox.journal.entries(path="/api/v2/persons$") if one.status == 200
     ]
     import requests
 
-    url = f"{scene.sandbox.url}/pipedrive{entry.path}?{entry.query}"
-    token = scene.settings.environ["PIPE_TOKEN"]
+    url = f"{harness.sandbox.url}/pipedrive{entry.path}?{entry.query}"
+    token = harness.settings.environ["PIPE_TOKEN"]
     body = requests.get(url, headers={"x-api-token": token}, timeout=10).text
     for text in found["record"].to_pylist():
         assert text in body
     assert len(json.loads(body)["data"]) == found.num_rows
 
 
-def test_deleted_deals_are_marked(scene: Scene) -> None:
+def test_deleted_deals_are_marked(harness: Harness) -> None:
     """Only deals can be listed after their deletion; they carry the mark and their own stamp."""
-    rows = scene.landed(scene.extract("deals")).to_pylist()
+    rows = harness.landed(harness.extract("deals")).to_pylist()
     gone = {row["_source_id"] for row in rows if row["_deleted"]}
     assert gone
-    assert gone == set(scene.truth("deals", include_deleted=True)) - set(scene.truth("deals"))
+    assert gone == set(harness.truth("deals", include_deleted=True)) - set(harness.truth("deals"))
     assert all(row["_modified_at"] for row in rows if row["_deleted"])
 
 
-def test_windows_are_cut_to_whole_seconds(scene: Scene) -> None:
+def test_windows_are_cut_to_whole_seconds(harness: Harness) -> None:
     """A window that ends between two seconds holds the stamps before it, and the next one the rest."""
-    rows = [row for row in scene.company.rows("persons") if row["update_time"]]
+    rows = [row for row in harness.company.rows("persons") if row["update_time"]]
     stamp = parse_instant(f"{sorted(row['update_time'] for row in rows)[5].isoformat()}Z")
     half = stamp + timedelta(milliseconds=500)
     begin = Window(parse_instant("2000-01-01T00:00:00Z"), half)
-    first = scene.ids(scene.extract("persons", window=begin))
-    rest = scene.ids(scene.extract("persons", window=Window(half, NOW)))
-    stamped = scene.truth("persons", Window(begin.from_at, NOW))
+    first = harness.ids(harness.extract("persons", window=begin))
+    rest = harness.ids(harness.extract("persons", window=Window(half, NOW)))
+    stamped = harness.truth("persons", Window(begin.from_at, NOW))
     assert sorted([*first, *rest]) == stamped
-    assert first == scene.truth("persons", begin)
+    assert first == harness.truth("persons", begin)
 
 
-def test_more_records_of_one_second_than_a_page_holds(make_scene: SceneMaker) -> None:
+def test_more_records_of_one_second_than_a_page_holds(make_harness: HarnessMaker) -> None:
     """A cursor goes on behind the record, not behind the second."""
-    with make_scene(ceilings=f"{WIDE}, page_records: 7") as scene:
-        tables = scene.company.companies["main"].tables
+    with make_harness(ceilings=f"{WIDE}, page_records: 7") as harness:
+        tables = harness.company.companies["main"].tables
         at = parse_instant("2026-11-20T08:00:00Z").replace(tzinfo=None)
         tables.update("persons", "id", {number: {"update_time": at} for number in range(10, 60)})
         span = Window(parse_instant("2026-11-19T00:00:00Z"), parse_instant("2026-11-21T00:00:00Z"))
-        wanted = scene.truth("persons", span)
+        wanted = harness.truth("persons", span)
         assert len(wanted) > 40
         for route in ("windows", "cursor"):
-            assert scene.ids(scene.extract("persons", window=span, route=route)) == wanted
+            assert harness.ids(harness.extract("persons", window=span, route=route)) == wanted
 
 
-def test_a_refresh_reads_what_changed(scene: Scene) -> None:
+def test_a_refresh_reads_what_changed(harness: Harness) -> None:
     """After a first load only records that were changed land, in two calls."""
-    scene.extract("persons", mode="refresh")
-    scene.advance(3600)
-    tables = scene.company.companies["main"].tables
-    at = (scene.clock.now() - timedelta(minutes=30)).replace(tzinfo=None)
+    harness.extract("persons", mode="refresh")
+    harness.advance(3600)
+    tables = harness.company.companies["main"].tables
+    at = (harness.clock.now() - timedelta(minutes=30)).replace(tzinfo=None)
     tables.update("persons", "id", {5: {"name": "Changed", "update_time": at}})
-    found = scene.extract("persons", mode="refresh")
-    assert (scene.ids(found), found.calls) == (["5"], 2)
+    found = harness.extract("persons", mode="refresh")
+    assert (harness.ids(found), found.calls) == (["5"], 2)
 
 
-def test_a_sweep_finds_what_was_deleted(scene: Scene) -> None:
+def test_a_sweep_finds_what_was_deleted(harness: Harness) -> None:
     """Deleted persons cannot be listed: with `snapshot: true` the whole is read, and absence counts."""
-    scene.extract("persons", snapshot=True)
-    tables = scene.company.companies["main"].tables
+    harness.extract("persons", snapshot=True)
+    tables = harness.company.companies["main"].tables
     tables.update("persons", "id", {5: {"is_deleted": True}})
-    found = scene.extract("persons", snapshot=True)
-    commits = scene.landing.windows("pipe", "persons")
+    found = harness.extract("persons", snapshot=True)
+    commits = harness.landing.windows("pipe", "persons")
     assert [commit.complete for commit in commits] == [True, True]
-    assert "5" not in scene.ids(found)
+    assert "5" not in harness.ids(found)
 
 
-def test_a_setup_list_has_no_windows(scene: Scene) -> None:
+def test_a_setup_list_has_no_windows(harness: Harness) -> None:
     """`snapshot: false` of something that cannot be asked for by time is refused in words."""
     with pytest.raises(ConfigError, match="stages cannot be asked for by the time of change"):
-        scene.extract("stages", snapshot=False)
+        harness.extract("stages", snapshot=False)
 
 
-def test_nothing_retired_is_asked_for(scene: Scene) -> None:
+def test_nothing_retired_is_asked_for(harness: Harness) -> None:
     """After the end of the old v1 every object is read as before."""
-    scene.company.retire_v1(scene.clock.now() - timedelta(days=1))
+    harness.company.retire_v1(harness.clock.now() - timedelta(days=1))
     for obj in ITEMS:
-        assert scene.extract(obj).read, obj
-    answers = scene.sandbox.journal.entries(vendor="pipedrive")
+        assert harness.extract(obj).read, obj
+    answers = harness.sandbox.journal.entries(vendor="pipedrive")
     assert {one.status for one in answers} == {200}
 
 
-def test_a_field_that_vanished(scene: Scene) -> None:
+def test_a_field_that_vanished(harness: Harness) -> None:
     """A custom field that is deleted, renamed or new between two reads is so in the next schema."""
-    before = scene.extract("persons")
-    fields = {one["name"]: one["code"] for one in scene.company.fields("persons")}
-    scene.company.remove_field("persons", fields["Score"])
-    scene.company.rename_field("persons", fields["Tier"], "Rank")
-    scene.company.add_field("persons", "Shoe size", "double")
-    after = scene.extract("persons")
-    assert scene.ids(after) == scene.ids(before)
+    before = harness.extract("persons")
+    fields = {one["name"]: one["code"] for one in harness.company.fields("persons")}
+    harness.company.remove_field("persons", fields["Score"])
+    harness.company.rename_field("persons", fields["Tier"], "Rank")
+    harness.company.add_field("persons", "Shoe size", "double")
+    after = harness.extract("persons")
+    assert harness.ids(after) == harness.ids(before)
     told = " ".join(after.schema_changes)
     assert f"persons.{fields['Score']} is gone ('Score', double)" in told
     assert "is now called 'Rank'" in told
     assert "is new ('Shoe size', double)" in told
 
 
-def test_a_deal_that_moves_between_the_lists(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deal_that_moves_between_the_lists(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where absence means deletion, a deal that leaves the archive between its two lists is still found."""
-    [moving] = [row["id"] for row in scene.company.rows("deals") if row["is_archived"]][:1]
+    [moving] = [row["id"] for row in harness.company.rows("deals") if row["is_archived"]][:1]
     original = Lister.ask
 
     def ask(lister: Lister, listing: Listing, *arguments: Any) -> Any:
         if listing.name == "archived":
-            scene.company.edit("deals", moving, is_archived=False)
+            harness.company.edit("deals", moving, is_archived=False)
         return original(lister, listing, *arguments)
 
     monkeypatch.setattr(Lister, "ask", ask)
-    found = scene.extract("deals", snapshot=True)
-    assert str(moving) in scene.ids(found)
+    found = harness.extract("deals", snapshot=True)
+    assert str(moving) in harness.ids(found)

@@ -21,14 +21,14 @@ from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.store.landing.manifest import WindowCommit
 from crm_pipeline.store.landing.records import KEY_COLUMNS
 from crm_pipeline_tests.connectors.malformed import EAGER, mutated
-from crm_pipeline_tests.connectors.pipedrive.conftest import Scene
+from crm_pipeline_tests.connectors.pipedrive.conftest import Harness
 from crm_sandbox.http import Response
 
 NO_SCHEMA = Schema("x", "x", ())
 
 
 def read(
-    small: Scene, folder: Path, obj: str, *, route: str = "cursor", window: Window | None = None
+    small: Harness, folder: Path, obj: str, *, route: str = "cursor", window: Window | None = None
 ) -> tuple[WindowCommit, Landing]:
     """Read an object into a folder of its own."""
     landing = Landing(folder, small.clock)
@@ -61,7 +61,7 @@ def spoiled(record: str) -> Callable[[Response], Response]:
 )
 @pytest.mark.parametrize("place", [0, -1])
 def test_one_bad_record_is_one_row(
-    small: Scene, tmp_path: Path, obj: str, route: str, bounded: bool, place: int
+    small: Harness, tmp_path: Path, obj: str, route: str, bounded: bool, place: int
 ) -> None:
     """By cursor, in ranges, by offset or in one answer: the others are read, read = landed + set aside."""
     now = small.clock.now()
@@ -80,7 +80,7 @@ def test_one_bad_record_is_one_row(
         assert bad not in pq.read_table(batch.path)["_source_id"].to_pylist()
 
 
-def test_products_of_a_deal_that_cannot_be_read(small: Scene, tmp_path: Path) -> None:
+def test_products_of_a_deal_that_cannot_be_read(small: Harness, tmp_path: Path) -> None:
     """They are asked for by its id: their absence would look like their deletion."""
     whole, _ = read(small, tmp_path / "whole", "deal_products")
     deals = small.truth("deals")
@@ -95,7 +95,7 @@ def test_products_of_a_deal_that_cannot_be_read(small: Scene, tmp_path: Path) ->
     assert (commit.records, commit.quarantined) == (whole.records, 0)
 
 
-def test_a_deal_of_which_nothing_is_known(small: Scene, tmp_path: Path) -> None:
+def test_a_deal_of_which_nothing_is_known(small: Harness, tmp_path: Path) -> None:
     """Where not even its id can be read, the products are not read at all."""
 
     def bad(response: Response) -> Response:
@@ -110,7 +110,7 @@ def test_a_deal_of_which_nothing_is_known(small: Scene, tmp_path: Path) -> None:
     assert Landing(tmp_path, small.clock).windows("pipe", "deal_products") == []
 
 
-def test_changes_that_cannot_be_read(small: Scene, tmp_path: Path) -> None:
+def test_changes_that_cannot_be_read(small: Harness, tmp_path: Path) -> None:
     """One bad change sets the history of its deal aside, and no other."""
     whole, _ = read(small, tmp_path / "whole", "deal_changes")
 
@@ -124,7 +124,7 @@ def test_changes_that_cannot_be_read(small: Scene, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("obj", ITEMS)
-def test_keys_of_what_has_landed(small: Scene, tmp_path: Path, obj: str) -> None:
+def test_keys_of_what_has_landed(small: Harness, tmp_path: Path, obj: str) -> None:
     """The records themselves give the keys that they landed with, with what their list said."""
     _, landing = read(small, tmp_path, obj)
     for batch in landing.batches("pipe", obj):
@@ -135,7 +135,7 @@ def test_keys_of_what_has_landed(small: Scene, tmp_path: Path, obj: str) -> None
         assert found.equals(raw.select(list(KEY_COLUMNS)))
 
 
-def test_the_origin_of_a_page(small: Scene, tmp_path: Path) -> None:
+def test_the_origin_of_a_page(small: Harness, tmp_path: Path) -> None:
     """Only the list says that its deals are deleted; with that, the keys are those that landed."""
     seen = set[str]()
     with small.account(**EAGER) as account:

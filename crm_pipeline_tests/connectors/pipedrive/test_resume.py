@@ -10,21 +10,21 @@ from crm_pipeline.connectors.pipedrive import scan
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import ConnectionLost
-from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Harness, HarnessMaker
 
 SPAN = Window(parse_instant("2025-01-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z"))
 
 
 @pytest.fixture
-def paged(make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch):
+def paged(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch):
     """A company whose lists take many pages, landed two pages at a time."""
     monkeypatch.setattr(scan, "_CHUNK_ROWS", 10)
     monkeypatch.setattr(range_reader, "_CHUNK_ROWS", 10)
-    with make_scene(contacts=120, ceilings=f"{WIDE}, page_records: 5") as made:
+    with make_harness(contacts=120, ceilings=f"{WIDE}, page_records: 5") as made:
         yield made
 
 
-def stopped(scene: Scene, after: int, obj: str, **options: Any) -> None:
+def stopped(harness: Harness, after: int, obj: str, **options: Any) -> None:
     """Let a read lose its connection for good after so many pages."""
     original, asked = Lister.ask, 0
 
@@ -38,16 +38,16 @@ def stopped(scene: Scene, after: int, obj: str, **options: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Lister, "ask", ask)
         with pytest.raises(ConnectionLost):
-            scene.extract(obj, **options)
-    assert scene.landing.windows("pipe", obj) == []
+            harness.extract(obj, **options)
+    assert harness.landing.windows("pipe", obj) == []
 
 
-def pages_of(scene: Scene, path: str) -> list[str]:
-    return [one.query for one in scene.sandbox.journal.entries(path=f"{path}$")]
+def pages_of(harness: Harness, path: str) -> list[str]:
+    return [one.query for one in harness.sandbox.journal.entries(path=f"{path}$")]
 
 
 @pytest.mark.parametrize("after", [3, 10])
-def test_lanes_go_on_with_what_is_missing(paged: Scene, after: int) -> None:
+def test_lanes_go_on_with_what_is_missing(paged: Harness, after: int) -> None:
     """Ranges that are done are not asked for again, and records of a shared second come once."""
     tables = paged.company.companies["main"].tables
     at = parse_instant("2026-03-03T03:03:03Z").replace(tzinfo=None)
@@ -57,7 +57,7 @@ def test_lanes_go_on_with_what_is_missing(paged: Scene, after: int) -> None:
     assert paged.ids(found) == paged.truth("persons", SPAN)
 
 
-def test_lanes_that_have_shrunk_to_a_page(paged: Scene) -> None:
+def test_lanes_that_have_shrunk_to_a_page(paged: Harness) -> None:
     """What is left of a window may fit one page, which also holds what is done: that is not landed twice."""
     stopped(paged, 22, "persons", window=SPAN, route="windows")
     files = paged.paths("landing/pipe/persons/????-??/*.parquet")
@@ -72,14 +72,14 @@ def test_lanes_that_have_shrunk_to_a_page(paged: Scene) -> None:
 
 
 @pytest.mark.parametrize("after", [5, 6])
-def test_several_lists_go_on(paged: Scene, after: int) -> None:
+def test_several_lists_go_on(paged: Harness, after: int) -> None:
     """Each list of an object remembers its own place."""
     stopped(paged, after, "deals", mode="refresh")
     found = paged.extract("deals", mode="refresh")
     assert paged.ids(found) == paged.truth("deals", include_deleted=True)
 
 
-def test_what_is_gone_at_the_vendor_is_begun_anew(paged: Scene) -> None:
+def test_what_is_gone_at_the_vendor_is_begun_anew(paged: Harness) -> None:
     """A cursor that the vendor does not know any more loses the place, not the read."""
     stopped(paged, 9, "persons", mode="refresh")
     body = '{"success":false,"error":"Validation failed: cursor: cursor is not valid"}'
@@ -88,7 +88,7 @@ def test_what_is_gone_at_the_vendor_is_begun_anew(paged: Scene) -> None:
     assert paged.ids(found) == paged.truth("persons")
 
 
-def test_another_window_is_not_mixed_in(paged: Scene) -> None:
+def test_another_window_is_not_mixed_in(paged: Harness) -> None:
     """What an earlier read left is used for its own window only."""
     stopped(paged, 9, "persons", window=SPAN, route="cursor")
     other = Window(SPAN.from_at, parse_instant("2026-08-01T00:00:00Z"))

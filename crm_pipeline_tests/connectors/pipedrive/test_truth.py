@@ -7,7 +7,7 @@ import dagster as dg
 
 from crm_pipeline.orchestration.runs import run_backfill, run_refresh
 from crm_pipeline.store.tables.published import open_published
-from crm_pipeline_tests.connectors.pipedrive.conftest import Scene, SceneMaker
+from crm_pipeline_tests.connectors.pipedrive.conftest import Harness, HarnessMaker
 
 OBJECTS = (
     "persons: {snapshot: true}, organizations: {}, deals: {}, leads: {}, notes: {}, users: {}, "
@@ -27,33 +27,33 @@ TABLES = {
 }
 
 
-def published(scene: Scene, text: str) -> list[tuple[Any, ...]]:
-    with closing(open_published(scene.settings.data)) as connection:
+def published(harness: Harness, text: str) -> list[tuple[Any, ...]]:
+    with closing(open_published(harness.settings.data)) as connection:
         return connection.execute(text).fetchall()
 
 
-def assert_equal(scene: Scene) -> None:
+def assert_equal(harness: Harness) -> None:
     for obj, (table, fields) in TABLES.items():
         wanted = {
             str(row["id"]): tuple(_plain(row[field]) for field in fields.values())
-            for row in scene.company.rows(obj)
+            for row in harness.company.rows(obj)
         }
         columns = ", ".join(fields)
         rows = published(
-            scene, f"SELECT source_id, {columns} FROM crm.{table} WHERE NOT is_deleted"
+            harness, f"SELECT source_id, {columns} FROM crm.{table} WHERE NOT is_deleted"
         )
         assert {row[0]: tuple(row[1:]) for row in rows} == wanted, obj
 
 
-def assert_options_equal(scene: Scene, obj: str, key: str) -> None:
+def assert_options_equal(harness: Harness, obj: str, key: str) -> None:
     """The view of an object lists the labels of a field that holds several options."""
     name = "Products of interest"
-    [field] = [one for one in scene.company.fields(obj) if one["name"] == name]
+    [field] = [one for one in harness.company.fields(obj) if one["name"] == name]
     wanted = {
         f"pipe:{obj}:{row['id']}": [field["options"][number] for number in row[field["code"]] or []]
-        for row in scene.company.rows(obj)
+        for row in harness.company.rows(obj)
     }
-    rows = published(scene, f'SELECT {key}, coalesce("{name}", []) FROM crm_pipe.{obj}')
+    rows = published(harness, f'SELECT {key}, coalesce("{name}", []) FROM crm_pipe.{obj}')
     assert dict(rows) == wanted
     assert max(len(labels) for labels in wanted.values()) > 1
 
@@ -62,36 +62,36 @@ def _plain(value: Any) -> str | bool | None:
     return value if isinstance(value, bool) else None if value in (None, "") else str(value)
 
 
-def test_published_equals_the_company(make_scene: SceneMaker) -> None:
+def test_published_equals_the_company(make_harness: HarnessMaker) -> None:
     """After a backfill, and after edits, deletions, a merge and an archived deal that a refresh read."""
     with (
-        make_scene(contacts=40, objects=f"{{{OBJECTS}}}") as scene,
+        make_harness(contacts=40, objects=f"{{{OBJECTS}}}") as harness,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        done = run_backfill(scene.settings, "pipe", None, None, instance, clock=scene.clock)
+        done = run_backfill(harness.settings, "pipe", None, None, instance, clock=harness.clock)
         assert done.is_success, done.failed
-        assert_equal(scene)
-        shown = published(scene, 'SELECT DISTINCT "Tier" FROM crm_pipe.persons')
+        assert_equal(harness)
+        shown = published(harness, 'SELECT DISTINCT "Tier" FROM crm_pipe.persons')
         assert {row[0] for row in shown} - {None} <= {"Gold", "Silver", "Bronze", "Übrige"}
         assert len(shown) > 2
         several = published(
-            scene, 'SELECT "Interests" FROM crm_pipe.persons WHERE "Interests" <> []'
+            harness, 'SELECT "Interests" FROM crm_pipe.persons WHERE "Interests" <> []'
         )
         assert "Data; Governance" in {label for row in several for label in row[0]}
         for obj in ("deals", "leads"):
-            assert_options_equal(scene, obj, "crm_key")
-        money = published(scene, 'SELECT "Lifetime value: currency" FROM crm_pipe.persons')
+            assert_options_equal(harness, obj, "crm_key")
+        money = published(harness, 'SELECT "Lifetime value: currency" FROM crm_pipe.persons')
         assert any(row[0] for row in money)
-        scene.advance(60)
-        persons = [row["id"] for row in scene.company.rows("persons")[:4]]
-        deals = [row["id"] for row in scene.company.rows("deals")[:3]]
-        scene.company.edit("persons", persons[0], name="01234")
-        scene.company.delete("persons", persons[1])
-        scene.company.merge("persons", persons[2], persons[3])
-        scene.company.delete("deals", deals[0])
-        scene.company.edit("deals", deals[1], is_archived=True)
-        scene.company.edit("deals", deals[2], title="NA")
-        scene.advance(60)
-        again = run_refresh(scene.settings, "pipe", instance, clock=scene.clock)
+        harness.advance(60)
+        persons = [row["id"] for row in harness.company.rows("persons")[:4]]
+        deals = [row["id"] for row in harness.company.rows("deals")[:3]]
+        harness.company.edit("persons", persons[0], name="01234")
+        harness.company.delete("persons", persons[1])
+        harness.company.merge("persons", persons[2], persons[3])
+        harness.company.delete("deals", deals[0])
+        harness.company.edit("deals", deals[1], is_archived=True)
+        harness.company.edit("deals", deals[2], title="NA")
+        harness.advance(60)
+        again = run_refresh(harness.settings, "pipe", instance, clock=harness.clock)
         assert again.is_success, again.failed
-        assert_equal(scene)
+        assert_equal(harness)

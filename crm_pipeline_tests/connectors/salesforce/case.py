@@ -14,15 +14,15 @@ _BUSY = (
 )
 
 
-def _told(twin: Any) -> dict[str, Told]:
+def _told(emulator: Any) -> dict[str, Told]:
     return {
         row["Id"]: Told(row["SystemModstamp"].replace(tzinfo=UTC), row["Title"])
-        for row in twin.rows("Contact")
+        for row in emulator.rows("Contact")
     }
 
 
-def _gone(twin: Any) -> set[str]:
-    return {row["Id"] for row in twin.rows("Contact", include_deleted=True) if row["IsDeleted"]}
+def _gone(emulator: Any) -> set[str]:
+    return {row["Id"] for row in emulator.rows("Contact", include_deleted=True) if row["IsDeleted"]}
 
 
 def _fetch(url: str) -> dict[str, dict[str, Any]]:
@@ -107,16 +107,16 @@ CASE = Case(
     vanishing="Department",
     token_path=r"/oauth2/token$",
     throttled={"status": 403, "body": _BUSY},
-    widen=lambda twin: twin.set_bulk(page_rows=PAGE),
-    strict=lambda twin: twin.set_bulk(polls=0),
+    widen=lambda emulator: emulator.set_bulk(page_rows=PAGE),
+    strict=lambda emulator: emulator.set_bulk(polls=0),
     told=_told,
     gone=_gone,
     fetch=_fetch,
     plain=dict,
     cells=_cells,
     text_of=lambda record: record["Title"],
-    revoke=lambda twin: twin.sessions.revoke(credentials.REFRESH_TOKEN),
-    eat=lambda twin: twin.set_daily_limit(maximum=15_000, used=15_000),
+    revoke=lambda emulator: emulator.sessions.revoke(credentials.REFRESH_TOKEN),
+    eat=lambda emulator: emulator.set_daily_limit(maximum=15_000, used=15_000),
     without_scope=lambda _: "",
     nonsense=tuple(
         {"Sforce-Limit-Info": f"api-usage={said}"}

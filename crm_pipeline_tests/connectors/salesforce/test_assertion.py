@@ -13,7 +13,7 @@ from crm_pipeline.connectors.salesforce.assertion import private_key
 from crm_pipeline.connectors.salesforce.login_cures import ASSERTION
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError, SecretMissing
 from crm_pipeline.settings import load_settings
-from crm_pipeline_tests.scenes import CONNECTIONS, Scene, SceneMaker
+from crm_pipeline_tests.harness import CONNECTIONS, Harness, HarnessMaker
 
 PRIVATE = serialization.PrivateFormat
 PLAIN = serialization.NoEncryption()
@@ -36,31 +36,31 @@ def key() -> rsa.RSAPrivateKey:
 
 
 @pytest.fixture
-def org(make_scene: SceneMaker, key: rsa.RSAPrivateKey) -> Iterator[Scene]:
-    """A scene whose app knows the key, and whose connection holds it."""
-    with make_scene(contacts=20, kind="jwt_bearer") as scene:
-        scene.org.register_certificate(public(key))
-        scene.settings.environ["DEMO_PRIVATE_KEY"] = pem(key)
-        yield scene
+def org(make_harness: HarnessMaker, key: rsa.RSAPrivateKey) -> Iterator[Harness]:
+    """A harness whose app knows the key, and whose connection holds it."""
+    with make_harness(contacts=20, kind="jwt_bearer") as harness:
+        harness.org.register_certificate(public(key))
+        harness.settings.environ["DEMO_PRIVATE_KEY"] = pem(key)
+        yield harness
 
 
-def log_in(scene: Scene) -> None:
-    with scene.account(attempts=1) as account:
+def log_in(harness: Harness) -> None:
+    with harness.account(attempts=1) as account:
         account.objects()
 
 
-def refusal(scene: Scene, kind: type[Exception] = AuthFailed) -> Exception:
+def refusal(harness: Harness, kind: type[Exception] = AuthFailed) -> Exception:
     with pytest.raises(kind) as caught:
-        log_in(scene)
+        log_in(harness)
     return caught.value
 
 
-def edited(scene: Scene, old: str, new: str) -> None:
-    scene.settings.file.write_text(scene.settings.file.read_text().replace(old, new))
-    scene.settings = load_settings(scene.settings.root, scene.settings.environ)
+def edited(harness: Harness, old: str, new: str) -> None:
+    harness.settings.file.write_text(harness.settings.file.read_text().replace(old, new))
+    harness.settings = load_settings(harness.settings.root, harness.settings.environ)
 
 
-def test_a_session_that_ends_is_signed_for_anew(org: Scene) -> None:
+def test_a_session_that_ends_is_signed_for_anew(org: Harness) -> None:
     """Each login is an assertion with RS256, for the address of the login and at most three minutes."""
     shown = []
     judged = org.org._oauth._assertion
@@ -149,7 +149,7 @@ def test_keys_in_all_forms(
     assert read(tmp_path, line, **environ).private_numbers() == key.private_numbers()
 
 
-def test_a_user_who_is_not_let_in(org: Scene) -> None:
+def test_a_user_who_is_not_let_in(org: Harness) -> None:
     """An unapproved user is told what to click, and which variable holds the user's name."""
     org.settings.environ["DEMO_USERNAME"] = "nobody@sandbox.example"
     error = refusal(org)
@@ -159,7 +159,7 @@ def test_a_user_who_is_not_let_in(org: Scene) -> None:
     assert "nobody@" not in str(error)
 
 
-def test_a_key_that_the_app_does_not_know(org: Scene) -> None:
+def test_a_key_that_the_app_does_not_know(org: Harness) -> None:
     """A signature that does not fit leads to the certificate and the key's variable."""
     org.org.register_certificate(public(rsa.generate_private_key(65537, 2048)))
     error = refusal(org)
@@ -167,7 +167,7 @@ def test_a_key_that_the_app_does_not_know(org: Scene) -> None:
     assert "DEMO_PRIVATE_KEY" in error.cure
 
 
-def test_an_audience_of_ones_own(org: Scene) -> None:
+def test_an_audience_of_ones_own(org: Harness) -> None:
     """`audience` replaces the address of the login; one that is refused leads to the key to set."""
     edited(
         org, "      username_env", "      audience: https://test.salesforce.com\n      username_env"
@@ -178,13 +178,13 @@ def test_an_audience_of_ones_own(org: Scene) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(400, "400 s behind"), (-400, "400 s ahead of")])
-def test_a_wrong_clock(org: Scene, seconds: int, words: str) -> None:
+def test_a_wrong_clock(org: Harness, seconds: int, words: str) -> None:
     """A refusal says by how much this machine's clock is off, and in which direction."""
     org.sandbox.clock.advance(seconds)
     assert words in refusal(org).cure
 
 
-def test_a_key_that_was_withdrawn(org: Scene) -> None:
+def test_a_key_that_was_withdrawn(org: Harness) -> None:
     """A living session does not cover up that the key is gone."""
     log_in(org)
     org.settings.environ["DEMO_PRIVATE_KEY"] = ""

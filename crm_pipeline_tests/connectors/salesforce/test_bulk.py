@@ -11,7 +11,7 @@ from crm_pipeline.kernel.errors import Fatal, JobFailed, ProtocolError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store.landing.rejects import Reject
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 NAMES = ("Id", "Name", "SystemModstamp")
 STAMP = "2026-01-01T00:00:00.000Z"
@@ -77,16 +77,16 @@ def test_a_page_that_unpacks_for_ever_is_broken_off(tmp_path: Path) -> None:
     assert "CRM_MAX_FILE_MB" in caught.value.cure
 
 
-def test_a_job_that_cannot_be_removed_costs_nothing(scene: Scene) -> None:
+def test_a_job_that_cannot_be_removed_costs_nothing(harness: Harness) -> None:
     """All was read when the job is removed; a refusal then is no reason to read again."""
     body = '[{"errorCode":"NOT_FOUND","message":"The requested resource does not exist"}]'
-    order = scene.sandbox.faults.order("status", method="DELETE", status=404, body=body)
-    assert scene.extract(route="bulk").reconciled
+    order = harness.sandbox.faults.order("status", method="DELETE", status=404, body=body)
+    assert harness.extract(route="bulk").reconciled
     assert order.consumed == 1
 
 
-def test_a_job_that_never_ends_is_given_up(scene: Scene) -> None:
+def test_a_job_that_never_ends_is_given_up(harness: Harness) -> None:
     """A job that stays in progress for hours fails with its state, and does not hold its place for ever."""
-    scene.org.set_bulk(polls=10**9)
+    harness.org.set_bulk(polls=10**9)
     with pytest.raises(JobFailed, match="still InProgress after 6 hours"):
-        scene.extract(route="bulk")
+        harness.extract(route="bulk")

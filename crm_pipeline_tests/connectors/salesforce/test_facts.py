@@ -7,34 +7,34 @@ from crm_pipeline.connectors.salesforce.describe import RELATIONS
 from crm_pipeline.connectors.salesforce.facts import web_address
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
 from crm_pipeline.model.account import AccountFacts
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 
-def asked(scene: Scene) -> AccountFacts:
-    with scene.account() as account:
+def asked(harness: Harness) -> AccountFacts:
+    with harness.account() as account:
         assert isinstance(account, TellsFacts)
         return account.facts()
 
 
-def test_as_far_as_the_login_may_read(scene: Scene) -> None:
+def test_as_far_as_the_login_may_read(harness: Harness) -> None:
     """The zone is the org's and not the user's; what cannot be read stays unknown, and the rest is told."""
-    url = f"{scene.sandbox.url}/salesforce"
-    [row] = scene.org.rows("Organization")
-    scene.org.edit("Organization", row["Id"], TimeZoneSidKey="Europe/Paris")
-    [euro] = [one for one in scene.org.rows("CurrencyType") if one["IsoCode"] == "EUR"]
-    [dollar] = [one for one in scene.org.rows("CurrencyType") if one["IsoCode"] == "USD"]
-    scene.org.edit("CurrencyType", euro["Id"], IsCorporate=True)
-    scene.org.edit("CurrencyType", dollar["Id"], IsCorporate=False)
+    url = f"{harness.sandbox.url}/salesforce"
+    [row] = harness.org.rows("Organization")
+    harness.org.edit("Organization", row["Id"], TimeZoneSidKey="Europe/Paris")
+    [euro] = [one for one in harness.org.rows("CurrencyType") if one["IsoCode"] == "EUR"]
+    [dollar] = [one for one in harness.org.rows("CurrencyType") if one["IsoCode"] == "USD"]
+    harness.org.edit("CurrencyType", euro["Id"], IsCorporate=True)
+    harness.org.edit("CurrencyType", dollar["Id"], IsCorporate=False)
     # Where there are several currencies, all rates are against the corporate one.
-    assert asked(scene) == AccountFacts("Europe/Paris", "EUR", url)
-    scene.org.hide_object("CurrencyType")
-    assert asked(scene) == AccountFacts("Europe/Paris", "USD", url)
-    scene.org.hide_field("Organization", "DefaultCurrencyIsoCode")
-    assert asked(scene) == AccountFacts("Europe/Paris", "", url)
-    scene.org.hide_field("Organization", "TimeZoneSidKey")
-    assert asked(scene) == AccountFacts("", "", url)
-    scene.org.hide_object("Organization")
-    assert asked(scene) == AccountFacts("", "", url)
+    assert asked(harness) == AccountFacts("Europe/Paris", "EUR", url)
+    harness.org.hide_object("CurrencyType")
+    assert asked(harness) == AccountFacts("Europe/Paris", "USD", url)
+    harness.org.hide_field("Organization", "DefaultCurrencyIsoCode")
+    assert asked(harness) == AccountFacts("Europe/Paris", "", url)
+    harness.org.hide_field("Organization", "TimeZoneSidKey")
+    assert asked(harness) == AccountFacts("", "", url)
+    harness.org.hide_object("Organization")
+    assert asked(harness) == AccountFacts("", "", url)
 
 
 @pytest.mark.parametrize(
@@ -50,20 +50,20 @@ def test_as_far_as_the_login_may_read(scene: Scene) -> None:
     ],
 )
 def test_related_records_that_the_login_may_not_see(
-    scene: Scene, obj: str, reference: str, related: str, fields: set[str]
+    harness: Harness, obj: str, reference: str, related: str, fields: set[str]
 ) -> None:
     """Users are read without the names of their roles, prices without those of books, instead of not at all."""
 
     def read_through() -> set[str]:
-        with scene.account() as account:
+        with harness.account() as account:
             return {name for name in account.describe(obj).names if "." in name}
 
     assert read_through() == fields
-    scene.org.hide_object(related)
+    harness.org.hide_object(related)
     assert read_through() == set()
-    assert scene.extract(obj).read == scene.org.count(obj)
-    scene.org.hide_object(related, hidden=False)
-    scene.org.hide_field(obj, reference)
+    assert harness.extract(obj).read == harness.org.count(obj)
+    harness.org.hide_object(related, hidden=False)
+    harness.org.hide_field(obj, reference)
     assert read_through() == set()
 
 

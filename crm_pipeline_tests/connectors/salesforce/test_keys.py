@@ -6,7 +6,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.salesforce.keys import SalesforceKeys
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline_tests.connectors.rederived import differing
-from crm_pipeline_tests.scenes import SceneMaker
+from crm_pipeline_tests.harness import HarnessMaker
 
 OBJECTS = (*connector("salesforce").default_objects, "Invoice__c")
 SCHEMA = Schema(
@@ -14,18 +14,18 @@ SCHEMA = Schema(
 )
 
 
-def test_keys_follow_from_the_records(make_scene: SceneMaker) -> None:
+def test_keys_follow_from_the_records(make_harness: HarnessMaker) -> None:
     """Every object, by REST and by Bulk, with deleted records: derived again, all keys are what they were."""
-    with make_scene(contacts=40, objects=OBJECTS) as scene:
-        scene.org.delete("Contact", scene.org.rows("Contact", limit=1)[0]["Id"])
+    with make_harness(contacts=40, objects=OBJECTS) as harness:
+        harness.org.delete("Contact", harness.org.rows("Contact", limit=1)[0]["Id"])
         for obj in OBJECTS:
-            scene.extract(obj, route="rest")
-            assert scene.landing.batches("demo", obj), obj
+            harness.extract(obj, route="rest")
+            assert harness.landing.batches("demo", obj), obj
         for obj in ("Contact", "User"):
-            scene.advance(3600)
-            scene.extract(obj, route="bulk")
+            harness.advance(3600)
+            harness.extract(obj, route="bulk")
         for obj in OBJECTS:
-            assert differing(scene, "salesforce", obj, with_origin=True) == [], obj
+            assert differing(harness, "salesforce", obj, with_origin=True) == [], obj
 
 
 def test_records_that_cannot_be_read_have_no_id() -> None:

@@ -6,7 +6,7 @@ from crm_pipeline.connectors.salesforce.login import refuse_unusable
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError, SecretMissing
 from crm_pipeline.settings import AuthSettings, Connection
-from crm_pipeline_tests.scenes import SceneMaker
+from crm_pipeline_tests.harness import HarnessMaker
 
 
 def connection(kind: str, login_url: str) -> Connection:
@@ -73,51 +73,51 @@ def test_addresses_that_were_copied_from_a_page(kind: str, address: str, words: 
     assert "https://" in caught.value.cure
 
 
-def test_rotated_refresh_tokens_are_kept(make_scene: SceneMaker) -> None:
+def test_rotated_refresh_tokens_are_kept(make_harness: HarnessMaker) -> None:
     """With rotation on, each login uses the token that the last one brought, over restarts."""
-    with make_scene(kind="refresh_token") as scene:
-        scene.org.rotate(on=True)
+    with make_harness(kind="refresh_token") as harness:
+        harness.org.rotate(on=True)
         for _ in range(3):
-            scene.org.expire_sessions()
-            scene.extract("User")
-        logins = [e for e in scene.sandbox.journal.entries() if e.path.endswith("/oauth2/token")]
+            harness.org.expire_sessions()
+            harness.extract("User")
+        logins = [e for e in harness.sandbox.journal.entries() if e.path.endswith("/oauth2/token")]
         assert [entry.status for entry in logins] == [200, 200, 200]
 
 
-def test_a_token_of_another_org_is_not_used(make_scene: SceneMaker) -> None:
+def test_a_token_of_another_org_is_not_used(make_harness: HarnessMaker) -> None:
     """A connection that is pointed at another address logs in there, whatever token is stored."""
-    with make_scene() as first, make_scene() as second:
+    with make_harness() as first, make_harness() as second:
         first.extract("User")
         second.extract("User")
         assert next(entry.status for entry in second.sandbox.journal.entries()) == 200
         assert {entry.status for entry in first.sandbox.journal.entries()} == {200}
 
 
-def test_identity_with_a_dead_token_logs_in_again(make_scene: SceneMaker) -> None:
+def test_identity_with_a_dead_token_logs_in_again(make_harness: HarnessMaker) -> None:
     """The identity service answers 403 to a dead token; that is a renewal, not a failure."""
-    with make_scene() as scene, scene.account() as account:
+    with make_harness() as harness, harness.account() as account:
         assert account.check().is_healthy
-        scene.org.expire_sessions()
+        harness.org.expire_sessions()
         assert next(f for f in account.check().findings if f.what == "identity").level == "ok"
 
 
 @pytest.mark.parametrize(("value", "error"), [("", SecretMissing), ("another", AuthFailed)])
 def test_a_living_session_does_not_cover_up_a_changed_secret(
-    make_scene: SceneMaker, value: str, error: type[Exception]
+    make_harness: HarnessMaker, value: str, error: type[Exception]
 ) -> None:
     """With a token stored, a secret that was withdrawn or replaced is found at once."""
-    with make_scene() as scene:
-        scene.extract("User")
-        scene.settings.environ["DEMO_CLIENT_SECRET"] = value  # type: ignore[index]
+    with make_harness() as harness:
+        harness.extract("User")
+        harness.settings.environ["DEMO_CLIENT_SECRET"] = value  # type: ignore[index]
         with pytest.raises(error):
-            scene.extract("User")
+            harness.extract("User")
 
 
-def test_a_check_logs_in_once(make_scene: SceneMaker) -> None:
+def test_a_check_logs_in_once(make_harness: HarnessMaker) -> None:
     """Each check proves the login with one request, whether or not a token is stored."""
-    with make_scene() as scene:
+    with make_harness() as harness:
         for expected in (1, 2):
-            with scene.account() as account:
+            with harness.account() as account:
                 assert account.check().is_healthy
-            entries = scene.sandbox.journal.entries()
+            entries = harness.sandbox.journal.entries()
             assert sum(e.path.endswith("/oauth2/token") for e in entries) == expected

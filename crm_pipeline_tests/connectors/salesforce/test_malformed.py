@@ -9,9 +9,9 @@ from crm_pipeline.connectors.salesforce import bulk_results
 from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline_tests.connectors.conformance import case_of
-from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_pipeline_tests.connectors.conftest import HarnessOf
 from crm_pipeline_tests.connectors.mutated import Kind, Subject, add_up, outcomes
-from crm_pipeline_tests.scenes import START
+from crm_pipeline_tests.harness import START
 
 ERROR = b'[{"message":5,"errorCode":{},"fields":"x"}]'
 NOW = FrozenClock(START).now()
@@ -84,15 +84,18 @@ KINDS = (
 
 @pytest.fixture
 def subject(
-    quiet: QuietStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quiet: HarnessOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Subject, object]]:
     """An account that reads its users, by pages of five."""
-    stage = quiet(case_of("salesforce"))
-    stage.twin.set_bulk(polls=0)
+    harness = quiet(case_of("salesforce"))
+    harness.emulator.set_bulk(polls=0)
     monkeypatch.setattr(bulk_results, "PAGE_RECORDS", 5)
-    with stage.account(attempts=1) as account:
+    with harness.account(attempts=1) as account:
         plan = account.plan(ObjectSettings("User"), Window(None, NOW))
-        yield Subject(account, plan, tmp_path, lambda one: one._listed.cache_clear()), stage.twin
+        yield (
+            Subject(account, plan, tmp_path, lambda one: one._listed.cache_clear()),
+            harness.emulator,
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

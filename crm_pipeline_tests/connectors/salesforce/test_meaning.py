@@ -19,7 +19,7 @@ from crm_pipeline.store.landing.account_facts import account_facts
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.connectors.modelled import build
-from crm_pipeline_tests.scenes import Scene, scene_in
+from crm_pipeline_tests.harness import Harness, harness_in
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.salesforce import credentials
 
@@ -40,24 +40,24 @@ Row = dict[str, Any]
 class Org:
     """The org as its REST API shows it, and what we made of it in two time zones."""
 
-    def __init__(self, scene: Scene, folder: Path) -> None:
-        self.scene = scene
-        self.url = f"{scene.sandbox.url}/salesforce"
+    def __init__(self, harness: Harness, folder: Path) -> None:
+        self.harness = harness
+        self.url = f"{harness.sandbox.url}/salesforce"
         self._kept: dict[str, dict[str, Row]] = {}
         self._made: dict[tuple[str, str], dict[str, Row]] = {}
-        _sell_to_partners(scene)
+        _sell_to_partners(harness)
         for obj in OBJECTS:
-            scene.extract(obj, route="bulk" if obj in BULK else "rest")
+            harness.extract(obj, route="bulk" if obj in BULK else "rest")
         for zone, tables in ((TOKYO, DAYS), (NEW_YORK, ())):
-            [row] = scene.org.rows("Organization")
-            scene.org.edit("Organization", row["Id"], TimeZoneSidKey=zone)
+            [row] = harness.org.rows("Organization")
+            harness.org.edit("Organization", row["Id"], TimeZoneSidKey=zone)
             # Another zone counts once it is named on two days.
             for _ in range(2):
-                scene.advance(86_400)
-                with scene.account() as account:
-                    note_account(account, scene.landing)
-            assert account_facts(scene.landing, "demo") == AccountFacts(zone, "USD", self.url)
-            build(scene, folder / "engine", tuple(tables))
+                harness.advance(86_400)
+                with harness.account() as account:
+                    note_account(account, harness.landing)
+            assert account_facts(harness.landing, "demo") == AccountFacts(zone, "USD", self.url)
+            build(harness, folder / "engine", tuple(tables))
             self._keep(zone)
 
         form = {
@@ -93,7 +93,7 @@ class Org:
         return {key: row for key, row in rows.items() if obj in ("", row["object"])}
 
     def _keep(self, zone: str) -> None:
-        tables = Tables(self.scene.settings.data)
+        tables = Tables(self.harness.settings.data)
         with duckdb.connect() as database:
             database.execute("SET TimeZone = 'UTC'")
             for name in tables.names("normalized/demo/"):
@@ -107,17 +107,17 @@ class Org:
                 self._made[name.rsplit("/", 1)[1], zone] = kept
 
 
-def _sell_to_partners(scene: Scene) -> None:
+def _sell_to_partners(harness: Harness) -> None:
     """Give some products prices in another book and currency, of which one is out of use and one deleted."""
-    book = scene.org.create("Pricebook2", Name="Partners", IsStandard=False)
+    book = harness.org.create("Pricebook2", Name="Partners", IsStandard=False)
     price = {"Pricebook2Id": book, "CurrencyIsoCode": "EUR"}
     entries = [
-        scene.org.create("PricebookEntry", Product2Id=product["Id"], UnitPrice=12.5, **price)
-        for product in scene.org.rows("Product2")[:3]
+        harness.org.create("PricebookEntry", Product2Id=product["Id"], UnitPrice=12.5, **price)
+        for product in harness.org.rows("Product2")[:3]
     ]
-    scene.org.edit("PricebookEntry", entries[1], IsActive=False)
-    scene.org.delete("PricebookEntry", entries[2])
-    scene.advance()
+    harness.org.edit("PricebookEntry", entries[1], IsActive=False)
+    harness.org.delete("PricebookEntry", entries[2])
+    harness.advance()
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +126,9 @@ def org(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with (
         database_of_its_own(postgres_url) as url,
         Database(url) as database,
-        scene_in(folder, database, url, objects=OBJECTS) as scene,
+        harness_in(folder, database, url, objects=OBJECTS) as harness,
     ):
-        yield Org(scene, folder)
+        yield Org(harness, folder)
 
 
 def instant(text: str | None) -> dt.datetime | None:
@@ -356,7 +356,7 @@ def test_prices(org: Org) -> None:
     assert kinds == {("Standard", True), ("Partners", False)}
     assert {row["is_active"] for row in made.values()} == {True, False}
     assert {row["is_deleted"] for row in made.values()} == {True, False}
-    with org.scene.account() as account:
+    with org.harness.account() as account:
         _, shown = account.preview("PricebookEntry", 200)
     assert {r["Id"]: (r["Pricebook2.Name"], r["Pricebook2.IsStandard"]) for r in shown} == {
         record: (row["price_book"], row["is_standard"])
@@ -451,7 +451,7 @@ def test_users(org: Org) -> None:
         },
     )
     assert {row["role"] for row in made.values()} == {None, *names.values()}
-    with org.scene.account() as account:
+    with org.harness.account() as account:
         _, shown = account.preview("User", 200)
     assert {row["Id"]: row["UserRole.Name"] for row in shown} == {
         record: row["role"] for record, row in made.items()

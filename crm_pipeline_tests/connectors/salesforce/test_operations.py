@@ -5,8 +5,8 @@ import pytest
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.salesforce import bulk_results
 from crm_pipeline_tests import operations
+from crm_pipeline_tests.harness import HarnessMaker
 from crm_pipeline_tests.operations import Answer, Descriptions
-from crm_pipeline_tests.scenes import SceneMaker
 
 OBJECTS = (*connector("salesforce").default_objects, "Invoice__c")
 _FILE = "oas-v64-postman-derived/salesforce-{}-api-openapi.yml"
@@ -43,27 +43,27 @@ DESCRIPTIONS = Descriptions(
 )
 
 
-def read(make_scene: SceneMaker, kept: list[Answer]) -> list[Answer]:
+def read(make_harness: HarnessMaker, kept: list[Answer]) -> list[Answer]:
     """Read every object by every route, and do what commands do beside."""
     with (
-        make_scene(contacts=2_300, kind="refresh_token", objects=OBJECTS) as scene,
-        operations.recorded(scene.sandbox, "salesforce", kept),
+        make_harness(contacts=2_300, kind="refresh_token", objects=OBJECTS) as harness,
+        operations.recorded(harness.sandbox, "salesforce", kept),
         pytest.MonkeyPatch.context() as patched,
     ):
-        with scene.account() as account:
+        with harness.account() as account:
             operations.looked_at(account, OBJECTS)
-            account.probe_changes(account.describe("Contact"), scene.clock.now())
-            account.get("Contact", scene.org.rows("Contact", limit=1)[0]["Id"], by=None)
+            account.probe_changes(account.describe("Contact"), harness.clock.now())
+            account.get("Contact", harness.org.rows("Contact", limit=1)[0]["Id"], by=None)
             # A record that is in no bin is looked for in the log of deletions.
             account.confirm_deleted("Contact", ["003000000000000AAA"])  # type: ignore[attr-defined]
             # More than an answer holds.
             list(account.query("SELECT Id FROM Contact", include_deleted=False))
         for obj in OBJECTS:
-            scene.extract(obj, route="rest")
-        scene.extract("User", route="bulk")
+            harness.extract(obj, route="rest")
+        harness.extract("User", route="bulk")
         # Exports of several pages are listed.
         patched.setattr(bulk_results, "PAGE_RECORDS", 5)
-        scene.extract("Contact", route="bulk")
+        harness.extract("Contact", route="bulk")
     return kept
 
 
@@ -73,13 +73,13 @@ def kept() -> list[Answer]:
     return []
 
 
-def test_every_operation_is_documented(make_scene: SceneMaker, kept: list[Answer]) -> None:
+def test_every_operation_is_documented(make_harness: HarnessMaker, kept: list[Answer]) -> None:
     """Each operation that the connector uses has its row, and each row is used."""
-    operations.by_operation(operations.documented("salesforce"), kept or read(make_scene, kept))
+    operations.by_operation(operations.documented("salesforce"), kept or read(make_harness, kept))
 
 
-def test_answers_are_compared_as_documented(make_scene: SceneMaker, kept: list[Answer]) -> None:
+def test_answers_are_compared_as_documented(make_harness: HarnessMaker, kept: list[Answer]) -> None:
     """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
-    answers = kept or read(make_scene, kept)
+    answers = kept or read(make_harness, kept)
     found = operations.by_operation(operations.documented("salesforce"), answers)
     operations.assert_verdicts(DESCRIPTIONS, found)

@@ -11,8 +11,8 @@ from crm_pipeline.connectors.salesforce import bulk_results
 from crm_pipeline.connectors.salesforce.profile import PROFILE
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline_tests.connectors.conformance import case_of
-from crm_pipeline_tests.connectors.conformance_stage import Stage
-from crm_pipeline_tests.connectors.conftest import QuietStage
+from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
+from crm_pipeline_tests.connectors.conftest import HarnessOf
 from crm_pipeline_tests.connectors.elsewhere import Elsewhere, elsewhere
 from crm_pipeline_tests.connectors.mutated import mutating
 from crm_pipeline_tests.connectors.test_places import ACME
@@ -34,7 +34,7 @@ def other() -> Iterator[Elsewhere]:
 
 
 @pytest.fixture
-def stage(quiet: QuietStage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def harness(quiet: HarnessOf, monkeypatch: pytest.MonkeyPatch) -> ConformanceHarness:
     """A pipeline whose Bulk pages hold five records."""
     monkeypatch.setattr(bulk_results, "PAGE_RECORDS", 5)
     return quiet(case_of("salesforce"))
@@ -48,7 +48,7 @@ def test_hosts_of_the_api(address: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_next_page_of_a_query(stage: Stage, other: Elsewhere, way: str) -> None:
+def test_the_next_page_of_a_query(harness: ConformanceHarness, other: Elsewhere, way: str) -> None:
     """`nextRecordsUrl` leads nowhere else."""
 
     def changed(response: Response) -> Response:
@@ -59,7 +59,7 @@ def test_the_next_page_of_a_query(stage: Stage, other: Elsewhere, way: str) -> N
         }
         return replace(response, body=msgspec.json.encode(told))
 
-    with mutating(stage.twin, "SELECT Id FROM User") as mutator, stage.account() as account:
+    with mutating(harness.emulator, "SELECT Id FROM User") as mutator, harness.account() as account:
         mutator.change = changed
         with pytest.raises(CrmError, match="names no next one of its own"):
             list(account.query("SELECT Id FROM User", include_deleted=False))
@@ -68,7 +68,9 @@ def test_the_next_page_of_a_query(stage: Stage, other: Elsewhere, way: str) -> N
 
 @pytest.mark.parametrize("name", ["resultUrl", "nextRecordsUrl"])
 @pytest.mark.parametrize("way", WAYS)
-def test_the_pages_of_a_job(stage: Stage, other: Elsewhere, way: str, name: str) -> None:
+def test_the_pages_of_a_job(
+    harness: ConformanceHarness, other: Elsewhere, way: str, name: str
+) -> None:
     """`resultUrl` and the next list of pages stay below their job."""
 
     def changed(response: Response) -> Response:
@@ -81,15 +83,17 @@ def test_the_pages_of_a_job(stage: Stage, other: Elsewhere, way: str, name: str)
             told |= {"done": False, name: address}
         return replace(response, body=msgspec.json.encode(told))
 
-    with mutating(stage.twin, "/resultPages") as mutator:
+    with mutating(harness.emulator, "/resultPages") as mutator:
         mutator.change = changed
         with pytest.raises(CrmError, match="outside of its job"):
-            stage.extract("User", route="bulk")
+            harness.extract("User", route="bulk")
     assert other.asked == []
 
 
 @pytest.mark.parametrize("way", ["absolute", "without a scheme", "user"])
-def test_a_login_that_names_another_host(stage: Stage, other: Elsewhere, way: str) -> None:
+def test_a_login_that_names_another_host(
+    harness: ConformanceHarness, other: Elsewhere, way: str
+) -> None:
     """An `instance_url` elsewhere is refused, and the token is not stored."""
 
     def changed(response: Response) -> Response:
@@ -97,21 +101,21 @@ def test_a_login_that_names_another_host(stage: Stage, other: Elsewhere, way: st
         told["instance_url"] = other.addresses[way].format(path="")
         return replace(response, body=msgspec.json.encode(told))
 
-    with mutating(stage.twin, "/oauth2/token") as mutator, stage.account() as account:
+    with mutating(harness.emulator, "/oauth2/token") as mutator, harness.account() as account:
         mutator.change = changed
         with pytest.raises(CrmError, match="neither configured nor a host"):
             account._api.log_in()  # type: ignore[attr-defined]
-    with stage.account() as account:
+    with harness.account() as account:
         assert "user" in account.identity()
     assert other.asked == []
 
 
-def test_a_token_that_was_stored_before(stage: Stage, other: Elsewhere) -> None:
+def test_a_token_that_was_stored_before(harness: ConformanceHarness, other: Elsewhere) -> None:
     """A token that an older version stored with another host is not shown there: a new one is got."""
-    with stage.account() as account:
+    with harness.account() as account:
         account.identity()
         api = account._api  # type: ignore[attr-defined]
         api._context.tokens.save("demo", replace(api.token(), instance_url=f"http://{other.host}"))
-    with stage.account() as account:
+    with harness.account() as account:
         assert "user" in account.identity()
     assert other.asked == []

@@ -16,28 +16,28 @@ _MAIN = BY_ACCOUNT["main"]
 _CONSENT = "Data_Processing_Basis_Details"
 
 
-def _widen(twin: Any) -> None:
-    twin.set_bulk(page_rows=PAGE)
-    twin.set_concurrency(total=1_000, heavy=1_000)
-    twin.set_token_limits(requests=10_000)
-    if any(_CONSENT in row for row in twin.rows("Contacts", limit=1)):
-        twin.hide_field("Contacts", _CONSENT)
+def _widen(emulator: Any) -> None:
+    emulator.set_bulk(page_rows=PAGE)
+    emulator.set_concurrency(total=1_000, heavy=1_000)
+    emulator.set_token_limits(requests=10_000)
+    if any(_CONSENT in row for row in emulator.rows("Contacts", limit=1)):
+        emulator.hide_field("Contacts", _CONSENT)
 
 
-def _strict(twin: Any) -> None:
-    twin.set_concurrency(total=20, heavy=10)
-    twin.set_bulk(polls=0)
+def _strict(emulator: Any) -> None:
+    emulator.set_concurrency(total=20, heavy=10)
+    emulator.set_bulk(polls=0)
 
 
-def _told(twin: Any) -> dict[str, Told]:
+def _told(emulator: Any) -> dict[str, Told]:
     return {
         row["id"]: Told(row["Modified_Time"].replace(tzinfo=UTC), row["Title"])
-        for row in twin.rows("Contacts")
+        for row in emulator.rows("Contacts")
     }
 
 
-def _gone(twin: Any) -> set[str]:
-    rows = twin.rows("Contacts", include_deleted=True)
+def _gone(emulator: Any) -> set[str]:
+    rows = emulator.rows("Contacts", include_deleted=True)
     return {row["id"] for row in rows if row["_ended"]}
 
 
@@ -99,10 +99,10 @@ def _cell(value: Any) -> str:
             return str(value)
 
 
-def _without_scope(twin: Any) -> str:
+def _without_scope(emulator: Any) -> str:
     scopes = [one for one in ALL_SCOPES if one != "ZohoCRM.modules.ALL"]
-    twin.oauth.grants.begin_chain("main", scopes, _MAIN.refresh_token)
-    twin.expire_sessions()
+    emulator.oauth.grants.begin_chain("main", scopes, _MAIN.refresh_token)
+    emulator.expire_sessions()
     return "ZohoCRM.modules.Contacts.READ"
 
 
@@ -155,8 +155,8 @@ CASE = Case(
     plain=_plain,
     cells=_cells,
     text_of=lambda record: record["Title"],
-    revoke=lambda twin: twin.oauth.grants.revoke(_MAIN.refresh_token),
-    eat=lambda twin: twin.set_credits(total=75_000, used=75_000),
+    revoke=lambda emulator: emulator.oauth.grants.revoke(_MAIN.refresh_token),
+    eat=lambda emulator: emulator.set_credits(total=75_000, used=75_000),
     without_scope=_without_scope,
     nonsense=tuple(
         {"X-API-CREDITS-REMAINING": left}

@@ -13,7 +13,7 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.settings import load_settings
 from crm_pipeline.store.postgres.database import Database
-from crm_pipeline_tests.scenes import START, Scene
+from crm_pipeline_tests.harness import START, Harness
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.server import SandboxServer
@@ -52,11 +52,11 @@ connections:
 OBJECTS = ("Accounts", "Contacts", "Deals", "Users", "Pipelines")
 
 
-class ZohoScene(Scene):
-    """A scene with one org of Zoho."""
+class ZohoHarness(Harness):
+    """A harness with one org of Zoho."""
 
     @property
-    def twin(self) -> ZohoSandbox:
+    def emulator(self) -> ZohoSandbox:
         found = self.sandbox.emulations["zoho"]
         assert isinstance(found, ZohoSandbox)
         return found
@@ -76,11 +76,11 @@ class ZohoScene(Scene):
         return [e for e in entries if part in e.path and method in (None, e.method)]
 
 
-ZohoSceneMaker = Callable[..., AbstractContextManager[ZohoScene]]
+ZohoHarnessMaker = Callable[..., AbstractContextManager[ZohoHarness]]
 
 
 @contextmanager
-def scene_in(
+def harness_in(
     folder: Path,
     database: Database,
     url: str,
@@ -90,8 +90,8 @@ def scene_in(
     account: str = "main",
     objects: Sequence[str] = OBJECTS,
     **ceilings: int,
-) -> Iterator[ZohoScene]:
-    """A scene whose files lie in a folder."""
+) -> Iterator[ZohoHarness]:
+    """A harness whose files lie in a folder."""
     clock = FrozenClock(START)
     with SandboxServer(
         contacts=contacts,
@@ -106,28 +106,28 @@ def scene_in(
         (folder / "connections.yaml").write_text(text)
         environ = environ_of(account)
         settings = load_settings(folder, {**environ, "CRM_DATABASE_URL": url})
-        yield ZohoScene(sandbox, settings, database, clock)
+        yield ZohoHarness(sandbox, settings, database, clock)
 
 
 @pytest.fixture
-def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> ZohoSceneMaker:
-    """Make scenes with worlds of their own."""
-    return partial(scene_in, tmp_path, database, fresh_url)
+def make_harness(tmp_path: Path, database: Database, fresh_url: str) -> ZohoHarnessMaker:
+    """Make harnesses with worlds of their own."""
+    return partial(harness_in, tmp_path, database, fresh_url)
 
 
 @pytest.fixture
-def scene(make_scene: ZohoSceneMaker) -> Iterator[ZohoScene]:
-    """A scene with a small world."""
-    with make_scene() as made:
+def harness(make_harness: ZohoHarnessMaker) -> Iterator[ZohoHarness]:
+    """A harness with a small world."""
+    with make_harness() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def quiet(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZohoScene]:
-    """A scene that no test of a module changes."""
+def quiet(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZohoHarness]:
+    """A harness that no test of a module changes."""
     with (
         database_of_its_own(postgres_url) as url,
         Database(url) as database,
-        scene_in(tmp_path_factory.mktemp("quiet"), database, url) as made,
+        harness_in(tmp_path_factory.mktemp("quiet"), database, url) as made,
     ):
         yield made

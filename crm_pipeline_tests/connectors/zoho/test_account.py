@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from crm_pipeline.kernel.errors import NotPermitted, Rejected
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness
 
 
-def test_modules_and_settings_are_listed(quiet: ZohoScene) -> None:
+def test_modules_and_settings_are_listed(quiet: ZohoHarness) -> None:
     """Custom modules are marked, modules without an API left out, settings that are no modules added."""
     with quiet.account() as account:
         found = {one.name: one for one in account.objects()}
@@ -19,17 +19,17 @@ def test_modules_and_settings_are_listed(quiet: ZohoScene) -> None:
     assert not {"Home", "Dashboards", "Feeds"} & set(found)
 
 
-def test_a_developer_org_lists_fewer(scene: ZohoScene) -> None:
+def test_a_developer_org_lists_fewer(harness: ZohoHarness) -> None:
     """A module that this environment does not list is refused by name, with what is meant to be done."""
-    scene.twin.set_developer(on=True)
-    with scene.account() as account:
+    harness.emulator.set_developer(on=True)
+    with harness.account() as account:
         with pytest.raises(NotPermitted, match="module Campaigns does not exist"):
             account.describe("Campaigns")
         with pytest.raises(NotPermitted, match="Did you mean 'Contacts'"):
             account.describe("Contcats")
 
 
-def test_fields(quiet: ZohoScene) -> None:
+def test_fields(quiet: ZohoHarness) -> None:
     """Labels, types, choices and look-ups are told; what only single records show is left out."""
     with quiet.account() as account:
         contacts = account.describe("Contacts").by_name
@@ -51,18 +51,18 @@ def test_fields(quiet: ZohoScene) -> None:
     assert all(field.multiple == "json" for field in several)
 
 
-def test_a_renamed_label_is_a_change(scene: ZohoScene) -> None:
+def test_a_renamed_label_is_a_change(harness: ZohoHarness) -> None:
     """A field keeps its API name when its label changes; the change is told."""
-    scene.extract("Contacts")
-    scene.twin.rename_field("Contacts", "Title", "Rank")
-    scene.advance(60)
-    done = scene.extract("Contacts", mode="refresh")
+    harness.extract("Contacts")
+    harness.emulator.rename_field("Contacts", "Title", "Rank")
+    harness.advance(60)
+    done = harness.extract("Contacts", mode="refresh")
     assert any("Rank" in said for said in done.schema_changes)
 
 
-def test_queries(quiet: ZohoScene) -> None:
+def test_queries(quiet: ZohoHarness) -> None:
     """COQL without a LIMIT is read to its end, page by page; with one it is read as it stands."""
-    quiet.twin.set_coql(most_rows=2_000)
+    quiet.emulator.set_coql(most_rows=2_000)
     with quiet.account() as account:
         text = "select id, Last_Name from Contacts where id is not null"
         found = list(account.query(text, include_deleted=False))
@@ -72,14 +72,14 @@ def test_queries(quiet: ZohoScene) -> None:
             list(account.query(text, include_deleted=True))
         with pytest.raises(Rejected, match="SYNTAX_ERROR"):
             list(account.query("select id from Contacts", include_deleted=False))
-    assert len(found) == quiet.twin.count("Contacts")
+    assert len(found) == quiet.emulator.count("Contacts")
     assert (len(some), none) == (7, [])
 
 
-def test_one_record(quiet: ZohoScene) -> None:
+def test_one_record(quiet: ZohoHarness) -> None:
     """A record by its id has sub-forms too; by an external field; and one that is not there is refused."""
-    row = quiet.twin.rows("Quotes")[0]
-    contact = next(one for one in quiet.twin.rows("Contacts") if one["External_Key"])
+    row = quiet.emulator.rows("Quotes")[0]
+    contact = next(one for one in quiet.emulator.rows("Contacts") if one["External_Key"])
     with quiet.account() as account:
         assert account.get("Quotes", row["id"], by=None)["Quoted_Items"]
         found = account.get("Contacts", contact["External_Key"], by="External_Key")
@@ -88,7 +88,7 @@ def test_one_record(quiet: ZohoScene) -> None:
             account.get("Contacts", "1", by=None)
 
 
-def test_preview(quiet: ZohoScene) -> None:
+def test_preview(quiet: ZohoHarness) -> None:
     """The newest records with all names of the schema; settings too."""
     with quiet.account() as account:
         schema, rows = account.preview("Contacts", 3)
@@ -99,12 +99,12 @@ def test_preview(quiet: ZohoScene) -> None:
 
 
 @pytest.mark.parametrize("queries", [True, False])
-def test_the_newest_changes_in_one_call(scene: ZohoScene, *, queries: bool) -> None:
+def test_the_newest_changes_in_one_call(harness: ZohoHarness, *, queries: bool) -> None:
     """How many records changed and when last: one call, by query or, where there is none, by list."""
-    now = scene.clock.now()
-    for row in scene.twin.rows("Contacts")[:3]:
-        scene.twin.edit("Contacts", row["id"], stamp=now, Title="New")
-    with scene.account() as account:
+    now = harness.clock.now()
+    for row in harness.emulator.rows("Contacts")[:3]:
+        harness.emulator.edit("Contacts", row["id"], stamp=now, Title="New")
+    with harness.account() as account:
         schema = account.describe("Contacts")
         if not queries:
             account._api.closed["coql"]["Contacts"] = "no"  # type: ignore[attr-defined]
@@ -114,17 +114,17 @@ def test_the_newest_changes_in_one_call(scene: ZohoScene, *, queries: bool) -> N
         assert account.usage.calls - before == 2
 
 
-def test_more_news_than_a_page(quiet: ZohoScene) -> None:
+def test_more_news_than_a_page(quiet: ZohoHarness) -> None:
     """Where more changed than one page holds, the number says so without counting them all."""
     quiet.extract("Contacts")
     with quiet.account() as account:
         schema = account.describe("Contacts")
         changed, newest = account.probe_changes(schema, quiet.clock.now() - timedelta(days=9_000))
-    assert changed == min(quiet.twin.count("Contacts"), 201)
+    assert changed == min(quiet.emulator.count("Contacts"), 201)
     assert newest is not None
 
 
-def test_a_healthy_org_passes(quiet: ZohoScene) -> None:
+def test_a_healthy_org_passes(quiet: ZohoHarness) -> None:
     """Login, identity, edition, scopes, budget and objects are each said to be good."""
     with quiet.account() as account:
         checkup = account.check()
@@ -135,7 +135,7 @@ def test_a_healthy_org_passes(quiet: ZohoScene) -> None:
     assert "enterprise, 75,000 credits" in found["edition"].detail
 
 
-def test_what_stands_elsewhere_is_said(quiet: ZohoScene) -> None:
+def test_what_stands_elsewhere_is_said(quiet: ZohoHarness) -> None:
     """A field that only single records show is named, with the module that has its rows."""
     with quiet.account() as account:
         told = [one for one in account.check().findings if one.what == "fields"]
@@ -143,19 +143,19 @@ def test_what_stands_elsewhere_is_said(quiet: ZohoScene) -> None:
     assert any("Add Deal_Team" in one.cure for one in told)
 
 
-def test_rows_of_sub_forms_are_modules(quiet: ZohoScene) -> None:
+def test_rows_of_sub_forms_are_modules(quiet: ZohoHarness) -> None:
     """The rows of sub-forms and of look-ups to several records are read as modules of their own."""
     for module in ("Quoted_Items", "Interested_Products", "Deal_Team"):
         done = quiet.extract(module)
-        assert done.read - done.deleted == quiet.twin.count(module)
+        assert done.read - done.deleted == quiet.emulator.count(module)
         assert done.route == "coql"
 
 
-def test_no_person_and_no_secret_in_plans(quiet: ZohoScene) -> None:
+def test_no_person_and_no_secret_in_plans(quiet: ZohoHarness) -> None:
     """Reasons and findings name modules, numbers and scopes, never values of records or tokens."""
     done = quiet.extract("Contacts")
     with quiet.account() as account:
         text = json.dumps([str(one) for one in account.check().findings]) + done.reason
-    emails = {row["Email"] for row in quiet.twin.rows("Contacts") if row["Email"]}
+    emails = {row["Email"] for row in quiet.emulator.rows("Contacts") if row["Email"]}
     assert not [one for one in emails if one in text]
     assert "1000." not in text

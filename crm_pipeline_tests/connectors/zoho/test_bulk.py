@@ -16,7 +16,7 @@ from crm_pipeline.kernel.errors import ConfigError, JobFailed, ProtocolError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store.landing.rejects import Reject
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
 from crm_pipeline_tests.connectors.zoho.test_routes import live, plain
 
 SCHEMA = Schema(
@@ -27,88 +27,90 @@ STAMP = "2026-01-01T00:00:00-08:00"
 
 
 @pytest.fixture
-def scene(make_scene: ZohoSceneMaker) -> Iterator[ZohoScene]:
-    """A scene whose exports hold 50 records each."""
-    with make_scene(bulk_job_records=50, concurrent_calls=100) as made:
-        made.twin.set_bulk(page_rows=50)
-        made.twin.hide_field("Contacts", CONSENT)
+def harness(make_harness: ZohoHarnessMaker) -> Iterator[ZohoHarness]:
+    """A harness whose exports hold 50 records each."""
+    with make_harness(bulk_job_records=50, concurrent_calls=100) as made:
+        made.emulator.set_bulk(page_rows=50)
+        made.emulator.hide_field("Contacts", CONSENT)
         yield made
 
 
-def test_consent_is_not_cut(scene: ZohoScene) -> None:
+def test_consent_is_not_cut(harness: ZohoHarness) -> None:
     """Exports flatten the lawful basis to a word: where an org has it, people come by other routes."""
     with pytest.raises(ConfigError, match=f"exports lack {CONSENT}"):
-        scene.extract("Leads", route="bulk")
-    done = scene.extract("Leads")
+        harness.extract("Leads", route="bulk")
+    done = harness.extract("Leads")
     assert f"not by bulk (exports lack {CONSENT}" in done.reason
 
 
-def test_exports_are_continued_by_token(scene: ZohoScene) -> None:
+def test_exports_are_continued_by_token(harness: ZohoHarness) -> None:
     """A window of several exports is read whole, each record once, the last export told by no token."""
-    done = scene.extract("Contacts", route="bulk")
-    assert set(live(scene.landed("Contacts"))) == {row["id"] for row in scene.twin.rows("Contacts")}
+    done = harness.extract("Contacts", route="bulk")
+    assert set(live(harness.landed("Contacts"))) == {
+        row["id"] for row in harness.emulator.rows("Contacts")
+    }
     assert done.route == "bulk"
     assert done.reconciled
-    assert len(scene.calls("/bulk/v8/read", "POST")) == 3
-    assert len({entry.path for entry in scene.calls("/result")}) == 3
+    assert len(harness.calls("/bulk/v8/read", "POST")) == 3
+    assert len({entry.path for entry in harness.calls("/result")}) == 3
 
 
-def test_an_export_holds_what_queries_say(scene: ZohoScene) -> None:
+def test_an_export_holds_what_queries_say(harness: ZohoHarness) -> None:
     """CSV and JSON of a record agree: ids bare, flags as words, several choices with semicolons."""
     for route in ("coql", "bulk"):
-        scene.extract("Accounts", route=route)
+        harness.extract("Accounts", route=route)
     told: dict[str, dict[str, Any]] = {}
-    for row in live(as_json(scene)).values():
+    for row in live(as_json(harness)).values():
         told[row["_source_id"]] = plain(json.loads(row["record"]))
-    cells = {r["_source_id"]: r for r in scene.landed("Accounts") if r.get("Account_Name")}
+    cells = {r["_source_id"]: r for r in harness.landed("Accounts") if r.get("Account_Name")}
     assert cells.keys() == told.keys()
     for key, row in cells.items():
         for name in ("Account_Name", "Owner", "Phone", "Website", "Industry"):
             assert (row[name] or None) == told[key].get(name)
 
 
-def as_json(scene: ZohoScene) -> list[dict[str, Any]]:
-    return [row for row in scene.landed("Accounts") if row.get("record")]
+def as_json(harness: ZohoHarness) -> list[dict[str, Any]]:
+    return [row for row in harness.landed("Accounts") if row.get("record")]
 
 
-def test_nothing_to_export(scene: ZohoScene) -> None:
+def test_nothing_to_export(harness: ZohoHarness) -> None:
     """An export without records is no failure, and nothing is downloaded."""
-    scene.extract("Contacts", route="bulk")
-    scene.advance(3600)
-    assert scene.extract("Contacts", route="bulk", mode="refresh").records == 0
-    assert len({entry.path for entry in scene.calls("/result")}) == 3
+    harness.extract("Contacts", route="bulk")
+    harness.advance(3600)
+    assert harness.extract("Contacts", route="bulk", mode="refresh").records == 0
+    assert len({entry.path for entry in harness.calls("/result")}) == 3
 
 
-def test_an_export_that_fails(scene: ZohoScene) -> None:
+def test_an_export_that_fails(harness: ZohoHarness) -> None:
     """A failed export is told with the vendor's words; nothing is landed, and the poll ends."""
-    scene.sandbox.faults.order("fail_job", method="POST", path="/read")
+    harness.sandbox.faults.order("fail_job", method="POST", path="/read")
     with pytest.raises(JobFailed, match="ended as FAILURE"):
-        scene.extract("Contacts", route="bulk")
-    assert scene.landed("Contacts") == []
+        harness.extract("Contacts", route="bulk")
+    assert harness.landed("Contacts") == []
 
 
-def test_the_words_of_an_export_that_fails(scene: ZohoScene) -> None:
+def test_the_words_of_an_export_that_fails(harness: ZohoHarness) -> None:
     """They are a vendor's text like any other: on one line, without control characters and secrets."""
     words = {"code": "INTERNAL", "message": "a\x1b[2J\nb token=hush-hush"}
     state = {"state": "FAILURE", "result": {"error_message": words}}
     told = json.dumps({"data": [state]})
-    scene.sandbox.faults.order("status", method="GET", path=r"/read/\d+$", status=200, body=told)
+    harness.sandbox.faults.order("status", method="GET", path=r"/read/\d+$", status=200, body=told)
     with pytest.raises(JobFailed, match="ended as FAILURE: INTERNAL a") as caught:
-        scene.extract("Contacts", route="bulk")
+        harness.extract("Contacts", route="bulk")
     assert caught.value.message.isprintable()
     assert "hush" not in caught.value.message
 
 
-def test_a_module_without_exports_is_read_otherwise(scene: ZohoScene) -> None:
+def test_a_module_without_exports_is_read_otherwise(harness: ZohoHarness) -> None:
     """Where the vendor makes no export of a module, another route is taken, and the next plan knows."""
-    scene.sandbox.faults.order(
+    harness.sandbox.faults.order(
         "status",
         method="POST",
         path="/bulk/",
         status=400,
         body='{"code":"MODULE_NOT_SUPPORTED","details":{},"message":"no","status":"error"}',
     )
-    with scene.account() as account:
+    with harness.account() as account:
         from crm_pipeline.settings import ObjectSettings
         from crm_pipeline.stages.raw import extract
 
@@ -121,19 +123,19 @@ def test_a_module_without_exports_is_read_otherwise(scene: ZohoScene) -> None:
                 ObjectSettings("Contacts", route="bulk"),
                 None,
                 mode="range",
-                landing=scene.landing,
+                landing=harness.landing,
             )
         done = extract(
-            account, ObjectSettings("Contacts"), None, mode="range", landing=scene.landing
+            account, ObjectSettings("Contacts"), None, mode="range", landing=harness.landing
         )
     assert done.reconciled
     assert "not by bulk" in done.reason
 
 
-def test_notes_have_no_exports(scene: ZohoScene) -> None:
+def test_notes_have_no_exports(harness: ZohoHarness) -> None:
     """Modules that exports never offer are not asked for one."""
     with pytest.raises(Exception, match="exports no such records"):
-        scene.extract("Notes", route="bulk")
+        harness.extract("Notes", route="bulk")
 
 
 def zipped(path: Path, *members: tuple[str, bytes]) -> Path:
@@ -238,19 +240,19 @@ def wide_end(size: int) -> bytes:
 
 
 # Sizes that read as the marks themselves: a search from behind stops inside of them.
-TWIN = int.from_bytes(b"PK\5\6", "little")
-WIDE_TWIN = int.from_bytes(b"PK\6\6", "little")
+EMULATOR = int.from_bytes(b"PK\5\6", "little")
+WIDE_EMULATOR = int.from_bytes(b"PK\6\6", "little")
 
 
 @pytest.mark.parametrize(
     "tail",
     [
         end(1 << 20),
-        end(TWIN),
+        end(EMULATOR),
         end(1 << 20, b"a comment"),
         wide_end(1 << 20),
-        wide_end(TWIN),
-        wide_end(WIDE_TWIN),
+        wide_end(EMULATOR),
+        wide_end(WIDE_EMULATOR),
     ],
 )
 def test_a_long_list_of_entries_is_not_read(tmp_path: Path, tail: bytes) -> None:

@@ -12,8 +12,8 @@ from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.settings import load_settings
 from crm_pipeline.store.postgres.database import Database
-from crm_pipeline_tests.connectors.zoho.conftest import CONNECTIONS, ZohoScene
-from crm_pipeline_tests.scenes import START
+from crm_pipeline_tests.connectors.zoho.conftest import CONNECTIONS, ZohoHarness
+from crm_pipeline_tests.harness import START
 from crm_sandbox.certificates import Authority
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.server import SandboxServer
@@ -26,9 +26,9 @@ SECOND = BY_ACCOUNT["second"]
 
 
 @pytest.fixture
-def scene(
+def harness(
     tmp_path: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ZohoScene]:
+) -> Iterator[ZohoHarness]:
     """An app that is registered in the United States, and an org that lives in Europe."""
     text = CONNECTIONS.format(url=APP, kind="refresh_token", objects="Contacts", ceilings="")
     text = text.replace("    sandbox: true\n", "").replace(f"{APP}/zoho", APP)
@@ -49,11 +49,11 @@ def scene(
         vendors=("zoho",),
     ) as sandbox:
         through_proxy(sandbox, monkeypatch)
-        yield ZohoScene(sandbox, settings, database, clock)
+        yield ZohoHarness(sandbox, settings, database, clock)
 
 
-def consented(scene: ZohoScene, **changed: str) -> None:
-    with scene.account() as account:
+def consented(harness: ZohoHarness, **changed: str) -> None:
+    with harness.account() as account:
         login_flow = account.login_flow("http://localhost:8401/callback")
         asked = {key: one[0] for key, one in parse_qs(urlsplit(login_flow.address).query).items()}
         went = requests.post(
@@ -68,29 +68,29 @@ def consented(scene: ZohoScene, **changed: str) -> None:
         login_flow.accept(answer | changed)
 
 
-def tunnels(scene: ZohoScene) -> set[str]:
-    return {entry.path for entry in scene.sandbox.journal.entries(method="CONNECT")}
+def tunnels(harness: ZohoHarness) -> set[str]:
+    return {entry.path for entry in harness.sandbox.journal.entries(method="CONNECT")}
 
 
-def test_an_org_in_another_data_centre(scene: ZohoScene) -> None:
+def test_an_org_in_another_data_centre(harness: ZohoHarness) -> None:
     """The code is traded where the account lives; calls and refreshes stay there, by every route."""
-    consented(scene)
-    scene.sandbox.journal.clear()
+    consented(harness)
+    harness.sandbox.journal.clear()
     for route in ("records", "coql"):
-        done = scene.extract("Contacts", route=route)
-        assert done.read - done.deleted == scene.twin.count("Contacts", account="second")
-        scene.twin.expire_sessions()
-        scene.advance(60)
-    assert tunnels(scene) == HOME
-    with scene.account() as account:
+        done = harness.extract("Contacts", route=route)
+        assert done.read - done.deleted == harness.emulator.count("Contacts", account="second")
+        harness.emulator.expire_sessions()
+        harness.advance(60)
+    assert tunnels(harness) == HOME
+    with harness.account() as account:
         assert isinstance(account, TellsFacts)
-        number = scene.twin.org("second").org_id
+        number = harness.emulator.org("second").org_id
         assert account.facts().web_address == f"https://crm.zoho.eu/crm/org{number}"
 
 
-def test_a_code_is_not_given_away(scene: ZohoScene) -> None:
+def test_a_code_is_not_given_away(harness: ZohoHarness) -> None:
     """An answer that names another server as the accounts server is refused, and nothing is sent there."""
     stranger = {"accounts-server": "https://accounts.zoho.eu.evil.example"}
     with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
-        consented(scene, **stranger)
-    assert not [one for one in tunnels(scene) if "evil" in one]
+        consented(harness, **stranger)
+    assert not [one for one in tunnels(harness) if "evil" in one]

@@ -13,7 +13,7 @@ from crm_pipeline.connectors.base import TellsFacts
 from crm_pipeline.connectors.zoho.data_centres import web_site
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline_tests.connectors.mutated import mutating
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness
 from crm_sandbox.http import Response
 
 ZONE = "America/Los_Angeles"
@@ -49,7 +49,7 @@ def test_people_work_in_the_data_centre_of_the_api(host: str, site: str) -> None
     ],
 )
 def test_where_facts_come_from(
-    quiet: ZohoScene, changed: Mapping[str, Any], zone: str, currency: str
+    quiet: ZohoHarness, changed: Mapping[str, Any], zone: str, currency: str
 ) -> None:
     """Whatever the org leaves out is asked for elsewhere, or unknown."""
 
@@ -58,9 +58,9 @@ def test_where_facts_come_from(
         told["org"][0] |= changed
         return replace(response, body=msgspec.json.encode(told))
 
-    with mutating(quiet.twin, r"GET /crm/v8/org\b(?!/)") as mutator, quiet.account() as account:
+    with mutating(quiet.emulator, r"GET /crm/v8/org\b(?!/)") as mutator, quiet.account() as account:
         mutator.change = other
         assert isinstance(account, TellsFacts)
-        number = quiet.twin.org("main").org_id
+        number = quiet.emulator.org("main").org_id
         address = f"{quiet.sandbox.url}/zoho/crm/org{number}"
         assert account.facts() == AccountFacts(zone, currency, address)

@@ -21,48 +21,48 @@ from crm_pipeline.connectors.zoho.keys import (
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline_tests.connectors.malformed import mutated
 from crm_pipeline_tests.connectors.rederived import differing
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarnessMaker
 from crm_sandbox.http import Response
 
 OBJECTS = (*connector("zoho").default_objects, "CampaignMembers")
 SCHEMA = Schema("X", "X", tuple(Field(name, name, "text") for name in ("id", "Modified_Time")))
 
 
-def test_keys_follow_from_the_records(make_scene: ZohoSceneMaker) -> None:
+def test_keys_follow_from_the_records(make_harness: ZohoHarnessMaker) -> None:
     """Every object by every kind of page, deleted records among them: all keys are what they were."""
-    with make_scene(contacts=40, objects=OBJECTS, concurrent_calls=100) as scene:
-        gone = min(row["id"] for row in scene.twin.rows("Contacts"))
-        scene.twin.delete("Contacts", gone)
-        scene.advance()
+    with make_harness(contacts=40, objects=OBJECTS, concurrent_calls=100) as harness:
+        gone = min(row["id"] for row in harness.emulator.rows("Contacts"))
+        harness.emulator.delete("Contacts", gone)
+        harness.advance()
         for obj in OBJECTS:
-            scene.extract(obj)
-        scene.advance(3600)
-        scene.extract("Accounts", route="bulk")
-        marks = [row["_source_id"] for row in scene.landed("Contacts") if row["_deleted"]]
+            harness.extract(obj)
+        harness.advance(3600)
+        harness.extract("Accounts", route="bulk")
+        marks = [row["_source_id"] for row in harness.landed("Contacts") if row["_deleted"]]
         assert gone in marks
         for obj in OBJECTS:
-            assert differing(scene, "zoho", obj, with_origin=True) == [], obj
-            assert differing(scene, "zoho", obj, with_origin=False) == [], obj
+            assert differing(harness, "zoho", obj, with_origin=True) == [], obj
+            assert differing(harness, "zoho", obj, with_origin=False) == [], obj
 
 
-def test_a_deletion_without_its_time(make_scene: ZohoSceneMaker) -> None:
+def test_a_deletion_without_its_time(make_harness: ZohoHarnessMaker) -> None:
     """Somebody has deleted the record, whenever that was: it is gone from the time of the read on."""
 
     def change(response: Response) -> Response:
         body = re.sub(rb'"deleted_time": ?"[^"]+"', b'"deleted_time":null', response.body)
         return replace(response, body=body)
 
-    with make_scene(contacts=40, objects=("Contacts",)) as scene:
-        scene.extract("Contacts")
-        gone = min(row["id"] for row in scene.twin.rows("Contacts"))
-        scene.twin.delete("Contacts", gone)
-        scene.advance()
-        with mutated(scene.twin, "/Contacts/deleted", change) as seen:
-            scene.extract("Contacts")
+    with make_harness(contacts=40, objects=("Contacts",)) as harness:
+        harness.extract("Contacts")
+        gone = min(row["id"] for row in harness.emulator.rows("Contacts"))
+        harness.emulator.delete("Contacts", gone)
+        harness.advance()
+        with mutated(harness.emulator, "/Contacts/deleted", change) as seen:
+            harness.extract("Contacts")
         assert seen
-        marked = [row for row in scene.landed("Contacts") if row["_deleted"]]
+        marked = [row for row in harness.landed("Contacts") if row["_deleted"]]
         assert [row["_modified_at"] for row in marked if row["_source_id"] == gone] == [None]
-        assert differing(scene, "zoho", "Contacts", with_origin=True) == []
+        assert differing(harness, "zoho", "Contacts", with_origin=True) == []
 
 
 @pytest.mark.parametrize(

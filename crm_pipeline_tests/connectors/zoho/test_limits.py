@@ -11,7 +11,7 @@ from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import BudgetExhausted, Throttled
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline_tests.connectors.zoho.conftest import MAIN, ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import MAIN, ZohoHarness, ZohoHarnessMaker
 from crm_sandbox.zoho.scopes import ALL_SCOPES
 
 
@@ -48,66 +48,68 @@ def test_an_unknown_edition_is_not_guessed() -> None:
     assert EDITIONS[-1].base == 5_000
 
 
-def limits(scene: ZohoScene) -> dict[str, Any]:
-    with RateLimiter(scene.database, scene.clock) as limiter:
+def limits(harness: ZohoHarness) -> dict[str, Any]:
+    with RateLimiter(harness.database, harness.clock) as limiter:
         return {limit.name: limit for limit in limiter.usage("demo")}
 
 
-def test_the_gate_counts_credits(scene: ZohoScene) -> None:
+def test_the_gate_counts_credits(harness: ZohoHarness) -> None:
     """Every call's price is counted under our share of the org's credits, as the org counts it."""
-    before = scene.twin.apis["main"].meter.credits.used
-    done = scene.extract("Contacts", route="coql")
-    spent = scene.twin.apis["main"].meter.credits.used - before
-    with scene.account() as account:
+    before = harness.emulator.apis["main"].meter.credits.used
+    done = harness.extract("Contacts", route="coql")
+    spent = harness.emulator.apis["main"].meter.credits.used - before
+    with harness.account() as account:
         account.vendor_now()
         told = account.plan(ObjectSettings("Contacts"), None).remaining
     assert done.cost == spent - 1  # `org` was asked before the extraction was counted
-    assert limits(scene)["daily_credits"].ceiling == 67_500
+    assert limits(harness)["daily_credits"].ceiling == 67_500
     assert told is not None
     assert told <= 67_500 - spent
 
 
-def test_what_is_left_is_read(make_scene: ZohoSceneMaker) -> None:
+def test_what_is_left_is_read(make_harness: ZohoHarnessMaker) -> None:
     """Once half of the credits are used the vendor tells what is left, and that overrules our count."""
-    with make_scene() as scene:
-        scene.twin.set_credits(total=75_000, used=60_000)
-        with scene.account() as account:
+    with make_harness() as harness:
+        harness.emulator.set_credits(total=75_000, used=60_000)
+        with harness.account() as account:
             account.objects()
             account.vendor_now()
             usage = account.usage
         assert (usage.used, usage.ceiling, usage.unit) == (60_002, 75_000, "credits")
-        assert limits(scene)["daily_credits"].used >= 60_000
+        assert limits(harness)["daily_credits"].used >= 60_000
 
 
-def test_another_apps_credits_stop_us(scene: ZohoScene) -> None:
+def test_another_apps_credits_stop_us(harness: ZohoHarness) -> None:
     """Credits that another app used up end the work in words, before the vendor refuses."""
-    scene.twin.set_credits(total=75_000, used=74_000)
-    with scene.account() as account:
+    harness.emulator.set_credits(total=75_000, used=74_000)
+    with harness.account() as account:
         account.objects()
     with pytest.raises(BudgetExhausted, match="daily_credits") as caught:
-        scene.extract("Contacts")
+        harness.extract("Contacts")
     assert "share" in str(caught.value)
-    assert {entry.status for entry in scene.calls("/crm/v8")} == {200}
+    assert {entry.status for entry in harness.calls("/crm/v8")} == {200}
 
 
-def test_a_429_that_stays(scene: ZohoScene) -> None:
+def test_a_429_that_stays(harness: ZohoHarness) -> None:
     """A 429 that does not end is told as what it may be."""
     body = '{"code":"TOO_MANY_REQUESTS","details":{},"message":"too many","status":"error"}'
-    scene.sandbox.faults.order("status", path="/coql", status=429, body=body, times=99)
+    harness.sandbox.faults.order("status", path="/coql", status=429, body=body, times=99)
     with pytest.raises(Throttled, match="does not say which"):
-        scene.extract("Contacts", route="coql")
+        harness.extract("Contacts", route="coql")
 
 
-def plan(scene: ZohoScene, module: str = "Contacts", route: str = "auto", **window: Any) -> Plan:
+def plan(
+    harness: ZohoHarness, module: str = "Contacts", route: str = "auto", **window: Any
+) -> Plan:
     span = Window(
         parse_instant(window["since"]) if "since" in window else None,
         parse_instant(window.get("until", "2026-11-23T10:00:00Z")),
     )
-    with scene.account() as account:
+    with harness.account() as account:
         return account.plan(ObjectSettings(module, route=route), span)
 
 
-def test_a_plan_states_every_route(quiet: ZohoScene) -> None:
+def test_a_plan_states_every_route(quiet: ZohoHarness) -> None:
     """All three routes stand in a plan with calls, credits and seconds, the taken one among them."""
     made = plan(quiet)
     assert [route.name for route in made.routes] == ["records", "coql", "bulk"]
@@ -119,7 +121,7 @@ def test_a_plan_states_every_route(quiet: ZohoScene) -> None:
     assert made.reason.startswith(f"{made.vendor_count} records: {made.route}")
 
 
-def test_large_windows(quiet: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_windows(quiet: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the reach of page tokens queries are taken; with few credits left, exports."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.counting.of_plan", lambda *_: 1_000_000)
     monkeypatch.setattr("crm_pipeline.connectors.api.VendorApi.round_trip_s", 0.35)
@@ -133,7 +135,7 @@ def test_large_windows(quiet: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> Non
     assert plan(quiet, "Accounts").route == "bulk"
 
 
-def test_months_of_the_past_are_not_listed(quiet: ZohoScene) -> None:
+def test_months_of_the_past_are_not_listed(quiet: ZohoHarness) -> None:
     """Get Records has no upper end: a month of the past would read all that changed later, too."""
     past = plan(quiet, since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
     assert "no upper end" in past.routes[0].impediment
@@ -149,10 +151,10 @@ SCOPES = {
 }
 
 
-def test_a_missing_scope_is_named(scene: ZohoScene) -> None:
+def test_a_missing_scope_is_named(harness: ZohoHarness) -> None:
     """`check` names each scope that the login lacks, and what to do."""
-    without(scene, *SCOPES)
-    with scene.account() as account:
+    without(harness, *SCOPES)
+    with harness.account() as account:
         found = account.check().findings
     for named in SCOPES.values():
         told = [finding for finding in found if named in finding.detail]
@@ -160,24 +162,24 @@ def test_a_missing_scope_is_named(scene: ZohoScene) -> None:
         assert all("crm-pipeline login demo" in finding.cure for finding in told)
 
 
-def without(scene: ZohoScene, *lacks: str) -> None:
+def without(harness: ZohoHarness, *lacks: str) -> None:
     """Let the refresh token be one that was made without some scopes."""
     scopes = [one for one in ALL_SCOPES if one not in lacks]
-    scene.twin.oauth.grants.begin_chain("main", scopes, MAIN.refresh_token)
+    harness.emulator.oauth.grants.begin_chain("main", scopes, MAIN.refresh_token)
 
 
-def test_without_the_scope_for_queries(scene: ZohoScene) -> None:
+def test_without_the_scope_for_queries(harness: ZohoHarness) -> None:
     """Queries and counts cannot be had then; the records come by lists all the same."""
-    without(scene, "ZohoCRM.coql.READ")
-    done = scene.extract("Contacts")
+    without(harness, "ZohoCRM.coql.READ")
+    done = harness.extract("Contacts")
     assert done.route == "records"
     assert done.vendor_count is None
     assert "lacks the scope ZohoCRM.coql.READ" in done.reason
-    assert done.read - done.deleted == scene.twin.count("Contacts")
+    assert done.read - done.deleted == harness.emulator.count("Contacts")
 
 
-def test_configured_ceilings_count(make_scene: ZohoSceneMaker) -> None:
+def test_configured_ceilings_count(make_harness: ZohoHarnessMaker) -> None:
     """What connections.yaml says of a ceiling stands above what the org tells."""
-    with make_scene(daily_credits=1_000) as scene:
-        scene.extract("Users")
-        assert limits(scene)["daily_credits"].ceiling == 900
+    with make_harness(daily_credits=1_000) as harness:
+        harness.extract("Users")
+        assert limits(harness)["daily_credits"].ceiling == 900

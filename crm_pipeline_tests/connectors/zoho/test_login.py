@@ -20,25 +20,27 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.settings.connection import AuthSettings
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 from crm_pipeline.store.tokens.state_key import StateKey
-from crm_pipeline_tests.connectors.zoho.conftest import ENVIRON, MAIN, ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ENVIRON, MAIN, ZohoHarness, ZohoHarnessMaker
 
 TOKEN = "/oauth/v2/token"
 
 
-def enter(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands find the scene, without a refresh token."""
-    environ = ENVIRON | {"CRM_DATABASE_URL": scene.settings.environ["CRM_DATABASE_URL"]}
+def enter(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands find the harness, without a refresh token."""
+    environ = ENVIRON | {"CRM_DATABASE_URL": harness.settings.environ["CRM_DATABASE_URL"]}
     del environ["DEMO_REFRESH_TOKEN"]
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CRM_HOME", str(scene.settings.root))
-    scene.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
+    monkeypatch.setenv("CRM_HOME", str(harness.settings.root))
+    harness.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
 
 
 @pytest.fixture
-def by_hand(make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZohoScene]:
+def by_hand(
+    make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ZohoHarness]:
     """A self client that nobody has logged in yet, as commands find it."""
-    with make_scene(contacts=20, kind="self_client") as made:
+    with make_harness(contacts=20, kind="self_client") as made:
         enter(made, monkeypatch)
         yield made
 
@@ -47,11 +49,11 @@ def login(*options: str, given: str = "") -> Result:
     return CliRunner().invoke(app, ["login", "demo", *options], input=given)
 
 
-def stored(scene: ZohoScene) -> StoredToken | None:
-    return TokenStore(scene.database, StateKey.of(scene.settings)).load("demo")
+def stored(harness: ZohoHarness) -> StoredToken | None:
+    return TokenStore(harness.database, StateKey.of(harness.settings)).load("demo")
 
 
-def test_a_code_made_by_hand(by_hand: ZohoScene) -> None:
+def test_a_code_made_by_hand(by_hand: ZohoHarness) -> None:
     """`login` says where to make the code and with which scopes, takes it, and shows no token; from then on
     the connection renews itself."""
     result = login(given=f"{MAIN.code}\n")
@@ -65,12 +67,12 @@ def test_a_code_made_by_hand(by_hand: ZohoScene) -> None:
     assert token.instance_url == f"{by_hand.sandbox.url}/zoho"
     for secret in (token.access_token, token.refresh_token):
         assert secret.reveal() not in result.output
-    by_hand.twin.expire_sessions()
+    by_hand.emulator.expire_sessions()
     with by_hand.account() as account:
         assert account.objects()
 
 
-def test_a_code_is_good_once(by_hand: ZohoScene) -> None:
+def test_a_code_is_good_once(by_hand: ZohoHarness) -> None:
     """A used or expired code comes back with HTTP 200 and an error word: it is a refusal, with what to click."""
     assert login(given=f"{MAIN.code}\n").exit_code == 0
     result = login(given=f"{MAIN.code}\n")
@@ -78,19 +80,19 @@ def test_a_code_is_good_once(by_hand: ZohoScene) -> None:
     assert "invalid_code" in result.output
     assert "Self Client, Generate Code" in result.output
     assert MAIN.code not in result.output.replace("\n", "")
-    assert scene_answers(by_hand) == [200, 200]
+    assert harness_statuses(by_hand) == [200, 200]
 
 
-def scene_answers(scene: ZohoScene) -> list[int]:
-    return [entry.status for entry in scene.calls(TOKEN)]
+def harness_statuses(harness: ZohoHarness) -> list[int]:
+    return [entry.status for entry in harness.calls(TOKEN)]
 
 
 def test_a_login_in_the_browser(
-    make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch
+    make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The consent is asked for offline access and our scopes; its answer is traded for tokens."""
-    with make_scene(contacts=20) as scene, scene.account() as account:
-        scene.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
+    with make_harness(contacts=20) as harness, harness.account() as account:
+        harness.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
         login_flow = account.login_flow("http://localhost:8401/callback")
         asked = parse_qs(urlsplit(login_flow.address).query)
         assert asked["access_type"] == ["offline"]
@@ -99,7 +101,7 @@ def test_a_login_in_the_browser(
         address = login_flow.address.partition("?")[0]
         went = requests.post(address, data=form, allow_redirects=False, timeout=5)
         answer = {k: v[0] for k, v in parse_qs(urlsplit(went.headers["Location"]).query).items()}
-        assert answer["accounts-server"] == f"{scene.sandbox.url}/zoho"
+        assert answer["accounts-server"] == f"{harness.sandbox.url}/zoho"
         login_flow.accept(answer)
         assert account.objects()
 
@@ -181,74 +183,74 @@ def test_a_data_centre_that_is_configured_has_an_api() -> None:
     assert Places(acme, api_hosts(acme)).includes("https://www.zohoapis.ae")
 
 
-def test_refreshes_go_where_the_chain_began(scene: ZohoScene) -> None:
+def test_refreshes_go_where_the_chain_began(harness: ZohoHarness) -> None:
     """Tokens of another data centre are refreshed there, again and again, not at login_url."""
-    with scene.account() as account:
+    with harness.account() as account:
         account.objects()
-    tokens = TokenStore(scene.database, StateKey.of(scene.settings))
-    there = f"{scene.sandbox.url}/zoho{TOKEN}?there=1"
+    tokens = TokenStore(harness.database, StateKey.of(harness.settings))
+    there = f"{harness.sandbox.url}/zoho{TOKEN}?there=1"
     tokens.replaced(
         "demo",
         lambda one: replace(one, extra={**one.extra, "token_endpoint": there}) if one else one,
     )
     for _ in range(2):
-        scene.twin.expire_sessions()
-        with scene.account() as account:
+        harness.emulator.expire_sessions()
+        with harness.account() as account:
             account.objects()
-    assert [entry.query for entry in scene.calls(TOKEN)] == ["", "there=1", "there=1"]
+    assert [entry.query for entry in harness.calls(TOKEN)] == ["", "there=1", "there=1"]
 
 
-def test_a_revoked_refresh_token(scene: ZohoScene) -> None:
+def test_a_revoked_refresh_token(harness: ZohoHarness) -> None:
     """HTTP 200 with an error word is a refusal; the text says to log in again, and holds no token."""
-    scene.twin.oauth.grants.revoke(MAIN.refresh_token)
-    with scene.account() as account, pytest.raises(AuthFailed, match="invalid_code") as caught:
+    harness.emulator.oauth.grants.revoke(MAIN.refresh_token)
+    with harness.account() as account, pytest.raises(AuthFailed, match="invalid_code") as caught:
         account.objects()
     assert "crm-pipeline login demo" in str(caught.value)
     assert MAIN.refresh_token not in str(caught.value)
 
 
-def test_a_lock_out_is_waited_for(scene: ZohoScene) -> None:
+def test_a_lock_out_is_waited_for(harness: ZohoHarness) -> None:
     """After 'Access Denied' nothing is sent any more, by any process, until time has passed."""
-    scene.twin.set_token_limits(requests=0)
-    with scene.account() as account, pytest.raises(Throttled, match="Access Denied"):
+    harness.emulator.set_token_limits(requests=0)
+    with harness.account() as account, pytest.raises(Throttled, match="Access Denied"):
         account.objects()
     for _ in range(3):
-        with scene.account() as account, pytest.raises(BudgetExhausted, match="token_requests"):
+        with harness.account() as account, pytest.raises(BudgetExhausted, match="token_requests"):
             account.objects()
-    assert scene_answers(scene) == [400]
+    assert harness_statuses(harness) == [400]
 
 
-def test_token_requests_are_counted(scene: ZohoScene) -> None:
+def test_token_requests_are_counted(harness: ZohoHarness) -> None:
     """Nine of the ten requests of ten minutes are ours; the tenth is not sent."""
-    scene.twin.set_token_limits(requests=1_000)
+    harness.emulator.set_token_limits(requests=1_000)
     for _ in range(9):
-        with scene.account() as account:
+        with harness.account() as account:
             account.vendor_now()
-        scene.twin.expire_sessions()
-    with scene.account() as account, pytest.raises(BudgetExhausted, match="token_requests"):
+        harness.emulator.expire_sessions()
+    with harness.account() as account, pytest.raises(BudgetExhausted, match="token_requests"):
         account.vendor_now()
-    assert len(scene_answers(scene)) == 9
+    assert len(harness_statuses(harness)) == 9
 
 
-def test_one_refresh_for_all_lanes(scene: ZohoScene) -> None:
+def test_one_refresh_for_all_lanes(harness: ZohoHarness) -> None:
     """A session that ends in the middle of a read is renewed once, whoever notices."""
-    scene.sandbox.faults.order("expire_session", path="/coql", nth=3)
-    done = scene.extract("Contacts", route="coql")
+    harness.sandbox.faults.order("expire_session", path="/coql", nth=3)
+    done = harness.extract("Contacts", route="coql")
     assert done.reconciled
-    assert scene_answers(scene) == [200, 200]
+    assert harness_statuses(harness) == [200, 200]
 
 
-def test_the_header_has_the_vendors_scheme(scene: ZohoScene, monkeypatch: Any) -> None:
+def test_the_header_has_the_vendors_scheme(harness: ZohoHarness, monkeypatch: Any) -> None:
     """Calls say `Zoho-oauthtoken`, not `Bearer`."""
     seen: list[str] = []
-    handle = scene.twin.handle
+    handle = harness.emulator.handle
 
     def noting(request: Any) -> Any:
         seen.append(request.header("authorization"))
         return handle(request)
 
-    monkeypatch.setattr(scene.twin, "handle", noting)
-    with scene.account() as account:
+    monkeypatch.setattr(harness.emulator, "handle", noting)
+    with harness.account() as account:
         account.objects()
     assert seen[-1].startswith("Zoho-oauthtoken 1000.")
 
@@ -281,15 +283,15 @@ def test_addresses_that_work() -> None:
 
 
 def test_from_nothing_to_a_checked_connection(
-    make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`add` knows the vendor and its kinds; then `login`, and `check` finds nothing wrong."""
-    with make_scene(contacts=20) as scene:
+    with make_harness(contacts=20) as harness:
         home = tmp_path / "new"
         home.mkdir()
         monkeypatch.setenv("CRM_HOME", str(home))
-        monkeypatch.setenv("CRM_SANDBOX_PORT", str(scene.sandbox.port))
-        monkeypatch.setenv("CRM_DATABASE_URL", scene.settings.environ["CRM_DATABASE_URL"])
+        monkeypatch.setenv("CRM_SANDBOX_PORT", str(harness.sandbox.port))
+        monkeypatch.setenv("CRM_DATABASE_URL", harness.settings.environ["CRM_DATABASE_URL"])
         for name in ("DEMO_CLIENT_ID", "DEMO_CLIENT_SECRET"):
             monkeypatch.setenv(name, ENVIRON[name])
         options = ("--vendor", "zoho", "--sandbox", "--kind", "self_client", "--yes")

@@ -9,8 +9,8 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline_tests.connectors.mutated import Kind, Subject, add_up, outcomes
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
-from crm_pipeline_tests.scenes import START
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness
+from crm_pipeline_tests.harness import START
 
 ERROR = b'{"code":{"x":1},"details":"none","message":5,"status":"error"}'
 NOW = FrozenClock(START).now()
@@ -84,12 +84,12 @@ def forget(account: Any) -> None:
 
 
 @pytest.fixture
-def subject(quiet: ZohoScene, tmp_path: Path) -> Iterator[tuple[Subject, object]]:
+def subject(quiet: ZohoHarness, tmp_path: Path) -> Iterator[tuple[Subject, object]]:
     """An account that reads its campaigns."""
-    quiet.twin.set_bulk(polls=0)
+    quiet.emulator.set_bulk(polls=0)
     with quiet.account(attempts=1) as account:
         plan = account.plan(ObjectSettings(OBJECT), Window(None, NOW))
-        yield Subject(account, plan, tmp_path, forget), quiet.twin
+        yield Subject(account, plan, tmp_path, forget), quiet.emulator
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

@@ -21,7 +21,7 @@ from crm_pipeline.stages.raw import extract, note_account
 from crm_pipeline.store.landing.account_facts import account_facts
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.modelled import build, rows
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker, scene_in
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker, harness_in
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.zoho.accounts import ACCOUNTS
 from crm_sandbox_tests.zoho.conftest import ZohoClient
@@ -49,7 +49,7 @@ SETTINGS = ("Users", "Pipelines", "Currencies", "ContactRoles")
 class Org:
     """An org that was read, and a client of its own that reads it as well."""
 
-    scene: ZohoScene
+    harness: ZohoHarness
     client: ZohoClient
     key: str
 
@@ -66,7 +66,7 @@ class Org:
     def rows(self, module: str, *columns: str) -> dict[str, tuple[Any, ...]]:
         """The living rows of a module's table, by id."""
         table = MODULES.get(module, module)
-        told = rows(self.scene, table, f"object, is_deleted, source_id, {', '.join(columns)}")
+        told = rows(self.harness, table, f"object, is_deleted, source_id, {', '.join(columns)}")
         of_module = (row for row in told if table == module or row[0] == module)
         return {row[2]: row[3:] for row in of_module if not row[1]}
 
@@ -97,33 +97,33 @@ def org(request: Any, postgres_url: str, tmp_path_factory: Any) -> Iterator[Org]
     with (
         database_of_its_own(postgres_url) as url,
         Database(url) as database,
-        scene_in(
+        harness_in(
             folder, database, url, account=request.param, contacts=40, objects=objects
-        ) as scene,
+        ) as harness,
     ):
-        client = ZohoClient(scene.sandbox, request.param)
-        scene.twin.set_zone(ZONES[request.param], account=request.param)
-        read(scene, objects, folder / "engine")
-        yield Org(scene, client, request.param)
+        client = ZohoClient(harness.sandbox, request.param)
+        harness.emulator.set_zone(ZONES[request.param], account=request.param)
+        read(harness, objects, folder / "engine")
+        yield Org(harness, client, request.param)
         client.close()
 
 
-def read(scene: ZohoScene, objects: tuple[str, ...], folder: Path) -> None:
-    with scene.account() as account:
-        note_account(account, scene.landing)
+def read(harness: ZohoHarness, objects: tuple[str, ...], folder: Path) -> None:
+    with harness.account() as account:
+        note_account(account, harness.landing)
         for obj in objects:
-            extract(account, ObjectSettings(obj), None, mode="range", landing=scene.landing)
-    build(scene, folder)
+            extract(account, ObjectSettings(obj), None, mode="range", landing=harness.landing)
+    build(harness, folder)
 
 
 def world_of_deals(org: Org) -> dict[str, list[tuple[datetime, str]]]:
     """The way of each living deal, as the world drew it: when it entered which stage."""
     account = ACCOUNTS[org.key]
-    twin_org = org.scene.twin.org(org.key)
-    living = {row["id"] for row in org.scene.twin.rows("Deals", account=org.key)}
+    emulated_org = org.harness.emulator.org(org.key)
+    living = {row["id"] for row in org.harness.emulator.rows("Deals", account=org.key)}
     ways: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
-    for step in twin_org.world.deal_steps(account.crm).to_pylist():
-        deal = str(twin_org.ids.one("Deals", step["deal"]))
+    for step in emulated_org.world.deal_steps(account.crm).to_pylist():
+        deal = str(emulated_org.ids.one("Deals", step["deal"]))
         line = int(step["r1"] % 4 == 0) % len(account.pipelines)
         if deal in living:
             stage = account.pipelines[line].stages[step["stage"]]
@@ -139,16 +139,18 @@ def stages_on(
 
 
 def past_days(org: Org) -> list[datetime]:
-    now = org.scene.clock.now()
+    now = org.harness.clock.now()
     return [now - timedelta(days=days) for days in (40, 400, 900)]
 
 
-def history_on(scene: ZohoScene, moment: datetime) -> dict[str, str]:
+def history_on(harness: ZohoHarness, moment: datetime) -> dict[str, str]:
     asked = f"TIMESTAMPTZ '{moment.isoformat()}'"
     stood = f"entered_at <= {asked} AND (left_at IS NULL OR left_at > {asked}) AND NOT is_deleted"
     columns = f"DISTINCT deal_source_id, stage, {stood}"
     found = [
-        (deal, stage) for deal, stage, is_so in rows(scene, "deal_stage_history", columns) if is_so
+        (deal, stage)
+        for deal, stage, is_so in rows(harness, "deal_stage_history", columns)
+        if is_so
     ]
     assert len(found) == len(dict(found))
     return dict(found)
@@ -159,10 +161,10 @@ def test_the_stage_of_each_deal_on_past_days(org: Org) -> None:
     ways = world_of_deals(org)
     for moment in past_days(org):
         wanted = stages_on(ways, moment)
-        assert history_on(org.scene, moment) == wanted != {}
+        assert history_on(org.harness, moment) == wanted != {}
     deals = org.answers("Deals", "Stage", "Stage_Modified_Time")
-    now = org.scene.clock.now()
-    assert history_on(org.scene, now) == {key: row["Stage"] for key, row in deals.items()}
+    now = org.harness.clock.now()
+    assert history_on(org.harness, now) == {key: row["Stage"] for key, row in deals.items()}
     changed = org.rows("Deals", utc("stage_changed_at"))
     entered = org.rows("deal_stage_history", "deal_source_id", utc("entered_at"), "left_at")
     current = {deal: moment for deal, moment, left in entered.values() if left is None}
@@ -175,16 +177,16 @@ def test_the_stage_of_each_deal_on_past_days(org: Org) -> None:
 
 
 def test_an_account_that_stamps_rows_when_they_end(
-    make_scene: ZohoSceneMaker, tmp_path: Path
+    make_harness: ZohoHarnessMaker, tmp_path: Path
 ) -> None:
     """Its own days say so: the stamps of the rows before are taken; the first stay begins by its days."""
-    with make_scene(contacts=60, objects=("Deals", "DealHistory")) as scene:
-        scene.twin.stamp_history_late()
-        read(scene, ("Deals", "DealHistory"), tmp_path / "engine")
-        org = Org(scene, ZohoClient(scene.sandbox), "main")
+    with make_harness(contacts=60, objects=("Deals", "DealHistory")) as harness:
+        harness.emulator.stamp_history_late()
+        read(harness, ("Deals", "DealHistory"), tmp_path / "engine")
+        org = Org(harness, ZohoClient(harness.sandbox), "main")
         ways = world_of_deals(org)
         for moment in past_days(org):
-            found, wanted = history_on(scene, moment), stages_on(ways, moment)
+            found, wanted = history_on(harness, moment), stages_on(ways, moment)
             # Of its first day the vendor tells the day.
             young = {
                 deal for deal, way in ways.items() if abs(way[0][0] - moment) < timedelta(days=1)
@@ -227,25 +229,25 @@ def test_stages_say_what_is_closed_and_won(org: Org) -> None:
     assert set(org.rows("Deals", "is_closed", "is_won").values()) == {(None, None)}
 
 
-def test_an_org_without_pipelines(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+def test_an_org_without_pipelines(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
     """Its own stages are those of one pipeline, and each of its deals finds the type of its stage there."""
     objects = ("Deals", "Pipelines")
-    with make_scene(account="second", contacts=40, objects=objects) as scene:
-        scene.twin.drop_pipelines(account="second")
-        read(scene, objects, tmp_path / "engine")
-        assert rows(scene, "pipelines", "source_id, name, is_default") == [
+    with make_harness(account="second", contacts=40, objects=objects) as harness:
+        harness.emulator.drop_pipelines(account="second")
+        read(harness, objects, tmp_path / "engine")
+        assert rows(harness, "pipelines", "source_id, name, is_default") == [
             ("default", "default", True)
         ]
         columns = "pipeline_key, name, is_closed, is_won, is_active"
-        stages = {row[:2]: row[2:] for row in rows(scene, "stages", columns)}
+        stages = {row[:2]: row[2:] for row in rows(harness, "stages", columns)}
         assert {key[1] for key, told in stages.items() if told[1]} == {"Gewonnen"}
         assert {key[1] for key, told in stages.items() if told[0]} == {"Gewonnen", "Verloren"}
-        deals = rows(scene, "deals", "pipeline_key, stage")
+        deals = rows(harness, "deals", "pipeline_key, stage")
         assert set(deals) <= set(stages)
         assert {stages[deal] for deal in deals} == {
             (o, w, True) for o, w in ((False, False), (True, True), (True, False))
         }
-        assert all(call.status == 400 for call in scene.calls("/settings/pipeline"))
+        assert all(call.status == 400 for call in harness.calls("/settings/pipeline"))
 
 
 def test_money_in_the_main_currency(org: Org) -> None:
@@ -330,7 +332,7 @@ def test_who_made_a_record_and_where_it_is_seen(org: Org) -> None:
             }
             assert {(key,) for _, key in made.values()} <= users
         for key, (url,) in org.rows(module, "url").items():
-            assert url == f"{org.scene.sandbox.url}/zoho/crm/org{number}/tab/{tab}/{key}"
+            assert url == f"{org.harness.sandbox.url}/zoho/crm/org{number}/tab/{tab}/{key}"
 
 
 def test_plain_facts(org: Org) -> None:
@@ -357,7 +359,7 @@ def test_plain_facts(org: Org) -> None:
 def test_consent_by_all_channels(org: Org, module: str) -> None:
     """Who opted out, or gave consent without a channel, is asked by it no more; without a word it is unknown."""
     basis = "Data_Processing_Basis_Details"
-    schema = org.scene.twin.org(org.key).known(module)
+    schema = org.harness.emulator.org(org.key).known(module)
     own = [name for name in (basis, "Do_Not_Call") if schema.find(name)]
     answers = org.answers(module, "Email_Opt_Out", *own)
 
@@ -405,28 +407,29 @@ def test_contacts_of_deals_have_roles(org: Org) -> None:
 def test_what_the_org_says_of_itself(org: Org) -> None:
     """Zone, currency and address are noted beside what landed."""
     shown = org.client.get("/org").json()["org"][0]
-    facts = account_facts(org.scene.landing, "demo")
+    facts = account_facts(org.harness.landing, "demo")
     assert (facts.time_zone, facts.currency) == (shown["time_zone"], shown["iso_code"])
     assert facts.web_address.endswith(f"/crm/org{shown['zgid']}")
 
 
-def test_deleted_records_keep_their_names(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+def test_deleted_records_keep_their_names(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
     """The row of a record in the recycle bin has its name, who deleted it and how; one gone for good the kind."""
-    with make_scene(contacts=40, objects=("Contacts", "Deals")) as scene:
-        first, second = (row for row in scene.twin.rows("Deals")[:2])
-        person = scene.twin.rows("Contacts", limit=1)[0]
-        scene.advance(60)
-        scene.twin.delete("Deals", first["id"])
-        scene.twin.delete("Contacts", person["id"])
-        scene.twin.hard_delete("Deals", second["id"])
-        scene.advance(60)
-        read(scene, ("Contacts", "Deals"), tmp_path / "engine")
+    with make_harness(contacts=40, objects=("Contacts", "Deals")) as harness:
+        first, second = (row for row in harness.emulator.rows("Deals")[:2])
+        person = harness.emulator.rows("Contacts", limit=1)[0]
+        harness.advance(60)
+        harness.emulator.delete("Deals", first["id"])
+        harness.emulator.delete("Contacts", person["id"])
+        harness.emulator.hard_delete("Deals", second["id"])
+        harness.advance(60)
+        read(harness, ("Contacts", "Deals"), tmp_path / "engine")
         kept = "custom ->> '$.type', (custom ->> '$.deleted_by')::JSON ->> 'id'"
         told = {
-            row[0]: row[1:] for row in rows(scene, "deals", f"source_id, name, is_deleted, {kept}")
+            row[0]: row[1:]
+            for row in rows(harness, "deals", f"source_id, name, is_deleted, {kept}")
         }
         assert told[first["id"]] == (first["Deal_Name"], True, "recycle", first["Owner"])
         assert told[second["id"]] == (None, True, "permanent", None)
         assert {row[2:] for row in told.values() if not row[1]} == {(None, None)}
-        people = rows(scene, "contacts", "source_id, full_name, is_deleted")
+        people = rows(harness, "contacts", "source_id, full_name, is_deleted")
         assert (person["id"], person["Full_Name"], True) in people

@@ -12,19 +12,19 @@ from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.landing.rejects import from_table
 from crm_pipeline_tests.connectors.malformed import mutated
 from crm_pipeline_tests.connectors.modelled import build, rows
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
 from crm_sandbox.http import Response
 
 NAME = "CampaignMembers"
 OBJECTS = ("Campaigns", "Contacts", "Leads", NAME)
 
 
-def truth(scene: ZohoScene) -> set[tuple[str, str, str]]:
+def truth(harness: ZohoHarness) -> set[tuple[str, str, str]]:
     """The members of living campaigns that are living records themselves, with their status."""
     found = set()
     for module, column in (("Contacts", "contact_id"), ("Leads", "lead_id")):
         found |= set(
-            scene.twin.org("main")
+            harness.emulator.org("main")
             .tables.cursor()
             .execute(
                 f"SELECT m.campaign_id::VARCHAR, m.{column}::VARCHAR, m.status "
@@ -37,71 +37,71 @@ def truth(scene: ZohoScene) -> set[tuple[str, str, str]]:
     return found
 
 
-def published(scene: ZohoScene, folder: Path) -> set[tuple[str, str, str]]:
-    build(scene, folder)
+def published(harness: ZohoHarness, folder: Path) -> set[tuple[str, str, str]]:
+    build(harness, folder)
     return set(
         rows(
-            scene,
+            harness,
             "campaign_members",
             "campaign_source_id, coalesce(contact_source_id, lead_source_id), status",
         )
     )
 
 
-def test_members_are_those_of_the_org(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+def test_members_are_those_of_the_org(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
     """Contacts and leads, converted ones too, with their status; calls and credits as planned."""
-    with make_scene(contacts=40, objects=OBJECTS) as scene:
-        done = scene.extract(NAME)
-        assert published(scene, tmp_path / "engine") == truth(scene)
-        members = {member for _, member, _ in truth(scene)}
-        leads = [row for row in scene.twin.rows("Leads") if row["id"] in members]
+    with make_harness(contacts=40, objects=OBJECTS) as harness:
+        done = harness.extract(NAME)
+        assert published(harness, tmp_path / "engine") == truth(harness)
+        members = {member for _, member, _ in truth(harness)}
+        leads = [row for row in harness.emulator.rows("Leads") if row["id"] in members]
         assert {row["Converted__s"] for row in leads} == {True, False}
-        keys = rows(scene, "campaign_members", "campaign_key, contact_key, lead_key")
+        keys = rows(harness, "campaign_members", "campaign_key, contact_key, lead_key")
         assert {key.split(":")[1] for row in keys for key in row if key} == {*OBJECTS} - {NAME}
         assert (done.calls, done.cost) == (done.planned_calls, done.planned_cost)
-        assert done.planned_calls == 2 + 2 * scene.twin.count("Campaigns")
+        assert done.planned_calls == 2 + 2 * harness.emulator.count("Campaigns")
         assert "2 lists of each of" in done.reason
 
 
-def test_lists_of_several_pages(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+def test_lists_of_several_pages(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
     """A campaign of more members than a page holds is read to its end, beyond what page numbers reach."""
-    with make_scene(contacts=120, objects=OBJECTS, list_page_records=3) as scene:
-        scene.twin.set_paging(by_number=6)
-        done = scene.extract(NAME)
-        assert published(scene, tmp_path / "engine") == truth(scene)
+    with make_harness(contacts=120, objects=OBJECTS, list_page_records=3) as harness:
+        harness.emulator.set_paging(by_number=6)
+        done = harness.extract(NAME)
+        assert published(harness, tmp_path / "engine") == truth(harness)
         assert done.calls > done.planned_calls
-        assert any("page_token" in call.query for call in scene.calls("/Contacts", "GET"))
+        assert any("page_token" in call.query for call in harness.calls("/Contacts", "GET"))
 
 
-def test_a_page_without_a_body_is_no_end(make_scene: ZohoSceneMaker) -> None:
+def test_a_page_without_a_body_is_no_end(make_harness: ZohoHarnessMaker) -> None:
     """Where more was to come, an empty answer keeps back the whole read."""
-    with make_scene(contacts=120, objects=OBJECTS, list_page_records=3) as scene:
-        scene.sandbox.faults.order("status", status=204, body="", path="page_token")
+    with make_harness(contacts=120, objects=OBJECTS, list_page_records=3) as harness:
+        harness.sandbox.faults.order("status", status=204, body="", path="page_token")
         with pytest.raises(ProtocolError, match="more are to come"):
-            scene.extract(NAME)
+            harness.extract(NAME)
 
 
-def test_a_member_that_was_taken_out(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+def test_a_member_that_was_taken_out(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
     """No list tells it; what is missing from a whole read is gone."""
-    with make_scene(contacts=40, objects=OBJECTS) as scene:
-        scene.extract(NAME)
-        campaign, member, _ = min(truth(scene))
-        scene.twin.org("main").tables.cursor().execute(
+    with make_harness(contacts=40, objects=OBJECTS) as harness:
+        harness.extract(NAME)
+        campaign, member, _ = min(truth(harness))
+        harness.emulator.org("main").tables.cursor().execute(
             'DELETE FROM "Campaign_Members" WHERE campaign_id = ? AND '
             "coalesce(contact_id, lead_id) = ?",
             [campaign, member],
         )
-        scene.advance(60)
-        assert scene.extract(NAME).changed
-        build(scene, tmp_path / "engine")
-        gone = rows(scene, "campaign_members", "source_id, is_deleted")
+        harness.advance(60)
+        assert harness.extract(NAME).changed
+        build(harness, tmp_path / "engine")
+        gone = rows(harness, "campaign_members", "source_id, is_deleted")
         assert [key for key, is_deleted in gone if is_deleted] == [f"{campaign}-{member}"]
 
 
-def test_a_member_that_is_none(make_scene: ZohoSceneMaker) -> None:
+def test_a_member_that_is_none(make_harness: ZohoHarnessMaker) -> None:
     """It is set aside with its campaign, as members are landed; what a list does not need spoils nothing."""
-    with make_scene(contacts=40, objects=OBJECTS) as scene:
-        campaign, member, _ = min(truth(scene))
+    with make_harness(contacts=40, objects=OBJECTS) as harness:
+        campaign, member, _ = min(truth(harness))
 
         def change(response: Response) -> Response:
             whole = json.loads(response.body)
@@ -110,37 +110,37 @@ def test_a_member_that_is_none(make_scene: ZohoSceneMaker) -> None:
                 one["id"] = "abc" if one["id"] == member else one["id"]
             return replace(response, body=json.dumps(whole).encode())
 
-        with mutated(scene.twin, rf"/Campaigns/{campaign}/(Contacts|Leads)", change):
-            done = scene.extract(NAME)
-        assert (done.read, done.quarantined) == (len(truth(scene)), 1)
-        [path] = scene.landing.quarantine("demo", NAME).glob("????-??/*.parquet")
+        with mutated(harness.emulator, rf"/Campaigns/{campaign}/(Contacts|Leads)", change):
+            done = harness.extract(NAME)
+        assert (done.read, done.quarantined) == (len(truth(harness)), 1)
+        [path] = harness.landing.quarantine("demo", NAME).glob("????-??/*.parquet")
         [reject] = from_table(pq.read_table(path))
         assert reject.source_id == f"{campaign}-abc"
         assert json.loads(reject.raw)["Campaign"] == {"id": campaign}
 
 
-def test_a_campaign_that_is_deleted_meanwhile(make_scene: ZohoSceneMaker) -> None:
+def test_a_campaign_that_is_deleted_meanwhile(make_harness: ZohoHarnessMaker) -> None:
     """It was listed and is gone when its members are asked for: so are they, and nothing fails."""
-    with make_scene(contacts=40, objects=OBJECTS) as scene:
-        campaign = min(truth(scene))[0]
+    with make_harness(contacts=40, objects=OBJECTS) as harness:
+        campaign = min(truth(harness))[0]
         refusal = '{"code":"INVALID_DATA","details":{},"message":"no","status":"error"}'
         fault = {"status": 400, "body": refusal, "path": f"/{campaign}/Contacts"}
-        scene.sandbox.faults.order("status", **fault)
+        harness.sandbox.faults.order("status", **fault)
         with pytest.raises(Rejected, match="INVALID_DATA"):
-            scene.extract(NAME)
-        scene.sandbox.faults.order("status", **fault)
-        scene.sandbox.faults.order("status", status=204, body="", path=f"/Campaigns/{campaign}")
-        done = scene.extract(NAME)
-        gone = {member for member in truth(scene) if member[0] == campaign}
-        assert done.read == len(truth(scene)) - len(gone)
+            harness.extract(NAME)
+        harness.sandbox.faults.order("status", **fault)
+        harness.sandbox.faults.order("status", status=204, body="", path=f"/Campaigns/{campaign}")
+        done = harness.extract(NAME)
+        gone = {member for member in truth(harness) if member[0] == campaign}
+        assert done.read == len(truth(harness)) - len(gone)
 
 
-def test_nobody_pays_who_did_not_ask(make_scene: ZohoSceneMaker) -> None:
+def test_nobody_pays_who_did_not_ask(make_harness: ZohoHarnessMaker) -> None:
     """A plan tells the price; a preview asks no more campaigns than it needs."""
-    with make_scene(contacts=120, objects=OBJECTS) as scene, scene.account() as account:
+    with make_harness(contacts=120, objects=OBJECTS) as harness, harness.account() as account:
         assert NAME in {one.name for one in account.objects()}
         plan = account.plan(ObjectSettings(NAME), None)
-        assert plan.calls == 2 + 2 * scene.twin.count("Campaigns")
+        assert plan.calls == 2 + 2 * harness.emulator.count("Campaigns")
         before = account.usage.calls
         _, shown = account.preview(NAME, 2)
         assert len(shown) == 2

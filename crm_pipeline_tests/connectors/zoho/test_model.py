@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from crm_pipeline_tests.connectors.modelled import assert_fits
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarnessMaker
 
 OBJECTS = (
     "Accounts",
@@ -25,7 +25,9 @@ OBJECTS = (
 )
 
 
-def test_everything_that_is_read_fits_the_model(make_scene: ZohoSceneMaker, tmp_path: Path) -> None:
+def test_everything_that_is_read_fits_the_model(
+    make_harness: ZohoHarnessMaker, tmp_path: Path
+) -> None:
     """Each object makes its table, no value is left unconverted, and references lead to rows."""
-    with make_scene(contacts=60, objects=OBJECTS) as scene:
-        assert_fits(scene, OBJECTS, tmp_path / "engine")
+    with make_harness(contacts=60, objects=OBJECTS) as harness:
+        assert_fits(harness, OBJECTS, tmp_path / "engine")

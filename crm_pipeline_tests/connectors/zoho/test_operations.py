@@ -4,7 +4,7 @@ import pytest
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline_tests import operations
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarnessMaker
 from crm_pipeline_tests.connectors.zoho.test_limits import without
 from crm_pipeline_tests.operations import Answer, Descriptions
 
@@ -34,25 +34,25 @@ DESCRIPTIONS = Descriptions(
 )
 
 
-def read(make_scene: ZohoSceneMaker, kept: list[Answer]) -> list[Answer]:
+def read(make_harness: ZohoHarnessMaker, kept: list[Answer]) -> list[Answer]:
     """Read every object by every route, and do what commands do beside."""
     with (
-        make_scene(contacts=40, objects=OBJECTS) as scene,
-        operations.recorded(scene.sandbox, "zoho", kept),
+        make_harness(contacts=40, objects=OBJECTS) as harness,
+        operations.recorded(harness.sandbox, "zoho", kept),
     ):
-        with scene.account() as account:
+        with harness.account() as account:
             operations.looked_at(account, OBJECTS)
-            account.probe_changes(account.describe("Contacts"), scene.clock.now())
-            account.get("Contacts", scene.twin.rows("Contacts")[0]["id"], by=None)
+            account.probe_changes(account.describe("Contacts"), harness.clock.now())
+            account.get("Contacts", harness.emulator.rows("Contacts")[0]["id"], by=None)
             list(account.query("select id from Leads where id is not null", include_deleted=False))
         for obj in OBJECTS:
-            scene.extract(obj)
+            harness.extract(obj)
         for route in ("records", "coql", "bulk"):
-            scene.extract("Products", route=route)
+            harness.extract("Products", route=route)
         # Without queries the module is counted as a whole.
-        without(scene, "ZohoCRM.coql.READ")
-        scene.twin.expire_sessions()
-        scene.extract("Products")
+        without(harness, "ZohoCRM.coql.READ")
+        harness.emulator.expire_sessions()
+        harness.extract("Products")
     return kept
 
 
@@ -62,13 +62,15 @@ def kept() -> list[Answer]:
     return []
 
 
-def test_every_operation_is_documented(make_scene: ZohoSceneMaker, kept: list[Answer]) -> None:
+def test_every_operation_is_documented(make_harness: ZohoHarnessMaker, kept: list[Answer]) -> None:
     """Each operation that the connector uses has its row, and each row is used."""
-    operations.by_operation(operations.documented("zoho"), kept or read(make_scene, kept))
+    operations.by_operation(operations.documented("zoho"), kept or read(make_harness, kept))
 
 
-def test_answers_are_compared_as_documented(make_scene: ZohoSceneMaker, kept: list[Answer]) -> None:
+def test_answers_are_compared_as_documented(
+    make_harness: ZohoHarnessMaker, kept: list[Answer]
+) -> None:
     """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
-    answers = kept or read(make_scene, kept)
+    answers = kept or read(make_harness, kept)
     found = operations.by_operation(operations.documented("zoho"), answers)
     operations.assert_verdicts(DESCRIPTIONS, found)

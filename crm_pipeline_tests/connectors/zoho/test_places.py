@@ -10,7 +10,7 @@ import pytest
 from crm_pipeline.kernel.errors import AuthFailed, CrmError
 from crm_pipeline_tests.connectors.elsewhere import Elsewhere, elsewhere
 from crm_pipeline_tests.connectors.mutated import mutating
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness
 from crm_sandbox.http import Response
 
 
@@ -21,7 +21,7 @@ def other() -> Iterator[Elsewhere]:
 
 
 @pytest.mark.parametrize("way", ["absolute", "without a scheme", "user", "backslash", "dots"])
-def test_the_file_of_an_export(quiet: ZohoScene, other: Elsewhere, way: str) -> None:
+def test_the_file_of_an_export(quiet: ZohoHarness, other: Elsewhere, way: str) -> None:
     """`download_url` is a path of the bulk API."""
 
     def changed(response: Response) -> Response:
@@ -31,7 +31,7 @@ def test_the_file_of_an_export(quiet: ZohoScene, other: Elsewhere, way: str) -> 
             result["download_url"] = other.addresses[way].format(path=result["download_url"])
         return replace(response, body=msgspec.json.encode(told))
 
-    with mutating(quiet.twin, r"GET /crm/bulk/v8/read/\d+\?") as mutator:
+    with mutating(quiet.emulator, r"GET /crm/bulk/v8/read/\d+\?") as mutator:
         mutator.change = changed
         with pytest.raises(CrmError, match="lies outside of the API"):
             quiet.extract("Accounts", route="bulk")
@@ -39,7 +39,7 @@ def test_the_file_of_an_export(quiet: ZohoScene, other: Elsewhere, way: str) -> 
 
 
 @pytest.mark.parametrize("way", ["absolute", "without a scheme", "user"])
-def test_a_login_that_names_another_host(quiet: ZohoScene, other: Elsewhere, way: str) -> None:
+def test_a_login_that_names_another_host(quiet: ZohoHarness, other: Elsewhere, way: str) -> None:
     """An `api_domain` elsewhere is refused, and the token is not stored."""
 
     def changed(response: Response) -> Response:
@@ -47,7 +47,7 @@ def test_a_login_that_names_another_host(quiet: ZohoScene, other: Elsewhere, way
         told["api_domain"] = other.addresses[way].format(path="")
         return replace(response, body=msgspec.json.encode(told))
 
-    with mutating(quiet.twin, "/oauth/v2/token") as mutator, quiet.account() as account:
+    with mutating(quiet.emulator, "/oauth/v2/token") as mutator, quiet.account() as account:
         mutator.change = changed
         with pytest.raises(CrmError, match="neither configured nor a host"):
             account._api.log_in()  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ def test_a_login_that_names_another_host(quiet: ZohoScene, other: Elsewhere, way
     assert other.asked == []
 
 
-def test_a_token_that_was_stored_before(quiet: ZohoScene, other: Elsewhere) -> None:
+def test_a_token_that_was_stored_before(quiet: ZohoHarness, other: Elsewhere) -> None:
     """A token that an older version stored with another host is not shown there: a new one is got."""
     with quiet.account() as account:
         account.identity()
@@ -67,7 +67,7 @@ def test_a_token_that_was_stored_before(quiet: ZohoScene, other: Elsewhere) -> N
     assert other.asked == []
 
 
-def test_an_accounts_server_that_is_none(quiet: ZohoScene, other: Elsewhere) -> None:
+def test_an_accounts_server_that_is_none(quiet: ZohoHarness, other: Elsewhere) -> None:
     """The answer of a consent names where its code is good: neither code nor secret goes to a stranger."""
     with quiet.account() as account:
         login_flow = account.login_flow("http://localhost:8401/callback")

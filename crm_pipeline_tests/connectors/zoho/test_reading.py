@@ -12,22 +12,22 @@ from crm_pipeline.connectors.zoho.field_backfill import chunked
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, UnknownField
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
 from crm_pipeline_tests.connectors.zoho.test_routes import live
 
 LATER = "2026-11-23T10:00:30+00:00"
 
 
-def told(scene: ZohoScene, module: str = "Contacts") -> dict[str, dict[str, Any]]:
-    return {key: json.loads(row["record"]) for key, row in live(scene.landed(module)).items()}
+def told(harness: ZohoHarness, module: str = "Contacts") -> dict[str, dict[str, Any]]:
+    return {key: json.loads(row["record"]) for key, row in live(harness.landed(module)).items()}
 
 
 @pytest.fixture
 def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let somebody change the org between two requests."""
 
-    def at(scene: ZohoScene, path: str, nth: int, change: Callable[[], None]) -> None:
-        handle, seen = scene.twin.handle, [0]
+    def at(harness: ZohoHarness, path: str, nth: int, change: Callable[[], None]) -> None:
+        handle, seen = harness.emulator.handle, [0]
 
         def handling(request: Any) -> Any:
             if re.search(path, request.path):
@@ -36,37 +36,37 @@ def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                     change()
             return handle(request)
 
-        monkeypatch.setattr(scene.twin, "handle", handling)
+        monkeypatch.setattr(harness.emulator, "handle", handling)
 
     return at
 
 
 @pytest.fixture
-def narrow(make_scene: ZohoSceneMaker) -> Iterator[ZohoScene]:
-    """A scene in which no answer takes more than 20 fields, nor 50 records."""
-    with make_scene(
+def narrow(make_harness: ZohoHarnessMaker) -> Iterator[ZohoHarness]:
+    """A harness in which no answer takes more than 20 fields, nor 50 records."""
+    with make_harness(
         list_fields=20, list_page_records=50, coql_select_fields=20, coql_page_records=50
     ) as made:
-        made.twin.set_coql(most_fields=20)
+        made.emulator.set_coql(most_fields=20)
         yield made
 
 
 @pytest.mark.parametrize("route", ["records", "coql"])
-def test_records_in_several_answers(narrow: ZohoScene, route: str) -> None:
+def test_records_in_several_answers(narrow: ZohoHarness, route: str) -> None:
     """Records of 64 fields come in four answers, and are landed whole, once."""
     narrow.extract("Contacts", route=route)
     found = told(narrow)
     with narrow.account() as account:
         names = set(account.describe("Contacts").names)
-    assert len(found) == narrow.twin.count("Contacts")
+    assert len(found) == narrow.emulator.count("Contacts")
     assert all(set(record) == names for record in found.values())
-    truth = {row["id"]: row for row in narrow.twin.rows("Contacts")}
+    truth = {row["id"]: row for row in narrow.emulator.rows("Contacts")}
     for key, record in found.items():
         for name in ("Last_Name", "Email", "Mailing_City", "Phone", "Description"):
             assert record[name] == truth[key][name]
 
 
-def test_each_list_has_tokens_of_its_own(narrow: ZohoScene) -> None:
+def test_each_list_has_tokens_of_its_own(narrow: ZohoHarness) -> None:
     """A page token is bound to its parameters: no list of fields uses another's."""
     assert narrow.extract("Contacts", route="records").reconciled
     assert {entry.status for entry in narrow.calls("/crm/v8/Contacts", "GET")} == {200}
@@ -86,18 +86,18 @@ PARTS = ("Last_Name", "Mailing_City", "Homepage")
     ],
 )
 def test_an_edit_between_two_parts(
-    narrow: ZohoScene, meddle: Any, *, route: str, snapshot: bool, nth: int
+    narrow: ZohoHarness, meddle: Any, *, route: str, snapshot: bool, nth: int
 ) -> None:
     """A record that is edited between its parts is never half old and half new: it waits for the next
     window, or is read again."""
-    key = narrow.twin.rows("Contacts")[60]["id"]
+    key = narrow.emulator.rows("Contacts")[60]["id"]
     path = r"/coql$" if route == "coql" else r"/v8/Contacts$"
     narrow.advance(60)  # the window ends here
     meddle(
         narrow,
         path,
         nth,
-        lambda: narrow.twin.edit("Contacts", key, **dict.fromkeys(PARTS, "New")),
+        lambda: narrow.emulator.edit("Contacts", key, **dict.fromkeys(PARTS, "New")),
     )
     with narrow.account() as account:
         contacts = ObjectSettings("Contacts", route=route, snapshot=snapshot)
@@ -108,7 +108,7 @@ def test_an_edit_between_two_parts(
     for record in told(narrow).values():
         new = [record[name] == "New" for name in PARTS]
         assert new in ([False] * 3, [True] * 3)
-    assert len(told(narrow)) >= narrow.twin.count("Contacts") - (not snapshot)
+    assert len(told(narrow)) >= narrow.emulator.count("Contacts") - (not snapshot)
     narrow.advance(60)
     narrow.extract("Contacts", route=route, mode="refresh")
     versions = [
@@ -117,11 +117,11 @@ def test_an_edit_between_two_parts(
     assert versions[-1]["Homepage"] == "New"
 
 
-def test_a_deletion_between_two_parts(narrow: ZohoScene, meddle: Any) -> None:
+def test_a_deletion_between_two_parts(narrow: ZohoHarness, meddle: Any) -> None:
     """A record that goes between its parts is not landed alive, and its deletion is in the next window."""
-    key = narrow.twin.rows("Contacts")[10]["id"]
+    key = narrow.emulator.rows("Contacts")[10]["id"]
     narrow.advance(60)
-    meddle(narrow, r"/v8/Contacts$", 3, lambda: narrow.twin.delete("Contacts", key))
+    meddle(narrow, r"/v8/Contacts$", 3, lambda: narrow.emulator.delete("Contacts", key))
     narrow.extract("Contacts", route="records")
     assert key not in told(narrow)
     narrow.advance(60)
@@ -129,26 +129,26 @@ def test_a_deletion_between_two_parts(narrow: ZohoScene, meddle: Any) -> None:
     assert [r["_deleted"] for r in narrow.landed("Contacts") if r["_source_id"] == key] == [True]
 
 
-def test_fields_that_queries_refuse(scene: ZohoScene) -> None:
+def test_fields_that_queries_refuse(harness: ZohoHarness) -> None:
     """Participants of meetings are in no query: they come by lists, and the plan counts that."""
-    done = scene.extract("Events", route="coql")
-    assert all("Participants" in record for record in told(scene, "Events").values())
-    assert len(told(scene, "Events")) == scene.twin.count("Events")
+    done = harness.extract("Events", route="coql")
+    assert all("Participants" in record for record in told(harness, "Events").values())
+    assert len(told(harness, "Events")) == harness.emulator.count("Events")
     assert abs(done.calls - done.planned_calls) <= 5
-    assert "Participants" not in "".join(e.query for e in scene.calls("/coql"))
+    assert "Participants" not in "".join(e.query for e in harness.calls("/coql"))
 
 
-def test_a_refusal_is_learned(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_learned(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A field that queries refuse and nobody knew of is found before anything is read, and comes by lists."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.describe._REFUSED", {})
-    done = scene.extract("Events", route="coql")
+    done = harness.extract("Events", route="coql")
     assert done.reconciled
-    assert all("Participants" in record for record in told(scene, "Events").values())
+    assert all("Participants" in record for record in told(harness, "Events").values())
 
 
-def test_an_unknown_field_is_an_error(scene: ZohoScene) -> None:
+def test_an_unknown_field_is_an_error(harness: ZohoHarness) -> None:
     """A field that nobody has is refused by name."""
-    with scene.account() as account, pytest.raises(UnknownField, match="Nonsense"):
+    with harness.account() as account, pytest.raises(UnknownField, match="Nonsense"):
         list(
             account.query(
                 "select Nonsense from Contacts where id is not null", include_deleted=False
@@ -157,21 +157,21 @@ def test_an_unknown_field_is_an_error(scene: ZohoScene) -> None:
 
 
 @pytest.mark.parametrize("route", ["records", "coql"])
-def test_rich_texts_are_whole(scene: ZohoScene, route: str) -> None:
+def test_rich_texts_are_whole(harness: ZohoHarness, route: str) -> None:
     """Lists and queries cut rich texts after 500 characters; those records are read by themselves."""
-    key = scene.twin.rows("Service_Contracts")[3]["id"]
+    key = harness.emulator.rows("Service_Contracts")[3]["id"]
     text = "<b>" + "long " * 300 + "</b>"
-    scene.twin.edit("Service_Contracts", key, stamp="2026-11-01T00:00:00+00:00", Remarks=text)
-    scene.extract("Service_Contracts", route=route)
-    assert told(scene, "Service_Contracts")[key]["Remarks"] == text
-    assert len(scene.calls(f"/Service_Contracts/{key}")) == 1
+    harness.emulator.edit("Service_Contracts", key, stamp="2026-11-01T00:00:00+00:00", Remarks=text)
+    harness.extract("Service_Contracts", route=route)
+    assert told(harness, "Service_Contracts")[key]["Remarks"] == text
+    assert len(harness.calls(f"/Service_Contracts/{key}")) == 1
 
 
-def test_lists_of_ids_are_cut(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_of_ids_are_cut(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """No list asks for more ids at once than older pages of the vendor allow."""
     monkeypatch.setattr(field_backfill, "IDS", 7)
-    scene.extract("Events", route="coql")
-    asked = [e.query.count("%2C") for e in scene.calls("/v8/Events", "GET") if "ids=" in e.query]
+    harness.extract("Events", route="coql")
+    asked = [e.query.count("%2C") for e in harness.calls("/v8/Events", "GET") if "ids=" in e.query]
     assert asked
     assert max(asked) <= 7 + 2
 
@@ -191,13 +191,13 @@ NO_ANSWERS = {
 }
 
 
-def test_answers_that_are_none(scene: ZohoScene) -> None:
+def test_answers_that_are_none(harness: ZohoHarness) -> None:
     """A repeated or missing token, an empty page before the end, null, a torn answer: each is told."""
     for body, words in NO_ANSWERS.items():
-        scene.sandbox.faults.clear()
-        scene.sandbox.faults.order(
+        harness.sandbox.faults.clear()
+        harness.sandbox.faults.order(
             "status", path="/v8/Contacts[?].*fields", status=200, body=body, times=9
         )
         with pytest.raises((ProtocolError, MalformedAnswer), match=words):
-            scene.extract("Contacts", route="records")
-        assert scene.landed("Contacts") == []
+            harness.extract("Contacts", route="records")
+        assert harness.landed("Contacts") == []

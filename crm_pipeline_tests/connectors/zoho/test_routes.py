@@ -7,7 +7,7 @@ import pytest
 
 from crm_pipeline.kernel.clock import Month, Window, parse_instant
 from crm_pipeline.kernel.errors import ConfigError
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
 
 ROUTES = ("records", "coql")
 # Each with something of its own: many fields, a history, fields that queries refuse, records of any module
@@ -22,12 +22,12 @@ def live(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_every_module_is_read_whole(scene: ZohoScene, route: str) -> None:
+def test_every_module_is_read_whole(harness: ZohoHarness, route: str) -> None:
     """Each live record once, by each route, with the vendor's own count beside it."""
     for module in MODULES:
-        done = scene.extract(module, route=route)
-        truth = {row["id"]: row for row in scene.twin.rows(module)}
-        found = live(scene.landed(module))
+        done = harness.extract(module, route=route)
+        truth = {row["id"]: row for row in harness.emulator.rows(module)}
+        found = live(harness.landed(module))
         assert set(found) == set(truth), module
         assert done.vendor_count == len(truth), module
         assert done.route == route, module
@@ -35,12 +35,12 @@ def test_every_module_is_read_whole(scene: ZohoScene, route: str) -> None:
         assert {k: v["_modified_at"].replace(tzinfo=None) for k, v in found.items()} == stamps
 
 
-def test_routes_agree(scene: ZohoScene) -> None:
+def test_routes_agree(harness: ZohoHarness) -> None:
     """The values are equal, whichever way a record came; of look-ups the ids."""
     for route in ROUTES:
-        scene.extract("Deals", route=route)
+        harness.extract("Deals", route=route)
     seen: dict[str, list[dict[str, Any]]] = {}
-    for row in scene.landed("Deals"):
+    for row in harness.landed("Deals"):
         if not row["_deleted"]:
             seen.setdefault(row["_source_id"], []).append(plain(json.loads(row["record"])))
     assert seen
@@ -54,59 +54,65 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("route", [*ROUTES, "bulk"])
-def test_windows_are_half_open(scene: ZohoScene, route: str) -> None:
+def test_windows_are_half_open(harness: ZohoHarness, route: str) -> None:
     """Months side by side hold every record exactly once."""
-    scene.twin.hide_field("Contacts", "Data_Processing_Basis_Details")  # exports lack parts of it
+    harness.emulator.hide_field(
+        "Contacts", "Data_Processing_Basis_Details"
+    )  # exports lack parts of it
     months = [Month(2026, month) for month in (6, 10, 11)]
     first = Window(None, months[0].start_at)
     between = Window(months[0].end_at, months[1].start_at)
     spans = [first, between, *(Window(m.start_at, m.end_at) for m in months)]
     for span in spans:
-        done = scene.extract("Contacts", route=route, window=span)
+        done = harness.extract("Contacts", route=route, window=span)
         until = min(span.to_at, parse_instant("2026-11-23T10:00:00Z"))
-        assert done.vendor_count == scene.twin.count("Contacts", since=span.from_at, until=until)
-    assert len(live(scene.landed("Contacts"))) == scene.twin.count("Contacts")
+        assert done.vendor_count == harness.emulator.count(
+            "Contacts", since=span.from_at, until=until
+        )
+    assert len(live(harness.landed("Contacts"))) == harness.emulator.count("Contacts")
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_record_of_the_edge_waits(scene: ZohoScene, route: str) -> None:
+def test_a_record_of_the_edge_waits(harness: ZohoHarness, route: str) -> None:
     """What is edited at the very second of the window's end is left to the next window, and is in it."""
-    key = scene.twin.rows("Contacts")[0]["id"]
-    scene.twin.edit("Contacts", key, stamp=scene.clock.now(), Title="At the edge")
-    before = scene.extract("Contacts", route=route)
-    assert before.read == scene.twin.count("Contacts") - 1 + before.deleted
-    scene.advance(60)
-    after = scene.extract("Contacts", route=route, mode="refresh")
+    key = harness.emulator.rows("Contacts")[0]["id"]
+    harness.emulator.edit("Contacts", key, stamp=harness.clock.now(), Title="At the edge")
+    before = harness.extract("Contacts", route=route)
+    assert before.read == harness.emulator.count("Contacts") - 1 + before.deleted
+    harness.advance(60)
+    after = harness.extract("Contacts", route=route, mode="refresh")
     assert after.records == 1
-    assert json.loads(scene.landed("Contacts")[-1]["record"])["Title"] == "At the edge"
+    assert json.loads(harness.landed("Contacts")[-1]["record"])["Title"] == "At the edge"
 
 
 @pytest.mark.parametrize("route", [*ROUTES, "bulk"])
-def test_converted_leads_come_too(scene: ZohoScene, route: str) -> None:
+def test_converted_leads_come_too(harness: ZohoHarness, route: str) -> None:
     """Converted leads are records like others, although lists and queries hide them unasked."""
-    converted = convert(scene)
-    scene.twin.hide_field("Leads", "Data_Processing_Basis_Details")  # exports lack parts of it
-    scene.extract("Leads", route=route)
-    assert set(converted) <= set(live(scene.landed("Leads")))
+    converted = convert(harness)
+    harness.emulator.hide_field(
+        "Leads", "Data_Processing_Basis_Details"
+    )  # exports lack parts of it
+    harness.extract("Leads", route=route)
+    assert set(converted) <= set(live(harness.landed("Leads")))
 
 
-def convert(scene: ZohoScene) -> list[str]:
-    keys = [row["id"] for row in scene.twin.rows("Leads")[::3]]
+def convert(harness: ZohoHarness) -> list[str]:
+    keys = [row["id"] for row in harness.emulator.rows("Leads")[::3]]
     for key in keys:
-        scene.twin.edit("Leads", key, stamp="2026-10-01T00:00:00+00:00", Converted__s=True)
+        harness.emulator.edit("Leads", key, stamp="2026-10-01T00:00:00+00:00", Converted__s=True)
     return keys
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_queries_that_show_converted_leads(scene: ZohoScene, *, shown: bool) -> None:
+def test_queries_that_show_converted_leads(harness: ZohoHarness, *, shown: bool) -> None:
     """Whether queries show converted leads unasked makes no difference."""
-    convert(scene)
-    scene.twin.set_coql(shows_converted=shown)
-    done = scene.extract("Leads", route="coql")
-    assert done.vendor_count == scene.twin.count("Leads")
+    convert(harness)
+    harness.emulator.set_coql(shows_converted=shown)
+    done = harness.extract("Leads", route="coql")
+    assert done.vendor_count == harness.emulator.count("Leads")
 
 
-def test_ids_and_offsets(quiet: ZohoScene) -> None:
+def test_ids_and_offsets(quiet: ZohoHarness) -> None:
     """Ids of 19 digits stay the text that they were; stamps with an offset are the instant that they name."""
     quiet.extract("Contacts", route="coql")
     row = quiet.landed("Contacts")[0]
@@ -117,10 +123,10 @@ def test_ids_and_offsets(quiet: ZohoScene) -> None:
     assert parse_instant(record["Modified_Time"]) == row["_modified_at"]
 
 
-def test_settings_are_snapshots(quiet: ZohoScene) -> None:
+def test_settings_are_snapshots(quiet: ZohoHarness) -> None:
     """Users, pipelines with their stages, and currencies are read whole, and again only if they changed."""
     users = quiet.extract("Users")
-    assert users.read == len(quiet.twin.rows("Users"))
+    assert users.read == len(quiet.emulator.rows("Users"))
     pipelines = quiet.extract("Pipelines")
     assert pipelines.read == 2
     assert json.loads(quiet.landed("Pipelines")[0]["record"])["maps"]
@@ -128,13 +134,16 @@ def test_settings_are_snapshots(quiet: ZohoScene) -> None:
     assert not quiet.extract("Pipelines").changed
 
 
-def test_modules_without_fields_are_refused(quiet: ZohoScene) -> None:
+def test_modules_without_fields_are_refused(quiet: ZohoHarness) -> None:
     """A module that is listed and answers 204 for its fields is no empty module."""
     with pytest.raises(Exception, match="shows no fields"):
         quiet.extract("Visits")
 
 
-def test_a_route_that_is_impossible_says_why(make_scene: ZohoSceneMaker) -> None:
+def test_a_route_that_is_impossible_says_why(make_harness: ZohoHarnessMaker) -> None:
     """A module of more records than page tokens reach is not begun by them."""
-    with make_scene(list_records=100) as scene, pytest.raises(ConfigError, match="reach 100 rec"):
-        scene.extract("Contacts", route="records")
+    with (
+        make_harness(list_records=100) as harness,
+        pytest.raises(ConfigError, match="reach 100 rec"),
+    ):
+        harness.extract("Contacts", route="records")

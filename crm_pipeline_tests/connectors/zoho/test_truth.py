@@ -7,7 +7,7 @@ import dagster as dg
 
 from crm_pipeline.orchestration.runs import run_backfill, run_refresh
 from crm_pipeline.store.tables.published import open_published
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
 
 OBJECTS = ("Contacts", "Accounts", "Deals", "Users", "Pipelines")
 TABLES = {
@@ -23,45 +23,45 @@ TABLES = {
 }
 
 
-def published(scene: ZohoScene, table: str, columns: list[str]) -> dict[str, tuple[Any, ...]]:
+def published(harness: ZohoHarness, table: str, columns: list[str]) -> dict[str, tuple[Any, ...]]:
     text = f"SELECT source_id, {', '.join(columns)} FROM crm.{table} WHERE NOT is_deleted"
-    with closing(open_published(scene.settings.data)) as connection:
+    with closing(open_published(harness.settings.data)) as connection:
         return {row[0]: row[1:] for row in connection.execute(text).fetchall()}
 
 
-def assert_equal(scene: ZohoScene) -> None:
+def assert_equal(harness: ZohoHarness) -> None:
     for module, (table, fields) in TABLES.items():
         truth = {
             row["id"]: tuple(row[field] for field in fields.values())
-            for row in scene.twin.rows(module)
+            for row in harness.emulator.rows(module)
         }
-        assert published(scene, table, list(fields)) == truth, module
+        assert published(harness, table, list(fields)) == truth, module
 
 
-def test_published_equals_the_org(make_scene: ZohoSceneMaker) -> None:
+def test_published_equals_the_org(make_harness: ZohoHarnessMaker) -> None:
     """After a backfill, and after edits, deletions, merges and restored records that a refresh read."""
     with (
-        make_scene(contacts=40, objects=OBJECTS) as scene,
+        make_harness(contacts=40, objects=OBJECTS) as harness,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        done = run_backfill(scene.settings, "demo", None, None, instance, clock=scene.clock)
+        done = run_backfill(harness.settings, "demo", None, None, instance, clock=harness.clock)
         assert done.is_success, done.failed
-        assert_equal(scene)
-        assert len(published(scene, "users", ["email"])) > 1
-        pipelines = published(scene, "pipelines", ["name"])
-        stages = published(scene, "stages", ["pipeline_source_id"])
-        deals = published(scene, "deals", ["pipeline_source_id"])
+        assert_equal(harness)
+        assert len(published(harness, "users", ["email"])) > 1
+        pipelines = published(harness, "pipelines", ["name"])
+        stages = published(harness, "stages", ["pipeline_source_id"])
+        deals = published(harness, "deals", ["pipeline_source_id"])
         assert {row[0] for row in stages.values()} == set(pipelines)
         assert {row[0] for row in deals.values()} <= set(pipelines)
-        scene.advance(60)
-        keys = [row["id"] for row in scene.twin.rows("Contacts")[:5]]
-        scene.twin.edit("Contacts", keys[0], Last_Name="01234", Email="new@acme.example")
-        scene.twin.delete("Contacts", keys[1])
-        scene.twin.merge("Contacts", keys[2], keys[3])
-        scene.twin.delete("Contacts", keys[4])
-        scene.advance(60)
-        scene.twin.restore("Contacts", keys[4])
-        scene.advance(60)
-        again = run_refresh(scene.settings, "demo", instance, clock=scene.clock)
+        harness.advance(60)
+        keys = [row["id"] for row in harness.emulator.rows("Contacts")[:5]]
+        harness.emulator.edit("Contacts", keys[0], Last_Name="01234", Email="new@acme.example")
+        harness.emulator.delete("Contacts", keys[1])
+        harness.emulator.merge("Contacts", keys[2], keys[3])
+        harness.emulator.delete("Contacts", keys[4])
+        harness.advance(60)
+        harness.emulator.restore("Contacts", keys[4])
+        harness.advance(60)
+        again = run_refresh(harness.settings, "demo", instance, clock=harness.clock)
         assert again.is_success, again.failed
-        assert_equal(scene)
+        assert_equal(harness)

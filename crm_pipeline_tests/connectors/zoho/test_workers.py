@@ -9,7 +9,7 @@ import pytest
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.window import WindowWriter
-from crm_pipeline_tests.connectors.zoho.conftest import ZohoScene, ZohoSceneMaker
+from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
 from crm_pipeline_tests.connectors.zoho.test_routes import live
 from crm_pipeline_tests.stages.raw.test_resume import dead_pid
 
@@ -19,10 +19,10 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def wide(make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZohoScene]:
-    """A scene of some 30 pages, landed in chunks of 40 records."""
+def wide(make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZohoHarness]:
+    """A harness of some 30 pages, landed in chunks of 40 records."""
     monkeypatch.setattr("crm_pipeline.connectors.range_reader._CHUNK_ROWS", 40)
-    with make_scene(
+    with make_harness(
         contacts=600,
         coql_page_records=20,
         list_page_records=20,
@@ -30,8 +30,8 @@ def wide(make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterato
         concurrent_calls=100,
         list_fields=200,
     ) as made:
-        made.twin.set_bulk(page_rows=100)
-        made.twin.hide_field("Contacts", "Data_Processing_Basis_Details")
+        made.emulator.set_bulk(page_rows=100)
+        made.emulator.hide_field("Contacts", "Data_Processing_Basis_Details")
         monkeypatch.setattr("crm_sandbox.zoho.listing.MOST_FIELDS", 200)
         yield made
 
@@ -40,7 +40,7 @@ def wide(make_scene: ZohoSceneMaker, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def cut(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Cut a read short after some records, by a kill that runs no clean-up."""
 
-    def cut_short(scene: ZohoScene, after: int, route: str) -> None:
+    def cut_short(harness: ZohoHarness, after: int, route: str) -> None:
         def stop(records: int, _: int | None) -> None:
             if records >= after:
                 raise Killed
@@ -48,22 +48,22 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Any:
         with monkeypatch.context() as patch:
             patch.setattr(WindowWriter, "__exit__", lambda *_: None)
             with pytest.raises(Killed):
-                scene.extract("Contacts", route=route, on_progress=stop)
-        [marker] = scene.paths("landing/demo/Contacts/windows/*.open")
+                harness.extract("Contacts", route=route, on_progress=stop)
+        [marker] = harness.paths("landing/demo/Contacts/windows/*.open")
         files.write_json(marker, {**files.read_json(marker), "pid": dead_pid()})
 
     return cut_short
 
 
-def test_lanes_read_each_record_once(wide: ZohoScene) -> None:
+def test_lanes_read_each_record_once(wide: ZohoHarness) -> None:
     """Several lanes over disjoint ranges of ids: nothing lost, nothing twice, calls as planned."""
     done = wide.extract("Contacts", route="coql")
-    assert set(live(wide.landed("Contacts"))) == {r["id"] for r in wide.twin.rows("Contacts")}
+    assert set(live(wide.landed("Contacts"))) == {r["id"] for r in wide.emulator.rows("Contacts")}
     assert abs(done.calls - done.planned_calls) <= 0.2 * done.planned_calls + 5
     assert abs(done.cost - done.planned_cost) <= 0.2 * done.planned_cost + 5
 
 
-def test_heavy_calls_at_once(wide: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heavy_calls_at_once(wide: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limiter keeps queries below ten at once, whatever the number of lanes: no 429."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.queries.workers", lambda *_: 16)
     assert wide.extract("Contacts", route="coql").reconciled
@@ -75,13 +75,13 @@ def test_heavy_calls_at_once(wide: ZohoScene, monkeypatch: pytest.MonkeyPatch) -
     [("bulk", 300), ("coql", None)],
 )
 def test_a_read_that_was_cut_goes_on(
-    wide: ZohoScene, cut: Any, route: str, after: int | None
+    wide: ZohoHarness, cut: Any, route: str, after: int | None
 ) -> None:
     """What was done before a kill is not asked for again; each record is landed once, deleted ones too."""
-    cut(wide, after or wide.twin.count("Contacts") + 1, route)
+    cut(wide, after or wide.emulator.count("Contacts") + 1, route)
     done = wide.extract("Contacts", route=route)
     assert "resumed" in done.reason
-    assert set(live(wide.landed("Contacts"))) == {r["id"] for r in wide.twin.rows("Contacts")}
+    assert set(live(wide.landed("Contacts"))) == {r["id"] for r in wide.emulator.rows("Contacts")}
     marks = [row["_source_id"] for row in wide.landed("Contacts") if row["_deleted"]]
     assert len(set(marks)) == len(marks) == done.deleted
     if route == "bulk":
@@ -89,7 +89,7 @@ def test_a_read_that_was_cut_goes_on(
         assert len({entry.path for entry in wide.calls("/result")}) <= 7
 
 
-def test_the_rest_costs_only_the_rest(wide: ZohoScene, cut: Any) -> None:
+def test_the_rest_costs_only_the_rest(wide: ZohoHarness, cut: Any) -> None:
     """After three quarters of a read, less than half of its calls are made again."""
     whole = 600 // 20
     cut(wide, 450, "coql")
@@ -98,51 +98,51 @@ def test_the_rest_costs_only_the_rest(wide: ZohoScene, cut: Any) -> None:
     assert len(wide.calls("/coql")) - before <= whole // 2 + 9
 
 
-def test_another_plan_is_read_anew(wide: ZohoScene, cut: Any) -> None:
+def test_another_plan_is_read_anew(wide: ZohoHarness, cut: Any) -> None:
     """Chunks of another set of fields are not mixed with new ones."""
     cut(wide, 100, "coql")
-    wide.twin.add_field("Contacts", "Shoe_Size", "integer")
+    wide.emulator.add_field("Contacts", "Shoe_Size", "integer")
     done = wide.extract("Contacts", route="coql")
     assert "resumed" not in done.reason
     assert all("Shoe_Size" in r["record"] for r in live(wide.landed("Contacts")).values())
 
 
 @pytest.mark.parametrize("route", ["records", "coql"])
-def test_deleted_merged_and_restored(scene: ZohoScene, route: str) -> None:
+def test_deleted_merged_and_restored(harness: ZohoHarness, route: str) -> None:
     """Deletions come as marks with their own stamp, restored records as records again."""
-    scene.extract("Contacts", route=route)
-    gone, lost, kept, back = [row["id"] for row in scene.twin.rows("Contacts")[:4]]
-    scene.advance(60)
-    scene.twin.delete("Contacts", gone)
-    scene.twin.merge("Contacts", kept, lost)
-    scene.twin.delete("Contacts", back)
-    scene.advance(60)
-    done = scene.extract("Contacts", route=route, mode="refresh")
-    marks = {r["_source_id"]: r for r in scene.landed("Contacts") if r["_deleted"]}
+    harness.extract("Contacts", route=route)
+    gone, lost, kept, back = [row["id"] for row in harness.emulator.rows("Contacts")[:4]]
+    harness.advance(60)
+    harness.emulator.delete("Contacts", gone)
+    harness.emulator.merge("Contacts", kept, lost)
+    harness.emulator.delete("Contacts", back)
+    harness.advance(60)
+    done = harness.extract("Contacts", route=route, mode="refresh")
+    marks = {r["_source_id"]: r for r in harness.landed("Contacts") if r["_deleted"]}
     assert {gone, lost, back} <= set(marks)
     assert done.reconciled
     assert marks[gone]["_modified_at"] == parse_instant("2026-11-23T10:01:00Z")
     assert json.loads(marks[gone]["record"])["type"] == "recycle"
-    scene.twin.restore("Contacts", back)
-    scene.twin.hard_delete("Contacts", gone)
-    scene.advance(60)
-    scene.extract("Contacts", route=route, mode="refresh")
-    versions = [r for r in scene.landed("Contacts") if r["_source_id"] == back]
+    harness.emulator.restore("Contacts", back)
+    harness.emulator.hard_delete("Contacts", gone)
+    harness.advance(60)
+    harness.extract("Contacts", route=route, mode="refresh")
+    versions = [r for r in harness.landed("Contacts") if r["_source_id"] == back]
     assert not versions[-1]["_deleted"]
 
 
-def test_many_deletions(scene: ZohoScene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_deletions(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deleted records come page by page, and only those of the window."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.deleted._PER_PAGE", 10)
-    scene.extract("Contacts")
-    before = len([r for r in scene.landed("Contacts") if r["_deleted"]])
-    scene.advance(60)
-    keys = [row["id"] for row in scene.twin.rows("Contacts")[:35]]
+    harness.extract("Contacts")
+    before = len([r for r in harness.landed("Contacts") if r["_deleted"]])
+    harness.advance(60)
+    keys = [row["id"] for row in harness.emulator.rows("Contacts")[:35]]
     for key in keys:
-        scene.twin.delete("Contacts", key)
-    scene.advance(60)
-    scene.extract("Contacts", mode="refresh")
-    marks = [r["_source_id"] for r in scene.landed("Contacts") if r["_deleted"]]
+        harness.emulator.delete("Contacts", key)
+    harness.advance(60)
+    harness.extract("Contacts", mode="refresh")
+    marks = [r["_source_id"] for r in harness.landed("Contacts") if r["_deleted"]]
     assert len(marks) == before + 35
     old = Window(None, parse_instant("2026-07-01T00:00:00Z"))
-    assert scene.extract("Contacts", window=old).deleted <= before
+    assert harness.extract("Contacts", window=old).deleted <= before

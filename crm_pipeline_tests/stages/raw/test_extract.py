@@ -14,16 +14,16 @@ from crm_pipeline.kernel.errors import (
     JobFailed,
     NotPermitted,
 )
-from crm_pipeline_tests.scenes import START, Scene, SceneMaker
+from crm_pipeline_tests.harness import START, Harness, HarnessMaker
 
 ROUTES = ["rest", "bulk"]
 
 
-def landed(scene: Scene, obj: str = "Contact") -> dict[str, dict[str, str | None]]:
+def landed(harness: Harness, obj: str = "Contact") -> dict[str, dict[str, str | None]]:
     """The newest landed version of each record, as texts, whatever its shape."""
     versions: dict[str, tuple[object, ...]] = {}
     found: dict[str, dict[str, str | None]] = {}
-    for batch in scene.landing.batches("demo", obj):
+    for batch in harness.landing.batches("demo", obj):
         relation = duckdb.sql(f"SELECT * FROM read_parquet('{batch.path}')")
         for row in (dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()):
             version = (row["_modified_at"] or "", row["_extracted_at"], row["_batch_id"])
@@ -35,23 +35,23 @@ def landed(scene: Scene, obj: str = "Contact") -> dict[str, dict[str, str | None
     return found
 
 
-def ids(scene: Scene, obj: str = "Contact") -> set[str]:
-    return {row["Id"] for row in scene.org.rows(obj, include_deleted=True)}
+def ids(harness: Harness, obj: str = "Contact") -> set[str]:
+    return {row["Id"] for row in harness.org.rows(obj, include_deleted=True)}
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_every_record_of_the_org_lands(scene: Scene, route: str) -> None:
+def test_every_record_of_the_org_lands(harness: Harness, route: str) -> None:
     """A first read lands every record, deleted ones with their mark, and commits the window."""
-    done = scene.extract(route=route)
-    assert set(landed(scene)) == ids(scene)
+    done = harness.extract(route=route)
+    assert set(landed(harness)) == ids(harness)
     assert (
         done.records
         == done.read
         == done.vendor_count
-        == scene.org.count("Contact", include_deleted=True)
+        == harness.org.count("Contact", include_deleted=True)
     )
     assert done.deleted == sum(
-        row["IsDeleted"] for row in scene.org.rows("Contact", include_deleted=True)
+        row["IsDeleted"] for row in harness.org.rows("Contact", include_deleted=True)
     )
     assert (done.reconciled, done.changed, done.route) == (True, True, route)
     assert done.watermark == parse_instant(START)
@@ -59,7 +59,7 @@ def test_every_record_of_the_org_lands(scene: Scene, route: str) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_values_land_as_they_are(scene: Scene, route: str) -> None:
+def test_values_land_as_they_are(harness: Harness, route: str) -> None:
     """Texts that other tools turn into numbers or nulls survive, byte for byte."""
     nasty = [
         "01234",
@@ -73,211 +73,215 @@ def test_values_land_as_they_are(scene: Scene, route: str) -> None:
         'q"q',
         "é😀",
     ]
-    chosen = sorted(ids(scene))[: len(nasty)]
+    chosen = sorted(ids(harness))[: len(nasty)]
     for record, value in zip(chosen, nasty, strict=True):
-        scene.org.edit("Contact", record, Title=value)
-    scene.advance()
-    scene.extract(route=route)
-    rows = landed(scene)
+        harness.org.edit("Contact", record, Title=value)
+    harness.advance()
+    harness.extract(route=route)
+    rows = landed(harness)
     assert [rows[record]["Title"] for record in chosen] == nasty
 
 
-def test_bulk_pages_by_locator(scene: Scene) -> None:
+def test_bulk_pages_by_locator(harness: Harness) -> None:
     """A Bulk result of many pages lands whole, and the spool is empty afterwards."""
-    scene.org.set_bulk(page_rows=25)
-    done = scene.extract(route="bulk")
-    assert set(landed(scene)) == ids(scene)
-    assert len(scene.landing.batches("demo", "Contact")) == -(-done.records // 25)
-    assert scene.paths("**/spool/*") == []
+    harness.org.set_bulk(page_rows=25)
+    done = harness.extract(route="bulk")
+    assert set(landed(harness)) == ids(harness)
+    assert len(harness.landing.batches("demo", "Contact")) == -(-done.records // 25)
+    assert harness.paths("**/spool/*") == []
 
 
-def test_route_goes_by_volume(make_scene: SceneMaker) -> None:
+def test_route_goes_by_volume(make_harness: HarnessMaker) -> None:
     """Few records are read by REST, many by Bulk; the reason names the numbers."""
-    with make_scene(contacts=10_500) as scene:
-        few, many = scene.extract("User"), scene.extract("Contact")
+    with make_harness(contacts=10_500) as harness:
+        few, many = harness.extract("User"), harness.extract("Contact")
     assert (few.route, many.route) == ("rest", "bulk")
     assert "10,500 records" in many.reason
     assert "rest 9 calls" in many.reason
     assert "bulk 9 calls" in many.reason
 
 
-def test_the_commit_keeps_what_the_plan_said(scene: Scene) -> None:
+def test_the_commit_keeps_what_the_plan_said(harness: Harness) -> None:
     """Planned and spent stand side by side in the window."""
-    done = scene.extract()
-    (window,) = scene.landing.windows("demo", "Contact")
+    done = harness.extract()
+    (window,) = harness.landing.windows("demo", "Contact")
     assert (window.planned_cost, window.cost) == (done.planned_cost, done.cost)
     assert done.planned_cost > 0
 
 
-def test_windows_of_months_join_to_the_whole(scene: Scene) -> None:
+def test_windows_of_months_join_to_the_whole(harness: Harness) -> None:
     """Month after month lands the same records as one read, and the watermark follows the gap-free union."""
     edge = Month.parse("2025-01")
-    scene.extract(window=Window(edge.start_at, Month.parse("2027-01").start_at))
-    assert scene.landing.watermark("demo", "Contact") is None
-    done = scene.extract(window=Window(None, edge.start_at))
-    assert set(landed(scene)) == ids(scene)
+    harness.extract(window=Window(edge.start_at, Month.parse("2027-01").start_at))
+    assert harness.landing.watermark("demo", "Contact") is None
+    done = harness.extract(window=Window(None, edge.start_at))
+    assert set(landed(harness)) == ids(harness)
     assert done.watermark == parse_instant(START)
 
 
-def test_refresh_without_changes_lands_nothing(scene: Scene) -> None:
+def test_refresh_without_changes_lands_nothing(harness: Harness) -> None:
     """Two refreshes with nothing changed land nothing and leave no file but the window's commit."""
-    scene.extract(route="bulk")
-    before = scene.paths("landing/**/*.parquet")
+    harness.extract(route="bulk")
+    before = harness.paths("landing/**/*.parquet")
     for _ in range(2):
-        scene.advance(5)
-        done = scene.extract(mode="refresh")
+        harness.advance(5)
+        done = harness.extract(mode="refresh")
         assert (done.records, done.changed) == (0, False)
-    assert scene.paths("landing/**/*.parquet") == before
-    assert done.watermark == scene.clock.now().replace(microsecond=0)
+    assert harness.paths("landing/**/*.parquet") == before
+    assert done.watermark == harness.clock.now().replace(microsecond=0)
 
 
-def test_refresh_lands_edits_creations_deletions_and_a_restore(scene: Scene) -> None:
+def test_refresh_lands_edits_creations_deletions_and_a_restore(harness: Harness) -> None:
     """What happened since the last window lands once, as versions of their own."""
-    scene.extract(route="bulk")
-    first, second, third, *_ = sorted(row["Id"] for row in scene.org.rows("Contact"))
-    gone = next(r["Id"] for r in scene.org.rows("Contact", include_deleted=True) if r["IsDeleted"])
-    scene.advance()
-    scene.org.edit("Contact", first, Title="Chief")
-    scene.org.delete("Contact", second)
-    scene.org.restore("Contact", gone)
-    new = scene.org.create("Contact", LastName="New")
-    scene.advance()
-    done = scene.extract(mode="refresh")
-    rows = landed(scene)
+    harness.extract(route="bulk")
+    first, second, third, *_ = sorted(row["Id"] for row in harness.org.rows("Contact"))
+    gone = next(
+        r["Id"] for r in harness.org.rows("Contact", include_deleted=True) if r["IsDeleted"]
+    )
+    harness.advance()
+    harness.org.edit("Contact", first, Title="Chief")
+    harness.org.delete("Contact", second)
+    harness.org.restore("Contact", gone)
+    new = harness.org.create("Contact", LastName="New")
+    harness.advance()
+    done = harness.extract(mode="refresh")
+    rows = landed(harness)
     assert done.records == 4
     assert rows[first]["Title"] == "Chief"
     assert (rows[second]["_deleted"], rows[gone]["_deleted"], rows[new]["_deleted"]) == (1, 0, 0)
     assert third in rows
-    scene.advance()
-    assert scene.extract(mode="refresh").records == 0
+    harness.advance()
+    assert harness.extract(mode="refresh").records == 0
 
 
-def test_two_edits_within_one_second_are_both_seen(scene: Scene) -> None:
+def test_two_edits_within_one_second_are_both_seen(harness: Harness) -> None:
     """The second of two edits in one second lands although id and stamp are known."""
-    scene.extract()
-    record = min(ids(scene))
-    scene.advance()
-    scene.org.edit("Contact", record, Title="one")
-    stamp = scene.clock.now()
-    scene.advance(1)
-    scene.extract(mode="refresh")
-    scene.org.edit("Contact", record, stamp=stamp, Title="two")
-    scene.advance(1)
-    scene.extract(mode="refresh")
-    assert landed(scene)[record]["Title"] == "two"
+    harness.extract()
+    record = min(ids(harness))
+    harness.advance()
+    harness.org.edit("Contact", record, Title="one")
+    stamp = harness.clock.now()
+    harness.advance(1)
+    harness.extract(mode="refresh")
+    harness.org.edit("Contact", record, stamp=stamp, Title="two")
+    harness.advance(1)
+    harness.extract(mode="refresh")
+    assert landed(harness)[record]["Title"] == "two"
 
 
-def test_late_commits_within_the_lookback_are_found(scene: Scene) -> None:
+def test_late_commits_within_the_lookback_are_found(harness: Harness) -> None:
     """A record that becomes visible with a stamp before the watermark lands with the next refresh."""
-    scene.extract()
-    scene.advance()
-    new = scene.org.create("Contact", LastName="Late", stamp=parse_instant("2026-11-23T09:55:00Z"))
-    assert scene.extract(mode="refresh").records == 1
-    assert new in landed(scene)
+    harness.extract()
+    harness.advance()
+    new = harness.org.create(
+        "Contact", LastName="Late", stamp=parse_instant("2026-11-23T09:55:00Z")
+    )
+    assert harness.extract(mode="refresh").records == 1
+    assert new in landed(harness)
 
 
-def test_an_unchanged_snapshot_lands_nothing(scene: Scene) -> None:
+def test_an_unchanged_snapshot_lands_nothing(harness: Harness) -> None:
     """A snapshot that holds the same records as the last one leaves that one standing."""
-    first = scene.extract("OpportunityStage")
-    again = scene.extract("OpportunityStage", mode="refresh")
+    first = harness.extract("OpportunityStage")
+    again = harness.extract("OpportunityStage", mode="refresh")
     assert (first.changed, again.changed, again.window_id) == (True, False, first.window_id)
-    stage = scene.org.rows("OpportunityStage")[0]["Id"]
-    scene.org.edit("OpportunityStage", stage, MasterLabel="Renamed")
-    changed = scene.extract("OpportunityStage", mode="refresh")
+    stage = harness.org.rows("OpportunityStage")[0]["Id"]
+    harness.org.edit("OpportunityStage", stage, MasterLabel="Renamed")
+    changed = harness.extract("OpportunityStage", mode="refresh")
     assert changed.changed
-    assert landed(scene, "OpportunityStage")[stage]["MasterLabel"] == "Renamed"
+    assert landed(harness, "OpportunityStage")[stage]["MasterLabel"] == "Renamed"
 
 
 @pytest.mark.parametrize(("route", "path"), [("rest", "/queryAll"), ("bulk", "/results")])
 def test_a_session_that_ends_where_refresh_tokens_rotate(
-    make_scene: SceneMaker, route: str, path: str
+    make_harness: HarnessMaker, route: str, path: str
 ) -> None:
     """One login replaces it, though that ends every earlier session and the refresh token with it."""
-    with make_scene(kind="refresh_token") as scene:
-        scene.org.rotate(on=True)
-        scene.org.set_bulk(page_rows=50)
-        scene.sandbox.faults.order("expire_session", path=path, nth=2)
-        scene.extract(route=route)
-        assert set(landed(scene)) == ids(scene)
-        logins = [e for e in scene.sandbox.journal.entries() if e.path.endswith("/oauth2/token")]
+    with make_harness(kind="refresh_token") as harness:
+        harness.org.rotate(on=True)
+        harness.org.set_bulk(page_rows=50)
+        harness.sandbox.faults.order("expire_session", path=path, nth=2)
+        harness.extract(route=route)
+        assert set(landed(harness)) == ids(harness)
+        logins = [e for e in harness.sandbox.journal.entries() if e.path.endswith("/oauth2/token")]
         assert [entry.status for entry in logins] == [200, 200]
 
 
-def test_failed_job_says_the_vendors_words(scene: Scene) -> None:
+def test_failed_job_says_the_vendors_words(harness: Harness) -> None:
     """A Bulk job that fails is not retried blindly; the error carries its message."""
-    scene.sandbox.faults.order(
+    harness.sandbox.faults.order(
         "fail_job", method="POST", path="/jobs/query", message="InternalServerError : try later"
     )
     with pytest.raises(JobFailed, match="InternalServerError : try later") as caught:
-        scene.extract(route="bulk")
+        harness.extract(route="bulk")
     assert "route: rest" in caught.value.cure
-    assert scene.landing.windows("demo", "Contact") == []
-    scene.extract(route="bulk")
-    assert set(landed(scene)) == ids(scene)
+    assert harness.landing.windows("demo", "Contact") == []
+    harness.extract(route="bulk")
+    assert set(landed(harness)) == ids(harness)
 
 
-def test_bulk_refusal_falls_back_to_rest(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bulk_refusal_falls_back_to_rest(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object that Bulk does not support is read by REST, and the route says so."""
     body = '[{"errorCode":"INVALIDENTITY","message":"Entity is not supported by the Bulk API."}]'
-    scene.sandbox.faults.order("status", method="POST", path="/jobs/query", status=400, body=body)
-    assert scene.extract(route="bulk").route == "rest"
-    assert set(landed(scene)) == ids(scene)
+    harness.sandbox.faults.order("status", method="POST", path="/jobs/query", status=400, body=body)
+    assert harness.extract(route="bulk").route == "rest"
+    assert set(landed(harness)) == ids(harness)
 
 
-def test_renamed_field_is_reported(scene: Scene) -> None:
+def test_renamed_field_is_reported(harness: Harness) -> None:
     """A renamed field is named in the extraction; the records land with the new name."""
-    scene.extract()
-    scene.org.rename_field("Contact", "Title", "Position__c")
-    scene.advance()
-    done = scene.extract()
+    harness.extract()
+    harness.org.rename_field("Contact", "Title", "Position__c")
+    harness.advance()
+    done = harness.extract()
     assert any("Contact.Title is gone" in change for change in done.schema_changes)
     assert any("Contact.Position__c is new" in change for change in done.schema_changes)
-    assert all("Position__c" in row for row in landed(scene).values())
+    assert all("Position__c" in row for row in landed(harness).values())
 
 
-def test_counts_that_disagree_commit_nothing(scene: Scene) -> None:
+def test_counts_that_disagree_commit_nothing(harness: Harness) -> None:
     """If the vendor counts more than was read, twice, the window is refused with both numbers."""
     body = '{"totalSize":500,"done":true,"records":[]}'
-    scene.sandbox.faults.order("status", path=r"/queryAll.*COUNT", status=200, body=body, times=4)
+    harness.sandbox.faults.order("status", path=r"/queryAll.*COUNT", status=200, body=body, times=4)
     with pytest.raises(CountMismatch, match="read 120 records"):
-        scene.extract(route="rest")
-    assert scene.landing.windows("demo", "Contact") == []
+        harness.extract(route="rest")
+    assert harness.landing.windows("demo", "Contact") == []
 
 
-def test_hidden_object_names_what_to_grant(scene: Scene) -> None:
+def test_hidden_object_names_what_to_grant(harness: Harness) -> None:
     """An object that the login may not see is refused with the cure, not read as empty."""
-    scene.org.hide_object("Contact")
+    harness.org.hide_object("Contact")
     with pytest.raises(NotPermitted, match="hidden from this login") as caught:
-        scene.extract()
+        harness.extract()
     assert "Grant Read" in caught.value.cure
 
 
-def test_daily_budget_stops_at_our_share(scene: Scene) -> None:
+def test_daily_budget_stops_at_our_share(harness: Harness) -> None:
     """At 90 % of the org's daily ceiling nothing more is sent, and the text says when to go on."""
-    scene.org.set_daily_limit(maximum=1000, used=890)
+    harness.org.set_daily_limit(maximum=1000, used=890)
 
     def read_on() -> None:
         for _ in range(10):
-            scene.extract("User")
+            harness.extract("User")
 
     with pytest.raises(BudgetExhausted) as caught:
         read_on()
     assert caught.value.wait_s > 0
-    assert scene.org.usage.used <= 901
+    assert harness.org.usage.used <= 901
 
 
-def test_wrong_secret_says_which_variable_to_check(scene: Scene) -> None:
+def test_wrong_secret_says_which_variable_to_check(harness: Harness) -> None:
     """Refused credentials end the run with the vendor's reason and without the secret."""
-    scene.settings.environ["DEMO_CLIENT_SECRET"] = "wrong-secret-value"  # type: ignore[index]
+    harness.settings.environ["DEMO_CLIENT_SECRET"] = "wrong-secret-value"  # type: ignore[index]
     with pytest.raises(AuthFailed) as caught:
-        scene.extract()
+        harness.extract()
     assert "secret" in caught.value.cure
     assert "wrong-secret-value" not in str(caught.value)
 
 
 @pytest.mark.parametrize("line", ['"003x","2026-01-01T00:00:00.000Z"\n', '"","",""\n'])
 def test_rows_that_cannot_land_are_quarantined(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, line: str
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     """A CSV line with too few cells, or without an id, is kept aside with its reason and counted."""
     original = csv_page.CsvPage.batches
@@ -299,10 +303,10 @@ def test_rows_that_cannot_land_are_quarantined(
         return original(page)
 
     monkeypatch.setattr(csv_page.CsvPage, "batches", spoil)
-    done = scene.extract("Opportunity", route="bulk")
+    done = harness.extract("Opportunity", route="bulk")
     assert (done.quarantined, done.records) == (1, done.read - 1)
     assert done.reconciled
-    [kept] = scene.paths("quarantine/demo/Opportunity/*/*.parquet")
+    [kept] = harness.paths("quarantine/demo/Opportunity/*/*.parquet")
     [(reason,)] = duckdb.sql(f"SELECT _reason FROM read_parquet('{kept}')").fetchall()
     assert reason in {
         "the record has no id",

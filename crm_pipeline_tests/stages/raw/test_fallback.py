@@ -2,25 +2,25 @@
 
 import pyarrow.parquet as pq
 
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 REFUSAL = '[{"errorCode":"INVALIDENTITY","message":"Entity is not supported by the Bulk API."}]'
 
 
-def test_a_second_edit_within_a_second_lands_after_a_fallback(scene: Scene) -> None:
+def test_a_second_edit_within_a_second_lands_after_a_fallback(harness: Harness) -> None:
     """Seen versions are those of the shape in which the pages came, not of the planned route."""
-    scene.sandbox.faults.order(
+    harness.sandbox.faults.order(
         "status", method="POST", path="/jobs/query", status=400, body=REFUSAL, times=99
     )
-    scene.extract(route="bulk")
-    contact = scene.org.rows("Contact")[0]["Id"]
-    scene.advance()
-    stamp = scene.clock.now()
+    harness.extract(route="bulk")
+    contact = harness.org.rows("Contact")[0]["Id"]
+    harness.advance()
+    stamp = harness.clock.now()
     for title in ("one", "two"):
-        scene.org.edit("Contact", contact, stamp=stamp, Title=title)
-        scene.advance(1)
-        done = scene.extract(route="bulk", mode="refresh")
+        harness.org.edit("Contact", contact, stamp=stamp, Title=title)
+        harness.advance(1)
+        done = harness.extract(route="bulk", mode="refresh")
         assert (done.records, done.route) == (1, "rest")
-    last = scene.landing.batches("demo", "Contact")[-1]
+    last = harness.landing.batches("demo", "Contact")[-1]
     [record] = pq.read_table(last.path)["record"].to_pylist()
     assert '"Title":"two"' in record.replace('": "', '":"')

@@ -9,15 +9,15 @@ from crm_pipeline.stages.raw import remarks_of
 from crm_pipeline.stages.raw.task import Task
 from crm_pipeline.store.landing.recovery import Interrupted
 from crm_pipeline.store.landing.window import Counts
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 from crm_pipeline_tests.stages.raw.test_extract import landed
 
 HOUR = timedelta(hours=1)
 
 
-def commit_ahead(scene: Scene) -> None:
+def commit_ahead(harness: Harness) -> None:
     """Commit what a refresh of an older version does when every Date is an hour ahead."""
-    landing, now = scene.landing, scene.clock.now()
+    landing, now = harness.landing, harness.clock.now()
     schema, edge = (
         landing.latest_schema("demo", "Contact"),
         landing.watermark("demo", "Contact"),
@@ -29,64 +29,64 @@ def commit_ahead(scene: Scene) -> None:
         writer.commit(Counts())
 
 
-def test_a_future_that_is_still_ahead(scene: Scene) -> None:
+def test_a_future_that_is_still_ahead(harness: Harness) -> None:
     """Status and check say how much is read again, the next refresh reads it, and then nobody speaks of it."""
-    scene.extract()
-    scene.advance(900)
-    commit_ahead(scene)
-    [remark] = remarks_of(scene.landing, "demo", "Contact")
+    harness.extract()
+    harness.advance(900)
+    commit_ahead(harness)
+    [remark] = remarks_of(harness.landing, "demo", "Contact")
     assert "the watermark is set back to 2026-11-23T10:15:00Z, 60.0 minutes are read again" in str(
         remark
     )
-    first = scene.org.rows("Contact")[0]["Id"]
-    scene.advance(900)
-    scene.org.edit("Contact", first, Title="In between")
-    scene.advance(900)
-    done = scene.extract(mode="refresh")
+    first = harness.org.rows("Contact")[0]["Id"]
+    harness.advance(900)
+    harness.org.edit("Contact", first, Title="In between")
+    harness.advance(900)
+    done = harness.extract(mode="refresh")
     assert done.warnings == (remark.text,)
-    assert landed(scene)[first]["Title"] == "In between"
-    assert done.watermark == scene.clock.now()
-    assert remarks_of(scene.landing, "demo", "Contact") == []
+    assert landed(harness)[first]["Title"] == "In between"
+    assert done.watermark == harness.clock.now()
+    assert remarks_of(harness.landing, "demo", "Contact") == []
 
 
-def test_a_future_that_has_passed(scene: Scene) -> None:
+def test_a_future_that_has_passed(harness: Harness) -> None:
     """What nobody read while it was ahead is read now: refreshes went on behind it, for days."""
-    scene.extract()
-    scene.advance(900)
-    commit_ahead(scene)
-    first = scene.org.rows("Contact")[0]["Id"]
-    scene.advance(900)
-    scene.org.edit("Contact", first, Title="Never read")
-    schema = scene.landing.latest_schema("demo", "Contact")
+    harness.extract()
+    harness.advance(900)
+    commit_ahead(harness)
+    first = harness.org.rows("Contact")[0]["Id"]
+    harness.advance(900)
+    harness.org.edit("Contact", first, Title="Never read")
+    schema = harness.landing.latest_schema("demo", "Contact")
     assert schema is not None
-    edge = scene.clock.now() + timedelta(minutes=45)
+    edge = harness.clock.now() + timedelta(minutes=45)
     for _ in range(5):
-        scene.advance(3600)
-        window = Window(edge - timedelta(minutes=10), scene.clock.now())
-        with scene.landing.begin("demo", "Contact", window, schema) as writer:
+        harness.advance(3600)
+        window = Window(edge - timedelta(minutes=10), harness.clock.now())
+        with harness.landing.begin("demo", "Contact", window, schema) as writer:
             writer.commit(Counts())
-        edge = scene.clock.now()
-    assert remarks_of(scene.landing, "demo", "Contact")
-    done = scene.extract(mode="refresh")
-    assert landed(scene)[first]["Title"] == "Never read"
-    assert (done.records, done.watermark) == (1, scene.clock.now())
+        edge = harness.clock.now()
+    assert remarks_of(harness.landing, "demo", "Contact")
+    done = harness.extract(mode="refresh")
+    assert landed(harness)[first]["Title"] == "Never read"
+    assert (done.records, done.watermark) == (1, harness.clock.now())
 
 
-def test_a_machine_whose_clock_is_set_back(scene: Scene) -> None:
+def test_a_machine_whose_clock_is_set_back(harness: Harness) -> None:
     """What lies in the future by this machine's clock is told of, with what to do."""
-    scene.extract()
-    scene.clock.advance(-86_400)
-    [remark] = remarks_of(scene.landing, "demo", "Contact")
+    harness.extract()
+    harness.clock.advance(-86_400)
+    [remark] = remarks_of(harness.landing, "demo", "Contact")
     assert "24.0 hours in the future" in remark.text
     assert "clock right" in remark.cure
 
 
-def test_a_read_that_was_begun_in_the_future(scene: Scene) -> None:
+def test_a_read_that_was_begun_in_the_future(harness: Harness) -> None:
     """A window that an older version left half read is not gone on with: its end may lie in the future."""
-    with scene.account() as account:
-        obj = scene.settings.connection("demo").object("Contact")
-        task = Task.begun(account, obj, "range", scene.landing)
-    span = Window(None, scene.clock.now())
+    with harness.account() as account:
+        obj = harness.settings.connection("demo").object("Contact")
+        task = Task.begun(account, obj, "range", harness.landing)
+    span = Window(None, harness.clock.now())
 
     def left(purpose: Mapping[str, Any]) -> Interrupted:
         return Interrupted(
@@ -96,7 +96,7 @@ def test_a_read_that_was_begun_in_the_future(scene: Scene) -> None:
             schema_fingerprint="f",
             purpose=purpose,
             same_boot=True,
-            marker=scene.settings.data / "x.open",
+            marker=harness.settings.data / "x.open",
         )
 
     assert not task.fits(left({"mode": "range", "vendor_count": 1}), span)

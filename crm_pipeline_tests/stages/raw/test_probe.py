@@ -6,30 +6,30 @@ from crm_pipeline.kernel.errors import BudgetExhausted
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import probe
 from crm_pipeline.store.landing.looks import Looks
-from crm_pipeline_tests.scenes import Scene
+from crm_pipeline_tests.harness import Harness
 
 
 def test_a_budget_that_ends_in_a_round_leaves_the_answers(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The objects that were asked about before are current; the others could not be asked."""
-    looks = Looks(scene.settings.data, scene.clock)
+    looks = Looks(harness.settings.data, harness.clock)
     for name in ("Contact", "Opportunity"):
-        scene.extract(name)
-    scene.advance()
+        harness.extract(name)
+    harness.advance()
 
     def answer(_: object, obj: str, *__: object) -> None:
         if obj == "Opportunity":
             raise BudgetExhausted("demo: nothing is left of today.", wait_s=60.0)
 
     monkeypatch.setitem(probe.__globals__, "_news", answer)
-    with scene.account() as account, pytest.raises(BudgetExhausted):
+    with harness.account() as account, pytest.raises(BudgetExhausted):
         probe(
             account,
             [ObjectSettings("Contact"), ObjectSettings("Opportunity")],
-            scene.landing,
+            harness.landing,
             looks,
         )
     noted = looks.at("demo")
-    assert (noted.of("Contact").error, noted.of("Contact").current_at) == ("", scene.clock.now())
+    assert (noted.of("Contact").error, noted.of("Contact").current_at) == ("", harness.clock.now())
     assert "nothing is left" in noted.of("Opportunity").error

@@ -15,7 +15,7 @@ from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.stages.raw import Extraction, extract, refused_description, remarks_of
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
-from crm_pipeline_tests.scenes import Scene, SceneMaker
+from crm_pipeline_tests.harness import Harness, HarnessMaker
 from crm_sandbox.http import Request, Response
 
 CADENCE_S = 900
@@ -23,28 +23,28 @@ EMPTY = b'{"totalSize": 0, "done": true, "records": []}'
 
 
 @pytest.fixture
-def org(make_scene: SceneMaker) -> Iterator[Scene]:
+def org(make_harness: HarnessMaker) -> Iterator[Harness]:
     """An org whose contacts are read whole each time."""
-    with make_scene(contacts=60, objects=("Contact",)) as scene:
-        yield scene
+    with make_harness(contacts=60, objects=("Contact",)) as harness:
+        yield harness
 
 
-def read(scene: Scene, **changed: Any) -> Extraction:
+def read(harness: Harness, **changed: Any) -> Extraction:
     """Read all contacts."""
-    with scene.account() as account:
+    with harness.account() as account:
         account.connection = replace(account.connection, **changed)
         obj = ObjectSettings("Contact", snapshot=True)
-        return extract(account, obj, None, mode="refresh", landing=scene.landing)
+        return extract(account, obj, None, mode="refresh", landing=harness.landing)
 
 
-def alive(scene: Scene) -> int:
+def alive(harness: Harness) -> int:
     """Build the table and return how many of its rows are not deleted."""
-    settings = scene.settings
+    settings = harness.settings
     with Engine(settings.data / "tmp", memory_limit="256MB", threads=1) as engine:
         done = normalize(
             settings.connection("demo"),
             "contacts",
-            scene.landing,
+            harness.landing,
             Tables(settings.data),
             MAPPING,
             engine=engine,
@@ -52,16 +52,16 @@ def alive(scene: Scene) -> int:
     return done.live
 
 
-def lose(scene: Scene, share: float) -> int:
+def lose(harness: Harness, share: float) -> int:
     """Remove so many of the contacts without a trace, and return how many stay."""
-    keys = sorted(row["Id"] for row in scene.org.rows("Contact"))
+    keys = sorted(row["Id"] for row in harness.org.rows("Contact"))
     for key in keys[: round(share * len(keys))]:
-        scene.org.hard_delete("Contact", key)
-    return scene.org.count("Contact")
+        harness.org.hard_delete("Contact", key)
+    return harness.org.count("Contact")
 
 
 @pytest.fixture
-def blind(org: Scene) -> Iterator[list[bool]]:
+def blind(org: Harness) -> Iterator[list[bool]]:
     """Let every query find nothing while the list holds True: what a login sees that may see no record."""
     handle, closed = org.org.handle, [False]
 
@@ -76,7 +76,7 @@ def blind(org: Scene) -> Iterator[list[bool]]:
     del org.org.handle
 
 
-def test_an_empty_list_deletes_nothing(org: Scene, blind: list[bool]) -> None:
+def test_an_empty_list_deletes_nothing(org: Harness, blind: list[bool]) -> None:
     """However often and however late it comes, with a count that agrees: nobody believes nothing. When the
     records are back all goes on as if nothing had been."""
     read(org)
@@ -104,7 +104,7 @@ def test_an_empty_list_deletes_nothing(org: Scene, blind: list[bool]) -> None:
     )
 
 
-def test_a_little_less_is_believed(org: Scene) -> None:
+def test_a_little_less_is_believed(org: Harness) -> None:
     """Fewer than a fifth, or fewer than five records, are what people delete every day."""
     read(org)
     there, left = alive(org), lose(org, 0.15)
@@ -124,7 +124,7 @@ def test_a_little_less_is_believed(org: Scene) -> None:
     ],
 )
 def test_how_much_is_too_much_is_a_setting(
-    org: Scene, bounds: dict[str, Any], is_believed: bool
+    org: Harness, bounds: dict[str, Any], is_believed: bool
 ) -> None:
     """`shrink_percent` and `shrink_rows` say from where on a read is not believed."""
     read(org)
@@ -134,7 +134,7 @@ def test_how_much_is_too_much_is_a_setting(
     assert alive(org) == (left if is_believed else there)
 
 
-def test_what_came_with_it_lands(org: Scene) -> None:
+def test_what_came_with_it_lands(org: Harness) -> None:
     """An unbelieved read may hold changes: they are in the table, and only what is missing stays as it was."""
     read(org)
     there, left = alive(org), lose(org, 0.4)
@@ -151,7 +151,7 @@ def test_what_came_with_it_lands(org: Scene) -> None:
     assert alive(org) == there + 1
 
 
-def test_the_same_a_cadence_later_is_believed(org: Scene) -> None:
+def test_the_same_a_cadence_later_is_believed(org: Harness) -> None:
     """With every permission as it was; not sooner, and not where even more is gone."""
     read(org)
     there, left = alive(org), lose(org, 0.4)
@@ -167,7 +167,7 @@ def test_the_same_a_cadence_later_is_believed(org: Scene) -> None:
     assert alive(org) == left
 
 
-def test_our_clock_alone_is_no_cadence(org: Scene) -> None:
+def test_our_clock_alone_is_no_cadence(org: Harness) -> None:
     """It jumps ahead while the vendor's stands: no time has passed in which anything could come back."""
     read(org)
     there = alive(org)
@@ -179,7 +179,7 @@ def test_our_clock_alone_is_no_cadence(org: Scene) -> None:
     assert alive(org) == there
 
 
-def test_even_more_is_gone(org: Scene) -> None:
+def test_even_more_is_gone(org: Harness) -> None:
     """A second read that lost much that the first one still had begins the wait anew."""
     read(org)
     there = alive(org)
@@ -194,7 +194,7 @@ def test_even_more_is_gone(org: Scene) -> None:
 
 @pytest.mark.parametrize("when", ["before", "between"])
 @pytest.mark.parametrize("what", ["permission", "field"])
-def test_permissions_that_changed_confirm_nothing(org: Scene, what: str, when: str) -> None:
+def test_permissions_that_changed_confirm_nothing(org: Harness, what: str, when: str) -> None:
     """What a login lost the sight of looks like what was deleted, for as long as it lasts: it has to see what it
     saw at the last good read."""
     read(org)
@@ -214,7 +214,7 @@ def test_permissions_that_changed_confirm_nothing(org: Scene, what: str, when: s
     assert alive(org) == there
 
 
-def test_another_account_confirms_nothing(org: Scene) -> None:
+def test_another_account_confirms_nothing(org: Harness) -> None:
     """Where nothing of what there was is left, and other records are, it may be another account: only a person
     says so, however late."""
     read(org)
@@ -228,7 +228,7 @@ def test_another_account_confirms_nothing(org: Scene) -> None:
     assert alive(org) == there + 40
 
 
-def test_a_person_may_believe_it(org: Scene, blind: list[bool]) -> None:
+def test_a_person_may_believe_it(org: Harness, blind: list[bool]) -> None:
     """Just this read is believed: what it lacks is deleted, and the next that loses much is doubted again."""
     read(org)
     there, left = alive(org), lose(org, 0.4)
@@ -243,7 +243,7 @@ def test_a_person_may_believe_it(org: Scene, blind: list[bool]) -> None:
     assert alive(org) == left
 
 
-def test_what_windows_have_landed_counts(org: Scene, blind: list[bool]) -> None:
+def test_what_windows_have_landed_counts(org: Harness, blind: list[bool]) -> None:
     """An object that is read whole for the first time has records already: nothing is no deletion then, either."""
     org.extract("Contact")
     there = alive(org)
@@ -253,18 +253,18 @@ def test_what_windows_have_landed_counts(org: Scene, blind: list[bool]) -> None:
     assert alive(org) == there
 
 
-def hollow(scene: Scene) -> list[str]:
+def hollow(harness: Harness) -> list[str]:
     """Hide a third of the fields, none of which every object has, and return their names."""
-    with scene.account() as account:
+    with harness.account() as account:
         names = account.describe("Contact").names
     ours = {"Id", "IsDeleted", "SystemModstamp", "CreatedDate", "LastModifiedDate", "Title"}
     hidden = [name for name in names if name not in ours][: len(names) // 3]
     for name in hidden:
-        scene.org.hide_field("Contact", name)
+        harness.org.hide_field("Contact", name)
     return hidden
 
 
-def test_a_description_that_lost_its_fields(org: Scene) -> None:
+def test_a_description_that_lost_its_fields(org: Harness) -> None:
     """Records that are read without fields would lack them for good: nothing is read, status says so, and when the
     fields are back all that changed meanwhile comes with them. A person may believe it."""
     org.extract("Contact")
@@ -288,7 +288,7 @@ def test_a_description_that_lost_its_fields(org: Scene) -> None:
     assert remarks_of(org.landing, "demo", "Contact") == []
 
 
-def test_fields_that_really_are_gone(org: Scene) -> None:
+def test_fields_that_really_are_gone(org: Harness) -> None:
     """A description that a person believes is read with; another one that lost more is not."""
     org.extract("Contact")
     hidden = hollow(org)
@@ -304,7 +304,7 @@ def test_fields_that_really_are_gone(org: Scene) -> None:
     assert remarks_of(org.landing, "demo", "Contact") == []
 
 
-def test_choices_that_are_gone(org: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choices_that_are_gone(org: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pick list that names no choices is told of, and read."""
     org.extract("Contact")
     schema_of = describe.schema_of

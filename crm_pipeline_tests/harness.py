@@ -52,7 +52,7 @@ OBJECTS = ("Account", "Contact", "Opportunity", "User", "OpportunityStage", "Inv
 
 
 @dataclass
-class Scene:
+class Harness:
     """A sandbox and a pipeline that stand at one moment; time passes only with `advance`."""
 
     sandbox: SandboxServer
@@ -93,19 +93,19 @@ class Scene:
         return sorted(self.settings.data.glob(pattern))
 
 
-SceneMaker = Callable[..., AbstractContextManager[Scene]]
+HarnessMaker = Callable[..., AbstractContextManager[Harness]]
 
 
 @contextmanager
-def scene_in(
+def harness_in(
     folder: Path,
     database: Database,
     url: str,
     contacts: int = 120,
     kind: str = "client_credentials",
     objects: Sequence[str] = OBJECTS,
-) -> Iterator[Scene]:
-    """A scene with its files in a folder, for fixtures that serve more than one test."""
+) -> Iterator[Harness]:
+    """A harness with its files in a folder, for fixtures that serve more than one test."""
     clock = FrozenClock(START)
     with SandboxServer(
         contacts=contacts, now=clock.now(), clock=SandboxClock(clock.now())
@@ -114,27 +114,27 @@ def scene_in(
         text = CONNECTIONS.format(url=sandbox.url, kind=kind, auth=auth, objects=", ".join(objects))
         (folder / "connections.yaml").write_text(text)
         settings = load_settings(folder, {**ENVIRON, "CRM_DATABASE_URL": url})
-        yield Scene(sandbox, settings, database, clock)
+        yield Harness(sandbox, settings, database, clock)
 
 
 @pytest.fixture
-def make_scene(tmp_path: Path, database: Database, fresh_url: str) -> SceneMaker:
-    """Make scenes with worlds of their own."""
+def make_harness(tmp_path: Path, database: Database, fresh_url: str) -> HarnessMaker:
+    """Make harnesses with worlds of their own."""
 
     @contextmanager
     def make(
         contacts: int = 120,
         kind: str = "client_credentials",
         objects: Sequence[str] = OBJECTS,
-    ) -> Iterator[Scene]:
-        with scene_in(tmp_path, database, fresh_url, contacts, kind, objects) as scene:
-            yield scene
+    ) -> Iterator[Harness]:
+        with harness_in(tmp_path, database, fresh_url, contacts, kind, objects) as harness:
+            yield harness
 
     return make
 
 
 @pytest.fixture
-def scene(make_scene: SceneMaker) -> Iterator[Scene]:
-    """A scene with a small world."""
-    with make_scene() as made:
+def harness(make_harness: HarnessMaker) -> Iterator[Harness]:
+    """A harness with a small world."""
+    with make_harness() as made:
         yield made

@@ -1,4 +1,4 @@
-"""A vendor's twin and a pipeline that reads it, for the conformance tests; and who meddles in between."""
+"""A vendor's emulator and a pipeline that reads it, for the conformance tests; and who meddles in between."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from crm_pipeline.store import files
 from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, ReadStrategy
-from crm_pipeline_tests.scenes import START, Scene
+from crm_pipeline_tests.harness import START, Harness
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response
 from crm_sandbox.journal import JournalEntry
@@ -68,13 +68,13 @@ class Killed(BaseException):
 
 
 @dataclass
-class Stage(Scene):
-    """A scene of one vendor."""
+class ConformanceHarness(Harness):
+    """A harness of one vendor."""
 
     case: Case
 
     @property
-    def twin(self) -> Any:
+    def emulator(self) -> Any:
         """The emulation, to look and change behind the API."""
         return self.sandbox.emulations[self.case.vendor]
 
@@ -130,7 +130,7 @@ class Stage(Scene):
         return {key: one for key, one in self.newest().items() if not one.is_deleted}
 
     def told(self) -> dict[str, Any]:
-        return self.case.told(self.twin)
+        return self.case.told(self.emulator)
 
     def is_whole(self) -> bool:
         """Say whether the live records have landed, each at its last stamp, and marks of deleted ones."""
@@ -138,7 +138,7 @@ class Stage(Scene):
         landed = self.newest()
         marked = {key for key, one in landed.items() if one.is_deleted}
         live = {key: one.modified_at for key, one in landed.items() if key not in marked}
-        return live == told and self.case.gone(self.twin) <= marked
+        return live == told and self.case.gone(self.emulator) <= marked
 
     def is_bare(self) -> bool:
         """Say whether nothing of a failed read is left: no window, and no batch outside of one."""
@@ -200,38 +200,38 @@ def settings_in(
 
 @contextmanager
 def server_of(case: Case, contacts: int = CONTACTS) -> Iterator[SandboxServer]:
-    """Open a twin whose pages are small, and in which a third of the records share a stamp."""
+    """Open an emulator whose pages are small, and in which a third of the records share a stamp."""
     now = parse_instant(START)
     with SandboxServer(
         contacts=contacts, now=now, clock=SandboxClock(now), vendors=(case.vendor,)
     ) as server:
-        twin: Any = server.emulations[case.vendor]
-        case.widen(twin)
-        for key in sorted(case.told(twin))[::3]:
-            twin.edit(case.object, key, stamp=ONE_STAMP, **{case.text: f"Alike {key}"})
+        emulator: Any = server.emulations[case.vendor]
+        case.widen(emulator)
+        for key in sorted(case.told(emulator))[::3]:
+            emulator.edit(case.object, key, stamp=ONE_STAMP, **{case.text: f"Alike {key}"})
         yield server
 
 
-def stage_on(
+def harness_on(
     server: SandboxServer, folder: Path, database: Database, url: str, case: Case, **options: Any
-) -> Stage:
+) -> ConformanceHarness:
     """Make a pipeline on a server."""
     settings = settings_in(folder, url, {"demo": server.url}, case, **options)
     server.journal.clear()
     server.faults.clear()
-    return Stage(server, settings, database, FrozenClock(START), case)
+    return ConformanceHarness(server, settings, database, FrozenClock(START), case)
 
 
 @dataclass
-class Meddler:
-    """Stands between a twin and its callers: counts the requests of a route, acts before them, changes answers.
+class FaultProxy:
+    """Stands between an emulator and its callers: counts the requests of a route, acts before them, changes answers.
 
     Attributes:
         pages: of the route, as they were asked for: path, query and body.
         tokens: that requests carried.
     """
 
-    stage: Stage
+    harness: ConformanceHarness
     route: ReadStrategy
     path: str
     pages: list[str] = field(default_factory=list)
@@ -260,7 +260,7 @@ class Meddler:
 
     def fault(self, nth: int, kind: str, **details: Any) -> None:
         """Order a fault for the request that comes after the n-th page."""
-        faults = self.stage.sandbox.faults
+        faults = self.harness.sandbox.faults
         given = {"method": self.route.method, "path": self.route.path, **details}
         self.before(nth, lambda: faults.order(kind, **given))
 
@@ -284,19 +284,21 @@ class Meddler:
 
 
 @contextmanager
-def meddling(stage: Stage, route: ReadStrategy, path: str = "") -> Iterator[Meddler]:
-    """Stand between the twin and its callers."""
-    twin, handle = stage.twin, stage.twin.handle
-    meddler = Meddler(stage, route, path or route.path)
-    twin.handle = lambda request: meddler.handled(handle, request)
+def through_proxy(
+    harness: ConformanceHarness, route: ReadStrategy, path: str = ""
+) -> Iterator[FaultProxy]:
+    """Stand between the emulator and its callers."""
+    emulator, handle = harness.emulator, harness.emulator.handle
+    proxy = FaultProxy(harness, route, path or route.path)
+    emulator.handle = lambda request: proxy.handled(handle, request)
     try:
-        yield meddler
+        yield proxy
     finally:
-        del twin.handle
-        stage.sandbox.faults.clear()
+        del emulator.handle
+        harness.sandbox.faults.clear()
 
 
-def killed(stage: Stage, route: ReadStrategy, after: int) -> None:
+def killed(harness: ConformanceHarness, route: ReadStrategy, after: int) -> None:
     """Run a read whose process ends after some records, without any clean-up."""
 
     def stop(records: int, _: int | None) -> None:
@@ -306,7 +308,7 @@ def killed(stage: Stage, route: ReadStrategy, after: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WindowWriter, "__exit__", lambda *_: None)
         with pytest.raises(Killed):
-            stage.read(route, on_progress=stop)
-    [marker] = stage.paths(f"landing/demo/{stage.object}/windows/*.open")
+            harness.read(route, on_progress=stop)
+    [marker] = harness.paths(f"landing/demo/{harness.object}/windows/*.open")
     gone = next(pid for pid in range(4_000_000, 5_000_000) if not psutil.pid_exists(pid))
     files.write_json(marker, {**files.read_json(marker), "pid": gone})
