@@ -82,6 +82,8 @@ def require_descriptions() -> None:
 def on_host(vendor: str, document: Mapping[str, Any], path: str) -> str:
     """Return a description's path as it stands on the vendor's host."""
     if vendor == "salesforce":
+        if path == "//":
+            return "/id/{organization}/{user}"
         # What was made from the vendor's examples has lost the ids between two slashes.
         known = re.sub(r"^/(?=data|async|Soap)", "/services/", path)
         if known.startswith("/composite"):

@@ -53,14 +53,17 @@ def test_objects_without_recycle_bin(client, name: str) -> None:
 
 
 def test_not_modified(own) -> None:
-    """If-Modified-Since answers 304 until the schema changes."""
+    """If-Modified-Since and If-None-Match answer 304 until the schema changes."""
     first = own.get("/sobjects/Contact/describe")
     since = {"If-Modified-Since": first.headers["Last-Modified"]}
-    unchanged = own.get("/sobjects/Contact/describe", headers=since)
-    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    tagged = {"If-None-Match": f'"other", {first.headers["ETag"]}'}
+    for condition in (since, tagged):
+        unchanged = own.get("/sobjects/Contact/describe", headers=condition)
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
     own.sandbox.clock.advance(5)
     own.sandbox.salesforce.hide_field("Contact", "Fax")
-    assert own.get("/sobjects/Contact/describe", headers=since).status_code == 200
+    for condition in (since, tagged):
+        assert own.get("/sobjects/Contact/describe", headers=condition).status_code == 200
 
 
 def names_of(own) -> dict[str, str]:

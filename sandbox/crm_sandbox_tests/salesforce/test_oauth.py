@@ -141,7 +141,10 @@ def test_revoke_introspect_userinfo(own) -> None:
     )
     user = own.http.get(f"{oauth}/userinfo").json()
     assert user["organization_id"].startswith("00D")
-    assert own.http.get(user["id"]).json()["user_id"] == user["user_id"]
+    identity = own.http.get(user["sub"]).json()
+    for here, there in {"user_id": "user_id", "sub": "id", "zoneinfo": "timezone"}.items():
+        assert user[here] == identity[there]
+    assert (user["urls"], "username" in user) == (identity["urls"], False)
     assert own.http.post(f"{oauth}/revoke", data={"token": token}).status_code == 200
     assert own.http.post(f"{oauth}/introspect", data=client | {"token": token}).json() == {
         "active": False

@@ -14,7 +14,9 @@ FAULT = "{urn:fault.partner.soap.sforce.com}"
 NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 
-def send(own, call: str, header: str = "", version: str = "64.0") -> requests.Response:
+def send(
+    own, call: str, header: str = "", version: str = "64.0", path: str = ""
+) -> requests.Response:
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<env:Envelope xmlns:env="http://schemas.xmlsoap.org/soap/envelope/" '
@@ -22,7 +24,7 @@ def send(own, call: str, header: str = "", version: str = "64.0") -> requests.Re
         f"<env:Body>{call}</env:Body></env:Envelope>"
     )
     return requests.post(
-        f"{own.root}/services/Soap/u/{version}",
+        f"{own.root}{path or f'/services/Soap/u/{version}'}",
         data=body.encode(),
         headers={"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""'},
     )

@@ -263,7 +263,7 @@ class BulkHandler:
         if job.state in _FINISHED:
             raise ApiError(400, "INVALIDJOBSTATE", "Aborting already Completed Job not allowed")
         job.state = "Aborted"
-        return json_response(self._info(job))
+        return json_response(without_format(self._info(job)))
 
     def _delete(self, job: Job) -> Response:
         if job.state not in _FINISHED:
@@ -275,6 +275,12 @@ class BulkHandler:
         del self._jobs[job.id]
         self._shelf.drop(job.result)
         return Response(204)
+
+
+def without_format(info: dict[str, Any]) -> dict[str, Any]:
+    """Return a job as the answer to its change has it, which does not say how lines are written."""
+    unsaid = ("lineEnding", "columnDelimiter")
+    return {name: value for name, value in info.items() if name not in unsaid}
 
 
 def _page_url(base: str, what: str, job: str, start: int) -> str:

@@ -1,11 +1,14 @@
 """What the org says about itself: the list of objects and each object's fields."""
 
 import calendar
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
+from zlib import crc32
 
 from crm_sandbox.http import Request, Response, json_response
+from crm_sandbox.salesforce.oauth import instance_url
 from crm_sandbox.salesforce.org import Org
 from crm_sandbox.salesforce.schema import ID_TYPES, TEXT_TYPES, Field, SObject, label_of
 
@@ -22,6 +25,11 @@ _SOAP_TYPES = {
     "address": "urn:address",
     "location": "urn:location",
 }
+_MASTER = "012000000000000AAA"
+_INTERFACES = (
+    *("defaultImplementation", "extendedBy", "extendsInterfaces"),
+    *("implementedBy", "implementsInterfaces"),
+)
 _NUMBERS = frozenset({"double", "currency", "percent"})
 
 
@@ -35,9 +43,6 @@ def object_describe(org: Org, request: Request, name: str, version: str) -> Resp
     """Answer `/sobjects/X/describe`, or 304 when nothing changed since the client looked."""
     sobject = org.visible(name)
     changed = org.schema_moment.replace(tzinfo=UTC)
-    headers = (("Last-Modified", format_datetime(changed, usegmt=True)),)
-    if _unchanged(request.header("if-modified-since"), changed):
-        return Response(304, b"", headers)
     body = _object_head(sobject, version) | {
         "actionOverrides": [],
         "childRelationships": _children(org, sobject),
@@ -47,17 +52,29 @@ def object_describe(org: Org, request: Request, name: str, version: str) -> Resp
         "lookupLayoutable": None,
         "namedLayoutInfos": [],
         "networkScopeFieldName": None,
-        "recordTypeInfos": [_master_record_type()],
+        "recordTypeInfos": [_master_record_type(sobject, version)],
         "searchLayoutable": True,
+        "sobjectDescribeOption": "FULL",
         "supportedScopes": [{"label": f"All {sobject.plural}", "name": "everything"}],
+        "urls": _urls(sobject, version, instance_url(request)),
+        **dict.fromkeys(_INTERFACES),
     }
-    return json_response(body, headers=headers)
+    response = json_response(body)
+    tag = f'"{crc32(response.body):08x}"'
+    headers = (("ETag", tag), ("Last-Modified", format_datetime(changed, usegmt=True)))
+    if _is_known(request, tag) or _unchanged(request.header("if-modified-since"), changed):
+        return Response(304, b"", headers)
+    return replace(response, headers=headers)
 
 
 def object_basics(org: Org, name: str, version: str) -> Response:
     """Answer `/sobjects/X`: the head and recently seen records (none)."""
     head = _object_head(org.visible(name), version)
     return json_response({"objectDescribe": head, "recentItems": []})
+
+
+def _is_known(request: Request, tag: str) -> bool:
+    return tag in [one.strip() for one in request.header("if-none-match").split(",")]
 
 
 def _unchanged(since: str, changed: datetime) -> bool:
@@ -127,7 +144,25 @@ def _children(org: Org, sobject: SObject) -> list[dict[str, Any]]:
     ]
 
 
-def _master_record_type() -> dict[str, Any]:
+def _urls(one: SObject, version: str, instance: str) -> dict[str, str]:
+    base = f"/services/data/v{version}/sobjects/{one.name}"
+    return {
+        "compactLayouts": f"{base}/describe/compactLayouts",
+        "rowTemplate": f"{base}/{{ID}}",
+        "approvalLayouts": f"{base}/describe/approvalLayouts",
+        "uiDetailTemplate": f"{instance}/{{ID}}",
+        "uiEditTemplate": f"{instance}/{{ID}}/e",
+        "listviews": f"{base}/listviews",
+        "describe": f"{base}/describe",
+        "uiNewRecord": f"{instance}/{one.prefix}/e",
+        "quickActions": f"{base}/quickActions",
+        "layouts": f"{base}/describe/layouts",
+        "sobject": base,
+    }
+
+
+def _master_record_type(one: SObject, version: str) -> dict[str, Any]:
+    layouts = f"/services/data/v{version}/sobjects/{one.name}/describe/layouts"
     return {
         "active": True,
         "available": True,
@@ -135,8 +170,8 @@ def _master_record_type() -> dict[str, Any]:
         "developerName": "Master",
         "master": True,
         "name": "Master",
-        "recordTypeId": "012000000000000AAA",
-        "urls": {},
+        "recordTypeId": _MASTER,
+        "urls": {"layout": f"{layouts}/{_MASTER}"},
     }
 
 

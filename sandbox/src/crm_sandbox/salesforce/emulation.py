@@ -38,6 +38,7 @@ from crm_sandbox.salesforce.writes import Writer
 
 _DATA = re.compile(r"/services/data/v(\d+\.\d)(/.*)?")
 _LONGEST = 16_384
+_UNCACHED = ("Cache-Control", "no-cache,must-revalidate,max-age=0,no-store,private")
 
 
 class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
@@ -101,7 +102,11 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
     def handle(self, request: Request) -> Response:
         """Answer one request to the vendor."""
         # The servers are in Java, where a plain parameter is the first of its name (not confirmed).
-        request = replace(request, first_wins=True)
+        response = self._handled(replace(request, first_wins=True))
+        known = any(name == _UNCACHED[0] for name, _ in response.headers)
+        return response if known else response.with_header(*_UNCACHED)
+
+    def _handled(self, request: Request) -> Response:
         if request.path.startswith("/services/oauth2/"):
             return self._oauth.handle(request)
         if request.path.startswith("/services/Soap/"):

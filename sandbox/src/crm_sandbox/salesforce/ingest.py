@@ -15,7 +15,7 @@ from typing import Any
 
 from crm_sandbox.http import Request, Response, is_number, json_response
 from crm_sandbox.salesforce.bodies import job_of
-from crm_sandbox.salesforce.bulk import BulkSettings
+from crm_sandbox.salesforce.bulk import BulkSettings, without_format
 from crm_sandbox.salesforce.errors import ApiError, not_found, unreadable
 from crm_sandbox.salesforce.ids import make_id
 from crm_sandbox.salesforce.ingest_file import UnreadableUploadError, Upload
@@ -190,7 +190,7 @@ class IngestHandler:
             self._close(request, job)
         elif was_open:
             self._abandon(job)
-        return json_response(self._info(job))
+        return json_response(without_format(self._info(job)))
 
     def _close(self, request: Request, job: IngestJob) -> None:
         job.state = "UploadComplete"
@@ -301,10 +301,13 @@ class IngestHandler:
 
     def _progress(self, job: IngestJob) -> dict[str, Any]:
         shown = job.state in _FINISHED and job.done.is_set()
-        progress = {
-            "jobType": "V2Ingest",
+        counts = {
             "numberRecordsProcessed": job.processed if shown else 0,
             "numberRecordsFailed": job.failed if shown else 0,
+        }
+        # An open job has no counts; they come when it is closed.
+        progress = ({} if job.state == "Open" else counts) | {
+            "jobType": "V2Ingest",
             "retries": 0,
             "totalProcessingTime": 100 * job.polls,
             "apiActiveProcessingTime": 60 * job.polls,

@@ -58,15 +58,24 @@ class Upload:
             )
 
     def written(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-        """Return rows as a result file: every cell quoted, with the job's own delimiter."""
+        """Return rows as a result file with the job's own delimiter.
+
+        Every cell is quoted, but the names of the upload's own columns are as they were sent.
+        """
         text = io.StringIO(newline="")
+        delimiter, line_end = DELIMITERS[self.delimiter], LINE_ENDS[self.line_ending]
+        added = [name for name in header if name.startswith("sf__")]
+        own = list(header[len(added) :])
+        between = delimiter if own else line_end
+        if added:
+            csv.writer(
+                text, delimiter=delimiter, lineterminator=between, quoting=csv.QUOTE_ALL
+            ).writerow(added)
+        if own or not added:
+            csv.writer(text, delimiter=delimiter, lineterminator=line_end).writerow(own)
         writer = csv.writer(
-            text,
-            delimiter=DELIMITERS[self.delimiter],
-            lineterminator=LINE_ENDS[self.line_ending],
-            quoting=csv.QUOTE_ALL,
+            text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL
         )
-        writer.writerow(header)
         writer.writerows(rows)
         return text.getvalue().encode()
 

@@ -18,6 +18,7 @@ from crm_sandbox.salesforce.assertions import (
     public_key_of,
 )
 from crm_sandbox.salesforce.consent import ConsentHandler
+from crm_sandbox.salesforce.identity import identity_of, userinfo_of
 from crm_sandbox.salesforce.org import Org
 from crm_sandbox.salesforce.sessions import Session, SessionStore
 
@@ -78,7 +79,9 @@ class OAuthHandler:
         token = request.header("authorization").removeprefix("Bearer ").strip()
         if self._sessions.use(token) is None:
             return Response(403, b"Bad_OAuth_Token", content_type="text/html;charset=UTF-8")
-        return json_response(self._user(request))
+        return json_response(
+            identity_of(self._org, self.identity_url(request), instance_url(request))
+        )
 
     def identity_url(self, request: Request) -> str:
         """Return the address that says who the caller is."""
@@ -221,27 +224,9 @@ class OAuthHandler:
         token = request.header("authorization").removeprefix("Bearer ").strip()
         if self._sessions.use(token) is None:
             return Response(403, b"Bad_OAuth_Token", content_type="text/html;charset=UTF-8")
-        return json_response(self._user(request))
-
-    def _user(self, request: Request) -> dict[str, Any]:
-        identity = self.identity_url(request)
-        return {
-            "sub": identity,
-            "id": identity,
-            "user_id": self._org.user_id,
-            "organization_id": self._org.organization_id,
-            "preferred_username": credentials.USERNAME,
-            "username": credentials.USERNAME,
-            "email": credentials.USERNAME,
-            "name": "Ada Park",
-            "active": True,
-            "zoneinfo": "America/New_York",
-            "urls": {
-                "rest": f"{instance_url(request)}/services/data/v{{version}}/",
-                "sobjects": f"{instance_url(request)}/services/data/v{{version}}/sobjects/",
-                "query": f"{instance_url(request)}/services/data/v{{version}}/query/",
-            },
-        }
+        return json_response(
+            userinfo_of(self._org, self.identity_url(request), instance_url(request))
+        )
 
 
 def instance_url(request: Request) -> str:

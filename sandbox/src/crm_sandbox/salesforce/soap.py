@@ -16,6 +16,7 @@ from crm_sandbox.salesforce.envelope import (
     written_fault,
 )
 from crm_sandbox.salesforce.errors import ApiError
+from crm_sandbox.salesforce.ids import make_id
 from crm_sandbox.salesforce.oauth import instance_url
 from crm_sandbox.salesforce.org import Org
 from crm_sandbox.salesforce.query import QueryHandler, QueryPage
@@ -36,6 +37,11 @@ _KINDS = {
     "INVALID_TYPE": "InvalidSObjectFault",
     "INVALID_QUERY_LOCATOR": "InvalidQueryLocatorFault",
 }
+# The WSDL prescribes the order; REST has another, and no codes.
+_ADDRESS_ORDER = (
+    *("latitude", "longitude", "city", "country", "countryCode", "geocodeAccuracy"),
+    *("postalCode", "state", "stateCode", "street"),
+)
 _WITH_PLACE = frozenset({"MalformedQueryFault", "InvalidFieldFault", "InvalidSObjectFault"})
 
 
@@ -144,11 +150,21 @@ class SoapHandler:
         return "".join(
             element(name, value)
             for name, value in {
+                "accessibilityMode": "false",
+                "chatterExternal": "false",
+                "currencySymbol": None,
+                "orgAttachmentFileSizeLimit": "5242880",
+                "orgDefaultCurrencyIsoCode": None,
+                "orgDefaultCurrencyLocale": None,
+                "orgDisallowHtmlAttachments": "false",
+                "orgHasPersonAccounts": "false",
                 "organizationId": self._org.organization_id,
                 "organizationMultiCurrency": "true",
                 "organizationName": "Sandbox Trading",
+                "profileId": make_id("00e", 0),
                 "roleId": None,
                 "sessionSecondsValid": str(int(IDLE_SESSION.total_seconds())),
+                "userDefaultCurrencyIsoCode": "USD",
                 "userEmail": credentials.USERNAME,
                 "userFullName": "Ada Park",
                 "userId": self._org.user_id,
@@ -157,6 +173,7 @@ class SoapHandler:
                 "userName": credentials.USERNAME,
                 "userTimeZone": "America/New_York",
                 "userType": "Standard",
+                "userUiSkin": "Theme3",
             }.items()
         )
 
@@ -192,7 +209,7 @@ def _record_xml(
             inner = _record_xml(value, fields, (*path, name))
             parts.append(f'<sf:{name} xsi:type="sf:sObject">{inner}</sf:{name}>')
         elif isinstance(value, dict):
-            inner = "".join(element(key, _text(part, None)) for key, part in value.items())
+            inner = "".join(element(key, _text(value.get(key), None)) for key in _ADDRESS_ORDER)
             parts.append(f'<sf:{name} xsi:type="address">{inner}</sf:{name}>')
         else:
             parts.append(element(f"sf:{name}", _text(value, one)))
