@@ -35,7 +35,7 @@ _NOTES = {
     "`collector` is GraphQL.",
     "pipedrive": "`/api/v1` answers like `/v1`.",
     "salesforce": "`vXX.X` is any supported version. SOAP answers `login`, `query`, `queryAll` and "
-    "`queryMore`.",
+    "`queryMore`. Compared is what the vendor has recorded an answer of, or declares in its partner WSDL.",
     "zoho": "Addresses are without their version; versions 2 to 8 answer.",
 }
 
