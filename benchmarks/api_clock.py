@@ -97,8 +97,8 @@ CASES = {
 
 def measure(vendor: str, route: str, url: str, folder: Path, *, only_plan: bool = False) -> Figures:
     """Read everything by a route, or only plan to; rate limiter, manifests, counts and fsync on."""
+    from crm_pipeline.configuration import load_settings
     from crm_pipeline.kernel.clock import Window
-    from crm_pipeline.settings import load_settings
     from crm_pipeline.stages.raw import extract, opened
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.postgres.database import running_database

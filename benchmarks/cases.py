@@ -29,7 +29,7 @@ ENVIRON = {"BENCH_ID": LOGIN["client_id"], "BENCH_SECRET": LOGIN["client_secret"
 
 
 def settings_of(url: str, folder: Path):
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.configuration import load_settings
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "connections.yaml").write_text(CONNECTIONS.format(url=url))

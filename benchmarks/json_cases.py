@@ -33,7 +33,7 @@ RAISED = {
 
 def landing(url: str, folder: Path, route: str, ceilings: dict[str, int]) -> Callable[[], int]:
     """Rate limiter, manifests, counts and fsync on; archived records are read as well, and not counted here."""
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.configuration import load_settings
     from crm_pipeline.stages.raw import extract, opened
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.postgres.database import running_database

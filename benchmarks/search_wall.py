@@ -40,8 +40,8 @@ CASES = (Case(25_000, 25_000), Case(120_000, 25_000))
 
 def main() -> None:
     url, folder = sys.argv[1], Path(sys.argv[2])
+    from crm_pipeline.configuration import load_settings
     from crm_pipeline.kernel.clock import Window, parse_instant
-    from crm_pipeline.settings import load_settings
     from crm_pipeline.stages.raw import extract, opened
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.postgres.database import running_database

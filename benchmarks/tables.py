@@ -137,8 +137,8 @@ def _stage(stage: str, work: Path) -> Callable[[], int]:
     if stage == "peer_normalise_polars":
         import polars as pl  # noqa: F401
 
+    from crm_pipeline.configuration import load_settings
     from crm_pipeline.connectors.registry import connector
-    from crm_pipeline.settings import load_settings
     from crm_pipeline.stages.normalized import normalize
     from crm_pipeline.stages.published import publish
     from crm_pipeline.store.landing import Landing

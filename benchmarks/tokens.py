@@ -86,7 +86,7 @@ def run(
     database_url: str, expiries: int, processes: int, *, kills: int = 0, seed: int = 7
 ) -> Outcome:
     """End every session again and again, and let all processes find that out together."""
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.configuration import load_settings
     from crm_pipeline.store.postgres.database import Database
     from crm_pipeline.store.tokens import TokenStore
     from crm_pipeline.store.tokens.state_key import StateKey
@@ -168,8 +168,8 @@ def _authorize_again(sandbox: SandboxServer, store) -> None:
 
 def work(home: Path, database_url: str) -> None:
     """Be one of the processes: an account of the pipeline that makes one call for each line."""
+    from crm_pipeline.configuration import load_settings
     from crm_pipeline.kernel.errors import CrmError
-    from crm_pipeline.settings import load_settings
     from crm_pipeline.stages.raw import opened
     from crm_pipeline.store.postgres.database import Database
 

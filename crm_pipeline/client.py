@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.base import ObjectInfo, Usage
 from crm_pipeline.model.schema import Schema
-from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.postgres.database import running_database
 

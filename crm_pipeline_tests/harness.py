@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock
-from crm_pipeline.settings import ObjectSettings, Settings, load_settings
+from crm_pipeline.settings import ObjectSettings, Settings
 from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.postgres.database import Database

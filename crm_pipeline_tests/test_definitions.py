@@ -5,9 +5,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.orchestration.build import build_defs
-from crm_pipeline.settings import load_settings
 from crm_pipeline_tests.orchestration.projects import make_settings
 
 

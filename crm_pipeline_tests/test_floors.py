@@ -19,6 +19,7 @@ FLOORS = {
     "ratelimit": 3,
     "connectors": 4,
     "verification": 4,
+    "configuration": 5,
     "stages": 5,
     "watch": 6,
     "receiver": 6,

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.settings import (
     QuarantineLimit,
     Retention,
     Settings,
-    known_vendors,
-    load_settings,
+    VendorFacts,
 )
 from crm_pipeline.settings.cadence import Cadence
 from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.load import read_settings
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 
 GOOD = """\
@@ -332,10 +333,18 @@ def test_commented_example_of_the_shipped_file_is_valid(tmp_path: Path) -> None:
     assert "salesforce_acme" in load(tmp_path, before + uncommented).connections
 
 
-def test_vendors_are_the_connector_folders() -> None:
-    """Known vendors are listed from the folders of crm_pipeline/connectors."""
-    assert "salesforce" in known_vendors()
-    assert not any(name.startswith("_") for name in known_vendors())
+def test_which_vendors_there_are_is_for_the_caller_to_say(tmp_path: Path) -> None:
+    """Settings know no vendor by themselves: routes, versions and ceilings come with the vendors given."""
+    toys = VendorFacts(("pages",), r"v\d", "v1", {"daily_calls": 10})
+    text = GOOD.replace("salesforce", "toys").replace("    share: 1\n", "")
+    text += "    api_version: v3\n    ceilings: {daily_calls: 7}\n"
+    path = tmp_path / "connections.yaml"
+    path.write_text(text)
+    acme = read_settings({"toys": toys}, tmp_path, {}).connection("acme")
+    assert (acme.vendor, acme.api_version, acme.ceilings) == ("toys", "v3", {"daily_calls": 7})
+    path.write_text(MINIMAL)
+    with pytest.raises(UnknownName, match=r"'salesforce'.*toys"):
+        read_settings({"toys": toys}, tmp_path, {})
 
 
 def test_what_is_kept(tmp_path: Path) -> None:

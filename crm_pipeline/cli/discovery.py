@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crm_pipeline.cli.proposals import Proposal, proposals
+from crm_pipeline.configuration import parse_connections
 from crm_pipeline.connectors.base import Account, ObjectInfo
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import NotPermitted, Rejected, Skippable
 from crm_pipeline.settings import Connection, ObjectSettings, Settings
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.editing import with_objects
-from crm_pipeline.settings.load import parsed
 from crm_pipeline.store import files
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def write_objects(settings: Settings, connection: Connection, found: list[Found]
         return []
     document = Document.read(settings.file)
     text = with_objects(document, connection.name, added)
-    parsed(Document(settings.file, text))
+    parse_connections(Document(settings.file, text))
     write_text(settings.file, text)
     return added
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from crm_pipeline.cli.discovery import write_text
 from crm_pipeline.cli.emulated import DEFAULT_ADDRESS
+from crm_pipeline.configuration import parse_connections
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings.auth import KINDS, KindRules
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.editing import with_connection
-from crm_pipeline.settings.load import parsed
 
 _NEW_FILE = """\
 # The accounts that crm-pipeline reads, one entry each; docs/connections.md describes every key.
@@ -89,7 +89,7 @@ class Draft:
         self.is_new = not path.exists()
         self._before = Document(path, _NEW_FILE) if self.is_new else Document.read(path)
         empty = self._before.data in (None, {"connections": None})
-        self.known = {} if empty else dict(parsed(self._before))
+        self.known = {} if empty else dict(parse_connections(self._before))
 
     def sandbox_address(self, vendor: str) -> str:
         """Return where the sandbox is, or will be, for a vendor."""
@@ -147,7 +147,7 @@ class Draft:
             document = Document(self.path, text)
         except ConfigError:
             raise unsafe from None  # it names a line of the new text, which nobody can look at
-        after = dict(parsed(document))
+        after = dict(parse_connections(document))
         added = after.pop(entry.name, None)
         if added is None or after != self.known:
             raise unsafe

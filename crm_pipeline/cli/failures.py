@@ -50,7 +50,7 @@ class ExplainingGroup(TyperGroup):
 
 def _foreseen(error: Exception) -> CrmError | None:
     """Return what an error of a library comes from, if a database went away or a disk is full."""
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.configuration import load_settings
     from crm_pipeline.store.postgres.database import URL_VARIABLE
     from crm_pipeline.store.postgres.embedded import EmbeddedServer
     from crm_pipeline.store.postgres.outages import foreseen

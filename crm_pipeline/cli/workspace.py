@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from crm_pipeline import settings as configuration
+from crm_pipeline import configuration
 from crm_pipeline.cli.logs import to_stderr
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.settings import Settings

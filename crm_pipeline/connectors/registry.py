@@ -2,20 +2,16 @@
 
 import importlib
 from functools import cache
-from pathlib import Path
 
 import crm_pipeline.connectors
 from crm_pipeline.connectors.base import Connector
+from crm_pipeline.connectors.vendor_facts import vendor_facts
 from crm_pipeline.kernel.errors import ConfigError, UnknownName
 
 
-@cache
 def vendors() -> tuple[str, ...]:
     """Return the known vendors, by name."""
-    folders = map(Path, crm_pipeline.connectors.__path__)
-    return tuple(
-        sorted(path.parent.name for folder in folders for path in folder.glob("*/limits.yaml"))
-    )
+    return tuple(vendor_facts())
 
 
 @cache

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.orchestration.freshness import freshness_sensor
 from crm_pipeline.orchestration.jobs import PUBLISH_JOB, all_jobs, refresh_name
 from crm_pipeline.orchestration.normalized import normalized_assets
@@ -20,7 +21,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import schedule_of
 from crm_pipeline.orchestration.scrubbing import scrub_job, scrub_schedule
 from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Settings
 
 RESOURCE = "crm"
 

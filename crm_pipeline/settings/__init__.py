@@ -1,14 +1,14 @@
 """What the user configures: connections.yaml and the environment, as frozen dataclasses.
 
 Belongs here: reading, checking and explaining the configuration. Does not belong here: what a vendor
-makes of it (connectors) and anything that opens a connection.
+makes of it (connectors), which vendors there are (`crm_pipeline/configuration.py` says that when it loads
+the settings), and anything that opens a connection.
 """
 
 from crm_pipeline.settings.connection import AuthSettings, Connection, ObjectSettings, Settings
-from crm_pipeline.settings.load import load_settings
 from crm_pipeline.settings.quarantine import QuarantineLimit
 from crm_pipeline.settings.retention import Retention
-from crm_pipeline.settings.vendors import known_vendors
+from crm_pipeline.settings.vendors import VendorFacts
 
 __all__ = [
     "AuthSettings",
@@ -17,6 +17,5 @@ __all__ = [
     "QuarantineLimit",
     "Retention",
     "Settings",
-    "known_vendors",
-    "load_settings",
+    "VendorFacts",
 ]

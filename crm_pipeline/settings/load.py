@@ -19,7 +19,7 @@ from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.numbers import is_whole
 from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
-from crm_pipeline.settings.vendors import known_vendors
+from crm_pipeline.settings.vendors import VendorFacts
 
 _FILE = "connections.yaml"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -34,10 +34,15 @@ _EXPECTED = {
 }
 
 
-def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def read_settings(
+    vendors: Mapping[str, VendorFacts],
+    root: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
     """Read connections.yaml and .env.
 
     Args:
+        vendors: what a connection may say, by the name of its vendor.
         root: the folder of connections.yaml; by default CRM_HOME, else DAGSTER_HOME if it holds the
             file, else the nearest folder upward from here that does, else the package's checkout.
         environ: stands in for the environment of the process, which wins over .env.
@@ -55,7 +60,7 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
         )
     document = Document.read(folder / _FILE)
     port = _sandbox_port(merged)
-    models = parsed(document)
+    models = parse_connections(document, vendors)
     data = merged.get("CRM_DATA") or "data"
     settings = Settings(
         root=folder,
@@ -77,14 +82,20 @@ def place_of_file(environ: Mapping[str, str] | None = None) -> Path:
         return Path.cwd() / _FILE
 
 
-def parsed(document: Document) -> Mapping[str, ConnectionModel]:
+def parse_connections(
+    document: Document, vendors: Mapping[str, VendorFacts]
+) -> Mapping[str, ConnectionModel]:
     """Return the connections of a document.
+
+    Args:
+        document: connections.yaml.
+        vendors: what a connection may say, by the name of its vendor.
 
     Raises:
         ConfigError: something in it is wrong.
     """
     try:
-        model = FileModel.model_validate(document.data, context={"vendors": known_vendors()})
+        model = FileModel.model_validate(document.data, context={"vendors": vendors})
     except ValidationError as errors:
         # With a wrong key, what follows from it (a missing one) is noise: unknown keys come first.
         found = sorted(

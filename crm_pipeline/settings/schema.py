@@ -6,10 +6,11 @@ and line.
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from crm_pipeline.kernel.clock import Month, SystemClock
@@ -19,7 +20,7 @@ from crm_pipeline.settings.connection import Connection, ObjectSettings
 from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_OBJECTS
 from crm_pipeline.settings.model import Model, problem
 from crm_pipeline.settings.shrinkage import ShrinkBounds
-from crm_pipeline.settings.vendors import facts_of
+from crm_pipeline.settings.vendors import VendorFacts
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 RESERVED = frozenset({"crm", "ops", "history"})  # schemas crm, ops and crm_history of crm.duckdb
@@ -56,8 +57,8 @@ class ConnectionModel(Model):
 
     @field_validator("vendor")
     @classmethod
-    def _known_vendor(cls, value: str, info: Any) -> str:
-        known = info.context["vendors"]
+    def _known_vendor(cls, value: str, info: ValidationInfo) -> str:
+        known = _vendors(info)
         if value not in known:
             raise PydanticCustomError(
                 "unknown", "unknown", {"kind": "vendor", "name": value, "known": sorted(known)}
@@ -166,8 +167,8 @@ class ConnectionModel(Model):
         return self
 
     @model_validator(mode="after")
-    def _words_of_the_vendor(self) -> "ConnectionModel":
-        facts = facts_of(self.vendor)
+    def _words_of_the_vendor(self, info: ValidationInfo) -> "ConnectionModel":
+        facts = _vendors(info)[self.vendor]
         if self.api_version is not None and not re.fullmatch(
             facts.version_pattern, self.api_version
         ):
@@ -252,6 +253,12 @@ class FileModel(Model):
                     at=name,
                 )
         return {} if value is None else value
+
+
+def _vendors(info: ValidationInfo) -> Mapping[str, VendorFacts]:
+    """Return what each vendor allows, which whoever validates a model gives as its context."""
+    vendors: Mapping[str, VendorFacts] = (info.context or {})["vendors"]
+    return vendors
 
 
 def _unknown(kind: str, name: str, known: list[str], path: tuple[str, ...]) -> PydanticCustomError:

@@ -1,17 +1,12 @@
-"""What connections.yaml may say about each vendor, read from the vendors' folders without importing them.
+"""What connections.yaml may say about a vendor.
 
-A folder of crm_pipeline/connectors is a vendor; its `limits.yaml` names the routes, the pattern of API
-versions, and the ceilings that an account may override.
+The facts come from outside (`connectors/vendor_facts.py`): settings do not know which vendors there are.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import yaml
-
-_CONNECTORS = Path(__file__).resolve().parent.parent / "connectors"
 
 
 @dataclass(frozen=True)
@@ -29,19 +24,13 @@ class VendorFacts:
     version_example: str
     ceilings: Mapping[str, int]
 
-
-def known_vendors() -> tuple[str, ...]:
-    """Return the names that `vendor:` may have."""
-    return tuple(sorted(entry.parent.name for entry in _CONNECTORS.glob("*/limits.yaml")))
-
-
-@cache
-def facts_of(vendor: str) -> VendorFacts:
-    """Return what a connection of a known vendor may choose."""
-    raw = yaml.safe_load((_CONNECTORS / vendor / "limits.yaml").read_text(encoding="utf-8"))
-    return VendorFacts(
-        routes=tuple(raw["routes"]),
-        version_pattern=raw["version_pattern"],
-        version_example=raw["api_version"],
-        ceilings=raw["ceilings"],
-    )
+    @classmethod
+    def parse(cls, text: str) -> "VendorFacts":
+        """Return the facts that the text of a vendor's `limits.yaml` states."""
+        limits = yaml.safe_load(text)
+        return cls(
+            routes=tuple(limits["routes"]),
+            version_pattern=limits["version_pattern"],
+            version_example=limits["api_version"],
+            ceilings=limits["ceilings"],
+        )

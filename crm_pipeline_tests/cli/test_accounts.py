@@ -9,11 +9,12 @@ import pytest
 
 import crm_pipeline.stages.raw
 import crm_pipeline.store.postgres.database
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.base import Checkup, Finding, ObjectInfo, Plan, Usage
 from crm_pipeline.connectors.upkeep import DayLimit, Upkeep
 from crm_pipeline.kernel.errors import AuthFailed, CrmError, NotPermitted, SecretMissing
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.settings import Connection, ObjectSettings, Settings, load_settings
+from crm_pipeline.settings import Connection, ObjectSettings, Settings
 from crm_pipeline_tests.cli.conftest import CONNECTIONS, Run
 
 FIELDS = (Field("Id", "Contact ID", "id"), Field("Region__c", "Region", "picklist", custom=True))

@@ -16,12 +16,11 @@ import crm_pipeline.cli.prompts
 from crm_pipeline.cli.app import app
 from crm_pipeline.cli.draft import Draft, Entry
 from crm_pipeline.cli.envfile import save
+from crm_pipeline.configuration import load_settings, parse_connections
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.kernel.secret import Secret
-from crm_pipeline.settings import load_settings
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.editing import with_connection
-from crm_pipeline.settings.load import parsed
 from crm_pipeline_tests.cli.conftest import CONNECTIONS
 from crm_sandbox.salesforce import credentials
 from crm_sandbox.server import SandboxServer
@@ -193,7 +192,7 @@ def test_entries_are_added_in_the_form_that_is_there(tmp_path: Path, text: str) 
     path.write_text(text)
     draft = Draft(path)
     written = draft.write(ENTRY)
-    after = parsed(Document.read(path))
+    after = parse_connections(Document.read(path))
     assert list(after) == [*draft.known, "acme"]
     assert {name: after[name] for name in draft.known} == draft.known
     comments = [line[line.index("#") :] for line in text.splitlines() if "#" in line]

@@ -8,8 +8,9 @@ import pytest
 
 from crm_pipeline.cli import emulated
 from crm_pipeline.cli.emulated import WorldChoice, choose_world, remember, running
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.errors import ConfigError
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
 
 WORLD = WorldChoice(seed=3, contacts=500, now=datetime(2026, 11, 1, 10, tzinfo=UTC))

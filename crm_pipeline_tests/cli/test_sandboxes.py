@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.cli.sandboxes import require_sandbox, sandbox_services
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.errors import ConfigError
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Settings
 from crm_pipeline_tests.orchestration.projects import make_settings
 
 

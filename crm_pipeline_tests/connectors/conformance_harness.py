@@ -19,11 +19,12 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.ratelimit.usage import DayUsage
-from crm_pipeline.settings import ObjectSettings, Settings, load_settings
+from crm_pipeline.settings import ObjectSettings, Settings
 from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.window import WindowWriter

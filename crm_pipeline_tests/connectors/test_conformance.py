@@ -3,7 +3,7 @@
 import pytest
 
 from crm_pipeline.connectors.registry import connector, vendors
-from crm_pipeline.settings.vendors import facts_of
+from crm_pipeline.connectors.vendor_facts import vendor_facts
 from crm_pipeline_tests.connectors.conformance import CASES, CLAIMS, Case, has_case
 
 
@@ -16,7 +16,7 @@ def test_every_vendor_has_a_case(vendor: str) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_case_has_every_route(case: Case) -> None:
     """A route that `limits.yaml` lists and the case does not would be read without any claim."""
-    assert {route.name for route in case.routes} == set(facts_of(case.vendor).routes)
+    assert {route.name for route in case.routes} == set(vendor_facts()[case.vendor].routes)
     assert case.vendor == connector(case.vendor).vendor
 
 

@@ -33,7 +33,7 @@ connections:
 READ = """
 import dagster as dg
 from crm_pipeline.orchestration.runs import run_backfill
-from crm_pipeline.settings import load_settings
+from crm_pipeline.configuration import load_settings
 
 with dg.DagsterInstance.ephemeral() as instance:
     done = run_backfill(load_settings(), "toys", None, None, instance)

@@ -6,12 +6,12 @@ from importlib import import_module
 import pytest
 import requests
 
-from crm_pipeline.settings import known_vendors
+from crm_pipeline.connectors.registry import vendors
 
 HOSTILE = "\x1b]0;owned\x07\u202e\nlevel=info forged token=hush-hush " + "x" * 1_000_000
 
 
-@pytest.mark.parametrize("vendor", sorted(known_vendors()))
+@pytest.mark.parametrize("vendor", vendors())
 def test_vendors_texts_are_bounded_and_harmless(vendor: str) -> None:
     """A refusal of a login is quoted on one line, cut, without control characters and secrets."""
     response = requests.Response()

@@ -22,13 +22,14 @@ import duckdb
 import pandas as pd
 import pandera.pandas as pandera
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.salesforce import bulk_results
 from crm_pipeline.kernel.clock import Clock, FrozenClock, SystemClock, Window
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.kernel.failpoint import armed, watching
 from crm_pipeline.model.tables import normalized_name
-from crm_pipeline.settings import Retention, Settings, load_settings
+from crm_pipeline.settings import Retention, Settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, opened

@@ -22,8 +22,9 @@ import psutil
 import requests
 
 from crm_pipeline.cli.sandboxes import sandbox_services
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.orchestration.instance import opened_instance
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Settings
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline.supervisor.health import ask, is_loaded
 from crm_pipeline.supervisor.processes import MARK_VARIABLE

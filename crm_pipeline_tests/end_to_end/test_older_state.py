@@ -14,8 +14,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.store.landing import Landing

@@ -128,7 +128,7 @@ def test_a_renamed_field_keeps_the_last_good_table(
 
     text = org.settings.file.read_text()
     org.settings.file.write_text(text + "    mapping:\n      Contact: {Email_Address__c: email}\n")
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.configuration import load_settings
 
     org.settings = load_settings(org.settings.root, org.settings.environ)
     again = run_refresh(org.settings, "demo", instance, clock=org.clock)

@@ -12,12 +12,12 @@ import duckdb
 import pytest
 import yaml
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.orchestration.resources import Workspace
-from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, note_account

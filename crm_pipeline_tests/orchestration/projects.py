@@ -1,7 +1,8 @@
 import textwrap
 from pathlib import Path
 
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.configuration import load_settings
+from crm_pipeline.settings import Settings
 
 CONNECTIONS = """
 connections:

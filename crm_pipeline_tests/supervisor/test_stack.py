@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration.instance import make_home
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Settings
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline.supervisor import stack as module
 from crm_pipeline.supervisor.processes import Records

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 import requests
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
-from crm_pipeline.settings import Settings, load_settings
+from crm_pipeline.settings import Settings
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.harness import START, Harness
 from crm_pipeline_tests.servers import database_of_its_own

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import FrozenClock
-from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, note_account, opened

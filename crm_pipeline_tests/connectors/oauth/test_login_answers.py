@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
+from crm_pipeline.connectors.registry import vendors
 from crm_pipeline.kernel.errors import AuthFailed, CrmError, MalformedAnswer, Unavailable
-from crm_pipeline.settings import known_vendors
 
 # The form that HubSpot documents for its limits; in the token endpoint's own form it would be a refusal.
 LIMITED = {
@@ -32,7 +32,7 @@ def judged(vendor: str, status: int, body: Any, kind: str = "application/json") 
     return error
 
 
-@pytest.mark.parametrize("vendor", sorted(known_vendors()))
+@pytest.mark.parametrize("vendor", vendors())
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 520])
 @pytest.mark.parametrize("body", [LIMITED, REFUSED, {}, []], ids=str)
 def test_a_busy_login_server_refuses_nobody(vendor: str, status: int, body: Any) -> None:
@@ -40,13 +40,13 @@ def test_a_busy_login_server_refuses_nobody(vendor: str, status: int, body: Any)
     assert type(judged(vendor, status, body)) is Unavailable
 
 
-@pytest.mark.parametrize("vendor", sorted(known_vendors()))
+@pytest.mark.parametrize("vendor", vendors())
 def test_a_refusal_is_one(vendor: str) -> None:
     """With the status and the word of one."""
     assert type(judged(vendor, 400, REFUSED)) is AuthFailed
 
 
-@pytest.mark.parametrize("vendor", sorted(known_vendors()))
+@pytest.mark.parametrize("vendor", vendors())
 @pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8"])
 def test_a_web_page_is_no_token(vendor: str, kind: str) -> None:
     """However its kind is written, it is asked for again, and told with the setting to look at."""

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
-from crm_pipeline.settings import ObjectSettings, Settings, load_settings
+from crm_pipeline.settings import ObjectSettings, Settings
 from crm_pipeline.stages.raw import Extraction, Mode, extract, opened
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.postgres.database import Database

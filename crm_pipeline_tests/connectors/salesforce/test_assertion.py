@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.salesforce.assertion import private_key
 from crm_pipeline.connectors.salesforce.login_cures import ASSERTION
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError, SecretMissing
-from crm_pipeline.settings import load_settings
 from crm_pipeline_tests.harness import CONNECTIONS, Harness, HarnessMaker
 
 PRIVATE = serialization.PrivateFormat

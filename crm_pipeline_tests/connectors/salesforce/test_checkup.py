@@ -82,7 +82,7 @@ def test_retired_version_is_refused_with_those_that_work(harness: Harness) -> No
     """A pinned version that the org does not offer names those that it does."""
     text = harness.settings.file.read_text().replace("start:", 'api_version: "30.0"\n    start:')
     harness.settings.file.write_text(text)
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.configuration import load_settings
 
     harness.settings = load_settings(harness.settings.root, harness.settings.environ)
     finding = check(harness)["version"]
@@ -101,7 +101,7 @@ def test_objects_that_are_not_named_well(
     harness: Harness, objects: str, level: str, cure: str
 ) -> None:
     """No objects yet is a step to take, not a failure; a typo is answered with what was meant."""
-    from crm_pipeline.settings import load_settings
+    from crm_pipeline.configuration import load_settings
 
     text = harness.settings.file.read_text()
     head = text[: text.index("    objects:")]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import ConnectionLost, CrmError, Fatal
-from crm_pipeline.settings import load_settings
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.harness import AUTH, CONNECTIONS, ENVIRON, START, Harness
 from crm_sandbox.certificates import Authority

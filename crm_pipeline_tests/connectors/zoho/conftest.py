@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.clock import FrozenClock
-from crm_pipeline.settings import load_settings
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.harness import START, Harness
 from crm_pipeline_tests.servers import database_of_its_own

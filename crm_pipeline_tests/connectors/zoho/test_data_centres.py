@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.base import TellsFacts
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import AuthFailed
-from crm_pipeline.settings import load_settings
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline_tests.connectors.zoho.conftest import CONNECTIONS, ZohoHarness
 from crm_pipeline_tests.harness import START

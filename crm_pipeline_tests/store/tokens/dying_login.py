@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.tokens import NAME
-from crm_pipeline.settings import load_settings
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tokens import TokenStore

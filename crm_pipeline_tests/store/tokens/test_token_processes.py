@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import tokens
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.errors import AuthFailed
-from crm_pipeline.settings import load_settings
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.store.postgres.database import Database
 from crm_sandbox.server import SandboxServer

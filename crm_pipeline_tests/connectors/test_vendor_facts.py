@@ -1,0 +1,57 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.configuration import load_settings
+from crm_pipeline.connectors.registry import connector, vendors
+from crm_pipeline.connectors.vendor_facts import VendorFolders
+from crm_pipeline.settings import VendorFacts
+
+LIMITS = """\
+api_version: "4"
+version_pattern: '[3-5]'
+routes: [pages, bulk]
+ceilings: {daily_calls: 10}
+"""
+
+
+def test_a_folder_with_limits_is_a_vendor(tmp_path: Path) -> None:
+    """A vendor is a folder with limits.yaml; the file is read at the first question about that vendor."""
+    for name in ("toys", "books", "_shared"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "toys" / "limits.yaml").write_text(LIMITS)
+    (tmp_path / "books" / "limits.yaml").write_text("no YAML: [")
+    folders = VendorFolders([tmp_path])
+    assert list(folders) == ["books", "toys"]
+    assert "toys" in folders
+    assert "_shared" not in folders
+    assert folders["toys"] == VendorFacts(("pages", "bulk"), "[3-5]", "4", {"daily_calls": 10})
+    with pytest.raises(KeyError):
+        folders["_shared"]
+
+
+def test_settings_and_registry_have_the_same_vendors() -> None:
+    """Each vendor that a connection may name has a connector."""
+    assert len(vendors()) >= 4
+    assert [connector(vendor).vendor for vendor in vendors()] == list(vendors())
+
+
+def test_loading_settings_imports_no_connector() -> None:
+    """Each command loads settings, so that they come without the vendors' code and without data libraries."""
+    program = (
+        "import sys\n"
+        "from crm_pipeline.configuration import load_settings\n"
+        "assert load_settings().connections\n"
+        "print(sorted(name for name in sys.modules if name in ('pyarrow', 'requests', 'duckdb')\n"
+        "    or name.startswith('crm_pipeline.connectors.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PATH": "/usr/bin:/bin", "CRM_HOME": str(load_settings().root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "['crm_pipeline.connectors.vendor_facts']"
