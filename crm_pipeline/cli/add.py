@@ -61,10 +61,10 @@ def add(
     from crm_pipeline.cli.draft import Draft
     from crm_pipeline.cli.prompts import Prompter, is_interactive
     from crm_pipeline.cli.questions import completed
-    from crm_pipeline.settings.load import place_of_file
+    from crm_pipeline.settings.load import settings_file
 
     asker = Prompter(asks=is_interactive() and not yes)
-    draft = Draft(place_of_file())
+    draft = Draft(settings_file())
     options = {"vendor": vendor, "name": name, "login_url": login_url, "kind": kind}
     known = {key: value for key, value in options.items() if value is not None}
     entry = completed(asker, draft, known, sandbox=sandbox, variables=_named(variable or []))

@@ -12,13 +12,13 @@ from pydantic_core import PydanticCustomError
 from crm_pipeline.settings.connection import AuthSettings
 from crm_pipeline.settings.model import Model, problem
 
-# A Salesforce secret is 64 upper-case hexadecimal digits: a shorter limit tells it from a name.
+# A Salesforce secret is 64 upper-case hexadecimal digits: the shorter limit separates names from secrets.
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,59}\Z")
 
 
 @dataclass(frozen=True)
 class KindRules:
-    """What a kind of login takes; variables by the names that `Settings.secret` knows them by.
+    """Which variables and options a kind of login takes; variables have the names that `Settings.secret` uses.
 
     Attributes:
         needed: variables without which it cannot work.
@@ -34,7 +34,7 @@ class KindRules:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """All variables that it may name."""
+        """All variables that the kind may name."""
         return self.needed + self.one_of + self.optional
 
 
@@ -49,9 +49,9 @@ KINDS: Mapping[str, KindRules] = {
         ("client_id", "username"), one_of=("private_key_file", "private_key"), options=("audience",)
     ),
 }
-# A person lets these in once with `crm-pipeline login`; from then on refresh tokens do.
+# A person logs in once with `crm-pipeline login`; the refresh token renews the login from then on.
 BY_PERSON = frozenset(kind for kind, rules in KINDS.items() if "refresh_token" in rules.variables)
-# Known, so that the connector can say in plain words until when the vendor still takes them.
+# Accepted here, so that the connector can say until when the vendor still takes them.
 RETIRED_KINDS = frozenset({"password", "username_password", "soap"})
 RETIRED_FIELDS = frozenset({"password_env", "security_token_env"})
 _OPTIONS = frozenset({"callback_url", "audience"})
@@ -75,7 +75,7 @@ class AuthModel(Model):
 
     @field_validator("kind")
     @classmethod
-    def _known_kind(cls, value: str) -> str:
+    def _kind_exists(cls, value: str) -> str:
         if value not in KINDS and value not in RETIRED_KINDS:
             raise PydanticCustomError(
                 "unknown", "unknown", {"kind": "auth kind", "name": value, "known": sorted(KINDS)}
@@ -95,7 +95,7 @@ class AuthModel(Model):
 
     @field_validator("callback_url")
     @classmethod
-    def _address_of_ours(cls, value: str | None) -> str | None:
+    def _is_callback_address(cls, value: str | None) -> str | None:
         try:
             url = urlsplit(value or "http://localhost:1/")
             whole = bool(url.hostname) and (url.port or 443) > 0
@@ -122,18 +122,18 @@ class AuthModel(Model):
         if self.kind in RETIRED_KINDS:
             return self
         rules = KINDS[self.kind]
-        given = self.variables().keys()
-        if missing := sorted(set(rules.needed) - given):
+        named = self.variables().keys()
+        if missing := sorted(set(rules.needed) - named):
             raise problem(
                 f"is of kind {self.kind}, which also needs {', '.join(f'{m}_env' for m in missing)}",
                 cure="Add "
                 + " and ".join(f"'{m}_env: NAME_OF_THE_VARIABLE'" for m in missing)
                 + ".",
             )
-        if rules.one_of and len(given & set(rules.one_of)) != 1:
-            named = " or ".join(f"{name}_env" for name in rules.one_of)
+        if rules.one_of and len(named & set(rules.one_of)) != 1:
+            choices = " or ".join(f"{name}_env" for name in rules.one_of)
             raise problem(
-                f"is of kind {self.kind}, which needs exactly one of {named}",
+                f"is of kind {self.kind}, which needs exactly one of {choices}",
                 cure=f"Keep or add one, such as '{rules.one_of[0]}_env: NAME_OF_THE_VARIABLE'.",
             )
         self._refuse_foreign(rules)
@@ -151,7 +151,7 @@ class AuthModel(Model):
             )
 
     def variables(self) -> dict[str, str]:
-        """Return what is needed -> the variable that holds it."""
+        """Return the environment variable of each secret or name, by key."""
         fields = self.model_dump(exclude={"kind", *_OPTIONS}, exclude_none=True)
         return {key.removesuffix("_env"): value for key, value in fields.items()}
 

@@ -1,4 +1,4 @@
-"""How large and how slow answers may be, from the environment; what exceeds that is broken off."""
+"""How large and how slow responses may be, from the environment; larger or slower ones are broken off."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from crm_pipeline.settings.numbers import whole_number
 
 MB = 1_000_000
-# Of a downloaded file: a CRM's text packs 10 to 20 times, and no honest page 100 times.
+# Of a downloaded file: text of a CRM is compressed 10 to 20 times, and no real page 100 times.
 _UNPACKED_TIMES = 100
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an answer may take.
+    """The limits of one response.
 
     Attributes:
-        answer_mb: of an answer that is read into memory, unpacked. The largest that we know are a few MB.
+        answer_mb: of a response that is read into memory, unpacked. The largest that we know are a few MB.
         answer_s: from its first byte to its end.
         file_mb: of a file that is downloaded, as received. Salesforce's pages end at 1 GB.
         file_s: from its first byte to its end.
@@ -43,7 +43,7 @@ class Bounds:
 
     @property
     def answer_bytes(self) -> int:
-        """The most bytes of an answer that is read into memory."""
+        """The most bytes of a response that is read into memory."""
         return self.answer_mb * MB
 
     @property

@@ -1,6 +1,6 @@
-"""A cron expression of five fields: what is wrong with it, and when it comes round.
+"""A cron expression of five fields: what is wrong with it, and when it is due.
 
-The web interface's own scheduler runs it; here it is only reckoned with.
+Dagster's scheduler runs it; this module only computes times from it.
 """
 
 import re
@@ -18,7 +18,7 @@ _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each mont
 _TERM = re.compile(r"(\*|\d{1,2}(?:-\d{1,2})?)(?:/(\d{1,2}))?\Z", re.ASCII)
 _DAY = timedelta(days=1)
 _DAY_S = 86_400.0
-# One that comes on 29 February only comes within so many days.
+# An expression that is due on 29 February only is due within so many days.
 _SEARCHED_DAYS = 8 * 366
 _YEARS_DAYS = 4 * 365 + 1
 
@@ -39,7 +39,7 @@ def cron_problem(expression: str) -> str | None:
             if match[2] is not None and int(match[2]) == 0:
                 return f"has the {name} '{text}', whose step is 0"
     day, month = fields[2], fields[3]
-    # The scheduler refuses some of these even where a weekday is named as well.
+    # The scheduler refuses some of these even where a weekday is given as well.
     if min(_values(day, 1, 31)) > max(_LONGEST[n - 1] for n in _values(month, 1, 12)):
         return f"has the day of the month '{day}', which never comes in the month '{month}'"
     return None
@@ -47,11 +47,11 @@ def cron_problem(expression: str) -> str | None:
 
 @dataclass(frozen=True)
 class Cadence:
-    """When a cron expression comes round, in UTC.
+    """When a cron expression is due, in UTC.
 
     Attributes:
         minutes: of the day, in order.
-        is_either: both days of the month and of the week are named, and either of them will do.
+        is_either: days of the month and of the week are both given, and one of them is enough.
     """
 
     minutes: tuple[int, ...]
@@ -73,13 +73,13 @@ class Cadence:
             frozenset(month),
             # Sunday is both 0 and 7.
             weekdays := frozenset(number % 7 for number in weekday),
-            # As the scheduler takes it: all of them are none in particular.
+            # As the scheduler reads it: all days are no choice of days.
             is_either=len(day) < 31 and len(weekdays) < 7,
         )
 
     @property
     def a_day(self) -> float:
-        """How often it comes round on a day, on average."""
+        """How often it is due on a day, on average."""
         first = datetime(2024, 1, 1)  # noqa: DTZ001 - only its day is asked for
         days = sum(self._is_on(first + timedelta(days=n)) for n in range(_YEARS_DAYS))
         return len(self.minutes) * days / _YEARS_DAYS
@@ -91,7 +91,7 @@ class Cadence:
         if not is_daily:
             return _DAY
         ends = [*self.minutes[1:], self.minutes[0] + 24 * 60]
-        gaps = (end - one for one, end in zip(self.minutes, ends, strict=True))
+        gaps = (end - begin for begin, end in zip(self.minutes, ends, strict=True))
         return min(timedelta(minutes=max(gaps)), _DAY)
 
     @property
@@ -100,7 +100,7 @@ class Cadence:
         return _DAY_S / self.a_day
 
     def before(self, at: datetime, number: int = 1) -> datetime | None:
-        """Return the last time up to a moment, or the one `number` times back; None if there is none."""
+        """Return the last due time up to `at`, or the `number`-th last; None if there is none."""
         midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
         left = number
         for back in range(_SEARCHED_DAYS):
@@ -124,8 +124,8 @@ class Cadence:
 def _values(text: str, low: int, high: int) -> set[int]:
     values: set[int] = set()
     for term in text.split(","):
-        span, _, step = term.partition("/")
-        first, _, last = span.partition("-")
+        numbers, _, step = term.partition("/")
+        first, _, last = numbers.partition("-")
         if first == "*":
             first, last = str(low), str(high)
         elif not last:

@@ -1,6 +1,6 @@
-"""The frozen dataclasses that the rest of the package reads; they hold names of secrets, no secrets.
+"""The frozen dataclasses of the configuration; they hold the names of secrets, and no secrets.
 
-The only way to a secret is `Settings.secret`, which hands out a `Secret` at the moment of use.
+Only `Settings.secret` gives a secret, as a `Secret`, at the moment of use.
 """
 
 import os
@@ -26,10 +26,10 @@ class AuthSettings:
 
     Attributes:
         kind: the way of logging in, such as `client_credentials`.
-        variables: what is needed -> the environment variable that holds it, such as
+        variables: the environment variable of each secret or name, by key, such as
             `{"client_id": "ACME_CLIENT_ID"}`.
         callback_url: where a browser is sent back to after a login, if not to the usual place.
-        audience: whom an assertion is meant for, if not the vendor's usual one.
+        audience: the `aud` of a JWT assertion, if not the vendor's usual one.
     """
 
     kind: str
@@ -43,8 +43,8 @@ class ObjectSettings:
     """One object of the vendor that is extracted.
 
     Attributes:
-        route: one of the vendor's, or `auto` to choose by volume, time and budget.
-        snapshot: True reads it whole at each refresh, False in windows by modification stamp; None
+        route: a read strategy of the vendor, or `auto` to choose by volume, time and budget.
+        snapshot: True reads it whole at each refresh, False in windows of modification time; None
             leaves the choice to what the vendor says about the object.
     """
 
@@ -96,7 +96,7 @@ class Connection:
             if candidate.name == name:
                 return candidate
         where = f"connection '{self.name}' of connections.yaml"
-        raise UnknownName("object", name, [known.name for known in self.objects], where=where)
+        raise UnknownName("object", name, [obj.name for obj in self.objects], where=where)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Settings:
     Attributes:
         root: the folder that holds connections.yaml.
         data: where everything that is written goes.
-        environ: the environment with `.env` beneath it; hidden from every text, as it holds secrets.
+        environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
     """
 
     root: Path
@@ -141,7 +141,7 @@ class Settings:
 
     @property
     def bounds(self) -> Bounds:
-        """How large and how slow answers of vendors may be."""
+        """How large and how slow responses of vendors may be."""
         return Bounds.of(self.environ)
 
     @property
@@ -151,7 +151,7 @@ class Settings:
 
     @property
     def patience_s(self) -> int:
-        """How long a request is tried again, and a vendor's wish to be left alone is waited for."""
+        """How long a request is tried again, and how long a vendor's `Retry-After` is waited for."""
         return whole_number(self.environ, "CRM_PATIENCE_S", 300, least=1)
 
     def connection(self, name: str) -> Connection:

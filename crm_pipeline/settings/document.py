@@ -1,7 +1,7 @@
 """A YAML file that remembers on which line each key stands.
 
 Duplicate keys are an error here, where PyYAML would let the last one win in silence. Dates stay text.
-How large a file may be is said in `document_bounds.py`.
+`document_bounds.py` says how large a file may be.
 """
 
 import os
@@ -26,7 +26,7 @@ _YAML = "tag:yaml.org,2002:"
 _TIMESTAMP = f"{_YAML}timestamp"
 _LINE_END = re.compile("\r\n?")
 _LARGEST = 1 << 63
-# What PyYAML's own constructors raise where a text is not what its tag says.
+# What PyYAML's own constructors raise where a text does not fit its tag.
 _UNFIT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
@@ -116,7 +116,7 @@ class Document:
             raise ConfigError(f"{path} is not UTF-8 text.", cure="Save it as UTF-8.") from None
 
     def line(self, location: Sequence[str | int]) -> int:
-        """Return the line of a key, or of the nearest thing around it that exists."""
+        """Return the line of a key, or of the nearest key or value around it that exists."""
         node, line = self._root, 1
         for step in location:
             key, value = self._child(node, step)

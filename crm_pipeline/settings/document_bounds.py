@@ -1,7 +1,7 @@
 """How large connections.yaml may be, with its aliases written out.
 
-A few lines of aliases can stand for billions of values, and a deep nesting ends Python: without bounds
-one file stops every command, and whoever may edit it the whole machine.
+A few lines of aliases can stand for billions of values, and deep nesting ends Python. Without limits one file
+could stop every command, and the whole machine.
 """
 
 import os
@@ -28,7 +28,7 @@ def read_bounded(path: Path) -> bytes:
         ConfigError: it is too long, or something else than a file.
         OSError: it cannot be read.
     """
-    # Opened without waiting for a writer, where it is a pipe.
+    # A pipe is opened without waiting for its writer.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -91,7 +91,7 @@ class Growth:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[int, tuple[int, int]] = {}
+        self._measures: dict[int, tuple[int, int]] = {}
         self._around: set[int] = set()
 
     def require_bounded(self, node: yaml.Node, depth: int = 1) -> tuple[int, int]:
@@ -106,12 +106,12 @@ class Growth:
                 f"{self._path}:{line}: an alias stands inside of what it names, without end.",
                 cure="Write out what the alias is to stand for.",
             )
-        if id(node) not in self._known:
+        if id(node) not in self._measures:
             require_depth(self._path, line, depth)
             self._around.add(id(node))
-            self._known[id(node)] = self._measured(node, depth, line)
+            self._measures[id(node)] = self._measured(node, depth, line)
             self._around.remove(id(node))
-        values, levels = self._known[id(node)]
+        values, levels = self._measures[id(node)]
         require_depth(self._path, line, depth + levels - 1)
         return values, levels
 

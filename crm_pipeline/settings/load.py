@@ -1,6 +1,6 @@
 """Finds and reads connections.yaml and .env, and explains what is wrong with them.
 
-Nothing else is read or written, and no secret is needed: a missing one is found at its first use.
+Nothing else is read or written. No secret is needed: a missing one is an error at its first use.
 """
 
 import os
@@ -50,9 +50,9 @@ def read_settings(
     Raises:
         ConfigError: something in the two files is wrong; the text names file, line, key and cure.
     """
-    given = dict(os.environ if environ is None else environ)
-    folder = _root(root, given)
-    merged = {**_dotenv(folder / ".env"), **given}
+    process = dict(os.environ if environ is None else environ)
+    folder = _root(root, process)
+    merged = {**_dotenv(folder / ".env"), **process}
     if not (folder / _FILE).exists():
         raise ConfigError(
             f"{folder / _FILE} cannot be read: No such file or directory.",
@@ -68,13 +68,13 @@ def read_settings(
         connections={name: model.connection(name, port) for name, model in models.items()},
         environ=merged,
     )
-    # Whoever mistyped one of these learns that now, and not from a step that needs it.
+    # A mistyped variable is an error now, and not in the step that needs it.
     _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine
     _ = settings.patience_s, settings.query_timeout_s
     return settings
 
 
-def place_of_file(environ: Mapping[str, str] | None = None) -> Path:
+def settings_file(environ: Mapping[str, str] | None = None) -> Path:
     """Return where connections.yaml is, or where it belongs if there is none yet."""
     try:
         return _root(None, os.environ if environ is None else environ) / _FILE
@@ -97,12 +97,12 @@ def parse_connections(
     try:
         model = FileModel.model_validate(document.data, context={"vendors": vendors})
     except ValidationError as errors:
-        # With a wrong key, what follows from it (a missing one) is noise: unknown keys come first.
-        found = sorted(
+        # A mistyped key is also a missing one: unknown keys are reported first.
+        ordered = sorted(
             errors.errors(include_url=False, include_input=False),
             key=lambda error: (error["type"] != "extra_forbidden", document.line(_path(error))),
         )
-        raise _explained(document, found[0], further=len(found) - 1) from None
+        raise _explained(document, ordered[0], further=len(ordered) - 1) from None
     return model.connections
 
 
@@ -133,7 +133,7 @@ def _dotenv(path: Path) -> dict[str, str]:
         # No interpolation: a secret may well contain a dollar sign.
         values = dotenv_values(path, interpolate=False, encoding="utf-8")
     except PermissionError:
-        # An analyst who shares the folder needs no secrets; what does need one says which.
+        # An analyst who shares the folder needs no secrets; a command that needs one names it.
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
@@ -180,8 +180,8 @@ def _explained(document: Document, error: Any, *, further: int) -> ConfigError:
     if kind == "extra_forbidden":
         return UnknownName("key", str(path[-1]), _allowed(path), where=f"{where} ({dotted})")
     if kind == "unknown":
-        known: Iterable[str] = context["known"]
-        return UnknownName(context["kind"], context["name"], known, where=f"{where} ({dotted})")
+        allowed: Iterable[str] = context["known"]
+        return UnknownName(context["kind"], context["name"], allowed, where=f"{where} ({dotted})")
     if kind == "literal_error":
         return ConfigError(
             f"{where}: {dotted} has a value that is not allowed; allowed: {context['expected']}.",

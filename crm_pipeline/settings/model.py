@@ -1,4 +1,4 @@
-"""What all models of connections.yaml share: strictness, and errors that name a cure."""
+"""The base of all models of connections.yaml: strict, with errors that name a cure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 
 class Model(BaseModel):
-    """A mapping whose keys and types are exactly these; what was written is never repeated."""
+    """A mapping with exactly these keys and types; errors never repeat what was written."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 

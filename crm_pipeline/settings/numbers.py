@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from crm_pipeline.kernel.errors import ConfigError
 
-MOST = 1_000_000_000  # so many seconds or megabytes still fit wherever they are reckoned with
+MOST = 1_000_000_000  # seconds or megabytes; larger ones overflow where they are computed with
 
 
 def whole_number(

@@ -1,4 +1,4 @@
-"""How many records a table may leave out, from the environment; docs/operations.md says what becomes of them."""
+"""How many records a table may leave out, from the environment; docs/operations.md explains it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from crm_pipeline.settings.numbers import whole_number
 
 @dataclass(frozen=True)
 class QuarantineLimit:
-    """More than both stop a table, which keeps its current version.
+    """A table that leaves out more than both limits keeps its current version.
 
     Attributes:
         percent: of the records.
-        rows: so few never stop it.
+        rows: fewer never stop it.
     """
 
     percent: int = 1
@@ -32,5 +32,5 @@ class QuarantineLimit:
         )
 
     def is_exceeded(self, left_out: int, records: int) -> bool:
-        """Say whether so many of so many records are too many."""
+        """Say whether `left_out` of `records` are too many."""
         return left_out >= self.rows and left_out * 100 > self.percent * records

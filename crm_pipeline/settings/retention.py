@@ -1,4 +1,4 @@
-"""How much of the past stays on the disk, from the environment; docs/operations.md says what of what."""
+"""How much of the past stays on the disk, from the environment; docs/operations.md explains it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _CENTURY_DAYS = 36_500
 
 @dataclass(frozen=True)
 class Retention:
-    """What collectors leave.
+    """What garbage collection keeps.
 
     Attributes:
         snapshots: so many of the newest snapshots of crm.duckdb stay in any case.
@@ -36,7 +36,7 @@ class Retention:
             snapshot_days=whole_number(
                 environ, "CRM_KEEP_SNAPSHOT_DAYS", usual.snapshot_days, least=0, most=_CENTURY_DAYS
             ),
-            # Less than a day, and a step that takes long might lose what it reads.
+            # With less than a day a step that takes long might lose the files that it reads.
             version_days=whole_number(
                 environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1, most=_CENTURY_DAYS
             ),

@@ -1,4 +1,4 @@
-"""The shape of connections.yaml as pydantic models, and the walk from them to our dataclasses.
+"""connections.yaml as pydantic models, which become our dataclasses.
 
 Values that break a rule raise pydantic errors here; load.py turns those into a `ConfigError` with file
 and line.
@@ -57,11 +57,11 @@ class ConnectionModel(Model):
 
     @field_validator("vendor")
     @classmethod
-    def _known_vendor(cls, value: str, info: ValidationInfo) -> str:
-        known = _vendors(info)
-        if value not in known:
+    def _vendor_exists(cls, value: str, info: ValidationInfo) -> str:
+        vendors = _vendors(info)
+        if value not in vendors:
             raise PydanticCustomError(
-                "unknown", "unknown", {"kind": "vendor", "name": value, "known": sorted(known)}
+                "unknown", "unknown", {"kind": "vendor", "name": value, "known": sorted(vendors)}
             )
         return value
 
@@ -131,9 +131,9 @@ class ConnectionModel(Model):
     @field_validator("cadence")
     @classmethod
     def _cron(cls, value: str) -> str:
-        if found := cron_problem(value):
+        if fault := cron_problem(value):
             raise problem(
-                f"is '{value}', which {found}",
+                f"is '{value}', which {fault}",
                 cure="Write it like '*/15 * * * *' (every 15 minutes).",
             )
         return value
@@ -155,7 +155,7 @@ class ConnectionModel(Model):
         return str(float(value)) if type(value) in (int, float) else value
 
     @model_validator(mode="after")
-    def _plain_http_stays_at_home(self) -> "ConnectionModel":
+    def _plain_http_is_local(self) -> "ConnectionModel":
         url = urlsplit(self.login_url)
         if url.scheme == "http" and not (self.sandbox and _is_loopback(url.hostname or "")):
             raise problem(
@@ -167,7 +167,7 @@ class ConnectionModel(Model):
         return self
 
     @model_validator(mode="after")
-    def _words_of_the_vendor(self, info: ValidationInfo) -> "ConnectionModel":
+    def _fits_the_vendor(self, info: ValidationInfo) -> "ConnectionModel":
         facts = _vendors(info)[self.vendor]
         if self.api_version is not None and not re.fullmatch(
             facts.version_pattern, self.api_version
@@ -187,7 +187,7 @@ class ConnectionModel(Model):
         return self
 
     @model_validator(mode="after")
-    def _mapping_of_own_objects(self) -> "ConnectionModel":
+    def _maps_its_own_objects(self) -> "ConnectionModel":
         for name in self.mapping:
             if name not in self.objects:
                 raise _unknown("object", name, sorted(self.objects), ("mapping", name))

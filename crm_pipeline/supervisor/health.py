@@ -1,6 +1,6 @@
-"""Questions to the local web servers of the stack: is a port free, is Dagster up, are daemons alive?
+"""Health checks of the local servers of the stack: is a port free, is Dagster up, are its daemons alive?
 
-Only addresses of this machine are asked, and no data passes here.
+They call addresses of this machine only.
 """
 
 import json
@@ -21,7 +21,7 @@ _WORKSPACE = """
 """
 
 
-def require_free(host: str, port: int, what: str, flag: str) -> None:
+def require_free(host: str, port: int, program: str, flag: str) -> None:
     """Make sure that nothing listens on a port.
 
     Raises:
@@ -34,7 +34,7 @@ def require_free(host: str, port: int, what: str, flag: str) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ConfigError(
-                f"{what} cannot listen on port {port} of {host}: {error.strerror}.",
+                f"{program} cannot listen on port {port} of {host}: {error.strerror}.",
                 cure=f"Stop the program that uses it, or choose another port with {flag}.",
             ) from error
 
@@ -60,53 +60,53 @@ def is_unix_socket_answering(path: str) -> bool:
 
 
 def ask(url: str, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Ask Dagster's web API.
+    """Return the data of a query to Dagster's web API.
 
     Raises:
-        OSError: it does not answer.
-        ValueError: it refuses the question.
+        OSError: it does not respond.
+        ValueError: it refuses the query.
     """
-    body = json.dumps({"query": query, "variables": variables or {}}).encode()
+    query_body = json.dumps({"query": query, "variables": variables or {}}).encode()
     request = urllib.request.Request(  # noqa: S310 - an http address that we made ourselves
-        f"{url}/graphql", data=body, headers={"Content-Type": "application/json"}
+        f"{url}/graphql", data=query_body, headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - as above
-        told = json.load(answer)
-    if told.get("errors"):
-        raise ValueError(str(told["errors"][0].get("message")))
-    return dict(told["data"])
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - as above
+        body = json.load(response)
+    if body.get("errors"):
+        raise ValueError(str(body["errors"][0].get("message")))
+    return dict(body["data"])
 
 
 def is_loaded(url: str) -> bool:
-    """Say whether the definitions are loaded and all daemons breathe.
+    """Say whether the definitions are loaded and all required daemons are healthy.
 
     Raises:
         ConfigError: the definitions do not load; the text says why.
     """
     try:
-        told = ask(url, _WORKSPACE)
+        state = ask(url, _WORKSPACE)
     except OSError:
         return False
-    workspace = told["workspaceOrError"]
+    workspace = state["workspaceOrError"]
     if "message" in workspace:
         raise ConfigError(f"Dagster has no workspace: {workspace['message']}")
     entries = workspace["locationEntries"]
     for entry in entries:
-        found = entry["locationOrLoadError"] or {}
-        # Until the code server listens, 'unreachable' only means 'not yet'.
-        if "message" in found and "DagsterUserCodeUnreachableError" not in found["message"]:
+        location = entry["locationOrLoadError"] or {}
+        # 'Unreachable' means 'not yet' until the code server listens.
+        if "message" in location and "DagsterUserCodeUnreachableError" not in location["message"]:
             raise ConfigError(
-                f"the definitions do not load: {_last_words(found['message'])}",
+                f"the definitions do not load: {_last_line(location['message'])}",
                 cure="Correct what it names; `crm-pipeline check` reads the same configuration.",
             )
     is_up = bool(entries) and all(
         (entry["locationOrLoadError"] or {}).get("__typename") == "RepositoryLocation"
         for entry in entries
     )
-    daemons = told["instance"]["daemonHealth"]["allDaemonStatuses"]
-    return is_up and all(one["healthy"] for one in daemons if one["required"])
+    daemons = state["instance"]["daemonHealth"]["allDaemonStatuses"]
+    return is_up and all(daemon["healthy"] for daemon in daemons if daemon["required"])
 
 
-def _last_words(message: str) -> str:
+def _last_line(message: str) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return lines[-1] if lines else "no reason was given"

@@ -1,8 +1,8 @@
-"""Which host names the web interface answers to, as an ASGI application around it.
+"""The host names that the web interface accepts, as an ASGI application around it.
 
 The interface has no login of its own; it is safe because only this machine reaches it. A web page that
-somebody opens on this machine reaches it too: under a name of the page's own that is made to point here
-(DNS rebinding), which the Host header shows, or from another origin, which browsers tell as well.
+somebody opens on this machine reaches it too: under its own host name that is made to point here (DNS
+rebinding; the Host header shows it), or from another origin (browsers send it in a header).
 """
 
 import ipaddress
@@ -26,11 +26,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class AllowedHosts:
-    """The names by which the interface may be called.
+    """The host names of the interface.
 
     Attributes:
         bound: the address that it listens on.
-        names: further ones; `*.acme.com` stands for all below, `*` for any name at all.
+        names: further names; `*.acme.com` stands for all names below, `*` for any name.
     """
 
     bound: str
@@ -62,7 +62,7 @@ class AllowedHosts:
             return True
         if not _is_ip(name):
             return False
-        # No page can be called by an address but the one that lies there.
+        # A page reaches an IP address only if it was served from there.
         return ipaddress.ip_address(name).is_loopback or not _is_loopback(self.bound)
 
     def is_named(self, name: str) -> bool:
@@ -76,7 +76,7 @@ class AllowedHosts:
 
 @dataclass(frozen=True)
 class HostCheck:
-    """Refuses what is meant for another host, or comes from a page of another one."""
+    """Refuses requests that are meant for another host, or come from a page of another host."""
 
     application: Application
     allowed: AllowedHosts
@@ -104,24 +104,24 @@ class HostCheck:
                 f"This web interface does not answer to the name '{host}'. If it is yours, set "
                 f"{VARIABLE}={host} in the environment or .env, and start again."
             )
-        told = {name: value.decode("latin-1") for name, value in headers}
-        origin = told.get(b"origin")
+        values = {name: value.decode("latin-1") for name, value in headers}
+        origin = values.get(b"origin")
         if origin is not None and not self._is_own(origin, hosts[0]):
             return "The request comes from a page of another site."
         # Browsers send no Origin with images and scripts, which could carry a command in their address.
-        if told.get(b"sec-fetch-site") in {"cross-site", "same-site"} and (
-            origin is None and told.get(b"sec-fetch-mode") != "navigate"
+        if values.get(b"sec-fetch-site") in {"cross-site", "same-site"} and (
+            origin is None and values.get(b"sec-fetch-mode") != "navigate"
         ):
             return "The request comes from a page of another site."
         return ""
 
     def _is_own(self, origin: str, host: str) -> bool:
-        address = origin.lower().partition("://")[2]
-        found = _ADDRESS.fullmatch(address)
-        if found is None:
+        netloc = origin.lower().partition("://")[2]
+        match = _ADDRESS.fullmatch(netloc)
+        if match is None:
             return False
-        # Behind a proxy the page's own host may be another than the one that we are called by.
-        return address == host.lower() or self.allowed.is_named(found["host"].strip("[]"))
+        # Behind a proxy the page's host may differ from the one in the Host header.
+        return netloc == host.lower() or self.allowed.is_named(match["host"].strip("[]"))
 
 
 async def _refuse(send: Send, text: str) -> None:

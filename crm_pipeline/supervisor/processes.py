@@ -1,8 +1,8 @@
-"""Child processes of the stack: started as sessions of their own, recorded, ended with all they made.
+"""Child processes of the stack: started in sessions of their own, recorded, and ended with their children.
 
-Each child leads a session, so its own children (code servers, run workers) are found by that, and a
-Ctrl-C in the terminal reaches only us, who end them in order. Their ids and start times are on disk:
-after a `kill -9` of ours the next start ends what is left, and nothing else.
+Each child leads a session, by which its own children (code servers, run workers) are found. Ctrl-C in the
+terminal reaches only the stack, which ends its children in order. Their ids and start times are on disk:
+after a `kill -9` the next start ends what is left, and nothing else.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ import psutil
 from crm_pipeline.kernel.errors import StoreError
 
 MARK_VARIABLE = "CRM_STACK"
-"""In the environment of all that the stack starts; holds the stack's own mark."""
-_SAME_S = 1.5  # start times are told in hundredths, and move with corrections of the clock
+"""Set in the environment of all processes of the stack; holds the stack's mark."""
+_SAME_S = 1.5  # start times have hundredths of seconds, and move with corrections of the clock
 _TERM_S = 15.0
 _KILL_S = 10.0
 _LOG_KEPT_BYTES = 5_000_000
-_UMASK = 0o077  # Dagster's own files in the data folder are for its owner alone, as ours are
+_UMASK = 0o077  # Dagster's files in the data folder are for its owner alone, as ours are
 
 
 @dataclass
@@ -78,7 +78,7 @@ class ManagedProcess:
         return self.process is not None and self.process.poll() is None
 
     def record(self) -> dict[str, object]:
-        """Return what finds it again: id and start time."""
+        """Return its name, id and start time, by which it is found again."""
         assert self.process is not None
         try:
             started = psutil.Process(self.process.pid).create_time()
@@ -87,11 +87,11 @@ class ManagedProcess:
         return {"name": self.name, "pid": self.process.pid, "started": started}
 
     def stop(self) -> None:
-        """End it and everything in its session; ask first, then insist."""
+        """End it and everything in its session: with SIGTERM, then with SIGKILL."""
         if self.process is None:
             return
         mark = self.environ.get(MARK_VARIABLE, "")
-        # Run workers first: a code server waits for them, and they know how to end a run properly.
+        # Run workers first: a code server waits for them, and they end their run properly.
         end_all(filter(_is_worker, session_of(self.process.pid, mark)), self.patience_s)
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
@@ -111,7 +111,7 @@ class ManagedProcess:
 
 def session_of(leader: int, mark: str) -> list[psutil.Process]:
     """Return the living processes of a session that carry the stack's mark."""
-    found = []
+    members = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if (
@@ -119,8 +119,8 @@ def session_of(leader: int, mark: str) -> list[psutil.Process]:
                 and _is_living(process)
                 and _is_marked(process, mark)
             ):
-                found.append(process)
-    return found
+                members.append(process)
+    return members
 
 
 def end_all(processes: Iterable[psutil.Process], patience_s: float = 5.0) -> None:
@@ -138,7 +138,7 @@ def end_all(processes: Iterable[psutil.Process], patience_s: float = 5.0) -> Non
 
 @dataclass(frozen=True)
 class Records:
-    """What is on disk about a stack: its mark, start times by process id, and who has PostgreSQL.
+    """The record of a stack on disk: its mark, and start times by process id.
 
     Attributes:
         owns_database: the stack started the embedded server, and so has to stop it.
@@ -150,36 +150,36 @@ class Records:
 
     @classmethod
     def read(cls, path: Path) -> "Records":
-        """Read the records; empty ones where there are none, or none that can be read."""
+        """Read the records; return empty ones where there are none, or none that can be read."""
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            started = {int(one["pid"]): float(one["started"]) for one in told["children"]}
-            return cls(str(told["mark"]), started, bool(told["owns_database"]))
+            record = json.loads(path.read_text(encoding="utf-8"))
+            started = {int(child["pid"]): float(child["started"]) for child in record["children"]}
+            return cls(str(record["mark"]), started, bool(record["owns_database"]))
         except (OSError, ValueError, KeyError, TypeError):
             return cls()
 
     def living(self) -> list[psutil.Process]:
-        """Return what still runs: recorded processes, and the rest of their sessions.
+        """Return what still runs: recorded processes, and the other processes of their sessions.
 
-        The former count only with the recorded start time, the latter only with the stack's mark.
+        A recorded process counts only with its start time, another one only with the stack's mark.
         """
-        found = []
+        living = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 if _is_ours(process, self.started, self.mark):
-                    found.append(process)
-        return found
+                    living.append(process)
+        return living
 
 
 def write_records(
     path: Path, mark: str, processes: Iterable[ManagedProcess], *, owns_database: bool
 ) -> None:
-    """Write down which processes belong to the stack."""
+    """Record which processes belong to the stack."""
     records = [process.record() for process in processes if process.process is not None]
-    told = {"mark": mark, "children": records, "owns_database": owns_database}
+    content = {"mark": mark, "children": records, "owns_database": owns_database}
     temporary = path.with_suffix(".new")
     temporary.touch(mode=0o600)
-    temporary.write_text(json.dumps(told), encoding="utf-8")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(path)
 
 

@@ -1,8 +1,8 @@
-"""Dead runs and leaked slots: what a killed stack left behind in Dagster's storage.
+"""Ends dead runs and frees leaked slots that a killed stack left in Dagster's storage.
 
-While the code server lives it reports workers that die. When everything was killed nobody is left to
-do so: the run stays 'started' for ever and keeps its places in the pools. A run tells the id of its
-process; that process is gone, or another one has its id by now.
+A living code server reports workers that die. When everything was killed nothing reports them: the run
+stays 'started' for ever and keeps its slots in the pools. The event log of a run names its process, which
+is gone, or whose id another process has by now.
 """
 
 import json
@@ -20,7 +20,7 @@ from crm_pipeline.store.postgres.database import URL_VARIABLE
 from crm_pipeline.supervisor.health import is_unix_socket_answering
 
 _GRPC_TAG = ".dagster/grpc_info"
-UNFINISHED = [
+ACTIVE = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
@@ -34,7 +34,7 @@ _MESSAGE = (
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What was put right: ids of the runs that were ended, and how many slots were freed for."""
+    """The ids of the runs that were ended, and of those whose slots were freed."""
 
     runs: tuple[str, ...] = ()
     slots_freed_for: tuple[str, ...] = ()
@@ -42,13 +42,13 @@ class Reconciled:
 
 @dataclass(frozen=True)
 class Worker:
-    """The process that a run named as its own, and when it did."""
+    """The process of a run, and when the event log named it."""
 
     pid: int
     seen_at: float
 
     def is_alive(self) -> bool:
-        """Say whether that very process still runs; one that started later only has its id."""
+        """Say whether this process still runs; a later one may have the same id."""
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -60,7 +60,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Here:
-    """How to tell runs of this machine from those of another one that shares the database.
+    """What separates runs of this machine from those of another one that shares the database.
 
     Attributes:
         alone: the database is the embedded one: every run is of this machine.
@@ -72,7 +72,7 @@ class Here:
 
     @classmethod
     def of(cls, settings: Settings, sockets: Iterable[Path] = ()) -> "Here":
-        """Return what holds for a data folder."""
+        """Return it for a data folder."""
         return cls(
             alone=not settings.environ.get(URL_VARIABLE, "").strip(),
             sockets=tuple(str(path) for path in sockets),
@@ -87,7 +87,7 @@ class Here:
 
 def reconcile(instance: dg.DagsterInstance, here: Here) -> Reconciled:
     """End the runs whose process is gone, and free the slots of every run that is over."""
-    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+    records = instance.get_run_records(dg.RunsFilter(statuses=ACTIVE))
     dead = [
         record.dagster_run
         for record in records
@@ -102,38 +102,38 @@ def reconcile(instance: dg.DagsterInstance, here: Here) -> Reconciled:
 
 
 def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Say whether nothing works on an unfinished run any more."""
+    """Say whether no process works on an unfinished run any more."""
     worker = worker_of(instance, run.run_id)
     if worker is not None:
         return not worker.is_alive()
-    # It was handed to a code server that had not started a process yet.
+    # The run was given to a code server that had not started a process yet.
     path = _socket_of(run)
     return path is not None and not is_unix_socket_answering(path)
 
 
 def worker_of(instance: dg.DagsterInstance, run_id: str) -> Worker | None:
-    """Return the process that a run named last."""
+    """Return the process that the event log of a run named last."""
     kinds = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_START}
-    found: Worker | None = None
+    worker: Worker | None = None
     for entry in instance.all_logs(run_id, of_type=kinds):
         pid = _pid_in(entry.dagster_event) if entry.dagster_event else None
         if pid is not None:
-            found = Worker(pid, entry.timestamp)
-    return found
+            worker = Worker(pid, entry.timestamp)
+    return worker
 
 
 def _pid_in(event: dg.DagsterEvent) -> int | None:
     if event.pid is not None:
         return event.pid
-    # 'Started process for run' carries it as metadata, seconds before the run itself says a word.
+    # 'Started process for run' has it as metadata, seconds before the run's first event.
     if event.event_type != dg.DagsterEventType.ENGINE_EVENT:
         return None
-    told = event.engine_event_data.metadata.get("pid")
-    return int(str(told.value)) if told is not None else None
+    value = event.engine_event_data.metadata.get("pid")
+    return int(str(value.value)) if value is not None else None
 
 
 def free_slots(instance: dg.DagsterInstance) -> list[str]:
-    """Free the places in pools that runs hold which are over or unknown; return their ids."""
+    """Free the slots of runs that are over or unknown; return the ids of these runs."""
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return []
@@ -147,6 +147,6 @@ def free_slots(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _socket_of(run: dg.DagsterRun) -> str | None:
-    told = run.tags.get(_GRPC_TAG)
-    path = json.loads(told).get("socket") if told else None
+    text = run.tags.get(_GRPC_TAG)
+    path = json.loads(text).get("socket") if text else None
     return str(path) if path else None

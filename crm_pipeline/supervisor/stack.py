@@ -1,8 +1,7 @@
-"""The whole of it on one machine: PostgreSQL, code server, webserver, daemon, and what is asked for beside.
+"""A deployment on one machine: PostgreSQL, code server, webserver, daemon, and further services.
 
-`crm-pipeline up` starts a `Stack`, waits, and stops it. Starting first puts right what an earlier,
-killed one left behind: processes, runs that nobody works on, places in pools. One stack per data
-folder.
+`crm-pipeline up` starts a `Stack`, waits, and stops it. The start first cleans up after a killed stack:
+processes, runs that nothing works on, slots in pools. There is one stack per data folder.
 """
 
 import contextlib
@@ -57,11 +56,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Service:
-    """A program beside ours, started before Dagster unless it listens already, and kept alive.
+    """A further program, started before Dagster unless it listens already, and kept alive.
 
     Attributes:
-        name: what its log and messages about it are called.
-        label: what it is called among the stack's addresses.
+        name: for its log and for messages about it.
+        label: its name among the stack's addresses.
         url: its address there.
         host: where it listens.
         port: likewise.
@@ -78,11 +77,11 @@ class Service:
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What may be chosen.
+    """The options of a stack.
 
     Attributes:
         port: of the web interface.
-        services: programs to run beside ours.
+        services: further programs to run.
         start_timeout_s: how long Dagster may take to come up.
     """
 
@@ -97,7 +96,7 @@ class Stack:
     """See the module. Use `start`, `wait`, `stop`; `stop` may be called at any time.
 
     Attributes:
-        urls: what was started -> where it is.
+        urls: the addresses of what was started, by name.
     """
 
     settings: Settings
@@ -109,14 +108,14 @@ class Stack:
         self._mark = sortable_id()
         self._processes: list[ManagedProcess] = []
         self._restarts: dict[str, int] = {}
-        self._ends = contextlib.ExitStack()
-        self._asked_to_stop = threading.Event()
-        self._tell: Progress = lambda _: None
+        self._cleanup = contextlib.ExitStack()
+        self._stopping = threading.Event()
+        self._report: Progress = lambda _: None
         self._url = ""
         self._is_up = False
         self._is_alone = False
         self._owns_database = False
-        self._look_at = 0.0
+        self._next_database_check = 0.0
 
     def start(self, progress: Progress | None = None) -> None:
         """Start everything and return when it works.
@@ -125,15 +124,15 @@ class Stack:
             ConfigError: CRM_ALLOWED_HOSTS is wrong, a port is in use, another stack runs on the data
                 folder, or the definitions do not load.
             StoreError: the data folder is not writable, PostgreSQL does not start, or a program ends
-                at once; the text carries its last words.
+                at once; the text holds the end of its log.
         """
-        self._tell = progress or self._tell
+        self._report = progress or self._report
         try:
             AllowedHosts.configured(self.options.host, self.settings.environ)
             self._hold_signals()
             self._lock()
             for line in settle(self.settings):
-                self._tell(line)
+                self._report(line)
             self._end_leftovers()
             require_free(self.options.host, self.options.port, "the web interface", "--port")
             self._start_database()
@@ -147,50 +146,50 @@ class Stack:
             raise
 
     def wait(self, progress: Progress | None = None) -> None:
-        """Watch over the programs until somebody asks to stop (Ctrl-C, SIGTERM, or `ask_to_stop`).
+        """Watch the programs until a stop is requested (Ctrl-C, SIGTERM, or `ask_to_stop`).
 
-        One that ends by itself is started again, up to three times; so is our PostgreSQL, whoever
-        killed or stopped it.
+        A program that ends by itself is started again, up to three times. The embedded PostgreSQL is
+        always started again.
 
         Args:
-            progress: is told what happens from now on, instead of who was told about the start.
+            progress: gets the lines from now on, instead of the one that `start` was given.
 
         Raises:
-            StoreError: one ended too often; the text carries its last words.
+            StoreError: a program ended too often; the text holds the end of its log.
         """
-        self._tell = progress or self._tell
-        while not self._asked_to_stop.wait(_LOOK_EVERY_S):
+        self._report = progress or self._report
+        while not self._stopping.wait(_LOOK_EVERY_S):
             self._revive_database()
             for process in self._processes:
-                if not process.is_running() and not self._asked_to_stop.is_set():
+                if not process.is_running() and not self._stopping.is_set():
                     self._revive(process)
 
     def ask_to_stop(self, *_: object) -> None:
         """Make `wait` return; safe in signal handlers."""
-        self._asked_to_stop.set()
+        self._stopping.set()
 
     def stop(self) -> None:
-        """Stop everything in order: nothing new is launched, then runs end, then PostgreSQL."""
-        self._asked_to_stop.set()
+        """Stop everything in order: no run is launched any more, runs end, PostgreSQL stops."""
+        self._stopping.set()
         had_children = bool(self._processes)
         for process in reversed(self._processes):
-            self._tell(f"stopping {process.name}")
+            self._report(f"stopping {process.name}")
             process.stop()
         self._processes.clear()
         if had_children and self._url:
             try:
                 self._reconcile()
             except Exception as error:  # noqa: BLE001 - whatever it is, the rest has to be stopped
-                self._tell(
+                self._report(
                     f"runs were not reconciled ({type(error).__name__}); the next start does"
                 )
         if self._is_alone:
             if self._owns_database:
-                self._tell("stopping PostgreSQL")
+                self._report("stopping PostgreSQL")
                 EmbeddedServer(self.settings.data).stop()
             self._records.unlink(missing_ok=True)
             self._is_alone = self._owns_database = False
-        self._ends.close()
+        self._cleanup.close()
         self.urls.clear()
 
     def __enter__(self) -> "Stack":
@@ -210,7 +209,7 @@ class Stack:
         path = self._folder / f"{here[:8]}.sock"
         if len(str(path)) <= _LONGEST_SOCKET:
             return path
-        # Only root and we can use a folder below /run or /tmp that we made.
+        # Only root and this user can use a private folder below /tmp.
         return Path("/tmp") / f"crm-{os.getuid()}-{here}" / "code.sock"  # noqa: S108
 
     def _hold_signals(self) -> None:
@@ -218,17 +217,17 @@ class Stack:
             return
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             before = signal.signal(number, self._on_signal)
-            self._ends.callback(signal.signal, number, before)
+            self._cleanup.callback(signal.signal, number, before)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        is_first = not self._asked_to_stop.is_set()
-        self._asked_to_stop.set()
+        is_first = not self._stopping.is_set()
+        self._stopping.set()
         if is_first and not self._is_up:
-            # There is no `wait` yet that would look.
+            # `wait`, which would see it, is not running yet.
             raise KeyboardInterrupt
 
     def _lock(self) -> None:
-        self._ends.callback(os.close, lock_stack(self.settings.data))
+        self._cleanup.callback(os.close, lock_stack(self.settings.data))
         self._is_alone = True
 
     def _end_leftovers(self) -> None:
@@ -238,15 +237,15 @@ class Stack:
         )
         left = before.living()
         if left:
-            self._tell(f"ending {len(left)} processes of a stack that was killed")
+            self._report(f"ending {len(left)} processes of a stack that was killed")
             end_all(left)
 
     def _start_database(self) -> None:
-        given = self.settings.environ.get(URL_VARIABLE, "").strip()
-        if not given:
+        own_url = self.settings.environ.get(URL_VARIABLE, "").strip()
+        if not own_url:
             server = EmbeddedServer(self.settings.data)
             if not server.is_running():
-                self._tell("starting PostgreSQL")
+                self._report("starting PostgreSQL")
                 self._owns_database = True
             self._write_records()
             server.start()
@@ -255,25 +254,27 @@ class Stack:
         with Database(url) as database:
             database.migrate()
         self._url = url
-        self.urls["PostgreSQL"] = "given by CRM_DATABASE_URL" if given else url
+        self.urls["PostgreSQL"] = "given by CRM_DATABASE_URL" if own_url else url
 
     def _reconcile(self) -> None:
         with opened_instance(self.settings, self._url) as instance:
             done = reconcile(instance, Here.of(self.settings, [self._socket]))
         if done.runs:
-            self._tell(f"ended {len(done.runs)} runs whose process was gone")
+            self._report(f"ended {len(done.runs)} runs whose process was gone")
         if done.slots_freed_for:
-            self._tell(f"freed the pools of {len(done.slots_freed_for)} runs that are over")
+            self._report(f"freed the pools of {len(done.slots_freed_for)} runs that are over")
 
     def _start_services(self) -> None:
-        for one in self.options.services:
-            self.urls[one.label] = one.url
-            if is_listening(one.host, one.port):
-                self._tell(f"using the {one.name} that listens on port {one.port}")
+        for service in self.options.services:
+            self.urls[service.label] = service.url
+            if is_listening(service.host, service.port):
+                self._report(f"using the {service.name} that listens on port {service.port}")
                 continue
-            self._tell(f"starting the {one.name}")
-            process = self._process(one.name, list(one.arguments))
-            self._await(partial(is_listening, one.host, one.port), [process], f"the {one.name}")
+            self._report(f"starting the {service.name}")
+            process = self._process(service.name, list(service.arguments))
+            self._await(
+                partial(is_listening, service.host, service.port), [process], f"the {service.name}"
+            )
 
     def _start_dagster(self) -> None:
         self._make_socket_folder()
@@ -284,7 +285,7 @@ class Stack:
         workspace.write_text(
             yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8"
         )
-        self._tell("starting Dagster")
+        self._report("starting Dagster")
         options = ["--socket", str(self._socket), "--location-name", LOCATION]
         code = self._process(
             "code server",
@@ -308,7 +309,7 @@ class Stack:
     def _make_socket_folder(self) -> None:
         folder = self._socket.parent
         files.make_private(folder)
-        # Root may work on the data folder of somebody else, whose folder it is then.
+        # Root may work on another user's data folder, whose owner owns this folder too.
         owner = self.settings.data.stat().st_uid if folder == self._folder else os.geteuid()
         if wrong := exposed(folder, owner):
             raise StoreError(
@@ -323,7 +324,7 @@ class Stack:
         self._await(lambda: is_loaded(url), self._processes, "Dagster")
         self.urls["Dagster"] = url
 
-    def _await(self, is_ready: Callable[[], bool], needed: list[ManagedProcess], what: str) -> None:
+    def _await(self, is_ready: Callable[[], bool], needed: list[ManagedProcess], name: str) -> None:
         until = time.monotonic() + self.options.start_timeout_s
         while not is_ready():
             for process in needed:
@@ -331,10 +332,10 @@ class Stack:
                     raise _ended(process)
             if time.monotonic() > until:
                 raise StoreError(
-                    f"{what} did not come up within {self.options.start_timeout_s:.0f} s.",
+                    f"{name} did not come up within {self.options.start_timeout_s:.0f} s.",
                     cure=f"The logs in {self._folder} say what it is doing.",
                 )
-            self._asked_to_stop.wait(0.2)
+            self._stopping.wait(0.2)
 
     def _process(self, name: str, arguments: list[str]) -> ManagedProcess:
         process = ManagedProcess(
@@ -362,25 +363,25 @@ class Stack:
         }
 
     def _revive_database(self) -> None:
-        given = self.settings.environ.get(URL_VARIABLE, "").strip()
-        if given or time.monotonic() < self._look_at:
+        own_url = self.settings.environ.get(URL_VARIABLE, "").strip()
+        if own_url or time.monotonic() < self._next_database_check:
             return
-        self._look_at = time.monotonic() + _DATABASE_EVERY_S
+        self._next_database_check = time.monotonic() + _DATABASE_EVERY_S
         server = EmbeddedServer(self.settings.data)
         if server.revive():
-            self._tell("PostgreSQL was killed; it is there again")
-        elif not server.is_running() and not self._asked_to_stop.is_set():
+            self._report("PostgreSQL was killed; it is there again")
+        elif not server.is_running() and not self._stopping.is_set():
             server.start()
-            # Whoever stopped it wants it to be stopped once this stack is.
+            # It was stopped on purpose: it is stopped again with this stack.
             self._owns_database = True
             self._write_records()
-            self._tell("PostgreSQL was stopped; this stack needs it, so it is there again")
+            self._report("PostgreSQL was stopped; this stack needs it, so it is there again")
 
     def _revive(self, process: ManagedProcess) -> None:
         times = self._restarts[process.name] = self._restarts.get(process.name, 0) + 1
         if times > _RESTARTS:
             raise _ended(process)
-        self._tell(f"{process.name} ended by itself; starting it again")
+        self._report(f"{process.name} ended by itself; starting it again")
         process.stop()
         if process.name == "code server":
             self._socket.unlink(missing_ok=True)

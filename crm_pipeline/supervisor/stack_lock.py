@@ -1,7 +1,7 @@
-"""The lock of a data folder that `crm-pipeline up` holds: one stack per folder, and who it is.
+"""The lock that `crm-pipeline up` holds on a data folder: one stack per folder.
 
-It is a lock of the operating system on `run/up.lock`, gone with its process however that ends. The file
-holds the process id for people; whether a stack is up is told by the lock alone.
+It is a lock of the operating system on `run/up.lock`, which ends with its process. The file holds the
+process id for people; only the lock says whether a stack is up.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ class Holder:
     """The process that holds the lock.
 
     Attributes:
-        pid: None where a version that did not write it down holds the lock.
+        pid: None where an older version, which did not write it, holds the lock.
     """
 
     pid: int | None
@@ -50,7 +50,7 @@ def lock_stack(data: Path) -> int:
             cure="Give this user write permission, or set CRM_DATA to another folder.",
         ) from error
     while not _is_taken(handle, fcntl.LOCK_EX):
-        holder = stack_of(data)  # None: somebody was looking just now
+        holder = stack_of(data)  # None: another process was checking the lock just now
         if holder is not None:
             os.close(handle)
             raise ConfigError(

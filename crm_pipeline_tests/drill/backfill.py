@@ -119,12 +119,12 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
 
     from crm_pipeline.cli.runs import instance_of
     from crm_pipeline.orchestration.runs import run_backfill
-    from crm_pipeline.supervisor.reconcile import UNFINISHED
+    from crm_pipeline.supervisor.reconcile import ACTIVE
 
     run = Run(order)
     with instance_of(run.settings) as instance:
         done = run_backfill(run.settings, CONNECTION, None, None, instance, clock=run.clock)
-        ghosts = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+        ghosts = instance.get_runs(dg.RunsFilter(statuses=ACTIVE))
         return {
             "failed": [failed.message for failed in done.failed],
             "ghosts": [ghost.run_id for ghost in ghosts],
