@@ -1,6 +1,6 @@
 """`crm_pipeline.connect("name")`: an account of connections.yaml, for scripts and notebooks.
 
-Calls go through the same rate limiter, tokens, retries and errors as the pipeline's own.
+Its calls go through the same rate limiter, tokens, retries and errors as those of the pipeline.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class Client:
         self, name: str, home: Path | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
         settings = load_settings(home, environ)
-        settings.connection(name)  # before anything is started
+        settings.connection(name)  # an unknown name is an error before anything is started
         with ExitStack() as stack:
             database = stack.enter_context(running_database(settings))
             self._account = stack.enter_context(opened(settings, name, database))

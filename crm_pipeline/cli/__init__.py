@@ -1,7 +1,7 @@
-"""The command line: the same verbs as the Dagster UI, and those that set the stage for it.
+"""The command line: the same actions as in the Dagster UI, and those that prepare them.
 
-One module per group of commands; they import what they need inside functions, so that `--help` and a
-typo are answered at once. Nothing here decides anything about data.
+One module per group of commands. They import what they need inside functions, so that `--help` and a typo
+are answered at once. No module here makes a decision about data.
 """
 
 import os
@@ -14,7 +14,7 @@ def main() -> None:
     from crm_pipeline.cli.app import app
     from crm_pipeline.cli.failures import INTERRUPTED
 
-    # Service managers and `timeout` send SIGTERM: it ends a command as Ctrl-C does, tidily.
+    # Service managers and `timeout` send SIGTERM: it ends a command as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(args=_debug_first(sys.argv[1:]), prog_name="crm-pipeline")
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _debug_first(arguments: list[str]) -> list[str]:
-    """Let `--debug` stand anywhere, though it belongs to the whole program."""
+    """Return the arguments with `--debug` in front: it may stand anywhere."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     if "--debug" not in arguments[:end]:
         return arguments

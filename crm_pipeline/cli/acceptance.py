@@ -1,4 +1,4 @@
-"""`accept-shrink`: a person says that what a vendor does not list any more is really gone."""
+"""`accept-shrink`: a person confirms that records which a vendor does not list any more are gone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pending:
-    """Something that is not believed yet.
+    """A read that is not believed yet.
 
     Attributes:
-        text: what it is, and what follows if it is believed.
-        accept: writes down that it is.
+        text: what it lacks, and what follows if it is accepted.
+        accept: records that it is accepted.
     """
 
     text: str
@@ -53,13 +53,13 @@ def accept_shrink(
     settings = load_settings()
     chosen = settings.connection(connection)
     landing = Landing(settings.data)
-    found = pending(settings, chosen, landing, chosen.object(obj).name)
+    doubts = pending(settings, chosen, landing, chosen.object(obj).name)
     console = output()
-    if not found:
+    if not doubts:
         console.print(f"{connection}.{obj}: every read is believed, there is nothing to accept.")
         return
-    for one in found:
-        console.print(f"{connection}.{obj}: {one.text}", markup=False)
+    for doubt in doubts:
+        console.print(f"{connection}.{obj}: {doubt.text}", markup=False)
     if not yes and not is_interactive():
         raise ConfigError(
             "nobody can be asked here, and nothing was accepted.",
@@ -68,15 +68,15 @@ def accept_shrink(
     if not yes and not Prompter(asks=True).confirms("Are they really gone?", proposal=False):
         console.print("Nothing was accepted.")
         raise typer.Exit(1)
-    for one in found:
-        one.accept()
+    for doubt in doubts:
+        doubt.accept()
     console.print(f"Accepted. `crm-pipeline refresh {connection}` brings the tables up to it.")
 
 
 def pending(
     settings: "Settings", chosen: "Connection", landing: "Landing", obj: str
 ) -> list[Pending]:
-    """Return what of an object is not believed yet."""
+    """Return the reads of an object that are not believed yet."""
     return [
         *_reads(settings, chosen, landing, obj),
         *_descriptions(chosen, landing, obj),
@@ -104,7 +104,7 @@ def _reads(
 
 
 def _gone_already(settings: "Settings", chosen: "Connection", landing: "Landing", obj: str) -> int:
-    """Return how many of the missing records the tables show as deleted, such as owners who left."""
+    """Return how many of the missing records are deleted in the tables already, such as owners who left."""
     from crm_pipeline.stages.normalized import deleted_ids
     from crm_pipeline.stages.raw import doubted_ids
     from crm_pipeline.store.tables import Tables

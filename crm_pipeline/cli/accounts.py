@@ -1,4 +1,4 @@
-"""`check`, `discover`, `preview`: a look at an account before anything is extracted from it."""
+"""`check`, `discover`, `preview`: inspect an account before anything is extracted from it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,17 +97,17 @@ def discovered(
     from crm_pipeline.cli.console import emit_json, say
     from crm_pipeline.cli.discovery import proposed, survey, write_objects
 
-    with _asked(settings, chosen) as account:
-        found = survey(account, chosen)
+    with _opened_account(settings, chosen) as account:
+        surveyed = survey(account, chosen)
         listed = account.objects() if everything else []
-    proposals = proposed(found, chosen)
+    proposals = proposed(surveyed, chosen)
     if as_json:
-        emit_json([entry.record(proposals) for entry in found])
+        emit_json([entry.record(proposals) for entry in surveyed])
     else:
-        _show_survey(found, listed)
+        _show_survey(surveyed, listed)
         _show_proposals(proposals)
     if write:
-        added = write_objects(settings, chosen, found)
+        added = write_objects(settings, chosen, surveyed)
         say(f"added to {settings.file}: {', '.join(added)}" if added else "nothing to add")
 
 
@@ -130,7 +130,7 @@ def preview(
     from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
-    with _asked(settings, settings.connection(connection)) as account:
+    with _opened_account(settings, settings.connection(connection)) as account:
         try:
             schema, records = account.preview(obj, rows)
         except VendorError:
@@ -145,7 +145,7 @@ def preview(
 
 @contextmanager
 def account_of(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
-    """Open the account of a connection for somebody who is waiting."""
+    """Open the account of a connection, with few and short retries: a person is waiting."""
     from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.stages.raw import opened
     from crm_pipeline.store.postgres.database import running_database
@@ -159,7 +159,7 @@ def account_of(settings: "Settings", chosen: "Connection") -> "Iterator[Account]
 
 
 @contextmanager
-def _asked(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
+def _opened_account(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
     from crm_pipeline.cli.console import working
 
     with working(f"asking {chosen.name}"), account_of(settings, chosen) as account:
@@ -167,7 +167,7 @@ def _asked(settings: "Settings", chosen: "Connection") -> "Iterator[Account]":
 
 
 def checked(settings: "Settings", names: Sequence[str]) -> "list[Checkup]":
-    """Look at connections, one after the other."""
+    """Check connections, one after the other."""
     from crm_pipeline.cli.logs import to_stderr
     from crm_pipeline.store.postgres.database import running_database
 
@@ -194,19 +194,19 @@ def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup"
             opened(settings, name, database, retry=_impatient()) as account,
         ):
             checkup = account.check()
-            remarks = tuple(_remarked(settings, chosen))
+            remarks = tuple(_remark_findings(settings, chosen))
             checkup = replace(checkup, findings=(*checkup.findings, *remarks))
             if not chosen.objects:
                 return checkup
-            # By now the vendor has told its limits, if it could be asked at all.
+            # The vendor's limits are known by now, if it responded at all.
             return replace(checkup, findings=(*checkup.findings, finding(settings, account)))
     except CrmError as error:
-        # One connection that cannot even be opened says nothing about the others.
+        # The other connections are checked even if this one cannot be opened.
         return Checkup(name, (Finding("fail", "open", error.message, error.cure),))
 
 
-def _remarked(settings: "Settings", chosen: "Connection") -> "Iterator[Finding]":
-    """Say of each object what its landed data want somebody to know."""
+def _remark_findings(settings: "Settings", chosen: "Connection") -> "Iterator[Finding]":
+    """Yield the remarks on the landed data of each object as findings."""
     from crm_pipeline.connectors.base import Finding
     from crm_pipeline.orchestration.remarks import remarks_at
     from crm_pipeline.store.landing import Landing
@@ -220,17 +220,17 @@ def _remarked(settings: "Settings", chosen: "Connection") -> "Iterator[Finding]"
 def _impatient() -> "RetryPolicy":
     from crm_pipeline.wire.retry import RetryPolicy
 
-    # Somebody is waiting for the answer; runs are more patient.
+    # A person is waiting; runs are more patient.
     return RetryPolicy(attempts=3, cap_s=2.0, timeout_s=15.0)
 
 
 def _explain_unknown(account: "Account", connection: str, obj: str) -> None:
     try:
-        known = [info.name for info in account.objects() if info.queryable]
+        names = [info.name for info in account.objects() if info.queryable]
     except CrmError:
         return
-    if obj not in known:
-        raise UnknownName("object", obj, known, where=f"connection '{connection}'")
+    if obj not in names:
+        raise UnknownName("object", obj, names, where=f"connection '{connection}'")
 
 
 def _checkup_record(checkup: "Checkup") -> dict[str, Any]:
@@ -243,7 +243,7 @@ def _checkup_record(checkup: "Checkup") -> dict[str, Any]:
 
 
 def show_checkup(checkup: "Checkup") -> None:
-    """Print what was found, with what to do about it."""
+    """Print the findings of a check-up, with their cures."""
     from rich.text import Text
 
     from crm_pipeline.cli.console import output, table
@@ -261,27 +261,27 @@ def _detail(finding: "Finding") -> str:
     return f"{finding.detail}\n-> {finding.cure}"
 
 
-def _show_survey(found: Any, listed: "list[ObjectInfo]") -> None:
+def _show_survey(surveyed: Any, listed: "list[ObjectInfo]") -> None:
     from crm_pipeline.cli.console import output, table, verbatim
 
     columns = ("object", "label", "records", "fields", "custom fields", "in connections.yaml")
-    rows = [entry.row() for entry in found]
+    rows = [entry.row() for entry in surveyed]
     console = output()
     console.print(table("", columns, rows, numbers=(2, 3, 4)))
-    looked_at = {entry.name for entry in found}
+    looked_at = {entry.name for entry in surveyed}
     others = [info.name for info in listed if info.queryable and info.name not in looked_at]
     if others:
         console.print(f"also there: {verbatim(', '.join(others))}")
 
 
-def _show_proposals(found: "Sequence[Proposal]") -> None:
+def _show_proposals(proposals: "Sequence[Proposal]") -> None:
     from crm_pipeline.cli.console import output, verbatim
     from crm_pipeline.cli.proposals import lines
 
-    if not found:
+    if not proposals:
         return
-    said = "Fields that may belong into columns of the common model; add to connections.yaml what is right:"
-    output().print(f"\n{said}\n\n{verbatim(lines(found))}", soft_wrap=True)
+    heading = "Fields that may belong into columns of the common model; add to connections.yaml what is right:"
+    output().print(f"\n{heading}\n\n{verbatim(lines(proposals))}", soft_wrap=True)
 
 
 def _field_record(field: Any) -> dict[str, Any]:

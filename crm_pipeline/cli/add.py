@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from crm_pipeline.kernel.secret import Secret
     from crm_pipeline.settings import Connection, Settings
 
-_SHOWN = frozenset({"username", "private_key_file"})  # nothing that would have to be hidden
+_SHOWN = frozenset({"username", "private_key_file"})  # no secrets
 
 
 def add(
@@ -66,8 +66,8 @@ def add(
     asker = Prompter(asks=is_interactive() and not yes)
     draft = Draft(settings_file())
     options = {"vendor": vendor, "name": name, "login_url": login_url, "kind": kind}
-    known = {key: value for key, value in options.items() if value is not None}
-    entry = completed(asker, draft, known, sandbox=sandbox, variables=_named(variable or []))
+    given = {key: value for key, value in options.items() if value is not None}
+    entry = completed(asker, draft, given, sandbox=sandbox, variables=_named(variable or []))
     text = draft.write(entry)
     asker.say(f"added '{entry.name}' to {draft.path}")
     _finish(asker, draft, entry, text, discovers=discover)
@@ -89,7 +89,7 @@ def _named(pairs: Sequence[str]) -> dict[str, str]:
 def _finish(
     asker: "Prompter", draft: "Draft", entry: "Entry", text: str, *, discovers: bool
 ) -> None:
-    """Secrets, login, check, objects; ends with the next command."""
+    """Ask for secrets, log in, check, fill in the objects, and name the next command."""
     from crm_pipeline.cli.login import offer_of
     from crm_pipeline.cli.workspace import load_settings
 
@@ -115,14 +115,14 @@ def _finish(
         from crm_pipeline.cli.accounts import discovered
 
         discovered(settings, chosen, write=True)
-        _tell_cost(asker, settings, entry.name)
+        _say_cost(asker, settings, entry.name)
         asker.say(f"Next: crm-pipeline backfill {entry.name}")
     else:
         asker.say(f"Next: crm-pipeline discover {entry.name} --write")
 
 
-def _tell_cost(asker: "Prompter", settings: "Settings", name: str) -> None:
-    """Say what automation of the objects that were filled in costs; `settings` hold what was typed."""
+def _say_cost(asker: "Prompter", settings: "Settings", name: str) -> None:
+    """Say what automation of the new objects costs; `settings` hold the secrets that were typed."""
     from crm_pipeline.cli.accounts import account_of
     from crm_pipeline.cli.automation import line, pace_of
     from crm_pipeline.cli.workspace import load_settings

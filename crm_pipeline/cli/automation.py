@@ -14,7 +14,7 @@ _CURE = (
 
 
 def pace_of(settings: "Settings", account: "Account") -> "Pace":
-    """Return how often automation asks and reads an account, and what that costs; asks nothing."""
+    """Return how often automation probes and reads an account, and what that costs; calls no API."""
     from crm_pipeline.connectors.upkeep import stated_ceiling
     from crm_pipeline.stages.raw import pace
     from crm_pipeline.store.landing import Landing
@@ -30,17 +30,17 @@ def finding(settings: "Settings", account: "Account") -> "Finding":
     from crm_pipeline.connectors.base import Finding
 
     pace = pace_of(settings, account)
-    detail = f"{pace}{_whether(settings)}"
+    detail = f"{pace}{_switch_state(settings)}"
     return Finding("warn" if pace.is_dear else "ok", "automation", detail, _CURE)
 
 
 def line(settings: "Settings", pace: "Pace") -> str:
     """Return a line for people about the cost of automation."""
-    return f"automation: {pace}{_whether(settings)}" + (f" {_CURE}" if pace.is_dear else "")
+    return f"automation: {pace}{_switch_state(settings)}" + (f" {_CURE}" if pace.is_dear else "")
 
 
-def _whether(settings: "Settings") -> str:
-    """Say whether it is spent at all."""
+def _switch_state(settings: "Settings") -> str:
+    """Say whether automation is on."""
     if settings.is_automatic:
         return "."
     return (
@@ -50,7 +50,7 @@ def _whether(settings: "Settings") -> str:
 
 
 def line_of(settings: "Settings", name: str) -> str:
-    """Return the same line of a connection that is not open; it asks no vendor and starts no PostgreSQL."""
+    """Return the same line for a connection that is not open; calls no vendor and starts no PostgreSQL."""
     import psycopg2
 
     from crm_pipeline.kernel.errors import CrmError
@@ -62,15 +62,15 @@ def line_of(settings: "Settings", name: str) -> str:
     try:
         url = database_url(settings)
         if url is None:
-            return _elsewhere(name, "PostgreSQL is not running")
+            return _unknown_cost(name, "PostgreSQL is not running")
         with Database(url) as database, opened(settings, name, database) as account:
             looks = Looks(settings.data).at(name)
             return line(settings, pace(settings, account, Landing(settings.data), looks))
     except psycopg2.errors.UndefinedTable:
-        return _elsewhere(name, "nobody has called anything yet")
+        return _unknown_cost(name, "nobody has called anything yet")
     except CrmError as error:
-        return _elsewhere(name, error.message.removesuffix("."))
+        return _unknown_cost(name, error.message.removesuffix("."))
 
 
-def _elsewhere(name: str, why: str) -> str:
+def _unknown_cost(name: str, why: str) -> str:
     return f"automation: what it costs a day is not known here ({why}); `crm-pipeline plan {name}` says it."

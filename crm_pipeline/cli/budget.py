@@ -1,4 +1,4 @@
-"""`budget`: how the call limits of connections stand, and forgetting counters that are wrong."""
+"""`budget`: show the call limits of connections, and forget counters that are wrong."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,15 +57,15 @@ def reset(
     only_counted: Annotated[
         bool, typer.Option("--counted", help="Only what we counted ourselves.")
     ] = False,
-    only_told: Annotated[
+    only_vendor: Annotated[
         bool, typer.Option("--told", help="Only what the vendor's own counters said.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Forget the counters of a connection's limits, when they are wrong: ours and the vendor's.
 
-    The vendor's next answer tells its counter anew. What we counted is not told by anybody: calls of today
-    that are forgotten may be too many for the vendor, which then refuses some. Connections of the same
+    The vendor's next response states its counter again. Nothing states what we counted: if calls of today
+    are forgotten, later ones may be too many for the vendor, which then refuses them. Connections of the same
     `limit_group` share the counters. It is safe while runs go on: calls under way still count.
 
     For instance:
@@ -76,23 +76,23 @@ def reset(
     from crm_pipeline.cli.console import emit_json, say
     from crm_pipeline.cli.workspace import load_settings
 
-    if only_counted and only_told:
+    if only_counted and only_vendor:
         raise ConfigError(
             "--counted and --told exclude each other.", cure="Leave both out for both."
         )
     settings = load_settings()
     group = settings.connection(connection).limit_group
     with _limiter(settings) as limiter:
-        forgotten = limiter.forget(group, counted=not only_told, told=not only_counted)
+        forgotten = limiter.forget(group, counted=not only_vendor, told=not only_counted)
     if as_json:
-        emit_json({"limit_group": group, "forgotten": [asdict(one) for one in forgotten]})
+        emit_json({"limit_group": group, "forgotten": [asdict(limit) for limit in forgotten]})
         return
     shared = _members(settings, group)
     also = f", shared by {', '.join(shared)}" if len(shared) > 1 else ""
     if not forgotten:
         say(f"limit group {group}{also}: no calls have been counted, there is nothing to forget.")
-    for one in forgotten:
-        say(f"limit group {group}{also}: {_words(one)}")
+    for limit in forgotten:
+        say(f"limit group {group}{also}: {_words(limit)}")
 
 
 @contextmanager
@@ -116,16 +116,22 @@ def _record(settings: "Settings", group: str, limits: "list[LimitStatus]") -> di
 
 
 def _members(settings: "Settings", group: str) -> list[str]:
-    return [name for name, one in settings.connections.items() if one.limit_group == group]
+    return [
+        name for name, connection in settings.connections.items() if connection.limit_group == group
+    ]
 
 
-def _words(one: "Forgotten") -> str:
+def _words(forgotten: "Forgotten") -> str:
     parts = []
-    if one.counted is not None:
-        parts.append(f"{one.counted:,} {one.unit} that we counted")
-    if one.vendor_ceiling is not None:
-        parts.append(f"the vendor's counter, {one.vendor_used:,} of {one.vendor_ceiling:,}")
-    return f"{one.name}: forgot {' and '.join(parts) or 'nothing, the vendor had told nothing'}."
+    if forgotten.counted is not None:
+        parts.append(f"{forgotten.counted:,} {forgotten.unit} that we counted")
+    if forgotten.vendor_ceiling is not None:
+        parts.append(
+            f"the vendor's counter, {forgotten.vendor_used:,} of {forgotten.vendor_ceiling:,}"
+        )
+    return (
+        f"{forgotten.name}: forgot {' and '.join(parts) or 'nothing, the vendor had told nothing'}."
+    )
 
 
 def _show(settings: "Settings", group: str, limits: "list[LimitStatus]") -> None:
@@ -136,17 +142,19 @@ def _show(settings: "Settings", group: str, limits: "list[LimitStatus]") -> None
     title = group if members == [group] else f"{group}: {', '.join(members)}"
     rows = [
         (
-            one.name,
-            one.unit,
-            one.counted + one.under_way,
-            one.ceiling,
-            one.left,
-            "at once" if one.kind == "concurrency" else window_words(one.period_s, one.resets),
-            one.vendor_used,
-            one.vendor_ceiling,
-            f"{one.observed_at:%Y-%m-%d %H:%M} UTC" if one.observed_at else None,
+            limit.name,
+            limit.unit,
+            limit.counted + limit.under_way,
+            limit.ceiling,
+            limit.left,
+            "at once"
+            if limit.kind == "concurrency"
+            else window_words(limit.period_s, limit.resets),
+            limit.vendor_used,
+            limit.vendor_ceiling,
+            f"{limit.observed_at:%Y-%m-%d %H:%M} UTC" if limit.observed_at else None,
         )
-        for one in limits
+        for limit in limits
     ]
     columns = (
         *("limit", "unit", "we counted", "our share", "left", "over"),
@@ -155,22 +163,22 @@ def _show(settings: "Settings", group: str, limits: "list[LimitStatus]") -> None
     console = output()
     if rows:
         console.print(table(title, columns, rows, numbers=(2, 3, 4, 6, 7)))
-        for one in limits:
-            if one.kind == "daily" and not one.left:
-                console.print(_spent(one, (members or [group])[0]), style="yellow", markup=False)
+        for limit in limits:
+            if limit.kind == "daily" and not limit.left:
+                console.print(_spent(limit, (members or [group])[0]), style="yellow", markup=False)
     else:
         console.print(f"{title}: no calls have been counted yet.")
 
 
-def _spent(one: "LimitStatus", member: str) -> str:
-    """Say of a limit by the day that is spent who says so, and when more is to be had."""
+def _spent(limit: "LimitStatus", member: str) -> str:
+    """Say which counter shows that a daily limit is spent, and when calls are free again."""
     from crm_pipeline.ratelimit.limit_status import reset_words, return_words
 
-    if not one.is_spent_by_vendor:
-        return f"{one.name}: spent by our own count; {return_words(one)}."
+    if not limit.is_spent_by_vendor:
+        return f"{limit.name}: spent by our own count; {return_words(limit)}."
     return (
-        f"{one.name}: spent by the vendor's counter, which holds what others took as well; we counted "
-        f"{one.counted:,}. It is asked again once an hour; {return_words(one)}. {reset_words(member)}"
+        f"{limit.name}: spent by the vendor's counter, which holds what others took as well; we counted "
+        f"{limit.counted:,}. It is asked again once an hour; {return_words(limit)}. {reset_words(member)}"
     )
 
 

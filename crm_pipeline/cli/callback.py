@@ -1,4 +1,4 @@
-"""What comes back from a login in the browser: a visit to this machine, or an address that is pasted."""
+"""The response of a login in the browser: a request to this machine, or an address that is pasted."""
 
 import errno
 import queue
@@ -29,15 +29,15 @@ class Callback:
 
     def __init__(self, redirect_uri: str) -> None:
         url = urlsplit(redirect_uri)
-        self._answers: queue.Queue[dict[str, str]] = queue.Queue()
+        self._responses: queue.Queue[dict[str, str]] = queue.Queue()
         wanted = 80 if url.port is None else url.port
         try:
-            self._server = _Server(("127.0.0.1", wanted), url, self._answers)
+            self._server = _Server(("127.0.0.1", wanted), url, self._responses)
         except OSError as error:
             raise _no_port(wanted, error) from error
         port = self._server.server_address[1]
         self.redirect_uri = url._replace(netloc=f"{url.hostname}:{port}").geturl()
-        # A browser may open a connection and say nothing: each has a thread of its own.
+        # A browser may open a connection and send nothing: each connection has a thread.
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -61,7 +61,7 @@ class Callback:
             AuthFailed: nobody came in time.
         """
         try:
-            return self._answers.get(timeout=timeout_s)
+            return self._responses.get(timeout=timeout_s)
         except queue.Empty:
             raise AuthFailed(
                 f"nobody came back from the login within {timeout_s:,.0f} s.",
@@ -74,16 +74,16 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, place: tuple[str, int], url: SplitResult, answers: "queue.Queue[dict[str, str]]"
+        self, address: tuple[str, int], url: SplitResult, responses: "queue.Queue[dict[str, str]]"
     ) -> None:
         self.callback_path = url.path or "/"
-        # Under another name it is a page that pretends to be this machine.
+        # With another host name a page pretends to be this machine.
         self.names = {url.hostname, "localhost", "127.0.0.1"}
-        self.answers = answers
-        super().__init__(place, _Handler)
+        self.responses = responses
+        super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a browser that hangs up is no news."""
+        """Write nothing: a browser that hangs up is no error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -97,18 +97,18 @@ class _Handler(BaseHTTPRequestHandler):
     }
 
     def do_GET(self) -> None:
-        """Take the answer, and thank whoever brought it."""
+        """Take the response of the login, and show a page."""
         url = urlsplit(self.path)
-        answer = dict(parse_qsl(url.query))
+        response = dict(parse_qsl(url.query))
         if self.headers.get("Host", "").partition(":")[0].lower() not in self.server.names:
             self._show(403, "Not under this name")
             return
-        if url.path != self.server.callback_path or not {"code", "error"} & answer.keys():
+        if url.path != self.server.callback_path or not {"code", "error"} & response.keys():
             self._show(404, "Not here")
             return
-        refused = f"The login was refused: {answer['error']}" if "error" in answer else ""
+        refused = f"The login was refused: {response['error']}" if "error" in response else ""
         self._show(200, refused or "Thank you")
-        self.server.answers.put(answer)
+        self.server.responses.put(response)
 
     def _show(self, status: int, title: str) -> None:
         body = _PAGE.format(title=escape(title)).encode()
@@ -123,18 +123,18 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def pasted(text: str, state: str) -> Mapping[str, str]:
-    """Return the answer that was pasted: the whole address, or the code alone.
+    """Return the response that was pasted: the whole address, or the code alone.
 
-    A code alone is taken as the answer to this login: whoever pastes it here has asked for it, and
-    without this login's verifier it is worth nothing.
+    A code alone counts as the response to this login: a person pastes it, and a code of another login is
+    useless without that login's verifier.
 
     Raises:
-        AuthFailed: there is no answer in it.
+        AuthFailed: the text holds no response.
     """
     words = "".join(text.split())
-    answer = dict(parse_qsl(words.partition("?")[2]))
-    if {"code", "error"} & answer.keys():
-        return answer
+    response = dict(parse_qsl(words.partition("?")[2]))
+    if {"code", "error"} & response.keys():
+        return response
     if "://" not in words and "?" not in words:
         return {"code": unquote(words.removeprefix("code=")), "state": state}
     raise AuthFailed(

@@ -1,4 +1,4 @@
-"""Where commands write: results to stdout, everything that accompanies them to stderr."""
+"""The output of commands: results on stdout, everything else on stderr."""
 
 import inspect
 import json
@@ -32,12 +32,12 @@ def output() -> "Console":
 
 
 def notes() -> "Console":
-    """Return the console of what accompanies results: progress, hints, warnings."""
+    """Return the console of progress, hints and warnings."""
     return _console(is_terminal=sys.stderr.isatty(), stderr=True)
 
 
 def _console(*, is_terminal: bool, stderr: bool = False) -> "Console":
-    """Return a console that steers the terminal itself, and lets no text do so."""
+    """Return a console that removes control characters from texts."""
     from rich.console import Console
 
     class Guarded(Console):
@@ -50,19 +50,19 @@ def _console(*, is_terminal: bool, stderr: bool = False) -> "Console":
                 )
                 yield guarded
 
-    # What goes into a file or a pipe is not folded at some terminal's width.
+    # Output into a file or a pipe is not folded at a terminal's width.
     return Guarded(stderr=stderr, highlight=False, width=None if is_terminal else _UNFOLDED)
 
 
 def verbatim(text: str) -> str:
-    """Return a text that others wrote for `say`: its square brackets stay what they are."""
+    """Return a foreign text for `say`, with its square brackets escaped."""
     from rich.markup import escape
 
     return escape(printable(text))
 
 
 def say(text: str) -> None:
-    """Write a line of company to stderr; square brackets are rich's markup."""
+    """Write a line to stderr; square brackets are rich's markup."""
     notes().print(text)
 
 
@@ -78,19 +78,19 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    # Titles and headings come from accounts as well: no square bracket of theirs is markup.
+    # Titles and headings come from accounts as well: their square brackets are no markup.
     titled = Text(printable(title)) if title else None
-    made = Table(title=titled, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(title=titled, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if index in numbers else "left"
-        made.add_column(Text(printable(column)), justify=justify, overflow="fold")
+        grid.add_column(Text(printable(column)), justify=justify, overflow="fold")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))
-    return made
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))
+    return grid
 
 
 def shown(value: Any) -> str:
-    """Return a value as a person wants to see it."""
+    """Return a value as text for people."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -111,7 +111,7 @@ def emit_json(value: Any) -> None:
 
 
 def emit_json_rows(records: Iterable[Any]) -> None:
-    """Write values to stdout as a JSON list, one after the other, as `emit_json` would."""
+    """Write values to stdout as a JSON list, one at a time, in the form of `emit_json`."""
     separator = "[\n  "
     for record in records:
         text = _json(record)
@@ -128,23 +128,23 @@ def _json(value: Any) -> str:
 
 
 def _fit(value: Any) -> Any:
-    """Return a value with texts in place of numbers, and of keys, that JSON does not have."""
+    """Return a value with texts in place of numbers and keys that JSON does not have."""
     if isinstance(value, dict):
         keys = [key if isinstance(key, str) else str(plain(key)) for key in value]
         return dict(zip(keys, map(_fit, value.values()), strict=True))
     if isinstance(value, (list, tuple)):
-        return [_fit(one) for one in value]
+        return [_fit(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plain(value: Any) -> Any:
-    """Return what JSON has for a value that it does not have."""
+    """Return the JSON value for a value of another type."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         return format_instant(value)
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     if isinstance(value, Decimal):
-        # A number where a JSON number keeps it whole, a text where it would not.
+        # A number if a JSON number keeps it exactly, else a text.
         number = float(value)
         return number if Decimal(repr(number)) == value else str(value)
     return str(value)
@@ -152,7 +152,7 @@ def plain(value: Any) -> Any:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show that something takes a moment: a spinner in a terminal, nothing elsewhere."""
+    """Show a spinner in a terminal, nothing elsewhere."""
     console = notes()
     if not console.is_terminal:
         yield

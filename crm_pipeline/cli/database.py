@@ -82,7 +82,7 @@ def stop(
 
 
 def _stack_on(settings: "Settings") -> "Holder | None":
-    """Return the stack that uses the embedded server; one with a server of the user's does not."""
+    """Return the stack that uses the embedded server; None if there is none, or it uses the user's server."""
     from crm_pipeline.store.postgres.database import URL_VARIABLE
     from crm_pipeline.supervisor.stack_lock import stack_of
 
@@ -101,13 +101,13 @@ def url() -> None:
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.store.postgres.database import database_url
 
-    found = database_url(load_settings())
-    if found is None:
+    address = database_url(load_settings())
+    if address is None:
         raise DatabaseUnavailable(
             "PostgreSQL is not running.",
             cure="Start it with `crm-pipeline db start`, or set CRM_DATABASE_URL.",
         )
-    sys.stdout.write(found + "\n")
+    sys.stdout.write(address + "\n")
 
 
 for _command in (start, stop, url):

@@ -1,4 +1,4 @@
-"""`demo`: from nothing to a filled data/crm.duckdb, with the sandbox as the CRM."""
+"""`demo`: fill data/crm.duckdb from scratch, with the sandbox as the CRM."""
 
 import shutil
 import time
@@ -85,13 +85,13 @@ def _run(settings: "Settings", name: str, instance: "dg.DagsterInstance") -> "Ru
 
     landing = Landing(settings.data)
     has_landed = any(landing.windows(name, obj) for obj in landing.objects(name))
-    with progress("refresh" if has_landed else "backfill") as told:
+    with progress("refresh" if has_landed else "backfill") as on_step:
         if has_landed:
             return interruptible(
-                instance, lambda: run_refresh(settings, name, instance, on_step=told)
+                instance, lambda: run_refresh(settings, name, instance, on_step=on_step)
             )
         return interruptible(
-            instance, lambda: run_backfill(settings, name, None, None, instance, on_step=told)
+            instance, lambda: run_backfill(settings, name, None, None, instance, on_step=on_step)
         )
 
 
@@ -124,7 +124,7 @@ def _show(settings: "Settings", name: str, summary: "RunSummary", elapsed_s: flo
 
 
 def _published_rows(settings: "Settings") -> list[tuple[str, int, int]]:
-    from crm_pipeline.cli.answer import run
+    from crm_pipeline.cli.query_result import run
     from crm_pipeline.model.names import literal, quoted
     from crm_pipeline.model.tables import DELETED_SUFFIX
 
@@ -145,9 +145,9 @@ def _published_rows(settings: "Settings") -> list[tuple[str, int, int]]:
 
 
 def _show_query(settings: "Settings") -> None:
-    from crm_pipeline.cli.answer import run
     from crm_pipeline.cli.console import output
     from crm_pipeline.cli.query import show
+    from crm_pipeline.cli.query_result import run
 
     console = output()
     program = "crm-pipeline" if shutil.which("crm-pipeline") else ".venv/bin/crm-pipeline"

@@ -1,4 +1,4 @@
-"""What an account holds, looked at object by object, and its entry in connections.yaml."""
+"""The survey of an account, object by object, and its entry in connections.yaml."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
+class SurveyedObject:
     """One object of an account; without a schema it cannot be read, and `problem` says why."""
 
     name: str
@@ -33,7 +33,7 @@ class Found:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether it belongs into connections.yaml: readable, and not an empty custom object."""
+        """Whether it is to be in connections.yaml: it is readable, and no empty custom object."""
         return self.schema is not None and not (self.custom and self.count == 0)
 
     def row(self) -> tuple[Any, ...]:
@@ -58,12 +58,16 @@ class Found:
                 {"name": f.name, "label": f.label, "type": f.type, "custom": f.custom}
                 for f in fields
             ],
-            "proposals": {one.field: one.column for one in proposals if one.object == self.name},
+            "proposals": {
+                proposal.field: proposal.column
+                for proposal in proposals
+                if proposal.object == self.name
+            },
         }
 
 
-def survey(account: Account, connection: Connection) -> list[Found]:
-    """Look at the configured objects, the vendor's usual ones and the custom ones."""
+def survey(account: Account, connection: Connection) -> list[SurveyedObject]:
+    """Return the configured objects, the vendor's usual ones and the custom ones, each with its fields and count."""
     listed = {info.name: info for info in account.objects()}
     configured = [obj.name for obj in connection.objects]
     usual = [name for name in connector(connection.vendor).default_objects if name in listed]
@@ -72,15 +76,17 @@ def survey(account: Account, connection: Connection) -> list[Found]:
     return [_look(account, listed.get(name), name, name in configured) for name in names]
 
 
-def proposed(found: Sequence[Found], connection: Connection) -> tuple[Proposal, ...]:
-    """Return which fields may belong into columns of the common model."""
-    schemas = [entry.schema for entry in found if entry.schema is not None]
+def proposed(surveyed: Sequence[SurveyedObject], connection: Connection) -> tuple[Proposal, ...]:
+    """Return proposals of fields for columns of the common model."""
+    schemas = [entry.schema for entry in surveyed if entry.schema is not None]
     return proposals(schemas, connector(connection.vendor).mapping, connection.mapping)
 
 
-def write_objects(settings: Settings, connection: Connection, found: list[Found]) -> list[str]:
-    """Add what is wanted and not there yet to connections.yaml; return the names added."""
-    added = [entry.name for entry in found if entry.is_wanted and not entry.configured]
+def write_objects(
+    settings: Settings, connection: Connection, surveyed: list[SurveyedObject]
+) -> list[str]:
+    """Add the wanted objects that are missing to connections.yaml; return the names added."""
+    added = [entry.name for entry in surveyed if entry.is_wanted and not entry.configured]
     if not added:
         return []
     document = Document.read(settings.file)
@@ -91,7 +97,7 @@ def write_objects(settings: Settings, connection: Connection, found: list[Found]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file of the user's in one step; its permissions stay, and a link stays a link."""
+    """Replace a file of the user atomically; its permissions stay, and a link stays a link."""
     target = path.resolve()
     with files.replacing(target, is_the_users=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -99,10 +105,10 @@ def write_text(path: Path, text: str) -> None:
             temporary.chmod(target.stat().st_mode & 0o777)
 
 
-def _look(account: Account, info: ObjectInfo | None, name: str, configured: bool) -> Found:
+def _look(account: Account, info: ObjectInfo | None, name: str, configured: bool) -> SurveyedObject:
     label, custom = (info.label, info.custom) if info else ("", False)
     try:
         plan = account.plan(ObjectSettings(name, snapshot=True), None)
     except (NotPermitted, Rejected, Skippable) as error:
-        return Found(name, label, custom, configured, problem=error.message)
-    return Found(name, label, custom, configured, plan.schema, plan.vendor_count)
+        return SurveyedObject(name, label, custom, configured, problem=error.message)
+    return SurveyedObject(name, label, custom, configured, plan.schema, plan.vendor_count)

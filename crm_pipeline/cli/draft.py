@@ -1,4 +1,4 @@
-"""A new entry of connections.yaml: what it says, whether it may stand there, writing and taking back."""
+"""A new entry of connections.yaml: made, checked, written and taken back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ _LONGEST_VARIABLE = 60
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known about a new connection so far; what is not yet has a harmless value."""
+    """A new connection as far as it is known; open fields have a harmless value."""
 
     name: str
     vendor: str
@@ -46,23 +46,23 @@ class Entry:
 
     @property
     def rules(self) -> KindRules:
-        """What its kind of login takes."""
+        """The rules of its kind of login."""
         return KINDS[self.kind]
 
     def proposed(self, wanted: tuple[str, ...] = ()) -> dict[str, str]:
         """Return the variables that its login needs, and those `wanted` of the optional ones."""
         rules = self.rules
-        given = [name for name in rules.variables if name in self.variables]
+        named = [name for name in rules.variables if name in self.variables]
         needed = [*rules.needed, *rules.one_of[:1]]
-        if set(given) & set(rules.one_of):
+        if set(named) & set(rules.one_of):
             needed = [*rules.needed]
-        names = dict.fromkeys([*needed, *given, *wanted])
+        names = dict.fromkeys([*needed, *named, *wanted])
         room = _LONGEST_VARIABLE - len("_PRIVATE_KEY_FILE")
         prefix = self.name.upper()[:room]
         return {name: self.variables.get(name, f"{prefix}_{name.upper()}") for name in names}
 
     def data(self) -> dict[str, Any]:
-        """Return it as it stands in the file."""
+        """Return the entry as values for the file."""
         auth = {f"{name}_env": variable for name, variable in self.proposed().items()}
         sandbox = {"sandbox": True} if self.sandbox else {}
         return {
@@ -75,7 +75,7 @@ class Entry:
 
 
 class Draft:
-    """The file, and what can be added to it.
+    """connections.yaml before and after the new entry.
 
     Args:
         path: of connections.yaml; it need not exist.
@@ -89,21 +89,21 @@ class Draft:
         self.is_new = not path.exists()
         self._before = Document(path, _NEW_FILE) if self.is_new else Document.read(path)
         empty = self._before.data in (None, {"connections": None})
-        self.known = {} if empty else dict(parse_connections(self._before))
+        self.existing = {} if empty else dict(parse_connections(self._before))
 
     def sandbox_address(self, vendor: str) -> str:
         """Return where the sandbox is, or will be, for a vendor."""
-        for model in self.known.values():
+        for model in self.existing.values():
             if model.sandbox:
                 return f"{model.login_url.rpartition('/')[0]}/{vendor}"
         host, port = DEFAULT_ADDRESS
         return f"http://{host}:{port}/{vendor}"
 
     def refuse(self, entry: Entry) -> None:
-        """Make sure that an entry may stand in the file, before anything is written.
+        """Make sure that an entry is valid in the file, before anything is written.
 
         Raises:
-            ConfigError: it may not.
+            ConfigError: it is not.
         """
         self._text_with(entry)
 
@@ -111,7 +111,7 @@ class Draft:
         """Add the entry to the file; return the new text.
 
         Raises:
-            ConfigError: it may not stand there, or the file has changed meanwhile.
+            ConfigError: it is not valid there, or the file has changed meanwhile.
         """
         if not self.is_new and Document.read(self.path).text != self._before.text:
             raise ConfigError(
@@ -123,7 +123,7 @@ class Draft:
         return text
 
     def take_back(self, written: str) -> bool:
-        """Restore the file unless somebody has changed it since; say whether that was done."""
+        """Restore the file unless it has changed since; return whether that was done."""
         if Document.read(self.path).text != written:
             return False
         if self.is_new:
@@ -133,7 +133,7 @@ class Draft:
         return True
 
     def _text_with(self, entry: Entry) -> str:
-        if entry.name in self.known:
+        if entry.name in self.existing:
             raise ConfigError(
                 f"{self.path} has a connection '{entry.name}' already; it is left as it is.",
                 cure="Choose another name, or change the entry in the file.",
@@ -146,10 +146,10 @@ class Draft:
         try:
             document = Document(self.path, text)
         except ConfigError:
-            raise unsafe from None  # it names a line of the new text, which nobody can look at
+            raise unsafe from None  # it names a line of the new text, which is in no file
         after = dict(parse_connections(document))
         added = after.pop(entry.name, None)
-        if added is None or after != self.known:
+        if added is None or after != self.existing:
             raise unsafe
         connector(entry.vendor).vet(added.connection(entry.name, None))
         return text

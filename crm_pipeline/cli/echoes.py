@@ -1,4 +1,4 @@
-"""What Dagster writes to stderr, past every log, about an error that the command itself tells."""
+"""Removes lines that Dagster writes to stderr about an error that the command reports itself."""
 
 import sys
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ _ECHOES = (
 
 @contextmanager
 def without_echoes() -> Iterator[None]:
-    """Leave out of stderr what Dagster says of its storage: the same comes as the command's own sentence."""
+    """Drop Dagster's lines about its storage from stderr; the command reports the same error itself."""
     before = sys.stderr
     sys.stderr = ours = cast("TextIO", _WithoutEchoes(before))
     try:
         yield
     finally:
-        if sys.stderr is ours:  # after Ctrl-C it is nobody's
+        if sys.stderr is ours:  # Ctrl-C may have replaced it
             sys.stderr = before
 
 

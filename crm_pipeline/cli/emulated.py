@@ -1,7 +1,7 @@
-"""The sandbox as a child process, and the world that it shows.
+"""The sandbox as a child process, and the world that it serves.
 
-The world is drawn from a seed, a size and a moment. All three are remembered in
-`data/run/sandbox.json`, so that a sandbox started tomorrow shows the world that was landed today.
+The world is generated from a seed, a size and a moment. `data/run/sandbox.json` holds all three, so that a
+sandbox started tomorrow serves the world that was landed today.
 """
 
 import json
@@ -29,7 +29,7 @@ DEFAULT_ADDRESS = ("127.0.0.1", 8765)
 
 @dataclass(frozen=True)
 class WorldChoice:
-    """What the sandbox's world is drawn from; `now` ends all of its stamps."""
+    """The parameters of the sandbox's world; `now` is its latest modification time."""
 
     seed: int
     contacts: int
@@ -49,21 +49,21 @@ def address(settings: Settings) -> tuple[str, int]:
     Raises:
         ConfigError: they point at several.
     """
-    found = {
+    addresses = {
         (url.hostname or DEFAULT_ADDRESS[0], url.port or 80)
         for url in (urlsplit(c.login_url) for c in settings.connections.values() if c.sandbox)
     }
-    if len(found) > 1:
-        listed = ", ".join(f"{host}:{port}" for host, port in sorted(found))
+    if len(addresses) > 1:
+        listed = ", ".join(f"{host}:{port}" for host, port in sorted(addresses))
         raise ConfigError(
             f"the sandbox connections of {settings.file} point at several addresses: {listed}.",
             cure="Give all of them the same host and port; one sandbox serves every vendor.",
         )
-    return found.pop() if found else DEFAULT_ADDRESS
+    return addresses.pop() if addresses else DEFAULT_ADDRESS
 
 
 def new_world(*, contacts: int | None, seed: int | None) -> WorldChoice:
-    """Return a world that ends with the hour that has begun."""
+    """Return a world that ends with the beginning of this hour."""
     return WorldChoice(
         seed=DEFAULT_SEED if seed is None else seed,
         contacts=DEFAULT_CONTACTS if contacts is None else contacts,
@@ -75,20 +75,20 @@ def choose_world(settings: Settings, *, contacts: int | None, seed: int | None) 
     """Return the remembered world, or a new one.
 
     Raises:
-        ConfigError: another world is asked for than the one that `data/` holds records of.
+        ConfigError: the options name another world than the one whose records are in `data/`.
     """
     record = _recall(settings)
     if record is None:
         return new_world(contacts=contacts, seed=seed)
-    known = _world(record)
+    remembered = _world(record)
     wanted = WorldChoice(
-        known.seed if seed is None else seed,
-        known.contacts if contacts is None else contacts,
-        known.now,
+        remembered.seed if seed is None else seed,
+        remembered.contacts if contacts is None else contacts,
+        remembered.now,
     )
-    if wanted != known and _has_landed(settings):
+    if wanted != remembered and _has_landed(settings):
         raise ConfigError(
-            f"{settings.data} holds records of a sandbox with {known}, and one with {wanted} is asked"
+            f"{settings.data} holds records of a sandbox with {remembered}, and one with {wanted} is asked"
             " for: the two would mix.",
             cure="Leave the options out to go on with the old one, remove the data folder, or set "
             "CRM_DATA to another.",
@@ -97,7 +97,7 @@ def choose_world(settings: Settings, *, contacts: int | None, seed: int | None) 
 
 
 def remember(settings: Settings, world: WorldChoice, url: str) -> None:
-    """Write down which world is being served, where, and by which process (this one)."""
+    """Record which world is served, where, and that this process does it."""
     import psutil
 
     process = psutil.Process()
@@ -131,7 +131,7 @@ def running(settings: Settings) -> tuple[str, WorldChoice] | None:
 
 @contextmanager
 def served(settings: Settings, world: WorldChoice) -> Iterator[str]:
-    """Serve the world in a child process unless that is already done; yield the address.
+    """Serve the world in a child process unless a sandbox serves it already; yield the address.
 
     The child ends with this block, and also when this process is killed.
 
@@ -139,8 +139,8 @@ def served(settings: Settings, world: WorldChoice) -> Iterator[str]:
         ConfigError: a sandbox with another world is running, or none is installed.
         SandboxFailed: it did not start; the text is the child's own.
     """
-    if found := running(settings):
-        url, shown = found
+    if current := running(settings):
+        url, shown = current
         if shown != world:
             raise ConfigError(
                 f"a sandbox with {shown} is already running at {url}, and one with {world} is asked"

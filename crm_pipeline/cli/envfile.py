@@ -1,4 +1,4 @@
-"""Secrets into the file .env: for its owner alone, never over what is there, never into version control."""
+"""Writes secrets into .env: readable for its owner alone, never over a value, never in version control."""
 
 import subprocess
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _NAME = ".env"
 
 
 def save(root: Path, secrets: Mapping[str, Secret]) -> list[str]:
-    """Add secrets to the .env of a folder, with mode 0600; return what else was done, for the person.
+    """Add secrets to the .env of a folder, with mode 0600; return lines about what else was done.
 
     Raises:
         ConfigError: a variable has a value there, or the file is in version control.
@@ -22,8 +22,8 @@ def save(root: Path, secrets: Mapping[str, Secret]) -> list[str]:
     """
     path = (root / _NAME).resolve()
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    known = _values(path) if before else {}
-    if taken := sorted(name for name in secrets if known.get(name)):
+    existing = _values(path) if before else {}
+    if taken := sorted(name for name in secrets if existing.get(name)):
         raise ConfigError(
             f"{path} holds {', '.join(taken)} already; nothing was written.",
             cure="Change the file by hand.",
@@ -34,7 +34,7 @@ def save(root: Path, secrets: Mapping[str, Secret]) -> list[str]:
     with files.replacing(path) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_text(before + gap + lines, encoding="utf-8")
-        wanted = known | {name: secret.reveal() for name, secret in secrets.items()}
+        wanted = existing | {name: secret.reveal() for name, secret in secrets.items()}
         if _values(temporary) != wanted:
             raise ConfigError(
                 f"the secrets cannot be written into {path} so that they are read back the same; "

@@ -1,4 +1,4 @@
-"""How a command ends badly: one paragraph on stderr, an exit code, and a traceback only on request."""
+"""How a command fails: one paragraph on stderr, an exit code, and a traceback only on request."""
 
 import sys
 import textwrap
@@ -49,14 +49,14 @@ class ExplainingGroup(TyperGroup):
 
 
 def _foreseen(error: Exception) -> CrmError | None:
-    """Return what an error of a library comes from, if a database went away or a disk is full."""
+    """Return the cause of a library's error, if a database went away or a disk is full."""
     from crm_pipeline.configuration import load_settings
     from crm_pipeline.store.postgres.database import URL_VARIABLE
     from crm_pipeline.store.postgres.embedded import EmbeddedServer
     from crm_pipeline.store.postgres.outages import foreseen
 
     state = None
-    with suppress(CrmError, OSError):  # only to name a disk; the error is told in any case
+    with suppress(CrmError, OSError):  # only to name a disk; the error is reported in any case
         settings = load_settings()
         if not settings.environ.get(URL_VARIABLE, "").strip():
             state = EmbeddedServer(settings.data).folder

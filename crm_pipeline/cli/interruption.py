@@ -1,7 +1,7 @@
-"""Ctrl-C during a run: ends at once, with the run marked as cancelled.
+"""Ctrl-C during a run ends the program at once, with the run marked as cancelled.
 
-Dagster takes an interrupt for the failure of one step, tries that again and goes on with the others.
-So a run works in a thread of its own, where it sees no signals, and this thread listens.
+Dagster treats an interrupt as the failure of one step, retries it and goes on with the others. So a run
+works in a thread of its own, which gets no signals, and the main thread waits for them.
 """
 
 import logging
@@ -46,7 +46,7 @@ def interruptible(instance: "dg.DagsterInstance", work: Callable[[], T]) -> T:
             _cancel_own_runs(instance)
         except Exception as error:  # noqa: BLE001 - the program ends in any case
             say(f"the run was not marked as cancelled ({type(error).__name__}); `up` does that")
-        # What its threads say while PostgreSQL is taken from under them is no news.
+        # Errors of its threads after PostgreSQL has stopped are not shown.
         logging.disable()
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
         raise

@@ -1,4 +1,4 @@
-"""`login`: a person lets the pipeline in, once, in the browser."""
+"""`login`: a person logs in once, in the browser, for the pipeline."""
 
 import os
 import sys
@@ -80,15 +80,15 @@ def _forget(settings: "Settings", connection: "Connection") -> None:
     from crm_pipeline.store.tokens.state_key import StateKey
 
     with running_database(settings) as database:
-        had_one = TokenStore(database, StateKey.of(settings)).forget(connection.name)
-    what = "the stored tokens are gone" if had_one else "no tokens were stored"
-    say(f"{connection.name}: {what}. The next login begins with what the environment holds.")
+        had_tokens = TokenStore(database, StateKey.of(settings)).forget(connection.name)
+    outcome = "the stored tokens are gone" if had_tokens else "no tokens were stored"
+    say(f"{connection.name}: {outcome}. The next login begins with what the environment holds.")
 
 
 def log_in(
     account: "Account", redirect_uri: str, *, paste: bool, opens_browser: bool, wait_s: float
 ) -> None:
-    """Lead a person through the login of an account, and say as whom it is logged in then.
+    """Lead a person through the login of an account, and show its identity.
 
     Raises:
         ConfigError: the account logs in by itself, or the callback address is of no use.
@@ -97,7 +97,7 @@ def log_in(
     from crm_pipeline.cli.callback import Callback, pasted
     from crm_pipeline.cli.console import say, working
 
-    # What is wrong with the connection is said before the port's.
+    # An error of the connection comes before one of the port.
     login_flow = account.login_flow(redirect_uri)
     if login_flow.by_hand:
         _point_to(login_flow.address, login_flow.by_hand)
@@ -114,8 +114,8 @@ def log_in(
             if opens_browser and has_browser():
                 webbrowser.open(login_flow.address)
             with working("waiting for the browser to come back"):
-                answer = callback.wait(wait_s)
-        login_flow.accept(answer)
+                response = callback.wait(wait_s)
+        login_flow.accept(response)
     _confirm(account)
 
 
@@ -136,7 +136,7 @@ def callback_address(connection: "Connection", port: int | None = None) -> str:
 
 
 def offer_of(settings: "Settings", connection: "Connection") -> bool:
-    """Say whether a connection is one that a person logs in for, and has not got a token yet."""
+    """Say whether a person has to log in for a connection, which has no token yet."""
     from crm_pipeline.connectors.registry import connector
 
     kinds = {kind.kind for kind in connector(connection.vendor).logins if kind.by_browser}
@@ -169,7 +169,7 @@ def _point_to(address: str, how: str) -> None:
 
 
 def has_browser() -> bool:
-    """Say whether a browser with windows can be opened; one in this terminal would block it."""
+    """Say whether a graphical browser can be opened; a browser in this terminal would block it."""
     if os.environ.get("BROWSER") or sys.platform in {"darwin", "win32"}:
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -190,10 +190,10 @@ def _confirm(account: "Account") -> None:
     from crm_pipeline.cli.console import say, verbatim
 
     try:
-        who = account.identity()
+        identity = account.identity()
     except CrmError as error:
-        # The tokens are stored already; what this is about, `check` tells in full.
+        # The tokens are stored already; `check` shows this error in full.
         reason = verbatim(error.message)
         say(f"logged in; the tokens are stored. Who it is could not be asked: {reason}")
         return
-    say(f"logged in as {verbatim(who)}; the tokens are stored, encrypted.")
+    say(f"logged in as {verbatim(identity)}; the tokens are stored, encrypted.")

@@ -1,4 +1,4 @@
-"""Log lines of commands: to stderr, without secrets, and only what matters unless asked for more."""
+"""Log lines of commands: on stderr, without secrets, from level warning on by default."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ def to_stderr(default: str = "warning") -> None:
 
 
 def _short_retry(level: int) -> Processor:
-    """Leave of stamina's line what a person wants; it is news, not a warning: most retries succeed."""
+    """Shorten stamina's line, and make it information: most retries succeed."""
 
     def shortened(
         logger: object,  # noqa: ARG001 - structlog hands it to every processor
@@ -62,7 +62,7 @@ def _cleaned(
     name: str,  # noqa: ARG001 - as above
     event: MutableMapping[str, Any],
 ) -> MutableMapping[str, Any]:
-    """Take out secrets, and what would steer a terminal or pass for a line of its own."""
+    """Remove secrets, control characters and line breaks."""
     return {on_one_line(key): _clean(value) for key, value in event.items()}
 
 

@@ -1,4 +1,4 @@
-"""Where each object of a connection stands, read from landing and the looks; no database is needed."""
+"""The status of each object of a connection, read from landing and the looks; needs no database."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,17 +18,17 @@ from crm_pipeline.store.tables import Tables
 
 @dataclass(frozen=True)
 class ObjectStatus:
-    """Where one object stands.
+    """The status of one object.
 
     Attributes:
         watermark: everything that changed before it has been read; None if never, or a snapshot.
         last: its last committed window.
         landed: rows in landing over all windows: versions of records, not records.
         mismatches: windows whose count by the vendor and ours differ.
-        remarks: what somebody has to know or to do about it.
-        fresh: how fresh it is; None for one that is no longer configured.
-        behind_s: for how long what is here may lack changes.
-        is_automatic: whether anybody looks by himself, so that an object can be late.
+        remarks: for people, with what to do.
+        fresh: its freshness; None for an object that is no longer configured.
+        behind_s: the age of the oldest change that may be missing.
+        is_automatic: whether sensors and schedules run, so that an object can be late.
     """
 
     name: str
@@ -53,7 +53,7 @@ class ObjectStatus:
 
     @property
     def read_to(self) -> datetime | None:
-        """Up to when it was read, be it from a later moment than the beginning."""
+        """Up to when it was read, even if not from its beginning."""
         return self.watermark or (self.fresh.read_to if self.fresh else None)
 
     @property
@@ -104,7 +104,7 @@ class ObjectStatus:
 def objects_of(
     settings: Settings, connection: Connection, clock: Clock | None = None
 ) -> list[ObjectStatus]:
-    """Return where the objects of a connection stand, configured ones first."""
+    """Return the status of the objects of a connection, configured ones first."""
     landing = Landing(settings.data)
     now = (clock or SystemClock()).now()
     looks = Looks(settings.data).at(connection.name)

@@ -1,4 +1,4 @@
-"""`plan`: how the next read of each object would be done, and what the other ways would cost."""
+"""`plan`: the read strategy of the next read of each object, and the cost of the others."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,42 +71,52 @@ def plan(
         each = [upkeep(account, obj, landing) for obj in wanted]
     if as_json:
         emit_json(
-            [_record(one) | _upkeep(pace, cost) for one, cost in zip(plans, each, strict=True)]
+            [
+                _record(planned_read) | _upkeep(pace, cost)
+                for planned_read, cost in zip(plans, each, strict=True)
+            ]
         )
         return
-    for one in plans:
-        output().print(_shown(one))
+    for planned_read in plans:
+        output().print(_shown(planned_read))
     output().print(line(settings, pace))
     if len(plans) > 1:
         output().print(_sum(plans))
 
 
-def _shown(one: "Plan") -> "RenderableType":
+def _shown(plan: "Plan") -> "RenderableType":
     from crm_pipeline.cli.console import table
 
-    counted = "" if one.vendor_count is None else f", {one.vendor_count:,} records"
-    span = "the whole object" if one.window is None else f"{one.window}"
-    taken = next((route for route in one.routes if route.name == one.route), None)
-    others = [route for route in one.routes if route is not taken]
-    rows = [_row(route, route is taken) for route in ([taken] if taken else []) + others]
-    unit = one.unit if one.unit != "calls" else "cost"
-    title = f"{one.object}: {span}{counted}"
+    counted = "" if plan.vendor_count is None else f", {plan.vendor_count:,} records"
+    window = "the whole object" if plan.window is None else f"{plan.window}"
+    taken = next((strategy for strategy in plan.routes if strategy.name == plan.route), None)
+    others = [strategy for strategy in plan.routes if strategy is not taken]
+    rows = [_row(strategy, strategy is taken) for strategy in ([taken] if taken else []) + others]
+    unit = plan.unit if plan.unit != "calls" else "cost"
+    title = f"{plan.object}: {window}{counted}"
     return table(title, ("", "route", "calls", unit, "seconds", "how"), rows, numbers=(2, 3, 4))
 
 
-def _row(route: "ReadStrategy", taken: bool) -> tuple[Any, ...]:
-    if route.impediment:
-        return "", route.name, None, None, None, f"not possible: {route.impediment}"
-    seconds = f"{route.seconds:,.1f}"
-    return "->" if taken else "", route.name, route.calls, route.cost, seconds, route.how
+def _row(strategy: "ReadStrategy", taken: bool) -> tuple[Any, ...]:
+    if strategy.impediment:
+        return "", strategy.name, None, None, None, f"not possible: {strategy.impediment}"
+    seconds = f"{strategy.seconds:,.1f}"
+    return (
+        "->" if taken else "",
+        strategy.name,
+        strategy.calls,
+        strategy.cost,
+        seconds,
+        strategy.how,
+    )
 
 
 def _sum(plans: list["Plan"]) -> str:
     last = plans[-1]
-    cost = f", {sum(one.cost for one in plans):,} {last.unit}" if last.unit != "calls" else ""
-    left = next((one.remaining for one in reversed(plans) if one.remaining is not None), None)
+    cost = f", {sum(plan.cost for plan in plans):,} {last.unit}" if last.unit != "calls" else ""
+    left = next((plan.remaining for plan in reversed(plans) if plan.remaining is not None), None)
     budget = "" if left is None else f"; {left:,} {last.unit} are left of our share of today"
-    calls, seconds = sum(one.calls for one in plans), sum(one.seconds for one in plans)
+    calls, seconds = sum(plan.calls for plan in plans), sum(plan.seconds for plan in plans)
     return f"all {len(plans)} objects: {calls:,} calls{cost}, about {seconds:,.0f} s{budget}"
 
 
@@ -124,27 +134,27 @@ def _upkeep(pace: "Pace", cost: "Upkeep") -> dict[str, Any]:
     }
 
 
-def _record(one: "Plan") -> dict[str, Any]:
-    window = one.window
+def _record(plan: "Plan") -> dict[str, Any]:
+    window = plan.window
     start = window.from_at if window else None
     return {
-        "object": one.object,
+        "object": plan.object,
         "from": format_instant(start) if start else None,
         "to": format_instant(window.to_at) if window else None,
-        "records": one.vendor_count,
-        "route": one.route,
-        "reason": one.reason,
-        "unit": one.unit,
-        "remaining": one.remaining,
+        "records": plan.vendor_count,
+        "route": plan.route,
+        "reason": plan.reason,
+        "unit": plan.unit,
+        "remaining": plan.remaining,
         "routes": [
             {
-                "route": route.name,
-                "calls": route.calls,
-                "cost": route.cost,
-                "seconds": round(route.seconds, 1),
-                "how": route.how,
-                "impediment": route.impediment or None,
+                "route": strategy.name,
+                "calls": strategy.calls,
+                "cost": strategy.cost,
+                "seconds": round(strategy.seconds, 1),
+                "how": strategy.how,
+                "impediment": strategy.impediment or None,
             }
-            for route in one.routes
+            for strategy in plan.routes
         ],
     }

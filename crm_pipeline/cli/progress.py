@@ -9,27 +9,27 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class Told(Protocol):
-    """What a run calls with `(step, records so far, records expected)`."""
+class StepCallback(Protocol):
+    """A function that a run calls with `(step, records so far, records expected)`."""
 
     def __call__(self, step: str, records: int, expected: int | None) -> None:
-        """Take the news."""
+        """Show the progress of a step."""
 
 
 @contextmanager
-def progress(title: str, *, unit: str = "records") -> Iterator[Told]:
-    """Show how the steps of a run advance; yield what the run is to call.
+def progress(title: str, *, unit: str = "records") -> Iterator[StepCallback]:
+    """Show the progress of the steps of a run; yield the callback for the run.
 
     Args:
-        title: what is going on.
-        unit: what is counted.
+        title: of the run.
+        unit: of the counts.
     """
     from crm_pipeline.cli.console import notes
 
     console = notes()
     if console.is_terminal:
-        with _bars(console, title) as told:
-            yield told
+        with _bars(console, title) as on_step:
+            yield on_step
         return
     lines = _Lines(console, title, unit)
     yield lines
@@ -37,7 +37,7 @@ def progress(title: str, *, unit: str = "records") -> Iterator[Told]:
 
 
 @contextmanager
-def _bars(console: "Console", title: str) -> Iterator[Told]:
+def _bars(console: "Console", title: str) -> Iterator[StepCallback]:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
     from rich.progress import TimeElapsedColumn as Elapsed
 
@@ -52,7 +52,7 @@ def _bars(console: "Console", title: str) -> Iterator[Told]:
     with Progress(*columns, console=console, transient=True) as shown:
         whole = shown.add_task(title, total=None)
 
-        def told(step: str, records: int, expected: int | None) -> None:
+        def on_step(step: str, records: int, expected: int | None) -> None:
             if step not in tasks:
                 for done in tasks.values():
                     shown.stop_task(done)
@@ -60,7 +60,7 @@ def _bars(console: "Console", title: str) -> Iterator[Told]:
             shown.update(tasks[step], completed=records, total=expected)
             shown.update(whole, description=f"{title}: {len(tasks)} steps")
 
-        yield told
+        yield on_step
 
 
 class _Lines:

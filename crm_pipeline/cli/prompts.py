@@ -1,4 +1,4 @@
-"""Questions to a person at a terminal; where there is none, what was proposed is taken."""
+"""Prompts for a person at a terminal; without a terminal the proposals are taken."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,31 +9,31 @@ from crm_pipeline.kernel.errors import ConfigError
 
 
 def is_interactive() -> bool:
-    """Say whether somebody can be asked."""
+    """Say whether there is a person at a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 class Prompter:
-    """Asks on stderr, so that stdout holds results only.
+    """Prompts on stderr, so that stdout holds results only.
 
     Args:
-        asks: whether to ask at all; without, proposals are taken and questions answered with no.
+        asks: whether to prompt at all; if not, proposals are taken and questions answered with no.
     """
 
     def __init__(self, *, asks: bool) -> None:
         self.asks = asks
 
     def text(self, question: str, proposal: str, accepted: Callable[[str], str]) -> str:
-        """Return an answer; one that `accepted` refuses with a ConfigError is asked for again."""
+        """Return an answer; prompt again where `accepted` refuses it with a ConfigError."""
         while True:
-            answer = self._answer(question, proposal)
+            answer = self._prompt(question, proposal)
             try:
                 return accepted(answer.strip())
             except ConfigError as error:
                 self.complain(_short(error.message), error.cure)
 
     def choice(self, question: str, options: Mapping[str, str]) -> str:
-        """Return one of the options, which are shown with what is said about each."""
+        """Return one of the options, which are shown with their descriptions."""
         names = list(options)
         width = max(len(name) for name in names)
         for number, name in enumerate(names, 1):
@@ -53,7 +53,7 @@ class Prompter:
         return self.asks and typer.confirm(question, default=proposal, err=True)
 
     def value(self, question: str, *, hidden: bool) -> str:
-        """Return what is typed, "" for nothing; a secret is not shown, only that it has arrived."""
+        """Return the value typed, "" for none; only the length of a secret is shown."""
         if not self.asks:
             return ""
         typed = typer.prompt(question, default="", show_default=False, hide_input=hidden, err=True)
@@ -68,19 +68,19 @@ class Prompter:
 
         say(text)
 
-    def complain(self, what: str, cure: str) -> None:
-        """Write what is wrong, and what to do, beside the questions."""
+    def complain(self, problem: str, cure: str) -> None:
+        """Write a problem and its cure beside the questions."""
         from crm_pipeline.cli.console import verbatim
 
-        self.say(f"[red]{verbatim(what)}[/] {verbatim(cure)}")
+        self.say(f"[red]{verbatim(problem)}[/] {verbatim(cure)}")
 
-    def _answer(self, question: str, proposal: str) -> str:
+    def _prompt(self, question: str, proposal: str) -> str:
         return str(
             typer.prompt(question, default=proposal or None, show_default=bool(proposal), err=True)
         )
 
 
 def _short(message: str) -> str:
-    """Leave the file and the line out: what is wrong has only just been typed."""
-    place, _, rest = message.partition(": ")
-    return rest if rest and "connections.yaml" in place else message
+    """Remove file and line: the wrong value has just been typed."""
+    start, _, rest = message.partition(": ")
+    return rest if rest and "connections.yaml" in start else message

@@ -1,7 +1,7 @@
-"""Which of an account's own fields may belong into a column that accounts keep in fields of their own.
+"""Proposes custom fields of an account for columns of the common model.
 
-Consent, reasons of losses and stages of a relation have standard fields at some vendors only. A field's name says
-what it may mean, and no more than that: a person decides, and writes the line into connections.yaml.
+Consent, lost reason and lifecycle stage have standard fields at some vendors only. The name of a field is no
+proof of its meaning: a person decides, and writes the line into connections.yaml.
 """
 
 import json
@@ -14,7 +14,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.selection import own_tables, tables_of
 from crm_pipeline.model.tables import TABLES
 
-# What admins call such fields, in the order in which columns are proposed.
+# Usual names of such fields, in the order in which columns are proposed.
 _CALLED: Mapping[str, tuple[str, ...]] = {
     "do_not_call": (
         "do not call",
@@ -67,10 +67,10 @@ def proposals(
     maps: Sequence[ObjectMap],
     chosen: Mapping[str, Mapping[str, str | None]],
 ) -> tuple[Proposal, ...]:
-    """Return what connections.yaml could say of the fields of some objects.
+    """Return proposals for the fields of some objects.
 
-    Nothing is proposed for a column that a field of the account feeds already, nor for a field of which
-    connections.yaml says something.
+    Nothing is proposed for a column that a field of the account feeds already, nor for a field that
+    connections.yaml mentions.
 
     Args:
         schemas: of the objects.
@@ -88,15 +88,15 @@ def proposals(
     )
 
 
-def lines(found: Sequence[Proposal]) -> str:
-    """Return proposals as they stand in an entry of connections.yaml."""
+def lines(proposals: Sequence[Proposal]) -> str:
+    """Return proposals as lines for an entry of connections.yaml."""
     text = ["    mapping:"]
-    for obj in dict.fromkeys(one.object for one in found):
+    for obj in dict.fromkeys(proposal.object for proposal in proposals):
         text.append(f"      {_quoted(obj)}:")
         text.extend(
-            f"        {_quoted(one.field)}: {one.column}  # {' '.join(one.label.split())}"
-            for one in found
-            if one.object == obj
+            f"        {_quoted(proposal.field)}: {proposal.column}  # {' '.join(proposal.label.split())}"
+            for proposal in proposals
+            if proposal.object == obj
         )
     return "\n".join(text)
 
@@ -106,16 +106,16 @@ def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else json.dumps(name)
 
 
-def _of(schema: Schema, entry: ObjectMap, said: Mapping[str, str | None]) -> Iterator[Proposal]:
+def _of(schema: Schema, entry: ObjectMap, mapped: Mapping[str, str | None]) -> Iterator[Proposal]:
     table = TABLES[entry.table]
-    taken = set(said)
+    taken = set(mapped)
     fed = {
         f.column
         for f in entry.fields
-        if f.source not in said and _is_there(schema, f.source, f.fallback)
+        if f.source not in mapped and _is_there(schema, f.source, f.fallback)
     }
     for column, names in _CALLED.items():
-        if column not in table.mappable or column in fed or column in said.values():
+        if column not in table.mappable or column in fed or column in mapped.values():
             continue
         fitting = [f for f in schema.fields if f.custom and _fits(f, table.by_name[column].type)]
         best = max(
@@ -129,10 +129,10 @@ def _of(schema: Schema, entry: ObjectMap, said: Mapping[str, str | None]) -> Ite
 
 
 def _is_there(schema: Schema, source: str, fallback: Iterable[str]) -> bool:
-    known = {name.casefold() for name in schema.names} | {
+    names = {name.casefold() for name in schema.names} | {
         f.keys[-1].casefold() for f in schema.fields
     }
-    return any(name.rpartition(".")[2].casefold() in known for name in (source, *fallback))
+    return any(name.rpartition(".")[2].casefold() in names for name in (source, *fallback))
 
 
 def _fits(field: Field, kind: str) -> bool:
@@ -140,18 +140,18 @@ def _fits(field: Field, kind: str) -> bool:
     if field.multiple or field.common_type in _LISTS or field.reference_to:
         return False
     if kind != "BOOLEAN":
-        # The texts of numbers, days and truth values are no reasons.
+        # Numbers, days and truth values are no reasons.
         return field.common_type == "string"
     stored = {value.casefold() for value in field.values}
     return field.common_type == "boolean" or (bool(stored) and stored <= _TRUTH)
 
 
 def _likeness(field: Field, names: Sequence[str]) -> int:
-    """Return 2 where the field is called so, 1 where its name holds the words, 0 where it does not."""
-    told = {_words(field.label), _words(field.name)}
-    if told & set(names):
+    """Return 2 where the name is one of `names`, 1 where it contains one, else 0."""
+    variants = {_words(field.label), _words(field.name)}
+    if variants & set(names):
         return 2
-    return int(any(f" {name} " in f" {words} " for name in names for words in told))
+    return int(any(f" {name} " in f" {words} " for name in names for words in variants))
 
 
 def _words(name: str) -> str:

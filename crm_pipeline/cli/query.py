@@ -15,7 +15,7 @@ import typer
 from crm_pipeline.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
-    from crm_pipeline.cli.answer import Answer, QueryLimits
+    from crm_pipeline.cli.query_result import QueryLimits, QueryResult
     from crm_pipeline.stages.published.past import Snapshot
 
 _SHOWN_ROWS = 50
@@ -82,7 +82,7 @@ def query(
       crm-pipeline query --file docs/analysts/13_can_i_trust_it.sql
       crm-pipeline query "SELECT count(*) FROM crm.deals" --as-of yesterday
     """
-    from crm_pipeline.cli.answer import QueryLimits
+    from crm_pipeline.cli.query_result import QueryLimits
     from crm_pipeline.cli.workspace import load_settings
 
     if as_json + as_csv + as_raw_csv > 1:
@@ -91,13 +91,13 @@ def query(
     settings = load_settings()
     allowed_s = settings.query_timeout_s if timeout_s is None else timeout_s
     limits = QueryLimits(memory_mb or settings.memory_mb, allowed_s or None, unrestricted)
-    with _answered(settings.data, statement, limits, as_of) as answer:
+    with _opened_result(settings.data, statement, limits, as_of) as result:
         if as_json:
-            _write_json(answer)
+            _write_json(result)
         elif as_csv or as_raw_csv:
-            _write_csv(answer, as_it_is=as_raw_csv)
+            _write_csv(result, is_raw=as_raw_csv)
         else:
-            show(answer.columns, answer.first(_SHOWN_ROWS + 1))
+            show(result.columns, result.first(_SHOWN_ROWS + 1))
 
 
 def _statement(sql: str | None, file: Path | None) -> str:
@@ -133,22 +133,24 @@ def _typed(sql: str) -> str:
 
 
 @contextmanager
-def _answered(data: Path, statement: str, limits: "QueryLimits", as_of: str) -> Iterator["Answer"]:
-    """Run a statement with the whole process within its limits."""
-    from crm_pipeline.cli.answer import asked
+def _opened_result(
+    data: Path, statement: str, limits: "QueryLimits", as_of: str
+) -> Iterator["QueryResult"]:
+    """Run a statement with the limits on the whole process; yield its result."""
     from crm_pipeline.cli.console import say
+    from crm_pipeline.cli.query_result import result_of
     from crm_pipeline.store.tables.bounds import memory_ceiling
 
     snapshot = _snapshot(data, as_of) if as_of else None
     with ExitStack() as stack:
         if not limits.unrestricted:
             stack.enter_context(memory_ceiling(limits.memory_mb))
-        answer = stack.enter_context(
-            asked(data, statement, limits, snapshot.path if snapshot else None)
+        result = stack.enter_context(
+            result_of(data, statement, limits, snapshot.path if snapshot else None)
         )
         if snapshot:
             say(f"From {snapshot}.")
-        yield answer
+        yield result
 
 
 def _snapshot(data: Path, as_of: str) -> "Snapshot":
@@ -158,11 +160,11 @@ def _snapshot(data: Path, as_of: str) -> "Snapshot":
     return snapshot_as_of(data, parse_as_of(as_of, SystemClock().now()))
 
 
-def _write_json(answer: "Answer") -> None:
+def _write_json(result: "QueryResult") -> None:
     from crm_pipeline.cli.console import emit_json_rows
 
-    names = _distinct(answer.columns)
-    emit_json_rows(dict(zip(names, row, strict=True)) for rows in answer.chunks() for row in rows)
+    names = _distinct(result.columns)
+    emit_json_rows(dict(zip(names, row, strict=True)) for rows in result.chunks() for row in rows)
 
 
 def _distinct(columns: Sequence[str]) -> list[str]:
@@ -174,19 +176,19 @@ def _distinct(columns: Sequence[str]) -> list[str]:
     return [*names]
 
 
-def _write_csv(answer: "Answer", *, as_it_is: bool) -> None:
+def _write_csv(result: "QueryResult", *, is_raw: bool) -> None:
     from crm_pipeline.cli.spreadsheet import harmless_row
 
-    # Quoted, a cell stays one cell where a spreadsheet parts cells at semicolons; and with both line
-    # ends as its own the writer quotes cells that have either.
+    # A quoted cell stays one cell where a spreadsheet separates cells at semicolons. With both characters in
+    # its line end the writer quotes cells that hold either.
     writer = csv.writer(
         _Lines(sys.stdout),
         lineterminator="\r\n",
-        quoting=csv.QUOTE_MINIMAL if as_it_is else csv.QUOTE_ALL,
+        quoting=csv.QUOTE_MINIMAL if is_raw else csv.QUOTE_ALL,
     )
-    cells = list if as_it_is else harmless_row
-    writer.writerow(cells(answer.columns))
-    for rows in answer.chunks():
+    cells = list if is_raw else harmless_row
+    writer.writerow(cells(result.columns))
+    for rows in result.chunks():
         writer.writerows(map(cells, rows))
 
 

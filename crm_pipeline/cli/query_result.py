@@ -1,4 +1,4 @@
-"""What DuckDB answers to one statement over the analysts' file, within limits, or why it does not."""
+"""The result of one SQL statement over the analysts' file, within limits, or why there is none."""
 
 import os
 import sys
@@ -51,15 +51,15 @@ def run(data: Path, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         StoreError: there is no file yet, or it cannot be opened.
         QueryFailed: DuckDB refuses the statement.
     """
-    with asked(data, statement, QueryLimits()) as answer:
-        return answer.columns, [row for rows in answer.chunks() for row in rows]
+    with result_of(data, statement, QueryLimits()) as result:
+        return result.columns, [row for rows in result.chunks() for row in rows]
 
 
 @contextmanager
-def asked(
+def result_of(
     data: Path, statement: str, chosen: QueryLimits, snapshot: Path | None = None
-) -> Iterator["Answer"]:
-    """Run a statement over the analysts' file, or over a snapshot, and yield its answer.
+) -> Iterator["QueryResult"]:
+    """Run a statement over the analysts' file, or over a snapshot, and yield its result.
 
     Raises:
         StoreError: there is no file yet, or it cannot be opened.
@@ -76,14 +76,14 @@ def asked(
     )
     with closing(opened) as connection:
         deadline = Deadline(connection, None if free else chosen.timeout_s, _end_at_once(chosen))
-        answer = Answer(connection, deadline, chosen, snapshot or Snapshots(data).link)
-        answer.run(statement)
-        yield answer
+        result = QueryResult(connection, deadline, chosen, snapshot or Snapshots(data).link)
+        result.run(statement)
+        yield result
 
 
 @dataclass
-class Answer:
-    """What DuckDB answers to a statement, read as it is wanted."""
+class QueryResult:
+    """The result of a statement, fetched in portions."""
 
     connection: duckdb.DuckDBPyConnection
     deadline: Deadline
@@ -97,12 +97,12 @@ class Answer:
                 require_reading(self.connection, statement)
             text, names = exact(self.connection, statement)
             self._result = self.connection.execute(text)
-            # Of a mere comment DuckDB returns nothing at all.
-            described = getattr(self._result, "description", None) or ()
-            self.columns = [*(names or (str(column[0]) for column in described))]
+            # DuckDB returns nothing for a mere comment.
+            description = getattr(self._result, "description", None) or ()
+            self.columns = [*(names or (str(column[0]) for column in description))]
 
     def first(self, rows: int) -> list[tuple[Any, ...]]:
-        """Return so many of its rows, or the next ones."""
+        """Return the first rows, or the next ones."""
         with self.explained(), self.deadline.running():
             return self._result.fetchmany(rows) if self.columns else []
 
@@ -131,13 +131,13 @@ class Answer:
 
 
 def _refused(error: duckdb.Error) -> StoreError:
-    said = f"DuckDB says: {str(error).strip()}"
+    text = f"DuckDB says: {str(error).strip()}"
     if isinstance(error, duckdb.PermissionException):
         return StatementRefused(
-            f"`query` reads tables of data/crm.duckdb and nothing else. {said}", cure=CURE
+            f"`query` reads tables of data/crm.duckdb and nothing else. {text}", cure=CURE
         )
     return QueryFailed(
-        said, cure='`crm-pipeline query "SHOW ALL TABLES"` lists tables and columns.'
+        text, cure='`crm-pipeline query "SHOW ALL TABLES"` lists tables and columns.'
     )
 
 
@@ -150,7 +150,7 @@ def _too_slow(limits: QueryLimits) -> QueryFailed:
 
 
 def _end_at_once(limits: QueryLimits) -> Callable[[], None]:
-    """Return what ends the program where DuckDB does not look up from its work."""
+    """Return a function that ends the program where DuckDB does not react to an interrupt."""
 
     def end() -> None:
         from crm_pipeline.cli.failures import FAILED, paragraph

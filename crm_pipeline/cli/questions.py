@@ -1,4 +1,4 @@
-"""What `add` asks, one question after the other; each answer is checked before the next question."""
+"""The questions of `add`; each answer is checked before the next question."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from crm_pipeline.kernel.errors import ConfigError, UnknownName
 from crm_pipeline.settings.auth import VARIABLE
 
 _SANDBOX = "sandbox"
-# What a person knows the variables as.
+# The variables in words.
 WORDS = {
     "token": "token",
     "client_id": "client id of the app (consumer key)",
@@ -30,39 +30,39 @@ def completed(
     sandbox: bool,
     variables: Mapping[str, str],
 ) -> Entry:
-    """Return the entry with nothing left open; what is asked for is checked at once.
+    """Return the complete entry; each answer is checked at once.
 
     Args:
         asker: asks for what is not given.
-        draft: the file that it has to fit into.
-        given: those of `vendor`, `name`, `login_url` and `kind` that are known.
+        draft: the file that the entry has to fit into.
+        given: values of `vendor`, `name`, `login_url` and `kind`, as far as they are known.
         sandbox: whether it is an account of the sandbox.
-        variables: names of variables that are not to be proposed.
+        variables: names of variables that are given.
 
     Raises:
         ConfigError: something is wrong, or missing where nobody can be asked.
     """
-    known = dict(given)
+    values = dict(given)
     if len(vendors()) == 1:
-        known.setdefault("vendor", vendors()[0])
-    missing = [key for key in _QUESTIONS if key not in known]
+        values.setdefault("vendor", vendors()[0])
+    missing = [key for key in _QUESTIONS if key not in values]
     if sandbox and "login_url" in missing:
         missing.remove("login_url")
     if missing and not asker.asks:
-        raise _nobody_asked(missing)
-    entry = Entry.blank(known.get("vendor") or vendors()[0])
-    entry = replace(entry, sandbox=sandbox, variables=variables, **known)
+        raise _not_interactive(missing)
+    entry = Entry.blank(values.get("vendor") or vendors()[0])
+    entry = replace(entry, sandbox=sandbox, variables=variables, **values)
     _refuse_unknown(entry)
     for key in missing:
         entry = _QUESTIONS[key](asker, draft, entry)
-    if sandbox and "login_url" not in known:
+    if sandbox and "login_url" not in values:
         entry = replace(entry, login_url=draft.sandbox_address(entry.vendor))
     entry = _with_variables(asker, entry)
     draft.refuse(entry)
     return entry
 
 
-def _nobody_asked(missing: list[str]) -> ConfigError:
+def _not_interactive(missing: list[str]) -> ConfigError:
     options = ["NAME" if key == "name" else "--" + key.replace("_", "-") for key in missing]
     verb = "is" if len(options) == 1 else "are"
     crms = f"--vendor is one of {', '.join(vendors())}. " if "vendor" in missing else ""
@@ -73,40 +73,40 @@ def _nobody_asked(missing: list[str]) -> ConfigError:
     )
 
 
-def _ask_vendor(asker: Prompter, draft: Draft, known: Entry) -> Entry:  # noqa: ARG001
+def _ask_vendor(asker: Prompter, draft: Draft, entry: Entry) -> Entry:  # noqa: ARG001
     asker.say("Which CRM is it?")
     options = {name: connector(name).address_example for name in vendors()}
-    return replace(known, vendor=asker.choice("CRM", options))
+    return replace(entry, vendor=asker.choice("CRM", options))
 
 
-def _ask_name(asker: Prompter, draft: Draft, known: Entry) -> Entry:
+def _ask_name(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
     asker.say(
         "Its name becomes part of paths and of the schema crm_<name>: choose it once, keep it."
     )
 
     def accepted(answer: str) -> str:
-        draft.refuse(replace(Entry.blank(known.vendor), name=answer))
+        draft.refuse(replace(Entry.blank(entry.vendor), name=answer))
         return answer
 
-    return replace(known, name=asker.text(f"Name, such as {known.vendor}_emea", "", accepted))
+    return replace(entry, name=asker.text(f"Name, such as {entry.vendor}_emea", "", accepted))
 
 
-def _ask_address(asker: Prompter, draft: Draft, known: Entry) -> Entry:
-    example = connector(known.vendor).address_example
-    local = draft.sandbox_address(known.vendor)
+def _ask_address(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
+    example = connector(entry.vendor).address_example
+    local = draft.sandbox_address(entry.vendor)
     asker.say(
         f"Where does the account live? Like {example}; '{_SANDBOX}' is the sandbox on this machine, {local}."
     )
 
     def placed(answer: str) -> Entry:
         if answer == _SANDBOX:
-            return replace(known, login_url=local, sandbox=True)
+            return replace(entry, login_url=local, sandbox=True)
         whole = answer if "://" in answer else f"https://{answer}"
-        return replace(known, login_url=whole.rstrip("/"))
+        return replace(entry, login_url=whole.rstrip("/"))
 
     def accepted(answer: str) -> str:
         refused = None
-        for login in connector(known.vendor).logins:
+        for login in connector(entry.vendor).logins:
             try:
                 draft.refuse(replace(placed(answer), kind=login.kind, variables={}))
             except ConfigError as error:
@@ -119,11 +119,11 @@ def _ask_address(asker: Prompter, draft: Draft, known: Entry) -> Entry:
     return placed(asker.text("Address", "", accepted))
 
 
-def _ask_kind(asker: Prompter, draft: Draft, known: Entry) -> Entry:
+def _ask_kind(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
     asker.say("How shall it log in? docs/connections.md says what to set up for each.")
-    options = {login.kind: login.summary for login in connector(known.vendor).logins}
+    options = {login.kind: login.summary for login in connector(entry.vendor).logins}
     while True:
-        chosen = replace(known, kind=asker.choice("Kind of login", options))
+        chosen = replace(entry, kind=asker.choice("Kind of login", options))
         try:
             draft.refuse(replace(chosen, variables={}))
         except ConfigError as error:
@@ -138,20 +138,20 @@ def _refuse_unknown(entry: Entry) -> None:
         raise UnknownName("kind of login", entry.kind, kinds)
 
 
-def _with_variables(asker: Prompter, known: Entry) -> Entry:
-    for key in known.variables:
-        if key not in known.rules.variables:
-            raise UnknownName("variable", key, known.rules.variables, where=f"kind {known.kind}")
+def _with_variables(asker: Prompter, entry: Entry) -> Entry:
+    for key in entry.variables:
+        if key not in entry.rules.variables:
+            raise UnknownName("variable", key, entry.rules.variables, where=f"kind {entry.kind}")
     wanted = tuple(
         key
-        for key in known.rules.optional
+        for key in entry.rules.optional
         if key == "client_secret"
-        and key not in known.variables
+        and key not in entry.variables
         and asker.confirms("Does the app ask for its client secret as well?", proposal=True)
     )
-    names = known.proposed(wanted)
-    if names.keys() <= known.variables.keys():
-        return replace(known, variables=names)
+    names = entry.proposed(wanted)
+    if names.keys() <= entry.variables.keys():
+        return replace(entry, variables=names)
     asker.say(f"Environment variables: {', '.join(names.values())}")
     if asker.confirms("Should any of them have another name?", proposal=False):
 
@@ -166,7 +166,7 @@ def _with_variables(asker: Prompter, known: Entry) -> Entry:
             key: asker.text(f"Variable with the {WORDS[key]}", proposal, accepted)
             for key, proposal in names.items()
         }
-    return replace(known, variables=names)
+    return replace(entry, variables=names)
 
 
 _QUESTIONS: Mapping[str, Callable[[Prompter, Draft, Entry], Entry]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crm_pipeline.cli.interruption import interruptible
-from crm_pipeline.cli.progress import Told, progress
+from crm_pipeline.cli.progress import StepCallback, progress
 from crm_pipeline.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ConnectionsArgument = Annotated[
     typer.Argument(metavar="[CONNECTION]...", help="Connections of connections.yaml."),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All connections, one after the other.")]
-Run = Callable[["Settings", str, "dg.DagsterInstance", Told], "RunSummary"]
+Run = Callable[["Settings", str, "dg.DagsterInstance", StepCallback], "RunSummary"]
 JsonOption = Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")]
 
 
@@ -68,11 +68,13 @@ def backfill(
     _check_objects(connections or [], objects or [])
 
     def run(
-        settings: "Settings", name: str, instance: "dg.DagsterInstance", told: Told
+        settings: "Settings", name: str, instance: "dg.DagsterInstance", on_step: StepCallback
     ) -> "RunSummary":
-        return run_backfill(settings, name, *months, instance, objects=objects or (), on_step=told)
+        return run_backfill(
+            settings, name, *months, instance, objects=objects or (), on_step=on_step
+        )
 
-    _one_after_the_other("backfill", connections, run, everything=everything, as_json=as_json)
+    _run_each("backfill", connections, run, everything=everything, as_json=as_json)
 
 
 def _check_objects(connections: list[str], objects: list[str]) -> None:
@@ -109,15 +111,15 @@ def refresh(
     from crm_pipeline.orchestration.runs import run_refresh
 
     def run(
-        settings: "Settings", name: str, instance: "dg.DagsterInstance", told: Told
+        settings: "Settings", name: str, instance: "dg.DagsterInstance", on_step: StepCallback
     ) -> "RunSummary":
-        return run_refresh(settings, name, instance, on_step=told)
+        return run_refresh(settings, name, instance, on_step=on_step)
 
-    _one_after_the_other("refresh", connections, run, everything=everything, as_json=as_json)
+    _run_each("refresh", connections, run, everything=everything, as_json=as_json)
 
 
-def _one_after_the_other(
-    what: str, connections: list[str] | None, run: Run, *, everything: bool, as_json: bool
+def _run_each(
+    verb: str, connections: list[str] | None, run: Run, *, everything: bool, as_json: bool
 ) -> None:
     from dataclasses import asdict
 
@@ -128,8 +130,8 @@ def _one_after_the_other(
     summaries = []
     with instance_of(settings) as instance:
         for name in names:
-            with progress(f"{what} of {name}") as told:
-                summary = interruptible(instance, partial(run, settings, name, instance, told))
+            with progress(f"{verb} of {name}") as on_step:
+                summary = interruptible(instance, partial(run, settings, name, instance, on_step))
             summaries.append(summary)
             if not as_json:
                 report(settings, summary)
@@ -152,21 +154,21 @@ def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     from crm_pipeline.supervisor.reconcile import Here, reconcile
 
     with ExitStack() as stack:
-        # Dagster's own files in the data folder are for this user alone, as ours are.
+        # Dagster's files in the data folder are for this user alone, as ours are.
         stack.callback(os.umask, os.umask(0o077))
         with working("starting PostgreSQL"):
             stack.enter_context(running_database(settings))
             url = database_url(settings)
             assert url is not None
             instance = stack.enter_context(opened_instance(settings, url))
-            # A run that was killed would hold its places in the pools for ever.
+            # A run that was killed would hold its slots in the pools for ever.
             reconcile(instance, Here.of(settings))
         stack.enter_context(without_echoes())
         yield instance
 
 
 def report(settings: "Settings", summary: "RunSummary") -> None:
-    """Say what a run did, and on stderr why steps failed."""
+    """Print the result of a run, and on stderr why steps failed."""
     from crm_pipeline.cli.console import output
 
     landed = sum(summary.landed.values())
@@ -178,7 +180,7 @@ def report(settings: "Settings", summary: "RunSummary") -> None:
 
 
 def _gaps(summary: "RunSummary") -> Iterator[str]:
-    """Say of which objects older records have not been read."""
+    """Yield lines about objects whose older records have not been read."""
     objects: dict[str, list[str]] = {}
     for name, since in summary.partial.items():
         objects.setdefault(since, []).append(name)
@@ -190,15 +192,15 @@ def _gaps(summary: "RunSummary") -> Iterator[str]:
 
 
 def _missing(summary: "RunSummary") -> Iterator[str]:
-    """Say of which objects records are missing because they cannot be read."""
+    """Yield a line about objects with records that cannot be read."""
     if not summary.missing:
         return
-    told = ", ".join(f"{records:,} of {obj}" for obj, records in sorted(summary.missing.items()))
-    yield f"Records that cannot be read are missing: {told}; `crm-pipeline status` says why."
+    counts = ", ".join(f"{records:,} of {obj}" for obj, records in sorted(summary.missing.items()))
+    yield f"Records that cannot be read are missing: {counts}; `crm-pipeline status` says why."
 
 
 def explain(summary: "RunSummary") -> None:
-    """Write a paragraph for each way in which steps failed, naming those that failed so."""
+    """Write a paragraph for each error, with the steps that it stopped."""
     import sys
 
     from crm_pipeline.cli.failures import paragraph
@@ -206,7 +208,7 @@ def explain(summary: "RunSummary") -> None:
     steps: dict[str, list[str]] = {}
     for failed in summary.failed:
         step = failed.step.replace("__", "/", 2)
-        # The step says of which connection it is.
+        # The step names its connection.
         message = failed.message.removeprefix(f"{step.partition('/')[0]}: ")
         steps.setdefault(f"{message} {failed.cure}", []).append(step)
     for text, names in steps.items():
@@ -221,7 +223,7 @@ def _published_line(settings: "Settings", summary: "RunSummary") -> str:
     if not summary.is_success:
         if not summary.rows:
             return "the run failed, what was published before stays"
-        # The tables of what failed are in it as they were.
+        # The tables of failed steps are in it unchanged.
         return f"steps failed; what did not is published as {current.name if current else '?'}"
     if not summary.rows:
         return "nothing to publish" if current is None else f"{current.name} is still current"
@@ -237,10 +239,10 @@ def _prepared(connections: list[str], *, everything: bool) -> "Settings":
     for name in connections:
         settings.connection(name)
     if everything == bool(connections):
-        known = ", ".join(settings.connections)
+        names = ", ".join(settings.connections)
         raise ConfigError(
             "name connections, or say --all, and not both.",
-            cure=f"There are: {known or 'none yet'}.",
+            cure=f"There are: {names or 'none yet'}.",
         )
     ready_data(settings)
     return settings

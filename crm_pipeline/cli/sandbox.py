@@ -51,8 +51,8 @@ def sandbox(
     require_sandbox()
     settings = load_settings()
     expected = address(settings)
-    place = (host or expected[0], expected[1] if port is None else port)
-    is_ours = place == expected
+    listening = (host or expected[0], expected[1] if port is None else port)
+    is_ours = listening == expected
     if is_ours:
         ready_data(settings)
         world = choose_world(settings, contacts=contacts, seed=seed)
@@ -60,7 +60,7 @@ def sandbox(
         world = new_world(contacts=contacts, seed=seed)
     finished = threading.Event()
     authority = _authority(settings) if tls else None
-    with _opened(*place, world, authority) as server:
+    with _opened(*listening, world, authority) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: finished.set())
         if is_ours:

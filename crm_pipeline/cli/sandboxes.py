@@ -29,12 +29,12 @@ def require_sandbox() -> None:
 
 def sandboxes(settings: Settings) -> Mapping[tuple[str, int], list[Connection]]:
     """Return where sandboxes listen, one for each port, with the connections that point at it."""
-    found: dict[int, tuple[str, list[Connection]]] = {}
+    by_port: dict[int, tuple[str, list[Connection]]] = {}
     for connection in settings.connections.values():
         if (address := _sandbox_address(connection)) is not None:
             host, port = address
-            found.setdefault(port, (host, []))[1].append(connection)
-    return {(host, port): users for port, (host, users) in found.items()}
+            by_port.setdefault(port, (host, []))[1].append(connection)
+    return {(host, port): users for port, (host, users) in by_port.items()}
 
 
 def sandbox_services(settings: Settings, options: Sequence[str]) -> "tuple[Service, ...]":

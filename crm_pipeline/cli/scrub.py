@@ -35,8 +35,8 @@ def scrub(
     settings = load_settings()
     if connection is not None:
         settings.connection(connection)
-    with progress("scrub", unit="files") as told:
-        done = store.scrub(settings.data, connection or "", told=told)
+    with progress("scrub", unit="files") as on_step:
+        done = store.scrub(settings.data, connection or "", told=on_step)
     if as_json:
         emit_json(_record(done))
     else:
@@ -50,7 +50,7 @@ def _record(done: "Scrubbed") -> dict[str, Any]:
 
     return {
         "kinds": {kind: asdict(tally) for kind, tally in done.kinds.items()},
-        "damaged": [asdict(one) for one in done.corruption],
+        "damaged": [asdict(file) for file in done.corruption],
         "seconds": round(done.seconds, 1),
     }
 
@@ -62,11 +62,12 @@ def _show(done: "Scrubbed") -> None:
     from crm_pipeline.cli.failures import paragraph
 
     rows = [
-        (kind, one.files, one.bytes, one.damaged, one.unproven) for kind, one in done.kinds.items()
+        (kind, tally.files, tally.bytes, tally.damaged, tally.unproven)
+        for kind, tally in done.kinds.items()
     ]
     numbers = [sum(column) for column in zip(*(row[1:] for row in rows), strict=True)]
     total = ("all", *numbers)
     columns = ("kind", "files", "bytes", "damaged", "unproven")
     output().print(table("", columns, [*rows, total], numbers=(1, 2, 3, 4)))
-    for one in done.corruption:
-        sys.stderr.write(paragraph(str(one), "error" if one.is_used else "note") + "\n")
+    for file in done.corruption:
+        sys.stderr.write(paragraph(str(file), "error" if file.is_used else "note") + "\n")

@@ -1,4 +1,4 @@
-"""Cells of CSV files that a spreadsheet takes for text, whatever they hold.
+"""Makes cells of CSV files harmless for spreadsheets.
 
 A spreadsheet runs a cell that begins with `=` and its like as a formula, also one that a stranger typed
 into a web form of the CRM (https://owasp.org/www-community/attacks/CSV_Injection).
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - meant as they are
-# A number is none of a formula, and `-5` or `+493012345` as text is to stay what it is.
+# A number is no formula: `-5` and `+493012345` stay unchanged.
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?%?", re.ASCII)
 
 
@@ -19,7 +19,7 @@ def harmless_row(row: Iterable[Any]) -> list[Any]:
 
 
 def harmless(cell: Any) -> Any:
-    """Return a cell; numbers, dates and texts that are plain numbers are as they were."""
+    """Return a cell with an apostrophe before a formula; numbers, dates and other texts stay unchanged."""
     if isinstance(cell, str) and cell.startswith(_STARTS) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
     return cell

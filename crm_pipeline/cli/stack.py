@@ -42,21 +42,21 @@ def up(
     world = choose_world(settings, contacts=contacts, seed=None)
     shown = ("--seed", str(world.seed), "--contacts", str(world.contacts))
     services = sandbox_services(settings, shown) if with_sandbox else ()
-    _watched(Stack(settings, StackOptions(host=host, port=port, services=services)))
+    _run(Stack(settings, StackOptions(host=host, port=port, services=services)))
 
 
-def _watched(stack: "Stack") -> None:
+def _run(stack: "Stack") -> None:
     from crm_pipeline.cli.console import notes, output
 
     console = notes()
     with console.status("starting") as status:
-        # Shown while it goes on, and kept as a line where the output is no terminal.
+        # Shown during the start; kept as lines where the output is no terminal.
         stack.start(status.update if console.is_terminal else console.print)
     try:
         for name, url in stack.urls.items():
             output().print(f"{name}: {url}", soft_wrap=True)
         output().print("Ctrl-C stops all of it.")
-        # The status is over: what happens from now on are lines, also in a terminal.
+        # The status display is over: further progress is written as lines.
         stack.wait(console.print)
     finally:
         stack.stop()

@@ -1,4 +1,4 @@
-"""`status`: where each object stands, read from files only; PostgreSQL need not run."""
+"""`status`: the status of each object, read from files only; PostgreSQL need not run."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -43,8 +43,8 @@ def status(
 
     settings = load_settings()
     chosen = [settings.connection(connection)] if connection else settings.connections.values()
-    objects = {one.name: objects_of(settings, one) for one in chosen}
-    budgets = {one.name: _budget(settings, one) for one in chosen}
+    objects = {c.name: objects_of(settings, c) for c in chosen}
+    budgets = {c.name: _budget(settings, c) for c in chosen}
     published = _published(settings)
     if as_json:
         emit_json(
@@ -99,7 +99,7 @@ def _problem(snapshots: "Snapshots", release: int) -> str | None:
 
 
 def _budget(settings: "Settings", connection: "Connection") -> list[dict[str, Any]] | None:
-    """Return how the call limits of a connection stand; None where PostgreSQL is not running."""
+    """Return the usage of the call limits of a connection; None where PostgreSQL is not running."""
     import psycopg2
 
     from crm_pipeline.kernel.clock import SystemClock
@@ -116,7 +116,7 @@ def _budget(settings: "Settings", connection: "Connection") -> list[dict[str, An
                 for usage in limiter.usage(connection.limit_group)
             ]
     except psycopg2.errors.UndefinedTable:
-        return []  # nobody has called anything yet
+        return []  # no call has been made yet
     except CrmError:
         return None
 
@@ -155,7 +155,7 @@ def _object_status(name: str, entries: "list[ObjectStatus]") -> "RenderableType"
         (
             entry.name,
             Text(entry.state, style=_STYLES.get(entry.state, "")),
-            _span(entry.behind_s),
+            _age(entry.behind_s),
             _minute(entry.read_to),
             _minute(entry.last.committed_at) if entry.last else None,
             entry.windows,
@@ -197,7 +197,7 @@ def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
     fresh = [entry.fresh for entry in entries if entry.fresh is not None]
     for damage in dict.fromkeys(one.error for one in fresh if one.state == "unknown"):
         yield Text(damage, style="red")
-    for line in _errors([one for one in entries if one.state != "unknown"]):
+    for line in _errors([entry for entry in entries if entry.state != "unknown"]):
         yield Text(line, style="red")
     parts: dict[datetime, list[str]] = {}
     for entry in entries:
@@ -209,26 +209,26 @@ def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
 
 
 def _errors(entries: "list[ObjectStatus]") -> Iterator[str]:
-    """Say what stands in the way of which objects; what many have in common, such as a spent budget, once."""
+    """Yield a line for each error with its objects; a common cause, such as a spent budget, is said once."""
     causes: dict[str, dict[str, list[ObjectStatus]]] = {}
     for entry in entries:
         if entry.fresh is not None and entry.fresh.error:
-            what, _, rest = entry.fresh.error.partition(". ")
-            causes.setdefault(rest, {}).setdefault(what, []).append(entry)
-    for rest, alike in causes.items():
-        for what, failing in alike.items():
+            problem, _, rest = entry.fresh.error.partition(". ")
+            causes.setdefault(rest, {}).setdefault(problem, []).append(entry)
+    for rest, problems in causes.items():
+        for problem, failing in problems.items():
             names = ", ".join(entry.name for entry in failing)
             since = min(
                 (s for e in failing if e.fresh and (s := e.fresh.failing_since)), default=None
             )
             when = f" since {_minute(since)} UTC" if since else ""
-            end = f". {rest}" if rest and len(alike) == 1 else "." * (len(alike) > 1)
-            yield f"{names} cannot be had{when}: {what}{end}"
-        if rest and len(alike) > 1:
+            end = f". {rest}" if rest and len(problems) == 1 else "." * (len(problems) > 1)
+            yield f"{names} cannot be had{when}: {problem}{end}"
+        if rest and len(problems) > 1:
             yield f"all of these: {rest}"
 
 
-def _span(seconds: float | None) -> str | None:
+def _age(seconds: float | None) -> str | None:
     from crm_pipeline.connectors.upkeep import span
 
     return None if seconds is None else span(seconds)

@@ -1,4 +1,4 @@
-"""The folder that commands work in: is data/ writable, is there a .env, which world is it?"""
+"""The folder that commands work in: its settings, its data folder and its .env."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ def load_settings() -> Settings:
 def ready_data(settings: Settings) -> Path:
     """Make the data folder and its folder `run`, and make sure that both can be written.
 
-    Who may read what there is brought to what is configured; what changed is said.
+    Permissions are set as configured; each change is printed.
 
     Raises:
         ConfigError: the group that published files are shared with cannot be had.

@@ -1,6 +1,6 @@
-"""What schedules and sensors ask before they launch.
+"""The recent runs of a connection, for schedules and sensors.
 
-Is a run of the connection under way, and how did the last ones end?
+Is a run under way, and how did the last ones end?
 """
 
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ class Activity:
     Attributes:
         under_way: `<job> <status>` of a run that is queued or running, or None.
         last_run_id: the newest run that ended.
-        failures: how many of the newest runs failed in a row, if the last one did not get through its
-            objects. An object that fails is waited for by itself, see `store.landing.looks`.
+        failures: how many of the newest runs failed in a row; 0 if the last one tried all its objects. An object
+            that fails has a pause of its own, see `store.landing.looks`.
         ended_at: when the newest of them ended.
     """
 
@@ -66,26 +66,26 @@ def activity_of(
     connection: Connection,
     looks: ConnectionLooks | None = None,
 ) -> Activity:
-    """Look at the runs of a connection's jobs; `looks` know which objects each of them has tried."""
+    """Return the activity of a connection's jobs; `looks` hold which objects each run has tried."""
     tags = {CONNECTION_TAG: connection.name}
     active = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ACTIVE), limit=1)
     ended = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ENDED), limit=_LOOKED_AT)
     run = active[0].dagster_run if active else None
-    newest = ended[0] if ended else None
-    ended_s = newest.end_time if newest else None
+    last = ended[0] if ended else None
+    ended_s = last.end_time if last else None
     failures = _failures([record.dagster_run.status for record in ended])
-    if newest and _is_through(newest.dagster_run, connection, looks or ConnectionLooks()):
+    if last and _is_through(last.dagster_run, connection, looks or ConnectionLooks()):
         failures = 0
     return Activity(
         under_way=f"{run.job_name} is {run.status.value.lower()}" if run else None,
-        last_run_id=newest.dagster_run.run_id if newest else "",
+        last_run_id=last.dagster_run.run_id if last else "",
         failures=failures,
         ended_at=datetime.fromtimestamp(ended_s, UTC) if ended_s is not None else None,
     )
 
 
 def _is_through(run: dg.DagsterRun, connection: Connection, looks: ConnectionLooks) -> bool:
-    """Say whether a run has tried all objects that it was to read: whatever failed, it was not the run."""
+    """Say whether a run has tried all its objects: then objects failed, and not the run."""
     names = [
         obj.name
         for obj in connection.objects

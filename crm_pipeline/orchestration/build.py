@@ -44,20 +44,20 @@ def build_defs(
     jobs = all_jobs(chosen)
     scrubbing = scrub_job()
     by_name = {job.name: job for job in jobs}
-    refreshes = [(one, by_name[refresh_name(one.name)]) for one in connections]
+    refreshes = [(connection, by_name[refresh_name(connection.name)]) for connection in connections]
     return dg.Definitions(
         assets=[
-            *(asset for one in connections for asset in raw_assets(one)),
-            *(asset for one in connections for asset in normalized_assets(one)),
+            *(asset for connection in connections for asset in raw_assets(connection)),
+            *(asset for connection in connections for asset in normalized_assets(connection)),
             *published_assets(connections),
         ],
         jobs=[*jobs, scrubbing],
         schedules=[
-            *(schedule_of(chosen, one, job) for one, job in refreshes),
+            *(schedule_of(chosen, connection, job) for connection, job in refreshes),
             scrub_schedule(chosen, scrubbing),
         ],
         sensors=[
-            *(sensor_of(chosen, one, job) for one, job in refreshes),
+            *(sensor_of(chosen, connection, job) for connection, job in refreshes),
             freshness_sensor(chosen, jobs[-1]),
             partial_publish(chosen, [job for job in jobs if job.name != PUBLISH_JOB], jobs[-1]),
         ],

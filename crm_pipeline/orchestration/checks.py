@@ -1,8 +1,7 @@
-"""Asset checks: the stage has judged already, before its commit; these only show its verdict.
+"""Asset checks: they show the verdict that a stage reached before its commit.
 
-They belong to the asset itself (`check_specs`), so a verdict is never about other data than the
-materialisation beside it. What was refused shows as a failed check and a failed step, and the
-version before stays current.
+They belong to the asset itself (`check_specs`), so a verdict is about the same data as the materialisation
+beside it. Refused data show as a failed check and a failed step, and the previous version stays current.
 """
 
 from collections.abc import Iterable
@@ -71,7 +70,7 @@ def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 
 
 def raw_results(done: Extraction) -> list[dg.AssetCheckResult]:
-    """Show how the counts compare and which fields came or went."""
+    """Show how the counts compare and which fields were added or removed."""
     counts = {
         "source_count": done.vendor_count if done.vendor_count is not None else "not offered",
         "read": done.read,
@@ -108,7 +107,7 @@ def _absence(done: Extraction) -> dg.AssetCheckResult:
 
 
 def quarantine_result(connection: str, obj: str, missing: Outstanding) -> dg.AssetCheckResult:
-    """Show which records are missing because they could not be read, in this run or before."""
+    """Show how many records are missing because they could not be read, in this run or before."""
     if not missing.records:
         return dg.AssetCheckResult(check_name=QUARANTINE, passed=True)
     return dg.AssetCheckResult(
@@ -131,7 +130,7 @@ def fields_refused(error: ContractError) -> dg.AssetCheckResult:
 
 
 def freshness_result(fresh: Freshness) -> dg.AssetCheckResult:
-    """Show how fresh an object is, in the run that read it or could not."""
+    """Show how fresh an object is, in the run that tried to read it."""
     return dg.AssetCheckResult(
         check_name=FRESHNESS,
         passed=is_fresh(fresh),
@@ -152,7 +151,7 @@ def freshness_evaluation(key: dg.AssetKey, fresh: Freshness) -> dg.AssetCheckEva
 
 
 def is_fresh(fresh: Freshness) -> bool:
-    """Say whether an object can be had and was looked at in time."""
+    """Say whether an object can be read and was looked at in time."""
     return fresh.state not in ("failing", "unknown") and not fresh.is_late
 
 
@@ -208,7 +207,7 @@ def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 
 
 def normalized_results(done: Normalized) -> list[dg.AssetCheckResult]:
-    """Show how the current version fared; broken rules of severity warning are listed."""
+    """Show the contract's result for the current version; broken rules of severity warning are listed."""
     broken = done.warnings
     lines = [(r.rule, r.severity, r.failures, list(r.examples)) for r in broken]
     return [
@@ -257,20 +256,27 @@ def published_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 def published_result(
     key: dg.AssetKey, table: str, findings: Iterable[Finding]
 ) -> dg.AssetCheckResult:
-    """Show how the rules between tables fared for one of them, in the file that analysts see now."""
-    asked = [one for one in findings if one.table == table and one.severity != NOTE]
-    broken = [one for one in asked if one.failures]
+    """Show the result of the rules between tables for one table, in the published file."""
+    checked = [
+        finding for finding in findings if finding.table == table and finding.severity != NOTE
+    ]
+    broken = [finding for finding in checked if finding.failures]
     lines = [
-        (f"{one.connection}: {one.rule}", one.severity, one.failures, list(one.examples))
-        for one in broken
+        (
+            f"{finding.connection}: {finding.rule}",
+            finding.severity,
+            finding.failures,
+            list(finding.examples),
+        )
+        for finding in broken
     ]
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=CONSISTENCY,
         passed=not broken,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(asked) - len(broken)} of {len(asked)} rules hold.",
-        metadata={"rules": len(asked), **({"broken": _table(lines)} if lines else {})},
+        description=f"{len(checked) - len(broken)} of {len(checked)} rules hold.",
+        metadata={"rules": len(checked), **({"broken": _table(lines)} if lines else {})},
     )
 
 

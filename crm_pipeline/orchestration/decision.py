@@ -1,7 +1,7 @@
-"""What a sensor or a schedule decides from what it saw: plain values in, a decision out.
+"""The decisions of sensors and schedules: plain values in, a decision out.
 
-Belongs here: whether to ask, whether to refresh, and which objects are left out. Does not belong here: the sensors
-and schedules themselves.
+Belongs here: whether to probe, whether to refresh, and which objects are left out. Does not belong here: the
+sensors and schedules themselves.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,9 +15,9 @@ from crm_pipeline.orchestration.activity import Activity
 from crm_pipeline.stages.raw import Probe
 from crm_pipeline.store.landing.looks import ConnectionLooks
 
-# Ticks come a little early at times; the next one would be a whole interval later.
+# A tick may come a little early; the next one would be a whole interval later.
 _EARLY_S = 5.0
-_SHOWN = 200  # of an error's text, where several may follow each other
+_SHOWN = 200  # characters of an error's text in a list of errors
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Launch:
 
     Attributes:
         reason: for the log.
-        run_key: keeps it from happening twice.
-        objects: what is read.
+        run_key: prevents a second run for the same changes.
+        objects: to read.
     """
 
     reason: str
@@ -46,7 +46,7 @@ Decision = Launch | Skip
 
 
 def before_probe(activity: Activity, now: datetime) -> Skip | None:
-    """Decide from the runs alone whether to leave the vendor in peace."""
+    """Decide from the runs alone whether to skip the probe."""
     if activity.under_way:
         return Skip(f"{activity.under_way}; nothing was asked.")
     pause_s = activity.pause_s(now)
@@ -58,7 +58,7 @@ def before_probe(activity: Activity, now: datetime) -> Skip | None:
 
 
 def not_yet(pace: Pace, looks: ConnectionLooks, now: datetime) -> Skip | None:
-    """Decide whether a probe would come too soon, where probes were stretched."""
+    """Decide whether a probe is too early, where probes are stretched."""
     every_s = pace.stretched_probe_every_s
     if every_s is None or looks.probed_at is None:
         return None
@@ -71,13 +71,13 @@ def not_yet(pace: Pace, looks: ConnectionLooks, now: datetime) -> Skip | None:
 def not_due(
     pace: Pace | None, looks: ConnectionLooks, objects: Collection[str], now: datetime
 ) -> Skip | None:
-    """Decide whether a refresh of some objects would come too soon, where refreshes were stretched."""
+    """Decide whether a refresh of some objects is too early, where refreshes are stretched."""
     every_s = pace.stretched_refresh_every_s if pace else looks.refresh_every_s
     tried = [looks.of(name).tried_at for name in objects]
     if every_s is None or None in tried:
         return None
     wanted_s = pace.wanted_refresh_every_s if pace else 0.0
-    # The schedule comes round at its own times: the nearest of them will do.
+    # The schedule has fixed times: the nearest one is taken.
     oldest = min(at for at in tried if at is not None)
     left_s = every_s - wanted_s / 2 - (now - oldest).total_seconds()
     if left_s <= 0:
@@ -94,14 +94,14 @@ def decide(
     waiting: Collection[str] = (),
     retries: Collection[str] = (),
 ) -> Decision:
-    """Decide from what a probe saw.
+    """Decide from the result of a probe.
 
     Args:
-        seen: by the probe.
+        seen: the result.
         activity: the runs.
-        objects: all of the connection.
-        waiting: those that are failing and not due for another try.
-        retries: those whose last read failed and that are due for another.
+        objects: all objects of the connection.
+        waiting: objects that fail and are not due for another try.
+        retries: objects whose last read failed and that are due for another try.
     """
     failed = {entry.object for entry in seen.failed}
     again = [name for name in retries if name not in failed]
@@ -144,5 +144,5 @@ def _run_key(seen: Probe, activity: Activity, again: Sequence[str]) -> str:
         )
         for news in seen.news
     ]
-    # With the last run in it, what a failed run did not land is launched again.
+    # The last run is part of the key: changes that a failed run did not land are launched again.
     return fingerprint([news, list(seen.unread), list(again), activity.last_run_id])

@@ -1,7 +1,7 @@
 """Turns errors into failures of a Dagster step: one sentence, a cure, and whether to try again.
 
-Dagster keeps what a step raises, and shows it to everybody. Errors of ours carry neither secrets nor
-personal data; the texts of others are redacted first.
+Dagster stores the errors of a step, and shows them to everybody. Our errors hold neither secrets nor personal
+data; texts of other errors are redacted first.
 """
 
 import traceback
@@ -28,10 +28,9 @@ GENTLE = dg.RetryPolicy(
     max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
 """For steps that build tables: a commit that lost a race starts again from the new version, and a database
-that went away may be there again. A disk that is full is not waited for: a person has to make room.
+that went away may be back. A full disk is not retried: a person has to make room.
 
-Raw steps have none: requests are retried where they are made, and a CRM that stays away is asked again by
-the next run.
+Raw steps have no retries: each request has its own, and the next run calls a CRM again that was unreachable.
 """
 
 
@@ -43,7 +42,7 @@ def as_failure(
 
     Args:
         log: gets the traceback of an error that nobody expected.
-        but: errors that the caller turns into something more telling.
+        but: errors that the caller handles itself.
     """
     try:
         yield
@@ -57,7 +56,7 @@ def as_failure(
         log(printable(redacted(traceback.format_exc())))
         if (cause := foreseen(error)) is not None:
             raise failure(cause) from None
-        # The chain is cut: Dagster would store the original text beside ours.
+        # `from None`: Dagster would store the original text beside ours.
         raise unexpected(error) from None
 
 

@@ -1,6 +1,6 @@
-"""The sensor that says of every object whether it is still read: on its asset, and to analysts.
+"""The sensor that shows whether every object is still read: on its asset, and to analysts.
 
-It looks at what is noted on disk only, so that it speaks where nothing else runs any more.
+It reads files only, so that it works where nothing else runs any more.
 """
 
 import json
@@ -45,7 +45,7 @@ def freshness_sensor(settings: Settings, publish: Job) -> dg.SensorDefinition:
         now, rows = crm.clock.now(), crm.freshness()
         before = json.loads(context.cursor or "{}")
         verdicts = {_name(row): _verdict(row) for row in rows}
-        # What is published need not be opened again while nothing is other than it says.
+        # The published file need not be opened again while it shows the current state.
         state, is_due = state_of(rows), False
         is_published = state == before.get("published")
         if not is_published:
@@ -82,7 +82,7 @@ def _verdict(fresh: Freshness) -> str:
 def _news(
     rows: Iterable[Freshness], verdicts: Mapping[str, str], before: Mapping[str, str]
 ) -> Iterable[dg.AssetCheckEvaluation]:
-    """Yield the checks that come out otherwise than the last time; runs show those of what they read."""
+    """Yield the checks whose verdict changed since the last tick; runs show the checks of what they read."""
     for fresh in rows:
         name = _name(fresh)
         if verdicts[name] != before.get(name, _FRESH):
@@ -90,7 +90,7 @@ def _news(
 
 
 def _compared(crm: Workspace, rows: Sequence[Freshness], now: datetime) -> tuple[bool, bool]:
-    """Say whether what is published tells this state, and whether it is due to be published."""
+    """Say whether the published file shows this state, and whether it is due to be published."""
     published = Snapshots(crm.settings.data).current()
     shown = Shown.of(published) if published is not None else None
     if shown is None:

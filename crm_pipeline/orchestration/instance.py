@@ -1,7 +1,7 @@
-"""The Dagster instance of a data folder: where its home is, and opening it from this process.
+"""The Dagster instance of a data folder: makes its home, and opens it in this process.
 
 The home is `data/dagster`: a copy of dagster.yaml with absolute paths, so that Dagster writes nothing
-outside the data folder, wherever that is and from wherever a process was started.
+outside the data folder, whatever the working directory is.
 """
 
 import os

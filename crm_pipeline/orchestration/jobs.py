@@ -1,8 +1,7 @@
-"""Jobs: what can be launched by name.
+"""The jobs that can be launched by name.
 
-Per connection `<connection>_backfill` (a range of months, everything in it landed again) and
-`<connection>_refresh` (what changed since the watermark), both from raw to published in one run; and
-`publish`, which only rebuilds the analysts' file.
+Each connection has `<connection>_backfill` (lands a range of months again) and `<connection>_refresh` (lands what
+changed since the watermark), both from raw to published in one run. `publish` only rebuilds the analysts' file.
 """
 
 from collections.abc import Collection, Mapping
@@ -43,7 +42,7 @@ def all_jobs(settings: Settings) -> list[Job]:
 
 
 def backfill_job(settings: Settings, connection: Connection) -> Job:
-    """Return the job that reads a range of months of a connection, however often they were read."""
+    """Return the job that reads a range of months of a connection, also months that were read before."""
     return dg.define_asset_job(
         backfill_name(connection.name),
         selection=_selection(settings, connection),
@@ -88,11 +87,11 @@ def refresh_request(
     """Return the request to run the refresh job; its partitions are the months that it touches.
 
     Args:
-        settings: name what is published.
-        connection: whose job.
-        months: from and to.
-        objects: what is read. One that is left out would keep back the tables of all others in the run.
-        run_key: keeps the request from being made twice.
+        settings: with all connections, whose tables are published.
+        connection: the connection of the job.
+        months: first and last.
+        objects: to read. A failing one would keep back the tables of all others in the run.
+        run_key: prevents a second run for the same request.
     """
     tags, selection = narrowed(settings, connection, objects)
     return dg.RunRequest(
@@ -106,7 +105,7 @@ def refresh_request(
 def narrowed(
     settings: Settings, connection: Connection, objects: Collection[str]
 ) -> tuple[Mapping[str, str], list[dg.AssetKey] | None]:
-    """Return tags and assets of a run that reads some objects; no tags, and None, where it is all of them."""
+    """Return tags and assets of a run that reads some objects; no tags, and None, for all objects."""
     left_out = [obj.name for obj in connection.objects if obj.name not in objects]
     if not left_out:
         return {}, None

@@ -1,6 +1,6 @@
-"""Masked previews: what of a record may be shown in Dagster's metadata.
+"""Masked previews of records for Dagster's metadata.
 
-Shown are values that identify nobody: ids, references, truth values, numbers, dates, pick lists, and
+They show values that identify nobody: ids, references, truth values, numbers, dates, pick lists, and
 e-mail addresses as `j***@a***.com`. Names, phones, addresses and free text never leave the record.
 """
 
@@ -63,7 +63,7 @@ def as_table(rows: Sequence[Mapping[str, str | None]]) -> str:
 
 def _chosen(fields: Iterable[Field]) -> Iterable[Field]:
     shown = [field for field in fields if may_show(field) or _is_email(field)]
-    # The id first, then what tells records apart; system stamps are last in most schemas anyway.
+    # The id first, then e-mail addresses; system fields are last in most schemas anyway.
     return sorted(shown, key=lambda field: (field.type.lower() != "id", not _is_email(field)))[
         :_COLUMNS
     ]

@@ -1,7 +1,7 @@
-"""What a materialisation shows: counts, cost, window, schema, and a masked preview.
+"""The metadata of a materialisation: counts, cost, window, schema, and a masked preview.
 
-Numbers keep the same name over time, so that Dagster plots them. Nothing here may carry secrets or
-personal data; previews go through `masking`.
+Numbers keep their names over time, so that Dagster plots them. Metadata never hold secrets or personal data;
+previews go through `masking`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ MISSING = "records_missing_unreadable"
 
 
 def extraction(done: Extraction) -> Metadata:
-    """Describe what one extraction did, in numbers and words."""
+    """Return what one extraction did, in numbers and words."""
     metadata: Metadata = {
         "changed": done.changed,
         "records_read": done.read,
@@ -61,17 +61,17 @@ def extraction(done: Extraction) -> Metadata:
 
 
 def history(fresh: Freshness) -> Metadata:
-    """Say where the history of an object begins, if it has not been read from its beginning."""
+    """Return where the history of an object begins, if it has not been read from its beginning."""
     return {HISTORY: format_instant(fresh.history_from)} if fresh.history_from else {}
 
 
 def missing(missing: Outstanding) -> Metadata:
-    """Say how many records of an object are missing because they could not be read."""
+    """Return how many records of an object are missing because they could not be read."""
     return {MISSING: missing.records} if missing.records else {}
 
 
 def gap(fresh: Freshness) -> str:
-    """Say that older changes are missing, and how they are read."""
+    """Return a sentence about missing older changes, and how they are read."""
     assert fresh.history_from is not None
     since = format_instant(fresh.history_from)
     return (
@@ -81,7 +81,7 @@ def gap(fresh: Freshness) -> str:
 
 
 def extracted(done: Extraction) -> Metadata:
-    """Show schema and preview of what was extracted, where something changed; some 20 KB."""
+    """Return schema and preview of an extraction that changed something; some 20 KB."""
     if not done.changed:
         return {}
     metadata: Metadata = {"dagster/column_schema": source_columns(done.schema)}
@@ -91,7 +91,7 @@ def extracted(done: Extraction) -> Metadata:
 
 
 def normalized(done: Normalized, shown: Sequence[Mapping[str, str | None]] = ()) -> Metadata:
-    """Describe what one build of a normalized table did; `shown` are masked rows."""
+    """Return what one build of a normalized table did; `shown` are masked rows."""
     metadata: Metadata = {
         "dagster/row_count": done.rows,
         "changed": done.changed,
@@ -114,14 +114,14 @@ def normalized(done: Normalized, shown: Sequence[Mapping[str, str | None]] = ())
             _bullets(f"{name}: {count:,}" for name, count in done.unconverted.items())
         )
     if done.changed and done.columns:
-        metadata["dagster/column_schema"] = _told_columns(done.columns)
+        metadata["dagster/column_schema"] = _stored_columns(done.columns)
     if shown:
         metadata["preview"] = dg.MetadataValue.md(as_table(shown))
     return metadata
 
 
 def published(done: Publication, table: str) -> Metadata:
-    """Describe one table of a publish."""
+    """Return what a publish did with one table."""
     metadata: Metadata = {"changed": done.changed, "release": done.release, "file": done.path.name}
     if done.repaired:
         metadata["repaired"] = ", ".join(done.repaired)
@@ -131,19 +131,19 @@ def published(done: Publication, table: str) -> Metadata:
     return metadata
 
 
-def window(span: Window) -> str:
-    """Write a window for people."""
-    start = format_instant(span.from_at) if span.from_at else "the beginning"
-    return f"{start} up to {format_instant(span.to_at)}"
+def window(read: Window) -> str:
+    """Return a window as text."""
+    start = format_instant(read.from_at) if read.from_at else "the beginning"
+    return f"{start} up to {format_instant(read.to_at)}"
 
 
 def source_columns(schema: Schema) -> dg.TableSchema:
-    """Describe the vendor's fields."""
+    """Return the vendor's fields as Dagster's table schema."""
     return dg.TableSchema(columns=[_source_column(field) for field in schema.fields])
 
 
 def model_columns(columns: Iterable[Column]) -> dg.TableSchema:
-    """Describe the columns of a table of the common model."""
+    """Return the columns of a table of the common model as Dagster's table schema."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(name=column.name, type=column.type, description=column.description)
@@ -161,15 +161,15 @@ def _source_column(field: Field) -> dg.TableColumn:
     )
 
 
-def _told_columns(columns: Iterable[Mapping[str, Any]]) -> dg.TableSchema:
+def _stored_columns(columns: Iterable[Mapping[str, Any]]) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
-                name=printable(told["name"]),
-                type=told["type"],
-                description=on_one_line(told["description"]),
+                name=printable(column["name"]),
+                type=column["type"],
+                description=on_one_line(column["description"]),
             )
-            for told in columns
+            for column in columns
         ]
     )
 

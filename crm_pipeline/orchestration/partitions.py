@@ -57,12 +57,12 @@ def months_between(
     Raises:
         ConfigError: the range is empty or lies outside the connection's partitions.
     """
-    newest = Month.of(now)
-    chosen = (first or connection.start, last or newest)
-    if not connection.start <= chosen[0] <= chosen[1] <= newest:
+    current = Month.of(now)
+    chosen = (first or connection.start, last or current)
+    if not connection.start <= chosen[0] <= chosen[1] <= current:
         raise ConfigError(
             f"{chosen[0]} to {chosen[1]} is no range of months of connection '{connection.name}'.",
-            cure=f"Choose months from {connection.start} to {newest}, the earlier one first.",
+            cure=f"Choose months from {connection.start} to {current}, the earlier one first.",
         )
     return chosen
 
@@ -74,13 +74,13 @@ def refreshed_months(
 
     An object that was never read is read from the beginning.
     """
-    newest = Month.of(now)
-    known = list(watermarks)
-    oldest = min((mark for mark in known if mark is not None), default=None)
-    if oldest is None or None in known:
-        return min(connection.start, newest), newest
+    current = Month.of(now)
+    marks = list(watermarks)
+    oldest = min((mark for mark in marks if mark is not None), default=None)
+    if oldest is None or None in marks:
+        return min(connection.start, current), current
     month = Month.of(oldest - timedelta(seconds=connection.lookback_s))
-    return min(max(month, connection.start), newest), newest
+    return min(max(month, connection.start), current), current
 
 
 def touched_months(

@@ -26,10 +26,11 @@ def published_tables(connections: Iterable[Connection]) -> dict[str, list[dg.Ass
     for connection in connections:
         for table in normalized_tables(connection):
             tables.setdefault(table, []).append(normalized_key(connection.name, table))
-    made = {
-        name: [key for one in sources for key in tables[one]] for name, sources in DERIVED.items()
+    derived = {
+        name: [key for source in sources for key in tables[source]]
+        for name, sources in DERIVED.items()
     }
-    return {**tables, **{name: [*tables.get(name, []), *keys] for name, keys in made.items()}}
+    return {**tables, **{name: [*tables.get(name, []), *keys] for name, keys in derived.items()}}
 
 
 def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
@@ -37,7 +38,9 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
     connections = list(connections)
     tables = published_tables(connections)
     wanted = {
-        normalized_name(one.name, table) for one in connections for table in normalized_tables(one)
+        normalized_name(connection.name, table)
+        for connection in connections
+        for table in normalized_tables(connection)
     }
 
     checked = list(dict.fromkeys((*TABLES, *DERIVED)))
@@ -84,8 +87,8 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
 
 def _spec(table: str, sources: list[dg.AssetKey]) -> dg.AssetSpec:
     model = TABLES.get(table)
-    made_of = f"Made of {', '.join(DERIVED[table])}." if table in DERIVED else ""
-    about = model.description if model else made_of or "The table of a custom object."
+    derived = f"Made of {', '.join(DERIVED[table])}." if table in DERIVED else ""
+    about = model.description if model else derived or "The table of a custom object."
     columns = {"dagster/column_schema": metadata.model_columns(model.columns)} if model else {}
     return dg.AssetSpec(
         published_key(table),

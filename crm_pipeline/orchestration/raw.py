@@ -1,6 +1,6 @@
 """Raw assets: one per object of a connection, landed by `stages.raw`.
 
-Objects with a modification stamp are partitioned by its month; a range of months is one run with as
+Objects with a modification time are partitioned by its month; a range of months is one run with as
 few vendor jobs as sensible. Snapshots are read whole.
 """
 
@@ -52,8 +52,8 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
         is_range = _mode(context.run) == "range"
         try:
             with as_failure(context.log.error, but=(CountMismatch, ContractError)):
-                span = _window(context, connection) if partitioned and is_range else None
-                done = _extracted(crm, connection, obj, span, context.run)
+                window = _window(context, connection) if partitioned and is_range else None
+                done = _extracted(crm, connection, obj, window, context.run)
         except CountMismatch as error:
             yield checks.count_refused(error)
             yield checks.freshness_result(crm.fresh(connection, obj.name))
@@ -93,16 +93,16 @@ def _extracted(
     crm: Workspace,
     connection: Connection,
     obj: ObjectSettings,
-    span: Window | None,
+    window: Window | None,
     run: dg.DagsterRun,
 ) -> Extraction:
-    """Extract an object, and note what came of it where people and sensors look."""
+    """Extract an object, and record success or failure among its looks."""
     on_progress = crm.progress(obj.name)
     try:
         with crm.account(connection.name) as account:
             note_account(account, crm.landing)
             done = extract(
-                account, obj, span, mode=_mode(run), landing=crm.landing, on_progress=on_progress
+                account, obj, window, mode=_mode(run), landing=crm.landing, on_progress=on_progress
             )
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run.run_id)

@@ -1,4 +1,4 @@
-"""What somebody has to know about the objects of a connection: by what landed, and by what tables are made of."""
+"""Remarks on the objects of a connection, for people: from landing, and from the lists that tables are made of."""
 
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.settings import Connection
@@ -11,7 +11,7 @@ from crm_pipeline.store.tables import Tables
 def remarks_at(
     landing: Landing, tables: Tables, connection: Connection
 ) -> dict[str, tuple[Remark, ...]]:
-    """Return the remarks on each configured object; none on one of which a commit is damaged."""
+    """Return the remarks on each configured object; none where one of its commits is damaged."""
     doubts = doubted_lists(landing, tables, connection.name)
     return {
         obj.name: (
@@ -29,8 +29,8 @@ def _of_landing(landing: Landing, connection: str, obj: str) -> list[Remark]:
         return []  # its freshness says so
     try:
         return remarks_of(landing, connection, obj)
-    except CorruptFile as damage:
-        return [Remark("damage", damage.message, damage.cure)]
+    except CorruptFile as error:
+        return [Remark("damage", error.message, error.cure)]
 
 
 def _of_list(connection: str, doubt: Doubt) -> Remark:

@@ -1,6 +1,6 @@
-"""What runs are handed: settings, stores, accounts, a clock, and somebody to tell about progress.
+"""The resource of all runs: settings, stores, accounts, a clock, and a callback for progress.
 
-Nothing is opened before it is asked for, so that definitions load with an empty environment.
+Everything is opened at its first use, so that definitions load with an empty environment.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,8 +30,8 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.wire.retry import RetryPolicy
 
 _log = structlog.get_logger(__name__)
-Tell = Callable[[str, int, int | None], None]
-"""Told `(step, records so far, records expected)`."""
+StepCallback = Callable[[str, int, int | None], None]
+"""Called with `(step, records so far, records expected)`."""
 
 
 def tables_by_object(connection: Connection) -> dict[str, list[str]]:
@@ -47,21 +47,21 @@ class Workspace:
     """The one resource of all assets, schedules and sensors; its name in Dagster is `crm`.
 
     Args:
-        tell: is told about progress; by default nobody is.
+        on_step: called with the progress of steps.
     """
 
     def __init__(
-        self, settings: Settings, *, clock: Clock | None = None, tell: Tell | None = None
+        self, settings: Settings, *, clock: Clock | None = None, on_step: StepCallback | None = None
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.landing = Landing(settings.data, self.clock)
         self.tables = Tables(settings.data)
         self.looks = Looks(settings.data, self.clock)
-        self._tell = tell
+        self._on_step = on_step
         self._is_settled = False
-        # One budget of retries for a connection, whatever the step: after a few steps against a host
-        # that is down the others fail at once.
+        # All steps of a connection share one budget of retries: after a few steps against a host that is
+        # down the others fail at once.
         self._patience: dict[str, RetryPolicy] = {}
 
     @contextmanager
@@ -92,14 +92,14 @@ class Workspace:
         return Engine(self.settings.data / "tmp", memory_limit=memory_limit)
 
     def _settle(self) -> None:
-        """Bring permissions to what is configured, where no command of ours has started this process."""
+        """Set the configured permissions: no command of ours may have started this process."""
         if not self._is_settled:
             self._is_settled = True
             for line in settle(self.settings):
                 _log.warning(line)
 
     def api_accounts(self) -> ApiAccounts:
-        """Return what calls cost by day, and how the vendors' limits stand."""
+        """Return the calls by day, and the usage of the vendors' limits."""
         with (
             running_database(self.settings) as database,
             RateLimiter(database, self.clock) as limiter,
@@ -110,41 +110,41 @@ class Workspace:
         """Return how fresh the objects of connections are, by default of all, with remarks on them."""
         now = self.clock.now()
         chosen = [self.settings.connection(name) for name in names or self.settings.connections]
-        found = []
+        rows = []
         for connection in chosen:
             remarks = remarks_at(self.landing, self.tables, connection)
             looks = self.looks.at(connection.name)
             fed = tables_by_object(connection)
             for fresh in freshness_of(connection, self.landing, looks, now):
                 texts = tuple(str(remark) for remark in remarks[fresh.object])
-                known = fresh.feeding(fed.get(fresh.object, ()), looks)
+                row = fresh.feeding(fed.get(fresh.object, ()), looks)
                 unseen = _unseen(connection, fresh.object)
-                found.append(replace(known, remarks=texts, unseen=unseen))
-        return found
+                rows.append(replace(row, remarks=texts, unseen=unseen))
+        return rows
 
     def fresh(self, connection: Connection, obj: str) -> Freshness:
         """Return how fresh one object is, without remarks."""
         looks, now = self.looks.at(connection.name), self.clock.now()
-        [found] = freshness_of(connection, self.landing, looks, now, only=obj)
-        return found
+        [row] = freshness_of(connection, self.landing, looks, now, only=obj)
+        return row
 
     @property
     def is_watched(self) -> bool:
-        """Whether a person waits for what is done, who wants to see what came of it at once."""
-        return self._tell is not None
+        """Whether a person waits for the run, and wants to see its result at once."""
+        return self._on_step is not None
 
     def progress(self, step: str) -> Callable[[int, int | None], None]:
-        """Return what a stage calls after each page."""
+        """Return the callback of a stage for its progress."""
 
-        def told(records: int, expected: int | None) -> None:
-            if self._tell is not None:
-                self._tell(step, records, expected)
+        def on_progress(records: int, expected: int | None) -> None:
+            if self._on_step is not None:
+                self._on_step(step, records, expected)
 
-        return told
+        return on_progress
 
 
 def _unseen(connection: Connection, name: str) -> str:
-    """Return which deletions of an object its vendor tells nobody; "" for objects that are read whole."""
-    [obj] = [one for one in connection.objects if one.name == name]
-    is_whole = is_snapshot(connection, obj)
+    """Return which deletions of an object its vendor does not report; "" for objects that are read whole."""
+    [settings] = [obj for obj in connection.objects if obj.name == name]
+    is_whole = is_snapshot(connection, settings)
     return "" if is_whole else connector(connection.vendor).abilities.unseen_deletions

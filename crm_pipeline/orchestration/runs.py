@@ -1,6 +1,6 @@
-"""Runs of the jobs in this process, for the command line and for tests.
+"""Runs the jobs in this process, for the command line and for tests.
 
-They are ordinary runs of the same jobs: recorded in the same storage, seen in the web interface, and
+These are ordinary runs of the same jobs: recorded in the same storage, shown in the web interface, and
 reconciled like others if this process is killed.
 """
 
@@ -18,7 +18,7 @@ from crm_pipeline.orchestration.instance import quick_events
 from crm_pipeline.orchestration.jobs import PUBLISH_JOB, backfill_name, narrowed, refresh_name
 from crm_pipeline.orchestration.metadata import HISTORY, MISSING
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
-from crm_pipeline.orchestration.resources import Tell, Workspace
+from crm_pipeline.orchestration.resources import StepCallback, Workspace
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.published import Shown
 from crm_pipeline.store.tables.published import Snapshots
@@ -31,7 +31,7 @@ _LOCATION = "__repository__@crm_pipeline"
 
 @dataclass(frozen=True)
 class Failed:
-    """A step that failed: its key, the sentence, and what to do about it."""
+    """A step that failed: its key, the error as a sentence, and the cure."""
 
     step: str
     message: str
@@ -46,9 +46,9 @@ class RunSummary:
         landed: records landed per object.
         rows: rows per table of schema `crm`; only tables of a publish that wrote something.
         changed: keys of the assets that changed.
-        partial: objects whose history was read in part only -> from when on.
-        missing: objects -> how many of their records are missing because they cannot be read.
-        failed: steps that failed; those that were skipped because of them are not listed.
+        partial: where the history of an object begins, for objects that were read in part only.
+        missing: records of an object that are missing because they cannot be read.
+        failed: steps that failed; steps that were skipped because of them are not listed.
     """
 
     run_id: str
@@ -71,20 +71,20 @@ def run_backfill(
     instance: dg.DagsterInstance,
     *,
     objects: Collection[str] = (),
-    on_step: Tell | None = None,
+    on_step: StepCallback | None = None,
     clock: Clock | None = None,
 ) -> RunSummary:
     """Read a range of months of a connection, by default all, and publish.
 
     Args:
-        settings: name the connections.
-        connection: what is read.
-        first: month of the range; None for the first one that there is.
+        settings: with the connections.
+        connection: the name of the one to read.
+        first: month of the range; None for the connection's first one.
         last: month of the range; None for the running one.
-        instance: where the run is recorded.
-        objects: what is read of the connection; all of it by default.
-        on_step: is told `(step, records so far, records expected)`.
-        clock: says what month it is.
+        instance: records the run.
+        objects: to read; by default all of the connection.
+        on_step: called with `(step, records so far, records expected)`.
+        clock: gives the running month.
 
     Raises:
         UnknownName: there is no such connection, or no such object of it.
@@ -92,10 +92,10 @@ def run_backfill(
     """
     chosen = settings.connection(connection)
     now = (clock or SystemClock()).now()
-    names = [chosen.object(name).name for name in objects] or [one.name for one in chosen.objects]
+    names = [chosen.object(name).name for name in objects] or [obj.name for obj in chosen.objects]
     tags, selection = narrowed(settings, chosen, names)
     tags = {**range_tags(*months_between(chosen, first, last, now)), **tags}
-    crm = Workspace(settings, clock=clock, tell=on_step)
+    crm = Workspace(settings, clock=clock, on_step=on_step)
     return _run(crm, backfill_name(connection), tags, instance, selection)
 
 
@@ -104,7 +104,7 @@ def run_refresh(
     connection: str,
     instance: dg.DagsterInstance,
     *,
-    on_step: Tell | None = None,
+    on_step: StepCallback | None = None,
     clock: Clock | None = None,
 ) -> RunSummary:
     """Read what changed in a connection since its watermarks, and publish.
@@ -113,7 +113,7 @@ def run_refresh(
         UnknownName: there is no such connection.
     """
     chosen = settings.connection(connection)
-    crm = Workspace(settings, clock=clock, tell=on_step)
+    crm = Workspace(settings, clock=clock, on_step=on_step)
     tags = range_tags(*touched_months(chosen, crm.landing, crm.clock.now()))
     return _run(crm, refresh_name(connection), tags, instance)
 
@@ -140,8 +140,8 @@ def _run(
     summary = _summary(result, name)
     if summary.is_success or name == PUBLISH_JOB or not (summary.changed or _has_news(crm)):
         return summary
-    # What failed stays as it was; the tables that were built need not wait for it, nor does the news that
-    # something cannot be had.
+    # Tables of failed steps stay unchanged. The tables that were built are published without them, and so is
+    # the state of objects that cannot be read.
     published = _run(crm, PUBLISH_JOB, {}, instance)
     return replace(
         summary, rows=published.rows, changed=tuple(sorted({*summary.changed, *published.changed}))
@@ -149,7 +149,7 @@ def _run(
 
 
 def _has_news(crm: Workspace) -> bool:
-    """Say whether what is published tells another state of the objects than they are in."""
+    """Say whether the published file shows an older state of the objects."""
     published = Snapshots(crm.settings.data).current()
     shown = Shown.of(published) if published is not None else None
     return shown is not None and shown.differs(crm.freshness())
@@ -164,18 +164,18 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
     changed: set[str] = set()
     for event in result.get_asset_materialization_events():
         key = event.step_materialization_data.materialization.asset_key
-        told = {k: v.value for k, v in event.materialization.metadata.items()}
-        if told.get("changed"):
+        metadata = {k: v.value for k, v in event.materialization.metadata.items()}
+        if metadata.get("changed"):
             changed.add(key.to_user_string())
         if key.path[1] == "raw":
-            landed[key.path[-1]] = _number(told.get("records_landed"))
-            calls[key.path[-1]] = _number(told.get("api_calls"))
-            if HISTORY in told:
-                partial[key.path[-1]] = str(told[HISTORY])
-            if MISSING in told:
-                missing[key.path[-1]] = _number(told[MISSING])
-        elif key.path[1] == "published" and "dagster/row_count" in told:
-            rows[key.path[-1]] = _number(told["dagster/row_count"])
+            landed[key.path[-1]] = _number(metadata.get("records_landed"))
+            calls[key.path[-1]] = _number(metadata.get("api_calls"))
+            if HISTORY in metadata:
+                partial[key.path[-1]] = str(metadata[HISTORY])
+            if MISSING in metadata:
+                missing[key.path[-1]] = _number(metadata[MISSING])
+        elif key.path[1] == "published" and "dagster/row_count" in metadata:
+            rows[key.path[-1]] = _number(metadata["dagster/row_count"])
     return RunSummary(
         run_id=result.run_id,
         job=name,
@@ -191,18 +191,18 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[Failed]:
-    found = []
+    failed = []
     for event in result.filter_events(lambda event: event.is_step_failure):
-        told = event.step_failure_data.user_failure_data
+        failure = event.step_failure_data.user_failure_data
         error = event.step_failure_data.error
-        message = told.description if told else None
-        if message is None and error is not None:  # Dagster's own work failed, not that of the step
+        message = failure.description if failure else None
+        if message is None and error is not None:  # Dagster failed, and not the code of the step
             message = _KIND.sub("", error.message)
-        cure = told.metadata.get("cure") if told else None
+        cure = failure.metadata.get("cure") if failure else None
         text = str(cure.value) if cure is not None else ""
-        # A failure's sentence ends with its cure; here the two are apart.
-        found.append(Failed(str(event.step_key), (message or "").removesuffix(text).strip(), text))
-    return found
+        # The description ends with the cure, which is separate here.
+        failed.append(Failed(str(event.step_key), (message or "").removesuffix(text).strip(), text))
+    return failed
 
 
 def _number(value: Any) -> int:

@@ -1,6 +1,6 @@
-"""Schedules: a refresh of each connection at its cadence, whether or not a probe saw anything.
+"""Schedules: a refresh of each connection at its cadence, with or without changes in a probe.
 
-They catch what the sensor cannot see, such as changed snapshots.
+They read what the sensor cannot see, such as changed snapshots.
 """
 
 from datetime import timedelta
@@ -17,7 +17,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import pace
 
-# While the sensor asks, a run need not fail by an object that cannot be had.
+# The sensor probes a failing object; a run need not fail because of it.
 _PROBES_FOR = timedelta(minutes=15)
 
 

@@ -27,9 +27,9 @@ def check_files(context: dg.OpExecutionContext, crm: dg.ResourceParam[Workspace]
         done = scrub(crm.settings.data)
     if not done.is_usable:
         raise failed(done)
-    for one in done.corruption:
-        context.log.warning("%s", one)
-    context.add_output_metadata({**described(done), **unused(done)})
+    for file in done.corruption:
+        context.log.warning("%s", file)
+    context.add_output_metadata({**metadata_of(done), **unused(done)})
 
 
 def scrub_job() -> dg.JobDefinition:
@@ -60,40 +60,40 @@ def scrub_schedule(settings: Settings, job: Job) -> dg.ScheduleDefinition:
 
 
 def failed(done: Scrubbed) -> dg.Failure:
-    """Return the failure of a run that found damaged files: the first in words, all in a table."""
-    named = " ".join(str(one) for one in done.corruption[:_NAMED])
+    """Return the failure of a run with damaged files: the first ones in its text, all in a table."""
+    named = " ".join(str(file) for file in done.corruption[:_NAMED])
     rest = len(done.corruption) - _NAMED
     more = f" And {rest:,} more." if rest > 0 else ""
     return dg.Failure(
         description=f"Damaged files: {len(done.corruption):,}. {named}{more}",
-        metadata={**described(done), "damaged": _listed(done.corruption)},
+        metadata={**metadata_of(done), "damaged": _listed(done.corruption)},
         allow_retries=False,
     )
 
 
 def unused(done: Scrubbed) -> dict[str, Any]:
-    """List damaged files about which nothing is to be done, where there are any."""
+    """Return the damaged files that nothing uses as metadata, if there are any."""
     return {"damaged": _listed(done.corruption)} if done.corruption else {}
 
 
-def described(done: Scrubbed) -> dict[str, Any]:
-    """Describe what was checked; the numbers keep their names, so that Dagster plots them."""
+def metadata_of(done: Scrubbed) -> dict[str, Any]:
+    """Return the numbers of a check as metadata; their names never change, so that Dagster plots them."""
     lines = [
-        f"| {kind} | {one.files:,} | {one.bytes:,} | {one.damaged:,} | {one.unproven:,} |"
-        for kind, one in done.kinds.items()
+        f"| {kind} | {tally.files:,} | {tally.bytes:,} | {tally.damaged:,} | {tally.unproven:,} |"
+        for kind, tally in done.kinds.items()
     ]
     head = "| kind | files | bytes | damaged | unproven |\n| --- | --: | --: | --: | --: |"
     return {
-        "files": sum(one.files for one in done.kinds.values()),
-        "bytes": sum(one.bytes for one in done.kinds.values()),
+        "files": sum(tally.files for tally in done.kinds.values()),
+        "bytes": sum(tally.bytes for tally in done.kinds.values()),
         "files_damaged": len(done.corruption),
-        "files_unproven": sum(one.unproven for one in done.kinds.values()),
+        "files_unproven": sum(tally.unproven for tally in done.kinds.values()),
         "seconds": round(done.seconds, 1),
         "kinds": dg.MetadataValue.md("\n".join([head, *lines])),
     }
 
 
 def _listed(corruption: tuple[Corruption, ...]) -> dg.MetadataValue:
-    lines = [f"| {one.path} | {one.problem} | {one.cure} |" for one in corruption[:_LISTED]]
+    lines = [f"| {file.path} | {file.problem} | {file.cure} |" for file in corruption[:_LISTED]]
     head = "| file | what is wrong | what to do |\n| --- | --- | --- |"
     return dg.MetadataValue.md("\n".join([head, *lines]))

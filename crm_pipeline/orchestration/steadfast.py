@@ -1,8 +1,8 @@
-"""Connections of Dagster's own storage that outlive a killed or restarted PostgreSQL.
+"""Connections of Dagster's storage that survive a killed or restarted PostgreSQL.
 
-Dagster makes them through SQLAlchemy, whose events are the place for that: what died while it was idle is
-replaced before it is used, a server that is gone is waited for or started again, and what cannot be
-mended comes as one sentence of ours instead of pages of SQL.
+Dagster connects through SQLAlchemy, and this module listens to its events: a connection that died while idle
+is replaced before use, a server that is gone is waited for or started again, and a permanent error is one
+sentence of ours instead of pages of SQL.
 """
 
 import functools
@@ -23,8 +23,8 @@ from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline.store.postgres.outages import foreseen
 from crm_pipeline.store.postgres.reconnection import Reconnection
 
-# Methods of storages that begin so may be done twice: they ask, or write the same again. An event that stands
-# there twice, because only the answer was lost, harms nobody.
+# Methods of storages with these prefixes may be called twice: they read, or write the same again. An event that is
+# stored twice, because only the response was lost, does no harm.
 _REPEATABLE = (
     *("get_", "has_", "fetch_", "all_", "check_", "claim_", "assign_", "free_", "initialize_"),
     *("store_event", "handle_run_event", "add_run_tags"),
@@ -32,7 +32,7 @@ _REPEATABLE = (
 
 
 def repeat(instance: dg.DagsterInstance) -> None:
-    """Let the storages of an instance do again what broke off because the connection was lost."""
+    """Make the storages of an instance repeat a call that failed because the connection was lost."""
     for storage in (instance.event_log_storage, instance.run_storage, instance.schedule_storage):
         for name in dir(storage):
             if name.startswith(_REPEATABLE) and callable(method := getattr(storage, name)):
@@ -52,10 +52,10 @@ def _again(method: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def steadfast(server: EmbeddedServer | None) -> Iterator[None]:
-    """Let the connections that this process makes through SQLAlchemy be such, for as long as this lasts.
+    """Make the connections of this process through SQLAlchemy such, within the block.
 
     Args:
-        server: the embedded one that is connected to, if it is.
+        server: the embedded server, if the connections go there.
     """
     reconnection = Reconnection(server, was_there=True)
 

@@ -193,8 +193,8 @@ def test_entries_are_added_in_the_form_that_is_there(tmp_path: Path, text: str) 
     draft = Draft(path)
     written = draft.write(ENTRY)
     after = parse_connections(Document.read(path))
-    assert list(after) == [*draft.known, "acme"]
-    assert {name: after[name] for name in draft.known} == draft.known
+    assert list(after) == [*draft.existing, "acme"]
+    assert {name: after[name] for name in draft.existing} == draft.existing
     comments = [line[line.index("#") :] for line in text.splitlines() if "#" in line]
     assert [comment for comment in comments if comment not in written] == []
     assert draft.take_back(written)

@@ -64,13 +64,13 @@ def test_a_killed_database_is_looked_for(
     told: list[str] = []
     monkeypatch.setattr(EmbeddedServer, "revive", lambda _: True)
     stack = Stack(settings)
-    stack._tell = told.append
+    stack._report = told.append
     for _ in range(3):
         stack._revive_database()
     assert told == ["PostgreSQL was killed; it is there again"]
     theirs = make_settings(settings.root, {"CRM_DATABASE_URL": "postgresql://h/d"})
     other = Stack(theirs)
-    other._tell = told.append
+    other._report = told.append
     other._revive_database()
     assert len(told) == 1
 
@@ -85,15 +85,15 @@ def test_a_stopped_database_is_started_again(
     monkeypatch.setattr(EmbeddedServer, "start", lambda one: started.append(one.data))
     stack = Stack(settings)
     stack._folder.mkdir(parents=True)
-    stack._tell = told.append
+    stack._report = told.append
     for _ in range(2):
-        stack._look_at = 0.0
+        stack._next_database_check = 0.0
         stack._revive_database()
     assert started == [settings.data]
     assert told == ["PostgreSQL was stopped; this stack needs it, so it is there again"]
     assert Records.read(stack._records).owns_database
     started.clear()
-    stack._look_at = 0.0
+    stack._next_database_check = 0.0
     stack.ask_to_stop()
     stack._revive_database()
     assert started == []
