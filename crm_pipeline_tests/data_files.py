@@ -29,8 +29,8 @@ class Reference:
 
 def data_files(root: Path) -> list[str]:
     """Return the data files below the package's folder, relative to it."""
-    found = (path for path in root.rglob("*") if path.suffix in _SUFFIXES)
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    paths = (path for path in root.rglob("*") if path.suffix in _SUFFIXES)
+    return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
 def references(

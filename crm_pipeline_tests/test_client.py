@@ -84,11 +84,11 @@ def test_fewer_records_than_announced(
 
     ask = Api.ask
 
-    def short(api: Api, path: str, *given: Any, **params: str) -> Any:
-        answer: Any = ask(api, path, *given, **params)
+    def short(api: Api, path: str, *arguments: Any, **params: str) -> Any:
+        response: Any = ask(api, path, *arguments, **params)
         if "/query" in path:
-            del answer.records[-1]
-        return answer
+            del response.records[-1]
+        return response
 
     monkeypatch.setattr(Api, "ask", short)
     with pytest.raises(ProtocolError, match="announced"):

@@ -8,7 +8,7 @@ from crm_pipeline_tests.servers import database_of_its_own
 TOKENS = "SELECT count(*) FROM crm_state.tokens"
 
 
-def asked(url: str, statement: str) -> list[tuple[object, ...]]:
+def rows_of(url: str, statement: str) -> list[tuple[object, ...]]:
     connection = psycopg2.connect(url.replace("+psycopg2", ""))
     try:
         with connection, connection.cursor() as cursor:
@@ -24,9 +24,9 @@ def borrowed(postgres_url: str, *statements: str, times: int = 4) -> set[str]:
     for _ in range(times):
         with database_of_its_own(postgres_url) as url:
             urls.add(url)
-            assert asked(url, TOKENS) == [(0,)]
+            assert rows_of(url, TOKENS) == [(0,)]
             for statement in statements:
-                asked(url, statement)
+                rows_of(url, statement)
     return urls
 
 
@@ -50,9 +50,9 @@ def test_nobody_gets_a_schema_that_was_changed(postgres_url: str, change: str) -
     odd = "SELECT count(*) FROM information_schema.columns WHERE 'odd' IN (column_name, table_name)"
     for _ in range(3):
         with database_of_its_own(postgres_url) as url:
-            assert asked(url, odd) == [(0,)]
+            assert rows_of(url, odd) == [(0,)]
             changed = "SELECT count(*) FROM crm_state.migrations WHERE sha256 = 'odd'"
-            assert asked(url, changed) == [(0,)]
+            assert rows_of(url, changed) == [(0,)]
 
 
 def test_an_earlier_borrower_finds_nothing(postgres_url: str) -> None:
@@ -61,5 +61,5 @@ def test_an_earlier_borrower_finds_nothing(postgres_url: str) -> None:
     with database_of_its_own(postgres_url), database_of_its_own(postgres_url):
         for url in urls[:-2]:
             with pytest.raises(psycopg2.OperationalError, match="does not exist"):
-                asked(url, "SELECT 1")
+                rows_of(url, "SELECT 1")
     assert first

@@ -350,8 +350,12 @@ def test_which_vendors_there_are_is_for_the_caller_to_say(tmp_path: Path) -> Non
 def test_what_is_kept(tmp_path: Path) -> None:
     """How much of the past stays is set by variables, and has values of its own without them."""
     assert load(tmp_path, MINIMAL).retention == Retention(3, 14, 1)
-    given = {"CRM_KEEP_SNAPSHOTS": "5", "CRM_KEEP_SNAPSHOT_DAYS": "0", "CRM_KEEP_VERSION_DAYS": "7"}
-    assert load(tmp_path, MINIMAL, given).retention == Retention(5, 0, 7)
+    environ = {
+        "CRM_KEEP_SNAPSHOTS": "5",
+        "CRM_KEEP_SNAPSHOT_DAYS": "0",
+        "CRM_KEEP_VERSION_DAYS": "7",
+    }
+    assert load(tmp_path, MINIMAL, environ).retention == Retention(5, 0, 7)
 
 
 def test_memory(tmp_path: Path) -> None:
@@ -365,8 +369,8 @@ def test_memory(tmp_path: Path) -> None:
 def test_what_a_table_may_leave_out(tmp_path: Path) -> None:
     """How many records that cannot be used stop a table is set by variables."""
     assert load(tmp_path, MINIMAL).quarantine == QuarantineLimit(1, 20)
-    given = {"CRM_QUARANTINE_PERCENT": "0", "CRM_QUARANTINE_ROWS": "1"}
-    assert load(tmp_path, MINIMAL, given).quarantine == QuarantineLimit(0, 1)
+    environ = {"CRM_QUARANTINE_PERCENT": "0", "CRM_QUARANTINE_ROWS": "1"}
+    assert load(tmp_path, MINIMAL, environ).quarantine == QuarantineLimit(0, 1)
 
 
 @pytest.mark.parametrize(

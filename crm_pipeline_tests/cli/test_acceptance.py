@@ -53,10 +53,10 @@ def doubted(landing: Landing) -> str:
 
 
 def test_a_read_is_shown_and_accepted(run: Run, landing: Landing, doubted: str) -> None:
-    """Status names it with the command; the command says what will go, and afterwards nobody speaks of it."""
-    told = run("status").output
-    assert "the read was empty, and there were 33 records" in told
-    assert "crm-pipeline accept-shrink demo Contact" in told
+    """Status names the read with the command; the command says what will go; status does not name it afterwards."""
+    output = run("status").output
+    assert "the read was empty, and there were 33 records" in output
+    assert "crm-pipeline accept-shrink demo Contact" in output
     [demo] = [
         one
         for one in json.loads(run("status", "--json").output)["connections"]
@@ -74,14 +74,14 @@ def test_a_read_is_shown_and_accepted(run: Run, landing: Landing, doubted: str) 
 
 
 @pytest.mark.parametrize(
-    ("left", "told"),
+    ("left", "expected"),
     [
         ("", "9 live rows will be marked as deleted."),
         ("ij", "7 live rows will be marked as deleted; the other 2 are marked so already."),
         ("a", "9 live rows will be marked as deleted."),
     ],
 )
-def test_only_live_rows_are_counted(run: Run, landing: Landing, left: str, told: str) -> None:
+def test_only_live_rows_are_counted(run: Run, landing: Landing, left: str, expected: str) -> None:
     """Records that are listed although the table has them as deleted, such as owners who left, cannot go."""
     land(landing, ids="abcdefghij")
     tables = Tables(landing.root)
@@ -96,10 +96,10 @@ def test_only_live_rows_are_counted(run: Run, landing: Landing, left: str, told:
     land(landing, Shrink(before=10, missing=9), ids="a")
     done = run("accept-shrink", "demo", "Contact", "--yes")
     assert done.exit_code == 0
-    assert told in done.output.replace("\n", " ")
+    assert expected in done.output.replace("\n", " ")
 
 
-def test_all_that_goes_is_told(run: Run, landing: Landing) -> None:
+def test_all_missing_records_are_counted(run: Run, landing: Landing) -> None:
     """Of several lists the one that lost most is named, and the rows of all of them; a read that also holds what
     nobody can name deletes nothing before that can be read."""
     land(landing)
@@ -116,22 +116,22 @@ def test_all_that_goes_is_told(run: Run, landing: Landing) -> None:
     assert "nothing that the read lacks is taken for deleted" in run("status").output
 
 
-def test_nobody_is_asked_in_a_script(run: Run, landing: Landing, doubted: str) -> None:
+def test_a_script_is_not_prompted(run: Run, landing: Landing, doubted: str) -> None:
     """Without a terminal and without --yes nothing is accepted, and the exit code says so."""
     done = run("accept-shrink", "demo", "Contact")
     assert done.exit_code != 0
     assert not landing.windows("demo", "Contact")[-1].is_accepted
 
 
-@pytest.mark.parametrize("answer", ["y", "n"])
-def test_a_person_is_asked(
-    run: Run, landing: Landing, doubted: str, monkeypatch: pytest.MonkeyPatch, answer: str
+@pytest.mark.parametrize("reply", ["y", "n"])
+def test_a_person_is_prompted(
+    run: Run, landing: Landing, doubted: str, monkeypatch: pytest.MonkeyPatch, reply: str
 ) -> None:
     """Only a yes accepts."""
     monkeypatch.setattr("crm_pipeline.cli.prompts.is_interactive", lambda: True)
-    done = run("accept-shrink", "demo", "Contact", input=f"{answer}\n")
-    assert done.exit_code == (0 if answer == "y" else 1)
-    assert landing.windows("demo", "Contact")[-1].is_accepted is (answer == "y")
+    done = run("accept-shrink", "demo", "Contact", input=f"{reply}\n")
+    assert done.exit_code == (0 if reply == "y" else 1)
+    assert landing.windows("demo", "Contact")[-1].is_accepted is (reply == "y")
 
 
 def test_a_description(run: Run, landing: Landing) -> None:
@@ -161,6 +161,6 @@ def test_lists(run: Run, landing: Landing) -> None:
 
 @pytest.mark.parametrize("names", [("nobody", "Contact"), ("demo", "Contcat")])
 def test_unknown_names(run: Run, landing: Landing, names: tuple[str, str]) -> None:
-    """A typo is told with what there is."""
+    """The error for a typo lists the objects that there are."""
     done = run("accept-shrink", *names, "--yes")
     assert done.exit_code == 2

@@ -55,7 +55,7 @@ class Org:
         return Schema(obj, obj, FIELDS), [{"Id": "003A", "Region__c": "EMEA"}] * rows
 
 
-class Desk:
+class AccountRegistry:
     """Stands in for PostgreSQL and the registry; `orgs` says what each connection opens as."""
 
     def __init__(self) -> None:
@@ -75,14 +75,14 @@ class Desk:
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
-    made = Desk()
-    monkeypatch.setattr(crm_pipeline.stages.raw, "opened", made.opened)
-    monkeypatch.setattr(crm_pipeline.store.postgres.database, "running_database", made.database)
-    return made
+def desk(monkeypatch: pytest.MonkeyPatch) -> AccountRegistry:
+    registry = AccountRegistry()
+    monkeypatch.setattr(crm_pipeline.stages.raw, "opened", registry.opened)
+    monkeypatch.setattr(crm_pipeline.store.postgres.database, "running_database", registry.database)
+    return registry
 
 
-def test_check_of_healthy_connections(run: Run, desk: Desk) -> None:
+def test_check_of_healthy_connections(run: Run, desk: AccountRegistry) -> None:
     """Healthy connections are listed with what was found; the exit code is 0."""
     result = run("check")
     assert result.exit_code == 0
@@ -90,7 +90,7 @@ def test_check_of_healthy_connections(run: Run, desk: Desk) -> None:
     assert "as integration@acme.example" in result.stdout
 
 
-def test_check_names_what_to_fix(run: Run, desk: Desk) -> None:
+def test_check_names_what_to_fix(run: Run, desk: AccountRegistry) -> None:
     """A failed finding makes the exit code 1 and comes with its cure; warnings do not fail."""
     desk.orgs["acme"] = Org(
         (Finding("fail", "permissions", "no API Enabled", "Grant API Enabled to the user."),)
@@ -124,7 +124,13 @@ def test_check_names_what_to_fix(run: Run, desk: Desk) -> None:
     ],
 )
 def test_check_says_what_automation_costs(
-    run: Run, desk: Desk, project: Path, written: str, limit: int | None, level: str, words: str
+    run: Run,
+    desk: AccountRegistry,
+    project: Path,
+    written: str,
+    limit: int | None,
+    level: str,
+    words: str,
 ) -> None:
     """A day at the configured pace against the limit; defaults are stretched, what was written is warned about."""
     text = CONNECTIONS.replace("    objects: [Account", f"    {written}\n    objects: [Account", 1)
@@ -137,7 +143,7 @@ def test_check_says_what_automation_costs(
 
 @pytest.mark.parametrize(("value", "is_off"), [("off", True), ("", True), ("on", False)])
 def test_check_says_whether_automation_runs(
-    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch, value: str, is_off: bool
+    run: Run, desk: AccountRegistry, monkeypatch: pytest.MonkeyPatch, value: str, is_off: bool
 ) -> None:
     """Its cost is not spent while `CRM_AUTOMATION` is not `on`, and that is said."""
     monkeypatch.setenv("CRM_AUTOMATION", value)
@@ -150,7 +156,7 @@ def test_check_says_whether_automation_runs(
     "error",
     [SecretMissing("ACME_SECRET", owner="acme"), AuthFailed("refused.", cure="Renew the secret.")],
 )
-def test_check_goes_on_with_the_others(run: Run, desk: Desk, error: CrmError) -> None:
+def test_check_goes_on_with_the_others(run: Run, desk: AccountRegistry, error: CrmError) -> None:
     """A connection that cannot even be opened fails alone, with message and cure."""
     desk.orgs["acme"] = error
     result = run("check", "--json")
@@ -162,7 +168,7 @@ def test_check_goes_on_with_the_others(run: Run, desk: Desk, error: CrmError) ->
     assert demo["healthy"]
 
 
-def test_check_looks_at_the_mapping(run: Run, desk: Desk, project: Path) -> None:
+def test_check_looks_at_the_mapping(run: Run, desk: AccountRegistry, project: Path) -> None:
     """A mapping to a column that does not exist is found by `check`, before any run."""
     text = CONNECTIONS.replace(
         "    objects: [Account, Contact]\n",
@@ -177,20 +183,20 @@ def test_check_looks_at_the_mapping(run: Run, desk: Desk, project: Path) -> None
     assert "Did you mean 'title'?" in finding["cure"]
 
 
-def test_check_of_unknown_connection(run: Run, desk: Desk) -> None:
+def test_check_of_unknown_connection(run: Run, desk: AccountRegistry) -> None:
     """A connection that is not in the file is a usage error with a guess."""
     result = run("check", "acem")
     assert result.exit_code == 2
     assert "Did you mean 'acme'?" in result.stderr
 
 
-def test_check_without_connections(run: Run, desk: Desk, project: Path) -> None:
+def test_check_without_connections(run: Run, desk: AccountRegistry, project: Path) -> None:
     """An empty file is not a success."""
     (project / "connections.yaml").write_text("connections: {}\n")
     assert run("check").exit_code == 2
 
 
-def test_preview(run: Run, desk: Desk) -> None:
+def test_preview(run: Run, desk: AccountRegistry) -> None:
     """The fields of an object are shown with type, label and values of the newest records."""
     text = run("preview", "acme", "Contact").stdout
     assert all(word in text for word in ("Region__c", "picklist", "Region", "EMEA"))
@@ -200,14 +206,16 @@ def test_preview(run: Run, desk: Desk) -> None:
     assert len(shown["records"]) == 2
 
 
-def test_preview_of_unknown_object(run: Run, desk: Desk) -> None:
+def test_preview_of_unknown_object(run: Run, desk: AccountRegistry) -> None:
     """An object that the account does not have is answered with what it has."""
     result = run("preview", "acme", "Contcat")
     assert result.exit_code == 2
     assert "Did you mean 'Contact'?" in result.stderr
 
 
-def test_preview_of_forbidden_object(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preview_of_forbidden_object(
+    run: Run, desk: AccountRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An object that is there but not permitted keeps the vendor's words and the cure."""
     monkeypatch.setitem(HELD, "Secret__c", 1)
     result = run("preview", "acme", "Secret__c")
@@ -215,7 +223,7 @@ def test_preview_of_forbidden_object(run: Run, desk: Desk, monkeypatch: pytest.M
     assert "Grant Read on Secret__c" in result.stderr
 
 
-def test_discover(run: Run, desk: Desk) -> None:
+def test_discover(run: Run, desk: AccountRegistry) -> None:
     """Objects are listed with counts and fields; one that cannot be read says why."""
     text = run("discover", "acme").stdout
     assert "1,234" in text
@@ -237,7 +245,7 @@ def test_discover(run: Run, desk: Desk) -> None:
 
 @pytest.mark.parametrize("connection", ["acme", "demo"])
 def test_discover_writes_what_is_missing(
-    run: Run, desk: Desk, project: Path, connection: str
+    run: Run, desk: AccountRegistry, project: Path, connection: str
 ) -> None:
     """--write adds readable objects, no empty custom ones, and keeps the rest of the file."""
     result = run("discover", connection, "--write")

@@ -30,8 +30,8 @@ SHOWN = re.compile(r"crm-pipeline add (\w[^`#\n]*)")
 UNASKED = ("--login-url", "https://acme.my.salesforce.com", "--kind", "client_credentials")
 
 
-def add(*arguments: str, answers: tuple[str, ...] = ()) -> Result:
-    lines = "".join(f"{answer}\n" for answer in answers)
+def add(*arguments: str, replies: tuple[str, ...] = ()) -> Result:
+    lines = "".join(f"{reply}\n" for reply in replies)
     vendor = () if "--vendor" in arguments else ("--vendor", "salesforce")
     return CliRunner().invoke(app, ["add", *arguments, *vendor], input=lines)
 
@@ -60,17 +60,17 @@ def org(
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody sits at a terminal."""
     monkeypatch.setattr(crm_pipeline.cli.prompts, "is_interactive", lambda: True)
 
 
-def test_a_newcomer(org: SandboxServer, asked: None, home: Path) -> None:
+def test_a_newcomer(org: SandboxServer, terminal: None, home: Path) -> None:
     """From an empty folder to a filled-in connection; wrong answers are asked for again, secrets lie in
     .env for their owner alone and are shown nowhere, and the end names the next command."""
     wrong = ("Acme", "crm", "demo", "acme.lightning.force.com", "http://acme.example", "sandbox")
     secrets = (credentials.CLIENT_ID, credentials.CLIENT_SECRET)
-    result = add(answers=(*wrong, "4", "1", "n", *secrets, "y", "y"))
+    result = add(replies=(*wrong, "4", "1", "n", *secrets, "y", "y"))
     assert result.exit_code == 0, result.output
     assert result.stderr.strip().endswith("Next: crm-pipeline backfill demo")
     assert "automation: about 10,000 calls a day where nothing changes, 10.0%" in result.stderr
@@ -85,10 +85,10 @@ def test_a_newcomer(org: SandboxServer, asked: None, home: Path) -> None:
     assert stat.S_IMODE((home / ".env").stat().st_mode) == 0o600
 
 
-def test_a_failed_check_can_be_taken_back(org: SandboxServer, asked: None, home: Path) -> None:
+def test_a_failed_check_can_be_taken_back(org: SandboxServer, terminal: None, home: Path) -> None:
     """What the check finds is shown; the entry stays or goes as wanted, and the exit code is 1."""
     typed = ("demo", "sandbox", "client_credentials", "n", "wrong", "wrong", "n")
-    kept = add(answers=(*typed, "n"))
+    kept = add(replies=(*typed, "n"))
     assert kept.exit_code == 1
     assert "invalid_client_id" in kept.output
     assert "DEMO_CLIENT_ID" in kept.output
@@ -97,16 +97,16 @@ def test_a_failed_check_can_be_taken_back(org: SandboxServer, asked: None, home:
     assert not (home / ".env").exists()
     before = (home / "connections.yaml").read_text()
     typed = ("demo", "two", *typed[1:])
-    undone = add(answers=(*typed, "y"))
+    undone = add(replies=(*typed, "y"))
     assert undone.exit_code == 1
     assert "already" in undone.stderr
     assert (home / "connections.yaml").read_text() == before
 
 
-def test_other_names_for_variables(asked: None, home: Path) -> None:
+def test_other_names_for_variables(terminal: None, home: Path) -> None:
     """Each variable can have a name of the user's own; a secret in the place of a name is not taken."""
-    answers = ("acme", "acme.my.salesforce.com", "3", "y", "y", "hush-hush", "OWN_ID", "OWN_SECRET")
-    result = add(answers=(*answers, "", "", "n"))
+    replies = ("acme", "acme.my.salesforce.com", "3", "y", "y", "hush-hush", "OWN_ID", "OWN_SECRET")
+    result = add(replies=(*replies, "", "", "n"))
     assert result.exit_code == 0, result.output
     assert "crm-pipeline login acme" in result.stderr
     acme = load_settings().connection("acme")
@@ -311,11 +311,11 @@ def shown() -> Iterator[str]:
     """Yield the arguments of every `crm-pipeline add` with a name that the documents and the help show."""
     pages = [path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))]
     for page in (*pages, crm_pipeline.cli.add.add.__doc__ or ""):
-        yield from (found.strip() for found in SHOWN.findall(page))
+        yield from (line.strip() for line in SHOWN.findall(page))
 
 
 @pytest.mark.parametrize("line", sorted(set(shown())))
-def test_what_the_documents_show(org: SandboxServer, asked: None, line: str) -> None:
+def test_what_the_documents_show(org: SandboxServer, terminal: None, line: str) -> None:
     """Each line is accepted as it stands: one for scripts leaves nothing to ask, and writes its entry."""
     asks = "--yes" not in line and "--discover" not in line
     arguments = shlex.split(line)

@@ -90,5 +90,5 @@ main()
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     child.terminate()
-    said, complaint = child.communicate(timeout=30)
-    assert (said, complaint, child.returncode) == ("cleaned up\n", "", 130)
+    output, errors = child.communicate(timeout=30)
+    assert (output, errors, child.returncode) == ("cleaned up\n", "", 130)

@@ -26,20 +26,22 @@ def counted(
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
 
 
-def said(text: str) -> str:
+def flat(text: str) -> str:
     return " ".join(text.split())
 
 
 @pytest.mark.usefixtures("counted")
 def test_how_limits_stand(run: Run) -> None:
     """Each limit has a line with our count and the vendor's; who has not called has none."""
-    text = said(run("budget", "show").stdout)
+    text = flat(run("budget", "show").stdout)
     assert "burst calls 2 40 38 in the last 23.9 h" in text
     assert "daily calls 2 900 198 since midnight in Asia/Kathmandu 700 1,000 20" in text
     assert "demo: no calls have been counted yet." in text
-    found = json.loads(run("budget", "show", "acme", "--json").stdout)
-    assert [(one["limit_group"], one["connections"]) for one in found] == [("acme", ["acme"])]
-    assert [one["vendor_used"] for one in found[0]["limits"]] == [None, 700]
+    groups = json.loads(run("budget", "show", "acme", "--json").stdout)
+    assert [(entry["limit_group"], entry["connections"]) for entry in groups] == [
+        ("acme", ["acme"])
+    ]
+    assert [entry["vendor_used"] for entry in groups[0]["limits"]] == [None, 700]
 
 
 @pytest.mark.parametrize(
@@ -67,13 +69,13 @@ def test_a_day_that_the_vendors_counter_has_spent(
         limiter.observe("acme", "daily", 901, 1000)
         limiter.flush()
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
-    text = said(run("budget", "show", "acme").stdout)
+    text = flat(run("budget", "show", "acme").stdout)
     assert "daily calls 1 900 0 " in text
     assert "daily: spent by the vendor's counter" in text
     assert "we counted 1." in text
     assert comes_back in text
     assert "`crm-pipeline budget reset acme --told`" in text
-    stands = said(run("status", "acme").stdout)
+    stands = flat(run("status", "acme").stdout)
     assert "we spent 1 of our 900 calls" in stands
     assert "the vendor counts 901 of 1,000; 0 left" in stands
 
@@ -88,7 +90,7 @@ def test_a_day_that_we_have_spent(
     ):
         pass
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
-    text = said(run("budget", "show", "acme").stdout)
+    text = flat(run("budget", "show", "acme").stdout)
     assert "daily: spent by our own count; the whole amount comes back at midnight" in text
     assert "--told" not in text
 
@@ -108,9 +110,9 @@ def test_counters_are_forgotten(
     """`reset` says for each limit what it took away; only what is meant goes."""
     result = run("budget", "reset", "acme", *options)
     assert result.exit_code == 0
-    assert words in said(result.stderr)
-    found = json.loads(run("budget", "show", "acme", "--json").stdout)[0]["limits"]
-    [daily] = [one for one in found if one["name"] == "daily"]
+    assert words in flat(result.stderr)
+    groups = json.loads(run("budget", "show", "acme", "--json").stdout)[0]["limits"]
+    [daily] = [entry for entry in groups if entry["name"] == "daily"]
     assert (daily["used"], daily["vendor_used"]) == left
 
 

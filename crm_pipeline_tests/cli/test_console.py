@@ -14,12 +14,12 @@ HOSTILE = "\x1b[31m\x07\r\x9b\u202e[/x][link=file:///etc]"
 SHOWN = "\\x1b[31m\\x07"
 
 
-@pytest.mark.parametrize("place", ["cell", "heading", "title", "text"])
-def test_no_text_steers_the_terminal(capsys: pytest.CaptureFixture[str], place: str) -> None:
+@pytest.mark.parametrize("part", ["cell", "heading", "title", "text"])
+def test_no_text_steers_the_terminal(capsys: pytest.CaptureFixture[str], part: str) -> None:
     """Whatever accounts hold, a table and a line show it and do nothing of it."""
     text = f"a{HOSTILE}b"
-    cells = {name: text if name == place else name for name in ("cell", "heading", "title")}
-    if place == "text":
+    cells = {name: text if name == part else name for name in ("cell", "heading", "title")}
+    if part == "text":
         output().print(verbatim(text))
     else:
         output().print(table(cells["title"], (cells["heading"],), [(cells["cell"],)]))

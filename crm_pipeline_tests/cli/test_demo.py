@@ -60,8 +60,11 @@ def test_every_shipped_account_is_healthy(program: Program, shipped: Path) -> No
 def test_demo_twice(program: Program, run: Run, shipped: Path) -> None:
     """`demo` fills crm.duckdb and stops what it started; run again it finds nothing changed."""
     # Two accounts and a few of their objects stand for all: what every object takes is read elsewhere.
-    told = yaml.safe_load((shipped / "connections.yaml").read_text())["connections"]
-    few = {name: {**told[name], "objects": list(objects)} for name, objects in FEW.items()}
+    shipped_connections = yaml.safe_load((shipped / "connections.yaml").read_text())["connections"]
+    few = {
+        name: {**shipped_connections[name], "objects": list(objects)}
+        for name, objects in FEW.items()
+    }
     (shipped / "connections.yaml").write_text(yaml.safe_dump({"connections": few}))
     first = program("demo", "--contacts", "60")
     assert first.returncode == 0, first.stderr

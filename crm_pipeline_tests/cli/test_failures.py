@@ -84,7 +84,7 @@ def test_debug_adds_the_traceback(error: BaseException, code: int, text: str) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "understood"),
+    ("arguments", "understood"),
     [
         (["check"], ["check"]),
         (["check", "--debug"], ["--debug", "check"]),
@@ -92,9 +92,9 @@ def test_debug_adds_the_traceback(error: BaseException, code: int, text: str) ->
         (["query", "--", "--debug"], ["query", "--", "--debug"]),
     ],
 )
-def test_debug_may_stand_anywhere(given: list[str], understood: list[str]) -> None:
+def test_debug_may_stand_anywhere(arguments: list[str], understood: list[str]) -> None:
     """--debug counts wherever it stands, except behind `--`."""
-    assert _debug_first(given) == understood
+    assert _debug_first(arguments) == understood
 
 
 def test_exit_codes_of_commands_pass() -> None:

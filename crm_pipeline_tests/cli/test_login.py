@@ -23,14 +23,14 @@ from crm_pipeline_tests.harness import ENVIRON, Harness, HarnessMaker
 
 @dataclass
 class Person:
-    """Somebody with a browser: decides on the consent page, and goes where it sends them."""
+    """A person with a browser: decides on the consent page, and follows its redirect."""
 
     decision: str = "allow"
-    meddle: Callable[[str], str] = str
+    tamper: Callable[[str], str] = str
     visited: list[str] = field(default_factory=list)
 
     def open(self, address: str) -> bool:
-        self.visit(self.meddle(self.back(address)))
+        self.visit(self.tamper(self.back(address)))
         return True
 
     def visit(self, address: str) -> requests.Response:
@@ -44,34 +44,34 @@ class Person:
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
         form = {name: unescape(value) for name, value in fields.items()}
         action = unescape(re.findall(r'action="([^"]+)"', page.text)[0])
-        answer = requests.post(
+        response = requests.post(
             action, data=form | {"decision": self.decision}, allow_redirects=False, timeout=5
         )
-        return answer.headers["Location"]
+        return response.headers["Location"]
 
 
 @pytest.fixture
 def person(monkeypatch: pytest.MonkeyPatch) -> Person:
-    made = Person()
-    monkeypatch.setattr(webbrowser, "open", made.open)
+    visitor = Person()
+    monkeypatch.setattr(webbrowser, "open", visitor.open)
     monkeypatch.setenv("BROWSER", "a browser")
-    return made
+    return visitor
 
 
 @pytest.fixture
 def harness(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """A connection by refresh token that nobody has logged in yet, as commands find it."""
-    with make_harness(contacts=20, kind="refresh_token") as made:
-        environ = ENVIRON | {"CRM_DATABASE_URL": made.settings.environ["CRM_DATABASE_URL"]}
+    with make_harness(contacts=20, kind="refresh_token") as harness_made:
+        environ = ENVIRON | {"CRM_DATABASE_URL": harness_made.settings.environ["CRM_DATABASE_URL"]}
         del environ["DEMO_REFRESH_TOKEN"]
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("CRM_HOME", str(made.settings.root))
-        yield made
+        monkeypatch.setenv("CRM_HOME", str(harness_made.settings.root))
+        yield harness_made
 
 
-def login(*options: str, given: str | None = None) -> Result:
-    return CliRunner().invoke(app, ["login", "demo", *options], input=given)
+def login(*options: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["login", "demo", *options], input=typed)
 
 
 def stored(harness: Harness) -> StoredToken | None:
@@ -131,7 +131,7 @@ def test_a_login_outlasts_the_environment(harness: Harness, person: Person) -> N
 
 
 @pytest.mark.parametrize(
-    ("meddle", "words"),
+    ("tamper", "words"),
     [
         (lambda address: address.replace("state=", "state=x"), "its state is another"),
         (lambda address: re.sub(r"state=[^&]*", "", address), "its state is another"),
@@ -139,10 +139,10 @@ def test_a_login_outlasts_the_environment(harness: Harness, person: Person) -> N
     ],
 )
 def test_an_answer_that_is_not_ours(
-    harness: Harness, person: Person, meddle: Callable[[str], str], words: str
+    harness: Harness, person: Person, tamper: Callable[[str], str], words: str
 ) -> None:
     """An answer with another state, or a code that was made up or used, gives no token."""
-    person.meddle = meddle
+    person.tamper = tamper
     result = login("--port", "0")
     assert result.exit_code == 1
     assert words in result.stderr
@@ -167,7 +167,7 @@ def test_paste(harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch
     shown = []
     real = Person.back
 
-    def answer(_: object) -> str:
+    def response(_: object) -> str:
         shown.append(real(person, consents[0].address))
         return shown[-1] + "\n"
 
@@ -178,7 +178,7 @@ def test_paste(harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         SalesforceAccount, "login_flow", lambda *a: (consents.append(begin(*a)), consents[-1])[1]
     )
-    monkeypatch.setattr("crm_pipeline.cli.login._line", answer)
+    monkeypatch.setattr("crm_pipeline.cli.login._line", response)
     result = login("--paste")
     assert result.exit_code == 0, result.output
     assert result.stdout.split() == [consents[0].address]
@@ -191,7 +191,7 @@ def test_paste(harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch
 
 def test_nothing_is_pasted(harness: Harness) -> None:
     """The end of the input is no answer."""
-    result = login("--paste", given="")
+    result = login("--paste", typed="")
     assert result.exit_code == 2
     assert "nothing was pasted" in result.stderr
 
@@ -261,8 +261,8 @@ def _impatiently(wait):
 def test_an_address_on_another_host(harness: Harness) -> None:
     """A callback address elsewhere cannot be waited for here: it is for --paste."""
     text = harness.settings.file.read_text()
-    place = "      callback_url: https://acme.example/back\n      refresh_token_env"
-    harness.settings.file.write_text(text.replace("      refresh_token_env", place))
+    entry = "      callback_url: https://acme.example/back\n      refresh_token_env"
+    harness.settings.file.write_text(text.replace("      refresh_token_env", entry))
     result = login()
     assert result.exit_code == 2
     assert "Use --paste" in result.stderr
@@ -306,8 +306,8 @@ def test_nothing_is_stored_without_a_refresh_token(
     desk = harness.org._oauth
     real = desk._code
 
-    def without(*given):
-        return {name: value for name, value in real(*given).items() if name != "refresh_token"}
+    def without(*typed):
+        return {name: value for name, value in real(*typed).items() if name != "refresh_token"}
 
     desk._code = without
     result = login("--port", "0")

@@ -42,9 +42,9 @@ def test_all_objects_are_added_up(planned: Planned) -> None:
     """Without --object every configured one is planned; the last line has the sum and the budget."""
     result = planned()
     assert result.exit_code == 0, result.output
-    automation, told = result.stdout.splitlines()[-2:]
-    assert told.startswith("all 6 objects: ")
-    assert "left of our share of today" in told
+    automation, total = result.stdout.splitlines()[-2:]
+    assert total.startswith("all 6 objects: ")
+    assert "left of our share of today" in total
     # Five objects are asked about each minute, six are read each quarter of an hour.
     assert automation.startswith(
         "automation: about 10,000 calls a day where nothing changes, 10.0%"
@@ -66,7 +66,7 @@ def test_a_refresh_plans_its_own_window(planned: Planned) -> None:
         planned.harness.org.count("Contact", include_deleted=True),
     )
     assert (months["from"], months["to"]) == ("2026-08-01T00:00:00Z", "2026-10-01T00:00:00Z")
-    assert {route["route"] for route in whole["routes"]} == {"rest", "bulk"}
+    assert {strategy["route"] for strategy in whole["routes"]} == {"rest", "bulk"}
     assert (whole["automation"]["probe"], whole["automation"]["refresh"]) == (1, 6)
 
 

@@ -20,11 +20,11 @@ def own(name: str, label: str, common: Any = "string", **more: Any) -> Field:
 def proposed(
     vendor: str, obj: str, *fields: Field, chosen: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
-    found = proposals(
+    proposed = proposals(
         [Schema(obj, obj, fields)], connector(vendor).mapping, {obj: chosen} if chosen else {}
     )
-    assert {one.object for one in found} <= {obj}
-    return {one.field: one.column for one in found}
+    assert {proposal.object for proposal in proposed} <= {obj}
+    return {proposal.field: proposal.column for proposal in proposed}
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_lines_can_be_copied() -> None:
         Schema("deals", "Deals", (own(HASHED, "Lost\n reason: # x"),)),
         Schema("persons", "Persons", (own("b", "Legal basis"),)),
     ]
-    found = [
+    proposed = [
         *proposals(schemas, connector("pipedrive").mapping, {}),
     ]
-    written = yaml.safe_load(lines(found))["mapping"]
-    assert written == {one.object: {one.field: one.column} for one in found}
+    written = yaml.safe_load(lines(proposed))["mapping"]
+    assert written == {proposal.object: {proposal.field: proposal.column} for proposal in proposed}
     assert {type(key) for obj in written.values() for key in obj} == {str}

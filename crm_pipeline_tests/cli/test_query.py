@@ -240,15 +240,15 @@ def test_as_of_no_moment_of_the_past(run: Run, past: Path, moment: str, reason: 
     )
 
 
-@pytest.mark.parametrize("place", [9, 4100, -5000])
-def test_a_damaged_file(run: Run, published: Path, place: int) -> None:
+@pytest.mark.parametrize("offset", [9, 4100, -5000])
+def test_a_damaged_file(run: Run, published: Path, offset: int) -> None:
     """What DuckDB finds damaged, in the head or in rows, is named with what builds the file again."""
     with duckdb.connect(str(published)) as connection:
         connection.execute(
             "CREATE TABLE crm.deals AS SELECT md5(i::VARCHAR) AS name FROM range(20000) t(i)"
         )
     assert run("query", "SELECT max(name) FROM crm.deals").exit_code == 0
-    flip_bit(published.resolve(), place)
+    flip_bit(published.resolve(), offset)
     result = run("query", "SELECT max(name), min(name) FROM crm.deals")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "crm.duckdb is damaged" in result.stderr
@@ -295,11 +295,11 @@ def test_another_whole_snapshot_in_its_place(
     assert "`crm-pipeline refresh CONNECTION`" in result.stderr
 
 
-@pytest.mark.parametrize("place", [9, 4100])
-def test_as_of_a_damaged_snapshot(run: Run, past: Path, place: int) -> None:
+@pytest.mark.parametrize("offset", [9, 4100])
+def test_as_of_a_damaged_snapshot(run: Run, past: Path, offset: int) -> None:
     """The snapshot of that moment is named; an older one does not answer in its place."""
     damaged = past / "crm-00000002-ab.duckdb"
-    flip_bit(damaged, place)
+    flip_bit(damaged, offset)
     restored_at = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
     os.utime(damaged, (restored_at, restored_at))
     result = run("query", RELEASE, "--json", "--as-of", "2026-11-21")

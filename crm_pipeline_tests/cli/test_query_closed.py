@@ -11,14 +11,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.cli.answer import Answer, QueryLimits
+from crm_pipeline.cli.query_result import QueryLimits, QueryResult
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.store.tables.bounds import Deadline
 from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.cli.conftest import CONNECTIONS, Run
 
 SECRET = "hunter2-of-the-test"
-TOLD = "--unrestricted"
+OPTION = "--unrestricted"
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,11 @@ def published(world: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 @pytest.fixture
 def host() -> Iterator[tuple[str, list[str]]]:
     """A web server, and the paths that were asked of it."""
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_error(404)
 
         do_HEAD = do_GET  # noqa: N815 - the base class calls it so
@@ -66,7 +66,7 @@ def host() -> Iterator[tuple[str, list[str]]]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requested
         server.shutdown()
         thread.join()
 
@@ -170,11 +170,13 @@ def refused(
     before = contents(published)
 
     def attempt(sql: str) -> str:
-        answer = Answer(connection, Deadline(connection, 10), QueryLimits(), Path("crm.duckdb"))
-        with pytest.raises(StoreError) as said:
-            answer.run(sql.format(here=published))
-        assert SECRET not in str(said.value)
-        return str(said.value)
+        result = QueryResult(
+            connection, Deadline(connection, 10), QueryLimits(), Path("crm.duckdb")
+        )
+        with pytest.raises(StoreError) as refusal:
+            result.run(sql.format(here=published))
+        assert SECRET not in str(refusal.value)
+        return str(refusal.value)
 
     yield attempt
     assert contents(published) == before
@@ -188,15 +190,15 @@ def refused(
 @pytest.mark.parametrize("sql", FILES)
 def test_files_are_not_read(refused: Callable[[str], str], sql: str) -> None:
     """No query reads a file or lists a folder, and the refusal names the way out."""
-    assert TOLD in refused(sql)
+    assert OPTION in refused(sql)
 
 
 @pytest.mark.parametrize("sql", OTHERS)
 def test_only_reading_is_run(refused: Callable[[str], str], sql: str) -> None:
     """Nothing but one reading statement is run; the refusal says what runs, and the way out."""
-    told = refused(sql)
-    assert TOLD in told
-    assert "read-only" in told or "one statement" in told
+    text = refused(sql)
+    assert OPTION in text
+    assert "read-only" in text or "one statement" in text
 
 
 @pytest.mark.parametrize("sql", QUIETLY)
@@ -210,9 +212,9 @@ def test_hosts_are_not_asked(
     refused: Callable[[str], str], host: tuple[str, list[str]], sql: str
 ) -> None:
     """No query calls a host."""
-    url, asked = host
-    assert TOLD in refused(sql.format(url=url))
-    assert asked == []
+    url, requested = host
+    assert OPTION in refused(sql.format(url=url))
+    assert requested == []
 
 
 @pytest.mark.parametrize("sql", [FILES[0], OTHERS[0], "SELECT 1; SELECT 2"])
@@ -223,15 +225,15 @@ def test_command_refuses(run: Run, published: Path, sql: str, option: str) -> No
     assert result.exit_code == 1
     assert result.stdout == ""
     assert SECRET not in result.output
-    assert TOLD in result.stderr
+    assert OPTION in result.stderr
     assert result.stderr.count("\n") == 1
 
 
 def test_what_explain_may_explain_is_said(run: Run, published: Path) -> None:
     """The refusal of an EXPLAIN does not say that EXPLAIN is run, without more."""
-    told = run("query", "EXPLAIN ANALYZE COPY crm.t TO 'made'").stderr
-    assert "does not run EXPLAIN; it runs SELECT" in told
-    assert "and EXPLAIN for queries only." in told
+    text = run("query", "EXPLAIN ANALYZE COPY crm.t TO 'made'").stderr
+    assert "does not run EXPLAIN; it runs SELECT" in text
+    assert "and EXPLAIN for queries only." in text
 
 
 def test_variables_of_the_caller_are_not_read(connection: duckdb.DuckDBPyConnection) -> None:
@@ -277,9 +279,9 @@ def test_environment_is_not_shown(
 )
 def test_reading_runs(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Whatever reads tables and views of the file runs."""
-    answer = Answer(connection, Deadline(connection, 10), QueryLimits(), Path("crm.duckdb"))
-    answer.run(sql)
-    assert len(answer.first(10)) > 0
+    result = QueryResult(connection, Deadline(connection, 10), QueryLimits(), Path("crm.duckdb"))
+    result.run(sql)
+    assert len(result.first(10)) > 0
 
 
 def test_unrestricted(run: Run, published: Path, tmp_path: Path) -> None:
@@ -308,10 +310,10 @@ def test_work_that_cannot_be_interrupted(connection: duckdb.DuckDBPyConnection) 
         def interrupt(self) -> None:
             pass
 
-    told = threading.Event()
-    deadline = Deadline(Deaf(), 0.0, told.set, grace_s=0.0)  # type: ignore[arg-type]
+    text = threading.Event()
+    deadline = Deadline(Deaf(), 0.0, text.set, grace_s=0.0)  # type: ignore[arg-type]
     with deadline.running():
-        assert told.wait(10)
+        assert text.wait(10)
     assert deadline.is_over
 
 

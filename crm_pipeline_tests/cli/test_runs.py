@@ -46,16 +46,16 @@ class Dagster:
 
 @pytest.fixture
 def dagster(monkeypatch: pytest.MonkeyPatch) -> Dagster:
-    made = Dagster()
+    runs = Dagster()
 
     @contextlib.contextmanager
     def instance_of(settings: object) -> Iterator[str]:
         yield "instance"
 
     monkeypatch.setattr(crm_pipeline.cli.runs, "instance_of", instance_of)
-    monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_backfill", made.run)
-    monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_refresh", made.run)
-    return made
+    monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_backfill", runs.run)
+    monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_refresh", runs.run)
+    return runs
 
 
 def test_backfill_of_a_range(run: Run, dagster: Dagster) -> None:
@@ -75,11 +75,11 @@ def test_a_backfill_of_a_part_says_so(run: Run, dagster: Dagster) -> None:
     dagster.summary = replace(DONE, partial={"Contact": since, "Lead": since})
     result = run("backfill", "acme", "--from", "2026-08")
     assert f"before {since} has not been read of Contact, Lead; a refresh" in result.stdout
-    told = json.loads(run("backfill", "acme", "--from", "2026-08", "--json").stdout)
-    assert told["partial"] == {"Contact": since, "Lead": since}
+    summary = json.loads(run("backfill", "acme", "--from", "2026-08", "--json").stdout)
+    assert summary["partial"] == {"Contact": since, "Lead": since}
 
 
-def test_records_that_cannot_be_read_are_told(run: Run, dagster: Dagster) -> None:
+def test_records_that_cannot_be_read_are_reported(run: Run, dagster: Dagster) -> None:
     dagster.summary = replace(DONE, missing={"Contact": 2})
     assert "cannot be read are missing: 2 of Contact" in run("refresh", "acme").stdout
 
@@ -127,7 +127,7 @@ def test_backfill_of_some_objects(run: Run, dagster: Dagster) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "problem"),
     [
         (["acme", "--object", "Contcat"], "Did you mean 'Contact'?"),
         (["acme", "demo", "--object", "Contact"], "of one connection"),
@@ -135,12 +135,12 @@ def test_backfill_of_some_objects(run: Run, dagster: Dagster) -> None:
     ],
 )
 def test_objects_that_cannot_be(
-    run: Run, dagster: Dagster, arguments: list[str], told: str
+    run: Run, dagster: Dagster, arguments: list[str], problem: str
 ) -> None:
     """An object that is not there, or of several connections, is a usage error before anything starts."""
     result = run("backfill", *arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert problem in result.stderr
     assert dagster.calls == []
 
 
@@ -176,7 +176,7 @@ def test_data_not_writable(run: Run, project: Path, dagster: Dagster) -> None:
 
 @pytest.mark.parametrize("arguments", [["backfill", "--all"], ["refresh", "acme", "demo"]])
 def test_several_accounts(run: Run, dagster: Dagster, arguments: list[str]) -> None:
-    """All are read, one after the other; one that fails does not keep back the others, but is told."""
+    """All are read, one after the other; one that fails does not keep back the others, but is reported."""
     dagster.summary = BROKEN
     result = run(*arguments)
     assert [call[0] for call in dagster.calls] == ["acme", "demo"]
@@ -195,5 +195,5 @@ def test_which_accounts_has_to_be_clear(run: Run, dagster: Dagster, arguments: l
 
 def test_several_accounts_as_json(run: Run, dagster: Dagster) -> None:
     """A list, one summary for each."""
-    found = json.loads(run("refresh", "--all", "--json").stdout)
-    assert [one["landed"] for one in found] == [{"Contact": 1200}] * 2
+    summaries = json.loads(run("refresh", "--all", "--json").stdout)
+    assert [summary["landed"] for summary in summaries] == [{"Contact": 1200}] * 2

@@ -25,7 +25,7 @@ def several(tmp_path: Path) -> Settings:
 def test_all_connections_of_a_sandbox_are_named(several: Settings) -> None:
     """One service for each sandbox, with everything that points at it; real accounts have none."""
     services = sandbox_services(several, ("--contacts", "20"))
-    assert {one.label: one.url for one in services} == {
+    assert {service.label: service.url for service in services} == {
         "sandbox of acme, partner": "http://127.0.0.1:9",
         "sandbox of third": "http://localhost:10",
     }

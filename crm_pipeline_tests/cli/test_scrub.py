@@ -60,8 +60,8 @@ def test_a_damaged_file_that_nothing_uses(run: Run, project: Path) -> None:
     assert "error:" not in result.stderr
     [line] = [line for line in result.stderr.splitlines() if line.startswith("note:")]
     assert str(releases / "1.json") in line
-    [one] = json.loads(run("scrub", "--json").stdout)["damaged"]
-    assert one["is_used"] is False
+    [damaged] = json.loads(run("scrub", "--json").stdout)["damaged"]
+    assert damaged["is_used"] is False
 
 
 def test_for_scripts(run: Run, commit: Path) -> None:
@@ -69,12 +69,12 @@ def test_for_scripts(run: Run, commit: Path) -> None:
     flip_bit(commit)
     result = run("scrub", "acme", "--json")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert told["kinds"]["window commits"]["damaged"] == 1
-    [one] = told["damaged"]
-    assert (one["kind"], one["path"]) == ("window commits", str(commit))
-    assert "backfill acme" in one["cure"]
-    assert told["seconds"] >= 0
+    report = json.loads(result.stdout)
+    assert report["kinds"]["window commits"]["damaged"] == 1
+    [damaged] = report["damaged"]
+    assert (damaged["kind"], damaged["path"]) == ("window commits", str(commit))
+    assert "backfill acme" in damaged["cure"]
+    assert report["seconds"] >= 0
 
 
 def test_one_connection(run: Run, commit: Path) -> None:

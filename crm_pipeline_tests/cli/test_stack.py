@@ -5,11 +5,11 @@ import pytest
 from rich.console import Console
 
 from crm_pipeline.cli import console
-from crm_pipeline.cli.stack import _watched
+from crm_pipeline.cli.stack import _run
 
 
 class Scripted:
-    """A stack that tells one thing while it starts and one while it is up."""
+    """A stack that reports one line while it starts and one while it is up."""
 
     def __init__(self) -> None:
         self.urls = {"Dagster": "http://127.0.0.1:3000"}
@@ -25,12 +25,12 @@ class Scripted:
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_what_happens_while_it_is_up_is_said(
+def test_progress_while_it_is_up_is_shown(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool
 ) -> None:
     """In a terminal the start is a status that vanishes; what comes later is a line all the same."""
     written = io.StringIO()
-    made = Console(file=written, force_terminal=is_terminal, highlight=False)
-    monkeypatch.setattr(console, "notes", lambda: made)
-    _watched(Scripted())  # type: ignore[arg-type]
+    shown = Console(file=written, force_terminal=is_terminal, highlight=False)
+    monkeypatch.setattr(console, "notes", lambda: shown)
+    _run(Scripted())  # type: ignore[arg-type]
     assert "PostgreSQL was killed; it is there again\n" in written.getvalue()

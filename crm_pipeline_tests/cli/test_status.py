@@ -51,18 +51,18 @@ def test_nothing_read_yet(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "vendor_count", "said"),
+    ("rows", "vendor_count", "outcome"),
     [(3, 3, "equal"), (3, 5, "2 differ"), (3, None, "not counted")],
 )
 def test_last_window(
-    run: Run, project: Path, rows: int, vendor_count: int | None, said: str
+    run: Run, project: Path, rows: int, vendor_count: int | None, outcome: str
 ) -> None:
-    """A read object shows its watermark, its rows and how its count came out, without PostgreSQL."""
+    """A read object shows its watermark, its rows and the result of its count, without PostgreSQL."""
     land(project / "data", "Contact", rows, vendor_count)
 
     text = run("status").stdout
     assert "2026-11-01 00:00" in text
-    assert said in text
+    assert outcome in text
     assert "unknown while PostgreSQL is not running" in text
     alone = " ".join(run("status", "acme").stdout.split())
     assert "(PostgreSQL is not running); `crm-pipeline plan acme` says it." in alone
@@ -72,7 +72,7 @@ def test_last_window(
     assert contact["landed_rows"] == rows
     assert contact["watermark"] == "2026-11-01T00:00:00Z"
     assert contact["last_window"]["vendor_count"] == vendor_count
-    assert contact["mismatched_windows"] == (1 if said == "2 differ" else 0)
+    assert contact["mismatched_windows"] == (1 if outcome == "2 differ" else 0)
 
 
 def test_objects_no_longer_configured(run: Run, project: Path) -> None:
@@ -104,18 +104,18 @@ def test_what_is_behind(
     assert run("status", "acem").exit_code == 2
 
     acme, demo = json.loads(run("status", "--json").stdout)["connections"]
-    told = {one["object"]: one for one in acme["objects"]}["Contact"]
-    assert (told["state"], told["error"]) == ("failing", "Contact is hidden. Grant Read.")
-    assert (told["error_since"], told["next_try"]) == (
+    contact = {entry["object"]: entry for entry in acme["objects"]}["Contact"]
+    assert (contact["state"], contact["error"]) == ("failing", "Contact is hidden. Grant Read.")
+    assert (contact["error_since"], contact["next_try"]) == (
         "2026-11-01T00:20:00Z",
         "2026-11-01T00:21:00Z",
     )
-    assert told["behind_s"] > 0
-    assert {one["state"] for one in demo["objects"]} == {"unread"}
+    assert contact["behind_s"] > 0
+    assert {entry["state"] for entry in demo["objects"]} == {"unread"}
 
 
 def test_a_damaged_commit_is_that_objects_affair(run: Run, project: Path) -> None:
-    """It is named with its cure; the other objects are shown as always."""
+    """Status names it with its cure; the other objects are shown as always."""
     land(project / "data", "Contact", 3, 3)
     land(project / "data", "Account", 2, 2)
     (commit,) = project.glob("data/landing/acme/Contact/windows/*.json")
@@ -127,7 +127,7 @@ def test_a_damaged_commit_is_that_objects_affair(run: Run, project: Path) -> Non
     assert "equal" in result.stdout
 
 
-def test_what_concerns_many_objects_is_said_once(run: Run, project: Path) -> None:
+def test_a_common_cause_is_shown_once(run: Run, project: Path) -> None:
     """A spent budget stands there once with all objects that wait for it, also where each adds a figure of its own."""
     for obj in ("Account", "Contact"):
         land(project / "data", obj, 3, 3)
@@ -148,7 +148,7 @@ def test_what_concerns_many_objects_is_said_once(run: Run, project: Path) -> Non
 
 
 def test_damaged_notes_of_looks(run: Run, project: Path) -> None:
-    """An object that was failing does not become current: what came of the last look is not known."""
+    """An object that was failing does not become current: the result of the last look is not known."""
     land(project / "data", "Contact", 3, 3)
     Looks(project / "data").failed("acme", "Contact", NotPermitted("Contact is hidden."))
     path = project / "data" / "looks" / "acme.json"
@@ -160,16 +160,16 @@ def test_damaged_notes_of_looks(run: Run, project: Path) -> None:
         text.count(f"{path} is damaged, so what the last looks came to is not known. Remove") == 1
     )
     acme, demo = json.loads(run("status", "--json").stdout)["connections"]
-    assert {one["state"] for one in acme["objects"]} == {"unknown"}
+    assert {entry["state"] for entry in acme["objects"]} == {"unknown"}
     assert str(path) in acme["objects"][0]["error"]
-    assert {one["state"] for one in demo["objects"]} == {"unread"}
+    assert {entry["state"] for entry in demo["objects"]} == {"unread"}
     path.unlink()
     acme, _ = json.loads(run("status", "--json").stdout)["connections"]
-    assert {one["state"] for one in acme["objects"]} == {"current", "unread"}
+    assert {entry["state"] for entry in acme["objects"]} == {"current", "unread"}
 
 
 def test_a_part_of_the_history(run: Run, project: Path) -> None:
-    """What lies before the first month that was read is missing, and is said to be."""
+    """Records before the first month that was read are missing, and status says so."""
     since = datetime(2026, 8, 1, tzinfo=UTC)
     land(project / "data", "Contact", 3, 3, since)
     text = run("status").stdout
@@ -177,9 +177,9 @@ def test_a_part_of_the_history(run: Run, project: Path) -> None:
     [contact] = [line.split() for line in text.splitlines() if " equal " in line]
     assert contact[1] == "current"
     acme = json.loads(run("status", "acme", "--json").stdout)["connections"][0]
-    told = {one["object"]: one for one in acme["objects"]}["Contact"]
-    assert (told["watermark"], told["is_whole"]) == (None, False)
-    assert told["history_from"] == "2026-08-01T00:00:00Z"
+    contact = {entry["object"]: entry for entry in acme["objects"]}["Contact"]
+    assert (contact["watermark"], contact["is_whole"]) == (None, False)
+    assert contact["history_from"] == "2026-08-01T00:00:00Z"
 
 
 def test_published(run: Run, project: Path) -> None:
@@ -202,7 +202,7 @@ def snapshots(project: Path, *releases: int) -> Path:
 
 
 def test_an_older_snapshot_than_was_published(run: Run, project: Path) -> None:
-    """The release that is shown is that of the snapshot, and that there is a later one is said."""
+    """Status shows the release of the snapshot, and says that there is a later one."""
     link = snapshots(project, 2, 3, 1)
     Tables(project / "data").releases.mkdir(parents=True)
     record = {"number": 3, "committed_at": "2026-11-01T00:00:00Z", "tables": {}}
@@ -226,7 +226,7 @@ def test_an_older_snapshot_than_was_published(run: Run, project: Path) -> None:
 
 
 def test_a_release_that_is_not_published_yet(run: Run, project: Path) -> None:
-    """While a run goes on the tables are ahead; that is said, and no fault."""
+    """During a run the tables are ahead of what is published; status says so, and it is no fault."""
     snapshots(project, 2)
     record = {"number": 3, "committed_at": "2026-11-01T00:00:00Z", "tables": {}}
     files.write_json(Tables(project / "data").releases / "3.json", record)
@@ -274,7 +274,7 @@ def test_something_else_in_place_of_the_link(
     ],
 )
 def test_a_folder_in_place_of_a_file(run: Run, project: Path, place: str, code: int) -> None:
-    """It is told in a sentence that names it, where it matters."""
+    """The error is a sentence that names it."""
     land(project / "data", "Contact", 3, 3)
     folder = project / "data" / place
     folder.mkdir(parents=True)
@@ -287,7 +287,7 @@ def test_a_folder_in_place_of_a_file(run: Run, project: Path, place: str, code: 
 
 
 def test_a_file_in_place_of_the_data_folder(run: Run, project: Path) -> None:
-    """Commands that only read say as well that a folder is needed there."""
+    """Commands that only read fail as well, and say that a folder is needed there."""
     (project / "data").write_text("")
     for command in (["status"], ["query", "SELECT 1"], ["db", "url"]):
         result = run(*command)
@@ -323,4 +323,4 @@ def test_how_limits_stand(
     assert re.search(r"automation: about [\d,]+ calls a day where nothing changes", alone)
     assert "It is off" in alone
     acme = json.loads(run("status", "--json").stdout)["connections"][0]
-    assert [one["members"] for one in acme["budget"]][1] == {"acme": 3, "north": 3}
+    assert [entry["members"] for entry in acme["budget"]][1] == {"acme": 3, "north": 3}

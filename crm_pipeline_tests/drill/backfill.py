@@ -51,37 +51,37 @@ class Killed:
 @contextmanager
 def backfills(root: Path, database_url: str, contacts: int) -> Iterator[Drill]:
     """Set up what can be backfilled and killed; the clock stands at the present month."""
-    with drill(root, database_url, contacts, timedelta(0), program=PROGRAM) as made:
-        yield made
+    with drill(root, database_url, contacts, timedelta(0), program=PROGRAM) as drilled:
+        yield drilled
 
 
-def undisturbed(made: Drill) -> float:
+def undisturbed(drilled: Drill) -> float:
     """Run one backfill to its end, compare, and return its seconds."""
-    root = made.project("undisturbed")
+    root = drilled.project("undisturbed")
     started_s = time.monotonic()
-    _finish(made, root)
+    _finish(drilled, root)
     took_s = time.monotonic() - started_s
-    _compare(made, root)
+    _compare(drilled, root)
     return took_s
 
 
-def killed(made: Drill, name: str, after_s: float) -> Killed:
+def killed(drilled: Drill, name: str, after_s: float) -> Killed:
     """Kill one backfill, look at what it left, let the next one finish, and compare."""
-    root = made.project(name)
-    journal = made.sandbox.journal
-    asked = journal.count()
-    told = made.order(root, kill_after_s=after_s)
-    assert told["outcome"] in {"killed", "done"}, told
+    root = drilled.project(name)
+    journal = drilled.sandbox.journal
+    sequence = journal.count()
+    outcome = drilled.order(root, kill_after_s=after_s)
+    assert outcome["outcome"] in {"killed", "done"}, outcome
     assert_readable(root / "data")
-    before = _since(made, asked)
+    before = _since(drilled, sequence)
     landed = bool(Landing(root / "data").windows(CONNECTION, _BULK))
-    _finish(made, root)
+    _finish(drilled, root)
     if _has_pages(before) and not landed:
         # What the vendor had made for the killed run was gone on with.
-        assert _jobs(_since(made, asked)) == 1
-    again = fetched_again(_since(made, asked))
-    _compare(made, root)
-    return Killed(after_s, told["outcome"] == "killed", landed, again)
+        assert _jobs(_since(drilled, sequence)) == 1
+    again = fetched_again(_since(drilled, sequence))
+    _compare(drilled, root)
+    return Killed(after_s, outcome["outcome"] == "killed", landed, again)
 
 
 def moments(count: int, within_s: float, seed: int) -> list[float]:
@@ -90,27 +90,27 @@ def moments(count: int, within_s: float, seed: int) -> list[float]:
     return [chosen.uniform(0.02, 0.98) * within_s for _ in range(count)]
 
 
-def _finish(made: Drill, root: Path) -> None:
-    told = made.order(root)
-    assert told["outcome"] == "done", told
-    assert (told["failed"], told["ghosts"], told["held"]) == ([], [], []), told
+def _finish(drilled: Drill, root: Path) -> None:
+    outcome = drilled.order(root)
+    assert outcome["outcome"] == "done", outcome
+    assert (outcome["failed"], outcome["ghosts"], outcome["held"]) == ([], [], []), outcome
 
 
-def _compare(made: Drill, root: Path) -> None:
-    assert_whole(made.sandbox, root / "data", made.now + timedelta(days=10))
+def _compare(drilled: Drill, root: Path) -> None:
+    assert_whole(drilled.sandbox, root / "data", drilled.now + timedelta(days=10))
     shutil.rmtree(root)
 
 
-def _since(made: Drill, asked: int) -> list[JournalEntry]:
-    return [entry for entry in made.sandbox.journal.entries() if entry.sequence > asked]
+def _since(drilled: Drill, sequence: int) -> list[JournalEntry]:
+    return [entry for entry in drilled.sandbox.journal.entries() if entry.sequence > sequence]
 
 
 def _has_pages(entries: list[JournalEntry]) -> bool:
-    return any(one.path.endswith("/results") and one.status == 200 for one in entries)
+    return any(entry.path.endswith("/results") and entry.status == 200 for entry in entries)
 
 
 def _jobs(entries: list[JournalEntry]) -> int:
-    return sum(one.method == "POST" and one.path.endswith("/jobs/query") for one in entries)
+    return sum(entry.method == "POST" and entry.path.endswith("/jobs/query") for entry in entries)
 
 
 def carry_out(order: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,6 @@ def rehearsal(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
     """One project at the beginning of each stage, on a database of its own."""
     with (
         database_of_its_own(postgres_url) as url,
-        drill(tmp_path_factory.mktemp("drill"), url, CONTACTS) as made,
+        drill(tmp_path_factory.mktemp("drill"), url, CONTACTS) as drilled,
     ):
-        yield rehearsed(made)
+        yield rehearsed(drilled)

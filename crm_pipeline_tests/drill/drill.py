@@ -132,10 +132,10 @@ def drill(
     now = datetime.now(UTC).replace(microsecond=0) + ahead
     with (
         SandboxServer(contacts=contacts, now=now, clock=SandboxClock(now)) as sandbox,
-        Drill(sandbox, root, database_url, now, **more) as made,
+        Drill(sandbox, root, database_url, now, **more) as drilled,
     ):
         sandbox.salesforce.bulk.settings.page_rows = PAGE_RECORDS
-        yield made
+        yield drilled
 
 
 def assert_readable(data: Path) -> None:
@@ -163,10 +163,10 @@ def assert_readable(data: Path) -> None:
 def _visible(data: Path, pattern: str) -> Iterable[Path]:
     outdated = data / "published" / "no_more.parquet"  # of the worker's own making, and empty
     places = ("landing", "quarantine", "tables", "published")
-    found = (path for place in places for path in (data / place).rglob(pattern))
+    paths = (path for folder in places for path in (data / folder).rglob(pattern))
     return [
         path
-        for path in found
+        for path in paths
         if not path.name.startswith(".")
         and "spool" not in path.parts
         and path != outdated
@@ -193,10 +193,10 @@ def assert_whole(
     landing = Landing(data)
     for obj in objects:
         for window in landing.windows(CONNECTION, obj):
-            found = Counter[str]()
+            ids = Counter[str]()
             for batch in window.batches:
-                found.update(pq.read_table(batch.path).column("_source_id").to_pylist())
-            assert sum(found.values()) == len(found) == window.records
+                ids.update(pq.read_table(batch.path).column("_source_id").to_pylist())
+            assert sum(ids.values()) == len(ids) == window.records
         assert_published_equals(sandbox.salesforce, data, obj)
     assert not list(data.rglob("*.open"))
     assert not [path for path in data.glob("landing/*/*/spool/*") if any(path.iterdir())]
@@ -215,15 +215,15 @@ def assert_collected(data: Path, now: datetime) -> None:
     for obj in OBJECTS:
         Landing(data, FrozenClock(now)).clear_interrupted(CONNECTION, obj)
     places = ("landing", "quarantine", "tables", "published", "snapshots")
-    left = [path for place in places for path in data.glob(f"{place}/**/.*.tmp*")]
+    left = [path for folder in places for path in data.glob(f"{folder}/**/.*.tmp*")]
     assert left + list(data.glob(".*.tmp")) == []
 
 
 def fetched_again(entries: Iterable[JournalEntry]) -> int:
     """Count the result pages of Bulk jobs that were asked for more than once."""
     pages = Counter(
-        f"{one.path}?{one.query}"
-        for one in entries
-        if "/jobs/query/" in one.path and one.path.endswith("/results")
+        f"{entry.path}?{entry.query}"
+        for entry in entries
+        if "/jobs/query/" in entry.path and entry.path.endswith("/results")
     )
     return sum(times - 1 for times in pages.values())

@@ -55,14 +55,14 @@ class Rehearsal:
         A call that fails is one sentence of ours or does not matter; `kill` leaves nothing to say.
         """
         log = folder / "injected.log"
-        told, root = self._struck(stage, folder, strace=injection.options(log))
-        is_met = told["outcome"] == "killed" or injected(log)
+        outcome, root = self._struck(stage, folder, strace=injection.options(log))
+        is_met = outcome["outcome"] == "killed" or injected(log)
         if injection.effect == "kill":
-            assert told["outcome"] == ("killed" if is_met else "done"), told
+            assert outcome["outcome"] == ("killed" if is_met else "done"), outcome
         else:
-            assert told["outcome"] in (
+            assert outcome["outcome"] in (
                 {"done", "StoreError", "DiskFull"} if is_met else {"done"}
-            ), told
+            ), outcome
         self._goes_on(stage, root)
         return is_met
 
@@ -70,27 +70,27 @@ class Rehearsal:
         """Kill a stage at a failpoint; return how many result pages were fetched again."""
         stage = self.stage_of(point)
         journal = self.drill.sandbox.journal
-        asked = journal.count()
-        told, root = self._struck(stage, folder, failpoint=f"{point}:1:kill")
-        assert told == {"outcome": "killed"}
+        sequence = journal.count()
+        outcome, root = self._struck(stage, folder, failpoint=f"{point}:1:kill")
+        assert outcome == {"outcome": "killed"}
         self._goes_on(stage, root)
         if stage != "land":
             return 0
-        entries = [entry for entry in journal.entries() if entry.sequence > asked]
+        entries = [entry for entry in journal.entries() if entry.sequence > sequence]
         return fetched_again(entries)
 
     def fail(self, point: str, action: str, folder: Path) -> dict[str, Any]:
         """Let the disk fail at a failpoint; return what was said."""
         stage = self.stage_of(point)
-        told, root = self._struck(stage, folder, failpoint=f"{point}:1:{action}")
+        outcome, root = self._struck(stage, folder, failpoint=f"{point}:1:{action}")
         self._goes_on(stage, root)
-        return told
+        return outcome
 
     def _struck(self, stage: str, folder: Path, **blow: Any) -> tuple[dict[str, Any], Path]:
         root = self.drill.project(str(folder / "project"), self.before[stage])
-        told = self.drill.order(root, stages=[stage], **blow)
+        outcome = self.drill.order(root, stages=[stage], **blow)
         assert_readable(root / "data")
-        return told, root
+        return outcome, root
 
     def _goes_on(self, stage: str, root: Path) -> None:
         rest: Sequence[str] = STAGES[STAGES.index(stage) :]

@@ -62,15 +62,15 @@ def watching(log: Path) -> list[str]:
 def seen(log: Path, root: Path) -> dict[str, list[int]]:
     """Return for each call at which uses, counted by thread, it was about a file below `root`."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    found: dict[str, set[int]] = defaultdict(set)
+    uses_by_call: dict[str, set[int]] = defaultdict(set)
     for line in log.read_text(errors="replace").splitlines():
-        if (told := _CALL.match(line)) is None:
+        if (match := _CALL.match(line)) is None:
             continue
-        count = counts[told["thread"]]
-        count[told["call"]] += 1
-        if str(root) in told["rest"]:
-            found[told["call"]].add(count[told["call"]])
-    return {call: sorted(uses) for call, uses in sorted(found.items())}
+        count = counts[match["thread"]]
+        count[match["call"]] += 1
+        if str(root) in match["rest"]:
+            uses_by_call[match["call"]].add(count[match["call"]])
+    return {call: sorted(uses) for call, uses in sorted(uses_by_call.items())}
 
 
 def injected(log: Path) -> bool:

@@ -16,8 +16,8 @@ def test_backfills_that_were_killed_are_finished_by_the_next(
     """Killed anywhere: no row lost or doubled, no ghost run, no place held, hardly a page twice."""
     with (
         database_of_its_own(postgres_url) as url,
-        backfills(tmp_path, url, CONTACTS) as made,
+        backfills(tmp_path, url, CONTACTS) as drilled,
     ):
         for number, after_s in enumerate(moments(2, _A_RUN_S, seed=5)):
-            found = killed(made, f"killed-{number}", after_s)
-            assert found.again <= DOWNLOADS
+            outcome = killed(drilled, f"killed-{number}", after_s)
+            assert outcome.again <= DOWNLOADS

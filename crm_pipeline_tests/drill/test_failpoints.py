@@ -15,9 +15,9 @@ def test_every_failpoint_is_on_the_way(rehearsal: Rehearsal) -> None:
 def sampled() -> list[str]:
     """One step of every write in turn, and all steps of the three that make others see something."""
     chosen = []
-    for number, what in enumerate(sorted({name.partition(".")[0] for name in POINTS})):
-        steps = sorted(name for name in POINTS if name.partition(".")[0] == what)
-        is_telling = what in {"commit", "release", "link"}
+    for number, kind in enumerate(sorted({name.partition(".")[0] for name in POINTS})):
+        steps = sorted(name for name in POINTS if name.partition(".")[0] == kind)
+        is_telling = kind in {"commit", "release", "link"}
         chosen += steps if is_telling else [steps[number % len(steps)]]
     return chosen
 

@@ -133,23 +133,23 @@ def forked(order: dict[str, Any], work: Work) -> dict[str, Any]:
         if strace:
             be_traced()
         os.read(held, 1)
-        with os.fdopen(writing, "w") as answer:
+        with os.fdopen(writing, "w") as pipe:
             try:
-                told: dict[str, Any] = {"outcome": "done", **work(order)}
+                outcome: dict[str, Any] = {"outcome": "done", **work(order)}
             except CrmError as error:
-                told = {"outcome": type(error).__name__, "message": str(error)}
-            except BaseException:  # noqa: BLE001 - the fault is told to the parent
-                told = {"outcome": "fault", "message": traceback.format_exc()}
-            json.dump(told, answer)
+                outcome = {"outcome": type(error).__name__, "message": str(error)}
+            except BaseException:  # noqa: BLE001 - the parent reports the fault
+                outcome = {"outcome": "fault", "message": traceback.format_exc()}
+            json.dump(outcome, pipe)
         os._exit(0)
     os.close(writing)
     os.close(held)
-    with traced(child, strace), os.fdopen(reading) as answer:
+    with traced(child, strace), os.fdopen(reading) as pipe:
         os.close(release)
         patience_s = order.get("kill_after_s")
         if patience_s is not None and not select.select([reading], [], [], patience_s)[0]:
             os.kill(child, signal.SIGKILL)
-        text = answer.read()
+        text = pipe.read()
         _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return {"outcome": "killed"}

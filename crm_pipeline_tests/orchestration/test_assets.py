@@ -78,13 +78,13 @@ def run(settings: Settings, job: str, asset: list[str], **tags: str) -> dg.Execu
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
     [event] = result.filter_events(lambda event: event.is_step_failure)
-    told = event.step_failure_data.user_failure_data
-    assert told is not None
-    return str(told.description)
+    shown = event.step_failure_data.user_failure_data
+    assert shown is not None
+    return str(shown.description)
 
 
 def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
-    return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
 
 
 def test_a_range_of_months_is_one_extraction(
@@ -100,7 +100,9 @@ def test_a_range_of_months_is_one_extraction(
     monkeypatch.setattr(raw, "extract", extract)
     result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
     events = result.asset_materializations_for_node("acme__raw__Contact")
-    months = {one.partition: one.metadata["dagster/partition_row_count"].value for one in events}
+    months = {
+        event.partition: event.metadata["dagster/partition_row_count"].value for event in events
+    }
     assert seen == [(DONE.window, "range")]
     assert months == {"2026-01-01": 2, "2026-02-01": 3}
     checked = checks_of(result)
@@ -118,14 +120,14 @@ def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
     assert (first.partition, last.partition) == ("2026-01-01", "2026-02-01")
     assert {"preview", "dagster/column_schema"}.isdisjoint(first.metadata)
     assert first.metadata["records_landed"] == last.metadata["records_landed"]
-    told = last.metadata
+    shown = last.metadata
     numbers = ("records_landed", "source_count", "api_calls", "api_calls_planned", "bytes")
-    assert [told[name].value for name in numbers] == [5, 6, 4, 5, 100]
-    assert told["window"].value == "the beginning up to 2026-03-01T00:00:00Z"
-    assert told["route"].value == "bulk"
-    assert isinstance(told["dagster/column_schema"].value, dg.TableSchema)
-    assert "a***@a***.example" in str(told["preview"].value)
-    assert "ada@" not in str(told)
+    assert [shown[name].value for name in numbers] == [5, 6, 4, 5, 100]
+    assert shown["window"].value == "the beginning up to 2026-03-01T00:00:00Z"
+    assert shown["route"].value == "bulk"
+    assert isinstance(shown["dagster/column_schema"].value, dg.TableSchema)
+    assert "a***@a***.example" in str(shown["preview"].value)
+    assert "ada@" not in str(shown)
 
 
 def test_a_refresh_ignores_the_partitions_window(
@@ -140,10 +142,10 @@ def test_a_refresh_ignores_the_partitions_window(
 
     monkeypatch.setattr(raw, "extract", extract)
     result = run(settings, "acme_refresh", ["acme", "raw", "Contact"])
-    told = result.asset_materializations_for_node("acme__raw__Contact")[0].metadata
+    shown = result.asset_materializations_for_node("acme__raw__Contact")[0].metadata
     assert seen == [(None, "refresh")]
-    assert told["changed"].value is False
-    assert "preview" not in told
+    assert shown["changed"].value is False
+    assert "preview" not in shown
 
 
 def test_a_missing_secret_fails_its_own_run_and_names_the_variable(settings: Settings) -> None:
@@ -184,15 +186,15 @@ def test_a_read_that_is_not_believed_is_red(
     result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
     assert result.success
     assert checks_of(result)["absence"] is False
-    [check] = [one for one in result.get_asset_check_evaluations() if not one.passed][-1:]
+    [check] = [entry for entry in result.get_asset_check_evaluations() if not entry.passed][-1:]
     assert "the read was empty, and there were 33 records" in str(check.description)
     assert "crm-pipeline accept-shrink acme Contact" in str(check.description)
     assert check.metadata["records_missing"].value == 33
-    told = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
-    assert told["records_missing"].value == 33
+    shown = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
+    assert shown["records_missing"].value == 33
 
 
-def test_records_that_cannot_be_read_are_told_until_they_are_read(
+def test_records_that_cannot_be_read_are_reported_until_they_are_read(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether this run set them aside or one before; a run that reads them again makes it green."""
@@ -205,8 +207,8 @@ def test_records_that_cannot_be_read_are_told_until_they_are_read(
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "2 records are missing since 2026" in str(check.description)
     assert "data/quarantine/acme/Contact" in str(check.description)
-    told = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
-    assert told["records_missing_unreadable"].value == 2
+    shown = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
+    assert shown["records_missing_unreadable"].value == 2
 
 
 def test_a_description_that_is_not_believed_fails_the_check_and_the_step(
@@ -233,7 +235,7 @@ def test_lists_that_are_not_believed_are_red(
     result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
     assert result.success
     assert checks_of(result) == {"contract": True, "absence": False}
-    [check] = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    [check] = [entry for entry in result.get_asset_check_evaluations() if not entry.passed]
     assert "300 rows of 120 records stay" in str(check.description)
 
 
@@ -265,7 +267,7 @@ def test_a_broken_contract_fails_the_check_and_the_step(
 def held_back(settings: Settings, obj: str) -> tuple[tuple[str, ...], Any]:
     """The tables that an object feeds, and since when one of them stays as it was."""
     crm = Offline(settings, clock=FrozenClock("2026-03-02T00:00:00Z"))
-    [fresh] = [one for one in crm.freshness("acme") if one.object == obj]
+    [fresh] = [row for row in crm.freshness("acme") if row.object == obj]
     return fresh.tables, fresh.held_back_since
 
 
@@ -280,15 +282,15 @@ def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
         Finding("acme", "deals", "owner_key is a live record of users", "note", 3, 9, ("acme:2",)),
         Finding("acme", "leads", "owner_key is a record of users", "warning", 1, 9, ("acme:3",)),
     ]
-    found = checks.published_result(key, "deals", findings)
-    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert found.description == "1 of 2 rules hold."
-    lines = str(found.metadata["broken"].value).splitlines()[2:]
+    result = checks.published_result(key, "deals", findings)
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert result.description == "1 of 2 rules hold."
+    lines = str(result.metadata["broken"].value).splitlines()[2:]
     assert lines == ["| acme: stage is that of the last history row | warning | 2 | acme:1 |"]
     assert checks.published_result(key, "users", findings).passed
 
 
-def test_a_damaged_table_that_was_built_again_is_told(
+def test_a_damaged_table_that_was_built_again_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was damaged stands beside the materialisation, for a table and for what is published."""

@@ -129,8 +129,8 @@ def test_a_stretched_refresh_comes_with_the_nearest_tick(ago_s: int, is_due: boo
     assert (not_due(paced(19_200), looks, list(tried), NOW) is None) is is_due
     assert not_due(paced(19_200), looks, [*tried, "User"], NOW) is None
     # Where the account cannot be opened, what was stretched last is kept to.
-    noted = replace(looks, refresh_every_s=9_000.0)
-    assert (not_due(None, noted, list(tried), NOW) is None) is False
+    recorded = replace(looks, refresh_every_s=9_000.0)
+    assert (not_due(None, recorded, list(tried), NOW) is None) is False
 
 
 def test_what_fails_is_named_with_its_next_try() -> None:

@@ -41,22 +41,22 @@ def test_only_what_may_succeed_is_tried_again(error: CrmError, retried: bool) ->
 
 def test_foreign_errors_are_redacted() -> None:
     """What other libraries say is stored without tokens, and without the original beside it."""
-    told: list[str] = []
-    with pytest.raises(dg.Failure) as caught, as_failure(told.append):
+    logged: list[str] = []
+    with pytest.raises(dg.Failure) as caught, as_failure(logged.append):
         raise RuntimeError("GET https://x/?access_token=abc123 failed")
-    assert "abc123" not in str(caught.value.description) + "".join(told)
+    assert "abc123" not in str(caught.value.description) + "".join(logged)
     assert caught.value.__suppress_context__
     assert caught.value.allow_retries is False
 
 
 def test_foreign_errors_are_harmless_and_cut() -> None:
     """Texts of others steer no terminal that shows Dagster's logs, and are bounded."""
-    told: list[str] = []
-    with pytest.raises(dg.Failure) as caught, as_failure(told.append):
+    logged: list[str] = []
+    with pytest.raises(dg.Failure) as caught, as_failure(logged.append):
         raise RuntimeError("\x1b[2J\u202e" + "x" * 1_000_000)
     assert str(caught.value.description).startswith("RuntimeError: \\x1b[2J\\u202ex")
     assert len(str(caught.value.description)) < 2_100
-    assert "\x1b" not in "".join(told)
+    assert "\x1b" not in "".join(logged)
 
 
 def test_the_caller_may_say_more() -> None:
@@ -72,7 +72,7 @@ def test_the_caller_may_say_more() -> None:
         (psycopg2.OperationalError("server closed the connection"), "DatabaseUnavailable", True),
     ],
 )
-def test_outages_are_told_as_such(error: Exception, name: str, retried: bool) -> None:
+def test_outages_are_named(error: Exception, name: str, retried: bool) -> None:
     """A full disk or a lost database that another library met is no fault of crm-pipeline."""
     with pytest.raises(dg.Failure) as caught, as_failure(lambda _: None):
         raise error

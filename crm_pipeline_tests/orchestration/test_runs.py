@@ -11,8 +11,8 @@ from crm_pipeline.settings import Settings
 
 @pytest.fixture
 def ephemeral() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
+    with dg.DagsterInstance.ephemeral() as dagster:
+        yield dagster
 
 
 @pytest.mark.parametrize("objects", [["Account"], ["OpportunityStage"], ["Account", "Contact"], []])

@@ -44,10 +44,10 @@ def test_a_run_over_whole_files(
     done = run(settings, ephemeral)
     assert done.success
     [output] = done.filter_events(lambda event: event.is_successful_output)
-    told = metadata(output.event_specific_data)
-    assert (told["files"], told["files_damaged"], told["files_unproven"]) == (1, 0, 0)
-    assert told["bytes"] == release.stat().st_size
-    assert "| releases | 1 |" in told["kinds"]
+    shown = metadata(output.event_specific_data)
+    assert (shown["files"], shown["files_damaged"], shown["files_unproven"]) == (1, 0, 0)
+    assert shown["bytes"] == release.stat().st_size
+    assert "| releases | 1 |" in shown["kinds"]
 
 
 def test_a_run_that_finds_damage_fails(
@@ -61,10 +61,10 @@ def test_a_run_that_finds_damage_fails(
     failure = event.step_failure_data.user_failure_data
     assert failure.description.startswith("Damaged files: 1. ")
     assert str(release) in failure.description
-    told = metadata(failure)
-    assert told["files_damaged"] == 1
-    assert str(release) in told["damaged"]
-    assert not [one for one in done.all_events if one.is_step_up_for_retry]
+    shown = metadata(failure)
+    assert shown["files_damaged"] == 1
+    assert str(release) in shown["damaged"]
+    assert not [event for event in done.all_events if event.is_step_up_for_retry]
 
 
 def test_a_run_that_finds_damage_in_what_nothing_uses(
@@ -77,9 +77,9 @@ def test_a_run_that_finds_damage_in_what_nothing_uses(
     done = run(settings, ephemeral)
     assert done.success
     [output] = done.filter_events(lambda event: event.is_successful_output)
-    told = metadata(output.event_specific_data)
-    assert told["files_damaged"] == 1
-    assert str(release) in told["damaged"]
+    shown = metadata(output.event_specific_data)
+    assert shown["files_damaged"] == 1
+    assert str(release) in shown["damaged"]
 
 
 def test_many_damaged_files_are_a_short_sentence() -> None:

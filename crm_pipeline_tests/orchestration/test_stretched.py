@@ -30,16 +30,16 @@ def test_defaults_that_would_eat_the_day_are_stretched(watched: Watched) -> None
     reason(watched.tick())
     calls = len(watched.harness.sandbox.journal.entries())
     watched.harness.advance(60)
-    said = reason(watched.tick())
+    text = reason(watched.tick())
     # 2 calls each minute and 12 each quarter of an hour would be 4,032.
-    assert "about 100 calls a day where nothing changes, 10.0% of the 1,000 a day" in said
-    assert "a probe every 40 min (2 calls, stretched), a refresh every 10 h (12, stretched)" in said
+    assert "about 100 calls a day where nothing changes, 10.0% of the 1,000 a day" in text
+    assert "a probe every 40 min (2 calls, stretched), a refresh every 10 h (12, stretched)" in text
     watched.harness.advance(900)
     assert "due again in" in reason(watched.due())
     assert len(watched.harness.sandbox.journal.entries()) == calls
     watched.harness.advance(1_500)
     assert "all that changed has landed" in reason(watched.tick())
-    assert {one.is_late for one in watched.crm.freshness()} == {False}
+    assert {row.is_late for row in watched.crm.freshness()} == {False}
     watched.harness.advance(36_000)
     assert isinstance(watched.due(), dg.RunRequest)
 
@@ -51,9 +51,9 @@ def test_a_backfill_of_some_months_says_what_it_lacks(watched: Watched) -> None:
     )
     done = watched.run(backfill, "Contact")
     assert done.success
-    told = done.asset_materializations_for_node("demo__raw__Contact")[-1].metadata
-    assert told["history_read_from"].value == "2026-09-01T00:00:00Z"
-    landed = told["records_landed"].value
+    shown = done.asset_materializations_for_node("demo__raw__Contact")[-1].metadata
+    assert shown["history_read_from"].value == "2026-09-01T00:00:00Z"
+    landed = shown["records_landed"].value
     assert isinstance(landed, int)
     assert landed < watched.harness.org.count("Contact", include_deleted=True)
     logged = [record.user_message for record in watched.instance.all_logs(done.run_id)]

@@ -1,4 +1,4 @@
-"""One object that cannot be had: the others go on, and everybody is told."""
+"""One object that cannot be had: the others go on, and everybody learns it."""
 
 import json
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ def watched(make_harness: HarnessMaker) -> Iterator[Watched]:
         make_harness(contacts=30, objects=OBJECTS) as harness,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        made = Watched(harness, instance)
-        made.landed()
-        yield made
+        watching = Watched(harness, instance)
+        watching.landed()
+        yield watching
 
 
 def test_an_unreadable_object_does_not_silence_the_others(watched: Watched) -> None:
@@ -36,18 +36,18 @@ def test_an_unreadable_object_does_not_silence_the_others(watched: Watched) -> N
     title = f"SELECT title FROM crm.contacts WHERE source_id = '{record}'"
     assert watched.query(title) == [("Goes on",)]
 
-    said = reason(watched.tick())
-    assert "all that changed has landed" in said
-    assert "Lead (failing since 2026-11-23T10:02:00Z" in said
-    asked = []
+    text = reason(watched.tick())
+    assert "all that changed has landed" in text
+    assert "Lead (failing since 2026-11-23T10:02:00Z" in text
+    ticks = []
     for tick in range(1, 21):
         before = len(watched.harness.sandbox.journal.entries())
         watched.harness.advance(30)
         reason(watched.tick())
         calls = watched.harness.sandbox.journal.entries()[before:]
         if any(call.status == 400 for call in calls):
-            asked.append(tick)
-    assert asked == [2, 4, 8, 16]
+            ticks.append(tick)
+    assert ticks == [2, 4, 8, 16]
 
     watched.harness.org.hide_object("Lead", hidden=False)
     watched.harness.org.edit("Lead", str(watched.harness.org.rows("Lead")[0]["Id"]), Title="Back")
@@ -65,7 +65,7 @@ def test_everybody_is_stated(watched: Watched) -> None:
     watched.harness.org.hide_object("Lead")
     watched.harness.advance()
     watched.tick()
-    first = watched.told()
+    first = watched.freshness_tick()
     [event] = first.asset_events
     assert isinstance(event, dg.AssetCheckEvaluation)
     assert (event.asset_key.path[-1], event.check_name, event.passed) == (
@@ -81,14 +81,14 @@ def test_everybody_is_stated(watched: Watched) -> None:
         watched.harness.org.hide_object("Lead", hidden=hidden)
         watched.harness.advance(3_600)
         watched.tick()
-        told = watched.told()
-        assert told.run_requests
-        lead = {passed for name, passed in shown(told).items() if name == "Lead"}
+        result = watched.freshness_tick()
+        assert result.run_requests
+        lead = {passed for name, passed in shown(result).items() if name == "Lead"}
         assert lead == (set() if hidden else {True})
         assert watched.publish().changed
         lead = "SELECT state, error IS NOT NULL FROM ops.freshness WHERE object = 'Lead'"
         assert watched.query(lead) == [(state, hidden)]
-        assert not watched.told().run_requests
+        assert not watched.freshness_tick().run_requests
 
 
 def test_a_read_that_fails_is_tried_again_by_itself(watched: Watched) -> None:
@@ -101,9 +101,9 @@ def test_a_read_that_fails_is_tried_again_by_itself(watched: Watched) -> None:
     failed = watched.run(request, "OpportunityStage", "Contact", "Lead")
     assert not failed.success
     checks = {
-        (one.asset_key.path[-1], one.passed)
-        for one in failed.get_asset_check_evaluations()
-        if one.check_name == "freshness"
+        (check.asset_key.path[-1], check.passed)
+        for check in failed.get_asset_check_evaluations()
+        if check.check_name == "freshness"
     }
     assert checks == {("Contact", True), ("Lead", True), ("OpportunityStage", False)}
     assert raw_objects(watched.due()) == {"Contact", "Lead"}

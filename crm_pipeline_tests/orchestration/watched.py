@@ -46,15 +46,15 @@ class Watched:
         with dg.build_sensor_context(
             instance=self.instance, resources={"crm": self.crm}
         ) as context:
-            found: Any = sensor(context)
-        assert isinstance(found, Request)
-        return found
+            request: Any = sensor(context)
+        assert isinstance(request, Request)
+        return request
 
     def due(self) -> Request:
         """Let the connection's schedule come round."""
         return requested(self.crm, self.harness.settings.connection("demo"), self.instance)
 
-    def told(self) -> dg.SensorResult:
+    def freshness_tick(self) -> dg.SensorResult:
         """Let the sensor of freshness look, as after the last time."""
         sensor = self.defs.resolve_sensor_def("freshness")
         with dg.build_sensor_context(
@@ -67,13 +67,13 @@ class Watched:
 
     def verdicts(self) -> dict[str, bool]:
         """Return what that sensor shows on assets now."""
-        return shown(self.told())
+        return shown(self.freshness_tick())
 
     def run(self, request: Request, *only: str) -> dg.ExecuteInProcessResult:
         """Do what was requested, or only the raw assets of some objects."""
         assert isinstance(request, dg.RunRequest), request
         job = self.defs.resolve_job_def(str(request.job_name))
-        selection = [dg.AssetKey(["demo", "raw", one]) for one in only] or request.asset_selection
+        selection = [dg.AssetKey(["demo", "raw", name]) for name in only] or request.asset_selection
         return job.execute_in_process(
             asset_selection=list(selection) if selection else None,
             tags=dict(request.tags),
@@ -100,11 +100,11 @@ class Watched:
         return CliRunner().invoke(app, [*arguments], env=environ)
 
 
-def shown(told: dg.SensorResult) -> dict[str, bool]:
+def shown(result: dg.SensorResult) -> dict[str, bool]:
     """Return the checks that a sensor shows, by object."""
-    events = [one for one in told.asset_events if isinstance(one, dg.AssetCheckEvaluation)]
-    assert len(events) == len(told.asset_events)
-    return {one.asset_key.path[-1]: one.passed for one in events}
+    events = [event for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+    assert len(events) == len(result.asset_events)
+    return {event.asset_key.path[-1]: event.passed for event in events}
 
 
 def raw_objects(request: Request) -> set[str]:

@@ -12,7 +12,7 @@ PUBLIC = "dagster.acme.com"
 
 
 def answered(headers: dict[str, str], *, kind: str = "http", bound: str = "127.0.0.1") -> Message:
-    """Return the first message that goes out for a request; the interface itself says 'passed'."""
+    """Return the first message that is sent for a request; the interface itself sends 'passed'."""
     sent: list[Message] = []
 
     async def application(scope: Message, receive: Any, send: Any) -> None:
@@ -60,7 +60,7 @@ def is_passed(headers: dict[str, str], **options: str) -> bool:
 )
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_names(host: str, bound: str, expected: bool, kind: str) -> None:
-    """Only names of this machine, those that are configured, and addresses where one listens are answered."""
+    """Requests to names of this machine, configured names, and addresses that we listen on pass."""
     assert is_passed({"Host": host}, bound=bound, kind=kind) is expected
 
 
@@ -81,7 +81,7 @@ def test_names(host: str, bound: str, expected: bool, kind: str) -> None:
 )
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_pages_of_other_sites(headers: dict[str, str], expected: bool, kind: str) -> None:
-    """A page of another site can follow a link here, and neither ask nor command anything."""
+    """A page of another site can link to the interface, and neither read nor change anything."""
     assert is_passed({"Host": "localhost:3000", **headers}, kind=kind) is expected
 
 
@@ -91,8 +91,8 @@ def test_what_is_said() -> None:
     assert (start["status"], dict(start["headers"])[b"x-content-type-options"]) == (403, b"nosniff")
     assert answered({"Host": "evil.example"}, kind="websocket")["type"] == "websocket.close"
     check = HostCheck(None, AllowedHosts("127.0.0.1"))  # type: ignore[arg-type]
-    said = check.objection({"headers": [(b"host", b"my.lan:3000")]})
-    assert "CRM_ALLOWED_HOSTS=my.lan " in said
+    objection = check.objection({"headers": [(b"host", b"my.lan:3000")]})
+    assert "CRM_ALLOWED_HOSTS=my.lan " in objection
     assert "several" in check.objection({"headers": [(b"host", b"localhost")] * 2})
 
 
@@ -107,6 +107,6 @@ def test_what_is_no_host_name(entry: str) -> None:
 
 
 def test_any_name() -> None:
-    """An asterisk leaves the check to whatever stands before."""
+    """An asterisk leaves the check to the proxy in front."""
     allowed = AllowedHosts.configured("127.0.0.1", {"CRM_ALLOWED_HOSTS": "*"})
     assert allowed.admits("evil.example")

@@ -50,32 +50,32 @@ def test_stopping_ends_the_whole_session(family: ManagedProcess) -> None:
 
 
 def test_a_killed_stack_is_found_by_its_records(family: ManagedProcess, tmp_path: Path) -> None:
-    """Recorded processes and what they started are found again, even if the leader is dead."""
+    """Recorded processes and their children are found again, even if the leader is dead."""
     young = grandchild(family)
     path = tmp_path / "children.json"
     write_records(path, "our-mark", [family], owns_database=True)
     records = Records.read(path)
     assert records.owns_database
-    assert {one.pid for one in records.living()} == {family.pid, young.pid}
+    assert {process.pid for process in records.living()} == {family.pid, young.pid}
     assert family.process is not None
     family.process.kill()
     family.process.wait()
-    assert {one.pid for one in records.living()} == {young.pid}
+    assert {process.pid for process in records.living()} == {young.pid}
 
 
-@pytest.mark.parametrize("what", ["start time", "mark"])
-def test_strangers_are_never_ended(family: ManagedProcess, tmp_path: Path, what: str) -> None:
-    """A process counts only with its start time, one of its session only with the stack's mark."""
+@pytest.mark.parametrize("altered", ["start time", "mark"])
+def test_strangers_are_never_ended(family: ManagedProcess, tmp_path: Path, altered: str) -> None:
+    """A recorded process counts only with its start time, another one of its session only with the stack's mark."""
     young = grandchild(family)
     path = tmp_path / "children.json"
     write_records(path, "our-mark", [family], owns_database=False)
-    told = json.loads(path.read_text())
-    if what == "mark":
-        told["mark"] = "another"
-    told["children"][0]["started"] -= 3600
-    path.write_text(json.dumps(told))
-    found = {one.pid for one in Records.read(path).living()}
-    assert found == (set() if what == "mark" else {young.pid})
+    content = json.loads(path.read_text())
+    if altered == "mark":
+        content["mark"] = "another"
+    content["children"][0]["started"] -= 3600
+    path.write_text(json.dumps(content))
+    living = {process.pid for process in Records.read(path).living()}
+    assert living == (set() if altered == "mark" else {young.pid})
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"mark": 1}', "[]"])
@@ -93,8 +93,8 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         process.start()
 
 
-def test_a_dead_process_keeps_its_last_words(tmp_path: Path) -> None:
-    """The end of its log is at hand."""
+def test_the_log_of_a_dead_process(tmp_path: Path) -> None:
+    """The end of the log can still be read."""
     process = ManagedProcess(
         "speaker", [sys.executable, "-c", "print('last words')"], {}, tmp_path, tmp_path / "log"
     )

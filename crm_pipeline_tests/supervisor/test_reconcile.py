@@ -42,9 +42,9 @@ def make_run(
 
 
 def status_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
-    found = instance.get_run_by_id(run.run_id)
-    assert found is not None
-    return found.status
+    stored = instance.get_run_by_id(run.run_id)
+    assert stored is not None
+    return stored.status
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def no_other_runs(instance: dg.DagsterInstance) -> None:
 
 
 def test_a_run_whose_process_is_gone_is_ended(instance: dg.DagsterInstance) -> None:
-    """It fails with a sentence that says what to do; a cancelled one is cancelled."""
+    """The run fails with a sentence that says what to do; a run that was being cancelled is cancelled."""
     started = make_run(instance, dg.DagsterRunStatus.STARTED, dead_pid())
     canceling = make_run(instance, dg.DagsterRunStatus.CANCELING, dead_pid())
     done = reconcile(instance, ALONE)
@@ -65,14 +65,14 @@ def test_a_run_whose_process_is_gone_is_ended(instance: dg.DagsterInstance) -> N
 
 
 def test_a_living_run_is_left_alone(instance: dg.DagsterInstance) -> None:
-    """A process that was there when the run named it is the run's."""
+    """A process that started before the run named it belongs to the run."""
     run = make_run(instance, dg.DagsterRunStatus.STARTED, os.getpid())
     assert reconcile(instance, ALONE).runs == ()
     assert status_of(instance, run) == dg.DagsterRunStatus.STARTED
 
 
 def test_a_reused_process_id_is_not_the_run(instance: dg.DagsterInstance) -> None:
-    """A process that started after the run named its id is another one."""
+    """A process that started after the run named its id does not belong to the run."""
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         run = make_run(instance, dg.DagsterRunStatus.STARTED, None)
@@ -109,7 +109,7 @@ def test_a_reused_process_id_is_not_the_run(instance: dg.DagsterInstance) -> Non
 def test_runs_of_other_machines_are_theirs(
     instance: dg.DagsterInstance, tags: dict[str, str], ours: bool
 ) -> None:
-    """On a shared database only runs of this machine are judged by their process id."""
+    """In a shared database only runs of this machine are checked by their process id."""
     run = make_run(instance, dg.DagsterRunStatus.STARTED, dead_pid(), tags)
     assert reconcile(instance, Here(alone=False, sockets=("/x/a.sock",))).runs == (
         (run.run_id,) if ours else ()
@@ -117,14 +117,14 @@ def test_runs_of_other_machines_are_theirs(
 
 
 def test_a_run_that_no_process_took_up_is_ended(instance: dg.DagsterInstance) -> None:
-    """Handed to a code server that is gone, it would wait for ever."""
-    told = {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": "/x/gone.sock"})}
-    run = make_run(instance, dg.DagsterRunStatus.STARTING, None, told)
+    """A run that was given to a code server that is gone is dead."""
+    tags = {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": "/x/gone.sock"})}
+    run = make_run(instance, dg.DagsterRunStatus.STARTING, None, tags)
     assert reconcile(instance, ALONE).runs == (run.run_id,)
 
 
 def test_leaked_slots_are_freed(instance: dg.DagsterInstance) -> None:
-    """The places that a killed run held in a pool are free again for the next one."""
+    """The slots of a killed run in a pool are free for the next run."""
     run = make_run(instance, dg.DagsterRunStatus.STARTED, dead_pid())
     storage = instance.event_log_storage
     storage.set_concurrency_slots("api_acme", 1)

@@ -61,36 +61,36 @@ def test_a_killed_database_is_looked_for(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`up` looks after its PostgreSQL, not at each look after its programs, and not after a server of the user's."""
-    told: list[str] = []
+    lines: list[str] = []
     monkeypatch.setattr(EmbeddedServer, "revive", lambda _: True)
     stack = Stack(settings)
-    stack._report = told.append
+    stack._report = lines.append
     for _ in range(3):
         stack._revive_database()
-    assert told == ["PostgreSQL was killed; it is there again"]
+    assert lines == ["PostgreSQL was killed; it is there again"]
     theirs = make_settings(settings.root, {"CRM_DATABASE_URL": "postgresql://h/d"})
     other = Stack(theirs)
-    other._report = told.append
+    other._report = lines.append
     other._revive_database()
-    assert len(told) == 1
+    assert len(lines) == 1
 
 
 def test_a_stopped_database_is_started_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`up` needs it, whoever stopped it; it says so, and stops it in the end as it now is the one that started it."""
-    told: list[str] = []
+    lines: list[str] = []
     started: list[Path] = []
-    monkeypatch.setattr(EmbeddedServer, "is_running", lambda one: bool(started))
-    monkeypatch.setattr(EmbeddedServer, "start", lambda one: started.append(one.data))
+    monkeypatch.setattr(EmbeddedServer, "is_running", lambda listener: bool(started))
+    monkeypatch.setattr(EmbeddedServer, "start", lambda listener: started.append(listener.data))
     stack = Stack(settings)
     stack._folder.mkdir(parents=True)
-    stack._report = told.append
+    stack._report = lines.append
     for _ in range(2):
         stack._next_database_check = 0.0
         stack._revive_database()
     assert started == [settings.data]
-    assert told == ["PostgreSQL was stopped; this stack needs it, so it is there again"]
+    assert lines == ["PostgreSQL was stopped; this stack needs it, so it is there again"]
     assert Records.read(stack._records).owns_database
     started.clear()
     stack._next_database_check = 0.0
@@ -100,7 +100,7 @@ def test_a_stopped_database_is_started_again(
 
 
 def test_a_service_that_listens_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program beside ours that listens already is named among the addresses and not started again."""
+    """A service that listens already is listed among the addresses and not started again."""
     make_settings(tmp_path)
     monkeypatch.setattr(module, "is_listening", lambda *_: True)
     service = Service("mail", "mail of acme", "http://127.0.0.1:9", "127.0.0.1", 9, ("-c", "1/0"))

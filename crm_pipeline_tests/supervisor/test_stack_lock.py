@@ -10,7 +10,7 @@ from crm_pipeline.supervisor.stack_lock import Holder, lock_stack, stack_of
 
 
 def test_one_stack_per_folder(tmp_path: Path) -> None:
-    """Others are told which process it is, and it is nobody once that has ended."""
+    """The error of a second stack names the process; there is none once that has ended."""
     assert stack_of(tmp_path) is None
     held = lock_stack(tmp_path)
     assert stack_of(tmp_path) == Holder(os.getpid())
@@ -23,7 +23,7 @@ def test_one_stack_per_folder(tmp_path: Path) -> None:
     os.close(lock_stack(tmp_path))
 
 
-def test_the_lock_of_a_version_that_did_not_write_who_it_is(tmp_path: Path) -> None:
+def test_the_lock_of_a_version_that_did_not_write_its_process_id(tmp_path: Path) -> None:
     """The lock counts; the process is not named."""
     (tmp_path / "run").mkdir()
     with (tmp_path / "run" / "up.lock").open("w") as held:
@@ -31,10 +31,10 @@ def test_the_lock_of_a_version_that_did_not_write_who_it_is(tmp_path: Path) -> N
         assert str(stack_of(tmp_path)) == "`crm-pipeline up`"
 
 
-def test_who_only_looks_keeps_no_stack_from_starting(
+def test_a_check_of_the_lock_does_not_stop_a_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look takes the lock for a moment; a start in that moment waits for it."""
+    """A check takes the lock for a moment; a start in that moment waits for it."""
     os.close(lock_stack(tmp_path))
     looking = os.open(tmp_path / "run" / "up.lock", os.O_RDONLY)
     fcntl.flock(looking, fcntl.LOCK_SH)
