@@ -1,7 +1,7 @@
-"""What the connectors ask of a vendor, held against docs/vendor-operations.md and the vendors' descriptions.
+"""The operations that connectors use, compared with docs/vendor-operations.md and the vendors' descriptions.
 
-The documentation lists every operation that our connectors use and says of each whether the answers of
-the sandbox are compared with the vendor's description. Answers are taken where the emulation gives them.
+The documentation lists every operation that our connectors use, and says whether the sandbox's responses are
+compared with the vendor's description. The responses are recorded in the emulation.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "vendor-operations.md"
 _ROW = re.compile(
     r"^\| (?P<vendor>\w+) \| `(?P<method>[A-Z]+) (?P<path>\S+)` \| (?P<verdict>.+) \|$"
 )
-# Of an operation that is used hundreds of times a few answers of each kind are enough.
+# A few responses of each kind are enough for an operation that is used hundreds of times.
 _MOST = 3
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer of an emulation to a connector."""
+class Response:
+    """One response of an emulation to a connector."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class Operation:
     """A row of the documentation.
 
     Attributes:
-        path: as the vendor writes it, with names in braces for what varies.
+        path: as the vendor writes it, with names in braces for variable parts.
         verdict: `yes`, perhaps with a remark, or `no` with the reason.
     """
 
@@ -51,26 +51,26 @@ class Operation:
 
     @property
     def is_compared(self) -> bool:
-        """Whether the documentation says that the answers are compared."""
+        """Whether the documentation says that the responses are compared."""
         return re.match(r"yes\b", self.verdict) is not None
 
-    def fits(self, answer: Answer) -> bool:
-        """Say whether an answer is one of this operation."""
+    def fits(self, response: Response) -> bool:
+        """Say whether a response belongs to this operation."""
         parts = re.split(r"\{\w+\}", self.path)
         pattern = "[^/]+".join(re.escape(part) for part in parts)
-        return answer.method == self.method and re.fullmatch(pattern, answer.path) is not None
+        return response.method == self.method and re.fullmatch(pattern, response.path) is not None
 
 
 @contextmanager
-def recorded(sandbox: SandboxServer, vendor: str, found: list[Answer]) -> Iterator[None]:
-    """Collect what the emulation of a vendor answers."""
+def recorded(sandbox: SandboxServer, vendor: str, recordings: list[Response]) -> Iterator[None]:
+    """Record the responses of a vendor's emulation."""
     emulation: Any = sandbox.emulations[vendor]
     handle = emulation.handle
 
     def handled(request: Any) -> Any:
         response = handle(request)
         body = _decoded(response.unpacked())
-        found.append(Answer(request.method, request.path, response.status, body))
+        recordings.append(Response(request.method, request.path, response.status, body))
         return response
 
     emulation.handle = handled
@@ -91,7 +91,7 @@ def documented(vendor: str) -> list[Operation]:
 
 
 def looked_at(account: Account, objects: Sequence[str]) -> None:
-    """Do what commands do beside reading: check, list, describe, preview."""
+    """Call what commands call besides reading: check, list, describe, preview."""
     account.check()
     account.identity()
     account.objects()
@@ -100,25 +100,31 @@ def looked_at(account: Account, objects: Sequence[str]) -> None:
 
 
 def by_operation(
-    operations: Sequence[Operation], answers: Sequence[Answer]
-) -> dict[Operation, list[Answer]]:
-    """Sort answers by the operation that they belong to, the most particular one.
+    operations: Sequence[Operation], responses: Sequence[Response]
+) -> dict[Operation, list[Response]]:
+    """Return responses by their operation, the most specific one.
 
     Raises:
         AssertionError: an operation is used and not listed, or listed and not used.
     """
-    found: dict[Operation, list[Answer]] = {one: [] for one in operations}
+    responses_of: dict[Operation, list[Response]] = {operation: [] for operation in operations}
     missing = set()
-    for answer in answers:
-        fitting = [one for one in operations if one.fits(answer)]
+    for response in responses:
+        fitting = [operation for operation in operations if operation.fits(response)]
         if fitting:
-            found[min(fitting, key=lambda one: one.path.count("{"))].append(answer)
+            responses_of[min(fitting, key=lambda operation: operation.path.count("{"))].append(
+                response
+            )
         else:
-            missing.add((answer.method, re.sub(r"\d{3,}|[0-9a-f-]{30,}", "…", answer.path)))
+            missing.add((response.method, re.sub(r"\d{3,}|[0-9a-f-]{30,}", "…", response.path)))
     assert missing == set(), "used by the connector and not in docs/vendor-operations.md"
-    idle = [f"{one.method} {one.path}" for one, used in found.items() if not used]
+    idle = [
+        f"{operation.method} {operation.path}"
+        for operation, used in responses_of.items()
+        if not used
+    ]
     assert idle == [], "in docs/vendor-operations.md and not used by the connector"
-    return found
+    return responses_of
 
 
 @dataclass(frozen=True)
@@ -127,8 +133,8 @@ class Descriptions:
 
     Attributes:
         vendor: the folder with the descriptions.
-        files: prefix of paths -> what stands for it in descriptions, and their files.
-        besides: path -> JSON paths of known differences; "" holds for every path.
+        files: the prefix in descriptions and their files, by prefix of paths.
+        besides: JSON paths of known differences, by path; "" holds for every path.
         aliases: paths that the descriptions write in another way.
         closed: whether properties that a description does not name are differences.
         complete: whether those that it requires have to be there.
@@ -141,7 +147,7 @@ class Descriptions:
     closed: bool = True
     complete: bool = True
 
-    def place(self, operation: Operation) -> tuple[str, str] | None:
+    def location(self, operation: Operation) -> tuple[str, str] | None:
         """Return the file and the path under which an operation is described."""
         for prefix, (instead, names) in self.files.items():
             path = self.aliases.get(operation.path, operation.path)
@@ -155,43 +161,53 @@ class Descriptions:
                     return name, wanted
         return None
 
-    def compare(self, operation: Operation, answers: Sequence[Answer], *, strictly: bool) -> None:
-        """Compare answers that are no refusals with the description.
+    def compare(
+        self, operation: Operation, responses: Sequence[Response], *, strictly: bool
+    ) -> None:
+        """Compare successful responses with the description.
 
         Raises:
-            Difference: one differs, `strictly` in what is known to differ as well.
-            LookupError: the description has no such answer.
+            Difference: a response differs; `strictly` counts known differences as well.
+            LookupError: the description has no such response.
         """
-        place = self.place(operation)
-        if place is None:
+        described_at = self.location(operation)
+        if described_at is None:
             raise LookupError(f"no description has {operation.method} {operation.path}")
-        known = (
+        exceptions = (
             () if strictly else (*self.besides.get("", ()), *self.besides.get(operation.path, ()))
         )
-        for answer in _some(answers):
-            # Whole and partial answers of a batch are described as one.
-            status = 200 if answer.status == 207 else answer.status
+        for response in _some(responses):
+            # Complete and partial responses of a batch have one description.
+            status = 200 if response.status == 207 else response.status
             validate(
-                *(self.vendor, place[0], operation.method, place[1], status, answer.body),
+                *(
+                    self.vendor,
+                    described_at[0],
+                    operation.method,
+                    described_at[1],
+                    status,
+                    response.body,
+                ),
                 closed=self.closed,
                 complete=self.complete,
-                besides=known,
+                besides=exceptions,
             )
 
 
-def assert_verdicts(descriptions: Descriptions, used: Mapping[Operation, Sequence[Answer]]) -> None:
-    """Compare the answers of each operation, as the documentation says.
+def assert_verdicts(
+    descriptions: Descriptions, used: Mapping[Operation, Sequence[Response]]
+) -> None:
+    """Compare the responses of each operation, as the documentation says.
 
-    What it says is not compared must not be comparable: no description has the operation, or the answers
-    differ from it.
+    An operation that is not compared must not be comparable: no description has it, or the responses differ.
     """
-    for operation, answers in used.items():
+    for operation, responses in used.items():
         name = f"{operation.method} {operation.path}"
         if operation.is_compared:
-            descriptions.compare(operation, answers, strictly=False)
+            descriptions.compare(operation, responses, strictly=False)
             continue
         try:
-            descriptions.compare(operation, answers, strictly=True)
+            descriptions.compare(operation, responses, strictly=True)
         except (Difference, LookupError):
             continue
         raise AssertionError(
@@ -199,12 +215,12 @@ def assert_verdicts(descriptions: Descriptions, used: Mapping[Operation, Sequenc
         )
 
 
-def _some(answers: Sequence[Answer]) -> list[Answer]:
-    kinds: dict[tuple[int, str], list[Answer]] = {}
-    for answer in answers:
-        if answer.status < 400:
-            kinds.setdefault((answer.status, answer.path), []).append(answer)
-    return [one for found in kinds.values() for one in found[:_MOST]]
+def _some(responses: Sequence[Response]) -> list[Response]:
+    kinds: dict[tuple[int, str], list[Response]] = {}
+    for response in responses:
+        if response.status < 400:
+            kinds.setdefault((response.status, response.path), []).append(response)
+    return [response for alike in kinds.values() for response in alike[:_MOST]]
 
 
 def _decoded(response: Any) -> Any:

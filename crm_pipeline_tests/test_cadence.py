@@ -1,4 +1,4 @@
-"""When a cron expression comes round, compared with the scheduler's own reckoning."""
+"""When a cron expression is due, compared with the scheduler's own computation."""
 
 import random
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ NOW = parse_instant("2026-11-23T10:07:00Z")  # a Monday
         ("0 0 * * 7", 1 / 7, "2026-11-22T00:00:00Z", "2026-11-15T00:00:00Z"),
     ],
 )
-def test_when_it_comes_round(expression: str, a_day: float, last: str, before: str) -> None:
+def test_when_it_is_due(expression: str, a_day: float, last: str, before: str) -> None:
     """The last two times, and how many there are on a day on average."""
     cadence = Cadence.parse(expression)
     assert cadence.a_day == pytest.approx(a_day, rel=0.01)
@@ -44,7 +44,7 @@ def test_when_it_comes_round(expression: str, a_day: float, last: str, before: s
     ],
 )
 def test_a_day_that_never_comes(expression: str) -> None:
-    """The 30th of February is not waited for, whatever weekdays are named beside it."""
+    """The 30th of February is refused, whatever weekdays are given beside it."""
     assert "which never comes in the month" in (cron_problem(expression) or "")
 
 
@@ -64,8 +64,8 @@ def test_a_day_that_never_comes(expression: str) -> None:
         *("  0\t0  *\u00a0* * ", "*/1 */1 */1 */1 */1"),
     ],
 )
-def test_the_scheduler_takes_what_is_taken_here(expression: str) -> None:
-    """One expression that it refuses would keep all connections from loading."""
+def test_the_scheduler_accepts_what_is_accepted_here(expression: str) -> None:
+    """The scheduler accepts every expression that is accepted here: a refused one would stop all connections."""
     assert cron_problem(expression) is None
     assert is_valid_cron_schedule(" ".join(expression.split()))
     assert Cadence.parse(expression).a_day > 0
@@ -80,7 +80,7 @@ def test_other_ways_to_write_it(expression: str) -> None:
 
 
 def test_it_agrees_with_the_scheduler() -> None:
-    """For any expression that names some of each field."""
+    """It holds for any expression with values in each field."""
     draw = random.Random(7)
 
     def field(low: int, high: int) -> str:

@@ -75,7 +75,7 @@ def test_the_graph_reads_from_raw_to_published(defs: dg.Definitions) -> None:
 
 
 def test_months_are_partitions_and_snapshots_have_none(defs: dg.Definitions) -> None:
-    """Objects with a stamp are partitioned by month and backfilled in one run."""
+    """Objects with a modification time are partitioned by month and backfilled in one run."""
     graph = defs.resolve_asset_graph()
     account = graph.get(dg.AssetKey(["acme", "raw", "Account"]))
     stage = graph.get(dg.AssetKey(["acme", "raw", "OpportunityStage"]))

@@ -90,13 +90,13 @@ class Import:
 
 def modules(root: Path = ROOT) -> dict[str, ast.Module]:
     """Return the syntax tree of every module by its dotted name within the package."""
-    found = {}
+    trees = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
-        found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
-        found[name].is_package = path.name == "__init__.py"  # type: ignore[attr-defined]
-    return found
+        trees[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        trees[name].is_package = path.name == "__init__.py"  # type: ignore[attr-defined]
+    return trees
 
 
 def imports(name: str, tree: ast.Module) -> Iterator[Import]:
@@ -135,30 +135,30 @@ def own(target: str) -> list[str]:
     return parts[1:] if parts[0] == PACKAGE else []
 
 
-def broken_rules(one: Import) -> Iterator[str]:
+def broken_rules(target: Import) -> Iterator[str]:
     """Yield the rules that an import breaks."""
-    folder = one.module.split(".")[0]
-    parts = own(one.target)
-    outside = one.target.split(".")[0]
+    folder = target.module.split(".")[0]
+    parts = own(target.target)
+    outside = target.target.split(".")[0]
     if outside == "dagster" or outside.startswith("dagster_"):
         is_allowed = folder in {"orchestration", "supervisor", "definitions"}
-        if not is_allowed and not (folder == "cli" and one.is_in_function):
+        if not is_allowed and not (folder == "cli" and target.is_in_function):
             yield "only orchestration, supervisor, definitions and functions of cli import dagster"
     if folder == "kernel" and not parts and outside not in sys.stdlib_module_names:
         yield "kernel imports only the standard library"
-    if outside == "crm_sandbox" and not (folder == "cli" and one.is_in_function):
+    if outside == "crm_sandbox" and not (folder == "cli" and target.is_in_function):
         yield "nothing but functions of cli imports the sandbox, which may not be installed"
     if not parts or parts[0] not in FLOORS:
         return
     if parts[0] != folder and FLOORS[parts[0]] >= FLOORS.get(folder, 99):
         yield "imports go to lower floors only"
-    yield from _sideways(one, folder, parts)
+    yield from _sideways(target, folder, parts)
 
 
-def _sideways(one: Import, folder: str, parts: list[str]) -> Iterator[str]:
+def _sideways(target: Import, folder: str, parts: list[str]) -> Iterator[str]:
     if folder not in SIBLINGS or parts[0] != folder or len(parts) < 2:
         return
-    mine = one.module.split(".")[1:2]
+    mine = target.module.split(".")[1:2]
     common = SIBLINGS[folder]
     if mine and mine[0] not in common and parts[1] not in {mine[0], *common}:
         yield "vendors and stages do not import their siblings"
@@ -199,10 +199,12 @@ def _is_below(dotted: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def all_broken(trees: Mapping[str, ast.Module]) -> list[str]:
-    found = []
+    broken = []
     for name, tree in trees.items():
-        found += [f"{one}: {rule}" for one in imports(name, tree) for rule in broken_rules(one)]
-    return found
+        broken += [
+            f"{target}: {rule}" for target in imports(name, tree) for rule in broken_rules(target)
+        ]
+    return broken
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +213,7 @@ def trees() -> dict[str, ast.Module]:
 
 
 def test_no_import_breaks_a_rule(trees: dict[str, ast.Module]) -> None:
-    """Floors, dagster's place, the sandbox's place and siblings' ignorance hold in every module."""
+    """Floors, dagster's place, the sandbox's place and the independence of siblings hold in every module."""
     assert all_broken(trees) == []
 
 
@@ -223,12 +225,12 @@ def test_every_folder_has_a_floor(trees: dict[str, ast.Module]) -> None:
 
 def test_sockets_are_opened_where_they_may_be(trees: dict[str, ast.Module]) -> None:
     """Only the wire and the database reach out; local probes have their known places."""
-    found = {
+    opened = {
         name: list(opened_sockets(tree))
         for name, tree in trees.items()
         if not _is_below(name, (*MAY_OPEN, *MAY_OPEN_LOCALLY))
     }
-    assert {name: calls for name, calls in found.items() if calls} == {}
+    assert {name: calls for name, calls in opened.items() if calls} == {}
     assert list(opened_sockets(trees["wire.session"]))
     assert list(opened_sockets(trees["store.postgres.database"]))
 
@@ -298,7 +300,7 @@ def test_a_planted_violation_is_found(case: str) -> None:
 
 @pytest.mark.parametrize("case", ALLOWED)
 def test_what_is_allowed_is_not_reported(case: str) -> None:
-    """The checker does not cry wolf."""
+    """The checker reports nothing that is allowed."""
     name, code = ALLOWED[case]
     assert all_broken({name: ast.parse(code)}) == []
 
@@ -355,8 +357,10 @@ def test_shared_code_asks_abilities_and_never_names(trees: dict[str, ast.Module]
     """No module outside a vendor's folder compares with a vendor's name."""
     vendors = {path.parent.name for path in (ROOT / "connectors").glob("*/__init__.py")}
     assert len(vendors) >= 4
-    found = [one for name, tree in trees.items() for one in vendor_choices(name, tree, vendors)]
-    assert found == []
+    choices = [
+        choice for name, tree in trees.items() for choice in vendor_choices(name, tree, vendors)
+    ]
+    assert choices == []
 
 
 @pytest.mark.parametrize(

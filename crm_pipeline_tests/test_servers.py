@@ -1,4 +1,4 @@
-"""Databases that tests borrow one after the other are as good as new ones."""
+"""Databases that tests borrow one after another behave like new ones."""
 
 import psycopg2
 import pytest
@@ -56,7 +56,7 @@ def test_nobody_gets_a_schema_that_was_changed(postgres_url: str, change: str) -
 
 
 def test_an_earlier_borrower_finds_nothing(postgres_url: str) -> None:
-    """What a test left behind, a thread or a program, cannot reach the database of a later one."""
+    """A thread or a program that a test left behind cannot reach the database of a later test."""
     first, *_ = urls = sorted(borrowed(postgres_url))
     with database_of_its_own(postgres_url), database_of_its_own(postgres_url):
         for url in urls[:-2]:

@@ -69,7 +69,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
 
 
 def test_defaults(tmp_path: Path) -> None:
-    """What is left out has the documented default."""
+    """Keys that are left out have the documented defaults."""
     acme = load(tmp_path, MINIMAL).connection("acme")
 
     assert (acme.start, acme.cadence) == (Month(2018, 1), "*/15 * * * *")
@@ -208,7 +208,7 @@ def test_sandbox_port_is_a_port(tmp_path: Path, port: str) -> None:
 
 
 def test_pasted_secret_is_not_repeated(tmp_path: Path) -> None:
-    """Somebody who pastes the secret itself is told so, in a text that does not show it."""
+    """The error for a pasted secret says so, and does not show the secret."""
     secret = "A1B2C3D4" * 8  # shaped like a Salesforce consumer secret
     with pytest.raises(ConfigError, match="treat it as exposed") as caught:
         load(tmp_path, GOOD.replace("ACME_SECRET", secret))
@@ -266,7 +266,7 @@ def test_secret_that_the_connection_does_not_name(tmp_path: Path) -> None:
 
 
 def test_unknown_connection_and_object(tmp_path: Path) -> None:
-    """A wrong name is answered with the known ones and a guess."""
+    """The error for a wrong name lists the right ones and a guess."""
     settings = load(tmp_path, GOOD)
     with pytest.raises(UnknownName, match="Did you mean 'acme'"):
         settings.connection("acmee")
@@ -282,7 +282,7 @@ def test_root_from_the_environment(tmp_path: Path, variable: str) -> None:
 
 
 def test_root_upward_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a word, the nearest connections.yaml upward counts, whatever DAGSTER_HOME is."""
+    """Without these variables the nearest connections.yaml upward counts, even if DAGSTER_HOME is set."""
     (tmp_path / "connections.yaml").write_text(MINIMAL)
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
@@ -333,7 +333,7 @@ def test_commented_example_of_the_shipped_file_is_valid(tmp_path: Path) -> None:
     assert "salesforce_acme" in load(tmp_path, before + uncommented).connections
 
 
-def test_which_vendors_there_are_is_for_the_caller_to_say(tmp_path: Path) -> None:
+def test_vendors_are_an_argument(tmp_path: Path) -> None:
     """Settings know no vendor by themselves: routes, versions and ceilings come with the vendors given."""
     toys = VendorFacts(("pages",), r"v\d", "v1", {"daily_calls": 10})
     text = GOOD.replace("salesforce", "toys").replace("    share: 1\n", "")
@@ -348,7 +348,7 @@ def test_which_vendors_there_are_is_for_the_caller_to_say(tmp_path: Path) -> Non
 
 
 def test_what_is_kept(tmp_path: Path) -> None:
-    """How much of the past stays is set by variables, and has values of its own without them."""
+    """Variables set how much of the past stays; there are defaults."""
     assert load(tmp_path, MINIMAL).retention == Retention(3, 14, 1)
     environ = {
         "CRM_KEEP_SNAPSHOTS": "5",
@@ -359,7 +359,7 @@ def test_what_is_kept(tmp_path: Path) -> None:
 
 
 def test_memory(tmp_path: Path) -> None:
-    """How much memory a step may take is set by a variable."""
+    """A variable sets how much memory a step may take."""
     assert load(tmp_path, MINIMAL).memory_mb == 640
     assert load(tmp_path, MINIMAL, {"CRM_MEMORY_MB": "2000"}).memory_mb == 2000
     assert load(tmp_path, MINIMAL).patience_s == 300
@@ -367,7 +367,7 @@ def test_memory(tmp_path: Path) -> None:
 
 
 def test_what_a_table_may_leave_out(tmp_path: Path) -> None:
-    """How many records that cannot be used stop a table is set by variables."""
+    """Variables set how many unusable records stop a table."""
     assert load(tmp_path, MINIMAL).quarantine == QuarantineLimit(1, 20)
     environ = {"CRM_QUARANTINE_PERCENT": "0", "CRM_QUARANTINE_ROWS": "1"}
     assert load(tmp_path, MINIMAL, environ).quarantine == QuarantineLimit(0, 1)
@@ -400,7 +400,7 @@ def test_what_a_table_may_leave_out(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_kept_so(tmp_path: Path, variable: str, value: str) -> None:
-    """A number that is none, unsafe, or larger than what is reckoned with, is refused at once."""
+    """A value that is no number, unsafe or too large is refused at once."""
     with pytest.raises(ConfigError, match=variable) as caught:
         load(tmp_path, MINIMAL, {variable: value})
     assert len(str(caught.value)) < 300
@@ -415,14 +415,14 @@ def test_what_cannot_be_kept_so(tmp_path: Path, variable: str, value: str) -> No
 )
 @pytest.mark.parametrize("key", ["start", "api_version", "share"])
 def test_a_value_that_is_not_what_its_tag_says(tmp_path: Path, key: str, value: str) -> None:
-    """It is refused with its line."""
+    """A value that does not fit its tag is refused with its line."""
     with pytest.raises(ConfigError, match=r"connections\.yaml:7: .*none of type !!"):
         load(tmp_path, f"{MINIMAL}    {key}: {value}\n")
 
 
 @pytest.mark.parametrize("other", ["pipe", "device", "socket", "folder", "endless"])
 def test_only_a_file_of_a_bounded_size_is_read(tmp_path: Path, other: str) -> None:
-    """Something else in its place is refused, and neither waited for nor read without end."""
+    """A pipe or a device in place of the file is refused, and neither waited for nor read without end."""
     file = tmp_path / "connections.yaml"
     if other == "pipe":
         os.mkfifo(file)
@@ -442,7 +442,7 @@ def test_only_a_file_of_a_bounded_size_is_read(tmp_path: Path, other: str) -> No
 
 
 def test_line_ends_of_windows(tmp_path: Path) -> None:
-    """They are read as others, and the text has ours."""
+    """Other line ends are read too, and become ours in the text."""
     file = tmp_path / "connections.yaml"
     file.write_bytes(MINIMAL.replace("\n", "\r\n").encode())
     assert Document.read(file).text == MINIMAL
@@ -495,7 +495,7 @@ ENTRY = MINIMAL.partition("\n")[2]
     ],
 )
 def test_a_file_has_bounds(tmp_path: Path, text: str, words: str) -> None:
-    """A file that is too large, however it hides that, is refused with bound, figure and cure."""
+    """A file that is too large, also by aliases, is refused with limit, figure and cure."""
     with pytest.raises(ConfigError, match=words) as caught:
         load(tmp_path, text)
     assert str(tmp_path / "connections.yaml") in caught.value.message
@@ -503,7 +503,7 @@ def test_a_file_has_bounds(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_aliases_within_bounds(tmp_path: Path) -> None:
-    """Aliases and merges that share a login among connections are read as ever."""
+    """Aliases and merges that share a login among connections are read."""
     text = f"{MINIMAL.replace('auth: {', 'auth: &login {')}  other:\n    vendor: salesforce\n"
     text += "    login_url: https://other.my.salesforce.com\n    auth: *login\n    objects: []\n"
     settings = load(tmp_path, text)

@@ -117,7 +117,7 @@ def test_all_missing_records_are_counted(run: Run, landing: Landing) -> None:
 
 
 def test_a_script_is_not_prompted(run: Run, landing: Landing, doubted: str) -> None:
-    """Without a terminal and without --yes nothing is accepted, and the exit code says so."""
+    """Without a terminal and without --yes nothing is accepted, and the exit code is 2."""
     done = run("accept-shrink", "demo", "Contact")
     assert done.exit_code != 0
     assert not landing.windows("demo", "Contact")[-1].is_accepted

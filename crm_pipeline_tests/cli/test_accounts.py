@@ -145,7 +145,7 @@ def test_check_says_what_automation_costs(
 def test_check_says_whether_automation_runs(
     run: Run, desk: AccountRegistry, monkeypatch: pytest.MonkeyPatch, value: str, is_off: bool
 ) -> None:
-    """Its cost is not spent while `CRM_AUTOMATION` is not `on`, and that is said."""
+    """While `CRM_AUTOMATION` is not `on`, the line says that nothing is spent."""
     monkeypatch.setenv("CRM_AUTOMATION", value)
     desk.orgs["acme"] = Org()
     [checkup] = json.loads(run("check", "acme", "--json").stdout)
@@ -207,7 +207,7 @@ def test_preview(run: Run, desk: AccountRegistry) -> None:
 
 
 def test_preview_of_unknown_object(run: Run, desk: AccountRegistry) -> None:
-    """An object that the account does not have is answered with what it has."""
+    """The error for an unknown object lists the objects of the account."""
     result = run("preview", "acme", "Contcat")
     assert result.exit_code == 2
     assert "Did you mean 'Contact'?" in result.stderr

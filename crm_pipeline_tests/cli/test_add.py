@@ -38,7 +38,7 @@ def add(*arguments: str, replies: tuple[str, ...] = ()) -> Result:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with nothing in it, and nobody to ask."""
+    """An empty folder, and no terminal."""
     monkeypatch.setenv("CRM_HOME", str(tmp_path))
     return tmp_path
 
@@ -61,7 +61,7 @@ def org(
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody sits at a terminal."""
+    """A person is at a terminal."""
     monkeypatch.setattr(crm_pipeline.cli.prompts, "is_interactive", lambda: True)
 
 
@@ -86,7 +86,7 @@ def test_a_newcomer(org: SandboxServer, terminal: None, home: Path) -> None:
 
 
 def test_a_failed_check_can_be_taken_back(org: SandboxServer, terminal: None, home: Path) -> None:
-    """What the check finds is shown; the entry stays or goes as wanted, and the exit code is 1."""
+    """The findings of the check are shown; the entry stays or goes as chosen, and the exit code is 1."""
     typed = ("demo", "sandbox", "client_credentials", "n", "wrong", "wrong", "n")
     kept = add(replies=(*typed, "n"))
     assert kept.exit_code == 1
@@ -257,7 +257,7 @@ def test_the_entry_has_the_usual_form(tmp_path: Path) -> None:
     ["plain", "a'b\"c", "$HOME \\n \\", "-----BEGIN-----\nMII=\n-----END-----\n", "# x", "é"],
 )
 def test_secrets_are_read_back_the_same(home: Path, value: str) -> None:
-    """Any secret survives the way into .env and out of it; what was there stays, the mode becomes 0600."""
+    """Any secret is read back from .env unchanged; other values stay, and the mode becomes 0600."""
     file = home / ".env"
     file.write_text("# mine\nOLD='1'")
     file.chmod(0o644)

@@ -32,7 +32,7 @@ def flat(text: str) -> str:
 
 @pytest.mark.usefixtures("counted")
 def test_how_limits_stand(run: Run) -> None:
-    """Each limit has a line with our count and the vendor's; who has not called has none."""
+    """Each limit has a line with our count and the vendor's; a connection without calls has none."""
     text = flat(run("budget", "show").stdout)
     assert "burst calls 2 40 38 in the last 23.9 h" in text
     assert "daily calls 2 900 198 since midnight in Asia/Kathmandu 700 1,000 20" in text
@@ -83,7 +83,7 @@ def test_a_day_that_the_vendors_counter_has_spent(
 def test_a_day_that_we_have_spent(
     run: Run, project: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then no counter of the vendor is to blame."""
+    """Then the vendor's counter is not mentioned."""
     with (
         RateLimiter(database, SystemClock()) as limiter,
         limiter.permit("acme", [DAILY], cost=900),
@@ -118,7 +118,7 @@ def test_counters_are_forgotten(
 
 @pytest.mark.usefixtures("counted")
 def test_what_cannot_be_reset(run: Run) -> None:
-    """Nothing counted, an unknown connection and contradicting options are said."""
+    """Nothing counted, an unknown connection and contradicting options each have a message."""
     assert "nothing to forget" in run("budget", "reset", "demo").stderr
     assert run("budget", "reset", "nobody").exit_code == 2
     assert "exclude each other" in run("budget", "reset", "acme", "--told", "--counted").stderr

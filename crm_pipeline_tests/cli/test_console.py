@@ -16,7 +16,7 @@ SHOWN = "\\x1b[31m\\x07"
 
 @pytest.mark.parametrize("part", ["cell", "heading", "title", "text"])
 def test_no_text_steers_the_terminal(capsys: pytest.CaptureFixture[str], part: str) -> None:
-    """Whatever accounts hold, a table and a line show it and do nothing of it."""
+    """Control characters and markup in values of accounts are shown, and have no effect."""
     text = f"a{HOSTILE}b"
     cells = {name: text if name == part else name for name in ("cell", "heading", "title")}
     if part == "text":
@@ -30,13 +30,13 @@ def test_no_text_steers_the_terminal(capsys: pytest.CaptureFixture[str], part: s
 
 
 def test_lines_beside_results(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is said on stderr does nothing either; our own markup works."""
+    """Foreign texts on stderr have no effect either; our own markup works."""
     say(f"[bold]done[/] {HOSTILE[:9]}")
     assert capsys.readouterr().err == "done \\x1b[31m\\x9b\\u202e\n"
 
 
 def test_errors_are_one_harmless_paragraph() -> None:
-    """An error is one line, whatever a text of it holds."""
+    """An error is one line, whatever its text holds."""
     assert paragraph(f"no\n{HOSTILE[:6]}") == f"error: no {SHOWN}"
 
 

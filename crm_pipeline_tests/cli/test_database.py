@@ -33,7 +33,7 @@ def up(project: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("up")
 def test_stop_is_refused_under_a_stack(run: Run, stopped: list[Path]) -> None:
-    """It names the process and says how to stop that; nothing is stopped."""
+    """The error names the process and says how to stop it; nothing is stopped."""
     result = run("db", "stop")
     assert result.exit_code == 2
     assert f"`crm-pipeline up` (process {os.getpid()})" in result.stderr
@@ -44,7 +44,7 @@ def test_stop_is_refused_under_a_stack(run: Run, stopped: list[Path]) -> None:
 
 @pytest.mark.usefixtures("up")
 def test_stop_by_force_says_what_comes_of_it(run: Run, project: Path, stopped: list[Path]) -> None:
-    """Who means it may, and is told that the stack starts the server again."""
+    """With --force the server is stopped, and a message says that the stack starts it again."""
     result = run("db", "stop", "--force")
     assert (result.exit_code, stopped) == (0, [project / "data"])
     assert "starts it again within seconds" in result.stderr
@@ -61,7 +61,7 @@ def test_a_stack_with_a_server_of_the_users_uses_no_other(
 
 
 def test_stop_without_a_stack(run: Run, stopped: list[Path]) -> None:
-    """Nothing is in the way, and the sentence is short."""
+    """Without a stack the server is stopped with a short message."""
     result = run("db", "stop")
     assert (result.exit_code, len(stopped)) == (0, 1)
     assert "PostgreSQL is stopped." in result.stderr

@@ -6,7 +6,7 @@ from crm_pipeline.cli.echoes import without_echoes
 
 
 def test_echoes_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """Dagster's lines about its storage are left out, what anybody else writes is not, and stderr is given back."""
+    """Dagster's lines about its storage are dropped, other lines are kept, and stderr is restored."""
     before = sys.stderr
     with without_echoes():
         sys.stderr.write("Exception while storing event batch: gone\n")

@@ -22,7 +22,7 @@ def settings(project: Path) -> Settings:
 
 
 def test_first_world_has_the_defaults(settings: Settings) -> None:
-    """With nothing remembered the documented world is drawn, up to the hour that has begun."""
+    """Without a record the documented world is made, up to the beginning of this hour."""
     world = choose_world(settings, contacts=None, seed=None)
     assert (world.seed, world.contacts) == (7, 2_000)
     assert (world.now.minute, world.now.second) == (0, 0)
@@ -48,7 +48,7 @@ def test_worlds_do_not_mix(settings: Settings) -> None:
 
 
 def test_running_sandbox_is_recognised_by_its_process(settings: Settings) -> None:
-    """A sandbox counts as running while the process that wrote its name lives, not its number."""
+    """A sandbox counts as running while its process lives; another process with its id does not count."""
     assert running(settings) is None
     remember(settings, WORLD, "http://127.0.0.1:8765")
     assert running(settings) == ("http://127.0.0.1:8765", WORLD)
@@ -68,7 +68,7 @@ def test_one_sandbox_for_all(project: Path) -> None:
 
 
 def test_failed_child_speaks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the child says on its way out is what the user reads."""
+    """The user reads the last output of the child."""
     code = "import sys; sys.exit('error: port 8765 of 127.0.0.1 is in use by another program.')"
     real = subprocess.Popen
 

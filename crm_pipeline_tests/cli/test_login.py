@@ -107,7 +107,7 @@ def test_login(harness: Harness, person: Person) -> None:
 def test_stored_tokens_are_taken_away(
     harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token that nobody can decrypt is told with the command that takes it away; then one logs in anew."""
+    """The error for a token that nobody can decrypt names the command that removes it; then a login works."""
     assert login("--port", "0").exit_code == 0
     monkeypatch.setenv("CRM_STATE_KEY", "ab" * 32)
     refused = login("--port", "0")
@@ -138,10 +138,10 @@ def test_a_login_outlasts_the_environment(harness: Harness, person: Person) -> N
         (lambda address: re.sub(r"code=[^&]*", "code=forged", address), "works once"),
     ],
 )
-def test_an_answer_that_is_not_ours(
+def test_a_forged_response(
     harness: Harness, person: Person, tamper: Callable[[str], str], words: str
 ) -> None:
-    """An answer with another state, or a code that was made up or used, gives no token."""
+    """A response with another state, or a code that was made up or used, gives no token."""
     person.tamper = tamper
     result = login("--port", "0")
     assert result.exit_code == 1
@@ -150,7 +150,7 @@ def test_an_answer_that_is_not_ours(
 
 
 def test_a_refusal_by_the_person(harness: Harness, person: Person) -> None:
-    """Who chooses Deny is told so on the page and in the terminal; an earlier login stays as it was."""
+    """After Deny the page and the terminal say so; an earlier login stays valid."""
     assert login("--port", "0").exit_code == 0
     before = stored(harness)
     person.decision = "deny"
@@ -162,7 +162,7 @@ def test_a_refusal_by_the_person(harness: Harness, person: Person) -> None:
 
 
 def test_paste(harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a server the address is printed whole, and what the browser shows is pasted back."""
+    """On a server the whole address is printed, and the browser's address is pasted back."""
     monkeypatch.setattr(webbrowser, "open", None)
     shown = []
     real = Person.back
@@ -190,7 +190,7 @@ def test_paste(harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch
 
 
 def test_nothing_is_pasted(harness: Harness) -> None:
-    """The end of the input is no answer."""
+    """The end of the input is an error."""
     result = login("--paste", typed="")
     assert result.exit_code == 2
     assert "nothing was pasted" in result.stderr
@@ -218,14 +218,14 @@ def test_what_may_be_pasted(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["http://localhost:8401/OauthRedirect", "https://x/?state=s", "?"])
 def test_what_may_not_be_pasted(text: str) -> None:
-    """An address without an answer is refused with what to copy."""
+    """An address without a response is refused; the error says what to copy."""
     with pytest.raises(AuthFailed, match="neither") as caught:
         pasted(text, "s")
     assert "address bar" in caught.value.cure
 
 
-def test_port_0_is_a_free_one() -> None:
-    """Two logins at one time that ask for any port get one each, and it stands in their addresses."""
+def test_port_0_is_a_free_port() -> None:
+    """Two logins at one time with port 0 get different ports, which their addresses contain."""
     with Callback("http://localhost:0/x") as one, Callback("http://localhost:0/x") as other:
         ports = {urlsplit(callback.redirect_uri).port for callback in (one, other)}
     assert len(ports) == 2
@@ -233,7 +233,7 @@ def test_port_0_is_a_free_one() -> None:
 
 
 def test_a_port_in_use(harness: Harness, person: Person) -> None:
-    """A port that another program has is said, with the way around it, before anybody logs in."""
+    """A port in use is an error with a cure before anybody logs in."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         result = login("--port", str(port))
@@ -281,7 +281,7 @@ def test_a_connection_that_logs_in_by_itself(
 
 
 def test_other_visitors() -> None:
-    """An icon, another path or host, a silent connection, a visit without an answer: the wait goes on."""
+    """An icon, another path or host, a silent connection, a request without a response of the login: the wait goes on."""
     with (
         Callback("http://localhost:0/OauthRedirect") as callback,
         socket.create_connection(("127.0.0.1", urlsplit(callback.redirect_uri).port)),
@@ -302,7 +302,7 @@ def test_other_visitors() -> None:
 def test_nothing_is_stored_without_a_refresh_token(
     harness: Harness, person: Person, tmp_path: Path
 ) -> None:
-    """An app that may not keep a refresh token is told which scope is missing; nothing is stored."""
+    """For an app without refresh tokens the error names the missing scope; nothing is stored."""
     desk = harness.org._oauth
     real = desk._code
 

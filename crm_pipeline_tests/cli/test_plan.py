@@ -24,8 +24,8 @@ class Planned:
         return CliRunner().invoke(app, ["plan", "demo", *arguments], env=self.environ)
 
 
-def test_the_taken_route_comes_first(planned: Planned) -> None:
-    """Every route of the vendor is shown with its figures, the taken one with an arrow."""
+def test_the_chosen_strategy_comes_first(planned: Planned) -> None:
+    """Every read strategy of the vendor is shown with its figures, the chosen one with an arrow."""
     result = planned("--object", "Contact")
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines() if line.strip()]
@@ -71,7 +71,7 @@ def test_a_refresh_plans_its_own_window(planned: Planned) -> None:
 
 
 def test_an_unknown_object_is_named(planned: Planned) -> None:
-    """The known ones are listed."""
+    """The error lists the configured objects."""
     result = planned("--object", "Contcat")
     assert result.exit_code != 0
     assert "Contact" in result.stderr

@@ -44,7 +44,7 @@ def proposed(
         ("zoho", "Accounts", own("LifecycleStage", "Stand"), "lifecycle_stage"),
     ],
 )
-def test_names_that_say_what_they_hold(vendor: str, obj: str, field: Field, column: str) -> None:
+def test_telling_names(vendor: str, obj: str, field: Field, column: str) -> None:
     """A label or an API name in words, whatever the spelling, at any vendor."""
     assert proposed(vendor, obj, field) == {field.name: column}
 
@@ -75,13 +75,13 @@ def test_what_is_not_proposed(fields: tuple[Field, ...]) -> None:
     [{"Loss_Reason__c": None}, {"Loss_Reason__c": "next_step"}, {"Other__c": "lost_reason"}],
 )
 def test_what_is_decided_already(chosen: Mapping[str, Any]) -> None:
-    """A field or a column of which connections.yaml says something is not spoken of again."""
+    """A field or a column that connections.yaml mentions is not proposed."""
     field = own("Loss_Reason__c", "Loss Reason")
     assert proposed("salesforce", "Opportunity", field, chosen=chosen) == {}
 
 
 def test_one_field_for_a_column() -> None:
-    """Of several the one that is called exactly so; objects that have no such column get none."""
+    """The field with the exact name wins; objects without such a column get no proposal."""
     fields = (
         own("A__c", "Loss reason (old)"),
         own("B__c", "Loss reason"),
@@ -93,7 +93,7 @@ def test_one_field_for_a_column() -> None:
 
 
 def test_lines_can_be_copied() -> None:
-    """They are YAML, also where a key looks like a number or a label is long."""
+    """The lines are YAML, also where a key looks like a number or a label is long."""
     schemas = [
         Schema("deals", "Deals", (own(HASHED, "Lost\n reason: # x"),)),
         Schema("persons", "Persons", (own("b", "Legal basis"),)),

@@ -45,7 +45,7 @@ def test_table_for_people(run: Run, published: Path) -> None:
 
 
 def test_table_stops_at_fifty_rows(run: Run, published: Path) -> None:
-    """A long result is cut for people, which is said, and whole for scripts."""
+    """A long result is cut for people, with a note, and complete for scripts."""
     people = run("query", "FROM range(60)")
     assert "50" in people.stderr
     assert len(run("query", "FROM range(60)", "--csv").stdout.splitlines()) == 61
@@ -63,7 +63,7 @@ def test_json_keeps_values(run: Run, published: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--file", "-f"])
 def test_a_statement_from_a_file(run: Run, published: Path, option: str) -> None:
-    """One that begins with a comment, which a shell cannot give as an argument, and with a byte order mark."""
+    """The file may begin with a comment, which a shell cannot pass as an argument, and with a byte order mark."""
     file = published.parent / "question.sql"
     file.write_text(f"-- Can I trust it?\n{SQL};\n", encoding="utf-8-sig")
     result = run("query", option, str(file), "--csv")
@@ -72,7 +72,7 @@ def test_a_statement_from_a_file(run: Run, published: Path, option: str) -> None
 
 
 def test_no_statement_or_two(run: Run, published: Path) -> None:
-    """Each is said with what to do, as is a file that cannot be read."""
+    """Each mistake is an error with a cure, and so is a file that cannot be read."""
     empty, binary = published.parent / "empty.sql", published.parent / "binary.sql"
     empty.touch()
     binary.write_bytes(b"SELECT '\xff'")
@@ -89,7 +89,7 @@ def test_no_statement_or_two(run: Run, published: Path) -> None:
 
 
 def test_json_keeps_columns_of_equal_name(run: Run, published: Path) -> None:
-    """The second is numbered as in a subquery of DuckDB; none is lost."""
+    """The second column is numbered as in a subquery of DuckDB; no column is lost."""
     sql = "SELECT a.id, b.id, a.name AS id_1, b.id FROM crm.contacts a, crm.contacts b ORDER BY ALL"
     rows = json.loads(run("query", sql, "--json").stdout)
     assert list(rows[1]) == ["id", "id_1", "id_1_1", "id_2"]
@@ -97,7 +97,7 @@ def test_json_keeps_columns_of_equal_name(run: Run, published: Path) -> None:
 
 
 def test_json_has_no_words_of_its_own(run: Run, published: Path) -> None:
-    """What is no number to JSON, and what is no text for a key, is the text that DuckDB shows."""
+    """Values that are no JSON numbers, and keys that are no texts, become the text that DuckDB shows."""
     sql = (
         "SELECT 'inf'::DOUBLE AS a, ['nan'::FLOAT, 1.5] AS b, {'x': '-inf'::DOUBLE} AS c,"
         " MAP {DATE '2020-01-02': 1} AS d, DATE 'infinity' AS e, INTERVAL '1 year' AS f"
@@ -141,7 +141,7 @@ def test_csv_from_stdin(run: Run, published: Path) -> None:
     ],
 )
 def test_refusals(run: Run, published: Path, arguments: list[str], code: int, words: str) -> None:
-    """What DuckDB refuses, a write among it, is one paragraph."""
+    """An error of DuckDB, such as for a write, is one paragraph."""
     result = run("query", *arguments)
     assert result.exit_code == code
     assert words in result.stderr
@@ -230,7 +230,7 @@ def test_as_of_before_all(run: Run, past: Path) -> None:
     ],
 )
 def test_as_of_no_moment_of_the_past(run: Run, past: Path, moment: str, reason: str) -> None:
-    """What has not come yet is refused rather than answered with today's; the text says what can be asked."""
+    """A future moment is refused instead of answered with today's data; the error says which forms are valid."""
     result = run("query", RELEASE, "--as-of", moment)
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"'{moment}' {reason}" in result.stderr
@@ -242,7 +242,7 @@ def test_as_of_no_moment_of_the_past(run: Run, past: Path, moment: str, reason: 
 
 @pytest.mark.parametrize("offset", [9, 4100, -5000])
 def test_a_damaged_file(run: Run, published: Path, offset: int) -> None:
-    """What DuckDB finds damaged, in the head or in rows, is named with what builds the file again."""
+    """A damaged file, in its header or in rows, is an error that names the command which builds it again."""
     with duckdb.connect(str(published)) as connection:
         connection.execute(
             "CREATE TABLE crm.deals AS SELECT md5(i::VARCHAR) AS name FROM range(20000) t(i)"
@@ -266,7 +266,7 @@ def test_a_damaged_file(run: Run, published: Path, offset: int) -> None:
 def test_a_word_of_the_statement_is_no_damage(
     run: Run, published: Path, sql: str, options: tuple[str, ...]
 ) -> None:
-    """An analyst's own words, repeated by DuckDB in its refusal, say nothing about the file."""
+    """The statement's own text, which DuckDB repeats in its error, does not make the file look damaged."""
     result = run("query", sql, *options)
     assert (result.exit_code, published.exists()) == (1, True)
     assert "orrupt" in result.stderr
@@ -278,7 +278,7 @@ def test_a_word_of_the_statement_is_no_damage(
 def test_another_whole_snapshot_in_its_place(
     run: Run, past: Path, option: list[str], is_larger: bool
 ) -> None:
-    """It does not answer, though each of its blocks is whole: its size, or its release, tells."""
+    """It is refused although each of its blocks is intact: its size, or its release, differs."""
     current, older = past / "crm-00000003-ab.duckdb", past / "crm-00000002-ab.duckdb"
     with duckdb.connect(str(older)) as connection:
         if is_larger:
@@ -297,7 +297,7 @@ def test_another_whole_snapshot_in_its_place(
 
 @pytest.mark.parametrize("offset", [9, 4100])
 def test_as_of_a_damaged_snapshot(run: Run, past: Path, offset: int) -> None:
-    """The snapshot of that moment is named; an older one does not answer in its place."""
+    """The error names the snapshot of that moment; no older one is used in its place."""
     damaged = past / "crm-00000002-ab.duckdb"
     flip_bit(damaged, offset)
     restored_at = datetime(2027, 1, 1, tzinfo=UTC).timestamp()

@@ -23,7 +23,7 @@ OPTION = "--unrestricted"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The analysts' file, and beside it what nobody may read through it; no test here changes it."""
+    """The analysts' file, and beside it files that no query may read; no test here changes it."""
     home = tmp_path_factory.mktemp("closed")
     (home / "connections.yaml").write_text(CONNECTIONS)
     folder = home / "data" / "snapshots"
@@ -50,7 +50,7 @@ def published(world: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def host() -> Iterator[tuple[str, list[str]]]:
-    """A web server, and the paths that were asked of it."""
+    """A web server, and the paths that were requested."""
     requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -157,7 +157,7 @@ def contents(here: Path) -> set[Path]:
 
 @pytest.fixture(scope="module")
 def connection(world: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """One for all attempts, as opening takes longer than all of them."""
+    """One connection for all attempts, as opening takes longer than all of them."""
     with closing(open_published(world / "data")) as opened:
         yield opened
 
@@ -166,7 +166,7 @@ def connection(world: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def refused(
     connection: duckdb.DuckDBPyConnection, published: Path
 ) -> Iterator[Callable[[str], str]]:
-    """Try a statement: return what was said, after a look at what it left behind."""
+    """Try a statement; return the error, after a check that it left nothing behind."""
     before = contents(published)
 
     def attempt(sql: str) -> str:
@@ -203,7 +203,7 @@ def test_only_reading_is_run(refused: Callable[[str], str], sql: str) -> None:
 
 @pytest.mark.parametrize("sql", QUIETLY)
 def test_queries_with_effects(refused: Callable[[str], str], sql: str) -> None:
-    """What a query can call has no effect outside either."""
+    """Functions that a query can call have no effect outside either."""
     refused(sql)
 
 
@@ -229,15 +229,15 @@ def test_command_refuses(run: Run, published: Path, sql: str, option: str) -> No
     assert result.stderr.count("\n") == 1
 
 
-def test_what_explain_may_explain_is_said(run: Run, published: Path) -> None:
-    """The refusal of an EXPLAIN does not say that EXPLAIN is run, without more."""
+def test_which_explain_is_run(run: Run, published: Path) -> None:
+    """The refusal of an EXPLAIN says which EXPLAIN is run."""
     text = run("query", "EXPLAIN ANALYZE COPY crm.t TO 'made'").stderr
     assert "does not run EXPLAIN; it runs SELECT" in text
     assert "and EXPLAIN for queries only." in text
 
 
 def test_variables_of_the_caller_are_not_read(connection: duckdb.DuckDBPyConnection) -> None:
-    """A table of Python's that is in reach of the caller is no table of the file."""
+    """A Python variable of the caller is no table of the file."""
     planted = pa.table({"a": [SECRET]})
     assert planted.num_rows == 1
     with pytest.raises(duckdb.CatalogException, match="planted does not exist"):
@@ -304,7 +304,7 @@ def test_time_is_limited(run: Run, published: Path) -> None:
 
 
 def test_work_that_cannot_be_interrupted(connection: duckdb.DuckDBPyConnection) -> None:
-    """Where an interruption has no effect, whoever asked is told, to end the program."""
+    """Where an interruption has no effect, a callback runs, which ends the program."""
 
     class Deaf:
         def interrupt(self) -> None:
@@ -318,7 +318,7 @@ def test_work_that_cannot_be_interrupted(connection: duckdb.DuckDBPyConnection) 
 
 
 def test_time_between_rows_does_not_count(published: Path) -> None:
-    """Whoever takes rows slowly loses no time by it."""
+    """Time between two fetches does not count."""
     with open_published(published / "data") as database:
         deadline = Deadline(database, 0.2)
         with deadline.running():
@@ -346,7 +346,7 @@ def test_memory_is_limited(run: Run, published: Path, sql: str) -> None:
 
 
 def test_spilling_is_tidied(run: Run, published: Path) -> None:
-    """What does not fit into memory goes to data/tmp, and nothing of it stays."""
+    """Data that do not fit into memory go to data/tmp, and are removed afterwards."""
     sql = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY md5(i::VARCHAR)) n FROM range(600000) t(i))"
     result = run("query", sql, "--memory-mb", "64", "--json")
     assert result.exit_code == 0, result.output

@@ -70,7 +70,7 @@ def test_backfill_of_a_range(run: Run, dagster: Dagster) -> None:
 
 
 def test_a_backfill_of_a_part_says_so(run: Run, dagster: Dagster) -> None:
-    """What was last changed before the first month is named with its objects, also as JSON."""
+    """Missing changes before the first month are reported with their objects, also as JSON."""
     since = "2026-08-01T00:00:00Z"
     dagster.summary = replace(DONE, partial={"Contact": since, "Lead": since})
     result = run("backfill", "acme", "--from", "2026-08")
@@ -119,7 +119,7 @@ def test_failed_steps_are_explained(run: Run, dagster: Dagster, arguments: list[
 
 
 def test_backfill_of_some_objects(run: Run, dagster: Dagster) -> None:
-    """They are passed on; the months and the connection are as ever."""
+    """Objects are passed on; months and connection stay the same."""
     result = run("backfill", "acme", "--object", "Contact", "--object", "Account")
     assert result.exit_code == 0
     assert dagster.calls == [("acme", None, None, "instance")]
@@ -145,7 +145,7 @@ def test_objects_that_cannot_be(
 
 
 def test_the_connection_is_named_once(run: Run, dagster: Dagster) -> None:
-    """The step names it already, so that the sentence need not."""
+    """The step names the connection, so that the sentence need not."""
     text = "acme: object Case does not exist or is hidden from this login."
     dagster.summary = replace(BROKEN, failed=(Failed("acme__raw__Case", text),))
     result = run("refresh", "acme")
@@ -154,7 +154,7 @@ def test_the_connection_is_named_once(run: Run, dagster: Dagster) -> None:
 
 @pytest.mark.parametrize("month", ["2024", "2024-13", "last", "2024-xx"])
 def test_no_month(run: Run, dagster: Dagster, month: str) -> None:
-    """What is no month is a usage error."""
+    """A month in another form is a usage error."""
     result = run("backfill", "acme", "--from", month)
     assert result.exit_code == 2
     assert month in result.stderr
@@ -186,7 +186,7 @@ def test_several_accounts(run: Run, dagster: Dagster, arguments: list[str]) -> N
 
 @pytest.mark.parametrize("arguments", [["backfill"], ["refresh", "acme", "--all"]])
 def test_which_accounts_has_to_be_clear(run: Run, dagster: Dagster, arguments: list[str]) -> None:
-    """Neither none nor both: the known connections are listed, and nothing runs."""
+    """With neither names nor --all, or with both, the connections are listed, and nothing runs."""
     result = run(*arguments)
     assert result.exit_code != 0
     assert "acme, demo" in result.stderr
@@ -194,6 +194,6 @@ def test_which_accounts_has_to_be_clear(run: Run, dagster: Dagster, arguments: l
 
 
 def test_several_accounts_as_json(run: Run, dagster: Dagster) -> None:
-    """A list, one summary for each."""
+    """JSON is a list with a summary for each connection."""
     summaries = json.loads(run("refresh", "--all", "--json").stdout)
     assert [summary["landed"] for summary in summaries] == [{"Contact": 1200}] * 2

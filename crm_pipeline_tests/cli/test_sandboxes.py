@@ -32,10 +32,10 @@ def test_all_connections_of_a_sandbox_are_named(several: Settings) -> None:
     assert services[0].arguments[-4:] == ("--port", "9", "--contacts", "20")
 
 
-def test_without_the_sandbox_it_is_said_what_to_install(
+def test_without_the_sandbox_the_error_names_the_extra(
     several: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sandbox is a distribution of its own; what needs it names the extra, what does not goes on."""
+    """The sandbox is a distribution of its own; commands that need it name the extra, others go on."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="not installed") as refused:
         sandbox_services(several, ())

@@ -27,7 +27,7 @@ def commit(project: Path) -> Path:
 
 
 def test_whole_files(run: Run, commit: Path) -> None:
-    """Files are counted by kind, and the exit code is 0; a line on stderr says how it went on."""
+    """Files are counted by kind, and the exit code is 0; a line on stderr shows the progress."""
     result = run("scrub")
     assert result.exit_code == 0
     lines = {line.split("  ")[0].strip(): line.split() for line in result.stdout.splitlines()}
@@ -37,7 +37,7 @@ def test_whole_files(run: Run, commit: Path) -> None:
 
 
 def test_a_damaged_file(run: Run, commit: Path) -> None:
-    """It is named in a paragraph with what to do, counted in the table, and the exit code is 1."""
+    """A damaged file has a paragraph with its cure, counts in the table, and the exit code is 1."""
     flip_bit(commit)
     result = run("scrub")
     assert result.exit_code == 1
@@ -48,7 +48,7 @@ def test_a_damaged_file(run: Run, commit: Path) -> None:
 
 
 def test_a_damaged_file_that_nothing_uses(run: Run, project: Path) -> None:
-    """It is a note, in JSON as well, and the exit code is 0."""
+    """A damaged file that nothing uses is a note, in JSON as well, and the exit code is 0."""
     releases = project / "data" / "tables" / "releases"
     for number in (1, 2):
         files.write_json(

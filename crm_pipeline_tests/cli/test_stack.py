@@ -28,7 +28,7 @@ class Scripted:
 def test_progress_while_it_is_up_is_shown(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool
 ) -> None:
-    """In a terminal the start is a status that vanishes; what comes later is a line all the same."""
+    """In a terminal the start is a status that vanishes; later progress is shown as lines."""
     written = io.StringIO()
     shown = Console(file=written, force_terminal=is_terminal, highlight=False)
     monkeypatch.setattr(console, "notes", lambda: shown)

@@ -139,7 +139,7 @@ def drill(
 
 
 def assert_readable(data: Path) -> None:
-    """All that readers may open is whole, whatever a killed process has left beside it."""
+    """All files that readers may open are whole, whatever a killed process has left beside them."""
     landing, tables = Landing(data), Tables(data)
     for obj in landing.objects(CONNECTION):
         for window in landing.windows(CONNECTION, obj):
@@ -209,7 +209,7 @@ def assert_whole(
 
 
 def assert_collected(data: Path, now: datetime) -> None:
-    """Of what killed processes left under temporary names, collectors take all."""
+    """Collectors remove all temporary files of killed processes."""
     Snapshots(data).collect(now)
     Tables(data).collect(now)
     for obj in OBJECTS:

@@ -1,4 +1,4 @@
-"""One project at the beginning of each stage, and what a blow to a stage must leave behind.
+"""One project at the beginning of each stage, and the checks after a fault in a stage.
 
 Belongs here: a stage that is struck once (a failpoint, or `strace` at a system call) and the run that
 follows. The tests take a sample of blows, `benchmarks/crashes.py` all of them.
@@ -50,7 +50,7 @@ class Rehearsal:
         return seen(log, root)
 
     def inject(self, stage: str, injection: Injection, folder: Path) -> bool:
-        """Let `strace` strike a stage; say whether it did. The runs are held to what they must.
+        """Let `strace` inject a fault into a stage; return whether it did. The runs are checked.
 
         A call that fails is one sentence of ours or does not matter; `kill` leaves nothing to say.
         """

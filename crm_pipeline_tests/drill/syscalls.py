@@ -31,7 +31,7 @@ class Injection:
     effect: str
 
     def options(self, log: Path) -> list[str]:
-        """Return it as options of `strace`."""
+        """Return the injection as options of `strace`."""
         order = f"inject={self.call}:{EFFECTS[self.effect]}:when={self.when}"
         return [*_following(log), "-e", f"trace={self.call}", "-e", order]
 
@@ -40,7 +40,7 @@ class Injection:
 
 
 def unusable() -> str:
-    """Say why there is no injection on this machine; nothing where there is."""
+    """Return why there is no injection on this machine; nothing where there is."""
     program = shutil.which("strace")
     if program is None:
         return "strace is not installed"

@@ -1,4 +1,4 @@
-"""The pipeline in one process, without Dagster, that dies where it is told to.
+"""The pipeline in one process, without Dagster, that dies at the point that an order names.
 
 Each line of its input is an order in JSON; a fork of the warm process carries it out, and the answer
 is one line: `done`, `killed`, or the error. `python -m crm_pipeline_tests.drill.worker`
@@ -105,7 +105,7 @@ class Run:
 
 
 def carry_out(order: dict[str, Any]) -> dict[str, Any]:
-    """Do what is ordered and return the points that were reached."""
+    """Carry out an order; return the points that were reached."""
     run = Run(order)
     seen: list[str] = []
     deadly = armed(order["failpoint"]) if order.get("failpoint") else None
@@ -122,7 +122,7 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def forked(order: dict[str, Any], work: Work) -> dict[str, Any]:
-    """Let a child do it, and say how that ended."""
+    """Let a child carry out an order; return how that ended."""
     reading, writing = os.pipe()
     held, release = os.pipe()
     strace: Sequence[str] = order.get("strace", ())

@@ -1,4 +1,4 @@
-"""What schedules and sensors see of the runs of a connection."""
+"""The activity of a connection, which schedules and sensors ask for."""
 
 import uuid
 
@@ -43,14 +43,14 @@ def seen_after(
 
 
 def test_a_cancelled_run_has_ended(instance: dg.DagsterInstance, settings: Settings) -> None:
-    """Otherwise the same news would have the same run key for ever, and nothing would be launched."""
+    """The run key changes with it: the same news can be launched again."""
     before = seen_after(instance, settings, FAILURE)
     after = seen_after(instance, settings, CANCELED)
     assert after.last_run_id not in {"", before.last_run_id}
 
 
 def test_a_cancelled_run_is_no_success(instance: dg.DagsterInstance, settings: Settings) -> None:
-    """Failures in a row are counted across it."""
+    """A cancelled run does not end a row of failures."""
     assert seen_after(instance, settings, FAILURE, CANCELED, FAILURE).failures == 2
 
 

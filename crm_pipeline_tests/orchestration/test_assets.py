@@ -113,7 +113,7 @@ def test_a_range_of_months_is_one_extraction(
 def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Numbers stand with every month, schema and preview with the last; no personal data."""
+    """Every month has numbers, the last one schema and preview; there is no personal data."""
     monkeypatch.setattr(raw, "extract", lambda *_, **__: DONE)
     result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
     first, last = result.asset_materializations_for_node("acme__raw__Contact")
@@ -165,7 +165,7 @@ def test_a_backfill_without_months_says_so(settings: Settings) -> None:
 def test_counts_that_differ_fail_the_check_and_the_step(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was not committed is shown as a failed check, and nothing is materialised."""
+    """A window that was not committed is a failed check, and nothing is materialised."""
 
     def extract(*_: Any, **__: Any) -> Extraction:
         raise CountMismatch("read 5, but the vendor counts 6.")
@@ -197,7 +197,7 @@ def test_a_read_that_is_not_believed_is_red(
 def test_records_that_cannot_be_read_are_reported_until_they_are_read(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether this run set them aside or one before; a run that reads them again makes it green."""
+    """The check fails after this run and the next ones; a run that reads the records makes it pass."""
     missing = Outstanding({"the record is no JSON": 2}, DONE.window.to_at)
     monkeypatch.setattr(raw, "extract", lambda *_, **__: DONE)
     monkeypatch.setattr(raw, "outstanding", lambda *_: missing)
@@ -214,7 +214,7 @@ def test_records_that_cannot_be_read_are_reported_until_they_are_read(
 def test_a_description_that_is_not_believed_fails_the_check_and_the_step(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing was read: the check of the fields is red and says why."""
+    """Nothing was read: the check of the fields fails and says why."""
 
     def extract(*_: Any, **__: Any) -> Extraction:
         raise ContractError("acme.Contact: 40 of 45 fields are not described any more.")
@@ -228,7 +228,7 @@ def test_a_description_that_is_not_believed_fails_the_check_and_the_step(
 def test_lists_that_are_not_believed_are_red(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The table is built with the lists of before; the check says how many rows stay because of it."""
+    """The table is built with the earlier lists; the check says how many rows stay because of it."""
     doubt = Doubt("Contact", "associations", "", "w1", records=120, rows=300)
     done = Normalized("contacts", None, changed=True, doubts=(doubt,))
     monkeypatch.setattr(normalized, "normalize", lambda *_, **__: done)
@@ -272,7 +272,7 @@ def held_back(settings: Settings, obj: str) -> tuple[tuple[str, ...], Any]:
 
 
 def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
-    """What breaks one is a warning with keys; a note, and what is found in another table, are none."""
+    """A broken rule is a warning with keys; notes and findings of another table are not."""
     key = published_key("deals")
     findings = [
         Finding(
@@ -293,7 +293,7 @@ def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
 def test_a_damaged_table_that_was_built_again_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was damaged stands beside the materialisation, for a table and for what is published."""
+    """The materialisation of a table, and of a publish, names the damaged file."""
     why = "/data/base-00000.parquet is damaged or gone"
     monkeypatch.setattr(
         normalized,

@@ -24,7 +24,7 @@ QUIET = Probe((), ("Contact", "Account"), ())
 
 
 def test_a_run_under_way_is_waited_for() -> None:
-    """While a run of the connection is queued or running, the vendor is not even asked."""
+    """While a run of the connection is queued or running, the vendor is not probed."""
     skip = before_probe(Activity(under_way="acme_refresh is started"), NOW)
     assert skip == Skip("acme_refresh is started; nothing was asked.")
 
@@ -42,8 +42,8 @@ def test_a_failing_connection_is_asked_less_often(
     assert (skip is None) is asks
 
 
-def test_nothing_new_is_said_with_what_was_asked() -> None:
-    """A skip tells how many objects were asked about."""
+def test_nothing_new_is_a_skip_with_the_number_of_objects() -> None:
+    """The reason of a skip says how many objects were probed."""
     assert decide(QUIET, Activity()) == Skip("asked about 2 objects; all that changed has landed.")
 
 
@@ -61,7 +61,7 @@ def test_the_same_news_are_launched_once() -> None:
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_what_was_never_read_is_read() -> None:
+def test_an_unread_object_is_read() -> None:
     """An object without a watermark launches a refresh, which reads it from the beginning."""
     decision = decide(Probe((), (), ("Lead",)), Activity())
     assert isinstance(decision, Launch)
@@ -72,8 +72,8 @@ OBJECTS = ("Account", "Contact", "Lead", "User")
 HIDDEN = Failed("Lead", "hidden")
 
 
-def test_what_could_not_be_asked_is_left_out() -> None:
-    """News of others launch them, with what is never asked about, and without what fails or waits."""
+def test_a_failed_probe_leaves_its_object_out() -> None:
+    """News of some objects launch a refresh of all readable ones, without those that fail or wait."""
     probe = Probe((NEWS,), ("Contact",), (), (HIDDEN,))
     decision = decide(probe, Activity(), OBJECTS, waiting=["Account"])
     assert isinstance(decision, Launch)
@@ -82,7 +82,7 @@ def test_what_could_not_be_asked_is_left_out() -> None:
 
 @pytest.mark.parametrize("news", [(), (NEWS,)])
 def test_a_failed_read_is_due_again(news: tuple[News, ...]) -> None:
-    """It is read with the news of others, or alone; not if it cannot even be asked about."""
+    """A retry is read with the news of others, or alone; not if its probe fails."""
     probe = Probe(news, ("Contact",), ("Lead",) if not news else ())
     decision = decide(probe, Activity(), OBJECTS, retries=["Lead", "User"])
     assert isinstance(decision, Launch)
@@ -123,7 +123,7 @@ def test_a_stretched_probe_is_waited_for(ago_s: int | None, asks: bool) -> None:
 
 @pytest.mark.parametrize(("ago_s", "is_due"), [(8_549, False), (8_551, True)])
 def test_a_stretched_refresh_comes_with_the_nearest_tick(ago_s: int, is_due: bool) -> None:
-    """Counted from the object that was tried longest ago; one that never was is due."""
+    """The time counts from the object that was tried longest ago; an object that never was is due."""
     tried = {"Contact": NOW, "Lead": NOW - timedelta(seconds=ago_s)}
     looks = ConnectionLooks({name: Look(tried_at=at) for name, at in tried.items()})
     assert (not_due(paced(19_200), looks, list(tried), NOW) is None) is is_due

@@ -40,7 +40,7 @@ def test_only_what_may_succeed_is_tried_again(error: CrmError, retried: bool) ->
 
 
 def test_foreign_errors_are_redacted() -> None:
-    """What other libraries say is stored without tokens, and without the original beside it."""
+    """Texts of other libraries are stored without tokens, and without the original error beside them."""
     logged: list[str] = []
     with pytest.raises(dg.Failure) as caught, as_failure(logged.append):
         raise RuntimeError("GET https://x/?access_token=abc123 failed")
@@ -50,7 +50,7 @@ def test_foreign_errors_are_redacted() -> None:
 
 
 def test_foreign_errors_are_harmless_and_cut() -> None:
-    """Texts of others steer no terminal that shows Dagster's logs, and are bounded."""
+    """Foreign texts have no control characters and a bounded length."""
     logged: list[str] = []
     with pytest.raises(dg.Failure) as caught, as_failure(logged.append):
         raise RuntimeError("\x1b[2J\u202e" + "x" * 1_000_000)
@@ -60,7 +60,7 @@ def test_foreign_errors_are_harmless_and_cut() -> None:
 
 
 def test_the_caller_may_say_more() -> None:
-    """An error that is asked for comes through as it is."""
+    """An error of a type in `but` is raised unchanged."""
     with pytest.raises(ContractError), as_failure(print, but=(ContractError,)):
         raise ContractError("broken")
 

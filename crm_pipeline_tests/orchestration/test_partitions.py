@@ -79,12 +79,12 @@ def test_a_refresh_touches_the_months_of_its_lookback(
 
 
 def test_older_records_count_for_the_first_partition() -> None:
-    """Months before the range's first, and records without a stamp, are counted in the first."""
+    """Months before the range's first, and records without a modification time, are counted in the first."""
     months = {"2017-05": 2, "2026-01": 3, "2026-02": 5, "unstamped": 1}
     assert month_keys(months, "2026-01-01", "2026-11-01") == {"2026-01-01": 6, "2026-02-01": 5}
 
 
 def test_the_user_may_make_a_snapshot(settings: Settings) -> None:
-    """The vendor says which objects carry no stamp; connections.yaml has the last word."""
+    """The vendor says which objects have no modification time; connections.yaml overrides it."""
     acme = settings.connection("acme")
     assert [is_snapshot(acme, obj) for obj in acme.objects] == [False, False, True, False]

@@ -27,7 +27,7 @@ def test_accounts_of_calls_go_into_a_publish(harness: Harness) -> None:
 
 
 def test_a_run_closes_the_data_folder(settings: Settings) -> None:
-    """A run that no command of ours started closes what others could read as well, and says so once."""
+    """A run without a command of ours sets the permissions too, and logs it once."""
     (settings.data / "landing").mkdir(parents=True, mode=0o755)
     with structlog.testing.capture_logs() as logs:
         for _ in range(2):

@@ -61,7 +61,7 @@ def test_a_killed_server_is_started_again(
 def test_sessions_that_were_dropped(
     server_settings: Settings, instance: dg.DagsterInstance
 ) -> None:
-    """Sessions that ended while they were idle are replaced, and what broke off in its middle is done again."""
+    """Sessions that ended while idle are replaced, and an interrupted call is repeated."""
     url = EmbeddedServer(server_settings.data).url()
     assert url is not None
     instance.get_runs_count()
@@ -88,7 +88,7 @@ def test_sessions_that_were_dropped(
     ids=["full", "gone", "cancelled"],
 )
 def test_errors_are_ours(instance: dg.DagsterInstance, code: str, kind: type[StoreError]) -> None:
-    """What cannot be mended comes as one sentence without any SQL, from the statement itself."""
+    """A permanent error is one sentence without SQL, raised by the statement itself."""
     raised = f"DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '{code}'; END $$"
     with (
         instance.run_storage.connect() as connection,  # type: ignore[attr-defined]
@@ -102,7 +102,7 @@ def test_errors_are_ours(instance: dg.DagsterInstance, code: str, kind: type[Sto
 
 
 def test_nothing_is_left_behind(server_settings: Settings) -> None:
-    """When an instance is closed, other users of SQLAlchemy in this process are as they were."""
+    """After an instance is closed, other users of SQLAlchemy in this process are not affected."""
     url = EmbeddedServer(server_settings.data).url()
     assert url is not None
     other = create_engine("sqlite://")

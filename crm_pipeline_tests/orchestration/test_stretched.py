@@ -1,4 +1,4 @@
-"""Automation that would eat the vendor's day, and a history that was read in part."""
+"""Automation that would take most of the vendor's daily limit, and a history that was read in part."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""One object that cannot be had: the others go on, and everybody learns it."""
+"""One object that cannot be read: the others go on, and checks, status and analysts see it."""
 
 import json
 from collections.abc import Iterator
@@ -117,7 +117,7 @@ def test_a_read_that_fails_is_tried_again_by_itself(watched: Watched) -> None:
 
 
 def test_a_refused_login_fails_the_tick_once(watched: Watched) -> None:
-    """What concerns the whole account fails the tick; then it is left in peace, and every object says so."""
+    """An error of the whole account fails the tick; then there is a pause, and every object shows the error."""
     watched.tick()
     refused = json.dumps({"error": "invalid_client", "error_description": "no such app"})
     watched.harness.sandbox.faults.order(

@@ -8,7 +8,7 @@ from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline_tests import operations
 from crm_pipeline_tests.connectors.hubspot.conftest import Portal
-from crm_pipeline_tests.operations import Answer, Descriptions
+from crm_pipeline_tests.operations import Descriptions, Response
 from crm_sandbox_tests.hubspot.test_contract import KNOWN, NO_LABEL, NUMBERS
 
 OBJECTS = (*connector("hubspot").default_objects, "machines")
@@ -24,7 +24,7 @@ DESCRIPTIONS = Descriptions(
 )
 
 
-def read(portal: Portal, kept: list[Answer]) -> list[Answer]:
+def read(portal: Portal, kept: list[Response]) -> list[Response]:
     """Read every object by every route, and do what commands do beside."""
     with (
         portal(contacts=40, kind="refresh_token", objects=OBJECTS) as harness,
@@ -47,17 +47,17 @@ def read(portal: Portal, kept: list[Answer]) -> list[Answer]:
 
 
 @pytest.fixture(scope="module")
-def kept() -> list[Answer]:
+def kept() -> list[Response]:
     """The answers of one reading, for all tests of the module."""
     return []
 
 
-def test_every_operation_is_documented(portal: Portal, kept: list[Answer]) -> None:
+def test_every_operation_is_documented(portal: Portal, kept: list[Response]) -> None:
     """Each operation that the connector uses has its row, and each row is used."""
     operations.by_operation(operations.documented("hubspot"), kept or read(portal, kept))
 
 
-def test_answers_are_compared_as_documented(portal: Portal, kept: list[Answer]) -> None:
+def test_answers_are_compared_as_documented(portal: Portal, kept: list[Response]) -> None:
     """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
     answers = kept or read(portal, kept)
     found = operations.by_operation(operations.documented("hubspot"), answers)

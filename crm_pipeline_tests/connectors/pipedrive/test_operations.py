@@ -7,7 +7,7 @@ import pytest
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline_tests import operations
 from crm_pipeline_tests.connectors.pipedrive.conftest import HarnessMaker
-from crm_pipeline_tests.operations import Answer, Descriptions
+from crm_pipeline_tests.operations import Descriptions, Response
 from crm_sandbox_tests.pipedrive.test_contract import FIELDS, NULLS, V1, V2, besides
 
 _LEAD_NULLS = ("person_id", "organization_id", "value", "expected_close_date", "source_name")
@@ -47,7 +47,7 @@ DESCRIPTIONS = Descriptions(
 )
 
 
-def read(make_harness: HarnessMaker, kept: list[Answer]) -> list[Answer]:
+def read(make_harness: HarnessMaker, kept: list[Response]) -> list[Response]:
     """Read every object by every route, and do what commands do beside."""
     objects = json.dumps(list(ITEMS))
     with (
@@ -72,17 +72,19 @@ def read(make_harness: HarnessMaker, kept: list[Answer]) -> list[Answer]:
 
 
 @pytest.fixture(scope="module")
-def kept() -> list[Answer]:
+def kept() -> list[Response]:
     """The answers of one reading, for all tests of the module."""
     return []
 
 
-def test_every_operation_is_documented(make_harness: HarnessMaker, kept: list[Answer]) -> None:
+def test_every_operation_is_documented(make_harness: HarnessMaker, kept: list[Response]) -> None:
     """Each operation that the connector uses has its row, and each row is used."""
     operations.by_operation(operations.documented("pipedrive"), kept or read(make_harness, kept))
 
 
-def test_answers_are_compared_as_documented(make_harness: HarnessMaker, kept: list[Answer]) -> None:
+def test_answers_are_compared_as_documented(
+    make_harness: HarnessMaker, kept: list[Response]
+) -> None:
     """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
     answers = kept or read(make_harness, kept)
     found = operations.by_operation(operations.documented("pipedrive"), answers)

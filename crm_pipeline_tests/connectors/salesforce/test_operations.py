@@ -6,7 +6,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.salesforce import bulk_results
 from crm_pipeline_tests import operations
 from crm_pipeline_tests.harness import HarnessMaker
-from crm_pipeline_tests.operations import Answer, Descriptions
+from crm_pipeline_tests.operations import Descriptions, Response
 
 OBJECTS = (*connector("salesforce").default_objects, "Invoice__c")
 _FILE = "oas-v64-postman-derived/salesforce-{}-api-openapi.yml"
@@ -43,7 +43,7 @@ DESCRIPTIONS = Descriptions(
 )
 
 
-def read(make_harness: HarnessMaker, kept: list[Answer]) -> list[Answer]:
+def read(make_harness: HarnessMaker, kept: list[Response]) -> list[Response]:
     """Read every object by every route, and do what commands do beside."""
     with (
         make_harness(contacts=2_300, kind="refresh_token", objects=OBJECTS) as harness,
@@ -68,17 +68,19 @@ def read(make_harness: HarnessMaker, kept: list[Answer]) -> list[Answer]:
 
 
 @pytest.fixture(scope="module")
-def kept() -> list[Answer]:
+def kept() -> list[Response]:
     """The answers of one reading, for all tests of the module."""
     return []
 
 
-def test_every_operation_is_documented(make_harness: HarnessMaker, kept: list[Answer]) -> None:
+def test_every_operation_is_documented(make_harness: HarnessMaker, kept: list[Response]) -> None:
     """Each operation that the connector uses has its row, and each row is used."""
     operations.by_operation(operations.documented("salesforce"), kept or read(make_harness, kept))
 
 
-def test_answers_are_compared_as_documented(make_harness: HarnessMaker, kept: list[Answer]) -> None:
+def test_answers_are_compared_as_documented(
+    make_harness: HarnessMaker, kept: list[Response]
+) -> None:
     """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
     answers = kept or read(make_harness, kept)
     found = operations.by_operation(operations.documented("salesforce"), answers)

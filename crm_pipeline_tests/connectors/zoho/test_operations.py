@@ -6,7 +6,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline_tests import operations
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarnessMaker
 from crm_pipeline_tests.connectors.zoho.test_limits import without
-from crm_pipeline_tests.operations import Answer, Descriptions
+from crm_pipeline_tests.operations import Descriptions, Response
 
 OBJECTS = (*connector("zoho").default_objects, "Service_Contracts", "CampaignMembers")
 _FILE = "oas-v8-2026-08/zoho-crm-{}-openapi.json"
@@ -34,7 +34,7 @@ DESCRIPTIONS = Descriptions(
 )
 
 
-def read(make_harness: ZohoHarnessMaker, kept: list[Answer]) -> list[Answer]:
+def read(make_harness: ZohoHarnessMaker, kept: list[Response]) -> list[Response]:
     """Read every object by every route, and do what commands do beside."""
     with (
         make_harness(contacts=40, objects=OBJECTS) as harness,
@@ -57,18 +57,20 @@ def read(make_harness: ZohoHarnessMaker, kept: list[Answer]) -> list[Answer]:
 
 
 @pytest.fixture(scope="module")
-def kept() -> list[Answer]:
+def kept() -> list[Response]:
     """The answers of one reading, for all tests of the module."""
     return []
 
 
-def test_every_operation_is_documented(make_harness: ZohoHarnessMaker, kept: list[Answer]) -> None:
+def test_every_operation_is_documented(
+    make_harness: ZohoHarnessMaker, kept: list[Response]
+) -> None:
     """Each operation that the connector uses has its row, and each row is used."""
     operations.by_operation(operations.documented("zoho"), kept or read(make_harness, kept))
 
 
 def test_answers_are_compared_as_documented(
-    make_harness: ZohoHarnessMaker, kept: list[Answer]
+    make_harness: ZohoHarnessMaker, kept: list[Response]
 ) -> None:
     """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
     answers = kept or read(make_harness, kept)
