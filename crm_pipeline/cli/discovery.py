@@ -45,7 +45,7 @@ class SurveyedObject:
         return self.name, self.label, self.count, fields, custom, self.configured
 
     def record(self, proposals: Sequence[Proposal] = ()) -> dict[str, Any]:
-        """Return it for JSON, with what is proposed for its fields."""
+        """Return the object for JSON, with the proposals for its fields."""
         fields = self.schema.fields if self.schema else ()
         return {
             "object": self.name,

@@ -36,7 +36,7 @@ class Entry:
 
     @classmethod
     def blank(cls, vendor: str) -> "Entry":
-        """Return an entry of a vendor that would be accepted as it is.
+        """Return an entry of a vendor that is valid as it is.
 
         Raises:
             UnknownName: there is no such vendor.

@@ -29,7 +29,7 @@ class _WithoutEchoes:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, unless it is an echo."""
+        """Write a text unless it is one of Dagster's lines."""
         return len(text) if text.startswith(_ECHOES) else self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:

@@ -157,7 +157,7 @@ def _show(address: str, redirect_uri: str) -> None:
 
     say(f"Callback address, to be registered in the app exactly so: {redirect_uri}")
     say("Open this address, log in as the user of the integration, and choose Allow:")
-    # In one line whatever the terminal's width: it is copied.
+    # On one line at any width of the terminal: a person copies it.
     output().print(address, soft_wrap=True, markup=False)
 
 

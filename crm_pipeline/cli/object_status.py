@@ -44,7 +44,7 @@ class ObjectStatus:
 
     @property
     def state(self) -> str:
-        """Say in a word whether the object is read as it is meant to be."""
+        """The state of the object in a word, such as `current` or `failing`."""
         if self.fresh is None:
             return "not configured"
         if self.fresh.state == "current" and self.fresh.is_late and self.is_automatic:
@@ -58,7 +58,7 @@ class ObjectStatus:
 
     @property
     def reconciled(self) -> str:
-        """Say in a word how the last window's count came out."""
+        """The result of the last window's count in a word."""
         if self.last is None:
             return "never read"
         if self.last.vendor_count is None:
@@ -66,7 +66,7 @@ class ObjectStatus:
         return "equal" if is_reconciled(self.last) else f"{counted(self.last)} differ"
 
     def record(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the status for JSON."""
         last, fresh = self.last, self.fresh
         return {
             "object": self.name,
@@ -124,12 +124,12 @@ def objects_of(
 
 
 def counted(commit: WindowCommit) -> int:
-    """Return by how many records the vendor's counts of a window miss what was read."""
+    """Return the difference between the vendor's counts of a window and the records read."""
     return commit.differs_by or 0
 
 
 def is_reconciled(commit: WindowCommit) -> bool:
-    """Say whether what was read agrees with the vendor's counts, if it gave any."""
+    """Say whether the records read agree with the vendor's counts, if there are any."""
     return counted(commit) == 0
 
 

@@ -1,4 +1,4 @@
-"""Which connections point at a sandbox on this machine, and what starts one there."""
+"""Finds the connections that point at a sandbox on this machine, and the services that serve them."""
 
 import importlib.util
 from collections.abc import Mapping, Sequence

@@ -84,7 +84,7 @@ def _published(settings: "Settings") -> Mapping[str, Any]:
 
 
 def _problem(snapshots: "Snapshots", release: int) -> str | None:
-    """Say why `crm.duckdb` does not show what was published last; None where it does."""
+    """Return why `crm.duckdb` does not show the last publish; None where it does."""
     try:
         snapshots.require_link()
     except CrmError as error:
@@ -191,7 +191,7 @@ def _looks(entries: "list[ObjectStatus]") -> "RenderableType":
 
 
 def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
-    """Say what cannot be had, and what history is missing."""
+    """Yield lines about objects that cannot be read, and about missing history."""
     from rich.text import Text
 
     fresh = [entry.fresh for entry in entries if entry.fresh is not None]

@@ -41,7 +41,7 @@ def as_failure(
     """Raise `dg.Failure` instead of any error.
 
     Args:
-        log: gets the traceback of an error that nobody expected.
+        log: gets the traceback of an unexpected error.
         but: errors that the caller handles itself.
     """
     try:
@@ -80,7 +80,7 @@ def failure(error: CrmError) -> dg.Failure:
 
 
 def unexpected(error: Exception) -> dg.Failure:
-    """Return an error that nobody expected as a failure, which is not tried again."""
+    """Return an unexpected error as a failure, which is not retried."""
     kind = type(error).__name__
     words = shortened(printable(redacted(str(error))), _UNEXPECTED_CHARACTERS)
     return dg.Failure(

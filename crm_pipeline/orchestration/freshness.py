@@ -82,7 +82,7 @@ def _verdict(fresh: Freshness) -> str:
 def _news(
     rows: Iterable[Freshness], verdicts: Mapping[str, str], before: Mapping[str, str]
 ) -> Iterable[dg.AssetCheckEvaluation]:
-    """Yield the checks whose verdict changed since the last tick; runs show the checks of what they read."""
+    """Yield the checks whose verdict changed since the last tick; runs show the checks of the objects that they read."""
     for fresh in rows:
         name = _name(fresh)
         if verdicts[name] != before.get(name, _FRESH):

@@ -142,9 +142,9 @@ def _window(context: dg.AssetExecutionContext, connection: Connection) -> Window
 
 
 def _describe_months(context: dg.AssetExecutionContext, done: Extraction) -> None:
-    """Show beside each partition what landed in it; other numbers are about the whole window.
+    """Add the number of landed records to each partition; other numbers are about the whole window.
 
-    Schema and preview stand with the last partition only: a backfill has a hundred of them.
+    Only the last partition has schema and preview: a backfill has a hundred partitions.
     """
     keys = context.partition_key_range
     for key, records in month_keys(done.months, keys.start, keys.end).items():

@@ -65,7 +65,7 @@ def requested(
 
 
 def _pace(crm: Workspace, connection: Connection) -> Pace | None:
-    """Return how often the connection is meant to be read; None where its account cannot be opened."""
+    """Return how often the connection is to be read; None where its account cannot be opened."""
     try:
         with crm.account(connection.name) as account:
             return pace(crm.settings, account, crm.landing, crm.looks.at(connection.name))

@@ -12,7 +12,7 @@ from crm_pipeline.store.scrub import Corruption, Scrubbed, scrub
 
 SCRUB_JOB = "scrub"
 _WEEKLY = "0 3 * * 0"
-_LISTED = 200  # of a disk that is dying the rest is told by `crm-pipeline scrub`
+_LISTED = 200  # with a dying disk there may be more; `crm-pipeline scrub` lists all
 _NAMED = 3
 
 

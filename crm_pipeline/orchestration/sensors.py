@@ -62,7 +62,7 @@ def sensor_of(settings: Settings, connection: Connection, refresh: Job) -> dg.Se
 
 
 def _seen(crm: Workspace, connection: Connection, activity: Activity) -> Decision:
-    """Ask a connection, as far as it can be asked and is due."""
+    """Probe a connection, if that is possible and due; return the decision."""
     now, name = crm.clock.now(), connection.name
     looks = crm.looks.at(name)
     names = [obj.name for obj in connection.objects]
@@ -90,10 +90,10 @@ def _seen(crm: Workspace, connection: Connection, activity: Activity) -> Decisio
 
 
 def partial_publish(settings: Settings, monitored: list[Job], publish: Job) -> dg.SensorDefinition:
-    """Return the sensor that publishes what is good after a run that failed in parts.
+    """Return the sensor that publishes the tables that were built after a run that failed in parts.
 
-    In a run, publishing waits for all tables, so one object that cannot be read would keep the others
-    from analysts. A table whose object failed stays as it was.
+    Publishing in a run waits for all tables, so one object that cannot be read would hold back the others. A
+    table of a failed object stays unchanged.
     """
 
     @dg.run_failure_sensor(

@@ -52,7 +52,7 @@ def _again(method: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def steadfast(server: EmbeddedServer | None) -> Iterator[None]:
-    """Make the connections of this process through SQLAlchemy such, within the block.
+    """Make the connections of this process through SQLAlchemy survive outages, within the block.
 
     Args:
         server: the embedded server, if the connections go there.

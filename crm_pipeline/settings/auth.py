@@ -1,4 +1,4 @@
-"""The key `auth` of a connection: the kinds of login, and what each of them needs."""
+"""The key `auth` of a connection: the kinds of login, and the variables that each of them needs."""
 
 import re
 from collections.abc import Mapping

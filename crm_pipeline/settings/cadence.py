@@ -1,4 +1,4 @@
-"""A cron expression of five fields: what is wrong with it, and when it is due.
+"""A cron expression of five fields: its check, and its due times.
 
 Dagster's scheduler runs it; this module only computes times from it.
 """
@@ -24,7 +24,7 @@ _YEARS_DAYS = 4 * 365 + 1
 
 
 def cron_problem(expression: str) -> str | None:
-    """Return what is wrong with a cron expression, or None."""
+    """Return the fault of a cron expression, or None."""
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         return f"has {len(fields)} fields where cron wants 5 (minute hour day month weekday)"

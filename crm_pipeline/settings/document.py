@@ -31,7 +31,7 @@ _UNFIT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader with bounds, and `2018-01-01` stays the text that it is."""
+    """The safe loader with limits on size; dates such as `2018-01-01` stay texts."""
 
     path: Path
     _depth = _aliases = 0

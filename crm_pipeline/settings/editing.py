@@ -1,4 +1,4 @@
-"""Adds connections and their objects to the text of connections.yaml, leaving everything else as it is."""
+"""Adds connections and their objects to the text of connections.yaml, and changes nothing else."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Finds and reads connections.yaml and .env, and explains what is wrong with them.
+"""Finds and reads connections.yaml and .env, and explains their faults.
 
 Nothing else is read or written. No secret is needed: a missing one is an error at its first use.
 """

@@ -256,7 +256,7 @@ class FileModel(Model):
 
 
 def _vendors(info: ValidationInfo) -> Mapping[str, VendorFacts]:
-    """Return what each vendor allows, which whoever validates a model gives as its context."""
+    """Return the facts of each vendor, which `load.py` passes as the context of the validation."""
     vendors: Mapping[str, VendorFacts] = (info.context or {})["vendors"]
     return vendors
 

@@ -92,7 +92,7 @@ class HostCheck:
             await _refuse(send, wrong)
 
     def objection(self, scope: Scope) -> str:
-        """Say what is wrong with a request; "" for nothing."""
+        """Return why a request is refused; "" if it is not."""
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
         address = _ADDRESS.fullmatch(hosts[0]) if len(hosts) == 1 else None

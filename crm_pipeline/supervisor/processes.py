@@ -159,7 +159,7 @@ class Records:
             return cls()
 
     def living(self) -> list[psutil.Process]:
-        """Return what still runs: recorded processes, and the other processes of their sessions.
+        """Return the processes that still run: recorded ones, and others of their sessions.
 
         A recorded process counts only with its start time, another one only with the stack's mark.
         """

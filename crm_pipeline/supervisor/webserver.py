@@ -24,7 +24,7 @@ _POLL_MS = 2_000
 
 
 def serve(host: str, port: int, workspace: str) -> None:
-    """Serve the web interface until this process is told to end."""
+    """Serve the web interface until this process gets a signal to end."""
     allowed = AllowedHosts.configured(host, os.environ)
     configure_loggers()
     setup_interrupt_handlers()
