@@ -89,7 +89,7 @@ def test_it_agrees_with_the_scheduler() -> None:
 
     for _ in range(300):
         spans = ((0, 59), (0, 23), (1, 28), (1, 12), (0, 6))
-        expression = " ".join(field(*one) for one in spans)
+        expression = " ".join(field(*numbers) for numbers in spans)
         at = datetime(2026, draw.randint(1, 12), draw.randint(1, 28), 11, 30, 30, tzinfo=UTC)
         expected = croniter(expression, at).get_prev(datetime)
         assert Cadence.parse(expression).before(at) == expected, (expression, at)

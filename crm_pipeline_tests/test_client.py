@@ -11,15 +11,15 @@ from crm_pipeline_tests.harness import ENVIRON, Harness, HarnessMaker
 @pytest.fixture
 def harness(make_harness: HarnessMaker) -> Iterator[Harness]:
     """An org whose contacts take two pages."""
-    with make_harness(contacts=2_300) as made:
-        yield made
+    with make_harness(contacts=2_300) as opened:
+        yield opened
 
 
 @pytest.fixture
 def client(harness: Harness, fresh_url: str) -> Iterator[crm_pipeline.Client]:
     environ = {**ENVIRON, "CRM_DATABASE_URL": fresh_url}
-    with crm_pipeline.connect("demo", harness.settings.root, environ) as made:
-        yield made
+    with crm_pipeline.connect("demo", harness.settings.root, environ) as opened:
+        yield opened
 
 
 def test_query_reads_all_pages(client: crm_pipeline.Client, harness: Harness) -> None:

@@ -111,9 +111,14 @@ def test_jobs_schedules_and_sensors_per_connection(defs: dg.Definitions) -> None
         "scrub",
     }
     assert names == expected
-    cadences = {one.name: one.cron_schedule for one in repository.schedule_defs}
+    cadences = {
+        definition.name: definition.cron_schedule for definition in repository.schedule_defs
+    }
     assert (cadences["acme_cadence"], cadences["scrub_weekly"]) == ("5 * * * *", "0 3 * * 0")
-    sensors = {one.name: one.minimum_interval_seconds for one in repository.sensor_defs}
+    sensors = {
+        definition.name: definition.minimum_interval_seconds
+        for definition in repository.sensor_defs
+    }
     assert sensors == {
         "acme_changes": 60,
         "other_changes": 60,
@@ -137,8 +142,8 @@ def test_nothing_runs_by_itself_until_asked(
     """Schedules and sensors are stopped until CRM_AUTOMATION=on."""
     environ = {"CRM_AUTOMATION": value} if value else {}
     repository = build_defs(make_settings(tmp_path / "project", environ)).get_repository_def()
-    status = {one.default_status.value for one in repository.schedule_defs} | {
-        one.default_status.value for one in repository.sensor_defs
+    status = {definition.default_status.value for definition in repository.schedule_defs} | {
+        definition.default_status.value for definition in repository.sensor_defs
     }
     assert status == {"RUNNING" if running else "STOPPED"}
 

@@ -2,6 +2,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ class Import:
         return f"{self.module}:{self.line} imports {self.target}"
 
 
+@cache
 def modules(root: Path = ROOT) -> dict[str, ast.Module]:
     """Return the syntax tree of every module by its dotted name within the package."""
     trees = {}

@@ -57,13 +57,13 @@ def published_rows(data: Path, obj: str) -> dict[str, dict[str, Any]]:
 
 def true_rows(org: SalesforceSandbox, obj: str) -> dict[str, dict[str, Any]]:
     """The rows of an object as people see them: pick lists by their labels, several values as a list."""
-    fields = {one.name: one for one in org.org.known(obj).fields}
+    fields = {field.name: field for field in org.org.known(obj).fields}
     rows = {
         row["Id"]: {name: plain(_seen(fields[name], value)) for name, value in row.items()}
         for row in org.rows(obj)
     }
     for reference, name, fields in _THROUGH.get(obj, ()):
-        related = {one["Id"]: one for one in org.rows(name)}
+        related = {record["Id"]: record for record in org.rows(name)}
         for row in rows.values():
             other = related.get(row[reference], {})
             row.update({f"{name}.{field}": plain(other.get(field)) for field in fields})

@@ -58,16 +58,18 @@ def test_a_read_is_shown_and_accepted(run: Run, landing: Landing, doubted: str) 
     assert "the read was empty, and there were 33 records" in output
     assert "crm-pipeline accept-shrink demo Contact" in output
     [demo] = [
-        one
-        for one in json.loads(run("status", "--json").output)["connections"]
-        if one["connection"] == "demo"
+        entry
+        for entry in json.loads(run("status", "--json").output)["connections"]
+        if entry["connection"] == "demo"
     ]
-    kinds = {obj["object"]: [one["kind"] for one in obj["remarks"]] for obj in demo["objects"]}
+    kinds = {
+        obj["object"]: [remark["kind"] for remark in obj["remarks"]] for obj in demo["objects"]
+    }
     assert kinds == {"Account": [], "Contact": ["shrink"]}
     done = run("accept-shrink", "demo", "Contact", "--yes")
     assert done.exit_code == 0
     assert "33 live rows will be marked as deleted." in done.output
-    assert [one.proves_absence for one in landing.windows("demo", "Contact")] == [True, True]
+    assert [window.proves_absence for window in landing.windows("demo", "Contact")] == [True, True]
     assert "33 records" not in run("status").output
     again = run("accept-shrink", "demo", "Contact", "--yes")
     assert (again.exit_code, "nothing to accept" in again.output) == (0, True)
@@ -89,7 +91,7 @@ def test_only_live_rows_are_counted(run: Run, landing: Landing, left: str, expec
         rows = {
             "object": ["Contact"] * 10 + ["Lead"],
             "source_id": [*"abcdefghij", "b"],
-            "is_deleted": [one in left for one in "abcdefghij"] + [True],
+            "is_deleted": [letter in left for letter in "abcdefghij"] + [True],
         }
         pq.write_table(pa.table(rows), staged.path())
         staged.commit(None, 11, {"columns": [{"name": name} for name in rows]})

@@ -61,13 +61,13 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Person:
 @pytest.fixture
 def harness(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """A connection by refresh token that nobody has logged in yet, as commands find it."""
-    with make_harness(contacts=20, kind="refresh_token") as harness_made:
-        environ = ENVIRON | {"CRM_DATABASE_URL": harness_made.settings.environ["CRM_DATABASE_URL"]}
+    with make_harness(contacts=20, kind="refresh_token") as fresh:
+        environ = ENVIRON | {"CRM_DATABASE_URL": fresh.settings.environ["CRM_DATABASE_URL"]}
         del environ["DEMO_REFRESH_TOKEN"]
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("CRM_HOME", str(harness_made.settings.root))
-        yield harness_made
+        monkeypatch.setenv("CRM_HOME", str(fresh.settings.root))
+        yield fresh
 
 
 def login(*options: str, typed: str | None = None) -> Result:
@@ -226,8 +226,8 @@ def test_what_may_not_be_pasted(text: str) -> None:
 
 def test_port_0_is_a_free_port() -> None:
     """Two logins at one time with port 0 get different ports, which their addresses contain."""
-    with Callback("http://localhost:0/x") as one, Callback("http://localhost:0/x") as other:
-        ports = {urlsplit(callback.redirect_uri).port for callback in (one, other)}
+    with Callback("http://localhost:0/x") as first, Callback("http://localhost:0/x") as other:
+        ports = {urlsplit(callback.redirect_uri).port for callback in (first, other)}
     assert len(ports) == 2
     assert min(ports) > 1023
 

@@ -288,9 +288,9 @@ def test_unrestricted(run: Run, published: Path, tmp_path: Path) -> None:
     """With --unrestricted a statement has the rights of the user."""
     sql = f"FROM read_csv('{published}/secret.csv')"
     assert SECRET in run("query", sql, "--unrestricted", "--csv").stdout
-    made = tmp_path / "made.csv"
-    assert run("query", f"COPY crm.t TO '{made}'; SELECT 1", "--unrestricted").exit_code == 0
-    assert made.exists()
+    copy = tmp_path / "made.csv"
+    assert run("query", f"COPY crm.t TO '{copy}'; SELECT 1", "--unrestricted").exit_code == 0
+    assert copy.exists()
 
 
 def test_time_is_limited(run: Run, published: Path) -> None:

@@ -263,7 +263,7 @@ def test_something_else_in_place_of_the_link(
 
 
 @pytest.mark.parametrize(
-    ("place", "code"),
+    ("path", "code"),
     [
         ("looks/acme.json", 0),
         ("landing/acme/Contact/windows/0198.json", 0),
@@ -273,16 +273,16 @@ def test_something_else_in_place_of_the_link(
         ("tables/releases/old.json", 0),
     ],
 )
-def test_a_folder_in_place_of_a_file(run: Run, project: Path, place: str, code: int) -> None:
+def test_a_folder_in_place_of_a_file(run: Run, project: Path, path: str, code: int) -> None:
     """The error is a sentence that names it."""
     land(project / "data", "Contact", 3, 3)
-    folder = project / "data" / place
+    folder = project / "data" / path
     folder.mkdir(parents=True)
     result = run("status")
     assert result.exit_code == code, result.stderr
     if code:
         assert f"{folder} is damaged: it is no file" in result.stderr
-    elif place.startswith("landing") and not place.endswith(".open"):
+    elif path.startswith("landing") and not path.endswith(".open"):
         assert f"{folder.name} is damaged: it is no file" in "".join(result.stdout.split("\n"))
 
 

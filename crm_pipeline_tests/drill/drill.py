@@ -1,7 +1,7 @@
 """A small project to be killed: an emulated org, a folder that can be copied, and the worker.
 
-Belongs here: setting up, giving orders, and what must hold after a kill and after the run that
-follows it. The long campaign in `benchmarks/crashes.py` uses the same.
+Belongs here: the set-up, the orders to the worker, and the checks after a kill and after the next run. The long
+campaign in `benchmarks/crashes.py` uses the same.
 """
 
 import json

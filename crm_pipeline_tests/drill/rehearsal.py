@@ -1,7 +1,7 @@
 """One project at the beginning of each stage, and the checks after a fault in a stage.
 
-Belongs here: a stage that is struck once (a failpoint, or `strace` at a system call) and the run that
-follows. The tests take a sample of blows, `benchmarks/crashes.py` all of them.
+Belongs here: a stage with one fault (at a failpoint, or by `strace` at a system call) and the run that follows. The
+tests take a sample of the faults, `benchmarks/crashes.py` all of them.
 """
 
 import shutil
