@@ -1,4 +1,4 @@
-"""Names are the field's words: those that were given up stay out of modules, classes, functions and parameters."""
+"""Names are the field's words: retired words stay out of names of modules, classes, functions and parameters."""
 
 import ast
 import re
@@ -10,6 +10,7 @@ import pytest
 import crm_pipeline
 
 ROOT = Path(crm_pipeline.__file__).parent
+TESTS = (Path(__file__).parent, Path(__file__).parents[1] / "sandbox" / "crm_sandbox_tests")
 RETIRED: Mapping[str, str] = {
     "asking": "limits, prompts",
     "attendant": "flusher",
@@ -24,25 +25,37 @@ RETIRED: Mapping[str, str] = {
     "dialect": "profile",
     "gate": "rate limiter",
     "harvest": "record assembly",
-    "emulators": "harness",
     "judge": "classify_response",
     "keeping": "retention",
     "lane": "worker",
+    "meddle": "tamper, fault proxy",
     "meddler": "fault proxy",
     "observations": "vendor counters",
     "safekeeping": "backup",
+    "scene": "harness",
     "sheet": "page",
     "slice": "batch",
     "spool": "checkpoint",
+    "stamp": "modified_at, cursor field",
     "standing": "object status",
     "strays": "stale index hits",
     "together": "merged",
     "tools": "context",
-    "emulator": "emulator",
+    "twin": "emulator",
+    "told": "what it holds: lines, response, expected",
     "unfinished": "interrupted",
     "weight": "cost",
     "who": "identity",
 }
+# Words of test code, in names of its modules, classes and fixtures.
+RETIRED_IN_TESTS: Mapping[str, str] = {
+    "houses": "harness",
+    "meddle": "tamper, fault proxy",
+    "meddler": "fault proxy",
+    "scene": "harness",
+    "twin": "emulator",
+}
+# Names that others chose, or that hold a word in another sense.
 _OTHERS = {
     "ledger_state._Claim",  # as rows of the limiter's table name it
     "ledger_state._claims",
@@ -64,28 +77,48 @@ def names(module: str, tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield f"{module}.{node.name}"
             taken = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-            yield from (f"{module}.{node.name}({one.arg})" for one in taken)
+            yield from (f"{module}.{node.name}({argument.arg})" for argument in taken)
 
 
-def retired(name: str) -> list[str]:
-    """Return the words of the last part of a name that were given up, with what to write instead."""
+def names_in_tests(module: str, tree: ast.Module) -> Iterator[str]:
+    """Yield the names of a module of test code, of its classes and of its fixtures."""
+    yield module
+    for node in ast.walk(tree):
+        is_fixture = isinstance(node, ast.FunctionDef) and any(
+            "fixture" in ast.unparse(decorator) for decorator in node.decorator_list
+        )
+        if is_fixture or isinstance(node, ast.ClassDef):
+            yield f"{module}.{node.name}"
+
+
+def retired(name: str, terms: Mapping[str, str] = RETIRED) -> list[str]:
+    """Return the retired words in the last part of a name, each with the field's term."""
     last = re.split(r"[.(]", name.rstrip(")"))[-1]
-    found = []
+    hits = []
     for word in words(last):
-        singular = word.removesuffix("s")
-        hit = next((one for one in (word, singular, f"{word}s") if one in RETIRED), None)
+        forms = (word, word.removesuffix("s"), f"{word}s")
+        hit = next((form for form in forms if form in terms), None)
         if hit:
-            found.append(f"{name}: '{word}' is now {RETIRED[hit]}")
-    return found
+            hits.append(f"{name}: '{word}' is now {terms[hit]}")
+    return hits
 
 
 def test_no_name_holds_a_retired_word() -> None:
-    """A data engineer guesses every name at first sight; what the words became stands beside each."""
-    found = []
+    """A data engineer guesses every name at first sight; the failure names the field's term for each."""
+    hits = []
     for path in sorted(ROOT.rglob("*.py")):
         for name in names(path.stem, ast.parse(path.read_text(encoding="utf-8"))):
-            found += [] if name in _OTHERS else retired(name)
-    assert found == []
+            hits += [] if name in _OTHERS else retired(name)
+    assert hits == []
+
+
+def test_no_name_of_test_code_holds_a_retired_word() -> None:
+    """Modules, classes and fixtures of tests are called by what they are: emulator, harness, fault proxy."""
+    hits = []
+    for path in sorted(path for folder in TESTS for path in folder.rglob("*.py")):
+        for name in names_in_tests(path.stem, ast.parse(path.read_text(encoding="utf-8"))):
+            hits += retired(name, RETIRED_IN_TESTS)
+    assert hits == []
 
 
 @pytest.mark.parametrize(
@@ -99,12 +132,27 @@ def test_no_name_holds_a_retired_word() -> None:
     ],
 )
 def test_a_planted_name_is_found(code: str) -> None:
-    """Each kind of name is looked at, in singular and plural."""
-    found = [one for name in names("module", ast.parse(code)) for one in retired(name)]
-    assert len(found) == 1
+    """Each kind of name is checked, in singular and plural."""
+    hits = [hit for name in names("module", ast.parse(code)) for hit in retired(name)]
+    assert len(hits) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class SalesforceTwin: ...",
+        "@pytest.fixture\ndef scenes(): ...",
+        "@pytest.fixture(scope='module')\ndef meddler(): ...",
+    ],
+)
+def test_a_planted_name_in_test_code_is_found(code: str) -> None:
+    """Classes and fixtures of test code are looked at."""
+    planted = names_in_tests("module", ast.parse(code))
+    assert len([hit for name in planted for hit in retired(name, RETIRED_IN_TESTS)]) == 1
 
 
 def test_a_module_is_looked_at() -> None:
     """The file's own name counts as well."""
     assert retired("lanes") == ["lanes: 'lanes' is now worker"]
     assert retired("ledger") == []
+    assert retired("houses", RETIRED_IN_TESTS) == ["houses: 'houses' is now harness"]
