@@ -195,8 +195,8 @@ def _stale(entries: "list[ObjectStatus]") -> "Iterator[Text]":
     from rich.text import Text
 
     fresh = [entry.fresh for entry in entries if entry.fresh is not None]
-    for damage in dict.fromkeys(one.error for one in fresh if one.state == "unknown"):
-        yield Text(damage, style="red")
+    for error in dict.fromkeys(row.error for row in fresh if row.state == "unknown"):
+        yield Text(error, style="red")
     for line in _errors([entry for entry in entries if entry.state != "unknown"]):
         yield Text(line, style="red")
     parts: dict[datetime, list[str]] = {}
