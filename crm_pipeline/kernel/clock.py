@@ -1,7 +1,7 @@
-"""Time as an argument: clocks, half-open windows of time, and calendar months.
+"""Clocks that can be replaced in tests, half-open windows of time, and calendar months.
 
 All instants are timezone-aware UTC. Windows are half-open, `[from_at, to_at)`; a window without
-`from_at` reaches back for ever and also holds records that carry no stamp.
+`from_at` reaches back for ever and also holds records without a time of modification.
 """
 
 import re
@@ -15,7 +15,7 @@ _MONTH = re.compile(r"(\d{4})-(\d{2})(-\d{2})?\Z", re.ASCII)
 
 
 class Clock(Protocol):
-    """What the rest of the package may ask about time."""
+    """The operations on time that the rest of the package uses."""
 
     def now(self) -> datetime:
         """Return the current instant in UTC."""
@@ -44,7 +44,7 @@ class SystemClock:
 
 
 class FrozenClock:
-    """A clock for tests: time passes only when somebody sleeps or says so."""
+    """A clock for tests: time passes only by `sleep` and `advance`."""
 
     def __init__(self, at: str | datetime) -> None:
         self._now = parse_instant(at) if isinstance(at, str) else at
@@ -52,7 +52,7 @@ class FrozenClock:
         self.slept: list[float] = []
 
     def now(self) -> datetime:
-        """Return the instant it was set to, plus what was slept since."""
+        """Return the instant that the clock was set to, plus the time slept since."""
         return self._now + timedelta(seconds=self._elapsed_s)
 
     def monotonic(self) -> float:
@@ -60,12 +60,12 @@ class FrozenClock:
         return self._elapsed_s
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass at once and remember how much."""
+        """Move the clock forward at once and record the seconds in `slept`."""
         self.slept.append(seconds)
         self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock forward."""
         self._elapsed_s += seconds
 
 
@@ -73,7 +73,7 @@ def parse_instant(text: str) -> datetime:
     """Read an ISO 8601 instant, with `Z`, `+00:00` or `+0000`, as UTC.
 
     Raises:
-        ValueError: the text is no instant or carries no offset.
+        ValueError: the text is not an instant, or it has no offset.
     """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
@@ -108,12 +108,12 @@ class Month:
         """Read `2026-11` or `2026-11-01`.
 
         Raises:
-            ValueError: the text is no month.
+            ValueError: the text is not a month.
         """
-        found = _MONTH.match(text)
-        if found is None:
+        match = _MONTH.match(text)
+        if match is None:
             raise ValueError(f"'{text}' is no month; write it as 2026-11")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(match[1]), int(match[2]))
 
     @property
     def start_at(self) -> datetime:
@@ -143,7 +143,7 @@ class Month:
 
 @dataclass(frozen=True)
 class Window:
-    """The half-open span `[from_at, to_at)`; `from_at` None reaches back for ever."""
+    """The half-open interval `[from_at, to_at)`; `from_at` None reaches back for ever."""
 
     from_at: datetime | None
     to_at: datetime
@@ -160,8 +160,8 @@ class Window:
 def gap_free_edge(windows: Iterable[Window]) -> datetime | None:
     """Return the upper edge of the gap-free union that starts at the beginning of time.
 
-    Windows that only follow a gap do not count: what lies in the gap was never read. This is the
-    watermark of an object.
+    Windows behind a gap do not count, because the changes inside the gap were never read. This edge
+    is the watermark of an object.
     """
     edge: datetime | None = None
     for window in sorted(windows, key=lambda w: (w.from_at is not None, w.from_at or w.to_at)):

@@ -16,26 +16,25 @@
     ├── CountMismatch                   the vendor's count and ours differ
     ├── TooManyRejects                  more records of a window cannot be read than is allowed
     ├── BudgetExhausted                 our share of the vendor's call budget is spent
-    └── VendorError                     the vendor answered, or failed to
+    └── VendorError                     the vendor answered with an error, or not at all
         ├── Retriable                   the same request may succeed later
         │   ├── ConnectionLost (ConnectionError)
         │   ├── Throttled
         │   ├── Unavailable
-        │   └── MalformedAnswer         an answer that is not what the vendor documents
+        │   └── MalformedAnswer         a response that is not what the vendor documents
         ├── SessionExpired              log in again once, then retry
-        ├── ReadLost                    what was being read is gone at the vendor: begin it anew
+        ├── ReadLost                    the vendor no longer has the job or page: start the read again
         ├── Fatal                       no retry will help
         │   ├── AuthFailed (PermissionError)
         │   ├── NotPermitted (PermissionError)
         │   ├── Rejected (ValueError)   the vendor refused the request
-        │   │   └── UnknownField        a field vanished between describe and read
+        │   │   └── UnknownField        a field was removed between describe and read
         │   ├── JobFailed               an asynchronous job ended badly
-        │   └── ProtocolError           an answer that the vendor's documentation does not allow
-        └── Skippable                   this object cannot be had; the others go on
+        │   └── ProtocolError           a response that the vendor's documentation does not allow
+        └── Skippable                   this object cannot be read; the others go on
 
 A text names the thing, what was expected and what to do (`cure`). Texts never carry secrets or
-personal data. Control characters of whatever they quote are written out here, and what a vendor said is
-cut, whoever quotes it.
+personal data. This module escapes the control characters of quoted text and shortens the vendor's messages.
 """
 
 import difflib
@@ -57,13 +56,13 @@ class CrmError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        # What a vendor said is often the end of a message, and no sentence.
+        # A message often ends with the vendor's words, which need not end with a full stop.
         end = "." if self.cure and self.message[-1:].isalnum() else ""
         return f"{self.message}{end} {self.cure}".strip()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By default an exception is rebuilt from its text alone, which most of ours do not take;
-        # one that cannot be rebuilt breaks a whole pool of worker processes.
+        # By default pickle rebuilds an exception from its text alone, but most of ours take more
+        # arguments. An exception that cannot be rebuilt breaks a whole pool of worker processes.
         return _rebuilt, (type(self), self.args, self.__dict__)
 
 
@@ -75,7 +74,7 @@ def _rebuilt(kind: type[CrmError], args: tuple[Any, ...], state: dict[str, Any])
 
 
 class ConfigError(CrmError, ValueError):
-    """The configuration is wrong; nothing was touched."""
+    """The configuration is wrong; nothing was changed."""
 
 
 class SecretMissing(ConfigError):
@@ -90,29 +89,29 @@ class SecretMissing(ConfigError):
 
 
 class UnknownName(ConfigError):
-    """A name that is not among the known ones; the text lists those and guesses what was meant."""
+    """A name that is not among the known ones; the text lists them and suggests the closest."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
         names = sorted(known)
         shown = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
         close = difflib.get_close_matches(name, names, n=1)
-        place = f" in {where}" if where else ""
+        location = f" in {where}" if where else ""
         super().__init__(
-            f"unknown {kind} '{name}'{place}; known: {shown or 'none'}.",
+            f"unknown {kind} '{name}'{location}; known: {shown or 'none'}.",
             cure=f"Did you mean '{close[0]}'?" if close else "",
         )
         self.name = name
 
 
 class StoreError(CrmError):
-    """Files, DuckDB or PostgreSQL did not do what was asked."""
+    """An operation on files, DuckDB or PostgreSQL failed."""
 
 
 class DatabaseUnavailable(StoreError):
     """PostgreSQL cannot be reached or started.
 
     Attributes:
-        on_the_way: a connection that was there broke while something was done.
+        on_the_way: an open connection broke during a transaction.
     """
 
     on_the_way = False
@@ -131,7 +130,7 @@ class CorruptFile(StoreError):
 
 
 class UnfitValue(StoreError):
-    """DuckDB read a value that it cannot take; the text never quotes it."""
+    """DuckDB read a value that it cannot convert; the text never quotes the value."""
 
 
 class ContractError(CrmError, ValueError):
@@ -149,7 +148,7 @@ class ContractError(CrmError, ValueError):
 
 
 class CountMismatch(CrmError):
-    """The vendor's count of a window and what landed differ; the window is not committed."""
+    """The vendor's count of a window differs from the records landed; the window is not committed."""
 
 
 class TooManyRejects(CrmError):
@@ -157,7 +156,7 @@ class TooManyRejects(CrmError):
 
 
 class BudgetExhausted(CrmError):
-    """Our share of the vendor's call budget is spent; `wait_s` says when it frees up."""
+    """Our share of the vendor's call budget is spent; `wait_s` is the time until some is free again."""
 
     def __init__(self, message: str, *, wait_s: float, cure: str = "") -> None:
         super().__init__(message, cure=cure)
@@ -168,7 +167,7 @@ class VendorError(CrmError):
     """The vendor answered with an error, or did not answer.
 
     Attributes:
-        status: HTTP status, or None where there was no answer.
+        status: HTTP status, or None where there was no response.
         code: the vendor's own error code, or "".
     """
 
@@ -184,8 +183,7 @@ class Retriable(VendorError):
     """The same request may succeed later.
 
     Attributes:
-        most_attempts: how often it is asked at most, where patience does not help; None leaves that to the
-            retry policy.
+        most_attempts: the most tries, where more do not help; None leaves that to the retry policy.
     """
 
     most_attempts: int | None = None
@@ -204,21 +202,21 @@ class Retriable(VendorError):
 
 
 class ConnectionLost(Retriable, ConnectionError):
-    """The connection failed, timed out, or ended before the answer was complete."""
+    """The connection failed, timed out, or ended before the response was complete."""
 
 
 class Throttled(Retriable):
-    """The vendor asked us to slow down; `retry_after_s` is its own figure where it gave one."""
+    """The vendor asked us to slow down; `retry_after_s` is the vendor's figure, if it gave one."""
 
 
 class Unavailable(Retriable):
-    """The vendor has a problem of its own (5xx and its relatives)."""
+    """The vendor has a problem of its own (HTTP 5xx and similar)."""
 
 
 class MalformedAnswer(Retriable):
-    """An answer that is not what the vendor documents: cut off, a web page, other types.
+    """A response that is not what the vendor documents: cut off, a web page, other types.
 
-    A server behind a proxy often answers right at the next try, and seldom at the fifth.
+    A server behind a proxy often answers correctly at the next try, and seldom at the fifth.
     """
 
     most_attempts = 3
@@ -239,11 +237,11 @@ class MalformedAnswer(Retriable):
 
 
 class SessionExpired(VendorError):
-    """The access token is dead: log in once, then retry once."""
+    """The access token is no longer valid: log in once, then retry once."""
 
 
 class ReadLost(VendorError):
-    """A job or a place in its result is gone at the vendor; nothing is wrong but to begin anew."""
+    """The vendor no longer has a job or a page of its result; the read starts again."""
 
 
 class Fatal(VendorError):
@@ -255,15 +253,15 @@ class AuthFailed(Fatal, PermissionError):
 
 
 class NotPermitted(Fatal, PermissionError):
-    """The login is good, but may not do this."""
+    """The login is valid, but has no permission for this."""
 
 
 class Rejected(Fatal, ValueError):
-    """The vendor refused the request as wrong."""
+    """The vendor refused the request as invalid."""
 
 
 class UnknownField(Rejected):
-    """A selected field is not, or no longer, there."""
+    """A selected field does not exist, or no longer."""
 
 
 class JobFailed(Fatal):
@@ -271,7 +269,7 @@ class JobFailed(Fatal):
 
 
 class ProtocolError(Fatal):
-    """An answer that the vendor's documentation does not allow, such as a repeated page token."""
+    """A response that the vendor's documentation does not allow, such as a repeated page token."""
 
     def __init__(
         self, message: str, *, status: int | None = None, code: str = "", cure: str = ""
@@ -281,4 +279,4 @@ class ProtocolError(Fatal):
 
 
 class Skippable(VendorError):
-    """This object cannot be had from this account; the others go on."""
+    """This object cannot be read from this account; the others go on."""

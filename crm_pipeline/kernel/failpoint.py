@@ -1,7 +1,7 @@
-"""Named places between two writes at which a drill may kill this process or fail its disk.
+"""Named points between two writes at which a drill can kill this process or fail its disk.
 
-The variable `CRM_FAILPOINT`, read once, says `<point>:<nth>:<action>`: what happens when the process
-comes to a point for the n-th time. A point is `<what is written>.<step>`, see `POINTS`; `*` is any.
+The variable `CRM_FAILPOINT`, read once, holds `<point>:<nth>:<action>`. The action happens when the
+process reaches the point for the n-th time. A point is `<file kind>.<step>`, see `POINTS`; `*` is any.
 Actions: `kill` (SIGKILL to itself), `full` (the disk has no space left), `broken` (the disk fails).
 Without the variable a point costs one comparison.
 """
@@ -47,43 +47,43 @@ _WRITES: Mapping[str, tuple[str, ...]] = {
     "outdated": ("begin", "removed"),
     "old_snapshots": ("begin", "removed"),
 }
-POINTS = frozenset(f"{what}.{step}" for what, steps in _WRITES.items() for step in steps)
-"""Every point that there is. A file is `begin`: nothing is there; `written` under a temporary name;
+POINTS = frozenset(f"{file}.{step}" for file, steps in _WRITES.items() for step in steps)
+"""All points. The steps of a file: `begin`: nothing is there; `written` under a temporary name;
 `flushed` to the disk; `named`: it has its name, and its folder is not flushed yet."""
 
 Watcher = Callable[[str], None]
 
 
 @dataclass
-class _Place:
+class _Current:
     watcher: Watcher | None = None
 
 
-_place = _Place()
+_current = _Current()
 
 
-def reached(what: str, step: str) -> None:
-    """Say that the process is at a point; usually nothing happens."""
-    watcher = _place.watcher or _ordered()
-    if watcher is not None and what:
-        watcher(f"{what}.{step}")
+def reached(file: str, step: str) -> None:
+    """Report that the process is at a point; without an order nothing happens."""
+    watcher = _current.watcher or _ordered()
+    if watcher is not None and file:
+        watcher(f"{file}.{step}")
 
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Tell every point that the process comes to, in place of what the environment orders."""
-    before, _place.watcher = _place.watcher, watcher
+    """Call `watcher` with every point that the process reaches, in place of the environment's order."""
+    before, _current.watcher = _current.watcher, watcher
     try:
         yield
     finally:
-        _place.watcher = before
+        _current.watcher = before
 
 
 def armed(order: str) -> Watcher:
-    """Return what carries out an order, `<point>:<nth>:<action>`.
+    """Return a watcher that carries out an order, `<point>:<nth>:<action>`.
 
     Raises:
-        ConfigError: it is no order, or names what there is not.
+        ConfigError: the order has another form, or names an unknown point or action.
     """
     point, nth, action = _parsed(order)
     lock = threading.Lock()
@@ -95,8 +95,8 @@ def armed(order: str) -> Watcher:
             return
         with lock:
             times += 1
-            is_it = times == nth
-        if is_it:
+            is_due = times == nth
+        if is_due:
             _ACTIONS[action](name)
 
     return watch

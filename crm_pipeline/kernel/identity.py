@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}\Z")
-_NAMELESS = "%"  # no encoded name is a lone percent sign, and an empty component would be no folder
+_NAMELESS = "%"  # stands for "", which is no folder name; no encoded name is a lone percent sign
 _lock = threading.Lock()
 _last_ms = 0
 
@@ -28,13 +28,13 @@ def sortable_id() -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Return 16 hexadecimal digits that stand for a JSON-able value, whatever its key order."""
+    """Return 16 hexadecimal digits that identify a JSON-able value, whatever its key order."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def path_name(name: str) -> str:
-    """Encode a vendor's name so that it is one harmless path component; `from_path_name` undoes it.
+    """Return a vendor's name encoded as one harmless path component; `from_path_name` decodes it.
 
     Plain names stay as they are. Everything else is percent-encoded, leading dots included, so that
     no vendor can name a folder above ours.
@@ -46,5 +46,5 @@ def path_name(name: str) -> str:
 
 
 def from_path_name(component: str) -> str:
-    """Undo `path_name`."""
+    """Return the name that `path_name` encoded."""
     return "" if component == _NAMELESS else unquote(component)

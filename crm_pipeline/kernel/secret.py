@@ -7,7 +7,7 @@ _PLAIN = r"[\w-]*(?:token|secret|password|passwd|pwd|api_?-?key|hapikey|assertio
 _NAMES = rf"{_PLAIN}|code_verifier|code|sig|sid|jwt"
 _PAIR = re.compile(rf"(?i)(?<![\w-])({_NAMES})=([^&\s\"']+)")
 _FIELD = re.compile(rf"(?i)([\"'])({_NAMES})\1(\s*:\s*)([\"'])(?:\\.|(?!\4)[^\\])*\4")
-# A word behind a colon may be a reason ("token: expired"); what holds a digit is more.
+# A word behind a colon may be a reason ("token: expired"); a word with a digit is taken for a secret.
 _HEADER = re.compile(rf"(?i)(?<![\w-])({_PLAIN})(\s*:\s*)(?=[^\s\"',;]*\d)[^\s\"',;]{{8,}}")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|oauth|[\w-]+-oauthtoken)\s+[A-Za-z0-9._~+/!=-]{8,}")
 _JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
@@ -15,7 +15,7 @@ _USERINFO = re.compile(r"(?<=://)[^/?#\s\"']+@")
 
 
 class Secret:
-    """Holds a secret; only `reveal()` shows it, nothing that prints, formats or pickles does."""
+    """Holds a secret that only `reveal()` shows; printing and formatting hide it, pickling fails."""
 
     __slots__ = ("_value",)
 
@@ -49,7 +49,7 @@ class Secret:
 
 
 def redacted(text: str) -> str:
-    """Return the text with tokens, passwords and user information in URLs blotted out."""
+    """Return the text with tokens, passwords and user information in URLs replaced by asterisks."""
     text = _PAIR.sub(rf"\1={HIDDEN}", text)
     text = _FIELD.sub(rf"\1\2\1\3\4{HIDDEN}\4", text)
     text = _HEADER.sub(rf"\1\2{HIDDEN}", text)

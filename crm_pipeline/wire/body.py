@@ -1,8 +1,8 @@
-"""The body of an answer: read to its end and unpacked, within bounds of bytes and time.
+"""Read the body of a response to its end and unpack it, within bounds of bytes and time.
 
 urllib3 unpacks a gzip in pieces of 10 KB through Python, which for a page of 200 KB takes longer than all the
-rest of a request. Here it is unpacked in large pieces, by ISA-L. The vendor's word about the length of an answer,
-packed or not, is a claim: bytes are counted as they come.
+rest of a request. Here ISA-L unpacks it in large pieces. The length that the vendor announces is not trusted:
+bytes are counted as they arrive, packed and unpacked.
 """
 
 import re
@@ -19,21 +19,21 @@ from crm_pipeline.wire.transport import bounded
 
 _GZIP = frozenset({"gzip", "x-gzip"})
 _PLAIN = frozenset({"", "identity"})
-_GZIP_WRAPPED = 31  # the greatest window, and a header and trailer of gzip around it
+_GZIP_WRAPPED = 31  # the largest window, with gzip's header and trailer
 _DEFECT: Any = isal_zlib.error
 _PIECE_BYTES = 1 << 18
-# Who packs block by block makes one of 64 KB at least, and no answer is that large.
+# Servers that pack block by block use at least 64 KB for each, and no response is that large.
 _MOST_MEMBERS = 10_000
 _PADDING = re.compile(rb"\0*")
 
 
 def load(response: requests.Response, bounds: Bounds) -> None:
-    """Read an answer that was asked for as a stream, so that `content` has its body unpacked.
+    """Read a streamed response to its end, so that `content` is its unpacked body.
 
     Raises:
-        TooLarge, TooSlow: it exceeds its bounds; reading has stopped.
-        requests.exceptions.RequestException: it did not arrive whole.
-        urllib3.exceptions.HTTPError: it did not arrive whole, or is no gzip although it says so.
+        TooLarge, TooSlow: the body exceeds its bounds; reading has stopped.
+        requests.exceptions.RequestException: the body did not arrive whole.
+        urllib3.exceptions.HTTPError: it did not arrive whole, or is not the gzip that the header names.
     """
     allowance = Allowance(bounds.answer_bytes, bounds.answer_s)
     coding = response.headers.get("Content-Encoding", "").strip().lower()
@@ -50,8 +50,8 @@ def pieces(response: requests.Response, allowance: Allowance) -> Iterator[bytes]
     """Yield the body as received, piece by piece as it arrives.
 
     Raises:
-        TooLarge, TooSlow: it exceeds the allowance.
-        urllib3.exceptions.HTTPError: it ended before its announced length.
+        TooLarge, TooSlow: the body exceeds the allowance.
+        urllib3.exceptions.HTTPError: the body ended before its announced length.
     """
     bounded(response.raw, allowance)
     while piece := response.raw.read1(_PIECE_BYTES, decode_content=False):
@@ -60,7 +60,7 @@ def pieces(response: requests.Response, allowance: Allowance) -> Iterator[bytes]
 
 
 def _decoded(response: requests.Response, allowance: Allowance) -> Iterator[bytes]:
-    """Yield a body in a coding that urllib3 knows, unpacked."""
+    """Yield the unpacked pieces of a body in another coding, by way of urllib3."""
     bounded(response.raw, allowance)
     while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
         allowance.take(len(piece))
@@ -68,7 +68,7 @@ def _decoded(response: requests.Response, allowance: Allowance) -> Iterator[byte
 
 
 class _Whole:
-    """A body that is here: it comes in one piece, however small the pieces are that are asked for."""
+    """A body that was read: `read` returns all of it at once, whatever size it is asked for."""
 
     def __init__(self, body: bytes) -> None:
         self._left = body
@@ -78,24 +78,24 @@ class _Whole:
         return body
 
     def close(self) -> None:
-        """There is nothing to close: the connection is free already."""
+        """Do nothing: the connection is free already."""
 
 
-def _unpacked(received: bytes, most: int) -> bytes:
-    """Return what one gzip holds, or several one behind the other.
+def _unpacked(received: bytes, limit: int) -> bytes:
+    """Return the content of one gzip member, or of several in a row.
 
     Raises:
-        TooLarge: that is more than `most` bytes; no more than those were unpacked.
+        TooLarge: the content is longer than `limit` bytes; no more than those were unpacked.
     """
     parts: list[bytes] = []
-    place, left = 0, most
+    offset, left = 0, limit
     for _ in range(_MOST_MEMBERS):
-        if place == len(received):
+        if offset == len(received):
             return b"".join(parts)
         unpacker = isal_zlib.decompressobj(_GZIP_WRAPPED)
         while not unpacker.eof:
-            # Piece by piece: what lies behind a member is copied.
-            piece = received[place : place + _PIECE_BYTES]
+            # Piece by piece, because the bytes behind a member are copied.
+            piece = received[offset : offset + _PIECE_BYTES]
             if not piece:
                 raise DecodeError("the answer is a gzip that ends in its middle")
             try:
@@ -105,8 +105,8 @@ def _unpacked(received: bytes, most: int) -> bytes:
                 raise DecodeError(f"the answer is no gzip, although it says so: {error}") from None
             left -= len(parts[-1])
             if left < 0:
-                raise TooLarge(f"it is larger than {most // 1_000_000:,} MB")
-            place += len(piece) - len(unpacker.unused_data)
-        padding = _PADDING.match(received, place)
-        place = padding.end() if padding else place
+                raise TooLarge(f"it is larger than {limit // 1_000_000:,} MB")
+            offset += len(piece) - len(unpacker.unused_data)
+        padding = _PADDING.match(received, offset)
+        offset = padding.end() if padding else offset
     raise DecodeError(f"the answer is a gzip of more than {_MOST_MEMBERS:,} parts")

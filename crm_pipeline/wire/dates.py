@@ -1,7 +1,6 @@
-"""Moments in headers (RFC 9110, 5.6.7): reading them, and how long a wait they mean.
+"""Read dates in headers (RFC 9110, 5.6.7), and the wait that `Retry-After` asks for.
 
-What stands there is a vendor's word, or a proxy's: anything may be in it, and nothing of it may stop a
-read.
+A vendor or a proxy writes these headers, so they may hold anything. No header may stop a read.
 """
 
 from datetime import UTC, datetime
@@ -13,26 +12,26 @@ _LONGEST = 64  # a date takes 29 characters
 
 
 def instant(text: str | None) -> datetime | None:
-    """Return the moment that a header names, in UTC; None where it names none."""
+    """Return the instant that a header holds, in UTC; None where it holds none."""
     if not text or len(text) > _LONGEST:
         return None
     try:
-        read = parsedate_to_datetime(text)
-        # A zone of `-0000` says that the moment is UTC and the place unknown; Python leaves the zone out.
-        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+        parsed = parsedate_to_datetime(text)
+        # A zone of `-0000` means UTC at an unknown place; Python leaves the zone out.
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
 def wait_s(retry_after: str, date: str | None, now: datetime) -> float | None:
-    """Return the seconds that `Retry-After` asks for; None where it asks for none.
+    """Return the seconds that `Retry-After` asks for; None where the header is unreadable.
 
-    A moment is counted from the answer's own `Date` and from our clock. One of the two may be wrong, so
-    the shorter wait counts that does not lie in the past.
+    The wait until a date is counted both from the response's own `Date` and from our clock. One of the two may
+    be wrong, so the shorter wait that is not negative counts.
 
     Args:
-        retry_after: the header, seconds or a moment.
-        date: the header `Date` of the same answer.
+        retry_after: the header: seconds or a date.
+        date: the header `Date` of the same response.
         now: our clock.
     """
     seconds = decimal(retry_after)

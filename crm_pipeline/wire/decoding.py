@@ -1,7 +1,7 @@
-"""The one way to read an answer: its bytes into a declared type, or one sentence about what is wrong.
+"""Decode a response's bytes into a declared type, or raise one sentence about what is wrong with them.
 
-Types are `msgspec.Struct`s that name only what is used. A struct ignores what it does not name, so a vendor
-may add to its answers. Records themselves stay bytes (`msgspec.Raw`).
+Types are `msgspec.Struct`s that name only the keys that are used. A struct ignores all others, so a vendor may
+add keys to its responses. Records themselves stay bytes (`msgspec.Raw`).
 """
 
 import re
@@ -15,9 +15,9 @@ from crm_pipeline.kernel.errors import MalformedAnswer
 
 T = TypeVar("T")
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-"""How many of something an answer claims: not negative, and exact as a JSON number."""
-# Values of an answer may be anybody's data: what stands between quotation marks or backticks is left out,
-# except names of types and places. A text in them may hold the same marks, so the last one ends it.
+"""A count in a response: not negative, and exact as a JSON number."""
+# Values in a response may be personal data: text between quotation marks is left out. A text may hold the
+# same marks, so the last one ends it.
 _VALUE = re.compile(r"(['\"]).*\1", re.DOTALL)
 _MARKUP = re.compile(rb"\s*<(?:!doctype|html|\?xml|head|body)", re.IGNORECASE)
 UNREADABLE: tuple[type[Exception], ...] = (
@@ -25,32 +25,32 @@ UNREADABLE: tuple[type[Exception], ...] = (
     UnicodeDecodeError,
     RecursionError,
 )
-"""What msgspec raises for bytes that are not what was declared."""
+"""The errors that msgspec raises for bytes of another type than declared."""
 
 
 def decoded(body: bytes | memoryview, kind: type[T], *, owner: str, what: str = "an answer") -> T:
-    """Return an answer in the declared type.
+    """Return a response in the declared type.
 
     Args:
-        body: of the answer.
+        body: of the response.
         kind: any type that msgspec reads, usually a struct.
-        owner: whose answer it is, for the error text.
-        what: the answer in a few words, such as "the description of Contact".
+        owner: the connection's name, for the error text.
+        what: the response in a few words, such as "the description of Contact".
 
     Raises:
-        MalformedAnswer: it is something else; another try often brings a right one.
+        MalformedAnswer: the bytes have another form; a retry often helps.
     """
     try:
-        read: T = _decoder(cast("Hashable", kind)).decode(body)
+        value: T = _decoder(cast("Hashable", kind)).decode(body)
     except UNREADABLE as error:
         raise malformed(body, error, owner=owner, what=what) from None
-    return read
+    return value
 
 
 def malformed(
     body: bytes | memoryview, error: Exception, *, owner: str, what: str
 ) -> MalformedAnswer:
-    """Return the error for bytes that could not be read; it never quotes them."""
+    """Return the error for bytes that could not be decoded; it never quotes them."""
     return MalformedAnswer(
         f"{owner}: {what} is not what the vendor documents: {_defect(body, error)}."
     )

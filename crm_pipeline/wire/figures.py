@@ -1,7 +1,7 @@
-"""Numbers that a vendor writes into headers: whole or decimal, not negative and bounded, or none at all.
+"""Read numbers in a vendor's headers: whole or decimal, not negative and bounded; None for anything else.
 
-`str.isdigit` lets '²' pass, `int` raises at 4,301 digits and `float` knows 'nan' and '1e400': who reads
-a figure from outside reads it here.
+`str.isdigit` accepts '²', `int` raises at 4,301 digits and `float` accepts 'nan' and '1e400', so all numbers from
+outside are read here.
 """
 
 import re
@@ -11,13 +11,13 @@ _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{0,18})?\Z", re.ASCII)
 _SHOWN = 40
 
 
-def whole(text: str, most: int) -> int | None:
-    """Return a whole number from 0 to `most`; None for anything else."""
+def whole(text: str, limit: int) -> int | None:
+    """Return a whole number from 0 to `limit`; None for anything else."""
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit()) or len(digits) > _MOST_DIGITS:
         return None
-    found = int(digits)
-    return found if found <= most else None
+    number = int(digits)
+    return number if number <= limit else None
 
 
 def decimal(text: str) -> float | None:
@@ -26,7 +26,7 @@ def decimal(text: str) -> float | None:
 
 
 def lasting(value: object, *, least: float, most: float) -> float | None:
-    """Return seconds that a vendor's JSON tells, as a number or as text; None outside of the bounds."""
+    """Return seconds in a vendor's JSON, a number or a text; None outside of the bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str):
@@ -37,6 +37,8 @@ def lasting(value: object, *, least: float, most: float) -> float | None:
 
 
 def shown(text: str) -> str:
-    """Return a text of a vendor as it may stand in a warning: short, in quotes, without control signs."""
-    told = ascii(text)
-    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}... ({len(text):,} characters)"
+    """Return a vendor's text for a warning: short, in quotes, without control characters."""
+    escaped = ascii(text)
+    return (
+        escaped if len(escaped) <= _SHOWN else f"{escaped[:_SHOWN]}... ({len(text):,} characters)"
+    )

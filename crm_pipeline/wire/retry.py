@@ -1,7 +1,7 @@
-"""Which errors are tried again, how long to wait, when to stop.
+"""Decide which errors are retried, how long to wait, and when to stop.
 
 Waiting grows exponentially with full jitter (https://aws.amazon.com/blogs/architecture/
-exponential-backoff-and-jitter/), a vendor's own figure wins, and a budget shared by all requests of
+exponential-backoff-and-jitter/). A wait that the vendor asks for wins. A budget shared by all requests of
 a connection keeps a broken vendor from being hammered: a retry costs one token, a success earns a
 tenth.
 """
@@ -26,7 +26,7 @@ class RetryBudget:
     """Tokens that retries spend and successes earn back; thread-safe."""
 
     def __init__(self, tokens: float = 20.0, earned_per_success: float = 0.1) -> None:
-        self._ceiling = tokens
+        self._capacity = tokens
         self._tokens = tokens
         self._earned = earned_per_success
         self._lock = threading.Lock()
@@ -42,18 +42,18 @@ class RetryBudget:
     def earn(self) -> None:
         """Give back a fraction of a token for a success."""
         with self._lock:
-            self._tokens = min(self._ceiling, self._tokens + self._earned)
+            self._tokens = min(self._capacity, self._tokens + self._earned)
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how patiently a request is tried again.
+    """How often a request is retried, and for how long.
 
     Attributes:
         attempts: tries in all, the first included.
         base_s, cap_s: the n-th wait is uniform over [0, min(cap_s, base_s * 2**(n - 1))].
-        timeout_s: no further try is started after this long; a wait that would end later is not
-            begun, however long the vendor asks for.
+        timeout_s: no further try starts after this long; a wait that would end later, even one that the
+            vendor asks for, is not started.
     """
 
     attempts: int = 6
@@ -70,14 +70,14 @@ class RetryPolicy:
             return max(0.0, error.retry_after_s) + self.uniform(0, 1)
         return self.uniform(0, min(self.cap_s, self.base_s * 2 ** (tries - 1)))
 
-    def _most(self, error: Retriable) -> int:
+    def _most_attempts(self, error: Retriable) -> int:
         return min(self.attempts, error.most_attempts or self.attempts)
 
     def call(self, attempt: Callable[[], T]) -> T:
-        """Call until it succeeds, fails for good, or patience or budget is spent.
+        """Call until it succeeds, fails for good, or time or budget is spent; return the result.
 
         Raises:
-            Retriable: the last error, when patience or budget is spent.
+            Retriable: the last error, when time or budget is spent.
         """
         tries = 0
         started = self.monotonic()
@@ -85,7 +85,7 @@ class RetryPolicy:
         def is_retriable(error: Exception) -> bool | float:
             nonlocal tries
             tries += 1
-            if not isinstance(error, Retriable) or tries >= self._most(error):
+            if not isinstance(error, Retriable) or tries >= self._most_attempts(error):
                 return False
             wait_s = self.wait_s(tries, error)
             if self.monotonic() - started + wait_s >= self.timeout_s:

@@ -1,11 +1,11 @@
-"""A request goes in; an answer or one of our errors comes out. Nothing about any vendor.
+"""Send a request and return its response, or raise one of our errors. Nothing about any vendor.
 
 TLS 1.2 is the floor, every request has time limits, redirects are not followed (an API that
 redirects is misconfigured, and a token must not travel), and the vendor's `classify_response` decides once
-whether an answer is an error.
+whether a response is an error.
 
-Errors of the HTTP library carry whole URLs and header values, and tracebacks print the errors that
-an error came from. So ours never come from them: only words that were cleaned of secrets are kept.
+Errors of the HTTP library hold whole URLs and header values, and tracebacks print the cause of an error.
+So ours never have them as a cause: only their texts, with secrets removed, are kept.
 """
 
 import re
@@ -44,9 +44,9 @@ from crm_pipeline.wire.transport import PlainAdapter, TlsAdapter
 _log = structlog.get_logger(__name__)
 _MOST_MISSING = 1 << 53
 _LONGEST_WAIT_S = (
-    86_400.0  # what asks for more is not believed; who waits how long says `wire.retry`
+    86_400.0  # a longer one is not believed; `wire.retry` says how long a request waits
 )
-_CONNECTIONS = 20  # more than there are ever threads that read one account
+_CONNECTIONS = 20  # more than the threads that ever read one account
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _QUERY = re.compile(r"\?[^\s'\")]+")
 _CONNECTION = re.compile(r"^<?[\w.]*Connection(?:Pool)?(?:\(.*?\)| object at 0x\w+>): ")
@@ -61,7 +61,7 @@ _DROPPED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds to wait for a connection, and between two bytes of an answer."""
+    """Seconds to wait for a connection, and between two bytes of a response."""
 
     connect_s: float = 10.0
     read_s: float = 120.0
@@ -69,7 +69,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Times:
-    """When a request was sent, and when the head of its answer was here, by our clock."""
+    """When a request was sent, and when the head of its response had arrived, by our clock."""
 
     sent_at: datetime
     head_at: datetime
@@ -79,28 +79,28 @@ Observe = Callable[[requests.Response, Times], None]
 ResponseClassifier = Callable[[requests.Response], CrmError | None]
 Permit = Callable[[], AbstractContextManager[object]]
 Trust = Callable[[str], bool]
-"""Says of an address whether a request, and with it our token, may go there."""
+"""Says whether a request, and with it our token, may go to an address."""
 
 
 class _Session(requests.Session):
-    """A session that does not look where redirects lead: what stands there may be no address at all."""
+    """A session that ignores the targets of redirects, which may not even be addresses."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         return None
 
 
 class HttpSession:
-    """HTTP for one connection, safe for threads that each hold their own request.
+    """HTTP for one connection; safe with threads that each have their own request.
 
     Args:
         owner: the connection's name, for error texts.
-        classify_response: the error that a response stands for, None for a success.
+        classify_response: returns the error of a response, None for a success.
         permit: entered around every request; the rate limiter.
-        observe: sees every answer, errors included (usage headers).
-        bounds: how large answers may be and how long they may take.
-        trusts: whether requests may go to an address; the vendor names many, and they are claims.
+        observe: called with every response, errors included (usage headers).
+        bounds: how large responses may be and how long they may take.
+        trusts: whether requests may go to an address; addresses in responses are not trusted by themselves.
         allow_http: plain HTTP is for the sandbox only.
-        clock: tells how long a wait is that ends at a moment.
+        clock: measures the wait until a date in `Retry-After`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class HttpSession:
         self.owner = owner
         self._clock = clock or SystemClock()
         self.calls = 0
-        self._told_of_waits = False
+        self._has_warned_of_waits = False
         self._lock = threading.Lock()
         self._classify_response = classify_response
         self._permit = permit
@@ -131,9 +131,11 @@ class HttpSession:
         self._session = _Session()
         self._headers = {**self._session.headers, "User-Agent": user_agent}
         self._environment: dict[tuple[str, str], Mapping[str, Any]] = {}
-        # Cookies are shared state: an API needs none, and threads would trip over each other's.
+        # Cookies are shared state: an API needs none, and threads would overwrite each other's.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.adapters.pop("https://")  # ours comes with the first address that needs it
+        self._session.adapters.pop(
+            "https://"
+        )  # ours is mounted with the first address that needs it
         self._session.adapters.pop("http://")
         if allow_http:
             self._session.mount("http://", PlainAdapter(pool_maxsize=_CONNECTIONS))
@@ -152,10 +154,10 @@ class HttpSession:
         json: Any = None,
         data: Mapping[str, str] | bytes | None = None,
     ) -> requests.Response:
-        """Send one request and return its answer, read to the end.
+        """Send one request and return its response, read to the end.
 
         Raises:
-            ConnectionLost: no answer, or not all of it.
+            ConnectionLost: no response came, or not all of it.
             CrmError: what `classify_response` makes of the response.
         """
         with self._permit():
@@ -174,10 +176,10 @@ class HttpSession:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
-        """GET and yield the answer with its bytes as received (a gzip stays a gzip).
+        """Send a GET and yield the response with its bytes as received (a gzip stays a gzip).
 
         Raises:
-            ConnectionLost: the answer ended before its announced length.
+            ConnectionLost: the response ended before its announced length.
             CrmError: what `classify_response` makes of the response.
         """
         with self._permit():
@@ -190,18 +192,18 @@ class HttpSession:
             finally:
                 response.close()
 
-    def _send(self, method: str, url: str, **given: Any) -> tuple[requests.Response, Times]:
+    def _send(self, method: str, url: str, **arguments: Any) -> tuple[requests.Response, Times]:
         if not self._trusts(url):
             raise self._untrusted(url)
         with self._lock:
             self.calls += 1
             if url.lower().startswith("https:") and "https://" not in self._session.adapters:
-                # Reading the machine's authorities takes 20 ms, which plain http need not wait for.
+                # Loading the machine's certificate authorities takes 20 ms, which plain http does not need.
                 self._session.mount("https://", TlsAdapter(pool_maxsize=_CONNECTIONS))
         sent_at = self._clock.now()
         try:
             response = self._session.send(
-                self._prepared(method, url, **given),
+                self._prepared(method, url, **arguments),
                 timeout=(self._timeouts.connect_s, self._timeouts.read_s),
                 allow_redirects=False,
                 **self._settings(url),
@@ -212,9 +214,9 @@ class HttpSession:
         except UnicodeError:
             failure = self._bad_header(url)
         except OSError as error:
-            # How requests says that REQUESTS_CA_BUNDLE names no file.
+            # The requests library raises this where REQUESTS_CA_BUNDLE names no file.
             failure = Fatal(
-                f"{self.owner}: no request was sent to {_place(url)}: {redacted(str(error))}.",
+                f"{self.owner}: no request was sent to {_address(url)}: {redacted(str(error))}.",
                 cure="Check the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).",
             )
         raise failure
@@ -229,7 +231,7 @@ class HttpSession:
         json: Any = None,
         data: Any = None,
     ) -> requests.PreparedRequest:
-        """Return a request; not by way of the session, which looks for logins and cookies each time."""
+        """Return a request, made without the session, which looks for logins and cookies each time."""
         prepared = requests.PreparedRequest()
         prepared.prepare(
             method=method,
@@ -237,28 +239,30 @@ class HttpSession:
             headers={**self._headers, **(headers or {})},
             json=json,
             data=data,
-            # Without a login of its own, requests puts one from the address in the place of our token.
+            # Without this, requests replaces our token by a login that stands in the address.
             auth=_unchanged,
         )
         if params:
-            # Encoded here: requests and urllib3 look at long values letter by letter, several times.
-            query = "&".join(f"{_encoded(name)}={_encoded(text)}" for name, text in params.items())
+            # Encoded here, because requests and urllib3 scan long values letter by letter, several times.
+            query = "&".join(
+                f"{_encoded(name)}={_encoded(value)}" for name, value in params.items()
+            )
             prepared.url = f"{prepared.url}{'&' if '?' in url else '?'}{query}"
         return prepared
 
     def _settings(self, url: str) -> Mapping[str, Any]:
-        """Return which proxy and whose authorities the environment names for a host."""
-        place = urlsplit(url)
-        found = self._environment.get((place.scheme, place.netloc))
-        if found is None:
-            found = self._session.merge_environment_settings(
+        """Return the proxy and the certificate authorities that the environment names for a host."""
+        address = urlsplit(url)
+        settings = self._environment.get((address.scheme, address.netloc))
+        if settings is None:
+            settings = self._session.merge_environment_settings(
                 url, proxies={}, stream=True, verify=None, cert=None
             )
-            self._environment[place.scheme, place.netloc] = found
-        return found
+            self._environment[address.scheme, address.netloc] = settings
+        return settings
 
     def _load(self, response: requests.Response) -> None:
-        """Read an answer to its end."""
+        """Read a response to its end."""
         try:
             body.load(response, self._bounds)
         except _TRANSPORT as error:
@@ -271,7 +275,7 @@ class HttpSession:
         raise failure
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield the bytes as received; only the vendor's failures become ours, not the reader's."""
+        """Yield the bytes as received; the vendor's failures become our errors, the reader's do not."""
         allowance = Allowance(self._bounds.file_bytes, self._bounds.file_s)
         chunks = body.pieces(response, allowance)
         while True:
@@ -294,7 +298,7 @@ class HttpSession:
         error: CrmError | None
         if response.status_code in _REDIRECTS:
             error = ProtocolError(
-                f"{self.owner}: {_place(response.url)} redirects to {_target(response)}.",
+                f"{self.owner}: {_address(response.url)} redirects to {_target(response)}.",
                 status=response.status_code,
                 cure="Set login_url to the address that the account really lives at.",
             )
@@ -305,46 +309,46 @@ class HttpSession:
         if error is not None:
             raise error
 
-    def _wait_s(self, response: requests.Response, supposed_s: float | None) -> float | None:
-        """Return how long the vendor wants us to wait, or what `classify_response` supposes; nonsense is told once."""
+    def _wait_s(self, response: requests.Response, default_s: float | None) -> float | None:
+        """Return the wait that the vendor asks for, or the default; warn once of a value that cannot be true."""
         text = response.headers.get("Retry-After", "")
-        told_s = dates.wait_s(text, response.headers.get("Date"), self._clock.now())
-        if text and (told_s is None or told_s > _LONGEST_WAIT_S) and not self._told_of_waits:
-            self._told_of_waits = True
+        wait_s = dates.wait_s(text, response.headers.get("Date"), self._clock.now())
+        if text and (wait_s is None or wait_s > _LONGEST_WAIT_S) and not self._has_warned_of_waits:
+            self._has_warned_of_waits = True
             _log.warning(
                 "Retry-After cannot be meant so",
                 connection=self.owner,
                 said=shown(text),
-                taken_s=supposed_s if told_s is None else _LONGEST_WAIT_S,
+                taken_s=default_s if wait_s is None else _LONGEST_WAIT_S,
             )
-        return supposed_s if told_s is None else min(told_s, _LONGEST_WAIT_S)
+        return default_s if wait_s is None else min(wait_s, _LONGEST_WAIT_S)
 
     def _failure(self, url: str, error: Exception) -> VendorError:
-        """Return our error for one of the HTTP library's."""
-        place = _place(url)
+        """Return our error for an error of the HTTP library."""
+        address = _address(url)
         if isinstance(error, requests.exceptions.InvalidHeader) and not isinstance(
             _origin(error), urllib3.exceptions.InvalidHeader
         ):
             return self._bad_header(url)
         if isinstance(error, _ADDRESS_ERRORS):
             return Fatal(
-                f"{self.owner}: {place} is no https address.",
+                f"{self.owner}: {address} is no https address.",
                 cure="Plain http is allowed for connections with `sandbox: true` only.",
             )
         if isinstance(error, requests.exceptions.SSLError) and not isinstance(
             _origin(error), _DROPPED
         ):
             return Fatal(
-                f"{self.owner}: no trusted TLS connection to {place}: {_words(error)}.",
+                f"{self.owner}: no trusted TLS connection to {address}: {_words(error)}.",
                 cure="Check the address, the clock and the CA bundle (REQUESTS_CA_BUNDLE).",
             )
         if isinstance(error, requests.exceptions.ProxyError):
             return ConnectionLost(
-                f"{self.owner}: the proxy did not let a request through to {place}: {_words(error)}.",
+                f"{self.owner}: the proxy did not let a request through to {address}: {_words(error)}.",
                 cure="Check HTTPS_PROXY and NO_PROXY, and that the proxy lets this host through.",
             )
         return ConnectionLost(
-            f"{self.owner}: {place} did not answer, or not to the end: {_words(error)}.",
+            f"{self.owner}: {address} did not answer, or not to the end: {_words(error)}.",
             cure="Check the address and the network; if it is the sandbox, start it: `crm-pipeline sandbox` in "
             "another terminal, or `crm-pipeline up`.",
         )
@@ -353,21 +357,21 @@ class HttpSession:
         is_size = isinstance(excess, TooLarge)
         unit, really = ("MB", "are that large") if is_size else ("S", "take that long")
         return Fatal(
-            f"{self.owner}: the answer of {_place(url)} was broken off: {excess}.",
+            f"{self.owner}: the answer of {_address(url)} was broken off: {excess}.",
             cure="Nothing of it was kept. If answers really "
             f"{really}, set {variable}_{unit} higher; if not, report it to the vendor.",
         )
 
     def _untrusted(self, url: str) -> VendorError:
         return Fatal(
-            f"{self.owner}: the vendor names {_place(url)} as the place to go on, which is neither the "
+            f"{self.owner}: the vendor names {_address(url)} as the place to go on, which is neither the "
             "configured host nor one that the vendor documents. Nothing was sent there.",
             cure="Run again; if it persists, report it to the vendor: somebody may be reading along.",
         )
 
     def _bad_header(self, url: str) -> VendorError:
         return Fatal(
-            f"{self.owner}: no request was sent to {_place(url)}: a header holds characters that "
+            f"{self.owner}: no request was sent to {_address(url)}: a header holds characters that "
             "headers may not hold.",
             cure="Look for line breaks, blanks and typographic signs in the secrets.",
         )
@@ -379,7 +383,7 @@ def _encoded(text: str) -> str:
 
 
 def _target(response: requests.Response) -> str:
-    """Name where an answer sends us, without the path; the vendor's word may be no address."""
+    """Return scheme and host of a redirect's target; the header may hold something else than an address."""
     try:
         target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
     except ValueError:
@@ -393,8 +397,8 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _place(url: str) -> str:
-    """Name an address without user, query and fragment."""
+def _address(url: str) -> str:
+    """Return an address without user, query and fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -404,7 +408,7 @@ def _place(url: str) -> str:
 
 
 def _origin(error: BaseException) -> BaseException:
-    """Return the error at the bottom of the HTTP library's wrappers."""
+    """Return the innermost error of the HTTP library's wrappers."""
     while True:
         inner = getattr(error, "reason", None)
         if not isinstance(inner, BaseException):
@@ -415,7 +419,7 @@ def _origin(error: BaseException) -> BaseException:
 
 
 def _words(error: BaseException) -> str:
-    """Say what happened without the addresses, wrappers and secrets of the HTTP library."""
+    """Return an error's text without the addresses, wrappers and secrets of the HTTP library."""
     error = _origin(error)
     if isinstance(error, IncompleteRead):
         return _missing(error)
@@ -425,12 +429,12 @@ def _words(error: BaseException) -> str:
 
 
 def _missing(error: IncompleteRead) -> str:
-    """Say how much of an answer came; urllib3 counts what the standard library quotes."""
+    """Say how much of a response came; `partial` is bytes in the standard library, their number in urllib3."""
     partial = cast("bytes | int", error.partial)
-    came = partial if isinstance(partial, int) else len(partial)
+    received = partial if isinstance(partial, int) else len(partial)
     missing = error.expected
     if missing is None:
-        return f"{came:,} bytes came, and no end"
+        return f"{received:,} bytes came, and no end"
     if missing > _MOST_MISSING:
-        return f"{came:,} bytes came, and the announced length cannot be true"
-    return f"{came:,} bytes came, {missing:,} are missing"
+        return f"{received:,} bytes came, and the announced length cannot be true"
+    return f"{received:,} bytes came, {missing:,} are missing"

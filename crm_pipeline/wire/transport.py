@@ -1,8 +1,8 @@
-"""Connections: TLS 1.2 or newer, and headers that arrive in time.
+"""HTTP connections with TLS 1.2 or newer and a time limit on headers.
 
-A time limit between two bytes lets a server send one byte a second for ever. The status line and the
-headers are read by the standard library in one call, and so are the signs between the pieces of a body and what
-follows it. So their time is limited below those calls, at each read of the socket.
+A time limit between two bytes lets a server send one byte a second for ever. The standard library reads the status
+line and the headers in one call, and likewise the chunk sizes and the trailer of a body. So the time is limited
+below those calls, at each read of the socket.
 """
 
 import http.client
@@ -18,11 +18,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from crm_pipeline.wire.bounds import Allowance
 
 HEADERS_S = 300.0
-"""From asking for an answer to the end of its headers. The longest call of a vendor takes two minutes."""
+"""From the request to the end of the response's headers. The longest call of a vendor takes two minutes."""
 
 
 class _PunctualReader(io.RawIOBase):
-    """Reads a socket until the time of the headers is over, or that of the body."""
+    """Reads a socket until the time for the headers, or for the body, is over."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
@@ -52,11 +52,11 @@ class _Response(http.client.HTTPResponse):
 
 
 def bounded(raw: Any, allowance: Allowance) -> None:
-    """Let the body of an answer take as long as it may, from now on.
+    """Apply the body's allowance of time to all further reads of a response.
 
     Args:
-        raw: the answer, as urllib3 has it.
-        allowance: of the body; with it, what is read too late raises TooSlow.
+        raw: the response of urllib3.
+        allowance: of the body; a late read raises TooSlow.
     """
     raw._original_response.reader.allowance = allowance  # noqa: SLF001 - urllib3 names it nowhere else
 
@@ -81,22 +81,22 @@ _POOLS: dict[str, type] = {"http": _PlainPool, "https": _TlsPool}
 
 
 class PlainAdapter(HTTPAdapter):
-    """Transport whose headers arrive in time."""
+    """Transport with a time limit on headers."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pool with our kinds of connection."""
+        """Make the pool with our connection classes."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
-        """Make the pool behind a proxy with our kinds of connection."""
+        """Make the pool behind a proxy with our connection classes."""
         manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
 
 class TlsAdapter(PlainAdapter):
-    """The same, and it refuses anything older than TLS 1.2."""
+    """A `PlainAdapter` that refuses anything older than TLS 1.2."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool with our TLS context."""
