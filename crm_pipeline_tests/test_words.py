@@ -57,8 +57,6 @@ RETIRED_IN_TESTS: Mapping[str, str] = {
 }
 # Names that others chose, or that hold a word in another sense.
 _OTHERS = {
-    "ledger_state._Claim",  # as rows of the limiter's table name it
-    "ledger_state._claims",
     "steadfast.connect(dialect)",  # SQLAlchemy's word
 }
 

@@ -83,7 +83,7 @@ def reset(
     settings = load_settings()
     group = settings.connection(connection).limit_group
     with _limiter(settings) as limiter:
-        forgotten = limiter.forget(group, counted=not only_vendor, told=not only_counted)
+        forgotten = limiter.forget(group, counted=not only_vendor, reported=not only_counted)
     if as_json:
         emit_json({"limit_group": group, "forgotten": [asdict(limit) for limit in forgotten]})
         return

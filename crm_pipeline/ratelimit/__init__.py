@@ -1,4 +1,4 @@
-"""How many calls all processes together may make under the limits of a vendor: permits, shares, counters, usage."""
+"""The rate limiter: permits for calls under a vendor's limits, shared by all processes; counts of calls made."""
 
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.ratelimit.limits import Limit

@@ -1,4 +1,4 @@
-"""What a call costs under each limit, and limits that can be counted at all."""
+"""Look up the cost of a call under each limit, and refuse limits that cannot be counted."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,20 +8,20 @@ from crm_pipeline.ratelimit.decision import Amounts
 from crm_pipeline.ratelimit.limits import Limit
 
 
-def priced(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int]) -> Amounts:
-    """Return the costs in the order of the limits.
+def costs_of(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int]) -> Amounts:
+    """Return the costs of a call in the order of the limits.
 
     Raises:
-        ConfigError: one is negative, more than its limit allows, or of a limit that is not here.
+        ConfigError: a cost is negative, larger than its limit, or for a limit that is not in `limits`.
     """
     if isinstance(cost, int):
         costs = (cost,) * len(limits)
     else:
         names = [limit.name for limit in limits]
-        strange = sorted(cost.keys() - set(names))
-        if strange:
+        unknown = sorted(cost.keys() - set(names))
+        if unknown:
             raise ConfigError(
-                f"a call of group '{group}' has a cost for '{strange[0]}', which is none of its"
+                f"a call of group '{group}' has a cost for '{unknown[0]}', which is none of its"
                 f" limits: {', '.join(names)}.",
                 cure="Name the limits in `cost` as in `limits`.",
             )
@@ -37,11 +37,11 @@ def priced(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int]) -
     return costs
 
 
-def checked(group: str, limits: Sequence[Limit]) -> None:
+def require_countable(group: str, limits: Sequence[Limit]) -> None:
     """Refuse limits that cannot be counted.
 
     Raises:
-        ConfigError: one is not positive, has another's name, or resets at no known midnight.
+        ConfigError: a limit is not positive, shares its name with another, or resets in an unknown zone.
     """
     names = [limit.name for limit in limits]
     for limit in limits:

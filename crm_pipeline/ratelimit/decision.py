@@ -1,8 +1,8 @@
-"""The rate limiter's decision: what is entered into the accounts, who gets how much, how long to wait.
+"""The rate limiter's decision: enter reports into the ledgers, grant permits, compute waits.
 
-Plain values only. Amounts are tuples in the order of the limits, because one call may cost 3 credits
-and 1 of a window. The accounts are in `ledger.py`, fair shares in `fair_share.py`, rows, locks and waiting
-in `limiter.py`, sharing a lease between threads in `permit_pool.py`.
+Plain values only. Amounts are tuples in the order of the limits: one call may cost 3 credits
+and 1 of a window. Ledgers are in `ledger.py`, fair shares in `fair_share.py`, rows, locks and waiting
+in `limiter.py`, the sharing of a lease among threads in `permit_pool.py`.
 """
 
 import math
@@ -10,35 +10,35 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from crm_pipeline.ratelimit.demand import Demand
-from crm_pipeline.ratelimit.fair_share import Headroom, Request, room
+from crm_pipeline.ratelimit.fair_share import Headroom, Request, headroom_of
 from crm_pipeline.ratelimit.ledger import Ledger
 from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.ratelimit.retry_after import PROBE_MS, refused_ms, wait_ms
 
-PACK_SHARE = 0.05  # of the ceiling: what one process may hold unused, or lose in a crash
+PACK_SHARE = 0.05  # of the limit: what one process may hold unused, or lose in a crash
 _PACK_MOST = 500
 
 Amounts = tuple[int, ...]
-"""Weight under each limit, in the order of the limits."""
+"""Cost under each limit, in the order of the limits."""
 Account = tuple[Limit, Ledger]
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A limit that is spent for longer than one waits.
+    """A limit that is spent for longer than a caller waits.
 
     Attributes:
         limit: name of the limit.
-        used: what counts against it now.
-        ceiling: what it allows.
-        wait_s: when to try again.
-        kept_for: members for whom the rest is kept; empty where there is no rest.
-        is_by_vendor: by our own count there would be enough: the vendor's counter refuses.
+        used: the cost that counts against it now.
+        allowed: our share, or the vendor's limit where that is lower.
+        wait_s: the time until the next try.
+        kept_for: members for whom the rest is reserved; empty where there is no rest.
+        is_by_vendor: the vendor's counter refuses; by our own count enough would be left.
     """
 
     limit: str
     used: int
-    ceiling: int
+    allowed: int
     wait_s: float
     kept_for: tuple[str, ...] = ()
     is_by_vendor: bool = False
@@ -46,40 +46,40 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to a request: some permits, a wait, or a refusal.
+    """The result of a request: some permits, a wait, or a refusal.
 
     Attributes:
         granted: under each limit; nothing or at least what was needed.
-        short: how long each limit makes wait, in milliseconds, by its place.
-        is_for_a_place: a call's end may end the wait, because only places at once are lacking.
+        waits: `(index of the limit, milliseconds)` for each limit that is short.
+        is_for_slot: only concurrent calls are short, so the end of a call may end the wait.
     """
 
     granted: Amounts
     wait_s: float = 0.0
     refusal: Refusal | None = None
-    short: tuple[tuple[int, float], ...] = ()
-    is_for_a_place: bool = False
+    waits: tuple[tuple[int, float], ...] = ()
+    is_for_slot: bool = False
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The vendor's own counter of one limit, by its place, and how many seconds ago it was read."""
+    """A reading of the vendor's own counter of one limit, made some seconds ago."""
 
-    place: int
+    index: int
     used: int
-    ceiling: int
+    allowed: int
     ago_s: float
 
 
 @dataclass(frozen=True)
-class News:
-    """What a process tells in one contact.
+class Report:
+    """What a process reports in one contact.
 
     Attributes:
         lease: id of its lease.
-        member: for whom it asks.
-        replied: calls that ended, each by how many seconds ago, and its costs.
-        kept: costs that it goes on holding.
+        member: the connection that it asks for.
+        replied: `(seconds ago, costs)` of calls that ended.
+        kept: costs that it still holds.
         readings: of the vendor's own counters.
     """
 
@@ -95,9 +95,9 @@ class Wants:
     """What a process asks for.
 
     Attributes:
-        need: without so much the caller cannot go on.
-        wish: what it would take.
-        waiting: what all its callers wait for.
+        need: the least that the caller can go on with.
+        wish: the most that it would take.
+        waiting: the sum that all its callers wait for.
     """
 
     need: Amounts
@@ -105,99 +105,99 @@ class Wants:
     waiting: Amounts
 
 
-def entered(
-    accounts: Sequence[tuple[Limit, Ledger, int]], news: News, wants: Wants | None
+def apply_report(
+    accounts: Sequence[tuple[Limit, Ledger, int]], report: Report, wants: Wants | None
 ) -> Verdict:
-    """Enter a process's news into the accounts, and what it is granted.
+    """Enter a process's report and its request into the ledgers; return the verdict.
 
     Args:
-        accounts: each limit with its ledger and the database's time in milliseconds.
-        news: of the process.
-        wants: None to tell news only.
+        accounts: each limit with its ledger, and the database's time in milliseconds.
+        report: of the process.
+        wants: None to report only.
     """
-    for place, (limit, ledger, now_ms) in enumerate(accounts):
-        _tell(limit, ledger, now_ms, news, place)
-    for reading in news.readings:
-        limit, ledger, now_ms = accounts[reading.place]
+    for index, (limit, ledger, now_ms) in enumerate(accounts):
+        _enter_report(limit, ledger, now_ms, report, index)
+    for reading in report.readings:
+        limit, ledger, now_ms = accounts[reading.index]
         at_ms = now_ms - round(reading.ago_s * 1000)
-        ledger.observe(limit, reading.used, reading.ceiling, at_ms)
+        ledger.observe(limit, reading.used, reading.allowed, at_ms)
     verdict = Verdict((0,) * len(accounts))
     if wants:
         latest_ms = max(now_ms for *_, now_ms in accounts)
         asked = [(limit, ledger) for limit, ledger, _ in accounts]
-        verdict = decide(asked, wants, latest_ms, news.member)
-        for place, account in enumerate(accounts):
-            _demand(account, news, wants, verdict, place)
+        verdict = decide(asked, wants, latest_ms, report.member)
+        for index, account in enumerate(accounts):
+            _enter_demand(account, report, wants, verdict, index)
     for (_, ledger, now_ms), held, granted in zip(
-        accounts, news.kept, verdict.granted, strict=True
+        accounts, report.kept, verdict.granted, strict=True
     ):
-        ledger.hold(news.lease, held + granted, now_ms, news.member)
+        ledger.hold(report.lease, held + granted, now_ms, report.member)
     return verdict
 
 
-def _tell(limit: Limit, ledger: Ledger, now_ms: int, news: News, place: int) -> None:
+def _enter_report(limit: Limit, ledger: Ledger, now_ms: int, report: Report, index: int) -> None:
     ledger.settle(limit, now_ms)
-    lease = ledger.leases.get(news.lease)
+    lease = ledger.leases.get(report.lease)
     replied = 0
-    for ago_s, costs in news.replied:
-        replied += costs[place]
-        # Up, and one more, for the fractions of milliseconds that the database's time lacks.
-        ledger.spend(limit, costs[place], math.ceil(now_ms + 1 - ago_s * 1000), news.member)
-    ledger.hold(news.lease, news.kept[place], now_ms, news.member)
-    claim = ledger.claims.get(news.lease)
-    if claim:
-        unused = lease.cost - replied - news.kept[place] if lease else 0
-        claim.advance(limit, now_ms, max(0, unused))
+    for ago_s, costs in report.replied:
+        replied += costs[index]
+        # Rounded up, and one more for the fractions of milliseconds that the database's time lacks.
+        ledger.spend(limit, costs[index], math.ceil(now_ms + 1 - ago_s * 1000), report.member)
+    ledger.hold(report.lease, report.kept[index], now_ms, report.member)
+    demand = ledger.demands.get(report.lease)
+    if demand:
+        unused = lease.cost - replied - report.kept[index] if lease else 0
+        demand.advance(limit, now_ms, max(0, unused))
 
 
-def _demand(
-    account: tuple[Limit, Ledger, int], news: News, wants: Wants, verdict: Verdict, place: int
+def _enter_demand(
+    account: tuple[Limit, Ledger, int], report: Report, wants: Wants, verdict: Verdict, index: int
 ) -> None:
-    """Remember what was asked for, and how it went."""
+    """Enter what was requested, and the verdict on it."""
     limit, ledger, now_ms = account
-    need = wants.need[place]
+    need = wants.need[index]
     if limit.kind == "daily":
         if need:
-            ledger.seen[news.member] = now_ms
+            ledger.seen[report.member] = now_ms
         return
-    if not need and news.lease not in ledger.claims:
+    if not need and report.lease not in ledger.demands:
         return
-    claim = ledger.claims.setdefault(news.lease, Demand(news.member, now_ms))
-    waits = dict(verdict.short).get(place, 0.0)
-    claim.answer(now_ms, need, wants.waiting[place], verdict.granted[place], waits)
+    demand = ledger.demands.setdefault(report.lease, Demand(report.member, now_ms))
+    waited_ms = dict(verdict.waits).get(index, 0.0)
+    demand.enter_verdict(now_ms, need, wants.waiting[index], verdict.granted[index], waited_ms)
 
 
 def decide(accounts: Sequence[Account], wants: Wants, now_ms: int, member: str = "") -> Verdict:
-    """Say what may be had at once from all the accounts, which have been settled.
+    """Return what all the ledgers, which have been settled, can grant at once.
 
     Args:
-        accounts: each limit with its ledger; nothing is entered into them, but a vendor's counter
-            that is due for a probe is marked as read now.
-        wants: what is asked for.
+        accounts: each limit with its ledger; a vendor's counter that is due for a probe is marked as
+            read now, nothing else is changed.
+        wants: the request.
         now_ms: the database's clock.
-        member: who asks.
+        member: the connection that asks.
     """
-    probes, short, rooms = [], [], []
-    for place, (limit, ledger) in enumerate(accounts):
-        need = wants.need[place]
+    probes, waits, rooms = [], [], []
+    for index, (limit, ledger) in enumerate(accounts):
+        need = wants.need[index]
         request = Request(limit, ledger, member, need, now_ms)
-        found = room(request)
-        allowed = found.allowed
-        if need > allowed and _is_probe_due(request):
+        headroom = headroom_of(request)
+        available = headroom.available
+        if need > available and _is_probe_due(request):
             probes.append(ledger)
-            allowed = need
-        elif need > max(0, allowed):
-            refusal = _refused(request, found)
+            available = need
+        elif need > max(0, available):
+            refusal = _refused(request, headroom)
             if refusal:
                 return Verdict((0,) * len(accounts), refusal=refusal)
-            short.append((place, max(1.0, wait_ms(request, found))))
-        rooms.append(max(0, allowed))
-    if short:
+            waits.append((index, max(1.0, wait_ms(request, headroom))))
+        rooms.append(max(0, available))
+    if waits:
         return Verdict(
             (0,) * len(accounts),
-            wait_s=max(ms for _, ms in short) / 1000,
-            short=tuple(short),
-            is_for_a_place=all(accounts[place][0].kind == "concurrency" for place, _ in short),
+            wait_s=max(ms for _, ms in waits) / 1000,
+            waits=tuple(waits),
+            is_for_slot=all(accounts[index][0].kind == "concurrency" for index, _ in waits),
         )
     for ledger in probes:
         assert ledger.vendor
@@ -211,7 +211,7 @@ def pack_most(limits: Iterable[Limit]) -> int:
 
 
 def _in_proportion(wants: Wants, rooms: Sequence[int]) -> Amounts:
-    """Return what is needed and, of the rest of the wish, the part for which every limit has room."""
+    """Return the need plus the part of the wish beyond it for which every limit has room."""
     extra = [wish - need for wish, need in zip(wants.wish, wants.need, strict=True)]
     most, of = 1, 1
     for more, need, free in zip(extra, wants.need, rooms, strict=True):
@@ -225,25 +225,25 @@ def _is_probe_due(request: Request) -> bool:
     limit, ledger, need = request.limit, request.ledger, request.need
     if not need or limit.kind != "daily" or not ledger.vendor:
         return False
-    is_the_vendors = ledger.vendor_used() + ledger.leased + need > ledger.ceiling(limit)
+    is_the_vendors = ledger.vendor_used() + ledger.leased + need > ledger.allowed(limit)
     is_time = ledger.vendor.at_ms + PROBE_MS <= request.now_ms
     return is_time and is_the_vendors and ledger.own + ledger.leased + need <= limit.calls
 
 
-def _refused(request: Request, found: Headroom) -> Refusal | None:
+def _refused(request: Request, headroom: Headroom) -> Refusal | None:
     limit, ledger = request.limit, request.ledger
     if limit.kind != "daily":
         return None
-    # What is out on lease may come back unused: where that would do, it is waited for.
-    if room(replace(request, ledger=replace(ledger, leases={}))).allowed >= request.need:
+    # Leased permits may come back unused; where they would be enough, the caller waits for them.
+    if headroom_of(replace(request, ledger=replace(ledger, leases={}))).available >= request.need:
         return None
-    wait_s = refused_ms(request, found) / 1000
+    wait_s = refused_ms(request, headroom) / 1000
     counted = replace(request, ledger=replace(ledger, vendor=None))
     return Refusal(
         limit.name,
         ledger.used(limit),
-        ledger.ceiling(limit),
+        ledger.allowed(limit),
         wait_s,
-        found.kept_for,
-        is_by_vendor=ledger.vendor is not None and room(counted).allowed >= request.need,
+        headroom.kept_for,
+        is_by_vendor=ledger.vendor is not None and headroom_of(counted).available >= request.need,
     )

@@ -1,8 +1,8 @@
-"""Who of a group may have how much: equal shares for members that want more than there is.
+"""Divide a limit among the members of a group: equal shares for members that want more than there is.
 
-A member gets what the others leave. What one of them uses or would use is kept for it, up to the
-level at which all shares together fill the limit; what it would not use the others get at once. Of
-a limit by the day everybody is taken to want its whole share for as long as it is known.
+A member gets what the others leave. What another member uses or would use is reserved for it, up to the level
+at which all shares together fill the limit; the rest is available at once. Of a daily limit every known member is
+assumed to want its whole share.
 """
 
 import math
@@ -14,13 +14,13 @@ from crm_pipeline.ratelimit.limits import Limit
 
 
 @dataclass(frozen=True)
-class Stake:
-    """What another member has and wants.
+class MemberDemand:
+    """What another member uses and wants.
 
     Attributes:
-        use: what counts for it now.
-        demand: what it would use if nothing held it back.
-        least: what a single call of it needs that waits while nothing counts for it.
+        use: the cost that counts for it now.
+        demand: the cost that it would use if nothing held it back.
+        least: the cost of its waiting call, where nothing else counts for it.
     """
 
     member: str
@@ -29,7 +29,7 @@ class Stake:
     least: int = 0
 
     def share(self, level: int) -> int:
-        """Return what it is entitled to where shares are filled up to a level."""
+        """Return its share where all shares are filled up to a level."""
         return max(self.least, int(min(self.demand, level)))
 
 
@@ -38,22 +38,22 @@ class Headroom:
     """What a member may take now.
 
     Attributes:
-        free: what nobody uses.
-        allowed: the part of it that this member may have; negative where it has more than that.
-        kept_for: the others for whom the rest is kept.
+        free: the amount that nobody uses.
+        available: the part of it that this member may take; negative where it uses more than its share.
+        kept_for: the members for whom the rest is reserved.
     """
 
     free: int
-    allowed: int
+    available: int
     kept_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a member asks for under one limit, whose account has been settled.
+    """A member's request under one limit, whose ledger has been settled.
 
     Attributes:
-        need: what its next call costs.
+        need: the cost of its next call.
         now_ms: the database's clock.
     """
 
@@ -64,54 +64,54 @@ class Request:
     now_ms: int
 
 
-def room(request: Request) -> Headroom:
-    """Say what a member may take."""
+def headroom_of(request: Request) -> Headroom:
+    """Return what a member may take."""
     limit, ledger = request.limit, request.ledger
-    ceiling = ledger.ceiling(limit)
+    allowed = ledger.allowed(limit)
     if limit.kind != "daily":
-        # A vendor that says it never allows so much may refuse; waiting would not end.
-        ceiling = max(ceiling, request.need)
-    free = ceiling - ledger.used(limit) - ledger.leased
-    others = stakes(request)
+        # A call that costs more than the vendor's limit goes out, because waiting would never end.
+        allowed = max(allowed, request.need)
+    free = allowed - ledger.used(limit) - ledger.leased
+    others = demands_of_others(request)
     if not others:
         return Headroom(free, free)
     use = ledger.use_of(request.member)
-    # What is neither this member's nor another's, as calls of one that has left, is not shared.
-    shared = free + use + sum(stake.use for stake in others)
+    # Cost of nobody, such as calls of a member that has left, is not shared.
+    shared = free + use + sum(other.use for other in others)
     least = 0 if use else request.need
     level = _level(shared, least, others)
-    rest = shared - use - sum(max(stake.use, stake.share(level)) for stake in others)
-    allowed = max(rest, min(free, max(level, least) - use))
-    kept_for = tuple(stake.member for stake in others if stake.share(level) > stake.use)
-    return Headroom(free, allowed, kept_for if allowed < free else ())
+    rest = shared - use - sum(max(other.use, other.share(level)) for other in others)
+    available = max(rest, min(free, max(level, least) - use))
+    kept_for = tuple(other.member for other in others if other.share(level) > other.use)
+    return Headroom(free, available, kept_for if available < free else ())
 
 
-def stakes(request: Request) -> list[Stake]:
-    """Return what the other members have and want."""
+def demands_of_others(request: Request) -> list[MemberDemand]:
+    """Return what the other members use and want."""
     limit, ledger = request.limit, request.ledger
     if limit.kind == "daily":
         others = sorted(ledger.seen.keys() - {request.member})
-        return [Stake(name, ledger.use_of(name), math.inf) for name in others]
-    others = sorted({claim.member for claim in ledger.claims.values()} - {request.member})
-    return [_stake(limit, ledger, name, request.now_ms) for name in others]
+        return [MemberDemand(name, ledger.use_of(name), math.inf) for name in others]
+    others = sorted({demand.member for demand in ledger.demands.values()} - {request.member})
+    return [_demand_of(limit, ledger, name, request.now_ms) for name in others]
 
 
-def _stake(limit: Limit, ledger: Ledger, member: str, now_ms: int) -> Stake:
-    use, demand, waiting, least = ledger.use_of(member), 0.0, 0, 0
-    for claim in ledger.claims.values():
-        if claim.member == member:
-            demand += claim.demand(limit, now_ms)
-            if claim.is_waiting(now_ms):
-                waiting += claim.wanted
-                least = max(least, claim.need)
-    return Stake(member, use, max(demand, use + waiting), 0 if use else least)
+def _demand_of(limit: Limit, ledger: Ledger, member: str, now_ms: int) -> MemberDemand:
+    use, expected, waiting, least = ledger.use_of(member), 0.0, 0, 0
+    for demand in ledger.demands.values():
+        if demand.member == member:
+            expected += demand.expected_use(limit, now_ms)
+            if demand.is_waiting(now_ms):
+                waiting += demand.wanted
+                least = max(least, demand.need)
+    return MemberDemand(member, use, max(expected, use + waiting), 0 if use else least)
 
 
-def _level(shared: int, least: int, others: Sequence[Stake]) -> int:
+def _level(shared: int, least: int, others: Sequence[MemberDemand]) -> int:
     """Return the highest level at which this member's share and the others' fit together."""
     low, high = 0, max(0, shared)
     while low < high:
         middle = (low + high + 1) // 2
-        wanted = max(least, middle) + sum(stake.share(middle) for stake in others)
+        wanted = max(least, middle) + sum(other.share(middle) for other in others)
         low, high = (middle, high) if wanted <= shared else (low, middle - 1)
     return low

@@ -1,7 +1,7 @@
-"""The account of one limit: what was spent, what is out on lease, what the vendor counts.
+"""The ledger of one limit: permits spent, permits on lease, and the vendor's own counter.
 
-A permit is held from its lease until one window after its reply; what a crashed process held counts
-as spent when its lease ends. Time comes in as milliseconds of the database's clock.
+A permit is held from its lease until one window after the response to its call. Permits of a crashed process
+count as spent when its lease ends. Times are milliseconds of the database's clock.
 """
 
 from collections.abc import Mapping
@@ -12,21 +12,23 @@ from crm_pipeline.ratelimit.demand import Demand
 from crm_pipeline.ratelimit.limits import (
     DAY_MS,
     Limit,
-    gone_ms,
-    kept,
+    current_slot_ms,
+    expires_ms,
+    last_reset_ms,
     member_ms,
     period_ms,
-    stamped,
-    turned_ms,
+    slot_end_ms,
 )
 
-LEASE_MS = 60_000  # a living process renews; a dead one's permits count one window longer than this
-_STEADY_PART = 8  # of a window: so long a lower figure of the vendor does not replace a higher one
+LEASE_MS = 60_000  # a living process renews its lease; a dead one's permits count one window longer
+_STEADY_PART = (
+    8  # of a window: for so long a lower reading of the vendor does not replace a higher one
+)
 
 
 @dataclass
 class Lease:
-    """Permits that a process holds: unused ones, and those of calls under way."""
+    """Permits that a process holds, unused or for calls under way."""
 
     cost: int
     until_ms: int
@@ -35,14 +37,15 @@ class Lease:
 
 @dataclass(frozen=True)
 class VendorCounter:
-    """What the vendor's own counter said, and our total at that moment.
+    """A reading of the vendor's own counter, and our total at that moment.
 
     Attributes:
-        foreign: what the vendor had counted beyond what we held.
+        allowed: the vendor's own limit.
+        foreign: the part of the vendor's count that we did not make.
     """
 
     used: int
-    ceiling: int
+    allowed: int
     at_ms: int
     total: int
     foreign: int = 0
@@ -50,27 +53,27 @@ class VendorCounter:
 
 @dataclass
 class Ledger:
-    """The account.
+    """The ledger of one limit.
 
     Attributes:
-        spent: member -> stamp (see `limits.stamped`) -> cost.
-        leases: permits out, by lease id.
-        total: cost ever spent.
+        spent: member -> end of slot (see `limits.slot_end_ms`) -> cost.
+        leases: permits on lease, by lease id.
+        total: cost spent of all time.
         vendor: the vendor's own counter.
-        claims: by lease id: what is wanted of a limit that is waited for.
-        seen: member -> when it last asked, for a limit by the day.
+        demands: by lease id, for limits that are waited for.
+        seen: member -> its last request, for a daily limit.
     """
 
     spent: dict[str, dict[int, int]] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     total: int = 0
     vendor: VendorCounter | None = None
-    claims: dict[str, Demand] = field(default_factory=dict)
+    demands: dict[str, Demand] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
     def written(self) -> dict[str, Any]:
-        """Return the account as JSON; `gate_state.sound_ledger` reads it."""
-        seen = self.vendor
+        """Return the ledger as JSON; `ledger_state.sound_ledger` reads it."""
+        vendor = self.vendor
         return {
             "spent": {member: sorted(entries.items()) for member, entries in self.spent.items()},
             "leases": {
@@ -78,92 +81,92 @@ class Ledger:
                 for name, lease in self.leases.items()
             },
             "total": self.total,
-            "vendor": [seen.used, seen.ceiling, seen.at_ms, seen.total, seen.foreign]
-            if seen
+            "vendor": [vendor.used, vendor.allowed, vendor.at_ms, vendor.total, vendor.foreign]
+            if vendor
             else None,
-            "claims": {name: claim.written() for name, claim in self.claims.items()},
+            "claims": {name: demand.written() for name, demand in self.demands.items()},
             "seen": self.seen,
         }
 
     @property
     def leased(self) -> int:
-        """Weight out on lease."""
+        """Cost of the permits on lease."""
         return sum(lease.cost for lease in self.leases.values())
 
     @property
     def own(self) -> int:
-        """Weight spent within the window, as of the last `settle`."""
+        """Cost spent within the window, as of the last `settle`."""
         return sum(sum(entries.values()) for entries in self.spent.values())
 
     def use_of(self, member: str) -> int:
-        """Return what counts for a member now, leases included."""
-        out = sum(lease.cost for lease in self.leases.values() if lease.member == member)
-        return out + sum(self.spent.get(member, {}).values())
+        """Return the cost that counts for a member now, leases included."""
+        leased = sum(lease.cost for lease in self.leases.values() if lease.member == member)
+        return leased + sum(self.spent.get(member, {}).values())
 
     def vendor_used(self) -> int:
-        """Return the vendor's counter brought forward by what we spent since it was read."""
+        """Return the vendor's counter plus the cost that we spent since it was read."""
         return self.vendor.used + self.total - self.vendor.total if self.vendor else 0
 
     def foreign(self, limit: Limit) -> int:
-        """Return what counts beside our own: the vendor has seen it, and we did not make it."""
+        """Return the cost of calls that others made, by the vendor's counter."""
         if limit.kind == "daily":
             return max(0, self.vendor_used() - self.own)
         return self.vendor.foreign if self.vendor else 0
 
     def used(self, limit: Limit) -> int:
-        """Return what counts against the limit beside the leases."""
+        """Return the cost that counts against the limit, leases excluded."""
         return self.own + self.foreign(limit)
 
-    def ceiling(self, limit: Limit) -> int:
-        """Return our share, or the vendor's own ceiling where that is lower."""
-        return min(limit.calls, self.vendor.ceiling) if self.vendor else limit.calls
+    def allowed(self, limit: Limit) -> int:
+        """Return our share, or the vendor's own limit where that is lower."""
+        return min(limit.calls, self.vendor.allowed) if self.vendor else limit.calls
 
-    def leaving(self, limit: Limit, member: str | None = None) -> list[tuple[int, int]]:
-        """Return when how much of what was spent counts no more, in order, of a member or of all."""
-        found = [
-            (gone_ms(limit, stamp), cost)
+    def expirations(self, limit: Limit, member: str | None = None) -> list[tuple[int, int]]:
+        """Return `(when, cost)` for spent cost that will no longer count, in order, of a member or of all."""
+        expirations = [
+            (expires_ms(limit, slot_ms), cost)
             for name, entries in self.spent.items()
             if member in {None, name}
-            for stamp, cost in entries.items()
+            for slot_ms, cost in entries.items()
         ]
         if member is None and limit.kind != "daily" and self.vendor and self.vendor.foreign:
-            found.append((self.vendor.at_ms + period_ms(limit), self.vendor.foreign))
-        return sorted(found)
+            expirations.append((self.vendor.at_ms + period_ms(limit), self.vendor.foreign))
+        return sorted(expirations)
 
     def hold(self, lease: str, cost: int, now_ms: int, member: str = "") -> None:
-        """Set what a lease holds from now on."""
+        """Set the cost that a lease holds from now on."""
         self.leases.pop(lease, None)
         if cost > 0:
             self.leases[lease] = Lease(cost, now_ms + LEASE_MS, member)
 
     def spend(self, limit: Limit, cost: int, at_ms: int, member: str = "") -> None:
-        """Enter calls whose reply came at that moment."""
+        """Enter calls whose responses came at that moment."""
         self.total += cost
         if cost and limit.kind != "concurrency":
-            stamp = stamped(limit, at_ms)
+            slot_ms = slot_end_ms(limit, at_ms)
             entries = self.spent.setdefault(member, {})
-            entries[stamp] = entries.get(stamp, 0) + cost
+            entries[slot_ms] = entries.get(slot_ms, 0) + cost
 
-    def observe(self, limit: Limit, used: int, ceiling: int, at_ms: int) -> None:
-        """Enter a reading of the vendor's own counter; what we hold is to be entered before."""
+    def observe(self, limit: Limit, used: int, allowed: int, at_ms: int) -> None:
+        """Enter a reading of the vendor's own counter; our own calls must be entered before."""
         foreign = max(0, used - self.own - self.leased)
-        seen = self.vendor
-        if seen and limit.kind != "daily" and foreign < seen.foreign:
-            # Replies overtake each other, and a part of what we hold the vendor has not seen yet.
-            is_later = at_ms >= seen.at_ms + period_ms(limit) // _STEADY_PART
+        before = self.vendor
+        if before and limit.kind != "daily" and foreign < before.foreign:
+            # Responses overtake each other, and the vendor has not yet seen all the calls that we hold.
+            is_later = at_ms >= before.at_ms + period_ms(limit) // _STEADY_PART
             if not is_later:
                 return
-        self.vendor = VendorCounter(used, ceiling, at_ms, self.total, foreign)
+        self.vendor = VendorCounter(used, allowed, at_ms, self.total, foreign)
 
-    def forget(self, *, counted: bool, told: bool) -> None:
-        """Forget what was spent, or what the vendor told; permits that are out stay out."""
+    def forget(self, *, counted: bool, reported: bool) -> None:
+        """Forget our own count, the vendor's counter, or both; permits on lease stay."""
         if counted:
             self.spent = {}
-        if told:
+        if reported:
             self.vendor = None
 
     def settle(self, limit: Limit, now_ms: int) -> None:
-        """Drop what has left the window and take back the leases that ran out."""
+        """Drop cost that has left the window, and count expired leases as spent."""
         for name in [n for n, lease in self.leases.items() if lease.until_ms <= now_ms]:
             lease = self.leases.pop(name)
             self.spend(limit, lease.cost, lease.until_ms, lease.member)
@@ -178,11 +181,11 @@ class Ledger:
         self._settle_vendor(limit, now_ms)
 
     def _settle_members(self, limit: Limit, now_ms: int) -> None:
-        for claim in self.claims.values():
-            claim.set_back(limit, now_ms)
-        for name in [n for n, claim in self.claims.items() if claim.is_over(limit, now_ms)]:
+        for demand in self.demands.values():
+            demand.set_back(limit, now_ms)
+        for name in [n for n, demand in self.demands.items() if demand.is_over(limit, now_ms)]:
             if name not in self.leases:
-                del self.claims[name]
+                del self.demands[name]
         self.seen = {
             member: min(at_ms, now_ms)
             for member, at_ms in self.seen.items()
@@ -193,15 +196,15 @@ class Ledger:
         if self.vendor is None:
             return
         age_ms = abs(now_ms - self.vendor.at_ms)
-        if age_ms > DAY_MS or (limit.resets and self.vendor.at_ms < turned_ms(limit, now_ms)):
+        if age_ms > DAY_MS or (limit.resets and self.vendor.at_ms < last_reset_ms(limit, now_ms)):
             self.vendor = None
         elif limit.kind != "daily" and age_ms >= period_ms(limit):
             self.vendor = replace(self.vendor, foreign=0)
 
 
 def _left(limit: Limit, entries: Mapping[int, int], now_ms: int) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for stamp, cost in entries.items():
-        if (moved := kept(limit, stamp, now_ms)) is not None:
-            found[moved] = found.get(moved, 0) + cost
-    return found
+    left: dict[int, int] = {}
+    for slot_ms, cost in entries.items():
+        if (moved_ms := current_slot_ms(limit, slot_ms, now_ms)) is not None:
+            left[moved_ms] = left.get(moved_ms, 0) + cost
+    return left

@@ -1,4 +1,4 @@
-"""The rows of the table `crm_state.gate`: read, locked and written for `limiter.py`."""
+"""Read, lock and write the rows of the table `crm_state.gate`, for `limiter.py`."""
 
 import json
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ WHERE %s::text IS NULL OR group_name = %s ORDER BY group_name, limit_name
 
 @dataclass
 class Row:
-    """One limit as last written, its account, and the database's time when it was read."""
+    """One limit as last written, its ledger, and the database's time when it was read."""
 
     group: str
     limit: Limit
@@ -58,17 +58,17 @@ class Rows:
         """Lock and return the rows of the limits, in the order of their names; make missing ones.
 
         A crash of the server may lose the last transactions (`synchronous_commit` is off): some
-        calls of the last second are then forgotten, which the vendor's own refusal would tell.
+        calls of the last second are then forgotten, and the vendor may refuse a call.
         """
         names = [limit.name for limit in limits]
         self._cursor.execute(_LOCKED, (group, names))
-        found = [_row(values) for values in self._cursor.fetchall()]
-        if len(found) < len(names):
+        rows = [_row(values) for values in self._cursor.fetchall()]
+        if len(rows) < len(names):
             for limit in limits:
                 self._cursor.execute(_MISSING, (group, limit.name, *_shape(limit)))
             self._cursor.execute(_LOCKED, (group, names))
-            found = [_row(values) for values in self._cursor.fetchall()]
-        return found
+            rows = [_row(values) for values in self._cursor.fetchall()]
+        return rows
 
     def locked_of(self, group: str) -> list[Row]:
         """Lock and return all rows of a group, in the order of their names."""
@@ -76,7 +76,7 @@ class Rows:
         return [_row(values) for values in self._cursor.fetchall()]
 
     def write(self, rows: Sequence[Row], limits: Sequence[Limit]) -> None:
-        """Write the accounts, and the limits as they are configured now."""
+        """Write the ledgers, and the limits as they are configured now."""
         for row, limit in zip(rows, limits, strict=True):
             state = json.dumps(row.ledger.written(), separators=(",", ":"))
             self._cursor.execute(_WRITE, (*_shape(limit), state, row.group, row.limit.name))

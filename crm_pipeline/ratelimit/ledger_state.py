@@ -1,4 +1,4 @@
-"""Rows of the limiter's table as they are read: what somebody else wrote there must neither stop nor block.
+"""Read the rows of the limiter's table; rows that somebody else wrote must neither stop nor block calls.
 
 A part that cannot be true is left out, with a warning; the next contact writes the row whole again.
 """
@@ -38,13 +38,13 @@ class _Lease(msgspec.Struct, array_like=True):
 
 class _Vendor(msgspec.Struct, array_like=True):
     used: _Amount
-    ceiling: Annotated[int, msgspec.Meta(ge=1, le=MOST_COUNTED)]
+    allowed: Annotated[int, msgspec.Meta(ge=1, le=MOST_COUNTED)]
     at_ms: _Instant
     total: _Total
     foreign: _Amount = 0
 
 
-class _Claim(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class _Demand(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     member: str
     at_ms: _Instant
     until_ms: _Instant
@@ -55,18 +55,18 @@ class _Claim(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 def sound_ledger(state: object) -> tuple[Ledger, list[str]]:
-    """Return the account that a row holds, and the names of the parts that it cannot hold."""
+    """Return the ledger of a row, and the names of its parts that cannot be true."""
     lost: list[str] = []
     parts: dict[str, Any] = state if isinstance(state, dict) else {}
     if not isinstance(state, dict):
         lost.append("state")
 
-    def part(name: str, empty: T, made: Callable[[Any], T]) -> T:
-        found = parts.get(name)
-        if found is None:
+    def part(name: str, empty: T, read: Callable[[Any], T]) -> T:
+        value = parts.get(name)
+        if value is None:
             return empty
         try:
-            return made(found)
+            return read(value)
         except msgspec.ValidationError:
             lost.append(name)
             return empty
@@ -74,10 +74,10 @@ def sound_ledger(state: object) -> tuple[Ledger, list[str]]:
     ledger = Ledger(
         spent=part("spent", {}, _spent),
         leases=part("leases", {}, _leases),
-        total=part("total", 0, lambda found: msgspec.convert(found, _Total)),
+        total=part("total", 0, lambda value: msgspec.convert(value, _Total)),
         vendor=part("vendor", None, _vendor),
-        claims=part("claims", {}, _demands),
-        seen=part("seen", {}, lambda found: msgspec.convert(found, dict[str, _Instant])),
+        demands=part("claims", {}, _demands),
+        seen=part("seen", {}, lambda value: msgspec.convert(value, dict[str, _Instant])),
     )
     if ledger.vendor and ledger.vendor.total > ledger.total:
         lost.append("vendor")
@@ -88,10 +88,10 @@ def sound_ledger(state: object) -> tuple[Ledger, list[str]]:
 def sound_limit(
     name: str, kind: str, *, calls: int, period_s: float, resets: str, unit: str
 ) -> tuple[Limit, list[str]]:
-    """Return the limit of a row, and the names of the columns that could not be true and were mended."""
+    """Return the limit of a row, and the names of the columns that could not be true and were replaced."""
     lost = []
-    known = _KINDS.get(kind, "daily")
-    if known != kind:
+    sound_kind = _KINDS.get(kind, "daily")
+    if sound_kind != kind:
         lost.append("kind")
     if calls < 1:
         lost.append("calls")
@@ -99,14 +99,14 @@ def sound_limit(
     if not math.isfinite(period_s) or not 0 < period_s <= _LONGEST_S:
         lost.append("period_s")
         period_s = DAY_MS / 1000
-    if resets and not (known == "daily" and is_time_zone(resets)):
+    if resets and not (sound_kind == "daily" and is_time_zone(resets)):
         lost.append("resets")
         resets = ""
-    return Limit(name, calls, period_s, known, resets, unit), lost
+    return Limit(name, calls, period_s, sound_kind, resets, unit), lost
 
 
 def warn(group: str, limit: str, lost: list[str]) -> None:
-    """Say once in a process that parts of a row were left out."""
+    """Log once per process and limit that parts of a row were left out."""
     with _warning:
         if not lost or (group, limit) in _warned:
             return
@@ -119,32 +119,32 @@ def warn(group: str, limit: str, lost: list[str]) -> None:
     )
 
 
-def _spent(found: Any) -> dict[str, dict[int, int]]:
-    # Before members were known, the entries were a list.
-    by_member = {"": found} if isinstance(found, list) else found
+def _spent(value: Any) -> dict[str, dict[int, int]]:
+    # Versions without members wrote the entries as a list.
+    by_member = {"": value} if isinstance(value, list) else value
     read = msgspec.convert(by_member, dict[str, _Entries])
     return {member: dict(entries) for member, entries in read.items()}
 
 
-def _leases(found: Any) -> dict[str, Lease]:
-    read = msgspec.convert(found, dict[str, _Lease])
-    return {name: Lease(one.cost, one.until_ms, one.member) for name, one in read.items()}
+def _leases(value: Any) -> dict[str, Lease]:
+    read = msgspec.convert(value, dict[str, _Lease])
+    return {name: Lease(lease.cost, lease.until_ms, lease.member) for name, lease in read.items()}
 
 
-def _vendor(found: Any) -> VendorCounter:
-    one = msgspec.convert(found, _Vendor)
-    return VendorCounter(one.used, one.ceiling, one.at_ms, one.total, one.foreign)
+def _vendor(value: Any) -> VendorCounter:
+    read = msgspec.convert(value, _Vendor)
+    return VendorCounter(read.used, read.allowed, read.at_ms, read.total, read.foreign)
 
 
-def _demands(found: Any) -> dict[str, Demand]:
-    if not isinstance(found, dict):
+def _demands(value: Any) -> dict[str, Demand]:
+    if not isinstance(value, dict):
         raise msgspec.ValidationError
-    claims = {}
-    for name, one in found.items():
-        # One that another version wrote is of seconds ago, and means nothing any more.
+    demands = {}
+    for name, entry in value.items():
+        # An entry that another version wrote is seconds old and can be left out.
         try:
-            read = msgspec.convert(one, _Claim)
+            read = msgspec.convert(entry, _Demand)
         except msgspec.ValidationError:
             continue
-        claims[name] = Demand(*(getattr(read, part) for part in _Claim.__struct_fields__))
-    return claims
+        demands[name] = Demand(*(getattr(read, part) for part in _Demand.__struct_fields__))
+    return demands

@@ -1,4 +1,4 @@
-"""How limits stand, for people: figures, and the words of a refusal."""
+"""The status of limits for people: figures, and the text of a refusal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ _DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class LimitStatus:
-    """How one limit stands.
+    """The status of one limit.
 
     Attributes:
         group: limit group.
         name: of the limit.
         kind: `rolling`, `daily` or `concurrency`.
-        used: what counts now, in `unit`: ours, and what the vendor counts beyond that.
+        used: the cost that counts now, in `unit`: ours, and what the vendor counts beyond that.
         counted: ours alone.
-        under_way: permits out, in use or in a pack.
+        under_way: permits on lease, in use or taken in advance.
         ceiling: our share.
         vendor_used: the vendor's own counter, as last read.
-        vendor_ceiling: the vendor's own ceiling.
+        vendor_ceiling: the vendor's own limit.
         observed_at: when that was read.
         unit: what is counted.
         period_s: length of the window.
-        resets: the zone whose midnight begins the amount anew; "" for a rolling window.
-        members: what counts for each member of the group, permits under way included.
+        resets: the zone at whose midnight the amount resets; "" for a rolling window.
+        members: the cost that counts for each member of the group, permits under way included.
     """
 
     group: str
@@ -56,18 +56,17 @@ class LimitStatus:
 
     @property
     def is_spent_by_vendor(self) -> bool:
-        """Whether nothing is left of a day by the vendor's counter, though something would be by ours."""
+        """Whether a daily limit is spent by the vendor's counter, but not by our own."""
         if self.kind != "daily" or self.vendor_ceiling is None or self.left:
             return False
         return self.counted + self.under_way < self.ceiling
 
 
-def described(row: Row) -> LimitStatus:
-    """Return how the limit of a row stands, whose account has been settled."""
+def status_of(row: Row) -> LimitStatus:
+    """Return the status of a row's limit; its ledger must be settled."""
     ledger, vendor = row.ledger, row.ledger.vendor
-    known = {*ledger.spent, *ledger.seen, *(lease.member for lease in ledger.leases.values())} - {
-        ""
-    }
+    leasing = {lease.member for lease in ledger.leases.values()}
+    members = {*ledger.spent, *ledger.seen, *leasing} - {""}
     return LimitStatus(
         group=row.group,
         name=row.limit.name,
@@ -77,21 +76,21 @@ def described(row: Row) -> LimitStatus:
         under_way=ledger.leased,
         ceiling=row.limit.calls,
         vendor_used=vendor.used if vendor else None,
-        vendor_ceiling=vendor.ceiling if vendor else None,
+        vendor_ceiling=vendor.allowed if vendor else None,
         observed_at=datetime.fromtimestamp(vendor.at_ms / 1000, UTC) if vendor else None,
         unit=row.limit.unit,
         period_s=row.limit.period_s,
         resets=row.limit.resets,
-        members={member: ledger.use_of(member) for member in sorted(known)},
+        members={member: ledger.use_of(member) for member in sorted(members)},
     )
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was taken out of the account of one limit.
+    """The counts that were taken out of one limit's ledger.
 
     Attributes:
-        counted: what we had counted, in `unit`; None where that was kept.
+        counted: our own count, in `unit`; None where it was kept.
         vendor_used, vendor_ceiling: the vendor's own counter; None where it was kept or there was none.
     """
 
@@ -102,33 +101,33 @@ class Forgotten:
     vendor_ceiling: int | None = None
 
 
-def forgotten(row: Row, *, counted: bool, told: bool) -> Forgotten:
-    """Forget what the account of a row holds, and return it."""
-    ledger, vendor = row.ledger, row.ledger.vendor if told else None
+def forget_counts(row: Row, *, counted: bool, reported: bool) -> Forgotten:
+    """Remove counts from a row's ledger, and return them."""
+    ledger, vendor = row.ledger, row.ledger.vendor if reported else None
     ledger.settle(row.limit, row.now_ms)
-    found = Forgotten(
+    forgotten = Forgotten(
         name=row.limit.name,
         unit=row.limit.unit,
         counted=ledger.own if counted else None,
         vendor_used=vendor.used if vendor else None,
-        vendor_ceiling=vendor.ceiling if vendor else None,
+        vendor_ceiling=vendor.allowed if vendor else None,
     )
-    ledger.forget(counted=counted, told=told)
-    return found
+    ledger.forget(counted=counted, reported=reported)
+    return forgotten
 
 
 def exhausted(
     limit: Limit, refusal: Refusal, state: LimitStatus, now: datetime, member: str
 ) -> BudgetExhausted:
-    """Return the error that says why a limit refuses, and when to try again."""
+    """Return the error that says why a limit refuses and when to try again."""
     counts = (
-        f"{refusal.used:,} of {refusal.ceiling:,} {limit.unit}"
+        f"{refusal.used:,} of {refusal.allowed:,} {limit.unit}"
         f" {window_words(limit.period_s, limit.resets)}"
     )
-    vendor, told = "", "it said" if refusal.is_by_vendor else "the vendor's own counter:"
+    vendor, intro = "", "it said" if refusal.is_by_vendor else "the vendor's own counter:"
     if state.vendor_ceiling:
         vendor = (
-            f" ({told} {state.vendor_used:,} of {state.vendor_ceiling:,}; our"
+            f" ({intro} {state.vendor_used:,} of {state.vendor_ceiling:,}; our"
             f" share of that is {limit.calls / state.vendor_ceiling:.0%})"
         )
     by, ours, reset = "", "", ""
@@ -150,7 +149,7 @@ def exhausted(
 
 
 def reset_words(member: str) -> str:
-    """Say how a wrong counter of the vendor is forgotten, and only that."""
+    """Say how to forget a wrong counter of the vendor, and nothing else."""
     return (
         f"If the vendor's counter is wrong, `crm-pipeline budget reset {member} --told` forgets it;"
         " what we counted stays."
@@ -158,21 +157,21 @@ def reset_words(member: str) -> str:
 
 
 def return_words(limit: Limit | LimitStatus) -> str:
-    """Say when what was spent of a limit by the day may be spent again."""
+    """Say when the spent amount of a daily limit becomes available again."""
     if limit.resets:
         return f"the whole amount comes back at midnight in {limit.resets}"
-    age = "24 hours" if limit.period_s == _DAY_S else _span(limit.period_s)
+    age = "24 hours" if limit.period_s == _DAY_S else _duration(limit.period_s)
     return f"{limit.unit} come back one by one as they get {age} old, not at midnight"
 
 
 def window_words(period_s: float, resets: str) -> str:
-    """Say over which time a limit counts."""
+    """Say which period a limit counts."""
     if resets:
         return f"since midnight in {resets}"
-    return f"in the last {'24 hours' if period_s == _DAY_S else _span(period_s)}"
+    return f"in the last {'24 hours' if period_s == _DAY_S else _duration(period_s)}"
 
 
-def _span(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,7 +1,7 @@
-"""The rate limiter: how many calls all processes together may make under a group's limits.
+"""The rate limiter: grants permits to all processes together under a group's limits.
 
 Permits are counted in PostgreSQL, under the row locks of a group's limits and by the database's
-clock, so any number of processes and hosts agree. The arithmetic is in `decision.py`, sharing among
+clock, so any number of processes and hosts agree. The arithmetic is in `decision.py`, the sharing among
 the threads of a process in `permit_pool.py`, counts of calls made in `usage.py`.
 """
 
@@ -17,9 +17,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatev
 
 from crm_pipeline.kernel.clock import Clock
 from crm_pipeline.kernel.errors import BudgetExhausted, StoreError
-from crm_pipeline.ratelimit.call_cost import checked, priced
-from crm_pipeline.ratelimit.decision import Amounts, Refusal, Verdict, Wants, entered
-from crm_pipeline.ratelimit.fair_share import Request, room
+from crm_pipeline.ratelimit.call_cost import costs_of, require_countable
+from crm_pipeline.ratelimit.decision import Amounts, Refusal, Verdict, Wants, apply_report
+from crm_pipeline.ratelimit.fair_share import Request, headroom_of
 from crm_pipeline.ratelimit.flusher import Flusher
 from crm_pipeline.ratelimit.ledger import LEASE_MS
 from crm_pipeline.ratelimit.ledger_rows import Rows
@@ -27,9 +27,9 @@ from crm_pipeline.ratelimit.ledger_state import warn
 from crm_pipeline.ratelimit.limit_status import (
     Forgotten,
     LimitStatus,
-    described,
     exhausted,
-    forgotten,
+    forget_counts,
+    status_of,
 )
 from crm_pipeline.ratelimit.limits import Limit, is_countable
 from crm_pipeline.ratelimit.permit_pool import Delta, PermitPool
@@ -45,7 +45,7 @@ _WRITTEN_AFTER_S = 1.0
 
 
 class RateLimiter:
-    """Gives out permits; safe with threads, and agreed with every process on the same database."""
+    """Grants permits; safe with threads, and shared by all processes on the same database."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -57,7 +57,7 @@ class RateLimiter:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._pools: dict[tuple[str, str, tuple[Limit, ...]], PermitPool] = {}
-        self._flusher = Flusher(self._work)
+        self._flusher = Flusher(self._flush_due)
         self._written_at = 0.0
         self._vendor_counters = VendorCounters(self._database)
         self._counts = UsageCounts(self._database)
@@ -79,22 +79,22 @@ class RateLimiter:
     ) -> Iterator[float]:
         """Wait until a call may be made under all the limits; yield the seconds waited.
 
-        The call is to be made inside the `with`. It counts until one window after its end, whether
-        it ended well or not.
+        The call must be made inside the `with`. It counts until one window after its end, whether it
+        succeeds or not.
 
         Args:
-            group: who shares the limits (`limit_group` of a connection).
+            group: the connections that share the limits (`limit_group` of a connection).
             limits: of the group; a call may fall under some of them only.
-            cost: what the call costs: under each limit the same, or by the limit's name; one that
-                is not named costs 1, and 0 is for a limit that the call does not fall under.
-            member: who of the group asks, the connection's name; by default the group itself.
+            cost: of the call: one number for every limit, or numbers by the limit's name. A limit that is
+                not named costs 1; 0 is for a limit that the call does not fall under.
+            member: the connection that asks; by default the group itself.
 
         Raises:
             BudgetExhausted: a daily limit is spent; `wait_s` says when to try again.
-            ConfigError: a limit is not positive, or the call weighs more than it.
+            ConfigError: a limit is not positive, or the call costs more than a limit allows.
         """
         pool = self._pool(group, member, tuple(limits))
-        costs = priced(group, pool.limits, cost)
+        costs = costs_of(group, pool.limits, cost)
         if not any(costs):
             yield 0.0
             return
@@ -103,39 +103,39 @@ class RateLimiter:
         try:
             yield waited_s
         finally:
-            # A child forked in here leaves a permit that is its parent's to give back.
+            # A child process forked inside the block must not give back the parent's permit.
             if process == os.getpid() and pool.reply(costs, time.monotonic()):
-                self._flusher.ring()
+                self._flusher.wake()
 
-    def observe(self, group: str, name: str, used: int, ceiling: int, *, member: str = "") -> None:
-        """Let the vendor's own counter overrule ours, where it has counted more.
+    def observe(self, group: str, name: str, used: int, allowed: int, *, member: str = "") -> None:
+        """Enter the vendor's own counter, which overrules ours where it is higher.
 
-        Cheap enough for every reply. A counter of a day is written once a second, every 50 calls, or
-        past 80 %; until then the figure in force may lack so many calls. One of a shorter window
-        goes with the next contact, and holds back what others took until that has left the window. One that
-        cannot be true is ignored.
+        Cheap enough for every response. A daily counter is written once a second, every 50 calls, or past
+        80 %; until then the stored figure may lack so many calls. A counter of a shorter window is reported with
+        the next contact; calls that others made count until they have left the window. A counter that cannot
+        be true is ignored.
 
         Args:
             group: limit group.
             name: of the limit.
-            used: what the vendor has counted in the window or day that is running.
-            ceiling: the vendor's own.
-            member: whose call was answered.
+            used: the vendor's count of the current window or day.
+            allowed: the vendor's own limit.
+            member: the connection that made the call.
         """
-        if not is_countable(used, ceiling):
+        if not is_countable(used, allowed):
             warn(group, name, ["a counter of the vendor"])
             return
-        self._be_own()
-        found = self._watching(group, name, member or group)
-        if found:
-            pool, place = found
-            pool.note(place, used, ceiling, time.monotonic())
-        elif self._vendor_counters.note(group, name, used, ceiling):
-            # The reply is good even if its figure cannot be kept; the next permit will tell.
+        self._reset_after_fork()
+        location = self._pool_with_limit(group, name, member or group)
+        if location:
+            pool, index = location
+            pool.observe(index, used, allowed, time.monotonic())
+        elif self._vendor_counters.observe(group, name, used, allowed):
+            # The response is good even if its counter cannot be stored; the next permit reports the error.
             with contextlib.suppress(StoreError):
                 self._vendor_counters.write()
             return
-        self._flusher.ring()
+        self._flusher.wake()
 
     def record(
         self,
@@ -146,25 +146,25 @@ class RateLimiter:
         *,
         member: str = "",
     ) -> None:
-        """Count calls made, for the accounts by day; written within a second or at `close`.
+        """Count calls made, for the usage by day; written within a second or at `close`.
 
         Args:
             group: limit group.
-            operation: a word of the connector's for what was done.
+            operation: the connector's name for the kind of call.
             calls: how many.
-            cost: what they cost in the vendor's unit; by default as many.
-            member: who made them, the connection's name; by default the group itself.
+            cost: their cost in the vendor's unit; by default their number.
+            member: the connection that made them; by default the group itself.
         """
-        self._be_own()
+        self._reset_after_fork()
         cost = calls if cost is None else cost
         if self._counts.add((group, member or group, operation), calls, cost):
-            self._flusher.ring()
+            self._flusher.wake()
 
     def remaining(self, group: str, limits: Sequence[Limit], *, member: str = "") -> int | None:
-        """Return what a member may still take of the daily limits among these; None without any.
+        """Return what a member may still take of the daily limits among these; None if there are none.
 
-        It is in the limit's unit, and the least of several: our share or the vendor's own ceiling,
-        less what is used, and less what is kept for the other members of the group.
+        It is in the limit's unit, and the least of several limits: our share or the vendor's own limit,
+        less what is used, and less what is reserved for the other members of the group.
         """
         shapes = {limit.name: limit for limit in limits if limit.kind == "daily"}
         left = {name: limit.calls for name, limit in shapes.items()}
@@ -174,33 +174,33 @@ class RateLimiter:
             limit = shapes.get(row.limit.name)
             if limit:
                 row.ledger.settle(limit, row.now_ms)
-                found = room(Request(limit, row.ledger, member or group, 0, row.now_ms))
-                left[row.limit.name] = max(0, found.allowed)
+                request = Request(limit, row.ledger, member or group, 0, row.now_ms)
+                left[row.limit.name] = max(0, headroom_of(request).available)
         return min(left.values())
 
     def usage(self, group: str | None = None) -> list[LimitStatus]:
-        """Return how the limits stand, of one group or of all."""
+        """Return the status of the limits of one group or of all."""
         rows = self._database.done(lambda cursor: Rows(cursor).of_group(group))
         for row in rows:
             row.ledger.settle(row.limit, row.now_ms)
-        return [described(row) for row in rows]
+        return [status_of(row) for row in rows]
 
-    def forget(self, group: str, *, counted: bool = True, told: bool = True) -> list[Forgotten]:
-        """Forget what stands in the accounts of a group's limits, and return it.
+    def forget(self, group: str, *, counted: bool = True, reported: bool = True) -> list[Forgotten]:
+        """Remove counts from the ledgers of a group's limits, and return them.
 
-        Safe while calls are made: permits that are out stay out, and what ends from now on counts.
+        Safe while calls are made: permits on lease stay, and calls that end from now on count.
 
         Args:
             group: limit group.
-            counted: forget what we counted.
-            told: forget the vendor's own counters; its next answer tells them anew.
+            counted: forget our own count.
+            reported: forget the vendor's own counters; its next response reports them again.
         """
 
         def work(cursor: Cursor) -> list[Forgotten]:
             rows = Rows(cursor).locked_of(group)
-            found = [forgotten(row, counted=counted, told=told) for row in rows]
+            forgotten = [forget_counts(row, counted=counted, reported=reported) for row in rows]
             Rows(cursor).write(rows, [row.limit for row in rows])
-            return found
+            return forgotten
 
         return self._database.done(work)
 
@@ -210,48 +210,48 @@ class RateLimiter:
         return self._counts.by_day(group, days)
 
     def flush(self) -> None:
-        """Write everything noted so far, and give back the permits taken in advance."""
-        self._be_own()
+        """Write all counts and counters, and give back the permits taken in advance."""
+        self._reset_after_fork()
         self._vendor_counters.write()
         self._counts.flush()
         for pool in list(self._pools.values()):
             self._contact(pool, at=math.inf)
 
     def close(self) -> None:
-        """Flush and end; a limiter whose database is gone or full ends all the same."""
+        """Flush and end, even if the database is gone or full."""
         atexit.unregister(self.close)
         self._flusher.end()
         if self._pid == os.getpid():
             with contextlib.suppress(StoreError):
                 self.flush()
 
-    def _be_own(self) -> None:
-        """Begin anew in a forked child: it must not spend its parent's permits."""
+    def _reset_after_fork(self) -> None:
+        """Start with empty state in a forked child, which must not spend its parent's permits."""
         if self._pid != os.getpid():
             self._lock = threading.Lock()
             self._reset()
 
     def _pool(self, group: str, member: str, limits: tuple[Limit, ...]) -> PermitPool:
-        self._be_own()
+        self._reset_after_fork()
         with self._lock:
             pool = self._pools.get((group, member, limits))
             if pool is None:
-                checked(group, limits)
+                require_countable(group, limits)
                 pool = self._pools[group, member, limits] = PermitPool(group, limits, member)
         return pool
 
-    def _watching(self, group: str, name: str, member: str) -> tuple[PermitPool, int] | None:
-        """Return a pool, the member's if it has one, that has a limit of this name to wait for."""
-        found = None
-        # The latest first: limits change when the vendor tells its own ceilings.
+    def _pool_with_limit(self, group: str, name: str, member: str) -> tuple[PermitPool, int] | None:
+        """Return a pool, the member's if it has one, with the index of its waiting limit of this name."""
+        other = None
+        # The latest first: limits change when the vendor reports its own.
         for pool in reversed(list(self._pools.values())):
-            if pool.group == group and (pool.member == member or found is None):
-                for place, limit in enumerate(pool.limits):
+            if pool.group == group and (pool.member == member or other is None):
+                for index, limit in enumerate(pool.limits):
                     if limit.name == name and limit.kind != "daily":
                         if pool.member == member:
-                            return pool, place
-                        found = pool, place
-        return found
+                            return pool, index
+                        other = pool, index
+        return other
 
     def _acquire(self, pool: PermitPool, costs: Amounts) -> float:
         started = time.monotonic()
@@ -259,7 +259,7 @@ class RateLimiter:
             pool.want(costs)
             try:
                 while not pool.take(costs, time.monotonic()):
-                    if pool.asking:
+                    if pool.is_contacting:
                         pool.changed.wait()
                     else:
                         self._ask(pool, costs)
@@ -268,20 +268,20 @@ class RateLimiter:
         return time.monotonic() - started
 
     def _ask(self, pool: PermitPool, costs: Amounts) -> None:
-        """Ask for all threads of this process, and sleep for them; called holding `changed`."""
-        pool.asking = True
+        """Request permits for all threads of this process, and sleep for them; the caller holds `changed`."""
+        pool.is_contacting = True
         pool.changed.release()
         try:
             verdict = self._contact(pool, costs)
             if verdict.refusal:
                 raise self._exhausted(pool, verdict.refusal)
-            if verdict.is_for_a_place:
+            if verdict.is_for_slot:
                 pool.wait_for_reply(verdict.wait_s)
             elif verdict.wait_s:
                 self._clock.sleep(verdict.wait_s)
         finally:
             pool.changed.acquire()
-            pool.asking = False
+            pool.is_contacting = False
             pool.changed.notify_all()
 
     def _contact(
@@ -292,17 +292,17 @@ class RateLimiter:
             wants = pool.wants(need, now) if need else None
             delta = pool.delta(now if at is None else at)
             try:
-                verdict = self._settled(pool, delta, wants, now)
+                verdict = self._exchange(pool, delta, wants, now)
             except BaseException:
                 pool.failed(delta)
                 raise
             pool.done(delta, verdict.granted, time.monotonic())
             if any(verdict.granted):
-                self._flusher.ring()
+                self._flusher.wake()
             return verdict
 
-    def _settled(
-        self, pool: PermitPool, delta: Delta, wants: Wants | None, told_at: float
+    def _exchange(
+        self, pool: PermitPool, delta: Delta, wants: Wants | None, reported_at: float
     ) -> Verdict:
         def work(cursor: Cursor) -> Verdict:
             rows = Rows(cursor).locked(pool.group, pool.limits)
@@ -310,12 +310,14 @@ class RateLimiter:
                 (limit, row.ledger, row.now_ms)
                 for limit, row in zip(pool.limits, rows, strict=True)
             ]
-            verdict = entered(accounts, delta.news(pool.lease, pool.member, told_at), wants)
+            verdict = apply_report(
+                accounts, delta.report(pool.lease, pool.member, reported_at), wants
+            )
             if wants or not delta.is_empty:
                 Rows(cursor).write(rows, pool.limits)
             return verdict
 
-        # Done twice, because an answer was lost, calls count twice: too careful, never too little.
+        # If it is done twice because a reply was lost, calls count twice: too many, never too few.
         return self._database.done(work)
 
     def _exhausted(self, pool: PermitPool, refusal: Refusal) -> BudgetExhausted:
@@ -323,12 +325,12 @@ class RateLimiter:
         state = next(row for row in self.usage(pool.group) if row.name == limit.name)
         return exhausted(limit, refusal, state, self._clock.now(), pool.member)
 
-    def _work(self) -> float | None:
-        """Tell the database what is due; return when there will be more, None if nothing is left."""
+    def _flush_due(self) -> float | None:
+        """Write what is due; return the seconds until more is due, None if nothing is left."""
         now = time.monotonic()
         due = []
         for pool in list(self._pools.values()):
-            if pool.has_news(now) or (pool.is_due(now, _RENEWED_AFTER_S)):
+            if pool.has_report(now) or (pool.is_due(now, _RENEWED_AFTER_S)):
                 self._contact(pool)
             if not pool.is_idle():
                 due.append(_LOOKED_AFTER_S)

@@ -1,7 +1,7 @@
-"""One process's lease of permits for one member of a group, shared by its threads.
+"""One process's lease of permits for one member of a group, shared by the process's threads.
 
-A pool counts what it took from the limiter (`out`) as unused, under way, or replied and not yet told,
-under each of its limits. It talks to nobody: `limiter.py` carries its deltas to the database, where
+A pool counts the permits that it took from the limiter (`out`) as unused, under way, or replied and not yet
+reported, under each of its limits. It does no I/O: `limiter.py` takes its deltas to the database, where
 `decision.py` decides.
 """
 
@@ -12,40 +12,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crm_pipeline.kernel.identity import sortable_id
-from crm_pipeline.ratelimit.decision import Amounts, News, Reading, Wants, pack_most
+from crm_pipeline.ratelimit.decision import Amounts, Reading, Report, Wants, pack_most
 from crm_pipeline.ratelimit.limits import Limit
 
-_AHEAD_S = 0.05  # a pack lasts about as long; taking one costs a few milliseconds
-_UNUSED_S = 0.25  # then what was taken in advance goes back to the others
+_AHEAD_S = (
+    0.05  # permits for about so long are taken in advance; a contact costs a few milliseconds
+)
+_UNUSED_S = 0.25  # then permits taken in advance go back to the others
 _MERGED_S = 0.002
 
 
 @dataclass(frozen=True)
-class _Note:
+class _Counter:
     used: int
-    ceiling: int
+    allowed: int
     at: float
 
 
 @dataclass(frozen=True)
 class Delta:
-    """What a pool tells the limiter in one contact.
+    """What a pool reports to the limiter in one contact.
 
     Attributes:
-        out: costs it holds according to the limiter.
-        replied: moment (this process's clock) and costs of calls that ended.
+        out: costs that it holds according to the limiter.
+        replied: `(moment of this process's clock, costs)` of calls that ended.
         unused: costs that it gives back.
-        notes: the vendor's own counters, by place of the limit.
+        counters: the vendor's own counters, by index of the limit.
     """
 
     out: Amounts
     replied: tuple[tuple[float, Amounts], ...]
     unused: Amounts
-    notes: tuple[tuple[int, _Note], ...] = ()
+    counters: tuple[tuple[int, _Counter], ...] = ()
 
     @property
     def kept(self) -> Amounts:
-        """Weights that it goes on holding."""
+        """Costs that it still holds."""
         left = _less(self.out, self.unused)
         for _, costs in self.replied:
             left = _less(left, costs)
@@ -53,19 +55,19 @@ class Delta:
 
     @property
     def is_empty(self) -> bool:
-        """Say whether there is nothing to tell."""
-        return not any(self.out) and not self.notes
+        """Say whether there is nothing to report."""
+        return not any(self.out) and not self.counters
 
-    def news(self, lease: str, member: str, told_at: float) -> News:
-        """Return what is told, with times as seconds ago."""
-        return News(
+    def report(self, lease: str, member: str, reported_at: float) -> Report:
+        """Return the report, with times as seconds ago."""
+        return Report(
             lease,
             member,
-            tuple((told_at - moment, costs) for moment, costs in self.replied),
+            tuple((reported_at - moment, costs) for moment, costs in self.replied),
             self.kept,
             tuple(
-                Reading(place, note.used, note.ceiling, told_at - note.at)
-                for place, note in self.notes
+                Reading(index, counter.used, counter.allowed, reported_at - counter.at)
+                for index, counter in self.counters
             ),
         )
 
@@ -78,24 +80,23 @@ class PermitPool:
         self.member = member or group
         self.limits = tuple(sorted(limits, key=lambda limit: limit.name))
         self.lease = sortable_id()
-        self.contact = (
-            threading.Lock()
-        )  # one contact at a time, so that `out` is what the limiter has
+        # One contact at a time, so that `out` is what the limiter has.
+        self.contact = threading.Lock()
         lock = threading.RLock()
         self.changed = threading.Condition(lock)
         self._ended = threading.Condition(lock)
         self._contacted_at = 0.0
-        self.asking = False
+        self.is_contacting = False
         self._most = tuple(pack_most([limit]) for limit in self.limits)
         self._nothing: Amounts = (0,) * len(self.limits)
         self._out = self._free = self._wanted = self._taken = self._nothing
         self._free_until = 0.0
         self._taken_since = 0.0
         self._replied: deque[tuple[float, Amounts]] = deque()
-        self._notes: dict[int, _Note] = {}
+        self._counters: dict[int, _Counter] = {}
 
     def take(self, costs: Amounts, now: float) -> bool:
-        """Use permits that are here; the caller holds `changed`."""
+        """Use permits of this pool, if there are enough; the caller holds `changed`."""
         left = _less(self._free, costs)
         if min(left) < 0 or now > self._free_until:
             return False
@@ -104,39 +105,39 @@ class PermitPool:
         return True
 
     def want(self, costs: Amounts) -> None:
-        """Say that a thread waits for so much; holding `changed`."""
+        """Note that a thread waits for so much; the caller holds `changed`."""
         self._wanted = _plus(self._wanted, costs)
 
     def want_no_more(self, costs: Amounts) -> None:
-        """Say that a thread waits no more; holding `changed`."""
+        """Note that a thread no longer waits; the caller holds `changed`."""
         self._wanted = _less(self._wanted, costs)
 
     def reply(self, costs: Amounts, now: float) -> bool:
-        """Enter the end of a call; say whether the limiter has to be told, and was not going to be."""
+        """Enter the end of a call; say whether it is the first that is not reported."""
         with self.changed:
-            first = not self._replied
-            if not first and now - self._replied[-1][0] < _MERGED_S:
+            is_first = not self._replied
+            if not is_first and now - self._replied[-1][0] < _MERGED_S:
                 # The later moment stands for both: a permit may be held too long, never too short.
                 costs = _plus(costs, self._replied.pop()[1])
             self._replied.append((now, costs))
             self._ended.notify()
-            return first
+            return is_first
 
     def wait_for_reply(self, timeout_s: float) -> None:
-        """Wait until a call has ended that the limiter does not know of, or as long as is said."""
+        """Wait until a call has ended that is not reported, or until the time is over."""
         with self.changed:
             self._ended.wait_for(lambda: self._replied, timeout_s)
 
-    def note(self, place: int, used: int, ceiling: int, now: float) -> None:
+    def observe(self, index: int, used: int, allowed: int, now: float) -> None:
         """Keep the vendor's own counter of a limit for the next contact."""
         with self.changed:
-            before = self._notes.get(place)
-            # Replies of parallel calls arrive out of order; between two contacts the highest counts.
-            highest = max(used, before.used) if before and before.ceiling == ceiling else used
-            self._notes[place] = _Note(highest, ceiling, now)
+            before = self._counters.get(index)
+            # Responses of parallel calls arrive out of order; between two contacts the highest counts.
+            highest = max(used, before.used) if before and before.allowed == allowed else used
+            self._counters[index] = _Counter(highest, allowed, now)
 
     def wants(self, need: Amounts, now: float) -> Wants:
-        """Return what to ask for: what waits here, and a pack after the pace of late."""
+        """Return what to request: what threads wait for, and some in advance at the recent pace."""
         with self.changed:
             passed = max(now - self._taken_since, 0.001)
             waiting = tuple(map(max, need, self._wanted))
@@ -153,17 +154,17 @@ class PermitPool:
         return Wants(need, tuple(wish), waiting)
 
     def delta(self, now: float) -> Delta:
-        """Hand over what to tell the limiter; `done` or `failed` must follow. Holding `contact`."""
+        """Return what to report to the limiter; `done` or `failed` must follow. The caller holds `contact`."""
         with self.changed:
             unused = self._free if now > self._free_until else self._nothing
             self._free = _less(self._free, unused)
-            delta = Delta(self._out, tuple(self._replied), unused, tuple(self._notes.items()))
+            delta = Delta(self._out, tuple(self._replied), unused, tuple(self._counters.items()))
             self._replied.clear()
-            self._notes.clear()
+            self._counters.clear()
             return delta
 
     def done(self, delta: Delta, granted: Amounts, now: float) -> None:
-        """Take over what the limiter entered."""
+        """Take over what the limiter has entered."""
         with self.changed:
             self._out = _plus(delta.kept, granted)
             self._free = _plus(self._free, granted)
@@ -172,31 +173,31 @@ class PermitPool:
             self._contacted_at = now
 
     def failed(self, delta: Delta) -> None:
-        """Keep what could not be told for the next time.
+        """Keep a delta that could not be reported for the next time.
 
-        Had it been entered all the same, calls would count twice: too careful, never too little.
+        If it was entered nevertheless, calls count twice: too many, never too few.
         """
         with self.changed:
             self._free = _plus(self._free, delta.unused)
             self._replied.extendleft(reversed(delta.replied))
-            self._notes = {**dict(delta.notes), **self._notes}
+            self._counters = {**dict(delta.counters), **self._counters}
 
-    def has_news(self, now: float) -> bool:
-        """Say whether the limiter should be told something now."""
-        return bool(self._replied or self._notes) or (any(self._free) and now > self._free_until)
+    def has_report(self, now: float) -> bool:
+        """Say whether something has to be reported now."""
+        return bool(self._replied or self._counters) or (any(self._free) and now > self._free_until)
 
     def is_due(self, now: float, renewed_after_s: float) -> bool:
         """Say whether its lease has to be renewed."""
         return any(self._out) and now - self._contacted_at > renewed_after_s
 
     def is_idle(self) -> bool:
-        """Say whether the limiter holds nothing for this desk."""
+        """Say whether the limiter holds nothing for this pool."""
         return not any(self._out)
 
 
-def _plus(one: Amounts, other: Amounts) -> Amounts:
-    return tuple(map(operator.add, one, other))
+def _plus(left: Amounts, right: Amounts) -> Amounts:
+    return tuple(map(operator.add, left, right))
 
 
-def _less(one: Amounts, other: Amounts) -> Amounts:
-    return tuple(map(operator.sub, one, other))
+def _less(left: Amounts, right: Amounts) -> Amounts:
+    return tuple(map(operator.sub, left, right))

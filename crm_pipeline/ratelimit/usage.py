@@ -19,14 +19,14 @@ DO UPDATE SET
     calls = CASE WHEN kept.calls BETWEEN 0 AND 1e15 THEN kept.calls ELSE 0 END + excluded.calls,
     weight = CASE WHEN kept.weight BETWEEN 0 AND 1e15 THEN kept.weight ELSE 0 END + excluded.weight
 """
-# What somebody else wrote there must neither stop a publish nor what is counted from now on.
+# Rows that somebody else wrote must stop neither a publish nor further counting.
 _IS_SOUND = """
 calls BETWEEN 0 AND 1e15 AND weight BETWEEN 0 AND 1e15
 AND day BETWEEN '2000-01-01' AND (clock_timestamp() AT TIME ZONE 'UTC')::date + 1
 """
-_STRANGE = f"SELECT count(*) FROM crm_state.api_usage WHERE NOT ({_IS_SOUND})"
-# A group may count calls and credits: what the day is bounded in is what its accounts are in. Limits that
-# refuse may be of minutes as well, such as one on logins: those count something else.
+_UNSOUND = f"SELECT count(*) FROM crm_state.api_usage WHERE NOT ({_IS_SOUND})"
+# A group may count calls and credits: its accounts are in the unit of the daily limit. Limits that refuse
+# may also be of minutes, such as one on logins; those count something else.
 _BY_DAY = f"""
 WITH units AS (
     SELECT group_name, max(unit) FILTER (WHERE unit <> 'calls') AS unit
@@ -58,10 +58,10 @@ class DayUsage:
 
 
 class UsageCounts:
-    """Counts gathered in memory and added to the table together; safe with threads.
+    """Counts collected in memory and added to the table together; safe with threads.
 
-    A killed process loses at most what it had not written, about a second's worth. Where the server is
-    killed while it commits, so much may count twice.
+    A killed process loses at most the counts that it had not written, about a second's worth. Where the
+    server is killed during a commit, as many may count twice.
     """
 
     def __init__(self, database: Database) -> None:
@@ -70,7 +70,7 @@ class UsageCounts:
         self._pending: dict[Key, tuple[int, int]] = {}
 
     def add(self, key: Key, calls: int, cost: int) -> bool:
-        """Count; say whether these are the first since the last `flush`."""
+        """Add calls and their cost; say whether these are the first since the last `flush`."""
         with self._lock:
             is_first = not self._pending
             before = self._pending.get(key, (0, 0))
@@ -78,11 +78,11 @@ class UsageCounts:
             return is_first
 
     def is_pending(self) -> bool:
-        """Say whether there is something to flush."""
+        """Say whether there are counts to flush."""
         return bool(self._pending)
 
     def flush(self) -> None:
-        """Add what was counted to the table; on failure it stays for the next time."""
+        """Add the counts to the table; on failure they stay for the next time."""
         with self._lock:
             pending, self._pending = self._pending, {}
         if not pending:
@@ -98,9 +98,9 @@ class UsageCounts:
         """Return the counts of a group, or all, of the last `days` days, or all."""
 
         def work(cursor: Cursor) -> list[DayUsage]:
-            cursor.execute(_STRANGE)
-            if strange := cursor.fetchall()[0][0]:
-                _log.warning("rows of api_usage that cannot be true are left out", rows=strange)
+            cursor.execute(_UNSOUND)
+            if unsound := cursor.fetchall()[0][0]:
+                _log.warning("rows of api_usage that cannot be true are left out", rows=unsound)
             cursor.execute(_BY_DAY, {"group": group, "days": days})
             return [DayUsage(*row) for row in cursor.fetchall()]
 
@@ -108,6 +108,6 @@ class UsageCounts:
 
 
 def _add(cursor: Cursor, counts: Mapping[Key, tuple[int, int]]) -> None:
-    # One order for all processes, or two would wait for each other.
+    # One order for all processes, or two could wait for each other.
     for key, (calls, cost) in sorted(counts.items()):
         cursor.execute(_ADD, (*key, calls, cost))

@@ -1,6 +1,6 @@
-"""What vendors' own counters say of a day, gathered so that not every reply costs a transaction.
+"""Collect vendors' own counters of daily limits, so that not every response costs a transaction.
 
-Counters of shorter windows go with the other news of a process, see `permit_pool.py`.
+Counters of shorter windows are part of a process's reports, see `permit_pool.py`.
 """
 
 import threading
@@ -15,73 +15,73 @@ from crm_pipeline.store.postgres.database import Database
 
 _EVERY_S = 1.0
 _EVERY_CALLS = 50
-_ALARM = 0.8  # of the vendor's ceiling: from here on the others should know at once
+_ALARM = 0.8  # of the vendor's limit: from here on other processes have to know at once
 _DAY_S = 86_400.0
 
 
 @dataclass
-class _Note:
+class _Counter:
     used: int
-    ceiling: int
+    allowed: int
     calls: int = 0
     written_at: float = float("-inf")
     written_used: int = -1
     is_fresh: bool = True
 
     def is_due(self, now: float) -> bool:
-        alarm = self.ceiling * _ALARM
+        alarm = self.allowed * _ALARM
         crossed = self.written_used < alarm <= self.used
         return crossed or self.calls >= _EVERY_CALLS or now - self.written_at >= _EVERY_S
 
 
 class VendorCounters:
-    """The latest figures by limit; safe with threads."""
+    """The latest readings by limit; safe with threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._notes: dict[tuple[str, str], _Note] = {}
+        self._counters: dict[tuple[str, str], _Counter] = {}
 
-    def note(self, group: str, name: str, used: int, ceiling: int) -> bool:
-        """Keep a figure; say whether it is time to write."""
+    def observe(self, group: str, name: str, used: int, allowed: int) -> bool:
+        """Keep a reading; say whether it is time to write."""
         with self._lock:
-            note = self._notes.setdefault((group, name), _Note(used, ceiling))
-            # Replies of parallel calls arrive out of order; within a span the highest is the last.
-            is_older = note.is_fresh and note.ceiling == ceiling
-            note.used = max(used, note.used) if is_older else used
-            note.ceiling, note.is_fresh = ceiling, True
-            note.calls += 1
-            return note.is_due(time.monotonic())
+            counter = self._counters.setdefault((group, name), _Counter(used, allowed))
+            # Responses of parallel calls arrive out of order; between two writes the highest is the latest.
+            is_same_period = counter.is_fresh and counter.allowed == allowed
+            counter.used = max(used, counter.used) if is_same_period else used
+            counter.allowed, counter.is_fresh = allowed, True
+            counter.calls += 1
+            return counter.is_due(time.monotonic())
 
     def is_pending(self) -> bool:
-        """Say whether there are figures that are not written."""
-        return any(note.is_fresh for note in list(self._notes.values()))
+        """Say whether there are readings that are not written."""
+        return any(counter.is_fresh for counter in list(self._counters.values()))
 
     def write(self) -> None:
-        """Write the fresh figures."""
-        for key, used, ceiling in self._fresh():
+        """Write the readings that came since the last write."""
+        for key, used, allowed in self._fresh():
             try:
-                self._write(*key, used, ceiling)
+                self._write(*key, used, allowed)
             except BaseException:
                 with self._lock:
-                    self._notes[key].is_fresh = True
+                    self._counters[key].is_fresh = True
                 raise
 
     def _fresh(self) -> list[tuple[tuple[str, str], int, int]]:
         with self._lock:
-            found = []
-            for key, note in self._notes.items():
-                if note.is_fresh:
-                    found.append((key, note.used, note.ceiling))
-                    note.written_at, note.written_used = time.monotonic(), note.used
-                    note.calls, note.is_fresh = 0, False
-            return found
+            readings = []
+            for key, counter in self._counters.items():
+                if counter.is_fresh:
+                    readings.append((key, counter.used, counter.allowed))
+                    counter.written_at, counter.written_used = time.monotonic(), counter.used
+                    counter.calls, counter.is_fresh = 0, False
+            return readings
 
-    def _write(self, group: str, name: str, used: int, ceiling: int) -> None:
+    def _write(self, group: str, name: str, used: int, allowed: int) -> None:
         def work(cursor: Cursor) -> None:
             rows = Rows(cursor)
-            row = rows.locked(group, [Limit(name, ceiling, _DAY_S, "daily")])[0]
-            row.ledger.observe(row.limit, used, ceiling, row.now_ms)
+            row = rows.locked(group, [Limit(name, allowed, _DAY_S, "daily")])[0]
+            row.ledger.observe(row.limit, used, allowed, row.now_ms)
             rows.write([row], [row.limit])
 
         self._database.done(work)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from crm_pipeline.ratelimit.decision import Amounts, News, Verdict, Wants, entered
+from crm_pipeline.ratelimit.decision import Amounts, Report, Verdict, Wants, apply_report
 from crm_pipeline.ratelimit.flusher import _GATHERED_S
 from crm_pipeline.ratelimit.ledger import LEASE_MS
 from crm_pipeline.ratelimit.ledger_state import sound_ledger
@@ -40,7 +40,7 @@ class World:
         latency_s: bounds of a call's duration; it arrives at a random moment in between.
         contact_s: bounds of the time that a contact takes.
         clock_s: what the database's clock shows beside the true time; may be changed at will.
-        counters: the ceilings that the vendor tells with each reply, by name of the limit.
+        counters: the limits that the vendor states with each response, by name of the limit.
         arrived: calls at the vendor.
         most: the largest cost under way at once, by limit.
     """
@@ -59,7 +59,7 @@ class World:
         self.limits = sorted(self.limits, key=lambda limit: limit.name)
         self.most = [0] * len(self.limits)
         self._under_way = [0] * len(self.limits)
-        self._books = ["{}" for _ in self.limits]
+        self._ledgers = ["{}" for _ in self.limits]
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
@@ -76,24 +76,24 @@ class World:
         """What the database's clock shows."""
         return int((self.now + self.clock_s) * 1000)
 
-    def settled(self, news: News, wants: Wants | None) -> Verdict:
+    def exchange(self, report: Report, wants: Wants | None) -> Verdict:
         """Do what the database's transaction does."""
         now_ms = self.now_ms()
-        ledgers = [sound_ledger(json.loads(text))[0] for text in self._books]
+        ledgers = [sound_ledger(json.loads(text))[0] for text in self._ledgers]
         accounts = [
             (limit, ledger, now_ms) for limit, ledger in zip(self.limits, ledgers, strict=True)
         ]
-        verdict = entered(accounts, news, wants)
-        self._books = [json.dumps(ledger.written()) for ledger in ledgers]
+        verdict = apply_report(accounts, report, wants)
+        self._ledgers = [json.dumps(ledger.written()) for ledger in ledgers]
         return verdict
 
     def arrivals(self, name: str = "", member: str | None = None) -> list[tuple[float, int]]:
         """When which cost arrived under a limit (by default the first), of a member or of all."""
-        place = [limit.name for limit in self.limits].index(name) if name else 0
+        index = [limit.name for limit in self.limits].index(name) if name else 0
         return sorted(
-            (one.at, one.costs[place])
+            (one.at, one.costs[index])
             for one in self.arrived
-            if member in {None, one.member} and one.costs[place]
+            if member in {None, one.member} and one.costs[index]
         )
 
     def begin(self, costs: Amounts, length: float) -> None:
@@ -109,11 +109,11 @@ class World:
         """Let somebody else make calls now."""
         self.arrived.extend([Arrival(self.now, "", costs)] * calls)
 
-    def counted(self, place: int) -> int:
+    def counted(self, index: int) -> int:
         """The vendor's own count of the window that ends now."""
-        start = self.now - self.limits[place].period_s
+        start = self.now - self.limits[index].period_s
         latest = itertools.takewhile(lambda one: one.at > start, reversed(self.arrived))
-        return sum(one.costs[place] for one in latest)
+        return sum(one.costs[index] for one in latest)
 
 
 class Process:
@@ -154,7 +154,7 @@ class Process:
         self.is_alive = False
 
     def finish(self) -> None:
-        """Come to an end: calls under way are told, no more are made."""
+        """Come to an end: calls under way are reported, no more are made."""
         self._costs = iter(())
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
@@ -182,24 +182,24 @@ class Process:
     def _call(self, costs: Amounts) -> None:
         length = self.world.random.uniform(*self.world.latency_s)
         arrives = self.world.random.uniform(0, length)
-        told: list[tuple[int, int, int]] = []
+        counts: list[tuple[int, int, int]] = []
         self.world.begin(costs, length)
         # also if the process is killed meanwhile
-        self.world.after(arrives, lambda: self._arrived(costs, told))
-        self._later(length, lambda: self._replied(costs, told))
+        self.world.after(arrives, lambda: self._arrived(costs, counts))
+        self._later(length, lambda: self._replied(costs, counts))
 
-    def _arrived(self, costs: Amounts, told: list[tuple[int, int, int]]) -> None:
+    def _arrived(self, costs: Amounts, counts: list[tuple[int, int, int]]) -> None:
         self.world.arrived.append(Arrival(self.world.now, self.pool.member, costs))
-        for place, limit in enumerate(self.world.limits):
+        for index, limit in enumerate(self.world.limits):
             if limit.name in self.world.counters:
-                told.append((place, self.world.counted(place), self.world.counters[limit.name]))
+                counts.append((index, self.world.counted(index), self.world.counters[limit.name]))
 
-    def _replied(self, costs: Amounts, told: list[tuple[int, int, int]]) -> None:
+    def _replied(self, costs: Amounts, counts: list[tuple[int, int, int]]) -> None:
         if self.pool.reply(costs, self.world.now):
             self._later(_GATHERED_S, lambda: self._contact(None, lambda _: None))
         self._wake()
-        for place, used, ceiling in told:
-            self.pool.note(place, used, ceiling, self.world.now)
+        for index, used, ceiling in counts:
+            self.pool.observe(index, used, ceiling, self.world.now)
         rest = self.world.random.uniform(*self.rest_s) if any(self.rest_s) else 0.0
         if rest:
             self._later(rest, self._come)
@@ -216,7 +216,7 @@ class Process:
                 self._is_asking = False
                 self._serve()
 
-        if verdict.is_for_a_place:
+        if verdict.is_for_slot:
             self._wake = go_on
         wait_s = verdict.wait_s
         if verdict.refusal:
@@ -228,7 +228,9 @@ class Process:
             go_on()
 
     def _look(self) -> None:
-        if self.pool.has_news(self.world.now) or self.pool.is_due(self.world.now, LEASE_MS / 4000):
+        if self.pool.has_report(self.world.now) or self.pool.is_due(
+            self.world.now, LEASE_MS / 4000
+        ):
             self._contact(None, lambda _: None)
         self._later(_LOOKED_AFTER_S, self._look)
 
@@ -239,13 +241,13 @@ class Process:
 
     def _begin_contact(self) -> None:
         need, then = self._contacts[0]
-        told_at = self.world.now
-        wants = self.pool.wants(need, told_at) if need else None
-        delta = self.pool.delta(told_at)
-        news = delta.news(self.pool.lease, self.pool.member, told_at)
+        reported_at = self.world.now
+        wants = self.pool.wants(need, reported_at) if need else None
+        delta = self.pool.delta(reported_at)
+        report = delta.report(self.pool.lease, self.pool.member, reported_at)
 
         def decide() -> None:
-            verdict = self.world.settled(news, wants)
+            verdict = self.world.exchange(report, wants)
             self._later(self.world.random.uniform(*self.world.contact_s) / 2, lambda: end(verdict))
 
         def end(verdict: Verdict) -> None:

@@ -42,7 +42,7 @@ def test_what_a_call_does_not_fall_under_does_not_stop_it(limiter: RateLimiter) 
 
 
 def test_a_refused_limit_takes_nothing_of_the_others(limiter: RateLimiter) -> None:
-    """All of a permit or nothing: what is refused holds no place and no part of a window."""
+    """All of a permit or nothing: a refused call holds no slot and no part of a window."""
     with limiter.permit("acme", [CREDITS], cost=8):
         pass
     with (
@@ -125,7 +125,7 @@ def test_a_share_of_the_day_is_kept(database: Database, limiter: RateLimiter) ->
 
 
 def test_remaining_knows_the_vendors_figure(limiter: RateLimiter) -> None:
-    """The vendor's counter and ceiling bound what is left; the least of several limits counts."""
+    """The vendor's counter and limit bound what is left; the least of several limits counts."""
     limiter.observe("acme", "daily", 20, 25)
     jobs = Limit("jobs", 4, 86_400.0, "daily")
     assert limiter.remaining("acme", [Limit("daily", 90, 86_400.0, "daily")]) == 5
@@ -154,7 +154,7 @@ def test_somebody_else_in_the_window(limiter: RateLimiter) -> None:
 
 
 def test_an_observation_of_a_window_costs_no_transaction(limiter: RateLimiter, monkeypatch) -> None:
-    """It goes with the next contact, however many replies told one."""
+    """A reading goes with the next contact, however many responses had one."""
     written = []
     monkeypatch.setattr(
         "crm_pipeline.ratelimit.vendor_counters.VendorCounters.write",
@@ -162,8 +162,10 @@ def test_an_observation_of_a_window_costs_no_transaction(limiter: RateLimiter, m
     )
     limit = Limit("burst", 10_000, 10.0)
     contacts = []
-    settled = RateLimiter._settled
-    monkeypatch.setattr(RateLimiter, "_settled", lambda *args: contacts.append(1) or settled(*args))
+    exchange = RateLimiter._exchange
+    monkeypatch.setattr(
+        RateLimiter, "_exchange", lambda *args: contacts.append(1) or exchange(*args)
+    )
     for used in range(500):
         spend(limiter, limit)
         limiter.observe("acme", "burst", used, 10_000)

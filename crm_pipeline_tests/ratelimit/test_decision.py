@@ -15,19 +15,19 @@ DAILY = Limit("daily", 900, 86_400.0, "daily")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A verdict on a request that weighs the same under every limit."""
+class Result:
+    """A verdict on a request that costs the same under every limit."""
 
     granted: int
     wait_s: float
     refusal: Refusal | None
 
 
-def ask(accounts: list[tuple[Limit, Ledger]], need: int, wish: int, now_ms: int) -> Answer:
+def ask(accounts: list[tuple[Limit, Ledger]], need: int, wish: int, now_ms: int) -> Result:
     count = len(accounts)
     verdict = decide(accounts, Wants((need,) * count, (wish,) * count, (wish,) * count), now_ms)
     (granted,) = set(verdict.granted)
-    return Answer(granted, verdict.wait_s, verdict.refusal)
+    return Result(granted, verdict.wait_s, verdict.refusal)
 
 
 @dataclass
@@ -38,23 +38,23 @@ class Call:
 
 
 calls = st.tuples(
-    st.integers(0, 400),  # since the one before
+    st.integers(0, 400),  # since the call before
     st.integers(0, 900),  # until the reply
     st.integers(1, 3),  # cost
-    st.integers(0, 6),  # packed ahead, given back at the end
-    st.booleans(),  # killed: the reply is never told
+    st.integers(0, 6),  # taken in advance, given back at the end
+    st.booleans(),  # killed: the response is never reported
 )
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(calls, max_size=60), st.integers(3, 12), st.integers(50, 2000))
-def test_never_over_the_ceiling(plan: list[tuple], ceiling: int, period_ms: int) -> None:
-    """Whatever the order of calls, replies and kills, no window holds more than the ceiling.
+def test_never_over_the_limit(plan: list[tuple], allowed: int, period_ms: int) -> None:
+    """Whatever the order of calls, responses and kills, no window holds more than the limit.
 
-    A call counts from the grant until one window after its reply; what is granted at once after
-    the wait that the decision names shows that it does not wait for nothing.
+    A call counts from the grant until one window after its response. A grant right after the wait that
+    the decision names shows that the wait is not too long.
     """
-    limit = Limit("burst", ceiling, period_ms / 1000)
+    limit = Limit("burst", allowed, period_ms / 1000)
     ledger, now, made, ends = Ledger(), 1_000_000, [], []
     for number, (gap, length, cost, ahead, is_killed) in enumerate(plan):
         now += gap
@@ -80,7 +80,7 @@ def test_never_over_the_ceiling(plan: list[tuple], ceiling: int, period_ms: int)
             for other in made
             if other.taken_ms <= call.taken_ms < other.replied_ms + period_ms
         ]
-        assert sum(held) <= ceiling
+        assert sum(held) <= allowed
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=20), st.integers(1, 5000))
@@ -103,7 +103,7 @@ def test_the_wait_is_exact(replies: list[int], period_ms: int) -> None:
 
 
 def test_a_lease_of_a_dead_process_runs_out() -> None:
-    """What a killed process held counts until its lease ends, and one window more; then no more."""
+    """Permits of a killed process count until its lease ends and one window longer, and then no more."""
     limit = Limit("burst", 10, 1.0)
     ledger = Ledger()
     ledger.hold("dead", 10, 0)
@@ -113,7 +113,7 @@ def test_a_lease_of_a_dead_process_runs_out() -> None:
 
 
 def test_a_clock_set_back() -> None:
-    """Calls stamped in the future count as made now: not forgotten, and not held for hours."""
+    """Calls with a time in the future count as made now: not forgotten, and not held for hours."""
     limit = Limit("burst", 10, 1.0)
     ledger = Ledger()
     ledger.spend(limit, 10, at_ms=HOUR_MS)
@@ -124,7 +124,7 @@ def test_a_clock_set_back() -> None:
 
 
 def test_several_limits_at_once() -> None:
-    """A permit is given only if every limit has room, and the longest wait counts."""
+    """A permit is granted only if every limit has room, and the longest wait counts."""
     short, long = Limit("short", 2, 1.0), Limit("long", 3, 60.0)
     ledgers = {limit.name: Ledger() for limit in (short, long)}
     for limit in (short, long):
@@ -150,13 +150,13 @@ def test_daily_by_our_own_count() -> None:
     ledger = Ledger()
     ledger.spend(DAILY, 900, at_ms=HOUR_MS)
     refusal = ask([(DAILY, ledger)], 1, 1, 3 * HOUR_MS).refusal
-    assert (refusal.limit, refusal.used, refusal.ceiling) == ("daily", 900, 900)
+    assert (refusal.limit, refusal.used, refusal.allowed) == ("daily", 900, 900)
     assert 22 * 3600 <= refusal.wait_s < 22.3 * 3600
 
 
 def test_daily_by_the_vendors_count() -> None:
     """The vendor's figure, with what we spent since, overrules a lower count of ours."""
-    ledger = Ledger(vendor=VendorCounter(used=890, ceiling=1000, at_ms=0, total=0))
+    ledger = Ledger(vendor=VendorCounter(used=890, allowed=1000, at_ms=0, total=0))
     assert ask([(DAILY, ledger)], 1, 50, 0).granted == 10
     ledger.spend(DAILY, 10, at_ms=10)
     refusal = ask([(DAILY, ledger)], 1, 1, 10).refusal
@@ -164,14 +164,14 @@ def test_daily_by_the_vendors_count() -> None:
     assert 3000 < refusal.wait_s <= 3600
 
 
-def test_a_lower_ceiling_of_the_vendor() -> None:
-    """A ceiling below the configured one holds."""
-    ledger = Ledger(vendor=VendorCounter(used=0, ceiling=20, at_ms=0, total=0))
+def test_a_lower_limit_of_the_vendor() -> None:
+    """A limit of the vendor below the configured one holds."""
+    ledger = Ledger(vendor=VendorCounter(used=0, allowed=20, at_ms=0, total=0))
     assert ask([(DAILY, ledger)], 1, 50, 0).granted == 20
 
 
 def test_a_window_that_the_vendor_says_is_smaller() -> None:
-    """Of a short window the vendor's own ceiling holds; what costs more than that all is left to it."""
+    """The vendor's own limit of a short window holds; a call that costs more still goes out."""
     limit = Limit("burst", 20, 1.0)
     ledger = Ledger()
     ledger.observe(limit, 0, 10, 0)
@@ -182,8 +182,8 @@ def test_a_window_that_the_vendor_says_is_smaller() -> None:
 
 
 def test_one_probe_an_hour() -> None:
-    """A vendor's figure that refuses is asked about again with one call an hour, or never lifted."""
-    ledger = Ledger(vendor=VendorCounter(used=990, ceiling=1000, at_ms=0, total=0))
+    """A vendor's counter that refuses is probed with one call an hour; otherwise it would refuse for ever."""
+    ledger = Ledger(vendor=VendorCounter(used=990, allowed=1000, at_ms=0, total=0))
     assert ask([(DAILY, ledger)], 1, 50, HOUR_MS - 1).refusal
     assert ask([(DAILY, ledger)], 1, 50, HOUR_MS).granted == 1
     assert ask([(DAILY, ledger)], 1, 50, HOUR_MS + 1).refusal
@@ -192,14 +192,14 @@ def test_one_probe_an_hour() -> None:
 
 
 def test_an_old_figure_is_dropped() -> None:
-    """After a day the vendor's figure says nothing any more."""
-    ledger = Ledger(vendor=VendorCounter(used=1000, ceiling=1000, at_ms=0, total=0))
+    """A day old, the vendor's figure no longer counts."""
+    ledger = Ledger(vendor=VendorCounter(used=1000, allowed=1000, at_ms=0, total=0))
     ledger.settle(DAILY, 25 * HOUR_MS)
     assert ask([(DAILY, ledger)], 1, 50, 25 * HOUR_MS).granted == 50
 
 
 def test_packs() -> None:
-    """A pack is at most 5 % of the smallest ceiling, grows with the pace, and is one at leisure."""
+    """Permits taken in advance are at most 5 % of the smallest limit, grow with the pace, and are one at rest."""
     assert pack_most([Limit("a", 190, 10.0), Limit("b", 1000, 60.0)]) == 9
     assert pack_most([Limit("a", 5, 1.0)]) == 1
     assert pack_most([Limit("a", 10**6, 10.0)]) == 500
@@ -216,7 +216,7 @@ def test_packs() -> None:
 
 
 def test_unused_permits_go_back() -> None:
-    """What was taken in advance and not used soon is given back; calls under way stay out."""
+    """Permits taken in advance and not used soon are given back; those of calls under way stay."""
     pool = PermitPool("g", [Limit("a", 190, 10.0)])
     pool.done(pool.delta(0.0), (5,), now=0.0)
     with pool.changed:

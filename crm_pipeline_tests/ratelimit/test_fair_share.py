@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_pipeline.ratelimit.decision import News, Refusal, Wants, entered
+from crm_pipeline.ratelimit.decision import Refusal, Report, Wants, apply_report
 from crm_pipeline.ratelimit.demand import Demand
-from crm_pipeline.ratelimit.fair_share import Headroom, Request, Stake, _level, room
+from crm_pipeline.ratelimit.fair_share import Headroom, MemberDemand, Request, _level, headroom_of
 from crm_pipeline.ratelimit.ledger import Ledger
 from crm_pipeline.ratelimit.limits import Limit, member_ms
 
@@ -20,21 +20,21 @@ def took(ledger: Ledger, limit: Limit, member: str, cost: int, at_ms: int = NOW)
     """Take and use so much at once; return the refusal where it is refused."""
     wants = Wants((cost,), (cost,), (cost,))
     account = [(limit, ledger, at_ms)]
-    verdict = entered(account, News(member, member, (), (0,)), wants)
+    verdict = apply_report(account, Report(member, member, (), (0,)), wants)
     if verdict.granted[0]:
-        entered(account, News(member, member, ((0.0, verdict.granted),), (0,)), None)
+        apply_report(account, Report(member, member, ((0.0, verdict.granted),), (0,)), None)
     return verdict.refusal
 
 
 @pytest.mark.parametrize("limit", [DAY, BERLIN])
 def test_a_backfill_does_not_eat_the_others_day(limit: Limit) -> None:
-    """With a second member known, one has half of the day, and its refusal says for whom the rest is."""
+    """With a second member known, one has half of the day, and its refusal names whom the rest is kept for."""
     ledger = Ledger()
     assert took(ledger, limit, "small", 1) is None
     assert took(ledger, limit, "large", 500) is None
     refusal = took(ledger, limit, "large", 1)
     assert refusal
-    assert (refusal.used, refusal.ceiling, refusal.kept_for) == (501, 1000, ("small",))
+    assert (refusal.used, refusal.allowed, refusal.kept_for) == (501, 1000, ("small",))
     assert took(ledger, limit, "small", 499) is None
     assert took(ledger, limit, "small", 1)
 
@@ -49,7 +49,7 @@ def test_who_is_alone_has_all_of_the_day() -> None:
 
 
 def test_a_member_is_forgotten_after_a_day_and_an_hour() -> None:
-    """Who has not asked for 25 hours has nothing kept for it any more."""
+    """Nothing is kept for a member that has not asked for 25 hours."""
     assert member_ms(DAY) == 25 * 3_600_000
     for after_ms, is_refused in [(member_ms(DAY) - 1, True), (member_ms(DAY), False)]:
         ledger = Ledger()
@@ -74,17 +74,17 @@ def test_what_is_under_way_does_not_hide_that_a_share_is_spent() -> None:
     ledger = Ledger()
     ledger.seen.update(a=NOW, b=NOW)
     took(ledger, DAY, "a", 490)
-    entered([(DAY, ledger, NOW)], News("b", "b", (), (0,)), Wants((30,), (30,), (30,)))
-    entered([(DAY, ledger, NOW)], News("a1", "a", (), (0,)), Wants((10,), (10,), (10,)))
+    apply_report([(DAY, ledger, NOW)], Report("b", "b", (), (0,)), Wants((30,), (30,), (30,)))
+    apply_report([(DAY, ledger, NOW)], Report("a1", "a", (), (0,)), Wants((10,), (10,), (10,)))
     wants = Wants((1,), (1,), (1,))
-    assert entered([(DAY, ledger, NOW)], News("a2", "a", (), (0,)), wants).wait_s == 0.05
-    entered([(DAY, ledger, NOW)], News("a1", "a", ((0.0, (10,)),), (0,)), None)
-    assert entered([(DAY, ledger, NOW)], News("a2", "a", (), (0,)), wants).refusal
+    assert apply_report([(DAY, ledger, NOW)], Report("a2", "a", (), (0,)), wants).wait_s == 0.05
+    apply_report([(DAY, ledger, NOW)], Report("a1", "a", ((0.0, (10,)),), (0,)), None)
+    assert apply_report([(DAY, ledger, NOW)], Report("a2", "a", (), (0,)), wants).refusal
 
 
 def waiting(ledger: Ledger, member: str, wanted: int, need: int = 1) -> None:
-    claim = Demand(member, NOW, NOW + 5_000, need, wanted)
-    ledger.claims[member] = claim
+    demand = Demand(member, NOW, NOW + 5_000, need, wanted)
+    ledger.demands[member] = demand
 
 
 def test_what_waits_is_kept() -> None:
@@ -92,38 +92,38 @@ def test_what_waits_is_kept() -> None:
     ledger = Ledger()
     ledger.spend(BURST, 90, NOW, "a")
     waiting(ledger, "b", 4)
-    assert room(Request(BURST, ledger, "a", 1, NOW)) == Headroom(10, 6, ("b",))
+    assert headroom_of(Request(BURST, ledger, "a", 1, NOW)) == Headroom(10, 6, ("b",))
     waiting(ledger, "b", 400)
-    assert room(Request(BURST, ledger, "a", 1, NOW)).allowed < 0
-    assert room(Request(BURST, ledger, "b", 1, NOW)) == Headroom(10, 10, ())
+    assert headroom_of(Request(BURST, ledger, "a", 1, NOW)).available < 0
+    assert headroom_of(Request(BURST, ledger, "b", 1, NOW)) == Headroom(10, 10, ())
 
 
 def test_one_alone_has_all() -> None:
     """Without others a member may have whatever is free."""
     ledger = Ledger()
     ledger.spend(BURST, 30, NOW, "a")
-    assert room(Request(BURST, ledger, "a", 1, NOW)) == Headroom(70, 70)
+    assert headroom_of(Request(BURST, ledger, "a", 1, NOW)) == Headroom(70, 70)
 
 
 def test_what_one_that_left_has_used_is_no_share() -> None:
-    """Calls of a member that wants no more take up room, and the rest is shared equally."""
+    """Calls of a member that wants no more still count, and the rest is shared equally."""
     ledger = Ledger()
     ledger.spend(BURST, 40, NOW, "gone")
     waiting(ledger, "b", 100)
-    assert room(Request(BURST, ledger, "a", 1, NOW)) == Headroom(60, 30, ("b",))
+    assert headroom_of(Request(BURST, ledger, "a", 1, NOW)) == Headroom(60, 30, ("b",))
 
 
 def test_a_call_that_costs_more_than_a_share() -> None:
     """It is let through where nothing counts for its member, and the other holds back for it."""
     ledger = Ledger()
     waiting(ledger, "a", 100)
-    assert room(Request(BURST, ledger, "b", 80, NOW)).allowed == 80
+    assert headroom_of(Request(BURST, ledger, "b", 80, NOW)).available == 80
     waiting(ledger, "b", 80, need=80)
-    assert room(Request(BURST, ledger, "a", 1, NOW)).allowed == 20
+    assert headroom_of(Request(BURST, ledger, "a", 1, NOW)).available == 20
 
 
-stakes = st.builds(
-    Stake,
+members = st.builds(
+    MemberDemand,
     st.just("o"),
     st.integers(0, 50),
     st.one_of(st.floats(0, 200), st.just(math.inf)),
@@ -131,9 +131,9 @@ stakes = st.builds(
 )
 
 
-@given(st.integers(0, 200), st.integers(0, 30), st.lists(stakes, min_size=1, max_size=5))
-def test_the_level_fills_the_limit(shared: int, least: int, others: list[Stake]) -> None:
-    """Shares at the level fit, and one more would not, unless what must be is too much already."""
+@given(st.integers(0, 200), st.integers(0, 30), st.lists(members, min_size=1, max_size=5))
+def test_the_level_fills_the_limit(shared: int, least: int, others: list[MemberDemand]) -> None:
+    """Shares at the level fit, and a higher level would not, unless the least shares are too much already."""
     level = _level(shared, least, others)
 
     def wanted(at: int) -> int:
@@ -145,24 +145,24 @@ def test_the_level_fills_the_limit(shared: int, least: int, others: list[Stake])
 
 def test_a_pace_counts_only_while_nothing_holds_it_back() -> None:
     """A process that waits nearly always wants as much as it would take without waiting."""
-    claim = Demand("b", NOW)
+    demand = Demand("b", NOW)
     at = NOW
     for _ in range(40):  # 2 calls in 100 ms, then 900 ms of waiting
-        claim.advance(BURST, at, 0)
-        claim.answer(at, 1, 2, 2, 0.0)
-        claim.advance(BURST, at + 100, 0)
-        claim.answer(at + 100, 1, 2, 0, 900.0)
+        demand.advance(BURST, at, 0)
+        demand.enter_verdict(at, 1, 2, 2, 0.0)
+        demand.advance(BURST, at + 100, 0)
+        demand.enter_verdict(at + 100, 1, 2, 0, 900.0)
         at += 1000
-    claim.advance(BURST, at, 0)
-    assert claim.demand(BURST, at) == pytest.approx(200, rel=0.1)
+    demand.advance(BURST, at, 0)
+    assert demand.expected_use(BURST, at) == pytest.approx(200, rel=0.1)
 
 
 def test_what_was_granted_and_given_back_is_no_pace() -> None:
     """Permits taken in advance and not used do not count as wanted."""
-    claim = Demand("b", NOW)
-    claim.answer(NOW, 1, 1, 10, 0.0)
-    claim.advance(BURST, NOW + 1000, 9)
-    assert claim.demand(BURST, NOW + 1000) <= 10
+    demand = Demand("b", NOW)
+    demand.enter_verdict(NOW, 1, 1, 10, 0.0)
+    demand.advance(BURST, NOW + 1000, 9)
+    assert demand.expected_use(BURST, NOW + 1000) <= 10
 
 
 def test_a_process_that_died_while_it_waited_is_forgotten() -> None:
@@ -170,6 +170,6 @@ def test_a_process_that_died_while_it_waited_is_forgotten() -> None:
     ledger = Ledger()
     waiting(ledger, "b", 5)
     ledger.settle(BURST, NOW + 4_999)
-    assert "b" in ledger.claims
+    assert "b" in ledger.demands
     ledger.settle(BURST, NOW + 12_000)
-    assert ledger.claims == {}
+    assert ledger.demands == {}

@@ -1,4 +1,4 @@
-"""Equal shares in simulated time: who wants more than there is, who wants less, who comes and goes."""
+"""Equal shares in simulated time: members that want more than there is, want less, come and go."""
 
 from bisect import bisect_right
 
@@ -21,10 +21,10 @@ def cost(world: World, member: str, start: float, end: float) -> int:
 
 
 def pace_after(world: World, start: float) -> float:
-    """Weight a second under the first limit from then on."""
+    """Cost a second under the first limit from then on."""
     limit = world.limits[0]
     case = Case("", ((limit.name, limit.calls, limit.period_s, limit.kind),), 0.0)
-    return pace([one for one in world.arrivals() if one[0] > start], case)
+    return pace([arrival for arrival in world.arrivals() if arrival[0] > start], case)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_no_numbers_make_shares_unfair(
     processes_a: list[int], callers_b: int, cost_a: int, cost_b: int, seed: int
 ) -> None:
     """Drawn numbers of processes, threads and costs: neither of two that want more than half gets
-    less than 40 %, and no window holds more than the ceiling."""
+    less than 40 %, and no window holds more than the limit."""
     limit = Limit("burst", 24, 1.0)
     world = World([limit], seed, latency_s=QUICK_S)
     Process(world, (cost_b,), callers_b, "b")
@@ -104,8 +104,8 @@ def test_what_one_does_not_want_the_other_gets(limit: Limit, rest_s: tuple[float
 
 
 @pytest.mark.parametrize("how", ["finish", "kill"])
-def test_who_is_gone_leaves_its_share(how: str) -> None:
-    """Two windows after one has come to its end, or was killed between calls, the other has all."""
+def test_a_member_that_is_gone_leaves_its_share(how: str) -> None:
+    """Two windows after one member has ended, or was killed between calls, the other has everything."""
     world = World([BURST], latency_s=QUICK_S)
     Process(world, (1,), 20, "a")
     other = Process(world, (1,), 6, "b")
@@ -147,7 +147,7 @@ def test_a_call_larger_than_a_share_comes_through() -> None:
 
 
 def test_shares_of_one_limit_while_another_binds() -> None:
-    """Two limits at once, of places and of a window: half each of the window that binds."""
+    """Two limits at once, of concurrency and of a window: half each of the window that binds."""
     world = World([BURST, PLACES], latency_s=QUICK_S)
     Process(world, ((1, 1),), 20, "a")
     Process(world, ((1, 1),), 2, "b")
@@ -158,7 +158,7 @@ def test_shares_of_one_limit_while_another_binds() -> None:
 
 
 def test_one_that_becomes_slow() -> None:
-    """What a member wanted a while ago is not kept for it: of late it wants less."""
+    """Demand of a while ago is not reserved for a member that wants less now."""
     world = World([BURST], latency_s=QUICK_S)
     Process(world, (1,), 20, "a")
     other = Process(world, (1,), 6, "b")
@@ -171,17 +171,17 @@ def test_one_that_becomes_slow() -> None:
 @settings(max_examples=12)
 @given(st.integers(1, 90), st.floats(1.0, 8.0), st.integers(0, 2**32))
 def test_others_in_the_same_bucket(foreign: int, at: float, seed: int) -> None:
-    """Somebody else makes calls under our ceiling: as soon as a reply tells, we hold back so much until
-    they have left the window. The vendor refuses at most as many as there are callers."""
+    """Somebody else makes calls under our limit: once a response shows them, we hold back as many until they
+    have left the window. The vendor refuses at most as many calls as there are callers."""
     limit = Limit("burst", 60, 3.0)
     world = World([limit], seed, latency_s=QUICK_S, counters={"burst": 60})
     Process(world, (1,), 12, "a")
     world.run(at)
     world.foreign(foreign, (1,))
     world.run(at + 15.0)
-    times, ours = ([t for t, _ in world.arrivals(member=who)] for who in (None, "a"))
-    told = next(t for t in ours if t > at) + 0.2  # the rest of a call, and the contact after it
-    refused = [t for t in ours if t > told and within(times, t - 3.0, t) > 60]
+    times, ours = ([t for t, _ in world.arrivals(member=member)] for member in (None, "a"))
+    reported = next(t for t in ours if t > at) + 0.2  # the rest of a call, and the contact after it
+    refused = [t for t in ours if t > reported and within(times, t - 3.0, t) > 60]
     assert len(refused) <= 12
     assert busiest(world.arrivals(member="a"), limit.period_s) <= 60
     assert pace_after(world, at + 6.0) >= 0.95 * 60 / 3.04

@@ -71,13 +71,13 @@ def test_what_was_written_is_read() -> None:
     ],
 )
 def test_one_part_is_left_out(part: str, value: object) -> None:
-    """What cannot be true is left out and named; the other parts stay."""
+    """A part that cannot be true is left out and named; the other parts stay."""
     ledger, lost = sound_ledger({**WHOLE, part: value})
     assert lost == ([part, "vendor"] if part == "total" else [part])
     full = sound_ledger(WHOLE)[0]
     kept = set(PARTS) - {*lost}
-    assert {name: getattr(ledger, name) for name in kept} == {
-        name: getattr(full, name) for name in kept
+    assert {name: ledger.written()[name] for name in kept} == {
+        name: full.written()[name] for name in kept
     }
 
 
@@ -105,7 +105,7 @@ def test_nothing_stops_a_decision(state: object) -> None:
     ],
 )
 def test_shapes(shape: tuple[str, int, float, str], lost: list[str]) -> None:
-    """A limit of no known kind, size, length or zone gets one that can be counted with."""
+    """A limit of no known kind, size, length or zone gets one that can be counted."""
     kind, calls, period_s, resets = shape
     mended, found = sound_limit(
         "x", kind, calls=calls, period_s=period_s, resets=resets, unit="calls"
@@ -117,7 +117,7 @@ def test_shapes(shape: tuple[str, int, float, str], lost: list[str]) -> None:
 def test_a_spoilt_row_is_no_obstacle(
     database: Database, limiter: RateLimiter, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Rows with nonsense in every column are told once, do not stop figures or calls, and are whole after them."""
+    """Rows with nonsense in every column cause one warning, stop no figures or calls, and are then written right."""
     state = {"vendor": [HUGE, HUGE, HUGE, 0], "spent": {"acme": [[HUGE, HUGE]]}, "total": "many"}
     with database.transaction() as cursor:
         for name, text in (("day", json.dumps(state)), ("burst", "[]"), ("gone", "5")):

@@ -52,8 +52,10 @@ def test_never_over_the_ceiling_with_processes(fresh_url: str, database: Databas
 def test_uncontended_permits_are_leased_in_packs(limiter: RateLimiter, monkeypatch) -> None:
     """Many calls under a high ceiling ask the database a few times only."""
     contacts = []
-    settled = RateLimiter._settled
-    monkeypatch.setattr(RateLimiter, "_settled", lambda *args: contacts.append(1) or settled(*args))
+    exchange = RateLimiter._exchange
+    monkeypatch.setattr(
+        RateLimiter, "_exchange", lambda *args: contacts.append(1) or exchange(*args)
+    )
     spend(limiter, Limit("burst", 10_000, 10.0), calls=3000)
     assert len(contacts) < 300
     limiter.flush()
@@ -115,7 +117,7 @@ def test_daily_limit_is_refused(limiter: RateLimiter) -> None:
 
 
 def test_every_thread_is_refused(limiter: RateLimiter) -> None:
-    """Of many threads that wait for one pool each gets the refusal; none hangs."""
+    """Each of many threads that wait for one pool gets the refusal; none hangs."""
     spend(limiter, DAILY, calls=9)
     refused = []
 
@@ -130,7 +132,7 @@ def test_every_thread_is_refused(limiter: RateLimiter) -> None:
 
 
 def test_the_vendors_counter_overrules(limiter: RateLimiter) -> None:
-    """With the vendor's counter past our share there is nothing left, and both figures are told."""
+    """With the vendor's counter past our share nothing is left, and the text names both figures."""
     limit = Limit("daily", 900, 86_400.0, "daily")
     limiter.observe("acme", "daily", 950, 1000)
     with pytest.raises(BudgetExhausted, match=r"950 of 1,000; our share of that is 90%") as caught:
@@ -151,9 +153,9 @@ def test_observing_is_cheap(limiter: RateLimiter, monkeypatch) -> None:
     monkeypatch.setattr("crm_pipeline.ratelimit.vendor_counters._EVERY_S", 1e9)
     monkeypatch.setattr(
         "crm_pipeline.ratelimit.vendor_counters.VendorCounters._write",
-        lambda self, group, name, used, ceiling: written.append(used),
+        lambda self, group, name, used, allowed: written.append(used),
     )
-    monkeypatch.setattr(limiter._flusher, "ring", lambda: None)
+    monkeypatch.setattr(limiter._flusher, "wake", lambda: None)
     for used in [*range(1, 103), 100_000]:
         limiter.observe("acme", "daily", used, 120_000)
     assert written == [1, 51, 101, 100_000]
@@ -167,7 +169,7 @@ def test_a_killed_process(database: Database, limiter: RateLimiter, monkeypatch)
     monkeypatch.setattr("crm_pipeline.ratelimit.ledger.LEASE_MS", 50)
     limit = Limit("burst", 2, 0.1)
     dead = RateLimiter(database, SystemClock())
-    monkeypatch.setattr(dead._flusher, "ring", lambda: None)
+    monkeypatch.setattr(dead._flusher, "wake", lambda: None)
     permit = dead.permit("acme", [limit], cost=2)
     permit.__enter__()
     with limiter.permit("acme", [limit]) as waited_s:
@@ -177,27 +179,27 @@ def test_a_killed_process(database: Database, limiter: RateLimiter, monkeypatch)
 
 
 def test_closing_gives_back(database: Database) -> None:
-    """A closed gate leaves nothing under way, though packs were taken."""
+    """A closed limiter leaves nothing under way, though permits were taken in advance."""
     with RateLimiter(database, SystemClock()) as limiter:
         spend(limiter, Limit("burst", 10_000, 10.0), calls=50)
     (found,) = RateLimiter(database, SystemClock()).usage()
     assert (found.used, found.under_way) == (50, 0)
 
 
-def test_the_background_tells(database: Database, limiter: RateLimiter) -> None:
-    """A reply reaches the database without anybody asking again."""
-    told = threading.Event()
-    settled = limiter._settled
+def test_the_background_reports(database: Database, limiter: RateLimiter) -> None:
+    """A response is reported to the database without another request."""
+    reported = threading.Event()
+    exchange = limiter._exchange
 
-    def noted(pool, delta, *args):
-        verdict = settled(pool, delta, *args)
+    def watched(pool, delta, *args):
+        verdict = exchange(pool, delta, *args)
         if delta.replied and not any(delta.kept):
-            told.set()
+            reported.set()
         return verdict
 
-    limiter._settled = noted
+    limiter._exchange = watched
     spend(limiter, BURST)
-    assert told.wait(10)
+    assert reported.wait(10)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_usage_by_member_in_the_vendors_unit(limiter: RateLimiter) -> None:
     [(10**300, 1000), (5, 10**300), (-5, 1000), (5, 0), (5, -1), (2 * 10**9, 5)],
 )
 def test_a_counter_that_cannot_be(limiter: RateLimiter, used: int, ceiling: int) -> None:
-    """What a vendor claims beyond any bound is not kept, of a day or of a window, and holds nobody up."""
+    """A counter beyond all bounds, daily or of a window, is not kept and delays no call."""
     for name in ("daily", "burst"):
         limiter.observe("acme", name, used, ceiling)
     spend(limiter, DAILY, BURST)
@@ -300,7 +302,7 @@ def test_forgetting_our_own_count(limiter: RateLimiter) -> None:
     assert "budget reset" not in caught.value.cure
     assert [one.counted for one in limiter.forget("acme", counted=False)] == [None]
     assert limiter.usage("acme")[0].used == 9
-    assert [one.counted for one in limiter.forget("acme", told=False)] == [9]
+    assert [one.counted for one in limiter.forget("acme", reported=False)] == [9]
     spend(limiter, DAILY)
 
 

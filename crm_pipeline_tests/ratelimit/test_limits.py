@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.ratelimit.decision import News, Wants, entered
+from crm_pipeline.ratelimit.decision import Report, Wants, apply_report
 from crm_pipeline.ratelimit.ledger import Ledger
 from crm_pipeline.ratelimit.ledger_state import sound_ledger
-from crm_pipeline.ratelimit.limits import Limit, kept, stamped, turn_ms, turned_ms
+from crm_pipeline.ratelimit.limits import (
+    Limit,
+    current_slot_ms,
+    last_reset_ms,
+    next_reset_ms,
+    slot_end_ms,
+)
 
 HOUR_MS = 3_600_000
 # Clocks that change at two, at midnight (Santiago, Cairo, Havana), a minute past it, by half an hour.
@@ -49,15 +55,15 @@ def ms(text: str) -> int:
 )
 def test_midnights(zone: str, now: str, turn: str) -> None:
     """The day ends at midnight of the zone, two seconds late, whatever its clock does."""
-    assert turn_ms(daily(zone), ms(now)) == ms(turn) + 2000
-    assert turned_ms(daily(zone), ms(turn) + 2000) == ms(turn) + 2000
+    assert next_reset_ms(daily(zone), ms(now)) == ms(turn) + 2000
+    assert last_reset_ms(daily(zone), ms(turn) + 2000) == ms(turn) + 2000
 
 
 @given(st.sampled_from(ZONES), st.integers(ms("2007-01-01T00:00Z"), ms("2032-01-01T00:00Z")))
 def test_days_follow_each_other(zone: str, now_ms: int) -> None:
     """Every moment lies between two midnights that are 22 to 26 hours apart, and they are midnights."""
     limit = daily(zone)
-    start, end = turned_ms(limit, now_ms), turn_ms(limit, now_ms)
+    start, end = last_reset_ms(limit, now_ms), next_reset_ms(limit, now_ms)
     assert start <= now_ms < end
     assert 22 * HOUR_MS <= end - start <= 26 * HOUR_MS
     local = datetime.fromtimestamp((end - 2000) / 1000, ZoneInfo(zone))
@@ -66,11 +72,11 @@ def test_days_follow_each_other(zone: str, now_ms: int) -> None:
 
 
 def test_what_came_close_to_midnight_counts_in_both_days() -> None:
-    """Within two seconds of midnight nobody knows the vendor's day: it counts until the next but one."""
+    """Within two seconds of midnight the vendor's day is unknown: the call counts until the next but one."""
     limit, midnight = daily("UTC"), ms("2026-11-26T00:00Z")
-    assert stamped(limit, midnight - 2001) == midnight + 2000
-    assert stamped(limit, midnight - 2000) == midnight + 24 * HOUR_MS + 2000
-    assert stamped(limit, midnight + 2000) == midnight + 24 * HOUR_MS + 2000
+    assert slot_end_ms(limit, midnight - 2001) == midnight + 2000
+    assert slot_end_ms(limit, midnight - 2000) == midnight + 24 * HOUR_MS + 2000
+    assert slot_end_ms(limit, midnight + 2000) == midnight + 24 * HOUR_MS + 2000
 
 
 def test_a_limit_that_had_a_rolling_window() -> None:
@@ -84,15 +90,15 @@ def test_a_limit_that_had_a_rolling_window() -> None:
     assert ledger.own == 5
     ledger.settle(limit, ms("2026-11-27T00:00:03Z"))
     assert ledger.own == 0
-    assert kept(limit, now + 40 * HOUR_MS, now) == turn_ms(limit, now)
+    assert current_slot_ms(limit, now + 40 * HOUR_MS, now) == next_reset_ms(limit, now)
 
 
 def test_a_clock_set_back_by_days() -> None:
-    """A midnight further away than tomorrow's is not waited for: it counts until the next one."""
+    """A slot later than tomorrow's midnight counts until the next midnight only."""
     limit, now = daily("Europe/Berlin"), ms("2026-11-26T10:00Z")
-    after_next = turn_ms(limit, turn_ms(limit, now))
-    assert kept(limit, after_next, now) == turn_ms(limit, now)
-    assert kept(limit, after_next, now + 14 * HOUR_MS) == after_next
+    after_next = next_reset_ms(limit, next_reset_ms(limit, now))
+    assert current_slot_ms(limit, after_next, now) == next_reset_ms(limit, now)
+    assert current_slot_ms(limit, after_next, now + 14 * HOUR_MS) == after_next
 
 
 @given(
@@ -111,11 +117,11 @@ def test_a_limit_whose_zone_is_learnt(zone: str, plan: list[tuple[int, bool]]) -
         ledger.spend(limit, 1, now)
         made.append(now)
     ledger.settle(shapes[1], now)
-    assert ledger.own >= sum(at > turned_ms(shapes[1], now) for at in made)
+    assert ledger.own >= sum(at > last_reset_ms(shapes[1], now) for at in made)
 
 
 moments = st.tuples(
-    st.sampled_from([50, 900, 30_000, 1_500_000, HOUR_MS]),  # since the one before, at most
+    st.sampled_from([50, 900, 30_000, 1_500_000, HOUR_MS]),  # since the call before, at most
     st.floats(0.0, 1.0),  # of that
     st.integers(1, 4),  # cost
     st.integers(0, 3_000),  # until the reply
@@ -138,9 +144,9 @@ def test_no_day_of_the_vendor_holds_more(
     plan: list[tuple[int, float, int, int, float]],
     skew_ms: int,
 ) -> None:
-    """By the vendor's own dates, its clock up to two seconds off, no day has more than the ceiling."""
+    """By the vendor's own dates, its clock up to two seconds off, no day has more calls than the limit."""
     limit = daily(zone, 20)
-    now, state, ends = turn_ms(limit, ms(f"{day}T12:00Z")) - before_ms, "{}", []
+    now, state, ends = next_reset_ms(limit, ms(f"{day}T12:00Z")) - before_ms, "{}", []
     arrived: dict[str, int] = {}
     replies: list[tuple[int, int]] = []
     refused = granted = 0
@@ -148,11 +154,11 @@ def test_no_day_of_the_vendor_holds_more(
         now += round(gap_ms * part)
         ledger = sound_ledger(json.loads(state))[0]
         for replied, lease, spent in [end for end in ends if end[0] <= now]:
-            news = News(lease, "acme", (((now - replied) / 1000, (spent,)),), (0,))
-            entered([(limit, ledger, now)], news, None)
+            report = Report(lease, "acme", (((now - replied) / 1000, (spent,)),), (0,))
+            apply_report([(limit, ledger, now)], report, None)
         ends = [end for end in ends if end[0] > now]
         wants = Wants((cost,), (cost,), (cost,))
-        verdict = entered([(limit, ledger, now)], News(str(number), "acme", (), (0,)), wants)
+        verdict = apply_report([(limit, ledger, now)], Report(str(number), "acme", (), (0,)), wants)
         state = json.dumps(ledger.written())
         if verdict.granted[0]:
             granted += 1
@@ -164,10 +170,10 @@ def test_no_day_of_the_vendor_holds_more(
         elif verdict.refusal:
             refused += 1
             until_ms = now + round(verdict.refusal.wait_s * 1000)
-            assert now < until_ms <= turn_ms(limit, now) + 1000
+            assert now < until_ms <= next_reset_ms(limit, now) + 1000
             ledger.settle(limit, until_ms)
             # What came close to midnight counts in both days.
-            close = turned_ms(limit, until_ms) - 4_000
+            close = last_reset_ms(limit, until_ms) - 4_000
             assert ledger.own <= 4 * len(ends) + sum(w for at, w in replies if at >= close)
     assert max(arrived.values(), default=0) <= 20
     assert granted
@@ -182,8 +188,8 @@ def test_all_of_it_again_after_midnight() -> None:
 
     def ask(at_ms: int, most: int):
         wants = Wants((1,), (most,), (most,))
-        return entered(
-            [(limit, sound_ledger(ledger.written())[0], at_ms)], News("a", "x", (), (0,)), wants
+        return apply_report(
+            [(limit, sound_ledger(ledger.written())[0], at_ms)], Report("a", "x", (), (0,)), wants
         )
 
     refusal = ask(now, 1).refusal

@@ -6,7 +6,7 @@ from crm_pipeline.ratelimit.limits import rolling
 
 
 @pytest.mark.parametrize(
-    ("ceiling", "period_s", "share", "calls", "window_s"),
+    ("published", "period_s", "share", "calls", "window_s"),
     [
         (190, 10.0, 0.9, 171, 10.0),
         (110, 10.0, 0.9, 99, 10.0),
@@ -19,11 +19,11 @@ from crm_pipeline.ratelimit.limits import rolling
     ],
 )
 def test_a_share_is_taken_in_calls_or_in_time(
-    ceiling: int, period_s: float, share: float, calls: int, window_s: float
+    published: int, period_s: float, share: float, calls: int, window_s: float
 ) -> None:
-    """On average it is the share, and within the vendor's own window never more than the ceiling."""
-    found = rolling("burst", ceiling, period_s, share)
-    assert (found.calls, found.period_s) == (calls, pytest.approx(window_s))
-    assert found.calls <= ceiling
-    assert found.period_s >= period_s
-    assert 0.95 < found.calls / found.period_s / (ceiling * share / period_s) <= 1 + 1e-9
+    """On average it is the share, and within the vendor's own window never more than the published limit."""
+    limit = rolling("burst", published, period_s, share)
+    assert (limit.calls, limit.period_s) == (calls, pytest.approx(window_s))
+    assert limit.calls <= published
+    assert limit.period_s >= period_s
+    assert 0.95 < limit.calls / limit.period_s / (published * share / period_s) <= 1 + 1e-9

@@ -25,7 +25,7 @@ def most(world: World, name: str) -> int:
     ],
 )
 def test_the_ceiling_is_used(limits: list[tuple[str, int, float]], costs: tuple[int]) -> None:
-    """Four processes reach 95 % of ceiling x 1 / (window + latency), and never more than the ceiling."""
+    """Four processes reach 95 % of limit x 1 / (window + latency), and never more than the limit."""
     world = World([Limit(*given) for given in limits])
     for _ in range(4):
         Process(world, costs, callers=16)
@@ -39,7 +39,7 @@ def test_the_ceiling_is_used(limits: list[tuple[str, int, float]], costs: tuple[
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_places_are_used(processes: int) -> None:
-    """Of places at once 96 % are taken, in one process and in several: a call's end wakes who waits."""
+    """96 % of the concurrent calls are used, in one process and in several: a call's end wakes a waiting thread."""
     world = World([Limit("places", 8, 1.0, "concurrency")])
     for _ in range(processes):
         Process(world, (1,), callers=20)
@@ -49,7 +49,7 @@ def test_places_are_used(processes: int) -> None:
 
 
 events = st.tuples(
-    st.floats(0.0, 3.0),  # seconds since the one before
+    st.floats(0.0, 3.0),  # seconds since the event before
     st.sampled_from(["kill", "kill", "start", "clock back", "slow", "quick"]),
     st.integers(0, 3),  # which process
 )
@@ -78,14 +78,14 @@ def happen(world: World, processes: list[Process], what: str, which: int) -> Non
     st.integers(0, 2**32),
 )
 def test_no_window_holds_more_whatever_happens(
-    plan: list[tuple[float, str, int]], ceiling: int, period_s: float, seed: int
+    plan: list[tuple[float, str, int]], allowed: int, period_s: float, seed: int
 ) -> None:
     """Processes of two members are killed and started, the database's clock is set back, answers take
     seconds, calls cost something else under each limit, or nothing: in no window do more arrive than
-    a ceiling allows, nor are more under way at once."""
+    a limit allows, nor are more under way at once."""
     limits = [
-        Limit("burst", ceiling, period_s),
-        Limit("long", ceiling * 3, period_s * 4),
+        Limit("burst", allowed, period_s),
+        Limit("long", allowed * 3, period_s * 4),
         Limit("places", 4, 1.0, "concurrency"),
     ]
     world = World(limits, seed)
@@ -96,8 +96,8 @@ def test_no_window_holds_more_whatever_happens(
         world.run(at)
         happen(world, processes, what, which)
     world.run(at + 3 * period_s)
-    assert most(world, "burst") <= ceiling
-    assert most(world, "long") <= 3 * ceiling
+    assert most(world, "burst") <= allowed
+    assert most(world, "long") <= 3 * allowed
     assert world.most[2] <= 4
 
 
@@ -117,10 +117,10 @@ def test_after_a_kill_the_rest_go_on(after_s: float) -> None:
 
 
 def test_real_calls_are_never_refused(fresh_url: str) -> None:
-    """Two processes, real HTTP, random latency: a sandbox that enforces the ceiling refuses nothing."""
+    """Two processes, real HTTP, random latency: a sandbox that enforces the limit refuses nothing."""
     case = Case("", (("burst", 20, 1.0, "rolling"), ("parallel", 6, 1.0, "concurrency")), 2.5, 6)
-    found = run(case, fresh_url, processes=2)
-    assert found.refused == 0
-    assert found.most["burst"] <= 20
-    assert found.most["parallel"] <= 6
-    assert found.calls >= 20
+    result = run(case, fresh_url, processes=2)
+    assert result.refused == 0
+    assert result.most["burst"] <= 20
+    assert result.most["parallel"] <= 6
+    assert result.calls >= 20
