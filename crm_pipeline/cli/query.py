@@ -139,12 +139,12 @@ def _opened_result(
     """Run a statement with the limits on the whole process; yield its result."""
     from crm_pipeline.cli.console import say
     from crm_pipeline.cli.query_result import result_of
-    from crm_pipeline.store.tables.bounds import memory_ceiling
+    from crm_pipeline.store.tables.bounds import memory_limit
 
     snapshot = _snapshot(data, as_of) if as_of else None
     with ExitStack() as stack:
         if not limits.unrestricted:
-            stack.enter_context(memory_ceiling(limits.memory_mb))
+            stack.enter_context(memory_limit(limits.memory_mb))
         result = stack.enter_context(
             result_of(data, statement, limits, snapshot.path if snapshot else None)
         )

@@ -36,7 +36,7 @@ def scrub(
     if connection is not None:
         settings.connection(connection)
     with progress("scrub", unit="files") as on_step:
-        done = store.scrub(settings.data, connection or "", told=on_step)
+        done = store.scrub(settings.data, connection or "", report=on_step)
     if as_json:
         emit_json(_record(done))
     else:

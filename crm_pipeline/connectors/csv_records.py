@@ -198,7 +198,7 @@ def key_columns(
     ids = raw.column(id_field)
     rows = raw.num_rows
     is_good = pc.not_equal(ids, "")
-    modified = pa.nulls(rows, records.STAMP)
+    modified = pa.nulls(rows, records.TIMESTAMP)
     if modified_field is not None:
         modified, has_instant = instants_or_none(raw.column(modified_field))
         is_good = pc.and_(is_good, has_instant)

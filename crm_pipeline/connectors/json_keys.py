@@ -41,7 +41,7 @@ def keys_of(
     pages = [_single(text, read, list_name) for text in texts]
     return _batch(
         [id_of(page.keys[0]) if page else None for page in pages],
-        pa.array([page.instants[0].as_py() if page else None for page in pages], records.STAMP),
+        pa.array([page.instants[0].as_py() if page else None for page in pages], records.TIMESTAMP),
         [page is not None and deleted_of(page.keys[0], row) for row, page in enumerate(pages)],
     )
 

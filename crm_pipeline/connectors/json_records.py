@@ -15,7 +15,7 @@ _Encoded = Sequence[bytes | memoryview]
 SCHEMA = pa.schema(
     [
         ("_source_id", pa.string()),
-        ("_modified_at", records.STAMP),
+        ("_modified_at", records.TIMESTAMP),
         ("_deleted", pa.bool_()),
         ("record", pa.string()),
     ]

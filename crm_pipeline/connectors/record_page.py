@@ -50,7 +50,7 @@ class RecordPage(Generic[EnvelopeT, KeyT]):
     keys: list[KeyT]
     texts: list[bytes | memoryview]
     rejected: list[Reject] = field(default_factory=list)
-    instants: pa.Array = field(default_factory=lambda: pa.nulls(0, records.STAMP))
+    instants: pa.Array = field(default_factory=lambda: pa.nulls(0, records.TIMESTAMP))
 
     @property
     def seen(self) -> int:
@@ -222,20 +222,20 @@ def as_instants(stamps: Instants) -> pa.Array:
         pa.ArrowInvalid: one is none.
     """
     if isinstance(next(filter(None, stamps), None), datetime):
-        return pa.array(stamps, records.STAMP)
+        return pa.array(stamps, records.TIMESTAMP)
     # As `records.stamps` does it, with fewer steps: there are many small answers.
-    return pa.array([one or None for one in stamps], pa.string()).cast(records.STAMP)
+    return pa.array([one or None for one in stamps], pa.string()).cast(records.TIMESTAMP)
 
 
 def instants_or_none(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Return texts as instants, null where one is none; and of each whether it is one, or "" or null."""
-    instants = _in_range_or_none(lambda: records.stamps(texts))
+    instants = _in_range_or_none(lambda: records.instants(texts))
     if instants is not None:
         return instants, pa.repeat(pa.scalar(value=True), len(texts))
     stamps = texts.to_pylist()
     _, is_readable = readable_instants(stamps)
     kept = [stamp if good else None for stamp, good in zip(stamps, is_readable, strict=True)]
-    return records.stamps(pa.array(kept, pa.string())), pa.array(is_readable, pa.bool_())
+    return records.instants(pa.array(kept, pa.string())), pa.array(is_readable, pa.bool_())
 
 
 def _in_range(instants: pa.Array) -> bool:

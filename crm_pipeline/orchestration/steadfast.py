@@ -57,7 +57,7 @@ def steadfast(server: EmbeddedServer | None) -> Iterator[None]:
     Args:
         server: the embedded server, if the connections go there.
     """
-    reconnection = Reconnection(server, was_there=True)
+    reconnection = Reconnection(server, was_reached=True)
 
     def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
         return reconnection.connected(lambda: dialect.connect(*arguments, **options))

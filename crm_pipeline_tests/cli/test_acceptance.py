@@ -12,7 +12,7 @@ from crm_pipeline.kernel.clock import SystemClock, Window
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.landing import Landing, acceptance
 from crm_pipeline.store.landing.manifest import Shrink
-from crm_pipeline.store.landing.records import STAMP
+from crm_pipeline.store.landing.records import TIMESTAMP
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
@@ -34,7 +34,7 @@ def land(landing: Landing, shrink: Shrink | None = None, ids: str = "") -> str:
         if ids:
             batch = {
                 "_source_id": pa.array(list(ids), pa.string()),
-                "_modified_at": pa.array([None] * len(ids), STAMP),
+                "_modified_at": pa.array([None] * len(ids), TIMESTAMP),
                 "_deleted": pa.array([False] * len(ids), pa.bool_()),
                 "record": pa.array(["{}"] * len(ids), pa.string()),
             }

@@ -152,7 +152,7 @@ class World:
         else:
             self.clock.advance(60)  # so that all that follows is at the same time
         since = self.clock.now() - timedelta(days=2)
-        facts["newest"] = self.landing.newest("acme", "Contact", since)
+        facts["newest"] = self.landing.landed_since("acme", "Contact", since)
         self._land("acme", "Contact", 0, 61, shape="csv", since=True, edition=2)
         facts["unchanged"] = self._read_users()
         for connection, objects in OBJECTS.items():
@@ -216,7 +216,7 @@ class World:
             known = None
             if since:
                 start = self.clock.now() - timedelta(days=2)
-                known = self.landing.known(connection, obj, start, shape)
+                known = self.landing.seen_versions(connection, obj, start, shape)
             self._write(writer, found, shape, known)
             writer.quarantine(
                 [Reject("no id", json.dumps({"row": n}).encode()) for n in range(refused)]

@@ -75,7 +75,7 @@ def json_batch(texts: Sequence[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
         {
             "_source_id": pa.array([str(number) for number in range(len(texts))]),
-            "_modified_at": pa.array([None] * len(texts), records.STAMP),
+            "_modified_at": pa.array([None] * len(texts), records.TIMESTAMP),
             "_deleted": pa.array([False] * len(texts)),
             "record": pa.array(texts, pa.string()),
         }

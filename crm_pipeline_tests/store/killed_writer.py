@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP
+from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
@@ -36,7 +36,7 @@ def batch(*ids: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array(ids, pa.string()),
-            pa.array([FIRST_AT] * count, STAMP),
+            pa.array([FIRST_AT] * count, TIMESTAMP),
             pa.array([False] * count),
             pa.array(ids, pa.string()),
         ],

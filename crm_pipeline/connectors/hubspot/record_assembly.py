@@ -143,8 +143,8 @@ class RecordAssembly:
 
 
 def _inside(instants: pa.Array, window: Window) -> pa.BooleanArray:
-    inside = pc.less(instants, pa.scalar(window.to_at, landing.STAMP))
+    inside = pc.less(instants, pa.scalar(window.to_at, landing.TIMESTAMP))
     if window.from_at is None:
         return inside
-    lower = pc.greater_equal(instants, pa.scalar(window.from_at, landing.STAMP))
+    lower = pc.greater_equal(instants, pa.scalar(window.from_at, landing.TIMESTAMP))
     return pc.and_(inside, lower)

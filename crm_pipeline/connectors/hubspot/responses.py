@@ -33,7 +33,7 @@ class Records:
     """
 
     ids: list[str] = field(default_factory=list)
-    instants: pa.Array = field(default_factory=lambda: pa.nulls(0, records.STAMP))
+    instants: pa.Array = field(default_factory=lambda: pa.nulls(0, records.TIMESTAMP))
     archived: list[bool] = field(default_factory=list)
     texts: list[bytes | memoryview] = field(default_factory=list)
     rejected: list[Reject] = field(default_factory=list)
@@ -147,7 +147,7 @@ def _named(found: Records, owner: str) -> Records:
             f"({lost[0].reason})."
         )
     found.ids += (one.source_id for one in lost)
-    found.instants = pa.concat_arrays([found.instants, pa.nulls(len(lost), records.STAMP)])
+    found.instants = pa.concat_arrays([found.instants, pa.nulls(len(lost), records.TIMESTAMP)])
     found.archived += [True] * len(lost)  # if it is not, that shows when it is read
     found.texts += (one.raw for one in lost)
     found.rejected = []

@@ -189,7 +189,10 @@ class Rereader:
         hasher = records.RecordHasher()
         try:
             return records.finished(
-                keyed, batch_id=batch_id, extracted_at=pa.scalar(at, records.STAMP), hasher=hasher
+                keyed,
+                batch_id=batch_id,
+                extracted_at=pa.scalar(at, records.TIMESTAMP),
+                hasher=hasher,
             )
         finally:
             hasher.close()

@@ -242,7 +242,7 @@ def _known(task: Task, plan: Plan, span: Window) -> KnownIn:
     def known(shape: Shape) -> SeenVersions | None:
         if since is None:
             return None
-        found = task.landing.known(task.connection, plan.object, since, shape)
+        found = task.landing.seen_versions(task.connection, plan.object, since, shape)
         return None if found.is_empty() else found
 
     return known

@@ -176,7 +176,7 @@ def _news(account: Account, obj: str, watermark: datetime, landing: Landing) -> 
     assert schema is not None
     since = watermark - timedelta(seconds=account.connection.lookback_s)
     changed, newest = account.probe_changes(schema, since)
-    landed, newest_landed = landing.newest(name, obj, since)
+    landed, newest_landed = landing.landed_since(name, obj, since)
     is_newer = newest is not None and (newest_landed is None or newest > newest_landed)
     # Fewer than landed is no news: records leave the span when they are hard-deleted or edited.
     if changed > landed or is_newer:

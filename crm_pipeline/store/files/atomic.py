@@ -1,9 +1,9 @@
 """Files that are whole or not there: atomic writes, and the one error for a full disk.
 
-Every file of `data/` goes through here, and nobody but its owner can read it; what a group may read
-is said in `permissions.py`. A write goes to a temporary name in the same folder, is
-flushed to the disk, renamed, and the folder is flushed as well: a reader sees the old file or the
-new one, after a crash at any moment. JSON files are sealed (`store.files.seal`).
+Every file of `data/` is written here, readable by its owner alone; `permissions.py` says what a group may read.
+A write goes to a temporary name in the same folder, is flushed to the disk and renamed, and the folder is flushed
+as well. So a reader sees the old file or the new one, also after a crash at any moment. JSON files are sealed
+(`store.files.seal`).
 """
 
 import errno
@@ -45,7 +45,7 @@ def make_folder(path: Path) -> Path:
     """Make a folder and those above it for this user alone, and flush their entries to the disk.
 
     Raises:
-        StoreError: the place is not writable.
+        StoreError: the parent folder is not writable.
     """
     with explained(path):
         for folder in make_private(path):
@@ -57,12 +57,12 @@ def make_private(path: Path) -> list[Path]:
     """Make a folder and those above it, as far as they are missing, for this user alone; return them.
 
     Raises:
-        OSError: the place is not writable.
+        OSError: the parent folder is not writable.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(mode=_FOLDER, exist_ok=True)
-    path.mkdir(exist_ok=True)  # where a file stands there, this says so
+    path.mkdir(exist_ok=True)  # raises where a file has this name
     return missing
 
 
@@ -80,7 +80,7 @@ def created(path: Path) -> Iterator[BinaryIO]:
 
 
 def _narrow(file: Path) -> None:
-    """Take the rights to read a file from those who cannot list its folder."""
+    """Remove the right to read a file from users who cannot list its folder."""
     mode, around = file.stat().st_mode, file.parent.stat().st_mode
     if mode & ~around & 0o044:
         with suppress(PermissionError):  # a disk that knows no modes
@@ -93,12 +93,12 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except CrmError:
-        raise  # some are OSErrors as well (a lost connection), but none is about this path
+        raise  # some are also OSErrors (a lost connection), but not about this path
     except OSError as error:
-        what = f"cannot write {path}: {error.strerror or error}"
+        failure = f"cannot write {path}: {error.strerror or error}"
         if error.errno in FULL:
-            raise disk_full(what, path) from error
-        raise StoreError(f"{what}.", cure=_cure(error.errno)) from error
+            raise disk_full(failure, path) from error
+        raise StoreError(f"{failure}.", cure=_cure(error.errno)) from error
 
 
 def _cure(code: int | None) -> str:
@@ -110,13 +110,13 @@ def _cure(code: int | None) -> str:
 
 
 @contextmanager
-def replacing(path: Path, what: str = "", *, is_the_users: bool = False) -> Iterator[Path]:
-    """Yield a temporary path; what was written there replaces `path` in one step on success.
+def replacing(path: Path, kind: str = "", *, is_the_users: bool = False) -> Iterator[Path]:
+    """Yield a temporary path; on success the file there replaces `path` in one step.
 
     Args:
         path: the file.
-        what: its name among the failpoints (`kernel.failpoint`).
-        is_the_users: it lies outside of the data folder, and its mode is the user's affair.
+        kind: of file, for failpoints (`kernel.failpoint`).
+        is_the_users: the file lies outside of the data folder, so its mode is left to the user.
 
     Raises:
         StoreError: writing failed; `path` is as it was.
@@ -125,25 +125,25 @@ def replacing(path: Path, what: str = "", *, is_the_users: bool = False) -> Iter
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
     try:
         with explained(path):
-            reached(what, "begin")
+            reached(kind, "begin")
             yield temporary
             if not is_the_users:
                 _narrow(temporary)
-            reached(what, "written")
+            reached(kind, "written")
             sync_file(temporary)
-            reached(what, "flushed")
+            reached(kind, "flushed")
             temporary.replace(path)
-            reached(what, "named")
+            reached(kind, "named")
             sync_folder(path.parent)
     finally:
         discard(temporary)
 
 
 def discard(*temporaries: Path) -> None:
-    """Remove temporary files, as far as the disk lets us.
+    """Remove temporary files, as far as possible.
 
-    One that stays is in nobody's way, and collectors take it; an error here would hide the one that
-    is being told, or make one of a write that succeeded.
+    A file that stays does no harm, and a collector removes it later. An error here would hide the original
+    error, or make a successful write fail.
     """
     for path in temporaries:
         with suppress(OSError):
@@ -151,22 +151,22 @@ def discard(*temporaries: Path) -> None:
 
 
 def abandoned(paths: Iterable[Path], now: datetime) -> Iterator[Path]:
-    """Yield the temporary files among `paths` whose writer died: a living one is never a day old."""
+    """Yield the temporary files among `paths` of dead writers: those older than a day."""
     for path in paths:
         if path.name.startswith(".") and TEMPORARY_SUFFIX in path.name:
-            with suppress(FileNotFoundError):  # somebody else collects as well
+            with suppress(FileNotFoundError):  # another process has removed it
                 if now - datetime.fromtimestamp(path.lstat().st_mtime, UTC) > _ABANDONED:
                     yield path
 
 
-def write_json(path: Path, value: Mapping[str, Any], what: str = "") -> None:
-    """Write a JSON file in one step; `what` as in `replacing`."""
-    with replacing(path, what) as temporary:
+def write_json(path: Path, value: Mapping[str, Any], kind: str = "") -> None:
+    """Write a JSON file in one step; `kind` as in `replacing`."""
+    with replacing(path, kind) as temporary:
         temporary.write_bytes(sealed(value))
 
 
-def create_json(path: Path, value: Mapping[str, Any], what: str = "") -> bool:
-    """Write a JSON file in one step unless it is there already; say whether it was written.
+def create_json(path: Path, value: Mapping[str, Any], kind: str = "") -> bool:
+    """Write a JSON file in one step unless it exists already; say whether it was written.
 
     A hard link is the one file operation that both checks and creates, on every POSIX file system.
     """
@@ -174,17 +174,17 @@ def create_json(path: Path, value: Mapping[str, Any], what: str = "") -> bool:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
     try:
         with explained(path):
-            reached(what, "begin")
+            reached(kind, "begin")
             temporary.touch(mode=_FILE)
             temporary.write_bytes(sealed(value))
-            reached(what, "written")
+            reached(kind, "written")
             sync_file(temporary)
-            reached(what, "flushed")
+            reached(kind, "flushed")
             try:
                 os.link(temporary, path)
             except FileExistsError:
                 return False
-            reached(what, "named")
+            reached(kind, "named")
             sync_folder(path.parent)
             return True
     finally:
@@ -192,17 +192,17 @@ def create_json(path: Path, value: Mapping[str, Any], what: str = "") -> bool:
 
 
 def read_json(path: Path, *, cure: str = "") -> dict[str, Any]:
-    """Read a JSON file of ours; `cure` says what to do where it is damaged.
+    """Return the content of one of our JSON files; `cure` says what to do where it is damaged.
 
     Raises:
-        CorruptFile: it is there but not as it was written, or no JSON.
-        FileNotFoundError: it is not there.
+        CorruptFile: the file is not as it was written, or no JSON.
+        FileNotFoundError: it does not exist.
     """
     return read_sealed(path, cure=cure)[0]
 
 
 def read_sealed(path: Path, *, cure: str = "") -> tuple[dict[str, Any], bool]:
-    """Read a JSON file of ours, and say whether it has a seal; those of earlier versions have none.
+    """Return the content of one of our JSON files, and whether it has a seal; earlier versions wrote none.
 
     Raises:
         CorruptFile, FileNotFoundError: as `read_json`.

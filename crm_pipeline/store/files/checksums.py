@@ -1,8 +1,8 @@
 """Checksums of whole files: taken when a file is written, compared before it is read.
 
-Neither DuckDB nor, by default, Arrow notices a flipped bit in a Parquet file: most give another value.
-So a file is hashed before it is read. It is written once and never changed, so what was compared is
-what is read then; and a process hashes it once, whatever reads it how often.
+Neither DuckDB nor, by default, Arrow notices a flipped bit in a Parquet file: most flips give another value.
+So a file is hashed before it is read. Files are written once and never changed, so each process hashes a file
+only once.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class FileSum:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Read a file and return what it is now.
+        """Return the size and checksum of a file as it is now.
 
         Raises:
             OSError: it cannot be read.
@@ -43,7 +43,7 @@ class FileSum:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Return the checksum that `to_dict` wrote."""
         return cls(int(record["bytes"]), str(record["sha256"]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,11 +52,11 @@ class FileSum:
 
 
 Recorded = tuple[Path, FileSum]
-"""A file, and what was recorded of it when it was written."""
+"""A file, and its checksum as recorded when it was written."""
 
 
 class Verifier:
-    """Compares files with what was recorded of them, each once as long as it is the same file.
+    """Compares files with their recorded checksums; each file is hashed once while it stays the same.
 
     Safe with threads.
     """
@@ -65,45 +65,45 @@ class Verifier:
         self._hashed: dict[_Identity, str] = {}
 
     def damaged(self, recorded: Iterable[Recorded]) -> list[Path]:
-        """Return the files that are not as recorded, or gone; several are hashed at once."""
-        given = list(recorded)
-        if len(given) < 2:
-            whole: Sequence[bool] = [self.is_whole(*one) for one in given]
+        """Return the files that differ from their record or are gone; several are hashed in parallel."""
+        pairs = list(recorded)
+        if len(pairs) < 2:
+            whole: Sequence[bool] = [self.is_whole(*pair) for pair in pairs]
         else:
             with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
-                whole = list(pool.map(lambda one: self.is_whole(*one), given))
-        return [path for (path, _), is_whole in zip(given, whole, strict=True) if not is_whole]
+                whole = list(pool.map(lambda pair: self.is_whole(*pair), pairs))
+        return [path for (path, _), is_whole in zip(pairs, whole, strict=True) if not is_whole]
 
     def is_whole(self, path: Path, recorded: FileSum) -> bool:
-        """Say whether a file is there and as recorded."""
+        """Say whether a file exists and fits its record."""
         try:
             with path.open("rb") as file:
                 identity = _identity(file)
                 if os.fstat(file.fileno()).st_size != recorded.bytes:
                     return False
-                found = self._hashed.get(identity) or _sha256(file)
-                # Of a file that is being written meanwhile nothing is remembered.
+                sha256 = self._hashed.get(identity) or _sha256(file)
+                # The hash of a file that changes meanwhile is not remembered.
                 if _identity(file) == identity:
-                    self._hashed[identity] = found
+                    self._hashed[identity] = sha256
         except OSError:
             return False
-        return found == recorded.sha256
+        return sha256 == recorded.sha256
 
     def taken(self, path: Path) -> FileSum:
-        """Return the sum of a file that was just written, and remember it.
+        """Return the checksum of a file that was just written, and remember it.
 
         Raises:
             OSError: it cannot be read.
         """
         with path.open("rb") as file:
-            found = FileSum(os.fstat(file.fileno()).st_size, _sha256(file))
-            self._hashed[_identity(file)] = found.sha256
-        return found
+            file_sum = FileSum(os.fstat(file.fileno()).st_size, _sha256(file))
+            self._hashed[_identity(file)] = file_sum.sha256
+        return file_sum
 
 
 @contextmanager
 def summed(path: Path, verifier: Verifier) -> Iterator[Future[FileSum]]:
-    """Take the checksum of a finished file while the block does something else.
+    """Compute the checksum of a finished file in a thread while the block runs.
 
     The result raises OSError where the file cannot be read.
     """
@@ -112,7 +112,7 @@ def summed(path: Path, verifier: Verifier) -> Iterator[Future[FileSum]]:
 
 
 def flushed(path: Path, verifier: Verifier) -> FileSum:
-    """Flush a finished file to the disk and, while that is at work, take its checksum.
+    """Flush a finished file to the disk, and compute its checksum at the same time.
 
     Raises:
         OSError: the disk fails.
@@ -125,18 +125,18 @@ def flushed(path: Path, verifier: Verifier) -> FileSum:
 def crc32_of(path: Path) -> str:
     """Return the CRC-32 of a file in hexadecimal: a tenth of the time of a SHA-256.
 
-    For pages of the spool, which live for minutes and are many times what is landed of them. It finds
-    every flipped bit, and of other damage all but one of four thousand million.
+    For pages of a checkpoint, which exist for minutes and are much larger than the landed files. CRC-32 finds
+    every flipped bit, and other corruption except in one of four thousand million cases.
 
     Raises:
         OSError: it cannot be read.
     """
-    found = 0
+    crc32 = 0
     with path.open("rb", buffering=0) as file:
         block = memoryview(bytearray(_BLOCK_BYTES))
         while size := file.readinto(block):
-            found = isal_zlib.crc32(block[:size], found)
-    return f"{found:08x}"
+            crc32 = isal_zlib.crc32(block[:size], crc32)
+    return f"{crc32:08x}"
 
 
 def _sha256(file: BufferedReader) -> str:

@@ -1,4 +1,4 @@
-"""Finding the corrupt file behind a step that failed: files of earlier versions have no checksum."""
+"""Find the corrupt file behind a failed step; files of earlier versions have no checksum."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,24 +12,24 @@ from crm_pipeline.kernel.errors import CorruptFile, DiskFull, StoreError
 
 @contextmanager
 def blamed_on(find: Callable[[], CorruptFile | None]) -> Iterator[None]:
-    """Where the block fails and `find` finds a damaged file, raise that.
+    """Raise the corruption that `find` returns, where the block fails and there is one.
 
     Raises:
-        CorruptFile: what was found.
+        CorruptFile: the corruption.
     """
     try:
         yield
-    except (CorruptFile, DiskFull):  # no file is to blame for a full disk
+    except (CorruptFile, DiskFull):  # a full disk is not the fault of a file
         raise
     except StoreError as error:
-        found = find()
-        if found is None:
+        corruption = find()
+        if corruption is None:
             raise
-        raise found from error
+        raise corruption from error
 
 
 def is_readable(path: Path) -> bool:
-    """Say whether a Parquet file can be read to its end; that finds less than a checksum does."""
+    """Say whether a Parquet file can be read to its end, which finds less than a checksum."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for _ in file.iter_batches():

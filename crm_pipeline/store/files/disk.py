@@ -1,6 +1,6 @@
-"""The disk below a path: which errors of the system and of libraries say that it is full, and its name.
+"""Recognise errors of the system and of libraries that mean a full disk, and name the disk.
 
-DuckDB and PostgreSQL hand on what the system says, in their own errors; both are read here.
+DuckDB and PostgreSQL repeat the system's text in their own errors; both are recognised here.
 """
 
 import errno
@@ -17,11 +17,11 @@ _FILE = re.compile(
     r'(?:file|directory) \\?"([^"\\]+)'
 )  # in JSON within a text quotes have backslashes
 _MEGA = 1e6
-_DISK_FULL = "53100"  # PostgreSQL's code; its words may be in any language
+_DISK_FULL = "53100"  # PostgreSQL's code; its text may be in any language
 
 
 def is_full(error: BaseException) -> bool:
-    """Say whether an error came from a full disk, or from a quota that is used up."""
+    """Say whether an error came from a full disk or an exhausted quota."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     if getattr(error, "pgcode", None) == _DISK_FULL:
@@ -30,33 +30,33 @@ def is_full(error: BaseException) -> bool:
 
 
 def tells_full(text: str) -> bool:
-    """Say whether a text repeats what the system says of a full disk."""
+    """Say whether a text contains the system's message about a full disk."""
     return any(words in text for words in _WORDS)
 
 
 def disk_full(
-    what: str, near: Path, after: str = "start again; nothing was overwritten"
+    failure: str, near: Path, after: str = "start again; nothing was overwritten"
 ) -> DiskFull:
     """Return the error about a full disk.
 
     Args:
-        what: what could not be done, a sentence without its full stop.
-        near: a path on that disk; it need not exist.
+        failure: what could not be done, a sentence without its full stop.
+        near: a path on the disk; it need not exist.
         after: what to do when there is room.
     """
     return DiskFull(
-        f"{what}.", cure=f"The disk is full: free some space on {named(near)} and {after}."
+        f"{failure}.", cure=f"The disk is full: free some space on {named(near)} and {after}."
     )
 
 
 def named(near: Path) -> str:
-    """Name the disk that a path is on, with its free space."""
-    place = near.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    """Return the name of the disk that a path is on, with its free space."""
+    existing = near.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
     try:
-        usage, mount = shutil.disk_usage(place), _mount(place)
-        files_left = os.statvfs(place).f_favail
+        usage, mount = shutil.disk_usage(existing), _mount(existing)
+        files_left = os.statvfs(existing).f_favail
     except OSError:
         return f"the disk of {near}"
     free, size = usage.free / _MEGA, usage.total / _MEGA
@@ -65,12 +65,12 @@ def named(near: Path) -> str:
 
 
 def mentioned(text: str) -> Path | None:
-    """Return the file that an error of DuckDB names, if it names one with its folder."""
-    found = _FILE.search(text)
-    return Path(found[1]) if found and found[1].startswith("/") else None
+    """Return the absolute path of the file that a DuckDB error names; None if it names none."""
+    match = _FILE.search(text)
+    return Path(match[1]) if match and match[1].startswith("/") else None
 
 
-def _mount(place: Path) -> Path:
-    while not place.is_mount():
-        place = place.parent
-    return place
+def _mount(path: Path) -> Path:
+    while not path.is_mount():
+        path = path.parent
+    return path

@@ -1,8 +1,8 @@
-"""Who on this machine may read the data folder: its owner alone, and a group what is published.
+"""File permissions of the data folder: private to its owner; published files may be shared with a group.
 
-Folders are 0700 and files 0600 (`files.make_folder`, `files.replacing`). With `CRM_SHARE_GROUP` what
-analysts open is 0750 and 0640 for that group: `snapshots/`, which `crm.duckdb` points into, and
-`published/`. A file there takes after its folder, so that nobody who writes one has to know the group.
+Folders are 0700 and files 0600 (`files.make_folder`, `files.replacing`). With `CRM_SHARE_GROUP` the files for
+analysts are 0750 and 0640 for that group: `snapshots/`, which `crm.duckdb` points into, and `published/`. A file
+there gets the group of its folder, so that writers need not know the group.
 """
 
 import grp
@@ -20,13 +20,13 @@ GROUP_VARIABLE = "CRM_SHARE_GROUP"
 SHARED = ("snapshots", "published")
 _STATE = ".permissions.json"
 _RULES = 1
-"""Raise it when files of older versions have to be looked at again."""
+"""Raised when files of older versions have to be checked again."""
 _OTHERS = 0o077
 _OF_GIT = "README.md"
 
 
 class SharingSettings(Protocol):
-    """The part of the settings that says who may read."""
+    """The part of the settings that permissions depend on."""
 
     @property
     def data(self) -> Path:
@@ -46,7 +46,7 @@ class Group:
 
     @classmethod
     def configured(cls, environ: Mapping[str, str]) -> "Group | None":
-        """Return the group that published files are shared with; None for nobody.
+        """Return the group that published files are shared with; None if there is none.
 
         Raises:
             ConfigError: this machine has no such group.
@@ -54,7 +54,7 @@ class Group:
         name = environ.get(GROUP_VARIABLE, "").strip()
         if not name:
             return None
-        if name.isascii() and name.isdigit():  # containers know numbers only
+        if name.isascii() and name.isdigit():  # containers often have only numbers
             return cls(name, int(name))
         try:
             return cls(name, grp.getgrnam(name).gr_gid)
@@ -67,12 +67,12 @@ class Group:
 
 
 def settle(settings: SharingSettings) -> list[str]:
-    """Bring the data folder's permissions to what is configured; cheap where they are.
+    """Set the data folder's permissions as configured; cheap where they are set already.
 
-    Files of older versions are looked at once. A folder of somebody else's is left alone.
+    Files of older versions are checked once. Another user's folder is not changed.
 
     Returns:
-        what to tell the person: what changed, and how to share.
+        sentences for the user: what changed, and how to share.
 
     Raises:
         ConfigError: the group is not there, or this user may not hand files to it.
@@ -82,15 +82,15 @@ def settle(settings: SharingSettings) -> list[str]:
     if not data.is_dir() or os.geteuid() not in {0, data.stat().st_uid}:
         return []
     group = Group.configured(settings.environ)
-    known = _state(data)
+    before = _state(data)
     with files.explained(data):
-        closed = _close_all(data) if known.get("rules") != _RULES else 0
+        closed = _close_all(data) if before.get("rules") != _RULES else 0
         _open_way(data, group)
-    now = {"rules": _RULES, "group": group.name if group else None}
-    if known == now:
+    after = {"rules": _RULES, "group": group.name if group else None}
+    if before == after:
         return []
-    files.write_json(data / _STATE, now)
-    return [*_closed(data, closed, group), *_shared(data, group, known.get("group"))]
+    files.write_json(data / _STATE, after)
+    return [*_closed(data, closed, group), *_shared(data, group, before.get("group"))]
 
 
 def follow(folder: Path, file: Path) -> None:
@@ -105,17 +105,17 @@ def follow(folder: Path, file: Path) -> None:
 
 
 def exposed(folder: Path, uid: int) -> str:
-    """Say why a folder is no place for a socket of this user; "" where it is one.
+    """Say why a folder is unsafe for a socket of this user; "" where it is safe.
 
-    Whoever may write there could put a socket of his own in place of ours, and be told our secrets.
+    Another user who may write there could replace our socket by his own and receive our secrets.
     """
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode):
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
         return f"{folder} is no folder"
-    if found.st_uid != uid:
-        return f"{folder} belongs to another user (number {found.st_uid})"
-    if stat.S_IMODE(found.st_mode) & _OTHERS:
-        return f"{folder} is open to others (mode {stat.S_IMODE(found.st_mode):04o})"
+    if status.st_uid != uid:
+        return f"{folder} belongs to another user (number {status.st_uid})"
+    if stat.S_IMODE(status.st_mode) & _OTHERS:
+        return f"{folder} is open to others (mode {stat.S_IMODE(status.st_mode):04o})"
     return ""
 
 
@@ -127,8 +127,8 @@ def _state(data: Path) -> Mapping[str, object]:
 
 
 def _open_way(data: Path, group: Group | None) -> None:
-    """Set the data folder itself and what is shared."""
-    # Root runs the embedded PostgreSQL as another user, who has to pass through to its own folder.
+    """Set the permissions of the data folder itself and of the shared folders."""
+    # Root runs the embedded PostgreSQL as another user, which has to reach its own folder below.
     server = data / "postgres"
     passable = server.is_dir() and server.stat().st_uid != data.stat().st_uid
     _set(data, 0o700 | (0o010 if group else 0) | (0o001 if passable else 0), group)
@@ -152,16 +152,16 @@ def _named(gid: int) -> Group:
 
 def _set(path: Path, mode: int, group: Group | None) -> None:
     try:
-        found = path.stat()
-        if group and found.st_gid != group.gid:
+        status = path.stat()
+        if group and status.st_gid != group.gid:
             os.chown(path, -1, group.gid)
-        if found.st_mode & 0o777 != mode:
-            path.chmod(mode | found.st_mode & 0o7000)
+        if status.st_mode & 0o777 != mode:
+            path.chmod(mode | status.st_mode & 0o7000)
     except FileNotFoundError:
-        pass  # a collector took it meanwhile
+        pass  # a collector has removed it
     except PermissionError as error:
         if group is None:
-            return  # a disk that knows no modes, or a folder of somebody else's
+            return  # a disk without modes, or another user's folder
         raise ConfigError(
             f"{path} cannot be handed to the group '{group.name}' ({GROUP_VARIABLE}).",
             cure=f"Add this user to it (`sudo usermod -aG {group.name} $USER`, and log in again), or "
@@ -170,9 +170,9 @@ def _set(path: Path, mode: int, group: Group | None) -> None:
 
 
 def _close_all(data: Path) -> int:
-    """Take everybody else's rights from all that is ours below a folder, and return from how much of it.
+    """Remove all rights of others below a folder from what is ours; return how many were readable.
 
-    What git made is closed as well, and is nothing to tell: everybody has it.
+    A file that git made is closed as well, but not counted: its content is public.
     """
     closed = [path for path in _below(data) if _close(path)]
     return len(closed) - (data / _OF_GIT in closed)
@@ -183,13 +183,13 @@ def _close(path: Path) -> bool:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _OTHERS:
             path.chmod(mode & ~_OTHERS)
-    except (FileNotFoundError, PermissionError):  # collected meanwhile, or not ours
+    except (FileNotFoundError, PermissionError):  # removed by a collector, or not ours
         return False
     return bool(mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Yield files and folders; links are not followed, and PostgreSQL's folder is its own affair."""
+    """Yield files and folders; links are not followed, and PostgreSQL's folder is left out."""
     for entry in list(os.scandir(folder)):
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
@@ -203,35 +203,37 @@ def _below(folder: Path) -> Iterator[Path]:
 def _closed(data: Path, count: int, group: Group | None) -> list[str]:
     if not count:
         return []
-    what = "one file or folder" if count == 1 else f"{count:,} files and folders"
-    told = f"Other accounts of this machine could read {what} of {data}; now only this user can."
+    number = "one file or folder" if count == 1 else f"{count:,} files and folders"
+    message = (
+        f"Other accounts of this machine could read {number} of {data}; now only this user can."
+    )
     if group is None:
-        told += (
+        message += (
             f" To let a group read what is published, set {GROUP_VARIABLE}; see 'Who may read the "
             "data' in docs/operations.md."
         )
-    return [told]
+    return [message]
 
 
 def _shared(data: Path, group: Group | None, before: object) -> list[str]:
     if group is None:
         return [f"The group '{before}' can no longer read what is published."] if before else []
-    told = (
+    message = (
         f"The group '{group.name}' can read {data / 'crm.duckdb'} (`duckdb -readonly`) and the files of "
         "published/, and nothing else."
     )
     if closed := [str(folder) for folder in data.parents if not _lets_pass(folder, group)]:
-        told += (
+        message += (
             f" It does not get there yet: let it pass with `chmod o+x {' '.join(closed)}`, or set CRM_DATA "
             "to a folder that it can reach."
         )
-    return [told]
+    return [message]
 
 
 def _lets_pass(folder: Path, group: Group) -> bool:
-    found = folder.stat()
-    bit = stat.S_IXGRP if found.st_gid == group.gid else stat.S_IXOTH
-    return bool(found.st_mode & bit)
+    status = folder.stat()
+    bit = stat.S_IXGRP if status.st_gid == group.gid else stat.S_IXOTH
+    return bool(status.st_mode & bit)
 
 
 def _own_groups() -> str:

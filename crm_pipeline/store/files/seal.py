@@ -1,7 +1,7 @@
-"""Sealed JSON: the text of a small file of ours ends with a checksum of all that stands before it.
+"""Sealed JSON: a small file of ours ends with a checksum of all the text before it.
 
-Files of earlier versions have no seal and are read as they are. A file that was changed by hand is
-read again once its last key, `checksum`, is taken out.
+Files of earlier versions have no seal and are read as they are. A file that was edited by hand can be read
+again once its last key, `checksum`, is removed.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ _MANY_DIGITS = re.compile(r"[0-9a-f]{32}")
 
 
 class BrokenSeal(ValueError):
-    """The bytes of a sealed file are not those that were written."""
+    """The bytes of a sealed file have changed."""
 
 
 def sealed(value: Mapping[str, Any]) -> bytes:
-    """Write a value as JSON with its checksum as the last key."""
+    """Return a value as JSON with its checksum as the last key."""
     body = json.dumps(dict(value), ensure_ascii=False, indent=1)
     head = (body[:-2] + "," if value else "{").encode()
     return head + _MARK + _digest(head) + _END
@@ -32,8 +32,8 @@ def unsealed(content: bytes) -> tuple[Any, bool]:
     """Return the value of a JSON text and whether it is sealed.
 
     Raises:
-        BrokenSeal: it is sealed and any byte is another one.
-        ValueError: it is no JSON.
+        BrokenSeal: it is sealed, and a byte has changed.
+        ValueError: it is not JSON.
     """
     head, mark, tail = content.rpartition(_MARK)
     if mark and tail != _digest(head) + _END:
@@ -51,6 +51,6 @@ def _digest(head: bytes) -> bytes:
 
 
 def _had_seal(value: Any) -> bool:
-    """Say whether the last value was a seal whose mark is damaged; no other value looks like one."""
+    """Say whether the last value is a seal with a damaged mark; no other value looks like one."""
     last = value[next(reversed(value))] if isinstance(value, dict) and value else None
     return isinstance(last, str) and len(last) == _SEAL_LENGTH and bool(_MANY_DIGITS.search(last))

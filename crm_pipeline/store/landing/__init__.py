@@ -1,4 +1,4 @@
-"""Raw records as they came: windows, their manifests, checkpoints, quarantine, and what is known of each object."""
+"""The landing zone of raw records: windows, manifests, checkpoints, quarantine, and notes on each object."""
 
 from crm_pipeline.store.landing.landing import Landing
 

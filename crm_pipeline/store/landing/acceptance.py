@@ -1,9 +1,9 @@
-"""What a person has said about one read or one description: that it is to be believed.
+"""A person's acceptance of one read or of one schema that is not believed by itself.
 
-A word of a person is a file of its own beside what it is about, so that nothing is rewritten:
-`windows/<id>.accepted`; `schemas/<fingerprint>.refused` for a description that nobody believes yet, and
-`.accepted` once somebody does. It is about that one read or description and about no later one: a description
-that comes back after another one was read with has to be believed anew.
+An acceptance is a file of its own, so that nothing is rewritten: `windows/<id>.accepted` for a read;
+`schemas/<fingerprint>.refused` for a schema that is not believed yet, and `.accepted` once a person has accepted
+it. It holds for that read or schema only. A schema that comes back after a read with another one has to be
+accepted again.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ _ACCEPTED, _REFUSED = ".accepted", ".refused"
 
 @dataclass(frozen=True)
 class Refused:
-    """A description of an object that lost too many fields to be believed.
+    """A schema of an object that lost too many fields to be believed.
 
     Attributes:
         fingerprint: of the schema.
-        lost: how many of the fields of before it does not have.
-        fields: how many there were before.
+        lost: number of the earlier schema's fields that it lacks.
+        fields: number of fields of the earlier schema.
     """
 
     fingerprint: str
@@ -36,19 +36,19 @@ class Refused:
 
 
 def accepted(folder: Path) -> frozenset[str]:
-    """Return the ids of the windows that were accepted, from an object's landing folder."""
+    """Return the ids of the accepted windows in an object's landing folder."""
     return frozenset(path.stem for path in (folder / "windows").glob(f"[!.]*{_ACCEPTED}"))
 
 
 def accept_window(folder: Path, window_id: str, at: datetime) -> None:
-    """Note that a window is to be believed."""
+    """Write the acceptance of a window."""
     files.write_json(
         folder / "windows" / f"{window_id}{_ACCEPTED}", {"accepted_at": format_instant(at)}
     )
 
 
 def is_schema_accepted(folder: Path, fingerprint: str, since: datetime) -> bool:
-    """Say whether somebody believes a description, and said so after the last read with another one, `since`."""
+    """Say whether a schema was accepted after the last read with another one, which was at `since`."""
     try:
         record = files.read_json(folder / "schemas" / f"{fingerprint}{_ACCEPTED}")
     except FileNotFoundError:
@@ -57,32 +57,32 @@ def is_schema_accepted(folder: Path, fingerprint: str, since: datetime) -> bool:
 
 
 def accept_schema(folder: Path, fingerprint: str, at: datetime) -> None:
-    """Note that a description is to be believed."""
+    """Write the acceptance of a schema."""
     files.write_json(
         folder / "schemas" / f"{fingerprint}{_ACCEPTED}", {"accepted_at": format_instant(at)}
     )
 
 
 def refuse_schema(folder: Path, refused: Refused) -> None:
-    """Note that a description was not believed; of several the last one counts."""
+    """Note that a schema was not believed; the last note of several counts."""
     record = {**asdict(refused), "refused_at": format_instant(refused.refused_at)}
     files.write_json(folder / "schemas" / f"{refused.fingerprint}{_REFUSED}", record)
 
 
 def refused_from(record: Mapping[str, Any]) -> Refused:
-    """Read what `refuse_schema` wrote."""
+    """Return the refusal that `refuse_schema` wrote."""
     return Refused(**{**record, "refused_at": parse_instant(record["refused_at"])})
 
 
 def refused_schema(folder: Path, since: datetime) -> Refused | None:
-    """Return the description that was refused last, if nothing was read since and nobody accepted it."""
-    found = []
+    """Return the schema that was refused last, if nothing was read since and nobody has accepted it."""
+    pending = []
     for path in (folder / "schemas").glob(f"[!.]*{_REFUSED}"):
         refused = _refused(path)
         is_accepted = is_schema_accepted(folder, refused.fingerprint, since)
         if refused.refused_at > since and not is_accepted:
-            found.append(refused)
-    return max(found, key=lambda refused: refused.refused_at, default=None)
+            pending.append(refused)
+    return max(pending, key=lambda refused: refused.refused_at, default=None)
 
 
 def _refused(path: Path) -> Refused:

@@ -1,6 +1,6 @@
-"""What an account said about itself last: `landing/<connection>/account.json`.
+"""The account's facts as last read (time zone, currency, web address): `landing/<connection>/account.json`.
 
-Tables depend on it (days, addresses of records), so it stands beside what landed.
+Tables depend on them (days, addresses of records), so they stand beside the landed records.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -19,13 +19,13 @@ FILE = "account.json"
 
 @dataclass(frozen=True)
 class Note:
-    """What is known of an account, and of the last time it was asked.
+    """The facts of an account, and when they were asked for last.
 
     Attributes:
-        facts: what tables are made with.
-        asked_at: when it was asked last; None where it never was.
-        has_answered: whether it answered then.
-        next_zone: another zone than that of the facts, which it named for the first time `next_zone_at`.
+        facts: used to build tables.
+        asked_at: the last request; None where there was none.
+        has_answered: whether the last request succeeded.
+        next_zone: a different zone, which the account named for the first time at `next_zone_at`.
     """
 
     facts: AccountFacts = field(default_factory=AccountFacts)
@@ -36,21 +36,21 @@ class Note:
 
 
 def cure(connection: str) -> str:
-    """Say what to do about a damaged note."""
+    """Return the cure for a damaged note."""
     return f"Run `crm-pipeline refresh {connection}`: the account is asked again."
 
 
 def account_facts(landing: Landing, connection: str) -> AccountFacts:
-    """Return what is noted of an account; nothing is known of one that was never asked.
+    """Return the facts of an account; empty where it was never asked.
 
     Raises:
-        CorruptFile: the note is damaged. Without it days would move.
+        CorruptFile: the note is damaged; without it, days would change.
     """
     return account_note(landing, connection).facts
 
 
 def account_note(landing: Landing, connection: str) -> Note:
-    """Return the note of an account; what earlier versions noted though it cannot be so is not known.
+    """Return the note of an account, without facts that cannot be true.
 
     Raises:
         CorruptFile: it is damaged.
@@ -61,10 +61,10 @@ def account_note(landing: Landing, connection: str) -> Note:
     except FileNotFoundError:
         return Note()
     try:
-        known = {name: str(record[name]) for name in asdict(AccountFacts()) if name in record}
+        facts = {name: str(record[name]) for name in asdict(AccountFacts()) if name in record}
         since = record.get("next_zone_at")
         return Note(
-            AccountFacts(**known).credible,
+            AccountFacts(**facts).credible,
             parse_instant(record["noted_at"]),
             bool(record.get("has_answered", True)),
             str(record.get("next_zone", "")),
@@ -77,13 +77,13 @@ def account_note(landing: Landing, connection: str) -> Note:
 def note_facts(
     landing: Landing, connection: str, facts: AccountFacts, note: Note | None = None
 ) -> None:
-    """Note what an account says about itself.
+    """Write the facts of an account.
 
     Args:
-        landing: where.
-        connection: whose.
-        facts: what is known of it.
-        note: what else there is to note, apart from the time, which is now.
+        landing: the landing zone.
+        connection: its name.
+        facts: of the account.
+        note: the other parts of the note; the time is now.
 
     Raises:
         StoreError: the disk is full or not writable.

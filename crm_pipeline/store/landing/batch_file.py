@@ -1,4 +1,4 @@
-"""The Parquet file of one landed batch: state columns added, row groups joined, written in one step."""
+"""Write the Parquet file of one landed batch: state columns added, row groups joined, in one step."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from crm_pipeline.store.landing import records
 _ROW_GROUP_ROWS = 60_000
 _ROW_GROUP_BYTES = 64 << 20
 _RECORDS_BYTES = 8 << 20
-"""A row group of whole JSON records is parsed by one thread at once: ten times its size in memory."""
+"""One thread parses a row group of whole JSON records at once, which takes ten times its size in memory."""
 
 
 def write_batch_file(
@@ -26,14 +26,14 @@ def write_batch_file(
     hasher: records.RecordHasher,
     dictionaries: dict[tuple[str, ...], list[str]],
 ) -> tuple[int, Mapping[str, int]]:
-    """Write the records of one page and return their number and how many each month has.
+    """Write the records of one page; return their number in all and by month.
 
-    No file is written for no records. Which columns a dictionary pays for is looked up in
-    `dictionaries` by all their names, and decided once for all pages of that form.
+    No file is written where there are no records. `dictionaries` holds, by the names of all columns, which of
+    them get a dictionary; that is decided once for all pages with these columns.
     """
     months: Counter[str] = Counter()
     rows = 0
-    extracted = pa.scalar(extracted_at, records.STAMP)
+    extracted = pa.scalar(extracted_at, records.TIMESTAMP)
     groups = _row_groups(batch for batch in batches if batch.num_rows)
     first = next(groups, None)
     if first is None:
@@ -68,8 +68,8 @@ def write_batch_file(
 def _group_rows(batch: pa.RecordBatch) -> int:
     if "record" not in batch.schema.names:
         return _ROW_GROUP_ROWS
-    each: int = batch.nbytes // batch.num_rows + 1
-    return max(1, min(_ROW_GROUP_ROWS, _RECORDS_BYTES // each))
+    record_bytes: int = batch.nbytes // batch.num_rows + 1
+    return max(1, min(_ROW_GROUP_ROWS, _RECORDS_BYTES // record_bytes))
 
 
 def _rotation(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -78,7 +78,7 @@ def _rotation(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Join small batches, so that a row group is large enough to be read well."""
+    """Join small batches, so that row groups are large enough to be read efficiently."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:

@@ -1,9 +1,8 @@
-"""Pages as received, kept until their window has committed, so that a crash costs no call twice.
+"""Keep pages as received until their window has committed, so that no call is repeated after a crash.
 
-A spool is a folder of one window: `request.json` says what was asked of the vendor (a job that
-lives on by itself), `<page>.json` what is known of a page, `<page>.csv...` are its bytes. When its
-records are in a batch, `<page>.done.json` takes the place of both. What the disk has damaged is as if
-it had not arrived: it is asked for again.
+A checkpoint is a folder of one window below `spool/`. `request.json` holds the request to the vendor (a job
+that goes on by itself), `<page>.json` the facts of a page, `<page>.csv...` its bytes. Once the page's records are
+in a batch, `<page>.done.json` replaces both. A page that the disk has damaged is requested again.
 """
 
 import threading
@@ -27,11 +26,11 @@ _DONE = ".done.json"
 
 @dataclass(frozen=True)
 class CheckpointPage:
-    """One page that arrived whole.
+    """One page that has arrived whole.
 
     Attributes:
-        facts: what the connector noted beside it.
-        file: the bytes as received; not there any more once the page is done.
+        facts: the connector's notes on the page.
+        file: the bytes as received; removed once the page is done.
     """
 
     number: int
@@ -41,14 +40,14 @@ class CheckpointPage:
 
 @dataclass(frozen=True)
 class PageDone:
-    """What became of one page.
+    """The result of one page.
 
     Attributes:
-        batches: ids of the batches and quarantine files that its records are in.
+        batches: ids of the batches and quarantine files with its records.
         months: landed records by month of modification.
-        read: records of the page, `landed` those that an earlier window did not hold.
+        read: records of the page; `landed` are those that no earlier window held.
         counted: whether the vendor's count of the window includes them.
-        facts: what the connector noted of the page.
+        facts: the connector's notes on the page.
     """
 
     batches: tuple[str, ...]
@@ -62,60 +61,60 @@ class PageDone:
 
 
 class Checkpoint:
-    """The pages of one window; safe with threads that each handle pages of their own.
+    """The pages of one window; safe with threads that handle different pages.
 
     Args:
-        folder: made when something is written.
+        folder: made at the first write.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._given = 0
+        self._last_number = 0
         self._lock = threading.Lock()
 
     @property
     def request(self) -> Mapping[str, Any] | None:
-        """What was asked of the vendor; None where nothing is to be resumed."""
+        """The request to the vendor; None where there is nothing to resume."""
         return self._read(_REQUEST)
 
     def begin(self, request: Mapping[str, Any]) -> None:
-        """Note what was asked, so that another process can go on with it."""
+        """Note the request, so that another process can resume it."""
         files.write_json(self.folder / _REQUEST, request, "request")
 
     def fresh_number(self) -> int:
-        """Return a number that no page of this window has, for pages that come in no order."""
+        """Return an unused page number, for pages that arrive in any order."""
         with self._lock:
-            if not self._given:
+            if not self._last_number:
                 taken = (int(path.name[:5]) for path in self.folder.glob("[0-9]*"))
-                self._given = max(taken, default=0)
-            self._given += 1
-            return self._given
+                self._last_number = max(taken, default=0)
+            self._last_number += 1
+            return self._last_number
 
     def path(self, number: int, suffix: str) -> Path:
-        """Return where the bytes of a page belong."""
+        """Return the path for the bytes of a page."""
         return files.make_folder(self.folder) / f"{number:05d}{suffix}"
 
     def keep(self, number: int, file: Path, facts: Mapping[str, Any]) -> CheckpointPage:
-        """State that a page has arrived whole; not flushed, as its bytes are not: see `distrust`."""
+        """Note that a page has arrived whole; neither note nor bytes are flushed, see `discard_unflushed`."""
         record = {
             "file": file.name,
             "bytes": file.stat().st_size,
             "crc32": crc32_of(file),
             "facts": dict(facts),
         }
-        place = self.folder / _note(number)
-        temporary = place.with_suffix(files.TEMPORARY_SUFFIX)
-        with files.explained(place):
+        path = self.folder / _note(number)
+        temporary = path.with_suffix(files.TEMPORARY_SUFFIX)
+        with files.explained(path):
             reached("page", "begin")
             temporary.touch(mode=0o600)
             temporary.write_bytes(sealed(record))
             reached("page", "written")
-            temporary.replace(place)
+            temporary.replace(path)
             reached("page", "named")
         return CheckpointPage(number, file, facts)
 
     def kept(self, number: int) -> CheckpointPage | None:
-        """Return a page that has arrived, with its bytes or, if it is done, without."""
+        """Return a page that has arrived; its bytes are gone if it is done. None if it has not arrived."""
         record = self._read(_done_note(number))
         if record is not None and "file" in record:
             return CheckpointPage(number, self.folder / record["file"], record["facts"])
@@ -124,55 +123,55 @@ class Checkpoint:
             return None
         file = self.folder / record["file"]
         if not is_whole(file, record):
-            _log.warning("a spooled page is damaged and is asked for again", file=str(file))
+            _log.warning("a kept page is damaged and is requested again", file=str(file))
             return None
         return CheckpointPage(number, file, record["facts"])
 
     def done(self, number: int, page: PageDone) -> None:
-        """State that the records of a page are in batches, and remove its bytes."""
+        """Note that the records of a page are in batches, and remove its bytes."""
         record = self._read(_note(number)) or {}
-        told = {**record, "page": asdict(page)}
-        files.write_json(self.folder / _done_note(number), told, "page_done")
-        gone = [_note(number), *([record["file"]] if "file" in record else [])]
-        # What stays, the commit clears with the folder.
-        files.discard(*(self.folder / name for name in gone))
+        done = {**record, "page": asdict(page)}
+        files.write_json(self.folder / _done_note(number), done, "page_done")
+        unused = [_note(number), *([record["file"]] if "file" in record else [])]
+        # A file that cannot be removed goes with the folder at the commit.
+        files.discard(*(self.folder / name for name in unused))
 
     def is_done(self, number: int) -> bool:
         """Say whether the records of a page are in batches."""
         return self._read(_done_note(number)) is not None
 
     def all_done(self) -> Iterator[PageDone]:
-        """Yield what was stated of each page that is done."""
+        """Yield the result of each page that is done."""
         for path in sorted(self.folder.glob(f"?????{_DONE}")):
             record = self._read(path.name)
             if record is not None:
                 yield _page_done(record)
 
-    def distrust(self) -> None:
-        """Remove what a power cut may have damaged; of pages that are done all was flushed."""
+    def discard_unflushed(self) -> None:
+        """Remove files that a power cut may have damaged; those of finished pages were flushed."""
         for path in self.folder.glob("[0-9]*"):
             if not path.name.endswith(_DONE):
                 path.unlink(missing_ok=True)
 
     def _read(self, name: str) -> dict[str, Any] | None:
-        """Return a note; None where there is none, or one that the disk has damaged."""
+        """Return a note; None where there is none, or the disk has damaged it."""
         try:
             record = files.read_json(self.folder / name)
         except FileNotFoundError:
             return None
         except CorruptFile as error:
-            _log.warning("a note of the spool is damaged and does not count", reason=error.message)
+            _log.warning("a checkpoint's note is damaged and is ignored", reason=error.message)
             return None
         if not is_note(name, record):
-            _log.warning("a note of the spool is another one's and does not count", note=name)
+            _log.warning("a checkpoint's note is of another page and is ignored", note=name)
             return None
         return record
 
 
 def is_note(name: str, record: Mapping[str, Any]) -> bool:
-    """Say whether a note belongs under its name; a whole one of another page is whole as well."""
+    """Say whether a note fits its file name; an undamaged note may be of another page."""
     has_file = {"file", "facts"} <= record.keys()
-    is_done = isinstance(record.get("page"), Mapping)  # of a request it may be a number
+    is_done = isinstance(record.get("page"), Mapping)  # in a request it may be a number
     if name == _REQUEST:
         return not has_file and not is_done
     if has_file and not str(record["file"]).startswith(name[:5]):
@@ -200,7 +199,7 @@ def _done_note(number: int) -> str:
 
 
 def is_whole(file: Path, record: Mapping[str, Any]) -> bool:
-    """Say whether the bytes of a page are as they arrived; earlier versions noted only how many."""
+    """Say whether the bytes of a page are as they arrived; earlier versions noted only their number."""
     try:
         if file.stat().st_size != record.get("bytes"):
             return False

@@ -1,8 +1,8 @@
-"""Merging window commits that landed nothing, so that years of unchanged refreshes stay few files.
+"""Merge window commits that landed nothing, so that years of unchanged refreshes stay few files.
 
-A merged commit states the union of the spans, as far as those are believed, and stands for several
-reads. It is written before what it replaces is removed and names that, so a reader at any moment, also
-after a crash in between, sees every span once. What holds batches is never touched.
+A merged commit has the union of the windows, as far as they are believed, and stands for several reads. It names
+the commits that it replaces and is written before they are removed. So a reader sees every window once at any moment,
+also after a crash in between. Commits with batches are never changed.
 """
 
 import fcntl
@@ -19,40 +19,41 @@ from crm_pipeline.store import files
 from crm_pipeline.store.landing.manifest import WindowCommit
 from crm_pipeline.store.landing.watermark import believed, setting_back
 
-KEPT = 100  # the newest commits stay as they are: people look at them
-_WORTH = 100  # merging costs a few flushed writes, so it is done for so many at a time
+KEPT = 100  # the latest commits stay as they are, because people read them
+_WORTH = 100  # merging costs a few flushed writes, so it waits for so many
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 
 def current(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
-    """Return the commits without those that a merged one among them replaces."""
-    gone = {name for commit in commits for name in commit.supersedes}
-    return [commit for commit in commits if commit.window_id not in gone] if gone else [*commits]
+    """Return the commits without those that a merged commit among them replaces."""
+    replaced = {name for commit in commits for name in commit.supersedes}
+    return [commit for commit in commits if commit.window_id not in replaced]
 
 
 def merged(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
-    """Return the commits that may replace older ones that landed nothing; in order of commit.
+    """Return merged commits that may replace older ones that landed nothing, in the order of commits.
 
-    Only neighbours in time whose fields were described alike are merged, and the first commit with
-    new fields stays: it says when they were seen.
+    Only neighbours in time with the same schema are merged. The first commit with a new schema stays,
+    because it says when the schema was seen.
     """
-    spans, needed = believed(commits), setting_back(commits)
-    found: list[WindowCommit] = []
+    windows, needed = believed(commits), setting_back(commits)
+    merged_commits: list[WindowCommit] = []
     run: list[WindowCommit] = []
     last = ""
     for commit in commits[: max(len(commits) - KEPT, 0)]:
         if commit.schema_fingerprint != last:
-            found += _joined(run)
+            merged_commits += _joined(run)
             run, last = [], commit.schema_fingerprint
-        elif _is_empty(commit) and commit.window_id in spans.keys() - needed:
-            # Of a window that claims too much only what is believed may become part of another.
-            run.append(replace(commit, window=spans[commit.window_id]))
-    found += _joined(run)
-    return found if sum(len(commit.supersedes) for commit in found) >= _WORTH else []
+        elif _is_empty(commit) and commit.window_id in windows.keys() - needed:
+            # Only the believed part of a window may become part of another.
+            run.append(replace(commit, window=windows[commit.window_id]))
+    merged_commits += _joined(run)
+    replaced = sum(len(commit.supersedes) for commit in merged_commits)
+    return merged_commits if replaced >= _WORTH else []
 
 
 def is_worthwhile(folder: Path) -> bool:
-    """Say, from the number of files alone, whether there may be enough to merge."""
+    """Say from the number of files alone whether there may be enough to merge."""
     return len(commit_names(folder)) >= KEPT + _WORTH
 
 
@@ -65,8 +66,8 @@ def commit_names(folder: Path) -> set[str]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[bool]:
-    """Yield whether this process is the only one that merges commits of an object now."""
+def merge_lock(folder: Path) -> Iterator[bool]:
+    """Try to lock the merging of an object's commits, and yield whether that succeeded."""
     with files.explained(folder):
         handle = os.open(
             folder / "windows" / ".merging", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
@@ -82,7 +83,7 @@ def alone(folder: Path) -> Iterator[bool]:
 
 
 def remove_replaced(folder: Path, commits: Sequence[WindowCommit]) -> None:
-    """Remove the files of commits that others replace, and flush that.
+    """Remove the files of commits that others replace, and flush the folder.
 
     Raises:
         StoreError: the folder is not writable.
@@ -94,21 +95,19 @@ def remove_replaced(folder: Path, commits: Sequence[WindowCommit]) -> None:
     with files.explained(folder):
         for name in gone:
             (folder / "windows" / name).unlink(missing_ok=True)
-        # Before the merged commit is itself merged, and its list with it, they must be gone for good.
+        # They must be gone for good before the merged commit, and its list with it, is merged itself.
         files.sync_folder(folder / "windows")
 
 
 def _is_empty(commit: WindowCommit) -> bool:
     if commit.kind != "window" or commit.complete or commit.batches or commit.quarantined:
         return False
-    return commit.vendor_count in (
-        None,
-        commit.known - commit.uncounted,
-    )  # a difference stays in sight
+    # A commit with a difference stays visible.
+    return commit.vendor_count in (None, commit.known - commit.uncounted)
 
 
 def _joined(run: Sequence[WindowCommit]) -> list[WindowCommit]:
-    """Merge the commits whose spans touch; what touches nothing is not returned."""
+    """Return merged commits for windows that touch; a window that touches none is left out."""
     groups: list[list[WindowCommit]] = []
     edge: datetime | None = None
     for commit in sorted(run, key=lambda c: (c.window.from_at or _EVER, c.window.to_at)):
@@ -118,8 +117,8 @@ def _joined(run: Sequence[WindowCommit]) -> list[WindowCommit]:
         else:
             groups.append([commit])
             edge = commit.window.to_at
-    found = [_merged(group) for group in groups if len(group) > 1]
-    return sorted(found, key=lambda commit: commit.committed_at)
+    joined = [_merged(group) for group in groups if len(group) > 1]
+    return sorted(joined, key=lambda commit: commit.committed_at)
 
 
 def _merged(group: Sequence[WindowCommit]) -> WindowCommit:
@@ -137,6 +136,6 @@ def _merged(group: Sequence[WindowCommit]) -> WindowCommit:
 
 
 def _sum(amounts: Iterable[int | None]) -> int | None:
-    """Add up, None where one is not known."""
-    known = list(amounts)
-    return None if None in known else sum(amount for amount in known if amount is not None)
+    """Return the sum, None where an amount is unknown."""
+    listed = list(amounts)
+    return None if None in listed else sum(amount for amount in listed if amount is not None)

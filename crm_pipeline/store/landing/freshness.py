@@ -1,4 +1,4 @@
-"""How fresh each object of a connection is: what landing and the looks say together."""
+"""Compute how fresh each object of a connection is, from landing and the looks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from crm_pipeline.store.landing.looks import ConnectionLooks, error_text
 from crm_pipeline.store.landing.watermark import believed
 
 State = Literal["current", "failing", "unread", "unknown"]
-_MISSED = 2  # one may be left out because a run is under way
+_MISSED = 2  # one read may be skipped because a run is under way
 _SLACK = timedelta(minutes=15)  # a run takes its time
 
 
@@ -24,17 +24,17 @@ class Freshness:
 
     Attributes:
         state: `failing` where the last look failed, `unread` where nothing has been read, `unknown` where
-            what is noted of the looks is damaged.
-        read_to: everything that changed before it has been read, back to `history_from`.
-        history_from: nothing that changed before it has been read; None where `is_whole`.
+            the file of the looks is damaged.
+        read_to: all changes before it have been read, back to `history_from`.
+        history_from: no change before it has been read; None where `is_whole`.
         is_whole: the history has been read from its beginning.
-        current_at: up to then nothing is missing: it was read, or the vendor said that nothing changed.
-        refresh_every_s: how often it is meant to be read.
-        due_at: it is late where `current_at` lies before.
-        tables: which tables it feeds; filled in by who knows the mapping.
-        held_back_since: when a table of these was refused by its contract first, since when it has stayed as it was.
-        unseen: which deletions are told by nobody; "" where all are. Filled in by who knows the vendor.
-        remarks: what somebody has to know or to do, though it can be read; filled in by who knows it.
+        current_at: nothing before it is missing: it was read, or the vendor said that nothing changed.
+        refresh_every_s: the configured time between two reads.
+        due_at: the object is late where `current_at` lies before.
+        tables: the tables that it feeds; filled in by the caller that knows the mapping.
+        held_back_since: since when one of these tables stays as it was, because its contract refused a build.
+        unseen: the deletions that the vendor does not report; "" where it reports all. Filled in by the caller.
+        remarks: what a person has to know or do, though the object can be read; filled in by the caller.
     """
 
     connection: str
@@ -58,17 +58,17 @@ class Freshness:
 
     @property
     def is_late(self) -> bool:
-        """Whether it should have been looked at since, and nobody did."""
+        """Whether a look at the object is overdue."""
         return self.current_at is not None and self.current_at < self.due_at
 
     def feeding(self, tables: Iterable[str], looks: ConnectionLooks) -> "Freshness":
-        """Return it with the tables that it feeds, and since when one of them is held back."""
+        """Return a copy with the tables that it feeds, and since when one of them is held back."""
         fed = tuple(sorted(tables))
         held = [looks.held[table] for table in fed if table in looks.held]
         return replace(self, tables=fed, held_back_since=min(held, default=None))
 
     def behind_s(self, now: datetime) -> float | None:
-        """Return for how long what is here may lack changes; None where nothing was read."""
+        """Return the seconds for which changes may be missing; None where nothing was read."""
         return (
             None if self.current_at is None else max(0.0, (now - self.current_at).total_seconds())
         )
@@ -81,38 +81,38 @@ def freshness_of(
     now: datetime,
     only: str | None = None,
 ) -> list[Freshness]:
-    """Return how fresh the configured objects of a connection are, or the one that is wanted."""
-    meant = _Meant.of(Cadence.parse(connection.cadence), looks, now)
+    """Return the freshness of a connection's configured objects, or of the one object `only`."""
+    schedule = _Schedule.of(Cadence.parse(connection.cadence), looks, now)
     return [
-        _freshness(connection.name, obj.name, landing, looks, meant)
+        _freshness(connection.name, obj.name, landing, looks, schedule)
         for obj in connection.objects
         if only in {None, obj.name}
     ]
 
 
 def covered(windows: Iterable[Window]) -> Window | None:
-    """Return the newest gap-free span of windows, or the one from the beginning if there is such a one."""
-    spans: list[Window] = []
+    """Return the gap-free union of windows from the beginning of time if there is one, else the latest one."""
+    unions: list[Window] = []
     for window in sorted(windows, key=lambda w: (w.from_at is not None, w.from_at or w.to_at)):
-        last = spans[-1] if spans else None
+        last = unions[-1] if unions else None
         if last is None or (window.from_at is not None and window.from_at > last.to_at):
-            spans.append(window)
+            unions.append(window)
         else:
-            spans[-1] = Window(last.from_at, max(last.to_at, window.to_at))
-    if spans and spans[0].from_at is None:
-        return spans[0]
-    return spans[-1] if spans else None
+            unions[-1] = Window(last.from_at, max(last.to_at, window.to_at))
+    if unions and unions[0].from_at is None:
+        return unions[0]
+    return unions[-1] if unions else None
 
 
 @dataclass(frozen=True)
-class _Meant:
-    """When objects are meant to be read: how often, and since when at least."""
+class _Schedule:
+    """How often objects should be read, and since when a read is overdue."""
 
     every_s: float
     due_at: datetime
 
     @classmethod
-    def of(cls, cadence: Cadence, looks: ConnectionLooks, now: datetime) -> "_Meant":
+    def of(cls, cadence: Cadence, looks: ConnectionLooks, now: datetime) -> "_Schedule":
         every_s = max(cadence.every_s, looks.refresh_every_s or 0.0)
         late_at = now - _SLACK
         due_at = cadence.before(late_at, _MISSED) or datetime.min.replace(tzinfo=now.tzinfo)
@@ -122,38 +122,38 @@ class _Meant:
 
 
 def _freshness(
-    connection: str, obj: str, landing: Landing, looks: ConnectionLooks, meant: _Meant
+    connection: str, obj: str, landing: Landing, looks: ConnectionLooks, schedule: _Schedule
 ) -> Freshness:
     look = looks.of(obj)
     error, read_at = look.error, None
-    span: Window | None = None
+    window: Window | None = None
     try:
         commits = [c for c in landing.windows(connection, obj) if c.kind == "window"]
-        span = covered(believed(commits).values())
+        window = covered(believed(commits).values())
         read_at = commits[-1].committed_at if commits else None
-    except CorruptFile as damage:
-        error = error_text(damage)
-    state: State = "failing" if error else "unread" if span is None else "current"
+    except CorruptFile as corruption:
+        error = error_text(corruption)
+    state: State = "failing" if error else "unread" if window is None else "current"
     if looks.damage and not error:
         state, error = "unknown", looks.damage
     return Freshness(
         connection=connection,
         object=obj,
         state=state,
-        is_whole=span is not None and span.from_at is None,
-        read_to=span.to_at if span else None,
-        history_from=span.from_at if span else None,
-        current_at=_latest(span.to_at if span else None, look.current_at),
+        is_whole=window is not None and window.from_at is None,
+        read_to=window.to_at if window else None,
+        history_from=window.from_at if window else None,
+        current_at=_latest(window.to_at if window else None, look.current_at),
         looked_at=_latest(read_at, look.looked_at),
         good_at=_latest(read_at, look.good_at),
         error=error,
         failing_since=look.failing_since,
         next_try_at=look.next_try_at,
-        refresh_every_s=meant.every_s,
-        due_at=meant.due_at,
+        refresh_every_s=schedule.every_s,
+        due_at=schedule.due_at,
     )
 
 
 def _latest(*instants: datetime | None) -> datetime | None:
-    known: Sequence[datetime] = [at for at in instants if at is not None]
-    return max(known, default=None)
+    present: Sequence[datetime] = [at for at in instants if at is not None]
+    return max(present, default=None)

@@ -1,13 +1,13 @@
-"""Landing: raw records as they came, append-only, with windows that commit.
+"""Landing: raw records as received, append-only, in windows that commit.
 
-A batch is one Parquet file and its manifest. Batches belong to a window; nobody reads them before
-the window's own file says that it was read to its end. The watermark of an object is derived from
-the committed windows and kept nowhere else.
+A batch is one Parquet file and its manifest. Batches belong to a window; they are not read before the window's
+own file says that the window was read to its end. The watermark of an object is derived from the committed
+windows and stored nowhere else.
 
 Layout: `landing/<connection>/<object>/<yyyy-mm>/<batch>.parquet` and `.json`, `windows/<id>.json`,
 `schemas/<fingerprint>.json`; `windows/<id>.open` names the process that is writing a window, and
-`windows/<id>.accepted` says that a person believes it (see `acceptance`), `windows/<id>.sight` what the
-login saw when it was read again (see `sight`).
+`windows/<id>.accepted` says that a person believes it (see `acceptance`), `windows/<id>.sight` holds what the
+login could see when it was read again (see `visibility`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,14 +38,14 @@ from crm_pipeline.store.landing.manifest import (
     commit_from,
     commit_record,
 )
-from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP, SeenVersions, version_keys
-from crm_pipeline.store.landing.recovery import Interrupted, claimed, described, remove_interrupted
+from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP, SeenVersions, version_keys
+from crm_pipeline.store.landing.recovery import Interrupted, claimed, remove_interrupted, resumable
 from crm_pipeline.store.landing.rejects import Reject, read_rejects
 from crm_pipeline.store.landing.visibility import note_sight, noted_at, sight_at
 from crm_pipeline.store.landing.watermark import Edge, edge_of
 from crm_pipeline.store.landing.window import WindowWriter
 
-_SIGHT_LASTS = timedelta(days=1)  # one or two calls an object are a part of what a refresh costs
+_SIGHT_LASTS = timedelta(days=1)  # asking costs one or two calls an object, a part of a refresh
 _log = structlog.get_logger("crm_pipeline.store")
 
 
@@ -55,7 +55,7 @@ class Landing:
     def __init__(self, root: Path, clock: Clock | None = None) -> None:
         self.root = root
         self.clock = clock or SystemClock()
-        # A commit is written once under a name of its own, so each is read and parsed once.
+        # Each commit is written once under a name of its own, so each is parsed once.
         self._commits: dict[Path, WindowCommit] = {}
         self._verifier = Verifier()
 
@@ -68,7 +68,7 @@ class Landing:
         return self.root / "quarantine" / path_name(connection) / path_name(obj)
 
     def objects(self, connection: str) -> list[str]:
-        """Return the objects of a connection that have landed something, by name."""
+        """Return the objects of a connection with landed records, sorted by name."""
         folder = self.root / "landing" / path_name(connection)
         if not folder.is_dir():
             return []
@@ -77,7 +77,7 @@ class Landing:
     def windows(self, connection: str, obj: str) -> list[WindowCommit]:
         """Return the committed windows of an object in the order of their commits.
 
-        What a person has accepted is marked.
+        Windows that a person has accepted are marked.
 
         Raises:
             CorruptFile: a commit cannot be read; nothing is skipped silently.
@@ -93,46 +93,46 @@ class Landing:
         names = compaction.commit_names(folder)
         while True:
             commits: list[WindowCommit] = []
-            with suppress(FileNotFoundError):  # somebody merged it just now
+            with suppress(FileNotFoundError):  # another process has just merged it
                 commits = [self._commit(folder / "windows" / name, folder) for name in names]
-            # A listing taken while files come and go may miss both the old and the new one; two
-            # alike cannot.
+            # A listing taken while files come and go may miss both the old and the new one; two equal
+            # listings cannot.
             before, names = names, compaction.commit_names(folder)
             if names == before and len(commits) == len(names):
                 return commits
 
     def _commit(self, path: Path, folder: Path) -> WindowCommit:
-        known = self._commits.get(path)
-        if known is None:
+        commit = self._commits.get(path)
+        if commit is None:
             cure = window_cure(folder, path.stem)
             record = files.read_json(path, cure=cure)
             try:
-                known = self._commits[path] = commit_from(record, folder)
+                commit = self._commits[path] = commit_from(record, folder)
             except (KeyError, TypeError, ValueError) as error:
                 raise CorruptFile(
                     f"the window commit {path} cannot be read: {error!r}.", cure=cure
                 ) from error
-        return known
+        return commit
 
     def batches(self, connection: str, obj: str) -> list[Manifest]:
         """Return the committed batches of an object, oldest commit first."""
         return [batch for commit in self.windows(connection, obj) for batch in commit.batches]
 
     def check(self, batches: Iterable[Manifest]) -> None:
-        """Make sure that batches are as they were landed, before they are read.
+        """Make sure, before batches are read, that their files are as they were landed.
 
         Raises:
-            CorruptFile: one is not; the text names it and what to do.
+            CorruptFile: a file is not; the text names it and what to do.
         """
         by_path = {batch.path: batch for batch in batches}
-        damaged = self._verifier.damaged((path, one.sum) for path, one in by_path.items())
+        damaged = self._verifier.damaged((path, batch.sum) for path, batch in by_path.items())
         if damaged:
             raise unreadable_batch(by_path[damaged[0]])
 
     def discard_damaged_copies(self, batches: Iterable[Manifest]) -> bool:
-        """Remove copies of batches that are not as they were written; say whether there were any.
+        """Remove damaged copies of batches; say whether there were any.
 
-        Who reads the batches again makes them anew.
+        The next reread of the batches makes the copies again.
         """
         copies = [(batch.path, batch.sum) for batch in batches if batch.is_copy]
         damaged = self._verifier.damaged(copies)
@@ -140,67 +140,67 @@ class Landing:
         return bool(damaged)
 
     def rejects(self, window: WindowCommit | WindowWriter) -> list[Reject]:
-        """Return the records that a window set aside; fewer than it counted where files are gone.
+        """Return the records that a window quarantined; fewer than it counted where files are gone.
 
         Raises:
-            CorruptFile: a file with some is damaged.
+            CorruptFile: a file of them is damaged.
         """
         if not window.quarantined:
             return []
         folder = self.quarantine(window.connection, window.object)
-        found: list[Reject] = []
+        rejects: list[Reject] = []
         for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
-            found += read_rejects(path)[1]
-        return found
+            rejects += read_rejects(path)[1]
+        return rejects
 
     def watermark(self, connection: str, obj: str) -> datetime | None:
         """Return the instant before which every change of the object has been read.
 
-        It is the upper edge of the gap-free union of committed windows, as far as those are believed
-        (never a maximum over records); None before a window without lower edge was committed.
+        It is the upper edge of the gap-free union of committed windows, as far as they are believed (see
+        `watermark`), never a maximum over records. None before a window without lower edge has committed.
         """
         return self.edge(connection, obj).at
 
     def edge(self, connection: str, obj: str, present: datetime | None = None) -> Edge:
-        """Return the watermark and what the windows claim; none is believed beyond `present`."""
+        """Return the watermark and the end that the windows state; no window is believed beyond `present`."""
         return edge_of(self.windows(connection, obj), present)
 
     def accept(self, connection: str, obj: str, window_id: str) -> None:
-        """Note that a person believes a window: what it lacks is deleted, what it emptied is empty."""
+        """Note that a person believes a window: the records that it lacks are deleted."""
         acceptance.accept_window(self.folder(connection, obj), window_id, self.clock.now())
 
     def accept_schema(self, connection: str, obj: str, fingerprint: str) -> None:
-        """Note that a person believes a description of an object, until it is read with another."""
+        """Note that a person believes a schema of an object, until the object is read with another one."""
         now, last = self.clock.now(), self._last_commit(connection, obj)
         if last is not None:  # the clock may have been set back
             now = max(now, last + timedelta(microseconds=1))
         acceptance.accept_schema(self.folder(connection, obj), fingerprint, now)
 
     def sight(self, commit: WindowCommit) -> str:
-        """Return what stood for what the login saw at the last read that a commit stands for; "" if unknown."""
+        """Return the fingerprint of what the login could see at the last read of a commit; "" if unknown."""
         return sight_at(self.folder(commit.connection, commit.object), commit)
 
     def is_sight_due(self, commit: WindowCommit) -> bool:
-        """Say whether what a login sees has to be asked for again: it is not known, or a day old."""
+        """Say whether the login's visibility has to be asked for again: it is unknown, or a day old."""
         folder = self.folder(commit.connection, commit.object)
         age = self.clock.now() - noted_at(folder, commit)
         return not sight_at(folder, commit) or age >= _SIGHT_LASTS
 
     def note_sight(self, commit: WindowCommit, sight: str) -> None:
-        """Note what the login saw at a read that a commit stands for, too."""
+        """Note what the login could see at a repeated read of a commit."""
         folder = self.folder(commit.connection, commit.object)
         note_sight(folder, commit, sight, self.clock.now())
 
     def notes(self, connection: str, obj: str) -> Mapping[str, Any]:
-        """Return what the connector noted with the window of an object that was committed last."""
-        commits = [one for one in self.windows(connection, obj) if one.kind == "window"]
+        """Return the connector's notes in the last committed window of an object."""
+        commits = [c for c in self.windows(connection, obj) if c.kind == "window"]
         return commits[-1].notes if commits else {}
 
     def schema(self, connection: str, obj: str, fingerprint: str) -> Schema:
-        """Return the fields of an object as they were described when a batch was read.
+        """Return the schema of an object as it was when a batch was read.
 
         Raises:
-            CorruptFile: the file is gone, or is not what its name, a fingerprint, stands for.
+            CorruptFile: the file is gone, or its content does not fit its name, which is a fingerprint.
         """
         path = self.folder(connection, obj) / "schemas" / f"{fingerprint}.json"
         cure = schema_cure(self.folder(connection, obj))
@@ -213,14 +213,16 @@ class Landing:
             raise CorruptFile(f"the schema {path} cannot be read: {error!r}.", cure=cure) from error
 
     def latest_schema(self, connection: str, obj: str) -> Schema | None:
-        """Return the fields of an object as its last committed window saw them."""
+        """Return the schema of an object's last committed window."""
         commits = self.windows(connection, obj)
         if not commits:
             return None
         return self.schema(connection, obj, commits[-1].schema_fingerprint)
 
-    def known(self, connection: str, obj: str, since: datetime, shape: Shape) -> SeenVersions:
-        """Return the versions of records landed with a stamp >= `since`."""
+    def seen_versions(
+        self, connection: str, obj: str, since: datetime, shape: Shape
+    ) -> SeenVersions:
+        """Return the landed versions of records modified at or after `since`."""
         keys: dict[bool, list[pa.Array]] = {True: [], False: []}
         for batch in self._reaching(connection, obj, since):
             table = _since(batch, since, [*KEY_COLUMNS, "_record_hash"])
@@ -228,28 +230,30 @@ class Landing:
             for part in table.to_batches():
                 hashes = part.column("_record_hash") if is_same else None
                 keys[is_same].append(version_keys(part, hashes))
-        return SeenVersions(exact=_distinct(keys[True]), stamped=_distinct(keys[False]))
+        return SeenVersions(exact=_distinct(keys[True]), unhashed=_distinct(keys[False]))
 
-    def newest(self, connection: str, obj: str, since: datetime) -> tuple[int, datetime | None]:
-        """Return how many records landed with a stamp >= `since`, and the newest stamp of all."""
+    def landed_since(
+        self, connection: str, obj: str, since: datetime
+    ) -> tuple[int, datetime | None]:
+        """Return how many records modified at or after `since` have landed, and the latest modification."""
         ids: list[pa.Array] = []
-        newest: datetime | None = None
+        latest: datetime | None = None
         for batch in self._reaching(connection, obj, since):
             table = _since(batch, since, ["_source_id", "_modified_at"])
             ids.extend(table.column("_source_id").chunks)
-            found = pc.max(table.column("_modified_at")).as_py()
-            newest = max(filter(None, (newest, found)), default=None)
-        return len(_distinct(ids)), newest
+            modified_at = pc.max(table.column("_modified_at")).as_py()
+            latest = max(filter(None, (latest, modified_at)), default=None)
+        return len(_distinct(ids)), latest
 
     def _reaching(self, connection: str, obj: str, since: datetime) -> list[Manifest]:
-        """Return the batches that may hold stamps >= `since`, checked."""
-        found = [
+        """Return the batches that may hold records modified at or after `since`, checked."""
+        batches = [
             batch
             for batch in self.batches(connection, obj)
             if batch.kind != "window" or batch.window.to_at > since
         ]
-        self.check(found)
-        return found
+        self.check(batches)
+        return batches
 
     def begin(
         self,
@@ -262,17 +266,17 @@ class Landing:
         purpose: Mapping[str, Any] | None = None,
         reader: int = 0,
     ) -> WindowWriter:
-        """Open a window for writing, after clearing what dead processes left unfinished.
+        """Open a window for writing, after removing the interrupted windows of dead processes.
 
         Old windows that landed nothing are merged as well, once there are many.
 
         Args:
-            connection: whose object it is.
+            connection: the object's connection.
             obj: the object.
-            window: what is being read.
-            schema: the fields as they are described now.
+            window: the time that is being read.
+            schema: the object's fields as they are now.
             kind: see `Manifest`.
-            purpose: what the reader will want to know again if this process dies; see `interrupted`.
+            purpose: facts that the reader needs again if this process dies; see `interrupted`.
             reader: see `Manifest`.
         """
         folder = files.make_folder(self.folder(connection, obj))
@@ -297,22 +301,22 @@ class Landing:
         )
 
     def interrupted(self, connection: str, obj: str) -> list[Interrupted]:
-        """Return the windows that dead processes left and that can be resumed, newest first."""
-        found = []
+        """Return the interrupted windows that can be resumed, newest first."""
+        windows = []
         for marker in self._markers(connection, obj):
             with claimed(marker, self.clock.now()) as record:
-                left = described(marker, record) if record else None
+                left = resumable(marker, record) if record else None
             if left is not None:
-                found.append(left)
-        return sorted(found, key=lambda left: left.window_id, reverse=True)
+                windows.append(left)
+        return sorted(windows, key=lambda left: left.window_id, reverse=True)
 
     def resume(
         self, connection: str, obj: str, left: Interrupted, schema: Schema, *, reader: int = 0
     ) -> WindowWriter | None:
-        """Go on with a window that a dead process left; None if somebody else does by now.
+        """Resume an interrupted window; None if another process has it by now, or its files are damaged.
 
-        The batches of the pages that were done stay, everything else of that process goes; all of it
-        where the disk has damaged what it wrote.
+        The batches of finished pages stay, everything else of the dead process is removed. Everything is
+        removed where the disk has damaged its files.
         """
         with claimed(left.marker, self.clock.now()) as record:
             if record is None:
@@ -332,7 +336,7 @@ class Landing:
                 reader=reader,
             )
         if not left.same_boot:
-            writer.checkpoint.distrust()
+            writer.checkpoint.discard_unflushed()
         try:
             writer.take_over(list(writer.checkpoint.all_done()))
         except CorruptFile as error:
@@ -342,18 +346,20 @@ class Landing:
         return writer
 
     def merge_unchanged(self, connection: str, obj: str) -> int:
-        """Merge old window commits that landed nothing; say how many were replaced.
+        """Merge old window commits that landed nothing; return how many were replaced.
 
-        Watermark and batches stay as they are. If another process is at it, nothing is done.
+        Watermark and batches stay as they are. If another process is merging, nothing is done.
 
         Raises:
             StoreError: the disk is full or not writable; nothing is lost.
         """
         folder = self.folder(connection, obj)
-        with compaction.alone(folder) as is_alone:
-            if not is_alone:
+        with compaction.merge_lock(folder) as is_locked:
+            if not is_locked:
                 return 0
-            compaction.remove_replaced(folder, self._commits_in(folder))  # if one died before that
+            compaction.remove_replaced(
+                folder, self._commits_in(folder)
+            )  # of a process that died before that
             merged = compaction.merged(self.windows(connection, obj))
             for commit in merged:
                 path = folder / "windows" / f"{commit.window_id}.json"
@@ -362,17 +368,17 @@ class Landing:
         return sum(len(commit.supersedes) for commit in merged)
 
     def clear_interrupted(self, connection: str, obj: str) -> int:
-        """Remove the batches of windows whose writer died before the commit; say how many.
+        """Remove the batches of windows whose writer died before the commit; return how many.
 
-        A window that another living process is writing stays untouched.
+        A window that a living process is writing stays untouched.
         """
         folder, quarantine = self.folder(connection, obj), self.quarantine(connection, obj)
         cleared = 0
-        for place in (
+        for part in (
             folder / "schemas",
             folder / "windows",
-        ):  # writers that died before the marker
-            files.discard(*files.abandoned(place.glob(".*"), self.clock.now()))
+        ):  # of writers that died before the marker
+            files.discard(*files.abandoned(part.glob(".*"), self.clock.now()))
         for marker in self._markers(connection, obj):
             with claimed(marker, self.clock.now()) as record:
                 if record is not None:
@@ -388,12 +394,12 @@ class Landing:
 
 
 def _since(batch: Manifest, since: datetime, columns: list[str]) -> pa.Table:
-    """Read columns of the records of a batch that were changed since a moment."""
+    """Read columns of a batch, of the records modified at or after `since`."""
     try:
         return pq.read_table(
             batch.path,
             columns=columns,
-            filters=pc.field("_modified_at") >= pa.scalar(since, STAMP),
+            filters=pc.field("_modified_at") >= pa.scalar(since, TIMESTAMP),
         )
     except (OSError, pa.ArrowException) as error:
         raise unreadable_batch(batch) from error

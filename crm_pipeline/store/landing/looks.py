@@ -1,9 +1,9 @@
-"""What the last looks at each object came to: when, with what error, and since when; and which tables are held back.
+"""Results of the last looks at each object (time, error, since when), and the tables that are held back.
 
-Landing says what was read; this says whether anybody still looks. One small file per connection,
-`looks/<connection>.json`, replaced in one step, so that it can be read without PostgreSQL. No landed
-data depend on it: where it is lost, the next looks fill it again, and pauses, retries and pacing begin anew;
-where it is damaged, that is told until they do.
+Landing says what was read; looks say whether automation still works. There is one small file per connection,
+`looks/<connection>.json`, replaced in one step, so that it can be read without PostgreSQL. No landed data depend
+on it. If it is lost, the next looks fill it again, and pauses, retries and pacing start again; if it is damaged,
+the status says so until then.
 """
 
 import fcntl
@@ -26,9 +26,9 @@ _log = structlog.get_logger(__name__)
 _FIRST_PAUSE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(hours=1)
 _LONGEST_TEXT = 1_000
-# Ticks come a little early at times; the next one would be a whole interval later.
+# Ticks are sometimes a little early; the next one would be a whole interval later.
 _EARLY = timedelta(seconds=5)
-_SENSELESS = (KeyError, TypeError, ValueError, AttributeError)
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 CURE = "Remove it, or wait: the next look fills it again."
 
 During = Literal["", "probe", "read"]
@@ -36,15 +36,15 @@ During = Literal["", "probe", "read"]
 
 @dataclass(frozen=True)
 class Look:
-    """The last looks at one object. A look is a probe or a read.
+    """The last looks at one object; a look is a probe or a read.
 
     Attributes:
-        looked_at: the last one, whatever came of it; `good_at` the last that was answered.
-        tried_at: the last read, `tried_in` the run that did it; `read_at` the last that ended well.
-        current_at: up to then nothing is missing: it was read, or the vendor said that nothing changed.
-        error: why the object cannot be had, redacted; "" where it can.
-        failing_since: when that began; `failed_at` the last time it was met.
-        during: what failed. Only a read proves that an object can be read again.
+        looked_at: the last look, whatever its result; `good_at` the last successful one.
+        tried_at: the last read, `tried_in` its run; `read_at` the last successful read.
+        current_at: nothing before it is missing: it was read, or the vendor said that nothing changed.
+        error: why the object cannot be read, redacted; "" where it can.
+        failing_since: the first failure; `failed_at` the last one.
+        during: the kind of look that failed. Only a read proves that an object can be read again.
     """
 
     looked_at: datetime | None = None
@@ -60,7 +60,7 @@ class Look:
 
     @property
     def next_try_at(self) -> datetime | None:
-        """When a failing object is tried again: after as long as it has failed, a minute to an hour."""
+        """The next try of a failing object: after as long as it has failed, one minute to one hour."""
         if not self.error or self.failed_at is None or self.failing_since is None:
             return None
         pause = self.failed_at - self.failing_since
@@ -71,21 +71,21 @@ class Look:
         return self.next_try_at is not None and now < self.next_try_at - _EARLY
 
     def answered(self, now: datetime, *, is_current: bool) -> "Look":
-        """Return it after a probe that was answered; `is_current` where nothing had changed."""
+        """Return the look after a successful probe; `is_current` where nothing had changed."""
         look = replace(self, looked_at=now, good_at=now)
         if is_current:
             look = replace(look, current_at=_later(self.current_at, now))
-        return _well(look) if self.during == "probe" else look
+        return _recovered(look) if self.during == "probe" else look
 
     def was_read(self, now: datetime, up_to: datetime | None, run: str = "") -> "Look":
-        """Return it after a read that ended well; `up_to` is None where there is a gap before it."""
+        """Return the look after a successful read; `up_to` is None where there is a gap before it."""
         look = replace(self, looked_at=now, good_at=now, tried_at=now, tried_in=run, read_at=now)
         if up_to is not None:
             look = replace(look, current_at=_later(self.current_at, up_to))
-        return _well(look)
+        return _recovered(look)
 
     def failed(self, now: datetime, error: str, during: During, run: str = "") -> "Look":
-        """Return it after a look that failed."""
+        """Return the look after a failed one."""
         tried = replace(self, tried_at=now, tried_in=run) if during == "read" else self
         return replace(
             tried,
@@ -102,12 +102,12 @@ class ConnectionLooks:
     """The looks at a connection.
 
     Attributes:
-        objects: by name; one that was never looked at is not in it.
-        probed_at: when the last round of probes began.
-        day_ceiling: the vendor's limit of a day, as the vendor stated it last.
-        probe_every_s, refresh_every_s: how often automation looks, where it was stretched.
-        held: the tables whose last build was refused by their contract, each with since when.
-        damage: why nothing of it is known, and what to do; "" where their file is whole.
+        objects: by name; objects without a look are missing.
+        probed_at: the start of the last round of probes.
+        day_ceiling: the vendor's daily limit, as last stated by the vendor.
+        probe_every_s, refresh_every_s: seconds between automatic looks, where pacing has stretched them.
+        held: tables whose last build was refused by their contract -> since when.
+        damage: what is wrong with a damaged file, and the cure; "" where the file is whole.
     """
 
     objects: Mapping[str, Look] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class ConnectionLooks:
         Args:
             objects: by name.
             now: the moment.
-            probes_for: for how much longer it is left to a probe to find out about what a probe has met.
+            probes_for: how much longer objects that failed in a probe are left to further probes.
         """
         return [
             name
@@ -142,9 +142,9 @@ class ConnectionLooks:
 
 
 class Looks:
-    """The looks below one data folder (`settings.data`); safe with processes.
+    """The looks below one data folder (`settings.data`); safe with several processes.
 
-    A look that cannot be written down (a full disk) is told in the log, and does not fail what looked.
+    A look that cannot be written (a full disk) is logged and is no error for the caller.
     """
 
     def __init__(self, data: Path, clock: Clock | None = None) -> None:
@@ -152,13 +152,13 @@ class Looks:
         self._clock = clock or SystemClock()
 
     def at(self, connection: str) -> ConnectionLooks:
-        """Return the looks at a connection; none where their file is missing or damaged."""
+        """Return the looks at a connection; empty where the file is missing or damaged."""
         path = self._path(connection)
         try:
             return read_looks(files.read_json(path), self._clock.now())
         except FileNotFoundError:
             return ConnectionLooks()
-        except (CorruptFile, *_SENSELESS) as error:
+        except (CorruptFile, *_UNREADABLE) as error:
             _log.warning("looks_damaged", path=str(path), error=type(error).__name__)
             return ConnectionLooks(
                 damage=f"{path} is damaged, so what the last looks came to is not known. {CURE}"
@@ -170,13 +170,13 @@ class Looks:
         """Note a round of probes.
 
         Args:
-            connection: whose.
-            answered: the objects that could be asked about, and whether nothing of them had changed.
-            failed: the others, and why not.
+            connection: its name.
+            answered: objects with a successful probe -> whether nothing had changed.
+            failed: the others -> the error.
         """
         now = self._clock.now()
 
-        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+        def change(looks: ConnectionLooks) -> ConnectionLooks:
             objects = dict(looks.objects)
             for name, is_current in answered.items():
                 objects[name] = looks.of(name).answered(now, is_current=is_current)
@@ -184,60 +184,60 @@ class Looks:
                 objects[name] = looks.of(name).failed(now, error_text(error), "probe")
             return replace(looks, objects=objects, probed_at=now)
 
-        self._change(connection, noted)
+        self._change(connection, change)
 
     def was_read(self, connection: str, obj: str, up_to: datetime | None, *, run: str = "") -> None:
-        """Note a read that ended well; what changed before `up_to` is here, where that is known."""
+        """Note a successful read; all changes before `up_to`, where it is known, have landed."""
         now = self._clock.now()
 
-        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+        def change(looks: ConnectionLooks) -> ConnectionLooks:
             read = looks.of(obj).was_read(now, up_to, run)
             return replace(looks, objects={**looks.objects, obj: read})
 
-        self._change(connection, noted)
+        self._change(connection, change)
 
     def failed(self, connection: str, obj: str, error: Exception, *, run: str = "") -> None:
         """Note a read that failed."""
         now, text = self._clock.now(), error_text(error)
 
-        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+        def change(looks: ConnectionLooks) -> ConnectionLooks:
             failed = looks.of(obj).failed(now, text, "read", run)
             return replace(looks, objects={**looks.objects, obj: failed})
 
-        self._change(connection, noted)
+        self._change(connection, change)
 
     def held_back(self, connection: str, table: str) -> None:
-        """Note that a table stays as it was because its contract refused what was built."""
+        """Note that a table stays as it was, because its contract refused the build."""
         now = self._clock.now()
 
-        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+        def change(looks: ConnectionLooks) -> ConnectionLooks:
             return replace(looks, held={table: now, **looks.held})
 
-        self._change(connection, noted)
+        self._change(connection, change)
 
     def was_built(self, connection: str, table: str) -> None:
-        """Note that a table is what has landed."""
+        """Note that a table was built from all that has landed."""
 
-        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+        def change(looks: ConnectionLooks) -> ConnectionLooks:
             held = {name: since for name, since in looks.held.items() if name != table}
             return replace(looks, held=held)
 
-        self._change(connection, noted)
+        self._change(connection, change)
 
     def stated(self, connection: str, day_ceiling: int | None) -> None:
-        """Note the vendor's limit of a day, where it was stated."""
+        """Note the vendor's daily limit, if it was stated."""
         if day_ceiling is not None:
             self._change(connection, lambda looks: replace(looks, day_ceiling=day_ceiling))
 
     def paced(
         self, connection: str, probe_every_s: float | None, refresh_every_s: float | None
     ) -> None:
-        """Note how often automation looks, where that was stretched."""
+        """Note the seconds between automatic looks, where pacing has stretched them."""
 
-        def noted(looks: ConnectionLooks) -> ConnectionLooks:
+        def change(looks: ConnectionLooks) -> ConnectionLooks:
             return replace(looks, probe_every_s=probe_every_s, refresh_every_s=refresh_every_s)
 
-        self._change(connection, noted)
+        self._change(connection, change)
 
     def _change(
         self, connection: str, change: Callable[[ConnectionLooks], ConnectionLooks]
@@ -261,12 +261,12 @@ class Looks:
 
 
 def error_text(error: Exception) -> str:
-    """Return an error as a sentence, without secrets, and with what to do where that is known."""
+    """Return an error as one sentence, with its cure if it has one, and without secrets."""
     text = str(error) if isinstance(error, CrmError) else f"{type(error).__name__}: {error}"
     return " ".join(redacted(text).split())[:_LONGEST_TEXT]
 
 
-def _well(look: Look) -> Look:
+def _recovered(look: Look) -> Look:
     return replace(look, error="", failing_since=None, failed_at=None, during="")
 
 
@@ -295,9 +295,9 @@ def _record(looks: ConnectionLooks) -> dict[str, Any]:
 
 
 def read_looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
-    """Read what `looks/<connection>.json` says; it may raise what a record without sense makes it raise.
+    """Return the looks of a record in `looks/<connection>.json`; invalid records raise various errors.
 
-    What lies in the future was noted by a clock that has been set right since.
+    Times in the future, noted by a wrong clock, become `now`.
     """
     probed_at = record.get("probed_at")
     return ConnectionLooks(
@@ -313,10 +313,10 @@ def read_looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
 
 
 def _look(record: Mapping[str, Any], now: datetime) -> Look:
-    # Keys that another version wrote mean nothing here.
-    known = {entry.name for entry in fields(Look)} & record.keys()
+    # Unknown keys of another version are ignored.
+    keys = {entry.name for entry in fields(Look)} & record.keys()
     values: dict[str, Any] = {
         key: min(parse_instant(record[key]), now) if key in _INSTANTS else record[key]
-        for key in known
+        for key in keys
     }
     return Look(**values)

@@ -1,4 +1,4 @@
-"""The records kept beside landed data: one manifest for a batch, one commit for a window."""
+"""Metadata beside landed data: a manifest for each batch, a commit for each window."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,18 +16,18 @@ _INSTANTS = frozenset({"started_at", "finished_at", "committed_at", "present"})
 
 @dataclass(frozen=True)
 class Manifest:
-    """One Parquet file of landed records: what was asked, what came, at what cost.
+    """One Parquet file of landed records: the request, the result, and its cost.
 
     Attributes:
         kind: `window` (all records changed in the window), `point` (single re-reads), `sweep`
             (full re-reads that say nothing about time).
         shape: `csv`, one text column per source field, or `json`, one column `record`.
-        vendor_count: the vendor's own number of records for this request, where it gave one.
+        vendor_count: the vendor's own number of records for this request, if it gave one.
         sequence: position within its window.
         path: the Parquet file.
         reader: version of the connector's rules for the keys of records; 0 before there were versions.
-        origin: which of the vendor's lists the records came from, see `connectors.base.Page`.
-        part: which of the vendor's lists it is of, where an object is spread over several.
+        origin: the vendor's list that the records came from, see `connectors.base.Page`.
+        part: the vendor's list that it belongs to, where an object is spread over several.
     """
 
     batch_id: str
@@ -56,26 +56,26 @@ class Manifest:
 
     @property
     def sum(self) -> FileSum:
-        """What the Parquet file was when it was landed."""
+        """Checksum of the Parquet file when it was landed."""
         return FileSum(self.bytes, self.sha256)
 
     @property
     def is_copy(self) -> bool:
-        """Whether the file was made from what landed, see `rereads`."""
+        """Whether the file is a copy made by a reread, see `rereads`."""
         return self.path.parent.name != self.month
 
 
 @dataclass(frozen=True)
 class Shrink:
-    """Why what a whole read does not hold is not taken for deleted.
+    """Why records that are missing from a complete read are not taken for deleted.
 
     Attributes:
-        before: live records that there were before it.
-        missing: those of them that are not in it.
-        part: the one of the vendor's lists that they are missing from; "" for the whole object.
+        before: live records before the read.
+        missing: the number of those that the read does not hold.
+        part: the vendor's list that they are missing from; "" for the whole object.
         is_empty: the read, or the part, holds nothing at all.
-        in_all: live records that are missing from the whole read, those of the part among them; 0 in
-            commits of before that was noted.
+        in_all: number of live records that are missing from the whole read, the part's included; 0 in
+            commits of earlier versions.
     """
 
     before: int
@@ -86,7 +86,7 @@ class Shrink:
 
     @property
     def rows(self) -> int:
-        """How many records are deleted if it is believed."""
+        """The number of records that are deleted if the read is believed."""
         return max(self.missing, self.in_all)
 
 
@@ -96,26 +96,26 @@ class WindowCommit:
 
     Attributes:
         records: rows landed by this window's batches.
-        known: rows read that an earlier window had landed already.
+        known: rows read that an earlier window had landed.
         quarantined: rows read that could not be landed, kept under `quarantine/`.
-        unnamed: of those, such as may be any record: their id cannot be told. None in commits of before that
-            was counted; a whole read with such rows was not judged, and proves nothing.
+        unnamed: quarantined rows without a readable id, which may be any record. None in commits of earlier
+            versions; a complete read with quarantined rows proves nothing then.
         vendor_count: the vendor's count of the window, taken after reading; None if not offered.
         vendor_count_before: the same, taken before reading.
         complete: the read held every live record of the object that the vendor listed.
-        route: how it was read, and `reason` why that way.
-        uncounted: rows read that the vendor's counts leave out, such as deleted records of some.
-        cost: of the calls, in the vendor's unit; 0 where they were not weighed.
-        planned_cost: what the plan estimated; None where it did not.
-        reads: how many reads this stands for. Old ones that landed nothing are merged: the span and
-            the calls are then those of all, the counts those of the last.
-        supersedes: the window ids of the commits that this one replaced.
-        notes: what the connector wants to know again when it plans the next window.
-        sight: of a complete read, stands for what the login could see; "" where that is not known.
-        shrink: why absence from a complete read is not believed; None where it is.
-        is_accepted: a person has said that it is to be believed; not in the commit, see `Landing.accept`.
-        present: the plausible present that the window's end was held against, see `watermark`; None in
-            commits of before there was one.
+        route: the read strategy, and `reason` why it was chosen.
+        uncounted: rows read that the vendor's counts leave out, such as deleted records.
+        cost: of the calls, in the vendor's unit; 0 where it is unknown.
+        planned_cost: the plan's estimate; None where there is none.
+        reads: number of reads that it stands for. Old commits that landed nothing are merged: window and
+            calls are then those of all, the counts those of the last.
+        supersedes: the window ids of the commits that this commit replaces.
+        notes: the connector's facts for planning the next window.
+        sight: fingerprint of what the login could see at a complete read; "" where it is unknown.
+        shrink: why absence from a complete read is not believed; None where it is believed.
+        is_accepted: a person believes the read; not stored in the commit, see `Landing.accept`.
+        present: the plausible present that the window's end was checked against, see `watermark`; None in
+            commits of earlier versions.
     """
 
     window_id: str
@@ -149,9 +149,9 @@ class WindowCommit:
 
     @property
     def differs_by(self) -> int | None:
-        """By how many records the vendor's counts miss what was read; None where it does not count.
+        """By how many records the vendor's counts differ from the rows read; None where it does not count.
 
-        Records that are edited while a window is read leave it, so anything between the count before
+        Records that are edited during the read leave the window, so any number between the count before
         and the count after is right.
         """
         if self.vendor_count is None:
@@ -163,47 +163,46 @@ class WindowCommit:
 
     @property
     def proves_absence(self) -> bool:
-        """Whether a record that is not in it is deleted.
+        """Whether a record that the read does not hold is deleted.
 
-        A read that left out rows, or holds some of which it cannot be told which records they are, proves
-        nothing by what it does not hold.
+        A read that left out rows, or has rows without a readable id, proves no deletion.
         """
         return self.complete and self.known == 0 and not self.unproven and self.is_believed
 
     @property
     def unproven(self) -> int:
-        """How many of the rows that could not be landed may be any record."""
+        """The number of quarantined rows that may be any record."""
         return self.quarantined if self.unnamed is None else self.unnamed
 
     @property
     def is_believed(self) -> bool:
-        """Whether it did not lose more than a list may, or a person says that this is right."""
+        """Whether the read lost no more records than is plausible, or a person has accepted it."""
         return self.shrink is None or self.is_accepted
 
 
 def manifest_record(manifest: Manifest) -> dict[str, Any]:
     """Return a manifest as a JSON-able mapping."""
-    return _plain(asdict(replace(manifest, path=Path(manifest.path.name))), manifest.window)
+    return _serialized(asdict(replace(manifest, path=Path(manifest.path.name))), manifest.window)
 
 
 def commit_record(commit: WindowCommit) -> dict[str, Any]:
     """Return a window commit as a JSON-able mapping, its manifests included."""
-    record = _plain(asdict(replace(commit, batches=())), commit.window)
+    record = _serialized(asdict(replace(commit, batches=())), commit.window)
     del record["is_accepted"]
     record["batches"] = [manifest_record(manifest) for manifest in commit.batches]
     return record
 
 
 def manifest_from(record: Mapping[str, Any], folder: Path) -> Manifest:
-    """Read a manifest; `folder` is the object's landing folder."""
-    values = _rich(record)
+    """Return a manifest from its record; `folder` is the object's landing folder."""
+    values = _parsed(record)
     values["path"] = folder / values["month"] / values["path"]
     return Manifest(**values)
 
 
 def commit_from(record: Mapping[str, Any], folder: Path) -> WindowCommit:
-    """Read a window commit; `folder` is the object's landing folder."""
-    values = _rich(record)
+    """Return a window commit from its record; `folder` is the object's landing folder."""
+    values = _parsed(record)
     values["batches"] = tuple(manifest_from(batch, folder) for batch in record["batches"])
     values["supersedes"] = tuple(record.get("supersedes", ()))
     shrink = record.get("shrink")
@@ -211,8 +210,8 @@ def commit_from(record: Mapping[str, Any], folder: Path) -> WindowCommit:
     return WindowCommit(**values)
 
 
-def _plain(values: dict[str, Any], window: Window) -> dict[str, Any]:
-    plain = {
+def _serialized(values: dict[str, Any], window: Window) -> dict[str, Any]:
+    serialized = {
         key: format_instant(value)
         if isinstance(value, datetime)
         else str(value)
@@ -220,8 +219,8 @@ def _plain(values: dict[str, Any], window: Window) -> dict[str, Any]:
         else value
         for key, value in values.items()
     }
-    plain["window"] = window_record(window)
-    return plain
+    serialized["window"] = window_record(window)
+    return serialized
 
 
 def window_record(window: Window) -> dict[str, Any]:
@@ -235,12 +234,12 @@ def window_record(window: Window) -> dict[str, Any]:
 
 
 def window_from(record: Mapping[str, Any]) -> Window:
-    """Read what `window_record` wrote."""
+    """Return the window that `window_record` wrote."""
     start = record["from"]
     return Window(parse_instant(start) if start else None, parse_instant(record["to"]))
 
 
-def _rich(record: Mapping[str, Any]) -> dict[str, Any]:
+def _parsed(record: Mapping[str, Any]) -> dict[str, Any]:
     values = {
         key: parse_instant(value) if key in _INSTANTS and value is not None else value
         for key, value in record.items()

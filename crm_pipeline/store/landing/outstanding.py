@@ -1,8 +1,8 @@
-"""Records that could not be read when they came, and that no later read has brought.
+"""Count quarantined records that no later read has landed.
 
-A record is outstanding until its id lands, or until a later window without it covers the one that it came in. That
-is derived from commits, batches and quarantine; what is known stands in `outstanding.json` of the object's
-quarantine, so that a look costs what was committed since. Where that file is lost, it is made anew.
+A record is outstanding until its id lands, or until a later window without it covers the window that it came in. This
+is derived from commits, batches and quarantine. The result is kept in `outstanding.json` of the object's quarantine,
+so that only later commits have to be read; if the file is lost, it is derived again.
 """
 
 from collections import Counter
@@ -26,16 +26,16 @@ from crm_pipeline.store.landing.rejects import Reject, from_table
 
 FILE = "outstanding.json"
 _VERSION = 1
-_MOST_NAMED = 20_000  # of a window; more are counted, until a later window covers it
+_MOST_NAMED = 20_000  # by window; more are only counted, until a later window covers it
 _UNKNOWN = "their file in quarantine cannot be read"
 
 
 @dataclass(frozen=True)
 class Outstanding:
-    """The records of one object that are missing because they could not be read.
+    """The quarantined records that one object lacks.
 
     Attributes:
-        reasons: reason -> how many.
+        reasons: reason -> number of records.
         since: when the first of them came.
     """
 
@@ -49,7 +49,7 @@ class Outstanding:
 
 
 class _Window(msgspec.Struct):
-    """What is outstanding of one window; `named` are reasons by id, or by digest where there is no id."""
+    """The outstanding records of one window; `named` holds reasons by id, or by digest without an id."""
 
     committed_at: datetime
     from_at: datetime | None
@@ -65,7 +65,7 @@ class _State(msgspec.Struct):
 
 
 def outstanding(landing: Landing, connection: str, obj: str) -> Outstanding:
-    """Return what of an object could not be read and has not been since.
+    """Return the quarantined records of an object that have not landed since.
 
     Raises:
         CorruptFile: a commit cannot be read.
@@ -74,109 +74,113 @@ def outstanding(landing: Landing, connection: str, obj: str) -> Outstanding:
     if not any(commit.quarantined for commit in commits):
         return Outstanding()
     folder = landing.quarantine(connection, obj)
-    state = _known(folder, commits)
+    state = _stored(folder, commits)
     later = [
-        commit for commit in commits if state.through is None or _place(commit) > state.through
+        commit for commit in commits if state.through is None or _position(commit) > state.through
     ]
     for commit in later:
-        _follow(state, commit, folder)
+        _apply(state, commit, folder)
     if later:
-        _keep(folder, state)
+        _store(folder, state)
     return _summed(state)
 
 
 def note_recovered(
     landing: Landing, connection: str, obj: str, batches: Sequence[Manifest]
 ) -> None:
-    """Note that records can be read by now, from where they were set aside."""
+    """Remove records that were recovered from quarantine into these batches."""
     if not batches or not outstanding(landing, connection, obj).records:
         return
     folder = landing.quarantine(connection, obj)
-    state = _known(folder, landing.windows(connection, obj))
+    state = _stored(folder, landing.windows(connection, obj))
     before = _summed(state)
-    _landed(state, batches)
+    _remove_landed(state, batches)
     if _summed(state) != before:
-        _keep(folder, state)
+        _store(folder, state)
 
 
-def _follow(state: _State, commit: WindowCommit, folder: Path) -> None:
-    """Take over what a commit says."""
+def _apply(state: _State, commit: WindowCommit, folder: Path) -> None:
+    """Apply a later commit to the state."""
     if state.windows:
-        _landed(state, commit.batches)
-        # A merged commit claims the span of several reads, none of which need have covered a window.
+        _remove_landed(state, commit.batches)
+        # A merged commit has the time of several reads, none of which need have covered the window.
         if commit.kind == "window" and commit.reads == 1:
-            state.windows = [one for one in state.windows if not _covers(commit, one)]
+            state.windows = [window for window in state.windows if not _covers(commit, window)]
     if commit.quarantined:
-        fresh = _set_aside(commit, folder)
-        for one in state.windows:
-            one.named = {key: why for key, why in one.named.items() if key not in fresh.named}
+        fresh = _quarantined(commit, folder)
+        for window in state.windows:
+            window.named = {
+                key: reason for key, reason in window.named.items() if key not in fresh.named
+            }
         state.windows.append(fresh)
-    state.windows = [one for one in state.windows if one.named or one.unnamed]
-    state.through = _place(commit)
+    state.windows = [window for window in state.windows if window.named or window.unnamed]
+    state.through = _position(commit)
 
 
-def _covers(commit: WindowCommit, one: _Window) -> bool:
-    starts = commit.window.from_at is None or (
-        one.from_at is not None and commit.window.from_at <= one.from_at
+def _covers(commit: WindowCommit, window: _Window) -> bool:
+    starts_before = commit.window.from_at is None or (
+        window.from_at is not None and commit.window.from_at <= window.from_at
     )
-    return starts and commit.window.to_at >= one.to_at
+    return starts_before and commit.window.to_at >= window.to_at
 
 
-def _landed(state: _State, batches: Iterable[Manifest]) -> None:
-    """Strike out the records that batches hold."""
-    wanted = pa.array([key for one in state.windows for key in one.named], pa.string())
+def _remove_landed(state: _State, batches: Iterable[Manifest]) -> None:
+    """Remove the records that batches hold from the state."""
+    wanted = pa.array([key for window in state.windows for key in window.named], pa.string())
     for batch in batches if len(wanted) else ():
-        # Of a batch that is damaged or gone the next build tells.
+        # The next build reports a batch that is damaged or gone.
         with suppress(OSError, pa.ArrowException):
             ids = pq.read_table(batch.path, columns=["_source_id"]).column("_source_id")
-            found = set(ids.filter(pc.is_in(ids, wanted)).to_pylist())
-            for one in state.windows:
-                one.named = {key: why for key, why in one.named.items() if key not in found}
+            landed = set(ids.filter(pc.is_in(ids, wanted)).to_pylist())
+            for window in state.windows:
+                window.named = {
+                    key: reason for key, reason in window.named.items() if key not in landed
+                }
 
 
-def _set_aside(commit: WindowCommit, folder: Path) -> _Window:
-    one = _Window(commit.committed_at, commit.window.from_at, commit.window.to_at)
+def _quarantined(commit: WindowCommit, folder: Path) -> _Window:
+    window = _Window(commit.committed_at, commit.window.from_at, commit.window.to_at)
     rejects: list[Reject] = []
     for path in sorted(folder.glob(f"????-??/{commit.window_id}-*.parquet")):
         with suppress(OSError, pa.ArrowException, KeyError):
             rejects += from_table(pq.read_table(path))
     if len(rejects) > _MOST_NAMED:
-        one.unnamed = dict(Counter(reject.reason for reject in rejects))
+        window.unnamed = dict(Counter(reject.reason for reject in rejects))
     else:
-        one.named = {reject.source_id or reject.digest: reject.reason for reject in rejects}
+        window.named = {reject.source_id or reject.digest: reject.reason for reject in rejects}
     if unread := commit.quarantined - len(rejects):
-        one.unnamed[_UNKNOWN] = max(0, unread)
-    return one
+        window.unnamed[_UNKNOWN] = max(0, unread)
+    return window
 
 
 def _summed(state: _State) -> Outstanding:
     reasons = Counter[str]()
-    for one in state.windows:
-        reasons.update(one.named.values())
-        reasons.update(one.unnamed)
-    since = min((one.committed_at for one in state.windows), default=None)
+    for window in state.windows:
+        reasons.update(window.named.values())
+        reasons.update(window.unnamed)
+    since = min((window.committed_at for window in state.windows), default=None)
     return Outstanding(dict(sorted(reasons.items())), since)
 
 
-def _place(commit: WindowCommit) -> tuple[datetime, str]:
+def _position(commit: WindowCommit) -> tuple[datetime, str]:
     return commit.committed_at, commit.window_id
 
 
-def _known(folder: Path, commits: Sequence[WindowCommit]) -> _State:
-    """Return what is known; nothing where the file is missing, damaged, or of a landing that was changed by hand."""
+def _stored(folder: Path, commits: Sequence[WindowCommit]) -> _State:
+    """Return the stored state; an empty one where the file is missing, damaged, or does not fit the commits."""
     try:
         stored: Any = files.read_json(folder / FILE)
         state = msgspec.convert(stored, _State)
     except (FileNotFoundError, CorruptFile, msgspec.ValidationError):
         return _State()
-    is_ours = state.version == _VERSION and (
-        state.through is None or _place(commits[-1]) >= state.through
+    is_valid = state.version == _VERSION and (
+        state.through is None or _position(commits[-1]) >= state.through
     )
-    return state if is_ours else _State()
+    return state if is_valid else _State()
 
 
-def _keep(folder: Path, state: _State) -> None:
-    """Write down what is known; where nothing can be written, it is derived again."""
+def _store(folder: Path, state: _State) -> None:
+    """Write the state; where that fails, the next call derives it again."""
     with suppress(StoreError):
         files.write_json(folder / FILE, msgspec.to_builtins(state))
 

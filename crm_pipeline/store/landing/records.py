@@ -1,8 +1,8 @@
-"""Record batches on their way to landing: their keys, hashes and months, never row by row.
+"""Prepare record batches for landing: keys, hashes and months, never row by row.
 
-A batch carries `_source_id` (string), `_modified_at` (timestamp, UTC) and `_deleted` (boolean)
-first, then the raw columns: one string column per source field (shape csv), or one column `record`
-with the JSON text (shape json).
+A batch has first `_source_id` (string), `_modified_at` (timestamp, UTC) and `_deleted` (boolean), then
+the raw columns: one string column per source field (shape csv), or one column `record` with the JSON
+text (shape json).
 """
 
 import threading
@@ -13,16 +13,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-STAMP = pa.timestamp("us", "UTC")
+TIMESTAMP = pa.timestamp("us", "UTC")
 KEY_COLUMNS = ("_source_id", "_modified_at", "_deleted")
 STATE_COLUMNS = (*KEY_COLUMNS, "_extracted_at", "_batch_id", "_record_hash")
 _MARK = "src."
-# DuckDB numbers the rows of a file under this name.
+# DuckDB gives the row numbers of a file under this name.
 _OURS = frozenset({*STATE_COLUMNS, "file_row_number"})
 
 
 def landed_name(name: str) -> str:
-    """Return how the column of a vendor's field is called in landed files: its name, unless it is ours."""
+    """Return the column name of a vendor's field in landed files: its own, with a prefix where ours collides."""
     folded = name.lower()
     return _MARK + name if folded in _OURS or folded.startswith(_MARK) else name
 
@@ -30,13 +30,15 @@ def landed_name(name: str) -> str:
 def keyed(
     raw: pa.RecordBatch, *, id_field: str, modified_field: str | None, deleted_field: str | None
 ) -> pa.RecordBatch:
-    """Put the key columns in front of raw string columns, read from the named fields.
+    """Return raw string columns with the key columns in front, read from the named fields.
 
     Raises:
-        pa.ArrowInvalid: a stamp is not an ISO 8601 instant.
+        pa.ArrowInvalid: a modification time is not an ISO 8601 instant.
     """
     count = raw.num_rows
-    modified = stamps(raw.column(modified_field)) if modified_field else pa.nulls(count, type=STAMP)
+    modified = (
+        instants(raw.column(modified_field)) if modified_field else pa.nulls(count, type=TIMESTAMP)
+    )
     deleted = (
         pc.equal(raw.column(deleted_field), "true")
         if deleted_field
@@ -48,18 +50,18 @@ def keyed(
     )
 
 
-def stamps(texts: pa.Array) -> pa.Array:
-    """Read ISO 8601 instants with `Z` or an offset (with or without colon); "" becomes null."""
+def instants(texts: pa.Array) -> pa.Array:
+    """Return ISO 8601 texts with `Z` or an offset (with or without colon) as instants; "" becomes null."""
     empty = pc.equal(texts, "")
-    return pc.if_else(empty, pa.scalar(None, pa.string()), texts).cast(STAMP)
+    return pc.if_else(empty, pa.scalar(None, pa.string()), texts).cast(TIMESTAMP)
 
 
 def version_keys(batch: pa.RecordBatch, hashes: pa.Array | None = None) -> pa.Array:
-    """Return what makes a version of a record as one text each: id, stamp, deletion mark, hash."""
-    stamp = batch.column("_modified_at").cast(pa.int64()).cast(pa.string())
+    """Return the key of each record's version as one text: id, modification time, deletion mark, hash."""
+    modified_at = batch.column("_modified_at").cast(pa.int64()).cast(pa.string())
     parts = [
         batch.column("_source_id"),
-        pc.coalesce(stamp, pa.scalar("")),
+        pc.coalesce(modified_at, pa.scalar("")),
         batch.column("_deleted").cast(pa.string()),
     ]
     if hashes is not None:
@@ -72,44 +74,44 @@ class SeenVersions:
     """Versions of records that have landed already.
 
     Attributes:
-        exact: keys with hashes, of versions that landed in the shape that is being read now.
-        stamped: keys without hashes, of versions that landed in the other shape: the same record
-            has another text there, so that only its stamp can be compared.
+        exact: keys with hashes, of versions that landed in the shape that is read now.
+        unhashed: keys without hashes, of versions that landed in the other shape. The same record
+            has another text there, so only the modification times can be compared.
     """
 
     exact: pa.Array
-    stamped: pa.Array
+    unhashed: pa.Array
 
     def is_empty(self) -> bool:
-        """Say whether nothing is known."""
-        return len(self.exact) + len(self.stamped) == 0
+        """Say whether no version has been seen."""
+        return len(self.exact) + len(self.unhashed) == 0
 
     def rest_of(self, batch: pa.RecordBatch, hasher: "RecordHasher") -> pa.RecordBatch:
-        """Leave out of a batch what has landed already."""
+        """Return the records of a batch that have not landed yet."""
         if self.is_empty() or batch.num_rows == 0:
             return batch
         hashes = hasher.hashes(batch.select(raw_names(batch)))
-        is_known = pc.or_(
+        has_landed = pc.or_(
             pc.is_in(version_keys(batch, hashes), value_set=self.exact, skip_nulls=True),
-            pc.is_in(version_keys(batch), value_set=self.stamped, skip_nulls=True),
+            pc.is_in(version_keys(batch), value_set=self.unhashed, skip_nulls=True),
         )
-        return batch.filter(pc.invert(is_known))
+        return batch.filter(pc.invert(has_landed))
 
 
 def raw_names(batch: pa.RecordBatch) -> list[str]:
-    """Return the columns of a batch that came from the vendor."""
+    """Return the names of a batch's columns that came from the vendor."""
     return [name for name in batch.schema.names if name not in STATE_COLUMNS]
 
 
 def finished(
     batch: pa.RecordBatch, *, batch_id: str, extracted_at: pa.Scalar, hasher: "RecordHasher"
 ) -> pa.RecordBatch:
-    """Add the state columns behind the key columns."""
+    """Return the batch with the state columns after the key columns."""
     rows = batch.num_rows
     raw = raw_names(batch)
     zeros = pa.array([0], pa.int8()).take(pa.nulls(rows, pa.int8()).fill_null(0))
     state = [
-        pa.array([extracted_at.as_py()], STAMP).take(zeros),
+        pa.array([extracted_at.as_py()], TIMESTAMP).take(zeros),
         pa.array([batch_id]).take(zeros),
         hasher.hashes(batch.select(raw)),
     ]
@@ -121,10 +123,10 @@ def finished(
 
 
 def warm_up(hasher: "RecordHasher") -> None:
-    """Let Arrow and DuckDB load what they load at their first use, a quarter of a second in all."""
-    one = pa.record_batch({"id": ["x"], "stamp": [""], "deleted": ["false"]})
-    batch = keyed(one, id_field="id", modified_field="stamp", deleted_field="deleted")
-    finished(batch, batch_id="x", extracted_at=pa.scalar(None, STAMP), hasher=hasher)
+    """Let Arrow and DuckDB do the loading of their first use, a quarter of a second in all."""
+    raw = pa.record_batch({"id": ["x"], "modified_at": [""], "deleted": ["false"]})
+    batch = keyed(raw, id_field="id", modified_field="modified_at", deleted_field="deleted")
+    finished(batch, batch_id="x", extracted_at=pa.scalar(None, TIMESTAMP), hasher=hasher)
 
 
 class RecordHasher:
@@ -142,20 +144,20 @@ class RecordHasher:
         """Return one unsigned 64-bit hash per row over all columns, in their order."""
         if raw.num_rows == 0:
             return pa.array([], pa.uint64())
-        # Numbered, because DuckDB takes names that differ only in case for one column.
+        # Numbered, because DuckDB does not distinguish names that differ only in case.
         names = [f"c{index}" for index in range(raw.num_columns)]
         relation = self._cursor().from_arrow(pa.Table.from_batches([raw]).rename_columns(names))
         result = relation.project(f"hash({', '.join(names)}) AS h").to_arrow_table()
         return result.column("h").combine_chunks()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
-        found: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
-        if found is None:
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
             with self._lock:
                 if self._database is None:
                     self._database = duckdb.connect(":memory:", config={"threads": 1})
-                found = self._local.cursor = self._database.cursor()
-        return found
+                cursor = self._local.cursor = self._database.cursor()
+        return cursor
 
     def close(self) -> None:
         """Close the database."""
@@ -164,10 +166,10 @@ class RecordHasher:
 
 
 def months(batch: pa.RecordBatch) -> Mapping[str, int]:
-    """Count the records of each month of modification; "" stands for records without a stamp."""
-    # Without a time zone, as instants are UTC anyway: Arrow would look for the system's zone files.
-    stamps = batch.column("_modified_at").cast(pa.timestamp("us"))
-    counted = pc.value_counts(pc.floor_temporal(stamps, unit="month"))
+    """Return the number of records by month of modification; "" is for records without one."""
+    # Without a time zone, because Arrow would look for the system's zone files; instants are UTC anyway.
+    modified_at = batch.column("_modified_at").cast(pa.timestamp("us"))
+    counted = pc.value_counts(pc.floor_temporal(modified_at, unit="month"))
     return {
         f"{entry['values']:%Y-%m}" if entry["values"] else "": entry["counts"]
         for entry in counted.to_pylist()
@@ -175,7 +177,7 @@ def months(batch: pa.RecordBatch) -> Mapping[str, int]:
 
 
 def low_cardinality(batch: pa.RecordBatch) -> list[str]:
-    """Return the columns for which a dictionary pays: few distinct values in this batch."""
+    """Return the columns worth a dictionary: those with few distinct values in this batch."""
     sample = batch.slice(0, 10_000)
     return [
         name

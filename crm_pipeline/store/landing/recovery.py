@@ -1,7 +1,7 @@
-"""Windows whose writer is gone: who wrote, whether it lives, clearing up, taking over.
+"""Interrupted windows: the writer's identity, whether it is alive, removal, resumption.
 
-`windows/<id>.open` names the process that writes a window and what it was reading. Who clears a
-dead window or takes it over holds that file's lock, so that of many processes one does it.
+`windows/<id>.open` names the process that writes a window, and what it reads. A process that removes or resumes
+an interrupted window holds that file's lock, so that only one does.
 """
 
 import fcntl
@@ -30,11 +30,11 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A window that a process left behind, with what it had asked the vendor for.
+    """A window that a dead process left behind, with its request to the vendor.
 
     Attributes:
-        purpose: what the reader noted when it began, see `Landing.begin`.
-        same_boot: the machine has not been started anew since, so that unflushed bytes are whole.
+        purpose: the facts that the reader noted at its start, see `Landing.begin`.
+        same_boot: the machine was not restarted since, so unflushed bytes are whole.
     """
 
     window_id: str
@@ -47,7 +47,7 @@ class Interrupted:
 
 
 def owner() -> dict[str, Any]:
-    """Return what tells this process from all others."""
+    """Return what identifies this process among all others."""
     process = psutil.Process()
     return {
         "host": platform.node(),
@@ -58,21 +58,20 @@ def owner() -> dict[str, Any]:
 
 
 def _boot() -> str:
-    """Return what tells this start of the machine from others, where the system says it."""
+    """Return the id of the machine's current boot; "" where the system has none."""
     return _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
 
 
 def _started(process: psutil.Process) -> float:
-    """Return when a process started, in seconds that setting the clock does not move."""
+    """Return when a process started, in seconds that do not move when the clock is set."""
     started = process.create_time()
     return started - psutil.boot_time() if psutil.LINUX else started
 
 
 def is_being_written(marker: Mapping[str, Any], now: datetime) -> bool:
-    """Say whether the writer that left this marker may still be at work.
+    """Say whether the writer of this marker may still be alive.
 
-    On this host the process is looked up by id and start time; another host's marker is believed
-    for two days.
+    On this host the process is looked up by id and start time; another host's marker is valid for two days.
     """
     if marker.get("left"):
         return False
@@ -82,7 +81,7 @@ def is_being_written(marker: Mapping[str, Any], now: datetime) -> bool:
         return False
     try:
         process = psutil.Process(marker["pid"])
-        # A killed process whose parent has not asked for its end is still listed.
+        # A killed process is listed until its parent collects it.
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         started = _started(process)
@@ -91,11 +90,11 @@ def is_being_written(marker: Mapping[str, Any], now: datetime) -> bool:
     return bool(abs(started - float(marker["process_started"])) < 2.0)
 
 
-def described(marker: Path, record: Mapping[str, Any]) -> Interrupted | None:
-    """Return what can be resumed of a dead window; None if nothing was asked for that lives on.
+def resumable(marker: Path, record: Mapping[str, Any]) -> Interrupted | None:
+    """Return an interrupted window that can be resumed; None where the vendor has nothing to resume.
 
-    Nor can a window that committed, whose writer died while it cleared up: of what its spool said of
-    the batches a part may be gone.
+    A committed window, whose writer died during the removal of its checkpoint, cannot be resumed either:
+    part of the checkpoint may be gone.
     """
     window_id = marker.stem
     if marker.with_suffix(".json").exists():
@@ -114,48 +113,48 @@ def described(marker: Path, record: Mapping[str, Any]) -> Interrupted | None:
 
 
 def checkpoint_folder(marker: Path) -> Path:
-    """Return the spool of the window that a marker belongs to."""
+    """Return the checkpoint folder of a marker's window."""
     return marker.parent.parent / "spool" / marker.stem
 
 
 @contextmanager
 def claimed(marker: Path, now: datetime) -> Iterator[dict[str, Any] | None]:
-    """Yield a dead window's marker for as long as nobody else may touch the window, else None."""
+    """Lock an interrupted window and yield its marker; None where it is alive, gone, or locked by others."""
     try:
         handle = os.open(marker, os.O_RDONLY)
-    except FileNotFoundError:  # its writer finished, or somebody else cleared it, just now
+    except FileNotFoundError:  # its writer has just finished, or another process has removed it
         yield None
         return
     try:
         yield _if_dead(marker, handle, now)
     finally:
-        os.close(handle)  # which gives the lock back, as the end of the process does
+        os.close(handle)  # releases the lock, as the end of the process does
 
 
 def _if_dead(marker: Path, handle: int, now: datetime) -> dict[str, Any] | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Who took the window over has put a file of its own in the place of the one we opened.
+        # A process that resumed the window has replaced the file that we opened by its own.
         if os.fstat(handle).st_ino != marker.stat().st_ino:
             return None
         record = files.read_json(marker)
     except (BlockingIOError, FileNotFoundError):
         return None
     except CorruptFile:
-        # Whose it is cannot be told: like another host's it is believed for two days.
+        # The writer is unknown, so the marker is valid for two days, like another host's.
         written_at = datetime.fromtimestamp(os.fstat(handle).st_mtime, UTC)
         return None if now - written_at < _FOREIGN_OWNER_EXPIRES else {}
     return None if is_being_written(record, now) else record
 
 
 def remove_interrupted(folder: Path, quarantine: Path, window_id: str) -> int:
-    """Remove the marker and spool of a window and, unless it committed, its batches; count them.
+    """Remove a window's marker, checkpoint and, unless it committed, batches; return how many batches.
 
-    The marker goes last, so that a removal cut short is taken up again. Several processes may clear
+    The marker is removed last, so that an interrupted removal is repeated. Several processes may remove
     the same window at once.
 
     Raises:
-        StoreError: something cannot be removed; the next run takes it up.
+        StoreError: a file cannot be removed; the next run tries again.
     """
     removed = 0
     with files.explained(folder):
@@ -176,13 +175,13 @@ def remove_interrupted(folder: Path, quarantine: Path, window_id: str) -> int:
 def remove_batches(
     folder: Path, quarantine: Path, window_id: str, but: frozenset[str] = frozenset()
 ) -> int:
-    """Remove the batches of an uncommitted window except the named ones, and count them."""
+    """Remove the batches of an uncommitted window except the named ones; return how many."""
     removed = 0
-    for place in (folder, quarantine):
-        for path in place.glob(f"????-??/{window_id}-*.*"):
+    for root in (folder, quarantine):
+        for path in root.glob(f"????-??/{window_id}-*.*"):
             if path.stem not in but:
                 path.unlink(missing_ok=True)
                 removed += path.suffix == ".json"
-        for path in place.glob(f"????-??/.{window_id}-*{files.TEMPORARY_SUFFIX}"):
+        for path in root.glob(f"????-??/.{window_id}-*{files.TEMPORARY_SUFFIX}"):
             path.unlink(missing_ok=True)
     return removed

@@ -1,6 +1,6 @@
-"""Records that cannot be landed: what the vendor sent, and why it is set aside.
+"""Records that cannot be landed: the bytes that the vendor sent, and the reason.
 
-They are kept byte by byte in the quarantine of their window, so that a newer reader can try them again.
+They are kept unchanged in the quarantine of their window, so that a newer reader can try them again.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ from crm_pipeline.store.landing.manifest import Shape
 
 
 class SetAside(msgspec.Struct, frozen=True):
-    """What is recorded of one file of rejects, as far as it is needed to try them again.
+    """The record of one file of rejects, as far as a retry needs it.
 
     Attributes:
-        sha256, bytes: what the file was; without these an earlier version wrote it.
+        sha256, bytes: checksum and size of the file; earlier versions did not write them.
     """
 
     schema_fingerprint: str
@@ -41,10 +41,10 @@ class Reject:
     """One record that cannot be landed.
 
     Attributes:
-        reason: what is wrong with it, without any of its values.
+        reason: the defect, without any of the record's values.
         raw: the bytes as received.
-        source_id: the vendor's id, where it can be told; "" where not.
-        is_torn: where it ends is not sure: it may hold other records, too. Not stored.
+        source_id: the vendor's id; "" where it cannot be read.
+        is_torn: the record's end is uncertain, so it may hold other records, too. Not stored.
     """
 
     reason: str
@@ -54,20 +54,20 @@ class Reject:
 
     @property
     def is_named(self) -> bool:
-        """Whether it is known which record this is, and that it is no other."""
+        """Whether it is certain which one record this is."""
         return bool(self.source_id) and not self.is_torn
 
     @property
     def digest(self) -> str:
-        """What tells this record from others; the same bytes are the same record."""
+        """Identifies this record among others; the same bytes are the same record."""
         return hashlib.sha256(self.raw).hexdigest()
 
 
 def as_table(rejects: Iterable[Reject], batch_id: str) -> pa.Table:
     """Return the rejects of one batch as they are stored.
 
-    `_text` shows the bytes to people: what is no UTF-8 has a replacement character there. `_raw` is what a
-    newer reader tries again.
+    `_text` is for people: bytes that are not UTF-8 are replacement characters there. A newer reader retries
+    `_raw`.
     """
     rows = list(rejects)
     return pa.table(
@@ -82,7 +82,7 @@ def as_table(rejects: Iterable[Reject], batch_id: str) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Reject]:
-    """Read what `as_table` wrote; older files have the text alone."""
+    """Return the rejects that `as_table` stored; older files have only the text."""
     names = set(table.column_names)
     reasons = table.column("_reason").to_pylist()
     ids = table.column("_source_id").to_pylist() if "_source_id" in names else [""] * len(reasons)
@@ -95,10 +95,10 @@ def from_table(table: pa.Table) -> list[Reject]:
 
 
 def read_rejects(path: Path) -> tuple[SetAside, list[Reject]]:
-    """Read a file of rejects that a window has kept, and what is recorded of it.
+    """Read a quarantine file of a window and its record.
 
     Raises:
-        CorruptFile: one of the two is not as it was written, or gone.
+        CorruptFile: one of the two is damaged or gone.
     """
     cure = quarantine_cure(path)
     record = path.with_suffix(".json")

@@ -1,7 +1,7 @@
-"""What came of batches that were read again under newer rules: an index per object and version of the rules.
+"""Results of batches that were read again under newer rules: an index per object and version of the rules.
 
-Layout: `<object>/reread/<version>/index.json`, beside it `<batch>.parquet` where a batch is another by now.
-All of it is made from what landed or was set aside, so whatever of it is damaged or lost is made anew.
+Layout: `<object>/reread/<version>/index.json`, beside it `<batch>.parquet` where a batch came out different.
+All of it is derived from landing and quarantine, so damaged or lost files are made again.
 """
 
 import shutil
@@ -18,15 +18,15 @@ from crm_pipeline.store.landing.rejects import SetAside
 
 FOLDER, INDEX = "reread", "index.json"
 _AT_ONCE = 200
-"""So many batches at most are read again once more after a crash."""
+"""At most so many batches are read again once more after a crash."""
 _log = structlog.get_logger("crm_pipeline.store")
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """A batch that is another under the rules of its version.
+    """A batch that came out different under newer rules.
 
     Attributes:
-        aside: what is known of the quarantine file that it was made from; None for a landed batch.
+        aside: the record of the quarantine file that it was made from; None for a landed batch.
     """
 
     rows: int
@@ -36,7 +36,7 @@ class Copy(msgspec.Struct, frozen=True):
 
     @property
     def sum(self) -> FileSum:
-        """What the Parquet file was when it was written."""
+        """Checksum of the Parquet file when it was written."""
         return FileSum(self.bytes, self.sha256)
 
 
@@ -46,9 +46,9 @@ class _Index(msgspec.Struct):
 
 
 class Rereads:
-    """What came of the batches below one folder.
+    """Results of rereading the batches below one folder.
 
-    Two processes that are at it at the same time lose each other's notes, and make again what they miss.
+    Two processes that write at the same time lose each other's notes, and repeat the lost rereads.
 
     Args:
         folder: of an object, in landing or in quarantine.
@@ -68,26 +68,26 @@ class Rereads:
             _log.warning("batches are read again once more", reason=error.message)
 
     def path(self, batch_id: str) -> Path:
-        """Return where the copy of a batch stands."""
+        """Return the path of a batch's copy."""
         return self._folder / f"{batch_id}.parquet"
 
     def is_known(self, batch_id: str) -> bool:
-        """Say whether it is known what came of a batch, and its copy is there."""
+        """Say whether a batch was reread, and its copy, if there is one, exists."""
         copy = self._index.copies.get(batch_id)
         if copy is None:
             return batch_id in self._index.same
         path = self.path(batch_id)
-        is_there = path.exists() and path.stat().st_size == copy.bytes
-        if not is_there:
+        exists = path.exists() and path.stat().st_size == copy.bytes
+        if not exists:
             _log.warning("a batch is read again: its copy was damaged or gone", path=str(path))
-        return is_there
+        return exists
 
     def copy(self, batch_id: str) -> Copy | None:
-        """Return the copy of a batch that is known; None where it is as it was."""
+        """Return the copy of a reread batch; None where it came out the same."""
         return self._index.copies.get(batch_id)
 
     def note(self, batch_id: str, copy: Copy | None) -> None:
-        """Note what came of a batch."""
+        """Note the result of rereading a batch; None where it came out the same."""
         if copy is None:
             self._index.copies.pop(batch_id, None)
             self._index.same.add(batch_id)
@@ -98,7 +98,7 @@ class Rereads:
             self.save()
 
     def save(self) -> None:
-        """Write down what was noted; what older rules made of the batches goes."""
+        """Write the notes to disk, and remove the results of older rules."""
         if not self._unsaved:
             return
         for other in self._folder.parent.glob("*"):
@@ -112,7 +112,7 @@ class Rereads:
 
 
 def recorded(index: Path) -> Mapping[Path, FileSum]:
-    """Return what the copies beside an index were when they were written.
+    """Return the checksums of the copies beside an index.
 
     Raises:
         CorruptFile, FileNotFoundError: the index is damaged or gone.

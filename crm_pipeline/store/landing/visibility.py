@@ -1,6 +1,6 @@
-"""What a login could see at a whole read, where a later read that said the same found it changed.
+"""Note what a login could see, where a repeated read with the same records found it changed.
 
-Such a read lands nothing, so it is noted beside the commit that it repeats: `windows/<id>.sight`.
+Such a read lands nothing, so the note stands beside the commit that it repeats: `windows/<id>.sight`.
 """
 
 from datetime import datetime
@@ -15,9 +15,9 @@ _SUFFIX = ".sight"
 
 
 def sight_at(folder: Path, commit: WindowCommit) -> str:
-    """Return what stood for it at the last read that a commit stands for; "" where that is not known."""
+    """Return the visibility's fingerprint at the last read of a commit; "" where it is unknown."""
     try:
-        return str(files.read_json(_place(folder, commit))["sight"])
+        return str(files.read_json(_path(folder, commit))["sight"])
     except FileNotFoundError:
         return commit.sight
     except (CorruptFile, KeyError):
@@ -25,17 +25,17 @@ def sight_at(folder: Path, commit: WindowCommit) -> str:
 
 
 def noted_at(folder: Path, commit: WindowCommit) -> datetime:
-    """Return when it was asked for last."""
+    """Return when the visibility was asked for last."""
     try:
-        return parse_instant(files.read_json(_place(folder, commit))["noted_at"])
+        return parse_instant(files.read_json(_path(folder, commit))["noted_at"])
     except (FileNotFoundError, CorruptFile, KeyError, TypeError, ValueError):
         return commit.committed_at
 
 
 def note_sight(folder: Path, commit: WindowCommit, sight: str, now: datetime) -> None:
-    """Note it for a commit that was read again."""
-    files.write_json(_place(folder, commit), {"sight": sight, "noted_at": format_instant(now)})
+    """Note the visibility's fingerprint at a repeated read of a commit."""
+    files.write_json(_path(folder, commit), {"sight": sight, "noted_at": format_instant(now)})
 
 
-def _place(folder: Path, commit: WindowCommit) -> Path:
+def _path(folder: Path, commit: WindowCommit) -> Path:
     return folder / "windows" / f"{commit.window_id}{_SUFFIX}"

@@ -1,4 +1,4 @@
-"""Writing one window into landing: batches, quarantine, and the commit that makes them count."""
+"""Write one window into landing: batches, quarantine, and the commit that makes them visible."""
 
 import threading
 from collections import Counter
@@ -42,13 +42,13 @@ from crm_pipeline.store.landing.recovery import owner, remove_batches, remove_in
 from crm_pipeline.store.landing.rejects import Reject, as_table
 
 EXTRACTOR = "crm_pipeline/1"
-# By less a clock is corrected all the time.
+# Smaller corrections of a clock are normal.
 _SET_BACK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a finished read says about its window; see `WindowCommit` for the meanings."""
+    """Counts and notes of a finished read; see `WindowCommit` for the meanings."""
 
     vendor_count: int | None = None
     vendor_count_before: int | None = None
@@ -68,17 +68,17 @@ class Counts:
 
 @dataclass(frozen=True)
 class Written:
-    """A batch that was written, and how many of its records each month of modification has."""
+    """A written batch, and the number of its records by month of modification."""
 
     manifest: Manifest
     months: Mapping[str, int]
 
 
 class WindowWriter:
-    """Writes the batches of one window; leaving the `with` block without commit removes them.
+    """Writes the batches of one window; leaving the `with` block without a commit removes them.
 
-    Where another process can go on with the read (`spool.request`) and the block is left by an error
-    that may pass, a spent budget, a database that is gone, or from outside, all stays for that.
+    The batches stay where another process can resume the read (`checkpoint.request`) and the block ends with
+    a retriable error, a spent budget, an unavailable database, or an interruption from outside.
     """
 
     def __init__(
@@ -134,10 +134,10 @@ class WindowWriter:
         files.write_json(self._marker, record, "marker")
 
     def take_over(self, pages: Iterable[PageDone]) -> None:
-        """Keep the batches of pages that an earlier writer of this window did, remove its others.
+        """Keep the batches of pages that an earlier writer of this window finished, and remove its others.
 
         Raises:
-            CorruptFile: what it wrote is not as it was written.
+            CorruptFile: a kept file is not as it was written.
         """
         kept: set[str] = set()
         for page in pages:
@@ -146,7 +146,7 @@ class WindowWriter:
         remove_batches(self.folder, self._quarantine, self.window_id, but=frozenset(kept))
         for path in sorted(self.folder.glob(f"????-??/{self.window_id}-*.json")):
             self.manifests.append(manifest_from(files.read_json(path), self.folder))
-        kept_files = [(one.path, one.sum) for one in self.manifests]
+        kept_files = [(manifest.path, manifest.sum) for manifest in self.manifests]
         for path in self._quarantine.glob(f"????-??/{self.window_id}-*.json"):
             record = files.read_json(path)
             self.quarantined += int(record["records"])
@@ -155,7 +155,7 @@ class WindowWriter:
                 kept_files.append((path.with_suffix(".parquet"), FileSum.from_dict(record)))
         for path in Verifier().damaged(kept_files):
             raise CorruptFile(f"{path} is damaged or gone.", cure="The window is read anew.")
-        # A name is never used twice, not even that of a batch that was thrown away.
+        # A name is never used twice, not even that of a removed batch.
         self._sequence = max((_sequence(batch_id) for batch_id in kept), default=0) + 100_000
 
     @property
@@ -174,11 +174,11 @@ class WindowWriter:
         origin: str = "",
         part: str = "",
     ) -> "Written | None":
-        """Write one page as one Parquet file with its manifest; None where there are no records.
+        """Write one page as one Parquet file with its manifest; return None where there are no records.
 
-        The batches carry the key columns of `store.landing.records`. `extracted_at` is when the page was
-        asked for; it decides between two reads of one version of a record. `part` is the one of the
-        vendor's lists that it is of.
+        The batches have the key columns of `store.landing.records`. `extracted_at` is when the page was
+        requested; it decides between two reads of one version of a record. `part` names the vendor's list
+        that the page belongs to.
 
         Raises:
             StoreError: the disk is full or not writable; no manifest was written.
@@ -239,13 +239,13 @@ class WindowWriter:
         route: str = "",
         origin: str = "",
     ) -> str | None:
-        """Keep records that cannot be landed; return the batch id, None where there are none.
+        """Write records that cannot be landed to the quarantine; return the batch id, None without records.
 
         Args:
             rows: the records.
-            shape: of the page that they came in.
-            extracted_at: when the page was asked for.
-            route: by which it was read.
+            shape: of their page.
+            extracted_at: when the page was requested.
+            route: by which the page was read.
             origin: see `Manifest`.
         """
         if not rows:
@@ -285,7 +285,7 @@ class WindowWriter:
         return batch_id
 
     def commit(self, counts: Counts) -> WindowCommit:
-        """State that the window was read to its end; from now on its batches are read."""
+        """Commit the window as read to its end; from now on its batches are visible."""
         commit = WindowCommit(
             window_id=self.window_id,
             kind=self.kind,
@@ -318,23 +318,23 @@ class WindowWriter:
         return commit
 
     def _commit_time(self) -> datetime:
-        """Return the present, or a moment behind the commit before where the clock was set back.
+        """Return the present, or a moment after the previous commit where the clock was set back.
 
-        Commits are ordered by it: the last complete read decides what is deleted.
+        Commits are ordered by this time: the last complete read decides which records are deleted.
         """
         now = self.clock.now()
         if self._not_before is None or now > self._not_before:
             return now
         return self._not_before + timedelta(microseconds=1)
 
-    def _in_order(self, asked_at: datetime) -> datetime:
-        """Return when a page was asked for, or the moment of the commit before where the clock was set back.
+    def _in_order(self, requested_at: datetime) -> datetime:
+        """Return when a page was requested, or the time of the previous commit where the clock was set back.
 
-        Of two versions with one stamp the one that was asked for later counts.
+        Of two versions with one modification time, the one requested later counts.
         """
         if self._not_before is None or self.clock.now() >= self._not_before - _SET_BACK:
-            return asked_at
-        return max(asked_at, self._not_before)
+            return requested_at
+        return max(requested_at, self._not_before)
 
     def __enter__(self) -> Self:
         return self
@@ -348,7 +348,7 @@ class WindowWriter:
         self.hasher.close()
         is_committed = (self.folder / "windows" / f"{self.window_id}.json").exists()
         passing = (Retriable, BudgetExhausted, DatabaseUnavailable)
-        # Bytes that cannot be read now cannot be read by whoever goes on with them either.
+        # Another process could not read the same bytes either.
         is_broken = isinstance(error, MalformedAnswer)
         may_pass = (isinstance(error, passing) and not is_broken) or not isinstance(
             error, Exception | None

@@ -1,4 +1,4 @@
-"""PostgreSQL: the embedded server, the connection, migrations, and what happens when it goes away."""
+"""PostgreSQL: the embedded server, connections, migrations, and errors when the server goes away."""
 
 from crm_pipeline.store.postgres.database import Database, database_url, running_database
 

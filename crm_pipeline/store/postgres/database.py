@@ -1,7 +1,7 @@
-"""The PostgreSQL connection: which server, a pool of connections, transactions.
+"""Connections to PostgreSQL: the choice of server, a pool, transactions.
 
-The embedded server is in `embedded.py`, the numbered changes of our schema in `migrations.py`. What
-the tables hold belongs to the modules that use them (`tokens.py`, `limiter.py` and so on).
+The embedded server is in `embedded.py`, the migrations of our schema in `migrations.py`. The contents of the
+tables belong to the modules that use them (`tokens.py`, `limiter.py` and so on).
 """
 
 import contextlib
@@ -39,7 +39,7 @@ _CURE = (
 
 
 class DatabaseSettings(Protocol):
-    """The part of the settings that says where PostgreSQL is."""
+    """The part of the settings that names the database."""
 
     @property
     def data(self) -> Path:
@@ -53,14 +53,14 @@ class DatabaseSettings(Protocol):
 class Database:
     """A pool of connections to one database; opened at first use, safe with threads.
 
-    At most ten idle ones are kept. There is no upper bound, because a transaction may wait for
-    somebody who needs one too (a token refresh asks the limiter); threads bound it. A forked process
+    At most ten idle connections are kept. The number of open ones has no bound but the number of threads: a
+    transaction may wait for code that needs a connection, too (a token refresh asks the limiter). A forked process
     opens connections of its own.
 
     Args:
         url: `postgresql://`, `postgres://` or SQLAlchemy's `postgresql+psycopg2://`.
-        application: name that the server shows for our connections.
-        server: the embedded one that the URL is of; if it is killed it is started again.
+        application: the name of our connections in the server's views.
+        server: the embedded server with this URL; it is started again if it is killed.
     """
 
     def __init__(
@@ -98,13 +98,13 @@ class Database:
     def transaction(self) -> Iterator[Cursor]:
         """Yield a cursor; commit at the end, roll back on any exception.
 
-        A connection that died while idle (the server was restarted) is replaced before it is given
-        out. One that dies later is not: what was sent may have been done. `done` tries again.
+        A connection that broke while idle (the server was restarted) is replaced. One that breaks later is not,
+        because the statements sent may have been executed. `done` tries again.
 
         Raises:
             DatabaseUnavailable: the server cannot be reached, or the connection broke on the way.
             DiskFull: the server has no room to write.
-            StoreError: the server could not do it, though nothing is wrong with what was asked.
+            StoreError: the server failed, although the statements are correct.
         """
         connection = self._checked_out()
         try:
@@ -121,9 +121,9 @@ class Database:
             self._check_in(connection)
 
     def done(self, work: Callable[[Cursor], T]) -> T:
-        """Do work in a transaction, and again, once, where the connection broke on the way.
+        """Run `work` in a transaction, once more where the connection broke; return its result.
 
-        For work that may be done twice: where only the answer to the commit was lost, it is done already.
+        For work that may run twice: if only the response to the commit was lost, it has run already.
 
         Raises:
             DatabaseUnavailable, DiskFull, StoreError: as `transaction`.
@@ -156,7 +156,7 @@ class Database:
     def _checked_out(self) -> Connection:
         while True:
             with self._lock:
-                # Two processes on one connection would read each other's answers.
+                # Two processes on one connection would read each other's results.
                 if self._pid != os.getpid():
                     self._reset()
                 connection, since = self._idle.pop() if self._idle else (None, 0.0)
@@ -192,7 +192,7 @@ class Database:
                 keepalives_idle=30,
             )
         except psycopg2.ProgrammingError:
-            # Its text repeats the URL, password included; nor may it show as the cause.
+            # Its text holds the URL with the password, so it must not be the cause either.
             raise StoreError(
                 "the database URL cannot be read.",
                 cure=f"Write {URL_VARIABLE} as postgresql://user:password@host:5432/database, special"
@@ -202,21 +202,23 @@ class Database:
     def _unreachable(self, error: Exception) -> StoreError:
         if is_full(error):
             return self._unable(error)
-        words = _words(error).partition(" Is the server running")[0]
+        reason = _words(error).partition(" Is the server running")[0]
         return DatabaseUnavailable(
-            f"PostgreSQL at {redacted(self._dsn)} cannot be reached: {words}.", cure=_CURE
+            f"PostgreSQL at {redacted(self._dsn)} cannot be reached: {reason}.", cure=_CURE
         )
 
     def _unable(self, error: Exception) -> StoreError:
-        """Return the error for what the server could not do."""
-        what = f"PostgreSQL at {redacted(self._dsn)} could not do its work: {_words(error)}"
+        """Return the error for a failure of the server."""
+        failure = f"PostgreSQL at {redacted(self._dsn)} could not do its work: {_words(error)}"
         if not is_full(error):
             return StoreError(
-                f"{what}.", cure="Run it again; if it persists, the server's log says more."
+                f"{failure}.", cure="Run it again; if it persists, the server's log says more."
             )
         if (server := self._reconnection.server) is not None:
-            return disk_full(what, server.folder, _ROOM)
-        return DiskFull(f"{what}.", cure=f"Free some space on the disk of that server and {_ROOM}.")
+            return disk_full(failure, server.folder, _ROOM)
+        return DiskFull(
+            f"{failure}.", cure=f"Free some space on the disk of that server and {_ROOM}."
+        )
 
     def _lost(self, error: Exception) -> DatabaseUnavailable:
         lost = DatabaseUnavailable(
@@ -230,7 +232,7 @@ class Database:
 
 
 def database_url(settings: DatabaseSettings) -> str | None:
-    """Return the URL of the database in SQLAlchemy's form, None where no server is named or runs.
+    """Return the URL of the database in SQLAlchemy's form; None where no server is named or runs.
 
     `CRM_DATABASE_URL` comes first, then a running embedded server of the data folder.
     """
@@ -242,9 +244,9 @@ def database_url(settings: DatabaseSettings) -> str | None:
 
 @contextlib.contextmanager
 def running_database(settings: DatabaseSettings) -> Iterator[Database]:
-    """Yield the database with its schema up to date, starting the embedded server if needed.
+    """Yield the database with its schema up to date; start the embedded server if needed.
 
-    A server that this started is stopped again once nobody uses it in this way any more.
+    A server that was started here is stopped once no process uses it in this way any more.
 
     Raises:
         StoreError, DatabaseUnavailable: see `EmbeddedServer.start` and `Database.migrate`.
@@ -268,7 +270,7 @@ def _is_broken(connection: Connection) -> bool:
 
 
 def is_quiet(connection: Connection) -> bool:
-    """Say whether an idle connection has nothing to tell: a server that went away said so."""
+    """Say whether an idle connection has no unread data; a server that went away has sent some."""
     if connection.closed:
         return False
     poll = select.poll()

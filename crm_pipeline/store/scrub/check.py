@@ -1,4 +1,4 @@
-"""One file that `store.scrub` looks at, and the ways to look."""
+"""A check of one file by `store.scrub`, and the ways to check."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a look at a file found.
+    """The result of a check of one file.
 
     Attributes:
-        problem: what is wrong, as the end of a sentence about the file; "" where it is whole.
-        is_proven: False where there is no checksum, so that only what cannot be read is found.
+        problem: the end of a sentence about the file; "" where it is whole.
+        is_proven: False where there is no checksum, so that only unreadable files are found.
     """
 
     problem: str = ""
@@ -45,14 +45,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """One file to look at.
+    """One file to check.
 
     Attributes:
-        step: what is told about progress.
+        step: for reports of progress.
         cure: what to do where it is damaged.
-        look: raises CorruptFile and OSError as it likes.
-        is_needed: something whole names the file, so that it must be there.
-        is_used: nothing is to be done about a file that nothing current uses.
+        look: makes the check; it may raise CorruptFile and OSError.
+        is_needed: an undamaged file names this file, so it must exist.
+        is_used: False for a file that nothing current uses, so that nothing has to be done.
     """
 
     kind: str
@@ -65,16 +65,16 @@ class Check:
 
 
 Read = Callable[[Mapping[str, Any]], str]
-"""Reads a record and says what is wrong with it, or ""; it may raise what wrong records make it raise."""
+"""Reads a record and returns what is wrong with it, or ""; invalid records may raise various errors."""
 
 
 def sum_look(path: Path, recorded: FileSum | None) -> Callable[[], Verdict]:
-    """Return a look that compares a Parquet file with its checksum, or reads it where there is none."""
+    """Return a check that compares a Parquet file with its checksum, or reads it where there is none."""
     return partial(_summed, path, recorded)
 
 
 def json_look(path: Path, read: Read) -> Callable[[], Verdict]:
-    """Return a look at a JSON file: its seal, and whether `read` makes sense of it."""
+    """Return a check of a JSON file: its seal, and whether `read` can read it."""
     return partial(_parsed, path, read)
 
 

@@ -1,4 +1,4 @@
-"""What `store.scrub` looks at below `landing/`, `quarantine/` and `looks/`."""
+"""The checks of `store.scrub` below `landing/`, `quarantine/` and `looks/`."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -50,39 +50,39 @@ _DERIVED = "Remove it: the next look writes it again."
 
 
 def landing_checks(data: Path, connection: str = "") -> Iterator[Check]:
-    """Yield what there is to look at of each account, and of each object that has landed something."""
+    """Yield the checks of each account, and of each object with landed records."""
     chosen = path_name(connection) if connection else "*"
     accounts = {path.parent: path for path in _sorted(data / "landing", f"{chosen}/{FACTS}")}
     for folder in _objects(data / "landing", connection):
         if folder.parent in accounts:
             yield _account(accounts.pop(folder.parent))
-        one = _Object(folder)
-        yield from one.commits()
-        yield from one.schemas()
-        yield from one.batches()
-        yield from one.manifests()
-        yield from one.judgements()
-        yield from _rereads(one.step, folder)
-        yield from one.interrupted()
+        obj = _Object(folder)
+        yield from obj.commits()
+        yield from obj.schemas()
+        yield from obj.batches()
+        yield from obj.manifests()
+        yield from obj.judgements()
+        yield from _rereads(obj.step, folder)
+        yield from obj.interrupted()
     yield from map(_account, accounts.values())
 
 
 def _account(path: Path) -> Check:
-    """Return the look at what is noted of an account."""
+    """Return the check of an account's facts."""
     connection = from_path_name(path.parent.name)
     step = f"landing {connection}"
     return Check(ACCOUNTS, step, path, facts_cure(connection), json_look(path, _read_any))
 
 
 def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
-    """Yield what was set aside: by reads in folders of months, by builds in `normalized`."""
+    """Yield the checks of quarantined rows: of reads in folders of months, of builds in `normalized`."""
     for folder in _objects(data / "quarantine", connection):
         rows = set(_sorted(folder, f"{_MONTH}/*.parquet"))
         records = {path.with_suffix(".json") for path in rows}
         for record in sorted(records.union(_sorted(folder, f"{_MONTH}/*.json"))):
             path = record.with_suffix(".parquet")
             is_needed = _is_committed(data, record)
-            if is_needed or record.exists():  # else it is being written, or was never finished
+            if is_needed or record.exists():  # otherwise it is being written, or was never finished
                 cure = quarantine_cure(path)
                 yield from _set_aside(record, (path,), cure, is_needed=is_needed)
         yield from _rereads("quarantine", folder)
@@ -90,16 +90,16 @@ def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
             yield Check(QUARANTINE, "quarantine", path, _DERIVED, json_look(path, _read_any))
         again = "Remove it: the rows stand in data/landing, and the table's next build writes it."
         for record in _sorted(folder, "normalized/*.json"):
-            found = _sorted(record.parent, f"{record.stem}-*.parquet")
-            yield from _set_aside(record, found, again)
+            parts = _sorted(record.parent, f"{record.stem}-*.parquet")
+            yield from _set_aside(record, parts, again)
         for path in _sorted(folder, "normalized/*.parquet"):
             record = path.with_name(f"{path.stem.rpartition('-')[0]}.json")
-            if not record.exists() and _is_left(path):
+            if not record.exists() and _is_abandoned(path):
                 yield Check(QUARANTINE, "quarantine", path, again, _without_record)
 
 
 def _rereads(step: str, folder: Path) -> Iterator[Check]:
-    """Yield what was made of batches that were read again."""
+    """Yield the checks of rereads of an object's batches."""
     sums: dict[Path, FileSum] = {}
     for path in _sorted(folder, f"{rereads.FOLDER}/*/*.json"):
         yield Check(REREADS, step, path, COPY_CURE, json_look(path, _read_any))
@@ -116,13 +116,13 @@ def _window_id(batch: Path) -> str:
 
 
 def _is_committed(data: Path, record: Path) -> bool:
-    """Say whether the window that set rows aside was read to its end: both files are there since."""
+    """Say whether the window of quarantined rows has committed; both of its files must exist then."""
     owner = record.parent.parent.relative_to(data / "quarantine")
     return (data / "landing" / owner / "windows" / f"{_window_id(record)}.json").exists()
 
 
-def _is_left(path: Path) -> bool:
-    """Say whether a file is older than any build takes from it to its record."""
+def _is_abandoned(path: Path) -> bool:
+    """Say whether a file is older than any build needs to write its record."""
     try:
         return time.time() - path.stat().st_mtime > _BUILT_WITHIN_S
     except FileNotFoundError:
@@ -134,7 +134,7 @@ def _without_record() -> Verdict:
 
 
 def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
-    """Yield what is noted of the looks at connections."""
+    """Yield the checks of the looks at connections."""
     for path in _sorted(data / "looks", f"{path_name(connection) if connection else '*'}.json"):
         yield Check(LOOKS, "looks", path, looks.CURE, json_look(path, _read_looks))
 
@@ -156,24 +156,24 @@ def _set_aside(
         yield Check(QUARANTINE, step, path, cure, look, is_needed=is_needed or path in sums)
 
 
-def _counted(told: Mapping[str, Any]) -> str:
-    return "" if int(told["records"]) >= 0 else "it counts less than nothing"
+def _counted(record: Mapping[str, Any]) -> str:
+    return "" if int(record["records"]) >= 0 else "it counts less than nothing"
 
 
 def _sums_of(record: Path) -> dict[Path, FileSum]:
     try:
-        told = files.read_json(record)
-        if told.get("sha256"):
-            return {record.with_suffix(".parquet"): FileSum.from_dict(told)}
-        listed = told.get("files", {})
-        return {record.with_name(name): FileSum.from_dict(one) for name, one in listed.items()}
+        content = files.read_json(record)
+        if content.get("sha256"):
+            return {record.with_suffix(".parquet"): FileSum.from_dict(content)}
+        listed = content.get("files", {})
+        return {record.with_name(name): FileSum.from_dict(entry) for name, entry in listed.items()}
     except (FileNotFoundError, CorruptFile):
         return {}
 
 
 @dataclass
 class _Object:
-    """One object's landing folder; its commits say what of it counts."""
+    """One object's landing folder; its commits say which files are used."""
 
     folder: Path
     _commits: dict[Path, WindowCommit | None] = field(default_factory=dict)
@@ -224,16 +224,16 @@ class _Object:
             yield Check(SCHEMAS, self.step, path, cure, _as_proof(look), path in needed)
 
     def batches(self) -> Iterator[Check]:
-        found = {*self._committed, *_sorted(self.folder, f"{_MONTH}/*.parquet")}
-        for path in sorted(found):
-            batch = self._committed.get(path) or self._described(path)
-            if batch is not None:  # else it is being written, or was never finished
+        paths = {*self._committed, *_sorted(self.folder, f"{_MONTH}/*.parquet")}
+        for path in sorted(paths):
+            batch = self._committed.get(path) or self._uncommitted_manifest(path)
+            if batch is not None:  # otherwise it is being written, or was never finished
                 is_needed = path in self._committed
                 cure = batch_cure(batch) if is_needed else self._uncommitted(path)
                 look, is_used = sum_look(path, batch.sum), is_needed or self._is_claimed(path)
                 yield Check(BATCHES, self.step, path, cure, look, is_needed, is_used)
 
-    def _described(self, path: Path) -> Manifest | None:
+    def _uncommitted_manifest(self, path: Path) -> Manifest | None:
         """Return the manifest of a batch that no commit names."""
         try:
             return manifest_from(files.read_json(path.with_suffix(".json")), self.folder)
@@ -254,7 +254,7 @@ class _Object:
         return window.with_suffix(".open").exists() or window.with_suffix(".json").exists()
 
     def _uncommitted(self, batch: Path) -> str:
-        """Say what to do about a batch that no readable commit names."""
+        """Return the cure for a batch that no readable commit names."""
         window_id = _window_id(batch)
         if (self.folder / "windows" / f"{window_id}.json").exists():
             return window_cure(self.folder, window_id)
@@ -267,12 +267,12 @@ class _Object:
         )
 
     def _read_manifest(self, batch: Manifest | None, record: Mapping[str, Any]) -> str:
-        told = manifest_from(record, self.folder)
-        is_same = batch is None or batch == told
+        manifest = manifest_from(record, self.folder)
+        is_same = batch is None or batch == manifest
         return "" if is_same else "it says something else than its window's commit"
 
     def judgements(self) -> Iterator[Check]:
-        """Yield what was said of descriptions and windows: not to be believed, to be, or what was in sight then."""
+        """Yield the checks of acceptances and refusals of schemas and windows, and of visibility notes."""
         cure = "Remove it: the next read says it again if the fields are still missing."
         for path in _sorted(self.folder, "schemas/*.refused"):
             yield self._json(SCHEMAS, path, _read_refused, cure)
@@ -296,7 +296,7 @@ class _Object:
                 yield from self._page(path, cure)
 
     def _page(self, note: Path, cure: str) -> Iterator[Check]:
-        """Yield the bytes of a page that has arrived."""
+        """Yield the check of the bytes of a page that has arrived."""
         try:
             record = files.read_json(note)
         except (FileNotFoundError, CorruptFile):
@@ -317,7 +317,7 @@ class _Object:
 
 
 def _as_proof(look: Callable[[], Verdict]) -> Callable[[], Verdict]:
-    """Return a look at a file whose name is a checksum: whole, it is proven without a seal."""
+    """Return a check of a file whose name is a checksum, which proves it without a seal."""
 
     def looked() -> Verdict:
         verdict = look()
@@ -341,11 +341,11 @@ def _read_refused(record: Mapping[str, Any]) -> str:
 
 
 def _read_any(_: Mapping[str, Any]) -> str:
-    return ""  # its seal is all that is looked at
+    return ""  # only the seal is checked
 
 
 def _read_note(name: str, record: Mapping[str, Any]) -> str:
-    # What a connector notes is its own.
+    # The connector's notes are not checked.
     return (
         "" if checkpoint.is_note(name, record) else "it is about something else than its name says"
     )
@@ -359,5 +359,5 @@ def _objects(folder: Path, connection: str) -> Iterator[Path]:
 
 
 def _sorted(folder: Path, pattern: str) -> Iterator[Path]:
-    """Yield the files that match, but those that are being written under a temporary name."""
+    """Return the files that match, in order, without temporary files."""
     return iter(sorted(p for p in folder.glob(pattern) if not p.name.startswith(".")))

@@ -1,4 +1,4 @@
-"""What `store.scrub` looks at below `tables/`, `snapshots/` and `published/`."""
+"""The checks of `store.scrub` below `tables/`, `snapshots/` and `published/`."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -29,12 +29,12 @@ _OLD = (
     "Nothing to do: it was replaced, and nothing current uses it. A publish removes it once it was replaced so "
     "many days ago as CRM_KEEP_VERSION_DAYS says, one by default."
 )
-_UNTOLD = "Mend the newest release first, which says whether this is used; then scrub again."
+_UNDECIDED = "Mend the newest release first, which says whether this is used; then scrub again."
 _OLD_RELEASE = "Nothing to do: a later one took its place, and it is removed in time."
 
 
 def table_checks(data: Path, connection: str = "") -> Iterator[Check]:
-    """Yield the versions of all tables, or of those of a connection, and the releases."""
+    """Yield the checks of all tables' versions and of the releases; with a connection, of its tables only."""
     tables = Tables(data)
     yield from _versions(tables, connection)
     if not connection:
@@ -42,7 +42,7 @@ def table_checks(data: Path, connection: str = "") -> Iterator[Check]:
 
 
 def published_checks(data: Path) -> Iterator[Check]:
-    """Yield the snapshots, the link to the current one, and the files of `published/`."""
+    """Yield the checks of the snapshots, the link to the current one, and the files of `published/`."""
     yield from _snapshots(Snapshots(data))
     yield from _published(PublishedFiles(data / "published", Verifier()))
 
@@ -52,12 +52,12 @@ def _versions(tables: Tables, connection: str) -> Iterator[Check]:
     current = release.tables if release else {}
     wanted = {tables.folder(name) / version: name for name, version in current.items()}
     below = tables.root / "normalized" / path_name(connection) if connection else tables.root
-    found = {path.parent for path in below.rglob("version.json")}
+    folders = {path.parent for path in below.rglob("version.json")}
     needed = {folder for folder in wanted if folder.is_relative_to(below)}
-    for folder in sorted(found | needed):
+    for folder in sorted(folders | needed):
         name = wanted.get(folder)
         is_used = name is not None or release is None
-        cure = table_cure(name) if name else _OLD if release else _UNTOLD
+        cure = table_cure(name) if name else _OLD if release else _UNDECIDED
         path = folder / "version.json"
         look = json_look(path, partial(_read_version, folder))
         yield Check(TABLES, "tables", path, cure, look, folder in needed, is_used)
@@ -68,7 +68,7 @@ def _parts(folder: Path, cure: str, *, is_used: bool) -> Iterator[Check]:
     try:
         version = read_version(folder, files.read_json(folder / "version.json"))
     except (FileNotFoundError, CorruptFile, KeyError, TypeError, ValueError):
-        paths = sorted(folder.glob("*.parquet"))  # without their record nothing is known of them
+        paths = sorted(folder.glob("*.parquet"))  # without their record they have no checksums
         sums: Mapping[Path, FileSum] = {}
     else:
         paths, sums = list(version.paths), version.sums
@@ -85,15 +85,15 @@ def _read_version(folder: Path, record: Mapping[str, Any]) -> str:
 def _current(tables: Tables) -> Release | None:
     try:
         return tables.current()
-    except StoreError:  # its file is looked at and named with the others
+    except StoreError:  # its file has a check of its own
         return None
 
 
 def _releases(tables: Tables) -> Iterator[Check]:
-    newest = max((int(path.stem) for path in tables.releases.glob("[0-9]*.json")), default=0)
+    latest = max((int(path.stem) for path in tables.releases.glob("[0-9]*.json")), default=0)
     for path in sorted(tables.releases.glob("[0-9]*.json")):
         look = json_look(path, partial(_read_release, path))
-        is_used = int(path.stem) == newest
+        is_used = int(path.stem) == latest
         copy = f"Copy {tables.pointer} over it, if that says the same number, as readers do."
         cure = copy if is_used else _OLD_RELEASE
         yield Check(RELEASES, "releases", path, cure, look, is_used=is_used)
@@ -111,7 +111,7 @@ def _read_copy(releases: Path, record: Mapping[str, Any]) -> str:
     release = read_release(record)
     try:
         original = read_release(files.read_json(releases / f"{release.number}.json"))
-    except (FileNotFoundError, CorruptFile):  # collected, or named by itself
+    except (FileNotFoundError, CorruptFile):  # collected, or has a check of its own
         return ""
     return "" if original == release else f"it is no copy of release {release.number}"
 
@@ -148,7 +148,7 @@ def _old_snapshot(record: Path) -> str:
 def _look_at_snapshot(path: Path) -> Verdict:
     try:
         recorded = recorded_sum(path)
-    except CorruptFile:  # named by itself
+    except CorruptFile:  # has a check of its own
         recorded = None
     if recorded is not None:
         return sum_look(path, recorded)()
@@ -177,6 +177,6 @@ def _published(published: PublishedFiles) -> Iterator[Check]:
 
 
 def _read_sums(record: Mapping[str, Any]) -> str:
-    for one in record["files"].values():
-        FileSum.from_dict(one)
+    for entry in record["files"].values():
+        FileSum.from_dict(entry)
     return ""

@@ -1,10 +1,10 @@
-"""Reads every file below the data folder and compares it with what was recorded when it was written.
+"""Read every file below the data folder and compare it with its record.
 
-Belongs here: looking, counting, telling. Which files there are and what is known of them is in
-`landing.py` and `tables.py`. PostgreSQL and Dagster look after their own folders.
+Belongs here: running the checks, counting, reporting. The lists of files and their records are in `landing.py` and
+`tables.py`. PostgreSQL and Dagster check their own folders.
 
-Runs go on meanwhile: files come and go. So what seems damaged is looked at a second time, with all that
-is recorded of it read anew, before it is told.
+Files come and go during the scrub, because runs go on. So a file that seems damaged is checked a second time, with
+its records read again, before it is reported.
 """
 
 import os
@@ -23,8 +23,8 @@ from crm_pipeline.store.scrub.tables import published_checks, table_checks
 
 _THREADS = min(4, os.cpu_count() or 1)
 _AHEAD = 4 * _THREADS
-Tell = Callable[[str, int, int | None], None]
-"""Told `(step, files so far, files expected)`."""
+Progress = Callable[[str, int, int | None], None]
+"""Called with `(step, files so far, files expected)`."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Tally:
     """The files of one kind.
 
     Attributes:
-        unproven: files that can be read, but were written by an earlier version without a checksum.
+        unproven: readable files of earlier versions, which wrote no checksums.
     """
 
     files: int = 0
@@ -49,10 +49,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Corruption:
-    """A file that is not as it was written, and what to do.
+    """A file that is not as it was written, and the cure.
 
     Attributes:
-        is_used: False where nothing current uses the file, so that nothing is to be done.
+        is_used: False for a file that nothing current uses, so that nothing has to be done.
     """
 
     kind: str
@@ -67,10 +67,10 @@ class Corruption:
 
 @dataclass(frozen=True)
 class Scrubbed:
-    """What was found.
+    """The result of a scrub.
 
     Attributes:
-        damage: files that are used before those that are not.
+        corruption: used files before unused ones.
     """
 
     kinds: Mapping[str, Tally]
@@ -80,16 +80,16 @@ class Scrubbed:
     @property
     def is_usable(self) -> bool:
         """Say whether all files that something uses are as they were written."""
-        return not any(one.is_used for one in self.corruption)
+        return not any(corruption.is_used for corruption in self.corruption)
 
 
-def scrub(data: Path, connection: str = "", *, told: Tell | None = None) -> Scrubbed:
+def scrub(data: Path, connection: str = "", *, report: Progress | None = None) -> Scrubbed:
     """Check all files below a data folder.
 
     Args:
         data: the folder.
-        connection: only what landed of it and its tables; "" checks all there is.
-        told: is told about progress.
+        connection: check only its landing and its tables; "" checks everything.
+        report: called with the progress.
 
     Raises:
         StoreError: a folder cannot be listed.
@@ -107,17 +107,17 @@ def scrub(data: Path, connection: str = "", *, told: Tell | None = None) -> Scru
                 suspects.add(check.path)
             files = files + 1 if check.step == step else 1
             step = check.step
-            if told is not None:
-                told(step, files, None)
+            if report is not None:
+                report(step, files, None)
         corruption = list(_confirmed(data, connection, suspects)) if suspects else []
     except OSError as error:
         raise StoreError(
             f"{error.filename or data} cannot be looked at: {error.strerror or error}.",
             cure="Make it readable for this user, or mend the disk.",
         ) from error
-    for one in corruption:
-        kinds[one.kind].damaged += 1
-    corruption.sort(key=lambda one: not one.is_used)
+    for damaged in corruption:
+        kinds[damaged.kind].damaged += 1
+    corruption.sort(key=lambda damaged: not damaged.is_used)
     return Scrubbed(kinds, tuple(corruption), time.monotonic() - started_s)
 
 
@@ -139,7 +139,7 @@ def _confirmed(data: Path, connection: str, suspects: set[Path]) -> Iterator[Cor
 
 
 def _looked(checks: Iterable[Check]) -> Iterator[tuple[Check, Verdict | None, int]]:
-    """Look at files, some at a time, in their order; None of what is gone and may be."""
+    """Run checks, some at a time, in their order; the verdict is None for a file that may be gone and is."""
     waiting: deque[tuple[Check, Future[tuple[Verdict | None, int]]]] = deque()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="scrub") as pool:
         for check in checks:

@@ -1,4 +1,4 @@
-"""Versioned tables in Parquet, DuckDB over them, and the file that analysts open."""
+"""Versioned Parquet tables, DuckDB over them, and the published database."""
 
 from crm_pipeline.store.tables.tables import (
     Release,

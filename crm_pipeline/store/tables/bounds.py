@@ -1,4 +1,4 @@
-"""Bounds on what one statement may take: time, and memory beyond what DuckDB itself counts."""
+"""Bounds for one SQL statement: time, and memory beyond what DuckDB itself counts."""
 
 import contextlib
 import resource
@@ -14,13 +14,13 @@ _BESIDE_DUCKDB = 512 << 20
 
 
 class Deadline:
-    """Interrupts a connection that has worked longer than allowed.
+    """Interrupts a connection that has worked for longer than allowed.
 
-    Only time inside `running` counts: who writes rows to a slow pipe in between loses none.
+    Only time inside `running` counts, not the time in between in which rows go to a slow pipe.
 
     Args:
-        connection: what is interrupted.
-        seconds: how long it may work in all; None for as long as it likes.
+        connection: to be interrupted.
+        seconds: how long it may work in all; None for no bound.
         overdue: called from another thread where the interruption has no effect in time, as in the
             middle of one call of a function on a huge text.
         grace_s: how long the interruption may take.
@@ -67,25 +67,25 @@ class Deadline:
 
 
 @contextmanager
-def memory_ceiling(memory_mb: int) -> Iterator[None]:
-    """Let this process take a bounded amount of memory more than it has.
+def memory_limit(memory_mb: int) -> Iterator[None]:
+    """Bound the memory that this process may allocate beyond what it has.
 
-    DuckDB's own limit does not count the values of a single row: `repeat('x', 3000000000)` takes six
-    gigabytes under any. Where an allocation fails DuckDB says that memory is out, as at its own limit.
+    DuckDB's own limit does not count the values of a single row: `repeat('x', 3000000000)` takes six gigabytes
+    under any limit. Where an allocation fails, DuckDB reports too little memory, as at its own limit.
 
     Args:
-        memory_mb: DuckDB's own limit; rows on their way through Python come on top.
+        memory_mb: DuckDB's own limit; rows that pass through Python come on top.
     """
-    # Linux only: macOS and others tell no figure that belongs to this limit.
+    # Linux only: macOS and others have no figure that fits this limit.
     used = getattr(psutil.Process().memory_info(), "data", None)
     if used is None:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    ceiling = used + 2 * (memory_mb << 20) + _BESIDE_DUCKDB
+    wanted = used + 2 * (memory_mb << 20) + _BESIDE_DUCKDB
     unlimited = resource.RLIM_INFINITY
-    ceiling = min(limit for limit in (ceiling, soft, hard) if limit != unlimited)
-    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
+    allowed = min(limit for limit in (wanted, soft, hard) if limit != unlimited)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Corrupt files of tables: found before they are read, and named with what to do."""
+"""Find corrupt files of tables before they are read, and name them with a cure."""
 
 from collections.abc import Iterable
 
@@ -9,10 +9,10 @@ from crm_pipeline.store.tables.tables import Tables, TableVersion, connection_of
 
 
 def check_versions(tables: Tables, versions: Iterable[TableVersion]) -> None:
-    """Make sure that the files of versions are as they were written, before they are read.
+    """Make sure, before versions are read, that their files are as they were written.
 
     Raises:
-        CorruptFile: one is not; the text names it and what to do.
+        CorruptFile: a file is not; the text names it and the cure.
     """
     damaged = damaged_version(versions, tables.verifier)
     if damaged is not None:
@@ -20,13 +20,13 @@ def check_versions(tables: Tables, versions: Iterable[TableVersion]) -> None:
 
 
 def damaged_version(versions: Iterable[TableVersion], verifier: Verifier) -> CorruptFile | None:
-    """Return what is wrong with the first file of versions that is not as it was written.
+    """Return the error for the first file of the versions that is not as it was written; None if all are.
 
-    Files that have no checksum, because an earlier version wrote them, are read to their end.
+    Files of earlier versions have no checksum and are read to their end instead.
     """
     owners = {path: version for version in versions for path in version.paths}
-    summed = [(path, one.sums[path]) for path, one in owners.items() if path in one.sums]
-    unproven = (path for path, one in owners.items() if path not in one.sums)
+    summed = [(path, owner.sums[path]) for path, owner in owners.items() if path in owner.sums]
+    unproven = (path for path, owner in owners.items() if path not in owner.sums)
     damaged = verifier.damaged(summed) or [path for path in unproven if not is_readable(path)]
     if not damaged:
         return None
@@ -37,7 +37,7 @@ def damaged_version(versions: Iterable[TableVersion], verifier: Verifier) -> Cor
 
 
 def table_cure(name: str) -> str:
-    """Say what to do about a damaged file of a table's current version."""
+    """Return the cure for a damaged file of a table's current version."""
     return (
         "Nothing of it was used. The next `crm-pipeline refresh "
         f"{connection_of(name)}` finds that and builds the table {name} again from data/landing."

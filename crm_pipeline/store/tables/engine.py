@@ -1,7 +1,7 @@
-"""Runs SQL over Parquet with DuckDB: in memory, bounded, one engine for one piece of work.
+"""Run SQL over Parquet with DuckDB: in memory, bounded, one engine for one piece of work.
 
 Belongs here: opening DuckDB with limits, naming the steps of a query, writing Parquet.
-Does not belong here: which tables exist and what their SQL says; names in SQL (`model.names`).
+Does not belong here: the tables and their SQL; names in SQL (`model.names`).
 """
 
 import os
@@ -23,7 +23,7 @@ from crm_pipeline.store import files
 from crm_pipeline.store.files.disk import disk_full, mentioned, named, tells_full
 
 ROW_GROUP_ROWS = 20_480
-"""A thread holds a row group in memory, both reading and writing: this bounds a stage's memory."""
+"""A thread holds a row group in memory for reading and for writing, so this bounds a stage's memory."""
 _NARROW_ROW_GROUP_ROWS = 4_096
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES '64MB'"
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def parquet_files(paths: Sequence[Path], options: str = "") -> str:
 
 
 def private_temp(folder: Path) -> Path:
-    """Return a path below a folder for what one DuckDB spills; when its process died it is removed."""
+    """Return a path below a folder for one DuckDB's temporary files; leftovers of dead processes are removed."""
     return folder / f"engine-{os.getpid()}-{sortable_id()}"
 
 
@@ -44,8 +44,8 @@ class Engine:
     """A DuckDB in memory with limits; use it as a context manager.
 
     Args:
-        temp: folder for what does not fit into memory; a folder of its own is made there.
-        memory_limit: as DuckDB writes it. What does not fit with several threads is done by one.
+        temp: folder for data that does not fit into memory; a subfolder is made there.
+        memory_limit: as DuckDB writes it. A statement that does not fit with several threads is run by one.
     """
 
     def __init__(self, temp: Path, *, memory_limit: str = "640MB", threads: int = 2) -> None:
@@ -77,21 +77,21 @@ class Engine:
         """Execute one statement.
 
         Raises:
-            StoreError: DuckDB refuses it, or memory or disk do not suffice.
+            StoreError: DuckDB refuses it, or memory or disk are not enough.
         """
-        self._done(sql, params)
+        self._executed(sql, params)
 
     def rows(
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:
         """Execute one statement and return all its rows; for small results only."""
-        return self._done(sql, params)
+        return self._executed(sql, params)
 
     def row(
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> tuple[Any, ...]:
-        """Execute a statement that yields one row and return that."""
-        [row] = self._done(sql, params)
+        """Execute a statement that yields one row and return the row."""
+        [row] = self._executed(sql, params)
         return tuple(row)
 
     def arrow(self, sql: str) -> pa.Table:
@@ -100,17 +100,17 @@ class Engine:
             return self.connection.sql(sql).to_arrow_table()
 
     def view(self, name: str, sql: str) -> str:
-        """Name a query, so that the next step and a debugger can select from it."""
+        """Name a query, so that the next step and a debugger can select from it; return the quoted name."""
         self.run(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {sql}")
         return quoted(name)
 
     def table(self, name: str, sql: str) -> str:
-        """Compute a query once and name its result."""
+        """Compute a query once and name its result; return the quoted name."""
         self.run(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {sql}")
         return quoted(name)
 
     def load(self, name: str, rows: pa.Table) -> str:
-        """Name rows that were made in Python."""
+        """Load rows made in Python into a named table; return the quoted name."""
         self.connection.register("_loaded", rows)
         try:
             return self.table(name, "SELECT * FROM _loaded")
@@ -119,15 +119,15 @@ class Engine:
 
     def columns(self, relation: str) -> dict[str, str]:
         """Return the columns of a relation and their types, in order."""
-        described = self.rows(f"DESCRIBE SELECT * FROM {relation}")
-        return {name: kind for name, kind, *_ in described}
+        columns = self.rows(f"DESCRIBE SELECT * FROM {relation}")
+        return {name: kind for name, kind, *_ in columns}
 
     def copy_to(self, sql: str, path: Path, *, metadata: Mapping[str, str] | None = None) -> int:
         """Write the rows of a query to a Parquet file and return how many there were."""
-        noted = ", ".join(
+        entries = ", ".join(
             f"{quoted(key)}: {literal(text)}" for key, text in (metadata or {}).items()
         )
-        extra = f", KV_METADATA {{{noted}}}" if noted else ""
+        extra = f", KV_METADATA {{{entries}}}" if entries else ""
 
         def copied(row_group: int) -> int:
             form = f"{_PARQUET}, ROW_GROUP_SIZE {row_group}{extra}"
@@ -141,21 +141,21 @@ class Engine:
             )
 
     def rollback(self) -> None:
-        """Give up the open transaction, if there is one."""
+        """Roll back the open transaction, if there is one."""
         with suppress(duckdb.Error):
             self.connection.rollback()
 
     def close(self) -> None:
-        """Close DuckDB and remove what it spilled."""
+        """Close DuckDB and remove its temporary files."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         shutil.rmtree(self.temp, ignore_errors=True)
 
-    def _done(
+    def _executed(
         self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None
     ) -> list[tuple[Any, ...]]:
-        """Execute a statement to its end: an open result blocks `load`, and may still need memory."""
+        """Execute a statement and fetch all rows: an open result blocks `load`, and may still need memory."""
 
         def once() -> list[tuple[Any, ...]]:
             return self.connection.execute(sql, params).fetchall()
@@ -164,10 +164,10 @@ class Engine:
             return self._frugally(once, once)
 
     def _frugally(self, attempt: Callable[[], T], again: Callable[[], T]) -> T:
-        """Do something; where memory does not suffice, do it again with one thread.
+        """Return the result of `attempt`, or, where memory is not enough, of `again` with one thread.
 
-        Each thread holds a row group of its own, unpacked into all its fields: for records with hundreds of
-        them two may be too many.
+        Each thread holds a row group of its own, unpacked into all its fields. For records with hundreds of fields
+        two row groups may be too much.
         """
         try:
             return attempt()
@@ -179,7 +179,7 @@ class Engine:
             self.connection.execute("SET threads = 1")
             return again()
         except duckdb.TransactionException:
-            # The first try has spoilt the transaction that it was part of: what was wrong is what it said.
+            # The first attempt has aborted its transaction, so its error is the one to report.
             raise too_much from None
         finally:
             with suppress(duckdb.TransactionException):
@@ -192,7 +192,7 @@ class Engine:
         except duckdb.OutOfMemoryException as error:
             raise self._too_little(str(error)) from error
         except (duckdb.DataError, duckdb.InvalidInputException) as error:
-            # Its text quotes the value that did not fit, which may be anybody's.
+            # Its text quotes the value that did not fit, which may be personal data.
             raise UnfitValue(
                 f"DuckDB: a value does not fit ({type(error).__name__}).",
                 cure=f"The statement began: {sql[:200]}",
@@ -206,11 +206,11 @@ class Engine:
             ) from error
 
     def _too_little(self, text: str) -> StoreError:
-        """Return the error about too little memory; DuckDB's own goes on for a page."""
+        """Return the error about too little memory; DuckDB's own text is a page long."""
         need = f"DuckDB needs more than {self.memory_limit} of memory"
-        if "max_temp_directory_size" in text:  # nine tenths of what was free when it began
-            moved = f"{need}, and {self.temp.parent} has no room for what it moves out"
-            return disk_full(moved, self.temp, "start again, or set CRM_MEMORY_MB higher")
+        if "max_temp_directory_size" in text:  # nine tenths of the free space at the start
+            failure = f"{need}, and {self.temp.parent} has no room for what it moves out"
+            return disk_full(failure, self.temp, "start again, or set CRM_MEMORY_MB higher")
         return StoreError(
             f"{need}: {text.partition(chr(10))[0]}",
             cure=f"Set CRM_MEMORY_MB higher, or make room on {named(self.temp)}.",
@@ -229,7 +229,7 @@ class Engine:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes spilled."""
+    """Remove temporary files of killed processes."""
     for left in folder.glob("engine-*-*"):
         pid = left.name.split("-")[1]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):

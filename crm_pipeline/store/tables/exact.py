@@ -1,7 +1,7 @@
-"""Queries whose values Python can hold, where DuckDB's own way to it would make others of them.
+"""Rewrite queries so that Python gets exact values where DuckDB's conversion would change them.
 
-An infinite date would become 9999-12-31, a year 360 days, and nanoseconds would be cut. Such values are
-asked for as the text that DuckDB shows; all others stay what they are, inside of lists and structs as well.
+An infinite date would become 9999-12-31, a year 360 days, and nanoseconds would be cut. Such values are selected as
+the text that DuckDB shows; all others stay as they are, also inside of lists and structs.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ _MAYBE_INFINITE = frozenset(
 
 
 def exact(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, Sequence[str] | None]:
-    """Return SQL with the same rows, and the names of the columns where it has others.
+    """Return SQL for the same rows, and the original column names where it has other ones.
 
-    What is no single query, and a pivot over values that only running it tells, stay as they are.
+    SQL that is not a single query stays as it is, and likewise a pivot over values that are known only when it runs.
 
     Raises:
         duckdb.Error: DuckDB refuses the statement.
@@ -34,16 +34,16 @@ def exact(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, Sequenc
     values = [_exact(name, kind) for name, kind in zip(names, relation.types, strict=True)]
     if values == names:
         return sql, None
-    text = f"SELECT {', '.join(values)} FROM (\n{query}\n) AS answer({', '.join(names)})"
+    text = f"SELECT {', '.join(values)} FROM (\n{query}\n) AS result({', '.join(names)})"
     return text, relation.columns
 
 
 def _exact(value: str, kind: Any, depth: int = 0) -> str:
-    """Return an expression for a value; the value itself where nothing is to be done."""
+    """Return an expression for a value; the value itself where it needs no change."""
     if kind.id in _AS_TEXT:
         return f"{value}::VARCHAR"
     if kind.id in _MAYBE_INFINITE:
-        # A value of either type: DuckDB hands out what is in it.
+        # A union of both types: DuckDB returns the member that it holds.
         either = f"UNION(words VARCHAR, instant {kind})"
         return (
             f"CASE WHEN isinf({value}) THEN {value}::VARCHAR::{either} ELSE {value}::{either} END"
@@ -68,9 +68,9 @@ def _exact(value: str, kind: Any, depth: int = 0) -> str:
 
 
 def _each(value: str, kind: Any, depth: int) -> str:
-    one = f"e{depth}"
-    changed = _exact(one, kind, depth + 1)
-    return value if changed == one else f"list_transform({value}, lambda {one}: {changed})"
+    element = f"e{depth}"
+    changed = _exact(element, kind, depth + 1)
+    return value if changed == element else f"list_transform({value}, lambda {element}: {changed})"
 
 
 def _unless_null(value: str, made: str) -> str:

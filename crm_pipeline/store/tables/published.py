@@ -1,11 +1,11 @@
-"""The file that analysts open: `crm.duckdb`, a link to a snapshot, replaced in one step.
+"""The published database: `crm.duckdb`, a link to a snapshot, replaced in one step.
 
-Belongs here: building beside, swapping in, opening read-only, collecting old snapshots, their checksums
-(`<snapshot>.json`). Does not belong here: what the file holds.
+Belongs here: building snapshots, swapping the link, opening read-only, collecting old snapshots, their checksums
+(`<snapshot>.json`). Does not belong here: the contents of the file.
 
-A reader that has a snapshot open keeps it, whatever is published or collected meanwhile: the link
-is resolved when a connection opens, and a removed file lives on until its last reader closes it.
-DuckDB compares the checksum of each block that it reads, so a query never uses a damaged one.
+A reader that has opened a snapshot keeps it, whatever is published or collected meanwhile: the link is resolved
+when a connection opens, and a removed file exists until its last reader closes it. DuckDB compares the checksum of
+each block that it reads, so a query never uses a damaged block.
 """
 
 import errno
@@ -50,7 +50,7 @@ class Snapshots:
 
     Args:
         data: the folder.
-        verifier: what this process knows of files.
+        verifier: with this process's hashes of files.
     """
 
     def __init__(self, data: Path, verifier: Verifier | None = None) -> None:
@@ -68,10 +68,10 @@ class Snapshots:
         return target if target.exists() else None
 
     def require_link(self) -> None:
-        """Make sure that `crm.duckdb` is a link to a snapshot, or is not there yet.
+        """Make sure that `crm.duckdb` is a link to a snapshot, or does not exist yet.
 
         Raises:
-            StoreError: it is something else, which somebody put there, or it leads to nothing.
+            StoreError: it is another file, or the link's target is gone.
         """
         if self.link.is_symlink():
             if self.current() is None:
@@ -85,13 +85,13 @@ class Snapshots:
             )
 
     def later(self, release: int) -> Path | None:
-        """Return the newest snapshot up to a release, where the current one shows an older release."""
+        """Return the latest snapshot up to a release, if the current snapshot shows an older release."""
         current = self.current()
         kept = [path for path in self.kept() if release_number(path) <= release]
-        newest = max(kept, key=release_number, default=None)
-        if current is None or newest is None or not release_number(current):
+        latest = max(kept, key=release_number, default=None)
+        if current is None or latest is None or not release_number(current):
             return None
-        return newest if release_number(newest) > release_number(current) else None
+        return latest if release_number(latest) > release_number(current) else None
 
     @contextmanager
     def building(
@@ -99,13 +99,13 @@ class Snapshots:
     ) -> Iterator[Path]:
         """Yield a path to build a snapshot at; on success it becomes the current one.
 
-        Where another publisher showed a later release since `shown`, nothing changes and no file of that
-        name stays.
+        If another publisher has published a later release since `shown`, nothing changes and the new file is
+        removed.
 
         Args:
             name: the snapshot's file, `crm-<release>-<content>.duckdb`.
-            shown: what was current before the release was chosen.
-            also: brings up to date what goes with the snapshot, in the same turn.
+            shown: the snapshot that was current before the release was chosen.
+            also: updates the files that belong to the snapshot, under the same lock.
 
         Raises:
             StoreError: the folder is not writable or the disk is full; the current one stays.
@@ -122,12 +122,12 @@ class Snapshots:
                 with summed(temporary, self._verifier) as taken:
                     files.sync_file(temporary)
                     reached("snapshot", "flushed")
-                    with self._turn():
+                    with self._locked():
                         if self._is_overtaken(target, shown):
                             return
                         also()
                         record = taken.result().to_dict()
-                        # What is recorded of a file that this one takes the place of.
+                        # The record of a former file of this name.
                         record_of(target).unlink(missing_ok=True)
                         temporary.replace(target)
                         reached("snapshot", "named")
@@ -138,7 +138,7 @@ class Snapshots:
             files.discard(temporary, temporary.with_name(f"{temporary.name}.wal"))
 
     def collect(self, now: datetime, *, keep_last: int = 3, keep_days: int = 14) -> list[Path]:
-        """Remove old snapshots: all but the last few and the last of each day for some days."""
+        """Remove old snapshots, except the last few and the last of each day for some days; return them."""
         current = self.current()
         made = sorted(_dated(self.kept()), reverse=True)
         kept = {current} | {path for _, path in made[:keep_last]}
@@ -160,7 +160,7 @@ class Snapshots:
         return gone
 
     def is_whole(self, path: Path) -> bool:
-        """Say whether a snapshot is as it was written; of one without a record, whether it opens."""
+        """Say whether a snapshot is as it was written; without a record, whether it opens."""
         try:
             recorded = recorded_sum(path)
         except CorruptFile:
@@ -168,8 +168,8 @@ class Snapshots:
         return can_be_opened(path) if recorded is None else self._verifier.is_whole(path, recorded)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Let one publisher at a time look at the link and replace it; a killed one holds nothing."""
+    def _locked(self) -> Iterator[None]:
+        """Let one publisher at a time read and replace the link; a killed process releases the lock."""
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
@@ -178,9 +178,9 @@ class Snapshots:
             os.close(folder)
 
     def _is_overtaken(self, target: Path, shown: Path | None) -> bool:
-        """Say whether a later release came since `shown`; what was there before may be later.
+        """Say whether a later release was published since `shown`.
 
-        Somebody who restored older tables publishes an older release, and means it.
+        The snapshot in `shown` may itself be later: after older tables were restored, an older release is published.
         """
         current = self.current()
         if current is None or current == shown:
@@ -197,17 +197,17 @@ class Snapshots:
         files.sync_folder(self.data)
 
     def kept(self) -> list[Path]:
-        """Return the snapshots that there are, in no order."""
+        """Return all snapshots, in no order."""
         return list(self.folder.glob("crm-*.duckdb")) if self.folder.is_dir() else []
 
     def _abandoned(self, now: datetime) -> list[Path]:
-        """Return what publishers left that died: half a snapshot, a link, a Parquet file."""
-        places = (
+        """Return files of publishers that died: half a snapshot, a link, a Parquet file."""
+        listings = (
             self.folder.glob(".crm-*"),
             self.data.glob(f".{self.link.name}.*"),
             (self.data / "published").glob(".*"),
         )
-        return [path for place in places for path in files.abandoned(place, now)]
+        return [path for listing in listings for path in files.abandoned(listing, now)]
 
 
 def record_of(snapshot: Path) -> Path:
@@ -216,10 +216,10 @@ def record_of(snapshot: Path) -> Path:
 
 
 def recorded_sum(snapshot: Path) -> FileSum | None:
-    """Return what a snapshot was when it was written; None where an earlier version wrote it.
+    """Return the recorded checksum of a snapshot; None where an earlier version wrote it.
 
     Raises:
-        CorruptFile: what is recorded of it is damaged.
+        CorruptFile: the record is damaged.
     """
     try:
         return FileSum.from_dict(files.read_json(record_of(snapshot), cure=_AGAIN))
@@ -229,12 +229,12 @@ def recorded_sum(snapshot: Path) -> FileSum | None:
 
 def release_number(snapshot: Path) -> int:
     """Return the number of the release that a snapshot shows; 0 for a file that is not ours."""
-    found = re.match(r"crm-(\d+)", snapshot.name)
-    return int(found[1]) if found else 0
+    match = re.match(r"crm-(\d+)", snapshot.name)
+    return int(match[1]) if match else 0
 
 
 def share(source: Path, path: Path) -> None:
-    """Make `path` the same file as `source`, which nobody changes; a copy where links cannot be.
+    """Make `path` a hard link to `source`, which never changes; a copy where the disk has no links.
 
     Raises:
         StoreError: the folder is not writable or the disk is full; `path` is as it was.
@@ -252,7 +252,7 @@ def share(source: Path, path: Path) -> None:
 
 
 def _dated(paths: Iterable[Path]) -> Iterator[tuple[datetime, Path]]:
-    """Yield when each file was changed; one that another publisher just removed is left out."""
+    """Yield each file with the time of its last change; files removed meanwhile are left out."""
     for path in paths:
         with suppress(FileNotFoundError):
             yield datetime.fromtimestamp(path.stat().st_mtime, UTC), path
@@ -266,7 +266,7 @@ def open_published(
     Args:
         data: the data folder.
         limits: of memory and disk.
-        unrestricted: leave SQL everything that this user may do; otherwise it reaches the file alone.
+        unrestricted: SQL may do everything that this user may; otherwise it can only read the file.
 
     Raises:
         StoreError: nothing has been published yet, or the file cannot be read.
@@ -280,11 +280,11 @@ def open_published(
         try:
             return _opened(target or snapshots.link, data, limits, unrestricted=unrestricted)
         except CorruptFile:
-            # A publisher may replace a snapshot, and what is recorded of it, just now.
+            # A publisher may just be replacing the snapshot and its record.
             if attempt == _OPEN_ATTEMPTS - 1:
                 raise
         except duckdb.Error as error:
-            # Between reading the link and opening its target a collector may remove the target.
+            # A collector may remove the target after the link was read.
             if attempt == _OPEN_ATTEMPTS - 1:
                 snapshots.require_link()
                 raise damaged_file(snapshots.link, error, cure=_AGAIN) or StoreError(
@@ -298,7 +298,7 @@ def open_published(
 
 
 def can_be_opened(path: Path) -> bool:
-    """Say whether DuckDB takes a file for a database of its own."""
+    """Say whether DuckDB can open a file as a database."""
     try:
         duckdb.connect(str(path), read_only=True).close()
     except duckdb.Error:
@@ -312,7 +312,7 @@ def open_snapshot(
     """Open one snapshot of a data folder read-only, in UTC; the caller closes the connection.
 
     Raises:
-        StoreError: it was collected, or cannot be read.
+        StoreError: it was removed by a collector, or cannot be read.
         CorruptFile: it is not the file that was published.
     """
     try:
@@ -324,14 +324,14 @@ def open_snapshot(
 
 
 def damaged_file(path: Path, error: duckdb.Error, *, cure: str = "") -> CorruptFile | None:
-    """Return what to say where DuckDB found that a database file is not as it was written.
+    """Return the error for a database file that DuckDB found damaged; None for other errors.
 
     Args:
         path: the file, or the link to the current one.
-        error: what DuckDB said, while it opened the file or ran a query on it.
-        cure: by default that of the link, or of an earlier snapshot.
+        error: of DuckDB, while it opened the file or ran a query on it.
+        cure: by default that for the link, or for an earlier snapshot.
     """
-    # For a wrong checksum DuckDB has no kind of its own. Names are quoted, and statements come behind.
+    # DuckDB has no error class for a wrong checksum. Its texts quote names, and end with the statement.
     is_of_files = type(error) is duckdb.Error or isinstance(error, _OF_FILES)
     if not is_of_files or not _DAMAGE.search(_QUOTED.sub("", _first_line(error))):
         return None
@@ -360,26 +360,23 @@ def _opened(
 
 
 def _require_published(path: Path, data: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    """Make sure that a file is the one that was published under its name, as far as that is cheap.
+    """Make sure, by cheap checks, that a file is the one that was published under its name.
 
-    Another whole database in its place passes DuckDB's checksums.
+    DuckDB's checksums do not notice another undamaged database in its place.
     """
     try:
         recorded, size = recorded_sum(path), path.stat().st_size
-    except (
-        CorruptFile,
-        FileNotFoundError,
-    ):  # the next publish finds that; of the file nothing is known
+    except (CorruptFile, FileNotFoundError):  # the next publish repairs the record
         recorded, size = None, 0
-    found = f"has {size:,} bytes and had {recorded.bytes:,}" if recorded else ""
+    defect = f"has {size:,} bytes and had {recorded.bytes:,}" if recorded else ""
     if recorded is None or size == recorded.bytes:
         shown, named = _stated_release(connection), release_number(path)
         if not named or shown in (None, named):
             return
-        found = f"shows release {shown} and is named after release {named}"
+        defect = f"shows release {shown} and is named after release {named}"
     is_current = Snapshots(data).current() == path
     raise CorruptFile(
-        f"{path} is damaged: it {found}, so it is not the file that was published.",
+        f"{path} is damaged: it {defect}, so it is not the file that was published.",
         cure=_AGAIN if is_current else _ANOTHER,
     )
 
@@ -387,6 +384,6 @@ def _require_published(path: Path, data: Path, connection: duckdb.DuckDBPyConnec
 def _stated_release(connection: duckdb.DuckDBPyConnection) -> int | None:
     try:
         [(release,)] = connection.execute("SELECT release FROM ops.publication").fetchall()
-    except (duckdb.CatalogException, ValueError):  # an earlier version, or somebody's own file
+    except (duckdb.CatalogException, ValueError):  # of an earlier version, or not ours
         return None
     return int(release)

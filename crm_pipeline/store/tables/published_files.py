@@ -1,6 +1,6 @@
 """The files of `published/`, and their checksums in `published/checksums.json`.
 
-The record is written twice when files change: first without those that will, then with what they are.
+When files change, the record is written twice: first without the changing files, then with their new checksums.
 So a process that dies in between leaves files without a record, never files that wrongly look damaged.
 """
 
@@ -23,7 +23,7 @@ class PublishedFiles:
 
     Args:
         folder: `published` below the data folder.
-        verifier: what this process knows of files; many of them are table files under another name.
+        verifier: with this process's hashes; many of the files are table files under another name.
     """
 
     def __init__(self, folder: Path, verifier: Verifier) -> None:
@@ -32,7 +32,7 @@ class PublishedFiles:
         self._sums: dict[str, FileSum] | None = None
 
     def recorded(self) -> Mapping[str, FileSum]:
-        """Return what each file was when it was written, by its name; nothing is known of others.
+        """Return the checksums of the files by name; files without a record are left out.
 
         Raises:
             CorruptFile: the record is damaged.
@@ -42,54 +42,54 @@ class PublishedFiles:
                 record = files.read_json(self.folder / RECORD, cure=_CURE)
             except FileNotFoundError:  # nothing was published yet, or by an earlier version
                 record = {"files": {}}
-            self._sums = {name: FileSum.from_dict(one) for name, one in record["files"].items()}
+            self._sums = {name: FileSum.from_dict(entry) for name, entry in record["files"].items()}
         return self._sums
 
     def damaged(self) -> list[Path]:
-        """Return the files that are not as they were written, the record among them."""
+        """Return the files that are not as they were written, the record included."""
         try:
             recorded = self.recorded()
         except CorruptFile:
             return [self.folder / RECORD]
-        return self._verifier.damaged((self.folder / name, one) for name, one in recorded.items())
+        return self._verifier.damaged((self.folder / name, sum_) for name, sum_ in recorded.items())
 
     def is_whole(self, name: str) -> bool:
-        """Say whether a file is known to be as it was written."""
-        one = self._known().get(name)
-        return one is not None and self._verifier.is_whole(self.folder / name, one)
+        """Say whether a file has a record and is as it was written."""
+        recorded = self._readable().get(name)
+        return recorded is not None and self._verifier.is_whole(self.folder / name, recorded)
 
     def sum_of(self, name: str) -> FileSum | None:
-        """Return what a file was when it was written, where that is known."""
-        return self._known().get(name)
+        """Return the recorded checksum of a file; None where there is none."""
+        return self._readable().get(name)
 
     def taken(self, path: Path) -> FileSum:
-        """Return the sum of a file that was just written."""
+        """Return the checksum of a file that was just written."""
         return self._verifier.taken(path)
 
     def forget(self, names: Collection[str]) -> None:
-        """Record nothing any more of files that are about to change.
+        """Remove the records of files that are about to change.
 
         Raises:
             StoreError: the folder is not writable.
         """
-        known = self._known()
-        if any(name in known for name in names):
-            self.record({name: one for name, one in known.items() if name not in names})
+        sums = self._readable()
+        if any(name in sums for name in names):
+            self.record({name: entry for name, entry in sums.items() if name not in names})
 
     def record(self, sums: Mapping[str, FileSum]) -> None:
-        """Record what the files are.
+        """Record the checksums of the files.
 
         Raises:
             StoreError: the folder is not writable.
         """
         if self._sums == dict(sums):
             return
-        listed = {name: one.to_dict() for name, one in sorted(sums.items())}
+        listed = {name: entry.to_dict() for name, entry in sorted(sums.items())}
         files.write_json(self.folder / RECORD, {"files": listed}, "checksums")
         self._sums = dict(sums)
 
-    def _known(self) -> Mapping[str, FileSum]:
+    def _readable(self) -> Mapping[str, FileSum]:
         try:
             return self.recorded()
-        except CorruptFile:  # then nothing is known, and all is written again
+        except CorruptFile:  # without a record all files are written again
             return {}

@@ -1,8 +1,8 @@
-"""Opens a published file so that SQL can do nothing but read it.
+"""Open a published file so that SQL can do nothing but read it.
 
-DuckDB reads and writes files, calls hosts and loads extensions from plain SQL. A connection from here
-has the file itself and nothing else: no other path, no host, no extension, no variable of the caller,
-and its settings cannot be changed any more. Which statements only read is said in `statements.py`.
+DuckDB reads and writes files, calls hosts and loads extensions from plain SQL. A connection from here can reach
+the file itself and nothing else: no other path, no host, no extension, no variable of the caller. Its settings
+cannot be changed any more. `statements.py` decides which statements only read.
 """
 
 import os
@@ -29,13 +29,13 @@ _CLOSED: _Config = {
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """What reading may take.
+    """Limits for reading.
 
     Attributes:
-        memory_mb: what does not fit is written to a temporary folder in the data folder, or is an error
-            for a user who may not write there.
-        spill_mb: how much may lie in that folder.
-        threads: how many work on one statement.
+        memory_mb: more is written to a temporary folder in the data folder, or is an error for a user who
+            may not write there.
+        spill_mb: the most that may be written to that folder.
+        threads: for one statement.
     """
 
     memory_mb: int = 640
@@ -49,10 +49,10 @@ def open_closed(path: Path, data: Path, limits: ReadLimits) -> duckdb.DuckDBPyCo
     Args:
         path: the file.
         data: the data folder.
-        limits: what may be taken.
+        limits: of memory, disk and threads.
 
     Raises:
-        duckdb.Error: the file is not there or is no database.
+        duckdb.Error: the file does not exist or is not a database.
     """
     config: _Config = {
         **_CLOSED,
@@ -61,7 +61,7 @@ def open_closed(path: Path, data: Path, limits: ReadLimits) -> duckdb.DuckDBPyCo
         "temp_directory": _spill_folder(data),
         "max_temp_directory_size": f"{limits.spill_mb}MB",
     }
-    # In memory with the file attached: two connections of one process to one file must be configured alike.
+    # In memory with the file attached, because all connections of a process to one file must have one configuration.
     connection = duckdb.connect(":memory:", config=config)
     try:
         name = quoted(path.stem)
@@ -80,7 +80,7 @@ def open_closed(path: Path, data: Path, limits: ReadLimits) -> duckdb.DuckDBPyCo
 
 
 def _spill_folder(data: Path) -> str:
-    """Return where DuckDB makes a folder once it needs one, and removes it at the end; or nothing."""
+    """Return where DuckDB may make its temporary folder, which it removes at the end; "" for nowhere."""
     if not os.access(data, os.W_OK | os.X_OK):
         return ""
     return str(private_temp(files.make_folder(data / "tmp")))

@@ -1,7 +1,7 @@
-"""Which SQL only reads: one statement that DuckDB itself parses as a query.
+"""Decide whether SQL only reads: one statement that DuckDB itself parses as a query.
 
-Belongs here: telling reading from everything else. Does not belong here: what DuckDB may reach while it
-runs one, which is closed in `reading.py`; a query may call any function, so both are needed.
+Belongs here: the decision. Does not belong here: restricting what DuckDB can reach while it runs a query, which is
+in `reading.py`. A query may call any function, so both are needed.
 """
 
 from typing import NamedTuple
@@ -30,14 +30,14 @@ _PRAGMAS = frozenset(
 
 
 class StatementRefused(StoreError):
-    """SQL that does more than read; nothing of it was run."""
+    """SQL that does more than read; none of it was run."""
 
 
 def require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Make sure that SQL is one statement that only reads; an empty one passes.
+    """Make sure that SQL is one statement that only reads; empty SQL passes.
 
     Raises:
-        StatementRefused: it is something else, or more than one statement.
+        StatementRefused: it does more, or is more than one statement.
         duckdb.Error: DuckDB cannot parse it.
     """
     statements = connection.extract_statements(sql)
@@ -55,12 +55,12 @@ def require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 
 def bare_query(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
-    """Return the one query that SQL is, without a semicolon; None where it is anything else.
+    """Return SQL that is one query without its semicolon; None for any other SQL.
 
     Raises:
         duckdb.Error: DuckDB cannot parse it.
     """
-    if [_kind(one) for one in connection.extract_statements(sql)] != ["SELECT"]:
+    if [_kind(statement) for statement in connection.extract_statements(sql)] != ["SELECT"]:
         return None
     words = _words(sql)
     behind = next((word.rest for word in words if word.text == ";"), "")
@@ -73,9 +73,9 @@ def _is_reading(connection: duckdb.DuckDBPyConnection, sql: str, kind: str) -> b
     if kind == "PRAGMA":
         return first == "pragma" and words[1].text.strip('"') in _PRAGMAS
     if first == "explain":
-        # EXPLAIN ANALYZE runs what it explains.
+        # EXPLAIN ANALYZE runs the explained statement.
         return any(_is_query(connection, explained) for explained in _explained(sql))
-    # A pivot over unknown values is several statements to DuckDB, and so is a COPY of one.
+    # DuckDB splits a pivot over unknown values into several statements, and likewise a COPY of one.
     return kind in {"SELECT", "MULTI"} and first in _QUERIES
 
 
@@ -88,7 +88,7 @@ def _is_query(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
 
 
 def _explained(sql: str) -> list[str]:
-    """Return what an EXPLAIN may explain: a bracket after it holds options, or begins a query."""
+    """Return the possible statements of an EXPLAIN: a bracket after it holds options, or begins a query."""
     words = _words(sql)[1:]
     if words and words[0].text == "analyze":
         words = words[1:]
@@ -107,7 +107,7 @@ def _kind(statement: duckdb.Statement) -> str:
 
 
 class _Word(NamedTuple):
-    """A token in lower case, and the text from there on."""
+    """A token in lower case, and the SQL from there on."""
 
     text: str
     rest: str

@@ -1,13 +1,13 @@
 """Versioned Parquet tables and releases.
 
 A table version is a folder with base, delta and tombstone files and a `version.json`, written once.
-A release names the version of every table. `releases/<n>.json` is created with a hard link, which
-fails where the number is taken: that is the compare-and-swap on which commits rest, without a lock
-that a killed process could leave behind. `release.json` is a copy of the newest one for people and
-other programs, and takes the place of that where the disk has damaged it.
+A release names the version of every table. `releases/<n>.json` is created with a hard link, which fails where the
+number is taken. That is the compare-and-swap of a commit, without a lock that a killed process could leave behind.
+`release.json` is a copy of the latest release for people and other programs; it is read where the disk has damaged
+the original.
 
 Layout: `tables/<table>/<version>/{base,delta,tombstones}-*.parquet`, `tables/releases/<n>.json`.
-`version.json` has the checksum of each file; those of earlier versions do not.
+`version.json` has the checksum of each file, except in table versions written by earlier versions of the product.
 """
 
 import re
@@ -35,7 +35,7 @@ _log = structlog.get_logger("crm_pipeline.store")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 Part = Literal["base", "delta", "tombstones"]
 KEPT_FOR = timedelta(days=1)
-"""How long a version stays after it was replaced: longer than any step reads or writes."""
+"""How long a version stays after it was replaced; longer than any step reads or writes."""
 _VERSION = re.compile(r"[0-9a-f]{26}\Z")
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -43,7 +43,7 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Release:
-    """The version of every table at one moment; number 0 is the empty beginning."""
+    """The version of every table at one moment; number 0 is the empty start."""
 
     number: int = 0
     tables: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
@@ -52,12 +52,12 @@ class Release:
 
 @dataclass(frozen=True)
 class TableVersion:
-    """One immutable version of a table; `rows` counts what `Tables.relation` yields.
+    """One immutable version of a table; `rows` is the number of rows of `Tables.relation`.
 
     Attributes:
         key: columns by which delta and tombstone rows replace base rows.
-        meta: what the stage that wrote it wants to remember (inputs, contract results).
-        sums: what each file was when it was written; empty in versions from before there were sums.
+        meta: notes of the stage that wrote it (inputs, contract results).
+        sums: checksum of each file when it was written; empty in versions of earlier releases of the product.
     """
 
     name: str
@@ -79,7 +79,7 @@ class TableVersion:
 
 
 class Staged:
-    """A version that is being written; nobody sees it before `commit`."""
+    """A version that is being written; invisible before `commit`."""
 
     def __init__(self, tables: "Tables", name: str, key: Sequence[str]) -> None:
         self.tables = tables
@@ -87,12 +87,12 @@ class Staged:
         self.key = tuple(key)
         self.version = sortable_id()
         self.folder = tables.folder(name) / self.version
-        self.begun_at = tables.current().number
+        self.first_release = tables.current().number
         self.is_committed = False
         self._parts: dict[Part, list[Path]] = {"base": [], "delta": [], "tombstones": []}
 
     def path(self, part: Part = "base") -> Path:
-        """Return the name of a new Parquet file of this version; the caller writes it."""
+        """Return the path of a new Parquet file of this version; the caller writes it."""
         files.make_folder(self.folder)
         with files.explained(self.folder):
             reached("part", "begin")
@@ -103,10 +103,10 @@ class Staged:
     def commit(
         self, parent: TableVersion | None, rows: int, meta: Mapping[str, Any] | None = None
     ) -> Release:
-        """Make this the current version of its table, provided that `parent` still is.
+        """Make this the current version of its table, provided that `parent` still is current.
 
         Raises:
-            CommitConflict: somebody else committed in between; nothing changed.
+            CommitConflict: another process committed in between; nothing changed.
             StoreError: a staged file is missing or could not be written.
         """
         sums = self._flushed()
@@ -119,7 +119,7 @@ class Staged:
             "base": [path.name for path in self._parts["base"]],
             "delta": [path.name for path in self._parts["delta"]],
             "tombstones": [path.name for path in self._parts["tombstones"]],
-            "files": {path.name: one.to_dict() for path, one in sums.items()},
+            "files": {path.name: file_sum.to_dict() for path, file_sum in sums.items()},
             "meta": dict(meta or {}),
             "committed_at": format_instant(datetime.now(UTC)),
         }
@@ -149,23 +149,23 @@ class Tables:
         self.releases = self.root / "releases"
         self.pointer = self.root / "release.json"
         self.verifier = Verifier()
-        self._told: set[int] = set()
+        self._warned: set[int] = set()
 
     def folder(self, name: str) -> Path:
         """Return the folder of a table; each part of the name is made safe as a path."""
         return self.root.joinpath(*(path_name(part) for part in name.split("/")))
 
     def current(self) -> Release:
-        """Return the newest release.
+        """Return the latest release.
 
-        The folder is asked, not `release.json`: a writer that was held up for long may put that back
-        behind what the collector has removed.
+        It is read from the folder, not from `release.json`: a writer that was delayed for long may set that file
+        back to a release that the collector has removed.
         """
         numbers = self._numbers()
         return self.release(max(numbers)) if numbers else Release()
 
     def _numbers(self) -> list[int]:
-        """Return the numbers of the releases that there are, in no order; other files are somebody's own."""
+        """Return the numbers of all releases, in no order; other files are ignored."""
         names = (path.stem for path in self.releases.glob("*.json"))
         return [int(name) for name in names if _NUMBER.fullmatch(name)]
 
@@ -174,7 +174,7 @@ class Tables:
 
         Raises:
             StoreError: there is none, or it was collected.
-            CorruptFile: it is damaged, and the copy of the newest release is no copy of it.
+            CorruptFile: it is damaged, and `release.json` is not a copy of it.
         """
         path = self.releases / f"{number}.json"
         cure = (
@@ -189,8 +189,8 @@ class Tables:
             record = self._copy_of(number)
             if record is None:
                 raise
-            if number not in self._told:
-                self._told.add(number)
+            if number not in self._warned:
+                self._warned.add(number)
                 _log.warning("a release is damaged; its copy is read instead", file=str(path))
             return read_release(record)
         except (KeyError, TypeError, ValueError) as error:
@@ -209,7 +209,7 @@ class Tables:
         return sorted(name for name in chosen.tables if name.startswith(prefix))
 
     def version(self, name: str, release: Release | None = None) -> TableVersion | None:
-        """Return the version of a table in a release, by default the newest; None if it has none.
+        """Return the version of a table in a release, by default the latest; None if there is none.
 
         Raises:
             CorruptFile: the release names a version that cannot be read.
@@ -229,7 +229,7 @@ class Tables:
             ) from error
 
     def unreadable(self, name: str) -> TableVersion | None:
-        """Return the current version of a table as if it held nothing, so that it can be replaced."""
+        """Return the current version of a table without reading it, as if empty, so that it can be replaced."""
         chosen = self.current().tables.get(name)
         if chosen is None:
             return None
@@ -237,7 +237,7 @@ class Tables:
 
     @contextmanager
     def stage(self, name: str, key: Sequence[str] = ()) -> Iterator[Staged]:
-        """Yield a new version to write into; it is removed unless it was committed."""
+        """Yield a new version to write to; it is removed unless it is committed."""
         staged = Staged(self, name, key)
         try:
             yield staged
@@ -246,22 +246,22 @@ class Tables:
                 shutil.rmtree(staged.folder, ignore_errors=True)
 
     def _is_released(self, staged: Staged) -> bool:
-        """Say whether a release names the version, whatever error its commit ended with.
+        """Say whether a release names the version, whatever error its commit raised.
 
-        A commit may fail or be interrupted after its release was created; readers follow that.
+        A commit may fail after its release was created, and readers follow the release.
         """
-        newest = self.current()
-        numbers = range(staged.begun_at + 1, newest.number)
+        latest = self.current()
+        numbers = range(staged.first_release + 1, latest.number)
         try:
             return any(
                 release.tables.get(staged.name) == staged.version
-                for release in (newest, *map(self.release, numbers))
+                for release in (latest, *map(self.release, numbers))
             )
-        except StoreError:  # collected by now: the collector, which knows, removes the folder
+        except StoreError:  # the release was collected; the collector removes unused folders
             return True
 
     def advance(self, name: str, parent: str | None, version: str) -> Release:
-        """Create the next release with one table changed; compare-and-swap on its version."""
+        """Create the next release with one table's version changed by compare-and-swap; return it."""
         while True:
             current = self.current()
             if current.tables.get(name) != parent:
@@ -274,20 +274,21 @@ class Tables:
             )
             record = _record(release)
             if files.create_json(self.releases / f"{release.number}.json", record, "release"):
-                # The release stands, whatever becomes of its copy.
+                # The release is valid even if its copy cannot be written.
                 with suppress(StoreError):
                     files.write_json(self.pointer, record, "pointer")
                 return release
 
     def collect(self, now: datetime, keep_for: timedelta = KEPT_FOR) -> list[Path]:
-        """Remove what no release of late names: versions, older releases, what the dead left behind.
+        """Remove files that no recent release names: versions, old releases, leftovers of dead processes; return them.
 
-        A release stays as long as one that followed it is younger than `keep_for`; so does each
-        version that a kept release names.
+        A release stays while a later release is younger than `keep_for`, and so do the versions that it names.
         """
         kept = self._since(now - keep_for)
         versions = {
-            (self.folder(name) / version) for one in kept for name, version in one.tables.items()
+            (self.folder(name) / version)
+            for release in kept
+            for name, version in release.tables.items()
         }
         first = kept[-1].number
         gone = [self.releases / f"{number}.json" for number in self._numbers() if number < first]
@@ -297,25 +298,29 @@ class Tables:
             if path not in versions and _is_older(path, now - keep_for)
         ]
         for path in gone:
-            with files.explained(path), suppress(FileNotFoundError):  # others collect as well
+            with files.explained(path), suppress(FileNotFoundError):  # removed by another process
                 reached("collecting", "begin")
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 reached("collecting", "removed")
         return gone
 
     def _since(self, then: datetime) -> list[Release]:
-        """Return the releases that were current then or after, newest first."""
-        found = [self.current()]
-        while found[-1].number > 1 and found[-1].committed_at and found[-1].committed_at > then:
-            # The release before was current until this one came.
+        """Return the releases that were current then or later, latest first."""
+        releases = [self.current()]
+        while (
+            (earliest := releases[-1]).number > 1
+            and earliest.committed_at
+            and earliest.committed_at > then
+        ):
+            # The release before was current until this one was committed.
             try:
-                found.append(self.release(found[-1].number - 1))
+                releases.append(self.release(earliest.number - 1))
             except StoreError:  # collected by another process
                 break
-        return found
+        return releases
 
     def _version_folders(self) -> Iterator[Path]:
-        """Yield the folders of all versions of all tables, also of tables never committed."""
+        """Yield the folders of all versions of all tables, tables without a commit included."""
         for path in self.root.rglob("*"):
             if _VERSION.match(path.name) and path.is_dir():
                 yield path
@@ -324,7 +329,7 @@ class Tables:
     def relation(version: TableVersion) -> str:
         """Return SQL (DuckDB) for the rows of a version: base, less tombstones, with deltas.
 
-        A key is at most once in all deltas together; a tombstone takes a row out of the base only.
+        A key occurs at most once in all deltas together; a tombstone removes a row of the base only.
 
         Raises:
             CorruptFile: the version has no base, or deltas without a key.
@@ -337,12 +342,12 @@ class Tables:
         key = ", ".join(quoted(column) for column in version.key)
         if not key:
             raise CorruptFile(f"table {version.name} has deltas but no key.")
-        gone = " UNION ALL ".join(
+        replaced = " UNION ALL ".join(
             f"SELECT {key} FROM {parquet_files(paths)}"
             for paths in (version.tombstones, version.delta)
             if paths
         )
-        kept = f"SELECT * FROM {base} ANTI JOIN ({gone}) USING ({key})"
+        kept = f"SELECT * FROM {base} ANTI JOIN ({replaced}) USING ({key})"
         if not version.delta:
             return f"({kept})"
         delta = f"SELECT * FROM {parquet_files(version.delta)}"
@@ -350,14 +355,14 @@ class Tables:
 
 
 def connection_of(name: str) -> str:
-    """Return the connection that a table belongs to, for a command line."""
+    """Return the connection of a table, for a command line."""
     return name.split("/")[1] if name.count("/") == 2 else "CONNECTION"
 
 
 def _is_older(path: Path, then: datetime) -> bool:
     try:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC) < then
-    except FileNotFoundError:  # another process collects as well
+    except FileNotFoundError:  # removed by another process
         return False
 
 
@@ -367,13 +372,13 @@ def _record(release: Release) -> dict[str, Any]:
 
 
 def read_release(record: Mapping[str, Any]) -> Release:
-    """Read what is stored of a release."""
+    """Return a release from its record."""
     at = record["committed_at"]
     return Release(record["number"], record["tables"], parse_instant(at) if at else None)
 
 
 def read_version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
-    """Read what is stored of a version in its folder."""
+    """Return a version from its record and its folder."""
 
     def paths(part: Part) -> tuple[Path, ...]:
         return tuple(folder / name for name in record[part])
@@ -390,6 +395,7 @@ def read_version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
         meta=record["meta"],
         committed_at=parse_instant(record["committed_at"]),
         sums={
-            folder / name: FileSum.from_dict(one) for name, one in record.get("files", {}).items()
+            folder / name: FileSum.from_dict(entry)
+            for name, entry in record.get("files", {}).items()
         },
     )

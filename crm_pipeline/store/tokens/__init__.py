@@ -1,4 +1,4 @@
-"""OAuth tokens, encrypted, the key that they lie under, and backups of both."""
+"""Encrypted OAuth tokens, their key, and backups of the state in PostgreSQL."""
 
 from crm_pipeline.store.tokens.tokens import StoredToken, TokenStore
 

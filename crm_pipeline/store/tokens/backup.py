@@ -1,11 +1,11 @@
-"""Backup and restore of what exists only in PostgreSQL: one ZIP file of our schema's tables.
+"""Back up and restore the state that exists only in PostgreSQL: one ZIP file of our schema's tables.
 
-Tokens stay sealed under the state key, which is not in the file. Left out is what means nothing
-later: the rate limiter's permits, which expire by themselves, and the list of migrations, which the
-product brings along. Dagster's runs and events are its own and are left out as well.
+Tokens stay encrypted with the state key, which is not in the file. Tables without meaning later are left out: the
+rate limiter's permits, which expire by themselves, and the list of migrations, which the product has. Dagster's runs
+and events are left out as well.
 
-A file holds `manifest.json` and, for each table, `<table>.copy` in PostgreSQL's text format with the
-columns that the manifest names. Tables that later versions add are in it by being there.
+A file holds `manifest.json` and, for each table, `<table>.copy` in PostgreSQL's text format with the columns that the
+manifest names. Tables that later versions add are included without further work.
 """
 
 import zipfile
@@ -47,7 +47,7 @@ class _Manifest(_Format):
     made_at: datetime
     migrations: list[str]
     tables: dict[str, _Table]
-    key: bytes  # a proof, sealed under the state key
+    key: bytes  # a constant, encrypted with the state key
 
 
 _COLUMNS = """
@@ -63,11 +63,11 @@ FROM information_schema.columns WHERE table_schema = %s AND table_name = %s
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup holds.
+    """The contents of a backup.
 
     Attributes:
         rows: by table.
-        migrations: names of the changes of the schema that it was made with.
+        migrations: names of the schema's migrations when it was made.
     """
 
     path: Path
@@ -77,10 +77,10 @@ class Backup:
 
 
 def backup(database: Database, key: StateKey, path: Path, now: datetime) -> Backup:
-    """Write a backup, as of one moment, readable for this user only.
+    """Write a consistent backup, readable for this user only; return its contents.
 
     Raises:
-        StoreError: the file cannot be written; one that was there stays.
+        StoreError: the file cannot be written; an existing one stays.
     """
     rows: dict[str, int] = {}
     with database.transaction() as cursor, files.replacing(path) as temporary:
@@ -112,19 +112,19 @@ def restore(
     is_replacing: bool = False,
     without_tokens: bool = False,
 ) -> Backup:
-    """Put a backup back, all of it or nothing.
+    """Restore a backup, all of it or nothing; return its contents.
 
     Args:
         database: migrated.
-        key: the state key as it is configured now; tokens must have been sealed under it.
-        path: what `backup` wrote.
+        key: the state key as configured now; the tokens must be encrypted with it.
+        path: of a file that `backup` wrote.
         is_replacing: empty the tables first; otherwise they must be empty.
-        without_tokens: leave tokens as they are, because the key is lost.
+        without_tokens: leave the tokens in the database as they are, because the key is lost.
 
     Raises:
         ConfigError: the tables are not empty, or another key is needed.
-        CorruptFile: it is no backup, or damaged.
-        StoreError: it is not there, or made by a newer version.
+        CorruptFile: the file is not a backup, or is damaged.
+        StoreError: the file does not exist, or a newer version made it.
     """
     _check_whole(path)
     with zipfile.ZipFile(path) as archive:
@@ -166,7 +166,7 @@ def _refill(
     cursor: Cursor,
     archive: zipfile.ZipFile,
     table: str,
-    told: _Table,
+    content: _Table,
     is_replacing: bool,
 ) -> None:
     name = SQL("{}.{}").format(Identifier(_SCHEMA), Identifier(table))
@@ -181,16 +181,18 @@ def _refill(
     cursor.execute(SQL("DELETE FROM {}").format(name))
     with archive.open(f"{table}.copy") as entry:
         try:
-            cursor.copy_expert(_copy(cursor, table, told.columns, "FROM STDIN"), entry)
+            cursor.copy_expert(_copy(cursor, table, content.columns, "FROM STDIN"), entry)
         except psycopg2.DataError as error:
             raise _damaged(archive.filename, f"table {table} has rows that do not fit") from error
-    if cursor.rowcount != told.rows:
-        raise _damaged(archive.filename, f"table {table} has {cursor.rowcount} of {told.rows} rows")
+    if cursor.rowcount != content.rows:
+        raise _damaged(
+            archive.filename, f"table {table} has {cursor.rowcount} of {content.rows} rows"
+        )
     _advance_sequences(cursor, table, name)
 
 
 def _advance_sequences(cursor: Cursor, table: str, name: Composable) -> None:
-    """Let generated keys go on behind the restored ones."""
+    """Let generated keys continue after the restored ones."""
     cursor.execute(_SEQUENCES, (_SCHEMA, table))
     for column, sequence in cursor.fetchall():
         if sequence is not None:
@@ -204,14 +206,14 @@ def _advance_sequences(cursor: Cursor, table: str, name: Composable) -> None:
 def _check_whole(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            spoiled = archive.testzip()
+            damaged = archive.testzip()
     except FileNotFoundError as error:
         raise StoreError(f"there is no backup {path}.", cure="Check the name.") from error
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
-        # All that zipfile makes of flipped bits: an unknown version, a password, no UTF-8 name.
+        # The errors of zipfile for flipped bits: an unknown version, a password, a name that is not UTF-8.
         raise _damaged(path, str(error)) from error
-    if spoiled is not None:
-        raise _damaged(path, f"{spoiled} fails its checksum")
+    if damaged is not None:
+        raise _damaged(path, f"{damaged} fails its checksum")
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> _Manifest:

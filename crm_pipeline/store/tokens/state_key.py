@@ -1,4 +1,4 @@
-"""The key under which secrets lie in PostgreSQL: where it comes from, sealing and opening."""
+"""The key that encrypts secrets in PostgreSQL: its origin, sealing and opening."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ _MAKE = "`python -c 'import secrets; print(secrets.token_hex(32))'`"
 
 
 class KeySettings(Protocol):
-    """The part of the settings that says where the key is."""
+    """The part of the settings that the key comes from."""
 
     @property
     def data(self) -> Path:
@@ -36,11 +36,11 @@ class KeySettings(Protocol):
 
 
 class StateKey:
-    """Seals and opens bytes (AES-256-GCM); shows itself nowhere.
+    """Encrypts and decrypts bytes (AES-256-GCM); the key is never shown.
 
     Args:
         key: 32 bytes.
-        origin: where it comes from, for error texts.
+        origin: of the key, for error texts.
     """
 
     __slots__ = ("_cipher", "origin")
@@ -56,10 +56,10 @@ class StateKey:
 
     @classmethod
     def of(cls, settings: KeySettings) -> "StateKey":
-        """Return the key from `CRM_STATE_KEY`, else from `data/state.key`, which is made if missing.
+        """Return the key of `CRM_STATE_KEY`, otherwise of `data/state.key`, which is made if missing.
 
         Raises:
-            ConfigError: it is no key, or others may read the file.
+            ConfigError: the text is not a key, or others may read the file.
             StoreError: the file cannot be read or written.
         """
         given = settings.environ.get(KEY_VARIABLE, "").strip()
@@ -90,15 +90,15 @@ class StateKey:
         raise TypeError("a StateKey is not written to anything")
 
     def seal(self, plain: bytes, *, context: str) -> bytes:
-        """Encrypt; only `opened` with the same context reads it."""
+        """Return encrypted bytes, which only `opened` with the same context decrypts."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return _FORMAT + nonce + self._cipher.encrypt(nonce, plain, _FORMAT + context.encode())
 
     def opened(self, sealed: bytes, *, context: str) -> bytes:
-        """Decrypt what `seal` made.
+        """Return the decrypted bytes of `seal`.
 
         Raises:
-            StoreError: another key, another context, or damaged bytes.
+            StoreError: the key or the context is another one, or the bytes are damaged.
         """
         form, nonce = sealed[: len(_FORMAT)], sealed[len(_FORMAT) : len(_FORMAT) + _NONCE_BYTES]
         body = sealed[len(_FORMAT) + _NONCE_BYTES :]
@@ -118,7 +118,7 @@ def _decoded(text: str, origin: str) -> bytes:
             return bytes.fromhex(text)
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except (ValueError, binascii.Error):
-        # Not even as the cause: such errors may repeat what they could not read.
+        # Without a cause, because such errors may quote the text.
         raise ConfigError(
             f"{origin} is no key: 64 hexadecimal digits or 32 bytes in base64 are expected.",
             cure=f"Make one with {_MAKE}.",
@@ -138,7 +138,7 @@ def _read_or_make(path: Path) -> str:
             file.flush()
             os.fsync(file.fileno())
         try:
-            # Linking, unlike renaming, lets exactly one of two processes win; whole or not at all.
+            # Linking, unlike renaming, fails for the second of two processes.
             os.link(fresh, path)
             _sync_folder(path.parent)
         except FileExistsError:

@@ -1,6 +1,6 @@
-"""OAuth tokens of the connections, encrypted, and their refresh: once, whoever asks.
+"""Store the connections' OAuth tokens, encrypted, and refresh each only once for all callers.
 
-What a refresh says to the vendor belongs to the connectors; they pass it in as a function.
+The request of a refresh belongs to the connectors, which pass it in as a function.
 """
 
 import contextlib
@@ -26,20 +26,20 @@ _log = structlog.get_logger(__name__)
 _LOCK_TIMEOUT_S = 120.0
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LOGIN = "login"
-"""Under this name a token's `extra` says with which secrets it was got; without it the token is renewed."""
+"""The key in a token's `extra` that identifies the secrets of its login; without it the token is renewed."""
 
 
 @dataclass(frozen=True)
 class StoredToken:
-    """What a login gave.
+    """The tokens of one login.
 
     Attributes:
-        access_token: goes with every call.
-        refresh_token: buys the next one; None where the login has none.
-        instance_url: where the vendor wants the calls.
+        access_token: sent with every call.
+        refresh_token: for the next refresh; None where the login has none.
+        instance_url: the address for calls.
         issued_at: when the vendor issued it.
-        extra: other things the vendor said, such as the id of the account.
-        version: grows with every save; set by the store.
+        extra: other values of the vendor's response, such as the id of the account.
+        version: increases with every save; set by the store.
     """
 
     access_token: Secret
@@ -54,9 +54,9 @@ class TokenStore:
     """The tokens of all connections; safe with threads and processes.
 
     Args:
-        database: where they lie.
-        key: under which they are encrypted, each bound to its connection's name.
-        lock_timeout_s: how long to wait for somebody else's refresh.
+        database: with the table of tokens.
+        key: encrypts them, each bound to its connection's name.
+        lock_timeout_s: how long to wait for another caller's refresh.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TokenStore:
         self._turns: dict[str, threading.Lock] = {}
 
     def load(self, connection: str) -> StoredToken | None:
-        """Return the token of a connection, None where there is none.
+        """Return the token of a connection; None where there is none.
 
         Raises:
             StoreError: it was encrypted with another key.
@@ -78,7 +78,7 @@ class TokenStore:
         return self._opened(connection, *row) if row else None
 
     def save(self, connection: str, token: StoredToken) -> StoredToken:
-        """Store a token whatever is there, and return it with its new version."""
+        """Store a token in place of any other, and return it with its new version."""
 
         def work(cursor: Cursor) -> StoredToken:
             version, _ = self._held(cursor, connection)
@@ -89,11 +89,11 @@ class TokenStore:
     def replaced(
         self, connection: str, make: Callable[[StoredToken | None], StoredToken]
     ) -> StoredToken:
-        """Store what `make` makes of the stored token, and return it with its new version.
+        """Store the token that `make` returns for the stored one, and return it with its new version.
 
         Args:
             connection: its name.
-            make: may be called again where the connection to the database breaks.
+            make: gets the stored token; called again where the connection to the database breaks.
 
         Raises:
             StoreError: the stored one was encrypted with another key.
@@ -112,7 +112,7 @@ class TokenStore:
 
         def work(cursor: Cursor) -> bool:
             version, sealed = self._held(cursor, connection)
-            # The row stays: versions must not begin anew while a process holds an old token.
+            # The row stays, because versions must not restart while a process holds an old token.
             cursor.execute(
                 "UPDATE crm_state.tokens SET sealed = NULL, version = %s WHERE connection = %s",
                 (version + 1, connection),
@@ -127,20 +127,20 @@ class TokenStore:
         stale: StoredToken | None,
         refresh: Callable[[StoredToken | None], StoredToken],
     ) -> StoredToken:
-        """Return a token newer than `stale`: somebody else's if there is one, else by `refresh`.
+        """Return a token newer than `stale`: the stored one if it is newer, otherwise the one of `refresh`.
 
-        Of all threads and processes that find a token dead, one refreshes and the others wait for
-        it. The new token, with a rotated refresh token if the vendor gave one, is committed before
-        it is returned. If `refresh` raises, nothing is changed and the next in line tries.
+        Of all threads and processes with an expired token, one refreshes and the others wait for it. The new
+        token, with a rotated refresh token if the vendor sent one, is committed before it is returned. If `refresh`
+        raises, nothing is changed, and the next waiting caller tries.
 
         Args:
             connection: its name.
-            stale: the token that the vendor refused; None to take any that is stored.
+            stale: the token that the vendor refused; None to accept any stored one.
             refresh: gets the stored token, None at the first login.
 
         Raises:
-            StoreError: somebody else has been refreshing for too long, the key is wrong, or the database
-                is gone or full.
+            StoreError: another caller has been refreshing for too long, the key is wrong, or the database
+                is unavailable or full.
         """
         fresh: StoredToken | None = None
 
@@ -153,12 +153,12 @@ class TokenStore:
                     return stored
                 fresh = replace(refresh(stored), version=version + 1)
             elif stored and stored.version >= fresh.version:
-                return stored  # only the answer to the commit was lost
+                return stored  # only the response to the commit was lost
             return self._write(cursor, connection, fresh)
 
         with self._turn(connection):
             try:
-                # The vendor has rotated by then: were its token lost, a human would have to log in again.
+                # The vendor has rotated its token by then; if it is lost, a human has to log in again.
                 return self._database.done(work)
             except StoreError as error:
                 if fresh is not None:
@@ -170,7 +170,7 @@ class TokenStore:
 
     @contextlib.contextmanager
     def _turn(self, connection: str) -> Iterator[None]:
-        """Let one thread of this process at a time wait in the database, on one session."""
+        """Let only one thread of this process wait in the database, on one session."""
         with self._guard:
             turn = self._turns.setdefault(connection, threading.Lock())
         if not turn.acquire(timeout=self._lock_timeout_s):
@@ -181,9 +181,9 @@ class TokenStore:
             turn.release()
 
     def _held(self, cursor: Cursor, connection: str) -> tuple[int, bytes | None]:
-        """Lock the row of a connection, made if missing; return its version and what it holds."""
-        # The vendor may take its time while the session is idle in its transaction; and the
-        # commit has to be on disk before the token is used.
+        """Lock the row of a connection, made if missing; return its version and its encrypted token."""
+        # The session is idle in its transaction while the vendor responds, which may take long. The commit
+        # must be on disk before the token is used.
         cursor.execute(
             "SET LOCAL idle_in_transaction_session_timeout = 0;"
             "SET LOCAL synchronous_commit = on;"
@@ -224,10 +224,10 @@ class TokenStore:
                 " the next login begins with what the environment holds."
             )
             raise
-        found = _decoded(plain, version)
-        if found is None:
+        token = _decoded(plain, version)
+        if token is None:
             _log.warning("the stored token cannot be read and is ignored", connection=connection)
-        return found
+        return token
 
     def _too_long(self, connection: str) -> StoreError:
         return StoreError(
@@ -262,29 +262,31 @@ def _encoded(token: StoredToken) -> bytes:
 
 
 def _decoded(plain: bytes, version: int) -> StoredToken | None:
-    """Read what `_encoded` wrote; None where there is no token in it.
+    """Return the token that `_encoded` wrote; None where it has no token.
 
-    Nobody but us can have written it, but another version may have: what is missing is done without.
+    Another version of the product may have written it, so missing values are allowed.
     """
     try:
-        kept = msgspec.json.decode(plain, type=dict[str, Any])
+        values = msgspec.json.decode(plain, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    access, refresh, place = (
-        found if isinstance(found := kept.get(name), str) else None
+    access, refresh, instance_url = (
+        value if isinstance(value := values.get(name), str) else None
         for name in ("access_token", "refresh_token", "instance_url")
     )
     if access is None and refresh is None:
         return None
-    told = kept.get("extra")
-    extra = {k: v for k, v in told.items() if isinstance(v, str)} if isinstance(told, dict) else {}
-    if access is None or place is None:
-        extra.pop(LOGIN, None)  # good for nothing but a new one
+    stored = values.get("extra")
+    extra = (
+        {k: v for k, v in stored.items() if isinstance(v, str)} if isinstance(stored, dict) else {}
+    )
+    if access is None or instance_url is None:
+        extra.pop(LOGIN, None)  # so that the token is renewed
     return StoredToken(
         access_token=Secret(access or ""),
         refresh_token=Secret(refresh) if refresh is not None else None,
-        instance_url=place or "",
-        issued_at=_instant(kept.get("issued_at")),
+        instance_url=instance_url or "",
+        issued_at=_instant(values.get("issued_at")),
         extra=extra,
         version=version,
     )

@@ -161,7 +161,7 @@ def test_records_are_put_in_order() -> None:
     """By number, not by text; what belongs to one stays with it."""
     texts: list[bytes | memoryview] = [b"nine", b"ten", b"two"]
     at = [parse_instant(f"2026-01-0{day}T00:00:00Z") for day in (1, 2, 3)]
-    mixed = responses.Records(["9", "10", "2"], pa.array(at, records.STAMP), [False] * 3, texts)
+    mixed = responses.Records(["9", "10", "2"], pa.array(at, records.TIMESTAMP), [False] * 3, texts)
     assert mixed.ordered().ids == ["2", "9", "10"]
     assert mixed.ordered().texts == [b"two", b"nine", b"ten"]
     assert [one.as_py().day for one in mixed.ordered().instants] == [3, 1, 2]

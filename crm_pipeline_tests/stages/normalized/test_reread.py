@@ -46,7 +46,11 @@ class Rules:
         seen = [json.loads(text) for text in raw.column("record").to_pylist()]
         gone = [self._inactive_is_deleted and not one.get("active", True) for one in seen]
         ids = [str(one["id"]) if "id" in one else None for one in seen]
-        columns = [pa.array(ids, pa.string()), pa.nulls(len(seen), records.STAMP), pa.array(gone)]
+        columns = [
+            pa.array(ids, pa.string()),
+            pa.nulls(len(seen), records.TIMESTAMP),
+            pa.array(gone),
+        ]
         return pa.RecordBatch.from_arrays(columns, names=list(records.KEY_COLUMNS))
 
 

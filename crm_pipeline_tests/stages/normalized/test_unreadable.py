@@ -59,7 +59,7 @@ def things(org):
         batch = pa.RecordBatch.from_pydict(
             {
                 "_source_id": pa.array([row[0] for row in full], pa.string()),
-                "_modified_at": pa.array([parse_instant(r[2]) for r in full], records.STAMP),
+                "_modified_at": pa.array([parse_instant(r[2]) for r in full], records.TIMESTAMP),
                 "_deleted": pa.array([row[3] for row in full], pa.bool_()),
                 "record": pa.array([row[1] for row in full], pa.string()),
             }

@@ -12,7 +12,7 @@ from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw.absence import live, losses, too_much
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.manifest import Manifest
-from crm_pipeline.store.landing.records import STAMP
+from crm_pipeline.store.landing.records import TIMESTAMP
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
 
@@ -30,7 +30,7 @@ def land(landing: Landing, parts: Mapping[str, str], deleted: str = "") -> tuple
         for part, ids in parts.items():
             batch = {
                 "_source_id": pa.array(list(ids), pa.string()),
-                "_modified_at": pa.array([None] * len(ids), STAMP),
+                "_modified_at": pa.array([None] * len(ids), TIMESTAMP),
                 "_deleted": pa.array([one in deleted for one in ids], pa.bool_()),
                 "record": pa.array(["{}"] * len(ids), pa.string()),
             }

@@ -42,7 +42,7 @@ def keyed(ids: Iterable[int]) -> pa.RecordBatch:
     keys = [str(one) for one in ids]
     columns = [
         pa.array(keys, pa.string()),
-        pa.nulls(len(keys), records.STAMP),
+        pa.nulls(len(keys), records.TIMESTAMP),
         pa.array([False] * len(keys), pa.bool_()),
     ]
     return pa.RecordBatch.from_arrays(columns, names=list(records.KEY_COLUMNS))

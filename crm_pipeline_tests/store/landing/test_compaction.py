@@ -274,8 +274,8 @@ def test_one_at_a_time(landing: Landing, request: pytest.FixtureRequest) -> None
     for number in range(6):
         refresh(landing, number)
     request.getfixturevalue("eager")
-    with compaction.alone(landing.folder("acme", "Contact")) as is_alone:
-        assert is_alone
+    with compaction.merge_lock(landing.folder("acme", "Contact")) as is_locked:
+        assert is_locked
         assert landing.merge_unchanged("acme", "Contact") == 0
     assert landing.merge_unchanged("acme", "Contact") > 1
 

@@ -13,7 +13,7 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP, RecordHasher
+from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP, RecordHasher
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts, WindowWriter
 
@@ -30,7 +30,7 @@ def batch_of(*ids: str, at: datetime | None = ORIGIN, value: str = "") -> pa.Rec
     return pa.RecordBatch.from_arrays(
         [
             pa.array(ids, pa.string()),
-            pa.array([at] * count, STAMP),
+            pa.array([at] * count, TIMESTAMP),
             pa.array([False] * count, pa.bool_()),
             pa.array([value or one for one in ids], pa.string()),
         ],
@@ -182,39 +182,39 @@ def test_known_versions_by_shape(landing: Landing) -> None:
     read = batch_of("old", "a", "b", "c", at=hours(3))
     edited = batch_of("a", at=hours(3), value="edited within the second")
 
-    same = landing.known("acme", "Contact", hours(2), "csv")
+    same = landing.seen_versions("acme", "Contact", hours(2), "csv")
     assert same.rest_of(read, hasher).column("_source_id").to_pylist() == ["old", "c"]
     assert same.rest_of(edited, hasher).num_rows == 1
-    other = landing.known("acme", "Contact", hours(2), "json")
+    other = landing.seen_versions("acme", "Contact", hours(2), "json")
     assert other.rest_of(read, hasher).column("_source_id").to_pylist() == ["old", "c"]
-    assert landing.known("acme", "Contact", hours(4), "csv").is_empty()
-    assert landing.known("acme", "Nothing", hours(0), "csv").is_empty()
+    assert landing.seen_versions("acme", "Contact", hours(4), "csv").is_empty()
+    assert landing.seen_versions("acme", "Nothing", hours(0), "csv").is_empty()
     hasher.close()
 
 
 def test_what_is_known_comes_from_every_kind_of_batch(landing: Landing) -> None:
     """A sweep says nothing about time, so its records count whatever its window."""
     land(landing, Window(None, hours(0)), "a", kind="sweep", at=hours(3))
-    assert len(landing.known("acme", "Contact", hours(2), "csv").exact) == 1
-    assert landing.newest("acme", "Contact", hours(2)) == (1, hours(3))
+    assert len(landing.seen_versions("acme", "Contact", hours(2), "csv").exact) == 1
+    assert landing.landed_since("acme", "Contact", hours(2)) == (1, hours(3))
 
 
 def test_newest_counts_records_not_versions(landing: Landing) -> None:
     """A record that landed twice counts once; the newest stamp is that of all."""
-    assert landing.newest("acme", "Contact", hours(0)) == (0, None)
+    assert landing.landed_since("acme", "Contact", hours(0)) == (0, None)
     land(landing, Window(None, hours(2)), "a", "b", at=hours(1))
     land(landing, Window(hours(0), hours(4)), "a", at=hours(3))
-    assert landing.newest("acme", "Contact", hours(1)) == (2, hours(3))
-    assert landing.newest("acme", "Contact", hours(2)) == (1, hours(3))
-    assert landing.newest("acme", "Contact", hours(4)) == (0, None)
+    assert landing.landed_since("acme", "Contact", hours(1)) == (2, hours(3))
+    assert landing.landed_since("acme", "Contact", hours(2)) == (1, hours(3))
+    assert landing.landed_since("acme", "Contact", hours(4)) == (0, None)
 
 
 def test_uncommitted_records_are_not_known(landing: Landing) -> None:
     """What a window has written but not committed is read again."""
     with landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA) as writer:
         write(writer, "a")
-        assert landing.known("acme", "Contact", hours(-1), "csv").is_empty()
-        assert landing.newest("acme", "Contact", hours(-1)) == (0, None)
+        assert landing.seen_versions("acme", "Contact", hours(-1), "csv").is_empty()
+        assert landing.landed_since("acme", "Contact", hours(-1)) == (0, None)
 
 
 def test_clearing_counts_the_batches_of_the_dead(landing: Landing) -> None:

@@ -16,7 +16,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.checkpoint import PageDone
-from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP
+from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts, WindowWriter
 from crm_pipeline_tests.rot.flips import flip_bit
@@ -30,7 +30,7 @@ SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"),))
 def write(writer: WindowWriter, *ids: str) -> str:
     columns = [
         pa.array(ids, pa.string()),
-        pa.array([ORIGIN] * len(ids), STAMP),
+        pa.array([ORIGIN] * len(ids), TIMESTAMP),
         pa.array([False] * len(ids)),
         pa.array(ids, pa.string()),
     ]
@@ -76,8 +76,8 @@ def one(landing: Landing, pattern: str) -> Path:
 @pytest.mark.parametrize(
     "read",
     [
-        lambda landing: landing.known("acme", "Contact", ORIGIN, "csv"),
-        lambda landing: landing.newest("acme", "Contact", ORIGIN),
+        lambda landing: landing.seen_versions("acme", "Contact", ORIGIN, "csv"),
+        lambda landing: landing.landed_since("acme", "Contact", ORIGIN),
         lambda landing: landing.check(landing.batches("acme", "Contact")),
     ],
     ids=["known", "newest", "check"],

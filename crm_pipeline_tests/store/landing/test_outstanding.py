@@ -14,7 +14,7 @@ from crm_pipeline.kernel.clock import FrozenClock, Window
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.outstanding import Outstanding, note_recovered, outstanding
-from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP
+from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
 
@@ -29,7 +29,7 @@ def hours(number: float) -> datetime:
 def batch(ids: Sequence[str]) -> pa.RecordBatch:
     columns = [
         pa.array(ids, pa.string()),
-        pa.array([ORIGIN] * len(ids), STAMP),
+        pa.array([ORIGIN] * len(ids), TIMESTAMP),
         pa.array([False] * len(ids), pa.bool_()),
         pa.array(ids, pa.string()),
     ]

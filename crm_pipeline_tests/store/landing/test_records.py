@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from crm_pipeline.store.landing.records import (
     KEY_COLUMNS,
-    STAMP,
     STATE_COLUMNS,
+    TIMESTAMP,
     RecordHasher,
     SeenVersions,
     finished,
+    instants,
     keyed,
     landed_name,
     low_cardinality,
     months,
     raw_names,
-    stamps,
     version_keys,
 )
 
@@ -41,7 +41,7 @@ def batch_of(rows: Sequence[Row], name: str = "Name") -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array(ids, pa.string()),
-            pa.array(at, STAMP),
+            pa.array(at, TIMESTAMP),
             pa.array(deleted, pa.bool_()),
             pa.array(values, pa.string()),
         ],
@@ -90,7 +90,7 @@ def test_objects_without_stamp_or_mark() -> None:
 def test_a_stamp_without_zone_is_an_error(text: str) -> None:
     """A stamp that may mean any hour is not guessed."""
     with pytest.raises(pa.ArrowInvalid):
-        stamps(pa.array([text]))
+        instants(pa.array([text]))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_stamp_without_zone_is_an_error(text: str) -> None:
 )
 def test_stamps_in_the_vendors_spellings(text: str) -> None:
     """Z, +01:00 and +0100 are read alike."""
-    assert stamps(pa.array([text, ""])).to_pylist() == [ORIGIN, None]
+    assert instants(pa.array([text, ""])).to_pylist() == [ORIGIN, None]
 
 
 @given(ROWS)
@@ -179,7 +179,7 @@ def test_finished_puts_the_state_before_the_raw_columns(hasher: RecordHasher) ->
     """Every row carries its batch and when it was asked for; raw cells stay what they were."""
     rows: list[Row] = [(str(n), None, False, value) for n, value in enumerate(ODD)]
     batch = finished(
-        batch_of(rows), batch_id="w-1", extracted_at=pa.scalar(ORIGIN, STAMP), hasher=hasher
+        batch_of(rows), batch_id="w-1", extracted_at=pa.scalar(ORIGIN, TIMESTAMP), hasher=hasher
     )
     assert batch.schema.names == [*STATE_COLUMNS, "Name"]
     assert raw_names(batch) == ["Name"]
@@ -215,7 +215,7 @@ def test_a_column_of_the_vendor_is_none_of_ours(name: str, hasher: RecordHasher)
     """A field that is called as a column of landing lands under a name apart, and nothing is lost."""
     raw = pa.RecordBatch.from_pydict({"Id": ["1"], name: ["theirs"], "record": ["plain"]})
     batch = keyed(raw, id_field="Id", modified_field=None, deleted_field=None)
-    done = finished(batch, batch_id="b1", extracted_at=pa.scalar(None, STAMP), hasher=hasher)
+    done = finished(batch, batch_id="b1", extracted_at=pa.scalar(None, TIMESTAMP), hasher=hasher)
     assert raw_names(done) == ["Id", f"src.{name}", "record"]
     assert done.column(landed_name(name)).to_pylist() == ["theirs"]
     assert landed_name(f"src.{name}") != landed_name(name)

@@ -23,7 +23,7 @@ from crm_pipeline.kernel.errors import ConnectionLost, StoreError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.landing.records import KEY_COLUMNS, STAMP, STATE_COLUMNS
+from crm_pipeline.store.landing.records import KEY_COLUMNS, STATE_COLUMNS, TIMESTAMP
 from crm_pipeline.store.landing.recovery import is_being_written
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts, WindowWriter
@@ -38,7 +38,7 @@ def batch_of(values: list[str], at: datetime | None = ORIGIN) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array([str(n) for n in range(count)], pa.string()),
-            pa.array([at] * count, STAMP),
+            pa.array([at] * count, TIMESTAMP),
             pa.array([False] * count, pa.bool_()),
             pa.array(values, pa.string()),
         ],
@@ -76,8 +76,8 @@ def test_odd_values_survive(writer: WindowWriter) -> None:
     table = pq.read_table(manifest.path)
     assert table.column_names == [*STATE_COLUMNS, "Name"]
     assert table.column("Name").to_pylist() == ODD
-    assert table.schema.field("_modified_at").type == STAMP
-    assert table.schema.field("_extracted_at").type == STAMP
+    assert table.schema.field("_modified_at").type == TIMESTAMP
+    assert table.schema.field("_extracted_at").type == TIMESTAMP
 
 
 def test_the_manifest_says_what_is_in_the_file(writer: WindowWriter) -> None:

@@ -356,7 +356,7 @@ def test_progress_is_told_step_by_step(data: Path) -> None:
         told.append((step, count))
 
     tell_it: Callable[[str, int, int | None], None] = tell
-    done = scrub(data, told=tell_it)
+    done = scrub(data, report=tell_it)
     steps = list(dict.fromkeys(step for step, _ in told))
     assert steps[:2] == ["landing acme", "landing other"]
     assert steps[-3:] == ["releases", "snapshots", "published"]
