@@ -43,7 +43,7 @@ def brute_force_edge(spans: list[Window]) -> datetime | None:
 
 @given(st.lists(windows(), max_size=8))
 def test_the_edge_is_the_end_of_the_gap_free_union(spans: list[Window]) -> None:
-    """The watermark is where walking on hour by hour meets the first hour that was never read."""
+    """The watermark is the first hour, counted hour by hour, that was never read."""
     assert gap_free_edge(spans) == brute_force_edge(spans)
 
 
@@ -63,7 +63,7 @@ def test_the_edge_never_falls(spans: list[Window], more: Window) -> None:
 
 
 def test_a_window_behind_a_gap_does_not_count() -> None:
-    """What was read after a gap does not hide that the gap was never read."""
+    """A window after a gap does not hide that the gap was never read."""
     first = Window(None, ORIGIN)
     second = Window(ORIGIN + timedelta(seconds=1), ORIGIN + timedelta(days=1))
     assert gap_free_edge([first, second]) == ORIGIN
@@ -72,13 +72,13 @@ def test_a_window_behind_a_gap_does_not_count() -> None:
 
 
 def test_without_an_open_window_there_is_no_edge() -> None:
-    """Older records may exist as long as no window reached back for ever."""
+    """There is no watermark while no window reaches back for ever, because older records may exist."""
     assert gap_free_edge([]) is None
     assert gap_free_edge([Window(ORIGIN, ORIGIN + timedelta(days=400))]) is None
 
 
 def test_a_window_cannot_end_before_it_starts() -> None:
-    """A window the wrong way round is refused with both instants in the text."""
+    """A window that ends before it starts is refused with both instants in the text."""
     with pytest.raises(ValueError, match=r"\[2026-01-01T00:00:01Z, 2026-01-01T00:00:00Z\)"):
         Window(ORIGIN + timedelta(seconds=1), ORIGIN)
 
@@ -90,7 +90,7 @@ def test_a_window_reads_as_an_interval() -> None:
 
 @given(INSTANTS)
 def test_instants_survive_writing_and_reading(at: datetime) -> None:
-    """What is written as text is read back as the same instant, in UTC."""
+    """An instant written as text is read back as the same instant, in UTC."""
     back = parse_instant(format_instant(at))
     assert back == at
     assert back.tzinfo is UTC
@@ -120,7 +120,7 @@ def test_an_instant_without_zone_is_refused(text: str) -> None:
 
 @given(INSTANTS)
 def test_a_month_holds_its_instants(at: datetime) -> None:
-    """Each instant lies in the half-open span of its month."""
+    """Each instant lies in the half-open interval of its month."""
     month = Month.of(at)
     assert month.start_at <= at < month.end_at
     assert month.end_at == month.next().start_at
@@ -144,7 +144,7 @@ def test_a_text_that_is_no_month_is_refused(text: str) -> None:
 
 
 def test_a_frozen_clock_moves_only_when_told() -> None:
-    """Sleeping moves a frozen clock by what was slept, at once."""
+    """Sleeping moves a frozen clock forward at once by the time slept."""
     clock = FrozenClock("2026-11-23T10:00Z")
     assert clock.now() == clock.now() == datetime(2026, 11, 23, 10, tzinfo=UTC)
     clock.sleep(90.5)
@@ -155,7 +155,7 @@ def test_a_frozen_clock_moves_only_when_told() -> None:
 
 
 def test_the_system_clock_is_aware() -> None:
-    """The machine's clock speaks UTC and its monotonic reading does not fall."""
+    """The machine's clock returns UTC, and its monotonic time does not fall."""
     clock = SystemClock()
     assert clock.now().tzinfo is UTC
     assert clock.monotonic() <= clock.monotonic()

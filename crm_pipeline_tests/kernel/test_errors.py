@@ -41,7 +41,7 @@ EXAMPLES: list[CrmError] = [
 
 
 def test_every_error_is_in_the_drawn_tree() -> None:
-    """The tree in the module's docstring names every error that there is."""
+    """The tree in the module's docstring names every error class."""
     found = {
         name
         for name, value in inspect.getmembers(errors, inspect.isclass)
@@ -51,7 +51,7 @@ def test_every_error_is_in_the_drawn_tree() -> None:
 
 
 def test_every_error_in_the_tree_exists() -> None:
-    """The docstring draws no error that is not there, and under the parent that it has."""
+    """Every error in the tree exists and stands under its parent."""
     parents: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         stem, mark, rest = line.partition("── ")
@@ -78,7 +78,7 @@ def test_errors_survive_a_worker_process(error: CrmError) -> None:
 
 
 def test_the_text_ends_with_the_cure() -> None:
-    """What is shown is the message and then what to do about it."""
+    """The text is the message followed by the cure."""
     assert str(ConfigError("It is wrong.", cure="Do it right.")) == "It is wrong. Do it right."
     assert str(ConfigError("It is wrong.")) == "It is wrong."
 
@@ -109,13 +109,13 @@ def test_message_and_cure_are_two_sentences(message: str, text: str) -> None:
 def test_errors_are_the_fitting_builtin_as_well(
     error: type[CrmError], builtin: type[Exception]
 ) -> None:
-    """Callers that know nothing of us can catch the built-in error."""
+    """Callers that do not know our classes can catch the built-in error."""
     with pytest.raises(builtin, match=r"no\."):
         raise error("no.")
 
 
 def test_the_vendor_families_do_not_overlap() -> None:
-    """Whether to retry, to stop or to skip follows from the class alone."""
+    """The class alone says whether to retry, stop or skip."""
     families = (Retriable, SessionExpired, ReadLost, Fatal, Skippable)
     leaves = [
         v for _, v in inspect.getmembers(errors, inspect.isclass) if issubclass(v, VendorError)

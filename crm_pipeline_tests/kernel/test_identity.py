@@ -22,7 +22,7 @@ NAMES = st.text(alphabet="./\\%~ \0\n:*?[]'\"aA0_-é漢😀", max_size=40)
 @example("%2E")
 @example("con/../../etc")
 def test_path_names_can_be_undone(name: str) -> None:
-    """Every name comes back from the path that it became."""
+    """Every name can be decoded from its path."""
     assert from_path_name(path_name(name)) == name
 
 

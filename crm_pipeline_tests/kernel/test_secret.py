@@ -96,7 +96,7 @@ def test_a_secret_can_be_compared_and_asked() -> None:
     ],
 )
 def test_foreign_texts_are_cleaned(text: str) -> None:
-    """Tokens and passwords in texts of vendors and libraries are blotted out."""
+    """Tokens and passwords in texts of vendors and libraries are replaced."""
     assert "hush-hush" not in redacted(text)
     assert HIDDEN in redacted(text)
 
@@ -112,7 +112,7 @@ def test_foreign_texts_are_cleaned(text: str) -> None:
     ],
 )
 def test_harmless_texts_stay(text: str) -> None:
-    """What helps to find the fault is not blotted out."""
+    """Text that helps to find the fault stays."""
     assert redacted(text) == text
 
 
@@ -121,7 +121,7 @@ def test_harmless_texts_stay(text: str) -> None:
     st.text(alphabet="ab =&\"':@/é?", max_size=20),
 )
 def test_redaction_holds_for_any_token(token: str, around: str) -> None:
-    """Whatever stands around it, a token behind its name is gone, and a second pass changes nothing."""
+    """A token after its name is removed in any context, and a second pass changes nothing."""
     marked = f"q{token}q"
     text = redacted(f"{around} access_token={marked}&x=1")
     assert marked not in text.replace(around, "")

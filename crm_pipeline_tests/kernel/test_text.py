@@ -24,7 +24,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_control_characters_are_written_out(text: str) -> None:
-    """What would steer a terminal, turn the direction of text or end a line is shown, not done."""
+    """Characters that control a terminal, change the direction of text or end a line are written out."""
     shown = printable(f"a{text}b")
     assert shown.isprintable()
     assert shown.startswith("a\\")
@@ -34,12 +34,12 @@ def test_control_characters_are_written_out(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "plain", "Zoë Łukasz 漢字 😀", "שלום \u200f!", "a\tb\nc"])
 def test_other_texts_stay(text: str) -> None:
-    """Texts of all languages are as they were, tabs and line ends as well."""
+    """Texts of all languages stay unchanged, tabs and line ends included."""
     assert printable(text) == text
 
 
 def test_one_line() -> None:
-    """No text of others makes a line of its own."""
+    """A foreign text cannot add a line."""
     assert on_one_line("refused\n  error: \x1b[1mpay\r\nhere\u2028now") == (
         "refused error: \\x1b[1mpay here now"
     )
@@ -57,7 +57,7 @@ def test_what_a_vendor_says_is_cut() -> None:
 
 
 def test_errors_are_fit_to_be_shown() -> None:
-    """Whoever makes an error, its text steers no terminal, and a vendor's is bounded."""
+    """No error's text controls a terminal, and a vendor's text is bounded."""
     error = CrmError("a\x1b[2Jb\nc", cure="do\x07")
     assert (error.message, error.cure) == ("a\\x1b[2Jb\nc", "do\\x07")
     assert str(error) == "a\\x1b[2Jb\nc. do\\x07"

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with every kind of file; whoever flips a bit in it flips it back."""
+    """A data folder with every kind of file; tests that flip a bit in it flip it back."""
     from crm_pipeline_tests.rot.world import START, World
 
     data = tmp_path_factory.mktemp("rot") / "data"
@@ -23,7 +23,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def expected(filled: Path) -> Callable[[str], Mapping[str, Any]]:
-    """Return what a use comes to where nothing is damaged."""
+    """Return the result of a use where nothing is damaged."""
     from crm_pipeline_tests.rot.flips import USES, copied
     from crm_pipeline_tests.rot.world import World
 

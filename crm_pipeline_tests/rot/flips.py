@@ -1,4 +1,4 @@
-"""Single bits flipped in the files of a small world: does `scrub` name the file, is it used in silence?
+"""Flip single bits in the files of a small data folder: does `scrub` name the file, or is it used silently?
 
 The files are found by listing the folder, not by asking `scrub` which there are. A flip leaves size and
 times as they were, as a disk does.
@@ -67,13 +67,13 @@ class Flip:
 
 
 def kind_of(path: Path) -> str:
-    """Return the kind of a file; every file below the data folder is of one."""
+    """Return the kind of a file; every file below the data folder has one."""
     [kind] = [kind for kind, (pattern, _) in KINDS.items() if fnmatch(str(path), pattern)]
     return kind
 
 
 def flips(data: Path, count: int, seed: int) -> Iterator[Flip]:
-    """Draw bits, of all kinds alike many, of each kind's files alike many."""
+    """Draw bits, equally many of each kind, and of each kind's files."""
     drawn = random.Random(seed)
     by_kind: dict[str, list[Path]] = {}
     for path in sorted(data.rglob("*")):
@@ -126,7 +126,7 @@ def is_named(data: Path, flip: Flip) -> bool:
 
 
 def used(data: Path, flip: Flip, use: str, expected: Mapping[str, Any]) -> str:
-    """Return how a use took a flip: `refused` in words of ours, `equal`, or what is wrong.
+    """Return the result of a use after a flip: `refused` with an error of ours, `equal`, or what is wrong.
 
     Args:
         data: a copy that the use may change.

@@ -15,7 +15,7 @@ SEED = 11
 
 
 def test_scrub_finds_nothing_where_nothing_is_damaged(filled: Path) -> None:
-    """All files of a whole folder are proven by a checksum, and every kind of them is looked at."""
+    """All files of an undamaged folder are proven by a checksum, and every kind of file is checked."""
     done = scrub(filled)
     assert done.corruption == ()
     assert all(one.files and not one.unproven for one in done.kinds.values()), done.kinds
@@ -25,7 +25,7 @@ def test_scrub_finds_nothing_where_nothing_is_damaged(filled: Path) -> None:
 
 
 def test_scrub_names_every_file_in_which_a_bit_flips(filled: Path) -> None:
-    """Of bits drawn from all kinds of files none passes; `make campaign` draws a thousand."""
+    """No bit drawn from all kinds of files passes; `make campaign` draws a thousand."""
     drawn = list(flips(filled, 4 * len(KINDS), SEED))
     assert [str(flip) for flip in drawn if not is_named(filled, flip)] == []
     assert len({flip.path for flip in drawn}) > 2 * len(KINDS)
@@ -78,7 +78,7 @@ def test_a_flipped_bit_is_not_used_in_silence(
     use: str,
     right: str,
 ) -> None:
-    """Where a file is needed its damage is an error with a cure, or it is built again."""
+    """A damaged file that is needed is an error with a cure, or is built again."""
     drawn = (one for one in flips(filled, 100 * len(KINDS), SEED) if one.kind == kind)
     flip = next(one for one in drawn if below in str(one.path))
     if kind == "snapshots":

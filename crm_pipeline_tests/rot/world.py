@@ -1,4 +1,4 @@
-"""A small data folder that holds every kind of file, and what the pipeline makes of it.
+"""A small data folder that holds every kind of file, and the pipeline's results on it.
 
 Belongs here: filling the folder, and three uses of it: asking what is published, a refresh that finds
 nothing new, and one that goes on with everything. Each returns all that it came to, so that two of them
@@ -63,7 +63,7 @@ _WINDOWS = "SELECT connection, object, kind, records, quarantined FROM ops.windo
 
 
 class Rules:
-    """A newer reader than the one by which all has landed: numbers are ids, and no person is deleted."""
+    """A newer reader than the one that has landed the records: numbers are ids, and no person is deleted."""
 
     version = _RULES
 
@@ -92,7 +92,7 @@ class Rules:
 
 
 class World:
-    """The stages on one data folder, at one moment, as a process that has just started sees it."""
+    """The stages on one data folder, at one moment, in a process that has just started."""
 
     def __init__(self, data: Path, now: str = LATER) -> None:
         self.data = data
@@ -101,7 +101,7 @@ class World:
         self.tables = Tables(data)
 
     def fill(self) -> None:
-        """Read, build and publish twice, and leave a read unfinished."""
+        """Read, build and publish twice, and leave an interrupted read."""
         for name in OBJECTS:
             note_facts(self.landing, name, AccountFacts("America/Los_Angeles", "USD"))
         self._land("acme", "Contact", 0, 60, shape="csv", nameless=2)
@@ -128,7 +128,7 @@ class World:
             raise Unavailable("the vendor is down.")
 
     def asked(self) -> dict[str, Any]:
-        """Return what queries of now and of the time before show."""
+        """Return the results of queries on the current and the former snapshot."""
         with closing(open_published(self.data)) as file:
             now = _content(file)
         earlier = snapshot_as_of(self.data, FIRST_PUBLISH)
@@ -136,12 +136,12 @@ class World:
             return {"now": now, "before": [earlier.release, _content(file)]}
 
     def refreshed(self) -> dict[str, Any]:
-        """Build and publish where the CRMs have nothing new; return what is shown then."""
+        """Build and publish where the CRMs have nothing new; return the results of queries."""
         self._build()
         return self._shown()
 
     def gone_on(self) -> dict[str, Any]:
-        """Read what is new, finish what was begun, build and publish; return what is shown then."""
+        """Read what is new, resume the interrupted read, build and publish; return the results of queries."""
         facts: dict[str, Any] = {}
         for left in self.landing.interrupted("acme", "Lead"):
             writer = self.landing.resume("acme", "Lead", left, schema("Lead"))
@@ -172,7 +172,7 @@ class World:
             }
 
     def _files(self) -> dict[str, list[Any]]:
-        """Return what other programs read in `published/`; ids of batches may differ."""
+        """Return the content of `published/` as other programs read it; ids of batches may differ."""
         found = {}
         for path in sorted((self.data / "published").glob("*.parquet")):
             listed = pq.read_table(path).to_pylist()
@@ -231,7 +231,7 @@ class World:
         writer.checkpoint.done(1, PageDone((written, refused), {}, 11, 10, 0, "bulk"))
 
     def _finish(self, writer: WindowWriter) -> None:
-        """Go on with the pages of leads: what is in the spool is used, the rest is fetched again."""
+        """Resume the pages of leads: those in the checkpoint are used, the others are fetched again."""
         with writer:
             if not writer.checkpoint.is_done(1):
                 self._first_page(writer)

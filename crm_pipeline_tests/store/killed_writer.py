@@ -1,4 +1,4 @@
-"""A process that dies at its n-th write, for every n that a test asks for.
+"""A process that dies at its n-th write, for every n of a test.
 
 Run with the name of a scenario. Each line of its input is `<folder> <n>`: a fork runs the scenario
 on that folder and kills itself with SIGKILL before its n-th write-class call (a text file is half
@@ -76,7 +76,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {"land": land_second, "commit": c
 
 
 def arm(fatal: int) -> None:
-    """Make the n-th write-class call of this process its last."""
+    """Kill this process at its n-th call that writes."""
     calls = 0
 
     def step(half: Callable[[], object] | None = None) -> None:

@@ -17,7 +17,7 @@ ReadStrategy = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers by the routes of its server; `/name?...` calls the route `name`."""
+    """Responds by the routes of its server; `/name?...` calls the route `name`."""
 
     protocol_version = "HTTP/1.1"
     server: "Server"

@@ -1,4 +1,4 @@
-"""Bodies of answers, read to their end and unpacked."""
+"""Bodies of responses, read to their end and unpacked."""
 
 import gzip
 import random
@@ -23,7 +23,7 @@ from crm_pipeline_tests.wire.conftest import CSV, GZIPPED, Make, Server
     ],
 )
 def test_a_body_is_unpacked(server: Server, make: Make, coding: str, sent: bytes) -> None:
-    """One gzip or several, with padding behind; what urllib3 knows besides; and what is not packed."""
+    """One gzip member or several, with padding; other codings of urllib3; and unpacked bodies."""
     server.routes["csv"] = lambda h: h.say(200, sent, Content_Encoding=coding)
     assert make().request("GET", f"{server.url}/csv").content == CSV
 
@@ -33,20 +33,20 @@ def test_a_body_is_unpacked(server: Server, make: Make, coding: str, sent: bytes
     [GZIPPED[:-9], GZIPPED[:40] + b"\xff" * 9 + GZIPPED[49:], b"<html>", GZIPPED + b"<html>"],
 )
 def test_what_is_no_whole_gzip_is_no_answer(server: Server, make: Make, sent: bytes) -> None:
-    """Cut, spoilt, or something else by that name: it is asked for again, and never half taken."""
+    """A cut, damaged or wrongly named gzip is requested again, and never used in part."""
     server.routes["csv"] = lambda h: h.say(200, sent, Content_Encoding="gzip")
     with pytest.raises(ConnectionLost, match="gzip"):
         make().request("GET", f"{server.url}/csv")
 
 
 def test_an_empty_body_is_none_however_it_is_packed(server: Server, make: Make) -> None:
-    """A proxy may name a coding where nothing follows."""
+    """A proxy may name a coding for an empty body."""
     server.routes["none"] = lambda h: h.say(200, b"", Content_Encoding="gzip")
     assert make().request("GET", f"{server.url}/none").content == b""
 
 
 def test_a_body_of_empty_parts_ends_soon(server: Server, make: Make) -> None:
-    """Each part costs work however little it holds, and no bound of bytes or seconds looks at it."""
+    """The number of members is bounded, because empty ones cost work that no bound of bytes or seconds covers."""
     sent = gzip.compress(b"", mtime=0) * 40_000
     server.routes["parts"] = lambda h: h.say(200, sent, Content_Encoding="gzip")
     begun_s = time.process_time()
@@ -56,7 +56,7 @@ def test_a_body_of_empty_parts_ends_soon(server: Server, make: Make) -> None:
 
 
 def test_parts_larger_than_a_piece(server: Server, make: Make) -> None:
-    """A part may end anywhere in what is unpacked at once."""
+    """A member may end anywhere in a piece."""
     parts = [random.Random(7).randbytes(size) for size in (300_000, 1, 262_144, 0, 5)]
     sent = b"".join(gzip.compress(part) + bytes(3) for part in parts)
     server.routes["parts"] = lambda h: h.say(200, sent, Content_Encoding="gzip")

@@ -1,4 +1,4 @@
-"""Answers that are too large, or that take too long, are broken off."""
+"""Responses that are too large or take too long are broken off."""
 
 import gzip
 import time
@@ -20,7 +20,7 @@ BOMB = gzip.compress(bytes(50 * MB))
 
 
 def endless(piece: bytes, pause_s: float = 0.0) -> Callable[[Handler], None]:
-    """Send a body for ever, or as long as somebody listens."""
+    """Send a body for ever, or until the client goes away."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(200)
@@ -48,7 +48,7 @@ def endless(piece: bytes, pause_s: float = 0.0) -> Callable[[Handler], None]:
 def test_an_answer_that_is_too_large_is_broken_off(
     server: Server, make: Make, coding: str, sent: bytes
 ) -> None:
-    """Packed or not: what is unpacked counts, and no more than the bound is ever held."""
+    """The unpacked size counts, packed or not, and never more than the bound is in memory."""
     server.routes["much"] = lambda h: h.say(200, sent, Content_Encoding=coding)
     tracemalloc.start()
     try:
@@ -69,7 +69,7 @@ def test_an_endless_answer_is_broken_off(server: Server, make: Make) -> None:
 
 
 def test_an_answer_that_drips_is_broken_off(server: Server, make: Make) -> None:
-    """A byte now and then keeps within the time between two bytes, and lasts for ever."""
+    """A byte now and then keeps the limit between two bytes, but exceeds the limit in all."""
     server.routes["drip"] = endless(b".", 0.05)
     with pytest.raises(Fatal, match="took longer than 1 s") as caught:
         make(bounds=SMALL).request("GET", f"{server.url}/drip")
@@ -77,7 +77,7 @@ def test_an_answer_that_drips_is_broken_off(server: Server, make: Make) -> None:
 
 
 def test_an_answer_of_empty_blocks_is_broken_off(server: Server, make: Make) -> None:
-    """They unpack to nothing, so that whoever waits for a piece of the body waits for ever."""
+    """Bytes that unpack to nothing are bounded, although no piece of the body comes."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(200)
@@ -95,7 +95,7 @@ def test_an_answer_of_empty_blocks_is_broken_off(server: Server, make: Make) -> 
 
 
 def chunked(begin: bytes, piece: bytes) -> Callable[[Handler], None]:
-    """Send a body in chunks whose signs never end."""
+    """Send a body in chunks whose size line never ends."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(200)
@@ -119,7 +119,7 @@ def chunked(begin: bytes, piece: bytes) -> Callable[[Handler], None]:
 def test_what_stands_between_and_behind_chunks_is_broken_off(
     server: Server, make: Make, begin: bytes, piece: bytes
 ) -> None:
-    """None of it is a part of the body, whose bytes are counted as they come."""
+    """It is bounded in time, although it is no part of the body, whose bytes are counted."""
     server.routes["chunks"] = chunked(begin, piece)
     with pytest.raises(Fatal, match="took longer than 1 s") as caught:
         make(bounds=SMALL).request("GET", f"{server.url}/chunks")
@@ -127,7 +127,7 @@ def test_what_stands_between_and_behind_chunks_is_broken_off(
 
 
 def test_a_file_whose_end_never_comes_is_broken_off(server: Server, make: Make) -> None:
-    """The bound of files counts for what is no part of the file, too."""
+    """The bound of files also holds for bytes that are no part of the file."""
     server.routes["chunks"] = chunked(b"0\r\n", b"x: y\r\n")
     with (
         pytest.raises(Fatal, match="took longer than 1 s") as caught,
@@ -140,7 +140,7 @@ def test_a_file_whose_end_never_comes_is_broken_off(server: Server, make: Make) 
 def test_headers_that_drip_are_broken_off(
     server: Server, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for what comes before the body."""
+    """Headers are bounded in time as well."""
     monkeypatch.setattr(transport, "HEADERS_S", 0.2)
 
     def drip(handler: Handler) -> None:
@@ -181,7 +181,7 @@ def test_too_many_and_too_long_headers_are_no_answer(
 
 
 def test_no_request_leaves_for_an_untrusted_host(server: Server, make: Make) -> None:
-    """Whoever would be asked there would receive our token."""
+    """No request goes to an address that is not trusted, because it would carry our token."""
     server.routes["x"] = lambda h: h.say(200)
     session = make(trusts=lambda url: "trusted.example" in url)
     for call in (

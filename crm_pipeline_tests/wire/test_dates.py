@@ -1,4 +1,4 @@
-"""Moments in headers: what a vendor or a proxy may write there, and what is made of it."""
+"""Dates in headers, in all forms that a vendor or a proxy may write."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -28,7 +28,7 @@ def written(at: datetime) -> str:
     ],
 )
 def test_a_date(text: str) -> None:
-    """Every zone is read as the moment that it means; `-0000` is UTC and not this machine's zone."""
+    """Dates in every zone are read as the right instant; `-0000` is UTC and not this machine's zone."""
     assert dates.instant(text) == NOW
 
 
@@ -49,13 +49,13 @@ def test_a_date(text: str) -> None:
     ],
 )
 def test_no_date(text: str | None) -> None:
-    """What names no moment is none, and stops nothing."""
+    """A text that is not a date is None and raises nothing."""
     assert dates.instant(text) is None
 
 
 @given(st.text(max_size=40) | st.text("Mon, 23ov2609:GT+-", max_size=40))
 def test_any_text(text: str) -> None:
-    """Whatever stands there, it is a moment in UTC or none."""
+    """Any text is an instant in UTC or None."""
     told = dates.instant(text)
     assert told is None or told.tzinfo is UTC
 
@@ -63,7 +63,7 @@ def test_any_text(text: str) -> None:
 @pytest.mark.parametrize("vendor", [-3 * HOUR, -HOUR, timedelta(0), HOUR])
 @pytest.mark.parametrize("own", [-72 * HOUR, timedelta(0), 72 * HOUR])
 def test_a_wait_until_a_moment(vendor: timedelta, own: timedelta) -> None:
-    """A minute's wait stays one where one of the two clocks is wrong, the vendor's or ours."""
+    """A minute's wait stays one minute where the vendor's clock or ours is wrong."""
     if vendor and own:
         return
     until = written(NOW + timedelta(seconds=60))
@@ -86,5 +86,5 @@ def test_a_wait_until_a_moment(vendor: timedelta, own: timedelta) -> None:
     ],
 )
 def test_other_waits(retry_after: str, date: str | None, wait: float | None) -> None:
-    """Without a `Date` our clock counts; a moment that has passed is no wait; nonsense asks for none."""
+    """Without a `Date` our clock counts; a past date is no wait; nonsense is None."""
     assert dates.wait_s(retry_after, date, NOW) == wait

@@ -1,4 +1,4 @@
-"""Answers in declared types: right data, or one sentence that quotes nothing."""
+"""Responses in declared types: right data, or one sentence that quotes nothing."""
 
 import msgspec
 import pytest
@@ -21,7 +21,7 @@ GOOD = b'{"items": [{"id": "a", "more": [1]}], "new": true}'
 
 
 def test_what_is_not_declared_is_ignored() -> None:
-    """A vendor may add to its answers."""
+    """A vendor may add keys to its responses."""
     assert decoded(GOOD, Answer, owner="acme") == Answer([Item("a")])
 
 
@@ -43,7 +43,7 @@ def test_what_is_not_declared_is_ignored() -> None:
     ],
 )
 def test_anything_else_is_one_sentence(body: bytes, said: str) -> None:
-    """The error names whose answer it is and what is wrong; it can be tried again."""
+    """The error names the connection and the defect, and is retriable."""
     with pytest.raises(MalformedAnswer, match=said) as caught:
         decoded(body, Answer, owner="acme", what="the list of items")
     assert str(caught.value).startswith("acme: the list of items is not what the vendor documents")
@@ -56,7 +56,7 @@ def test_anything_else_is_one_sentence(body: bytes, said: str) -> None:
     ["jane@example.com", "O'Brien, jane", 'the "jane" \' one', "back\\slash' jane", "jane'"],
 )
 def test_a_value_of_the_answer_is_never_quoted(value: str) -> None:
-    """What stands in an answer may be anybody's data, with quotation marks of either kind in it."""
+    """A response may hold personal data, with quotation marks of either kind in it."""
 
     class Coloured(msgspec.Struct, tag_field="colour", tag="red"):
         pass
@@ -68,7 +68,7 @@ def test_a_value_of_the_answer_is_never_quoted(value: str) -> None:
 
 
 def test_a_malformed_answer_is_asked_for_three_times() -> None:
-    """Another try often helps, a fifth seldom does."""
+    """It is retried, but not more than twice."""
     bodies = [b"<html>", b"<html>", GOOD]
     policy = RetryPolicy(uniform=lambda *_: 0.0)
     assert policy.call(lambda: decoded(bodies.pop(0), Answer, owner="acme")).items

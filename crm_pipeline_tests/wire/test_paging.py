@@ -10,7 +10,7 @@ RECORDS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), unique=True
 
 
 class Vendor:
-    """Serves sorted records behind a key, and notes what it was asked."""
+    """Serves sorted records after a key, and records the requests."""
 
     def __init__(self, records: Page, size: int) -> None:
         self.records = sorted(records)
@@ -33,7 +33,7 @@ def keyset(size: int) -> Keyset[Page, tuple[int, int]]:
 
 @given(RECORDS, st.integers(1, 7))
 def test_a_keyset_walk_reads_every_record_once(records: Page, size: int) -> None:
-    """Whatever ties there are in the stamp, each record comes once and in order."""
+    """Whatever ties there are in the modification times, each record comes once and in order."""
     vendor = Vendor(records, size)
     pages = list(walk(keyset(size), vendor.fetch, owner="acme"))
     assert [record for page in pages for record in page] == sorted(records)
@@ -41,7 +41,7 @@ def test_a_keyset_walk_reads_every_record_once(records: Page, size: int) -> None
 
 
 def test_an_empty_page_in_the_middle_is_an_error() -> None:
-    """A page without records that says more are to come does not end the walk as if it were whole."""
+    """An empty page that is not the last is an error, not the end of the list."""
     pages = {(-1, -1): [(0, 1)], (0, 1): []}
     paginator: Keyset[Page, tuple[int, int]] = Keyset(
         (-1, -1),
@@ -63,8 +63,8 @@ def test_a_link_walk_follows_to_the_end() -> None:
 
 
 @given(st.integers(1, 8), st.integers(0, 7))
-def test_a_place_that_comes_again_is_an_error(length: int, back_to: int) -> None:
-    """A vendor that leads in a circle of any length is told off after one round, never followed."""
+def test_a_position_that_comes_again_is_an_error(length: int, back_to: int) -> None:
+    """Positions in a circle of any length are an error after one round, never a loop."""
     target = str(min(back_to, length - 1))
     following = {str(n): str(n + 1) for n in range(length - 1)} | {str(length - 1): target}
     fetched: list[str] = []
@@ -85,7 +85,7 @@ def test_a_repeating_keyset_page_is_an_error() -> None:
 
 
 def test_pages_are_asked_for_when_they_are_wanted() -> None:
-    """The walk holds one page at a time: the second is not asked for before the first was used."""
+    """The walk holds one page at a time: the second is not requested before the first was used."""
     vendor = Vendor([(0, n) for n in range(5)], 2)
     walking = walk(keyset(2), vendor.fetch, owner="acme")
     assert vendor.asked == []
@@ -94,7 +94,7 @@ def test_pages_are_asked_for_when_they_are_wanted() -> None:
 
 
 def test_a_failing_page_ends_the_walk_with_its_error() -> None:
-    """A page that cannot be had is the error that it is, never the end of the list."""
+    """A page that cannot be read raises its error and is never the end of the list."""
 
     def fetch(place: str) -> str:
         if place == "b":

@@ -39,7 +39,7 @@ def failing(*errors: BaseException) -> tuple[Callable[[], str], list[int]]:
 
 
 class Waits:
-    """A machine on which waiting takes no time but is written down."""
+    """A clock on which waits take no time but are recorded."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, policy: RetryPolicy) -> None:
         self.slept: list[float] = []
@@ -85,7 +85,7 @@ def test_waits_are_uniform_up_to_a_growing_cap(
 
 @given(st.floats(-100, 10_000), st.floats(0, 1))
 def test_the_vendors_figure_wins(retry_after_s: float, jitter: float) -> None:
-    """Where the vendor says how long to wait, we wait so long and up to a second more; never less."""
+    """Where the vendor names a wait, we wait so long and up to a second more, never less."""
     policy = RetryPolicy(cap_s=0.1, uniform=lambda low, high: low + (high - low) * jitter)
     wait = policy.wait_s(1, Throttled("slow", retry_after_s=retry_after_s))
     assert max(0, retry_after_s) <= wait <= max(0, retry_after_s) + 1
@@ -98,7 +98,7 @@ def test_a_figure_of_zero_is_a_figure() -> None:
 
 
 def test_the_waits_are_really_waited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the policy computes is what passes between the tries, vendor's figures among them."""
+    """The computed waits are the waits between the tries, the vendor's own included."""
     policy = RetryPolicy(uniform=lambda low, high: high)
     attempt, calls = failing(
         Unavailable("busy"), Throttled("slow", retry_after_s=42), ConnectionLost("lost")
@@ -124,7 +124,7 @@ def test_the_waits_are_really_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_what_no_retry_helps_is_not_retried(error: BaseException) -> None:
-    """Only Retriable is tried again; everything else comes out as it is, and costs no token."""
+    """Only Retriable is retried; every other error is raised unchanged and costs no token."""
     policy = RetryPolicy(budget=RetryBudget(1))
     attempt, calls = failing(error)
     with pytest.raises(type(error)) as caught:
@@ -136,7 +136,7 @@ def test_what_no_retry_helps_is_not_retried(error: BaseException) -> None:
 
 @pytest.mark.parametrize("attempts", [1, 2, 6])
 def test_patience_ends_after_the_last_attempt(attempts: int) -> None:
-    """The last error comes out after so many tries, and no token is paid for a try that never was."""
+    """After the last try its error is raised, and no token is paid for a try that was not made."""
     budget = RetryBudget(attempts)
     errors = [Unavailable(str(number)) for number in range(10)]
     attempt, calls = failing(*errors)
@@ -149,7 +149,7 @@ def test_patience_ends_after_the_last_attempt(attempts: int) -> None:
 
 
 def test_a_spent_budget_stops_retries() -> None:
-    """With no token left the first error comes out at once, for every request of the connection."""
+    """With no token left the first error is raised at once, for every request of the connection."""
     budget = RetryBudget(3, earned_per_success=0.5)
     policy = RetryPolicy(attempts=10, budget=budget)
     attempt, calls = failing(*[Unavailable("busy")] * 100)
@@ -161,8 +161,8 @@ def test_a_spent_budget_stops_retries() -> None:
     assert len(calls) == 4 + 1
 
 
-def test_successes_earn_the_budget_back_up_to_its_ceiling() -> None:
-    """Two successes at half a token each pay one retry; no number of them pays more than the ceiling."""
+def test_successes_earn_the_budget_back_up_to_its_capacity() -> None:
+    """Two successes at half a token each pay one retry; no number of them pays for more than the capacity."""
     budget = RetryBudget(1, earned_per_success=0.5)
     policy = RetryPolicy(budget=budget)
     assert budget.spend()
@@ -179,7 +179,7 @@ def test_successes_earn_the_budget_back_up_to_its_ceiling() -> None:
 
 
 def test_no_try_is_started_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait that would end after the timeout is not begun, the vendor's own figure included."""
+    """A wait that would end after the timeout is not started, even one that the vendor asks for."""
     policy = RetryPolicy(
         attempts=100, timeout_s=10, base_s=1, cap_s=4, uniform=lambda low, high: high
     )
@@ -230,8 +230,8 @@ def test_the_error_is_the_vendors_not_the_librarys() -> None:
 def test_a_wait_that_is_too_long_is_said(
     monkeypatch: pytest.MonkeyPatch, told_s: float, words: str
 ) -> None:
-    """A vendor that wants to be left alone for longer than is waited is not asked again, and the text says until
-    when; a wait that only comes too late is no news."""
+    """Where the vendor asks for a wait beyond the timeout there is no retry, and the text says when to run again; it
+    says nothing of a shorter wait that would only end too late."""
     policy = RetryPolicy(attempts=9, timeout_s=100, uniform=lambda low, high: low)
     attempt, calls = failing(*[Throttled("slow", retry_after_s=told_s, cure="Lower `share`.")] * 9)
     waits = Waits(monkeypatch, policy)

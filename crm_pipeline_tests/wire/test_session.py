@@ -46,7 +46,7 @@ def everything_said(error: BaseException) -> str:
 
 
 def test_an_answer_comes_back_whole(server: Server, make: Make) -> None:
-    """Parameters, headers and body arrive, and the answer is the vendor's."""
+    """Parameters, headers and body arrive, and the vendor's response is returned."""
     server.routes["query"] = lambda h: h.say(
         200, b'{"done": true}', Content_Type="application/json"
     )
@@ -61,7 +61,7 @@ def test_an_answer_comes_back_whole(server: Server, make: Make) -> None:
 
 
 def test_the_judge_decides(server: Server, make: Make) -> None:
-    """What the judge says of an answer is raised as it is, for requests and for streams."""
+    """The error of `classify_response` is raised as it is, for requests and for streams."""
     server.routes["no"] = lambda h: h.say(400, b"bad words")
     session = make()
     with pytest.raises(Fatal, match="refused: bad words"):
@@ -71,7 +71,7 @@ def test_the_judge_decides(server: Server, make: Make) -> None:
 
 
 def test_every_answer_is_observed_and_permitted(server: Server, make: Make) -> None:
-    """The limiter is entered around each request and left also after errors; usage is seen always."""
+    """The limiter is entered around each request and left also after errors; every response is observed."""
     server.routes["yes"] = lambda h: h.say(200, b"x", X_Used="1")
     server.routes["no"] = lambda h: h.say(400, b"", X_Used="2")
     log: list[str] = []
@@ -101,7 +101,7 @@ def test_the_head_of_an_answer_has_a_time_of_its_own(
     make: Make,
     is_stream: bool,
 ) -> None:
-    """What a body takes is no part of it: dates are compared with it."""
+    """The time of the body is not part of it, because the header's date is compared with it."""
     clock = FrozenClock("2026-06-01T00:00:00Z")
     started_at = clock.now()
 
@@ -248,7 +248,7 @@ def test_half_an_answer_is_never_an_answer(
 
 
 def test_an_error_body_that_breaks_off_is_a_lost_connection(server: Server, make: Make) -> None:
-    """The judge is not asked about half an error body, not even in a stream."""
+    """`classify_response` never gets half an error body, not even in a stream."""
 
     def broken(handler: Handler) -> None:
         handler.send_response(400)
@@ -326,27 +326,27 @@ def test_a_redirect_is_not_followed(server: Server, make: Make, status: int) -> 
 def test_a_redirect_to_no_address_is_still_an_error(
     server: Server, make: Make, target: str
 ) -> None:
-    """What stands in Location is the vendor's word, and may be anything."""
+    """The Location header may hold anything."""
     server.routes["x"] = lambda h: h.say(302, Location=target)
     with pytest.raises(ProtocolError, match="redirects to"):
         make().request("GET", f"{server.url}/x")
 
 
 def test_a_redirect_without_target_is_still_an_error(server: Server, make: Make) -> None:
-    """A 302 that does not say where to goes to no judge either."""
+    """A 302 without a target does not reach `classify_response` either."""
     server.routes["x"] = lambda h: h.say(302)
     with pytest.raises(ProtocolError):
         make().request("GET", f"{server.url}/x")
 
 
 def test_not_modified_is_an_answer(server: Server, make: Make) -> None:
-    """304 is left to the judge."""
+    """304 is left to `classify_response`."""
     server.routes["x"] = lambda h: h.say(304)
     assert make().request("GET", f"{server.url}/x").status_code == 304
 
 
 def test_cookies_are_not_kept(server: Server, make: Make) -> None:
-    """A cookie of one answer is not sent with the next request."""
+    """A cookie of one response is not sent with the next request."""
     server.routes["x"] = lambda h: h.say(200, Set_Cookie="sid=1; Path=/")
     session = make()
     session.request("GET", f"{server.url}/x")
@@ -355,7 +355,7 @@ def test_cookies_are_not_kept(server: Server, make: Make) -> None:
 
 
 def test_threads_share_a_session(server: Server, make: Make) -> None:
-    """Eight threads get their own answers, and every call is counted."""
+    """Eight threads get their own responses, and every call is counted."""
 
     def echo(handler: Handler) -> None:
         number = handler.path.split("=")[1]
@@ -374,7 +374,7 @@ def test_threads_share_a_session(server: Server, make: Make) -> None:
 
 
 def test_busy_then_well(server: Server, make: Make) -> None:
-    """503 twice and then 200 is a success for whoever retries."""
+    """503 twice and then 200 is a success with retries."""
     statuses = iter([503, 503, 200])
     server.routes["x"] = lambda h: h.say(next(statuses), b"now")
     session = make()
@@ -384,7 +384,7 @@ def test_busy_then_well(server: Server, make: Make) -> None:
 
 
 def test_dropped_then_well(server: Server, make: Make) -> None:
-    """A download that broke off is had whole by trying again."""
+    """A download that broke off is complete after a retry."""
     faults = iter([drop, short, short_in_chunk, lambda handler: handler.say(200, CSV)])
 
     def answer(handler: Handler) -> None:
@@ -446,7 +446,7 @@ def test_nothing_secret_is_logged(
     ],
 )
 def test_lengths_that_no_answer_has(server: Server, make: Make, length: str, words: str) -> None:
-    """More than came, however much that is, and two of them, are one sentence about the answer."""
+    """A length beyond the bytes received, of any size, or two lengths, is one sentence about the response."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(200)
@@ -463,7 +463,7 @@ def test_lengths_that_no_answer_has(server: Server, make: Make, length: str, wor
 
 @pytest.mark.parametrize("length", ["-5", "many", "²", "1e9", "9" * 5_000])
 def test_a_length_that_is_no_number(server: Server, make: Make, length: str) -> None:
-    """It is ignored: the answer is read to the end of the connection."""
+    """It is ignored: the response is read to the end of the connection."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(200)

@@ -1,4 +1,4 @@
-"""Whom a session trusts: addresses, certificates, how old a TLS; and that its token is its own."""
+"""What a session trusts: addresses, certificates, TLS versions; and that it sends only its own token."""
 
 import ssl
 import warnings
@@ -17,7 +17,7 @@ from .test_session import TOKEN, everything_said
 
 
 def test_plain_http_is_for_the_sandbox_only(server: Server, make: Make) -> None:
-    """Without leave nothing is sent over plain http, and the error says who may."""
+    """Without permission nothing is sent over plain http, and the error names the option."""
     with pytest.raises(Fatal) as caught:
         make(allow_http=False).request("GET", f"{server.url}/x?token={TOKEN}")
     assert "is no https address" in str(caught.value)
@@ -30,7 +30,7 @@ def test_plain_http_is_for_the_sandbox_only(server: Server, make: Make) -> None:
     "url", ["ftp://x/y", "no address", "http://", "http://[bad", "http://x:port/"]
 )
 def test_no_address_is_not_tried_again(make: Make, url: str) -> None:
-    """An address that cannot be one is fatal, never retried."""
+    """An invalid address is fatal, never retried."""
     with pytest.raises(Fatal):
         make().request("GET", url)
 
@@ -39,7 +39,7 @@ def test_no_address_is_not_tried_again(make: Make, url: str) -> None:
     "secret", [f"{TOKEN}\n", f"{TOKEN}\r\nX-Evil: 1", f" {TOKEN}", f"{TOKEN}\u2026"]
 )
 def test_a_secret_that_no_header_can_hold(server: Server, make: Make, secret: str) -> None:
-    """A secret with a line break or a typographic sign is named as the fault, without being shown."""
+    """A secret with a line break or a typographic character is named as the fault, but not shown."""
     server.routes["x"] = lambda h: h.say(200)
     with pytest.raises(Fatal) as caught:
         make().request("GET", f"{server.url}/x", headers={"X-Api-Key": secret})
@@ -61,7 +61,7 @@ def test_netrc_does_not_replace_the_token(
 
 
 def test_an_untrusted_certificate_is_refused(tls_server: Server, make: Make) -> None:
-    """A certificate that nobody vouches for is fatal and says so; no request is sent."""
+    """An untrusted certificate is fatal and named; no request is sent."""
     tls_server.routes["x"] = lambda h: h.say(200)
     with pytest.raises(Fatal) as caught:
         make().request("GET", f"{tls_server.url}/x?access_token={TOKEN}")
@@ -76,7 +76,7 @@ def test_an_untrusted_certificate_is_refused(tls_server: Server, make: Make) -> 
 def test_a_certificate_of_the_bundle_is_trusted(
     tls_server: Server, make: Make, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """REQUESTS_CA_BUNDLE makes a house's own CA trusted, for its own host name only."""
+    """REQUESTS_CA_BUNDLE makes a company's own CA trusted, for its own host name only."""
     tls_server.routes["x"] = lambda h: h.say(200, b"trusted")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     session = make(allow_http=False)
@@ -117,7 +117,7 @@ def test_old_tls_is_refused(
 def test_the_tls_floor_does_not_hang_on_the_system(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever OpenSSL is set up for, our context starts at TLS 1.2 and checks names."""
+    """Whatever the configuration of OpenSSL, our context starts at TLS 1.2 and checks names."""
     permissive = ssl.create_default_context()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -1,4 +1,4 @@
-"""How long the vendor wants us to wait: what an answer says of it counts before what a judge supposes."""
+"""The wait that the vendor asks for: the response's own figure wins over that of `classify_response`."""
 
 import time
 from email.utils import formatdate
@@ -42,7 +42,7 @@ def classify_response(response: requests.Response) -> CrmError | None:
     ],
 )
 def test_seconds(server: Server, told: str, wait_s: float) -> None:
-    """`Retry-After` is taken as it is, up to a day; without one, or with nonsense, the judge's figure stays."""
+    """`Retry-After` is used up to a day; without it, or with nonsense, the figure of `classify_response` stays."""
     headers = {"Retry_After": told} if told else {}
     server.routes["x"] = lambda h: h.say(503, b"", **headers)
     session = HttpSession("acme", classify_response=classify_response, allow_http=True)
@@ -53,7 +53,7 @@ def test_seconds(server: Server, told: str, wait_s: float) -> None:
 
 
 def test_a_moment(server: Server) -> None:
-    """A moment is counted from the vendor's own `Date`, whatever our clock says."""
+    """The wait until a date is counted from the vendor's own `Date`, whatever our clock says."""
     server.routes["x"] = lambda h: h.say(
         503, b"", Retry_After=formatdate(time.time() + 90, usegmt=True)
     )
@@ -65,7 +65,7 @@ def test_a_moment(server: Server) -> None:
 
 
 def test_a_final_refusal_has_no_wait(server: Server) -> None:
-    """Where no retry will help a figure changes nothing."""
+    """For an error that is not retriable the header changes nothing."""
     server.routes["x"] = lambda h: h.say(404, b"", Retry_After="3")
     session = HttpSession("acme", classify_response=classify_response, allow_http=True)
     with pytest.raises(Fatal):
@@ -74,7 +74,7 @@ def test_a_final_refusal_has_no_wait(server: Server) -> None:
 
 
 def test_nonsense_is_told_once(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """However many answers want it, a wait that cannot be meant is one warning, which quotes it shortly."""
+    """A wait that cannot be true is one warning for any number of responses, with a shortened quotation."""
     server.routes["x"] = lambda h: h.say(503, b"", Retry_After="9" * 300)
     session = HttpSession("acme", classify_response=classify_response, allow_http=True)
     for _ in range(3):

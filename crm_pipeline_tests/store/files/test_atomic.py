@@ -25,7 +25,7 @@ def content(folder: Path) -> dict[str, str]:
 
 @given(st.dictionaries(st.text(alphabet="abé", max_size=4), JSON, max_size=4))
 def test_json_survives_its_file(tmp_path: Path, value: dict[str, object]) -> None:
-    """What is written as JSON is read back equal."""
+    """A JSON value is read back equal."""
     files.write_json(tmp_path / "a.json", value)
     assert files.read_json(tmp_path / "a.json") == value
 
@@ -42,7 +42,7 @@ def test_replacing_is_all_or_nothing(tmp_path: Path) -> None:
 
 
 def test_a_reader_never_sees_a_half_written_file(tmp_path: Path) -> None:
-    """While one thread rewrites a file, readers find the old content or the new, whole."""
+    """While one thread rewrites a file, readers find the whole old content or the whole new one."""
     path = tmp_path / "a.json"
     files.write_json(path, {"n": 0, "pad": "x" * 20_000})
 
@@ -105,7 +105,7 @@ def test_create_is_won_by_one(tmp_path: Path) -> None:
     "text", ["", "{", '{"a": 1', "[1]", "null", "\x00\x00\x00"], ids=["empty", *"bcdef"]
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
-    """A file of ours that is no JSON object is CorruptFile, with its path and a cure."""
+    """A file of ours that is not a JSON object is CorruptFile, with its path and a cure."""
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(CorruptFile, match=r"a\.json is damaged") as caught:
         files.read_json(tmp_path / "a.json")
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_text_is_damaged(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_not_damaged(tmp_path: Path) -> None:
-    """Callers can tell a file that is not there from one that cannot be read."""
+    """Callers can distinguish a missing file from an unreadable one."""
     with pytest.raises(FileNotFoundError):
         files.read_json(tmp_path / "a.json")
 
@@ -156,7 +156,7 @@ def test_a_failing_disk_is_one_sentence_with_a_cure(
 
 
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
-    """Where a file stands in the way of a folder, the text says so."""
+    """Where a file has the name of a needed folder, the text says so."""
     (tmp_path / "data").write_text("")
     with pytest.raises(StoreError, match="A file stands where a folder is needed"):
         files.write_json(tmp_path / "data" / "x" / "a.json", {})

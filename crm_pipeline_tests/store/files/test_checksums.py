@@ -31,7 +31,7 @@ def file(folder: Path, name: str = "a", content: bytes = b"rows" * 9) -> tuple[P
 
 
 def test_a_file_is_hashed_once_in_a_process(tmp_path: Path, hashed: list[str]) -> None:
-    """Whatever reads it how often, also under another name; another process hashes it again."""
+    """A process hashes a file once for all reads, also under another name; another process hashes it again."""
     path, recorded = file(tmp_path)
     other = tmp_path / "other"
     os.link(path, other)
@@ -44,7 +44,7 @@ def test_a_file_is_hashed_once_in_a_process(tmp_path: Path, hashed: list[str]) -
 
 
 def test_what_was_just_written_is_known(tmp_path: Path, hashed: list[str]) -> None:
-    """The sum that is taken at the flush counts as the hash of the first reader."""
+    """The checksum computed at the flush counts as the hash for the first reader."""
     path, recorded = file(tmp_path)
     verifier = Verifier()
     assert flushed(path, verifier) == recorded == FileSum.of(path)
@@ -55,7 +55,7 @@ def test_what_was_just_written_is_known(tmp_path: Path, hashed: list[str]) -> No
 
 @pytest.mark.parametrize("damage", ["bit", "byte more", "byte less", "other file", "gone"])
 def test_what_is_not_as_recorded_is_damaged(tmp_path: Path, damage: str) -> None:
-    """Among whole files the damaged ones are named, whatever happened to them."""
+    """The damaged ones among whole files are named, whatever the damage."""
     whole, recorded = file(tmp_path)
     path, expected = file(tmp_path, "b", b"other rows")
     content = path.read_bytes()
@@ -71,7 +71,7 @@ def test_what_is_not_as_recorded_is_damaged(tmp_path: Path, damage: str) -> None
 
 
 def test_a_file_that_changes_after_it_was_compared(tmp_path: Path) -> None:
-    """Another file under the same name is another file, also for a process that knew the first."""
+    """A new file under the same name is hashed again, also in a process that has hashed the first."""
     path, recorded = file(tmp_path)
     verifier = Verifier()
     assert verifier.is_whole(path, recorded)
@@ -82,7 +82,7 @@ def test_a_file_that_changes_after_it_was_compared(tmp_path: Path) -> None:
 
 
 def test_the_crc_is_the_usual_one(tmp_path: Path) -> None:
-    """Of files of many blocks as of empty ones it is what zlib says."""
+    """The checksum equals zlib's for files of many blocks and for empty ones."""
     for content in (b"", b"abc", bytes(range(256)) * 9000):
         (tmp_path / "a").write_bytes(content)
         assert crc32_of(tmp_path / "a") == f"{zlib.crc32(content):08x}"

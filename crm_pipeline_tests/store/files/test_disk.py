@@ -1,4 +1,4 @@
-"""A disk that is full: one sentence that names it, whoever meets it, and nothing half-written stays."""
+"""A full disk is one sentence that names the disk, in every writer, and no half-written file stays."""
 
 import errno
 import os
@@ -77,8 +77,8 @@ def write_json(disk: Path) -> None:
     ],
 )
 def test_a_full_disk_is_named(small: Path, work: Callable[[Path], None], ballast_mb: int) -> None:
-    """Publishing, spilling, writing tables and small files: the disk is named with its room, no statement shows,
-    and what was being written is gone."""
+    """Publishing, spilling, writing tables and small files: the error names the disk and its free space and quotes
+    no statement, and the half-written file is removed."""
     ballast = small / "ballast"
     with ballast.open("wb") as file:
         room = min(ballast_mb << 20, files_free(small))
@@ -94,7 +94,7 @@ def test_a_full_disk_is_named(small: Path, work: Callable[[Path], None], ballast
 
 
 def test_with_room_the_next_publish_ends_well(small: Path) -> None:
-    """Nothing of a publish that met a full disk is in the way of the next one."""
+    """A publish after one that failed on a full disk succeeds."""
     with pytest.raises(DiskFull):
         publish(small, 400_000)
     assert Snapshots(small).current() is None
@@ -124,7 +124,7 @@ def small_mb(place: Path) -> str:
     ],
 )
 def test_what_says_full(error: Exception, full: bool) -> None:
-    """The system's codes and words for a full disk and for a quota, whoever repeats them."""
+    """The system's codes and texts for a full disk and for a quota are recognised in every library's error."""
     assert is_full(error) is full
 
 
@@ -141,19 +141,19 @@ def test_what_says_full(error: Exception, full: bool) -> None:
     ],
 )
 def test_which_file_an_error_names(text: str, file: Path | None) -> None:
-    """DuckDB names whole paths; what PostgreSQL names is below its own folder."""
+    """DuckDB names absolute paths; PostgreSQL's paths are relative to its own folder."""
     assert mentioned(text) == file
 
 
 def test_a_disk_of_a_path_that_is_not_there(tmp_path: Path) -> None:
-    """A disk is named by where it is mounted, also for a file that could not be made."""
+    """A disk is named by its mount point, also for a file that could not be made."""
     mount, _, free = named(tmp_path).partition(" (")
     assert named(tmp_path / "no" / "such" / "file").startswith(f"{mount} (")
     assert free.endswith(" MB free)")
 
 
 def test_whoever_meets_it_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What makes small files with its own words for a closed folder tells a full disk from that."""
+    """Writers with an error text of their own for a closed folder distinguish a full disk from it."""
 
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

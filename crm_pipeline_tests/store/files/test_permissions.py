@@ -22,7 +22,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as ano
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data folder as versions before this one left it: everybody may read it."""
+    """A data folder of an earlier version, which everybody may read."""
     return made_open(tmp_path / "data")
 
 
@@ -50,7 +50,7 @@ def settled(data: Path, group: str = "") -> list[str]:
 
 
 def test_what_was_open_is_closed_once(data: Path) -> None:
-    """Files of older versions are closed at the first start, which is said with how to share; once."""
+    """Files of older versions are closed at the first start, with one message that says how to share."""
     [told] = settled(data)
     assert open_to_others(data) == []
     assert "9 files and folders" in told
@@ -59,7 +59,7 @@ def test_what_was_open_is_closed_once(data: Path) -> None:
 
 
 def test_a_new_folder_says_nothing(tmp_path: Path) -> None:
-    """Where there was nothing to close there is nothing to tell, and no folder is made for it."""
+    """With nothing to close there is no message, and no folder is made."""
     assert settled(tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
     assert settled(files.make_folder(tmp_path / "fresh")) == []
@@ -67,7 +67,7 @@ def test_a_new_folder_says_nothing(tmp_path: Path) -> None:
 
 
 def test_what_git_made_is_closed_and_not_told(tmp_path: Path) -> None:
-    """A fresh clone has a README there that everybody may read; only what is the user's is told."""
+    """The README of a fresh clone, which everybody may read, is not counted in the message."""
     data = tmp_path / "data"
     data.mkdir()
     (data / "README.md").write_text("# data/")
@@ -94,7 +94,7 @@ def test_links_are_not_followed(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_group_gets_what_is_published(data: Path, group: grp.struct_group) -> None:
-    """A configured group can pass to the snapshots and Parquet files, and read nothing else."""
+    """A configured group can reach the snapshots and Parquet files, and read nothing else."""
     told = settled(data, group.gr_name)
     assert any(f"'{group.gr_name}' can read" in line for line in told)
     shared = {data, *(data / name for name in ("snapshots", "published"))}
@@ -130,7 +130,7 @@ def test_what_is_published_later_takes_after_its_folder(
 
 
 def test_files_are_made_private(tmp_path: Path) -> None:
-    """Whatever the umask, what is written below a private folder is for its owner alone."""
+    """Whatever the umask, files below a private folder are readable by their owner alone."""
     before = os.umask(0)
     try:
         folder = files.make_folder(tmp_path / "data" / "a" / "b")
@@ -147,7 +147,7 @@ def test_files_are_made_private(tmp_path: Path) -> None:
 
 
 def test_a_file_of_the_users_keeps_its_mode(tmp_path: Path) -> None:
-    """Outside of the data folder, as beside connections.yaml, the umask decides as ever."""
+    """Outside of the data folder, as beside connections.yaml, the umask decides as usual."""
     tmp_path.chmod(0o700)
     before = os.umask(0o022)
     try:
@@ -175,7 +175,7 @@ def test_a_way_that_is_closed_is_told(tmp_path: Path, group: grp.struct_group) -
 
 @pytest.fixture
 def reachable() -> Iterator[Path]:
-    """A data folder that other accounts get to, unlike pytest's own folders."""
+    """A data folder that other accounts can reach, unlike pytest's own folders."""
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o755)
     yield made_open(folder / "data")
@@ -192,7 +192,7 @@ def can_read(path: Path, gid: int) -> bool:
 
 @as_root
 def test_other_accounts_cannot_read(reachable: Path, group: grp.struct_group) -> None:
-    """Another account reads nothing; one of the group what is published, and nothing else."""
+    """Another account reads nothing; a member of the group reads published files and nothing else."""
     published = [reachable / "crm.duckdb", reachable / "published" / "deals.parquet"]
     others = [reachable, *(reachable / name for name in ("landing", "tables", "tables/t.parquet"))]
     assert all(can_read(path, NOBODY) for path in (*published, *others))
@@ -206,7 +206,7 @@ def test_other_accounts_cannot_read(reachable: Path, group: grp.struct_group) ->
 
 @as_root
 def test_the_servers_account_gets_through(data: Path) -> None:
-    """Where root runs PostgreSQL as another account, the data folder lets that pass and no more."""
+    """Where root runs PostgreSQL as another account, that account can pass through the data folder and no more."""
     (data / "postgres").mkdir(mode=0o700)
     os.chown(data / "postgres", NOBODY, NOBODY)
     settled(data)
@@ -219,7 +219,7 @@ def test_the_servers_account_gets_through(data: Path) -> None:
 def test_a_folder_of_somebody_else_is_left_alone(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who only reads a data folder changes nothing there."""
+    """A user who only reads a data folder changes nothing there."""
     monkeypatch.setattr(permissions.os, "geteuid", lambda: NOBODY)
     assert settled(data, "no-such-group") == []
     assert mode(data) == 0o755
@@ -227,7 +227,7 @@ def test_a_folder_of_somebody_else_is_left_alone(
 
 @pytest.mark.parametrize("wrong", ["open", "writable", "a link", "a file", "somebody's"])
 def test_socket_folders(tmp_path: Path, wrong: str) -> None:
-    """A socket lies in a folder of this user that nobody else can enter, or nowhere."""
+    """A socket is made only in a folder of this user that nobody else can enter."""
     uid, folder = os.geteuid(), tmp_path / "sockets"
     (tmp_path / "private").mkdir(mode=0o700)
     assert permissions.exposed(tmp_path / "private", uid) == ""

@@ -18,7 +18,7 @@ FIRST = {"window_id": "01", "records": 12, "notes": {"checksum": "sha256:" + "0"
 @settings(max_examples=40)
 @given(VALUES)
 def test_a_sealed_value_is_read_back_without_its_seal(value: dict[str, Any]) -> None:
-    """What is sealed comes back equal, and other programs read it as JSON with one key more."""
+    """A sealed value is read back equal, and other programs read it as JSON with one more key."""
     text = sealed(value)
     assert unsealed(text) == (value, True)
     assert json.loads(text) == {**value, KEY: json.loads(text)[KEY]}
@@ -47,13 +47,13 @@ def test_a_part_does_not_pass(value: dict[str, Any], data: st.DataObject) -> Non
 
 @pytest.mark.parametrize("value", [{}, {"a": 1}, {"sha256": "0" * 64, "path": "x.parquet"}, [1]])
 def test_files_of_earlier_versions_have_no_seal(value: Any) -> None:
-    """They are read as they are, however they were written."""
+    """Files without a seal are read as they are, however they were written."""
     assert unsealed(json.dumps(value, indent=1).encode()) == (value, False)
     assert unsealed(json.dumps(value).encode() + b"\n") == (value, False)
 
 
 def test_a_file_changed_by_hand() -> None:
-    """With the seal it is damaged; without the last key it is read."""
+    """An edited file is damaged with its seal; without the last key it is read."""
     text = sealed(FIRST).decode().replace("12", "13")
     with pytest.raises(BrokenSeal):
         unsealed(text.encode())

@@ -27,14 +27,14 @@ def hours(number: float) -> datetime:
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Merge whatever may be merged, however little it is."""
+    """Merge all that may be merged, however few commits there are."""
     monkeypatch.setattr(compaction, "KEPT", 2)
     monkeypatch.setattr(compaction, "_WORTH", 2)
 
 
 def refresh(landing: Landing, number: int, **counts: Any) -> str:
     """Commit an hour in which nothing changed, with a look-back of ten minutes."""
-    # Never before the end of the window, which would be a claim that nobody believes.
+    # Never before the end of the window, which would not be believed.
     landing.clock.advance(max(3600, (hours(number + 1) - landing.clock.now()).total_seconds()))
     window = Window(hours(number - 1 / 6) if number else None, hours(number + 1))
     with landing.begin("acme", "Contact", window, SCHEMA) as writer:
@@ -83,13 +83,13 @@ drawn = st.lists(
 
 def covered(commits: list[WindowCommit]) -> set[int]:
     """Return the hours that windows cover, -1 for all before."""
-    found: set[int] = set()
-    for one in commits:
-        if one.kind == "window":
-            start = one.window.from_at
+    hours: set[int] = set()
+    for commit in commits:
+        if commit.kind == "window":
+            start = commit.window.from_at
             first = -1 if start is None else int((start - ORIGIN).total_seconds() // 3600)
-            found |= set(range(first, int((one.window.to_at - ORIGIN).total_seconds() // 3600)))
-    return found
+            hours |= set(range(first, int((commit.window.to_at - ORIGIN).total_seconds() // 3600)))
+    return hours
 
 
 def field_changes(commits: list[WindowCommit]) -> list[tuple[str, datetime]]:
@@ -145,7 +145,7 @@ _NOTHING: tuple[None, int, None, str] = (None, 0, None, "")
 @example(plan=[_NOTHING, (None, 2, None, ""), *[_NOTHING] * 3])
 @example(plan=[(None, 1, 0, ""), (None, 0, 0, ""), *[_NOTHING] * 3])
 def test_merging_believes_no_window_further(eager: None, plan: list[tuple]) -> None:
-    """Ends that lie in the future, and presents that set them back, lead to one watermark before and after."""
+    """With ends in the future, and presents that set them back, the watermark is the same before and after."""
     old = [
         replace(
             commit(number, start, length, "a", special),
@@ -165,7 +165,7 @@ def test_merging_believes_no_window_further(eager: None, plan: list[tuple]) -> N
 def test_years_of_unchanged_refreshes_stay_few_files(
     landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many refreshes found nothing, there are only so many commits, and one states the past."""
+    """However many refreshes found nothing, the number of commits is bounded, and one of them has the past."""
     monkeypatch.setattr(compaction, "KEPT", 5)
     monkeypatch.setattr(compaction, "_WORTH", 5)
     for number in range(40):
@@ -179,7 +179,7 @@ def test_years_of_unchanged_refreshes_stay_few_files(
 
 
 def test_merged_with_one_whose_plan_is_not_known(eager: None) -> None:
-    """A sum of which a part is missing is not known."""
+    """A sum with a missing part is unknown."""
     old = [replace(commit(n, n, 1, "a", ""), planned_cost=None if n == 1 else 5) for n in range(9)]
     assert {one.planned_cost for one in compaction.merged(old)} == {None}
 
@@ -220,7 +220,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def test_killed_anywhere(eager: None, landing: Landing, killed_at: list[int]) -> None:
-    """Killed at any step, readers see the same as before, and the next merge leaves nothing over."""
+    """After a kill at any step readers see the same as before, and the next merge leaves no files behind."""
     for number in range(9):
         refresh(landing, number)
     folder = landing.folder("acme", "Contact")
@@ -253,7 +253,7 @@ def test_killed_anywhere(eager: None, landing: Landing, killed_at: list[int]) ->
 def test_readers_while_merging(
     landing: Landing, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader whose listing is overtaken by a merge, or torn by it, looks again."""
+    """A reader whose listing a merge has overtaken or torn lists again."""
     for number in range(8):
         refresh(landing, number)
     request.getfixturevalue("eager")

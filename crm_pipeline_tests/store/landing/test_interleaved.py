@@ -76,7 +76,7 @@ class Interleaved(RuleBasedStateMachine):
     @precondition(lambda self: self.living)
     @rule(data=st.data(), is_late=st.booleans())
     def kill(self, data: st.DataObject, is_late: bool) -> None:
-        """Killed before its commit, or between its commit and the clearing up behind it."""
+        """Kill a writer before its commit, or between its commit and the removal of its checkpoint."""
         writer = self._one(data)
         ids = self.living.pop(writer)
         if is_late:
@@ -137,7 +137,7 @@ def first_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_kill_at_any_write_loses_nothing(first_window: Path, tmp_path: Path) -> None:
-    """Killed at whichever write: all is readable, a window is whole or not there, and the next run ends clean."""
+    """After a kill at any write everything is readable, a window is whole or absent, and the next run leaves nothing."""
     program = subprocess.Popen(
         [sys.executable, str(HERE / "killed_writer.py"), "land"],
         stdin=subprocess.PIPE,

@@ -51,7 +51,7 @@ def land(landing: Landing, window: Window, *ids: str, kind: Any = "window", **op
 
 
 def die(writer: WindowWriter) -> None:
-    """Leave everything as it is, marked as of a process that is no more."""
+    """Leave everything as it is, marked as of a dead process."""
     marker = files.read_json(writer._marker)
     files.write_json(writer._marker, {**marker, "pid": _dead_pid()})
 
@@ -77,7 +77,7 @@ def landing(tmp_path: Path) -> Landing:
 
 
 def test_objects_are_found_by_their_own_names(landing: Landing) -> None:
-    """Whatever an object is called, it is listed by that name and keeps to its folder."""
+    """An object with any name is listed by that name and stays in its folder."""
     for name in ("Contact", "../Odd", "a/b", ".x"):
         with landing.begin("acme", name, Window(None, ORIGIN), SCHEMA) as writer:
             write(writer, "1")
@@ -89,7 +89,7 @@ def test_objects_are_found_by_their_own_names(landing: Landing) -> None:
 
 
 def test_batches_come_in_the_order_of_commits(landing: Landing) -> None:
-    """A window that began first but committed last is last; within a window the order of writing holds."""
+    """Windows are in the order of their commits; within a window the order of writing holds."""
     clock = landing.clock
     assert isinstance(clock, FrozenClock)
     with (
@@ -130,7 +130,7 @@ def test_a_commit_is_read_back_as_it_was_made(landing: Landing) -> None:
 
 
 def test_landing_may_move(landing: Landing, tmp_path: Path) -> None:
-    """Files name each other relatively: a data folder that was moved is read as before."""
+    """Files name each other by relative paths: a data folder that was moved is read as before."""
     land(landing, Window(None, hours(1)), "1")
     moved = shutil.copytree(landing.root / "landing", tmp_path / "elsewhere" / "landing").parent
     shutil.rmtree(landing.root / "landing")
@@ -139,7 +139,7 @@ def test_landing_may_move(landing: Landing, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", '{"window": {}}', "\x00"])
 def test_a_damaged_commit_is_an_error(landing: Landing, text: str) -> None:
-    """A commit that cannot be read stops the reader; it is not passed over."""
+    """A commit that cannot be read stops the reader; it is not skipped."""
     window_id = land(landing, Window(None, hours(1)), "1")
     (landing.folder("acme", "Contact") / "windows" / f"{window_id}.json").write_text(text)
     with pytest.raises(CorruptFile):
@@ -153,7 +153,7 @@ def test_a_damaged_schema_is_an_error(landing: Landing) -> None:
 
 
 def test_points_and_sweeps_do_not_move_the_watermark(landing: Landing) -> None:
-    """Only windows say that a span of time was read."""
+    """Only windows state that a time was read."""
     land(landing, Window(None, hours(1)), "1")
     land(landing, Window(None, hours(9)), "1", kind="sweep")
     land(landing, Window(None, hours(9)), "1", kind="point")
@@ -175,7 +175,7 @@ def test_the_latest_schema_is_that_of_the_last_commit(landing: Landing) -> None:
 
 
 def test_known_versions_by_shape(landing: Landing) -> None:
-    """Landed versions are known exactly in their own shape and by stamp in the other, from `since` on."""
+    """Landed versions are seen by content in their own shape and by modification time in the other, from `since` on."""
     hasher = RecordHasher()
     land(landing, Window(None, hours(2)), "old", at=hours(0))
     land(landing, Window(hours(2), hours(4)), "a", "b", at=hours(3))
@@ -200,7 +200,7 @@ def test_what_is_known_comes_from_every_kind_of_batch(landing: Landing) -> None:
 
 
 def test_newest_counts_records_not_versions(landing: Landing) -> None:
-    """A record that landed twice counts once; the newest stamp is that of all."""
+    """A record that landed twice counts once; the latest modification is that of all records."""
     assert landing.landed_since("acme", "Contact", hours(0)) == (0, None)
     land(landing, Window(None, hours(2)), "a", "b", at=hours(1))
     land(landing, Window(hours(0), hours(4)), "a", at=hours(3))
@@ -218,7 +218,7 @@ def test_uncommitted_records_are_not_known(landing: Landing) -> None:
 
 
 def test_clearing_counts_the_batches_of_the_dead(landing: Landing) -> None:
-    """Clearing removes batches, quarantine and spool of a killed writer, and says how many batches."""
+    """Clearing removes batches, quarantine and checkpoint of a killed writer, and returns the number of batches."""
     writer = landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA)
     write(writer, "a")
     write(writer, "b")
@@ -249,7 +249,7 @@ def test_a_marker_that_goes_while_we_look(
 def test_many_clear_the_same_window_at_once(
     landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever another process removes just before we do, clearing up goes on to the end."""
+    """Clearing goes on to the end, whatever another process removes at the same time."""
     writer = landing.begin("acme", "Contact", Window(None, hours(2)), SCHEMA)
     write(writer, "a")
     writer.quarantine([Reject("no id", b"x")])

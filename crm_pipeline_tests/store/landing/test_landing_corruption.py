@@ -52,7 +52,7 @@ def landing(tmp_path: Path) -> Landing:
 
 @pytest.fixture
 def left(landing: Landing) -> WindowWriter:
-    """A second window, left with a page that is done and rows that were set aside."""
+    """A second window, interrupted with a finished page and quarantined rows."""
     with pytest.raises(Unavailable), landing.begin("acme", "Contact", LATER, SCHEMA) as writer:
         writer.checkpoint.begin({"job": "750A"})
         batch = write(writer, "c")
@@ -63,11 +63,11 @@ def left(landing: Landing) -> WindowWriter:
 
 
 def again(landing: Landing) -> Landing:
-    """Return the same landing as another process finds it."""
+    """Return the same landing as another process opens it."""
     return Landing(landing.root, landing.clock)
 
 
-def one(landing: Landing, pattern: str) -> Path:
+def single(landing: Landing, pattern: str) -> Path:
     [path] = landing.root.glob(pattern)
     assert isinstance(path, Path)
     return path
@@ -80,11 +80,14 @@ def one(landing: Landing, pattern: str) -> Path:
         lambda landing: landing.landed_since("acme", "Contact", ORIGIN),
         lambda landing: landing.check(landing.batches("acme", "Contact")),
     ],
-    ids=["known", "newest", "check"],
+    ids=["seen_versions", "landed_since", "check"],
 )
 def test_a_flipped_bit_in_a_batch(landing: Landing, read: Callable[[Landing], Any]) -> None:
-    """Whoever reads the batch is told which it is and how its window is read again."""
-    path, commit = one(landing, "*/*/*/????-??/*.parquet"), one(landing, "*/*/*/windows/*.json")
+    """Every reader of the batch gets an error that names it and says how to read its window again."""
+    path, commit = (
+        single(landing, "*/*/*/????-??/*.parquet"),
+        single(landing, "*/*/*/windows/*.json"),
+    )
     read(again(landing))
     flip_bit(path)
     with pytest.raises(CorruptFile) as caught:
@@ -95,10 +98,10 @@ def test_a_flipped_bit_in_a_batch(landing: Landing, read: Callable[[Landing], An
 
 
 def test_a_flipped_bit_in_a_commit(landing: Landing) -> None:
-    """Watermark, batches and notes are not told from it; the text names the file."""
-    path = one(landing, "*/*/*/windows/*.json")
-    place = path.read_bytes().index(b"2026-01-01T01")
-    flip_bit(path, place + 3)  # 2026 becomes 2027: the watermark would be a year ahead
+    """Watermark, batches and notes are not taken from it; the text names the file."""
+    path = single(landing, "*/*/*/windows/*.json")
+    offset = path.read_bytes().index(b"2026-01-01T01")
+    flip_bit(path, offset + 3)  # 2026 becomes 2027: the watermark would be a year ahead
     for read in (Landing.watermark, Landing.batches, Landing.notes):
         with pytest.raises(CorruptFile) as caught:
             read(again(landing), "acme", "Contact")
@@ -108,7 +111,7 @@ def test_a_flipped_bit_in_a_commit(landing: Landing) -> None:
 
 def test_a_schema_is_what_its_name_stands_for(landing: Landing) -> None:
     """A flipped bit, and whole content under another's name, are errors that name the file."""
-    path = one(landing, "*/*/*/schemas/*.json")
+    path = single(landing, "*/*/*/schemas/*.json")
     kept = path.read_bytes()
     flip_bit(path)
     with pytest.raises(CorruptFile, match=path.name):
@@ -123,7 +126,7 @@ def test_a_schema_is_what_its_name_stands_for(landing: Landing) -> None:
 
 
 def test_a_schema_of_the_first_versions(landing: Landing) -> None:
-    """Their fingerprints left out most of a field; what such a name stands for is read as before."""
+    """Their fingerprints left out most of a field; schemas with such names are read as before."""
     stored = SCHEMA.to_dict()
     name = fingerprint([["Id", "ID", "id", 0, False]])
     path = landing.folder("acme", "Contact") / "schemas" / f"{name}.json"
@@ -135,18 +138,18 @@ def test_a_schema_of_the_first_versions(landing: Landing) -> None:
 
 
 def test_what_earlier_versions_wrote_is_read_as_it_is(landing: Landing, left: WindowWriter) -> None:
-    """Commits, manifests, schemas, markers and spools without checksums of their own count."""
+    """Commits, manifests, schemas, markers and checkpoints without checksums of their own are valid."""
     expected = again(landing).windows("acme", "Contact")
     for path in [*landing.root.rglob("*.json"), *landing.root.rglob("*.open")]:
         record = files.read_json(path)
         older = {key: record[key] for key in record if key not in {"bytes", "sha256", "crc32"}}
         kept = record if "batch_id" in record and "schema_fingerprint" in record else older
         path.write_text(json.dumps(kept, ensure_ascii=False, indent=1))
-    found = again(landing)
-    assert found.windows("acme", "Contact") == expected
-    assert found.latest_schema("acme", "Contact") == SCHEMA
-    [interrupted] = found.interrupted("acme", "Contact")
-    writer = found.resume("acme", "Contact", interrupted, SCHEMA)
+    reopened = again(landing)
+    assert reopened.windows("acme", "Contact") == expected
+    assert reopened.latest_schema("acme", "Contact") == SCHEMA
+    [interrupted] = reopened.interrupted("acme", "Contact")
+    writer = reopened.resume("acme", "Contact", interrupted, SCHEMA)
     assert writer is not None
     with writer:
         assert (len(writer.manifests), writer.quarantined) == (1, 1)
@@ -159,21 +162,21 @@ def test_what_earlier_versions_wrote_is_read_as_it_is(landing: Landing, left: Wi
 def test_damage_to_what_an_unfinished_read_has_written(
     landing: Landing, left: WindowWriter, pattern: str
 ) -> None:
-    """The window is not gone on with, everything of it goes, and it can be read anew."""
+    """The window is not resumed, all its files are removed, and it can be read again."""
     flip_bit(next(landing.root.glob(pattern.format(left.window_id))))
-    found = again(landing)
-    [interrupted] = found.interrupted("acme", "Contact")
-    assert found.resume("acme", "Contact", interrupted, SCHEMA) is None
-    assert found.interrupted("acme", "Contact") == []
+    reopened = again(landing)
+    [interrupted] = reopened.interrupted("acme", "Contact")
+    assert reopened.resume("acme", "Contact", interrupted, SCHEMA) is None
+    assert reopened.interrupted("acme", "Contact") == []
     assert not list(landing.root.rglob(f"*{left.window_id}*"))
-    with found.begin("acme", "Contact", LATER, SCHEMA) as writer:
+    with reopened.begin("acme", "Contact", LATER, SCHEMA) as writer:
         write(writer, "c")
         writer.commit(Counts())
-    assert found.watermark("acme", "Contact") == LATER.to_at
+    assert reopened.watermark("acme", "Contact") == LATER.to_at
 
 
 def test_a_damaged_marker_is_believed_for_two_days(landing: Landing, left: WindowWriter) -> None:
-    """Whose window it is cannot be told: nothing of it is touched, and nothing waits for it."""
+    """The window's writer is unknown: its files are not touched, and nothing waits for it."""
     marker = left._marker
     flip_bit(marker)
     at = landing.clock.now()

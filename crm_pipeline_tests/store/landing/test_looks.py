@@ -1,4 +1,4 @@
-"""What the last looks came to, written so that anybody can read it, and how fresh objects are by that."""
+"""Results of the last looks, stored for every process to read, and the freshness derived from them."""
 
 import json
 import threading
@@ -52,7 +52,7 @@ def looks(tmp_path: Path, clock: FrozenClock) -> Looks:
 def test_an_error_lasts_from_its_first_time_to_the_next_good_look(
     looks: Looks, clock: FrozenClock
 ) -> None:
-    """It says since when, redacted, and what to do; a good probe ends it."""
+    """A failure has its start, a redacted text and the cure; a successful probe ends it."""
     for _ in range(2):
         looks.probed("acme", {"Contact": True}, {"Lead": HIDDEN})
         clock.advance(60)
@@ -67,7 +67,7 @@ def test_an_error_lasts_from_its_first_time_to_the_next_good_look(
 
 
 def test_only_a_read_proves_that_an_object_can_be_read(looks: Looks, clock: FrozenClock) -> None:
-    """A read that failed is not forgotten because a question was answered."""
+    """A failed read is not ended by a successful probe."""
     looks.failed("acme", "Lead", HIDDEN, run="r1")
     looks.probed("acme", {}, {"Lead": HIDDEN})
     looks.probed("acme", {"Lead": True}, {})
@@ -83,7 +83,7 @@ def test_only_a_read_proves_that_an_object_can_be_read(looks: Looks, clock: Froz
 def test_a_failing_object_is_left_alone_for_as_long_as_it_failed(
     failed_for_s: int, waits_s: int
 ) -> None:
-    """A minute at least, an hour at most: the pauses double."""
+    """The pauses double, from one minute to one hour."""
     failed_at = START + timedelta(seconds=failed_for_s)
     look = Look(error="gone", failing_since=START, failed_at=failed_at, during="probe")
     assert look.is_waiting(failed_at + timedelta(seconds=waits_s - 6))
@@ -91,21 +91,21 @@ def test_a_failing_object_is_left_alone_for_as_long_as_it_failed(
 
 
 def test_what_probes_met_is_left_to_probes(looks: Looks, clock: FrozenClock) -> None:
-    """A schedule that comes round just when the pause is over lets the sensor find out first; not what a read met."""
+    """At the end of a pause a schedule leaves an object that failed in a probe to the sensor, not one that failed in a read."""
     looks.probed("acme", {}, {"Lead": HIDDEN})
     looks.failed("acme", "Contact", HIDDEN)
     clock.advance(61)
-    found, names = looks.at("acme"), ["Contact", "Lead"]
-    assert found.waiting(names, clock.now()) == []
-    assert found.waiting(names, clock.now(), timedelta(minutes=15)) == ["Lead"]
+    states, names = looks.at("acme"), ["Contact", "Lead"]
+    assert states.waiting(names, clock.now()) == []
+    assert states.waiting(names, clock.now(), timedelta(minutes=15)) == ["Lead"]
     clock.advance(900)
-    assert found.waiting(names, clock.now(), timedelta(minutes=15)) == []
+    assert states.waiting(names, clock.now(), timedelta(minutes=15)) == []
 
 
 def test_looks_of_two_processes_do_not_overwrite_each_other(
     looks: Looks, tmp_path: Path, clock: FrozenClock
 ) -> None:
-    """Each change is made to what is on disk by then."""
+    """Each change is applied to the current file on disk."""
 
     def read(name: str) -> None:
         Looks(tmp_path, clock).was_read("acme", name, START)
@@ -122,7 +122,7 @@ def test_looks_of_two_processes_do_not_overwrite_each_other(
     "text", ["", "{", "[]", '{"objects": 1}', '{"objects": {"A": {"good_at": 7}}}']
 )
 def test_a_damaged_file_is_begun_anew(looks: Looks, tmp_path: Path, text: str) -> None:
-    """Nothing depends on it: the next looks fill it again."""
+    """Nothing depends on the file: the next looks fill it again."""
     path = tmp_path / "looks" / "acme.json"
     path.parent.mkdir()
     path.write_text(text)
@@ -137,19 +137,19 @@ def test_a_damaged_file_is_begun_anew(looks: Looks, tmp_path: Path, text: str) -
 
 
 def test_keys_of_other_versions_are_passed_over(looks: Looks, tmp_path: Path) -> None:
-    """A file with more, or with less, is read as far as it is known."""
+    """A file with unknown or missing keys is read."""
     looks.was_read("acme", "Lead", START)
     path = tmp_path / "looks" / "acme.json"
-    told = json.loads(path.read_text())
-    told["objects"]["Lead"] |= {"mood": "good"}
-    path.write_text(json.dumps({"objects": told["objects"], "more": 1}))
+    record = json.loads(path.read_text())
+    record["objects"]["Lead"] |= {"mood": "good"}
+    path.write_text(json.dumps({"objects": record["objects"], "more": 1}))
     assert looks.at("acme").of("Lead").read_at == START
 
 
 def test_a_disk_that_is_full_does_not_fail_a_look(
     looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was read was read, whether or not that can be noted."""
+    """A read succeeds whether or not its look can be written."""
     monkeypatch.setattr(files, "write_json", _full)
     looks.was_read("acme", "Lead", START)
     assert looks.at("acme") == ConnectionLooks()
@@ -180,7 +180,7 @@ def span(first: int | None, last: int) -> Window:
     ],
 )
 def test_which_span_has_been_read(windows: list[Window], expected: Window | None) -> None:
-    """The gap-free one from the beginning, or the newest."""
+    """The gap-free union from the beginning, or the latest one."""
     assert covered(windows) == expected
 
 
@@ -191,16 +191,16 @@ def landed(landing: Landing, obj: str, window: Window) -> None:
 
 
 def fresh(root: Path, clock: FrozenClock, looks: ConnectionLooks) -> dict[str, Freshness]:
-    found = freshness_of(ACME, Landing(root, clock), looks, clock.now())
-    return {one.object: one for one in found}
+    states = freshness_of(ACME, Landing(root, clock), looks, clock.now())
+    return {obj.object: obj for obj in states}
 
 
 def test_how_fresh_objects_are(tmp_path: Path, clock: FrozenClock) -> None:
-    """Without any look noted, as older versions left it: by landing alone; never read is unread."""
+    """Without looks, as older versions left it, freshness comes from landing alone; a never-read object is unread."""
     landing = Landing(tmp_path, clock)
     landed(landing, "Contact", Window(parse_instant("2026-08-01T00:00:00Z"), START))
-    found = fresh(tmp_path, clock, ConnectionLooks())
-    contact, lead = found["Contact"], found["Lead"]
+    states = fresh(tmp_path, clock, ConnectionLooks())
+    contact, lead = states["Contact"], states["Lead"]
     assert (contact.state, contact.is_whole, contact.read_to) == ("current", False, START)
     assert contact.history_from == parse_instant("2026-08-01T00:00:00Z")
     assert contact.behind_s(clock.now()) == 0
@@ -214,7 +214,7 @@ def test_how_fresh_objects_are(tmp_path: Path, clock: FrozenClock) -> None:
 def test_an_object_is_late_after_two_reads_that_did_not_come(
     tmp_path: Path, clock: FrozenClock, passed_s: int, stretched_s: float | None, is_late: bool
 ) -> None:
-    """By its cadence, or the stretched one; a look that found nothing new is as good as a read."""
+    """An object is late by its cadence or the stretched one; a look without changes counts like a read."""
     landed(Landing(tmp_path, clock), "Contact", Window(None, START))
     clock.advance(passed_s)
     looks = ConnectionLooks(refresh_every_s=stretched_s)
@@ -224,12 +224,12 @@ def test_an_object_is_late_after_two_reads_that_did_not_come(
 
 
 def test_a_damaged_commit_is_that_objects_affair(tmp_path: Path, clock: FrozenClock) -> None:
-    """The object is failing, the others are told of as always."""
+    """The object is failing, the others are reported as usual."""
     landed(Landing(tmp_path, clock), "Contact", Window(None, START))
     (commit,) = tmp_path.glob("landing/acme/Contact/windows/*.json")
     commit.write_text("{")
-    found = fresh(tmp_path, clock, ConnectionLooks())
-    assert {name: one.state for name, one in found.items()} == {
+    states = fresh(tmp_path, clock, ConnectionLooks())
+    assert {name: obj.state for name, obj in states.items()} == {
         "Contact": "failing",
         "Lead": "unread",
     }
@@ -251,17 +251,17 @@ def test_a_read_behind_a_gap_makes_nothing_current(looks: Looks) -> None:
 
 
 def test_what_a_fast_clock_noted_is_cut_to_the_present(tmp_path: Path, clock: FrozenClock) -> None:
-    """Our own clock ran a month ahead once: the object is tried again when it is due, and can be late."""
+    """After our own clock ran a month ahead, the object is tried again when it is due, and can be late."""
     ahead = FrozenClock(START + timedelta(days=30))
     Looks(tmp_path, ahead).failed("acme", "Contact", ValueError("gone"))
     Looks(tmp_path, ahead).probed("acme", {"Lead": True}, {})
-    found = Looks(tmp_path, clock).at("acme")
-    assert found.probed_at == found.of("Lead").current_at == START
-    assert found.of("Contact").next_try_at == START + timedelta(minutes=1)
+    states = Looks(tmp_path, clock).at("acme")
+    assert states.probed_at == states.of("Lead").current_at == START
+    assert states.of("Contact").next_try_at == START + timedelta(minutes=1)
 
 
 def test_damaged_notes_leave_every_object_unknown(tmp_path: Path, clock: FrozenClock) -> None:
-    """None passes for fresh, and the check says why."""
+    """No object passes for fresh, and the check says why."""
     landed(Landing(tmp_path, clock), "Contact", Window(None, START))
     (tmp_path / "looks").mkdir()
     (tmp_path / "looks" / "acme.json").write_text("{")

@@ -1,4 +1,4 @@
-"""Which records are missing because they could not be read, however often and whenever somebody asks."""
+"""Quarantined records that have not landed since, by every way of counting them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -42,12 +42,12 @@ def commit(
     landed: Sequence[str] = (),
     refused: Sequence[str] = (),
 ) -> None:
-    """Commit a window; a refused record whose name begins with `?` has no id."""
+    """Commit a window; a rejected record whose name begins with `?` has no id."""
     landing.clock.advance(3600)
     window = Window(None if span[0] is None else hours(span[0]), hours(span[1]))
     rejects = [
-        Reject("the record is no JSON", one.encode(), "" if one[0] == "?" else one)
-        for one in refused
+        Reject("the record is no JSON", name.encode(), "" if name[0] == "?" else name)
+        for name in refused
     ]
     with landing.begin("acme", "Contact", window, SCHEMA) as writer:
         if landed:
@@ -72,18 +72,18 @@ def test_nothing_is_written_where_all_can_be_read(landing: Landing) -> None:
 
 
 def test_a_record_is_missing_until_it_lands(landing: Landing) -> None:
-    """Other windows, and other records, change nothing; it is told why and since when."""
+    """Other windows and other records change nothing; reason and start are reported."""
     commit(landing, (None, 1), ["a"], refused=["b"])
     commit(landing, (1, 2), ["c"])
     commit(landing, (2, 3))
-    found = outstanding(landing, "acme", "Contact")
-    assert (dict(found.reasons), found.since) == ({"the record is no JSON": 1}, hours(25))
+    result = outstanding(landing, "acme", "Contact")
+    assert (dict(result.reasons), result.since) == ({"the record is no JSON": 1}, hours(25))
     commit(landing, (3, 4), ["b"])
     assert missing(landing) == 0
 
 
 def test_a_record_that_stays_unreadable_counts_once(landing: Landing) -> None:
-    """The look-back reads it again and again."""
+    """A record that every look-back reads again counts once."""
     for end in (1, 2, 3):
         commit(landing, (None if end == 1 else end - 2, end), refused=["b", "?"])
     assert missing(landing) == 2
@@ -93,14 +93,14 @@ def test_a_record_that_stays_unreadable_counts_once(landing: Landing) -> None:
 def test_a_later_read_of_the_same_window_settles_it(
     landing: Landing, span: tuple[float | None, float], left: int
 ) -> None:
-    """Also for a record without an id; a read of a part of it may have left it out."""
+    """This holds for a record without an id, too; a read of a part of the window may have left it out."""
     commit(landing, (None, 1), refused=["?"])
     commit(landing, span, ["a"])
     assert missing(landing) == left
 
 
 def test_a_record_that_a_newer_reader_reads_is_not_missing(landing: Landing) -> None:
-    """Its batch is made of the quarantine itself and belongs to no window."""
+    """A recovered record's batch is made from the quarantine itself and belongs to no window."""
     commit(landing, (None, 1), ["a"], refused=["b", "c"])
     other = Landing(landing.root / "other", FrozenClock(hours(24)))
     commit(other, (None, 1), ["b"])
@@ -118,12 +118,12 @@ def test_a_damaged_memory_is_made_anew(landing: Landing, damage: bytes) -> None:
 
 
 def test_a_quarantine_that_cannot_be_read_is_counted(landing: Landing) -> None:
-    """How many there are stands in the commit."""
+    """The commit has their number."""
     commit(landing, (None, 1), refused=["b", "c"])
     for path in landing.root.glob("quarantine/acme/Contact/*/*.parquet"):
         path.write_bytes(b"")
-    found = outstanding(landing, "acme", "Contact")
-    assert dict(found.reasons) == {"their file in quarantine cannot be read": 2}
+    result = outstanding(landing, "acme", "Contact")
+    assert dict(result.reasons) == {"their file in quarantine cannot be read": 2}
 
 
 IDS = st.lists(st.sampled_from("abc"), unique=True, max_size=2)
@@ -139,7 +139,7 @@ COMMITS = st.lists(
 def test_it_does_not_matter_when_somebody_asks(
     tmp_path_factory: pytest.TempPathFactory, plan: list[tuple]
 ) -> None:
-    """What is known step by step is what the whole history says, computed here in another way."""
+    """The state kept step by step equals the one of the whole history, computed here in another way."""
     landing = Landing(tmp_path_factory.mktemp("asked"), FrozenClock(hours(24)))
     for start, end, landed, refused, is_asked in plan:
         commit(landing, (start, end), [i for i in landed if i not in refused], refused)
@@ -147,12 +147,12 @@ def test_it_does_not_matter_when_somebody_asks(
             missing(landing)
     expected = set()
     for number, (start, end, _, refused, _) in enumerate(plan):
-        for one in refused:
+        for name in refused:
             later = plan[number + 1 :]
-            is_landed = any(one in ids and one not in bad for _, _, ids, bad, _ in later)
+            is_landed = any(name in ids and name not in bad for _, _, ids, bad, _ in later)
             is_read_again = any(
                 (a is None or (start is not None and a <= start)) and b >= end for a, b, *_ in later
             )
             if not (is_landed or is_read_again):
-                expected.add(one)
+                expected.add(name)
     assert missing(landing) == len(expected)

@@ -55,7 +55,7 @@ def hasher() -> RecordHasher:
 
 
 def test_keys_are_read_from_the_named_fields() -> None:
-    """Id, stamp and deletion mark come first; the raw columns follow as they came."""
+    """Id, modification time and deletion mark come first; the raw columns follow unchanged."""
     raw = pa.RecordBatch.from_pydict(
         {
             "Name": ODD[:3],
@@ -76,7 +76,7 @@ def test_keys_are_read_from_the_named_fields() -> None:
 
 
 def test_objects_without_stamp_or_mark() -> None:
-    """Where an object has neither, nothing is deleted and no record carries a stamp."""
+    """Where an object has neither field, nothing is deleted and no record has a modification time."""
     raw = pa.RecordBatch.from_pydict({"Id": ["a", "b"]})
     batch = keyed(raw, id_field="Id", modified_field=None, deleted_field=None)
     assert batch.column("_deleted").to_pylist() == [False, False]
@@ -88,7 +88,7 @@ def test_objects_without_stamp_or_mark() -> None:
 
 @pytest.mark.parametrize("text", ["2026-01-01T00:00:00", "yesterday", "1767225600"])
 def test_a_stamp_without_zone_is_an_error(text: str) -> None:
-    """A stamp that may mean any hour is not guessed."""
+    """A time without an offset is refused, not guessed."""
     with pytest.raises(pa.ArrowInvalid):
         instants(pa.array([text]))
 
@@ -103,23 +103,23 @@ def test_stamps_in_the_vendors_spellings(text: str) -> None:
 
 @given(ROWS)
 def test_version_keys_tell_versions_apart(rows: list[Row]) -> None:
-    """Two rows share a key exactly if id, stamp and deletion mark are equal, whatever the id holds."""
+    """Two rows share a key exactly if id, modification time and deletion mark are equal, whatever the id holds."""
     keys = version_keys(batch_of(rows)).to_pylist()
-    for one, key in zip(rows, keys, strict=True):
+    for row, key in zip(rows, keys, strict=True):
         for other, other_key in zip(rows, keys, strict=True):
-            assert (key == other_key) == (one[:3] == other[:3])
+            assert (key == other_key) == (row[:3] == other[:3])
 
 
 @given(ROWS, ROWS, st.booleans())
 def test_what_landed_is_left_out_and_nothing_else(
     hasher: RecordHasher, landed: list[Row], read: list[Row], is_same: bool
 ) -> None:
-    """Of what is read exactly those versions are left out that landed: whole in the same shape, by stamp in the other."""
+    """Exactly the landed versions are left out: by content in the same shape, by modification time in the other."""
     old, new = batch_of(landed), batch_of(read)
     keys = version_keys(old, hasher.hashes(old.select(["Name"])) if is_same else None)
     nothing = pa.array([], pa.string())
-    known = SeenVersions(keys, nothing) if is_same else SeenVersions(nothing, keys)
-    rest = known.rest_of(new, hasher)
+    seen = SeenVersions(keys, nothing) if is_same else SeenVersions(nothing, keys)
+    rest = seen.rest_of(new, hasher)
     width = 4 if is_same else 3
     seen = {row[:width] for row in landed}
     assert rest.to_pylist() == [
@@ -141,7 +141,7 @@ def test_records_without_id_are_never_known(hasher: RecordHasher) -> None:
 def test_hashes_are_equal_exactly_for_equal_records(
     hasher: RecordHasher, rows: list[tuple[str, str, str]]
 ) -> None:
-    """Every cell counts, at its place."""
+    """Every cell counts, and so does its column."""
     columns = [pa.array(column) for column in zip(*rows, strict=True)]
     hashes = hasher.hashes(pa.RecordBatch.from_arrays(columns, names=["a", "b", "c"])).to_pylist()
     assert len(set(hashes)) == len(set(rows))
@@ -168,7 +168,7 @@ def test_hashes_keep_the_order_of_rows(hasher: RecordHasher) -> None:
 
 
 def test_no_records_have_no_hashes(hasher: RecordHasher) -> None:
-    """An empty batch is no special case for its user."""
+    """An empty batch needs no special case in the caller."""
     assert (
         hasher.hashes(pa.RecordBatch.from_pydict({"v": pa.array([], pa.string())})).to_pylist()
         == []
@@ -176,7 +176,7 @@ def test_no_records_have_no_hashes(hasher: RecordHasher) -> None:
 
 
 def test_finished_puts_the_state_before_the_raw_columns(hasher: RecordHasher) -> None:
-    """Every row carries its batch and when it was asked for; raw cells stay what they were."""
+    """Every row has its batch and the time of its request; raw cells stay unchanged."""
     rows: list[Row] = [(str(n), None, False, value) for n, value in enumerate(ODD)]
     batch = finished(
         batch_of(rows), batch_id="w-1", extracted_at=pa.scalar(ORIGIN, TIMESTAMP), hasher=hasher
@@ -190,7 +190,7 @@ def test_finished_puts_the_state_before_the_raw_columns(hasher: RecordHasher) ->
 
 
 def test_months_count_records_by_utc_month() -> None:
-    """The last microsecond of a month belongs to it; records without a stamp are counted under ""."""
+    """The last microsecond of a month belongs to it; records without a modification time are counted under ""."""
     edge = datetime(2026, 2, 1, tzinfo=UTC)
     at = [edge, edge - timedelta(microseconds=1), None, ORIGIN]
     assert months(batch_of([("1", one, False, "") for one in at])) == {
@@ -212,7 +212,7 @@ def test_dictionaries_are_for_few_distinct_values() -> None:
     "name", ["_modified_at", "_BATCH_ID", "file_row_number", "src.x", "SRC._row"]
 )
 def test_a_column_of_the_vendor_is_none_of_ours(name: str, hasher: RecordHasher) -> None:
-    """A field that is called as a column of landing lands under a name apart, and nothing is lost."""
+    """A field with the name of one of our columns lands under another name, and nothing is lost."""
     raw = pa.RecordBatch.from_pydict({"Id": ["1"], name: ["theirs"], "record": ["plain"]})
     batch = keyed(raw, id_field="Id", modified_field=None, deleted_field=None)
     done = finished(batch, batch_id="b1", extracted_at=pa.scalar(None, TIMESTAMP), hasher=hasher)

@@ -1,4 +1,4 @@
-"""How far windows are believed: ends in the future, clocks that were wrong, data folders of before."""
+"""How far windows are believed: ends in the future, wrong clocks, data folders of earlier versions."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def at(minutes: float) -> datetime:
 
 
 def commit(start: float | None, end: float, when: float, present: float | None = None) -> Any:
-    """Return a commit: its span, when it was made, what it was held against; all as minutes."""
+    """Return a commit with window, commit time and present, all as minutes."""
     return WindowCommit(
         window_id=f"{when}",
         kind="window",
@@ -54,7 +54,7 @@ CASES: dict[str, tuple[list[WindowCommit], float | None, float | None]] = {
     "a clock some seconds off": ([HONEST, commit(-10, 15.5, 15)], None, 15.5),
     "an hour ahead": ([HONEST, commit(-10, 75, 16)], None, 16),
     "a whole read an hour ahead": ([commit(None, 60, 1)], None, 1),
-    # The reads after a lie began where it ended: what lies between was never read.
+    # The reads after a wrong end began there: the time between was never read.
     "long ago": ([HONEST, commit(-10, 75, 16), commit(65, 65, 31), commit(65, 90, 91)], None, 16),
     "healed": ([HONEST, commit(-10, 75, 16), commit(6, 30, 31, 30)], None, 30),
     "healed, and gone on": (
@@ -79,19 +79,19 @@ CASES: dict[str, tuple[list[WindowCommit], float | None, float | None]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_watermark(case: str) -> None:
-    """It is never later than what a window can have read, whichever clock was wrong when it was committed."""
+    """The watermark is never later than what a window can have read, whichever clock was wrong at the commit."""
     commits, present, expected = CASES[case]
-    found = edge_of(commits, None if present is None else at(present))
-    assert found.at == (None if expected is None else at(expected))
+    edge = edge_of(commits, None if present is None else at(present))
+    assert edge.at == (None if expected is None else at(expected))
 
 
 def test_how_much_is_read_again() -> None:
-    """A window that claims too much is told of until a read has started from the right place."""
+    """A window with a wrong end is reported until a read has started from the right time."""
     lying = commit(-10, 75, 16)
     assert edge_of([HONEST, lying]) == Edge(at(16), at(75), is_set_back=True)
     assert not edge_of([HONEST, lying, commit(6, 30, 31, 30)]).is_set_back
     assert not edge_of([HONEST]).is_set_back
-    # What the present sets back is told of as well, unless it is by seconds.
+    # An edge that the present sets back is reported as well, unless it is by seconds.
     assert edge_of([commit(None, 75, 76, 75)], at(5)) == Edge(at(5), at(75), is_set_back=True)
     assert edge_of([commit(None, 75, 76, 75)], at(74.5)) == Edge(at(74.5), at(75))
     # A window that begins behind the present was not read at all.
@@ -99,7 +99,7 @@ def test_how_much_is_read_again() -> None:
 
 
 def test_a_lie_counts_up_to_its_first_page(tmp_path: Path) -> None:
-    """What changed while pages came may be missing: a read that took an hour counts up to its beginning."""
+    """Changes during a read may be missing: a read that took an hour counts up to its start."""
     clock = FrozenClock(T0)
     landing = Landing(tmp_path, clock)
     window = Window(None, at(600))
@@ -139,7 +139,7 @@ def _manifest(writer: Any) -> Any:
 
 
 def test_a_commit_of_before(tmp_path: Path) -> None:
-    """Commits that know no present are read as they are, and one with it comes back as it was."""
+    """Commits without a present are read as they are, and one with it is read back unchanged."""
     landing = Landing(tmp_path, FrozenClock(T0))
     for present in (None, T0):
         with landing.begin("acme", "Contact", Window(None, T0), SCHEMA) as writer:

@@ -71,7 +71,7 @@ def page(writer: WindowWriter, batches: Any, **options: Any) -> Any:
 
 
 def test_odd_values_survive(writer: WindowWriter) -> None:
-    """Leading zeros, words for null, long numbers, line breaks and emoji are landed as they came."""
+    """Leading zeros, words for null, long numbers, line breaks and emoji land unchanged."""
     manifest = page_manifest(writer, [batch_of(ODD)])
     table = pq.read_table(manifest.path)
     assert table.column_names == [*STATE_COLUMNS, "Name"]
@@ -81,7 +81,7 @@ def test_odd_values_survive(writer: WindowWriter) -> None:
 
 
 def test_the_manifest_says_what_is_in_the_file(writer: WindowWriter) -> None:
-    """Records, bytes, sum, counts and costs are those of the file beside it."""
+    """Records, bytes, checksum, counts and costs of the manifest fit the file beside it."""
     manifest = page_manifest(
         writer, [batch_of(["a"]), batch_of(["b", "c"])], calls=2, vendor_count=3
     )
@@ -117,7 +117,7 @@ def test_a_page_without_records_leaves_nothing(writer: WindowWriter) -> None:
 
 
 def test_wide_records_make_small_row_groups(writer: WindowWriter) -> None:
-    """JSON records are parsed a row group at a time: what that takes is bounded, however wide they are."""
+    """JSON records are parsed a row group at a time, so memory is bounded however wide the records are."""
     texts = [json.dumps({"id": n, "text": "x" * 100_000}) for n in range(200)]
     plain = batch_of(texts)
     wide = plain.rename_columns([*KEY_COLUMNS, "record"])
@@ -143,7 +143,7 @@ def test_small_batches_share_a_row_group(writer: WindowWriter) -> None:
 
 
 def test_months_are_counted_over_all_pages(writer: WindowWriter) -> None:
-    """The writer knows how many records of which month of modification it landed."""
+    """The writer counts its landed records by month of modification."""
     page(writer, [batch_of(["a", "b"]), batch_of(["c"], at=None)])
     page(writer, [batch_of(["d"])])
     assert writer.months == {"2026-01": 3, "": 1}
@@ -162,7 +162,7 @@ def test_pages_are_written_by_threads(landing: Landing) -> None:
 
 
 def test_a_page_that_fails_leaves_the_others(landing: Landing) -> None:
-    """A source that breaks in the middle of a page is its own error; no half file stays."""
+    """A source that fails in the middle of a page raises its own error; no half file stays."""
 
     def broken() -> Iterator[pa.RecordBatch]:
         yield batch_of(["a"] * 70_000)
@@ -180,7 +180,7 @@ def test_a_page_that_fails_leaves_the_others(landing: Landing) -> None:
 
 
 def test_leaving_without_commit_leaves_nothing(landing: Landing) -> None:
-    """An error inside the window takes batches, quarantine, spool and marker with it."""
+    """An error inside the window removes batches, quarantine, checkpoint and marker."""
     with pytest.raises(ZeroDivisionError), begin(landing) as writer:
         page(writer, [batch_of(["a"])])
         writer.quarantine([Reject("no id", b"x")])
@@ -191,7 +191,7 @@ def test_leaving_without_commit_leaves_nothing(landing: Landing) -> None:
 
 
 def test_an_error_behind_the_commit_keeps_the_window(landing: Landing) -> None:
-    """What is committed stays, whatever happens before the block is left."""
+    """A committed window stays, whatever happens before the block is left."""
     with pytest.raises(ZeroDivisionError), begin(landing) as writer:
         page(writer, [batch_of(["a"])])
         writer.commit(Counts())
@@ -202,7 +202,7 @@ def test_an_error_behind_the_commit_keeps_the_window(landing: Landing) -> None:
 def test_a_full_disk_at_the_commit_keeps_nothing(
     landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit that cannot be written is an error with a cure, and the window is not there."""
+    """A commit that cannot be written is an error with a cure, and the window does not exist."""
     replace = Path.replace
 
     def full(self: Path, target: Path) -> Path:
@@ -219,7 +219,7 @@ def test_a_full_disk_at_the_commit_keeps_nothing(
 
 
 def test_a_full_disk_in_a_page(writer: WindowWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that does not fit is an error with a cure and leaves no part of itself."""
+    """A page that does not fit on the disk is an error with a cure and leaves no files."""
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "Error writing bytes to file")
@@ -248,7 +248,7 @@ def marker_of(writer: WindowWriter) -> dict[str, Any]:
 
 
 def test_this_process_is_at_work(writer: WindowWriter, landing: Landing) -> None:
-    """A marker of our own is a living writer's, today and in a year."""
+    """A marker of this living process counts, today and in a year."""
     assert is_being_written(marker_of(writer), ORIGIN)
     assert is_being_written(marker_of(writer), ORIGIN + timedelta(days=400))
 
@@ -265,7 +265,7 @@ def test_a_clock_that_is_set_does_not_kill(
 
 
 def test_a_process_id_is_used_again(writer: WindowWriter) -> None:
-    """Another process under the same id is not the writer, nor is one of another start of the machine."""
+    """Another process with the same id is not the writer, nor is one of an earlier boot of the machine."""
     marker = marker_of(writer)
     other = {**marker, "process_started": marker["process_started"] - 60}
     assert not is_being_written(other, ORIGIN)
@@ -273,7 +273,7 @@ def test_a_process_id_is_used_again(writer: WindowWriter) -> None:
 
 
 def test_another_host_is_believed_for_two_days(writer: WindowWriter) -> None:
-    """What another host writes cannot be looked up: it is left alone for two days."""
+    """Another host's writer cannot be looked up: its window is not touched for two days."""
     marker = {**marker_of(writer), "host": platform.node() + "x", "pid": 1}
     started = datetime(2026, 6, 1, tzinfo=UTC)
     assert is_being_written(marker, started + timedelta(hours=47))
@@ -298,7 +298,7 @@ sys.stdin.read()
 
 
 def test_a_killed_process_nobody_waited_for(landing: Landing) -> None:
-    """Another process's window is left alone while it lives, and cleared once it was killed, waited for or not."""
+    """Another process's window is not touched while it lives, and removed after it was killed, collected or not."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(landing.root)],
         stdin=subprocess.PIPE,

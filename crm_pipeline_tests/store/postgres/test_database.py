@@ -36,13 +36,13 @@ def test_schemes(fresh_url: str, scheme: str) -> None:
 
 
 def test_a_transaction_commits(database: Database) -> None:
-    """What a transaction wrote is there for the next."""
+    """Rows that a transaction wrote are visible to the next."""
     rows(database, "CREATE TABLE t (a int); INSERT INTO t VALUES (7); SELECT 1")
     assert rows(database, "SELECT a FROM t") == [(7,)]
 
 
 def test_a_transaction_rolls_back(database: Database) -> None:
-    """An exception of the caller leaves nothing, and the connection is good for the next."""
+    """After an exception of the caller nothing is written, and the connection is usable."""
 
     def work() -> None:
         with database.transaction() as cursor:
@@ -62,14 +62,14 @@ def test_errors_of_the_database_reach_the_caller(database: Database) -> None:
 
 
 def test_dead_idle_connections_are_replaced(database: Database, fresh_url: str) -> None:
-    """After the server ended our sessions the next transaction just works."""
+    """After the server ended our sessions the next transaction succeeds."""
     rows(database, "SELECT 1")
     kill_sessions(fresh_url)
     assert rows(database, "SELECT 1") == [(1,)]
 
 
 def test_a_connection_lost_on_the_way(database: Database, fresh_url: str) -> None:
-    """A session that dies inside a transaction is an error that says so, and only of that one."""
+    """A session that dies inside a transaction is an error of that transaction only."""
 
     def work() -> None:
         with database.transaction() as cursor:
@@ -83,7 +83,7 @@ def test_a_connection_lost_on_the_way(database: Database, fresh_url: str) -> Non
 
 
 def test_work_is_done_again(database: Database, fresh_url: str) -> None:
-    """What broke in its middle is done once more, on a new connection; what breaks each time is an error."""
+    """A broken transaction is run once more, on a new connection; if it breaks again, that is an error."""
     tries: list[int] = []
 
     def work(cursor: Any, times: int) -> int:
@@ -117,7 +117,7 @@ RAISED = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file \"base/1\": No spac
 def test_what_the_server_cannot_do(
     tmp_path, database: Database, code: str, kind: type[StoreError], words: str
 ) -> None:
-    """A full disk of the server is named, if it is ours; another failure of its own is one sentence as well."""
+    """A full disk of the embedded server is named; another failure of a server is one sentence as well."""
     server = EmbeddedServer(tmp_path)
     ours = Database(database._dsn, server=server)
     statement = RAISED.format(code)
@@ -134,7 +134,7 @@ def test_what_the_server_cannot_do(
 def test_a_server_of_the_users_that_restarts(
     fresh_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that was there is waited for while it starts up; one that never answered is not."""
+    """The client waits for a server that was reached before and starts up, not for one that was never reached."""
     real, refused = psycopg2.connect, iter(["starting up", "Connection refused"])
 
     def connect(*arguments: Any, **options: Any) -> Any:
@@ -167,7 +167,7 @@ def test_unreachable_server_hides_the_password() -> None:
 
 @pytest.mark.parametrize("url", ["mysql://me:hush@host/crm", "postgresql://me:hu%sh@host/crm"])
 def test_unreadable_url(url: str) -> None:
-    """A URL that is none is refused without repeating it, in the causes either."""
+    """An invalid URL is refused without quoting it, also in the causes."""
     with (
         pytest.raises(StoreError, match="the database URL") as caught,
         Database(url).transaction(),
@@ -185,7 +185,7 @@ def test_a_forked_process_has_its_own_connections(database: Database) -> None:
 
 
 def test_many_threads(database: Database) -> None:
-    """More threads than kept connections, nested, all come through."""
+    """More threads than kept connections, with nested transactions, all succeed."""
     found: list[int] = []
 
     def work() -> None:
@@ -203,7 +203,7 @@ def test_many_threads(database: Database) -> None:
 
 
 def test_migrate_twice(database: Database) -> None:
-    """A database that is up to date is left alone."""
+    """A database that is up to date is not changed."""
     assert database.migrate() == []
     names = [name for name, _ in migration_files()]
     assert names == [name for (name,) in rows(database, "SELECT name FROM crm_state.migrations")]
@@ -211,7 +211,7 @@ def test_migrate_twice(database: Database) -> None:
 
 
 def test_migrate_from_two_sides(database: Database) -> None:
-    """Of two processes that migrate at once each migration is applied by one."""
+    """When two processes migrate at once, each migration is applied by one of them."""
     rows(database, "DROP SCHEMA crm_state CASCADE; SELECT 1")
     applied: list[list[str]] = []
     threads = [

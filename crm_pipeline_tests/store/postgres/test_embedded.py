@@ -61,7 +61,7 @@ def test_pages_have_checksums(server: EmbeddedServer) -> None:
 
 
 def test_start_again_finds_the_same(server: EmbeddedServer) -> None:
-    """A second start is the first one's server."""
+    """A second start finds the server of the first."""
     before = postmaster(server)
     assert server.start() == server.url()
     assert postmaster(server) == before
@@ -105,7 +105,7 @@ def test_killed_server_recovers(server: EmbeddedServer) -> None:
 
 
 def test_reused_process_id(server: EmbeddedServer) -> None:
-    """A file left by a dead server whose process id is somebody else's now does not stop a start."""
+    """A dead server's pid file, whose id another process has now, does not prevent a start."""
     pid_file = server.folder / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     server.stop()
@@ -117,7 +117,7 @@ def test_reused_process_id(server: EmbeddedServer) -> None:
 
 
 def test_server_outlives_who_started_it(server: EmbeddedServer) -> None:
-    """Two processes start at once, get the same server, and are killed; the server goes on."""
+    """Two processes start the server at once, get the same one, and are killed; the server runs on."""
     server.stop()
     starters = [
         subprocess.Popen(
@@ -155,7 +155,7 @@ def test_borrowers_leave_a_started_server(server: EmbeddedServer) -> None:
 
 
 def test_borrowers_leave_a_started_server_that_was_killed(server: EmbeddedServer) -> None:
-    """Who started a server finds it again after a borrower, though it was killed meanwhile."""
+    """A server that was started stays after a borrower left, although it was killed meanwhile."""
     os.kill(postmaster(server), signal.SIGKILL)
     with server.borrowed():
         pass
@@ -163,7 +163,7 @@ def test_borrowers_leave_a_started_server_that_was_killed(server: EmbeddedServer
 
 
 def test_failed_start_shows_the_log(server: EmbeddedServer) -> None:
-    """A server that cannot start is an error with the server's own words."""
+    """A server that cannot start is an error with the end of the server's log."""
     server.stop()
     conf = server.folder / "postgresql.conf"
     text = conf.read_text()
@@ -178,7 +178,7 @@ def test_failed_start_shows_the_log(server: EmbeddedServer) -> None:
 def test_the_environment_does_not_matter(
     server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PGPORT and its relatives, set for another server, do not change ours."""
+    """PGPORT and similar variables, set for another server, do not change ours."""
     server.stop()
     monkeypatch.setenv("PGDATA", "/nowhere")
     monkeypatch.setenv("PGPORT", "6543")
@@ -229,7 +229,7 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_no_place_for_the_socket(tmp_path: Path, runtime: Path) -> None:
-    """A runtime folder that somebody else made first is not trusted."""
+    """A runtime folder that another user made first is not trusted."""
     account = replace(ServerAccount.of(tmp_path / "none"), uid=os.geteuid() + 54_321, demoted=False)
     (runtime / f"crm-pipeline-{account.uid}").mkdir(mode=0o700)
     with pytest.raises(StoreError, match=r"no runtime folder.*belongs to another user"):
@@ -238,7 +238,7 @@ def test_no_place_for_the_socket(tmp_path: Path, runtime: Path) -> None:
 
 @pytest.mark.parametrize("inner", [False, True])
 def test_an_open_place_for_the_socket(tmp_path: Path, runtime: Path, inner: bool) -> None:
-    """A runtime folder that others may enter is not trusted, be it the server's own or that around it."""
+    """A runtime folder that others may enter is not trusted, whether the server's own or its parent."""
     account = replace(ServerAccount.of(tmp_path / "none"), uid=os.geteuid(), demoted=False)
     deep = tmp_path / ("x" * 100)
     place = socket_folder(deep, account)
@@ -249,7 +249,7 @@ def test_an_open_place_for_the_socket(tmp_path: Path, runtime: Path, inner: bool
 
 
 def test_a_socket_folder_that_was_made_anew(server: EmbeddedServer) -> None:
-    """A socket in a folder that others may enter is not asked: it may be anybody's."""
+    """A socket in a folder that others may enter is not used, because anybody may have made it."""
     folder = Path(str(make_url(str(server.url())).query["host"]))
     folder.chmod(0o755)
     try:

@@ -21,7 +21,7 @@ FULL = psycopg2.errors.DiskFull(
 
 
 def sql(origin: Exception) -> Exception:
-    """What SQLAlchemy makes of an error: with a statement and what belongs in it."""
+    """SQLAlchemy's error for a driver's: with the statement and its parameters."""
     return OperationalError("SELECT secrets FROM page", {"event": "a page of it"}, origin)
 
 
@@ -46,7 +46,7 @@ def because(error: Exception, cause: BaseException) -> Exception:
     ],
 )
 def test_what_is_foreseen(error: Exception, kind: type[StoreError], tmp_path: Path) -> None:
-    """Each is one of ours, in one line, with what to do and without any statement."""
+    """Each becomes one of our errors, on one line, with a cure and without the statement."""
     found = foreseen(error, tmp_path / "postgres")
     assert type(found) is kind
     text = str(found)
@@ -68,12 +68,12 @@ def test_what_is_foreseen(error: Exception, kind: type[StoreError], tmp_path: Pa
     ],
 )
 def test_what_is_a_bug(error: Exception) -> None:
-    """Anything else is nobody's fault but ours, and stays what it is."""
+    """Any other error is a bug of ours and stays as it is."""
     assert foreseen(error) is None
 
 
 def test_what_happened_meanwhile_is_no_cause() -> None:
-    """A bug in handling an outage is a bug: only what an error says that it came from counts."""
+    """A bug in handling an outage stays a bug: only an error's explicit cause counts."""
     bug = KeyError("a bug")
     bug.__context__ = GONE
     assert foreseen(bug) is None

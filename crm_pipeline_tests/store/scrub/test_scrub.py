@@ -82,14 +82,14 @@ def test_a_damaged_file_is_named_with_what_to_do(
     ],
 )
 def test_a_file_that_is_gone_is_named(data: Path, pattern: str) -> None:
-    """What something whole names must be there."""
+    """A file that an undamaged file names must exist."""
     path = some(data, pattern)
     path.unlink()
     assert found(scrub(data)) == {path.name: "it is gone"}
 
 
 def test_rows_of_a_build_whose_record_is_gone(data: Path) -> None:
-    """They are named once no build can be about to write it."""
+    """They are reported once no build can be about to write the record."""
     record = some(data, "quarantine/acme/Contact/normalized/*.json")
     rows = sorted(record.parent.glob(f"{record.stem}-*.parquet"))
     record.unlink()
@@ -103,7 +103,7 @@ def test_rows_of_a_build_whose_record_is_gone(data: Path) -> None:
 
 
 def test_rows_of_a_read_that_did_not_end(data: Path) -> None:
-    """A process that was killed before the record leaves them; the next run clears them away."""
+    """A process that was killed before the record leaves them; the next run removes them."""
     for commit in data.glob("landing/acme/Lead/windows/*.json"):
         commit.unlink()
     some(data, "quarantine/acme/Lead/????-??/*.json").unlink()
@@ -111,7 +111,7 @@ def test_rows_of_a_read_that_did_not_end(data: Path) -> None:
 
 
 def test_the_current_version_of_a_table_must_be_there(data: Path) -> None:
-    """A release that names a version without a record is told, and where the link leads to nothing."""
+    """A release that names a version without a record is reported, and so is a link without a target."""
     current = files.read_json(data / "tables" / "release.json")["tables"]["normalized/acme/users"]
     record = data / "tables" / "normalized" / "acme" / "users" / current / "version.json"
     snapshot = (data / "crm.duckdb").resolve()
@@ -130,7 +130,7 @@ def test_something_else_in_place_of_the_link(data: Path) -> None:
 
 
 def test_only_one_connection(data: Path) -> None:
-    """With a connection its landing, quarantine and tables are looked at, and nothing else."""
+    """With a connection its landing, quarantine and tables are checked, and nothing else."""
     flip_bit(some(data, "landing/acme/Contact/*/*.parquet"))
     flip_bit(some(data, "snapshots/*.duckdb"))
     assert scrub(data, "other").corruption == ()
@@ -165,7 +165,7 @@ def test_what_earlier_versions_wrote_is_unproven(data: Path) -> None:
 
 
 def test_a_damaged_batch_that_no_window_names_is_not_read_again(data: Path) -> None:
-    """Somebody moved its commit away and the window was read anew: nothing is to be done about what is left."""
+    """After its commit was moved away and the window read again, nothing has to be done about the remaining files."""
     path = some(data, "landing/acme/User/????-??/*.parquet")
     for commit in data.glob("landing/acme/User/windows/*.json"):
         commit.unlink()
@@ -181,7 +181,7 @@ def test_a_damaged_batch_that_no_window_names_is_not_read_again(data: Path) -> N
 
 @pytest.mark.parametrize("kind", ["open", "json"])
 def test_a_batch_without_a_commit_that_is_not_left_over(data: Path, kind: str) -> None:
-    """Its window is being read, or only its commit is damaged: then no file of it may go."""
+    """While its window is being read, or only its commit is damaged, no file of the window may be removed."""
     path = some(data, "landing/acme/User/????-??/*.parquet")
     commit = data / "landing/acme/User/windows" / f"{path.stem.rpartition('-')[0]}.json"
     commit.write_text("{")
@@ -202,7 +202,7 @@ def named(cure: str) -> set[Path]:
 
 
 def test_the_cure_of_a_batch_leaves_no_remains(data: Path) -> None:
-    """It names all files of the window: its commit, all its batches, and what the window set aside."""
+    """The cure names all files of the window: its commit, its batches and its quarantined rows."""
     batch = some(data, "landing/acme/Contact/????-??/*.parquet")
     window = batch.stem.rpartition("-")[0]
     aside = data / "quarantine" / "acme" / "Contact" / batch.parent.name / f"{window}-00009.parquet"
@@ -217,7 +217,7 @@ def test_the_cure_of_a_batch_leaves_no_remains(data: Path) -> None:
 
 
 def test_what_nothing_current_uses_is_no_damage_to_act_on(data: Path) -> None:
-    """A replaced version of a table and an older release are told last, as nothing to do."""
+    """A replaced version of a table and an older release are reported last, with nothing to do."""
     current = files.read_json(data / "tables" / "release.json")
     version = current["tables"]["normalized/acme/contacts"]
     folder = data / "tables" / "normalized" / "acme" / "contacts"
@@ -244,7 +244,7 @@ def test_what_nothing_current_uses_is_no_damage_to_act_on(data: Path) -> None:
 
 
 def test_a_snapshot_of_a_past_day(data: Path) -> None:
-    """Whoever removes it is told of its record; a damaged record alone costs the snapshot its proof only."""
+    """The cure names the record to remove with it; with only the record damaged, the snapshot is merely unproven."""
     current = (data / "crm.duckdb").resolve()
     old = current.with_name("crm-00000000-aaaa.duckdb")
     old.write_bytes(current.read_bytes())
@@ -262,14 +262,14 @@ def test_a_snapshot_of_a_past_day(data: Path) -> None:
 
 
 def test_two_records_that_disagree(data: Path) -> None:
-    """A manifest that says something else than its window's commit is told, though it is sealed."""
+    """A sealed manifest that differs from its window's commit is reported."""
     path = some(data, "landing/acme/Contact/????-??/*.json")
     files.write_json(path, {**files.read_json(path), "records": 1})
     assert found(scrub(data)) == {path.name: "it says something else than its window's commit"}
 
 
 def test_whole_notes_under_each_others_names(data: Path) -> None:
-    """A read that goes on does not use them, so they are told, though each is sealed."""
+    """A resumed read does not use them, so they are reported, although each is sealed."""
     folder = some(data, "landing/acme/Lead/spool/*")
     request, page = folder / "request.json", folder / "00002.json"
     texts = request.read_bytes(), page.read_bytes()
@@ -284,7 +284,7 @@ def test_whole_notes_under_each_others_names(data: Path) -> None:
 def test_what_changes_meanwhile_is_not_damaged(
     data: Path, monkeypatch: pytest.MonkeyPatch, is_collected: bool
 ) -> None:
-    """A file that a run replaces or removes between two looks is looked at anew before it is told."""
+    """A file that a run replaces or removes during the scrub is checked again before it is reported."""
     path = some(data, "published/contacts.parquet")
     record = path.with_name("checksums.json")
     plain = check.FileSum.of
@@ -348,7 +348,7 @@ def test_a_disk_that_does_not_read(data: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_progress_is_told_step_by_step(data: Path) -> None:
-    """Steps come one after the other, each with its files counted from one."""
+    """Steps are reported one after the other, each with its files counted from one."""
     told: list[tuple[str, int]] = []
 
     def tell(step: str, count: int, expected: int | None) -> None:
@@ -365,7 +365,7 @@ def test_progress_is_told_step_by_step(data: Path) -> None:
 
 
 def test_a_new_folder_is_whole(tmp_path: Path) -> None:
-    """Where nothing was written nothing is damaged, and nothing is made by looking."""
+    """In an empty folder nothing is damaged, and a scrub makes no files."""
     done = scrub(tmp_path / "data")
     assert (done.corruption, {one.files for one in done.kinds.values()}) == ((), {0})
     assert tuple(done.kinds) == KINDS

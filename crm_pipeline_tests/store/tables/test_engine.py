@@ -56,14 +56,14 @@ def test_parquet_is_written_with_notes(engine, tmp_path):
 
 
 def test_instants_are_utc(engine):
-    """The machine's time zone never shows."""
+    """The machine's time zone has no effect."""
     assert engine.row("SELECT '2026-01-01 00:00:00+02'::TIMESTAMPTZ::VARCHAR") == (
         "2025-12-31 22:00:00+00",
     )
 
 
 def test_what_does_not_fit_is_spilled_and_removed(tmp_path):
-    """Memory is bounded; the spilled files go with the engine."""
+    """Memory is bounded; temporary files are removed with the engine."""
     with Engine(tmp_path / "tmp", memory_limit="48MB", threads=1) as engine:
         engine.table("big", "SELECT range AS a, md5(range::VARCHAR) AS b FROM range(1000000)")
         assert engine.row("SELECT count(DISTINCT b) FROM big")[0] == 1_000_000
@@ -87,7 +87,7 @@ def test_errors_are_ours(engine):
     ],
 )
 def test_a_value_that_does_not_fit_is_never_told(engine, tmp_path, sql):
-    """The error is one of its own, so that somebody can look for the record; it quotes no value."""
+    """The error has a class of its own, so that the record can be searched for; it quotes no value."""
     path = tmp_path / "x.parquet"
     for run in (engine.rows, engine.arrow, lambda sql: engine.copy_to(sql, path)):
         with pytest.raises(UnfitValue) as found:
@@ -116,7 +116,7 @@ class Tight:
 
 
 def test_what_two_threads_cannot_hold_is_done_by_one(tmp_path):
-    """In narrower row groups, too; what comes after has all threads again."""
+    """With narrower row groups as well; later statements have all threads again."""
     path = tmp_path / "wide.parquet"
     with Engine(tmp_path / "tmp", threads=2) as engine:
         tight = Tight(engine.connection, threads=1)
@@ -140,7 +140,7 @@ def test_what_does_not_fit_at_all_says_what_to_set(tmp_path):
 
 
 def test_memory_is_named_where_the_transaction_is_lost(tmp_path):
-    """A second try inside a transaction that the first has spoilt hides nothing of what was wrong."""
+    """A second try inside a transaction that the first has aborted does not hide the first error."""
 
     class Spoilt(Tight):
         def execute(self, sql: str, params: Any = None) -> Any:

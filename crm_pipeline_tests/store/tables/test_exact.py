@@ -57,7 +57,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     ],
 )
 def test_a_value(connection: duckdb.DuckDBPyConnection, expression: str, value: Any) -> None:
-    """Infinities, spans, nanoseconds and bytes are text, inside of others as well."""
+    """Infinities, intervals, nanoseconds and bytes are text, also inside of nested values."""
     text, _ = exact(connection, f"SELECT {expression} AS one; -- and no more;")
     assert connection.execute(text).fetchall() == [(value,)]
 
@@ -72,7 +72,7 @@ def test_a_value(connection: duckdb.DuckDBPyConnection, expression: str, value: 
     ],
 )
 def test_a_query(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
-    """Whatever it begins and ends with."""
+    """A query is rewritten whatever it begins and ends with."""
     text, names = exact(connection, statement)
     assert (names, connection.execute(text).fetchall()) == (["a b", "d"], [(1, "infinity")])
 
@@ -92,5 +92,5 @@ def test_order_and_names_stay(connection: duckdb.DuckDBPyConnection) -> None:
     "statement", ["SELECT 1", "SHOW TABLES", "EXPLAIN SELECT 1", "", "-- nothing", "PRAGMA version"]
 )
 def test_others_stay_as_they_are(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
-    """What has no such columns is run as it was written."""
+    """SQL without such columns runs unchanged."""
     assert exact(connection, statement) == (statement, None)

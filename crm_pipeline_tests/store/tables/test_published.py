@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def publish(snapshots: Snapshots, number: int) -> None:
-    """Publish two tables that both say `number`, so that a reader can tell a torn state."""
+    """Publish two tables that both hold `number`, so that a reader notices a torn state."""
     name = f"crm-{number:08d}.duckdb"
     with (
         snapshots.building(name, snapshots.current()) as path,
@@ -65,7 +65,7 @@ def test_publishes_under_readers(tmp_path: Path):
 
 
 def test_a_slower_publisher_of_an_older_release_gives_way(tmp_path: Path):
-    """A release that came meanwhile stays; what goes with the snapshot stays as well."""
+    """A later release published meanwhile stays, and so do the files that belong to its snapshot."""
     snapshots = Snapshots(tmp_path)
     publish(snapshots, 1)
     touched: list[str] = []
@@ -79,7 +79,7 @@ def test_a_slower_publisher_of_an_older_release_gives_way(tmp_path: Path):
 
 
 def test_an_older_release_can_be_published_again(tmp_path: Path):
-    """Who restores older tables gets them shown: only what came during the build is newer."""
+    """After older tables are restored, they are published: only a release during the build counts as later."""
     snapshots = Snapshots(tmp_path)
     publish(snapshots, 7)
     publish(snapshots, 4)
@@ -156,7 +156,7 @@ def test_retention_keeps_the_last_few_and_one_a_day(tmp_path: Path):
 
 
 def test_leftovers_of_killed_publishers_are_collected(tmp_path: Path):
-    """A day-old temporary file belongs to nobody; a fresh one may be somebody's."""
+    """A day-old temporary file is abandoned; a fresh one may be in use."""
     snapshots = Snapshots(tmp_path)
     publish(snapshots, 1)
     old, fresh = (snapshots.folder / f".crm-2.duckdb.{n}.tmp" for n in ("old", "fresh"))
@@ -176,7 +176,7 @@ def test_nothing_published_says_what_to_do(tmp_path: Path):
 
 
 def test_a_snapshot_has_its_checksum_beside_it(tmp_path: Path):
-    """Any flipped bit is found, also in a part that no query reads; a new file has a new sum."""
+    """Any flipped bit is found, also in a part that no query reads; a new file has a new checksum."""
     publish(Snapshots(tmp_path), 1)
     path = Snapshots(tmp_path).current()
     assert path is not None
@@ -190,7 +190,7 @@ def test_a_snapshot_has_its_checksum_beside_it(tmp_path: Path):
 
 
 def test_a_damaged_checksum_makes_its_snapshot_doubtful(tmp_path: Path):
-    """It is published again rather than believed."""
+    """A snapshot with a damaged record is published again."""
     publish(Snapshots(tmp_path), 1)
     path = Snapshots(tmp_path).current()
     assert path is not None
@@ -199,7 +199,7 @@ def test_a_damaged_checksum_makes_its_snapshot_doubtful(tmp_path: Path):
 
 
 def test_a_snapshot_of_an_earlier_version(tmp_path: Path):
-    """Without a checksum it counts if it opens."""
+    """Without a checksum a snapshot is valid if it opens."""
     publish(Snapshots(tmp_path), 1)
     path = Snapshots(tmp_path).current()
     assert path is not None
@@ -211,7 +211,7 @@ def test_a_snapshot_of_an_earlier_version(tmp_path: Path):
 
 
 def test_a_checksum_without_a_snapshot_is_collected(tmp_path: Path):
-    """What a killed collector left beside a snapshot that is gone goes; that of a kept one stays."""
+    """The record of a removed snapshot is removed after a killed collection; that of a kept one stays."""
     snapshots = Snapshots(tmp_path)
     publish(snapshots, 1)
     left = snapshots.folder / "crm-00000000.duckdb.json"
@@ -222,7 +222,7 @@ def test_a_checksum_without_a_snapshot_is_collected(tmp_path: Path):
 
 
 def test_a_file_whose_head_is_damaged_does_not_open(tmp_path: Path):
-    """The error names the link and says what makes the file again."""
+    """The error names the link and the command that makes the file again."""
     publish(Snapshots(tmp_path), 1)
     path = Snapshots(tmp_path).current()
     assert path is not None

@@ -26,7 +26,7 @@ def again(published: PublishedFiles) -> PublishedFiles:
 
 
 def test_files_are_known_by_name(published: PublishedFiles) -> None:
-    """Another process finds what each file was; of others nothing is known."""
+    """Another process reads the checksums of recorded files; other files have none."""
     found = again(published)
     assert found.recorded() == {name: FileSum.of(found.folder / name) for name in NAMES}
     assert found.damaged() == []
@@ -35,7 +35,7 @@ def test_files_are_known_by_name(published: PublishedFiles) -> None:
 
 @pytest.mark.parametrize("name", [*NAMES, RECORD])
 def test_a_flipped_bit_is_found(published: PublishedFiles, name: str) -> None:
-    """In a file or in the record; of a damaged record nothing is believed."""
+    """A flipped bit is found in a file or in the record; a damaged record is not used."""
     flip_bit(published.folder / name)
     found = again(published)
     assert found.damaged() == [published.folder / name]
@@ -56,7 +56,7 @@ def test_what_is_about_to_change_is_forgotten_first(published: PublishedFiles) -
 
 
 def test_a_file_that_is_gone_is_damaged(published: PublishedFiles) -> None:
-    """What is recorded must be there."""
+    """A recorded file must exist."""
     (published.folder / "deals.parquet").unlink()
     assert again(published).damaged() == [published.folder / "deals.parquet"]
 

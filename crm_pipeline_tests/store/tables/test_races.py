@@ -77,7 +77,7 @@ print(won)
 
 
 def test_processes_that_commit_at_once(tables: Tables, tmp_path: Path) -> None:
-    """Two processes on one table: every commit that was reported won is in the history, once."""
+    """Two processes on one table: every successful commit is in the history, once."""
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACER, str(HERE), str(tmp_path)],
@@ -105,7 +105,7 @@ def test_processes_that_commit_at_once(tables: Tables, tmp_path: Path) -> None:
 
 
 def test_kill_at_any_write_keeps_whole_releases(tmp_path: Path) -> None:
-    """Killed at whichever write of two commits: what the current release names is whole, and the next run commits."""
+    """After a kill at any write of two commits the current release's files are whole, and the next run commits."""
     template = tmp_path / "template"
     commit(Tables(template), {1: "a"})
     program = subprocess.Popen(

@@ -52,7 +52,7 @@ def test_at_first_there_is_nothing(tables: Tables) -> None:
 
 
 def test_a_version_is_read_back_as_it_was_committed(tables: Tables) -> None:
-    """Everything said at the commit comes back with the version."""
+    """All arguments of the commit are read back with the version."""
     release = commit(tables, {1: "a"})
     version = tables.version(NAME)
     assert version is not None
@@ -65,7 +65,7 @@ def test_a_version_is_read_back_as_it_was_committed(tables: Tables) -> None:
 
 
 def test_readers_of_a_release_are_not_disturbed(tables: Tables) -> None:
-    """Whoever holds a release reads its versions, also after newer ones were committed."""
+    """A reader with a release reads its versions, also after newer ones were committed."""
     held = commit(tables, {1: "a"})
     commit(tables, {2: "b"})
     assert rows_of(tables.version(NAME, held)) == {1: "a"}
@@ -103,7 +103,7 @@ def test_the_second_of_two_with_one_parent_loses(tables: Tables) -> None:
 
 
 def test_a_first_commit_needs_a_table_that_is_not_there(tables: Tables) -> None:
-    """Two that both believe to be the first: one wins."""
+    """Of two first commits of a table one wins."""
     commit(tables, {1: "a"})
     with tables.stage(NAME) as staged, pytest.raises(CommitConflict, match="another run"):
         write(staged, "base", {2: "b"})
@@ -111,7 +111,7 @@ def test_a_first_commit_needs_a_table_that_is_not_there(tables: Tables) -> None:
 
 
 def test_leaving_without_commit_leaves_nothing(tables: Tables) -> None:
-    """What was staged and not committed is removed, after an error as well as without."""
+    """A version that was staged and not committed is removed, with or without an error."""
     with tables.stage(NAME) as staged:
         write(staged, "base", {1: "a"})
     assert not staged.folder.exists()
@@ -123,7 +123,7 @@ def test_leaving_without_commit_leaves_nothing(tables: Tables) -> None:
 
 
 def test_a_staged_file_must_be_written(tables: Tables) -> None:
-    """A path that was asked for and not written is an error before anything is committed."""
+    """A staged path that was not written is an error before anything is committed."""
     with pytest.raises(StoreError, match="never written"), tables.stage(NAME) as staged:
         staged.path("base")
         staged.commit(None, 0)
@@ -131,7 +131,7 @@ def test_a_staged_file_must_be_written(tables: Tables) -> None:
 
 
 def test_an_error_behind_the_commit_keeps_the_version(tables: Tables) -> None:
-    """What is committed stays, whatever happens before the block is left."""
+    """A committed version stays, whatever happens before the block is left."""
     with pytest.raises(ZeroDivisionError), tables.stage(NAME) as staged:
         write(staged, "base", {1: "a"})
         staged.commit(None, 1)
@@ -188,7 +188,7 @@ def test_an_interrupted_commit_keeps_what_a_release_names(
 
 
 def test_a_pointer_that_is_behind_or_lost(tables: Tables) -> None:
-    """Readers find the newest release with an old pointer, and with none, also where old releases went."""
+    """Readers find the latest release with an old pointer and with none, also after old releases were removed."""
     commit(tables, {1: "a"})
     pointer = tables.root / "release.json"
     old = pointer.read_text()
@@ -218,7 +218,7 @@ def test_a_version_that_cannot_be_read_is_an_error(tables: Tables, damage: str) 
 
 
 def test_files_that_are_not_ours_beside_the_releases(tables: Tables) -> None:
-    """They are passed over, and stay."""
+    """Foreign files are ignored and stay."""
     tables.releases.mkdir(parents=True)
     others = [
         tables.releases / name for name in ("notes.json", "7 (copy).json", "08.json", "².json")
@@ -231,7 +231,7 @@ def test_files_that_are_not_ours_beside_the_releases(tables: Tables) -> None:
 
 
 def test_old_versions_are_collected(tables: Tables) -> None:
-    """What was current within the last day stays whole; what was replaced before it goes, releases too."""
+    """Versions that were current within the last day stay; those replaced before are removed, and so are releases."""
     releases = [commit(tables, {number: "a"}) for number in range(4)]
     commit(tables, {1: "b"}, "normalized/acme/deals")
     torn = tables.folder(NAME).parent / "never" / "0123456789abcdef0123456789"

@@ -47,7 +47,7 @@ def test_a_version_says_what_its_files_were(tables: Tables) -> None:
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_flipped_bit_in_a_part(tables: Tables, number: int) -> None:
-    """A reader in another process is told which file it is, and what builds the table again."""
+    """A reader in another process gets an error that names the file and the command that builds the table again."""
     path = commit(tables).paths[number]
     flip_bit(path)
     other = Tables(tables.root.parent)
@@ -60,7 +60,7 @@ def test_a_flipped_bit_in_a_part(tables: Tables, number: int) -> None:
 
 
 def test_versions_from_before_there_were_sums(tables: Tables) -> None:
-    """They are read; what cannot be read to its end is found, with the same cure."""
+    """They are read; a file that cannot be read to its end is found, with the same cure."""
     version = commit(tables, [str(number) for number in range(5000)])
     without_sums(version)
     older = Tables(tables.root.parent)
@@ -77,7 +77,7 @@ def test_versions_from_before_there_were_sums(tables: Tables) -> None:
 
 
 def test_a_step_that_fails_looks_for_a_culprit(tables: Tables) -> None:
-    """What was compared before is compared once more; a full disk is nobody's fault, and costs no search."""
+    """Files are compared once more after an error; after a full disk they are not."""
     version = commit(tables)
     check_versions(tables, [version])
     flip_bit(version.paths[0])
@@ -105,7 +105,7 @@ def test_a_flipped_bit_in_the_record_of_a_version(tables: Tables, place: int) ->
 
 
 def test_the_copy_of_the_newest_release_stands_in_for_it(tables: Tables) -> None:
-    """A damaged release is read from `release.json`, and the next commit goes on behind it."""
+    """A damaged release is read from `release.json`, and the next commit gets the next number."""
     first = commit(tables)
     expected = tables.current()
     flip_bit(tables.releases / "1.json")
@@ -118,7 +118,7 @@ def test_the_copy_of_the_newest_release_stands_in_for_it(tables: Tables) -> None
 
 @pytest.mark.parametrize("how", ["gone", "behind", "damaged", "unsealed"])
 def test_a_release_without_a_copy(tables: Tables, how: str) -> None:
-    """Where the copy is no proof the release is an error with a cure, never the one before."""
+    """Where the copy proves nothing, the release is an error with a cure, never replaced by the one before."""
     commit(tables)
     older = tables.pointer.read_bytes()
     commit(tables)

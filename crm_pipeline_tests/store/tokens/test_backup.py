@@ -52,7 +52,7 @@ def saved(database: Database, tmp_path: Path) -> Path:
 
 
 def test_there_and_back(database: Database, saved: Path) -> None:
-    """What was restored is what was there, tokens usable, for all tables and every column."""
+    """Restored rows equal the original ones in all tables and columns, and tokens are usable."""
     before = everything(database)
     emptied(database)
     done = restore(database, KEY, saved)
@@ -123,7 +123,7 @@ def test_truncated(database: Database, saved: Path, keep: int) -> None:
 
 
 def test_flipped_bits(database: Database, saved: Path) -> None:
-    """A byte that differs is told or does not matter; it never restores other rows."""
+    """A changed byte is an error or has no effect; it never restores other rows."""
     before, content = everything(database), saved.read_bytes()
     for place in range(0, len(content), 7):
         spoiled = bytearray(content)
@@ -143,7 +143,7 @@ def rewritten(path: Path, change: dict[str, bytes]) -> None:
 
 
 def test_rows_missing(database: Database, saved: Path) -> None:
-    """A table with other rows than the manifest tells restores nothing of any table."""
+    """If one table's rows do not fit the manifest, no table is restored."""
     emptied(database)
     rewritten(saved, {"tokens.copy": b""})
     with pytest.raises(CorruptFile, match="0 of 1 rows"):
@@ -173,7 +173,7 @@ def test_not_of_this_version(
 
 
 def test_missing(database: Database, tmp_path: Path) -> None:
-    """A file that is not there is said to be not there."""
+    """A missing file is named as missing."""
     with pytest.raises(StoreError, match="there is no backup"):
         restore(database, KEY, tmp_path / "none.zip")
 

@@ -57,7 +57,7 @@ def test_the_variable_comes_first(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["hunter2", "zz" * 32, "ab" * 16, "päss" * 8])
 def test_no_key(tmp_path: Path, text: str) -> None:
-    """What is no key is refused with how to make one, and without repeating it."""
+    """A text that is not a key is refused with the way to make one, and not quoted."""
     with pytest.raises(ConfigError, match=r"CRM_STATE_KEY.*token_hex") as caught:
         StateKey.of(settings(tmp_path, CRM_STATE_KEY=text))
     assert text not in str(caught.value)
@@ -86,7 +86,7 @@ def test_a_file_that_others_may_use(tmp_path: Path, mode: int) -> None:
 
 @pytest.mark.parametrize("change", ["key", "context", "body", "format", "short"])
 def test_what_cannot_be_opened(change: str) -> None:
-    """Another key, another context and damage are told apart from nothing: all are refused."""
+    """Another key, another context and damaged bytes are all refused."""
     key = StateKey(b"k" * 32)
     sealed = key.seal(b"plain", context="token of connection 'a'")
     context = "token of connection 'a'"

@@ -1,4 +1,4 @@
-"""Tokens under many processes; slices of `benchmarks/tokens.py`."""
+"""Tokens with many processes; parts of `benchmarks/tokens.py`."""
 
 import signal
 import subprocess
@@ -26,7 +26,7 @@ def test_every_expiry_costs_one_refresh(fresh_url: str) -> None:
 
 
 def test_a_process_killed_meanwhile(fresh_url: str) -> None:
-    """With processes killed while all ask, the rest go on; a token lost on the way is told."""
+    """When processes are killed during refreshes, the others go on; a token lost on the way is reported."""
     found = tokens.run(fresh_url, 4, 2, kills=2)
     assert (found.refreshes, found.unstored, found.kills) == (4, 0, 2)
     assert all("authorize the app again" in words for words in found.failures)
@@ -36,8 +36,8 @@ def test_a_process_killed_meanwhile(fresh_url: str) -> None:
 def test_a_refresh_that_was_answered_and_never_stored(
     fresh_url: str, database: Database, tmp_path: Path
 ) -> None:
-    """The one thing that HTTP cannot exclude: the next caller is told that the refresh token is dead
-    and what to do; a token authorized anew takes over at once."""
+    """A refresh token lost between vendor and store: the next caller gets an error with the cure, and a newly
+    authorized token is used at once."""
     with SandboxServer(contacts=20) as sandbox:
         sandbox.salesforce.rotate()
         (tmp_path / "connections.yaml").write_text(tokens.CONNECTIONS.format(url=sandbox.url))

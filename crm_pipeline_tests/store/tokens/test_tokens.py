@@ -41,7 +41,7 @@ def test_saved_and_loaded(store: TokenStore) -> None:
 
 
 def test_encrypted_in_the_table(store: TokenStore, database: Database) -> None:
-    """The table does not show a token, and a row moved to another connection is worth nothing."""
+    """The table shows no token, and a row moved to another connection cannot be decrypted."""
     store.save("acme", TOKEN)
     with database.transaction() as cursor:
         cursor.execute("SELECT sealed FROM crm_state.tokens")
@@ -52,7 +52,7 @@ def test_encrypted_in_the_table(store: TokenStore, database: Database) -> None:
 
 
 def test_another_key(store: TokenStore, database: Database) -> None:
-    """Under another key the error says how to get out, for reading and for refreshing."""
+    """With another key the error has a cure, for reading and for refreshing."""
     store.save("acme", TOKEN)
     other = TokenStore(database, StateKey(b"l" * 32))
     with pytest.raises(StoreError, match="another key") as caught:
@@ -112,7 +112,7 @@ def test_failed_refresh(store: TokenStore) -> None:
 
 @pytest.mark.parametrize("is_same_process", [True, False])
 def test_somebody_hangs(database: Database, is_same_process: bool) -> None:
-    """Who waits too long for somebody else's refresh gets an error with the connection's name."""
+    """A caller that waits too long for another's refresh gets an error with the connection's name."""
     first = TokenStore(database, StateKey(KEY), lock_timeout_s=0.05)
     second = first if is_same_process else TokenStore(database, StateKey(KEY), lock_timeout_s=0.05)
     errors: list[Exception] = []
@@ -164,7 +164,7 @@ def seal(database: Database, text: str) -> None:
 def test_no_token_at_all(
     store: TokenStore, database: Database, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where something else stands in the place of a token there is none, with a word; the next login replaces it."""
+    """Stored bytes that are not a token are ignored with a warning; the next login replaces them."""
     store.save("acme", TOKEN)
     seal(database, text)
     assert store.load("acme") is None
@@ -177,7 +177,7 @@ def test_no_token_at_all(
 def test_a_token_with_a_spoilt_part(
     store: TokenStore, database: Database, spoilt: str, value: object
 ) -> None:
-    """The refresh token survives what is wrong beside it; what cannot be used is marked to be renewed."""
+    """The refresh token survives wrong values beside it; an unusable token is marked to be renewed."""
     whole = {
         "access_token": "access",
         "refresh_token": "refresh-hush",
@@ -198,8 +198,8 @@ def test_a_token_with_a_spoilt_part(
 def test_an_answer_to_the_commit_that_was_lost(
     store: TokenStore, fresh_url: str, monkeypatch: pytest.MonkeyPatch, is_overtaken: bool
 ) -> None:
-    """A token whose commit was entered, but not answered, is the one that is used, unless somebody stored a newer one
-    meanwhile, which stays: the vendor is not asked twice."""
+    """A token whose commit succeeded without a response is used, unless a newer one was stored meanwhile; the vendor
+    gets no second request."""
     old, asked = store.save("acme", TOKEN), []
     check_in, commits = Database._check_in, []
 
