@@ -21,9 +21,8 @@ from crm_pipeline.ratelimit.limits import (
 )
 
 LEASE_MS = 60_000  # a living process renews its lease; a dead one's permits count one window longer
-_STEADY_PART = (
-    8  # of a window: for so long a lower reading of the vendor does not replace a higher one
-)
+# Part of a window for which a lower reading of the vendor does not replace a higher one.
+_STEADY_PART = 8
 
 
 @dataclass

@@ -43,9 +43,8 @@ from crm_pipeline.wire.transport import PlainAdapter, TlsAdapter
 
 _log = structlog.get_logger(__name__)
 _MOST_MISSING = 1 << 53
-_LONGEST_WAIT_S = (
-    86_400.0  # a longer one is not believed; `wire.retry` says how long a request waits
-)
+# A longer wait is not believed; `wire.retry` says how long a request waits.
+_LONGEST_WAIT_S = 86_400.0
 _CONNECTIONS = 20  # more than the threads that ever read one account
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _QUERY = re.compile(r"\?[^\s'\")]+")
