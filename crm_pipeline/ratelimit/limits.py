@@ -13,13 +13,11 @@ LimitKind = Literal["rolling", "daily", "concurrency"]
 DAY_MS = 86_400_000
 MOST_COUNTED = 1_000_000_000
 """Nobody makes more calls in a day, and no vendor allows more, so a counter beyond that is ignored."""
-_STILL_A_MEMBER = (
-    25 / 24
-)  # of the window: a process that runs once a day is still known at its next run
+# Part of the window: a connection that runs once a day is still a member at its next run.
+_STILL_A_MEMBER = 25 / 24
 _LONGEST_DAY_MS = 26 * 3_600_000  # a day on which the clock goes back, and some reserve
-_SLOTS = (
-    128  # of a window; spent permits are summed by slot, and counting them until its end is safe
-)
+# Slots of a window: spent permits are summed by slot and count until its end, which is safe.
+_SLOTS = 128
 _NEARLY = 0.95
 _SKEW_MS = 2_000  # the most by which the vendor's midnight differs from ours
 

@@ -15,9 +15,8 @@ from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.ratelimit.decision import Amounts, Reading, Report, Wants, pack_most
 from crm_pipeline.ratelimit.limits import Limit
 
-_AHEAD_S = (
-    0.05  # permits for about so long are taken in advance; a contact costs a few milliseconds
-)
+# Permits for about so long are taken in advance; a contact costs a few milliseconds.
+_AHEAD_S = 0.05
 _UNUSED_S = 0.25  # then permits taken in advance go back to the others
 _MERGED_S = 0.002
 

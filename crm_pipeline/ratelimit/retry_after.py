@@ -7,10 +7,8 @@ from crm_pipeline.ratelimit.limits import next_reset_ms, period_ms
 
 POLL_MS = 50  # nobody knows when a call that is under way will end
 PROBE_MS = 3_600_000  # without probes a vendor's counter that refuses would never be read again
-_YIELDED_MS = (
-    50,
-    500,
-)  # a tenth of the window, within these bounds: when to ask for others' leftovers
+# Bounds for a tenth of the window: the wait before the next request for others' leftovers.
+_YIELDED_MS = (50, 500)
 
 
 def wait_ms(request: Request, headroom: Headroom) -> float:
