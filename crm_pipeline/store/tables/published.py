@@ -273,23 +273,22 @@ def open_published(
         CorruptFile: it is not the file that was published.
     """
     snapshots = Snapshots(data)
-    for attempt in range(_OPEN_ATTEMPTS):
-        target = snapshots.current()
-        if target is None and not snapshots.link.is_symlink():
-            break
+    attempts = 0
+    while (target := snapshots.current()) is not None or snapshots.link.is_symlink():
         try:
             return _opened(target or snapshots.link, data, limits, unrestricted=unrestricted)
-        except CorruptFile:
-            # A publisher may just be replacing the snapshot and its record.
-            if attempt == _OPEN_ATTEMPTS - 1:
+        except (CorruptFile, duckdb.Error) as error:
+            # A collector may remove the target after the link was read, and a publisher may just be replacing
+            # it and its record. Only what fails while the link stays is a fault of the file.
+            attempts += snapshots.current() == target
+            if attempts < _OPEN_ATTEMPTS:
+                continue
+            if isinstance(error, CorruptFile):
                 raise
-        except duckdb.Error as error:
-            # A collector may remove the target after the link was read.
-            if attempt == _OPEN_ATTEMPTS - 1:
-                snapshots.require_link()
-                raise damaged_file(snapshots.link, error, cure=_AGAIN) or StoreError(
-                    f"{snapshots.link} cannot be opened: {error}.", cure=_AGAIN
-                ) from error
+            snapshots.require_link()
+            raise damaged_file(snapshots.link, error, cure=_AGAIN) or StoreError(
+                f"{snapshots.link} cannot be opened: {error}.", cure=_AGAIN
+            ) from error
     snapshots.require_link()
     raise StoreError(
         f"nothing has been published to {snapshots.link} yet.",
