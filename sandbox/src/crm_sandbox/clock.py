@@ -10,7 +10,7 @@ class SandboxClock:
     """Tell the time, real by default, shifted or standing still on request.
 
     Args:
-        fixed: stand still at this moment until told otherwise.
+        fixed: stand still at this moment until another method is called.
     """
 
     def __init__(self, fixed: datetime | None = None) -> None:

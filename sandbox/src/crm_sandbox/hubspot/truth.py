@@ -29,7 +29,7 @@ class Truth(truth.Truth):
             f'"{one.table}"',
             _columns(one),
             key="_id",
-            stamp="greatest(_updated, coalesce(_archived_at, 0))",
+            modified_at="greatest(_updated, coalesce(_archived_at, 0))",
             where=() if include_deleted else ("NOT _archived",),
             moment=ms_of,
         )

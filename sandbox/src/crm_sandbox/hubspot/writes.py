@@ -21,7 +21,7 @@ class Writer:
 
     Args:
         portal: whose.
-        index: is told of every change, for search.
+        index: of the search; it gets every change.
         links: writes the links that come with a record.
     """
 

@@ -75,8 +75,12 @@ class Controls:
         for name in known & values.keys():
             setattr(limits, name, values[name])
         limits.forget()
-        told = {name: getattr(limits, name) for name in sorted(known)}
-        return told | {"plan": limits.plan, "daily": limits.daily.amount, "used": limits.daily.used}
+        shown = {name: getattr(limits, name) for name in sorted(known)}
+        return shown | {
+            "plan": limits.plan,
+            "daily": limits.daily.amount,
+            "used": limits.daily.used,
+        }
 
     def set_daily_limit(
         self, maximum: int | None = None, used: int | None = None, *, account: str = "main"

@@ -22,9 +22,9 @@ def _polled(call: Call, entity: str) -> Conversion:
     Raises:
         ApiError: 404 for an unknown one.
     """
-    company, book = call.company, call.company.conversions
-    with book.lock:
-        job = book.find(call.parts["conversion"], entity)
+    company, conversions = call.company, call.company.conversions
+    with conversions.lock:
+        job = conversions.find(call.parts["conversion"], entity)
         if job is None:
             raise ApiError(404, "Conversion was not found")
         job.polls += 1

@@ -32,7 +32,7 @@ class Truth(truth.Truth):
             f'"{entity.name}"',
             "*",
             key='"id"',
-            stamp='"update_time"',
+            modified_at='"update_time"',
             where=where,
             params=params,
         )

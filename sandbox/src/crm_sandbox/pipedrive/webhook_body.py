@@ -15,7 +15,7 @@ from crm_sandbox.pipedrive.store import News
 _POINTERS = {"user": "user", "org": "organization", "people": "person"}
 
 
-def told(company: CompanyData, news: News) -> dict[str, Any]:
+def body_of(company: CompanyData, news: News) -> dict[str, Any]:
     """Return `data` and `previous` of a delivery."""
     before, after = (_shape(company, news, one) for one in (news.before, news.after))
     if news.action == "create":

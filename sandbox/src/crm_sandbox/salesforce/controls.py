@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class WriteControls:
-    """The orders of an admin to the desks of one org."""
+    """What an admin may set in one org."""
 
     writer: "Writer"
     ingest: "IngestHandler"

@@ -34,7 +34,7 @@ class Truth(truth.Truth):
             f'"{sobject.name}"',
             columns,
             key='"Id"',
-            stamp='"SystemModstamp"',
+            modified_at='"SystemModstamp"',
             where=('NOT "IsDeleted"',) if is_hiding else (),
         )
 

@@ -19,7 +19,7 @@ _FOREIGN = {
 
 
 class Controls:
-    """The orders of an admin to the desks of the orgs."""
+    """What an admin may set in the orgs."""
 
     apis: "dict[str, OrgApi]"
     oauth: "OAuthHandler"

@@ -38,7 +38,7 @@ class Truth(truth.Truth):
             f'"{module.stored}" t',
             ", ".join(columns),
             key="t.id",
-            stamp=f'"{module.stamp}"',
+            modified_at=f'"{module.stamp}"',
             where=(living,),
         )
 

@@ -1,4 +1,4 @@
-"""Notifications: channels over HTTP, and what they are told.
+"""Notifications: channels over HTTP, and what is sent to them.
 
 https://www.zoho.com/crm/developer/docs/api/v8/notifications/overview.html
 """
