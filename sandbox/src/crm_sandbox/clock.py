@@ -1,6 +1,6 @@
-"""The sandbox's idea of the present.
+"""The clock of the sandbox.
 
-Everything that stamps, expires or counts days asks this clock, so a test can stand at any date.
+Times of change, expiries and daily limits all use it, so that a test can run at any date.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -44,7 +44,7 @@ class VendorJournal:
 
     Args:
         journal: of the sandbox.
-        vendor: whose requests are shown.
+        vendor: its requests are shown.
     """
 
     def __init__(self, journal: Journal, vendor: str) -> None:

@@ -1,4 +1,4 @@
-"""Everything that answers for one portal, put together, and which of them a route leads to."""
+"""All handlers of one portal, and the routes to them."""
 
 from collections.abc import Callable
 

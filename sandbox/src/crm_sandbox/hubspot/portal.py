@@ -1,4 +1,4 @@
-"""One portal: its tables, its catalogue, its pipelines and owners, filled when first asked for."""
+"""One portal: its tables, its catalogue, its pipelines and owners, filled when first used."""
 
 import threading
 from collections.abc import Callable, Hashable

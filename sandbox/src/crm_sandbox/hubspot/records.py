@@ -30,7 +30,7 @@ class RecordHandler:
     """Answers about records of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         reader: how they are read.
         writer: how they are written.
     """

@@ -23,7 +23,7 @@ class SearchHandler:
     """Answers searches in one portal.
 
     Args:
-        portal: whose records.
+        portal: holds the records.
         reader: how the bodies are read; a stale match shows the fresh one.
         index: what search sees.
     """

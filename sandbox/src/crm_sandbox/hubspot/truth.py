@@ -1,4 +1,4 @@
-"""What is really in the portals, for tests that compare it with what a client got."""
+"""The records of portals behind the API, for tests that compare them with what a client read."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ class Writer:
     """Writes records of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         index: of the search; it gets every change.
         links: writes the links that come with a record.
     """

@@ -1,4 +1,4 @@
-"""One company with all that works on it; filled when somebody first asks."""
+"""One company with its stores and services; filled when first used."""
 
 import threading
 from typing import Any

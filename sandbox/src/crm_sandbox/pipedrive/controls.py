@@ -1,4 +1,4 @@
-"""What a test or a person may switch in the emulated companies: sessions, limits, settings."""
+"""Sessions, limits and settings of the companies that a test or a person may set."""
 
 import re
 import threading

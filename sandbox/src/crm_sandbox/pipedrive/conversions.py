@@ -1,4 +1,4 @@
-"""Leads that become deals and deals that become leads: a job with a state to ask for.
+"""Conversions of leads to deals and of deals to leads: jobs with a state that clients poll.
 
 Source: https://developers.pipedrive.com/docs/api/v1/Leads#convertLeadToDeal
 """

@@ -1,4 +1,4 @@
-"""Every change of a record goes through here: what it entails, its stamps, its history, its news."""
+"""All changes of records: their consequences, times, history and events."""
 
 import json
 import uuid

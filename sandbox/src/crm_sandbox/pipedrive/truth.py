@@ -1,4 +1,4 @@
-"""What is really in a company, for tests that compare it with what a client got."""
+"""The records of a company behind the API, for tests that compare them with what a client read."""
 
 from typing import Any
 

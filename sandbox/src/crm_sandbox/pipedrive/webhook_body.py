@@ -1,4 +1,4 @@
-"""What a webhook delivery (version 2.0) says: the record, what it was before, and about what.
+"""The body of a webhook delivery (version 2.0): the record, its previous values, and metadata.
 
 It is not the REST answer: ids in `meta` are texts, `visible_to` is a text, and values of custom fields
 that point at users, persons or organizations are objects.

@@ -96,7 +96,7 @@ class Webhooks:
     """The webhooks of one company and their deliveries.
 
     Args:
-        company: whose.
+        company: the company.
         store: tells of changes.
     """
 

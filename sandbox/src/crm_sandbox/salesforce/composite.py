@@ -37,7 +37,7 @@ class CompositeHandler:
     """Answer `/composite` and `/composite/batch`.
 
     Args:
-        org: whose transaction an allOrNone request is.
+        org: an allOrNone request is a transaction of it.
         usage: where the subrequests of a batch are counted.
         route: how one subrequest is answered, given its API version and path.
     """

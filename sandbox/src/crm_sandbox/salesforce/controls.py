@@ -1,4 +1,4 @@
-"""What an admin may order about writes, replication lists and long requests."""
+"""Settings of writes, replication lists and long requests that an admin may make."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The Salesforce emulation at work: routing, sessions, limits, and the Python face for tests."""
+"""The Salesforce emulation: routing, sessions and limits; and its Python methods for tests."""
 
 import re
 from dataclasses import replace

@@ -47,7 +47,7 @@ class OAuthHandler:
     """Answer everything below `/services/oauth2`.
 
     Args:
-        org: whose user logs in.
+        org: its user logs in.
         sessions: where tokens live.
     """
 

@@ -23,7 +23,7 @@ class RecordHandler:
     """Answer `/sobjects/X` and below.
 
     Args:
-        org: whose records.
+        org: holds the records.
         writer: how they are written.
     """
 

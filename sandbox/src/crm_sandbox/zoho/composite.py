@@ -39,7 +39,7 @@ class CompositeHandler:
     """Answers composite requests.
 
     Args:
-        org: whose tables a transaction spans.
+        org: a transaction spans its tables.
         ask: answers one call.
     """
 

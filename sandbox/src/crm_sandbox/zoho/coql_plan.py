@@ -110,7 +110,7 @@ class CoqlHandler:
     """Answers queries.
 
     Args:
-        org: whose records.
+        org: holds the records.
     """
 
     def __init__(self, org: Org) -> None:

@@ -1,4 +1,4 @@
-"""The Zoho CRM emulation at work: hosts, tokens, routing, and the Python face for tests."""
+"""The Zoho CRM emulation: hosts, tokens and routing; and its Python methods for tests."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -61,7 +61,7 @@ class SetupHandler:
     """Answers about what an administrator sets up.
 
     Args:
-        org: whose set-up.
+        org: its set-up.
         metadata: describes fields.
     """
 

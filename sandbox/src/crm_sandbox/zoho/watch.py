@@ -36,7 +36,7 @@ class WatchHandler:
     """Answers `actions/watch`, and notices what happens to records.
 
     Args:
-        org: whose records.
+        org: holds the records.
         records: reads their values.
         mailman: takes notices out.
     """
