@@ -11,16 +11,18 @@ from crm_pipeline_tests.connectors.conftest import HarnessOf
 
 
 def test_no_call_is_refused_at_the_published_pace(case: Case, alone: HarnessOf) -> None:
-    """With the vendor's own ceilings in force and nothing configured, reads by each route one after the other, in
-    many calls, meet no refusal."""
+    """With the vendor's own limits in force and nothing configured, reads by each strategy one after the other, in
+    many calls, meet no refusal. Searches of HubSpot alone are more than the vendor takes in a second."""
     harness = alone(case, ceilings="")
     case.strict(harness.emulator)
-    # The emulator counts by real time, and so does the limiter: the clock is the machine's.
-    with opened(harness.settings, "demo", harness.database) as account:
-        for route in case.routes:
-            assert harness.extract_by(account, route).calls >= 5
-            assert harness.is_whole()
-    assert {entry.status for entry in harness.calls()} <= {200, 201, 204, 207}
+    try:
+        # The emulator counts by real time, and so does the limiter: the clock is the machine's.
+        with opened(harness.settings, "demo", harness.database) as account:
+            for route in case.routes:
+                assert harness.extract_by(account, route).calls >= 5
+                assert harness.is_whole()
+    finally:
+        assert {entry.status for entry in harness.calls()} <= {200, 201, 204, 207}
 
 
 def test_a_day_that_others_have_eaten(case: Case, alone: HarnessOf) -> None:

@@ -94,9 +94,9 @@ class Client:
         return self.get("/query", params={"q": soql}, **options)
 
     def records(self, soql: str) -> list[dict[str, Any]]:
-        answer = self.query(soql)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["records"]
+        response = self.query(soql)
+        assert response.status_code == 200, response.text
+        return response.json()["records"]
 
     def job(self, soql: str, **options: Any) -> requests.Response:
         body = {"operation": "query", "query": soql} | options

@@ -86,12 +86,16 @@ def test_every_listed_operation_is_answered(unlimited, vendor: str) -> None:
             # Nothing is there to be deleted or changed: every name and id is one that leads to nothing.
             path = path_of(vendor, one.template)
             url = f"{unlimited.url}/{vendor}{path}?hapikey=sandbox-developer-key"
-            answer = http.request(one.method, url, headers=headers, timeout=10)
+            response = http.request(one.method, url, headers=headers, timeout=10)
             status, words = UNKNOWN[vendor]
             is_object = vendor == "salesforce" and "{" in one.template
-            unknown = answer.status_code == status and words in answer.content and not is_object
-            if unknown or answer.status_code == 405 or b"INVALID_REQUEST_METHOD" in answer.content:
-                wrong.append(f"{one}: {answer.status_code} {answer.text[:80]}")
+            unknown = response.status_code == status and words in response.content and not is_object
+            if (
+                unknown
+                or response.status_code == 405
+                or b"INVALID_REQUEST_METHOD" in response.content
+            ):
+                wrong.append(f"{one}: {response.status_code} {response.text[:80]}")
     assert wrong == []
 
 

@@ -8,23 +8,23 @@ from crm_sandbox.faults import FaultOrders
 
 def test_first_in_first_out() -> None:
     """Orders are served in order, each as often as it says."""
-    book = FaultOrders()
-    book.order("status", status=503, times=2)
-    book.order("drop")
-    kinds = [getattr(book.take("salesforce", "GET", "/x"), "kind", None) for _ in range(4)]
+    orders = FaultOrders()
+    orders.order("status", status=503, times=2)
+    orders.order("drop")
+    kinds = [getattr(orders.take("salesforce", "GET", "/x"), "kind", None) for _ in range(4)]
     assert kinds == ["status", "status", "drop", None]
-    assert [order["consumed"] for order in book.listed()] == [2, 1]
+    assert [order["consumed"] for order in orders.listed()] == [2, 1]
 
 
 def test_nth_and_match() -> None:
     """An order waits for the n-th request that matches vendor, method and path."""
-    book = FaultOrders()
-    order = book.order("drop", vendor="salesforce", method="get", path=r"/query\?", nth=2)
-    assert book.take("hubspot", "GET", "/query?q=1") is None
-    assert book.take("salesforce", "POST", "/query?q=1") is None
-    assert book.take("salesforce", "GET", "/limits") is None
-    assert book.take("salesforce", "GET", "/query?q=1") is None
-    assert book.take("salesforce", "GET", "/query?q=1") is order
+    orders = FaultOrders()
+    order = orders.order("drop", vendor="salesforce", method="get", path=r"/query\?", nth=2)
+    assert orders.take("hubspot", "GET", "/query?q=1") is None
+    assert orders.take("salesforce", "POST", "/query?q=1") is None
+    assert orders.take("salesforce", "GET", "/limits") is None
+    assert orders.take("salesforce", "GET", "/query?q=1") is None
+    assert orders.take("salesforce", "GET", "/query?q=1") is order
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from crm_sandbox.clock import SandboxClock
 from crm_sandbox.grants import GrantStore
 
 
-def book(**options: object) -> tuple[GrantStore, SandboxClock]:
+def grant_store(**options: object) -> tuple[GrantStore, SandboxClock]:
     clock = SandboxClock(datetime(2026, 11, 1, tzinfo=UTC))
     return GrantStore(clock, lifetime_s=1800, **options), clock  # type: ignore[arg-type]
 
 
 def test_access_tokens_end_by_the_clock() -> None:
     """A token is known, then known to be over; one that never was is neither."""
-    grants, clock = book()
+    grants, clock = grant_store()
     access = grants.issue("main", {"read"})
     grants.lasting("private", "main")
     clock.advance(1799)
@@ -25,7 +25,7 @@ def test_access_tokens_end_by_the_clock() -> None:
 
 def test_a_rotating_refresh_token_buys_its_successor_once() -> None:
     """The old refresh token is refused after its use, its successor works."""
-    grants, _ = book(rotates=True)
+    grants, _ = grant_store(rotates=True)
     first = grants.begin_chain("second", {"read"})
     traded = grants.refresh(first)
     assert traded is not None
@@ -37,7 +37,7 @@ def test_a_rotating_refresh_token_buys_its_successor_once() -> None:
 
 def test_too_many_tokens_end_the_oldest() -> None:
     """One access token too many of a refresh token ends the oldest of it, and of no other."""
-    grants, _ = book(most_access=2, most_refresh=2)
+    grants, _ = grant_store(most_access=2, most_refresh=2)
     chain, other = grants.begin_chain("main"), grants.begin_chain("second")
     aside = grants.refresh(other)
     made = [grants.refresh(chain) for _ in range(3)]
@@ -52,7 +52,7 @@ def test_too_many_tokens_end_the_oldest() -> None:
 
 def test_a_code_is_good_once_and_for_its_address() -> None:
     """Used, late and misdirected codes buy nothing."""
-    grants, clock = book()
+    grants, clock = grant_store()
     codes = [grants.code("main", {"read"}, "https://a.example/back", 60) for _ in range(3)]
     assert grants.redeem(codes[0], "https://a.example/back") == ("main", {"read"})
     assert grants.redeem(codes[0], "https://a.example/back") is None
@@ -63,7 +63,7 @@ def test_a_code_is_good_once_and_for_its_address() -> None:
 
 def test_revoking_a_refresh_token_ends_its_access() -> None:
     """Nothing that it bought works afterwards."""
-    grants, _ = book()
+    grants, _ = grant_store()
     chain = grants.begin_chain("main")
     traded = grants.refresh(chain)
     assert traded is not None

@@ -14,8 +14,8 @@ def test_a_failure_of_the_sandbox_is_kept(monkeypatch) -> None:
         assert running.journal.failures() == []
         # Planted: the vendor's code raises.
         monkeypatch.delattr(running.emulations["pipedrive"], "oauth")
-        answer = requests.get(url, headers={"Authorization": "Bearer x"}, timeout=10)
-        assert (answer.status_code, "AttributeError" in answer.text) == (500, True)
+        response = requests.get(url, headers={"Authorization": "Bearer x"}, timeout=10)
+        assert (response.status_code, "AttributeError" in response.text) == (500, True)
         [entry] = running.journal.failures()
         assert entry.path == "/v1/users"
         assert entry.error.startswith("AttributeError at pipedrive/emulation.py:")

@@ -35,5 +35,5 @@ def test_answers(
     headers = TARGETS[vendor].login(unlimited)
     url = f"{unlimited.url}/{vendor}{path}"
     params = dict([query.split("=", 1)]) if query else {}
-    answer = requests.request(method, url, params=params, headers=headers, timeout=10)
-    assert (answer.status_code, words in answer.text) == (int(status), True), answer.text
+    response = requests.request(method, url, params=params, headers=headers, timeout=10)
+    assert (response.status_code, words in response.text) == (int(status), True), response.text

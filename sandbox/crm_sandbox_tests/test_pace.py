@@ -17,7 +17,7 @@ def test_a_ceiling_refuses_what_is_too_much(sandbox: SandboxServer) -> None:
     """Of five calls three pass; two get a 429 that says when to come back, and stand in the journal."""
     requests.post(f"{sandbox.url}/_admin/pace", json={"ceilings": [[3, 60]]})
     answers = [requests.get(f"{sandbox.url}/salesforce/services/data") for _ in range(5)]
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert [response.status_code for response in answers] == [200, 200, 200, 429, 429]
     assert answers[-1].headers["Retry-After"] == "60"
     assert requests.get(f"{sandbox.url}/_admin/pace").json()["refused"] == 2
     assert sandbox.journal.count(status=429) == 2
@@ -44,7 +44,7 @@ def test_latency(sandbox: SandboxServer) -> None:
 )
 def test_impossible_orders(sandbox: SandboxServer, order: dict) -> None:
     """A pace that makes no sense is refused in words, and the one before stays."""
-    answer = requests.post(f"{sandbox.url}/_admin/pace", json=order)
-    assert answer.status_code == 400
-    assert "latency" in answer.json()["error"]
+    response = requests.post(f"{sandbox.url}/_admin/pace", json=order)
+    assert response.status_code == 400
+    assert "latency" in response.json()["error"]
     assert sandbox.pace.shown() == {"latency": [0, 0], "ceilings": [], "refused": 0}

@@ -35,9 +35,9 @@ def test_credentials_open_the_account(vendor: VendorSandbox) -> None:
     form = {key: own[key] for key in ("client_id", "client_secret", "refresh_token")}
     form["grant_type"] = "refresh_token"
     app = (own["client_id"], own["client_secret"]) if vendor.name == "pipedrive" else None
-    answer = requests.post(own["token_url"], data=form, auth=app)
+    response = requests.post(own["token_url"], data=form, auth=app)
     _, path, scheme = FIRST_READS[vendor.name]
-    headers = {"Authorization": f"{scheme} {answer.json()['access_token']}"}
+    headers = {"Authorization": f"{scheme} {response.json()['access_token']}"}
     assert requests.get(f"{vendor.url}{path}", headers=headers).status_code == 200
     assert vendor.env[f"{vendor.name.upper()}_URL"] == vendor.url
     assert vendor.env[f"{vendor.name.upper()}_CLIENT_ID"] == own["client_id"]

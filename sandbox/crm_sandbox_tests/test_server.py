@@ -14,9 +14,9 @@ from crm_sandbox.salesforce import credentials
 
 def test_unknown_vendor(sandbox) -> None:
     """An address of no vendor says which there are."""
-    answer = requests.get(f"{sandbox.url}/oracle/x")
-    assert answer.status_code == 404
-    assert "/salesforce" in answer.json()["error"]
+    response = requests.get(f"{sandbox.url}/oracle/x")
+    assert response.status_code == 404
+    assert "/salesforce" in response.json()["error"]
 
 
 def test_by_host_and_by_prefix(sandbox) -> None:
@@ -41,8 +41,8 @@ def test_chunked_body(sandbox) -> None:
     """A request body in chunks is read like any other."""
     parts = (f"client_id={credentials.CLIENT_ID}&", "grant_type=nothing")
     url = f"{sandbox.url}/salesforce/services/oauth2/token"
-    answer = requests.post(url, data=(part.encode() for part in parts))
-    assert answer.json()["error"] == "unsupported_grant_type"
+    response = requests.post(url, data=(part.encode() for part in parts))
+    assert response.json()["error"] == "unsupported_grant_type"
 
 
 def test_journal(own) -> None:

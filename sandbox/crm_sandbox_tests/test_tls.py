@@ -54,8 +54,8 @@ def test_tls_and_plain_on_one_port(sandbox, authority, host: str) -> None:
 def test_hard_wired_hosts(sandbox, monkeypatch, host: str) -> None:
     """With the proxy and the bundle in the environment, every host of a vendor is the sandbox."""
     through_proxy(sandbox, monkeypatch)
-    answer = requests.get(f"https://{host}/services/data/")
-    assert answer.json()[-1]["version"] == "68.0"
+    response = requests.get(f"https://{host}/services/data/")
+    assert response.json()[-1]["version"] == "68.0"
     entries = sandbox.journal.entries(method="CONNECT")
     assert (entries[-1].path, entries[-1].vendor) == (f"{host}:443", "")
 

@@ -282,15 +282,15 @@ def turned_upside_down(sandbox: SandboxServer, vendor: str) -> set[str]:
     ids = [str(row[key]) for row in emulation.rows(upheaval.crowd, limit=9)]
     with logged_in(sandbox, vendor) as http:
         for method, path, document in upheaval.calls(ids):
-            answer = http.request(method, f"{sandbox.url}/{vendor}{path}", json=document)
-            assert answer.ok, (path, answer.text)
+            response = http.request(method, f"{sandbox.url}/{vendor}{path}", json=document)
+            assert response.ok, (path, response.text)
     actions = upheaval.actions(ids)
     for action, arguments in actions:
-        answer = requests.post(f"{sandbox.url}/_admin/{vendor}/{action}", json=arguments)
-        assert answer.ok, (action, answer.text)
+        response = requests.post(f"{sandbox.url}/_admin/{vendor}/{action}", json=arguments)
+        assert response.ok, (action, response.text)
     for path, order in _EVERYWHERE:
-        answer = requests.post(f"{sandbox.url}/_admin/{path}", json=order)
-        assert answer.ok, (path, answer.text)
+        response = requests.post(f"{sandbox.url}/_admin/{path}", json=order)
+        assert response.ok, (path, response.text)
     return {action for action, _ in actions}
 
 

@@ -177,8 +177,8 @@ def _answered(
     kind = {"Content-Type": sent.media} if sent.media else {}
     try:
         connection.request(sent.method, sent.path, sent.body, {**headers, **kind})
-        answer = connection.getresponse()
-        return answer.status, answer.getheader("Content-Type") or "", answer.read()
+        response = connection.getresponse()
+        return response.status, response.getheader("Content-Type") or "", response.read()
     except (http.client.HTTPException, OSError):
         return None
 

@@ -9,12 +9,12 @@ from crm_sandbox.hubspot import credentials
 def test_an_unknown_token(hubspot) -> None:
     """Statement 1: an unknown token answers 401 INVALID_AUTHENTICATION."""
     for header in ("Bearer nobody", "Basic x", ""):
-        answer = requests.get(
+        response = requests.get(
             f"{hubspot.root}/crm/v3/objects/contacts", headers={"Authorization": header}
         )
-        assert answer.status_code == 401
-        assert answer.json()["category"] == "INVALID_AUTHENTICATION"
-        assert answer.json()["correlationId"] == answer.headers["X-HubSpot-Correlation-Id"]
+        assert response.status_code == 401
+        assert response.json()["category"] == "INVALID_AUTHENTICATION"
+        assert response.json()["correlationId"] == response.headers["X-HubSpot-Correlation-Id"]
 
 
 def test_a_token_without_the_scope(hubspot) -> None:
@@ -22,10 +22,10 @@ def test_a_token_without_the_scope(hubspot) -> None:
     header = {"Authorization": f"Bearer {hubspot.facts.contacts_token}"}
     path = f"{hubspot.root}/crm/v3/objects"
     assert requests.get(f"{path}/contacts", headers=header).status_code == 200
-    answer = requests.get(f"{path}/deals", headers=header)
-    assert answer.status_code == 403
-    assert answer.json()["category"] == "MISSING_SCOPES"
-    context = answer.json()["errors"][0]["context"]
+    response = requests.get(f"{path}/deals", headers=header)
+    assert response.status_code == 403
+    assert response.json()["category"] == "MISSING_SCOPES"
+    context = response.json()["errors"][0]["context"]
     assert context == {"requiredGranularScopes": ["crm.objects.deals.read"]}
     assert requests.post(f"{path}/contacts", json={}, headers=header).status_code == 403
 
@@ -71,9 +71,9 @@ def test_refresh(hubspot, version: str) -> None:
 def test_only_forms(hubspot, version: str) -> None:
     """Statement 2: the token endpoints refuse JSON."""
     body = {"grant_type": "refresh_token", "refresh_token": hubspot.facts.refresh_token}
-    answer = requests.post(f"{hubspot.root}/oauth/{version}/token", json=body)
-    assert 400 <= answer.status_code < 500
-    assert "access_token" not in answer.json()
+    response = requests.post(f"{hubspot.root}/oauth/{version}/token", json=body)
+    assert 400 <= response.status_code < 500
+    assert "access_token" not in response.json()
 
 
 def test_bad_clients(hubspot) -> None:
@@ -251,11 +251,11 @@ def test_faults(own, status: int, headers: dict, body: str) -> None:
         "body": body,
     }
     own.admin("/faults", order)
-    answer = own.get("/crm/v3/owners")
-    assert answer.status_code == status
-    assert answer.text == body
-    assert headers.items() <= dict(answer.headers).items()
-    assert ("text/html" in answer.headers["Content-Type"]) == body.startswith("<")
+    response = own.get("/crm/v3/owners")
+    assert response.status_code == status
+    assert response.text == body
+    assert headers.items() <= dict(response.headers).items()
+    assert ("text/html" in response.headers["Content-Type"]) == body.startswith("<")
     assert own.get("/crm/v3/owners").status_code == 200
 
 

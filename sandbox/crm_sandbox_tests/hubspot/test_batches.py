@@ -8,9 +8,9 @@ def inputs(ids) -> list[dict[str, str]]:
 def test_batch_read(hubspot) -> None:
     """A batch of 100 shows what single reads show."""
     ids = [row["id"] for row in hubspot.truth.rows("contacts", limit=100)]
-    answer = hubspot.batch("contacts", "read", inputs(ids), properties=["email", "city"])
-    body = answer.json()
-    assert answer.status_code == 200
+    response = hubspot.batch("contacts", "read", inputs(ids), properties=["email", "city"])
+    body = response.json()
+    assert response.status_code == 200
     assert body["status"] == "COMPLETE"
     assert {row["id"] for row in body["results"]} == set(ids)
     assert "numErrors" not in body
@@ -20,18 +20,18 @@ def test_batch_read(hubspot) -> None:
 
 def test_a_batch_that_is_too_large(hubspot) -> None:
     """Statement 7: more than 100 inputs answer 400."""
-    answer = hubspot.batch("contacts", "read", inputs(range(101)))
-    assert answer.status_code == 400
-    assert answer.json()["category"] == "VALIDATION_ERROR"
+    response = hubspot.batch("contacts", "read", inputs(range(101)))
+    assert response.status_code == 400
+    assert response.json()["category"] == "VALIDATION_ERROR"
 
 
 def test_missing_ids(hubspot) -> None:
     """Statement 7: missing ids answer 207 with numErrors and context.ids, beside what was found."""
     here = hubspot.first()
     for _ in range(2):
-        answer = hubspot.batch("contacts", "read", inputs([here, 5, 6]))
-        body = answer.json()
-        assert answer.status_code == 207
+        response = hubspot.batch("contacts", "read", inputs([here, 5, 6]))
+        body = response.json()
+        assert response.status_code == 207
         assert [row["id"] for row in body["results"]] == [here]
         assert body["numErrors"] == 1
         assert body["errors"][0]["category"] == "OBJECT_NOT_FOUND"
@@ -50,18 +50,18 @@ def test_a_missing_id_brings_no_other_record(hubspot) -> None:
 def test_the_status_of_a_partial_batch_is_a_switch(own) -> None:
     """Statement 7: a switch drops the 207 to 200, with the same body."""
     own.admin("/hubspot/set", {"partial_status": 200})
-    answer = own.batch("contacts", "read", inputs([own.first(), 5]))
-    assert answer.status_code == 200
-    assert answer.json()["numErrors"] == 1
+    response = own.batch("contacts", "read", inputs([own.first(), 5]))
+    assert response.status_code == 200
+    assert response.json()["numErrors"] == 1
 
 
 def test_batch_read_by_another_property(hubspot) -> None:
     """A batch can name records by e-mail."""
     rows = [row for row in hubspot.truth.rows("contacts", limit=20) if row["email"]]
-    answer = hubspot.batch(
+    response = hubspot.batch(
         "contacts", "read", inputs(row["email"] for row in rows), idProperty="email"
     )
-    assert {row["id"] for row in answer.json()["results"]} == {row["id"] for row in rows}
+    assert {row["id"] for row in response.json()["results"]} == {row["id"] for row in rows}
 
 
 def test_batch_read_of_archived_records(hubspot) -> None:

@@ -28,9 +28,9 @@ READ, SEARCH = f"{BASE}/batch/read", f"{BASE}/search"
 )
 def test_parts_of_another_type(hubspot, path: str, body: Any, place: str) -> None:
     """A part of another type is refused with 400 in the vendor's form, which names the place."""
-    answer = hubspot.post(path, body)
-    refusal = answer.json()
-    assert (answer.status_code, refusal["category"]) == (400, "VALIDATION_ERROR")
+    response = hubspot.post(path, body)
+    refusal = response.json()
+    assert (response.status_code, refusal["category"]) == (400, "VALIDATION_ERROR")
     assert refusal["message"].startswith("Invalid input JSON on line 1, column 1: Expected")
     assert place in refusal["message"]
 
@@ -44,8 +44,11 @@ def test_links_that_cannot_be(hubspot) -> None:
 
 def test_null_filters(hubspot) -> None:
     """A group whose filters are null has none, as in Java."""
-    answer = hubspot.post(SEARCH, {"filterGroups": [{"filters": None}]})
-    assert (answer.status_code, answer.json()["total"]) == (200, hubspot.truth.count("contacts"))
+    response = hubspot.post(SEARCH, {"filterGroups": [{"filters": None}]})
+    assert (response.status_code, response.json()["total"]) == (
+        200,
+        hubspot.truth.count("contacts"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -70,20 +70,20 @@ KNOWN = (
 
 
 def check(
-    file: str, template: str, answer: requests.Response, besides: tuple[str, ...] = ()
+    file: str, template: str, response: requests.Response, besides: tuple[str, ...] = ()
 ) -> None:
-    body = answer.json() if answer.content else None
-    method = str(answer.request.method)
-    status, known = answer.status_code, KNOWN + besides
+    body = response.json() if response.content else None
+    method = str(response.request.method)
+    status, known = response.status_code, KNOWN + besides
     validate("hubspot", file, method, template, status, body, closed=True, besides=known)
 
 
 @pytest.mark.parametrize(("file", "path", "query"), READS)
 def test_reads(hubspot, file: str, path: str, query: str) -> None:
     """What is read is what the vendor describes, and nothing more."""
-    answer = hubspot.get(path + query)
-    assert answer.status_code == 200
-    check(file, path, answer)
+    response = hubspot.get(path + query)
+    assert response.status_code == 200
+    check(file, path, response)
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -240,9 +240,9 @@ def test_writing_definitions(own) -> None:
 )
 def test_refusals(hubspot, method: str, path: str, body: Any) -> None:
     """A refusal has the form that the vendor describes for all of them."""
-    answer = hubspot.http.request(method, hubspot.root + path, json=body)
-    assert answer.status_code == 400
-    check("contacts.v3.json", path.partition("?")[0], answer)
+    response = hubspot.http.request(method, hubspot.root + path, json=body)
+    assert response.status_code == 400
+    check("contacts.v3.json", path.partition("?")[0], response)
 
 
 def test_tokens(hubspot) -> None:

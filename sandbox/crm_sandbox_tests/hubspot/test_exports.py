@@ -41,9 +41,9 @@ def finished(own, **more) -> dict:
     raise AssertionError("the export never ended")
 
 
-def rows(answer: requests.Response) -> list[dict[str, str]]:
-    assert answer.status_code == 200
-    return list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
+def rows(response: requests.Response) -> list[dict[str, str]]:
+    assert response.status_code == 200
+    return list(csv.DictReader(io.StringIO(response.content.decode(), newline="")))
 
 
 def test_from_order_to_file(own) -> None:
@@ -129,9 +129,9 @@ def test_filters_and_links(own) -> None:
 def test_a_large_file_is_zipped(own, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of more than 2 MB comes as a zip."""
     monkeypatch.setattr(export_file, "LARGEST_PLAIN", 100)
-    answer = requests.get(finished(own)["result"])
-    assert answer.headers["Content-Type"] == "application/zip"
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+    response = requests.get(finished(own)["result"])
+    assert response.headers["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
         assert archive.namelist() == ["all.csv"]
 
 

@@ -4,9 +4,9 @@ from crm_sandbox_tests.contracts import validate
 
 
 def ask(client, query: str, **variables):
-    answer = client.post("/collector/graphql", {"query": query, "variables": variables})
-    assert answer.status_code == 200
-    return answer.json()
+    response = client.post("/collector/graphql", {"query": query, "variables": variables})
+    assert response.status_code == 200
+    return response.json()
 
 
 def test_a_collection(hubspot) -> None:
@@ -65,7 +65,7 @@ def test_rules_of_properties(own) -> None:
         ("/city", f"{template}/{{propertyName}}"),
         ("/city/rule-type/MAX_LENGTH", f"{template}/{{propertyName}}/rule-type/{{ruleType}}"),
     ):
-        answer = own.get(path + below)
-        validate("hubspot", file, "GET", at, 200, answer.json(), closed=True)
+        response = own.get(path + below)
+        validate("hubspot", file, "GET", at, 200, response.json(), closed=True)
     assert own.get(f"{path}/city/rule-type/REGEX").status_code == 404
     assert own.put(f"{path}/city/rule-type/WHIM", {"ruleArguments": []}).status_code == 400

@@ -27,9 +27,9 @@ def test_a_primary_link_brings_the_plain_one(own) -> None:
     first, second = own.first("companies"), own.first("companies", 1)
     for company in (first, second):
         path = f"/crm/v4/objects/contacts/{record}/associations/companies/{company}"
-        answer = own.put(path, [kind(1)])
-        assert answer.status_code == 201
-        assert answer.json()["labels"] == ["Primary"]
+        response = own.put(path, [kind(1)])
+        assert response.status_code == 201
+        assert response.json()["labels"] == ["Primary"]
     found = linked(own, record)
     assert found[first] == [279]
     assert found[second] == [1, 279]
@@ -82,10 +82,10 @@ def test_who_has_no_links_is_an_error(own) -> None:
     """Records without links are missing in a batch, and stand in an error of a 207."""
     lonely = own.create("contacts", lastname="X").json()["id"]
     inputs = {"inputs": [{"id": lonely}, {"id": own.first()}]}
-    answer = own.post("/crm/v4/associations/contacts/companies/batch/read", inputs)
-    assert answer.status_code == 207
-    assert [row["from"]["id"] for row in answer.json()["results"]] == [own.first()]
-    assert answer.json()["errors"][0]["context"]["fromObjectId"] == [lonely]
+    response = own.post("/crm/v4/associations/contacts/companies/batch/read", inputs)
+    assert response.status_code == 207
+    assert [row["from"]["id"] for row in response.json()["results"]] == [own.first()]
+    assert response.json()["errors"][0]["context"]["fromObjectId"] == [lonely]
 
 
 def test_a_page_has_500(own) -> None:

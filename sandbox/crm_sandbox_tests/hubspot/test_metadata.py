@@ -70,10 +70,10 @@ def test_properties_are_one_list(hubspot) -> None:
 def test_refusals(hubspot, method, path, body, status, category, sub) -> None:
     """Statement 24: unknown 404, known 409, wrong 400, each with its sub-category."""
     url = f"{hubspot.root}/crm/v3/properties/contacts{path}"
-    answer = hubspot.http.request(method, url, json=body)
-    assert answer.status_code == status
-    assert answer.json()["category"] == category
-    assert answer.json().get("subCategory", "") == sub
+    response = hubspot.http.request(method, url, json=body)
+    assert response.status_code == status
+    assert response.json()["category"] == category
+    assert response.json().get("subCategory", "") == sub
 
 
 def test_the_life_of_a_property(own) -> None:
@@ -96,8 +96,8 @@ def test_the_life_of_a_property(own) -> None:
 def test_a_property_in_use(own) -> None:
     """Statement 24: a property that is used somewhere cannot be archived."""
     own.admin("/hubspot/use_field", {"field": "tier"})
-    answer = own.delete("/crm/v3/properties/contacts/tier")
-    assert answer.json()["subCategory"] == "PropertyValidationError.CANNOT_DELETE_PROPERTY_IN_USE"
+    response = own.delete("/crm/v3/properties/contacts/tier")
+    assert response.json()["subCategory"] == "PropertyValidationError.CANNOT_DELETE_PROPERTY_IN_USE"
     own.admin("/hubspot/use_field", {"field": "tier", "used": False})
     assert own.delete("/crm/v3/properties/contacts/tier").status_code == 204
 
@@ -266,9 +266,9 @@ def test_the_account(hubspot, second) -> None:
 )
 def test_mistakes(hubspot, action: str, body: dict, status: int, words: str) -> None:
     """A mistaken order answers with a sentence that names what is wrong."""
-    answer = hubspot.admin(f"/hubspot/{action}", body)
-    assert answer.status_code == status
-    assert words in answer.json()["error"]
+    response = hubspot.admin(f"/hubspot/{action}", body)
+    assert response.status_code == status
+    assert words in response.json()["error"]
 
 
 def test_truth_over_http(hubspot) -> None:
@@ -303,9 +303,9 @@ def test_sensitive_properties(own, kind: str) -> None:
         own.search("contacts", **asked),
         own.batch("contacts", "read", [{"id": record}], **asked),
     ]
-    for answer in answers:
-        assert answer.status_code == 403
-        context = answer.json()["errors"][0]["context"]
+    for response in answers:
+        assert response.status_code == 403
+        context = response.json()["errors"][0]["context"]
         assert context == {"requiredGranularScopes": [f"crm.objects.contacts.{kind}.read.v2"]}
     assert own.get(path, properties="email").status_code == 200
     own.http.headers["Authorization"] = f"Bearer {own.facts.token}"

@@ -29,9 +29,9 @@ def portal(server: SandboxServer) -> HubSpotSandbox:
 def ask(server: SandboxServer, path: str, **more: Any) -> dict[str, Any]:
     method = "POST" if "json" in more else "GET"
     headers = {"Authorization": f"Bearer {MAIN.token}"}
-    answer = requests.request(method, f"{server.url}/hubspot{path}", headers=headers, **more)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = requests.request(method, f"{server.url}/hubspot{path}", headers=headers, **more)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 def test_what_belongs_to_a_deal_has_its_currency(

@@ -16,9 +16,9 @@ def where(name: str, operator: str, value=None, **more) -> dict:
     }
 
 
-def ids(answer) -> set[str]:
-    assert answer.status_code == 200, answer.text
-    return {row["id"] for row in answer.json()["results"]}
+def ids(response) -> set[str]:
+    assert response.status_code == 200, response.text
+    return {row["id"] for row in response.json()["results"]}
 
 
 def test_pages_of_a_search(hubspot) -> None:
@@ -56,9 +56,9 @@ def test_pages_of_a_search(hubspot) -> None:
 )
 def test_what_a_search_refuses(hubspot, body: dict) -> None:
     """Statement 14: too large pages, offsets past 10,000, too many filters, long bodies: 400."""
-    answer = hubspot.post("/crm/v3/objects/contacts/search", body)
-    assert answer.status_code == 400
-    assert answer.json()["category"] == "VALIDATION_ERROR"
+    response = hubspot.post("/crm/v3/objects/contacts/search", body)
+    assert response.status_code == 400
+    assert response.json()["category"] == "VALIDATION_ERROR"
 
 
 def test_the_last_page_that_is_allowed(hubspot) -> None:
@@ -72,8 +72,8 @@ def test_the_last_page_that_is_allowed(hubspot) -> None:
 def test_search_shows_live_records_without_links(hubspot) -> None:
     """Statement 14: a search shows no archived records and no associations."""
     gone = hubspot.every("contacts", archived="true")[0]["id"]
-    answer = hubspot.search("contacts", where("hs_object_id", "EQ", gone))
-    assert answer.json() == {"total": 0, "results": []}
+    response = hubspot.search("contacts", where("hs_object_id", "EQ", gone))
+    assert response.json() == {"total": 0, "results": []}
     row = hubspot.search("contacts", associations=["companies"]).json()["results"][0]
     assert "associations" not in row
 

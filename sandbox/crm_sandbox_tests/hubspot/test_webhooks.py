@@ -213,15 +213,15 @@ def test_links_are_told_in_both_directions(hooked, receiver) -> None:
     kind = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}
     hooked.put(f"/crm/v4/objects/contacts/{record}/associations/companies/{company}", [kind])
     hooked.truth.deliver_webhooks()
-    told = [e for e in receiver.events if "associationType" in e]
-    assert {e["associationType"] for e in told} == {"CONTACT_TO_COMPANY", "COMPANY_TO_CONTACT"}
-    assert len(told) == 4
-    assert {(e["fromObjectId"], e["toObjectId"]) for e in told} == {
+    events = [e for e in receiver.events if "associationType" in e]
+    assert {e["associationType"] for e in events} == {"CONTACT_TO_COMPANY", "COMPANY_TO_CONTACT"}
+    assert len(events) == 4
+    assert {(e["fromObjectId"], e["toObjectId"]) for e in events} == {
         (int(record), int(company)),
         (int(company), int(record)),
     }
-    assert sorted(e["isPrimaryAssociation"] for e in told) == [False, False, True, True]
-    assert not any(e["associationRemoved"] for e in told)
+    assert sorted(e["isPrimaryAssociation"] for e in events) == [False, False, True, True]
+    assert not any(e["associationRemoved"] for e in events)
 
 
 def test_a_merge_is_stated(hooked, receiver) -> None:
@@ -301,10 +301,10 @@ def test_own_objects_are_told(own, receiver) -> None:
 
 def test_deliveries_leave_by_themselves(own, receiver) -> None:
     """While the clock runs nobody has to ask; and only this machine can be told."""
-    answer = own.admin(
+    response = own.admin(
         "/hubspot/subscribe", {"url": receiver.url, "events": [{"event_type": "contact.creation"}]}
     )
-    assert answer.json()["ok"]
+    assert response.json()["ok"]
     own.create("contacts", lastname="N")
     for _ in range(100):
         if receiver.got:

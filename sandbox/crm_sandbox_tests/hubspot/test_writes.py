@@ -7,10 +7,10 @@ import requests
 from crm_sandbox_tests.conftest import NOW
 
 
-def complaints(answer: requests.Response) -> list[dict]:
+def complaints(response: requests.Response) -> list[dict]:
     """Return the complaints that stand as JSON inside a message."""
-    assert answer.status_code == 400, answer.text
-    body = answer.json()
+    assert response.status_code == 400, response.text
+    body = response.json()
     assert body["category"] == "VALIDATION_ERROR"
     head, _, inside = body["message"].partition(": ")
     assert head == "Property values were not valid"
@@ -37,9 +37,9 @@ def test_one_bad_input_fails_all(own) -> None:
         {"properties": {"email": "x@example.org"}},
         {"properties": {"email": "x@example.org"}},
     ]
-    answer = own.batch("contacts", "create", twice)
-    assert answer.status_code == 409
-    assert answer.json()["message"] == f"Contact already exists. Existing ID: {known}"
+    response = own.batch("contacts", "create", twice)
+    assert response.status_code == 409
+    assert response.json()["message"] == f"Contact already exists. Existing ID: {known}"
     assert own.truth.count("contacts") == total + 1
 
 
@@ -50,9 +50,9 @@ def test_trace_ids_let_the_good_ones_through(own) -> None:
         {"objectWriteTraceId": "2", "properties": {"nope": "1"}},
         {"objectWriteTraceId": "3", "properties": {"lastname": "C"}},
     ]
-    answer = own.batch("contacts", "create", inputs)
-    body = answer.json()
-    assert answer.status_code == 207
+    response = own.batch("contacts", "create", inputs)
+    body = response.json()
+    assert response.status_code == 207
     assert [row["objectWriteTraceId"] for row in body["results"]] == ["1", "3"]
     assert body["numErrors"] == 1
     assert body["errors"][0]["context"]["objectWriteTraceId"] == ["2"]
@@ -62,16 +62,16 @@ def test_duplicates(own) -> None:
     """Statement 9: a known e-mail answers 409 with the id in the message; a known domain 201."""
     email = next(row["email"] for row in own.truth.rows("contacts") if row["email"])
     holder = next(row["id"] for row in own.truth.rows("contacts") if row["email"] == email)
-    answer = own.create("contacts", email=email.upper()) if "@" in email[1:] else None
+    response = own.create("contacts", email=email.upper()) if "@" in email[1:] else None
     known = own.create("contacts", email="anna@example.org").json()["id"]
     for spelled in ("anna@example.org", "ANNA@example.org"):
-        answer = own.create("contacts", email=spelled)
-        assert answer.status_code == 409
-        assert answer.json()["category"] == "CONFLICT"
-        assert f"Existing ID: {known}" in answer.json()["message"]
+        response = own.create("contacts", email=spelled)
+        assert response.status_code == 409
+        assert response.json()["category"] == "CONFLICT"
+        assert f"Existing ID: {known}" in response.json()["message"]
     own.truth.edit("contacts", holder, hs_additional_emails="second@example.org;third@example.org")
-    answer = own.create("contacts", email="third@example.org")
-    assert f"Existing ID: {holder}" in answer.json()["message"]
+    response = own.create("contacts", email="third@example.org")
+    assert f"Existing ID: {holder}" in response.json()["message"]
     domain = own.truth.rows("companies")[0]["domain"]
     assert own.create("companies", domain=domain).status_code == 201
 
@@ -147,9 +147,9 @@ def test_every_complaint_at_once(hubspot) -> None:
 )
 def test_what_a_record_has_to_have(hubspot, name: str, properties: dict) -> None:
     """A record that lacks what its type demands answers 400 and names it."""
-    answer = hubspot.post(f"/crm/v3/objects/{name}", {"properties": properties})
-    assert answer.status_code == 400
-    assert "required properties" in answer.json()["message"]
+    response = hubspot.post(f"/crm/v3/objects/{name}", {"properties": properties})
+    assert response.status_code == 400
+    assert "required properties" in response.json()["message"]
 
 
 def test_emptying_and_appending(own) -> None:
@@ -178,9 +178,9 @@ def test_the_lifecycle_moves_forward_only(own) -> None:
     path = f"/crm/v3/objects/contacts/{own.first()}"
     own.patch(path, lifecyclestage="")
     own.patch(path, lifecyclestage="opportunity")
-    answer = own.patch(path, lifecyclestage="lead")
-    assert answer.status_code == 200
-    assert answer.json()["properties"]["lifecyclestage"] == "opportunity"
+    response = own.patch(path, lifecyclestage="lead")
+    assert response.status_code == 200
+    assert response.json()["properties"]["lifecyclestage"] == "opportunity"
     own.admin("/hubspot/set", {"lifecycle": "refuse"})
     assert complaints(own.patch(path, lifecyclestage="lead"))[0]["name"] == "lifecyclestage"
     assert own.patch(path, lifecyclestage="customer").status_code == 200
@@ -293,9 +293,9 @@ def test_merge(own) -> None:
     searched = own.search("contacts", limit=200).json()["results"]
     assert {row["id"] for row in searched} == listed
     inputs = [{"id": one, "properties": {"city": "B"}}, {"id": made, "properties": {"city": "C"}}]
-    answer = own.batch("contacts", "update", inputs)
-    assert answer.status_code == 207
-    assert answer.json()["errors"][0]["context"]["ids"] == [one]
+    response = own.batch("contacts", "update", inputs)
+    assert response.status_code == 207
+    assert response.json()["errors"][0]["context"]["ids"] == [one]
     assert own.truth.merged("contacts")[two] == made
 
 

@@ -36,18 +36,18 @@ class Client:
         return self.get(f"/api/v2{path}", **query)
 
     def data(self, path: str, **query: Any) -> Any:
-        answer = self.get(path, **query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["data"]
+        response = self.get(path, **query)
+        assert response.status_code == 200, response.text
+        return response.json()["data"]
 
     def every(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """Read a v2 list to its end."""
         rows: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
-            answer = self.v2(path, **query, **({"cursor": cursor} if cursor else {}))
-            assert answer.status_code == 200, answer.text
-            body = answer.json()
+            response = self.v2(path, **query, **({"cursor": cursor} if cursor else {}))
+            assert response.status_code == 200, response.text
+            body = response.json()
             rows += body["data"]
             cursor = (body.get("additional_data") or {}).get("next_cursor")
         return rows

@@ -36,12 +36,12 @@ def test_edit(changed) -> None:
 def test_formula_change(changed) -> None:
     """A recalculated value moves no stamp and leaves no history."""
     before = changed.data("/api/v2/deals/1")
-    told = changed.data("/v1/deals/1/changelog")
+    history = changed.data("/v1/deals/1/changelog")
     changed.truth.formula_change("deals", 1, Margin=99.5)
     row = changed.data("/api/v2/deals/1")
     assert row["custom_fields"][changed.code("deals", "Margin")] == 99.5
     assert row["update_time"] == before["update_time"]
-    assert changed.data("/v1/deals/1/changelog") == told
+    assert changed.data("/v1/deals/1/changelog") == history
 
 
 def test_create(changed) -> None:

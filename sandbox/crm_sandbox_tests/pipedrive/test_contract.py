@@ -104,8 +104,8 @@ def test_records(main, path: str) -> None:
 )
 def test_other_v2(main, path: str, query: dict[str, Any]) -> None:
     """Field metadata, line items and searches of v2 are what the vendor describes."""
-    answer = main.v2(path, **query)
-    assert answer.status_code == 200, answer.text
+    response = main.v2(path, **query)
+    assert response.status_code == 200, response.text
     known = ("$.additional_data.next_cursor",)
     if path == "/deals/archived":
         known = besides("/deals", "$.data[*]")
@@ -114,7 +114,7 @@ def test_other_v2(main, path: str, query: dict[str, Any]) -> None:
         item = "$.data.items[*].item"
         known += (f"{item}.value", f"{item}.organization", f"{item}.person", f"{item}.address")
         known += (f"{item}.code",)
-    validate("pipedrive", V2, "GET", path, 200, answer.json(), besides=known)
+    validate("pipedrive", V2, "GET", path, 200, response.json(), besides=known)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,9 @@ def test_other_v2(main, path: str, query: dict[str, Any]) -> None:
 )
 def test_v1(main, path: str, template: str, known: tuple[str, ...]) -> None:
     """What is left of v1 is what the vendor describes."""
-    answer = main.get(path)
-    assert answer.status_code == 200, answer.text
-    validate("pipedrive", V1, "GET", template, 200, answer.json(), besides=known)
+    response = main.get(path)
+    assert response.status_code == 200, response.text
+    validate("pipedrive", V1, "GET", template, 200, response.json(), besides=known)
 
 
 @pytest.mark.parametrize("name", ["deals", "persons", "organizations", "pipelines", "stages"])

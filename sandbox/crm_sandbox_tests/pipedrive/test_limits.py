@@ -33,11 +33,11 @@ def spent(client: Client) -> int:
 def test_costs(main, path: str, cost: int) -> None:
     """Statement 16: every call is debited with its published cost."""
     before = spent(main)
-    answer = main.get(path)
-    assert answer.status_code == 200, answer.text
+    response = main.get(path)
+    assert response.status_code == 200, response.text
     assert spent(main) - before == cost
-    left = int(answer.headers["x-daily-ratelimit-token-remaining"])
-    assert int(answer.headers["x-daily-ratelimit-token-limit"]) - left == before + cost
+    left = int(response.headers["x-daily-ratelimit-token-remaining"])
+    assert int(response.headers["x-daily-ratelimit-token-limit"]) - left == before + cost
 
 
 def test_one_pot_per_company(own) -> None:
@@ -96,7 +96,7 @@ def test_burst(own) -> None:
     limits.now = lambda: moment[0]
     own.truth.set_limits(plan="Lite")
     answers = [own.v2("/pipelines") for _ in range(21)]
-    assert [answer.status_code for answer in answers] == [200] * 20 + [429]
+    assert [response.status_code for response in answers] == [200] * 20 + [429]
     assert answers[0].headers["x-ratelimit-limit"] == "20"
     assert [a.headers["x-ratelimit-remaining"] for a in answers[:3]] == ["19", "18", "17"]
     assert answers[-1].headers["x-ratelimit-remaining"] == "0"

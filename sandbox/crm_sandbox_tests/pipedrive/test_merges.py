@@ -2,8 +2,8 @@ import pytest
 
 
 def made(client, entity: str, /, **body):
-    answer = client.post(f"/api/v2/{entity}", body)
-    return answer.json()["data"]
+    response = client.post(f"/api/v2/{entity}", body)
+    return response.json()["data"]
 
 
 def test_persons(own) -> None:
@@ -21,10 +21,10 @@ def test_persons(own) -> None:
     staying = made(own, "persons", name="Staying", emails=emails, custom_fields={score: 8})
     deal = made(own, "deals", title="x", person_id=going["id"])
     before = own.truth.set_limits()["used"]
-    answer = own.put(f"/v1/persons/{going['id']}/merge", {"merge_with_id": staying["id"]})
-    assert answer.status_code == 200, answer.text
+    response = own.put(f"/v1/persons/{going['id']}/merge", {"merge_with_id": staying["id"]})
+    assert response.status_code == 200, response.text
     assert own.truth.set_limits()["used"] - before == 40
-    data = answer.json()["data"]
+    data = response.json()["data"]
     assert (data["id"], data["merge_what_id"], data["org_id"]) == (staying["id"], going["id"], 1)
     left = own.data(f"/api/v2/persons/{staying['id']}")
     assert (left["name"], left["org_id"]) == ("Staying", 1)
@@ -44,10 +44,10 @@ def test_others(own, name: str, keeps_path: bool) -> None:
     first, other = (made(own, name, **{text: word})["id"] for word in ("A", "B"))
     if keeps_path:
         own.truth.set_company(merge_keeps_path=[name])
-    answer = own.put(f"/v1/{name}/{first}/merge", {"merge_with_id": other})
-    assert answer.status_code == 200, answer.text
+    response = own.put(f"/v1/{name}/{first}/merge", {"merge_with_id": other})
+    assert response.status_code == 200, response.text
     staying, going = (first, other) if keeps_path else (other, first)
-    assert answer.json()["data"]["id"] == staying
+    assert response.json()["data"]["id"] == staying
     assert own.data(f"/api/v2/{name}/{going}")["is_deleted"]
     assert not own.data(f"/api/v2/{name}/{staying}")["is_deleted"]
 
@@ -63,8 +63,8 @@ def test_refusals(own) -> None:
 def test_lead_becomes_deal(own, target: dict[str, int]) -> None:
     """Statement 14: a lead is converted by a job with states; then the lead is gone and the deal there."""
     lead = own.every_v1("/v1/leads")[0]
-    answer = own.post(f"/api/v2/leads/{lead['id']}/convert/deal", target)
-    job = answer.json()["data"]["conversion_id"]
+    response = own.post(f"/api/v2/leads/{lead['id']}/convert/deal", target)
+    job = response.json()["data"]["conversion_id"]
     path = f"/api/v2/leads/{lead['id']}/convert/status/{job}"
     states = [own.data(path) for _ in range(4)]
     assert [one["status"] for one in states] == ["not_started", "running", "completed", "completed"]

@@ -47,6 +47,6 @@ def test_no_request_makes_it_fail(own, method: str) -> None:
                 "title": "x",
             }
             sent = None if method == "GET" else body
-            answer = own.http.request(method, own.root + path, params=query, json=sent)
-            assert answer.status_code < 500, (method, path, query, sent, answer.text)
-            assert answer.json()["success"] in {True, False}
+            response = own.http.request(method, own.root + path, params=query, json=sent)
+            assert response.status_code < 500, (method, path, query, sent, response.text)
+            assert response.json()["success"] in {True, False}

@@ -75,9 +75,9 @@ def hooked(own) -> Client:
 
 def subscribe(client: Client, url: str, **more: Any) -> dict[str, Any]:
     body = {"subscription_url": url, "event_action": "*", "event_object": "*", "name": "x"} | more
-    answer = client.post("/v1/webhooks", body)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["data"]
+    response = client.post("/v1/webhooks", body)
+    assert response.status_code == 201, response.text
+    return response.json()["data"]
 
 
 def test_subscriptions(hooked, receiver) -> None:
@@ -214,8 +214,8 @@ def test_merge(hooked, receiver) -> None:
     subscribe(hooked, receiver.url, event_object="person")
     hooked.put("/v1/persons/1/merge", {"merge_with_id": 3})
     hooked.truth.deliver_webhooks()
-    told = [(body["meta"]["action"], body["meta"]["entity_id"]) for body in receiver.bodies]
-    assert told == [("delete", "1"), ("change", "3")]
+    sent = [(body["meta"]["action"], body["meta"]["entity_id"]) for body in receiver.bodies]
+    assert sent == [("delete", "1"), ("change", "3")]
     assert len(set(receiver.metas("correlation_id"))) == 1
 
 

@@ -18,18 +18,18 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 def created(client: Client, name: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = client.post(f"/api/v2/{name}", body)
-    assert answer.status_code in {200, 201}, answer.text
-    return answer.json()["data"]
+    response = client.post(f"/api/v2/{name}", body)
+    assert response.status_code in {200, 201}, response.text
+    return response.json()["data"]
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_whole_life(own, name: str) -> None:
     """Statements 9, 12: POST answers 200 (products 201) with the record, PATCH changes what it names,
     DELETE answers 200 with the id; a deleted record is on no list."""
-    answer = own.post(f"/api/v2/{name}", BODIES[name])
-    assert answer.status_code == (201 if name == "products" else 200), answer.text
-    made = answer.json()["data"]
+    response = own.post(f"/api/v2/{name}", BODIES[name])
+    assert response.status_code == (201 if name == "products" else 200), response.text
+    made = response.json()["data"]
     key = next(key for key in BODIES[name] if key not in {"emails", "address", "prices"})
     assert made[key] == BODIES[name][key]
     assert own.data(f"/api/v2/{name}/{made['id']}") == made
@@ -232,9 +232,9 @@ def test_deal_moves(own) -> None:
     archived = own.patch(path, {"is_archived": True}).json()["data"]
     assert archived["archive_time"]
     assert made["id"] in {row["id"] for row in own.every("/deals/archived")}
-    told = [row["field_key"] for row in own.data(f"/v1/deals/{made['id']}/changelog")]
-    assert told.count("stage_id") == 2
-    assert told.count("status") == 3
+    fields = [row["field_key"] for row in own.data(f"/v1/deals/{made['id']}/changelog")]
+    assert fields.count("stage_id") == 2
+    assert fields.count("status") == 3
     assert own.data(f"/v1/deals/{made['id']}/changelog")[0]["change_source"] == "api"
 
 
@@ -308,10 +308,10 @@ def test_pipelines(own) -> None:
 @pytest.mark.parametrize("name", ["persons", "deals", "organizations"])
 def test_costs(main, own, name: str) -> None:
     """Statement 16: writing costs 5 tokens, deleting 3; POST counts against the legacy cap as well."""
-    answer = own.post(f"/api/v2/{name}", BODIES[name])
+    response = own.post(f"/api/v2/{name}", BODIES[name])
     assert own.truth.set_limits()["used"] == 5
-    assert answer.headers["x-daily-requests-left"] == "9999"
-    path = f"/api/v2/{name}/{answer.json()['data']['id']}"
+    assert response.headers["x-daily-requests-left"] == "9999"
+    path = f"/api/v2/{name}/{response.json()['data']['id']}"
     assert "x-daily-requests-left" not in own.patch(path, {}).headers
     own.delete(path)
     assert own.truth.set_limits()["used"] == 13
@@ -328,7 +328,7 @@ def test_success_without_effect(own) -> None:
     """On order a change answers 200 and changes nothing; the next one does."""
     own.truth.ignore_writes(times=1)
     before = own.data("/api/v2/persons/1")
-    answer = own.patch("/api/v2/persons/1", {"name": "Emmy"})
-    assert (answer.status_code, own.data("/api/v2/persons/1")) == (200, before)
+    response = own.patch("/api/v2/persons/1", {"name": "Emmy"})
+    assert (response.status_code, own.data("/api/v2/persons/1")) == (200, before)
     own.patch("/api/v2/persons/1", {"name": "Emmy"})
     assert own.data("/api/v2/persons/1")["name"] == "Emmy"

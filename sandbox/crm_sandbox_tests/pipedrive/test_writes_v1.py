@@ -11,11 +11,11 @@ V1 = "openapi-v1.2026-08.yaml"
 def test_leads(own) -> None:
     """Statement 9: a lead is made (201), changed by PATCH and deleted under its own id."""
     body = {"title": "Emmy", "person_id": 1, "value": {"amount": 99.5, "currency": "EUR"}}
-    answer = own.post("/v1/leads", body)
-    assert answer.status_code == 201, answer.text
-    lead = answer.json()["data"]
+    response = own.post("/v1/leads", body)
+    assert response.status_code == 201, response.text
+    lead = response.json()["data"]
     assert (lead["value"], lead["person_id"]) == (body["value"], 1)
-    validate("pipedrive", V1, "POST", "/leads", 201, answer.json())
+    validate("pipedrive", V1, "POST", "/leads", 201, response.json())
     changed = own.patch(f"/v1/leads/{lead['id']}", {"is_archived": True, "value": None})
     assert changed.json()["data"]["value"] is None
     assert lead["id"] in {row["id"] for row in own.every_v1("/v1/leads/archived")}
@@ -74,9 +74,9 @@ def test_old_persons(own) -> None:
         money: "10",
         f"{money}_currency": "EUR",
     }
-    answer = own.post("/v1/persons", body)
-    assert answer.status_code == 201, answer.text
-    made = answer.json()["data"]
+    response = own.post("/v1/persons", body)
+    assert response.status_code == 201, response.text
+    made = response.json()["data"]
     assert made["email"][0]["value"] == "emmy@x.example"
     newer = own.data(f"/api/v2/persons/{made['id']}")
     assert (newer["org_id"], newer["custom_fields"][score]) == (1, 7.5)
@@ -99,9 +99,9 @@ def test_old_persons(own) -> None:
 )
 def test_other_old_objects(own, name: str, body: dict[str, Any]) -> None:
     """Statement 23: the other objects are written as well, until v1 ends."""
-    answer = own.post(f"/v1/{name}", body)
-    assert answer.status_code == 201, answer.text
-    made = answer.json()["data"]
+    response = own.post(f"/v1/{name}", body)
+    assert response.status_code == 201, response.text
+    made = response.json()["data"]
     assert own.put(f"/v1/{name}/{made['id']}", {}).status_code == 200
     if name != "products":
         gone = own.delete(f"/v1/{name}", ids=str(made["id"]))
@@ -117,9 +117,9 @@ def test_line_items(own) -> None:
     deal = own.post("/api/v2/deals", {"title": "x", "currency": "GBP"}).json()["data"]["id"]
     path = f"/api/v2/deals/{deal}/products"
     body = {"product_id": product["id"], "item_price": 10, "quantity": 3, "discount": 10}
-    answer = own.post(path, body)
-    assert answer.status_code == 201, answer.text
-    item = answer.json()["data"]
+    response = own.post(path, body)
+    assert response.status_code == 201, response.text
+    item = response.json()["data"]
     assert (item["name"], item["currency"], item["sum"]) == (product["name"], "GBP", 27.0)
     taxed = {"tax": 20, "tax_method": "exclusive", "discount": 3, "discount_type": "amount"}
     changed = own.patch(f"{path}/{item['id']}", taxed).json()["data"]

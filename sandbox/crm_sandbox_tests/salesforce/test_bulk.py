@@ -32,19 +32,19 @@ def test_pages(client) -> None:
     job = client.finished_job("SELECT Name, Id FROM Contact")
     seen, locator = [], ""
     while locator != "null":
-        answer = client.get(
+        response = client.get(
             f"/jobs/query/{job}/results", params={"maxRecords": 25, "locator": locator}
         )
-        lines = answer.content.decode()
+        lines = response.content.decode()
         assert lines.startswith('"Name","Id"\n')
         rows = rows_of(lines)
-        assert int(answer.headers["Sforce-NumberOfRecords"]) == len(rows) <= 25
+        assert int(response.headers["Sforce-NumberOfRecords"]) == len(rows) <= 25
         seen += [row["Id"] for row in rows]
         again = client.get(
             f"/jobs/query/{job}/results", params={"maxRecords": 25, "locator": locator}
         )
-        assert again.content == answer.content
-        locator = answer.headers["Sforce-Locator"]
+        assert again.content == response.content
+        locator = response.headers["Sforce-Locator"]
     assert sorted(seen) == [row["Id"] for row in client.sandbox.salesforce.rows("Contact")]
 
 
@@ -60,8 +60,8 @@ def test_every_value(client) -> None:
         "CreatedDate",
     ]
     job = client.finished_job(f"SELECT {', '.join(names)} FROM Contact")
-    answer = client.get(f"/jobs/query/{job}/results")
-    found = {row["Id"]: row for row in rows_of(answer.content.decode())}
+    response = client.get(f"/jobs/query/{job}/results")
+    found = {row["Id"]: row for row in rows_of(response.content.decode())}
     for row in client.sandbox.salesforce.rows("Contact"):
         assert found[row["Id"]] == {
             "Id": row["Id"],
@@ -72,8 +72,8 @@ def test_every_value(client) -> None:
             "Birthdate": str(row["Birthdate"] or ""),
             "CreatedDate": row["CreatedDate"].strftime("%Y-%m-%dT%H:%M:%S.000Z"),
         }
-    assert b',"",' in answer.content
-    assert b",," not in answer.content
+    assert b',"",' in response.content
+    assert b",," not in response.content
 
 
 def test_gzip_when_asked(client) -> None:
@@ -131,9 +131,9 @@ def test_a_query_that_is_asked_again(own) -> None:
 def test_results_before_the_end(client) -> None:
     """Statement 17: results of an unfinished job are refused."""
     job = client.job("SELECT Id FROM Contact").json()["id"]
-    answer = client.get(f"/jobs/query/{job}/results")
-    assert answer.status_code == 400
-    assert answer.json()[0]["errorCode"] == "INVALIDJOBSTATE"
+    response = client.get(f"/jobs/query/{job}/results")
+    assert response.status_code == 400
+    assert response.json()[0]["errorCode"] == "INVALIDJOBSTATE"
 
 
 def test_other_version(client) -> None:
@@ -178,15 +178,15 @@ def test_kept_seven_days(own) -> None:
 )
 def test_forbidden_soql(client, soql: str) -> None:
     """Statement 17: what Bulk cannot do is refused when the job is made."""
-    answer = client.job(soql)
-    assert answer.status_code == 400
-    assert answer.json()[0]["errorCode"]
+    response = client.job(soql)
+    assert response.status_code == 400
+    assert response.json()[0]["errorCode"]
 
 
 def test_compound_refusal_text(client) -> None:
     """Compound fields are refused with the vendor's words."""
-    answer = client.job("SELECT MailingAddress FROM Contact")
-    assert answer.json()[0]["message"] == "Selecting compound data not supported in Bulk Query"
+    response = client.job("SELECT MailingAddress FROM Contact")
+    assert response.json()[0]["message"] == "Selecting compound data not supported in Bulk Query"
 
 
 def test_result_pages(own) -> None:
@@ -218,8 +218,8 @@ def test_foreign_locator(client) -> None:
 def test_empty_result(client) -> None:
     """No rows still give a header row."""
     job = client.finished_job("SELECT Id FROM Contact WHERE LastName = 'Nobody At All'")
-    answer = client.get(f"/jobs/query/{job}/results")
-    assert (answer.content, answer.headers["Sforce-Locator"]) == (b'"Id"\n', "null")
+    response = client.get(f"/jobs/query/{job}/results")
+    assert (response.content, response.headers["Sforce-Locator"]) == (b'"Id"\n', "null")
 
 
 def test_columns_before_v50(client) -> None:
@@ -244,6 +244,6 @@ def test_columns_before_v50(client) -> None:
 )
 def test_jobs_with_parts_of_another_type(client, path: str, body: dict) -> None:
     """An order with a part of another type cannot be read; the refusal names the place."""
-    answer = client.http.post(client.base + path, json=body)
-    [refusal] = answer.json()
-    assert (answer.status_code, refusal["errorCode"]) == (400, "JSON_PARSER_ERROR")
+    response = client.http.post(client.base + path, json=body)
+    [refusal] = response.json()
+    assert (response.status_code, refusal["errorCode"]) == (400, "JSON_PARSER_ERROR")

@@ -97,9 +97,9 @@ def test_merge(own) -> None:
 )
 def test_mistakes(client, action: str, body: dict, status: int, words: str) -> None:
     """A mistaken order answers with a sentence that names what is wrong."""
-    answer = client.admin(f"/salesforce/{action}", body)
-    assert answer.status_code == status
-    assert words in answer.json()["error"]
+    response = client.admin(f"/salesforce/{action}", body)
+    assert response.status_code == status
+    assert words in response.json()["error"]
 
 
 def test_truth_over_http(client) -> None:

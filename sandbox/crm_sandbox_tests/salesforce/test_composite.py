@@ -16,7 +16,7 @@ def part(own, name: str, method: str, path: str, body=None, **more) -> dict:
 def test_references(own) -> None:
     """Statement 13: later subrequests use what earlier ones answered, in urls and bodies; one call."""
     used = own.sandbox.salesforce.usage.used
-    answer = send(
+    response = send(
         own,
         part(own, "acc", "POST", "/sobjects/Account", {"Name": "Made"}),
         part(own, "con", "POST", "/sobjects/Contact", {"LastName": "x", "AccountId": "@{acc.id}"}),
@@ -25,8 +25,8 @@ def test_references(own) -> None:
         part(own, "upd", "PATCH", "/sobjects/Account/@{q.records[0].Id}", {"Name": "by @{con.id}"}),
         collateSubrequests=True,
     )
-    assert answer.status_code == 200
-    acc, con, read, _, upd = answer.json()["compositeResponse"]
+    assert response.status_code == 200
+    acc, con, read, _, upd = response.json()["compositeResponse"]
     assert [one["referenceId"] for one in (acc, con, read)] == ["acc", "con", "read"]
     assert (acc["httpStatusCode"], upd["httpStatusCode"], upd["body"]) == (201, 204, None)
     assert acc["httpHeaders"]["Location"].endswith(f"/sobjects/Account/{acc['body']['id']}")
@@ -38,7 +38,7 @@ def test_references(own) -> None:
 
 def test_inner_failures(own) -> None:
     """Statement 13: inner failures leave the outer answer at 200; who refers to one is halted."""
-    answer = send(
+    response = send(
         own,
         part(own, "bad", "POST", "/sobjects/Account", {}),
         part(own, "after", "PATCH", "/sobjects/Account/@{bad.id}", {"Name": "x"}),
@@ -46,8 +46,8 @@ def test_inner_failures(own) -> None:
         part(own, "fine", "POST", "/sobjects/Account", {"Name": "x"}),
         part(own, "deep", "POST", "/composite", {"compositeRequest": []}),
     )
-    assert answer.status_code == 200
-    inner = answer.json()["compositeResponse"]
+    assert response.status_code == 200
+    inner = response.json()["compositeResponse"]
     assert [one["httpStatusCode"] for one in inner] == [400, 400, 400, 201, 400]
     assert [one["body"][0]["errorCode"] for one in inner[:3]] == [
         "REQUIRED_FIELD_MISSING",
@@ -59,14 +59,14 @@ def test_inner_failures(own) -> None:
 def test_all_or_none(own) -> None:
     """Statement 13: with allOrNone one failure takes every subrequest back."""
     before = own.sandbox.salesforce.count("Account")
-    answer = send(
+    response = send(
         own,
         part(own, "one", "POST", "/sobjects/Account", {"Name": "x"}),
         part(own, "bad", "POST", "/sobjects/Account", {}),
         part(own, "two", "POST", "/sobjects/Account", {"Name": "y"}),
         allOrNone=True,
     )
-    codes = [one["body"][0]["errorCode"] for one in answer.json()["compositeResponse"]]
+    codes = [one["body"][0]["errorCode"] for one in response.json()["compositeResponse"]]
     assert codes == ["PROCESSING_HALTED", "REQUIRED_FIELD_MISSING", "PROCESSING_HALTED"]
     assert own.sandbox.salesforce.count("Account") == before
     fine = send(
@@ -81,8 +81,8 @@ def test_conditional_header(own) -> None:
     record = own.sandbox.salesforce.create("Account", Name="x")
     headers = {"If-Unmodified-Since": "Sat, 31 Oct 2026 00:00:00 GMT"}
     path = f"/sobjects/Account/{record}"
-    answer = send(own, part(own, "a", "PATCH", path, {"Name": "y"}, httpHeaders=headers))
-    assert answer.json()["compositeResponse"][0]["httpStatusCode"] == 412
+    response = send(own, part(own, "a", "PATCH", path, {"Name": "y"}, httpHeaders=headers))
+    assert response.json()["compositeResponse"][0]["httpStatusCode"] == 412
 
 
 def test_limits(client) -> None:

@@ -102,20 +102,22 @@ def test_collections(org) -> None:
 
 def test_composite(org) -> None:
     """A composite request, and the creations that it carries, are answered as recorded."""
-    answer = recording("composite", "POST", "/data/v64.0/composite")
-    check(answer, sent(org, "POST", "/composite", answer.request))
-    carried, inner = answer.request["compositeRequest"][0], answer.body["compositeResponse"][0]
-    alone = answer.part(inner["body"], inner["httpStatusCode"], inner["httpHeaders"])
+    response = recording("composite", "POST", "/data/v64.0/composite")
+    check(response, sent(org, "POST", "/composite", response.request))
+    carried, inner = response.request["compositeRequest"][0], response.body["compositeResponse"][0]
+    alone = response.part(inner["body"], inner["httpStatusCode"], inner["httpHeaders"])
     check(alone, sent(org, "POST", "/sobjects/Account", carried["body"]))
 
 
 def test_batch(org) -> None:
     """A batch, and the queries that it carries, are answered as recorded."""
-    answer = recording("composite", "POST", "/data/v64.0/composite/batch")
-    check(answer, sent(org, "POST", "/composite/batch", answer.request))
-    for carried, inner in zip(answer.request["batchRequests"], answer.body["results"], strict=True):
+    response = recording("composite", "POST", "/data/v64.0/composite/batch")
+    check(response, sent(org, "POST", "/composite/batch", response.request))
+    for carried, inner in zip(
+        response.request["batchRequests"], response.body["results"], strict=True
+    ):
         query = carried["url"].removeprefix("v64.0")
-        check(answer.part(inner["result"], inner["statusCode"]), sent(org, "GET", query))
+        check(response.part(inner["result"], inner["statusCode"]), sent(org, "GET", query))
 
 
 def test_query_all(org) -> None:

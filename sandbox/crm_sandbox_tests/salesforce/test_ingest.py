@@ -29,9 +29,9 @@ class Jobs:
         return self.client.http.get(f"{self.url}/{job}").json()
 
     def results(self, job: str, kind: str) -> list[dict]:
-        answer = self.client.http.get(f"{self.url}/{job}/{kind}")
-        assert answer.status_code == 200, answer.text
-        return list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
+        response = self.client.http.get(f"{self.url}/{job}/{kind}")
+        assert response.status_code == 200, response.text
+        return list(csv.DictReader(io.StringIO(response.content.decode(), newline="")))
 
     def ended(self, text: str, *arguments: str, **more) -> dict:
         """Run a job to its end and return its information."""
@@ -201,9 +201,9 @@ def test_unusable_uploads(jobs, text, more, message: str) -> None:
 def test_delimiter(jobs) -> None:
     """Statement 19: the job's delimiter and line ending hold for the upload and for the results."""
     info = jobs.ended("Name|Phone\r\na,b|1\r\n", columnDelimiter="PIPE", lineEnding="CRLF")
-    answer = jobs.client.http.get(f"{jobs.url}/{info['id']}/successfulResults")
-    assert answer.content.startswith(b'"sf__Id"|"sf__Created"|Name|Phone\r\n')
-    assert answer.content.endswith(b'"a,b"|"1"\r\n')
+    response = jobs.client.http.get(f"{jobs.url}/{info['id']}/successfulResults")
+    assert response.content.startswith(b'"sf__Id"|"sf__Created"|Name|Phone\r\n')
+    assert response.content.endswith(b'"a,b"|"1"\r\n')
 
 
 def test_too_large(jobs) -> None:
@@ -289,9 +289,9 @@ def test_multipart(jobs) -> None:
 )
 def test_refused_jobs(client, body) -> None:
     """A job that could never run is refused when it is made."""
-    answer = client.http.post(f"{client.base}/jobs/ingest", json=body)
-    assert answer.status_code == 400
-    assert answer.json()[0]["errorCode"]
+    response = client.http.post(f"{client.base}/jobs/ingest", json=body)
+    assert response.status_code == 400
+    assert response.json()[0]["errorCode"]
 
 
 def test_batches_are_counted(jobs) -> None:

@@ -95,8 +95,8 @@ def test_unknown_addresses(client) -> None:
         "/jobs/query/750Hr0000000000AAA",
         "/sobjects/Contact/003",
     ):
-        answer = client.get(path)
-        assert (answer.status_code, answer.json()[0]["errorCode"]) == (404, "NOT_FOUND")
+        response = client.get(path)
+        assert (response.status_code, response.json()[0]["errorCode"]) == (404, "NOT_FOUND")
 
 
 def test_record_counts(client) -> None:

@@ -36,8 +36,8 @@ def test_client_credentials(client) -> None:
         data={"grant_type": "client_credentials"},
         auth=(credentials.CLIENT_ID, credentials.CLIENT_SECRET),
     )
-    for answer in (in_body, basic):
-        assert set(answer.json()) == COMMON | {"scope", "api_instance_url"}
+    for response in (in_body, basic):
+        assert set(response.json()) == COMMON | {"scope", "api_instance_url"}
 
 
 def test_password(own) -> None:
@@ -99,8 +99,8 @@ def test_idle_refresh_token(own) -> None:
     own.sandbox.clock.advance(29 * 86_400)
     own.login()
     own.sandbox.clock.advance(31 * 86_400)
-    answer = own.token(grant_type="refresh_token", refresh_token=credentials.REFRESH_TOKEN)
-    assert answer.json()["error"] == "invalid_grant"
+    response = own.token(grant_type="refresh_token", refresh_token=credentials.REFRESH_TOKEN)
+    assert response.json()["error"] == "invalid_grant"
 
 
 def test_session_timeout(own) -> None:
@@ -178,9 +178,9 @@ def test_jwt_bearer(own, keys) -> None:
 
     assert login().json()["error_description"] == "user hasn't approved this consumer"
     own.sandbox.salesforce.register_certificate(pem.decode())
-    answer = login()
-    assert set(answer.json()) == {"access_token", "scope", "instance_url", "id", "token_type"}
-    own.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    response = login()
+    assert set(response.json()) == {"access_token", "scope", "instance_url", "id", "token_type"}
+    own.http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
     assert own.get("/limits").status_code == 200
     refusals = [
         login(wrong),
@@ -220,9 +220,9 @@ def consented(own, decision: str = "allow", **changes: str) -> dict[str, str]:
     action = unescape(re.search(r'action="([^"]+)"', page.text)[1])
     fields = re.findall(r'name="([^"]+)" value="([^"]*)">', page.text)
     form = {name: unescape(value) for name, value in fields if name != "decision"}
-    answer = requests.post(action, data=form | {"decision": decision}, allow_redirects=False)
-    assert answer.status_code == 302
-    target = answer.headers["Location"]
+    response = requests.post(action, data=form | {"decision": decision}, allow_redirects=False)
+    assert response.status_code == 302
+    target = response.headers["Location"]
     assert target.startswith(CALLBACK + "?")
     return dict(parse_qsl(urlsplit(target).query))
 
@@ -317,11 +317,11 @@ def test_pkce_is_required(own, change: dict[str, str]) -> None:
         "code_challenge": challenge(),
         "code_challenge_method": "S256",
     } | change
-    answer = requests.get(
+    response = requests.get(
         f"{own.root}/services/oauth2/authorize", params=asked, allow_redirects=False
     )
-    sent = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
-    assert answer.status_code == 302
+    sent = dict(parse_qsl(urlsplit(response.headers["Location"]).query))
+    assert response.status_code == 302
     assert sent["error"] in {"invalid_request", "unsupported_response_type"}
 
 
@@ -351,8 +351,8 @@ def test_parameters_in_the_address(client) -> None:
         "refresh_token": credentials.REFRESH_TOKEN,
     }
     url = f"{client.root}/services/oauth2/token"
-    answer = requests.post(url, params=asked, timeout=10)
-    assert set(answer.json()) == COMMON | {"scope"}
+    response = requests.post(url, params=asked, timeout=10)
+    assert set(response.json()) == COMMON | {"scope"}
     assert requests.post(url, params=asked | {"client_secret": "x"}, timeout=10).status_code == 400
 
 

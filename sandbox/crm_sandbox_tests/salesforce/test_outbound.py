@@ -68,8 +68,8 @@ def receiver() -> Iterator[Receiver]:
 def order(own, receiver, count: int = 3, **more) -> list[str]:
     ids = [row["Id"] for row in own.sandbox.salesforce.rows("Lead")[:count]]
     body = {"url": receiver.url, "name": "Lead", "records": ids, "fields": ["LastName"]} | more
-    answer = own.admin("/salesforce/send_outbound", body)
-    assert answer.status_code == 200, answer.text
+    response = own.admin("/salesforce/send_outbound", body)
+    assert response.status_code == 200, response.text
     return ids
 
 
@@ -172,6 +172,6 @@ def test_hundred_in_a_message(own, receiver) -> None:
 def test_refused(client, change: dict, words: str) -> None:
     """Messages go to this machine only, and an order that makes no sense is refused with a sentence."""
     body = {"url": "http://127.0.0.1:9/x", "name": "Lead", "records": []} | change
-    answer = client.admin("/salesforce/send_outbound", body)
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    response = client.admin("/salesforce/send_outbound", body)
+    assert response.status_code == 400
+    assert words in response.json()["error"]

@@ -50,12 +50,12 @@ def test_same_seed_same_rows(sandbox) -> None:
     """Another sandbox with the same seed has the same rows, another seed has not."""
     from crm_sandbox import SandboxServer
 
-    twin = SandboxServer(contacts=300, seed=7, now=sandbox.world.now)
+    same = SandboxServer(contacts=300, seed=7, now=sandbox.world.now)
     other = SandboxServer(contacts=300, seed=8, now=sandbox.world.now)
     for name in ("Contact", "OpportunityHistory", "CampaignMember"):
-        assert twin.salesforce.rows(name) == sandbox.salesforce.rows(name)
+        assert same.salesforce.rows(name) == sandbox.salesforce.rows(name)
         assert other.salesforce.rows(name) != sandbox.salesforce.rows(name)
-    twin.stop()
+    same.stop()
     other.stop()
 
 

@@ -231,8 +231,8 @@ def test_fields_macro(client) -> None:
 )
 def test_refusals(client, soql: str, code: str) -> None:
     """Each mistake answers 400 with its own code."""
-    answer = client.query(soql)
-    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, code)
+    response = client.query(soql)
+    assert (response.status_code, response.json()[0]["errorCode"]) == (400, code)
 
 
 def test_raw_plus_is_a_space(client) -> None:

@@ -71,17 +71,17 @@ def test_upsert(own) -> None:
 def test_refused_bodies(client, body, code: str, fields) -> None:
     """Each mistake in a body has its code and names its fields, and nothing is created."""
     before = client.sandbox.salesforce.count("Account")
-    answer = client.http.post(f"{client.base}/sobjects/Account", json=body)
-    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, code)
-    assert answer.json()[0].get("fields") == fields
+    response = client.http.post(f"{client.base}/sobjects/Account", json=body)
+    assert (response.status_code, response.json()[0]["errorCode"]) == (400, code)
+    assert response.json()[0].get("fields") == fields
     assert client.sandbox.salesforce.count("Account") == before
 
 
 def test_refused_email(client) -> None:
     """An e-mail address that is none is refused."""
     body = {"LastName": "x", "Email": "no address"}
-    answer = client.http.post(f"{client.base}/sobjects/Contact", json=body)
-    assert answer.json()[0]["errorCode"] == "INVALID_EMAIL_ADDRESS"
+    response = client.http.post(f"{client.base}/sobjects/Contact", json=body)
+    assert response.json()[0]["errorCode"] == "INVALID_EMAIL_ADDRESS"
 
 
 def test_refused_addresses(own) -> None:
@@ -96,8 +96,8 @@ def test_refused_addresses(own) -> None:
         (f"OpportunityStage/{stage}", 400, "INVALID_TYPE_FOR_OPERATION"),
     ):
         for method, body in (("PATCH", {"Description": "x"}), ("DELETE", None)):
-            answer = own.http.request(method, f"{own.base}/sobjects/{path}", json=body)
-            assert (answer.status_code, answer.json()[0]["errorCode"]) == (status, code), path
+            response = own.http.request(method, f"{own.base}/sobjects/{path}", json=body)
+            assert (response.status_code, response.json()[0]["errorCode"]) == (status, code), path
 
 
 @pytest.mark.parametrize(
@@ -111,18 +111,18 @@ def test_refusals_on_order(own, code: str) -> None:
     lead = own.http.post(f"{own.base}/sobjects/Lead", json={"LastName": "x", "Company": "y"})
     assert lead.status_code == 201
     for _ in range(2):
-        answer = own.http.post(f"{own.base}/sobjects/Account", json={"Name": "x"})
-        assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, code)
-        assert answer.json()[0]["fields"] == ["Name"]
+        response = own.http.post(f"{own.base}/sobjects/Account", json={"Name": "x"})
+        assert (response.status_code, response.json()[0]["errorCode"]) == (400, code)
+        assert response.json()[0]["fields"] == ["Name"]
     assert own.sandbox.salesforce.count("Account") == before
     assert own.http.post(f"{own.base}/sobjects/Account", json={"Name": "x"}).status_code == 201
 
 
 def test_unknown_refusal(client) -> None:
     """A refusal that the vendor does not know is not accepted."""
-    answer = client.admin("/salesforce/refuse_writes", {"code": "BAD_MOOD"})
-    assert answer.status_code == 400
-    assert "known: UNABLE_TO_LOCK_ROW" in answer.json()["error"]
+    response = client.admin("/salesforce/refuse_writes", {"code": "BAD_MOOD"})
+    assert response.status_code == 400
+    assert "known: UNABLE_TO_LOCK_ROW" in response.json()["error"]
 
 
 def test_conditional_update(own) -> None:

@@ -45,10 +45,10 @@ def login(own, password: str = credentials.PASSWORD, **more) -> requests.Respons
     return send(own, f"<login>{user}</login>", **more)
 
 
-def fault_of(answer: requests.Response) -> tuple[int, str, str]:
-    fault = ET.fromstring(answer.content).find(f"{SOAP}Body/{SOAP}Fault")
+def fault_of(response: requests.Response) -> tuple[int, str, str]:
+    fault = ET.fromstring(response.content).find(f"{SOAP}Body/{SOAP}Fault")
     detail = fault.find("detail")[0]
-    return answer.status_code, fault.findtext("faultcode"), detail.tag.removeprefix(FAULT)
+    return response.status_code, fault.findtext("faultcode"), detail.tag.removeprefix(FAULT)
 
 
 def test_login(own) -> None:
@@ -61,8 +61,8 @@ def test_login(own) -> None:
     info = {one.tag.removeprefix(PARTNER): one.text for one in result.find(f"{PARTNER}userInfo")}
     assert info["organizationId"] == own.sandbox.salesforce.org.organization_id
     assert info["sessionSecondsValid"] == "7200"
-    answer = own.get("/limits", headers={"Authorization": f"Bearer {values['sessionId']}"})
-    assert answer.status_code == 200
+    response = own.get("/limits", headers={"Authorization": f"Bearer {values['sessionId']}"})
+    assert response.status_code == 200
     call = "<query><queryString>SELECT Id FROM User LIMIT 1</queryString></query>"
     assert send(own, call, session(values["sessionId"])).status_code == 200
 
@@ -94,9 +94,9 @@ def test_query(own) -> None:
         f"FROM Contact WHERE Id = '{row['Id']}'"
     )
     call = f"<query><queryString>{soql}</queryString></query>"
-    answer = send(own, call, session(oauth_token(own)), version="66.0")
-    assert answer.headers["Content-Type"].startswith("text/xml")
-    root = ET.fromstring(answer.content)
+    response = send(own, call, session(oauth_token(own)), version="66.0")
+    assert response.headers["Content-Type"].startswith("text/xml")
+    root = ET.fromstring(response.content)
     info = root.find(f"{SOAP}Header/{PARTNER}LimitInfoHeader/{PARTNER}limitInfo")
     assert {one.tag.removeprefix(PARTNER): one.text for one in info} == {
         "current": str(own.sandbox.salesforce.usage.used),
@@ -207,6 +207,6 @@ def test_document_type(client) -> None:
 @pytest.mark.parametrize("body", [b"<a>", b"", b"<a/>", b"\xff"])
 def test_unreadable(client, body: bytes) -> None:
     """What is no envelope is refused with a fault."""
-    answer = requests.post(f"{client.root}/services/Soap/u/66.0", data=body)
-    assert fault_of(answer)[0] == 500
-    assert b"INVALID_SOAP_HEADER" in answer.content
+    response = requests.post(f"{client.root}/services/Soap/u/66.0", data=body)
+    assert fault_of(response)[0] == 500
+    assert b"INVALID_SOAP_HEADER" in response.content

@@ -16,9 +16,9 @@ def test_mixed_results(own) -> None:
     """Statement 12: a call answers 200 with one result per record in order, whatever became of each."""
     lead = {"attributes": {"type": "Lead"}, "LastName": "L", "Company": "C"}
     before = own.sandbox.salesforce.count("Account")
-    answer = post(own, [account(Name="one"), account(Phone="1"), lead, account(Name="two")])
-    assert answer.status_code == 200
-    one, refused, third, two = answer.json()
+    response = post(own, [account(Name="one"), account(Phone="1"), lead, account(Name="two")])
+    assert response.status_code == 200
+    one, refused, third, two = response.json()
     assert refused == {
         "success": False,
         "errors": [
@@ -39,9 +39,9 @@ def test_mixed_results(own) -> None:
 def test_all_or_none(own) -> None:
     """Statement 12: with allOrNone the innocent records say that they were rolled back, without an id."""
     before = own.sandbox.salesforce.count("Account")
-    answer = post(own, [account(Name="one"), account(Phone="1")], allOrNone=True)
-    assert answer.status_code == 200
-    innocent, guilty = answer.json()
+    response = post(own, [account(Name="one"), account(Phone="1")], allOrNone=True)
+    assert response.status_code == 200
+    innocent, guilty = response.json()
     assert innocent["errors"][0]["statusCode"] == "ALL_OR_NONE_OPERATION_ROLLED_BACK"
     assert innocent["errors"][0]["message"] == (
         "Record rolled back because not all records were valid and the request was using "
@@ -177,6 +177,6 @@ def test_retrieve(own) -> None:
 def test_unreadable(client, records, code: str) -> None:
     """A body that cannot be read is refused as a whole, and nothing is created."""
     before = client.sandbox.salesforce.count("Account")
-    answer = post(client, records)
-    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, code)
+    response = post(client, records)
+    assert (response.status_code, response.json()[0]["errorCode"]) == (400, code)
     assert client.sandbox.salesforce.count("Account") == before

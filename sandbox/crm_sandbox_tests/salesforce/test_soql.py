@@ -134,5 +134,5 @@ def test_refused(text: str) -> None:
 )
 def test_numbers_beyond_all_measure(client, end: str) -> None:
     """Numbers that no row or day can have make a query that cannot be read."""
-    answer = client.query(f"SELECT Id FROM Contact {end}")
-    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "MALFORMED_QUERY")
+    response = client.query(f"SELECT Id FROM Contact {end}")
+    assert (response.status_code, response.json()[0]["errorCode"]) == (400, "MALFORMED_QUERY")

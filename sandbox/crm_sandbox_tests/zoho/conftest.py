@@ -58,18 +58,18 @@ class ZohoClient:
         return self.http.delete(f"{self.root}/crm/v8{path}", **options)
 
     def data(self, path: str, **options: Any) -> list[dict[str, Any]]:
-        answer = self.get(path, **options)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["data"]
+        response = self.get(path, **options)
+        assert response.status_code == 200, response.text
+        return response.json()["data"]
 
     def everything(self, path: str, **params: Any) -> list[dict[str, Any]]:
         """Every row of a listing, by page tokens."""
         rows, more = [], {"fields": "id"} | params
         while True:
-            answer = self.get(path, params=more)
-            assert answer.status_code == 200, answer.text
-            rows += answer.json()["data"]
-            token = answer.json()["info"]["next_page_token"]
+            response = self.get(path, params=more)
+            assert response.status_code == 200, response.text
+            rows += response.json()["data"]
+            token = response.json()["info"]["next_page_token"]
             if not token:
                 return rows
             more["page_token"] = token
@@ -77,14 +77,14 @@ class ZohoClient:
     def query(self, text: str) -> requests.Response:
         return self.post("/coql", {"select_query": text})
 
-    def refusal(self, answer: requests.Response) -> tuple[int, str]:
-        return answer.status_code, answer.json()["code"]
+    def refusal(self, response: requests.Response) -> tuple[int, str]:
+        return response.status_code, response.json()["code"]
 
     def admin(self, action: str, **arguments: Any) -> Any:
         url = f"{self.sandbox.url}/_admin/zoho/{action}"
-        answer = self.http.post(url, json=arguments)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["result"]
+        response = self.http.post(url, json=arguments)
+        assert response.status_code == 200, response.text
+        return response.json()["result"]
 
     def advance(self, seconds: float) -> None:
         self.sandbox.clock.advance(seconds)

@@ -105,9 +105,9 @@ def test_changes_of_the_second_account(own_zoho) -> None:
 )
 def test_mistakes(zoho, action: str, arguments: dict, status: int, words: str) -> None:
     """A mistake of the admin is answered with a sentence."""
-    answer = zoho.http.post(f"{zoho.sandbox.url}/_admin/zoho/{action}", json=arguments)
-    assert answer.status_code == status
-    assert words in answer.json()["error"]
+    response = zoho.http.post(f"{zoho.sandbox.url}/_admin/zoho/{action}", json=arguments)
+    assert response.status_code == status
+    assert words in response.json()["error"]
 
 
 def test_answers_follow_every_change(own_zoho) -> None:

@@ -27,16 +27,16 @@ def begin(client, body: dict, **options) -> requests.Response:
 
 
 def look(client, number: str) -> dict:
-    answer = client.http.get(f"{client.root}/crm/bulk/v8/read/{number}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()["data"][0]
+    response = client.http.get(f"{client.root}/crm/bulk/v8/read/{number}")
+    assert response.status_code == 200, response.text
+    return response.json()["data"][0]
 
 
 def finished(client, body: dict) -> dict:
-    answer = begin(client, body)
-    assert answer.status_code == 201, answer.text
+    response = begin(client, body)
+    assert response.status_code == 201, response.text
     for _ in range(50):
-        job = look(client, answer.json()["data"][0]["details"]["id"])
+        job = look(client, response.json()["data"][0]["details"]["id"])
         if job["state"] in {"COMPLETED", "FAILURE"}:
             return job
     raise AssertionError("the job never ended")
@@ -45,9 +45,9 @@ def finished(client, body: dict) -> dict:
 def lines(client, job: dict) -> list[dict[str, str]]:
     url = job["result"]["download_url"]
     assert url.startswith("/crm/bulk/v8/read/")
-    answer = client.http.get(client.root + url)
-    assert answer.headers["Content-Type"] == "application/zip"
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+    response = client.http.get(client.root + url)
+    assert response.headers["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(response.content)) as packed:
         assert packed.testzip() is None
         (name,) = packed.namelist()
         assert name == f"{job['id']}.csv"
@@ -57,9 +57,9 @@ def lines(client, job: dict) -> list[dict[str, str]]:
 
 def test_states(own_zoho) -> None:
     """Statement 12: a job is ADDED, QUEUED, IN PROGRESS (with a space) and then COMPLETED over several polls."""
-    answer = begin(own_zoho, asked("Contacts", fields=["Last_Name"]))
-    assert answer.status_code == 201
-    (made,) = answer.json()["data"]
+    response = begin(own_zoho, asked("Contacts", fields=["Last_Name"]))
+    assert response.status_code == 201
+    (made,) = response.json()["data"]
     assert (made["status"], made["code"]) == ("success", "ADDED_SUCCESSFULLY")
     assert (made["details"]["state"], made["details"]["operation"]) == ("ADDED", "read")
     number = made["details"]["id"]
@@ -251,8 +251,8 @@ def test_bodies(zoho) -> None:
 def test_meetings_as_calendar(own_zoho) -> None:
     """Meetings come as iCalendar too."""
     job = finished(own_zoho, asked("Events") | {"file_type": "ics"})
-    answer = own_zoho.http.get(own_zoho.root + job["result"]["download_url"])
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+    response = own_zoho.http.get(own_zoho.root + job["result"]["download_url"])
+    with zipfile.ZipFile(io.BytesIO(response.content)) as packed:
         text = packed.read(packed.namelist()[0]).decode()
     assert text.startswith("BEGIN:VCALENDAR\r\n")
     assert text.endswith("END:VCALENDAR\r\n")

@@ -48,9 +48,9 @@ def look(client, number: str) -> dict[str, Any]:
     return client.http.get(f"{client.root}/crm/bulk/v8/write/{number}").json()
 
 
-def finished(client, answer: requests.Response) -> dict[str, Any]:
-    assert answer.status_code == 201, answer.text
-    number = answer.json()["details"]["id"]
+def finished(client, response: requests.Response) -> dict[str, Any]:
+    assert response.status_code == 201, response.text
+    number = response.json()["details"]["id"]
     for _ in range(20):
         job = look(client, number)
         if job["status"] == "COMPLETED":
@@ -59,8 +59,8 @@ def finished(client, answer: requests.Response) -> dict[str, Any]:
 
 
 def results(client, job: dict[str, Any]) -> list[dict[str, str]]:
-    answer = client.http.get(job["result"]["download_url"])
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+    response = client.http.get(job["result"]["download_url"])
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
         text = archive.read(archive.namelist()[0]).decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
@@ -74,10 +74,10 @@ def test_insert(own_zoho) -> None:
         ["c, d", "c@example.org", "x", "", ""],
         ["e", "", "", "", "false"],
     ]
-    answer = begin(own_zoho, rows, "insert")
-    states = [look(own_zoho, answer.json()["details"]["id"])["status"] for _ in range(2)]
+    response = begin(own_zoho, rows, "insert")
+    states = [look(own_zoho, response.json()["details"]["id"])["status"] for _ in range(2)]
     assert states == ["INPROGRESS", "COMPLETED"]
-    job = look(own_zoho, answer.json()["details"]["id"])
+    job = look(own_zoho, response.json()["details"]["id"])
     file = job["resource"][0]["file"]
     counts = [file[f"{one}_count"] for one in ("added", "updated", "skipped", "total")]
     assert counts == [2, 0, 2, 4]

@@ -48,13 +48,13 @@ def test_tokens_stay_in_their_centre(sandbox, account: str) -> None:
     """Statement 5: a token is refused on every other centre's API host, a refresh token on its accounts server."""
     headers, home = held(sandbox, account), HOMES[account]
     for centre in CENTRES:
-        answer = at(sandbox, f"www.{centre.api}", "/crm/v8/org", headers=headers)
+        response = at(sandbox, f"www.{centre.api}", "/crm/v8/org", headers=headers)
         token = at(sandbox, centre.accounts, "/oauth/v2/token", "POST", data=asked(account))
         if centre.api == home[1]:
-            assert answer.status_code == 200
+            assert response.status_code == 200
             assert "access_token" in token.json()
         else:
-            assert (answer.status_code, answer.json()["status"]) == (401, "error")
+            assert (response.status_code, response.json()["status"]) == (401, "error")
             assert token.json() == {"error": "invalid_client"}
 
 
@@ -65,13 +65,13 @@ def test_tokens_stay_in_their_centre(sandbox, account: str) -> None:
 def test_refusal_of_a_foreign_token(shared_zoho, code: str, status: int) -> None:
     """What a token answers in another centre is a switch, because sources differ."""
     shared_zoho.admin("set_foreign", code=code)
-    answer = at(
+    response = at(
         shared_zoho.sandbox,
         "www.zohoapis.eu",
         "/crm/v8/org",
         headers=held(shared_zoho.sandbox, "main"),
     )
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (response.status_code, response.json()["code"]) == (status, code)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_refusal_of_a_foreign_token(shared_zoho, code: str, status: int) -> None
 def test_wrong_server(sandbox, host: str, path: str) -> None:
     """An accounts server has no API, an API server no tokens; unknown addresses are INVALID_URL_PATTERN."""
     method = "POST" if "oauth" in path else "GET"
-    answer = at(sandbox, host, path, method, headers=held(sandbox, "main"))
-    assert (answer.status_code, answer.json()["code"]) == (404, "INVALID_URL_PATTERN")
+    response = at(sandbox, host, path, method, headers=held(sandbox, "main"))
+    assert (response.status_code, response.json()["code"]) == (404, "INVALID_URL_PATTERN")
 
 
 def test_by_proxy_and_by_prefix(sandbox, monkeypatch) -> None:

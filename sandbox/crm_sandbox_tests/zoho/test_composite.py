@@ -11,13 +11,13 @@ def call(method: str, uri: str, **more) -> dict:
     return {"method": method, "uri": f"/crm/v8{uri}", **more}
 
 
-def inner(answer) -> list[dict]:
-    return [one["details"]["response"] for one in answer.json()["__composite_requests"]]
+def inner(response) -> list[dict]:
+    return [one["details"]["response"] for one in response.json()["__composite_requests"]]
 
 
 def test_references(own_zoho) -> None:
     """A call may use what another one answered, in its address, parameters and body."""
-    answer = composite(
+    response = composite(
         own_zoho,
         call("POST", "/Accounts", sub_request_id="a", body={"data": [{"Account_Name": "comp"}]}),
         call(
@@ -31,23 +31,23 @@ def test_references(own_zoho) -> None:
         call("GET", "/Contacts/@{c:$.data[0].details.id}"),
         call("GET", "/Contacts", params={"fields": "id", "ids": "@{c:$.data[0].details.id}"}),
     )
-    assert answer.status_code == 200
-    made, _, read, listed = inner(answer)
-    assert [one["status_code"] for one in inner(answer)] == [201, 201, 200, 200]
+    assert response.status_code == 200
+    made, _, read, listed = inner(response)
+    assert [one["status_code"] for one in inner(response)] == [201, 201, 200, 200]
     assert read["body"]["data"][0]["Account_Name"]["id"] == made["body"]["data"][0]["details"]["id"]
     assert len(listed["body"]["data"]) == 1
 
 
 def test_partial_and_broken_reference(own_zoho) -> None:
     """Without rollback what can be done is done; a broken reference fails its call alone."""
-    answer = composite(
+    response = composite(
         own_zoho,
         call("POST", "/Products", sub_request_id="p", body={"data": [{"Product_Name": "kept"}]}),
         call("GET", "/Products/@{nobody:$.data[0].id}"),
         call("GET", "/Products"),
     )
-    assert answer.status_code == 207
-    first, broken, refused = answer.json()["__composite_requests"]
+    assert response.status_code == 207
+    first, broken, refused = response.json()["__composite_requests"]
     assert first["code"] == refused["code"] == "SUCCESS"
     assert broken["code"] == "INVALID_REFERENCE"
     assert refused["details"]["response"]["status_code"] == 400
@@ -59,15 +59,15 @@ def test_rollback(own_zoho) -> None:
     """With rollback one failed call undoes the others."""
     before = own_zoho.zoho.count("Products")
     own_zoho.get("/Products?fields=Product_Name")
-    answer = composite(
+    response = composite(
         own_zoho,
         call("POST", "/Products", body={"data": [{"Product_Name": "gone"}]}),
         call("GET", "/Products?fields=Product_Name"),
         call("POST", "/Products", body={"data": [{"Product_Code": "no name"}]}),
         rollback_on_fail=True,
     )
-    assert answer.status_code == 400
-    entries = answer.json()["__composite_requests"]
+    assert response.status_code == 400
+    entries = response.json()["__composite_requests"]
     assert [one["code"] for one in entries] == ["ROLLBACK_PERFORMED"] * 3
     assert entries[0]["details"] == {"rollbacked_by_sub_request_index": 2}
     assert own_zoho.zoho.count("Products") == before

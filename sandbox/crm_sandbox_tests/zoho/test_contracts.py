@@ -18,10 +18,10 @@ TOKENS = tuple(
 )
 
 
-def check(name: str, method: str, path: str, answer, besides: tuple[str, ...] = ()) -> None:
-    body = answer.json() if answer.content else None
+def check(name: str, method: str, path: str, response, besides: tuple[str, ...] = ()) -> None:
+    body = response.json() if response.content else None
     file = FILE.format(name)
-    validate("zoho", file, method, path, answer.status_code, body, closed=True, besides=besides)
+    validate("zoho", file, method, path, response.status_code, body, closed=True, besides=besides)
 
 
 @pytest.mark.parametrize("module", ["Contacts", "Leads", "Deals", "Tasks", "Service_Contracts"])
@@ -103,11 +103,13 @@ def test_bulk_read(zoho) -> None:
 )
 def test_refused_jobs(zoho, query: dict) -> None:
     """Statement 12: a refused job is refused as described."""
-    answer = zoho.http.post(f"{zoho.root}/crm/bulk/v8/read", json={"query": query})
-    assert answer.status_code == 400
+    response = zoho.http.post(f"{zoho.root}/crm/bulk/v8/read", json={"query": query})
+    assert response.status_code == 400
     # Some refusals fit two of the description's alternatives, of which it wants exactly one.
-    besides = ("$",) if answer.json()["code"] in {"FIELD_NOT_SUPPORTED", "INVALID_REQUEST"} else ()
-    check("bulk-read", "post", "/read", answer, besides)
+    besides = (
+        ("$",) if response.json()["code"] in {"FIELD_NOT_SUPPORTED", "INVALID_REQUEST"} else ()
+    )
+    check("bulk-read", "post", "/read", response, besides)
 
 
 def test_modules(zoho) -> None:
@@ -176,10 +178,10 @@ def test_written_records(own_zoho) -> None:
 )
 def test_refused_records(shared_zoho, record: dict) -> None:
     """Statement 13: a refused record is refused as described."""
-    answer = shared_zoho.post("/Contacts", {"data": [record]})
-    assert answer.status_code == 400
+    response = shared_zoho.post("/Contacts", {"data": [record]})
+    assert response.status_code == 400
     # Pages name more details than the description does.
-    check("record", "post", "/{module}", answer, ("$.data[*].details",))
+    check("record", "post", "/{module}", response, ("$.data[*].details",))
 
 
 def test_composite_requests(shared_zoho) -> None:

@@ -4,9 +4,9 @@ EVERYBODY = "id is not null"
 
 
 def found(client, text: str) -> list[dict]:
-    answer = client.query(text)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["data"]
+    response = client.query(text)
+    assert response.status_code == 200, response.text
+    return response.json()["data"]
 
 
 def test_default_and_largest_limit(own_zoho) -> None:
@@ -26,16 +26,16 @@ def test_default_and_largest_limit(own_zoho) -> None:
     body = zoho.query(f"select id from Products where {EVERYBODY} limit 2000, 2000").json()
     assert body["info"] == {"count": 140, "more_records": False}
     for limit in ("limit 2001", "limit 99000, 1001", "limit 2000 offset 98001"):
-        answer = zoho.query(f"select id from Products where {EVERYBODY} {limit}")
-        assert zoho.refusal(answer) == (400, "LIMIT_EXCEEDED")
-    answer = zoho.query(f"select id from Products where {EVERYBODY} limit 98000, 2000")
-    assert (answer.status_code, answer.content) == (204, b"")
+        response = zoho.query(f"select id from Products where {EVERYBODY} {limit}")
+        assert zoho.refusal(response) == (400, "LIMIT_EXCEEDED")
+    response = zoho.query(f"select id from Products where {EVERYBODY} limit 98000, 2000")
+    assert (response.status_code, response.content) == (204, b"")
 
 
 def test_nothing_found(zoho) -> None:
     """Statement 11: no match is 204 without a byte."""
-    answer = zoho.query("select id from Contacts where Last_Name = 'nobody at all'")
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = zoho.query("select id from Contacts where Last_Name = 'nobody at all'")
+    assert (response.status_code, response.content) == (204, b"")
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_price(shared_zoho, limit: int, cost: int) -> None:
 )
 def test_refusals(zoho, text: str, code: str, details: dict) -> None:
     """Statement 11: what cannot be read, is unknown or comes twice has its own code and details."""
-    answer = zoho.query(text)
-    assert zoho.refusal(answer) == (400, code), answer.text
-    assert answer.json()["details"] == details
+    response = zoho.query(text)
+    assert zoho.refusal(response) == (400, code), response.text
+    assert response.json()["details"] == details
 
 
 def test_bodies_without_a_query(zoho) -> None:
@@ -160,10 +160,10 @@ def test_default_order_and_keyset(zoho) -> None:
     """Rows come by id ascending, and `id > last` reads everything once."""
     last, seen = 0, []
     while True:
-        answer = zoho.query(f"select Last_Name from Contacts where id > {last} limit 70")
-        if answer.status_code == 204:
+        response = zoho.query(f"select Last_Name from Contacts where id > {last} limit 70")
+        if response.status_code == 204:
             break
-        seen += [int(row["id"]) for row in answer.json()["data"]]
+        seen += [int(row["id"]) for row in response.json()["data"]]
         last = seen[-1]
     assert seen == sorted(seen)
     assert len(seen) == len(set(seen)) == zoho.zoho.count("Contacts")
@@ -195,8 +195,8 @@ CONDITIONS = {
 def test_conditions(zoho, condition: str) -> None:
     """Every comparator finds what Python finds in the truth."""
     expected = {row["id"] for row in zoho.zoho.rows("Contacts") if CONDITIONS[condition](row)}
-    answer = zoho.query(f"select id from Contacts where {condition} limit 2000")
-    rows = answer.json()["data"] if answer.status_code == 200 else []
+    response = zoho.query(f"select id from Contacts where {condition} limit 2000")
+    rows = response.json()["data"] if response.status_code == 200 else []
     assert {row["id"] for row in rows} == expected
     assert expected or "Brien" in condition
 
@@ -310,13 +310,13 @@ NAMED, MAILED, DATED = "Last_Name is not null", "Email is not null", "Created_Ti
 def test_more_than_two_criteria_stand_in_brackets(shared_zoho, where: str, is_paired: bool) -> None:
     """The vendor's page wants (A and (B and C)) or ((A and B) and C); the switch takes chains as well."""
     text = f"select id from Contacts where {where}"
-    answer = shared_zoho.query(text)
+    response = shared_zoho.query(text)
     if not is_paired:
-        assert shared_zoho.refusal(answer) == (400, "SYNTAX_ERROR")
+        assert shared_zoho.refusal(response) == (400, "SYNTAX_ERROR")
         shared_zoho.admin("set_coql", brackets_required=False)
-        answer = shared_zoho.query(text)
+        response = shared_zoho.query(text)
         shared_zoho.admin("set_coql", brackets_required=True)
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
 
 
 def test_scopes(own_zoho) -> None:

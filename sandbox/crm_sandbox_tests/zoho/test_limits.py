@@ -58,11 +58,11 @@ def test_exhaustion(own_zoho) -> None:
     """Statement 17: without credits every call is 429 TOO_MANY_REQUESTS, without Retry-After."""
     own_zoho.admin("set_credits", total=5, used=5)
     for path in ("/Contacts?fields=id", "/org", "/settings/modules"):
-        answer = own_zoho.get(path)
-        assert own_zoho.refusal(answer) == (429, "TOO_MANY_REQUESTS")
-        assert answer.headers["X-API-CREDITS-REMAINING"] == "0"
-        assert not [name for name in answer.headers if "retry" in name.lower()]
-        assert not [name for name in answer.headers if "ratelimit" in name.lower()]
+        response = own_zoho.get(path)
+        assert own_zoho.refusal(response) == (429, "TOO_MANY_REQUESTS")
+        assert response.headers["X-API-CREDITS-REMAINING"] == "0"
+        assert not [name for name in response.headers if "retry" in name.lower()]
+        assert not [name for name in response.headers if "ratelimit" in name.lower()]
     assert (
         own_zoho.refusal(own_zoho.query("select id from Contacts where id is not null"))[0] == 429
     )
@@ -125,9 +125,9 @@ def test_concurrency(own_zoho, total: int, heavy: int, light_path: int, heavy_pa
         thread.join()
     assert light.status_code == light_path
     assert {one.status_code for one in (weighty, query, search)} == {heavy_path}
-    for answer in (light, weighty, query, search):
-        if answer.status_code == 429:
-            assert answer.json()["code"] == "TOO_MANY_REQUESTS"
+    for response in (light, weighty, query, search):
+        if response.status_code == 429:
+            assert response.json()["code"] == "TOO_MANY_REQUESTS"
     assert own_zoho.get("/Contacts?fields=id&sort_by=Modified_Time").status_code == 200
 
 

@@ -56,9 +56,9 @@ def test_pages_by_number_and_by_token(zoho, per_page: int, sort: str, order: str
 
 def test_the_first_2000_by_number(own_zoho) -> None:
     """Statement 7: beyond 2,000 rows a page number is DISCRETE_PAGINATION_LIMIT_EXCEEDED with the limit."""
-    answer = own_zoho.get("/Contacts?fields=id&page=11")
-    assert own_zoho.refusal(answer) == (400, "DISCRETE_PAGINATION_LIMIT_EXCEEDED")
-    assert answer.json()["details"] == {"limit": 2000}
+    response = own_zoho.get("/Contacts?fields=id&page=11")
+    assert own_zoho.refusal(response) == (400, "DISCRETE_PAGINATION_LIMIT_EXCEEDED")
+    assert response.json()["details"] == {"limit": 2000}
     assert own_zoho.get("/Contacts?fields=id&page=10").status_code == 204
     assert own_zoho.get("/Contacts?fields=id&page=101&per_page=20").status_code == 400
 
@@ -69,14 +69,14 @@ def test_the_first_100000_by_token(own_zoho) -> None:
     token, seen = "", 0
     while True:
         asked = {"fields": "id", "per_page": "20"} | ({"page_token": token} if token else {})
-        answer = own_zoho.get("/Contacts", params=asked)
-        if answer.status_code != 200:
+        response = own_zoho.get("/Contacts", params=asked)
+        if response.status_code != 200:
             break
-        seen += answer.json()["info"]["count"]
-        assert answer.json()["info"]["page"] == 1
-        token = answer.json()["info"]["next_page_token"]
+        seen += response.json()["info"]["count"]
+        assert response.json()["info"]["page"] == 1
+        token = response.json()["info"]["next_page_token"]
     assert seen == 40
-    assert own_zoho.refusal(answer) == (400, "PAGINATION_LIMIT_EXCEEDED")
+    assert own_zoho.refusal(response) == (400, "PAGINATION_LIMIT_EXCEEDED")
 
 
 @pytest.mark.parametrize(
@@ -154,11 +154,11 @@ def test_previous_page(zoho) -> None:
 def test_nothing_there(own_zoho) -> None:
     """Statement 9: no rows are 204 and nothing changed is 304, both without a single byte."""
     for path in ("/Contacts?fields=id&page=5", "/Contacts?fields=id&ids=1", "/Contacts/1"):
-        answer = own_zoho.get(path)
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = own_zoho.get(path)
+        assert (response.status_code, response.content) == (204, b"")
     headers = {"If-Modified-Since": "2026-11-01T13:00:00+00:00"}
-    answer = own_zoho.get("/Contacts?fields=id", headers=headers)
-    assert (answer.status_code, answer.content) == (304, b"")
+    response = own_zoho.get("/Contacts?fields=id", headers=headers)
+    assert (response.status_code, response.content) == (304, b"")
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_modified_since_is_inclusive(own_zoho, moment: str) -> None:
     assert [row["id"] for row in found] == [made]
     later = moment.replace(":00:00", ":00:01").replace(":30:00", ":30:01", 1)
     assert later != moment
-    answer = own_zoho.get("/Products", params=own, headers={"If-Modified-Since": later})
-    assert answer.status_code == 304
+    response = own_zoho.get("/Products", params=own, headers={"If-Modified-Since": later})
+    assert response.status_code == 304
 
 
 def test_lists_leave_out(zoho) -> None:

@@ -2,9 +2,9 @@ import pytest
 
 
 def fields_of(client, module: str) -> dict[str, dict]:
-    answer = client.get("/settings/fields", params={"module": module})
-    assert answer.status_code == 200, answer.text
-    return {one["api_name"]: one for one in answer.json()["fields"]}
+    response = client.get("/settings/fields", params={"module": module})
+    assert response.status_code == 200, response.text
+    return {one["api_name"]: one for one in response.json()["fields"]}
 
 
 def test_modules(zoho) -> None:
@@ -27,12 +27,12 @@ def test_fields_of_every_module(zoho) -> None:
     for module in zoho.get("/settings/modules").json()["modules"]:
         if not module["api_supported"]:
             continue
-        answer = zoho.get("/settings/fields", params={"module": module["api_name"]})
-        if answer.status_code == 204:
-            assert answer.content == b""
+        response = zoho.get("/settings/fields", params={"module": module["api_name"]})
+        if response.status_code == 204:
+            assert response.content == b""
             without.append(module["api_name"])
             continue
-        fields = answer.json()["fields"]
+        fields = response.json()["fields"]
         assert len({one["id"] for one in fields}) == len(fields)
         names = [one["api_name"] for one in fields]
         rows = zoho.get(f"/{module['api_name']}", params={"fields": ",".join(names[:50])})

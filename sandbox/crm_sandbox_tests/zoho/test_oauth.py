@@ -81,10 +81,10 @@ def test_late_code(own_zoho) -> None:
     )
     code = parse_qs(urlsplit(sent.headers["Location"]).query)["code"][0]
     own_zoho.advance(121)
-    answer = own_zoho.token(
+    response = own_zoho.token(
         grant_type="authorization_code", code=code, redirect_uri=asked["redirect_uri"]
     )
-    assert (answer.status_code, answer.json()) == (200, {"error": "invalid_code"})
+    assert (response.status_code, response.json()) == (200, {"error": "invalid_code"})
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_late_code(own_zoho) -> None:
 )
 def test_refusals_have_status_200(shared_zoho, wrong, word) -> None:
     """Statement 3: what the token endpoint refuses comes with HTTP 200 and an error word."""
-    answer = shared_zoho.token(**wrong)
-    assert (answer.status_code, answer.json()) == (200, {"error": word})
+    response = shared_zoho.token(**wrong)
+    assert (response.status_code, response.json()) == (200, {"error": word})
 
 
 def test_revoked_refresh_token(own_zoho) -> None:
@@ -157,9 +157,9 @@ def test_missing_expired_and_narrow_tokens(own_zoho) -> None:
     }
     expired = own_zoho.login()
     own_zoho.advance(timedelta(hours=1).total_seconds())
-    answer = me(own_zoho, expired)
-    assert answer.status_code == 401
-    assert answer.json() == {
+    response = me(own_zoho, expired)
+    assert response.status_code == 401
+    assert response.json() == {
         "code": "INVALID_TOKEN",
         "details": {},
         "message": "invalid oauth token",

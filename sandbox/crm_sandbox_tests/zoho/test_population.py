@@ -61,14 +61,14 @@ def test_stamps_are_ordered(zoho) -> None:
 
 def test_same_seed_same_rows(zoho) -> None:
     """Another sandbox with the same seed has the same rows, another seed has not."""
-    twin, other = (
+    same, other = (
         SandboxServer(contacts=300, seed=seed, now=zoho.sandbox.world.now, vendors=["zoho"])
         for seed in (7, 8)
     )
     for name in ("Contacts", "DealHistory", "Quoted_Items"):
-        assert twin.emulations["zoho"].rows(name) == zoho.zoho.rows(name)
+        assert same.emulations["zoho"].rows(name) == zoho.zoho.rows(name)
         assert other.emulations["zoho"].rows(name) != zoho.zoho.rows(name)
-    twin.stop()
+    same.stop()
     other.stop()
 
 

@@ -160,8 +160,8 @@ def test_opt_out_and_consent_in_all_variants(zoho, second, own_zoho) -> None:
 def test_search(zoho, asked, test) -> None:
     """Search finds what Python finds in the truth, and count counts it."""
     expected = {row["id"] for row in zoho.zoho.rows("Contacts") if test(row)}
-    answer = zoho.get("/Contacts/search", params={"fields": "id"} | asked)
-    found = {row["id"] for row in answer.json()["data"]} if answer.status_code == 200 else set()
+    response = zoho.get("/Contacts/search", params={"fields": "id"} | asked)
+    found = {row["id"] for row in response.json()["data"]} if response.status_code == 200 else set()
     assert found == expected
     count = zoho.get("/Contacts/actions/count", params=asked).json()
     assert count == {"count": len(expected)}
@@ -186,10 +186,10 @@ def test_search_index(own_zoho) -> None:
     made = own_zoho.admin("create", name="Contacts", fields={"Last_Name": "Quetzalcoatl"})
 
     def found(value: str) -> list[str]:
-        answer = own_zoho.get(
+        response = own_zoho.get(
             "/Contacts/search", params={"criteria": f"(Last_Name:equals:{value})"}
         )
-        return [r["id"] for r in answer.json()["data"]] if answer.status_code == 200 else []
+        return [r["id"] for r in response.json()["data"]] if response.status_code == 200 else []
 
     assert found("Quetzalcoatl") == [made]
     assert found("Quetzal") == []

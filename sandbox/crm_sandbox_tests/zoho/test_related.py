@@ -59,8 +59,10 @@ def test_converted_leads(shared_zoho) -> None:
     found = {}
     for converted in ("", "false", "true", "both"):
         params = {"fields": "id"} | ({"converted": converted} if converted else {})
-        answer = shared_zoho.get(f"/Campaigns/{campaign}/Leads", params=params)
-        found[converted] = {one["id"] for one in answer.json()["data"]} if answer.content else set()
+        response = shared_zoho.get(f"/Campaigns/{campaign}/Leads", params=params)
+        found[converted] = (
+            {one["id"] for one in response.json()["data"]} if response.content else set()
+        )
     assert lead in found["true"]
     assert lead not in found[""]
     assert found[""] == found["false"]

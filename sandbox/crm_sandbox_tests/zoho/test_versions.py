@@ -84,17 +84,17 @@ def test_consent_is_described_as_what_it_is(zoho) -> None:
 )
 def test_parts_of_another_type(shared_zoho, path: str, body: dict, code: str) -> None:
     """A part of another type is refused in the vendor's form, which names the place."""
-    answer = shared_zoho.http.post(shared_zoho.root + path, json=body)
-    assert shared_zoho.refusal(answer) == (400, code)
-    assert answer.json()["details"]["json_path"].startswith("$.")
+    response = shared_zoho.http.post(shared_zoho.root + path, json=body)
+    assert shared_zoho.refusal(response) == (400, code)
+    assert response.json()["details"]["json_path"].startswith("$.")
 
 
 def test_a_record_that_is_none(shared_zoho) -> None:
     """What is no record is refused like one of a list that is none."""
     number = shared_zoho.zoho.rows("Contacts")[0]["id"]
-    answer = shared_zoho.put(f"/Contacts/{number}", {"data": [-1]})
-    assert answer.status_code == 400
-    assert answer.json()["data"][0]["code"] == "INVALID_DATA"
+    response = shared_zoho.put(f"/Contacts/{number}", {"data": [-1]})
+    assert response.status_code == 400
+    assert response.json()["data"][0]["code"] == "INVALID_DATA"
 
 
 def test_ids_by_repeated_parameters(zoho) -> None:

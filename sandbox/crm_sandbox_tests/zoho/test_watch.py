@@ -27,8 +27,8 @@ def watch(client, *entries: dict, method: str = "POST"):
     return client.http.request(method, f"{client.root}/crm/v8/actions/watch", json=body)
 
 
-def expiry(answer) -> str:
-    return answer.json()["watch"][0]["details"]["events"][0]["channel_expiry"]
+def expiry(response) -> str:
+    return response.json()["watch"][0]["details"]["events"][0]["channel_expiry"]
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def expiry(answer) -> str:
 def test_expiry(shared_zoho, asked: str | None, given: str | None) -> None:
     """Statement 16: an expiry more than a week ahead, or none, silently becomes one hour."""
     more = {"channel_expiry": asked} if asked else {}
-    answer = watch(shared_zoho, entry("https://example.org/x", **more))
+    response = watch(shared_zoho, entry("https://example.org/x", **more))
     if given is None:
-        assert (answer.status_code, answer.json()["watch"][0]["code"]) == (400, "INVALID_DATA")
+        assert (response.status_code, response.json()["watch"][0]["code"]) == (400, "INVALID_DATA")
         return
-    assert answer.status_code == 201
-    assert answer.json()["watch"][0]["message"].startswith("Successfully subscribed")
-    assert expiry(answer) == given
+    assert response.status_code == 201
+    assert response.json()["watch"][0]["message"].startswith("Successfully subscribed")
+    assert expiry(response) == given
 
 
 def test_expired_channel(own_zoho, receiver) -> None:
@@ -235,16 +235,19 @@ def test_channels_are_listed_changed_and_ended(own_zoho) -> None:
 def test_refusals(shared_zoho, change: dict, code: str) -> None:
     """A channel that cannot be made says why; others of the same request are made."""
     bad = {k: v for k, v in (entry("https://example.org") | change).items() if v is not None}
-    answer = watch(shared_zoho, bad, entry("https://example.org", number="2"))
-    assert answer.status_code == 207
-    assert [one["code"] for one in answer.json()["watch"]] == [code, "SUCCESS"]
+    response = watch(shared_zoho, bad, entry("https://example.org", number="2"))
+    assert response.status_code == 207
+    assert [one["code"] for one in response.json()["watch"]] == [code, "SUCCESS"]
 
 
 def test_unknown_channels_and_bodies(own_zoho) -> None:
     """A channel that there is not cannot be changed; a body without channels is refused."""
     for method in ("PUT", "PATCH"):
-        answer = watch(own_zoho, entry("https://example.org"), method=method)
-        assert (answer.status_code, answer.json()["watch"][0]["code"]) == (400, "NOT_SUBSCRIBED")
+        response = watch(own_zoho, entry("https://example.org"), method=method)
+        assert (response.status_code, response.json()["watch"][0]["code"]) == (
+            400,
+            "NOT_SUBSCRIBED",
+        )
     assert own_zoho.refusal(own_zoho.post("/actions/watch", {})) == (400, "MANDATORY_NOT_FOUND")
     assert own_zoho.refusal(own_zoho.delete("/actions/watch"))[1] == "REQUIRED_PARAM_MISSING"
     own_zoho.login("ZohoCRM.modules.ALL")

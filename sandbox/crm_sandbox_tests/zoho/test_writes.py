@@ -1,12 +1,12 @@
 import pytest
 
 
-def codes(answer) -> list[str]:
-    return [one["code"] for one in answer.json()["data"]]
+def codes(response) -> list[str]:
+    return [one["code"] for one in response.json()["data"]]
 
 
-def ids(answer) -> list[str]:
-    return [one["details"]["id"] for one in answer.json()["data"]]
+def ids(response) -> list[str]:
+    return [one["details"]["id"] for one in response.json()["data"]]
 
 
 def upsert(client, *records: dict, keys: list[str] | None = None):
@@ -17,9 +17,9 @@ def upsert(client, *records: dict, keys: list[str] | None = None):
 def test_insert(own_zoho) -> None:
     """New records are answered in order with 201, their ids and stamps, and can be read at once."""
     records = [{"Last_Name": f"n{k}", "Visits": k, "Interests": ["CRM"]} for k in range(5)]
-    answer = own_zoho.post("/Contacts", {"data": records})
-    assert answer.status_code == 201
-    first = answer.json()["data"][0]
+    response = own_zoho.post("/Contacts", {"data": records})
+    assert response.status_code == 201
+    first = response.json()["data"][0]
     assert (first["code"], first["status"], first["message"]) == (
         "SUCCESS",
         "success",
@@ -27,7 +27,7 @@ def test_insert(own_zoho) -> None:
     )
     assert first["details"]["Created_Time"] == "2026-11-01T04:00:00-08:00"
     assert {"Modified_Time", "Created_By", "Modified_By", "$approval_state"} < set(first["details"])
-    for number, record in zip(ids(answer), records, strict=True):
+    for number, record in zip(ids(response), records, strict=True):
         shown = own_zoho.data(f"/Contacts/{number}")[0]
         assert {key: shown[key] for key in record} == record
         assert shown["Full_Name"] == record["Last_Name"]
@@ -37,19 +37,19 @@ def test_upsert(own_zoho) -> None:
     """Statement 13: an upsert says for each record, in order, what it did and by which field it knew it."""
     old = upsert(own_zoho, {"Last_Name": "old", "Email": "old@example.org", "External_Key": "k1"})
     (known,) = ids(old)
-    answer = upsert(
+    response = upsert(
         own_zoho,
         {"Last_Name": "new", "Email": "new@example.org"},
         {"Last_Name": "by mail", "Email": "OLD@example.org"},
         {"Last_Name": "by key", "External_Key": "k1"},
         {"Last_Name": "again", "Email": "new@example.org"},
     )
-    assert answer.status_code == 200
-    entries = answer.json()["data"]
+    assert response.status_code == 200
+    entries = response.json()["data"]
     assert [one["action"] for one in entries] == ["insert", "update", "update", "update"]
     assert [one["duplicate_field"] for one in entries] == [None, "Email", "External_Key", "Email"]
     assert [one["message"] for one in entries] == ["record added"] + ["record updated"] * 3
-    numbers = ids(answer)
+    numbers = ids(response)
     assert numbers[1] == numbers[2] == known
     assert numbers[0] == numbers[3] != known
     assert own_zoho.data(f"/Contacts/{known}")[0]["Last_Name"] == "by key"
@@ -149,9 +149,9 @@ def test_mixed_and_all_failed(own_zoho) -> None:
 def test_refused_records(shared_zoho, record, code: str, details: dict) -> None:
     """Statement 13: a record that does not fit says why, and is not written."""
     before = shared_zoho.zoho.count("Contacts")
-    answer = shared_zoho.post("/Contacts", {"data": [record]})
-    assert answer.status_code == 400
-    (entry,) = answer.json()["data"]
+    response = shared_zoho.post("/Contacts", {"data": [record]})
+    assert response.status_code == 400
+    (entry,) = response.json()["data"]
     assert (entry["code"], entry["status"]) == (code, "error")
     assert details.items() <= entry["details"].items()
     assert shared_zoho.zoho.count("Contacts") == before
@@ -184,11 +184,11 @@ def test_refused_bodies(zoho, body, code: str) -> None:
 
 def test_unknown_fields_are_ignored(own_zoho) -> None:
     """Statement 14: a name that the module has not is passed over, and the answer says SUCCESS."""
-    answer = own_zoho.post(
+    response = own_zoho.post(
         "/Contacts", {"data": [{"Last_Name": "x", "Legacy_Cod": "1", "Full_Name": "y"}]}
     )
-    assert (answer.status_code, codes(answer)) == (201, ["SUCCESS"])
-    shown = own_zoho.data(f"/Contacts/{ids(answer)[0]}")[0]
+    assert (response.status_code, codes(response)) == (201, ["SUCCESS"])
+    shown = own_zoho.data(f"/Contacts/{ids(response)[0]}")[0]
     assert shown["Legacy_Code"] is None
     assert shown["Full_Name"] == "x"
     assert "Legacy_Cod" not in shown
@@ -200,9 +200,9 @@ def test_update(own_zoho) -> None:
     email = own_zoho.data(f"/Contacts/{first}")[0]["Email"]
     own_zoho.advance(30)
     body = {"data": [{"id": first, "Title": "T"}, {"id": "1", "Title": "T"}, {"Title": "T"}]}
-    answer = own_zoho.put("/Contacts", body)
-    assert answer.status_code == 207
-    assert codes(answer) == ["SUCCESS", "INVALID_DATA", "MANDATORY_NOT_FOUND"]
+    response = own_zoho.put("/Contacts", body)
+    assert response.status_code == 207
+    assert codes(response) == ["SUCCESS", "INVALID_DATA", "MANDATORY_NOT_FOUND"]
     shown = own_zoho.data(f"/Contacts/{first}")[0]
     assert (shown["Title"], shown["Email"]) == ("T", email)
     assert shown["Modified_Time"] == "2026-11-01T04:00:30-08:00"
@@ -221,9 +221,9 @@ def test_guarded_update(own_zoho) -> None:
     own_zoho.admin("edit", name="Contacts", record=record, fields={"Title": "mine"})
     body = {"data": [{"Title": "yours"}]}
     early = {"If-Unmodified-Since": "2026-11-01T11:59:59+00:00"}
-    answer = own_zoho.put(f"/Contacts/{record}", body, headers=early)
-    assert (answer.status_code, codes(answer)) == (412, ["ALREADY_MODIFIED"])
-    assert answer.json()["data"][0]["details"]["Modified_Time"] == "2026-11-01T04:00:00-08:00"
+    response = own_zoho.put(f"/Contacts/{record}", body, headers=early)
+    assert (response.status_code, codes(response)) == (412, ["ALREADY_MODIFIED"])
+    assert response.json()["data"][0]["details"]["Modified_Time"] == "2026-11-01T04:00:00-08:00"
     assert own_zoho.data(f"/Contacts/{record}")[0]["Title"] == "mine"
     own_zoho.admin("set_guard", header="")
     assert own_zoho.put(f"/Contacts/{record}", body, headers=early).status_code == 200
@@ -232,8 +232,8 @@ def test_guarded_update(own_zoho) -> None:
 def test_delete(own_zoho) -> None:
     """Deleting answers for each id, and the records are in the recycle bin."""
     rows = [row["id"] for row in own_zoho.zoho.rows("Contacts")[:3]]
-    answer = own_zoho.delete(f"/Contacts?ids={rows[0]},{rows[1]},1")
-    assert (answer.status_code, codes(answer)) == (207, ["SUCCESS", "SUCCESS", "INVALID_DATA"])
+    response = own_zoho.delete(f"/Contacts?ids={rows[0]},{rows[1]},1")
+    assert (response.status_code, codes(response)) == (207, ["SUCCESS", "SUCCESS", "INVALID_DATA"])
     assert own_zoho.delete(f"/Contacts/{rows[2]}").status_code == 200
     binned = {row["id"] for row in own_zoho.data("/Contacts/deleted?type=recycle")}
     assert set(rows) <= binned
@@ -294,8 +294,8 @@ def test_writes_on_order(own_zoho) -> None:
     change = {"data": [{"id": record["id"], "Title": "changed"}]}
     assert codes(own_zoho.put("/Contacts", change)) == ["RECORD_LOCKED"]
     own_zoho.admin("refuse_writes", code="SILENT", module="Contacts", times=2)
-    answer = own_zoho.put("/Contacts", change)
-    assert (answer.status_code, codes(answer)) == (200, ["SUCCESS"])
+    response = own_zoho.put("/Contacts", change)
+    assert (response.status_code, codes(response)) == (200, ["SUCCESS"])
     made = own_zoho.post("/Contacts", {"data": [{"Last_Name": "nobody"}]})
     assert (made.status_code, codes(made)) == (201, ["SUCCESS"])
     assert own_zoho.get(f"/Contacts/{ids(made)[0]}").status_code == 204

@@ -1,4 +1,4 @@
-"""Answers that are kept as long as nothing changed, so that a benchmark measures the client."""
+"""A cache of response bodies, so that a benchmark measures the client and not the sandbox."""
 
 import threading
 from collections import OrderedDict
@@ -10,10 +10,10 @@ _GZIP_WRAPPED = 31  # the greatest window, and a header and trailer of gzip arou
 
 
 class AnswerCache:
-    """Bodies by question and revision, as gzip; the longest unused ones go first.
+    """Keeps gzipped bodies by request and revision; drops the least recently used ones first.
 
     Args:
-        most_bytes: what may be kept, packed.
+        most_bytes: the limit of all kept bodies, gzipped.
     """
 
     def __init__(self, most_bytes: int = 256 << 20) -> None:
@@ -23,12 +23,12 @@ class AnswerCache:
         self._bytes = 0
 
     def get(self, key: Hashable, revision: int, make: Callable[[], bytes]) -> bytes:
-        """Return the body for a question, made where there is none of this revision."""
+        """Return the body for a request; make it where there is none of this revision."""
         body: bytes = isal_zlib.decompress(self.packed(key, revision, make), _GZIP_WRAPPED)
         return body
 
     def packed(self, key: Hashable, revision: int, make: Callable[[], bytes]) -> bytes:
-        """Return the same as a gzip."""
+        """Return the same body gzipped."""
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and kept[0] == revision:

@@ -1,4 +1,4 @@
-"""Ceilings that a vendor really enforces: rolling windows, amounts by the day, calls at once."""
+"""Limits that an emulated vendor enforces: rolling windows, daily amounts, calls at once."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 class Rolling:
-    """So much weight within any span of so many seconds; what is refused does not count.
+    """Limits the weight of calls within a rolling window; refused calls do not count.
 
     Args:
-        calls: the ceiling.
-        period_s: the span.
+        calls: the limit.
+        period_s: the length of the window.
         now: the clock, in seconds.
     """
 
@@ -27,7 +27,7 @@ class Rolling:
         self._used = 0
 
     def take(self, weight: int = 1) -> bool:
-        """Count an arrival, unless it is one too many."""
+        """Count a call and return True; return False where it would exceed the limit."""
         with self._lock:
             now = self._forget()
             if self._used + weight > self.calls:
@@ -38,19 +38,19 @@ class Rolling:
 
     @property
     def used(self) -> int:
-        """The weight that counts now."""
+        """The weight in the window."""
         with self._lock:
             self._forget()
             return self._used
 
     @property
     def remaining(self) -> int:
-        """What is left now."""
+        """What is left of the limit now."""
         return max(0, self.calls - self.used)
 
     @property
     def reset_s(self) -> float:
-        """Seconds until the oldest arrival leaves the span; 0 where nothing counts."""
+        """Seconds until the oldest call leaves the window; 0 where it is empty."""
         with self._lock:
             now = self._forget()
             return self._arrived[0][0] + self.period_s - now if self._arrived else 0.0
@@ -63,11 +63,11 @@ class Rolling:
 
 
 class Daily:
-    """An amount that begins anew with each day.
+    """Limits an amount by the day.
 
     Args:
-        amount: the ceiling.
-        day: names the present day; another name, another day.
+        amount: the limit.
+        day: returns the present day in any form; the amount is whole again when it differs.
     """
 
     def __init__(self, amount: int, day: Callable[[], Hashable]) -> None:
@@ -78,7 +78,7 @@ class Daily:
         self._used = 0
 
     def take(self, weight: int = 1) -> bool:
-        """Spend, unless it is too much."""
+        """Spend and return True; return False where it would exceed the limit."""
         with self._lock:
             self._begin()
             if self._used + weight > self.amount:
@@ -111,7 +111,7 @@ class Daily:
 
 
 class AtOnce:
-    """So many calls under way at one time."""
+    """Limits calls that are under way at the same time."""
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
@@ -120,7 +120,7 @@ class AtOnce:
 
     @contextmanager
     def held(self) -> Iterator[bool]:
-        """Be one of them inside the block; yields False where there are too many already."""
+        """Count a call inside the block; yield False where there are too many already."""
         with self._lock:
             is_in = self.under_way < self.calls
             self.under_way += is_in

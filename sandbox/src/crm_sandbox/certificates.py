@@ -1,7 +1,7 @@
-"""The sandbox's own certificate authority, and what it vouches for.
+"""The sandbox's own certificate authority, and the certificates that it issues.
 
-The authority is made once per folder and found again at every start, so that a client that was told
-to trust it goes on doing so. It never leaves the machine, and its key is readable by its owner only.
+The authority is made once per folder and read again at every start, so that a client that trusts it
+goes on doing so. It never leaves the machine, and only its owner can read its key.
 """
 
 import contextlib

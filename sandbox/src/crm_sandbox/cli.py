@@ -49,8 +49,8 @@ def _serve(sandbox: SandboxServer) -> None:
     with sandbox:
         lines = describe_access(sandbox)
         width = max(len(label) for label, _ in lines)
-        told = "\n".join(f"{label:<{width}}  {value}" for label, value in lines)
-        sys.stdout.write(f"{told}\nReady. Ctrl-C ends it.\n")
+        text = "\n".join(f"{label:<{width}}  {value}" for label, value in lines)
+        sys.stdout.write(f"{text}\nReady. Ctrl-C ends it.\n")
         sys.stdout.flush()
         finished.wait()
 

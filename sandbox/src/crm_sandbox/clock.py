@@ -1,6 +1,6 @@
-"""The sandbox's idea of the present.
+"""The clock of the sandbox.
 
-Everything that stamps, expires or counts days asks this clock, so a test can stand at any date.
+Times of change, expiries and daily limits all use it, so that a test can run at any date.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ class SandboxClock:
     """Tell the time, real by default, shifted or standing still on request.
 
     Args:
-        fixed: stand still at this moment until told otherwise.
+        fixed: stand still at this moment until another method is called.
     """
 
     def __init__(self, fixed: datetime | None = None) -> None:

@@ -41,7 +41,7 @@ _GZIP_FLOOR = 1024
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What goes over the wire; status 0 stands for no answer, an error for one of the sandbox."""
+    """What is sent to the client; status 0 is no response, `error` is an exception of the sandbox."""
 
     status: int
     head: bytes = b""
@@ -77,7 +77,7 @@ class Connection(BaseHTTPRequestHandler):
             self.connection.close()
 
     def serve(self) -> None:
-        """Read a request, find who answers, write the answer, keep the journal."""
+        """Read a request, let its vendor or the admin API answer, and send the response."""
         sandbox: SandboxState = self.server.sandbox
         began = time.perf_counter()
         try:
@@ -98,17 +98,17 @@ class Connection(BaseHTTPRequestHandler):
             self._transmit(self._whole(self.server.admin.handle(request)))
             return
         with sandbox.visited() as emulations:
-            outcome = self._asked(sandbox, emulations, request, began)
+            outcome = self._recorded(sandbox, emulations, request, began)
         self._transmit(outcome)
 
-    def _asked(
+    def _recorded(
         self,
         sandbox: SandboxState,
         emulations: Mapping[str, Emulation],
         asked: Request,
         began: float,
     ) -> _Outcome:
-        """Let the vendor of a request answer, and write the request down."""
+        """Let the vendor of a request answer, and record the request in the journal."""
         vendor, by_host = sandbox.vendor_of(asked.host, asked.path)
         path = asked.path if by_host or vendor is None else asked.path[len(vendor) + 1 :]
         query = asked.query_text
@@ -119,8 +119,8 @@ class Connection(BaseHTTPRequestHandler):
         base_url = f"{scheme}://{asked.host}" if by_host else own
         request = replace(asked, path=path, base_url=base_url, by_host=by_host, fault=order)
         outcome = self._answer(sandbox, emulations, vendor, request)
-        # Written down before it is sent: who has the answer finds it in the journal. A request that
-        # began in a world before this one is none of its requests.
+        # Recorded before it is sent: a client that has the response finds it in the journal. A request
+        # that began before a reset is not recorded.
         if sandbox.emulations is emulations:
             sandbox.journal.record(
                 at=sandbox.clock.now(),
@@ -154,7 +154,7 @@ class Connection(BaseHTTPRequestHandler):
             reason = "one TLS inside another is not spoken here; name the proxy with http://"
             self._refuse(sandbox, request, no_tunnel(reason))
         else:
-            self._note(sandbox, request, 200)
+            self._record(sandbox, request, 200)
             self.connection.sendall(ESTABLISHED)
             self.close_connection = False  # what many clients ask in HTTP/1.0 begins anew
             self.request = self._opened(self.connection)
@@ -178,11 +178,11 @@ class Connection(BaseHTTPRequestHandler):
         return secure
 
     def _refuse(self, sandbox: SandboxState, request: Request, response: Response) -> None:
-        """Answer what no vendor sees, and hang up."""
-        self._note(sandbox, request, response.status)
+        """Answer a request that reaches no vendor, and hang up."""
+        self._record(sandbox, request, response.status)
         self._transmit(replace(self._whole(response), hang_up=True))
 
-    def _note(self, sandbox: SandboxState, request: Request, status: int) -> None:
+    def _record(self, sandbox: SandboxState, request: Request, status: int) -> None:
         sandbox.journal.record(
             at=sandbox.clock.now(),
             vendor="",
@@ -221,8 +221,8 @@ class Connection(BaseHTTPRequestHandler):
         vendor: str | None,
         request: Request,
     ) -> _Outcome:
-        o = request.fault
-        if o is not None and (played := self._play_before(sandbox, o)) is not None:
+        fault = request.fault
+        if fault is not None and (played := self._play_before(sandbox, fault)) is not None:
             return played
         if (refused := sandbox.pace.refusal()) is not None:
             return self._whole(refused)
@@ -238,8 +238,8 @@ class Connection(BaseHTTPRequestHandler):
             text = {"error": f"{type(problem).__name__}: {problem}"}
             response = Response(500, json.dumps(text).encode())
             error = f"{type(problem).__name__} at {_place_of(problem)}"
-        if o is not None and o.kind == "truncate":
-            return replace(self._truncated(response, o.after), error=error)
+        if fault is not None and fault.kind == "truncate":
+            return replace(self._truncated(response, fault.after), error=error)
         return replace(self._whole(response), error=error)
 
     def _play_before(self, sandbox: SandboxState, order: FaultOrder) -> _Outcome | None:

@@ -1,4 +1,4 @@
-"""Faults on order: what shall go wrong, for which requests, how often.
+"""Faults on order: their kinds, the requests that they hit, and how often.
 
 Orders are served first in, first out. The server plays the transport faults; the vendors play
 those that need their own state (`expire_session`, `fail_job`, `hold`, `query_timeout`).

@@ -1,6 +1,6 @@
 """OAuth grants of an emulated vendor: access tokens, refresh tokens and codes, and how they end.
 
-Which token belongs to which of the vendor's accounts is kept here; what an answer looks like is not.
+This module keeps which account a token belongs to. The vendors' folders make the responses.
 """
 
 import secrets

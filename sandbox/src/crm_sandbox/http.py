@@ -18,9 +18,9 @@ from crm_sandbox.faults import FaultOrder
 
 
 class Parameters(dict[str, str]):
-    """Parameters by name, each with one value; `every` and `joined` know the repeated ones, too.
+    """Parameters by name, each with one value; `every` and `joined` also return repeated ones.
 
-    Which of several values a plain look-up sees is the vendor's habit, see `Request.first_wins`.
+    The vendor decides which of several values a plain look-up returns, see `Request.first_wins`.
 
     Args:
         pairs: names and values in their order.

@@ -1,7 +1,7 @@
-"""The journal: one entry per request, the oracle for what a client really did.
+"""The journal: one entry per request, so that tests see what a client really sent.
 
-Entries are kept in a bounded ring; the counts are exact whatever the ring forgot. Requests at which the
-sandbox itself failed are kept beside it, so that a test can say that there was none.
+Entries are kept in a bounded ring; counts stay exact when old entries are dropped. Requests at which
+the sandbox itself failed are kept separately, so that a test can assert that there was none.
 """
 
 import re

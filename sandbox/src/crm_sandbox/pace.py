@@ -1,7 +1,7 @@
-"""How fast the sandbox answers, and how many calls it lets in: a latency, and rolling ceilings.
+"""The latency of the sandbox, and rolling limits of calls for all vendors.
 
-Off until the admin address `/_admin/pace` sets them; they hold for every vendor. Unlike a fault they
-are no accident: a gate that works is never refused by a ceiling of its own size.
+Both are off until the admin address `/_admin/pace` sets them. Unlike a fault they can be avoided: a
+client whose rate limiter works is never refused by a ceiling of the same size.
 """
 
 import math
@@ -16,11 +16,11 @@ from crm_sandbox.http import Response, json_response
 
 
 class Pace:
-    """The latency and the ceilings of one sandbox; safe with threads.
+    """The latency and the ceilings of one sandbox; thread-safe.
 
     Attributes:
-        low_s, high_s: every answer waits a time drawn evenly from between them.
-        ceilings: `[calls, seconds]`: so many may arrive within any span of so many seconds.
+        low_s, high_s: every response waits a time drawn evenly from between them.
+        ceilings: `[calls, seconds]`: the most calls within any window of that many seconds.
         refused: how many were refused.
     """
 
@@ -29,7 +29,7 @@ class Pace:
         self.set({})
 
     def set(self, order: Mapping[str, Any]) -> None:
-        """Set everything anew from `latency` `[low, high]`, `seed` and `ceilings`.
+        """Replace all settings by `latency` `[low, high]`, `seed` and `ceilings`.
 
         Raises:
             ValueError: a value is unknown, negative or not in order.
@@ -47,12 +47,12 @@ class Pace:
             self.refused = 0
 
     def delay_s(self) -> float:
-        """Return how long the next answer waits."""
+        """Return how long the next response waits."""
         with self._lock:
             return self._random.uniform(self.low_s, self.high_s) if self.high_s else 0.0
 
     def refusal(self) -> Response | None:
-        """Count an arrival; return a 429 where it is one too many, and then do not count it."""
+        """Count a call; return a 429, and do not count it, where it is one too many."""
         if not self.ceilings:
             return None
         now = time.monotonic()

@@ -20,7 +20,7 @@ from crm_sandbox.world import World
 
 @dataclass(frozen=True)
 class Premises:
-    """What a vendor is given to open its emulation.
+    """The arguments of `Vendor.open`.
 
     Attributes:
         since: when the sandbox was started, or reset last, by its clock.
@@ -32,7 +32,7 @@ class Premises:
 
 
 class Emulation(Protocol):
-    """A vendor at work in one sandbox."""
+    """The emulation of one vendor in one sandbox."""
 
     def handle(self, request: Request) -> Response:
         """Answer a vendor request."""
@@ -43,7 +43,7 @@ class Emulation(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back files and memory."""
+        """Release files and memory."""
         ...
 
 
@@ -55,7 +55,7 @@ class Vendor(Protocol):
     accounts: tuple[str, ...]
 
     def access(self, url: str) -> list[tuple[str, str]]:
-        """Say how to connect, as label and value."""
+        """Return how to connect, as labels and values."""
         ...
 
     def credentials(self, url: str, account: str) -> dict[str, str]:
@@ -73,11 +73,11 @@ class Vendor(Protocol):
 
 
 class Emulations(Mapping[str, Emulation]):
-    """The vendors of one sandbox at work; each is opened when it is first asked for.
+    """The emulations of one sandbox by vendor; each is opened when it is first used.
 
     Args:
         vendors: by name.
-        premises: what they are given.
+        premises: the arguments to open them.
     """
 
     def __init__(self, vendors: Mapping[str, Vendor], premises: Premises) -> None:
@@ -87,15 +87,15 @@ class Emulations(Mapping[str, Emulation]):
         self._lock = threading.Lock()
         self._open: dict[str, Emulation] = {}
         self._requests = 0
-        self._is_left = False
+        self._is_abandoned = False
 
     def __getitem__(self, name: str) -> Emulation:
         """Return a vendor's emulation, opened."""
         with self._opening:
-            found = self._open.get(name)
-            if found is None:
-                found = self._open[name] = self._vendors[name].open(self._premises)
-            return found
+            emulation = self._open.get(name)
+            if emulation is None:
+                emulation = self._open[name] = self._vendors[name].open(self._premises)
+            return emulation
 
     def __contains__(self, name: object) -> bool:
         """Say whether there is such a vendor; none is opened."""
@@ -115,23 +115,23 @@ class Emulations(Mapping[str, Emulation]):
             self._requests += 1
 
     def leave(self) -> None:
-        """Count a request that ends; the last one of a world that was left closes it."""
+        """Count a request that ends; the last one after `abandon` closes the emulations."""
         with self._lock:
             self._requests -= 1
-            is_last = self._is_left and not self._requests
+            is_last = self._is_abandoned and not self._requests
         if is_last:
             self.close()
 
     def abandon(self) -> None:
-        """Close what was opened, as soon as no request is under way here."""
+        """Close all open emulations as soon as no request is under way here."""
         with self._lock:
-            self._is_left = True
+            self._is_abandoned = True
             is_idle = not self._requests
         if is_idle:
             self.close()
 
     def close(self) -> None:
-        """Close what was opened, at once."""
+        """Close all open emulations at once."""
         with self._opening:
             opened = list(self._open.values())
             self._open.clear()
@@ -142,14 +142,14 @@ class Emulations(Mapping[str, Emulation]):
 def find_vendors(names: Collection[str] = ()) -> dict[str, Vendor]:
     """Import the sandbox's sub-packages (all, or those of these names) and return the vendors."""
     package = importlib.import_module("crm_sandbox")
-    found: dict[str, Vendor] = {}
+    vendors: dict[str, Vendor] = {}
     for entry in pkgutil.iter_modules(package.__path__):
         if entry.ispkg and (not names or entry.name in names):
             module = importlib.import_module(f"{package.__name__}.{entry.name}")
             vendor: Vendor | None = getattr(module, "vendor", None)
             if vendor is not None:
-                found[vendor.name] = vendor
-    return found
+                vendors[vendor.name] = vendor
+    return vendors
 
 
 def vendor_of_host(vendors: Mapping[str, Vendor], host: str) -> str | None:

@@ -1,6 +1,6 @@
 """The server: one local address on which every emulated vendor answers.
 
-What a vendor answers is decided in the vendor's own folder; what is ordered and noted in `state.py`.
+The vendors' folders make the responses. `state.py` keeps world, clock, faults and journal.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class _Listener(ThreadingHTTPServer):
             thread.join(timeout=2)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that hang up are part of the game."""
+        """Print nothing: clients that hang up are expected."""
 
 
 class SandboxServer(SandboxState):
@@ -60,12 +60,12 @@ class SandboxServer(SandboxState):
         port: the port; 0 takes a free one.
         seed: the same seed gives the same world.
         contacts: the size of the world.
-        now: the world's stamps end before this moment; by default the current hour.
+        now: every time in the world lies before this moment; by default the current hour.
         clock: the sandbox's present; by default real time.
         journal_capacity: how many requests the journal keeps in detail.
         authority: issues certificates for TLS and for tunnels on the same port; without one the
             sandbox speaks plain HTTP only.
-        vendors: emulate these only; by default all there are.
+        vendors: emulate these only; by default all.
 
     Raises:
         OSError: the port is taken.
@@ -104,8 +104,8 @@ class SandboxServer(SandboxState):
     def salesforce(self) -> "SalesforceSandbox":
         """The emulated Salesforce org, for tests and scripts."""
         emulation: Any = self.emulations["salesforce"]
-        found: SalesforceSandbox = emulation
-        return found
+        org: SalesforceSandbox = emulation
+        return org
 
     def start(self) -> Self:
         """Serve in a background thread and return at once."""

@@ -1,4 +1,4 @@
-"""What a decoded JSON value has to look like, said as types: the vendors' desks then meet no other."""
+"""Checks of decoded JSON values against types, so that handlers need not expect any other type."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,6 +1,6 @@
-"""What a sandbox is at one moment: its world, its vendors, what was ordered and what happened.
+"""The state of a sandbox: world, vendors, clock, pace, ordered faults and the journal.
 
-The server listens; connections and the admin API read and change what stands here.
+The server listens. Connections and the admin API read and change this state.
 """
 
 import contextlib
@@ -19,20 +19,20 @@ from crm_sandbox.world import World
 
 
 class SandboxState:
-    """A world and the emulated vendors that show it, wherever they are reached.
+    """A world and the emulated vendors that show it, without a server.
 
     Args:
         seed: the same seed gives the same world.
         contacts: the size of the world.
-        now: the world's stamps end before this moment; by default the current hour.
+        now: every time in the world lies before this moment; by default the current hour.
         clock: the sandbox's present; by default real time.
         journal_capacity: how many requests the journal keeps in detail.
         authority: issues certificates for TLS and for tunnels; without one there is plain HTTP only.
-        vendors: emulate these only; by default all there are.
+        vendors: emulate these only; by default all.
 
     Attributes:
-        place: the address and port listened on.
-        stopping: set when whoever waits has to go on.
+        place: host and port of the server.
+        stopping: set to end the waits of delayed requests.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class SandboxState:
 
     @property
     def port(self) -> int:
-        """The port really listened on."""
+        """The port of the server."""
         return self.place[1]
 
     @property
     def hosts(self) -> dict[str, tuple[str, ...]]:
-        """The host names that each vendor stands under."""
+        """The host names of each vendor."""
         return {name: vendor.hosts for name, vendor in self.vendors.items()}
 
     def is_here(self, host: str) -> bool:
@@ -100,8 +100,8 @@ class SandboxState:
     def reset(self) -> None:
         """Go back to the world, the settings and the clock of the start.
 
-        Requests under way end in the world that they began in and leave no trace; those that a fault
-        keeps waiting are let go. The address, open connections and certificates stay.
+        Requests that are under way end in the world that they began in and leave no trace. The waits of
+        delayed requests end. The address, open connections and certificates stay.
         """
         with self._changing:
             left, waiting = self.emulations, self.stopping
@@ -115,7 +115,7 @@ class SandboxState:
 
     @contextlib.contextmanager
     def visited(self) -> Iterator[Emulations]:
-        """Give the emulations of the present world to one request, which may finish there."""
+        """Yield the emulations of the present world to one request; they stay open until it ends."""
         with self._changing:
             emulations = self.emulations
             emulations.enter()

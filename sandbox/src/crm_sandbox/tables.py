@@ -25,7 +25,7 @@ class Tables:
 
     Attributes:
         revision: another one, another answer to the same question.
-        lock: held by whoever writes.
+        lock: held while a thread writes.
     """
 
     def __init__(self, population: Population = EMPTY) -> None:

@@ -1,7 +1,7 @@
-"""TLS on an accepted connection, and who may be reached through the sandbox as a proxy.
+"""TLS on an accepted connection, and the hosts that the sandbox answers for as a proxy.
 
-A client with hard-wired host names is run with HTTPS_PROXY: it asks for a tunnel to a vendor's host,
-and the sandbox itself is the other end. Nothing is ever passed on to another machine.
+A client with hard-wired host names runs with HTTPS_PROXY. It asks for a tunnel to a vendor's host, and
+the sandbox itself is the other end. Nothing is passed on to another machine.
 """
 
 import json

@@ -11,11 +11,11 @@ from crm_sandbox.server import SandboxServer
 
 
 class VendorFaults:
-    """What shall go wrong at one vendor.
+    """Orders faults for one vendor.
 
     Args:
         orders: of the sandbox.
-        vendor: whose requests they hit.
+        vendor: the faults hit its requests.
     """
 
     def __init__(self, orders: FaultOrders, vendor: str) -> None:
@@ -23,7 +23,7 @@ class VendorFaults:
         self._vendor = vendor
 
     def order(self, kind: str, **details: Any) -> FaultOrder:
-        """Let requests go wrong; see `FaultOrder` for kinds and details.
+        """Order a fault; see `FaultOrder` for kinds and details.
 
         Raises:
             ValueError: the kind or a detail is unknown.
@@ -35,7 +35,7 @@ class VendorFaults:
         return self._orders.listed(self._vendor)
 
     def clear(self) -> None:
-        """Forget every order for this vendor."""
+        """Withdraw every order for this vendor."""
         self._orders.clear(self._vendor)
 
 
@@ -44,7 +44,7 @@ class VendorJournal:
 
     Args:
         journal: of the sandbox.
-        vendor: whose requests are shown.
+        vendor: its requests are shown.
     """
 
     def __init__(self, journal: Journal, vendor: str) -> None:
@@ -76,8 +76,8 @@ class VendorSandbox:
 
     Attributes:
         server: the sandbox, with its clock and its other vendors.
-        faults: what shall go wrong.
-        journal: what was asked.
+        faults: orders faults.
+        journal: the requests of clients.
 
     Raises:
         ValueError: there is no such vendor or account.
@@ -115,7 +115,7 @@ class VendorSandbox:
 
     @property
     def proxy_env(self) -> dict[str, str]:
-        """Environment variables that lead a client with hard-wired https hosts here instead.
+        """Environment variables that direct a client with hard-wired https hosts to the sandbox.
 
         Raises:
             ValueError: the server speaks no TLS, because it was started without an authority.

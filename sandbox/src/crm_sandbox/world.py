@@ -22,12 +22,12 @@ _DUPLICATE_SHARE = 0.065
 
 @dataclass(frozen=True)
 class World:
-    """Everything there is, drawn from one seed when first asked for.
+    """All people, companies and deals, drawn from one seed when first used.
 
     Attributes:
         seed: the same seed gives the same world.
         contacts: how many contact cards a CRM of this world has; all other sizes follow.
-        now: naive UTC; every stamp lies before it.
+        now: naive UTC; every time in the world lies before it.
     """
 
     seed: int
@@ -39,12 +39,12 @@ class World:
             raise ValueError(f"a world needs at least 20 contacts, not {self.contacts}")
 
     def rng(self, topic: str) -> np.random.Generator:
-        """Return the chance for one topic, independent of what else was drawn."""
+        """Return a random generator for one topic, independent of all others."""
         return np.random.default_rng([self.seed, *topic.encode()])
 
     @property
     def epoch(self) -> int:
-        """The end of all stamps in seconds since 1970."""
+        """The end of all times in seconds since 1970."""
         return seconds_of(self.now)
 
     @property

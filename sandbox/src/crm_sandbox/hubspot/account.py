@@ -1,4 +1,4 @@
-"""What a portal says about itself: its details, and the calls that it used."""
+"""The details of a portal, and the calls that it has used."""
 
 from typing import Any
 

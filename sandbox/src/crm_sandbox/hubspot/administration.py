@@ -1,4 +1,4 @@
-"""What a POST to the portals' admin API may order; each name is a method of the emulation."""
+"""The actions of the portals' admin API; each name is a method of the emulation."""
 
 ACTIONS = (
     *("delete", "restore", "hard_delete", "merge", "burst"),

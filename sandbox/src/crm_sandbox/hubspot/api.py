@@ -1,4 +1,4 @@
-"""Everything that answers for one portal, put together, and which of them a route leads to."""
+"""All handlers of one portal, and the routes to them."""
 
 from collections.abc import Callable
 
@@ -79,10 +79,10 @@ class PortalApi:
             return self.properties.legacy(request, one, route.parts[1:])
         if route.area == "pipelines" and route.parts:
             one = self.portal.catalog.asked(route.parts[0])
-            answer = self.portal.pipeline_desk.handle(request, one.name, route.parts[1:], page)
+            response = self.portal.pipeline_handler.handle(request, one.name, route.parts[1:], page)
             if request.method != "GET":
                 self.portal.tables.bump()
-            return answer
+            return response
         plain: dict[str, Callable[[Request, tuple[str, ...]], Response]] = {
             "owners": lambda asked, parts: self.portal.owners.handle(asked, parts, page),
             "imports": lambda asked, parts: self._imports.handle(asked, parts, page),

@@ -16,7 +16,7 @@ class LinkReader:
     """Reads links of one portal; those to archived records are not shown.
 
     Args:
-        portal: whose.
+        portal: the portal.
         records: knows which records are archived.
     """
 

@@ -1,4 +1,4 @@
-"""Which kinds of links there are between two object types, and which is the other direction of which.
+"""The kinds of links between two object types, and the opposite direction of each.
 
 Numbers: https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 """
@@ -83,7 +83,7 @@ class LinkTypes:
     """The kinds of links of one portal.
 
     Args:
-        portal: whose own labels there are.
+        portal: has labels of its own.
         asset: the name of its own object type.
     """
 

@@ -25,7 +25,7 @@ class LinkWriter:
     """Writes links of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
     """
 
     def __init__(self, portal: Portal) -> None:

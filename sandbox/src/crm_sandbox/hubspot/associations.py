@@ -32,7 +32,7 @@ class AssociationHandler:
     """Answers about links of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         records: knows which records there are.
         reader: how links are read.
         writer: how they are written.

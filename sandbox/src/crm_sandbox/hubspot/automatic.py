@@ -1,4 +1,4 @@
-"""What a portal computes by itself when a record is written."""
+"""Values that a portal computes when a record is written."""
 
 import uuid
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def computed(
     """Return computed values that follow from what was written.
 
     Args:
-        portal: whose record.
+        portal: holds the record.
         one: its object type.
         whole: all values by column, with the written ones.
         written: only the written ones.

@@ -23,7 +23,7 @@ class BatchHandler:
     """Answers batches of one portal.
 
     Args:
-        portal: whose records.
+        portal: holds the records.
         reader: how they are read.
         records: finds them by another property than the id.
         writer: how they are written.

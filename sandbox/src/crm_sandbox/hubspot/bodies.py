@@ -1,4 +1,4 @@
-"""The shapes of request bodies: what a part has to be, so that no desk meets another type.
+"""The shapes of request bodies: the type of each part, so that handlers need not expect any other.
 
 The vendor's servers read a body into typed objects and refuse what does not fit before anything is
 done; numbers and flags are taken as text. Names that are not listed are passed over.

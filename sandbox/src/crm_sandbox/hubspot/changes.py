@@ -39,16 +39,16 @@ class Changes:
             KeyError: there is no such record.
             ValueError: the object type or a property is unknown.
         """
-        desks, one = self._known(name, account)
+        api, one = self._known(name, account)
         values = _values(one, fields)
-        desks.writer.store(one, {_number(record): values}, _moment(stamp), _UI)
+        api.writer.store(one, {_number(record): values}, _moment(stamp), _UI)
 
     def formula_change(
         self, name: str, record: str, *, account: str = "main", **fields: Any
     ) -> None:
         """Change values without moving any stamp, as some recalculated properties do."""
-        desks, one = self._known(name, account)
-        desks.writer.store(one, {_number(record): _values(one, fields)}, silent=True)
+        api, one = self._known(name, account)
+        api.writer.store(one, {_number(record): _values(one, fields)}, silent=True)
 
     def create(
         self,
@@ -59,32 +59,32 @@ class Changes:
         **fields: Any,
     ) -> str:
         """Create a record and return its id; with an older stamp it is a late commit."""
-        desks, one = self._known(name, account)
-        return str(desks.writer.insert(one, [_values(one, fields)], _moment(stamp), _UI)[0])
+        api, one = self._known(name, account)
+        return str(api.writer.insert(one, [_values(one, fields)], _moment(stamp), _UI)[0])
 
     def delete(self, name: str, record: str, *, account: str = "main") -> None:
         """Put a record into the recycle bin."""
-        desks, one = self._known(name, account)
-        self._must_move(one, record, desks.writer.archive(one, [_number(record)], _UI))
+        api, one = self._known(name, account)
+        self._must_move(one, record, api.writer.archive(one, [_number(record)], _UI))
 
     def restore(self, name: str, record: str, *, account: str = "main") -> None:
         """Take a record out of the recycle bin."""
-        desks, one = self._known(name, account)
-        self._must_move(one, record, desks.writer.restore(one, [_number(record)], _UI))
+        api, one = self._known(name, account)
+        self._must_move(one, record, api.writer.restore(one, [_number(record)], _UI))
 
     def hard_delete(self, name: str, record: str, *, account: str = "main") -> None:
         """Remove a record so that no API shows it any more."""
-        desks, one = self._known(name, account)
-        desks.writer.current(one, [_number(record)])
-        desks.writer.erase(one, [_number(record)])
+        api, one = self._known(name, account)
+        api.writer.current(one, [_number(record)])
+        api.writer.erase(one, [_number(record)])
 
     def merge(self, name: str, winner: str, loser: str, *, account: str = "main") -> str:
         """Merge a record into another and return the id of the new one that stands for both."""
-        desks, one = self._known(name, account)
+        api, one = self._known(name, account)
         if not one.mergeable:
             raise ValueError(f"'{one.name}' cannot be merged")
         try:
-            return str(desks.merges.join(one, _number(winner), _number(loser), _UI))
+            return str(api.merges.join(one, _number(winner), _number(loser), _UI))
         except ApiError as problem:
             raise KeyError(problem.message) from problem
 
@@ -100,13 +100,13 @@ class Changes:
 
         Records that are lacking are made as copies of another one, with names of their own.
         """
-        desks, one = self._known(name, account)
-        tables = desks.portal.tables
-        moment = _moment(stamp) or desks.portal.now_ms()
+        api, one = self._known(name, account)
+        tables = api.portal.tables
+        moment = _moment(stamp) or api.portal.now_ms()
         with tables.writing() as cursor:
             live = int(tables.value(f'SELECT count(*) FROM "{one.table}" WHERE NOT _archived'))
             if live < rows:
-                self._multiply(desks, one, rows - live, moment)
+                self._multiply(api, one, rows - live, moment)
             cursor.execute(
                 f'UPDATE "{one.table}" SET _updated = ? WHERE _id IN '
                 f'(SELECT _id FROM "{one.table}" WHERE NOT _archived ORDER BY _id DESC LIMIT ?)',
@@ -114,15 +114,15 @@ class Changes:
             )
         return moment
 
-    def _multiply(self, desks: PortalApi, one: ObjectType, count: int, moment: int) -> None:
-        ids = desks.writer.new_ids(one, count)
+    def _multiply(self, api: PortalApi, one: ObjectType, count: int, moment: int) -> None:
+        ids = api.writer.new_ids(one, count)
         # The second one, because the first has a very long text.
         named = {"email": "'burst' || n || '@example.org'"}
         selected = ", ".join(
             f"{named.get(p.column, 'NULL' if p.unique else _quoted(p.column))} AS {_quoted(p.column)}"
             for p in one.stored
         )
-        desks.portal.tables.cursor().execute(
+        api.portal.tables.cursor().execute(
             f'INSERT INTO "{one.table}" BY NAME SELECT {ids[0]} + n * {(ids[-1] - ids[0]) // max(1, count - 1)} '
             f"AS _id, {moment} AS _created, {moment} AS _updated, FALSE AS _archived, {selected} "
             f'FROM (FROM "{one.table}" WHERE NOT _archived ORDER BY _id LIMIT 1 OFFSET 1), '
@@ -130,8 +130,8 @@ class Changes:
         )
 
     def _known(self, name: str, account: str) -> tuple[PortalApi, ObjectType]:
-        desks = self.api(account)
-        return desks, desks.portal.catalog.known(name)
+        api = self.api(account)
+        return api, api.portal.catalog.known(name)
 
     def _must_move(self, one: ObjectType, record: str, moved: list[int]) -> None:
         if not moved:

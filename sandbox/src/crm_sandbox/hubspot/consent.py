@@ -1,4 +1,4 @@
-"""Communication preferences: who wants which mail, and who wants none at all.
+"""Communication preferences: subscriptions of contacts, and contacts who opted out of all mail.
 
 Source: https://developers.hubspot.com/docs/api-reference/communication-preferences-v4/guide
 """
@@ -45,7 +45,7 @@ class ConsentHandler:
     """Answers about preferences of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         writer: writes what contacts show of it.
     """
 

@@ -1,4 +1,4 @@
-"""Sessions, ceilings, switches and rules: the orders of an admin to the portals."""
+"""Sessions, limits, switches and rules of the portals that an admin may set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

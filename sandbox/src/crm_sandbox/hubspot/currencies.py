@@ -1,4 +1,4 @@
-"""What other currencies are worth in a portal's own, as its administrator has set it."""
+"""Exchange rates to a portal's own currency, as its administrator has set them."""
 
 # In US dollars; deals keep the rate that holds, so the figures need not be those of a real day.
 _IN_DOLLARS = {

@@ -1,4 +1,4 @@
-"""The HubSpot emulation at work: who asks, may they, who answers; and the Python face for tests."""
+"""The HubSpot emulation: authentication, permissions and routing; and its Python methods for tests."""
 
 import threading
 import uuid

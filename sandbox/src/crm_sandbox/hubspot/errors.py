@@ -1,4 +1,4 @@
-"""How HubSpot says no: a status and a JSON object, in which only three keys can be relied on.
+"""HubSpot's error responses: a status and a JSON object, of which only three keys are always there.
 
 Source: https://developers.hubspot.com/docs/api-reference/error-handling
 """

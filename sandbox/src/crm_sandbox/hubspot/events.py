@@ -1,4 +1,4 @@
-"""What happens to records, told to whoever listens: the webhook sender does."""
+"""Events of records, and the listeners that get them, such as the webhook sender."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping

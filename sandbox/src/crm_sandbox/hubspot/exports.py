@@ -57,7 +57,7 @@ class ExportHandler:
     """Answers about exports of one portal; one of them runs at a time.
 
     Args:
-        portal: whose.
+        portal: the portal.
     """
 
     def __init__(self, portal: Portal) -> None:

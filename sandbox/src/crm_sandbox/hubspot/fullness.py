@@ -1,4 +1,4 @@
-"""How much of what an account may have is used: records, properties, pipelines, labels (dated API)."""
+"""How much of an account's limits of records, properties, pipelines and labels is used (dated API)."""
 
 from collections.abc import Callable
 from typing import Any

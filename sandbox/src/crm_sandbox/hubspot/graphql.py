@@ -45,7 +45,7 @@ class GraphHandler:
     """Answers queries about one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         reader: how records are read.
         links: how links are read.
     """

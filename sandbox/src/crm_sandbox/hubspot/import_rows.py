@@ -67,7 +67,7 @@ class ImportRows:
     """Writes rows into one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         writer: how they are written.
     """
 

@@ -56,7 +56,7 @@ class ImportHandler:
     """Answers about imports of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         writer: writes the rows.
     """
 

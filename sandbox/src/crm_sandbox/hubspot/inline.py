@@ -17,7 +17,7 @@ class InlineLinks:
     """Adds links to records.
 
     Args:
-        portal: whose records.
+        portal: holds the records.
         archived_ids: tells which records of an object type are archived; links to them are not shown.
     """
 

@@ -15,7 +15,7 @@ class LabelHandler:
     """Answers about the kinds of links of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
     """
 
     def __init__(self, portal: Portal) -> None:

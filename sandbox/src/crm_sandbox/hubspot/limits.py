@@ -1,4 +1,4 @@
-"""The ceilings on calls, and what answers say about them.
+"""The limits of calls, and the response headers about them.
 
 Source: https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 """

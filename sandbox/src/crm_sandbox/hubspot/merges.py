@@ -1,4 +1,4 @@
-"""Merges and permanent deletion: both leave less behind than a client would like.
+"""Merges and permanent deletion, of which the API keeps few traces.
 
 Source: https://developers.hubspot.com/changelog/updated-merge-functionality-for-contacts-and-companies
 """
@@ -23,7 +23,7 @@ class MergeHandler:
     """Merges and erases records of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         reader: how they are read.
         writer: how they are written.
         links: moves what they are linked to.

@@ -1,4 +1,4 @@
-"""What a vendor does that nobody expects, on order: pages that repeat, records that hide, idle writes."""
+"""Unexpected behaviours on order: pages that repeat, records that are left out, writes without effect."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Every operation that is answered; the areas are those of `routes.py`, which says under which versions."""
+"""All operations; their areas are those of `routes.py`, which lists the versions of each."""
 
 from crm_sandbox.hubspot.routes import FILES, route_of
 from crm_sandbox.operations import OperationTable, listed

@@ -1,4 +1,4 @@
-"""Pages and bodies: what a list answers, and where it says to go on."""
+"""Pages and bodies of lists, and the cursor of the next page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -206,12 +206,12 @@ class PipelineHandler:
     """Answers about pipelines.
 
     Args:
-        book: the pipelines.
+        pipelines: of the portal.
         now_ms: the present.
     """
 
-    def __init__(self, book: PipelineStore, now_ms: Any) -> None:
-        self._book = book
+    def __init__(self, pipelines: PipelineStore, now_ms: Any) -> None:
+        self._pipelines = pipelines
         self._now_ms = now_ms
 
     def handle(self, request: Request, name: str, parts: tuple[str, ...], page: Page) -> Response:
@@ -220,7 +220,7 @@ class PipelineHandler:
             return answered({"results": []})
         if not parts:
             return self._all(request, name, page)
-        pipeline = self._book.find(name, parts[0])
+        pipeline = self._pipelines.find(name, parts[0])
         if len(parts) == 1:
             return self._pipeline(request, name, pipeline, page)
         if parts[1] != "stages" or len(parts) > 3:
@@ -231,7 +231,7 @@ class PipelineHandler:
 
     def _all(self, request: Request, name: str, page: Page) -> Response:
         if request.method == "GET":
-            shown = [one.shown() for one in self._book.of(name) if not one.archived]
+            shown = [one.shown() for one in self._pipelines.of(name) if not one.archived]
             return page.of(shown, None)
         if request.method != "POST":
             raise unsupported_method()
@@ -239,9 +239,9 @@ class PipelineHandler:
         stages = [
             self._made_stage(one, number) for number, one in enumerate(body.get("stages") or ())
         ]
-        order = _order(body, len(self._book.of(name)))
+        order = _order(body, len(self._pipelines.of(name)))
         made = Pipeline(_new_id(), _label(body), order, tuple(stages), now, now)
-        self._book.put(name, made)
+        self._pipelines.put(name, made)
         return answered(made.shown(), 201)
 
     def _pipeline(self, request: Request, name: str, one: Pipeline, page: Page) -> Response:
@@ -249,7 +249,7 @@ class PipelineHandler:
             return page.single(one.shown())
         now = self._now_ms()
         if request.method == "DELETE":
-            self._book.put(name, replace(one, archived=True, updated_ms=now))
+            self._pipelines.put(name, replace(one, archived=True, updated_ms=now))
             return Response(204)
         if request.method not in {"PATCH", "PUT"}:
             raise unsupported_method()
@@ -265,7 +265,7 @@ class PipelineHandler:
             stages=stages,
             updated_ms=now,
         )
-        self._book.put(name, changed)
+        self._pipelines.put(name, changed)
         return answered(changed.shown())
 
     def _stages(self, request: Request, name: str, pipeline: Pipeline) -> Response:
@@ -274,7 +274,7 @@ class PipelineHandler:
         if request.method != "POST":
             raise unsupported_method()
         made = self._made_stage(json_of(request, bodies.Stage), len(pipeline.stages))
-        self._book.put(name, replace(pipeline, stages=(*pipeline.stages, made)))
+        self._pipelines.put(name, replace(pipeline, stages=(*pipeline.stages, made)))
         return answered(made.shown(), 201)
 
     def _stage(self, request: Request, name: str, pipeline: Pipeline, stage: str) -> Response:
@@ -294,7 +294,7 @@ class PipelineHandler:
         else:
             raise unsupported_method()
         stages = tuple(changed if one.id == stage else one for one in pipeline.stages)
-        self._book.put(name, replace(pipeline, stages=stages))
+        self._pipelines.put(name, replace(pipeline, stages=stages))
         return Response(204) if request.method == "DELETE" else answered(changed.shown())
 
     def _made_stage(self, body: Mapping[str, Any], order: int) -> PipelineStage:

@@ -1,4 +1,4 @@
-"""One portal: its tables, its catalogue, its pipelines and owners, filled when first asked for."""
+"""One portal: its tables, its catalogue, its pipelines and owners, filled when first used."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -47,7 +47,7 @@ class Portal:
         asset = next(one.name for one in self.catalog.types if one.custom)
         self.link_types = LinkTypes(facts, asset)
         self.pipelines = PipelineStore(seeded(facts, _SINCE_MS))
-        self.pipeline_desk = PipelineHandler(self.pipelines, self.now_ms)
+        self.pipeline_handler = PipelineHandler(self.pipelines, self.now_ms)
         self.owners = OwnerHandler(facts.user_id, _SINCE_MS)
         self.answers = AnswerCache()
         self.settings = Settings()

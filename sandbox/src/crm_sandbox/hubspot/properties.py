@@ -25,7 +25,7 @@ class PropertyHandler:
     """Answers about properties of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
     """
 
     def __init__(self, portal: Portal) -> None:

@@ -64,7 +64,7 @@ class RecordReader:
     """Reads records of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
     """
 
     def __init__(self, portal: Portal) -> None:

@@ -30,7 +30,7 @@ class RecordHandler:
     """Answers about records of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         reader: how they are read.
         writer: how they are written.
     """
@@ -80,10 +80,10 @@ class RecordHandler:
         shape = self._shape(request, one)
         ids, following = self._reader.page(one, after, limit, archived=archived)
         records = self._reader.by_ids(one, ids, shape, archived=archived)
-        answer: dict[str, Any] = {"results": [records[one_id] for one_id in sorted(records)]}
+        document: dict[str, Any] = {"results": [records[one_id] for one_id in sorted(records)]}
         if following is not None:
-            answer["paging"] = page.paging(str(following))
-        return encoded(answer)
+            document["paging"] = page.paging(str(following))
+        return encoded(document)
 
     def _shape(self, request: Request, one: ObjectType) -> Shape:
         query = request.query

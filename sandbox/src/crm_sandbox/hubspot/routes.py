@@ -1,4 +1,4 @@
-"""Which API an address belongs to: the same APIs stand under version numbers and under dates.
+"""Routes from addresses to APIs; the same APIs have addresses with version numbers and with dates.
 
 `/crm/v3/objects/contacts` and `/crm/objects/2026-09/contacts` are one and the same resource.
 """

@@ -1,4 +1,4 @@
-"""Rules that an administrator sets for properties: what is required always, and what in some cases."""
+"""Rules that an administrator sets for properties: always required, or required in some cases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Rules:
     """The rules of one portal, by object type.
 
     Attributes:
-        required: what whoever creates a record has to set.
+        required: properties that have to be set when a record is created.
         conditional: what depends on another property.
     """
 

@@ -1,4 +1,4 @@
-"""What an object type and a property are, and the catalogue of one portal's.
+"""Object types, properties, and the catalogue of one portal.
 
 Every value is text or null, so a property is a column of text; what is computed from the record
 itself (its id, its stamps) is SQL.

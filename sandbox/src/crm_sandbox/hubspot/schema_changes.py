@@ -16,37 +16,37 @@ class SchemaChanges:
 
     def rename_field(self, name: str, field: str, new_name: str, *, account: str = "main") -> None:
         """Let a property go and another one come that has its values."""
-        desks, one, prop = self._field(name, field, account)
+        api, one, prop = self._field(name, field, account)
         if new_name in one.properties:
             raise ValueError(f"{one.name} already has a property '{new_name}'")
-        renamed = prop.changed(name=new_name, since_ms=desks.portal.now_ms())
-        self._put(desks, one.with_property(renamed, field))
+        renamed = prop.changed(name=new_name, since_ms=api.portal.now_ms())
+        self._put(api, one.with_property(renamed, field))
 
     def retype_field(self, name: str, field: str, new_type: str, *, account: str = "main") -> None:
         """Give a property another type; values that do not fit become null."""
-        desks, one, prop = self._field(name, field, account)
+        api, one, prop = self._field(name, field, account)
         casts = {"number": "DOUBLE", "date": "DATE", "datetime": "TIMESTAMP", "bool": "BOOLEAN"}
         if new_type in casts and not prop.is_virtual:
-            with desks.portal.tables.writing() as cursor:
+            with api.portal.tables.writing() as cursor:
                 cursor.execute(
                     f'UPDATE "{one.table}" SET "{prop.column}" = NULL '
                     f'WHERE TRY_CAST("{prop.column}" AS {casts[new_type]}) IS NULL'
                 )
         plain = Property(prop.name, new_type)
         changed = prop.changed(type=new_type, field_type=plain.field_type, options=plain.options)
-        self._put(desks, one.with_property(changed, field))
+        self._put(api, one.with_property(changed, field))
 
     def relabel_field(self, name: str, field: str, label: str, *, account: str = "main") -> None:
         """Give a property another label, which is what users call renaming."""
-        desks, one, prop = self._field(name, field, account)
-        self._put(desks, one.with_property(prop.changed(label=label), field))
+        api, one, prop = self._field(name, field, account)
+        self._put(api, one.with_property(prop.changed(label=label), field))
 
     def hide_field(
         self, name: str, field: str, *, hidden: bool = True, account: str = "main"
     ) -> None:
         """Take a property away from the token, or give it back."""
-        desks, one, prop = self._field(name, field, account)
-        self._put(desks, one.with_property(prop.changed(hides=hidden), field))
+        api, one, prop = self._field(name, field, account)
+        self._put(api, one.with_property(prop.changed(hides=hidden), field))
 
     def add_field(
         self,
@@ -63,8 +63,8 @@ class SchemaChanges:
             raise ValueError(
                 f"unknown sensitivity '{sensitivity}'; known: {', '.join(SENSITIVITIES)}"
             )
-        desks = self.api(account)
-        one = desks.portal.catalog.known(name)
+        api = self.api(account)
+        one = api.portal.catalog.known(name)
         if field in one.properties:
             raise ValueError(f"{one.name} already has a property '{field}'")
         group = f"{one.singular}information"
@@ -73,19 +73,19 @@ class SchemaChanges:
             kind,
             group=group,
             custom=True,
-            since_ms=desks.portal.now_ms(),
+            since_ms=api.portal.now_ms(),
             sensitivity=sensitivity,
         )
-        with desks.portal.tables.writing() as cursor:
-            desks.properties.add(one, made)
+        with api.portal.tables.writing() as cursor:
+            api.properties.add(one, made)
             cursor.execute(f'UPDATE "{one.table}" SET "{field}" = ?', [text_of(value)])
-        desks.index.forget(one)
+        api.index.forget(one)
 
     def hide_object(self, name: str, *, hidden: bool = True, account: str = "main") -> None:
         """Take the scopes of an object type away from every token, or give them back."""
-        desks = self.api(account)
-        one = desks.portal.catalog.known(name)
-        self._put(desks, ObjectType(**(vars(one) | {"hidden": hidden})))
+        api = self.api(account)
+        one = api.portal.catalog.known(name)
+        self._put(api, ObjectType(**(vars(one) | {"hidden": hidden})))
 
     def fields(self, name: str, *, account: str = "main") -> list[dict[str, Any]]:
         """Return name, label and type of each visible property."""
@@ -93,12 +93,12 @@ class SchemaChanges:
         return [{"name": p.name, "label": p.label, "type": p.type} for p in one.visible]
 
     def _field(self, name: str, field: str, account: str) -> tuple[PortalApi, ObjectType, Property]:
-        desks = self.api(account)
-        one = desks.portal.catalog.known(name)
+        api = self.api(account)
+        one = api.portal.catalog.known(name)
         if field not in one.properties:
             raise ValueError(f"unknown property '{field}' of {one.name}")
-        return desks, one, one.properties[field]
+        return api, one, one.properties[field]
 
-    def _put(self, desks: PortalApi, one: ObjectType) -> None:
-        desks.portal.catalog.put(one)
-        desks.portal.tables.bump()
+    def _put(self, api: PortalApi, one: ObjectType) -> None:
+        api.portal.catalog.put(one)
+        api.portal.tables.bump()

@@ -22,7 +22,7 @@ class SchemaHandler:
     """Answers about object types of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
         properties: shows their properties.
     """
 

@@ -1,4 +1,4 @@
-"""Which scopes a request needs, and which a portal's tokens have."""
+"""The scopes that requests need, and those that a portal's tokens have."""
 
 from crm_sandbox.http import Request
 from crm_sandbox.hubspot.paging import json_of

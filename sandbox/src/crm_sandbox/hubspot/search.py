@@ -23,7 +23,7 @@ class SearchHandler:
     """Answers searches in one portal.
 
     Args:
-        portal: whose records.
+        portal: holds the records.
         reader: how the bodies are read; a stale match shows the fresh one.
         index: what search sees.
     """
@@ -62,13 +62,13 @@ class SearchHandler:
         )
         names = body.get("properties") or []
         records = self._reader.by_ids(one, ids, shape_of(one, [str(name) for name in names]))
-        answer: dict[str, Any] = {
+        document: dict[str, Any] = {
             "total": total,
             "results": [records[record] for record in ids if record in records],
         }
         if offset + limit < total:
-            answer["paging"] = {"next": {"after": str(offset + limit)}}
-        return encoded(answer)
+            document["paging"] = {"next": {"after": str(offset + limit)}}
+        return encoded(document)
 
     def _scanned(self, condition: Condition, source: str, order: str) -> tuple[int, list[int]]:
         """Return how many records match, and the ids of those in an order."""

@@ -105,7 +105,7 @@ class FilterReader:
     """Reads the filters of searches in one portal.
 
     Args:
-        portal: whose properties and links they name.
+        portal: has the properties and links that they name.
     """
 
     def __init__(self, portal: Portal) -> None:

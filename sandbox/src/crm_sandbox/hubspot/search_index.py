@@ -1,4 +1,4 @@
-"""What search sees: the records as they are, or for a while as they were before the last write."""
+"""The index of search: records as they are, or for a while as they were before the last write."""
 
 import threading
 
@@ -14,7 +14,7 @@ class SearchIndex:
     """Keeps the former state of what was written, until the index has caught up.
 
     Args:
-        portal: whose records.
+        portal: holds the records.
     """
 
     def __init__(self, portal: Portal) -> None:

@@ -1,4 +1,4 @@
-"""Searches that go on behind the last id: what matches but for the ids is kept from page to page.
+"""Searches page by page behind the last id: the matches apart from the ids are kept between pages.
 
 So a page costs no scan of the table, and a benchmark measures the client.
 """
@@ -25,7 +25,7 @@ class IdWalks:
     """Ids of one portal's live records by the filters that they match.
 
     Args:
-        portal: whose records.
+        portal: holds the records.
         filters: how the filters are read.
     """
 

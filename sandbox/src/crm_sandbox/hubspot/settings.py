@@ -1,4 +1,4 @@
-"""What can be switched in one portal: behaviours that differ between accounts, versions or dates."""
+"""Switches of one portal: behaviours that differ between accounts, versions or dates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields

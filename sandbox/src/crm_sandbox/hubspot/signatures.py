@@ -1,4 +1,4 @@
-"""How the vendor signs what its webhooks deliver.
+"""Signatures of webhook deliveries.
 
 Source: https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests
 """

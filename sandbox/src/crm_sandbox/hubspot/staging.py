@@ -1,4 +1,4 @@
-"""Staged columns on their way into a portal's tables, and what one object type has to know of others."""
+"""Columns staged for a portal's tables, and facts that one object type needs of others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the app wants to hear of: its settings and subscriptions, and the API for them."""
+"""Webhook settings and subscriptions of the app, and the API for them."""
 
 import threading
 from dataclasses import dataclass, replace

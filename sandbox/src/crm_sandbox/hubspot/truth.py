@@ -1,4 +1,4 @@
-"""What is really in the portals, for tests that compare it with what a client got."""
+"""The records of portals behind the API, for tests that compare them with what a client read."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class Truth(truth.Truth):
             f'"{one.table}"',
             _columns(one),
             key="_id",
-            stamp="greatest(_updated, coalesce(_archived_at, 0))",
+            modified_at="greatest(_updated, coalesce(_archived_at, 0))",
             where=() if include_deleted else ("NOT _archived",),
             moment=ms_of,
         )

@@ -1,4 +1,4 @@
-"""Whether the properties of a write can be taken, and in which form they are kept.
+"""Validation of the properties of a write, and the form in which they are stored.
 
 All complaints about one record come in one answer, hidden as JSON in its message.
 """
@@ -40,7 +40,7 @@ class Validator:
     """Checks writes of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
     """
 
     def __init__(self, portal: Portal) -> None:

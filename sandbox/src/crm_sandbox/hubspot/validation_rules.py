@@ -36,7 +36,7 @@ class ValidationHandler:
     """Answers about rules of one portal.
 
     Args:
-        portal: whose.
+        portal: the portal.
     """
 
     def __init__(self, portal: Portal) -> None:

@@ -1,4 +1,4 @@
-"""What the sandbox's registry needs to know about HubSpot."""
+"""The entry of HubSpot in the registry of vendors."""
 
 from crm_sandbox.hubspot import credentials
 from crm_sandbox.operations import OperationTable

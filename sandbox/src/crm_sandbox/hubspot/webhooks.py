@@ -1,4 +1,4 @@
-"""The webhooks of the app: what it wants to hear of, and how it is told.
+"""The webhooks of the app: its subscriptions, and how events are sent to it.
 
 Deliveries are arrays of at most 100 events; what fails is tried again ten times within a day, at
 random moments and cut anew.
@@ -65,17 +65,17 @@ class Manner:
 
 
 class WebhookSender:
-    """Tells the app what happens in the portals.
+    """Sends the app what happens in the portals.
 
     Args:
         clock: the sandbox's.
-        book: what the app wants to hear of.
+        subscriptions: which events the app wants.
     """
 
-    def __init__(self, clock: SandboxClock, book: SubscriptionStore) -> None:
+    def __init__(self, clock: SandboxClock, subscriptions: SubscriptionStore) -> None:
         self.manner = Manner()
         self._clock = clock
-        self._book = book
+        self._subscriptions = subscriptions
         self._lock = threading.RLock()
         self._letters: list[Letter] = []
         self._made = 0
@@ -124,7 +124,7 @@ class WebhookSender:
         self._background.close()
 
     def _take(self, portal: Portal, event: dict[str, Any]) -> None:
-        for one in self._book.meant(portal, event):
+        for one in self._subscriptions.meant(portal, event):
             with self._lock:
                 self._made += 1
                 letter = Letter(self._written(portal, event, one), event["occurredAt"])
@@ -149,7 +149,7 @@ class WebhookSender:
         return made
 
     def _send(self, letters: list[Letter], now: int) -> None:
-        target = self._book.target_url
+        target = self._subscriptions.target_url
         body = encoded([{**one.event, "attemptNumber": one.attempts} for one in letters])
         stamp = str(now - (_STALE_MS if self.manner.stale else 0))
         headers = signed_headers(CLIENT_SECRET, target, body, stamp)

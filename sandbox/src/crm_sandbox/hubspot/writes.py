@@ -20,8 +20,8 @@ class Writer:
     """Writes records of one portal.
 
     Args:
-        portal: whose.
-        index: is told of every change, for search.
+        portal: the portal.
+        index: of the search; it gets every change.
         links: writes the links that come with a record.
     """
 

@@ -1,1 +1,1 @@
-"""What the emulated vendors have in common; knows none of them."""
+"""What all emulated vendors share; nothing here names a vendor."""

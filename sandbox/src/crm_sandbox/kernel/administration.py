@@ -1,4 +1,4 @@
-"""A vendor's admin API: actions by name, looks behind the API, and what all vendors share of both."""
+"""The admin API that all vendors share: actions by name, and views of the records behind the API."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -9,11 +9,11 @@ from crm_sandbox.http import Request, Response, json_response
 
 Action = Callable[..., Any]
 Look = Callable[..., Any]
-"""Shows something of an account, and where its address ends in `/<object>`, of one object."""
+"""A view of an account, or of one object where its address ends in `/<object>`."""
 
 
 class Observed(Protocol):
-    """The Python face of an emulation, as far as all vendors have it; what each takes differs a little."""
+    """The methods that all emulations have; their parameters differ a little."""
 
     @property
     def count(self) -> Callable[..., int]:
@@ -42,19 +42,19 @@ class Observed(Protocol):
 
     @property
     def formula_change(self) -> Callable[..., None]:
-        """Changes a record without moving a stamp."""
+        """Changes a record, and leaves its time of change."""
         ...
 
 
 class AdminApi:
-    """Answers what an admin asks of one vendor, and does what he orders.
+    """Handles the admin requests for one vendor.
 
     Args:
         observed: the emulation.
-        actions: the names of its methods that a POST may call, beside those that take values; a name
-            and the path of another method, such as `outbound.send`, stand in a pair.
+        actions: the emulation's methods that a POST may call, beside `edit`, `create` and
+            `formula_change`; a pair is a name and the path of a method, such as `outbound.send`.
         objects: names the objects of an account.
-        looks: what a GET shows beside counts, rows, identities and objects, by its address.
+        looks: views for GET by address, beside counts, rows, identities and objects.
         value: turns a stored value into one that JSON knows.
         noun: what the vendor calls an object.
         accounts: whether there are several.
@@ -72,7 +72,7 @@ class AdminApi:
         accounts: bool = True,
     ) -> None:
         self._observed = observed
-        pairs = [(one, one) if isinstance(one, str) else one for one in actions]
+        pairs = [(action, action) if isinstance(action, str) else action for action in actions]
         self._paths = dict(pairs)
         self._value = value
         self._accounts = accounts
@@ -100,15 +100,17 @@ class AdminApi:
         """
         parts = [part for part in request.path.split("/") if part]
         if request.method == "GET":
-            return json_response(self._seen(parts, request.query))
-        known = self._actions()
-        if len(parts) != 1 or parts[0] not in known:
-            raise ValueError(f"unknown admin action '{'/'.join(parts)}'; known: {', '.join(known)}")
+            return json_response(self._view(parts, request.query))
+        actions = self._actions()
+        if len(parts) != 1 or parts[0] not in actions:
+            raise ValueError(
+                f"unknown admin action '{'/'.join(parts)}'; known: {', '.join(actions)}"
+            )
         arguments = request.json() or {}
         if not isinstance(arguments, dict):
             raise TypeError("the body must be a JSON object with the arguments")
         try:
-            result = known[parts[0]](**arguments)
+            result = actions[parts[0]](**arguments)
         except TypeError as problem:
             raise ValueError(f"{parts[0]}: {problem}") from problem
         return json_response({"ok": True, "result": result})
@@ -121,7 +123,7 @@ class AdminApi:
             "formula_change": self._formula_change,
         }
 
-    # Values come as an object of their own, so that no field's name can clash with an argument.
+    # Values are an object of their own, so that a field's name cannot clash with an argument.
 
     def _edit(
         self, name: str, record: Any, fields: Mapping[str, Any], stamp: Any = None, **account: str
@@ -143,7 +145,7 @@ class AdminApi:
             raise TypeError(f"got an unexpected keyword argument '{min(unknown)}'")
         return dict(account)
 
-    def _seen(self, parts: list[str], query: Mapping[str, str]) -> Any:
+    def _view(self, parts: list[str], query: Mapping[str, str]) -> Any:
         address, name = "/".join(parts), ""
         if len(parts) == 2:
             address, name = parts[0] + self._of_one, parts[1]
@@ -155,12 +157,12 @@ class AdminApi:
         return {"account": account} if self._accounts else {}
 
     def _count(self, name: str, account: str, query: Mapping[str, str]) -> dict[str, Any]:
-        number = self._observed.count(name, **_span(query), **self._named(account))
+        number = self._observed.count(name, **_filters(query), **self._named(account))
         return {"object": name, "count": number}
 
     def _rows(self, name: str, account: str, query: Mapping[str, str]) -> dict[str, Any]:
         limit = int(query["limit"]) if "limit" in query else None
-        rows = self._observed.rows(name, limit=limit, **_span(query), **self._named(account))
+        rows = self._observed.rows(name, limit=limit, **_filters(query), **self._named(account))
         return {"rows": [{key: self._value(value) for key, value in row.items()} for row in rows]}
 
     def _identities(self, name: str, account: str, _: Mapping[str, str]) -> dict[str, Any]:
@@ -178,12 +180,12 @@ def _plain(look: Look) -> Callable[[str, str, Mapping[str, str]], Any]:
     return seen
 
 
-def _span(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return which records a look is about: `include_deleted`, and `since` and `until` where given."""
-    wanted: dict[str, Any] = {
+def _filters(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the filters of a view: `include_deleted`, and `since` and `until` where given."""
+    filters: dict[str, Any] = {
         "include_deleted": query.get("include_deleted", "").lower() in {"1", "true"}
     }
     for key in ("since", "until"):
         if key in query:
-            wanted[key] = datetime.fromisoformat(query[key])
-    return wanted
+            filters[key] = datetime.fromisoformat(query[key])
+    return filters

@@ -1,4 +1,4 @@
-"""Calls from a vendor to somebody's address: this machine's, and no other."""
+"""HTTP calls from an emulated vendor to a receiver, which has to be on this machine."""
 
 import http.client
 import ssl
@@ -12,14 +12,14 @@ _LARGEST_ANSWER = 100_000
 
 @dataclass(frozen=True)
 class Reply:
-    """What a receiver answered."""
+    """The response of a receiver."""
 
     status: int
     body: bytes
 
     @property
     def is_success(self) -> bool:
-        """Whether the receiver took what it got."""
+        """Whether the receiver accepted the call."""
         return 200 <= self.status < 300
 
 
@@ -37,24 +37,24 @@ def post(
     timeout_s: float,
     ca_file: str | None = None,
 ) -> Reply | None:
-    """Send a body and return the answer; None where there was none in time.
+    """Send a body and return the reply; None where there was none in time.
 
     Redirects are not followed.
 
     Args:
         url: an address for which `is_local` holds.
         body: what is sent.
-        headers: beside those that HTTP itself wants.
+        headers: beside those that HTTP needs.
         timeout_s: how long the receiver may take.
-        ca_file: for https, who signed the receiver's certificate; by default the system decides.
+        ca_file: authorities that https trusts; by default those of the system.
     """
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = _connection(url, timeout_s, ca_file)
     try:
         connection.request("POST", path, body, dict(headers))
-        answer = connection.getresponse()
-        return Reply(answer.status, answer.read(_LARGEST_ANSWER))
+        response = connection.getresponse()
+        return Reply(response.status, response.read(_LARGEST_ANSWER))
     except (OSError, http.client.HTTPException):
         return None
     finally:

@@ -1,16 +1,16 @@
-"""Something that is done again and again in the background, such as sending what falls due."""
+"""A task that is repeated in the background, such as sending deliveries that are due."""
 
 import threading
 from collections.abc import Callable
 
 
 class Repeating:
-    """A thread that does one thing every so many seconds, from its first need until the end.
+    """Repeats a task every few seconds in a thread, from `begin` until `close`.
 
     Args:
         name: of the thread.
-        every_s: the pause between two times.
-        do: what is done.
+        every_s: the pause between two calls.
+        do: the task.
     """
 
     def __init__(self, name: str, every_s: float, do: Callable[[], object]) -> None:
@@ -22,14 +22,14 @@ class Repeating:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Begin, unless it has begun."""
+        """Start the thread, unless it runs."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._repeat, daemon=True, name=self._name)
                 self._thread.start()
 
     def close(self) -> None:
-        """Do it no more; what is being done may take some seconds to end."""
+        """Stop; a task that is running has ten seconds to end."""
         self._closed.set()
         if self._thread is not None:
             self._thread.join(timeout=10)

@@ -1,4 +1,4 @@
-"""Staged columns on their way into an account's tables, and what one object has to know of others."""
+"""Columns staged for an account's tables, and facts about some objects that others are made from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ SMALL = 2_000
 
 @contextmanager
 def filling(connection: duckdb.DuckDBPyConnection, world: World) -> Iterator[None]:
-    """Prepare a database for being filled; SQL finds a long text in the variable `long_text`."""
+    """Prepare a database for loading rows; the SQL variable `long_text` holds a long text."""
     connection.execute("SET VARIABLE long_text = ?", [LONG_TEXT])
     if world.contacts < SMALL:
         # Planning costs more than running as long as the world is small.
@@ -28,7 +28,7 @@ def filling(connection: duckdb.DuckDBPyConnection, world: World) -> Iterator[Non
 
 
 def with_life(rng: np.random.Generator, world: World, count: int) -> dict[str, Any]:
-    """Return columns that every staged record needs: number, stamps, deletion."""
+    """Return columns that every staged record needs: number, times, deletion."""
     stamps = lives(rng, growing(rng, count, world.epoch), world.epoch)
     return {
         "i": np.arange(count),
@@ -56,7 +56,7 @@ class Staging:
 
     Attributes:
         connection: where the tables are made.
-        world: what they are made of.
+        world: the source of the columns.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -64,7 +64,7 @@ class Staging:
     registered: list[str] = field(default_factory=list, kw_only=True)
 
     def register(self, name: str, columns: pa.Table) -> str:
-        """Let SQL read columns, and return the name that it finds them under."""
+        """Register columns as a relation and return its name in SQL."""
         source = f"stage_{name}"
         self.connection.register(source, columns)
         self.registered.append(source)
@@ -79,7 +79,7 @@ class Staging:
 
 @dataclass
 class SalesStaging(Staging):
-    """What members, roles and activities have to know of contacts, leads and deals.
+    """Facts about contacts, leads and deals that members, roles and activities are made from.
 
     Attributes:
         contact_company: per contact its company, both as numbers.

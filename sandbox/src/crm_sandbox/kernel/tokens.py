@@ -1,4 +1,4 @@
-"""Query languages read by recursive descent: the tokens, and where the reader stands among them."""
+"""Tokens of query languages, and the reader that parsers by recursive descent are built on."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Token:
-    """One token with its kind, the name of the group that it matched."""
+    """One token; its kind is the name of the group that matched."""
 
     kind: str
     text: str
@@ -20,27 +20,27 @@ def split(
 
     Args:
         text: the query.
-        pattern: matches one token with what stands before it, in a group named after its kind.
+        pattern: matches one token and the space before it, in a group named after its kind.
         end: where the query ends.
-        unreadable: makes the error for what is no token, from the text that is left.
+        unreadable: makes the error for a text that begins with no token.
 
     Raises:
         Exception: the error of `unreadable`.
     """
-    found: list[Token] = []
+    tokens: list[Token] = []
     position = 0
     while position < end:
         match = pattern.match(text, position, end)
         if match is None:
             raise unreadable(text[position:])
         kind = match.lastgroup or ""
-        found.append(Token(kind, match.group(kind)))
+        tokens.append(Token(kind, match.group(kind)))
         position = match.end()
-    return found
+    return tokens
 
 
 class TokenReader:
-    """Goes through tokens one by one.
+    """Reads tokens one by one.
 
     Args:
         tokens: of the query.

@@ -1,4 +1,4 @@
-"""What is really in an account, for tests that compare it with what a client got."""
+"""The records behind the APIs, for tests that compare them with what a client read."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ _PEOPLE = ("person", "duplicate", "email_verdict", "phone_verdict")
 
 
 def naive_utc(moment: datetime) -> datetime:
-    """Return a moment as the tables keep it; one without a zone is in UTC."""
+    """Return a moment as tables store it: in UTC, without a zone; one without a zone is in UTC already."""
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def identified(
     ids: Iterable[Any], drawn: pa.Table, key: str = "id", *, as_text: bool = False
 ) -> list[dict[str, Any]]:
-    """Return, per record of a population, who it really is.
+    """Return the true person behind each record of a population.
 
     Args:
         ids: of the records.
@@ -29,8 +29,8 @@ def identified(
         as_text: whether ids are shown as text.
     """
     people = drawn.select(list(_PEOPLE)).to_pylist()
-    shown = (str(one) for one in ids) if as_text else ids
-    return [{key: one} | truth for one, truth in zip(shown, people, strict=True)]
+    shown = (str(record_id) for record_id in ids) if as_text else ids
+    return [{key: record_id} | truth for record_id, truth in zip(shown, people, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class Selection:
 
     Attributes:
         tables: of the account.
-        source: what stands after FROM.
-        columns: what stands after SELECT.
-        key: what records are ordered by.
-        stamp: what `since` and `until` are compared with.
-        where: conditions that a record has to meet, each true.
+        source: the FROM clause.
+        columns: the SELECT list.
+        key: the ORDER BY clause.
+        modified_at: the SQL of the time that `since` and `until` are compared with.
+        where: conditions, all of which have to hold.
         params: values for the conditions.
-        moment: turns a moment into what the stamp is.
+        moment: turns a moment into the type of `modified_at`.
     """
 
     tables: Tables
     source: str
     columns: str
     key: str
-    stamp: str
+    modified_at: str
     where: Sequence[str] = ()
     params: Sequence[Any] = ()
     moment: Callable[[datetime], Any] = naive_utc
@@ -62,13 +62,13 @@ class Selection:
         parts, params = list(self.where), list(self.params)
         for sign, moment in ((">=", since), ("<", until)):
             if moment is not None:
-                parts.append(f"{self.stamp} {sign} ?")
+                parts.append(f"{self.modified_at} {sign} ?")
                 params.append(self.moment(moment))
         return (f" WHERE {' AND '.join(parts)}" if parts else ""), params
 
 
 class Truth:
-    """Looks into the accounts of a vendor without their API."""
+    """Reads the accounts of a vendor without their API."""
 
     def selection(self, name: str, account: str, *, include_deleted: bool) -> Selection:
         """Return how to read an object.
@@ -105,6 +105,6 @@ class Truth:
         """Return records ordered by id, with the names that the vendor's API shows."""
         chosen = self.selection(name, account, include_deleted=include_deleted)
         where, params = chosen.within(since, until)
-        most = f" LIMIT {int(limit)}" if limit is not None else ""
-        sql = f"SELECT {chosen.columns} FROM {chosen.source}{where} ORDER BY {chosen.key}{most}"
+        first = f" LIMIT {int(limit)}" if limit is not None else ""
+        sql = f"SELECT {chosen.columns} FROM {chosen.source}{where} ORDER BY {chosen.key}{first}"
         return chosen.tables.rows(sql, params)

@@ -1,4 +1,4 @@
-"""What a POST to the companies' admin API may order; each name is a method of the emulation."""
+"""The actions of the companies' admin API; each name is a method of the emulation."""
 
 ACTIONS = (
     *("expire_sessions", "rotate", "grant", "set_limits", "set_daily_limit", "set_company"),

@@ -1,4 +1,4 @@
-"""One company with all that works on it; filled when somebody first asks."""
+"""One company with its stores and services; filled when first used."""
 
 import threading
 from typing import Any
@@ -20,7 +20,7 @@ class Company(CompanyData):
     Attributes:
         store: changes records.
         conversions: of leads and deals into each other.
-        webhooks: who is told of changes.
+        webhooks: the receivers of changes.
     """
 
     def __init__(self, world: World, clock: SandboxClock, name: str) -> None:

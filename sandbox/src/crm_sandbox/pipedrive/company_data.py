@@ -1,4 +1,4 @@
-"""What a company consists of: its tables, its custom fields, its settings."""
+"""The data of a company: tables, custom fields, settings."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

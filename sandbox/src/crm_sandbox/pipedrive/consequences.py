@@ -62,7 +62,7 @@ def entailed(
     """Return what follows from new values.
 
     Args:
-        company: whose record.
+        company: holds the record.
         entity: its object.
         before: the record as it is; None for a new one.
         values: what is set.

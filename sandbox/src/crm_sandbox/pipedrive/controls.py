@@ -1,4 +1,4 @@
-"""What a test or a person may switch in the emulated companies: sessions, limits, settings."""
+"""Sessions, limits and settings of the companies that a test or a person may set."""
 
 import re
 import threading
@@ -75,8 +75,12 @@ class Controls:
         for name in known & values.keys():
             setattr(limits, name, values[name])
         limits.forget()
-        told = {name: getattr(limits, name) for name in sorted(known)}
-        return told | {"plan": limits.plan, "daily": limits.daily.amount, "used": limits.daily.used}
+        shown = {name: getattr(limits, name) for name in sorted(known)}
+        return shown | {
+            "plan": limits.plan,
+            "daily": limits.daily.amount,
+            "used": limits.daily.used,
+        }
 
     def set_daily_limit(
         self, maximum: int | None = None, used: int | None = None, *, account: str = "main"

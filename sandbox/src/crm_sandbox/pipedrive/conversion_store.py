@@ -1,4 +1,4 @@
-"""Which conversions were ordered and how far they are."""
+"""Jobs of conversions and their states."""
 
 import threading
 import uuid

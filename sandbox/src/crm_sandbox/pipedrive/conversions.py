@@ -1,4 +1,4 @@
-"""Leads that become deals and deals that become leads: a job with a state to ask for.
+"""Conversions of leads to deals and of deals to leads: jobs with a state that clients poll.
 
 Source: https://developers.pipedrive.com/docs/api/v1/Leads#convertLeadToDeal
 """
@@ -22,9 +22,9 @@ def _polled(call: Call, entity: str) -> Conversion:
     Raises:
         ApiError: 404 for an unknown one.
     """
-    company, book = call.company, call.company.conversions
-    with book.lock:
-        job = book.find(call.parts["conversion"], entity)
+    company, conversions = call.company, call.company.conversions
+    with conversions.lock:
+        job = conversions.find(call.parts["conversion"], entity)
         if job is None:
             raise ApiError(404, "Conversion was not found")
         job.polls += 1

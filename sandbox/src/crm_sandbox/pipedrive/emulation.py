@@ -1,4 +1,4 @@
-"""The Pipedrive emulation at work: who asks, may they, who answers; and the Python face for tests."""
+"""The Pipedrive emulation: authentication, permissions and routing; and its Python methods for tests."""
 
 import re
 import uuid

@@ -101,7 +101,7 @@ def _remover(entity: Entity, *, is_v1: bool) -> Handler:
     return answer
 
 
-def _option_desk(entity: Entity, method: str) -> Handler:
+def _option_handler(entity: Entity, method: str) -> Handler:
     def answer(call: Call) -> Response:
         one, sent = _custom(call, entity), call.document()
         if one.type not in _CHOICES or not isinstance(sent, list) or not sent:
@@ -142,7 +142,7 @@ def _routes() -> Iterator[Route]:
         yield Route("PATCH", f"{newer}/{{code}}", 5, wide, _changer(entity, is_v1=False))
         yield Route("DELETE", f"{newer}/{{code}}", 3, narrow, _remover(entity, is_v1=False))
         for method, cost in (("POST", 5), ("PATCH", 5), ("DELETE", 3)):
-            handler = _option_desk(entity, method)
+            handler = _option_handler(entity, method)
             yield Route(method, f"{newer}/{{code}}/options", cost, wide, handler)
         yield Route("POST", older, 10, narrow, _adder(entity, is_v1=True))
         yield Route("PUT", f"{older}/{{id}}", 10, narrow, _changer(entity, is_v1=True))

@@ -1,4 +1,4 @@
-"""Who follows a record, and who may see it.
+"""Followers of a record, and its permitted users.
 
 Source: https://developers.pipedrive.com/docs/api/v1/Deals#getDealFollowers
 """

@@ -1,4 +1,4 @@
-"""What changed in a record, as v1 tells it: the flow, newest first, and the changelog."""
+"""The changes of a record in v1: the flow, newest first, and the changelog."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""What a company may ask for: tokens by the day, calls by the two seconds, and what impatience costs.
+"""Limits of a company: tokens by the day, calls by two seconds, and a ban for calling on after refusals.
 
 Source: https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting. That a refused client which
 keeps calling is shut out with an HTML page is reported by clients; after how many calls and for how

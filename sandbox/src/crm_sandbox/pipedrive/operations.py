@@ -1,4 +1,4 @@
-"""Every operation, and which one a request means."""
+"""All operations, and the match of a request to one."""
 
 import re
 from functools import cache

@@ -38,7 +38,7 @@ def paged(
     """Return a v1 list of rendered rows.
 
     Args:
-        call: whose company says where the paging stands.
+        call: its company says where paging stands.
         rows: the JSON texts.
         start: where the page began.
         limit: how long it may be.

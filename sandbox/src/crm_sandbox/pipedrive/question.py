@@ -1,4 +1,4 @@
-"""What a client asks of a list: parameters read and judged before any record is touched."""
+"""Parameters of a list request, read and validated before any record is read."""
 
 import re
 from dataclasses import dataclass, field

@@ -96,7 +96,7 @@ def found(
         company: where to look.
         entity: its object.
         record: the id as the client wrote it.
-        sight: whose eyes.
+        sight: of the user who asks.
         alive: whether deleted ones count as missing.
 
     Raises:

@@ -25,7 +25,7 @@ def shape_v2(
     """Return SQL for the v2 JSON of the record `r`.
 
     Args:
-        company: whose record.
+        company: holds the record.
         entity: its object.
         asked: columns named by `include_fields`.
         keys: custom fields to show; None for all.

@@ -1,4 +1,4 @@
-"""Where an operation is, what it costs, which scopes let an app do it, and who answers it.
+"""The route of an operation: address, price, scopes and handler.
 
 Costs and scopes: https://developers.pipedrive.com/docs/api/v1 (every operation names its own).
 """
@@ -20,7 +20,7 @@ class Call:
     """One request of one caller.
 
     Attributes:
-        parts: what stands in the path for the route's names.
+        parts: the values of the route's names in the path.
     """
 
     request: Request

@@ -1,4 +1,4 @@
-"""What describes an object: its columns, how they are filled, what they look like in answers."""
+"""The schema of an object: its columns, how they are filled, and their form in responses."""
 
 from dataclasses import dataclass, field
 

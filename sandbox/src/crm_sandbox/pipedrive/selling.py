@@ -67,7 +67,7 @@ def stage_deals(staging: Staging) -> None:
     status = pa.array(["open", "won", "lost"]).take(
         pa.array(np.where(is_closed, stage - _OPEN + 1, 0))
     )
-    told = {
+    history = {
         "deal_id": steps["deal"].to_numpy() + 1,
         "step": steps["step"],
         "moment": steps["at"],
@@ -75,7 +75,7 @@ def stage_deals(staging: Staging) -> None:
         "amount": steps["amount"],
         "status": status,
     }
-    staging.add("steps", {"i": np.arange(steps.num_rows), "r1": steps["r1"].to_numpy(), **told})
+    staging.add("steps", {"i": np.arange(steps.num_rows), "r1": steps["r1"].to_numpy(), **history})
     last = steps["last"].to_numpy(zero_copy_only=False)
     moved = (steps["step"].to_numpy() == 0) | (stage_id != np.concatenate([[0], stage_id[:-1]]))
     changed = at[np.maximum.accumulate(np.where(moved, np.arange(len(at)), 0))]

@@ -1,4 +1,4 @@
-"""Who asks, and what they may see: a token belongs to one user of one company.
+"""The user behind a request, and the records that they may see: a token belongs to one user of one company.
 
 Source: https://pipedrive.readme.io/docs/core-api-concepts-authentication
 """

@@ -1,4 +1,4 @@
-"""The staged columns of a company on their way into tables, and what they must know of each other."""
+"""Columns staged for a company's tables, and facts that they need of each other."""
 
 from dataclasses import dataclass, field
 from typing import Any

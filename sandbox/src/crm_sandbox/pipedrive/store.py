@@ -1,4 +1,4 @@
-"""Every change of a record goes through here: what it entails, its stamps, its history, its news."""
+"""All changes of records: their consequences, times, history and events."""
 
 import json
 import uuid
@@ -51,7 +51,7 @@ class Store:
     """Create, change, delete, restore and remove records of a company.
 
     Attributes:
-        listeners: are told of every change.
+        listeners: called with every change.
     """
 
     def __init__(self, company: CompanyData) -> None:
@@ -188,7 +188,7 @@ class Store:
         self,
         entity: Entity,
         record: Any,
-        told: Mapping[str, tuple[Any, Any]],
+        changes: Mapping[str, tuple[Any, Any]],
         author: Author,
         moment: datetime,
     ) -> None:
@@ -207,7 +207,7 @@ class Store:
                 "source": author.source,
                 "is_bulk": False,
             }
-            for place, (key, (old, new)) in enumerate(told.items())
+            for place, (key, (old, new)) in enumerate(changes.items())
         ]
         tables.insert("changes", rows)
 

@@ -1,4 +1,4 @@
-"""What is really in a company, for tests that compare it with what a client got."""
+"""The records of a company behind the API, for tests that compare them with what a client read."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class Truth(truth.Truth):
             f'"{entity.name}"',
             "*",
             key='"id"',
-            stamp='"update_time"',
+            modified_at='"update_time"',
             where=where,
             params=params,
         )

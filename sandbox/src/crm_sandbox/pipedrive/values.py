@@ -1,4 +1,4 @@
-"""Values as clients send them, judged and turned into what the tables hold.
+"""Values as clients send them, validated and converted for the tables.
 
 Nothing is coerced: a number in quotes is refused, as the vendor does.
 Source: https://pipedrive.readme.io/docs/pipedrive-api-v2-migration-guide

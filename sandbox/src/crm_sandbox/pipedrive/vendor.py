@@ -1,4 +1,4 @@
-"""What the sandbox's registry needs to know about Pipedrive."""
+"""The entry of Pipedrive in the registry of vendors."""
 
 from crm_sandbox.operations import OperationTable
 from crm_sandbox.pipedrive import credentials

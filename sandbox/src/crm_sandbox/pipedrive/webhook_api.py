@@ -56,11 +56,11 @@ def _list(call: Call) -> Response:
 def _add(call: Call) -> Response:
     if (refused := _forbidden(call)) is not None:
         return refused
-    body, desk, now = call.body(), call.company.webhooks, call.company.clock.now()
+    body, webhooks, now = call.body(), call.company.webhooks, call.company.clock.now()
     if problems := _problems(call, body):
         return _errors(problems, 400)
     owner = call.sight.user
-    if sum(one.owner == owner for one in desk.listed()) >= MOST_OF_USER:
+    if sum(one.owner == owner for one in webhooks.listed()) >= MOST_OF_USER:
         return _errors({"webhooks": [f"limit of {MOST_OF_USER} webhooks per user reached"]}, 422)
     login = None
     if body.get("http_auth_user"):
@@ -79,7 +79,7 @@ def _add(call: Call) -> Response:
         str(body.get("version") or "2.0"),
         "application" if call.sight.is_app else "general",
     )
-    desk.add(webhook)
+    webhooks.add(webhook)
     return json_response({"success": True, "status": "ok", "data": _shown(call, webhook)}, 201)
 
 

@@ -1,4 +1,4 @@
-"""What a webhook delivery (version 2.0) says: the record, what it was before, and about what.
+"""The body of a webhook delivery (version 2.0): the record, its previous values, and metadata.
 
 It is not the REST answer: ids in `meta` are texts, `visible_to` is a text, and values of custom fields
 that point at users, persons or organizations are objects.
@@ -15,7 +15,7 @@ from crm_sandbox.pipedrive.store import News
 _POINTERS = {"user": "user", "org": "organization", "people": "person"}
 
 
-def told(company: CompanyData, news: News) -> dict[str, Any]:
+def body_of(company: CompanyData, news: News) -> dict[str, Any]:
     """Return `data` and `previous` of a delivery."""
     before, after = (_shape(company, news, one) for one in (news.before, news.after))
     if news.action == "create":

@@ -1,4 +1,4 @@
-"""Webhooks of a company: who is told of what, when it is sent again, when it ends.
+"""Webhooks of a company: which events each gets, when a delivery is sent again, when a webhook ends.
 
 Source: https://pipedrive.readme.io/docs/guide-for-webhooks-v2
 """
@@ -16,7 +16,7 @@ from crm_sandbox.kernel.receivers import post
 from crm_sandbox.kernel.repeating import Repeating
 from crm_sandbox.pipedrive.company_data import CompanyData
 from crm_sandbox.pipedrive.store import News, Store
-from crm_sandbox.pipedrive.webhook_body import meta, told
+from crm_sandbox.pipedrive.webhook_body import body_of, meta
 
 MOST_OF_USER = 40
 OBJECTS = (
@@ -36,7 +36,7 @@ class Webhook:
     """One subscription.
 
     Attributes:
-        user: the user whose sight decides what is told.
+        user: the user whose permissions decide what is sent.
         failures: first attempts that failed, since one succeeded.
         banned_until: nothing is queued before that; what happens meanwhile is lost.
         succeeded_at: when a delivery last arrived, or the webhook was made.
@@ -96,7 +96,7 @@ class Webhooks:
     """The webhooks of one company and their deliveries.
 
     Args:
-        company: whose.
+        company: the company.
         store: tells of changes.
     """
 
@@ -138,7 +138,7 @@ class Webhooks:
             if not wanting:
                 return
             permitted = self._permitted(news)
-            body = told(company, news)
+            body = body_of(company, news)
             for webhook in wanting:
                 if webhook.user not in permitted:
                     continue

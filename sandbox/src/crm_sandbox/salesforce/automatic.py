@@ -1,4 +1,4 @@
-"""What the vendor sets by itself: the first status of a new record, and what a stage means."""
+"""Values that the vendor sets: the first status of a new record, and what follows from a stage."""
 
 from datetime import datetime
 from typing import Any

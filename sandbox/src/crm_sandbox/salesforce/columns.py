@@ -1,4 +1,4 @@
-"""A selected field: where it is read from, and where it stands in the answer."""
+"""A selected field: the column that it is read from, and its path in the response."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ class Column:
     """One selected field.
 
     Attributes:
-        keys: where it stands in the answer: names of parents, then the field's name.
+        keys: its path in the response: names of parents, then the field's name.
         field: the field.
         alias: the table alias it is read from.
     """

@@ -37,7 +37,7 @@ class CompositeHandler:
     """Answer `/composite` and `/composite/batch`.
 
     Args:
-        org: whose transaction an allOrNone request is.
+        org: an allOrNone request is a transaction of it.
         usage: where the subrequests of a batch are counted.
         route: how one subrequest is answered, given its API version and path.
     """
@@ -75,8 +75,8 @@ class CompositeHandler:
                 results.append({"statusCode": 412, "result": [halted]})
                 continue
             # The call that carries the batch has been counted for the first of them.
-            answer = self._independent(request, part, counted=not results)
-            results.append({"statusCode": answer.status, "result": _document(answer)})
+            response = self._independent(request, part, counted=not results)
+            results.append({"statusCode": response.status, "result": _document(response)})
         broken = any(one["statusCode"] >= 400 for one in results)
         return json_response({"hasErrors": broken, "results": results})
 
@@ -112,11 +112,11 @@ class CompositeHandler:
             return _halted(part, str(problem))
         part = part | filled
         match = _ADDRESS.fullmatch(urlsplit(str(part["url"])).path)
-        answer = self._answer(request, part, match, part.get("body"))
+        response = self._answer(request, part, match, part.get("body"))
         return {
-            "body": _document(answer),
-            "httpHeaders": dict(answer.headers),
-            "httpStatusCode": answer.status,
+            "body": _document(response),
+            "httpHeaders": dict(response.headers),
+            "httpStatusCode": response.status,
             "referenceId": part["referenceId"],
         }
 
@@ -149,8 +149,8 @@ _ROLLED_BACK = (
 )
 
 
-def _end_if_failed(answer: dict[str, Any]) -> None:
-    if answer["httpStatusCode"] >= 400:
+def _end_if_failed(response: dict[str, Any]) -> None:
+    if response["httpStatusCode"] >= 400:
         raise _RolledBackError
 
 
@@ -200,8 +200,8 @@ def _filled(value: Any, known: dict[str, dict[str, Any]]) -> Any:
 
 
 def _found(match: re.Match[str], known: dict[str, dict[str, Any]]) -> Any:
-    answer = known.get(match[1])
-    value: Any = answer["body"] if answer and answer["httpStatusCode"] < 400 else None
+    response = known.get(match[1])
+    value: Any = response["body"] if response and response["httpStatusCode"] < 400 else None
     for name, position in _STEP.findall(match[2]):
         try:
             value = value[int(position)] if position else value[name]
@@ -223,8 +223,8 @@ def _halted(part: dict[str, Any], message: str) -> dict[str, Any]:
     }
 
 
-def _document(answer: Response) -> Any:
-    return json.loads(answer.body) if answer.body else None
+def _document(response: Response) -> Any:
+    return json.loads(response.body) if response.body else None
 
 
 def _is_object(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What an admin may order about writes, replication lists and long requests."""
+"""Settings of writes, replication lists and long requests that an admin may make."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class WriteControls:
-    """The orders of an admin to the desks of one org."""
+    """What an admin may set in one org."""
 
     writer: "Writer"
     ingest: "IngestHandler"

@@ -1,4 +1,4 @@
-"""What the org says about itself: the list of objects and each object's fields."""
+"""Metadata of the org: the list of objects and each object's fields."""
 
 import calendar
 from dataclasses import replace

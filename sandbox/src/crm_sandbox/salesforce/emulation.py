@@ -1,4 +1,4 @@
-"""The Salesforce emulation at work: routing, sessions, limits, and the Python face for tests."""
+"""The Salesforce emulation: routing, sessions and limits; and its Python methods for tests."""
 
 import re
 from dataclasses import replace
@@ -196,14 +196,14 @@ class SalesforceSandbox(Truth, Changes, SchemaChanges, WriteControls):
     ) -> Response:
         if rest[:1] == ["sobjects"]:
             return self._collections.handle(request, version, rest[1:])
-        desk = CompositeHandler(
+        handler = CompositeHandler(
             self.org,
             self.usage,
             lambda inner, its_version, path: self._route(inner, its_version, path, session),
         )
         if request.method != "POST" or rest not in ([], ["batch"]):
             raise not_found()
-        return desk.batch(request) if rest else desk.composite(request)
+        return handler.batch(request) if rest else handler.composite(request)
 
     def _sobjects(self, request: Request, version: str, rest: list[str]) -> Response:
         if not rest:

@@ -1,4 +1,4 @@
-"""How the data API says no: an HTTP status and a JSON array with one error."""
+"""Error responses of the data API: an HTTP status and a JSON array with one error."""
 
 from collections.abc import Sequence
 from typing import Any

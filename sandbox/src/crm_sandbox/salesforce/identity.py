@@ -30,7 +30,7 @@ def identity_of(org: Org, address: str, instance: str) -> dict[str, Any]:
     """Return what the identity address answers.
 
     Args:
-        org: whose user.
+        org: its user.
         address: the identity address itself.
         instance: where the org's API is.
     """

@@ -53,7 +53,7 @@ class IngestRun:
     """The processing of one job.
 
     Args:
-        org: whose objects.
+        org: holds the objects.
         writer: how records are written.
         operation: as the job names it.
         name: the object.

@@ -16,7 +16,7 @@ class LongRequests:
     """Hold requests on order, and refuse a long one when too many are held already.
 
     Args:
-        clock: whose seconds a request is held.
+        clock: measures how long a request is held.
 
     Attributes:
         maximum: how many long requests may run at once; short ones are never refused.

@@ -47,7 +47,7 @@ class OAuthHandler:
     """Answer everything below `/services/oauth2`.
 
     Args:
-        org: whose user logs in.
+        org: its user logs in.
         sessions: where tokens live.
     """
 
@@ -111,8 +111,8 @@ class OAuthHandler:
         if traded is None:
             raise OAuthError("invalid_grant", "expired access/refresh token")
         session, following = traded
-        answer = self._answer(request, session) | {"scope": _SCOPE}
-        return answer | ({"refresh_token": following} if following else {})
+        document = self._answer(request, session) | {"scope": _SCOPE}
+        return document | ({"refresh_token": following} if following else {})
 
     def _code(self, request: Request, form: dict[str, str]) -> dict[str, Any]:
         self._check_client(request, form, secret_needed=False)
@@ -122,15 +122,15 @@ class OAuthHandler:
         if wrong is not None:
             raise OAuthError("invalid_grant", wrong)
         following = self._sessions.begin_chain()
-        answer = self._answer(request, self._sessions.issue())
-        return answer | {"refresh_token": following, "scope": _SCOPE}
+        document = self._answer(request, self._sessions.issue())
+        return document | {"refresh_token": following, "scope": _SCOPE}
 
     def _client_credentials(self, request: Request, form: dict[str, str]) -> dict[str, Any]:
         if request.host.split(":")[0].lower() in _LOGIN_HOSTS:
             raise OAuthError("invalid_grant", "request not supported on this domain")
         self._check_client(request, form, secret_needed=True)
-        answer = self._answer(request, self._sessions.issue())
-        return answer | {"scope": "api", "api_instance_url": "https://api.salesforce.com"}
+        document = self._answer(request, self._sessions.issue())
+        return document | {"scope": "api", "api_instance_url": "https://api.salesforce.com"}
 
     def _password(self, request: Request, form: dict[str, str]) -> dict[str, Any]:
         if self._org.clock.now() >= _PASSWORD_ENDS:
@@ -162,8 +162,8 @@ class OAuthHandler:
             raise OAuthError("invalid_grant", "user hasn't approved this consumer")
         if not is_current(claims, self._org.clock.now()):
             raise OAuthError("invalid_grant", "expired authorization code")
-        answer = self._answer(request, self._sessions.issue()) | {"scope": "api"}
-        return {key: answer[key] for key in _ASSERTION_KEYS}
+        document = self._answer(request, self._sessions.issue()) | {"scope": "api"}
+        return {key: document[key] for key in _ASSERTION_KEYS}
 
     def _check_client(self, request: Request, form: dict[str, str], *, secret_needed: bool) -> None:
         client, secret = form.get("client_id"), form.get("client_secret")
@@ -207,7 +207,7 @@ class OAuthHandler:
         if session is None and not self._sessions.knows_refresh(token):
             return json_response({"active": False})
         kind = "access_token" if session else "refresh_token"
-        answer: dict[str, Any] = {
+        document: dict[str, Any] = {
             "active": True,
             "scope": _SCOPE,
             "client_id": credentials.CLIENT_ID,
@@ -217,8 +217,12 @@ class OAuthHandler:
         }
         if session is not None:
             issued = int(session.issued_at.timestamp())
-            answer |= {"iat": issued, "nbf": issued, "exp": int(session.used_at.timestamp()) + 7200}
-        return json_response(answer)
+            document |= {
+                "iat": issued,
+                "nbf": issued,
+                "exp": int(session.used_at.timestamp()) + 7200,
+            }
+        return json_response(document)
 
     def _userinfo(self, request: Request) -> Response:
         token = request.header("authorization").removeprefix("Bearer ").strip()

@@ -1,4 +1,4 @@
-"""Every operation that is answered; `vXX.X` stands for any version."""
+"""All operations; `vXX.X` stands for any version."""
 
 import re
 

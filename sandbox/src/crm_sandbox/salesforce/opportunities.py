@@ -1,4 +1,4 @@
-"""What follows from writing an opportunity: computed fields, and a row of its history."""
+"""Consequences of writing an opportunity: computed fields, and a row of its history."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,7 +21,7 @@ def follow_up(org: Org, store: RowStore, written: Iterable[tuple[str, dict[str, 
     """Compute anew and write history for opportunities whose stage, amount, date or chance changed.
 
     Args:
-        org: whose opportunities.
+        org: holds the opportunities.
         store: how history is written.
         written: their ids with the values that were written.
     """

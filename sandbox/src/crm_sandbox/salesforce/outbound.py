@@ -57,7 +57,7 @@ class OutboundHandler:
     """Send messages and remember what became of them.
 
     Args:
-        org: whose records.
+        org: holds the records.
         sessions: where the session that a message may carry comes from.
     """
 

@@ -94,7 +94,7 @@ class QueryHandler:
         Args:
             text: the SOQL.
             version: the API version, which the records' URLs name.
-            session: whose locator it will be.
+            session: owns the locator.
             deleted: whether rows in the recycle bin are wanted too.
             batch: the size of a page that was asked for, if any.
 

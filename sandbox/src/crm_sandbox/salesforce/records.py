@@ -23,7 +23,7 @@ class RecordHandler:
     """Answer `/sobjects/X` and below.
 
     Args:
-        org: whose records.
+        org: holds the records.
         writer: how they are written.
     """
 
@@ -186,11 +186,11 @@ def _order_of(request: Request, sobject: SObject, record: str) -> Order:
 
 
 def _made(order: Order, version: str, more: dict[str, Any]) -> Response:
-    answer = {"id": order.record, "success": True, "errors": []} | more
+    document = {"id": order.record, "success": True, "errors": []} | more
     if not order.created:
-        return json_response(answer)
+        return json_response(document)
     location = ("Location", _url_of(order.sobject, order.record, version))
-    return json_response(answer, 201, (location,))
+    return json_response(document, 201, (location,))
 
 
 def _url_of(sobject: SObject, record: str, version: str) -> str:

@@ -30,7 +30,7 @@ class ReplicationHandler:
     """Answer `/sobjects/X/updated` and `/sobjects/X/deleted`.
 
     Args:
-        org: whose records.
+        org: holds the records.
     """
 
     def __init__(self, org: Org) -> None:

@@ -1,4 +1,4 @@
-"""Access and refresh tokens of the org: who is logged in, and until when."""
+"""Access and refresh tokens of the org, with their users and ends."""
 
 import secrets
 import threading

@@ -49,7 +49,7 @@ class SoapHandler:
     """Answer `/services/Soap/u/XX.0`.
 
     Args:
-        org: whose user logs in.
+        org: its user logs in.
         sessions: where tokens live; those of OAuth work here too.
         usage: where calls are counted.
         queries: what answers queries.

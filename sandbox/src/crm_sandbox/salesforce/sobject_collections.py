@@ -18,7 +18,7 @@ class CollectionHandler:
     """Answer `/composite/sobjects` and below.
 
     Args:
-        org: whose records.
+        org: holds the records.
         writer: how they are written.
         records: how they are read.
     """

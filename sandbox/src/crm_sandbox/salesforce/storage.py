@@ -16,7 +16,7 @@ class RowStore:
     """Insert, update, bin and remove rows; stamps come from the sandbox's clock.
 
     Args:
-        org: whose tables.
+        org: holds the tables.
     """
 
     def __init__(self, org: Org) -> None:

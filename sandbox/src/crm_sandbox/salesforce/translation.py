@@ -51,7 +51,7 @@ class Translator:
     """Resolve one query.
 
     Args:
-        org: whose schema counts.
+        org: its schema counts.
         query: the tree.
         deleted: whether rows in the recycle bin are wanted too.
     """

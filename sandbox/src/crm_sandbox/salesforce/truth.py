@@ -1,4 +1,4 @@
-"""What is really in the org, for tests that compare it with what a client got."""
+"""The records of the org behind the API, for tests that compare them with what a client read."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class Truth(truth.Truth):
             f'"{sobject.name}"',
             columns,
             key='"Id"',
-            stamp='"SystemModstamp"',
+            modified_at='"SystemModstamp"',
             where=('NOT "IsDeleted"',) if is_hiding else (),
         )
 

@@ -1,4 +1,4 @@
-"""The org's API limits: a counter that really moves, and what `/limits` says about it."""
+"""The org's API limits: a counter that counts calls, and its display in `/limits`."""
 
 import threading
 from typing import Any

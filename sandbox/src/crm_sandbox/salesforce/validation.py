@@ -1,4 +1,4 @@
-"""Whether a record may be written: field names, types, lengths, and what must not be missing.
+"""Validation of a record before it is written: field names, types, lengths and required fields.
 
 Only what one record and the schema tell; what other records tell is in `writes.py`.
 """

@@ -73,7 +73,7 @@ class Writer:
     """Carry orders out.
 
     Args:
-        org: whose records.
+        org: holds the records.
     """
 
     def __init__(self, org: Org) -> None:

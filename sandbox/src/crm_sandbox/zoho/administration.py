@@ -1,4 +1,4 @@
-"""What a POST to the orgs' admin API may order; each name is a method of the emulation."""
+"""The actions of the orgs' admin API; each name is a method of the emulation."""
 
 ACTIONS = (
     *("delete", "restore", "hard_delete", "merge", "rename_field"),

@@ -1,4 +1,4 @@
-"""Everything that one org answers below `/crm/v8`: which desk, which scope, which price."""
+"""Everything that one org answers below `/crm/v8`: handlers, scopes and prices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Call:
 
 
 class OrgApi:
-    """The desks of one org.
+    """The handlers of one org.
 
     Args:
         org: the org.
@@ -183,11 +183,11 @@ class OrgApi:
         call.must_be("POST")
         call.demand("ZohoCRM.composite_requests.CUSTOM")
         self.meter.charge(1)
-        desk = CompositeHandler(
+        handler = CompositeHandler(
             self.org, lambda inner: self.answer(Call.addressed(inner, call.access))
         )
         with self.meter.paid():
-            return desk.answer(call.request)
+            return handler.answer(call.request)
 
     def _upload(self, call: Call, rest: list[str]) -> Response:
         if rest:

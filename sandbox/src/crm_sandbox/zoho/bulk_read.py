@@ -62,7 +62,7 @@ class BulkReadHandler:
 
     Args:
         org: what is exported.
-        meter: whose credits a job costs.
+        meter: counts the credits of a job.
         mailman: takes callbacks out.
     """
 

@@ -86,10 +86,10 @@ class BulkWriteHandler:
     """Answers `/crm/bulk/v8/write`.
 
     Args:
-        org: whose records.
+        org: holds the records.
         writer: writes them.
         uploads: the files.
-        meter: whose credits a job costs.
+        meter: counts the credits of a job.
         mailman: takes callbacks out.
     """
 

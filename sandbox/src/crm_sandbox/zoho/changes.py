@@ -36,7 +36,7 @@ class Changes:
             name: the module.
             record: the record's id.
             stamp: the new stamp; by default the present.
-            account: whose record.
+            account: holds the record.
             **fields: new values by field name.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Channels of notifications: what was asked to be watched, until when, for whom.
+"""Channels of notifications: what they watch, until when, and their owners.
 
 https://www.zoho.com/crm/developer/docs/api/v8/notifications/enable.html
 """

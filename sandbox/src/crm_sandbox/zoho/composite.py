@@ -39,7 +39,7 @@ class CompositeHandler:
     """Answers composite requests.
 
     Args:
-        org: whose tables a transaction spans.
+        org: a transaction spans its tables.
         ask: answers one call.
     """
 
@@ -78,9 +78,9 @@ class CompositeHandler:
             entry = self._one(request, call, index, known)
             failed = entry["status"] == "error"
             if not failed:
-                answer = entry["details"]["response"]
-                known[str(call.get("sub_request_id", index + 1))] = answer["body"]
-                failed = answer["status_code"] >= 400
+                inner_response = entry["details"]["response"]
+                known[str(call.get("sub_request_id", index + 1))] = inner_response["body"]
+                failed = inner_response["status_code"] >= 400
             if failed and rolls_back:
                 raise _RolledBack(index)
             shown.append(entry)
@@ -105,13 +105,13 @@ class CompositeHandler:
             body=json.dumps(filled["body"]).encode() if "body" in filled else b"",
         )
         try:
-            answer = self._ask(inner)
+            inner_response = self._ask(inner)
         except ZohoError as refusal:
-            answer = refusal.response()
+            inner_response = refusal.response()
         response = {
-            "status_code": answer.status,
+            "status_code": inner_response.status,
             "headers": {},
-            "body": json.loads(answer.body) if answer.body else {},
+            "body": json.loads(inner_response.body) if inner_response.body else {},
         }
         return {
             "code": "SUCCESS",

@@ -1,4 +1,4 @@
-"""What an admin may order: limits, sessions, how the vendor behaves where that is not confirmed."""
+"""Limits, sessions and unconfirmed behaviours of the vendor that an admin may set."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _FOREIGN = {
 
 
 class Controls:
-    """The orders of an admin to the desks of the orgs."""
+    """What an admin may set in the orgs."""
 
     apis: "dict[str, OrgApi]"
     oauth: "OAuthHandler"
@@ -97,7 +97,7 @@ class Controls:
 
         Args:
             code: for instance RECORD_LOCKED; `SILENT` answers SUCCESS and writes nothing.
-            account: whose writes.
+            account: its writes.
             **which: `module`, `record`, `times` (1).
 
         Raises:
@@ -143,7 +143,7 @@ class Controls:
             shuffle: in another order.
             duplicates: how often each comes once more.
             wrong_token: with a token that is not the channel's.
-            account: whose.
+            account: the account.
         """
         queue = self._api(account).watch.queue
         return queue.release(

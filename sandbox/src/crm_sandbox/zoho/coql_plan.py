@@ -1,4 +1,4 @@
-"""From a COQL tree to DuckDB SQL, and the desk that answers queries.
+"""From a COQL tree to DuckDB SQL, and the handler that answers queries.
 
 Limits: https://www.zoho.com/crm/developer/docs/api/v8/COQL-Limitations.html
 """
@@ -110,7 +110,7 @@ class CoqlHandler:
     """Answers queries.
 
     Args:
-        org: whose records.
+        org: holds the records.
     """
 
     def __init__(self, org: Org) -> None:

@@ -1,4 +1,4 @@
-"""Calls from the vendor to somebody's address: callbacks of bulk jobs, and notifications.
+"""Calls from the vendor to receivers: callbacks of bulk jobs, and notifications.
 
 They go to this machine and nowhere else; what would leave it is noted and not sent.
 """

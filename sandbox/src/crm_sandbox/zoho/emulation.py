@@ -1,4 +1,4 @@
-"""The Zoho CRM emulation at work: hosts, tokens, routing, and the Python face for tests."""
+"""The Zoho CRM emulation: hosts, tokens and routing; and its Python methods for tests."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -84,12 +84,12 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
         api = self.apis[call.access.account]
         try:
             with api.meter.under_way(heavy=is_heavy(request)):
-                answer = _desk(api, request)(call)
+                response = _handler(api, request)(call)
         except ZohoError as refusal:
-            answer = refusal.response()
+            response = refusal.response()
         for header in api.meter.headers:
-            answer = answer.with_header(*header)
-        return answer
+            response = response.with_header(*header)
+        return response
 
     def administer(self, request: Request) -> Response:
         """Answer one admin request below `/_admin/zoho`."""
@@ -134,5 +134,5 @@ class ZohoSandbox(Truth, Changes, SchemaChanges, Controls):
         return access
 
 
-def _desk(api: OrgApi, request: Request) -> Callable[[Call], Response]:
+def _handler(api: OrgApi, request: Request) -> Callable[[Call], Response]:
     return api.bulk if request.path.startswith("/crm/bulk/") else api.answer

@@ -1,4 +1,4 @@
-"""How the vendor says no: an HTTP status and an envelope with code, details, message and status."""
+"""The vendor's error responses: an HTTP status and an envelope with code, details, message and status."""
 
 from typing import Any
 

@@ -77,7 +77,7 @@ def fields_of(module: Module, query: Parameters, *, must: bool = True) -> list[F
     """Return the fields asked for by name; unknown names are passed over.
 
     Args:
-        module: whose fields.
+        module: has the fields.
         query: the parameters.
         must: whether some have to be named; otherwise all come.
 
@@ -150,7 +150,7 @@ class ListingHandler:
     """Answers Get Records.
 
     Args:
-        org: whose records.
+        org: holds the records.
         tokens: makes page tokens.
         cache: keeps the rows of pages.
     """

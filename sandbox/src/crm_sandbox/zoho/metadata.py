@@ -57,7 +57,7 @@ class MetadataHandler:
     """Answers about modules and fields.
 
     Args:
-        org: whose set-up.
+        org: its set-up.
     """
 
     def __init__(self, org: Org) -> None:

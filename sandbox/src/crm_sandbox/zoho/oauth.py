@@ -156,9 +156,9 @@ class OAuthHandler:
         scopes = found[1] if found is not None else frozenset(ALL_SCOPES)
         offline = self_client or self._consent.is_offline(code)
         chain = self.grants.begin_chain(account, scopes) if offline else ""
-        answer = self._answer(request, self.grants.issue(account, scopes, refresh=chain))
-        answer |= {"refresh_token": chain} if chain else {}
-        return answer | {"scope": " ".join(sorted(scopes))}
+        document = self._answer(request, self.grants.issue(account, scopes, refresh=chain))
+        document |= {"refresh_token": chain} if chain else {}
+        return document | {"scope": " ".join(sorted(scopes))}
 
     def _answer(self, request: Request, access: Access) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Every operation that is answered, without the version."""
+"""All operations, with addresses without the version."""
 
 from crm_sandbox.operations import OperationTable, listed
 from crm_sandbox.zoho.versions import addressed

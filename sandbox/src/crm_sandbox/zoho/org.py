@@ -1,4 +1,4 @@
-"""One org: its modules and the tables behind them, filled when somebody first asks.
+"""One org: its modules and the tables behind them, filled when first used.
 
 Reading and changing records is done elsewhere; this module owns the tables and the current schema.
 """

@@ -25,7 +25,7 @@ class RecordHandler:
     """Answers single records and deleted ones.
 
     Args:
-        org: whose records.
+        org: holds the records.
     """
 
     def __init__(self, org: Org) -> None:

@@ -28,7 +28,7 @@ class Link:
     """How the records of a related list are found.
 
     Attributes:
-        table: whose records they are.
+        table: holds the records.
         columns: lookups of theirs that name the parent; any of them does.
         through: a table between the two, with the columns for the parent and for the record.
         extra: what the table between adds to each record, as key and SQL.
@@ -100,7 +100,7 @@ class RelatedHandler:
     """Answers related lists.
 
     Args:
-        org: whose records.
+        org: holds the records.
         tokens: makes page tokens.
         limits: how far page numbers reach.
     """

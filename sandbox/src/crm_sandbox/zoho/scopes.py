@@ -1,4 +1,4 @@
-"""What a token may do: https://www.zoho.com/crm/developer/docs/api/v8/scopes.html."""
+"""The scopes of tokens: https://www.zoho.com/crm/developer/docs/api/v8/scopes.html."""
 
 from collections.abc import Iterable
 

@@ -43,7 +43,7 @@ class SearchHandler:
     """Answers searches and counts.
 
     Args:
-        org: whose records.
+        org: holds the records.
     """
 
     def __init__(self, org: Org) -> None:

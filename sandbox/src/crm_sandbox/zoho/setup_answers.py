@@ -61,7 +61,7 @@ class SetupHandler:
     """Answers about what an administrator sets up.
 
     Args:
-        org: whose set-up.
+        org: its set-up.
         metadata: describes fields.
     """
 
@@ -214,9 +214,9 @@ class SetupHandler:
             del one["email_parser"]
             one["lookup"].pop("query_details", None)
             is_stage = (module.stored, one["api_name"]) == ("Deals", "Stage")
-            told = self._stages() if is_stage else {}
+            by_value = self._stages() if is_stage else {}
             one["pick_list_values"] = [
-                value | {"maps": []} | told.get(value["actual_value"], {})
+                value | {"maps": []} | by_value.get(value["actual_value"], {})
                 for value in one["pick_list_values"]
             ]
         section = {

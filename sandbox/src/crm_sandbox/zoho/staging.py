@@ -1,4 +1,4 @@
-"""The staging relations of one org's population, and what they need to know of each other."""
+"""The staging relations of one org's population, and facts that they need of each other."""
 
 from dataclasses import dataclass, field
 from typing import Any

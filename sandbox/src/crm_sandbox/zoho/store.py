@@ -1,6 +1,6 @@
-"""Rows on their way into an org's tables, with everything that follows from writing one.
+"""Writes of rows into an org's tables, with all consequences.
 
-Names of people are put together, a deal's new stage makes history, watchers are told.
+Full names are composed, a deal's new stage adds to its history, channels are notified.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is really in the orgs, for tests that compare it with what a client got."""
+"""The records of the orgs behind the API, for tests that compare them with what a client read."""
 
 from datetime import date, datetime
 from typing import Any
@@ -38,7 +38,7 @@ class Truth(truth.Truth):
             f'"{module.stored}" t',
             ", ".join(columns),
             key="t.id",
-            stamp=f'"{module.stamp}"',
+            modified_at=f'"{module.stamp}"',
             where=(living,),
         )
 

@@ -1,4 +1,4 @@
-"""What the vendor checks in a record that is to be written, field by field.
+"""The vendor's checks of a record that is to be written, field by field.
 
 Codes: https://www.zoho.com/crm/developer/docs/api/v8/insert-records.html. Names that the module does not
 have are passed over in silence, and so are fields that cannot be written.
@@ -79,7 +79,7 @@ class Checker:
     """Reads records of one org.
 
     Args:
-        org: whose modules count.
+        org: its modules count.
     """
 
     def __init__(self, org: Org) -> None:

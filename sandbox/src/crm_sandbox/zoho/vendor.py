@@ -1,4 +1,4 @@
-"""What the sandbox's registry needs to know about Zoho."""
+"""The entry of Zoho in the registry of vendors."""
 
 from crm_sandbox.operations import OperationTable
 from crm_sandbox.registry import Emulation, Premises

@@ -1,8 +1,8 @@
-"""Versions of the API, and in what the older ones differ here.
+"""Versions of the API, and the differences of older ones.
 
 All stay addressable: https://www.zoho.com/crm/developer/docs/api/v8/ lists 2 to 8, with a change log for
-each. What is known of the differences is told here; in everything else an older version answers like the
-eighth, which is more than it did.
+each. The differences that are known are here. In everything else an older version answers like the eighth,
+which is more than it did.
 """
 
 import re

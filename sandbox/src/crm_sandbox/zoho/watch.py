@@ -1,4 +1,4 @@
-"""Notifications: channels over HTTP, and what they are told.
+"""Notifications: channels over HTTP, and what is sent to them.
 
 https://www.zoho.com/crm/developer/docs/api/v8/notifications/overview.html
 """
@@ -36,7 +36,7 @@ class WatchHandler:
     """Answers `actions/watch`, and notices what happens to records.
 
     Args:
-        org: whose records.
+        org: holds the records.
         records: reads their values.
         mailman: takes notices out.
     """

@@ -29,7 +29,7 @@ class WriteHandler:
     Args:
         writer: does them.
         records: finds records by external fields.
-        meter: whose credits they cost.
+        meter: counts their credits.
     """
 
     def __init__(self, writer: Writer, records: RecordHandler, meter: Meter) -> None:

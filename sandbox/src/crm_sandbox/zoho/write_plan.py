@@ -1,4 +1,4 @@
-"""What is known while one request is written: whom unique values belong to, and who lives."""
+"""Lookups for the writes of one request: owners of unique values, and records that are not deleted."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ class WritePlan:
     """The state of one request; looks everything up at once, at its beginning.
 
     Args:
-        org: whose records.
+        org: holds the records.
         module: where they are written.
         records: the records of the request.
         fields: the fields that tell records apart.

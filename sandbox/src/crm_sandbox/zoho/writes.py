@@ -1,4 +1,4 @@
-"""Insert, update, upsert and delete: what becomes of each record, in the order of the request."""
+"""Insert, update, upsert and delete, with a result for each record in the order of the request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

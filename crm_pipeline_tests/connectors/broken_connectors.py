@@ -1,0 +1,387 @@
+"""Connectors and emulators that are broken in one way each, for `test_broken_connectors.py`.
+
+Each function breaks one thing through pytest's `MonkeyPatch`, which mends it after the test. Most break Pipedrive's
+connector, whose reads take the least time; what Pipedrive cannot do is broken at HubSpot.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from crm_pipeline.connectors import checkup, metering
+from crm_pipeline.connectors.api import VendorApi
+from crm_pipeline.connectors.hubspot.account import HubSpotAccount
+from crm_pipeline.connectors.oauth import token_endpoint
+from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint
+from crm_pipeline.connectors.pipedrive import account as pipedrive
+from crm_pipeline.connectors.pipedrive import errors, keys, planning
+from crm_pipeline.connectors.pipedrive.account import PipedriveAccount
+from crm_pipeline.connectors.pipedrive.lister import Lister
+from crm_pipeline.connectors.pipedrive.responses import ListPage
+from crm_pipeline.connectors.pipedrive.scan import Scan
+from crm_pipeline.connectors.vendor_clock import VendorClock
+from crm_pipeline.kernel.errors import (
+    AuthFailed,
+    BudgetExhausted,
+    CrmError,
+    MalformedAnswer,
+    NotPermitted,
+)
+from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.stages.raw.present import Present
+from crm_pipeline.stages.raw.snapshot import Verdict
+from crm_pipeline.wire import dates, session
+from crm_sandbox.pipedrive import credentials
+from crm_sandbox.pipedrive.emulation import PipedriveSandbox
+
+# The packages' faces give functions of these names.
+extract = importlib.import_module("crm_pipeline.stages.raw.extract")
+present = importlib.import_module("crm_pipeline.stages.raw.present")
+probe = importlib.import_module("crm_pipeline.stages.raw.probe")
+_NO_RECORDS = b'{"success": true, "data": [], "additional_data": {"next_cursor": null}}'
+
+
+def _around(patch: pytest.MonkeyPatch, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    """Replace an attribute by what is made of it."""
+    patch.setattr(owner, name, make(getattr(owner, name)))
+
+
+def _page_after(patch: pytest.MonkeyPatch, change: Callable[[Lister, ListPage], None]) -> None:
+    """Let something be done to each page that the connector has read."""
+
+    def make(ask: Callable[..., ListPage]) -> Callable[..., ListPage]:
+        def changed(lister: Lister, *given: Any) -> ListPage:
+            page = ask(lister, *given)
+            change(lister, page)
+            return page
+
+        return changed
+
+    _around(patch, Lister, "ask", make)
+
+
+def _errors(
+    patch: pytest.MonkeyPatch, owner: Any, name: str, kind: type[CrmError], **words: Any
+) -> None:
+    """Let errors of a kind that come out of a method hold other words."""
+
+    def make(method: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*given: Any, **options: Any) -> Any:
+            try:
+                return method(*given, **options)
+            except kind as error:
+                vars(error).update(words)
+                raise
+
+        return changed
+
+    _around(patch, owner, name, make)
+
+
+# What a read brings
+
+
+def page_loses_a_record(patch: pytest.MonkeyPatch) -> None:
+    _around(patch, ListPage, "within", lambda of: lambda page, window: of(page, window).slice(1))
+
+
+def page_lands_twice(patch: pytest.MonkeyPatch) -> None:
+    def make(handed: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(scan: Scan, chunk: Any, following: str | None) -> Any:
+            chunk.batches += chunk.batches
+            return handed(scan, chunk, following)
+
+        return changed
+
+    _around(patch, Scan, "_handed", make)
+
+
+def optional_fields_are_not_requested(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pipedrive.describe, "optional_of", lambda *_: ())
+
+
+def counts_are_not_asked_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HubSpotAccount, "count", lambda *_: None)
+
+
+def every_call_waits(patch: pytest.MonkeyPatch) -> None:
+    def change(lister: Lister, _: ListPage) -> None:
+        lister.api._context.clock.sleep(1)
+
+    _page_after(patch, change)
+
+
+def pages_are_not_recorded(patch: pytest.MonkeyPatch) -> None:
+    def make(record: Callable[..., None]) -> Callable[..., None]:
+        def changed(limiter: RateLimiter, group: str, operation: str, **given: Any) -> None:
+            if not operation.startswith("list "):
+                record(limiter, group, operation, **given)
+
+        return changed
+
+    _around(patch, RateLimiter, "record", make)
+
+
+def plan_is_three_times_too_high(patch: pytest.MonkeyPatch) -> None:
+    def make(routes: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given, **options: tuple(
+            replace(strategy, calls=3 * strategy.calls, cost=3 * strategy.cost)
+            for strategy in routes(*given, **options)
+        )
+
+    _around(patch, planning, "routes", make)
+
+
+def token_is_logged(patch: pytest.MonkeyPatch) -> None:
+    def make(authorization: Callable[..., Mapping[str, str]]) -> Callable[..., Mapping[str, str]]:
+        def changed(*given: Any) -> Mapping[str, str]:
+            headers = authorization(*given)
+            logging.getLogger(__name__).debug("headers %s", headers)
+            return headers
+
+        return changed
+
+    _around(patch, VendorApi, "authorization", make)
+
+
+def token_stands_in_the_manifest(patch: pytest.MonkeyPatch) -> None:
+    def make(plan: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(account: PipedriveAccount, *given: Any) -> Any:
+            token = account._api.token().access_token.reveal()
+            return replace(plan(account, *given), reason=f"read as {token}")
+
+        return changed
+
+    _around(patch, PipedriveAccount, "plan", make)
+
+
+# Faults on the way
+
+
+def retried_page_is_empty(patch: pytest.MonkeyPatch) -> None:
+    def make(ask: Callable[..., ListPage]) -> Callable[..., ListPage]:
+        def changed(lister: Lister, *given: Any) -> ListPage:
+            before = lister.api.usage.calls
+            page = ask(lister, *given)
+            if lister.api.usage.calls > before + 1:
+                page.batch = page.batch.slice(0, 0)
+            return page
+
+        return changed
+
+    _around(patch, Lister, "ask", make)
+
+
+def malformed_page_is_the_end(patch: pytest.MonkeyPatch) -> None:
+    def make(ask: Callable[..., ListPage]) -> Callable[..., ListPage]:
+        def changed(lister: Lister, listing: Any, params: Mapping[str, str]) -> ListPage:
+            try:
+                return ask(lister, listing, params)
+            except MalformedAnswer:
+                at = lister.api.now()
+                return ListPage(_NO_RECORDS, lister.item, listing, asked_at=at, owner=lister.owner)
+
+        return changed
+
+    _around(patch, Lister, "ask", make)
+
+
+def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(dates, "wait_s", lambda *_: None)
+
+
+def checkpoint_is_not_read(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Scan, "_done", lambda _: {})
+
+
+# Logins and permissions
+
+
+def login_is_renewed_twice(patch: pytest.MonkeyPatch) -> None:
+    def make(renew: Callable[..., None]) -> Callable[..., None]:
+        def changed(api: VendorApi, stale: Any) -> None:
+            renew(api, stale)
+            if stale is not None:
+                renew(api, api._token)
+
+        return changed
+
+    _around(patch, VendorApi, "_renew", make)
+
+
+def refused_login_has_no_cure(patch: pytest.MonkeyPatch) -> None:
+    _errors(patch, TokenEndpoint, "ask", AuthFailed, cure="Try again.")
+
+
+def refused_login_tells_the_secret(patch: pytest.MonkeyPatch) -> None:
+    words = f"demo: {credentials.CLIENT_SECRET} was refused"
+    _errors(patch, TokenEndpoint, "ask", AuthFailed, message=words)
+
+
+def scope_is_not_named(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(errors, "_SCOPES", {})
+
+
+def unknown_object_has_no_cure(patch: pytest.MonkeyPatch) -> None:
+    _errors(patch, PipedriveAccount, "_item", NotPermitted, cure="Try again.")
+
+
+def hidden_field_costs_a_record(patch: pytest.MonkeyPatch) -> None:
+    hidden: list[str] = []
+
+    def make(hide: Callable[..., None]) -> Callable[..., None]:
+        def changed(emulator: Any, name: str, field: str, **options: Any) -> None:
+            hidden.append(field)
+            hide(emulator, name, field, **options)
+
+        return changed
+
+    _around(patch, PipedriveSandbox, "hide_field", make)
+    _around(patch, ListPage, "within", lambda of: lambda page, at: of(page, at).slice(bool(hidden)))
+
+
+# Pages
+
+
+def repeated_page_is_read_on(patch: pytest.MonkeyPatch) -> None:
+    def make(page: Callable[..., ListPage]) -> Callable[..., ListPage]:
+        def changed(scan: Scan, *given: Any, **options: Any) -> ListPage:
+            scan._seen.clear()
+            return page(scan, *given, **options)
+
+        return changed
+
+    _around(patch, Scan, "_page", make)
+
+
+def empty_page_is_the_end(patch: pytest.MonkeyPatch) -> None:
+    def make(behind: Callable[..., keys.Additional]) -> Callable[..., keys.Additional]:
+        def changed(page: Any, *given: Any) -> keys.Additional:
+            return behind(page, *given) if page.seen else keys.Additional()
+
+        return changed
+
+    _around(patch, keys, "behind", make)
+
+
+def counts_are_not_compared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(extract, "_reconcile", lambda *_: None)
+
+
+def unreadable_record_is_dropped(patch: pytest.MonkeyPatch) -> None:
+    def change(_: Lister, page: ListPage) -> None:
+        page.rejected = []
+
+    _page_after(patch, change)
+
+
+# Changes and deletions
+
+
+def edit_leaves_the_time_of_change(patch: pytest.MonkeyPatch) -> None:
+    def make(edit: Callable[..., None]) -> Callable[..., None]:
+        def changed(emulator: Any, obj: str, record: str, **fields: Any) -> None:
+            row = next(row for row in emulator.rows(obj) if str(row["id"]) == record)
+            at = row["update_time"]
+            fields.setdefault("stamp", f"{at:%Y-%m-%dT%H:%M:%SZ}" if at else None)
+            edit(emulator, obj, record, **fields)
+
+        return changed
+
+    _around(patch, PipedriveSandbox, "edit", make)
+
+
+def live_records_are_marked_as_deleted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(keys, "is_ended", lambda key, _: key.id % 2 == 0)
+
+
+def empty_list_is_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(extract, "judged", lambda *_: Verdict())
+
+
+# Clock, counters, budgets
+
+
+def date_header_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """Take the last `Date` for the vendor's clock, and the vendor's clock for the present."""
+    last: list[datetime] = []
+
+    def make(saw: Callable[..., None]) -> Callable[..., None]:
+        def changed(clock: VendorClock, date: str | None, *given: Any) -> None:
+            at = dates.instant(date)
+            last[:] = [at] if at else []
+            saw(clock, date, *given)
+
+        return changed
+
+    _around(patch, VendorClock, "saw", make)
+    patch.setattr(VendorClock, "at", lambda _, own: last[0] if last else own)
+    patch.setattr(present, "choose", lambda own, vendor, *_: Present(vendor, own, vendor))
+
+
+def clock_is_always_right(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(checkup, "tolerated", lambda _: timedelta.max)
+
+
+def every_counter_is_believed(patch: pytest.MonkeyPatch) -> None:
+    def read(reported: metering.ReportedCounter) -> metering.Reading:
+        digits = re.sub(r"[^0-9]", "", reported.ceiling)[:6]
+        return metering.Reading(reported.limit, 0, int(digits or 0) + 1_000_000)
+
+    patch.setattr(metering, "read", read)
+
+
+def token_life_is_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(token_endpoint, "lasting", lambda *_, **__: 0.0)
+
+
+def wait_of_years_is_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session, "_LONGEST_WAIT_S", 1e12)
+
+
+def limiter_lets_all_through(patch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def permit(*_: Any, **__: Any) -> Iterator[float]:
+        yield 0.0
+
+    patch.setattr(RateLimiter, "permit", permit)
+
+
+def spent_budget_has_no_wait(patch: pytest.MonkeyPatch) -> None:
+    _errors(patch, VendorApi, "read", BudgetExhausted, wait_s=0.0)
+
+
+# Upkeep
+
+
+def unanswered_object_counts_as_asked(patch: pytest.MonkeyPatch) -> None:
+    def make(news: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*given: Any) -> Any:
+            try:
+                return news(*given)
+            except NotPermitted:
+                return None
+
+        return changed
+
+    _around(patch, probe, "_news", make)
+
+
+def upkeep_is_stated_too_low(patch: pytest.MonkeyPatch) -> None:
+    def make(of: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(obj: Any) -> Any:
+            upkeep = of(obj)
+            return replace(upkeep, refresh=upkeep.refresh - 5)
+
+        return changed
+
+    _around(patch, pipedrive.upkeep, "of", make)
