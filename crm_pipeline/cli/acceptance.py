@@ -87,7 +87,7 @@ def pending(
 def _reads(
     settings: "Settings", chosen: "Connection", landing: "Landing", obj: str
 ) -> list[Pending]:
-    from crm_pipeline.stages.raw import doubted_reads, shrink_told
+    from crm_pipeline.stages.raw import doubted_reads, shrink_text
 
     doubted = doubted_reads(landing, chosen.name, obj)
     if not doubted or (shrink := doubted[-1].shrink) is None:
@@ -96,7 +96,7 @@ def _reads(
     other = f"; the other {gone:,} are marked so already" if gone else ""
     return [
         Pending(
-            f"{shrink_told(shrink)} (read {last.committed_at:%Y-%m-%d %H:%M} UTC). If it is believed, "
+            f"{shrink_text(shrink)} (read {last.committed_at:%Y-%m-%d %H:%M} UTC). If it is believed, "
             f"{shrink.rows - gone:,} live rows will be marked as deleted{other}{_once(last)}.",
             lambda: landing.accept(chosen.name, obj, last.window_id),
         )
@@ -124,14 +124,14 @@ def _once(commit: "WindowCommit") -> str:
 
 
 def _descriptions(chosen: "Connection", landing: "Landing", obj: str) -> list[Pending]:
-    from crm_pipeline.stages.raw import fields_told, refused_description
+    from crm_pipeline.stages.raw import fields_text, refused_description
 
     refused = refused_description(landing, chosen.name, obj)
     if refused is None:
         return []
     return [
         Pending(
-            f"{fields_told(refused)}. If it is believed, reading goes on without them.",
+            f"{fields_text(refused)}. If it is believed, reading goes on without them.",
             lambda: landing.accept_schema(chosen.name, obj, refused.fingerprint),
         )
     ]

@@ -1,4 +1,4 @@
-"""What an account says about itself, as far as tables depend on it."""
+"""Facts that an account states about itself and that tables depend on."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?", re.IGN
 _PATH = re.compile(r"[A-Za-z0-9/_.~-]*")
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost"})
 _NO_PLACES = ("posix/", "right/", "SystemV/", "posixrules", "localtime", "Factory")
-"""How machines name their own settings, and clocks that count leap seconds: nobody lives there."""
+"""Names of machines' own settings and of clocks with leap seconds, which are no zones of people."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class AccountFacts:
     """Facts of one account of a vendor; "" is unknown.
 
     Attributes:
-        time_zone: IANA name of the zone whose days the account's people mean.
+        time_zone: IANA name of the time zone of the account's days.
         currency: ISO 4217 code of the account's main currency.
-        web_address: where its records are found in a browser; `ObjectMap.page` says the rest.
+        web_address: start of the addresses of its records in a browser; `ObjectMap.page` is the rest.
     """
 
     time_zone: str = ""
@@ -30,12 +30,12 @@ class AccountFacts:
 
     @property
     def zone(self) -> str:
-        """The zone in which instants become days; "" leaves that to the vendor, who names one with each instant."""
+        """The zone in which instants become days; "" takes the day as the vendor writes it in each instant."""
         return self.time_zone if is_time_zone(self.time_zone) else ""
 
     @property
     def credible(self) -> "AccountFacts":
-        """The facts that can be so: tables are made with them, and people click the addresses."""
+        """The facts with a possible value, others ""; tables are built with them, and people click the addresses."""
         return AccountFacts(
             self.zone,
             self.currency if _CURRENCY.fullmatch(self.currency) else "",
@@ -44,15 +44,15 @@ class AccountFacts:
 
 
 def is_time_zone(name: str) -> bool:
-    """Return whether a time zone of that name is known: to Python, and to DuckDB, which makes the days.
+    """Return whether Python knows a time zone of that name.
 
-    What DuckDB knows is a matter of tests, as nothing is asked of it here.
+    DuckDB, which computes the days, has to know it as well; tests compare the two.
     """
     return name in _zones()
 
 
 def is_web_address(text: str) -> bool:
-    """Return whether ids can be put behind a text and a browser opens it: https, or http on this machine."""
+    """Return whether a text is an address to which ids can be appended: https, or http on this machine."""
     try:
         address = urlsplit(text)
         host = address.hostname or ""

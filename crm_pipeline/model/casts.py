@@ -1,6 +1,6 @@
-"""SQL that turns a source field's text into a typed value, never guessing.
+"""SQL that turns a source field's text into a typed value without guessing.
 
-Text that does not fit becomes NULL; whoever casts counts that and keeps the text.
+Text that does not fit becomes NULL; callers count that and keep the text.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _ZONELESS = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:]{5,8}(\.[0-9]+)?)?"
 
 _CLOCK = "[0-9]{1,4}:[0-5][0-9](:[0-5][0-9])?"
 _NO_DAYS = ("0000-00-00", "-0001-11-30")
-"""How databases without NULL write that there is no day; the second is the first, after PHP has read it."""
+"""Values for "no day" of databases without NULL; the second is what PHP makes of the first."""
 
 
 def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
@@ -23,9 +23,9 @@ def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
     Args:
         text: SQL for the text.
         kind: the type.
-        form: that of `Field.form`.
-        zone: the zone in which an instant becomes a day; "" takes the day as written. Days that are written
-            without a time are the same everywhere.
+        form: as `Field.form`.
+        zone: the zone in which an instant becomes a day; "" takes the day as written. A day that is written
+            without a time is not converted.
     """
     if kind == "VARCHAR":
         return text
@@ -45,16 +45,16 @@ def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
 
 
 def is_nothing(text: str, kind: str, nothing: Sequence[str] = ()) -> str:
-    """Return SQL for whether a text stands for no value at all, though it is not empty.
+    """Return SQL for whether a text means that there is no value, though it is not empty.
 
     Args:
         text: SQL for the text.
         kind: the type that it is cast to.
-        nothing: the texts that stand for nothing in this field.
+        nothing: the texts that mean no value in this field.
     """
-    told = f"{text} IN ({', '.join(map(literal, nothing))})" if nothing else ""
+    listed = f"{text} IN ({', '.join(map(literal, nothing))})" if nothing else ""
     no_day = _is_no_day(text) if kind in {"TIMESTAMPTZ", "DATE"} else ""
-    return " OR ".join(part for part in (told, no_day) if part) or "false"
+    return " OR ".join(part for part in (listed, no_day) if part) or "false"
 
 
 def _is_no_day(text: str) -> str:
@@ -62,11 +62,11 @@ def _is_no_day(text: str) -> str:
 
 
 def _of_our_era(text: str, kind: str, value: str) -> str:
-    """Return SQL for a day or an instant as it was read, NULL for words and for years before the first.
+    """Return SQL for a day or an instant, NULL for words and for years before year 1.
 
-    To DuckDB the words `inf` and `epoch` are days, and so are years before the first, which a zone may lead to.
+    DuckDB accepts the words `inf` and `epoch`, and years before year 1, into which a zone may shift a day.
     """
-    # Whatever is written as usual is not looked at twice: the value is dear.
+    # Texts in the usual form are not checked further, because evaluating the value is expensive.
     is_usual = (
         f"left({text}, 1) BETWEEN '1' AND '9' AND instr({text}, '-') NOT BETWEEN 1 AND 4 "
         f"AND instr({text}, '(') = 0"
@@ -95,8 +95,8 @@ def _written(text: str, kind: str) -> str:
     plain = f"TRY_CAST({text} AS {kind})"
     if kind == "DATE":
         return plain
-    # Said in full, because analysts' sessions have time zones of their own.
-    # Most texts show at once that they name a zone: the expression is dear.
+    # UTC is explicit, because analysts' sessions have time zones of their own.
+    # Cheap tests come first: most texts name a zone, and the regular expression is expensive.
     zoneless = (
         f"NOT ends_with({text}, 'Z') AND instr({text}, '+') = 0 "
         f"AND regexp_full_match({text}, '{_ZONELESS}')"
@@ -106,8 +106,8 @@ def _written(text: str, kind: str) -> str:
 
 
 def _counted(text: str, kind: str) -> str:
-    """Return SQL for milliseconds since 1970, or what is written in full."""
-    # make_timestamp_ms would say it shorter, but DuckDB has it since 1.4 only.
+    """Return SQL for a text of milliseconds since 1970, or in ISO form."""
+    # make_timestamp_ms would be shorter, but exists only since DuckDB 1.4.
     at = f"make_timestamp(TRY_CAST({text} AS BIGINT) * 1000)"
     counted = f"{at} AT TIME ZONE 'UTC'" if kind == "TIMESTAMPTZ" else f"CAST({at} AS DATE)"
     return (

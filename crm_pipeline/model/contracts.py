@@ -1,7 +1,7 @@
 """Contracts made from the tables of the model: SQL that counts broken rules, and pandera schemas.
 
-The SQL looks at every row in one scan. pandera checks the types of the whole table and every rule
-on a bounded sample, by code that is not ours; a disagreement fails the contract.
+The SQL checks every row in one scan. pandera checks types and rules on a bounded sample, with code that is
+not ours; a disagreement fails the contract.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ def arrow_type(kind: str) -> pa.DataType:
 
 
 def broken(rule: Rule) -> str:
-    """Return SQL that is true for a row that breaks the rule; `unique` is not a matter of one row."""
+    """Return SQL that is true for a row that breaks the rule; false for `unique`, which concerns several rows."""
     column = quoted(rule.column)
     if rule.kind == "required":
         return f"({column} IS NULL)"
@@ -61,9 +61,9 @@ def broken(rule: Rule) -> str:
 
 
 def live_broken(table: Table, rule: Rule) -> str:
-    """Return the same for what counts: what every row needs is asked of deleted ones too, the rest of live ones."""
-    of_each = rule not in table.body_rules and rule.kind in ("required", "unique")
-    return broken(rule) if of_each else f"({LIVE} AND {broken(rule)})"
+    """Return `broken` for the rows that a rule applies to: live ones, or all for the columns that every row needs."""
+    is_for_all = rule not in table.body_rules and rule.kind in ("required", "unique")
+    return broken(rule) if is_for_all else f"({LIVE} AND {broken(rule)})"
 
 
 def count_sql(table: Table, relation: str) -> str:
@@ -127,7 +127,7 @@ def _check(rule: Rule) -> "pandera.Check":
 
 
 def _pair_check(rule: Rule) -> "pandera.Check":
-    """A rule about two columns of one row; NULL in either satisfies it."""
+    """Return the check of a rule about two columns of one row; NULL in either satisfies it."""
     import pandera.pandas as pandera
 
     def holds(frame: Any) -> Any:

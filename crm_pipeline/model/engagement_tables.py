@@ -1,4 +1,4 @@
-"""Work with customers as tables of data: activities, campaigns, tickets, associations."""
+"""Tables of work with customers: activities, campaigns, tickets, associations."""
 
 from crm_pipeline.model.people_tables import CURRENCY, OWNER
 from crm_pipeline.model.table import (
@@ -22,7 +22,7 @@ LASTING = """
 SELECT * REPLACE (coalesce(duration_minutes, date_sub('minute', starts_at, ends_at)) AS duration_minutes)
 FROM {rows}
 """
-"""For `ObjectMap.over_rows`, where a CRM tells a beginning and an end and no duration."""
+"""For `ObjectMap.over_rows` of CRMs that have a start and an end and no duration."""
 
 ACTIVITY_TYPES = ("call", "email", "meeting", "note", "task")
 

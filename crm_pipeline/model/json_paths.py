@@ -1,8 +1,8 @@
-"""SQL that reads texts at paths of a JSON document, whatever its keys are called.
+"""SQL that reads texts at paths of a JSON document, whatever its keys are.
 
-A document is parsed by one `json_transform` however many paths are read. That makes a struct, whose names
-may not be empty, hold NUL or differ in case only: values behind such keys are taken out by JSON pointers
-(RFC 6901), all by one more call.
+A document is parsed by one call of `json_transform` for all paths. It returns a struct, whose names may not be
+empty, have NUL or differ in case only. Values under such keys are read by JSON pointers (RFC 6901), all in one
+further call.
 """
 
 import json
@@ -24,11 +24,11 @@ class _Node:
     folded: dict[str, str] = field(default_factory=dict)
 
     def want(self, kind: str) -> None:
-        # A key that is wanted both as a text and as what is in it is read as a text first.
+        # A key that is read both as a text and by its parts is parsed as a text first.
         self.kind = kind if self.kind in {"", kind} else _TEXT
 
     def takes(self, key: str) -> bool:
-        """Say whether a key can be a name of the struct beside those that there are."""
+        """Say whether a key can be a further name of the struct."""
         return key != "" and "\0" not in key and self.folded.get(key.lower(), key) == key
 
     def child(self, key: str) -> "_Node":
@@ -45,7 +45,7 @@ class _Node:
 
 
 class Layout:
-    """What is read from one JSON document: texts and lists, each by its path."""
+    """The texts and lists that are read from one JSON document, each by its path."""
 
     def __init__(self, texts: Iterable[Path], lists: Iterable[Path] = ()) -> None:
         self._root = _Node()
@@ -55,7 +55,7 @@ class Layout:
                 self._add(path, kind)
 
     def columns(self, document: str, name: str) -> str:
-        """Return the columns that hold a parsed document; `text` and `elements` read them by `name`."""
+        """Return the columns of a parsed document; `text` and `elements` read them by `name`."""
         parsed = (
             f"json_transform({document}, {literal(self._root.structure)})"
             if self._root.children
@@ -106,12 +106,12 @@ class Layout:
 
 
 def as_json(text: str, structure: str) -> str:
-    """Return SQL that reads a text as JSON of a structure; NULL where it is none."""
+    """Return SQL that reads a text as JSON of a structure; NULL where it is no JSON."""
     return f"CASE WHEN json_valid({text}) THEN json_transform({text}, {literal(structure)}) END"
 
 
 def list_of(keys: Sequence[str]) -> str:
-    """Return the structure of a list of objects of which some keys are read as texts."""
+    """Return the structure of a list of objects, with the keys that are read as texts."""
     return "[{" + ",".join(f"{_key(key)}:{_TEXT}" for key in keys) + "}]"
 
 

@@ -1,7 +1,7 @@
-"""How a vendor's fields feed the common model: dataclasses that vendors and users fill with data.
+"""Mappings: dataclasses that state how a vendor's fields feed the common model.
 
-Belongs here: the words of a mapping. What a connection makes of it (its tables, the user's additions)
-stands in `selection`, the vendors' own mappings in `connectors/<vendor>/mapping.py`.
+Only the classes belong here. `selection` applies a mapping to a connection (its tables, the user's additions);
+the vendors' mappings are in `connectors/<vendor>/mapping.py`.
 """
 
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from crm_pipeline.model.schema import Form
 
 ANY_OBJECT = "*"
-"""The object name of the mappings that objects without one of their own use."""
+"""The object name of mappings for all objects without a mapping of their own."""
 RECORD = "record."
-"""Begins the sources of an exploded table that are fields of the record, not of the list's element."""
+"""Prefix of an exploded table's sources that are fields of the record instead of the element."""
 RECORD_ID = f"{RECORD}_source_id"
 """In an exploded table, the record's id."""
 LOSER, WINNER = "loser", "winner"
-"""In a table of merges, the id that was merged away and that of the record that it points to now."""
+"""In the table of merges, the sources with the id that was merged away and the id of its present record."""
 MAIN_CURRENCY = "{currency}"
-"""Among the texts of a `Pick`: the account's main currency."""
+"""In the texts of a `Pick`, a placeholder for the account's main currency."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,10 @@ class Pick:
     """Takes a value from one element of a JSON list of objects.
 
     Attributes:
-        key: the element's key whose value is taken; elements without one are passed over.
-        only: keys and the texts that an element must have there.
-        prefer: keys and texts of the elements that go before the others.
-        filled: further keys that an element must have a text under, so that several columns take theirs
-            from the same one.
+        key: the element's key whose value is taken; elements without it are skipped.
+        only: keys and the texts that an element must have under them.
+        prefer: keys and texts of elements that take precedence over others.
+        filled: further keys that must have a text, so that several columns use the same element.
     """
 
     key: str
@@ -46,8 +45,8 @@ class Points:
     Attributes:
         value, label, primary: keys of the elements of a JSON list of objects; the first of `primary`
             that an element has counts.
-        separator: the source is text separated by this instead, and what it holds comes behind the
-            points that the table's columns make, under `label`.
+        separator: if set, the source is text separated by it; its parts follow the points made of the
+            table's columns, with the label `label`.
     """
 
     value: str = "value"
@@ -60,38 +59,38 @@ class Points:
 class FieldMap:
     """One source field and the column that it feeds.
 
-    A source is a field of the schema. One that is not there but has dots in its name, or is read by
-    `pick` or `points`, is a path from the root of JSON records: `address.city`. In an exploded
-    table it is a path in the element, or a field of the record behind `RECORD`.
+    A source is a field of the schema. A source that the schema lacks, and that has dots in its name or is read by
+    `pick` or `points`, is a path from the root of JSON records: `address.city`. In an exploded table it is a path
+    in the element, or, with the prefix `RECORD`, a field of the record.
 
     Attributes:
-        at: keys from the root of JSON records to the source, for facts that stand beside the fields:
-            a field that has the source's name by chance is not meant.
-        references: for record ids, `(id prefix, object)`; the first prefix that the id starts with
-            says which object the key names, and "" fits every id. Empty leaves it to the schema.
-        object_in: for record ids, the source that holds the name of the object.
+        at: keys from the root of JSON records to a source beside the fields; a field of the schema that
+            happens to have the same name is not used.
+        references: for record ids, `(id prefix, object)`; the first prefix that the id starts with gives the
+            object of the key, and "" fits every id. If empty, the schema decides.
+        object_in: for record ids, the source with the name of the object.
         only: take the value only where it starts with this.
         when: take the value only where another source has this text: `(source, text)`.
-        values: source text -> common text; anything else becomes `otherwise`.
-        empty: what the column has where nothing comes of the source, though it can be read.
-        former: fields that fed the column before; where they are gone from the vendor (renamed), records
-            that were read before still have their value there.
-        fallback: sources that are read where this one is empty or not meant by `when`, best first.
-        joined: sources whose texts are put behind this one's, with a space between.
+        values: pairs of source text and common text; any other text becomes `otherwise`.
+        empty: the column's text where the source gives none, though it can be read.
+        former: fields that fed the column before; if the vendor no longer has them (renamed), records that
+            were read before have their value there.
+        fallback: sources for where this one is empty or excluded by `when`, best first.
+        joined: sources whose texts are appended to this one's, with a space between.
         needs_all: there is a value only where each of `joined` has a text too.
-        labelled: the text is one of the field's options, and the column takes its label.
-        form: as `Field.form`, for sources that no schema describes.
-        factor: what a number is multiplied with, to be in the column's unit.
-        divided_by: the source with the rate that an amount is divided by; there is a value only where it can be.
-        is_object: the text names an object, the column its table.
-        pick, points: the source is a JSON list of objects, read as they say.
-        listed: the source is a JSON list of objects, of which this key's texts make a list; those of the
-            elements that `pick` prefers go first.
-        any_of: further sources, the names of which may end in `*`. The column is true where one of all has a
-            text that says more than no (`false`, `0`), false where those that have one all say no, `otherwise`
-            where none has one. One of them is enough; the source itself may be missing.
-        until: the text ends where this stands; what comes behind is left to other columns.
-        nothing: as `Field.nothing`, beside what the schema says.
+        labelled: the text is one of the field's options, and the column gets its label.
+        form: as `Field.form`, for sources that are in no schema.
+        factor: the factor by which a number is multiplied to be in the column's unit.
+        divided_by: the source with the rate by which an amount is divided; NULL where it cannot be divided.
+        is_object: the text is the name of an object, and the column gets its table.
+        pick, points: how to read a source that is a JSON list of objects.
+        listed: the source is a JSON list of objects, and the column gets the list of this key's texts; elements
+            that `pick` prefers come first.
+        any_of: further sources, whose names may end in `*`. The column is true where any of them has a text other
+            than no (`false`, `0`), false where all their texts are no, `otherwise` where none has a text. One
+            existing source is enough; `source` itself may be missing.
+        until: the text ends before this; the rest is left to other columns.
+        nothing: as `Field.nothing`, in addition to the schema's.
     """
 
     source: str
@@ -122,7 +121,7 @@ class FieldMap:
 
     @property
     def is_lossless(self) -> bool:
-        """Whether the source text can be told from the column."""
+        """Whether the source text can be recovered from the column."""
         chosen = self.only or self.when or self._recoded or self.is_object or self.pick
         composed = (
             self.fallback
@@ -138,13 +137,13 @@ class FieldMap:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every text of the source is meant for the column, so that NULL means unfit."""
+        """Whether every text of the source goes to the column, so that NULL means that it did not fit."""
         chosen = self.only or self.when or self._recoded or self.any_of or self.needs_all
         return not (chosen or self.divided_by or self.pick or self.points or self.listed)
 
     @property
     def _recoded(self) -> bool:
-        """Whether the column has other texts than the source."""
+        """Whether the column's texts differ from the source's."""
         return bool(self.values) or self.otherwise is not None or self.empty is not None
 
     @property
@@ -155,35 +154,35 @@ class FieldMap:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Everything that the column is made of, former fields apart."""
+        """All sources of the column, except former fields."""
         other = (self.when[0],) if self.when else ()
         named = tuple(name for name in (self.object_in, self.divided_by) if name)
         return (self.source, *self.fallback, *self.joined, *self.any_of, *other, *named)
 
 
 def same(pairs: str) -> tuple[FieldMap, ...]:
-    """Read `source=column` pairs for fields that need no more than their column's type."""
+    """Return the field maps of `source=column` pairs, for fields that are only cast to their column's type."""
     split = (pair.split("=") for pair in pairs.split())
     return tuple(FieldMap(source, column) for source, column in split)
 
 
 def beside(pairs: str) -> tuple[FieldMap, ...]:
-    """Read `key=column` pairs for keys at the root of JSON records, beside the fields; see `FieldMap.at`."""
+    """Return the field maps of `key=column` pairs, for keys at the root of JSON records; see `FieldMap.at`."""
     return tuple(replace(entry, at=(entry.source,)) for entry in same(pairs))
 
 
 def points_to(source: str, column: str, obj: str) -> FieldMap:
-    """Map ids that all belong to one object."""
+    """Return the field map of ids that all belong to one object."""
     return FieldMap(source, column, (("", obj),))
 
 
 @dataclass(frozen=True)
 class Merge:
-    """A source in a merge's winner that names the ids of its losers.
+    """A source in a merge's winner that lists the ids of its losers.
 
     Attributes:
-        separator: stands between the ids.
-        until: an id ends here; "" takes the whole part.
+        separator: the text between the ids.
+        until: an id ends before this text; "" takes the whole part.
     """
 
     source: str
@@ -193,29 +192,28 @@ class Merge:
 
 @dataclass(frozen=True)
 class ObjectMap:
-    """How one object of a vendor feeds one table; several may feed different tables from one object.
+    """How one object of a vendor feeds one table; an object may have several, for different tables.
 
     Attributes:
-        constants: columns that are the same in every row, or where their field is empty;
-            `{connection}`, `{object}` and `{table}` stand for the names of the connection, the object and
-            the object's own table.
-        single_row: the object only proves that the table has one row, made of the constants.
-        each: path of a JSON list in the record; each of its elements becomes a row (the table is
-            exploded). A list that is missing says nothing: the rows of the record's last list stay. An
-            empty one removes them.
-        kind: in an exploded table, the key that says of which kind an element is, where a list holds several
-            that come apart, such as links to several objects.
-        identity: in an exploded table, the sources that make `source_id` behind the record's id.
-        merges: where winners name their losers; those become deleted and point to the winner.
-        lists_merged: each row is an id that was merged away, whether its record was ever read or not; the
-            sources are `LOSER` and `WINNER`.
-        ignores_case: to the vendor, names of fields that differ in case only are one.
+        constants: columns with a constant, in every row or where their field is empty; `{connection}`,
+            `{object}` and `{table}` are replaced by the names of the connection, the object and the object's
+            own table.
+        single_row: the table gets one row, made of the constants, if the object has any record.
+        each: path of a JSON list in the record; each of its elements becomes a row (the table is exploded).
+            If the list is missing, the rows of the record's last list stay. An empty list removes them.
+        kind: in an exploded table, the key with an element's kind, for lists with elements of several kinds,
+            such as links to several objects.
+        identity: in an exploded table, the sources that follow the record's id in `source_id`.
+        merges: the sources in which winners list their losers; losers become deleted and refer to the winner.
+        lists_merged: each row is an id that was merged away, even if its record was never read; the sources
+            are `LOSER` and `WINNER`.
+        ignores_case: whether the vendor ignores case in names of fields.
         over_rows: SQL over the object's rows in the table's columns, `{rows}`, for columns that depend on several
-            columns or rows and cannot be told field by field. It gives the same rows and columns.
-        beside: keys at the root of JSON records, beside the fields, that are kept in `custom`, or stand in
-            where a field is empty. A field of the same name goes before.
-        page: where a browser shows a record: text behind `AccountFacts.web_address`, in which `{id}` stands
-            for the record's id. "" where nothing shows it.
+            columns or rows. It returns the same rows and columns.
+        beside: keys at the root of JSON records, beside the fields, that are kept in `custom`, or used as
+            fallbacks. A field of the same name takes precedence.
+        page: the rest of the address at which a browser shows a record, after `AccountFacts.web_address`; `{id}`
+            is replaced by the record's id. "" where the vendor has no such page.
     """
 
     object: str
@@ -244,7 +242,7 @@ class ObjectMap:
 
     @property
     def merged(self) -> "ObjectMap":
-        """The map of the ids that were merged into other records of the object."""
+        """The mapping of the ids that were merged into other records of the object, for the table of merges."""
         ids = (FieldMap(LOSER, "old_source_id"), FieldMap(WINNER, "new_source_id"))
         named = {"table_name": "{table}"}
         return ObjectMap(self.object, "merges", ids, named, merges=self.merges, lists_merged=True)

@@ -1,14 +1,14 @@
-"""SQL that divides amounts by rates exactly: a decimal divided by another becomes a float, which is not exact."""
+"""SQL that divides amounts by rates exactly; DuckDB's own division of decimals returns a float."""
 
 
 def trillionths(rate: str) -> str:
-    """Return SQL for a rate of DECIMAL(38,12) as a HUGEINT of trillionths; NULL where no amount is divided by it."""
+    """Return SQL for a rate of DECIMAL(38,12) as a HUGEINT of trillionths; NULL outside the allowed range."""
     whole = f"CAST(replace(CAST({rate} AS VARCHAR), '.', '') AS HUGEINT)"
     return f"CASE WHEN {rate} BETWEEN 0.000000000001 AND 100000000000000 THEN {whole} END"
 
 
 def divided(amount: str, rate: str) -> str:
-    """Return SQL for an amount divided by a rate, half a millionth rounded away from zero.
+    """Return SQL for an amount divided by a rate, rounded to millionths, half away from zero.
 
     Args:
         amount: SQL for a DECIMAL(24,6).

@@ -1,9 +1,9 @@
-"""Names and texts of vendors on their way into SQL: the one place that makes them safe and unique.
+"""Make names and texts of vendors safe and unique in SQL; no other module does.
 
-A vendor's name is data: any text of any length, and two may differ in case only, which to DuckDB is no
-difference. SQL of ours therefore holds it as a text (`literal`), or as an identifier that no other name
-gets (`inner`). It becomes an identifier as it is only where people read it: `shown` takes out what no
-identifier may hold, `Taken` what another has.
+A vendor's name is data: it may be any text of any length, and two names may differ in case only, which DuckDB
+ignores. So our SQL holds it as a text (`literal`), or as an identifier that no other name gets (`inner`). A name
+is used as an identifier itself only where people read it: `shown` replaces characters that no identifier may
+have, and `Taken` avoids names that are in use.
 """
 
 import re
@@ -18,12 +18,12 @@ _REPLACEMENT = "\ufffd"
 
 
 def quoted(identifier: str) -> str:
-    """Return an identifier in quotes. A vendor's name comes through `inner` or `shown` first."""
+    """Return an identifier in quotes; a vendor's name has to go through `inner` or `shown` before."""
     return '"' + encodable(identifier).replace('"', '""') + '"'
 
 
 def literal(text: str | None) -> str:
-    """Return a text as an SQL expression; readers of older databases end SQL at a NUL."""
+    """Return a text as an SQL expression; NUL is written as `chr(0)`, because older DuckDB ends SQL there."""
     if text is None:
         return "NULL"
     parts = ["'" + part.replace("'", "''") + "'" for part in encodable(text).split("\0")]
@@ -32,32 +32,32 @@ def literal(text: str | None) -> str:
 
 @lru_cache(maxsize=16_384)
 def inner(name: str) -> str:
-    """Return a plain identifier that stands for a name: other names, also in case only, have others.
+    """Return an identifier for a name, unique even for names that differ in case only.
 
-    Lower-case letters, digits and _ stay, a capital is marked (`Ext_Id` is `^ext_^id`), the rest is
-    written as bytes (`%20`).
+    Lower-case letters, digits and _ stay, a capital is marked (`Ext_Id` is `^ext_^id`), other characters
+    are written as bytes (`%20`).
     """
     return "".join(map(_marked, name))
 
 
 def encodable(text: str) -> str:
-    """Return a text that UTF-8 can write: half a surrogate pair, which is no character, is replaced."""
+    """Return a text that UTF-8 can encode: half a surrogate pair is replaced."""
     return text if text.isascii() else _HALF.sub(_REPLACEMENT, text)
 
 
 def shown(name: str) -> str:
-    """Return a name as people see it: control characters, which would act on terminals, are replaced.
+    """Return a name for people: control characters, which terminals would execute, are replaced.
 
-    Tabs and line ends become blanks. A name of blanks alone is none: "" comes back.
+    Tabs and line ends become blanks. For a name of blanks alone "" is returned.
     """
     cleaned = _UNSEEN.sub(_replaced, encodable(name))
     return cleaned if cleaned.strip() else ""
 
 
 class Taken:
-    """The names that columns have already; DuckDB does not tell them apart by case.
+    """The names that columns have already, whatever their case.
 
-    `owners` says whose name each one is, in lower case, or ever was: no other owner gets it.
+    `owners` has the owner of each name, in lower case, present or former: no other owner gets the name.
     """
 
     def __init__(self, names: Iterable[str] = (), owners: Mapping[str, str] | None = None) -> None:
@@ -72,7 +72,7 @@ class Taken:
         return name not in self and self._owners.get(name.lower(), owner) == owner
 
     def take(self, *choices: str, owner: str = "") -> str:
-        """Take the first of the choices that is free, or the last one with a number behind it."""
+        """Take and return the first of the choices that is free, or the last one with a number appended."""
         numbered = (f"{choices[-1]} {number}" for number in count(2))
         free = (name for name in chain(choices, numbered) if name and self.is_free(name, owner))
         name = next(free)

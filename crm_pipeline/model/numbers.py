@@ -1,7 +1,7 @@
-"""SQL that reads numbers from texts exactly or not at all, and the ways in which people write numbers.
+"""SQL that reads numbers from texts exactly or not at all, and the formats in which people write numbers.
 
-A number is never rounded on its way into a column: what the column cannot hold to the last digit becomes NULL,
-and whoever casts keeps the text.
+A number is never rounded on its way into a column: a number that the column cannot hold to the last digit becomes
+NULL, and callers keep the text.
 """
 
 import re
@@ -14,9 +14,9 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _WITH_EXPONENT = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]{1,3}\s*"
 _PLAIN = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*"
 _SAFE_DIGITS = 15
-"""A double keeps so many digits of every number, so arithmetic with it is exact up to here."""
+"""A double holds this many digits of every number exactly."""
 _DOUBLE_DIGITS = 17
-"""A double that is written as short as can be has no more significant digits."""
+"""The shortest text of a double has at most this many significant digits."""
 
 
 def is_number(kind: str) -> bool:
@@ -25,19 +25,19 @@ def is_number(kind: str) -> bool:
 
 
 def is_plain(text: str) -> str:
-    """Return SQL for whether a text is a number as programs write it."""
+    """Return SQL for whether a text is a number in the form that programs write."""
     return f"regexp_full_match({text}, '{_PLAIN}')"
 
 
 def number(text: str, kind: str) -> str:
-    """Return SQL that reads a text as BIGINT, DOUBLE or DECIMAL(p,s); NULL where that would change it.
+    """Return SQL that reads a text as BIGINT, DOUBLE or DECIMAL(p,s); NULL where that would change the number.
 
-    A DOUBLE is the one nearest to the text: vendors write doubles in full, with fifty places. A whole number that
-    no double holds to the last digit is none, and nought is the nearest to nothing else.
+    For DOUBLE the nearest one counts, because vendors write doubles with up to fifty places. But a whole number that
+    a double cannot hold to the last digit is NULL, and so is a number other than zero whose nearest double is zero.
     """
     if kind == "BIGINT":
-        # Bulk answers may print whole numbers as 7.0; a plain cast would also round 7.5 to 8. With an exponent,
-        # even a double rounds: 1e-400 is nought to it.
+        # Bulk results may have whole numbers as 7.0; a plain cast would also round 7.5 to 8. With an exponent
+        # a double may round as well: 1e-400 becomes zero.
         double = f"TRY_CAST({text} AS DOUBLE)"
         return (
             f"CASE WHEN strlen({text}) <= {_SAFE_DIGITS} AND instr({text}, '_') = 0 "
@@ -54,17 +54,17 @@ def number(text: str, kind: str) -> str:
             f"(strlen({text}) <= {_DOUBLE_DIGITS} OR {significant} <= {_DOUBLE_DIGITS} OR "
             f"strlen(split_part({_mantissa(text)}, '.', 1)) <= {_SAFE_DIGITS}) THEN {double} END"
         )
-    found = _DECIMAL.fullmatch(kind)
-    if found is None:
+    match = _DECIMAL.fullmatch(kind)
+    if match is None:
         raise ValueError(f"{kind} is no type of numbers")
-    scale = int(found[2])
+    scale = int(match[2])
     plain = rf"\s*[+-]?[0-9]*(\.[0-9]{{0,{scale}}}0*)?\s*"
     return (
         f"CASE WHEN regexp_full_match({text}, '{plain}') THEN TRY_CAST({text} AS {kind}) "
         f"WHEN regexp_full_match({text}, '{_WITH_EXPONENT}') "
         f"AND ({_places(text)} <= {scale} OR rtrim({_digits(text)}, '0') = '') "
-        # DuckDB lets numbers with exponents be larger than the type is.
-        f"AND abs(TRY_CAST({text} AS DOUBLE)) < 1e{int(found[1]) - scale} "
+        # DuckDB accepts numbers with exponents that are too large for the type.
+        f"AND abs(TRY_CAST({text} AS DOUBLE)) < 1e{int(match[1]) - scale} "
         f"THEN TRY_CAST({text} AS {kind}) END"
     )
 
@@ -78,7 +78,7 @@ def _digits(text: str) -> str:
 
 
 def _places(text: str) -> str:
-    """Return SQL for how many places behind the point a number with an exponent needs."""
+    """Return SQL for the number of decimal places that a number with an exponent needs."""
     digits = _digits(text)
     behind = f"strlen(split_part({_mantissa(text)}, '.', 2))"
     zeros = f"(strlen({digits}) - strlen(rtrim({digits}, '0')))"
@@ -88,12 +88,12 @@ def _places(text: str) -> str:
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """A way in which people write numbers.
+    """A format in which people write numbers.
 
     Attributes:
-        pattern: all that is written so, numbers without separators among them.
-        between: what stands between thousands.
-        point: what stands before the decimals.
+        pattern: matches all numbers in the format, including those without separators.
+        between: characters between groups of thousands.
+        point: the decimal point.
     """
 
     pattern: str
@@ -101,13 +101,13 @@ class NumberFormat:
     point: str
 
     def plain(self, text: str) -> str:
-        """Return SQL that writes a text plainly, NULL where it is not written so."""
+        """Return SQL that writes a text as a plain number; NULL where it does not have the format."""
         bare = f"regexp_replace({text}, {literal(f'[{self.between}]')}, '', 'g')"
         pointed = bare if self.point == "." else f"replace({bare}, ',', '.')"
         return f"CASE WHEN {self.fits(text)} THEN {pointed} END"
 
     def fits(self, text: str) -> str:
-        """Return SQL for whether a text is written so."""
+        """Return SQL for whether a text has the format."""
         return f"regexp_full_match({text}, {literal(self.pattern)})"
 
 
@@ -125,4 +125,4 @@ NUMBER_FORMATS: Mapping[str, NumberFormat] = {
     "1'234.5": _format(_BLANKS, "."),
     "1 234,5": _format(_BLANKS, ","),
 }
-"""By an example; what stands between thousands may be missing in all of them."""
+"""By an example; separators between thousands are optional in all of them."""

@@ -1,4 +1,4 @@
-"""People and companies as tables of data: contacts, companies, leads, users."""
+"""Tables of people and companies: contacts, companies, leads, users."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Selling as tables of data: deals and what belongs to them, products, pipelines, exchange rates."""
+"""Tables of sales: deals with their history and line items, products, pipelines, exchange rates."""
 
 from crm_pipeline.model.people_tables import CURRENCY, OWNER
 from crm_pipeline.model.table import (
@@ -117,10 +117,10 @@ found AS (
 SELECT whole.* REPLACE (found.entered_at AS entered_at, found.left_at AS left_at)
 FROM whole LEFT JOIN found USING (deal_stage_history_key)
 """
-"""A deal's rows with one stage after another are one stay, whatever else changed meanwhile. Of a row without a deal
-nobody knows what came before and after."""
+"""Consecutive rows of a deal with the same stage are one stay, whatever else changed. Rows without a deal get no
+instants, because their neighbours are not known."""
 
-# Where a CRM's stages belong to one pipeline each, a row need not say which.
+# If each stage of a CRM belongs to one pipeline, the stage gives the pipeline.
 _STAGE_PIPELINE = looked_up(
     reference("pipeline", "pipelines", "The pipeline that the stage belongs to."),
     "stages",

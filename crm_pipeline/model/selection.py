@@ -1,4 +1,4 @@
-"""What a connection makes of a vendor's mapping: its tables, and the user's additions."""
+"""Apply a vendor's mapping to a connection: its tables, and the user's additions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,8 +15,8 @@ def tables_of(
 
     Args:
         objects: the objects that the connection reads.
-        maps: the vendor's mapping; its entries for `ANY_OBJECT` serve all other objects, one with an
-            empty table name stands for the object's own table.
+        maps: the vendor's mapping; its entries for `ANY_OBJECT` apply to all objects without an entry, and
+            an empty table name means the object's own table.
     """
     names = sorted(set(objects))
     mapped = {entry.object for entry in maps}
@@ -36,11 +36,11 @@ def tables_of(
 
 
 def own_tables(objects: Iterable[str], maps: Sequence[ObjectMap]) -> dict[str, str]:
-    """Return the table that holds the records of each object, of objects that are not read as well."""
-    known = {entry.object: entry.table for entry in maps if entry.is_own and entry.table}
+    """Return the table of the records of each object, including mapped objects that are not read."""
+    tables = {entry.object: entry.table for entry in maps if entry.is_own and entry.table}
     for table, entries in tables_of(objects, maps).items():
-        known.update({entry.object: table for entry in entries if entry.is_own})
-    return known
+        tables.update({entry.object: table for entry in entries if entry.is_own})
+    return tables
 
 
 def with_overrides(
@@ -48,7 +48,7 @@ def with_overrides(
 ) -> ObjectMap:
     """Return a mapping with the user's additions of connections.yaml applied.
 
-    A field that the user maps replaces what fed that column, which becomes its former one; `None`
+    A field that the user maps replaces the field that fed the column, which becomes a former one; `None`
     leaves the field in `custom`.
 
     Raises:
@@ -61,8 +61,8 @@ def with_overrides(
     if table is not None:
         for source, column in wanted.items():
             if column is not None and column not in table.mappable:
-                place = f"mapping.{entry.object}.{source}{f' of {where}' if where else ''}"
-                raise UnknownName(f"column of {table.name}", column, table.mappable, where=place)
+                key = f"mapping.{entry.object}.{source}{f' of {where}' if where else ''}"
+                raise UnknownName(f"column of {table.name}", column, table.mappable, where=key)
     taken = {column for column in wanted.values() if column is not None}
     kept = [f for f in entry.fields if not _is_named(f, wanted) and f.column not in taken]
     added = [
@@ -82,5 +82,5 @@ def with_overrides(
 
 
 def _is_named(entry: FieldMap, wanted: Mapping[str, str | None]) -> bool:
-    """Say whether the user takes a source out of its column; one beside the fields is no field of theirs."""
+    """Say whether the user maps a source; a source beside the fields can only be set to null, not mapped."""
     return entry.source in wanted and not (entry.at and wanted[entry.source] is not None)

@@ -1,7 +1,6 @@
-"""What a table of the common model is: columns, rules, and the columns that every table has.
+"""Tables of the common model: the classes for columns and rules, and the columns that every table has.
 
-Belongs here: the words in which `tables` and its neighbours are written. The tables themselves are
-data and stand there.
+The tables themselves are data, in `people_tables`, `sales_tables` and `engagement_tables`.
 """
 
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 MONEY = "DECIMAL(24,6)"
-"""Eighteen digits before the point, as the largest CRM allows, and six behind it: two would round
+"""Eighteen digits before the point, as the largest CRM allows, and six after it: two would round
 unit prices and exchange rates silently."""
 PRECISE = "DECIMAL(38,12)"
 """Twelve places: prices of one, quantities and rates are often less than a millionth."""
@@ -26,12 +25,13 @@ RuleKind = Literal["required", "unique", "between", "one_of", "matches", "not_be
 
 @dataclass(frozen=True)
 class Lookup:
-    """Where a gap of a column is filled from another table of the same connection, when it is published.
+    """A look-up that fills gaps of a column from another table of the same connection, when it is published.
 
     Attributes:
         table: the other table.
-        value: its column that is taken.
-        name: its column that equals `by` of the row.
+        value: the column of the other table with the value.
+        name: the column of the other table that has to equal `by`.
+        by: the column of the row.
     """
 
     table: str
@@ -45,11 +45,11 @@ class Column:
     """One column.
 
     Attributes:
-        type: as DuckDB writes it.
-        expression: SQL over the other columns, for columns that are derived.
+        type: the DuckDB type.
+        expression: SQL over the other columns, for derived columns.
         refers_to: the table whose key the column holds.
-        lookup: what fills its gaps in published tables, where it is found.
-        is_label: it says what people call the text of its expression, and is made when tables are published.
+        lookup: the look-up that fills its gaps in published tables.
+        is_label: whether it is the label of the column in `expression`, which is filled when tables are published.
     """
 
     name: str
@@ -62,21 +62,21 @@ class Column:
 
     @property
     def is_free(self) -> bool:
-        """Whether a source field may feed it; what feeds a derived text goes before its expression."""
+        """Whether a source field may feed it; for a derived text, a mapped value takes precedence over `expression`."""
         return not self.expression or (self.type == "VARCHAR" and not self.is_label)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One statement about every row; rows where its columns are NULL satisfy all but `required`.
+    """One rule for every row; a row where its columns are NULL satisfies any rule but `required`.
 
     Attributes:
         severity: an `error` keeps the table's current version, a `warning` is counted and shown.
-        low, high: the bounds of `between`, either may be None.
+        low, high: the bounds of `between`; either may be None.
         values: the allowed values of `one_of`.
         pattern: the regular expression of `matches`.
-        other: the earlier column of `not_before`; the column that `implies` demands to be true.
-        form: what a text that `matches` is, for people.
+        other: the earlier column of `not_before`; the column that has to be true by `implies`.
+        form: description of a text that `matches`, for people.
     """
 
     kind: RuleKind
@@ -91,7 +91,7 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """What is wrong with a row that breaks it, for people; unique within the table."""
+        """What is wrong with a row that breaks the rule, for people; unique within the table."""
         return f"{self.column} {self._fault}"
 
     @property
@@ -114,10 +114,10 @@ class Table:
     """One table of the common model, or the table of a custom object.
 
     Attributes:
-        singular: what one row is; `<singular>_key` is the key.
-        body: the columns beside those that every table has.
+        singular: the name of one row; `<singular>_key` is the key.
+        body: the columns other than those that every table has.
         is_common: False for the table of a custom object.
-        over_rows: SQL over all rows of a connection, `{rows}`, that fills columns which depend on several rows.
+        over_rows: SQL over all rows of a connection, `{rows}`, that fills columns that depend on several rows.
     """
 
     name: str
@@ -196,58 +196,58 @@ TAIL = (
 
 
 def text(name: str, description: str) -> Column:
-    """Describe a column of text."""
+    """Return a column of text."""
     return Column(name, "VARCHAR", description)
 
 
 def money(name: str, description: str) -> Column:
-    """Describe an amount; its currency stands in the column `currency`."""
+    """Return a column of amounts; their currency is in the column `currency`."""
     return Column(name, MONEY, f"{description} In `currency`.")
 
 
 def instant(name: str, description: str) -> Column:
-    """Describe a moment."""
+    """Return a column of instants."""
     return Column(name, INSTANT, f"{description} UTC.")
 
 
 def day(name: str, description: str) -> Column:
-    """Describe a calendar day."""
+    """Return a column of calendar days."""
     return Column(name, "DATE", description)
 
 
 def account_day(name: str, description: str) -> Column:
-    """Describe a day that some CRMs give as an instant: it is that of the account's own zone."""
+    """Return a column of days that some CRMs give as instants; the day is that in the account's time zone."""
     zone = "Made from an instant, it is the day in ops.connections.time_zone."
     return Column(name, "DATE", f"{description} {zone}")
 
 
 def flag(name: str, description: str) -> Column:
-    """Describe a truth value; NULL means unknown."""
+    """Return a column of truth values; NULL means unknown."""
     return Column(name, "BOOLEAN", f"{description} NULL is unknown.")
 
 
 def whole(name: str, description: str) -> Column:
-    """Describe a whole number."""
+    """Return a column of whole numbers."""
     return Column(name, "BIGINT", description)
 
 
 def price(name: str, description: str) -> Column:
-    """Describe the price of one, which may be a small part of a unit of money."""
+    """Return a column of prices per piece, which may be tiny fractions of the currency's unit."""
     return Column(name, PRECISE, f"{description} In `currency`.")
 
 
 def texts(name: str, description: str) -> Column:
-    """Describe a list of texts; NULL where there are none."""
+    """Return a column of lists of texts; NULL where there are none."""
     return Column(name, TEXTS, description)
 
 
 def number(name: str, description: str) -> Column:
-    """Describe a number that is measured rather than counted."""
+    """Return a column of numbers that are measured rather than counted."""
     return Column(name, "DOUBLE", description)
 
 
 def reference(name: str, table: str, description: str) -> tuple[Column, Column]:
-    """Describe a reference: the vendor's id and our key of the record it points to."""
+    """Return the columns of a reference: the vendor's id and our key of the record that it refers to."""
     where = f" Joins {table}." if table else ""
     return (
         Column(f"{name}_source_id", "VARCHAR", f"{description} The vendor's id."),
@@ -255,27 +255,29 @@ def reference(name: str, table: str, description: str) -> tuple[Column, Column]:
     )
 
 
-def looked_up(columns: Iterable[Column], table: str, by: str, **found: str) -> tuple[Column, ...]:
-    """Fill gaps of columns from the one row of another table whose column has the same text.
+def looked_up(columns: Iterable[Column], table: str, by: str, **values: str) -> tuple[Column, ...]:
+    """Return columns whose gaps are filled from the row of another table that has the same text in a column.
 
     Args:
         columns: the columns.
         table: the other table.
-        by: the column of these whose text is looked for.
-        **found: where: `name`, the other table's column; for each column the one that is taken.
+        by: the column of the own row with the text.
+        **values: `name`, the other table's column with the text; and for each column the one with its value.
     """
-    name = found.pop("name")
+    name = values.pop("name")
     return tuple(
-        replace(one, lookup=Lookup(table, found[one.name], name, by)) if one.name in found else one
-        for one in columns
+        replace(column, lookup=Lookup(table, values[column.name], name, by))
+        if column.name in values
+        else column
+        for column in columns
     )
 
 
 def user_reference(name: str, description: str) -> tuple[Column, ...]:
-    """Describe a reference to a user, whom the vendor may name by the login instead."""
+    """Return the columns of a reference to a user; some vendors refer to users by the id of their login."""
     columns = reference(name, "users", description)
-    taken = {f"{name}_key": "user_key"}
-    return looked_up(columns, "users", f"{name}_source_id", name="login_id", **taken)
+    keys = {f"{name}_key": "user_key"}
+    return looked_up(columns, "users", f"{name}_source_id", name="login_id", **keys)
 
 
 CREATED_BY = user_reference("created_by", "The user who created the record.")
@@ -287,7 +289,7 @@ LAST_ACTIVITY = (
 
 
 def stage_label(stage: str) -> Column:
-    """Describe the human name of a stage that another column holds as the CRM writes it."""
+    """Return the column with the label of a stage whose API name is in another column."""
     return Column(
         f"{stage}_label",
         "VARCHAR",
@@ -298,7 +300,7 @@ def stage_label(stage: str) -> Column:
 
 
 def points(name: str, members: Iterable[tuple[str, str]], description: str) -> Column:
-    """Describe a list of contact points made of columns, each `(column, label)`, best one first."""
+    """Return a column of lists of contact points made of other columns, each `(column, label)`, best one first."""
     listed = list(members)
     if len(listed) == 1:
         column, label = listed[0]

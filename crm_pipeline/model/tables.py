@@ -60,7 +60,7 @@ DERIVED: Mapping[str, tuple[str, ...]] = {
     # Records of any object may be merged.
     "merges": tuple(name for name in TABLES if name != "merges"),
 }
-"""Tables of schema crm that are made of others when they are published, and of which."""
+"""Tables of schema crm that are derived from others when they are published, each with its sources."""
 _COLUMN_TYPES = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
@@ -86,16 +86,16 @@ def snake(api_name: str) -> str:
 
 
 def custom_table_name(obj: str, objects: Iterable[str] = ()) -> str:
-    """Return the table of an object that no mapping knows.
+    """Return the name of the table of an object without a mapping.
 
-    The plain name yields to a common table and to another object with the same plain name.
+    A name that a common table or another object would have as well gets a mark.
     """
-    return _apart(obj, objects, _table_name)
+    return _distinct(obj, objects, _table_name)
 
 
 def view_name(obj: str, objects: Iterable[str] = ()) -> str:
     """Return the name of the view that shows an object field by field."""
-    return _apart(obj, objects, _view_name)
+    return _distinct(obj, objects, _view_name)
 
 
 def _table_name(obj: str, others: Iterable[str]) -> str:
@@ -117,35 +117,38 @@ def _marked(name: str) -> str:
     return "_".join(part for part in re.split(r"[^a-z0-9]+", name.lower()) if part) or "_"
 
 
-def _apart(obj: str, objects: Iterable[str], name: Callable[[str, Iterable[str]], str]) -> str:
-    """Return an object's name, with a mark behind it where another object gets the same."""
-    known = list(dict.fromkeys((*objects, obj)))
+def _distinct(obj: str, objects: Iterable[str], name: Callable[[str, Iterable[str]], str]) -> str:
+    """Return an object's name, followed by a mark where another object would get the same name."""
+    all_objects = list(dict.fromkeys((*objects, obj)))
 
     def named(this: str) -> str:
-        return name(this, [other for other in known if other != this])
+        return name(this, [other for other in all_objects if other != this])
 
     plain = named(obj)
-    is_shared = any(named(other) == plain for other in known if other != obj)
+    is_shared = any(named(other) == plain for other in all_objects if other != obj)
     return f"{plain}_{fingerprint(obj)[:6]}" if is_shared else plain
 
 
 def custom_table(name: str, label: str, fields: Mapping[str, Field]) -> Table:
     """Return the table of a custom object: one typed column per entry of `fields`.
 
-    `fields` says which field feeds a column; references get a key column as well.
+    Args:
+        name: the name of the table.
+        label: the label of the object.
+        fields: the field of each column; references get a key column as well.
     """
     body: list[Column] = []
     for column, field in fields.items():
-        called = f"{shown(field.label)} ({shown(field.name)}).{_yielded(column, field, fields)}"
-        body.append(Column(column, column_type(field), called))
+        about = f"{shown(field.label)} ({shown(field.name)}).{_name_note(column, field, fields)}"
+        body.append(Column(column, column_type(field), about))
         if column.endswith("_source_id"):
-            body.append(Column(_key_of(column), "VARCHAR", f"Our key of {called}"))
-    described = f"{shown(label)}, a custom object: one row per record."
-    return Table(name, name, described, tuple(body), is_common=False)
+            body.append(Column(_key_of(column), "VARCHAR", f"Our key of {about}"))
+    description = f"{shown(label)}, a custom object: one row per record."
+    return Table(name, name, description, tuple(body), is_common=False)
 
 
-def _yielded(column: str, field: Field, fields: Mapping[str, Field]) -> str:
-    """Say whose name a column would have, had another field not had it before."""
+def _name_note(column: str, field: Field, fields: Mapping[str, Field]) -> str:
+    """Return a note on why a column does not have its field's name; "" where it has."""
     wanted = first_column(field)
     owner = fields.get(wanted)
     if owner is None or owner is field or column == wanted:
@@ -159,13 +162,13 @@ def custom_columns(
     names: Mapping[str, str] | None = None,
     owners: Mapping[str, str] | None = None,
 ) -> dict[str, Field]:
-    """Name a column for each field of a custom object; names that clash keep their API spelling.
+    """Return the field of each column of a custom object; names that clash keep their API spelling.
 
     Args:
         table: the object's table.
-        fields: those that were seen first go first.
-        names: the columns that somebody asked for, by field.
-        owners: the field that each column, in lower case, belongs to, or did: no other field gets it.
+        fields: the fields, in the order in which they were first seen.
+        names: the columns that the mapping asks for, by field.
+        owners: the field that each column, in lower case, belongs or belonged to: no other field gets it.
     """
     asked = {field: shown(column) for field, column in (names or {}).items()}
     ours = ("connection", "object", "source_id", f"{table}_key", *(c.name for c in TAIL))
@@ -176,8 +179,8 @@ def custom_columns(
         choices = _column_names(field)
         name = (
             wanted
-            if wanted and not any(one in taken for one in _made_of(wanted))
-            else next(c for c in choices if _are_free(_made_of(c), field.name, taken))
+            if wanted and not any(made in taken for made in _with_key(wanted))
+            else next(c for c in choices if _are_free(_with_key(c), field.name, taken))
         )
         taken.add(name, _key_of(name))
         named[name] = field
@@ -185,7 +188,7 @@ def custom_columns(
 
 
 def first_column(field: Field) -> str:
-    """Return the name that a field of a custom object has as a column where nobody else has it."""
+    """Return the name of a custom object's field as a column, if no other field has it."""
     return next(_column_names(field))
 
 
@@ -197,8 +200,8 @@ def _column_names(field: Field) -> Iterator[str]:
         yield f"{name.removesuffix('_id')}{suffix}" if suffix else name
 
 
-def _made_of(column: str) -> tuple[str, ...]:
-    """Return a column and the key column that stands beside one of references."""
+def _with_key(column: str) -> tuple[str, ...]:
+    """Return a column, with its key column if it has references."""
     return (column, _key_of(column)) if column.endswith("_source_id") else (column,)
 
 
@@ -207,9 +210,9 @@ def _are_free(columns: Iterable[str], owner: str, taken: Taken) -> bool:
 
 
 def owned(columns: Mapping[str, Field]) -> dict[str, str]:
-    """Return the names that fields of a custom object have as columns, in lower case, each with its field."""
+    """Return the field of each column of a custom object, by the column's name in lower case."""
     return {
-        name.lower(): field.name for column, field in columns.items() for name in _made_of(column)
+        name.lower(): field.name for column, field in columns.items() for name in _with_key(column)
     }
 
 
@@ -218,7 +221,7 @@ def _key_of(column: str) -> str:
 
 
 def column_type(field: Field) -> str:
-    """Return the DuckDB type that values of a source field are cast to; ids are text, whatever they look like."""
+    """Return the DuckDB type that values of a source field are cast to; ids are always text."""
     if field.is_id or field.reference_to:
         return "VARCHAR"
     if field.common_type == "decimal" and field.scale > 6:

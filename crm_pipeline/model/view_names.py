@@ -1,4 +1,4 @@
-"""Names of the columns of views: the labels that people know, each with one owner for ever."""
+"""Names of the columns of views: the labels that people know; a name belongs to the same field for ever."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +10,9 @@ from crm_pipeline.model.names import Taken, shown
 KEY = "crm_key"
 """Last column of every view: the key by which its rows join schema `crm`."""
 UNCONVERTED = "unconverted"
-"""Column before it: the columns of the row that are NULL because their text did not fit them."""
+"""Last column but one: the columns of the row that are NULL because their text did not fit them."""
 _NAMELESS = "(no name)"
-_OF = "\0name of what it points to"
+_OF = "\0name of the record"
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Named:
     """A field that gets a column.
 
     Attributes:
-        age: when it was first seen: fields of one age are named together, older ones first.
-        has_name: beside its column, which shows an id, stands one with the name of what that is of.
+        age: order in which it was first seen: fields of one age are named together, older ones first.
+        has_name: whether its column shows ids and gets a second column with the names of those records.
     """
 
     field: str
@@ -33,12 +33,12 @@ class Named:
 class ViewNames:
     """The names of a view's columns.
 
-    Fields are called by their labels, and labels that fields of one age share carry the API name as well. A
-    field that comes later yields to those that are there.
+    Columns have the labels of their fields. A label that several fields of one age share is followed by the API
+    name. A later field does not get a name that an earlier one has.
 
     Args:
         fields: in their order.
-        owners: the field that each name, in lower case, belongs to, or did.
+        owners: the field that each name, in lower case, belongs or belonged to.
     """
 
     def __init__(self, fields: Iterable[Named], owners: Mapping[str, str] | None = None) -> None:
@@ -47,7 +47,7 @@ class ViewNames:
         self._names: dict[str, str] = {}
         for _, alike in groupby(sorted(listed, key=_age), key=_age):
             self._name(list(alike))
-        self._fields = [one.field for one in listed]
+        self._fields = [named.field for named in listed]
         self.owners = {**(owners or {}), **{v.lower(): k for k, v in self._names.items()}}
 
     @property
@@ -57,23 +57,23 @@ class ViewNames:
 
     @property
     def beside(self) -> dict[str, str]:
-        """The names of the columns beside those with ids, by field."""
+        """The names of the columns with names of records, by the field with their ids."""
         return {f: self._names[f + _OF] for f in self._fields if f + _OF in self._names}
 
     def _name(self, fields: Sequence[Named]) -> None:
-        told = [(one, shown(one.field), shown(one.label or one.field)) for one in fields]
-        labels = [(one, name, label or name or _NAMELESS) for one, name, label in told]
+        texts = [(named, shown(named.field), shown(named.label or named.field)) for named in fields]
+        labels = [(named, name, label or name or _NAMELESS) for named, name, label in texts]
         shared = Counter(label.lower() for _, _, label in labels)
-        for one, name, label in labels:
+        for named, name, label in labels:
             marked = f"{label} ({name})" if name else label
-            is_free = shared[label.lower()] == 1 and self._taken.is_free(label, one.field)
+            is_free = shared[label.lower()] == 1 and self._taken.is_free(label, named.field)
             choices = (label,) if is_free else (marked, name or label)
-            self._names[one.field] = self._taken.take(*choices, owner=one.field)
-        for one in fields:
-            if one.has_name:
-                wanted = f"{self._names[one.field]} name"
-                self._names[one.field + _OF] = self._taken.take(wanted, owner=one.field + _OF)
+            self._names[named.field] = self._taken.take(*choices, owner=named.field)
+        for named in fields:
+            if named.has_name:
+                wanted = f"{self._names[named.field]} name"
+                self._names[named.field + _OF] = self._taken.take(wanted, owner=named.field + _OF)
 
 
-def _age(one: Named) -> int:
-    return one.age
+def _age(named: Named) -> int:
+    return named.age

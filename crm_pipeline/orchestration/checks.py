@@ -17,9 +17,9 @@ from crm_pipeline.stages.published import NOTE, Finding
 from crm_pipeline.stages.raw import (
     Extraction,
     outstanding_cure,
-    outstanding_told,
+    outstanding_text,
     shrink_cure,
-    shrink_told,
+    shrink_text,
 )
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.landing.outstanding import Outstanding
@@ -101,7 +101,7 @@ def _absence(done: Extraction) -> dg.AssetCheckResult:
         check_name=ABSENCE,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{shrink_told(shrink)}. {cure}",
+        description=f"{shrink_text(shrink)}. {cure}",
         metadata={"records_before": shrink.before, "records_missing": shrink.rows},
     )
 
@@ -114,7 +114,7 @@ def quarantine_result(connection: str, obj: str, missing: Outstanding) -> dg.Ass
         check_name=QUARANTINE,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{outstanding_told(missing)}. {outstanding_cure(connection, obj)}",
+        description=f"{outstanding_text(missing)}. {outstanding_cure(connection, obj)}",
         metadata={"records_missing": missing.records},
     )
 

@@ -16,7 +16,7 @@ from crm_pipeline.model.table import Column
 from crm_pipeline.orchestration.masking import as_table, preview
 from crm_pipeline.stages.normalized import Normalized
 from crm_pipeline.stages.published import Publication
-from crm_pipeline.stages.raw import Extraction, shrink_told
+from crm_pipeline.stages.raw import Extraction, shrink_text
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.landing.outstanding import Outstanding
 
@@ -48,7 +48,7 @@ def extraction(done: Extraction) -> Metadata:
         metadata[f"api_{done.unit}_planned"] = done.planned_cost
     if done.shrink is not None:
         metadata["records_missing"] = done.shrink.rows
-        metadata["absence"] = shrink_told(done.shrink)
+        metadata["absence"] = shrink_text(done.shrink)
     if done.vendor_count is not None:
         metadata["source_count"] = done.vendor_count
     if done.watermark is not None:

@@ -69,7 +69,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
                 accounts=crm.api_accounts(),
                 freshness=crm.freshness(),
                 retention=crm.settings.retention,
-                waits=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
+                min_age=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
             )
         if done.repaired:
             context.log.warning(

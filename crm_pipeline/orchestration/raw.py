@@ -22,7 +22,7 @@ from crm_pipeline.orchestration.partitions import (
 )
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.stages.raw import Extraction, Mode, extract, note_account, outstanding_told
+from crm_pipeline.stages.raw import Extraction, Mode, extract, note_account, outstanding_text
 from crm_pipeline.store.landing.outstanding import outstanding
 
 MODE_TAG = "crm/mode"
@@ -72,7 +72,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
         if fresh.history_from is not None:
             context.log.warning(metadata.gap(fresh))
         if done.quarantined:
-            context.log.warning("%s: %s.", obj.name, outstanding_told(missing))
+            context.log.warning("%s: %s.", obj.name, outstanding_text(missing))
         if partitioned and _has_months(context):
             _describe_months(context, done)
         else:

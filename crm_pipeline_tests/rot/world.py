@@ -26,7 +26,7 @@ from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.published.past import snapshot_as_of
-from crm_pipeline.stages.raw.snapshot import judged
+from crm_pipeline.stages.raw.snapshot import evaluate_snapshot
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.acceptance import Refused, refuse_schema
 from crm_pipeline.store.landing.account_facts import note_facts
@@ -186,10 +186,10 @@ class World:
             # What is the same is judged by landing alone.
             task: Any = SimpleNamespace(landing=self.landing, bounds=ShrinkBounds())
             plan: Any = None
-            stands = judged(task, plan, writer).stands
-            if stands is None:
+            same_as = evaluate_snapshot(task, plan, writer).same_as
+            if same_as is None:
                 writer.commit(Counts(complete=True))
-        return stands is not None
+        return same_as is not None
 
     def _begin(self, connection: str, obj: str, *, complete: bool = False) -> WindowWriter:
         start = None if complete else self.landing.watermark(connection, obj)

@@ -162,7 +162,7 @@ def test_a_bit_of_what_is_published(published: Any, pattern: str) -> None:
 def test_a_snapshot_object_is_not_compared_with_damaged_bytes(org: Any, described: Any) -> None:
     """A complete read that finds its predecessor damaged is refused by name, not taken for unchanged."""
     from crm_pipeline.kernel.clock import Window
-    from crm_pipeline.stages.raw.snapshot import judged
+    from crm_pipeline.stages.raw.snapshot import evaluate_snapshot
 
     org.land(described(*FIELDS), [{"Id": "003A", "LastName": "Ng"}], complete=True)
     path = one(org, "landing/*/*/????-??/*.parquet")
@@ -172,7 +172,7 @@ def test_a_snapshot_object_is_not_compared_with_damaged_bytes(org: Any, describe
     with landing.begin("acme", "Contact", window, described(*FIELDS)) as writer:
         writer.manifests = [*landing.batches("acme", "Contact")]
         with pytest.raises(CorruptFile, match=path.name):
-            judged(SimpleNamespace(landing=landing), None, writer)  # type: ignore[arg-type]
+            evaluate_snapshot(SimpleNamespace(landing=landing), None, writer)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])

@@ -1,4 +1,4 @@
-"""From landing to the common model: one table per connection, typed, folded and judged."""
+"""From landing to the common model: one table per connection, folded, typed and checked against its contract."""
 
 from crm_pipeline.stages.normalized.build import Normalized, check_mapping, normalize, tables_for
 from crm_pipeline.stages.normalized.contract import RuleResult

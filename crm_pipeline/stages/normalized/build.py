@@ -1,4 +1,4 @@
-"""Builds one normalized table of one connection: gather, fold, type, judge, commit."""
+"""Build one normalized table of one connection: collect, fold, type, check, commit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +16,7 @@ from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.contract import (
-    Former,
+    PreviousVersion,
     Verdict,
     column_schema,
     refuse,
@@ -30,13 +30,13 @@ from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.merges import merged_away
-from crm_pipeline.stages.normalized.metadata import described
+from crm_pipeline.stages.normalized.metadata import object_metadata
 from crm_pipeline.stages.normalized.number_formats import (
     NumberFormats,
-    noted_in,
     number_formats_of,
+    stored_formats,
 )
-from crm_pipeline.stages.normalized.over_rows import over, own_columns, settled, with_own
+from crm_pipeline.stages.normalized.over_rows import over, own_columns, restored_own, with_own
 from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.result import Normalized, result_of, unchanged
@@ -53,7 +53,7 @@ from crm_pipeline.store.tables.corruption import damaged_version
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 CODE_VERSION = 4
-"""Raise it when the same landed bytes would give other rows."""
+"""To be raised when the same landed bytes would give other rows."""
 _log = structlog.get_logger("crm_pipeline.normalized")
 _USUAL = QuarantineLimit()
 
@@ -68,17 +68,17 @@ def tables_for(connection: Connection, maps: Sequence[ObjectMap]) -> dict[str, t
 
 
 def check_mapping(connection: Connection, maps: Sequence[ObjectMap]) -> None:
-    """Check the user's `mapping` of a connection against the columns that there are.
+    """Check the user's `mapping` of a connection against the columns of its tables.
 
     Raises:
-        UnknownName: it names a column that its table does not have.
+        UnknownName: the mapping names a column that its table does not have.
     """
     for entries in tables_of((o.name for o in connection.objects), maps).values():
         for entry in entries:
             with_overrides(entry, connection.mapping, where=connection.name)
 
 
-def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain at the call
+def normalize(  # noqa: PLR0917 - each argument is plain at the call
     connection: Connection,
     table: str,
     landing: Landing,
@@ -88,27 +88,37 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     keys: RecordKeys | None = None,
     limit: QuarantineLimit = _USUAL,
 ) -> Normalized:
-    """Bring one table of the common model up to what has landed.
+    """Bring one table of the common model up to date with landing.
 
-    With `keys`, the connector's rules for ids, time stamps and deletions count as they are today, also for
-    what landed under other ones.
-    A version that the disk has damaged is built again, though nothing new has landed.
+    A damaged version is built again, even if nothing new has landed.
+
+    Args:
+        connection: the connection.
+        table: the name of the table.
+        landing: where records have landed.
+        tables: where versions are committed.
+        maps: the vendor's mappings.
+        engine: runs the SQL.
+        keys: the connector's current rules for ids, modification times and deletions, which also count for
+            records that landed under earlier rules; None takes the keys as they landed.
+        limit: how many records may be unusable.
 
     Raises:
         CorruptFile: a landed batch is not as it was landed.
-        UnknownName: the connection has no such table, or connections.yaml maps to no such column.
+        UnknownName: the connection has no such table, or connections.yaml maps to a column that does not exist.
         ContractError: a mapped field is gone, the new version breaks its contract, or more records
             than `limit` allows cannot be used; the table keeps its current version.
-        CommitConflict: somebody else built the same table at the same time.
+        CommitConflict: another process built the same table at the same time.
     """
-    known = tables_of((o.name for o in connection.objects), maps)
-    if table not in known:
-        raise UnknownName("table", table, known, where=f"connection '{connection.name}'")
+    tables_known = tables_of((o.name for o in connection.objects), maps)
+    if table not in tables_known:
+        raise UnknownName("table", table, tables_known, where=f"connection '{connection.name}'")
     entries = [
-        with_overrides(entry, connection.mapping, where=connection.name) for entry in known[table]
+        with_overrides(entry, connection.mapping, where=connection.name)
+        for entry in tables_known[table]
     ]
     name = normalized_name(connection.name, table)
-    # First the version, then what landed: a build that is overtaken in between must not commit.
+    # The version is read before landing, so that a build that is overtaken in between cannot commit.
     parent, repaired = _parent(tables, name)
     owners = own_tables((o.name for o in connection.objects), maps)
     feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
@@ -116,7 +126,7 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
         return unchanged(table, None if repaired else parent)
     if parent is not None and parent.meta.get("inputs") == state:
         broken = damaged_version([parent], tables.verifier)
-        if broken is None and not _reads_more(parent):
+        if broken is None and not _has_newer_reader(parent):
             return unchanged(table, parent)
         repaired = broken.message if broken else ""
     if repaired:
@@ -124,7 +134,7 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
     if landing.discard_damaged_copies(_batches(feeds)):
         feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
     for feed in feeds:
-        check_fields(connection.name, feed.one)
+        check_fields(connection.name, feed.landed)
     batches = _batches(feeds)
     landing.check(batches)
     with blamed_on(lambda: damaged_batch(batches)):
@@ -132,7 +142,7 @@ def normalize(  # noqa: PLR0917 - what, from where, to where, how: each is plain
         return replace(build.run(), repaired=repaired)
 
 
-def _gathered(  # noqa: PLR0917 - of whom, from where, by whose rules
+def _gathered(  # noqa: PLR0917 - each argument is plain at the call
     connection: Connection,
     entries: Sequence[ObjectMap],
     landing: Landing,
@@ -140,15 +150,16 @@ def _gathered(  # noqa: PLR0917 - of whom, from where, by whose rules
     owners: Mapping[str, str],
     parent: TableVersion | None,
 ) -> tuple[list[Feed], str]:
-    """Return what feeds a table, and what stands for it."""
-    found = [
+    """Return the feeds of a table, and their fingerprint."""
+    collected = [
         collect(connection.name, entry, landing, keys, connection.shrink_bounds)
         for entry in entries
     ]
-    inputs = [one for one in found if one is not None]
+    inputs = [landed for landed in collected if landed is not None]
     account = account_facts(landing, connection.name)
     feeds = [
-        replace(feed_of(one, connection.mapping, owners, parent), account=account) for one in inputs
+        replace(feed_of(landed, connection.mapping, owners, parent), account=account)
+        for landed in inputs
     ]
     made_by = [(f.entry, f.table, f.facts_used) for f in feeds]
     state = inputs_fingerprint(inputs, CODE_VERSION, made_by)
@@ -156,18 +167,18 @@ def _gathered(  # noqa: PLR0917 - of whom, from where, by whose rules
 
 
 def _batches(feeds: Sequence[Feed]) -> list[Manifest]:
-    return [batch for feed in feeds for batch in feed.one.batches]
+    return [batch for feed in feeds for batch in feed.landed.batches]
 
 
-def _reads_more(parent: TableVersion) -> bool:
-    """Say whether records that could not be read are worth another try: the reader is another one."""
+def _has_newer_reader(parent: TableVersion) -> bool:
+    """Say whether unreadable records are worth another try: the version was built with another DuckDB."""
     return bool(parent.meta.get("unreadable")) and parent.meta["reader"] != duckdb.__version__
 
 
 def _parent(tables: Tables, name: str) -> tuple[TableVersion | None, str]:
-    """Return the current version, and what is wrong with one that has no readable record.
+    """Return the current version, and the damage of its record, "" for none.
 
-    Of the version itself nothing is read: a build begins with what has landed.
+    The rows of the version are not read: a build starts from landing.
     """
     try:
         return tables.version(name), ""
@@ -196,7 +207,7 @@ class _Build:
         return f"{self.connection.name}.{self.table.name}"
 
     def run(self) -> Normalized:
-        """Build the table; records are looked at one by one only where one of them stops it."""
+        """Build the table; check each record for readability only if one of them stops the build."""
         if self.parent is not None and self.parent.meta.get("unreadable"):
             return self._checked().build()
         try:
@@ -208,28 +219,30 @@ class _Build:
         return checked.build()
 
     def _checked(self) -> "_Build":
-        found = {f.one.object: unreadable(self.engine, f.one) for f in self.feeds}
-        feeds = [replace(f, one=replace(f.one, unread=found[f.one.object])) for f in self.feeds]
+        unread = {f.landed.object: unreadable(self.engine, f.landed) for f in self.feeds}
+        feeds = [
+            replace(f, landed=replace(f.landed, unread=unread[f.landed.object])) for f in self.feeds
+        ]
         return replace(self, feeds=feeds)
 
     @property
     def unread(self) -> frozenset[str]:
         """Relations with records that cannot be read."""
-        return frozenset(feed.one.unread for feed in self.feeds if feed.one.unread)
+        return frozenset(feed.landed.unread for feed in self.feeds if feed.landed.unread)
 
     def build(self) -> Normalized:
-        """Build and commit a version, twice where the numbers of a field turn out to be written oddly."""
+        """Build and commit a version; build it again if the numbers of a field turn out to have another format."""
         tally = Tally()
         records = []
         for feed in self.feeds:
             if feed.entry.each or feed.entry.lists_merged:
-                listed = exploded if feed.entry.each else merged_away
-                records.append(listed(self.engine, feed.one))
+                define = exploded if feed.entry.each else merged_away
+                records.append(define(self.engine, feed.landed))
             else:
-                ranking = ranked(self.engine, feed.one)
-                records.append(folded(self.engine, feed.one, ranking))
+                ranking = ranked(self.engine, feed.landed)
+                records.append(folded(self.engine, feed.landed, ranking))
                 tally += self._tallied(feed, ranking)
-        formats = self._formats_of(records, noted_in(self.parent))
+        formats = self._formats_of(records, stored_formats(self.parent))
         while (more := self._attempt(records, formats, tally)) is not None:
             formats += more
         version = self.tables.version(self.name)
@@ -238,18 +251,18 @@ class _Build:
     def _attempt(
         self, records: Sequence[str], formats: NumberFormats, tally: Tally
     ) -> NumberFormats | None:
-        """Commit a version, or return what its numbers say of how they are to be read instead."""
+        """Commit a version, or return the number formats with which it has to be built instead."""
         parts = [
-            f"SELECT * FROM {self._rows(formats.over(feed), one)}"
-            for feed, one in zip(self.feeds, records, strict=True)
+            f"SELECT * FROM {self._rows(formats.over(feed), relation)}"
+            for feed, relation in zip(self.feeds, records, strict=True)
         ]
         with self.tables.stage(self.name, (self.table.key,)) as staged:
             paths = self._write(staged, self._whole(" UNION ALL BY NAME ".join(parts)))
             bad = unfit(self.engine, parquet_files(paths))
             more = self._formats_of(
-                records, {name: "" for name in bad if name not in formats.known}
+                records, {name: "" for name in bad if name not in formats.formats}
             )
-            if any(more.known.values()):
+            if any(more.formats.values()):
                 return more
             formats += more
             verdict = verify(
@@ -257,35 +270,35 @@ class _Build:
                 self.table,
                 paths,
                 self._fed(),
-                former=Former(self.parent),
-                told=formats.told,
+                previous=PreviousVersion(self.parent),
+                hints=formats.hints,
             )
             self._check(verdict, tally)
             staged.commit(self.parent, verdict.rows, self._meta(verdict, tally, formats))
         return None
 
     def _rows(self, feed: Feed, records: str) -> str:
-        """Define the rows that an object has in the table."""
+        """Define the rows of an object in the table, and return SQL for them."""
         rows = define_rows(self.engine, self.connection.name, feed, records)
         rows = with_own(rows, own_columns(feed, self.connection.mapping))
         if not feed.entry.over_rows:
             return rows
-        return self.engine.view(f"{feed.one.name} over rows", over(feed.entry.over_rows, rows))
+        return self.engine.view(f"{feed.landed.name} over rows", over(feed.entry.over_rows, rows))
 
     def _formats_of(
         self, records: Sequence[str], names: Mapping[tuple[str, str], str]
     ) -> NumberFormats:
-        found = NumberFormats()
-        for feed, one in zip(self.feeds, records, strict=True):
-            found += number_formats_of(self.engine, feed, one, names)
-        return found
+        formats = NumberFormats()
+        for feed, relation in zip(self.feeds, records, strict=True):
+            formats += number_formats_of(self.engine, feed, relation, names)
+        return formats
 
     def _tallied(self, feed: Feed, ranking: Ranking) -> Tally:
         if feed.entry.single_row:
             return Tally()
         connection = self.connection.name
-        unusable = keep_unusable(self.engine, connection, feed.one, self.landing, ranking)
-        return tally_of(self.engine, feed.one, ranking, unusable)
+        unusable = keep_unusable(self.engine, connection, feed.landed, self.landing, ranking)
+        return tally_of(self.engine, feed.landed, ranking, unusable)
 
     def _check(self, verdict: Verdict, tally: Tally) -> None:
         if verdict.errors:
@@ -295,11 +308,11 @@ class _Build:
         refuse_many(self.title, tally.quarantined, verdict.rows, self.limit)
 
     def _write(self, staged: Staged, rows: str) -> list[Path]:
-        """Write live and deleted rows to files of their own, so that analysts get the former as is."""
+        """Write live and deleted rows to separate files, so that the live one can be published as it is."""
         live = staged.path("base")
-        # Rows that are neither, which the contract refuses, must be in what it looks at.
+        # Rows where is_deleted is NULL are included, so that the contract sees and refuses them.
         written = self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted IS NOT TRUE", live)
-        # Counting all rows, unlike the deleted ones, reads no record again.
+        # Counting all rows, unlike counting deleted ones, does not parse the records again.
         if self.engine.row(f"SELECT count(*) FROM ({rows})")[0] == written:
             return [live]
         deleted = staged.path("base")
@@ -307,18 +320,18 @@ class _Build:
         return [live, deleted]
 
     def _whole(self, rows: str) -> str:
-        """Return SQL for the rows with the columns that depend on several of them."""
+        """Return SQL for the rows, with the columns that depend on several rows."""
         mapping = self.connection.mapping
         own = dict.fromkeys(name for feed in self.feeds for name in own_columns(feed, mapping))
         if not self.table.over_rows:
-            return settled(f"({rows})", tuple(own))
-        # Computed once, though live and deleted rows are written apart.
+            return restored_own(f"({rows})", tuple(own))
+        # A table, so that it is computed once for live and deleted rows.
         made = over(self.table.over_rows, f"({rows})")
-        return settled(self.engine.table(f"{self.table.name} whole", made), tuple(own))
+        return restored_own(self.engine.table(f"{self.table.name} whole", made), tuple(own))
 
     def _fed(self) -> dict[tuple[str, str], str]:
         return {
-            (feed.one.object, entry.source): entry.column
+            (feed.landed.object, entry.source): entry.column
             for feed in self.feeds
             for entry in feed.mapped
         }
@@ -327,20 +340,20 @@ class _Build:
         return {
             "inputs": self.state,
             "live": verdict.rows - verdict.deleted,
-            "batches": sum(len(feed.one.batches) for feed in self.feeds),
+            "batches": sum(len(feed.landed.batches) for feed in self.feeds),
             "landed": tally.landed,
             "superseded": tally.superseded,
             "quarantined": tally.quarantined.total(),
             "reasons": dict(tally.quarantined),
             "unreadable": sum(
-                self.engine.row(f"SELECT count(*) FROM {one}")[0] for one in self.unread
+                self.engine.row(f"SELECT count(*) FROM {relation}")[0] for relation in self.unread
             ),
             "reader": duckdb.__version__,
             "time_zone": self.feeds[0].account.zone,
             "unconverted": dict(verdict.unconverted),
             "fed": sorted({entry.column for feed in self.feeds for entry in feed.mapped}),
             "misfits": list(verdict.misfits),
-            "number_formats": formats.noted,
+            "number_formats": formats.to_meta,
             "doubts": [asdict(doubt) for doubt in self._doubts()],
             "results": [
                 [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results
@@ -351,14 +364,14 @@ class _Build:
                 "description": self.table.description,
             },
             "columns": [dict(column) for column in column_schema(self.table)],
-            "objects": described(
+            "objects": object_metadata(
                 self.feeds, [o.name for o in self.connection.objects], self.parent
             ),
         }
 
     def _doubts(self) -> list[Doubt]:
-        lists = [feed.one for feed in self.feeds if feed.entry.each]
-        return [doubt for one in lists for doubt in doubts_of(self.engine, one)]
+        lists = [feed.landed for feed in self.feeds if feed.entry.each]
+        return [doubt for landed in lists for doubt in doubts_of(self.engine, landed)]
 
 
 __all__ = ["CODE_VERSION", "Normalized", "normalize", "tables_for"]

@@ -1,4 +1,4 @@
-"""SQL for what a mapping says about a field's text: where it comes from, what is chosen, what it names."""
+"""SQL for the choices of a mapping: where a field's text comes from, its replacement, and the record it refers to."""
 
 import json
 from dataclasses import replace
@@ -19,9 +19,9 @@ _NO = "'false', '0', '0.0', 'no'"
 def chosen(feed: Feed, entry: FieldMap) -> str:
     """Return SQL for a field's text after the mapping's choices."""
     if entry.any_of:
-        return _any(feed, entry)
+        return _any_of(feed, entry)
     text = (
-        _meant(feed, entry, picked(entry, _filled(feed, entry.pick)))
+        _if_when(feed, entry, picked(entry, _filled(feed, entry.pick)))
         if entry.pick
         else _text(feed, entry)
     )
@@ -33,8 +33,8 @@ def chosen(feed: Feed, entry: FieldMap) -> str:
     if values or entry.otherwise is not None:
         cases = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in values)
         otherwise = text if entry.is_object else literal(entry.otherwise)
-        known = f"CASE {text} {cases} ELSE {otherwise} END" if cases else otherwise
-        text = f"CASE WHEN {text} IS NOT NULL THEN {known} END"
+        replaced = f"CASE {text} {cases} ELSE {otherwise} END" if cases else otherwise
+        text = f"CASE WHEN {text} IS NOT NULL THEN {replaced} END"
     return text if entry.empty is None else f"coalesce({text}, {literal(entry.empty)})"
 
 
@@ -59,14 +59,14 @@ def typed(feed: Feed, entry: FieldMap, kind: str) -> str:
 
 
 def _divided(feed: Feed, entry: FieldMap, amount: str) -> str:
-    """Return SQL for an amount divided by the rate that its record names."""
+    """Return SQL for an amount divided by the rate in its record."""
     if not feed.present((entry.divided_by,)):
         return f"NULL::{MONEY}"
     return divided(amount, trillionths(cast(raw(entry.divided_by), PRECISE)))
 
 
 def _plain_number(feed: Feed, source: str, text: str) -> str:
-    """Return SQL for a number written plainly; NULL where it would have meant another one before."""
+    """Return SQL for a number written plainly; NULL where the format of before would give another number."""
     if source in feed.number_formats:
         return NUMBER_FORMATS[feed.number_formats[source]].plain(text)
     if source not in feed.doubted_formats:
@@ -77,7 +77,7 @@ def _plain_number(feed: Feed, source: str, text: str) -> str:
 
 
 def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:
-    """Return SQL for our key of the record that an id points to; NULL where none is meant."""
+    """Return SQL for our key of the record that an id refers to; NULL where it refers to none."""
     text = chosen(feed, entry)
     if entry.object_in:
         named = raw(entry.object_in) if feed.present((entry.object_in,)) else "NULL::VARCHAR"
@@ -91,19 +91,19 @@ def key_of(connection: str, feed: Feed, entry: FieldMap) -> str:
     return f"CASE {' '.join(whens)} END" if whens else "NULL::VARCHAR"
 
 
-def _any(feed: Feed, entry: FieldMap) -> str:
-    """Return SQL for whether one of several texts says more than no."""
+def _any_of(feed: Feed, entry: FieldMap) -> str:
+    """Return SQL for whether any of several texts is set to something other than no."""
     texts = [raw(name) for name in feed.present((entry.source, *entry.any_of))]
     is_yes = " OR ".join(f"coalesce(lower({text}) NOT IN ({_NO}), false)" for text in texts)
-    is_said = " OR ".join(f"{text} IS NOT NULL" for text in texts)
+    is_set = " OR ".join(f"{text} IS NOT NULL" for text in texts)
     otherwise = literal(entry.otherwise)
-    return f"CASE WHEN {is_yes} THEN 'true' WHEN {is_said} THEN 'false' ELSE {otherwise} END"
+    return f"CASE WHEN {is_yes} THEN 'true' WHEN {is_set} THEN 'false' ELSE {otherwise} END"
 
 
 def _filled(feed: Feed, pick: Pick) -> Pick:
-    """Return a pick that names the account's main currency; nothing is preferred where that is unknown."""
-    known = feed.account.currency
-    preferred = ((key, text.replace(MAIN_CURRENCY, known)) for key, text in pick.prefer)
+    """Return a pick with the account's main currency filled in; without it no element is preferred."""
+    currency = feed.account.currency
+    preferred = ((key, text.replace(MAIN_CURRENCY, currency)) for key, text in pick.prefer)
     return replace(pick, prefer=tuple((key, text) for key, text in preferred if text))
 
 
@@ -117,7 +117,7 @@ def _label(feed: Feed, entry: FieldMap, text: str) -> str:
 
 
 def _text(feed: Feed, entry: FieldMap) -> str:
-    """Return SQL for a field's text; records read before it was renamed have it in the former one."""
+    """Return SQL for a field's text; records read before the field was renamed have it under the former name."""
     own = raw(entry.source)
     if entry.needs_all and len(feed.present(entry.joined)) < len(entry.joined):
         return "NULL::VARCHAR"
@@ -126,7 +126,7 @@ def _text(feed: Feed, entry: FieldMap) -> str:
         needed = feed.present(entry.joined) if entry.needs_all else ()
         filled = " AND ".join(f"{text} IS NOT NULL" for text in (own, *map(raw, needed)))
         own = f"CASE WHEN {filled} THEN concat_ws(' ', {own}{joined}) END"
-    own = _meant(feed, entry, _first([own, *map(raw, feed.gone(entry))]))
+    own = _if_when(feed, entry, _first([own, *map(raw, feed.gone(entry))]))
     text = _first([own, *map(raw, feed.present(entry.fallback))])
     if not entry.until:
         return text
@@ -137,10 +137,10 @@ def _first(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
 
 
-def _meant(feed: Feed, entry: FieldMap, text: str) -> str:
-    """Return SQL for a text where another source says that it is meant."""
+def _if_when(feed: Feed, entry: FieldMap, text: str) -> str:
+    """Return SQL for a text, NULL where the mapping's condition on another source does not hold."""
     if not entry.when:
         return text
     other, wanted = entry.when
-    is_so = f"{raw(other)} = {literal(wanted)}" if feed.present((other,)) else "false"
-    return f"CASE WHEN {is_so} THEN {text} END"
+    condition = f"{raw(other)} = {literal(wanted)}" if feed.present((other,)) else "false"
+    return f"CASE WHEN {condition} THEN {text} END"

@@ -1,4 +1,4 @@
-"""Judges a staged version before it is committed: its rows by SQL, types and a sample of live ones by pandera."""
+"""Check a staged version before it is committed: all rows by SQL, types and a sample of live rows by pandera."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from crm_pipeline.store.tables.engine import Engine, parquet_files
 SAMPLE_ROWS = 500
 EXAMPLES = 5
 UNCONVERTED_SHARE = 0.2
-"""Above this share of a field's values (and `UNCONVERTED_ROWS`) the vendor's type has changed."""
+"""If more than this share of a field's values (and `UNCONVERTED_ROWS`) do not fit, the field's type has changed."""
 UNCONVERTED_ROWS = 20
 
 
 @dataclass(frozen=True)
 class RuleResult:
-    """How a rule fared: the number of rows that break it and the keys of a few of them."""
+    """The result of a rule: the number of rows that break it and the keys of a few of them."""
 
     rule: str
     severity: str
@@ -31,11 +31,11 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the contract says about a staged version.
+    """The result of the contract for a staged version.
 
     Attributes:
-        unconverted: `<object>.<field>` -> values that did not fit their column.
-        misfits: the fields of which so many values do not fit that their type is another one.
+        unconverted: number of values that did not fit their column, by `<object>.<field>`.
+        misfits: the fields of which so many values do not fit that their type must be another one.
     """
 
     rows: int
@@ -51,16 +51,16 @@ class Verdict:
 
     @property
     def warnings(self) -> tuple[RuleResult, ...]:
-        """The rules that are broken and only shown."""
+        """The broken rules that do not forbid the commit."""
         return tuple(r for r in self.results if r.severity == "warning" and r.failures)
 
 
 @dataclass(frozen=True)
-class Former:
-    """What the version before had of each field.
+class PreviousVersion:
+    """Whether the values of each field fitted their columns in the version before.
 
-    Its values can stop fitting only where they did fit: a first load is never refused for a field that
-    holds something else than its type says.
+    A field whose values never fitted does not stop a build: a first load is not refused for a field with values
+    of another type than the vendor states.
     """
 
     version: TableVersion | None = None
@@ -71,12 +71,12 @@ class Former:
             return False
         if f"{obj}.{field}" in self.version.meta.get("misfits", ()):
             return False
-        fields = {one["object"]: one["fields"] for one in self.version.meta.get("objects", ())}
-        # Rows that are elements of records are described nowhere.
+        fields = {obj["object"]: obj["fields"] for obj in self.version.meta.get("objects", ())}
+        # The meta has no fields of objects whose rows are elements of records.
         return obj not in fields or any(name == field for name, *_ in fields[obj])
 
 
-_FIRST = Former()
+_FIRST = PreviousVersion()
 
 
 def verify(
@@ -85,18 +85,18 @@ def verify(
     paths: Sequence[Path],
     columns: Mapping[tuple[str, str], str],
     *,
-    former: Former = _FIRST,
-    told: Mapping[tuple[str, str], str] | None = None,
+    previous: PreviousVersion = _FIRST,
+    hints: Mapping[tuple[str, str], str] | None = None,
 ) -> Verdict:
     """Check staged Parquet files against the contract of their table.
 
     Args:
-        engine: does the work.
-        table: what they should be.
+        engine: runs the SQL.
+        table: the table with its rules.
         paths: the files.
-        columns: which column a source field, `(object, field)`, feeds.
-        former: the version before.
-        told: what to add where values of a field do not fit.
+        columns: the column that a source field, `(object, field)`, feeds.
+        previous: the version before.
+        hints: text to add to the rule of a field whose values do not fit.
     """
     relation = parquet_files(paths)
     counted = engine.row(count_sql(table, relation))
@@ -116,8 +116,9 @@ def verify(
     for (obj, name), bad in unconverted.items():
         is_other = _is_other_type(engine, live, obj, columns.get((obj, name)), bad)
         misfits.extend([f"{obj}.{name}"] if is_other else [])
-        rule = f"{obj}.{shown(name)} fits {columns.get((obj, name))}{(told or {}).get((obj, name), '')}"
-        severity = "error" if is_other and former.fitted(obj, name) else "warning"
+        hint = (hints or {}).get((obj, name), "")
+        rule = f"{obj}.{shown(name)} fits {columns.get((obj, name))}{hint}"
+        severity = "error" if is_other and previous.fitted(obj, name) else "warning"
         results.append(RuleResult(rule, severity, bad, _misfits(engine, live, obj, name)))
     results.append(_pandera(engine, table, live))
     rows, deleted = map(int, counted[:2])
@@ -126,17 +127,17 @@ def verify(
 
 def refuse(name: str, verdict: Verdict) -> ContractError:
     """Return the error that says why a version is not committed."""
-    told = "; ".join(
+    broken = "; ".join(
         f"{r.rule}: {r.failures:,} rows"
         + (f" (such as {', '.join(r.examples)})" if r.examples else "")
         for r in verdict.errors
     )
     return ContractError(
-        f"{name} breaks its contract: {told}. The table keeps its current version.",
+        f"{name} breaks its contract: {broken}. The table keeps its current version.",
         failures=[(r.rule, r.failures, list(r.examples)) for r in verdict.errors],
         cure="Correct the records in the CRM, or map the field elsewhere in connections.yaml, and "
-        "build the table again. Where the type of a field was changed, run a backfill: records read "
-        "before carry the old values.",
+        "build the table again. If the type of a field was changed, run a backfill: records read "
+        "before have the old values.",
     )
 
 
@@ -150,7 +151,7 @@ def _examples(engine: Engine, table: Table, rule: Rule, relation: str) -> tuple[
 
 
 def unfit(engine: Engine, relation: str) -> dict[tuple[str, str], int]:
-    """Count the values of each field, `(object, field)`, that did not fit their column."""
+    """Return the number of values that did not fit their column, by `(object, field)`."""
     return {
         (obj, field): int(count)
         for obj, field, count in engine.rows(
@@ -185,7 +186,7 @@ def _misfits(engine: Engine, relation: str, obj: str, field: str) -> tuple[str, 
 
 
 def _pandera(engine: Engine, table: Table, relation: str) -> RuleResult:
-    """Let pandera check types and rules on a sample that holds the suspicious rows first."""
+    """Return the result of pandera's check of types and rules, on a sample that has the suspicious rows first."""
     import pandas as pd
     import pandera.errors
 
@@ -206,7 +207,7 @@ def _pandera(engine: Engine, table: Table, relation: str) -> RuleResult:
 
 
 def column_schema(table: Table) -> Sequence[Mapping[str, Any]]:
-    """Describe the table's columns for people: name, type, description."""
+    """Return the name, type and description of each of the table's columns."""
     return [
         {
             "name": c.name,

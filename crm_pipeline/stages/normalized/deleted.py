@@ -1,4 +1,4 @@
-"""Which records the current tables of a connection show as deleted already, asked by their ids."""
+"""Which of some records the current tables of a connection show as deleted already."""
 
 from collections.abc import Iterable
 
@@ -8,21 +8,21 @@ from crm_pipeline.model.names import literal
 from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine
 
-_ASKED = ("object", "source_id", "is_deleted")
+_COLUMNS = ("object", "source_id", "is_deleted")
 
 
 def deleted_ids(
     engine: Engine, tables: Tables, connection: str, obj: str, ids: Iterable[str]
 ) -> frozenset[str]:
-    """Return those of an object's ids that stand in the tables as deleted, and nowhere as live.
+    """Return those of an object's ids that are deleted in the tables, and live in none.
 
     Raises:
         CorruptFile: a table cannot be read.
     """
     asked = pa.table({"source_id": pa.array(list(ids), pa.string())})
     release = tables.current()
-    found = [tables.version(name, release) for name in tables.names(_of(connection), release)]
-    versions = [version for version in found if version is not None and _tells(version)]
+    stored = [tables.version(name, release) for name in tables.names(_prefix(connection), release)]
+    versions = [version for version in stored if version is not None and _has_columns(version)]
     if not asked.num_rows or not versions:
         return frozenset()
     listed = engine.load("asked ids", asked)
@@ -37,11 +37,11 @@ def deleted_ids(
     return frozenset(source_id for (source_id,) in gone)
 
 
-def _of(connection: str) -> str:
+def _prefix(connection: str) -> str:
     return f"normalized/{connection}/"
 
 
-def _tells(version: TableVersion) -> bool:
-    """Say whether a version has rows, and the columns that are asked for."""
+def _has_columns(version: TableVersion) -> bool:
+    """Say whether a version has rows, and the columns of the query."""
     names = {column["name"] for column in version.meta.get("columns", ())}
-    return bool(version.base) and names.issuperset(_ASKED)
+    return bool(version.base) and names.issuperset(_COLUMNS)

@@ -1,7 +1,7 @@
 """SQL for exploded tables: each element of a list in a record becomes a row.
 
-A version of a record that has the list replaces all rows of earlier ones. A version without it says
-nothing about it: the rows stay, deleted if the record is.
+A version of a record that has the list replaces all rows of earlier versions. A version without the list
+changes nothing: the rows stay, and are deleted only if the record is.
 """
 
 from crm_pipeline.model.json_paths import Layout
@@ -18,20 +18,20 @@ ELEMENT = "_element"
 """The column with the element's JSON text."""
 
 
-def exploded(engine: Engine, one: ObjectInput) -> str:
-    """Define the elements of all records' lists and return the relation's name.
+def exploded(engine: Engine, landed: ObjectInput) -> str:
+    """Define a relation with the elements of all records' lists, and return its name.
 
-    It has the columns of `fold.folded`, of which `_source_id` is the row's own, and `_element`. Of
-    elements of one record that share their identity the first stays.
+    It has the columns of `fold.folded`, where `_source_id` is the id of the row, and `_element`. Of several
+    elements of a record with the same identity the first counts.
     """
-    if not one.batches:
-        return _nothing(engine, one)
-    # Computed once: live rows, deleted rows and their number would each parse every record again.
-    elements = engine.table(f"{one.name} elements", _elements(engine, one))
-    layout = Layout(path for source in one.of_element for path in source.paths)
-    read = ["*", *json_columns(layout, "_e", one.of_element), f"_source_id AS {raw(RECORD_ID)}"]
+    if not landed.batches:
+        return _nothing(engine, landed)
+    # A table, because live rows, deleted rows and their number would each parse every record again.
+    elements = engine.table(f"{landed.name} elements", _elements(engine, landed))
+    layout = Layout(path for source in landed.of_element for path in source.paths)
+    read = ["*", *json_columns(layout, "_e", landed.of_element), f"_source_id AS {raw(RECORD_ID)}"]
     parsed = f"(SELECT *, {layout.columns(ELEMENT, '_e')} FROM {elements})"
-    ids = ["_source_id", *(f"coalesce({raw(source)}, '')" for source in one.entry.identity)]
+    ids = ["_source_id", *(f"coalesce({raw(source)}, '')" for source in landed.entry.identity)]
     columns = [
         "_modified_at",
         "_deleted OR _winner IS NOT NULL AS _deleted",
@@ -39,52 +39,52 @@ def exploded(engine: Engine, one: ObjectInput) -> str:
         "_is_seen",
         "NULL::VARCHAR AS _winner",
         raw(RECORD_ID),
-        *(raw(source.name) for source in (*one.of_record, *one.of_element)),
+        *(raw(source.name) for source in (*landed.of_record, *landed.of_element)),
         ELEMENT,
     ]
     return engine.view(
-        f"{one.name} exploded",
+        f"{landed.name} exploded",
         f"SELECT {_joined(ids)} AS _source_id, {', '.join(columns)} "
         f"FROM (SELECT {', '.join(read)} FROM {parsed}) "
         f"QUALIFY row_number() OVER (PARTITION BY {_joined(ids)} ORDER BY _position) = 1",
     )
 
 
-def _elements(engine: Engine, one: ObjectInput) -> str:
+def _elements(engine: Engine, landed: ObjectInput) -> str:
     """Return SQL for the elements of each record's last list, with the record's latest state."""
-    of_record = "".join(f", l.{raw(source.name)}" for source in one.of_record)
+    of_record = "".join(f", l.{raw(source.name)}" for source in landed.of_record)
     state = "s._source_id, l._modified_at, s._deleted, l._batch_id, s._is_seen, s._winner"
     lists = (
         f"SELECT {state}{of_record}, unnest(l._elements) AS {ELEMENT}, "
         f"generate_subscripts(l._elements, 1) AS _position "
-        f"FROM {_lists(engine, one)} AS l JOIN {states(engine, one)} AS s USING (_source_id)"
+        f"FROM {_lists(engine, landed)} AS l JOIN {states(engine, landed)} AS s USING (_source_id)"
     )
     return f"SELECT * FROM ({lists}) WHERE {ELEMENT} IS NOT NULL"
 
 
-def _lists(engine: Engine, one: ObjectInput) -> str:
-    """Define the last version of each record's list, and what is kept of older ones, see `emptied`."""
-    name = one.name
+def _lists(engine: Engine, landed: ObjectInput) -> str:
+    """Define a relation with the last version of each record's list, and with kept older ones, see `emptied`."""
+    name = landed.name
     all_lists = engine.view(
         f"{name} all lists",
-        f"SELECT * FROM ({versions(engine, one, one.of_record, each=one.entry.each)}) "
+        f"SELECT * FROM ({versions(engine, landed, landed.of_record, each=landed.entry.each)}) "
         f"WHERE {HAS_ID} AND _elements IS NOT NULL",
     )
-    repeated = repeated_ids(engine, one)
+    repeated = repeated_ids(engine, landed)
     if repeated is None:
         return all_lists
     versions_of = ranked(
-        engine, one, lists=all_lists, repeated=repeated, order=sequences(engine, one)
+        engine, landed, lists=all_lists, repeated=repeated, order=sequences(engine, landed)
     )
     newest = (
         f"SELECT * FROM {all_lists} AS l ANTI JOIN (SELECT _batch_id, _row FROM {versions_of} "
         f"WHERE _rank > 1) AS o USING (_batch_id, _row)"
     )
-    older = kept(engine, one, versions_of)
+    older = kept(engine, landed, versions_of)
     if older is None:
         return engine.view(f"{name} lists", newest)
-    # The newest list, and what older ones have of a kind that it lacks and should not.
-    elements = of_kind(one, "_elements", "_kind")
+    # The newest lists, and elements of older lists whose kind the newest one lacks and should have.
+    elements = of_kind(landed, "_elements", "_kind")
     return engine.view(
         f"{name} lists",
         f"{newest} UNION ALL BY NAME SELECT * EXCLUDE (_kind) REPLACE ({elements} AS _elements) "
@@ -92,10 +92,14 @@ def _lists(engine: Engine, one: ObjectInput) -> str:
     )
 
 
-def _nothing(engine: Engine, one: ObjectInput) -> str:
-    texts = [raw(RECORD_ID), *(raw(s.name) for s in (*one.of_record, *one.of_element)), ELEMENT]
+def _nothing(engine: Engine, landed: ObjectInput) -> str:
+    texts = [
+        raw(RECORD_ID),
+        *(raw(s.name) for s in (*landed.of_record, *landed.of_element)),
+        ELEMENT,
+    ]
     columns = "".join(f", NULL::VARCHAR AS {text}" for text in texts)
-    return engine.view(f"{one.name} exploded", f"SELECT *{columns} FROM {EMPTY} WHERE false")
+    return engine.view(f"{landed.name} exploded", f"SELECT *{columns} FROM {EMPTY} WHERE false")
 
 
 def _joined(parts: list[str]) -> str:

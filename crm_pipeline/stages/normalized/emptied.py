@@ -1,10 +1,10 @@
-"""Lists that one read emptied for many records at once: a vendor that could not say, or a login that may not see.
+"""Detect lists that one read emptied for many records at once, and keep their earlier elements.
 
-An empty list removes the rows that were made of it, which is right for one record and suspicious for many:
-nobody takes the links of a thousand records away within one read. So the lists of before stay, until a read
-has others or a person believes the empty ones (`crm-pipeline accept-shrink`). Of a list that holds elements of
-several kinds, such as links to several objects, each kind counts by itself. What is believed is derived from
-what has landed, each time.
+An empty list removes the rows that were made of it. That is right for one record and suspicious for many: nobody
+removes the links of a thousand records between two reads, but a faulty response or lost permissions look like that.
+So the earlier lists stay until a read has lists again, or a person accepts the empty ones
+(`crm-pipeline accept-shrink`). If a list has elements of several kinds, such as links to several objects, each
+kind counts separately. The decision is derived from landing at every build.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ class Doubt:
     """Empty lists of one read that are not believed.
 
     Attributes:
-        object: whose records they are of.
-        list: where in the records they stand, with dots.
-        kind: of the elements that are gone; "" where a list holds one kind.
-        window_id: of the read.
-        records: how many records lack them.
-        rows: how many rows stay because of it.
+        object: the object of the records.
+        list: the path of the list in records, with dots.
+        kind: the kind of the missing elements; "" where a list has only one kind.
+        window_id: the id of the read.
+        records: number of records that lack them.
+        rows: number of rows that stay because of the doubt.
     """
 
     object: str
@@ -46,14 +46,14 @@ class Doubt:
         )
 
 
-def ranked(engine: Engine, one: ObjectInput, *, lists: str, repeated: str, order: str) -> str:
-    """Define the versions of the lists of records that landed more than once.
+def ranked(engine: Engine, landed: ObjectInput, *, lists: str, repeated: str, order: str) -> str:
+    """Define a relation with the versions of the lists of records that landed more than once.
 
     It has `_source_id`, `_batch_id`, `_row`, `_rank` (1 is the newest) and `_kinds`, the kind of each element.
     """
-    kinds = f"list_transform(_elements, lambda x: {_kind(one, 'x')})"
+    kinds = f"list_transform(_elements, lambda x: {_kind(landed, 'x')})"
     return engine.table(
-        f"{one.name} ranked lists",
+        f"{landed.name} ranked lists",
         f"SELECT _source_id, _batch_id, _row, {kinds} AS _kinds, row_number() OVER "
         f"(PARTITION BY _source_id ORDER BY _modified_at DESC NULLS LAST, _extracted_at DESC, _sequence DESC, "
         f"_row DESC) AS _rank FROM {lists} AS l JOIN {order} AS b USING (_batch_id) "
@@ -61,22 +61,25 @@ def ranked(engine: Engine, one: ObjectInput, *, lists: str, repeated: str, order
     )
 
 
-def kept(engine: Engine, one: ObjectInput, versions: str) -> str | None:
-    """Define what is kept of older lists: `_batch_id`, `_row` and `_kind`; None where nothing is.
+def kept(engine: Engine, landed: ObjectInput, versions: str) -> str | None:
+    """Define a relation with the older lists to keep: `_batch_id`, `_row` and `_kind`.
 
     Args:
-        engine: where to.
-        one: the object.
-        versions: what `ranked` has defined.
+        engine: runs the SQL.
+        landed: the object.
+        versions: the relation that `ranked` has defined.
+
+    Returns:
+        The relation's name; None where nothing is kept.
     """
-    name = one.name
-    _load_reads(engine, one)
+    name = landed.name
+    _load_reads(engine, landed)
     sizes = engine.table(
         f"{name} list sizes",
         f"SELECT _source_id, _rank, _kind, count(*) AS _size FROM "
         f"(SELECT _source_id, _rank, unnest(_kinds) AS _kind FROM {versions}) GROUP BY ALL",
     )
-    # A kind that the newest list lacks went with the version behind the last one that has it.
+    # For a kind that the newest list lacks: the last version that has it; the next version removed it.
     ended = engine.table(
         f"{name} ended lists",
         f"SELECT _source_id, _kind, min(_rank) AS _full, arg_min(_size, _rank) AS _rows FROM {sizes} "
@@ -84,45 +87,45 @@ def kept(engine: Engine, one: ObjectInput, versions: str) -> str | None:
     )
     if not engine.rows(f"SELECT 1 FROM {ended} LIMIT 1"):
         return None
-    doubts = _doubted(engine, one, versions=versions, sizes=sizes, ended=ended)
+    doubts = _doubted(engine, landed, versions=versions, sizes=sizes, ended=ended)
     if not doubts:
         return None
-    doubted = engine.load(_name(one), _table(doubts))
+    doubted = engine.load(_name(landed), _table(doubts))
     return engine.table(
         f"{name} kept lists",
         f"SELECT v._batch_id, v._row, _kind FROM {ended} AS e "
-        f"JOIN {_with_window(versions, one)} AS w ON w._source_id = e._source_id AND w._rank = _full - 1 "
+        f"JOIN {_with_window(versions, landed)} AS w ON w._source_id = e._source_id AND w._rank = _full - 1 "
         f"SEMI JOIN {doubted} USING (_window_id, _kind) "
         f"JOIN {versions} AS v ON v._source_id = e._source_id AND v._rank = _full",
     )
 
 
-def of_kind(one: ObjectInput, elements: str, kind: str) -> str:
+def of_kind(landed: ObjectInput, elements: str, kind: str) -> str:
     """Return SQL for the elements of one kind."""
-    return f"list_filter({elements}, lambda x: {_kind(one, 'x')} = {kind})"
+    return f"list_filter({elements}, lambda x: {_kind(landed, 'x')} = {kind})"
 
 
-def doubts_of(engine: Engine, one: ObjectInput) -> list[Doubt]:
-    """Return what was doubted when the lists of an object were defined."""
-    there = f"SELECT 1 FROM duckdb_tables() WHERE table_name = {literal(_name(one))}"
-    if not engine.rows(there):
+def doubts_of(engine: Engine, landed: ObjectInput) -> list[Doubt]:
+    """Return the doubts that were found when the lists of an object were defined."""
+    exists = f"SELECT 1 FROM duckdb_tables() WHERE table_name = {literal(_name(landed))}"
+    if not engine.rows(exists):
         return []
-    found = engine.rows(
-        f"SELECT _window_id, _kind, _records, _rows FROM {quoted(_name(one))} ORDER BY ALL"
+    rows = engine.rows(
+        f"SELECT _window_id, _kind, _records, _rows FROM {quoted(_name(landed))} ORDER BY ALL"
     )
-    return [_doubt(one, *row) for row in found]
+    return [_doubt(landed, *row) for row in rows]
 
 
 def doubts_in(version: TableVersion) -> tuple[Doubt, ...]:
-    """Return what was doubted when a version was built; versions of before there was any say nothing."""
+    """Return the doubts of a version; older versions have none."""
     return tuple(Doubt(**raw) for raw in version.meta.get("doubts", ()))
 
 
 def _doubted(
-    engine: Engine, one: ObjectInput, *, versions: str, sizes: str, ended: str
+    engine: Engine, landed: ObjectInput, *, versions: str, sizes: str, ended: str
 ) -> list[Doubt]:
-    """Return the reads that took a kind from too many lists, by those that they had to leave alone."""
-    reads = _with_window(versions, one)
+    """Return the reads that removed a kind from too many lists, compared with the lists of that kind before."""
+    reads = _with_window(versions, landed)
     counted = engine.rows(
         f"WITH then_ AS (SELECT _window_id, b._kind, count(*) AS lists, sum(b._size)::BIGINT AS rows, "
         f"count(*) FILTER (WHERE n._size IS NULL) AS lost, "
@@ -134,45 +137,45 @@ def _doubted(
         f"SELECT _window_id, _kind, records, kept, lists, rows, lost, lost_rows "
         f"FROM now_ JOIN then_ USING (_window_id, _kind)"
     )
-    found = []
+    doubts = []
     for window, kind, records, rows, lists, all_rows, lost, lost_rows in counted:
-        # What it emptied then counts, however many have a list again by now.
-        is_too_much = one.bounds.exceeded(lost, lists)
-        # A whole read has all the lists that there are: few records may hold many rows, as pipelines do.
-        if window in one.whole:
-            is_too_much |= one.bounds.exceeded(lost_rows, all_rows) or lost == lists
-        if is_too_much and window not in one.accepted:
-            found.append(_doubt(one, window, kind, records, rows))
-    return found
+        # All lists that the read emptied count, even if some have elements again now.
+        is_too_much = landed.bounds.exceeded(lost, lists)
+        # In a whole read rows count as well: a few records may have many rows, as pipelines do.
+        if window in landed.whole:
+            is_too_much |= landed.bounds.exceeded(lost_rows, all_rows) or lost == lists
+        if is_too_much and window not in landed.accepted:
+            doubts.append(_doubt(landed, window, kind, records, rows))
+    return doubts
 
 
-def _with_window(versions: str, one: ObjectInput) -> str:
-    """Return SQL for the versions with the read that each is of."""
-    return f"(SELECT * FROM {versions} JOIN {quoted(_reads(one))} USING (_batch_id))"
+def _with_window(versions: str, landed: ObjectInput) -> str:
+    """Return SQL for the versions with the read of each."""
+    return f"(SELECT * FROM {versions} JOIN {quoted(_reads(landed))} USING (_batch_id))"
 
 
-def _load_reads(engine: Engine, one: ObjectInput) -> None:
-    """Name the read that each batch belongs to."""
-    windows = pa.array([batch.window_id for batch in one.batches], pa.string())
-    batches = pa.array([batch.batch_id for batch in one.batches], pa.string())
-    engine.load(_reads(one), pa.table({"_batch_id": batches, "_window_id": windows}))
+def _load_reads(engine: Engine, landed: ObjectInput) -> None:
+    """Load a table with the read of each batch."""
+    windows = pa.array([batch.window_id for batch in landed.batches], pa.string())
+    batches = pa.array([batch.batch_id for batch in landed.batches], pa.string())
+    engine.load(_reads(landed), pa.table({"_batch_id": batches, "_window_id": windows}))
 
 
-def _kind(one: ObjectInput, element: str) -> str:
-    key = one.entry.kind
+def _kind(landed: ObjectInput, element: str) -> str:
+    key = landed.entry.kind
     return f"coalesce({element} ->> {literal(key)}, '')" if key else "''"
 
 
-def _doubt(one: ObjectInput, window: str, kind: str, records: int, rows: int) -> Doubt:
-    return Doubt(one.object, ".".join(one.entry.each), kind, window, records, rows)
+def _doubt(landed: ObjectInput, window: str, kind: str, records: int, rows: int) -> Doubt:
+    return Doubt(landed.object, ".".join(landed.entry.each), kind, window, records, rows)
 
 
-def _reads(one: ObjectInput) -> str:
-    return f"{one.name} reads"
+def _reads(landed: ObjectInput) -> str:
+    return f"{landed.name} reads"
 
 
-def _name(one: ObjectInput) -> str:
-    return f"{one.name} doubts"
+def _name(landed: ObjectInput) -> str:
+    return f"{landed.name} doubts"
 
 
 def _table(doubts: Sequence[Doubt]) -> pa.Table:

@@ -1,7 +1,7 @@
-"""The fields of an object through all schemas under which its records landed, and what mappings mean by names.
+"""The fields of an object through all schemas under which its records landed, and the fields that mappings name.
 
-A field is known again by its name and by where it stands in records. Both change: a vendor moves a field,
-an admin spells it anew, and a field that somebody makes may take the name of another.
+A field is recognized by its name and by its path in records. Both may change: a vendor moves a field, an admin
+changes its spelling, and a new field may take the name of another.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ class LinkedField:
     """One field of an object.
 
     Attributes:
-        name: as the newest schema that has it calls it; no other field of the object is called so.
-        field: as that schema describes it.
-        is_live: that schema is the newest of all.
-        paths: where it stood in JSON records, newest first.
-        columns: what its CSV column was called, newest first.
-        since: when a schema first had it, and at which place: fields that came later are greater.
+        name: its name in the newest schema that has it; unique among the object's fields.
+        field: its definition in that schema.
+        is_live: whether that schema is the newest of all.
+        paths: its paths in JSON records, newest first.
+        columns: the names of its CSV column, newest first.
+        since: age of the first schema that had it, and its position there: later fields are greater.
     """
 
     name: str
@@ -35,32 +35,31 @@ class LinkedField:
     columns: list[str] = made_of(default_factory=list)
     since: tuple[int, int] = (0, 0)
 
-    def add(self, described: Field, since: tuple[int, int]) -> None:
-        """Note where a schema has the field."""
+    def add(self, definition: Field, since: tuple[int, int]) -> None:
+        """Add the field's definition in an older schema."""
         self.since = min(self.since, since) if self.columns else since
-        if described.keys not in self.paths:
-            self.paths.append(described.keys)
-        if described.name not in self.columns:
-            self.columns.append(described.name)
-        if _lost_choices(self.field, described):
-            # A pick list that names no choices any more keeps those that it had: an empty list takes
-            # nobody's labels away.
-            self.field = replace(self.field, options=described.options, values=described.values)
+        if definition.keys not in self.paths:
+            self.paths.append(definition.keys)
+        if definition.name not in self.columns:
+            self.columns.append(definition.name)
+        if _lost_choices(self.field, definition):
+            # A pick list that lists no choices any more keeps its earlier ones, and records keep their labels.
+            self.field = replace(self.field, options=definition.options, values=definition.values)
             return
         listed = {*self.field.values, *(value for value, _ in self.field.options)}
-        # Records go on holding values that an admin took out of the list.
-        gone = tuple(pair for pair in described.options if pair[0] not in listed)
-        if gone and listed and described.type == self.field.type:
+        # Records still have values that an admin has removed from the list.
+        gone = tuple(pair for pair in definition.options if pair[0] not in listed)
+        if gone and listed and definition.type == self.field.type:
             self.field = replace(self.field, options=(*self.field.options, *gone))
 
 
 class Fields:
-    """All fields that records of an object may carry: the newest schema's, then those that are gone.
+    """All fields that records of an object may have: those of the newest schema, then those that are gone.
 
     Args:
-        schemas: oldest first; the newest is the one that holds now.
-        ignores_case: to the vendor, names that differ in case only are one.
-        ages: when each schema was first seen, where that is another order; see `Fields.since`.
+        schemas: oldest first; the last one is the present schema.
+        ignores_case: whether the vendor ignores case in names of fields.
+        ages: position of each schema in the order of first use, if it differs; see `LinkedField.since`.
     """
 
     def __init__(
@@ -85,95 +84,97 @@ class Fields:
 
     @property
     def are_plain(self) -> bool:
-        """Whether files may be read by the names of their columns, as DuckDB takes those."""
+        """Whether DuckDB can read files by the names of their columns, of which it ignores case."""
         names = {name for linked in self.all for name in linked.columns}
         named = {name.lower() for name in names}
         spelled = {self._fold(name) for name in names}
         return len(named) == len(spelled) and all(map(_is_plain, names))
 
     def get(self, name: str) -> LinkedField | None:
-        """Return a field by name, as exactly as the vendor takes names."""
-        return self._linked.get(self.known(name))
+        """Return a field by name; case counts if it counts for the vendor."""
+        return self._linked.get(self.spelling(name))
 
-    def known(self, name: str) -> str:
-        """Return how a field is spelled; a name that no field has stays as it is."""
+    def spelling(self, name: str) -> str:
+        """Return the spelling of a field's name; a name that no field has is returned as it is."""
         return name if name in self._linked else self._folded.get(self._fold(name), name)
 
     def resolved(self, entry: ObjectMap) -> ObjectMap:
-        """Return a mapping whose sources are names of these fields, wherever it means one."""
-        spelled = self._of_record if entry.each else self.known
+        """Return a mapping whose sources have the names of these fields."""
+        spelled = self._record_source if entry.each else self.spelling
         return replace(
             entry,
             fields=tuple(self._resolved(each, spelled) for each in entry.fields),
-            merges=tuple(replace(each, source=self.known(each.source)) for each in entry.merges),
+            merges=tuple(replace(each, source=self.spelling(each.source)) for each in entry.merges),
         )
 
     def _resolved(self, entry: FieldMap, spelled: Callable[[str], str]) -> FieldMap:
         changed: dict[str, Any] = {
-            "source": self._beside(entry) if entry.at else spelled(entry.source),
+            "source": self._name_at(entry) if entry.at else spelled(entry.source),
             "object_in": spelled(entry.object_in),
             "divided_by": spelled(entry.divided_by),
             "former": tuple(map(spelled, entry.former)),
             "fallback": tuple(map(spelled, entry.fallback)),
             "joined": tuple(map(spelled, entry.joined)),
-            "any_of": tuple(name for each in entry.any_of for name in self._like(each, spelled)),
+            "any_of": tuple(
+                name for each in entry.any_of for name in self._matching(each, spelled)
+            ),
         }
         if entry.when:
             changed["when"] = (spelled(entry.when[0]), entry.when[1])
         return replace(entry, **changed)
 
-    def _like(self, name: str, spelled: Callable[[str], str]) -> tuple[str, ...]:
-        """Return the fields that a name means, which are many where it ends in `*`."""
+    def _matching(self, name: str, spelled: Callable[[str], str]) -> tuple[str, ...]:
+        """Return the fields of a name, which may be several if it ends in `*`."""
         if not name.endswith("*"):
             return (spelled(name),)
-        first = self._fold(name.removesuffix("*"))
-        return tuple(one for one in self._linked if self._fold(one).startswith(first))
+        prefix = self._fold(name.removesuffix("*"))
+        return tuple(field for field in self._linked if self._fold(field).startswith(prefix))
 
-    def _of_record(self, name: str) -> str:
-        """Return a source of an exploded table, where all but fields of the record are keys of elements."""
+    def _record_source(self, name: str) -> str:
+        """Return a source of an exploded table: a field of the record, or else a key of elements."""
         if not name.startswith(RECORD):
             return name
-        return RECORD + self.known(name.removeprefix(RECORD))
+        return RECORD + self.spelling(name.removeprefix(RECORD))
 
-    def _beside(self, entry: FieldMap) -> str:
-        """Return the name of the field at a place; of none where no schema has it, as it was once left out."""
+    def _name_at(self, entry: FieldMap) -> str:
+        """Return the name of the field at a path; a new name where no schema has it."""
         linked = self._at.get(self._key(entry.at))
         if linked is not None:
             return linked.name
         return free_name(Field(entry.source, "", "", path=entry.at), self._linked)
 
-    def former(self, name: str) -> str:
-        """Return what a field is called now that had a name before."""
+    def current_name(self, name: str) -> str:
+        """Return the present name of a field that may have been renamed."""
         if name in self._linked:
             return name
-        return next((one.name for one in self.all if name in one.columns), name)
+        return next((linked.name for linked in self.all if name in linked.columns), name)
 
     def _link(self, schema: "_Index", age: int, *, is_newest: bool) -> None:
         used: set[str] = set()
-        places = {described.name: (age, n) for n, described in enumerate(schema.fields)}
+        positions = {definition.name: (age, n) for n, definition in enumerate(schema.fields)}
         for linked in self.all:
             same = self._same(linked, schema)
             if same is not None:
-                linked.add(same, places[same.name])
+                linked.add(same, positions[same.name])
                 used.add(same.name)
-        for described in schema.fields:
-            if described.name not in used:
-                linked = LinkedField(free_name(described, self._linked), described, is_newest)
-                linked.add(described, places[described.name])
+        for definition in schema.fields:
+            if definition.name not in used:
+                linked = LinkedField(free_name(definition, self._linked), definition, is_newest)
+                linked.add(definition, positions[definition.name])
                 self._linked[linked.name] = linked
-                self._at.setdefault(self._key(described.keys), linked)
+                self._at.setdefault(self._key(definition.keys), linked)
 
     def _same(self, linked: LinkedField, schema: "_Index") -> Field | None:
-        """Return a field in an older schema: the one of its name, unless that was another then."""
+        """Return a field's definition in an older schema: that of its name, unless another field had the name."""
         path = self._key(linked.paths[0])
-        named, there = schema.named(linked.field.name), schema.by_path.get(path)
+        named, at_path = schema.named(linked.field.name), schema.by_path.get(path)
         if named is not None and named.keys in linked.paths:
             return named
-        if named is None or (there is not None and there is not named):
-            return there
+        if named is None or (at_path is not None and at_path is not named):
+            return at_path
         owner = self._at.get(self._key(named.keys))
         has_moved = owner is None or owner is linked
-        # A value that became an object stands below the place where it stood itself.
+        # A value that became an object is below the path that it had itself.
         is_below = path[: len(named.keys)] == self._key(named.keys)
         return named if has_moved or is_below else None
 
@@ -182,7 +183,7 @@ class Fields:
 
 
 class _Index:
-    """The fields of one schema by name and by place."""
+    """The fields of one schema by name and by path."""
 
     def __init__(self, schema: Schema, fold: Callable[[str], str]) -> None:
         self.fields = schema.fields

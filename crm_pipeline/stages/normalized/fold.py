@@ -1,4 +1,4 @@
-"""SQL that brings landed batches of one object to one relation and keeps each record's latest state."""
+"""SQL that folds the landed batches of one object: a relation with the latest state of each record."""
 
 import pyarrow as pa
 
@@ -16,59 +16,59 @@ EMPTY = (
 """SQL for the state columns of an object of which nothing has landed."""
 
 
-def folded(engine: Engine, one: ObjectInput, ranking: Ranking) -> str:
-    """Define the latest state of each record of an object and return the relation's name.
+def folded(engine: Engine, landed: ObjectInput, ranking: Ranking) -> str:
+    """Define a relation with the latest state of each record of an object, and return its name.
 
     It has `_source_id`, `_modified_at`, `_deleted`, `_batch_id`, `_is_seen` (False where the newest
     complete read no longer has the record), `_winner` (the id of the record that it was merged into) and
     one text column per source, "" as NULL where it is mapped.
     """
-    name = one.name
-    if not one.batches:
-        nothing = "".join(f", NULL::VARCHAR AS {raw(source.name)}" for source in one.of_record)
+    name = landed.name
+    if not landed.batches:
+        nothing = "".join(f", NULL::VARCHAR AS {raw(source.name)}" for source in landed.of_record)
         return engine.view(f"{name} folded", f"SELECT *{nothing} FROM {EMPTY} WHERE false")
-    columns = "".join(f", {raw(source.name)}" for source in one.of_record)
-    source = engine.view(f"{name} source", versions(engine, one, one.of_record))
+    columns = "".join(f", {raw(source.name)}" for source in landed.of_record)
+    source = engine.view(f"{name} source", versions(engine, landed, landed.of_record))
     return engine.view(
         f"{name} folded",
-        f"SELECT {_state(engine, one, ranking)}{columns} FROM {source} AS s{ranking.latest} "
+        f"SELECT {_state(engine, landed, ranking)}{columns} FROM {source} AS s{ranking.latest} "
         f"WHERE {HAS_ID}",
     )
 
 
-def states(engine: Engine, one: ObjectInput) -> str:
-    """Define the latest state of each record without its texts; see `folded`."""
-    ranking = ranked(engine, one)
+def states(engine: Engine, landed: ObjectInput) -> str:
+    """Define a relation with the latest state of each record without its texts, and return its name; see `folded`."""
+    ranking = ranked(engine, landed)
     return engine.view(
-        f"{one.name} states",
-        f"SELECT {_state(engine, one, ranking)} FROM {all_keys(one.batches)} AS s{ranking.latest} "
+        f"{landed.name} states",
+        f"SELECT {_state(engine, landed, ranking)} FROM {all_keys(landed.batches)} AS s{ranking.latest} "
         f"WHERE {HAS_ID}",
     )
 
 
-def _state(engine: Engine, one: ObjectInput, ranking: Ranking) -> str:
-    merged = winners(engine, one)
+def _state(engine: Engine, landed: ObjectInput, ranking: Ranking) -> str:
+    merged = winners(engine, landed)
     winner = (
         f"(SELECT winner FROM {merged} WHERE loser = _source_id)" if merged else "NULL::VARCHAR"
     )
-    seen = _seen(engine, one)
+    seen = _seen(engine, landed)
     return (
         f"_source_id, _modified_at, {ranking.deleted} AS _deleted, _batch_id, {seen} AS _is_seen, "
         f"{winner} AS _winner"
     )
 
 
-def _seen(engine: Engine, one: ObjectInput) -> str:
-    """Return an expression that says whether a record is in or after the newest complete read."""
-    if one.complete_from == 0:
+def _seen(engine: Engine, landed: ObjectInput) -> str:
+    """Return SQL for whether a record is in the newest complete read or a later one."""
+    if landed.complete_from == 0:
         return "true"
-    later = one.batches[one.complete_from :]
-    if not (later or one.set_aside):
+    later = landed.batches[landed.complete_from :]
+    if not (later or landed.set_aside):
         return "false"
     parts = [f"SELECT _source_id FROM {all_keys(later)}"] if later else []
-    if one.set_aside:
-        ids = pa.table({"_source_id": pa.array(one.set_aside, pa.string())})
-        parts.append(f"SELECT _source_id FROM {engine.load(f'{one.name} set aside', ids)}")
+    if landed.set_aside:
+        ids = pa.table({"_source_id": pa.array(landed.set_aside, pa.string())})
+        parts.append(f"SELECT _source_id FROM {engine.load(f'{landed.name} set aside', ids)}")
     everything = " UNION ALL ".join(parts)
-    seen = engine.table(f"{one.name} seen", f"SELECT DISTINCT _source_id FROM ({everything})")
+    seen = engine.table(f"{landed.name} seen", f"SELECT DISTINCT _source_id FROM ({everything})")
     return f"(_source_id IN (SELECT _source_id FROM {seen}))"

@@ -1,4 +1,4 @@
-"""What feeds a table: the committed batches of its objects, their fields, and a fingerprint of both."""
+"""The inputs of a table: the committed batches of its objects, their fields, and a fingerprint of both."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,21 +22,21 @@ from crm_pipeline.store.landing.outstanding import note_recovered
 
 @dataclass(frozen=True)
 class ObjectInput:
-    """One object on its way into a table.
+    """What has landed of one object, with the mapping of a table.
 
     Attributes:
-        entry: the object's mapping, its sources spelled as the fields are.
+        entry: the object's mapping; sources have the names of the fields.
         batches: committed batches in fold order; the position is their sequence.
-        schemas: the distinct schemas of the committed windows, oldest first, the newest last.
+        schemas: the distinct schemas of the committed windows, ordered by their last use, the newest last.
         complete_from: position of the first batch of the newest complete read; records that appear
             only before it are deleted. 0 where no read was complete.
-        set_aside: ids of records of that read or later ones that cannot be read: they are there all the same.
-        recovered: records among them that had been set aside and can be read by now.
+        set_aside: ids of quarantined records of that read or later ones, which are not deleted.
+        recovered: number of records in `batches` that had been quarantined and can be read now.
         whole: the windows that held every record.
-        accepted: the windows that a person believes.
-        bounds: how much may be missing before that is not believed.
-        ages: when each of the schemas was first seen, oldest 0.
-        unread: the relation with the records that cannot be read, see `unreadable`; "" trusts that all can.
+        accepted: the windows that a person has accepted.
+        bounds: how many records may be missing from a read that is believed.
+        ages: position of each schema in the order of first use, from 0.
+        unread: the relation with the records that cannot be read, see `unreadable`; "" if all are taken as readable.
     """
 
     entry: ObjectMap
@@ -57,31 +57,31 @@ class ObjectInput:
         return self.entry.object
 
     @property
-    def newest(self) -> Schema:
+    def latest_schema(self) -> Schema:
         """The schema as the last committed window saw it."""
         return self.schemas[-1]
 
     @property
     def name(self) -> str:
-        """A name for the steps of the work, apart from those of other maps and objects."""
+        """The prefix of this object's relations, different for each mapping and object."""
         merged = ("merged away",) if self.entry.lists_merged else ()
         return ".".join(map(inner, (self.object, *self.entry.each, *merged)))
 
     @cached_property
     def linked(self) -> Fields:
-        """All fields that records may carry, through all schemas."""
+        """All fields that records may have, from all schemas."""
         return Fields(self.schemas, ignores_case=self.entry.ignores_case, ages=self.ages)
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
-        """The same as they are described last; none in an exploded table, whose rows are no records."""
+        """All fields as last described; none in an exploded table, whose rows are no records."""
         if self.entry.each or self.entry.lists_merged:
             return ()
-        return tuple(replace(one.field, name=one.name) for one in self.linked.all)
+        return tuple(replace(linked.field, name=linked.name) for linked in self.linked.all)
 
     @cached_property
     def of_record(self) -> tuple[Source, ...]:
-        """What is read from each record."""
+        """The sources that are read from each record."""
         if self.entry.lists_merged:
             return ()
         if self.entry.each:
@@ -90,12 +90,12 @@ class ObjectInput:
 
     @cached_property
     def of_element(self) -> tuple[Source, ...]:
-        """What is read from each element, in an exploded table."""
+        """The sources that are read from each element, in an exploded table."""
         return sources.exploded_sources(self.entry, self.linked)[1] if self.entry.each else ()
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Everything that the columns of the table can be made of."""
+        """The names of all sources that columns of the table can use."""
         if self.entry.lists_merged:
             return frozenset({LOSER, WINNER})
         read = {source.name for source in (*self.of_record, *self.of_element)}
@@ -109,14 +109,14 @@ def collect(
     keys: RecordKeys | None = None,
     bounds: ShrinkBounds | None = None,
 ) -> ObjectInput | None:
-    """Gather what has been committed of one object; None where it was never read.
+    """Return what has been committed of one object; None where it was never read.
 
     Args:
-        connection: whose object it is.
-        entry: its map.
-        landing: where it landed.
-        keys: today's rules for the keys of its records; None takes the keys as they landed.
-        bounds: how much may be missing before that is not believed.
+        connection: the connection of the object.
+        entry: the mapping of the object.
+        landing: where the object landed.
+        keys: the connector's current rules for keys; None takes the keys as they landed.
+        bounds: how many records may be missing from a read that is believed.
     """
     windows = landing.windows(connection, entry.object)
     if not windows:
@@ -124,7 +124,7 @@ def collect(
     reread = Rereader(landing, connection, entry.object, keys).read(windows)
     if reread.recovered:
         folder = landing.quarantine(connection, entry.object)
-        recovered = [one for one in reread.batches if one.path.is_relative_to(folder)]
+        recovered = [batch for batch in reread.batches if batch.path.is_relative_to(folder)]
         note_recovered(landing, connection, entry.object, recovered)
     schemas = _schemas(connection, entry.object, windows, landing)
     complete_from, set_aside = _proof(landing, windows, reread)
@@ -143,35 +143,35 @@ def collect(
 
 
 def inputs_fingerprint(inputs: Sequence[ObjectInput], *facts: object) -> str:
-    """Return a short text that changes when batches, schemas, mappings or the given facts do."""
-    described = [
+    """Return a fingerprint of batches, schemas, mappings and the given facts."""
+    state = [
         (
-            [_name(batch) for batch in one.batches],
-            [schema.fingerprint for schema in one.schemas],
-            one.complete_from,
-            repr(one.entry),
-            *_told_of_lists(one),
-            *([one.set_aside] if one.set_aside else []),
+            [_name(batch) for batch in landed.batches],
+            [schema.fingerprint for schema in landed.schemas],
+            landed.complete_from,
+            repr(landed.entry),
+            *_list_facts(landed),
+            *([landed.set_aside] if landed.set_aside else []),
         )
-        for one in inputs
+        for landed in inputs
     ]
-    return fingerprint([described, [repr(fact) for fact in facts]])
+    return fingerprint([state, [repr(fact) for fact in facts]])
 
 
-def _told_of_lists(one: ObjectInput) -> tuple[object, ...]:
-    """Return what decides which lists are believed; nothing where a table is not made of any."""
-    return (sorted(one.accepted), repr(one.bounds)) if one.entry.each else ()
+def _list_facts(landed: ObjectInput) -> tuple[object, ...]:
+    """Return what decides which lists are believed; nothing for a table that is not made of lists."""
+    return (sorted(landed.accepted), repr(landed.bounds)) if landed.entry.each else ()
 
 
 def _schemas(
     connection: str, obj: str, windows: Sequence[WindowCommit], landing: Landing
 ) -> tuple[Schema, ...]:
     newest_first = dict.fromkeys(window.schema_fingerprint for window in reversed(windows))
-    return tuple(landing.schema(connection, obj, one) for one in reversed(newest_first))
+    return tuple(landing.schema(connection, obj, name) for name in reversed(newest_first))
 
 
 def _ages(windows: Sequence[WindowCommit]) -> tuple[int, ...]:
-    """Return when each of `_schemas` was first seen: one that came back stands behind those in between."""
+    """Return the position of each of `_schemas` in the order of first use; a schema may come back later."""
     first = {
         name: age for age, name in enumerate(dict.fromkeys(w.schema_fingerprint for w in windows))
     }
@@ -180,33 +180,37 @@ def _ages(windows: Sequence[WindowCommit]) -> tuple[int, ...]:
 
 
 def _name(batch: Manifest) -> str:
-    """Return what tells a batch from others; with new keys it is another."""
+    """Return a name that identifies a batch and its keys."""
     return f"{batch.batch_id} as {batch.sha256}" if batch.is_copy else batch.batch_id
 
 
 def _proof(
     landing: Landing, windows: Sequence[WindowCommit], reread: Reread
 ) -> tuple[int, tuple[str, ...]]:
-    """Return where the newest read that proves absence begins, and what it and later ones hold unread."""
-    unread = {one.window_id: one.quarantined for one in windows}
+    """Return the position of the newest read that proves absence, and the ids quarantined since then."""
+    unread = {window.window_id: window.quarantined for window in windows}
     for window_id, recovered in reread.recovered.items():
         unread[window_id] -= recovered
     start = max(
-        (n for n, one in enumerate(windows) if _is_proof(landing, one, unread[one.window_id])),
+        (
+            n
+            for n, window in enumerate(windows)
+            if _is_proof(landing, window, unread[window.window_id])
+        ),
         default=0,
     )
     batches_of = Counter(batch.window_id for batch in reread.batches)
-    begin = sum(batches_of[one.window_id] for one in windows[:start])
+    begin = sum(batches_of[window.window_id] for window in windows[:start])
     if not begin:
         return 0, ()
-    later = [one for one in windows[start:] if unread[one.window_id]]
-    rejects = (reject for one in later for reject in landing.rejects(one))
-    return begin, tuple(sorted({one.source_id for one in rejects} - {""}))
+    later = [window for window in windows[start:] if unread[window.window_id]]
+    rejects = (reject for window in later for reject in landing.rejects(window))
+    return begin, tuple(sorted({reject.source_id for reject in rejects} - {""}))
 
 
 def _is_proof(landing: Landing, window: WindowCommit, unread: int) -> bool:
     if not unread:
-        # With all of it read by now; of before such were counted it was not judged.
+        # All of it is read now. `unnamed` stays None for windows from before it was counted.
         return replace(window, unnamed=window.unnamed and 0).proves_absence
-    # Where files with what was set aside are gone it cannot be told which records that was.
+    # If quarantine files are gone, the ids of the quarantined records are not known.
     return window.proves_absence and len(landing.rejects(window)) == window.quarantined

@@ -1,4 +1,4 @@
-"""SQL for JSON lists of objects within a record: one element's value, or all contact points."""
+"""SQL for JSON lists of objects in a record: the value of one element, all texts, or all contact points."""
 
 from collections.abc import Iterable
 
@@ -41,7 +41,8 @@ def listed_texts(entry: FieldMap) -> str:
     if entry.pick and entry.pick.prefer:
         is_first = f"coalesce({' AND '.join(_equal(entry.pick.prefer))}, false)"
         first, rest = (
-            f"list_filter({kept}, lambda x: {is_so})" for is_so in (is_first, f"NOT {is_first}")
+            f"list_filter({kept}, lambda x: {condition})"
+            for condition in (is_first, f"NOT {is_first}")
         )
         kept = f"list_concat({first}, {rest})"
     texts = f"list_transform({kept}, lambda x: {value})"
@@ -49,13 +50,18 @@ def listed_texts(entry: FieldMap) -> str:
 
 
 def contact_points(entry: FieldMap, points: Points, derived: str) -> str:
-    """Return SQL for a list of contact points, the primary one first; `derived` is the column's own."""
+    """Return SQL for a list of contact points, the primary one first.
+
+    Args:
+        entry: the field map of the list.
+        points: the keys of the points.
+        derived: SQL for the points that the row has without the list.
+    """
     if points.separator:
         parts = f"string_split({raw(entry.source)}, {literal(points.separator)})"
-        told = f"list_transform({derived}, lambda p: p.value)"
-        kept = (
-            f"list_filter({parts}, lambda x: trim(x) <> '' AND NOT list_contains({told}, trim(x)))"
-        )
+        known = f"list_transform({derived}, lambda p: p.value)"
+        is_new = f"NOT list_contains({known}, trim(x))"
+        kept = f"list_filter({parts}, lambda x: trim(x) <> '' AND {is_new})"
         point = f"{{'value': trim(x), 'label': {literal(points.label)}, 'is_primary': false}}"
         return f"list_concat({derived}, list_transform({kept}, lambda x: {point}))"
     value = f"x.{quoted(points.value)}"

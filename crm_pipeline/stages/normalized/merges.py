@@ -1,8 +1,8 @@
-"""Which records were merged into which, where the winner is the one that says so.
+"""Find out which records were merged into which, for vendors that list the losers in the winner.
 
-A merge is final, so what any landed version says counts, whatever was read last: a winner that was
-archived since, or whose newest state came without its fields, still has its losers. Losers that were gone
-before the first read have no rows of their own; `merged_away` lists them all the same.
+A merge is final, so every landed version of a winner counts, not only the newest: a winner that was archived
+since, or that landed without its fields, keeps its losers. Losers that were gone before the first read have no
+rows of their own; `merged_away` lists them as well.
 """
 
 from crm_pipeline.model.mapping import LOSER, WINNER, Merge
@@ -14,28 +14,29 @@ from crm_pipeline.stages.normalized.versions import HAS_ID, versions
 from crm_pipeline.store.tables.engine import Engine
 
 
-def winners(engine: Engine, one: ObjectInput) -> str | None:
+def winners(engine: Engine, landed: ObjectInput) -> str | None:
     """Compute `loser`, `winner` and the winner's `batch`, one row per id that was merged away.
 
-    None where no merge is named.
+    Of several winners the one that was not merged away itself counts, else the one that changed last.
 
-    Of several winners the one that was not merged away itself goes first, then the one that changed last.
+    Returns:
+        The relation's name; None where there are no merges.
     """
-    sources = merge_sources(one.entry, one.linked)
-    if not sources or not one.batches:
+    sources = merge_sources(landed.entry, landed.linked)
+    if not sources or not landed.batches:
         return None
     named = {source.name for source in sources}
-    lists = [_ids(merge) for merge in one.entry.merges if merge.source in named]
-    # Without a filter, which would parse every record once more for each field that it looks at.
+    lists = [_ids(merge) for merge in landed.entry.merges if merge.source in named]
+    # Not filtered here: a filter would parse every record again for each field in it.
     claims = engine.table(
-        f"{one.name} claims",
+        f"{landed.name} claims",
         f"SELECT unnest(list_concat({', '.join(lists)})) AS loser, _source_id AS winner, _modified_at, "
         f"_batch_id "
-        f"FROM ({versions(engine, one, sources)}) WHERE {HAS_ID}",
+        f"FROM ({versions(engine, landed, sources)}) WHERE {HAS_ID}",
     )
     best = "winner IN (SELECT loser FROM c), _modified_at DESC NULLS LAST, winner"
     merged = engine.table(
-        f"{one.name} merged",
+        f"{landed.name} merged",
         f"WITH c AS (FROM {claims} WHERE loser <> '' AND loser <> winner) "
         f"SELECT loser, first(winner ORDER BY {best}) AS winner, first(_batch_id ORDER BY {best}) AS batch "
         f"FROM c GROUP BY loser",
@@ -43,20 +44,20 @@ def winners(engine: Engine, one: ObjectInput) -> str | None:
     return merged if engine.row(f"SELECT count(*) FROM {merged}")[0] else None
 
 
-def merged_away(engine: Engine, one: ObjectInput) -> str:
-    """Define one record per id that was merged away and return the relation's name.
+def merged_away(engine: Engine, landed: ObjectInput) -> str:
+    """Define a relation with one record per id that was merged away, and return its name.
 
-    It has the columns of `fold.folded`. Where a winner was merged itself, the last one of the chain counts.
+    It has the columns of `fold.folded`. Where a winner was merged itself, the last winner counts.
     """
     state = (
         "loser AS _source_id, NULL::TIMESTAMPTZ AS _modified_at, false AS _deleted, batch AS _batch_id, "
         f"true AS _is_seen, NULL::VARCHAR AS _winner, loser AS {raw(LOSER)}, winner AS {raw(WINNER)}"
     )
-    merged = winners(engine, one)
+    merged = winners(engine, landed)
     if merged is None:
         nothing = "SELECT '' AS loser, '' AS winner, '' AS batch WHERE false"
-        return engine.view(f"{one.name} listed", f"SELECT {state} FROM ({nothing})")
-    # Each step is shorter than the chain; a circle, which no vendor's merges make, ends with what was seen.
+        return engine.view(f"{landed.name} listed", f"SELECT {state} FROM ({nothing})")
+    # Follows merges to the last winner. `seen` stops circles, which no vendor's merges make.
     chains = (
         f"WITH RECURSIVE c AS (SELECT loser, winner, batch, [loser] AS seen FROM {merged} UNION ALL "
         f"SELECT c.loser, m.winner, c.batch, list_append(c.seen, m.loser) FROM c "
@@ -64,7 +65,7 @@ def merged_away(engine: Engine, one: ObjectInput) -> str:
         "SELECT loser, last(winner ORDER BY len(seen)) AS winner, first(batch ORDER BY len(seen)) AS batch "
         "FROM c GROUP BY loser"
     )
-    return engine.view(f"{one.name} listed", f"SELECT {state} FROM ({chains})")
+    return engine.view(f"{landed.name} listed", f"SELECT {state} FROM ({chains})")
 
 
 def _ids(merge: Merge) -> str:

@@ -1,8 +1,8 @@
-"""Landed files whose records are so long that DuckDB could not hold as many of them as it takes at once.
+"""Rewrite landed files with very long records into smaller row groups, so that DuckDB can read them in its memory.
 
-DuckDB reads up to 2,048 rows of a row group in one piece, each thread one, and has several copies of their
-texts at work. Landing cuts row groups by bytes today; files from before, and such as somebody restored,
-are cut anew into the engine's own folder before they are read. The order of rows stays.
+Each thread of DuckDB reads up to 2,048 rows of a row group at once, and holds several copies of their texts.
+Landing limits the bytes of row groups today. Older and restored files are rewritten into the engine's own
+folder before they are read. The order of rows stays.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from crm_pipeline.store.tables.engine import Engine
 
 _AT_ONCE = 2_048
 _MOST_BYTES = 16 << 20
-"""Of a piece; landing makes them of 8 MB."""
+"""Greatest size of the rows read at once; landing writes row groups of 8 MB."""
 _LEAST_FILE = _MOST_BYTES // 1_000
-"""No text is compressed to less: the thousands of small files of past refreshes need no look at them."""
+"""A smaller file cannot hold so many bytes, however compressed: the many small files of refreshes are not opened."""
 
 
 def narrowed(engine: Engine, batches: Sequence[Manifest]) -> list[Path]:
-    """Return the files of batches as they can be read: those with too wide row groups cut anew."""
+    """Return the files of batches to read; those with too large row groups are replaced by rewritten ones."""
     return [_narrowed(engine, batch) for batch in batches]
 
 

@@ -1,8 +1,8 @@
-"""How the numbers of a field are written, where not plainly: `1,800.00`, `1.800,00`, `1'800.00` or `1 800,00`.
+"""Find out the number format of a field whose numbers are not written plainly: `1,800.00`, `1.800,00`, `1 800,00`.
 
-Which it is, is decided by all texts of the field together. Texts that agree on one way are read in that way;
-of those that do not, and of such as can be read in two, none is guessed. A way that was found stays: a record that
-is corrected must not give the others new meanings.
+All texts of the field together decide. If one format fits all of them, they are read in it. If none fits, or several
+fit and would give different numbers, nothing is guessed. A format stays once it is found, because a correction of
+one record must not change the numbers of others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,92 +21,92 @@ UNCLEAR = " (its numbers are written in ways that do not agree, or that mean two
 
 @dataclass(frozen=True)
 class NumberFormats:
-    """What is known of how fields, `(object, field)`, write their numbers.
+    """The number formats of fields, `(object, field)`.
 
     Attributes:
-        known: the fields that were looked at, each with the way of `NUMBER_FORMATS`; "" where none can be told.
-        separated: of the latter, those that do hold separators.
-        before: the way that a field had in the version before, where what is there now does not agree with it.
+        formats: the format in `NUMBER_FORMATS` of each examined field; "" where it is plain or unclear.
+        separated: the examined fields that have numbers with separators.
+        before: the format of a field in the version before, where its texts contradict that format now.
     """
 
-    known: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    formats: Mapping[tuple[str, str], str] = field(default_factory=dict)
     separated: frozenset[tuple[str, str]] = frozenset()
     before: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def __add__(self, other: "NumberFormats") -> "NumberFormats":
         return NumberFormats(
-            {**self.known, **other.known},
+            {**self.formats, **other.formats},
             self.separated | other.separated,
             {**self.before, **other.before},
         )
 
     @property
-    def told(self) -> Mapping[tuple[str, str], str]:
-        """What to say of the fields whose way cannot be told."""
-        return {name: UNCLEAR for name in self.separated if not self.known[name]}
+    def hints(self) -> Mapping[tuple[str, str], str]:
+        """Text about each field whose format is unclear."""
+        return {name: UNCLEAR for name in self.separated if not self.formats[name]}
 
     @property
-    def noted(self) -> list[list[str]]:
-        """What a version notes: object, field and way of what is not written plainly."""
+    def to_meta(self) -> list[list[str]]:
+        """Object, field and format of the fields that are not written plainly, for a version's meta."""
         return sorted(
-            [*name, self.known[name] or self.before.get(name, "")] for name in self.separated
+            [*name, self.formats[name] or self.before.get(name, "")] for name in self.separated
         )
 
     def over(self, feed: Feed) -> Feed:
-        """Return a feed that reads its numbers so."""
-        own = [name for name in self.known if name[0] == feed.one.object]
-        ways = {name[1]: self.known[name] for name in own if self.known[name]}
+        """Return a feed that reads its numbers in these formats."""
+        own = [name for name in self.formats if name[0] == feed.landed.object]
+        ways = {name[1]: self.formats[name] for name in own if self.formats[name]}
         doubted = {name[1]: self.before[name] for name in own if name in self.before}
         return replace(feed, number_formats=ways, doubted_formats=doubted)
 
 
-def noted_in(parent: TableVersion | None) -> dict[tuple[str, str], str]:
-    """Return the fields whose numbers were written oddly before, with the way; earlier versions note none."""
-    noted = parent.meta.get("number_formats", ()) if parent else ()
-    return {(obj, name): way[0] if way else "" for obj, name, *way in noted}
+def stored_formats(parent: TableVersion | None) -> dict[tuple[str, str], str]:
+    """Return the fields whose numbers were not written plainly in a version, with the format, if it has one."""
+    stored = parent.meta.get("number_formats", ()) if parent else ()
+    return {(obj, name): way[0] if way else "" for obj, name, *way in stored}
 
 
 def number_formats_of(
-    engine: Engine, feed: Feed, folded: str, wanted: Mapping[tuple[str, str], str]
+    engine: Engine, feed: Feed, folded: str, earlier: Mapping[tuple[str, str], str]
 ) -> NumberFormats:
-    """Look at all texts of some fields and tell how their numbers are written.
+    """Examine all texts of some fields and return their number formats.
 
     Args:
-        engine: does the work.
-        feed: of the object that the fields belong to.
+        engine: runs the SQL.
+        feed: the object that the fields belong to.
         folded: the relation with the texts.
-        wanted: fields with the way that each had before, "" where none is known; those of other objects and
-            those that feed no column of numbers are passed over.
+        earlier: the fields, each with its format in the version before, "" for none; fields of other objects
+            and fields that feed no column of numbers are skipped.
     """
-    found = NumberFormats()
+    formats = NumberFormats()
     own = {
-        (obj, feed.one.linked.former(name)): way
-        for (obj, name), way in wanted.items()
-        if obj == feed.one.object
+        (obj, feed.landed.linked.current_name(name)): way
+        for (obj, name), way in earlier.items()
+        if obj == feed.landed.object
     }
     for entry in feed.mapped:
         column = feed.table.by_name.get(entry.column)
-        name = (feed.one.object, entry.source)
+        name = (feed.landed.object, entry.source)
         if name in own and column and is_number(column.type) and entry.is_whole:
             texts = f"(SELECT {chosen(feed, entry)} AS t FROM {folded})"
-            found += _found(engine, texts, name, own[name])
-    return found
+            formats += _format_of(engine, texts, name, own[name])
+    return formats
 
 
-def _found(engine: Engine, texts: str, name: tuple[str, str], before: str) -> NumberFormats:
+def _format_of(engine: Engine, texts: str, name: tuple[str, str], before: str) -> NumberFormats:
     way, is_separated = _way(engine, texts, before)
-    if before and not _keeps(engine, texts, before, way):
+    if before and not _is_consistent(engine, texts, before, way):
         return NumberFormats({name: ""}, frozenset({name}), {name: before})
     return NumberFormats({name: way}, frozenset({name} if is_separated else ()))
 
 
 def _way(engine: Engine, texts: str, before: str) -> tuple[str, bool]:
-    """Return the way in which all numbers among texts are written, and whether some are not plain.
+    """Return the format that fits all numbers among texts, and whether some are not plain.
 
-    The way of before goes first, also where all are written plainly now: 1.234 stays a thousand and more.
+    The format of before counts first, even if all numbers are plain now: 1.234 stays 1,234.
     """
     plain = is_plain("t")
-    fits = [one.fits("t") for one in NUMBER_FORMATS.values()]
+    fits = [form.fits("t") for form in NUMBER_FORMATS.values()]
     among = f"coalesce({plain} OR {' OR '.join(fits)}, false)"
     counted = ", ".join(f"count(*) FILTER (WHERE {each})" for each in fits)
     total, odd, *counts = engine.row(
@@ -122,28 +122,28 @@ def _way(engine: Engine, texts: str, before: str) -> tuple[str, bool]:
     return candidates[0], True
 
 
-def _keeps(engine: Engine, texts: str, before: str, way: str) -> bool:
-    """Say whether texts that fit the way of before mean the same now."""
-    earlier = number(NUMBER_FORMATS[before].plain("t"), "DECIMAL(38,12)")
+def _is_consistent(engine: Engine, texts: str, before: str, way: str) -> bool:
+    """Say whether texts that fit the format of before give the same numbers in the format of now."""
+    then = number(NUMBER_FORMATS[before].plain("t"), "DECIMAL(38,12)")
     now = number(NUMBER_FORMATS[way].plain("t") if way else "t", "DECIMAL(38,12)")
-    moved = f"{earlier} IS DISTINCT FROM {now}"
-    found = engine.row(
-        f"SELECT count(*) FROM {texts} WHERE {NUMBER_FORMATS[before].fits('t')} AND {moved}"
+    differs = f"{then} IS DISTINCT FROM {now}"
+    count = engine.row(
+        f"SELECT count(*) FROM {texts} WHERE {NUMBER_FORMATS[before].fits('t')} AND {differs}"
     )
-    return not found[0]
+    return not count[0]
 
 
 def _agree(engine: Engine, texts: str, candidates: Sequence[str]) -> bool:
-    """Say whether texts mean the same numbers in all of some ways."""
+    """Say whether texts give the same numbers in all of some formats."""
     read = {way: number(NUMBER_FORMATS[way].plain("t"), "DECIMAL(38,12)") for way in candidates}
     listed = ", ".join(f"{sql} AS {quoted(way)}" for way, sql in read.items())
-    apart = [
-        f"{quoted(one)} IS DISTINCT FROM {quoted(other)}"
-        for one, other in combinations(candidates, 2)
+    differences = [
+        f"{quoted(left)} IS DISTINCT FROM {quoted(right)}"
+        for left, right in combinations(candidates, 2)
     ]
-    if not apart:
+    if not differences:
         return True
-    found = engine.row(
-        f"SELECT count(*) FROM (SELECT {listed} FROM {texts}) WHERE {' OR '.join(apart)}"
+    count = engine.row(
+        f"SELECT count(*) FROM (SELECT {listed} FROM {texts}) WHERE {' OR '.join(differences)}"
     )
-    return not found[0]
+    return not count[0]

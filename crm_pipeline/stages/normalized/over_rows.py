@@ -1,7 +1,7 @@
-"""SQL over rows: columns that depend on several columns or rows, of an object's mapping and of a table.
+"""SQL over rows, for columns that depend on several columns or rows; mappings of objects and tables have such SQL.
 
-What the user maps to a column is the user's word: it goes before what such SQL makes of the column. The SQL hands
-columns that it does not know on, so own values travel beside the rows.
+A value that the user maps to a column takes precedence over the result of such SQL. So the user's values are kept in
+further columns beside the rows, which the SQL passes on, and are put back afterwards.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,32 +10,32 @@ from crm_pipeline.model.names import quoted
 from crm_pipeline.stages.normalized.feed import Feed
 
 _OWN = "own."
-"""Prefix of columns with what the user's fields feed."""
+"""Prefix of columns with the values of the user's fields."""
 
 
 def over(sql: str, rows: str) -> str:
-    """Return SQL of a mapping or a table over some rows."""
+    """Return the SQL of a mapping or a table with its rows filled in."""
     return sql.replace("{rows}", rows)
 
 
 def own_columns(feed: Feed, mapping: Mapping[str, Mapping[str, str | None]]) -> tuple[str, ...]:
-    """Return the columns that the user feeds, where SQL over rows could make something else of them."""
+    """Return the columns that the user maps, where SQL over rows could change them."""
     if not feed.entry.is_own or not (feed.entry.over_rows or feed.table.over_rows):
         return ()
-    named = mapping.get(feed.one.object, {}).values()
+    named = mapping.get(feed.landed.object, {}).values()
     return tuple(dict.fromkeys(column for column in named if column in feed.table.by_name))
 
 
 def with_own(rows: str, columns: Sequence[str]) -> str:
-    """Return rows with the user's values beside them."""
+    """Return SQL for rows with the user's values beside them."""
     if not columns:
         return rows
     beside = ", ".join(f"{quoted(name)} AS {quoted(_OWN + name)}" for name in columns)
     return f"(SELECT *, {beside} FROM {rows})"
 
 
-def settled(rows: str, columns: Sequence[str]) -> str:
-    """Return SQL for rows in which the user's values, where there are some, are back in their columns."""
+def restored_own(rows: str, columns: Sequence[str]) -> str:
+    """Return SQL for rows with the user's values back in their columns, as far as there are any."""
     if not columns:
         return f"SELECT * FROM {rows}"
     back = ", ".join(

@@ -1,4 +1,4 @@
-"""A few rows of a version that anybody may see: no name, address or text of a person in clear."""
+"""A preview of a version's rows without personal data: names, addresses and texts are masked."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from crm_pipeline.store.tables.engine import Engine
 
 _HIDDEN = frozenset({"custom", "unconverted", "emails", "phones", "batch_id", "birth_date"})
 _SHOWN = frozenset({"connection", "object", "source_id", "merged_into"})
-# Columns of custom objects have the users' names: numbers and days of these kinds may be a person's.
+# Columns of custom objects are named by users: numbers and days under these names may be personal.
 _PERSONAL = re.compile(
     r"birth|latitude|longitude|salary|income|ssn|tax|gender|passport|phone|mobile|fax|iban|national"
 )
@@ -20,7 +20,7 @@ _MASKED_TEXT = "left({0}, 1) || '***'"
 
 
 def preview(engine: Engine, version: TableVersion, rows: int = 5) -> list[dict[str, Any]]:
-    """Return some live rows: keys, numbers, days and flags as they are, other texts masked.
+    """Return some live rows: keys, numbers, days and flags unchanged, other texts masked.
 
     Empty columns are left out; every value is text or None.
     """
@@ -33,16 +33,16 @@ def preview(engine: Engine, version: TableVersion, rows: int = 5) -> list[dict[s
         and (column["name"] in ids or not _PERSONAL.search(column["name"]) or _is_text(column))
     }
     listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
-    found = engine.rows(
+    cells = engine.rows(
         f"SELECT {listed} FROM {Tables.relation(version)} WHERE NOT is_deleted LIMIT {int(rows)}"
     )
-    table = [dict(zip(columns, row, strict=True)) for row in found]
+    table = [dict(zip(columns, row, strict=True)) for row in cells]
     filled = [name for name in columns if any(row[name] is not None for row in table)]
     return [{name: row[name] for name in filled} for row in table]
 
 
 def _is_id(name: str, names: AbstractSet[str]) -> bool:
-    """Say whether a column holds ids of records, by its name and its neighbour's."""
+    """Say whether a column holds ids of records: it has a key or id column as its counterpart."""
     if name.endswith("_source_id"):
         return f"{name.removesuffix('_source_id')}_key" in names
     return name.endswith("_key") and f"{name.removesuffix('_key')}_source_id" in names

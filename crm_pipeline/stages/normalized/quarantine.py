@@ -1,6 +1,6 @@
-"""Keeps landed rows that cannot be normalized, in the shape in which they landed, with the reason.
+"""Keep landed rows that cannot be normalized in quarantine, as they landed, with the reason.
 
-They are looked for anew at every build: what a newer reader or mapping can take leaves the quarantine.
+They are determined at every build: rows that a newer reader or mapping can use leave the quarantine.
 """
 
 from collections import Counter
@@ -20,24 +20,24 @@ from crm_pipeline.store.files.checksums import FileSum
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
-_NO_ID = "the record carries no id"
+_NO_ID = "the record has no id"
 
 
 def keep_unusable(
-    engine: Engine, connection: str, one: ObjectInput, landing: Landing, ranking: Ranking
+    engine: Engine, connection: str, landed: ObjectInput, landing: Landing, ranking: Ranking
 ) -> Counter[str]:
-    """Write what cannot be used to the quarantine, and count it by reason.
+    """Write unusable rows to the quarantine, and return their number by reason.
 
-    What an earlier build left out goes from there: it is in `landing` all the same.
+    Quarantine files of earlier builds are removed; `landing` still has the rows.
     """
-    folder = landing.quarantine(connection, one.object) / "normalized"
-    name = f"normalized-{path_name(one.entry.table)}-{inputs_fingerprint([one])}"
-    parts = _parts(engine, one, ranking)
+    folder = landing.quarantine(connection, landed.object) / "normalized"
+    name = f"normalized-{path_name(landed.entry.table)}-{inputs_fingerprint([landed])}"
+    parts = _parts(engine, landed, ranking)
     reasons = Counter[str]()
     written: dict[str, FileSum] = {}
     for part, sql in parts.items():
         reasons.update(dict(engine.rows(f"SELECT _reason, count(*) FROM ({sql}) GROUP BY ALL")))
-        # Written anew: another reader may leave out less of the same batches.
+        # Written again each time: a newer reader may use more rows of the same batches.
         path = folder / f"{name}-{part}.parquet"
         with files.replacing(path, "rejects") as temporary:
             engine.copy_to(sql, temporary)
@@ -45,50 +45,50 @@ def keep_unusable(
     if reasons:
         record = {
             "connection": connection,
-            "object": one.object,
+            "object": landed.object,
             "records": reasons.total(),
-            "files": {file: one.to_dict() for file, one in written.items()},
+            "files": {file: file_sum.to_dict() for file, file_sum in written.items()},
             "reasons": dict(reasons),
             "quarantined_at": format_instant(landing.clock.now()),
         }
         files.write_json(folder / f"{name}.json", record, "rejects_manifest")
     kept = {*written, f"{name}.json"} if reasons else set()
-    _forget(folder, f"normalized-{path_name(one.entry.table)}-", kept)
+    _forget(folder, f"normalized-{path_name(landed.entry.table)}-", kept)
     return reasons
 
 
 def refuse_many(name: str, reasons: Mapping[str, int], rows: int, limit: QuarantineLimit) -> None:
-    """Refuse a version that leaves out more than a few records: something else is wrong then.
+    """Refuse a version that leaves out more records than the limit allows: then the fault is not with the records.
 
     Raises:
-        ContractError: it does.
+        ContractError: it leaves out too many.
     """
     count = sum(reasons.values())
     if not limit.is_exceeded(count, rows + count):
         return
-    told = "; ".join(f"{reason}: {number:,}" for reason, number in reasons.items())
+    listed = "; ".join(f"{reason}: {number:,}" for reason, number in reasons.items())
     raise ContractError(
-        f"{name}: {count:,} records cannot be used ({told}), {rows:,} can. The table keeps its "
+        f"{name}: {count:,} records cannot be used ({listed}), {rows:,} can. The table keeps its "
         "current version.",
         failures=[(reason, number, []) for reason, number in reasons.items()],
-        cure="They are in data/quarantine, as landed. Where the CRM or what lies between has mended "
-        "them, read them again with a backfill; to go on without them, set CRM_QUARANTINE_PERCENT "
+        cure="They are in data/quarantine, as landed. If they have been corrected in the CRM or on the way, "
+        "read them again with a backfill; to go on without them, set CRM_QUARANTINE_PERCENT "
         f"higher than {limit.percent}.",
     )
 
 
-def _parts(engine: Engine, one: ObjectInput, ranking: Ranking) -> dict[str, str]:
-    """Return SQL for the rows to keep, as landed, by the part of their file's name."""
+def _parts(engine: Engine, landed: ObjectInput, ranking: Ranking) -> dict[str, str]:
+    """Return SQL for the rows to keep, as landed, by the suffix of their file's name."""
     parts: dict[str, str] = {}
-    if one.batches and _without_id(engine, one):
+    if landed.batches and _without_id(engine, landed):
         for shape in ("csv", "json"):
-            paths = [batch.path for batch in one.batches if batch.shape == shape]
+            paths = [batch.path for batch in landed.batches if batch.shape == shape]
             if paths:
                 parts[shape] = (
                     f"SELECT '{_NO_ID}' AS _reason, * FROM {parquet_files(paths)} "
                     f"WHERE NOT ({HAS_ID})"
                 )
-    records = json_records(one.batches)
+    records = json_records(landed.batches)
     if records and ranking.set_aside:
         aside = f"SELECT _batch_id, _row FROM {ranking.set_aside}"
         parts["unreadable"] = (
@@ -98,8 +98,8 @@ def _parts(engine: Engine, one: ObjectInput, ranking: Ranking) -> dict[str, str]
     return parts
 
 
-def _without_id(engine: Engine, one: ObjectInput) -> int:
-    keys = all_keys(one.batches)
+def _without_id(engine: Engine, landed: ObjectInput) -> int:
+    keys = all_keys(landed.batches)
     return int(engine.row(f"SELECT count(*) FROM {keys} WHERE NOT ({HAS_ID})")[0])
 
 

@@ -1,10 +1,10 @@
-"""Which landed version of each record counts, over keys alone.
+"""Decide which landed version of each record counts, by keys alone.
 
-Order of states: (vendor's stamp, extracted at, batch sequence). A tombstone without a stamp says when we saw the
-record gone, so any live read that is later supersedes it, and it supersedes all that is earlier. One with a stamp
-is superseded by a later complete read that has the record alive: a vendor that restores a record gives it back with
-the stamp that it had before. Only records that landed more than once are ranked, and those that cannot be read:
-such a version is set aside, and the last one before it that can be read stands in for it.
+Versions are ordered by modification time, extraction time and batch sequence. A tombstone without a modification
+time states when we saw that the record was gone: it supersedes all earlier versions, and any later live version
+supersedes it. A tombstone with a modification time is superseded by a later complete read that has the record alive,
+because a restored record may come back with its earlier modification time. Only records that landed more than once
+or that cannot be read are ranked. An unreadable version is set aside, and the last readable version before it counts.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ _ORDER = "_is_end DESC, _is_void, _is_unstamped, _modified_at DESC NULLS LAST, _
 
 @dataclass(frozen=True)
 class Ranking:
-    """Relations over the versions of an object's records; None where they would hold nothing.
+    """Relations over the versions of an object's records; None where they would be empty.
 
     Attributes:
         others: `_batch_id` and `_row` of the versions that do not count.
-        set_aside: of those, the unreadable ones that nothing readable has superseded.
-        gone: ids (`_source_id`) of records whose newest version is unreadable and deletes them.
+        set_aside: the unreadable ones among `others` without a newer readable version.
+        gone: ids (`_source_id`) of records whose newest version is unreadable and a deletion.
     """
 
     others: str | None = None
@@ -34,7 +34,7 @@ class Ranking:
 
     @property
     def latest(self) -> str:
-        """SQL that leaves in a relation `s` of versions only those that count."""
+        """SQL for a join that leaves in a relation `s` of versions only those that count."""
         if self.others is None:
             return ""
         return f" ANTI JOIN {self.others} AS l ON s._batch_id = l._batch_id AND s._row = l._row"
@@ -48,10 +48,10 @@ class Ranking:
 
 
 def ranked(engine: Engine, landed: ObjectInput) -> Ranking:
-    """Compute which versions count."""
+    """Compute which versions count, and return the relations."""
     if not landed.batches:
         return Ranking()
-    # Lists are taken from the last version that has one, and states are keys: these need no text.
+    # Exploded tables take lists from the last version that has one, and states from keys: texts do not matter.
     unread = "" if landed.entry.each else landed.unread
     repeated = _repeated(engine, landed, unread)
     if repeated is None:
@@ -79,9 +79,9 @@ def repeated_ids(engine: Engine, landed: ObjectInput) -> str | None:
 
 
 def sequences(engine: Engine, landed: ObjectInput) -> str:
-    """Define the place of each batch in the order of reading: `_batch_id` and `_sequence`.
+    """Define a relation with the position of each batch, and return its name.
 
-    `_is_whole` says whether it belongs to a read of every record.
+    It has `_batch_id`, `_sequence` and `_is_whole`, which is true for batches of a read of every record.
     """
     return engine.load(
         f"{landed.name} sequences",
@@ -101,7 +101,7 @@ def _repeated(engine: Engine, landed: ObjectInput, unread: str) -> str | None:
     also = f" UNION SELECT hash(_source_id) FROM {unread} WHERE {HAS_ID}" if unread else ""
     repeated = engine.table(
         f"{landed.name} repeated",
-        # Hashes take a third of the memory of ids; one shared by chance only ranks a record in vain.
+        # Hashes take a third of the memory of ids; after a collision a record is only ranked needlessly.
         f"SELECT hash(_source_id) AS _hash FROM {all_keys(landed.batches)} WHERE {HAS_ID} "
         f"GROUP BY ALL HAVING count(*) > 1{also}",
     )
@@ -126,7 +126,7 @@ def _marked(engine: Engine, landed: ObjectInput, repeated: str) -> str:
 
 
 def _placed(marked: str, unread: str) -> str:
-    """Return SQL for the rank of each version, and how many readable ones go before it."""
+    """Return SQL for the rank of each version, and the number of readable versions with a better rank."""
     before = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
     return (
         "SELECT _batch_id, _row, _source_id, _deleted, _is_unread, row_number() OVER w AS _rank, "

@@ -1,7 +1,7 @@
 """SQL that reads texts from landed records: by path from JSON, by name from CSV columns.
 
-An empty text is no value, as null is: CSV cannot tell them apart, and to HubSpot and Pipedrive an empty
-text clears a field.
+An empty text counts as null: CSV cannot distinguish them, and in HubSpot and Pipedrive an empty text clears
+a field.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,26 +12,26 @@ from crm_pipeline.model.names import inner, literal, quoted
 from crm_pipeline.model.schema import Multiple
 
 RAW = "src."
-"""Prefix of raw columns, so that no source field clashes with a common column."""
+"""Prefix of raw columns, so that a source field does not clash with a common column."""
 _IDS = r"\s*[0-9]{1,18}\s*(,\s*[0-9]{1,18}\s*)*"
 
 
 def raw(source: str) -> str:
-    """Return the quoted column that carries a source's text."""
+    """Return the quoted column with a source's text."""
     return quoted(RAW + inner(source))
 
 
 @dataclass(frozen=True)
 class Source:
-    """One text that rows are made of, and where it stands in landed records.
+    """One text that rows are made of, and where it is in landed records.
 
     Attributes:
-        name: what mappings call it.
-        columns: what its CSV column is and was called, newest first; empty where CSV has none.
+        name: its name in mappings.
+        columns: present and earlier names of its CSV column, newest first; empty where CSV has none.
         paths: keys from the root of JSON records, newest first.
         multiple: as `Field.multiple`.
-        is_mapped: whether columns are made of it. Others only go to `custom`, where their empty texts
-            are told from values once for the whole record; one by one that took most of the time.
+        is_mapped: whether columns use it. Other sources only go to `custom`, where empty texts are replaced
+            once for the whole record, because one by one that took most of the time.
     """
 
     name: str
@@ -58,17 +58,19 @@ def json_columns(layout: Layout, parsed: str, sources: Sequence[Source]) -> list
 def csv_columns(present: Mapping[str, str], sources: Sequence[Source]) -> list[str]:
     """Return the raw columns of sources in a CSV batch, "" as NULL where they are mapped.
 
-    `present` says which column of the relation holds what the vendor calls so.
+    Args:
+        present: the column of the relation for each of the vendor's names.
+        sources: the sources.
     """
     columns = []
     for source in sources:
-        found = list(dict.fromkeys(present[name] for name in source.columns if name in present))
-        value = quoted(found[0]) if found else "NULL::VARCHAR"
-        if len(found) > 1:
-            value = _first([f"nullif({quoted(column)}, '')" for column in found])
-        elif found and (source.is_mapped or source.multiple):
+        names = list(dict.fromkeys(present[name] for name in source.columns if name in present))
+        value = quoted(names[0]) if names else "NULL::VARCHAR"
+        if len(names) > 1:
+            value = _first([f"nullif({quoted(column)}, '')" for column in names])
+        elif names and (source.is_mapped or source.multiple):
             value = f"nullif({value}, '')"
-        if found and source.multiple in {",", "json"}:
+        if names and source.multiple in {",", "json"}:
             separator = ";" if source.multiple == "json" else ","
             value = f"nullif({_array(value, separator)}, '[]')"
         columns.append(f"{value} AS {raw(source.name)}")
@@ -80,7 +82,7 @@ def _first(texts: Sequence[str]) -> str:
 
 
 def _array(text: str, separator: str) -> str:
-    """Return SQL that writes a text of several values as a JSON array; one that is it already stays."""
+    """Return SQL that writes a text of several values as a JSON array; a JSON array stays as it is."""
     parts = f"list_transform(string_split({text}, {literal(separator)}), lambda p: trim(p))"
     kept = f"list_filter({parts}, lambda p: p <> '')"
     written = f"CAST(to_json({kept}) AS VARCHAR)"

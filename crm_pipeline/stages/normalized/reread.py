@@ -1,10 +1,10 @@
-"""Keys of landed records under today's rules, and records that were set aside tried again.
+"""Read the keys of landed records again under the connector's current rules, and retry quarantined records.
 
-A connector says what its records say of themselves: id, time stamp, deleted or not (`RecordKeys`). Its rules
-have a version. Batches that landed under another version are looked at again, once: where a key differs, the
-batch is written beside the original with the new keys, and tables are built from that. Records in quarantine
-get the same chance. Originals stay as they are. What came of each is kept in landing for batches, in quarantine
-for what was set aside; see `store.landing.rereads`.
+A connector extracts the keys of its records: id, modification time, deletion mark (`RecordKeys`). Its rules have
+a version. Batches that landed under another version are read again, once: if a key differs, a copy of the batch
+with the new keys is written, and tables are built from the copy. Records in quarantine are retried in the same
+way. Originals stay unchanged. The results are kept in landing for batches and in quarantine for quarantined
+records, see `store.landing.rereads`.
 """
 
 import csv
@@ -33,11 +33,11 @@ _ROWS = 20_000
 
 @dataclass(frozen=True)
 class Reread:
-    """The committed batches of an object with their keys of today.
+    """The committed batches of an object with their current keys.
 
     Attributes:
-        batches: in fold order; recovered records stand with the batches of their window.
-        recovered: by window, how many records of its quarantine can be read now.
+        batches: in fold order; recovered records follow the batches of their window.
+        recovered: number of quarantined records that can be read now, by window.
     """
 
     batches: tuple[Manifest, ...]
@@ -48,10 +48,10 @@ class Rereader:
     """Reads the batches of one object again where the rules of their keys have changed.
 
     Args:
-        landing: where they are.
-        connection: whose they are.
+        landing: where the batches are.
+        connection: the connection of the object.
         obj: the object.
-        keys: the rules of today; None leaves all as it landed.
+        keys: the current rules; None leaves everything as it landed.
     """
 
     def __init__(
@@ -74,19 +74,20 @@ class Rereader:
             return Reread(tuple(batch for window in windows for batch in window.batches), {})
         landed = Rereads(self._landing.folder(self._connection, self._object), keys.version)
         quarantine = self._landing.quarantine(self._connection, self._object)
-        aside, kept = Rereads(quarantine, keys.version), _set_aside(quarantine)
+        quarantined, kept = Rereads(quarantine, keys.version), _quarantine_files(quarantine)
         batches: list[Manifest] = []
         recovered: dict[str, int] = {}
         try:
             for window in windows:
                 batches += [self._current(batch, landed, keys) for batch in window.batches]
-                found = self._recovered(window, kept.get(window.window_id, ()), aside, keys)
-                if found:
-                    batches += found
-                    recovered[window.window_id] = sum(batch.records for batch in found)
-        finally:  # what was done before something failed need not be done again
+                paths = kept.get(window.window_id, ())
+                readable = self._recovered(window, paths, quarantined, keys)
+                if readable:
+                    batches += readable
+                    recovered[window.window_id] = sum(batch.records for batch in readable)
+        finally:  # results from before a failure are kept
             landed.save()
-            aside.save()
+            quarantined.save()
         return Reread(tuple(batches), recovered)
 
     def _current(self, batch: Manifest, landed: Rereads, keys: RecordKeys) -> Manifest:
@@ -115,7 +116,7 @@ class Rereader:
     def _rekeyed(
         self, batch: Manifest, schema: Schema, keys: RecordKeys
     ) -> Iterator[pa.RecordBatch] | None:
-        """Return a batch with the keys of today; None where they are what they were."""
+        """Return a batch with its current keys; None where they have not changed."""
 
         def again() -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
             with pq.ParquetFile(batch.path) as file:
@@ -139,19 +140,19 @@ class Rereader:
         return (_with_keys(part, fresh) for part, fresh in again())
 
     def _recovered(
-        self, window: WindowCommit, paths: Sequence[Path], aside: Rereads, keys: RecordKeys
+        self, window: WindowCommit, paths: Sequence[Path], quarantined: Rereads, keys: RecordKeys
     ) -> list[Manifest]:
-        found = []
+        manifests = []
         for path in paths:
             batch_id = path.stem
-            if not aside.is_known(batch_id):
+            if not quarantined.is_known(batch_id):
                 facts, rejects = read_rejects(path)
                 parts = self._retried(batch_id, facts, rejects, keys)
-                aside.note(batch_id, _written(aside.path(batch_id), parts, facts))
-            copy = aside.copy(batch_id)
+                quarantined.note(batch_id, _written(quarantined.path(batch_id), parts, facts))
+            copy = quarantined.copy(batch_id)
             if copy is not None and copy.aside is not None:
-                found.append(_recovered_manifest(window, path, aside, copy, copy.aside))
-        return found
+                manifests.append(_recovered_manifest(window, path, quarantined, copy, copy.aside))
+        return manifests
 
     def _retried(
         self, batch_id: str, facts: SetAside, rejects: Sequence[Reject], keys: RecordKeys
@@ -198,29 +199,29 @@ class Rereader:
             hasher.close()
 
 
-def _set_aside(folder: Path) -> dict[str, list[Path]]:
-    """Return the quarantine files of each window, also those of which only the record is left."""
-    found = {path.with_suffix(".parquet") for path in folder.glob("????-??/*.*")}
+def _quarantine_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the quarantine files of each window, including those of which only the manifest is left."""
+    paths = {path.with_suffix(".parquet") for path in folder.glob("????-??/*.*")}
     by_window: dict[str, list[Path]] = {}
-    for path in sorted(found):
+    for path in sorted(paths):
         by_window.setdefault(path.stem.rpartition("-")[0], []).append(path)
     return by_window
 
 
 def _written(
-    path: Path, parts: Iterator[pa.RecordBatch] | None, aside: SetAside | None = None
+    path: Path, parts: Iterator[pa.RecordBatch] | None, quarantined: SetAside | None = None
 ) -> Copy | None:
-    """Write what came of a batch; None where it is as it was."""
+    """Write a copy of a batch; return None where it is unchanged."""
     if parts is None:
         return None
     with files.replacing(path, "reread") as temporary:
         rows = _write(temporary, parts)
         written = FileSum.of(temporary)
-    return Copy(rows, written.bytes, written.sha256, aside)
+    return Copy(rows, written.bytes, written.sha256, quarantined)
 
 
 def _write(path: Path, parts: Iterator[pa.RecordBatch]) -> int:
-    """Write record batches to a file and count their rows."""
+    """Write record batches to a file and return the number of their rows."""
     rows = 0
     writer: pq.ParquetWriter | None = None
     try:
@@ -237,7 +238,7 @@ def _write(path: Path, parts: Iterator[pa.RecordBatch]) -> int:
 
 
 def _recovered_manifest(
-    window: WindowCommit, path: Path, aside: Rereads, copy: Copy, facts: SetAside
+    window: WindowCommit, path: Path, quarantined: Rereads, copy: Copy, facts: SetAside
 ) -> Manifest:
     at = parse_instant(facts.quarantined_at)
     return Manifest(
@@ -260,8 +261,8 @@ def _recovered_manifest(
         finished_at=at,
         sequence=0,
         month=path.parent.name,
-        path=aside.path(path.stem),
-        reader=aside.version,
+        path=quarantined.path(path.stem),
+        reader=quarantined.version,
         origin=facts.origin,
     )
 
@@ -275,11 +276,11 @@ def _with_keys(part: pa.RecordBatch, fresh: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _raw_of(rejects: Sequence[Reject], shape: Shape, schema: Schema) -> pa.RecordBatch | None:
-    """Return rejects as raw columns; what has not even that form stays out. None where nothing is left."""
+    """Return rejects as raw columns, without those that do not fit them; None where none is left."""
     if shape == "json":
-        texts = [text for one in rejects if (text := _json_text(one.raw)) is not None]
+        texts = [text for reject in rejects if (text := _json_text(reject.raw)) is not None]
         return pa.record_batch({"record": pa.array(texts, pa.string())}) if texts else None
-    rows = [row for one in rejects if (row := _cells(one.raw, schema)) is not None]
+    rows = [row for reject in rejects if (row := _cells(reject.raw, schema)) is not None]
     if not rows:
         return None
     columns = [pa.array([row[name] for row in rows], pa.string()) for name in schema.names]
@@ -296,7 +297,7 @@ def _json_text(raw: bytes) -> str | None:
 
 
 def _cells(raw: bytes, schema: Schema) -> dict[str, str] | None:
-    """Return the cells of a record of CSV, or of the JSON object that older versions kept of one."""
+    """Return the cells of a CSV record; older versions stored it as a JSON object."""
     try:
         if raw.startswith(b"{"):
             return msgspec.json.decode(raw, type=dict[str, str])

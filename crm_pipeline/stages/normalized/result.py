@@ -1,4 +1,4 @@
-"""What a build of a normalized table did, as people and the next stage are told."""
+"""The result of a build of a normalized table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,21 +11,21 @@ from crm_pipeline.store.tables import TableVersion
 
 @dataclass(frozen=True)
 class Normalized:
-    """What a build did.
+    """The result of a build.
 
     Attributes:
         version: the table's current version; None where nothing has landed yet.
         rows: rows of the version, deleted ones included; `live` leaves those out.
         changed: False where inputs, mapping and code were those of the current version.
         batches: landed batches that the table is made of.
-        unconverted: `<object>.<field>` -> values that did not fit their column.
+        unconverted: number of values that did not fit their column, by `<object>.<field>`.
         quarantined: landed rows that cannot be used, kept under quarantine/.
         landed, superseded: landed rows, and those of them that are older versions of records. Both are
-            0 where rows are elements of records; otherwise `landed` = `rows` + the other two.
+            0 where rows are elements of records; otherwise `landed` = `rows` + `superseded` + `quarantined`.
         results: every rule of the contract with its count.
         columns: name, type and description of each column.
-        repaired: what was damaged of the version before, for which the table was built again.
-        doubts: empty lists that are not believed, so that rows stay.
+        repaired: the damage of the version before, because of which the table was built again; "" for none.
+        doubts: empty lists that are not believed, so that their earlier rows stay.
     """
 
     table: str
@@ -50,12 +50,12 @@ class Normalized:
 
 
 def unchanged(table: str, version: TableVersion | None) -> Normalized:
-    """Return what a build did that had nothing to do."""
+    """Return the result of a build that had nothing to do."""
     return result_of(table, version, changed=False)
 
 
 def result_of(table: str, version: TableVersion | None, *, changed: bool) -> Normalized:
-    """Return what a build did, as the version tells it."""
+    """Return the result of a build, from the metadata of its version."""
     if version is None:
         return Normalized(table, None, changed)
     meta = version.meta

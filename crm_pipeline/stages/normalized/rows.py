@@ -20,14 +20,14 @@ from crm_pipeline.store.tables.engine import Engine
 
 _SYSTEM = frozenset({"source_id", "is_deleted", "merged_into"})
 _FED = "fed."
-"""Prefix of columns with what feeds a column that is derived, where nothing does."""
+"""Prefix of columns with mapped values for columns that have an expression."""
 
 
 def define_rows(engine: Engine, connection: str, feed: Feed, folded: str) -> str:
     """Define the rows of an object in the table's columns and return the relation's name."""
     if feed.entry.single_row:
-        return _single_row(engine, connection, feed, folded)
-    name = feed.one.name
+        return _single_row_of(engine, connection, feed, folded)
+    name = feed.landed.name
     values = engine.view(f"{name} typed", _typed(connection, feed, folded))
     return engine.view(f"{name} rows", _final(feed, values))
 
@@ -36,19 +36,19 @@ def _typed(connection: str, feed: Feed, folded: str) -> str:
     lists = "".join(f", {column}" for column in parsed_lists(feed))
     columns = [
         f"{literal(connection)} AS connection",
-        f"{literal(feed.one.object)} AS object",
+        f"{literal(feed.landed.object)} AS object",
         "_source_id AS source_id",
-        f"{literal(f'{connection}:{feed.one.object}:')} || _source_id AS {quoted(feed.table.key)}",
+        f"{literal(f'{connection}:{feed.landed.object}:')} || _source_id AS {quoted(feed.table.key)}",
         *(
             f"{_value(connection, feed, column)} AS {quoted(column.name)}"
-            for column in (*feed.table.body, *_stamps(feed.table))
+            for column in (*feed.table.body, *_times(feed.table))
             if not column.expression
         ),
         *_fed(feed),
         f"{_deleted(feed)} AS is_deleted",
         f"{_merged(connection, feed)} AS merged_into",
         "_batch_id AS batch_id",
-        *(raw(name) for name in sorted(feed.one.names)),
+        *(raw(name) for name in sorted(feed.landed.names)),
         *((ELEMENT,) if feed.entry.each else ()),
         *(parsed_list(f.source) for f in _point_lists(feed)),
     ]
@@ -56,7 +56,7 @@ def _typed(connection: str, feed: Feed, folded: str) -> str:
     return f"SELECT {', '.join(columns)} FROM {source}"
 
 
-def _stamps(table: Table) -> tuple[Column, ...]:
+def _times(table: Table) -> tuple[Column, ...]:
     return (table.by_name["created_at"], table.by_name["modified_at"])
 
 
@@ -84,14 +84,14 @@ def _value(connection: str, feed: Feed, column: Column) -> str:
 
 def _url(feed: Feed) -> str:
     """Return SQL for the address at which a browser shows the record."""
-    before, _, behind = f"{feed.account.web_address}{feed.entry.page}".partition("{id}")
+    before, _, after = f"{feed.account.web_address}{feed.entry.page}".partition("{id}")
     if not (feed.account.web_address and feed.entry.page):
         return "NULL::VARCHAR"
-    return f"{literal(before)} || _source_id || {literal(behind)}"
+    return f"{literal(before)} || _source_id || {literal(after)}"
 
 
 def _filled(constant: str, connection: str, feed: Feed) -> str:
-    obj = feed.one.object
+    obj = feed.landed.object
     names = {"{connection}": connection, "{object}": obj, "{table}": feed.tables.get(obj, obj)}
     for placeholder, name in names.items():
         constant = constant.replace(placeholder, name)
@@ -99,7 +99,7 @@ def _filled(constant: str, connection: str, feed: Feed) -> str:
 
 
 def _fed(feed: Feed) -> list[str]:
-    """Return what feeds columns that are derived in other objects, lists of points apart."""
+    """Return the mapped values of columns that have an expression, except lists of contact points."""
     return [
         f"{typed(feed, f, feed.table.by_name[f.column].type)} AS {_fed_column(f.column)}"
         for f in feed.mapped
@@ -113,9 +113,9 @@ def _point_lists(feed: Feed) -> list[FieldMap]:
 
 def _deleted(feed: Feed) -> str:
     entry = feed.feeding("is_deleted")
-    said = f" OR coalesce({typed(feed, entry, 'BOOLEAN')}, false)" if entry else ""
-    gone = " OR _winner IS NOT NULL" if feed.entry.merges else ""
-    return f"(_deleted OR NOT _is_seen{said}{gone})"
+    by_field = f" OR coalesce({typed(feed, entry, 'BOOLEAN')}, false)" if entry else ""
+    by_merge = " OR _winner IS NOT NULL" if feed.entry.merges else ""
+    return f"(_deleted OR NOT _is_seen{by_field}{by_merge})"
 
 
 def _merged(connection: str, feed: Feed) -> str:
@@ -123,7 +123,7 @@ def _merged(connection: str, feed: Feed) -> str:
     own = key_of(connection, feed, entry) if entry else "NULL::VARCHAR"
     if not feed.entry.merges:
         return own
-    return f"coalesce({own}, {literal(f'{connection}:{feed.one.object}:')} || _winner)"
+    return f"coalesce({own}, {literal(f'{connection}:{feed.landed.object}:')} || _winner)"
 
 
 def _final(feed: Feed, values: str) -> str:
@@ -142,13 +142,13 @@ def _final(feed: Feed, values: str) -> str:
 
 
 def _may_be_lost(feed: Feed, entry: FieldMap) -> bool:
-    """Say whether a text may be missing in the column that is fed with it."""
+    """Say whether a text may be missing from its column because it does not fit."""
     if entry.column in _SYSTEM or not entry.is_whole or feed.gone(entry):
         return False
     column = feed.table.by_name[entry.column]
-    is_stood_in_for = entry.column in feed.entry.constants or entry.column == "modified_at"
-    is_as_written = column.type == "VARCHAR" and not feed.nothing(entry)
-    return not (column.expression or is_stood_in_for or is_as_written)
+    has_default = entry.column in feed.entry.constants or entry.column == "modified_at"
+    is_unchanged = column.type == "VARCHAR" and not feed.nothing(entry)
+    return not (column.expression or has_default or is_unchanged)
 
 
 def _is_lost(entry: FieldMap) -> str:
@@ -161,7 +161,7 @@ def _is_nothing(feed: Feed, entry: FieldMap) -> str:
 
 
 def _derived(feed: Feed, column: Column) -> str:
-    """Return the expression of a derived column; what the mapping feeds it with goes first."""
+    """Return the expression of a derived column; a mapped value takes precedence over it."""
     entry = feed.feeding(column.name) if column.expression else None
     if entry is None:
         return column.expression
@@ -171,7 +171,7 @@ def _derived(feed: Feed, column: Column) -> str:
 
 
 def _labelled_points(feed: Feed, entry: FieldMap, derived: str) -> str:
-    """Return a column's own points, in which one that was taken from the further ones is labelled as they are."""
+    """Return a column's own points; a point that a fallback took from the further ones gets their label."""
     borrower = next((f for f in feed.mapped if entry.source in f.fallback), None)
     if borrower is None or entry.points is None or not entry.points.separator:
         return derived
@@ -186,13 +186,18 @@ def _fed_column(column: str) -> str:
 
 
 def _custom(feed: Feed, lost: dict[str, str]) -> str:
-    """Return what no column tells; `lost` says of sources when their text is not in their column."""
+    """Return SQL for `custom`: the texts that cannot be recovered from columns.
+
+    Args:
+        feed: the object.
+        lost: by source, SQL for whether its text is missing from its column.
+    """
     rest = feed.rest
     bad = {name: sql for name, sql in lost.items() if name not in rest}
     if feed.entry.each:
         return _rest_of_element(feed, bad)
     packed = _object({name: raw(name) for name in rest})
-    # Within a text every quote is escaped: what looks like an empty text behind a key is one.
+    # Quotes in texts are escaped, so `:""` occurs only as an empty value after a key.
     base = f"""replace({packed}::VARCHAR, '":""', '":null')""" if rest else "'{}'"
     base = _with_beside(feed, base)
     if not bad:
@@ -203,7 +208,7 @@ def _custom(feed: Feed, lost: dict[str, str]) -> str:
 
 
 def _with_beside(feed: Feed, base: str) -> str:
-    """Add what only some records have beside their fields."""
+    """Return `base` with the values that only some records have beside their fields."""
     names = [name for name in feed.entry.beside if feed.field(name) is None]
     if not names:
         return base
@@ -214,15 +219,15 @@ def _with_beside(feed: Feed, base: str) -> str:
 
 
 def _object(values: Mapping[str, str]) -> str:
-    """Return SQL for a JSON object; a struct could not have keys that differ in case only."""
+    """Return SQL for a JSON object; a struct cannot have keys that differ in case only."""
     entries = (f"{literal(name)}, {sql}" for name, sql in values.items())
     return f"json_object({', '.join(entries)})"
 
 
 def _rest_of_element(feed: Feed, bad: dict[str, str]) -> str:
-    """Return the element without the keys that columns tell; one that did not fit stays whole."""
-    told = {f.source: None for f in feed.mapped if feed.is_stated(f) and "." not in f.source}
-    rest = f"CAST(json_merge_patch({ELEMENT}, {literal(json.dumps(told))}) AS VARCHAR)"
+    """Return the element without the keys that columns hold; an element with a misfit stays whole."""
+    held = {f.source: None for f in feed.mapped if feed.is_recoverable(f) and "." not in f.source}
+    rest = f"CAST(json_merge_patch({ELEMENT}, {literal(json.dumps(held))}) AS VARCHAR)"
     if not bad:
         return rest
     return f"CASE WHEN {' OR '.join(bad.values())} THEN CAST({ELEMENT} AS VARCHAR) ELSE {rest} END"
@@ -236,9 +241,9 @@ def _unconverted(bad: dict[str, str]) -> str:
     return f"CASE WHEN {' OR '.join(bad.values())} THEN {listed} END"
 
 
-def _single_row(engine: Engine, connection: str, feed: Feed, folded: str) -> str:
+def _single_row_of(engine: Engine, connection: str, feed: Feed, folded: str) -> str:
     constants = feed.entry.constants
-    obj = constants.get("object", feed.one.object)
+    obj = constants.get("object", feed.landed.object)
     given = {
         **constants,
         "connection": connection,
@@ -255,4 +260,4 @@ def _single_row(engine: Engine, connection: str, feed: Feed, folded: str) -> str
         columns.append(f"CAST({value} AS {column.type}) AS {quoted(column.name)}")
     ordered = ", ".join(quoted(column.name) for column in feed.table.columns)
     rows = f"SELECT {', '.join(columns)} FROM {folded} HAVING count(*) > 0"
-    return engine.view(f"{feed.one.name} single row", f"SELECT {ordered} FROM ({rows})")
+    return engine.view(f"{feed.landed.name} single row", f"SELECT {ordered} FROM ({rows})")

@@ -1,4 +1,4 @@
-"""Which texts an object's mapping is made of, and where in the records they stand."""
+"""The sources of an object's mapping: the texts that it uses, and where they are in records."""
 
 from collections.abc import Iterable
 
@@ -10,12 +10,12 @@ from crm_pipeline.stages.normalized.reading import Source
 
 
 def record_sources(entry: ObjectMap, fields: Fields) -> tuple[Source, ...]:
-    """Return what is read from records: every field, and what the mapping names by its path."""
+    """Return what is read from records: every field, and the paths that the mapping names."""
     # In the table of a custom object every field has a column.
     wanted = None if entry.table not in TABLES else set(_wanted(entry))
-    found = {
-        one.name: _of_field(one, is_mapped=wanted is None or one.name in wanted)
-        for one in fields.all
+    of_fields = {
+        linked.name: _of_field(linked, is_mapped=wanted is None or linked.name in wanted)
+        for linked in fields.all
     }
     beside = {f.source: f.at for f in entry.fields if f.at}
     lists = {f.source for f in entry.fields if f.is_list}
@@ -23,14 +23,14 @@ def record_sources(entry: ObjectMap, fields: Fields) -> tuple[Source, ...]:
         name: Source(name, (), (beside.get(name) or _path(name, fields),))
         for f in entry.fields
         for name in f.sources
-        if name not in found and ("." in name or name in lists or name in beside)
+        if name not in of_fields and ("." in name or name in lists or name in beside)
     }
     extra = {
         name: Source(name, (), ((name,),))
         for name in entry.beside
-        if name not in found and name not in more
+        if name not in of_fields and name not in more
     }
-    return (*found.values(), *more.values(), *extra.values())
+    return (*of_fields.values(), *more.values(), *extra.values())
 
 
 def exploded_sources(
@@ -52,9 +52,9 @@ def exploded_sources(
 
 
 def merge_sources(entry: ObjectMap, fields: Fields) -> tuple[Source, ...]:
-    """Return the fields in which winners name their losers, those that there are."""
+    """Return the existing fields in which winners of merges list their losers."""
     named = {merge.source for merge in entry.merges}
-    return tuple(_of_field(one) for one in fields.all if one.name in named)
+    return tuple(_of_field(linked) for linked in fields.all if linked.name in named)
 
 
 def _wanted(entry: ObjectMap) -> Iterable[str]:
@@ -63,7 +63,7 @@ def _wanted(entry: ObjectMap) -> Iterable[str]:
 
 
 def _of_field(linked: LinkedField, *, name: str = "", is_mapped: bool = True) -> Source:
-    """Return where a field stands; records read before it moved have it at its earlier path."""
+    """Return the source of a field; records read before the field moved have it at its earlier path."""
     return Source(
         name or linked.name,
         tuple(linked.columns),

@@ -1,4 +1,4 @@
-"""The counts of a build: every landed row is in the table, superseded, or in quarantine."""
+"""Count the landed rows of a build: each is in the table, superseded, or in quarantine."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from crm_pipeline.store.tables.engine import Engine
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the landed rows of the objects whose records are rows.
+    """Numbers of landed rows of the objects whose records are rows.
 
     Attributes:
         landed: rows of all batches.
-        superseded: of those, older versions of records.
-        quarantined: of those, such as cannot be used, by reason.
+        superseded: landed rows that are older versions of records.
+        quarantined: landed rows that cannot be used, by reason.
     """
 
     landed: int = 0
@@ -34,7 +34,7 @@ class Tally:
         """Check that the counts add up for a table of so many rows.
 
         Raises:
-            ContractError: some row got lost, or came twice.
+            ContractError: a row is missing, or there twice.
         """
         kept = self.landed - self.superseded - self.quarantined.total()
         if kept != rows:
@@ -50,7 +50,7 @@ class Tally:
 def tally_of(
     engine: Engine, landed: ObjectInput, ranking: Ranking, quarantined: Counter[str]
 ) -> Tally:
-    """Count the landed rows of an object."""
+    """Return the numbers of landed rows of an object."""
 
     def count(relation: str | None) -> int:
         return int(engine.row(f"SELECT count(*) FROM {relation}")[0]) if relation else 0

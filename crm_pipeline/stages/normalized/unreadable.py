@@ -1,6 +1,6 @@
-"""Records whose text cannot be read, such as one with half a surrogate pair: found, and told why.
+"""Find records whose text cannot be read, such as one with half a surrogate pair, and the reason.
 
-Nobody looks for them before one has stopped a build (`build`): that would make every build dearer by a twentieth.
+A build looks for them only after one has stopped it: looking each time would make every build 5 % slower.
 """
 
 from crm_pipeline.stages.normalized.inputs import ObjectInput
@@ -16,7 +16,7 @@ REASON = (
     "THEN 'the record holds half a surrogate pair' "
     "ELSE 'the record is no valid JSON' END"
 )
-"""SQL that says why a record cannot be read."""
+"""SQL for the reason why a record cannot be read."""
 
 
 def unreadable(engine: Engine, landed: ObjectInput) -> str:

@@ -1,4 +1,4 @@
-"""SQL for all landed versions of an object's records, in one relation whatever their shapes."""
+"""SQL for all landed versions of an object's records, of both shapes, as one relation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,17 +17,17 @@ from crm_pipeline.store.tables.engine import Engine, parquet_files
 KEYS = "_source_id, _modified_at, _deleted, _extracted_at, _batch_id"
 HAS_ID = "_source_id IS NOT NULL AND _source_id <> ''"
 IS_OBJECT = "(starts_with(record, '{') OR starts_with(ltrim(record, ' \t\r\n'), '{'))"
-"""SQL that is true for texts that, if they are JSON, are an object."""
+"""SQL that is true for texts that are a JSON object, if they are JSON at all."""
 IS_READABLE = f"coalesce(json_valid(record) AND {IS_OBJECT}, false)"
 """SQL that is true for records that can be read."""
 _NUMBERED = ", file_row_number = true"
-# A text that is no object would be read as one without fields: as no text at all it stops the build.
+# Other JSON would be read as an object without fields. An empty text is no JSON and stops the build.
 _TRUSTED = f"CASE WHEN {IS_OBJECT} THEN record ELSE '' END"
 _READABLE = f"CASE WHEN {IS_READABLE} THEN record END"
 
 
 def all_keys(batches: Sequence[Manifest]) -> str:
-    """Return SQL for the keys of all rows of batches, with `_row`, the row's place in its batch."""
+    """Return SQL for the keys of all rows of batches, with `_row`, the row's position in its batch."""
     relation = parquet_files([batch.path for batch in batches], _NUMBERED)
     return f"(SELECT {KEYS}, file_row_number AS _row FROM {relation})"
 
@@ -42,52 +42,55 @@ def json_records(batches: Sequence[Manifest]) -> str | None:
 
 
 def versions(
-    engine: Engine, one: ObjectInput, sources: Sequence[Source], *, each: tuple[str, ...] = ()
+    engine: Engine, landed: ObjectInput, sources: Sequence[Source], *, each: tuple[str, ...] = ()
 ) -> str:
     """Return SQL for all landed rows: keys, `_row`, a raw column per source.
 
     With `each`, the elements of that list as well: `_elements` (JSON[]), NULL where there is no list.
-    A record that cannot be read has no texts where `one` knows of such; else it stops the query.
+    A record that cannot be read has no texts if `landed.unread` is set; else it stops the query.
     """
     elements = ["NULL::JSON[] AS _elements"] if each else []
     parts = []
-    csv = narrowed(engine, [batch for batch in one.batches if batch.shape == "csv"])
-    for relation, present in _csv(engine, one, csv) if csv else ():
+    csv = narrowed(engine, [batch for batch in landed.batches if batch.shape == "csv"])
+    for relation, present in _csv(engine, landed, csv) if csv else ():
         parts.append(_select(relation, [*csv_columns(present, sources), *elements]))
-    json = narrowed(engine, [batch for batch in one.batches if batch.shape == "json"])
+    json = narrowed(engine, [batch for batch in landed.batches if batch.shape == "json"])
     if json:
-        parts.append(_json(one, json, sources, each))
+        parts.append(_json(landed, json, sources, each))
     return " UNION ALL ".join(parts)
 
 
 def _csv(
-    engine: Engine, one: ObjectInput, paths: Sequence[Path]
+    engine: Engine, landed: ObjectInput, paths: Sequence[Path]
 ) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield relations, each with the columns that hold what the vendor calls so."""
-    named = {name for linked in one.linked.all for name in linked.columns}
-    if one.linked.are_plain:
+    """Yield relations, each with the column for each of the vendor's names."""
+    named = {name for linked in landed.linked.all for name in linked.columns}
+    if landed.linked.are_plain:
         relation = parquet_files(paths, _NUMBERED)
         folded = {name.lower(): name for name in engine.columns(relation)}
         yield relation, {name: folded[name.lower()] for name in named if name.lower() in folded}
         return
-    # By place instead of name: DuckDB would take names that differ in case only for one column.
+    # By position instead of name: to DuckDB, names that differ in case only are one column.
     forms: dict[tuple[str, ...], list[Path]] = {}
     for path in paths:
         forms.setdefault(tuple(pq.read_schema(path).names), []).append(path)
     for columns, files in forms.items():
         raw = columns[len(STATE_COLUMNS) :]
-        aliases = [*STATE_COLUMNS, *(f"c{place}" for place in range(len(raw)))]
+        aliases = [*STATE_COLUMNS, *(f"c{index}" for index in range(len(raw)))]
         listed = ", ".join(map(quoted, (*aliases, "file_row_number")))
         relation = f"{parquet_files(files, _NUMBERED)} AS csv({listed})"
-        places = dict(zip(raw, aliases[len(STATE_COLUMNS) :], strict=True))
-        yield relation, {n: places[landed_name(n)] for n in named if landed_name(n) in places}
+        aliases_of = dict(zip(raw, aliases[len(STATE_COLUMNS) :], strict=True))
+        yield (
+            relation,
+            {n: aliases_of[landed_name(n)] for n in named if landed_name(n) in aliases_of},
+        )
 
 
 def _json(
-    one: ObjectInput, paths: Sequence[Path], sources: Sequence[Source], each: tuple[str, ...]
+    landed: ObjectInput, paths: Sequence[Path], sources: Sequence[Source], each: tuple[str, ...]
 ) -> str:
     layout = Layout((path for s in sources for path in s.paths), [each] if each else [])
-    parsed = layout.columns(_READABLE if one.unread else _TRUSTED, "r")
+    parsed = layout.columns(_READABLE if landed.unread else _TRUSTED, "r")
     relation = f"(SELECT {KEYS}, file_row_number, {parsed} FROM {parquet_files(paths, _NUMBERED)})"
     elements = [f"{layout.elements('r', each)} AS _elements"] if each else []
     return _select(relation, [*json_columns(layout, "r", sources), *elements])

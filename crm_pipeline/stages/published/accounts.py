@@ -1,4 +1,4 @@
-"""Schema `ops`: what connections are, so that an analyst knows whose day and whose currency a row has."""
+"""`ops.connections`: the accounts, with the time zone of their days and the currency of their amounts."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ _TEXT = pa.string()
 
 @dataclass(frozen=True)
 class Connected:
-    """One connection as analysts see it; `vendor` and `is_emulated` are None where it is configured no more."""
+    """One connection as analysts see it; `vendor` and `is_emulated` are None if it is no longer configured."""
 
     name: str
     vendor: str | None
@@ -34,42 +34,44 @@ def connected(
     """Return the configured connections, and others that are published.
 
     Raises:
-        CorruptFile: what is noted of an account is damaged; amounts and days depend on it.
+        CorruptFile: the facts of an account are damaged; amounts and days depend on them.
     """
-    known = {one.name: one for one in connections}
-    found = []
-    for name in sorted({*known, *published}):
-        one = known.get(name)
-        vendor, is_emulated = (one.vendor, one.sandbox) if one else (None, None)
-        found.append(Connected(name, vendor, is_emulated, account_facts(landing, name)))
-    return found
+    by_name = {connection.name: connection for connection in connections}
+    rows = []
+    for name in sorted({*by_name, *published}):
+        connection = by_name.get(name)
+        vendor, is_emulated = (
+            (connection.vendor, connection.sandbox) if connection else (None, None)
+        )
+        rows.append(Connected(name, vendor, is_emulated, account_facts(landing, name)))
+    return rows
 
 
 def with_zones_of_rows(
     accounts: Iterable[Connected], published: Sequence[PublishedTable]
 ) -> list[Connected]:
-    """Return the accounts with the zone that days of their rows are of, which may not be the one that is known now."""
-    return [_with_zone(one, _zones(one, published)) for one in accounts]
+    """Return the accounts with the time zone of the days in their rows; the account may state another one by now."""
+    return [_with_zone(account, _zones(account, published)) for account in accounts]
 
 
 def zone_findings(
     accounts: Iterable[Connected], published: Sequence[PublishedTable]
 ) -> Iterator[Finding]:
-    """Find tables whose days are not those of the zone that `with_zones_of_rows` says."""
-    for one in accounts:
-        zones = _zones(one, published)
-        shown = _with_zone(one, zones).facts.zone
+    """Yield, for each table with days, whether they are in the zone that `with_zones_of_rows` gives."""
+    for account in accounts:
+        zones = _zones(account, published)
+        shown = _with_zone(account, zones).facts.zone
         for table, version, zone in zones:
             live = version.meta["live"]
             failures = 0 if zone == shown else live
             rule = "days are those of ops.connections.time_zone"
-            yield Finding(one.name, table, rule, WARNING, failures, live)
+            yield Finding(account.name, table, rule, WARNING, failures, live)
 
 
 def _zones(
     account: Connected, published: Sequence[PublishedTable]
 ) -> list[tuple[str, TableVersion, str]]:
-    """Return the tables of an account that have days, each with the zone that they are of."""
+    """Return the tables of an account that have days, each with the zone of its days."""
     return [
         (table.name, version, version.meta["time_zone"])
         for table in published
@@ -89,7 +91,7 @@ def _with_zone(account: Connected, zones: Sequence[tuple[str, TableVersion, str]
 
 
 def connections_table(rows: Iterable[Connected], currencies: Mapping[str, str]) -> OpsTable:
-    """List the connections; `currencies` are those that their exchange rates call the main one."""
+    """Return the table of connections; `currencies` are the main currencies according to exchange rates."""
     columns = {
         "connection": (_TEXT, "Name of the connection."),
         "vendor": (_TEXT, "The CRM's vendor."),
@@ -121,5 +123,5 @@ def connections_table(rows: Iterable[Connected], currencies: Mapping[str, str]) 
         )
         for row in rows
     ]
-    about = "The accounts that are read: whose days and whose currency their rows have."
+    about = "The accounts that are read, with the time zone and the currency of their rows."
     return OpsTable("connections", about, columns, listed)

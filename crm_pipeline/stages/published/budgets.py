@@ -1,4 +1,4 @@
-"""Schema `ops`: what calls cost, by connection and day, and how the vendors' limits stand."""
+"""`ops.api_usage` and `ops.api_limits`: the cost of calls by connection and day, and the state of the vendors' limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ _WHOLE = pa.int64()
 
 @dataclass(frozen=True)
 class ApiAccounts:
-    """What the rate limiter knows at the moment of a publish."""
+    """The rate limiter's counters at the moment of a publish."""
 
     days: Sequence[DayUsage] = ()
     limits: Sequence[LimitStatus] = ()
 
 
 def api_usage(days: Sequence[DayUsage]) -> OpsTable:
-    """List what each connection spent."""
+    """Return the table of what each connection spent, by day and operation."""
     rows = [
-        (one.member, one.group, one.day, one.operation, one.calls, one.cost, one.unit)
-        for one in days
+        (day.member, day.group, day.day, day.operation, day.calls, day.cost, day.unit)
+        for day in days
     ]
     columns = {
         "connection": (_TEXT, "Name of the connection."),
@@ -33,7 +33,7 @@ def api_usage(days: Sequence[DayUsage]) -> OpsTable:
         "day": (pa.date32(), "Day, UTC."),
         "operation": (_TEXT, "What the calls were for."),
         "calls": (_WHOLE, "Calls made."),
-        "weight": (_WHOLE, "What they cost, in the vendor's unit."),
+        "weight": (_WHOLE, "Cost of the calls, in the vendor's unit."),
         "unit": (_TEXT, "The vendor's unit: calls, credits or tokens."),
     }
     about = "What each connection spent, up to the moment of the publish."
@@ -41,33 +41,33 @@ def api_usage(days: Sequence[DayUsage]) -> OpsTable:
 
 
 def api_limits(limits: Sequence[LimitStatus]) -> OpsTable:
-    """List how the limits stand."""
+    """Return the table of the vendors' limits and how much of them is used."""
     rows = [
         (
-            one.group,
-            one.name,
-            one.kind,
-            one.unit,
-            one.resets or None,
-            one.used,
-            one.ceiling,
-            one.vendor_used,
-            one.vendor_ceiling,
-            one.observed_at,
+            limit.group,
+            limit.name,
+            limit.kind,
+            limit.unit,
+            limit.resets or None,
+            limit.used,
+            limit.ceiling,
+            limit.vendor_used,
+            limit.vendor_ceiling,
+            limit.observed_at,
         )
-        for one in limits
+        for limit in limits
     ]
     columns = {
         "limit_group": (_TEXT, "Group of connections that share the limit."),
         "limit_name": (_TEXT, "The vendor's limit."),
         "kind": (_TEXT, "rolling: waits; daily: refuses once spent; concurrency: calls at once."),
         "unit": (_TEXT, "What is counted."),
-        "resets": (_TEXT, "Zone whose midnight begins it anew; NULL: a rolling window."),
-        "used": (_WHOLE, "What counted at the moment of the publish."),
+        "resets": (_TEXT, "Time zone at whose midnight it resets; NULL: a rolling window."),
+        "used": (_WHOLE, "Used at the moment of the publish."),
         "ceiling": (_WHOLE, "Our share of what the vendor allows."),
-        "vendor_used": (_WHOLE, "The vendor's own counter; NULL if it told none of late."),
-        "vendor_ceiling": (_WHOLE, "The vendor's own ceiling."),
-        "observed_at": (pa.timestamp("us", "UTC"), "When the vendor told."),
+        "vendor_used": (_WHOLE, "The vendor's own counter; NULL if it stated none lately."),
+        "vendor_ceiling": (_WHOLE, "What the vendor allows."),
+        "observed_at": (pa.timestamp("us", "UTC"), "When the vendor stated its counter."),
     }
-    about = "The vendors' limits, as they stood at the publish."
+    about = "The vendors' limits at the moment of the publish."
     return OpsTable("api_limits", about, columns, rows)

@@ -1,7 +1,7 @@
-"""Schema `ops`: what is new, changed, deleted and restored since earlier publishes.
+"""`ops.changes`: the number of records that are new, changed, deleted and restored since earlier publishes.
 
-Only tables with another version are compared. A record counts as changed where it was read again and is not as it
-was: what another mapping makes of the same records is no change of the CRM.
+Only tables with another version are compared. A record counts as changed if it was read again and differs: another
+mapping of the same records is no change of the CRM.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ _WHOLE = pa.int64()
 _BEFORE = "published_before"
 _NONE = (0, 0, 0, 0)
 _NOT_COMPARED = frozenset({"batch_id", "url"})
-"""What says how a record was read, and where the account has its pages."""
+"""Columns about how a record was read, and about the account's web address."""
 _log = structlog.get_logger("crm_pipeline.published")
 Counts = tuple[int, int, int, int]
 
@@ -35,9 +35,9 @@ class Changes:
     """Compares a file that is about to be published with earlier ones.
 
     Args:
-        engine: has the new file attached.
-        database: the name of that.
-        published: its tables.
+        engine: the engine that has the new file attached.
+        database: the name under which it is attached.
+        published: the tables of the file.
     """
 
     engine: Engine
@@ -45,15 +45,15 @@ class Changes:
     published: Sequence[PublishedTable]
 
     def table(self, since: Mapping[str, Snapshot | None]) -> OpsTable:
-        """Return `ops.changes` for the moments of `since`; a snapshot that two of them have is read once."""
-        known: dict[Snapshot, list[tuple[Any, ...]]] = {}
+        """Return `ops.changes` for the snapshots in `since`; a snapshot that occurs twice is read once."""
+        rows_of: dict[Snapshot, list[tuple[Any, ...]]] = {}
         rows: list[tuple[Any, ...]] = []
         for name, snapshot in since.items():
             if snapshot is None:
                 continue
-            if snapshot not in known:
-                known[snapshot] = self._rows(snapshot)
-            rows.extend((name, snapshot.published_at, *row) for row in known[snapshot])
+            if snapshot not in rows_of:
+                rows_of[snapshot] = self._rows(snapshot)
+            rows.extend((name, snapshot.published_at, *row) for row in rows_of[snapshot])
         columns = {
             "since": (_TEXT, "last publish; yesterday: the last publish before today, UTC."),
             "since_at": (pa.timestamp("us", "UTC"), "When that was published."),
@@ -61,13 +61,13 @@ class Changes:
             "table_name": (_TEXT, "Table of schema crm."),
             "new": (
                 _WHOLE,
-                "Live records that were not there. NULL: what was there cannot be read.",
+                "Live records that did not exist then. NULL: the earlier file cannot be read.",
             ),
-            "changed": (_WHOLE, "Live records that were read again and are not as they were."),
+            "changed": (_WHOLE, "Live records that were read again and differ from then."),
             "deleted": (_WHOLE, "Records that were live, and are deleted or gone."),
             "restored": (_WHOLE, "Live records that were deleted."),
         }
-        about = "What became of the records of each table since earlier publishes."
+        about = "How many records of each table have changed since earlier publishes."
         return OpsTable("changes", about, columns, rows)
 
     def _rows(self, snapshot: Snapshot) -> list[tuple[Any, ...]]:
@@ -77,7 +77,7 @@ class Changes:
             with self._attached(snapshot):
                 return [(*pair, *counts) for pair, counts in self._compared()]
         except (CorruptFile, StoreError) as error:
-            # What was published before may be damaged; that must not keep back what is whole.
+            # A damaged earlier file must not stop the publish of the new one.
             _log.warning(
                 "an earlier publish cannot be compared", file=str(snapshot.path), why=str(error)
             )
@@ -115,7 +115,7 @@ class Changes:
                 yield (name, table_name), (0, 0, self._live_before(name, table_name), 0)
 
     def _live_before(self, connection: str, table: str) -> int:
-        """Count what a connection had in a table that it has no more."""
+        """Return the number of live rows that a connection had in a table that it no longer has."""
         if not self._columns(_BEFORE, table):
             return 0
         sql = f"SELECT count(*) FROM {_BEFORE}.crm.{quoted(table)} WHERE connection = $connection"
@@ -131,14 +131,14 @@ class Changes:
                 f"SELECT connection, count(*) FROM {new} WHERE connection IN ({listed}) GROUP BY ALL"
             )
             return {connection: (count, 0, 0, 0) for connection, count in rows}
-        known = f"connection, {key} AS key, batch_id, modified_at"
+        columns = f"connection, {key} AS key, batch_id, modified_at"
         moved = self.engine.table(
             f"moved {table.name}",
             f"""
             SELECT coalesce(n.connection, o.connection) AS connection, key,
                 o.connection IS NULL AS is_new, n.connection IS NULL AS is_gone
-            FROM (SELECT {known} FROM {new} WHERE connection IN ({listed})) n
-            FULL JOIN (SELECT {known} FROM {old} WHERE connection IN ({listed})) o USING (key)
+            FROM (SELECT {columns} FROM {new} WHERE connection IN ({listed})) n
+            FULL JOIN (SELECT {columns} FROM {old} WHERE connection IN ({listed})) o USING (key)
             WHERE n.batch_id IS DISTINCT FROM o.batch_id OR n.modified_at IS DISTINCT FROM o.modified_at
             """,
         )
@@ -171,7 +171,7 @@ class Changes:
         return {connection: (a, b, c, d) for connection, a, b, c, d in counted}
 
     def _rezoned(self, connections: Sequence[str]) -> list[str]:
-        """Return the connections whose days are of another time zone than before: no two of them can be compared."""
+        """Return the connections whose days are in another time zone than before, so that days cannot be compared."""
         sql = "SELECT connection, time_zone FROM {}.ops.connections"
         if "time_zone" not in self._columns(_BEFORE, "connections", schema="ops"):
             return []

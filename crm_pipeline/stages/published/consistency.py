@@ -1,7 +1,7 @@
-"""Rules that hold between tables, judged on the live rows of a file that is about to be published.
+"""Rules between tables, checked on the live rows of a file that is about to be published.
 
-What a rule finds is published in `ops.quality` and shown by Dagster; it stops nothing, because the tables are
-as the CRM told them, and the CRM may contradict itself for a moment: objects are read one after another.
+Findings are published in `ops.quality` and shown by Dagster. They do not stop a publish: the tables are as the
+CRM has them, and objects are read one after another, so they may contradict each other for a moment.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -13,9 +13,9 @@ from crm_pipeline.stages.published.derived import Derived
 from crm_pipeline.store.tables.engine import Engine
 
 TOLERANCE_S = 5
-"""Vendors stamp the deal and its history in two steps, and some of them in whole seconds."""
+"""Vendors set the times of a deal and of its history in two steps, some of them in whole seconds."""
 LEAST_ROWS = 10
-"""A column that is empty in fewer rows than these may be so by chance."""
+"""In fewer rows than these a column may be empty by chance."""
 _EXAMPLES = 5
 WARNING, NOTE = "warning", "note"
 
@@ -60,21 +60,21 @@ FILLED: Mapping[str, tuple[str, ...]] = {
     "associations": ("from_key", "to_key"),
     "exchange_rates": ("currency", "rate"),
 }
-"""Columns that every CRM fills in some row: NULL in all of them means that the mapping or the login misses it."""
+"""Columns that every CRM fills in some row: NULL in all rows means that the mapping lacks it or the login may not see it."""
 
 _OF_DEALS = {
     "deal_stage_history": ("amount", "expected_revenue"),
     "deal_line_items": ("unit_price", "list_price", "total_price"),
 }
-"""Tables of which a row belongs to a deal, each with its amounts."""
+"""Tables whose rows belong to a deal, each with its columns of amounts."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How a rule fared: how many of the rows that it looked at break it, with the keys of a few.
+    """The result of a rule: how many of the checked rows break it, with the keys of a few.
 
     Attributes:
-        severity: a `note` is no fault, but has to be known.
+        severity: `warning` for a fault; `note` for what is no fault, but has to be known.
     """
 
     connection: str
@@ -91,9 +91,9 @@ class Consistency:
     """The rules over one published file.
 
     Args:
-        engine: has the file attached.
-        crm: SQL for its schema `crm`.
-        read: the tables of each connection.
+        engine: the engine that has the file attached.
+        crm: SQL for the file's schema `crm`.
+        read: the tables that are read, by connection.
     """
 
     engine: Engine
@@ -101,16 +101,18 @@ class Consistency:
     read: Mapping[str, Collection[str]]
 
     def findings(self, bridges: Iterable[Derived] = ()) -> list[Finding]:
-        """Return how every rule fared for each connection that it can be asked of."""
-        found = [*self._history(), *self._closing(), *self._currencies()]
+        """Return the result of every rule for each connection that has its tables."""
+        findings = [*self._history(), *self._closing(), *self._currencies()]
         for table in FILLED:
-            found.extend(self._columns(table))
+            findings.extend(self._columns(table))
         for bridge in bridges:
-            found.extend(self._left_out(bridge))
-        return sorted(found, key=lambda one: (one.connection, one.table, one.rule))
+            findings.extend(self._left_out(bridge))
+        return sorted(
+            findings, key=lambda finding: (finding.connection, finding.table, finding.rule)
+        )
 
     def _history(self) -> Iterator[Finding]:
-        yield from self._judged(
+        yield from self._fared(
             "deals",
             {
                 "stage is that of the last history row": "stage IS DISTINCT FROM last.stage",
@@ -132,8 +134,8 @@ class Consistency:
         )
 
     def _closing(self) -> Iterator[Finding]:
-        """Where a CRM closes deals by stage, both say the same; one that closes none so says nothing."""
-        yield from self._judged(
+        """Check that deal and stage agree on closing, for CRMs that close deals by stage."""
+        yield from self._fared(
             "deals",
             {
                 "is_closed is that of the stage": "is_closed <> stage_closed",
@@ -149,7 +151,7 @@ class Consistency:
         )
 
     def _currencies(self) -> Iterator[Finding]:
-        """What belongs to a deal has its currency; that a CRM keeps none there is no fault, but sums need it."""
+        """Check that rows of a deal have its currency; a missing currency is only a note, but sums need one."""
         for table, amounts in _OF_DEALS.items():
             has_amount = " OR ".join(f"t.{quoted(name)} IS NOT NULL" for name in amounts)
             rows = f"""
@@ -157,28 +159,28 @@ class Consistency:
                 FROM {self.crm}.{quoted(table)} t JOIN {self.crm}.deals d USING (deal_key)
                 WHERE d.currency IS NOT NULL AND ({has_amount})
             """
-            yield from self._judged(
+            yield from self._fared(
                 table, {"currency is that of the deal": "currency <> of_deal"}, rows
             )
             known = {"currency is known where that of the deal is": "currency IS NULL"}
-            yield from self._judged(table, known, rows, NOTE)
+            yield from self._fared(table, known, rows, NOTE)
 
-    def _judged(
+    def _fared(
         self, table: str, rules: Mapping[str, str], rows: str, severity: str = WARNING
     ) -> Iterator[Finding]:
         counts = ", ".join(
             f"count(*) FILTER (WHERE {broken}), min(key, {_EXAMPLES}) FILTER (WHERE {broken})"
             for broken in rules.values()
         )
-        for connection, looked_at, *cells in self.engine.rows(
+        for connection, checked, *cells in self.engine.rows(
             f"SELECT connection, count(*), {counts} FROM ({rows}) GROUP BY connection"
         ):
             for rule, failures, keys in zip(rules, cells[::2], cells[1::2], strict=True):
                 examples = tuple(keys or ())
-                yield Finding(connection, table, rule, severity, failures, looked_at, examples)
+                yield Finding(connection, table, rule, severity, failures, checked, examples)
 
     def _columns(self, table: str) -> Iterator[Finding]:
-        """Judge what is empty, and which keys lead nowhere."""
+        """Check which columns are empty, and which keys refer to no record."""
         keys = {c.name: c.refers_to for c in TABLES[table].columns if c.refers_to}
         names = dict.fromkeys((*FILLED[table], *keys))
         counts = ", ".join(f"count({quoted(name)})" for name in names)
@@ -193,21 +195,21 @@ class Consistency:
                 failures = 0 if filled[connection][name] else rows
                 yield Finding(connection, table, f"{name} is filled", WARNING, failures, rows)
         for name, target in keys.items():
-            told = {
-                one: counted[name]
-                for one, counted in filled.items()
-                # Of an object that is not read nothing can be known.
-                if counted[name] and target in self.read.get(one, ())
+            references = {
+                connection: counted[name]
+                for connection, counted in filled.items()
+                # If the target is not read, references to it cannot be checked.
+                if counted[name] and target in self.read.get(connection, ())
             }
-            if told:
-                yield from self._dangling(table, name, target, told)
+            if references:
+                yield from self._dangling(table, name, target, references)
 
     def _dangling(
-        self, table: str, name: str, target: str, told: Mapping[str, int]
+        self, table: str, name: str, target: str, references: Mapping[str, int]
     ) -> Iterator[Finding]:
         own, key = quoted(TABLES[table].key), quoted(TABLES[target].key)
         deleted = f"{self.crm}.{quoted(target + DELETED_SUFFIX)}"
-        listed = ", ".join(map(literal, told))
+        listed = ", ".join(map(literal, references))
         rows = self.engine.rows(
             f"""
             WITH lost AS (
@@ -219,14 +221,17 @@ class Consistency:
             SELECT connection, is_deleted, count(*), min(key, {_EXAMPLES}) FROM lost GROUP BY ALL
             """
         )
-        found = {(connection, gone): (count, tuple(keys)) for connection, gone, count, keys in rows}
-        for connection, looked_at in told.items():
-            for gone, rule, severity in (
+        dangling = {
+            (connection, is_deleted): (count, tuple(keys))
+            for connection, is_deleted, count, keys in rows
+        }
+        for connection, checked in references.items():
+            for is_deleted, rule, severity in (
                 (False, f"{name} is a record of {target}", WARNING),
                 (True, f"{name} is a live record of {target}", NOTE),
             ):
-                failures, examples = found.get((connection, gone), (0, ()))
-                yield Finding(connection, table, rule, severity, failures, looked_at, examples)
+                failures, examples = dangling.get((connection, is_deleted), (0, ()))
+                yield Finding(connection, table, rule, severity, failures, checked, examples)
 
     def _left_out(self, bridge: Derived) -> Iterator[Finding]:
         left = quoted(bridge.columns[1][0])
@@ -239,11 +244,11 @@ class Consistency:
         ):
             if not self._is_read(bridge, connection):
                 continue
-            told = (
+            results = (
                 ("both ends are records", WARNING, unknown, of_unknown),
                 ("both ends are live records", NOTE, deleted, of_deleted),
             )
-            for rule, severity, failures, keys in told:
+            for rule, severity, failures, keys in results:
                 examples = tuple(dict.fromkeys(keys or ()))
                 yield Finding(connection, bridge.name, rule, severity, failures, rows, examples)
 

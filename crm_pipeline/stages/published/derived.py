@@ -1,6 +1,6 @@
-"""Tables made of others: pairs of records that belong together, one row a pair, and what became of merged records.
+"""Tables that are derived from others: bridges, with one row per pair of linked records, and merges.
 
-CRMs tell a link at either end, several times with several labels, or as a column of one end. Here it stands once.
+A CRM states a link at either end, several times with several labels, or as a column of one end. A bridge has it once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,19 +15,19 @@ from crm_pipeline.store.tables.engine import Engine
 
 MERGES = "merges"
 _NO_ROLES = ("Primary", "participant")
-"""Labels that say nothing of a record: what is_primary says, and what a CRM calls whomever it lists."""
+"""Labels that are no roles: the first repeats is_primary, the second is given to every listed person."""
 _CONNECTION = ("connection", "VARCHAR", "Name of the connection that the rows came through.")
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A table of schema `crm` that is made of other tables when they are published.
+    """A table of schema `crm` that is derived from other tables when they are published.
 
     Attributes:
         columns: name, type and description of each column.
-        made: SQL that computes it; a bridge's has the pairs that are left out as well.
-        is_bridge: whether `made` says in `missing` why a pair is left out.
-        identity: a text that changes when the rows may.
+        made: SQL that computes the rows; that of a bridge returns the pairs that are left out as well.
+        is_bridge: whether `made` has a column `missing` with the reason why a pair is left out.
+        identity: a text that changes when the rows may have changed.
     """
 
     name: str
@@ -39,15 +39,15 @@ class Derived:
 
     @property
     def relation(self) -> str:
-        """What `prepare` names."""
+        """The name of the relation that `prepare` creates."""
         return f"made {self.name}"
 
     @property
     def sql(self) -> str:
         """SQL for the rows, once they are prepared."""
-        listed = ", ".join(quoted(name) for name, _, _ in self.columns)
+        names = ", ".join(quoted(name) for name, _, _ in self.columns)
         condition = " WHERE missing IS NULL" if self.is_bridge else ""
-        return f"SELECT {listed} FROM {quoted(self.relation)}{condition}"
+        return f"SELECT {names} FROM {quoted(self.relation)}{condition}"
 
     def prepare(self, engine: Engine) -> None:
         """Compute the rows once, for the database and the file."""
@@ -56,7 +56,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class _Bridge:
-    """How two tables belong together; `column` of the left one names the main record of the right one."""
+    """How two tables are linked; `column` of the left one refers to the main record of the right one."""
 
     column: str
     about: str
@@ -93,17 +93,17 @@ _BRIDGES = {
 
 
 def derived_tables(tables: Iterable[PublishedTable]) -> list[Derived]:
-    """Return the merges of all tables, and the bridges, which are made of them too: in the order to prepare them in."""
-    listed = {table.name: table for table in tables}
-    merges = _merges(listed)
-    bridges = [_bridge(name, bridge, listed, merges.relation) for name, bridge in _BRIDGES.items()]
+    """Return the merges of all tables, then the bridges, which use the merges."""
+    by_name = {table.name: table for table in tables}
+    merges = _merges(by_name)
+    bridges = [_bridge(name, bridge, by_name, merges.relation) for name, bridge in _BRIDGES.items()]
     return [merges, *bridges]
 
 
 def _bridge(
     name: str, bridge: _Bridge, tables: Mapping[str, PublishedTable], merges: str
 ) -> Derived:
-    left, right, links, _ = (tables[one] for one in DERIVED[name])
+    left, right, links, _ = (tables[source] for source in DERIVED[name])
     columns = (
         _CONNECTION,
         (left.key, "VARCHAR", f"Joins {left.name}."),
@@ -115,8 +115,8 @@ def _bridge(
         f"{bridge.about}, one row a pair: from associations of either end and {left.name}.{bridge.column}. Live "
         "records only; a link to a record that was merged is one to its survivor."
     )
-    sources = (tables[one] for one in DERIVED[name])
-    identity = fingerprint([columns, about, *(one.identity for one in sources)])
+    sources = (tables[source] for source in DERIVED[name])
+    identity = fingerprint([columns, about, *(table.identity for table in sources)])
     made = _pairs(bridge, left, right, links, merges)
     return Derived(name, about, columns, made, identity, is_bridge=True)
 
@@ -128,7 +128,7 @@ def _pairs(
     links: PublishedTable,
     merges: str,
 ) -> str:
-    """Return SQL for all pairs; `missing` says why one is none of two live records."""
+    """Return SQL for all pairs; `missing` says why a pair is left out, NULL where both records are live."""
     side = "SELECT connection, {}, {}, role, is_primary, {} FROM links WHERE from_table = {} AND to_table = {}"
     of_left, of_right = literal(left.name), literal(right.name)
     no_roles = ", ".join(map(literal, _NO_ROLES))
@@ -144,30 +144,30 @@ def _pairs(
             SELECT connection, from_table, from_key, to_table, to_key, role, is_primary
             FROM ({links.all_rows}) WHERE is_deleted IS NOT TRUE
         ),
-        told(connection, left_key, right_key, role, is_primary, is_forward) AS NOT MATERIALIZED (
+        stated(connection, left_key, right_key, role, is_primary, is_forward) AS NOT MATERIALIZED (
             {side.format("from_key", "to_key", "true", of_left, of_right)}
             UNION ALL
             {side.format("to_key", "from_key", "false", of_right, of_left)}
             UNION ALL
             SELECT connection, left_key, right_key, NULL, true, NULL FROM lefts WHERE NOT is_gone
         ),
-        now AS NOT MATERIALIZED (
-            -- The end that was not read since may still name a record that was merged meanwhile.
+        merged AS NOT MATERIALIZED (
+            -- An end that was not read since a merge still refers to the record that was merged.
             SELECT t.connection, coalesce(l.new_key, t.left_key) AS left_key,
                 coalesce(r.new_key, t.right_key) AS right_key,
                 CASE WHEN t.role NOT IN ({no_roles}) THEN t.role END AS role, t.is_primary, t.is_forward
-            FROM told t
+            FROM stated t
             LEFT JOIN {quoted(merges)} l ON l.table_name = {of_left} AND l.old_key = t.left_key
             LEFT JOIN {quoted(merges)} r ON r.table_name = {of_right} AND r.old_key = t.right_key
         ),
         pairs AS NOT MATERIALIZED (
             SELECT connection, left_key, right_key,
                 coalesce(bool_or(is_primary), false) AS is_primary,
-                -- A label can have another name seen from the other end: it counts where this end tells nothing.
+                -- A label can have another name at the other end: that one counts where this end has none.
                 coalesce(bool_or(is_forward), false) AS is_forward,
                 list(role) FILTER (WHERE is_forward AND role <> '') AS forward,
                 list(role) FILTER (WHERE NOT is_forward AND role <> '') AS backward
-            FROM now
+            FROM merged
             WHERE left_key IS NOT NULL AND right_key IS NOT NULL
             GROUP BY connection, left_key, right_key
         )
@@ -194,7 +194,7 @@ def _merges(tables: Mapping[str, PublishedTable]) -> Derived:
         (
             "new_key",
             "VARCHAR",
-            "Key of the record that stands for it now, whatever merges were between.",
+            "Key of the record that has taken its place by now, after all later merges.",
         ),
     )
     sources = [
@@ -203,10 +203,10 @@ def _merges(tables: Mapping[str, PublishedTable]) -> Derived:
         for table in tables.values()
         if table.name != MERGES and table.versions
     ]
-    listed = tables.get(MERGES)
-    if listed is not None and listed.versions:
+    merges = tables.get(MERGES)
+    if merges is not None and merges.versions:
         sources.append(
-            f"SELECT connection, table_name, old_key, new_key FROM ({listed.all_rows}) "
+            f"SELECT connection, table_name, old_key, new_key FROM ({merges.all_rows}) "
             "WHERE is_deleted IS NOT TRUE"
         )
     nothing = "SELECT * FROM (VALUES ('', '', '', '')) t(connection, table_name, old_key, new_key) WHERE false"
@@ -222,7 +222,7 @@ def _merges(tables: Mapping[str, PublishedTable]) -> Derived:
             SELECT c.connection, c.table_name, c.old_key, l.new_key
             FROM chains c JOIN links l ON l.old_key = c.new_key
         )
-        -- Of a chain the end counts. A circle has none, and says nothing.
+        -- The end of each chain of merges. A circle has no end, and gives no row.
         SELECT connection, table_name, old_key, min(new_key) AS new_key
         FROM chains
         WHERE new_key NOT IN (SELECT old_key FROM links)

@@ -1,8 +1,8 @@
 """Columns that a table gets from other tables when it is published, as named SQL in small steps.
 
 A step is a query over the table's own rows (`rows`), the tables that it needs (by their names, all rows of all
-connections), `options`, `accounts`, and the steps before it. The last one yields the table. A record's own value
-always goes first; what is known by nobody stays NULL.
+connections), `options`, `accounts`, and the steps before it. The last step yields the table. A record's own
+value always goes first; a value that no source has stays NULL.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from crm_pipeline.model.money import divided, trillionths
 
-_ONE = "CASE WHEN count(DISTINCT {0}) = 1 AND count({0}) = count(*) THEN min({0}) END"
-"""The value that all rows of a group have; where they disagree nothing is found rather than the wrong one."""
+_AGREED = "CASE WHEN count(DISTINCT {0}) = 1 AND count({0}) = count(*) THEN min({0}) END"
+"""The value that all rows of a group have; NULL where they disagree, because any choice could be wrong."""
 
 
-def _one(column: str) -> str:
-    return f"{_ONE.format(column)} AS {column}"
+def _agreed(column: str) -> str:
+    return f"{_AGREED.format(column)} AS {column}"
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,8 @@ class Finish:
 
     Attributes:
         needs: the tables that its steps read beside its own.
-        steps: name and SQL of each, in their order.
-        by: the column with the name of a stage, of which `<by>_label` is what people call it; None where records
-            stand in no stage.
+        steps: name and SQL of each step, in order.
+        by: the column with the API name of a stage; `<by>_label` gets its label. None where records have no stage.
     """
 
     needs: tuple[str, ...]
@@ -35,7 +34,7 @@ class Finish:
 
     @property
     def label(self) -> str | None:
-        """The column that `by` is named in."""
+        """The column with the label of the stage."""
         return self.by and f"{self.by}_label"
 
     def sql(self, sources: Mapping[str, str], columns: Iterable[str]) -> str:
@@ -43,9 +42,9 @@ class Finish:
 
         Args:
             sources: SQL for the rows of `rows`, `options`, `accounts` and each table that is needed.
-            columns: what to select of the last step, as SQL.
+            columns: the columns of the last step, as SQL.
         """
-        # What is wide must not be copied between steps: each is read once, and only in the columns that count.
+        # Not materialized: wide tables are not copied between steps, and only the needed columns are read.
         named = [
             *((name, sources[name]) for name in ("rows", "options", "accounts", *self.needs)),
             *self.steps,
@@ -55,9 +54,9 @@ class Finish:
 
 
 def _stages_of(table: str) -> tuple[tuple[str, str], ...]:
-    """Steps that say what the stages are that records of a table stand in.
+    """Return the steps that list the stages of a table's records.
 
-    A deleted stage explains old records, but not where a live one has its name.
+    A deleted stage labels old records, unless a live stage has the same name.
     """
     return (
         (
@@ -73,15 +72,15 @@ def _stages_of(table: str) -> tuple[tuple[str, str], ...]:
         (
             "stage_in_pipeline",
             f"""
-            SELECT connection, pipeline_key, name, {_one("label")}, {_one("is_closed")}, {_one("is_won")}
+            SELECT connection, pipeline_key, name, {_agreed("label")}, {_agreed("is_closed")}, {_agreed("is_won")}
             FROM known_stages GROUP BY connection, pipeline_key, name
             """,
         ),
         (
             "stage_by_name",
             f"""
-            SELECT connection, name, {_one("label")}, {_one("is_closed")}, {_one("is_won")},
-                {_one("pipeline_key")}, {_one("pipeline_source_id")}
+            SELECT connection, name, {_agreed("label")}, {_agreed("is_closed")}, {_agreed("is_won")},
+                {_agreed("pipeline_key")}, {_agreed("pipeline_source_id")}
             FROM known_stages GROUP BY connection, name
             """,
         ),
@@ -96,7 +95,7 @@ LEFT JOIN stage_by_name n ON n.connection = r.connection AND n.name = r.{by}
 
 
 def _labelled(by: str, rows: str = "rows") -> tuple[str, str]:
-    """The step that names stages as people do: by stage, else by the labels of the field's pick list."""
+    """Return the step that labels stages: from `stages`, else from the labels of the field's pick list."""
     joins = _STAGE_JOINS.format(by=by)
     return (
         "labelled",
@@ -113,7 +112,7 @@ _CLOSING = (
     "closing",
     "SELECT connection FROM known_stages GROUP BY connection HAVING bool_or(is_closed)",
 )
-"""Connections whose CRM closes deals by stage; where no stage is closed, stages tell nothing about that."""
+"""Connections whose CRM closes deals by stage; where no stage is closed, stages do not say whether a deal is closed."""
 
 _CLOSED = (
     "closed",
@@ -144,7 +143,7 @@ _MAIN_CURRENCY = (
     f"""
     SELECT connection, coalesce(m.currency, a.currency) AS currency
     FROM (
-        SELECT connection, {_one("currency")} FROM exchange_rates
+        SELECT connection, {_agreed("currency")} FROM exchange_rates
         WHERE is_main AND NOT is_deleted GROUP BY connection
     ) m FULL JOIN accounts a USING (connection)
     """,
@@ -154,7 +153,7 @@ _MONEY = (
     _MAIN_CURRENCY,
     (
         "of_another_base",
-        # Rates of one of which the main currency is not worth one: they are against another.
+        # Connections whose rates are against another currency: their main currency's rate is not 1.
         """
         SELECT DISTINCT connection FROM exchange_rates e JOIN main_currency m USING (connection)
         WHERE NOT e.is_deleted
@@ -173,13 +172,13 @@ _MONEY = (
     (
         "plain_rates",
         f"""
-        SELECT connection, currency, {_one("trillionths")}
+        SELECT connection, currency, {_agreed("trillionths")}
         FROM rates WHERE starts_on IS NULL GROUP BY connection, currency
         """,
     ),
     (
         "overlapping",
-        # Currencies of which a rate outlives one that began later, or with it.
+        # Currencies with a rate that ends after the end of a rate that started later or on the same day.
         """
         SELECT DISTINCT connection, currency FROM (
             SELECT connection, currency, ends_on, count(*) OVER (PARTITION BY connection, currency, starts_on) AS alike,
@@ -199,7 +198,7 @@ _MONEY = (
     ),
     (
         "rates_of_day",
-        # Each rate is looked at for each day only where one by one is not enough.
+        # ASOF suffices where rates do not overlap; where they do, each rate is compared with each day.
         """
         SELECT y.connection, y.currency, y.close_date, d.starts_on, d.trillionths
         FROM (FROM days ANTI JOIN overlapping USING (connection, currency)) y
@@ -216,13 +215,13 @@ _MONEY = (
     ),
     (
         "rate_of_day",
-        # The latest rate of those that held; else the one without dates.
+        # The valid rate that started last; else the rate without dates.
         f"""
         SELECT y.connection, y.currency, y.close_date, d.starts_on,
             CASE WHEN d.starts_on IS NULL THEN p.trillionths ELSE d.trillionths END AS trillionths
         FROM days y
         LEFT JOIN (
-            SELECT connection, currency, close_date, starts_on, {_one("trillionths")}
+            SELECT connection, currency, close_date, starts_on, {_agreed("trillionths")}
             FROM rates_of_day GROUP BY connection, currency, close_date, starts_on
         ) d ON d.connection = y.connection AND d.currency = y.currency AND d.close_date = y.close_date
         LEFT JOIN plain_rates p ON p.connection = y.connection AND p.currency = y.currency
@@ -277,7 +276,7 @@ _IN_PIPELINES = (
         LEFT JOIN deals d ON d.deal_key = h.deal_key
         LEFT JOIN stage_in_pipeline i
             ON i.connection = h.connection AND i.pipeline_key = d.pipeline_key AND i.name = h.stage
-        -- A stage of several pipelines is that of the deal's, if it has it.
+        -- A stage of several pipelines counts as one of the deal's pipeline, if that pipeline has it.
         WHERE h.pipeline_key IS NULL AND (n.pipeline_key IS NOT NULL OR n.name IS NULL OR i.name IS NOT NULL)
     ) f USING (deal_stage_history_key)
     """,
@@ -287,7 +286,7 @@ _PRICES = (
     _MAIN_CURRENCY,
     (
         "standard_prices",
-        # Without a currency it is in the account's, as all money is.
+        # A price without a currency is in the account's currency, as all amounts are.
         """
         SELECT p.connection, p.product_key, coalesce(p.currency, m.currency) AS currency, p.price
         FROM product_prices p LEFT JOIN main_currency m ON m.connection = p.connection
@@ -296,17 +295,17 @@ _PRICES = (
     ),
     (
         "price_currency",
-        # A book of one currency is in that, whatever the account's is.
+        # If all standard prices have one currency it counts, else the account's.
         f"""
         SELECT b.connection, coalesce(b.currency, m.currency) AS currency
-        FROM (SELECT connection, {_one("currency")} FROM standard_prices GROUP BY connection) b
+        FROM (SELECT connection, {_agreed("currency")} FROM standard_prices GROUP BY connection) b
         LEFT JOIN main_currency m ON m.connection = b.connection
         """,
     ),
     (
         "usual_prices",
         f"""
-        SELECT s.product_key, s.currency, {_one("price")}
+        SELECT s.product_key, s.currency, {_agreed("price")}
         FROM standard_prices s JOIN price_currency c
             ON c.connection = s.connection AND c.currency IS NOT DISTINCT FROM s.currency
         GROUP BY s.product_key, s.currency
@@ -314,7 +313,7 @@ _PRICES = (
     ),
     (
         "priced",
-        # A price and its currency belong together: the record's own currency is not that of a price book.
+        # A price and its currency belong together: the record's own currency is not that of a price-book price.
         """
         SELECT r.* REPLACE (
             coalesce(r.price, u.price) AS price,
@@ -342,4 +341,4 @@ FINISHES: Mapping[str, Finish] = {
     "leads": Finish(_STAGES, (*_stages_of("leads"), _labelled("status")), "status"),
     "tickets": Finish(_STAGES, (*_stages_of("tickets"), _labelled("status")), "status"),
 }
-"""By table; the others are published as they are."""
+"""The finishes by table; other tables are published as they are."""

@@ -1,7 +1,8 @@
-"""Schema `ops`: how fresh each object is; and whether what is published still says so.
+"""`ops.freshness`: how fresh each object is; and whether the published table is outdated.
 
-That an object can no longer be read changes no data, and analysts have to see it all the same. So a change of
-this alone is published, too, but at most once an hour; and while somebody looks, at least once a day.
+Analysts have to see when an object can no longer be read, though no data change. So a change of freshness
+alone is published, too, at most once an hour. While objects are asked about, it is published at least once a
+day.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +33,12 @@ FROM ops.freshness
 def freshness_table(
     rows: Iterable[Freshness], live: Mapping[tuple[str, str], int] | None = None
 ) -> OpsTable:
-    """List how fresh each configured object is; `live` counts the live rows by connection and table."""
+    """Return the table of the freshness of each configured object.
+
+    Args:
+        rows: the freshness of the objects.
+        live: the number of live rows by connection and table.
+    """
     columns = {
         "connection": (_TEXT, "Name of the connection."),
         "object": (_TEXT, "The vendor's name of the object."),
@@ -40,44 +46,44 @@ def freshness_table(
             _TEXT,
             (
                 "current; failing: the last look failed, see error; unread: nothing has been read; "
-                "unknown: what is noted of the looks is damaged."
+                "unknown: the notes of the looks are damaged."
             ),
         ),
         "read_to": (
             _INSTANT,
-            "Everything that changed before it was read, back to history_from; NULL: nothing was.",
+            "All changes before it, back to history_from, have been read; NULL: nothing has been read.",
         ),
         "history_from": (
             _INSTANT,
-            "Nothing that changed before it has been read; NULL where is_whole, or nothing was read.",
+            "Changes before it have not been read; NULL where is_whole, or nothing was read.",
         ),
         "is_whole": (pa.bool_(), "Whether the history has been read from its beginning."),
         "current_at": (
             _INSTANT,
-            "Up to then nothing is missing; published_at of ops.publication less this is behind by.",
+            "Up to then nothing is missing; published_at of ops.publication less this is the delay.",
         ),
-        "looked_at": (_INSTANT, "When it was last asked about or read, whatever came of it."),
-        "good_look_at": (_INSTANT, "When the vendor last answered such a look."),
+        "looked_at": (_INSTANT, "When it was last asked about or read, with whatever outcome."),
+        "good_look_at": (_INSTANT, "When that last succeeded."),
         "error": (
             _TEXT,
-            "Why it cannot be had, and what to do; NULL where the last look was good.",
+            "Why it cannot be read, and what to do; NULL where the last look was good.",
         ),
-        "error_since": (_INSTANT, "When that began."),
-        "refresh_every_s": (pa.float64(), "How often it is meant to be read, in seconds."),
-        "is_late": (pa.bool_(), "Whether two reads in a row that were meant to be have not been."),
+        "error_since": (_INSTANT, "When the error began."),
+        "refresh_every_s": (pa.float64(), "How often it is due to be read, in seconds."),
+        "is_late": (pa.bool_(), "Whether two reads in a row that were due have not taken place."),
         "tables": (pa.list_(_TEXT), "Tables of schema crm that it feeds."),
         "rows": (pa.int64(), "Live rows of the connection in these tables."),
         "held_back_since": (
             _INSTANT,
-            "Since when one of these tables has stayed as it was, because what was read breaks its contract.",
+            "Since when one of these tables has kept its last good version, because a newer one breaks its contract.",
         ),
         "unseen_deletions": (
             _TEXT,
-            "Which deletions the CRM tells nobody; NULL: none, each read holds all records that there are.",
+            "Which deletions the CRM does not report; NULL: none, because each read holds all live records.",
         ),
         "remarks": (
             _TEXT,
-            "What is missing or doubted though it can be had, and what to do; NULL: nothing.",
+            "What is missing or not believed though the object can be read, and what to do; NULL: nothing.",
         ),
     }
     listed = [
@@ -103,17 +109,17 @@ def freshness_table(
         )
         for row in rows
     ]
-    about = "How fresh each object is: up to when it was read, when it was looked at, what failed."
+    about = "How fresh each object is: up to when it was read, when it was last asked about, what failed."
     return OpsTable("freshness", about, columns, listed)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a published file tells of the objects.
+    """The states of the objects in a published file.
 
     Attributes:
-        published_at: when it was built.
-        rows: as `_state` has them.
+        published_at: when the file was built.
+        rows: one per object, as `_state` returns them.
     """
 
     published_at: datetime
@@ -121,7 +127,7 @@ class Shown:
 
     @classmethod
     def of(cls, published: Path) -> "Shown | None":
-        """Read it from a file; None where that cannot be opened or tells nothing."""
+        """Read the states from a file; return None where it cannot be opened or has none."""
         try:
             with closing(duckdb.connect(str(published), read_only=True)) as file:
                 file.execute("SET TimeZone = 'UTC'")
@@ -132,32 +138,32 @@ class Shown:
         return cls(built[0][0].astimezone(UTC), rows) if built else None
 
     def differs(self, rows: Iterable[Freshness]) -> bool:
-        """Say whether the objects are in another state by now; a later look in the same state is no change."""
+        """Say whether the objects are in another state now; a later look in the same state is no change."""
         return self.rows != {_state(row) for row in rows}
 
     def is_outdated(
-        self, rows: Sequence[Freshness], now: datetime, waits: timedelta = AT_MOST_EVERY
+        self, rows: Sequence[Freshness], now: datetime, min_age: timedelta = AT_MOST_EVERY
     ) -> bool:
-        """Say whether the objects are in another state, and the file is as old as `waits`.
+        """Say whether the file has to be built again: the states differ and it is as old as `min_age`.
 
-        Where nothing happens for a day, a file that is no older shows that somebody looked.
+        A file that is a day old is outdated by any later look, so that its age shows that objects are looked at.
         """
         age = now - self.published_at
         has_looked = any(row.looked_at and row.looked_at > self.published_at for row in rows)
-        is_due = age >= waits and self.differs(rows)
+        is_due = age >= min_age and self.differs(rows)
         return bool(rows) and (is_due or (age >= AT_LEAST_EVERY and has_looked))
 
 
 def state_of(rows: Iterable[Freshness]) -> str:
-    """Return a text that changes with what `Shown.differs` goes by."""
+    """Return a text that changes when the states that `Shown.differs` compares change."""
     return fingerprint([[str(cell) for cell in _state(row)] for row in rows])
 
 
 def _state(row: Freshness) -> tuple[Any, ...]:
-    """Return what matters of an object."""
-    known = (row.connection, row.object, row.state, row.is_whole, row.is_late)
+    """Return the state of an object, as `_SHOWN` selects it."""
+    flags = (row.connection, row.object, row.state, row.is_whole, row.is_late)
     since = (row.history_from, row.failing_since, row.held_back_since)
-    return (*known, *since, _text(row.remarks))
+    return (*flags, *since, _text(row.remarks))
 
 
 def _text(remarks: Iterable[str]) -> str | None:

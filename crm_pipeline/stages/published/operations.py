@@ -1,4 +1,4 @@
-"""Schema `ops`: what was read, what it cost, what changed and how good it is, as tables."""
+"""Tables of schema `ops`: windows, batches, versions, quality, changes of schemas, fields."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -44,101 +44,101 @@ _OBJECT = {
     "connection": (_TEXT, "Name of the connection."),
     "object": (_TEXT, "The vendor's name of the object."),
 }
-_SPAN = {
-    "from_at": (_INSTANT, "Start of the span, included; NULL is the beginning of time."),
-    "to_at": (_INSTANT, "End of the span, not included."),
+_RANGE = {
+    "from_at": (_INSTANT, "Start of the window, included; NULL is the beginning of time."),
+    "to_at": (_INSTANT, "End of the window, not included."),
 }
 
 
 def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
-    """List the committed windows."""
+    """Return the table of committed windows."""
     rows = [
         (
             connection,
             obj,
-            one.window_id,
-            one.kind,
-            one.window.from_at,
-            one.window.to_at,
-            one.records,
-            one.known,
-            one.quarantined,
-            one.vendor_count_before,
-            one.vendor_count,
-            one.uncounted,
-            one.differs_by,
-            one.calls,
-            one.cost or one.calls,
-            one.planned_cost,
-            one.reads,
-            one.route,
-            one.reason,
-            one.proves_absence,
-            one.committed_at,
+            commit.window_id,
+            commit.kind,
+            commit.window.from_at,
+            commit.window.to_at,
+            commit.records,
+            commit.known,
+            commit.quarantined,
+            commit.vendor_count_before,
+            commit.vendor_count,
+            commit.uncounted,
+            commit.differs_by,
+            commit.calls,
+            commit.cost or commit.calls,
+            commit.planned_cost,
+            commit.reads,
+            commit.route,
+            commit.reason,
+            commit.proves_absence,
+            commit.committed_at,
         )
         for connection in connections
         for obj in landing.objects(connection)
-        for one in landing.windows(connection, obj)
+        for commit in landing.windows(connection, obj)
     ]
     columns = {
         **_OBJECT,
         "window_id": (_TEXT, "Id of the window."),
-        "kind": (_TEXT, "window: all changes of the span; point: single records; sweep: all ids."),
-        **_SPAN,
+        "kind": (_TEXT, "window: all changes in it; point: single records; sweep: all ids."),
+        **_RANGE,
         "records": (_WHOLE, "Records landed."),
         "known": (_WHOLE, "Records read that had landed before."),
         "quarantined": (_WHOLE, "Records read that could not be landed."),
         "vendor_count_before": (_WHOLE, "The same as vendor_count, before reading."),
         "vendor_count": (
             _WHOLE,
-            "The vendor's own count of the span, after reading; NULL if it offers none.",
+            "The vendor's own count for the window, after reading; NULL if it offers none.",
         ),
         "uncounted": (
             _WHOLE,
-            "Of those read, what these counts leave out: deleted ones of some CRMs.",
+            "Records read that these counts leave out: deleted ones of some CRMs.",
         ),
         "differs_by": (
             _WHOLE,
             (
-                "By how many records - known and quarantined ones as well, less uncounted - what was read lies outside "
-                "the counts before and after; 0: reconciled. NULL if there is no count."
+                "By how many records the read lies outside the counts before and after; known and quarantined ones are "
+                "included, uncounted ones are not. 0: reconciled; NULL if there is no count."
             ),
         ),
         "calls": (_WHOLE, "API calls spent."),
         "cost": (_WHOLE, "The same in the vendor's unit: calls, credits or tokens."),
-        "planned_cost": (_WHOLE, "What the plan said it would cost; NULL if that is not known."),
-        "reads": (_WHOLE, "Reads that this stands for; old ones that found nothing are merged."),
+        "planned_cost": (_WHOLE, "Cost that was planned; NULL if that is not known."),
+        "reads": (_WHOLE, "Number of reads in this row; old reads without changes are merged."),
         "route": (_TEXT, "How it was read."),
         "reason": (_TEXT, "Why that way."),
         "is_complete": (
             pa.bool_(),
-            "Whether every live record was read and that is believed, so absence is deletion.",
+            "Whether every live record was read and the read is believed, so that absence means deletion.",
         ),
         "committed_at": (_INSTANT, "When the window was finished."),
     }
-    return OpsTable("windows", "Spans of time that were read to their end.", columns, rows)
+    return OpsTable("windows", "Time windows that were read to their end.", columns, rows)
 
 
 def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
-    """List the committed batches."""
+    """Return the table of committed batches."""
     rows = [
         (
             connection,
             obj,
-            one.batch_id,
-            one.window_id,
-            one.route,
-            one.records,
-            one.bytes,
-            one.calls,
-            one.schema_fingerprint,
-            one.sha256,
-            one.started_at,
-            one.finished_at,
+            batch.batch_id,
+            batch.window_id,
+            batch.route,
+            batch.records,
+            batch.bytes,
+            batch.calls,
+            batch.schema_fingerprint,
+            batch.sha256,
+            batch.started_at,
+            batch.finished_at,
         )
         for connection in connections
         for obj in landing.objects(connection)
-        for one in landing.batches(connection, obj)
+        for batch in landing.batches(connection, obj)
     ]
     columns = {
         **_OBJECT,
@@ -148,16 +148,16 @@ def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "records": (_WHOLE, "Records in the batch."),
         "bytes": (_WHOLE, "Size of the landed file."),
         "calls": (_WHOLE, "API calls spent."),
-        "schema_fingerprint": (_TEXT, "Stands for the fields as they were."),
+        "schema_fingerprint": (_TEXT, "Fingerprint of the object's fields at that time."),
         "sha256": (_TEXT, "Checksum of the landed file."),
-        "started_at": (_INSTANT, "When reading began."),
-        "finished_at": (_INSTANT, "When the file was whole."),
+        "started_at": (_INSTANT, "When reading started."),
+        "finished_at": (_INSTANT, "When the file was complete."),
     }
     return OpsTable("batches", "Landed files.", columns, rows)
 
 
 def table_versions(published: Iterable[PublishedTable]) -> OpsTable:
-    """List the versions that the publication is made of."""
+    """Return the table of the versions that the published file is made of."""
     rows = [
         (
             connection_of(version),
@@ -196,7 +196,7 @@ FROM ops.quality WHERE kind = '{CONSISTENCY}'
 
 
 def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = ()) -> OpsTable:
-    """List how every rule fared: of contracts on every version, and between tables."""
+    """Return the table of the results of all rules: of contracts on every version, and between tables."""
     of_contracts = [
         (
             connection_of(version),
@@ -214,16 +214,16 @@ def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = (
     ]
     between_tables = [
         (
-            one.connection,
-            one.table,
-            one.rule,
+            finding.connection,
+            finding.table,
+            finding.rule,
             CONSISTENCY,
-            one.severity,
-            one.failures,
-            one.rows,
-            list(one.examples),
+            finding.severity,
+            finding.failures,
+            finding.rows,
+            list(finding.examples),
         )
-        for one in findings
+        for finding in findings
     ]
     columns = {
         "connection": _OBJECT["connection"],
@@ -238,7 +238,7 @@ def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = (
             "error: such a version is never published; warning: look at it; note: no fault, but good to know.",
         ),
         "failures": (_WHOLE, "Live rows that break the rule."),
-        "rows": (_WHOLE, "Live rows that were looked at."),
+        "rows": (_WHOLE, "Live rows that were checked."),
         "examples": (pa.list_(_TEXT), "Keys of a few such rows."),
     }
     about = "Rules for the live rows, and the rows that break them."
@@ -246,33 +246,34 @@ def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = (
 
 
 def published_findings(snapshot: Path) -> tuple[Finding, ...]:
-    """Return how the rules between tables fared in a published file; nothing where it does not tell."""
+    """Return the results of the rules between tables in a published file; none where it cannot be read."""
     try:
         with closing(duckdb.connect(str(snapshot), read_only=True)) as file:
-            found = file.execute(_FINDINGS).fetchall()
+            rows_found = file.execute(_FINDINGS).fetchall()
     except duckdb.Error:
         return ()
     return tuple(
         Finding(connection, table, rule, severity, failures, rows, tuple(examples))
-        for connection, table, rule, severity, failures, rows, examples in found
+        for connection, table, rule, severity, failures, rows, examples in rows_found
     )
 
 
 def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:
-    """List how the vendors' fields changed between reads."""
+    """Return the table of changes of the vendors' fields between reads."""
     rows: list[tuple[Any, ...]] = []
     for connection in connections:
         for obj in landing.objects(connection):
             last = ""
             for window in landing.windows(connection, obj):
-                found = window.schema_fingerprint
-                if last and found != last:
+                fingerprint = window.schema_fingerprint
+                if last and fingerprint != last:
                     old = landing.schema(connection, obj, last)
-                    new = landing.schema(connection, obj, found)
+                    new = landing.schema(connection, obj, fingerprint)
                     rows.extend(
-                        (connection, obj, window.committed_at, said) for said in changes(old, new)
+                        (connection, obj, window.committed_at, change)
+                        for change in changes(old, new)
                     )
-                last = found
+                last = fingerprint
     columns = {
         **_OBJECT,
         "seen_at": (_INSTANT, "When the first read with the new fields was finished."),
@@ -282,7 +283,12 @@ def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:
 
 
 def fields(views: Iterable[tuple[str, str, str, View]], landing: Landing) -> OpsTable:
-    """List every source field and where analysts find it; rows are (connection, object, table, view)."""
+    """Return the table of every source field and where analysts find it.
+
+    Args:
+        views: connection, object, table and view.
+        landing: with the fields that are not read.
+    """
     views = list(views)
     rows: list[tuple[str | None, ...]] = [
         (
@@ -301,9 +307,9 @@ def fields(views: Iterable[tuple[str, str, str, View]], landing: Landing) -> Ops
         for column in view.columns
     ]
     rows += [
-        (connection, obj, one.name, one.label, one.type, table, None, None, None, _NOT_READ)
+        (connection, obj, field.name, field.label, field.type, table, None, None, None, _NOT_READ)
         for connection, obj, table, _ in views
-        for one in _left_out(landing, connection, obj)
+        for field in _left_out(landing, connection, obj)
     ]
     columns = {
         **_OBJECT,
@@ -311,26 +317,26 @@ def fields(views: Iterable[tuple[str, str, str, View]], landing: Landing) -> Ops
         "label": (_TEXT, "The field's human name."),
         "type": (_TEXT, "The vendor's type."),
         "table_name": (_TEXT, "Table of schema crm."),
-        "column_name": (_TEXT, "Column there; NULL: the value stands in custom, by API name."),
+        "column_name": (_TEXT, "Column there; NULL: the value is in custom, by API name."),
         "view_name": (_TEXT, "View with one column per field."),
         "view_column": (_TEXT, "Column of that view."),
-        "note": (_TEXT, "Why the field's values are nowhere; NULL: they are here."),
+        "note": (_TEXT, "Why the field's values are not read; NULL: they are read."),
     }
     return OpsTable("fields", "Where to find each source field.", columns, rows)
 
 
-_NOT_READ = "Not read: bodies of files and the like take a call for each record."
+_NOT_READ = "Not read: contents of files and the like take a call for each record."
 
 
 def _left_out(landing: Landing, connection: str, obj: str) -> Sequence[Field]:
-    """Return the fields that the vendor describes and the connector does not read, where the schema tells them."""
+    """Return the fields that the vendor describes and the connector does not read, as far as the schema has them."""
     schema = landing.latest_schema(connection, obj)
-    told: Sequence[Field] = schema.left_out if schema is not None else ()
-    return told
+    left_out: Sequence[Field] = schema.left_out if schema is not None else ()
+    return left_out
 
 
 def publication(release: int, layout: int, at: datetime) -> OpsTable:
-    """Describe the published file itself."""
+    """Return the table that describes the published file itself."""
     columns = {
         "release": (_WHOLE, "Number of the release that the file shows."),
         "layout": (_WHOLE, "Version of the file's layout."),

@@ -1,4 +1,4 @@
-"""Brings `published/*.parquet` up to date: table files under another name, or copies of a query."""
+"""Bring `published/*.parquet` up to date: each is a link to a table's file, or the result of a query."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import share
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
-_NOTED = "crm_pipeline_versions"
+_IDENTITY_KEY = "crm_pipeline_versions"
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class _File:
     """One file of `published/`.
 
     Attributes:
-        sql: its rows.
-        identity: a text that changes when the rows may.
-        same: the table's file that holds exactly these rows, and `sum` what that is.
+        sql: selects its rows.
+        identity: a text that changes when the rows may have changed.
+        same: the table's file that holds exactly these rows; None where there is none.
+        sum: the checksum of `same`.
     """
 
     sql: str
@@ -44,20 +45,23 @@ def bring_up_to_date(
     layout: int,
     derived: Sequence[Derived] = (),
 ) -> None:
-    """Write the files whose rows changed, remove those of no table, and record what they are.
+    """Write the files whose rows changed, remove files without a table, and record the checksums.
 
-    Tables that are made of others are prepared in the engine by now.
+    The derived tables have to be prepared in the engine before.
 
     Raises:
         StoreError: the folder is not writable or the disk is full.
     """
     folder = files.make_folder(published.folder)
-    wanted = {name: one for table in tables for name, one in _files_of(table, engine, layout)}
-    for made in derived:
-        wanted[f"{made.name}.parquet"] = _File(made.sql, f"{layout}:{made.identity}", None, None)
-    stale = [name for name, one in wanted.items() if not _is_current(published, name, one, engine)]
+    wanted = {name: file for table in tables for name, file in _files_of(table, engine, layout)}
+    for table in derived:
+        identity = f"{layout}:{table.identity}"
+        wanted[f"{table.name}.parquet"] = _File(table.sql, identity, None, None)
+    stale = [
+        name for name, file in wanted.items() if not _is_current(published, name, file, engine)
+    ]
     gone = [path for path in folder.glob("*.parquet") if path.name not in wanted]
-    sums = {name: one.sum or published.sum_of(name) for name, one in wanted.items()}
+    sums = {name: file.sum or published.sum_of(name) for name, file in wanted.items()}
     published.forget([*stale, *(path.name for path in gone)])
     for name in stale:
         sums[name] = _written(published, name, wanted[name], engine)
@@ -65,12 +69,12 @@ def bring_up_to_date(
         reached("outdated", "begin")
         path.unlink()
         reached("outdated", "removed")
-    published.record({name: one for name, one in sums.items() if one is not None})
+    published.record({name: file_sum for name, file_sum in sums.items() if file_sum is not None})
 
 
 def _files_of(table: PublishedTable, engine: Engine, layout: int) -> Iterator[tuple[str, _File]]:
-    known: Mapping[Path, FileSum] = {
-        path: one for version in table.versions for path, one in version.sums.items()
+    sums: Mapping[Path, FileSum] = {
+        path: file_sum for version in table.versions for path, file_sum in version.sums.items()
     }
     identity = f"{layout}:{fingerprint([table.columns, table.identity])}"
     live, deleted = separate_files(engine, table)
@@ -78,40 +82,40 @@ def _files_of(table: PublishedTable, engine: Engine, layout: int) -> Iterator[tu
         (table.name, table.live_sql, live),
         (table.deleted_name, table.deleted_sql, deleted),
     ):
-        yield f"{name}.parquet", _File(sql, identity, same, known.get(same) if same else None)
+        yield f"{name}.parquet", _File(sql, identity, same, sums.get(same) if same else None)
 
 
-def _is_current(published: PublishedFiles, name: str, one: _File, engine: Engine) -> bool:
+def _is_current(published: PublishedFiles, name: str, file: _File, engine: Engine) -> bool:
     path = published.folder / name
     if not path.exists():
         return False
-    if one.same is not None:
-        if path.samefile(one.same):
+    if file.same is not None:
+        if path.samefile(file.same):
             return True
         # A copy, where the file system has no links.
-        return one.sum == published.sum_of(name) and published.is_whole(name)
-    return published.is_whole(name) and _noted(path, engine) == one.identity
+        return file.sum == published.sum_of(name) and published.is_whole(name)
+    return published.is_whole(name) and _stored_identity(path, engine) == file.identity
 
 
-def _noted(path: Path, engine: Engine) -> str | None:
-    """Return what a file says that its rows are of; None where it says nothing."""
+def _stored_identity(path: Path, engine: Engine) -> str | None:
+    """Return the identity stored in a file's metadata; None where there is none."""
     try:
-        noted = engine.rows(
+        values = engine.rows(
             f"SELECT decode(value) FROM parquet_kv_metadata({literal(str(path))}) "
-            f"WHERE decode(key) = {literal(_NOTED)}"
+            f"WHERE decode(key) = {literal(_IDENTITY_KEY)}"
         )
     except StoreError:  # damaged: it is written again
         return None
-    return str(noted[0][0]) if len(noted) == 1 else None
+    return str(values[0][0]) if len(values) == 1 else None
 
 
-def _written(published: PublishedFiles, name: str, one: _File, engine: Engine) -> FileSum | None:
-    """Write a file and return its checksum; None where it is a table's file that has none."""
+def _written(published: PublishedFiles, name: str, file: _File, engine: Engine) -> FileSum | None:
+    """Write a file and return its checksum; None where it is a table's file without one."""
     path = published.folder / name
-    if one.same is not None:
-        share(one.same, path)
-        return one.sum
+    if file.same is not None:
+        share(file.same, path)
+        return file.sum
     with files.replacing(path, "parquet") as temporary:
-        engine.copy_to(one.sql, temporary, metadata={_NOTED: one.identity})
+        engine.copy_to(file.sql, temporary, metadata={_IDENTITY_KEY: file.identity})
         permissions.follow(published.folder, temporary)
         return published.taken(temporary)

@@ -1,4 +1,4 @@
-"""Earlier states of the published database: which snapshot shows a moment."""
+"""Earlier snapshots of the published database, and which of them was current at a moment."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -24,16 +24,16 @@ _ALLOWED = (
     "Write a day, 2026-11-20, yesterday or today, which means its end, or an instant, 2026-11-20T15:30; "
     "both are UTC."
 )
-_STATED = "SELECT release, published_at FROM ops.publication"
+_PUBLICATION = "SELECT release, published_at FROM ops.publication"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One published file: analysts saw it from `published_at` until the next one came.
+    """One published file; it was current from `published_at` until the next one was published.
 
     Attributes:
-        corruption: why it cannot be opened. Its own time is then unknown: `published_at` is the earliest that it can be,
-            that of the snapshot before it.
+        corruption: why it cannot be opened. Its time is unknown then: `published_at` is that of the snapshot
+            before it, the earliest that it can be.
     """
 
     path: Path
@@ -42,26 +42,30 @@ class Snapshot:
     corruption: CorruptFile | None = None
 
     def __str__(self) -> str:
-        return f"{self.path.name}, published at {_said(self.published_at)}"
+        return f"{self.path.name}, published at {_text(self.published_at)}"
 
 
 def kept_snapshots(data: Path) -> list[Snapshot]:
-    """Return the snapshots below a data folder, oldest first, by what they say of themselves."""
-    found = list(_stated(Snapshots(data).kept()))
-    whole = [one for one in found if one.corruption is None]
-    damaged = (_dated(one, whole) for one in found if one.corruption is not None)
-    return sorted([*whole, *damaged], key=lambda one: (one.published_at, one.release))
+    """Return the snapshots below a data folder, oldest first by the time stored in them."""
+    snapshots = list(_read_snapshots(Snapshots(data).kept()))
+    readable = [snapshot for snapshot in snapshots if snapshot.corruption is None]
+    damaged = (
+        _dated(snapshot, readable) for snapshot in snapshots if snapshot.corruption is not None
+    )
+    return sorted(
+        [*readable, *damaged], key=lambda snapshot: (snapshot.published_at, snapshot.release)
+    )
 
 
 def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
-    """Return what analysts saw at a moment: the last snapshot that was published by then.
+    """Return the snapshot that was current at a moment: the last one that was published by then.
 
     Raises:
         StoreError: none so old is kept; the text names the nearest.
-        CorruptFile: it is damaged, or may be a damaged one. An older one could say something else.
+        CorruptFile: that snapshot is damaged, or may be a damaged one. An older one could differ from it.
     """
     kept = kept_snapshots(data)
-    shown = [one for one in kept if one.published_at <= at]
+    shown = [snapshot for snapshot in kept if snapshot.published_at <= at]
     if shown:
         if shown[-1].corruption is not None:
             raise shown[-1].corruption
@@ -72,35 +76,39 @@ def snapshot_as_of(data: Path, at: datetime) -> Snapshot:
             cure="Run `crm-pipeline demo`, or a backfill from the Dagster UI.",
         )
     raise StoreError(
-        f"no snapshot of {_said(at)} or before is kept; the nearest is {kept[0]}.",
+        f"no snapshot of {_text(at)} or before is kept; the nearest is {kept[0]}.",
         cure="CRM_KEEP_SNAPSHOTS and CRM_KEEP_SNAPSHOT_DAYS say how many stay from now on. What a "
         "record was earlier is in data/landing, which keeps every version that was read.",
     )
 
 
 def snapshot_at(path: Path) -> Snapshot | None:
-    """Return what a snapshot says of itself; None where it was collected, or is somebody's own file."""
-    return next(_stated([path]), None)
+    """Return a snapshot with the time stored in it; None where the file is gone, or is no snapshot of ours."""
+    return next(_read_snapshots([path]), None)
 
 
 def snapshot_before(data: Path, at: datetime) -> Snapshot | None:
     """Return the last snapshot that was published before a moment; None where none is kept or readable."""
-    # Later releases are published later. Of one there may be several files; their own times say when they were copied.
+    # Later releases are published later. A release may have several files; times of files are those of copies.
     kept = sorted(Snapshots(data).kept(), key=release_number, reverse=True)
     for _, paths in groupby(kept, key=release_number):
-        stated = [one for one in _stated(paths) if one.corruption is None and one.published_at < at]
-        if stated:
-            return max(stated, key=lambda one: one.published_at)
+        earlier = [
+            snapshot
+            for snapshot in _read_snapshots(paths)
+            if snapshot.corruption is None and snapshot.published_at < at
+        ]
+        if earlier:
+            return max(earlier, key=lambda snapshot: snapshot.published_at)
     return None
 
 
 def parse_as_of(text: str, now: datetime) -> datetime:
-    """Read a day, which means its end, or an instant; without offset it is UTC.
+    """Parse a day, which means its end, or an instant, and return the instant; without offset it is UTC.
 
-    `yesterday` and `today` are days, too; of today there is only what has been.
+    `yesterday` and `today` are days, too; today means now.
 
     Raises:
-        ConfigError: it is neither, or it has not come yet.
+        ConfigError: the text is neither, or lies in the future.
     """
     at = _moment(text, now)
     if at <= now:
@@ -108,7 +116,7 @@ def parse_as_of(text: str, now: datetime) -> datetime:
     if at == _end_of(now):
         return now
     raise ConfigError(
-        f"'{text}' has not come yet: it is {_said(now)}.",
+        f"'{text}' has not come yet: it is {_text(now)}.",
         cure=f"{_ALLOWED} Without --as-of the newest answers.",
     )
 
@@ -129,33 +137,33 @@ def _end_of(day: datetime) -> datetime:
     return datetime.combine(day.astimezone(UTC).date(), time.max, UTC)
 
 
-def _stated(paths: Iterable[Path]) -> Iterator[Snapshot]:
+def _read_snapshots(paths: Iterable[Path]) -> Iterator[Snapshot]:
     for path in paths:
-        # One may be collected meanwhile, and another may be somebody's own file.
+        # A file may be collected meanwhile, or may be no snapshot of ours.
         try:
             with closing(open_snapshot(path)) as file:
-                for release, published_at in file.execute(_STATED).fetchall():
+                for release, published_at in file.execute(_PUBLICATION).fetchall():
                     yield Snapshot(path, release, published_at)
         except CorruptFile as corruption:
             yield from _damaged(path, corruption)
         except duckdb.Error as error:
-            found = damaged_file(path, error)
-            if found is not None:
-                yield from _damaged(path, found)
+            corruption_of_file = damaged_file(path, error)
+            if corruption_of_file is not None:
+                yield from _damaged(path, corruption_of_file)
         except StoreError:
             continue
 
 
 def _damaged(path: Path, corruption: CorruptFile) -> Iterator[Snapshot]:
-    if release_number(path):  # else it is somebody's own file
+    if release_number(path):  # else it is no snapshot of ours
         yield Snapshot(path, release_number(path), _EARLIEST, corruption)
 
 
-def _dated(damaged: Snapshot, whole: list[Snapshot]) -> Snapshot:
-    """Date a damaged snapshot: not before its predecessor. The file's own time says when it was copied or restored."""
-    before = [one.published_at for one in whole if one.release < damaged.release]
+def _dated(damaged: Snapshot, readable: list[Snapshot]) -> Snapshot:
+    """Return a damaged snapshot with the time of its predecessor; the file's own time may be that of a copy."""
+    before = [snapshot.published_at for snapshot in readable if snapshot.release < damaged.release]
     return replace(damaged, published_at=max(before, default=_EARLIEST))
 
 
-def _said(at: datetime) -> str:
+def _text(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

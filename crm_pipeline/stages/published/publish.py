@@ -1,4 +1,4 @@
-"""Builds the analysts' database and Parquet files from the current release and swaps them in."""
+"""Build the analysts' database and Parquet files from the current release, and put them in place."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, rele
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
 LAYOUT = 7
-"""Raise it when the same release would give another file."""
+"""To be raised when the same release would give another file."""
 _DATABASE = "building"
 _SCHEMA = "schema_only"
 _USUAL = Retention()
@@ -57,15 +57,15 @@ _log = structlog.get_logger("crm_pipeline.published")
 
 @dataclass(frozen=True)
 class Publication:
-    """What a publish did.
+    """The result of a publish.
 
     Attributes:
         release: number of the release that analysts see now.
         path: the snapshot; `crm.duckdb` points to it.
         changed: False where that release was published already; nothing was written then.
         rows: live rows of each table of schema `crm`; `deleted` those of `<table>_deleted`.
-        findings: how the rules between tables fared in the file that analysts see now.
-        repaired: what was published before and is damaged: it was built again for that.
+        findings: the results of the rules between tables in the file that analysts see now.
+        repaired: published files that were damaged, because of which everything was built again.
     """
 
     release: int
@@ -88,30 +88,30 @@ def publish(
     accounts: ApiAccounts = _NO_ACCOUNTS,
     freshness: Sequence[Freshness] = (),
     retention: Retention = _USUAL,
-    waits: timedelta = AT_MOST_EVERY,
+    min_age: timedelta = AT_MOST_EVERY,
     is_forced: bool = False,
 ) -> Publication:
     """Publish the current release to `crm.duckdb` and `published/*.parquet`.
 
     Args:
         landing: read for schema `ops`; its root is the data folder that is published to.
-        tables: where the release comes from.
-        engine: does the work.
-        connections: the configured ones, for `ops.connections`; of others only the account's facts are known.
-        wanted: the normalized tables to publish, by name; None publishes all. A table of a
-            connection or object that is read no more would stay as it was for ever.
-        accounts: of calls, for `ops.api_usage` and `ops.api_limits`.
+        tables: with the release.
+        engine: runs the SQL.
+        connections: the configured ones, for `ops.connections`; for others only the account's facts are known.
+        wanted: the normalized tables to publish, by name; None publishes all. It leaves out tables of
+            connections and objects that are no longer read, which would never change again.
+        accounts: the counters of calls, for `ops.api_usage` and `ops.api_limits`.
         freshness: of the configured objects, for `ops.freshness`; a change of it alone is published, too.
-        retention: how much of the past stays when the new is there.
-        waits: for such a change alone, how old the file has to be.
+        retention: how many earlier snapshots and versions are kept.
+        min_age: age that the file must have before a change of freshness alone is published.
         is_forced: build even if the release is published already.
 
     Raises:
-        CorruptFile: a file of a table is not as it was written; readers keep what they had.
-        StoreError: the disk is full or not writable; the same.
+        CorruptFile: a file of a table is not as it was written; what was published before stays.
+        StoreError: the disk is full or not writable; what was published before stays.
     """
     snapshots = Snapshots(landing.root, tables.verifier)
-    # Before the release: so a later one that another publisher shows meanwhile is known as such.
+    # Read before the release, so that a later release of another publisher is recognized as later.
     current = snapshots.current()
     release = tables.current()
     if wanted is not None:
@@ -124,15 +124,15 @@ def publish(
         current is not None
         and current.name.startswith(_same_data(release, crms))
         and not is_forced
-        and not _is_outdated(current, freshness, landing.clock.now(), waits)
+        and not _is_outdated(current, freshness, landing.clock.now(), min_age)
     ):
-        # What another publisher was just changing is looked at once more.
+        # Checked twice: another publisher may have been changing the files during the first check.
         repaired = _damaged(landing, tables, current) and _damaged(landing, tables, current)
         if not repaired:
             return _unchanged(release.number, current)
         _log.warning("what is published is damaged and is built again", files=repaired)
     with blamed_on(lambda: damaged_version(_versions(tables, release), Verifier())):
-        currencies = {one.name: one.facts.currency for one in crms if one.facts.currency}
+        currencies = {crm.name: crm.facts.currency for crm in crms if crm.facts.currency}
         published = published_tables(tables, release, currencies)
         check_versions(tables, [v for table in published for v in table.versions])
         build = _Build(
@@ -167,10 +167,10 @@ def _unchanged(release: int, shown: Path) -> Publication:
 
 
 def _damaged(landing: Landing, tables: Tables, current: Path) -> tuple[str, ...]:
-    """Return what is not as it was published."""
+    """Return the files that are not as they were published."""
     is_whole = Snapshots(landing.root, tables.verifier).is_whole(current)
-    found = [*([] if is_whole else [current]), *_shared(landing, tables).damaged()]
-    return tuple(str(path) for path in found)
+    paths = [*([] if is_whole else [current]), *_shared(landing, tables).damaged()]
+    return tuple(str(path) for path in paths)
 
 
 def _shared(landing: Landing, tables: Tables) -> PublishedFiles:
@@ -184,9 +184,11 @@ def _versions(tables: Tables, release: Release) -> Iterator[TableVersion]:
             yield version
 
 
-def _is_outdated(current: Path, rows: Sequence[Freshness], now: datetime, waits: timedelta) -> bool:
+def _is_outdated(
+    current: Path, rows: Sequence[Freshness], now: datetime, min_age: timedelta
+) -> bool:
     shown = Shown.of(current)
-    return shown is not None and shown.is_outdated(rows, now, waits)
+    return shown is not None and shown.is_outdated(rows, now, min_age)
 
 
 def _snapshot_name(release: Release, crms: Sequence[Connected], rows: Sequence[Freshness]) -> str:
@@ -196,8 +198,8 @@ def _snapshot_name(release: Release, crms: Sequence[Connected], rows: Sequence[F
 
 
 def _same_data(release: Release, crms: Sequence[Connected]) -> str:
-    """Return what the names of all snapshots of the same tables and accounts begin with."""
-    data = fingerprint([LAYOUT, dict(release.tables), [str(one) for one in crms]])
+    """Return the prefix of the names of all snapshots of the same tables and accounts."""
+    data = fingerprint([LAYOUT, dict(release.tables), [str(crm) for crm in crms]])
     return f"crm-{release.number:08d}-{data[:8]}"
 
 
@@ -235,7 +237,7 @@ class _Build:
             for ops in self._operations(views, accounts):
                 self._ops(ops)
             run("COMMIT")
-            # Apart, so that a damaged earlier file spoils nothing of this one.
+            # In a transaction of its own, so that a damaged earlier file does not spoil this one.
             self._ops(Changes(self.engine, _DATABASE, self.plain).table(self._since(shown)))
             run(f"CHECKPOINT {_DATABASE}")
         except BaseException:
@@ -247,11 +249,11 @@ class _Build:
         return live | made, {name: gone for name, (_, gone) in counts.items()}
 
     def parquet(self, shared: PublishedFiles) -> None:
-        """Bring the Parquet files up to date; a file whose rows are the same is left alone."""
+        """Bring the Parquet files up to date; a file with the same rows is not written again."""
         bring_up_to_date(shared, self.plain, self.engine, LAYOUT, self.derived)
 
     def _since(self, shown: Path | None) -> dict[str, Snapshot | None]:
-        """Return what `ops.changes` compares with; there may be nothing."""
+        """Return the snapshots that `ops.changes` compares with; None where there is none."""
         today = self.landing.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
         return {
             "last publish": snapshot_at(shown) if shown else None,
@@ -259,10 +261,10 @@ class _Build:
         }
 
     def _schema(self, views: Sequence[tuple[str, str, str, View]]) -> None:
-        """Create the tables, empty, and the views, all with their comments.
+        """Create the empty tables and the views, all with their comments.
 
-        In memory first, then copied at once: a comment on a view writes the view anew, which in a file is
-        logged each time.
+        They are created in memory and copied in one go: each comment on a view writes the view again, which a
+        file would log each time.
         """
         run = self.engine.run
         run(f"ATTACH ':memory:' AS {_SCHEMA}")
@@ -271,14 +273,14 @@ class _Build:
                 run(f"CREATE SCHEMA {_SCHEMA}.{quoted(schema)}")
             for table in self.plain:
                 long_texts = long_text_columns(self.engine, table)
-                for name, what in (
+                for name, suffix in (
                     (table.name, "Live records only."),
                     (table.deleted_name, f"Deleted; live ones: crm.{table.name}."),
                 ):
-                    about = f"{table.description} {what}"
+                    about = f"{table.description} {suffix}"
                     self._empty_table(name, table.columns, about, long_texts)
-            for made in self.derived:
-                self._empty_table(made.name, made.columns, made.description)
+            for derived in self.derived:
+                self._empty_table(derived.name, derived.columns, derived.description)
             for _, _, _, view in views:
                 self._view(view)
             run(f"COPY FROM DATABASE {_SCHEMA} TO {_DATABASE} (SCHEMA)")
@@ -315,16 +317,16 @@ class _Build:
         return int(self.engine.row(f"INSERT INTO {_DATABASE}.crm.{quoted(name)} {sql}")[0])
 
     def _views(self) -> list[tuple[str, str, str, View]]:
-        found = []
+        views = []
         for table in self.plain:
             types = {name: kind for name, kind, _ in table.columns}
             for version in table.versions:
                 connection = connection_of(version)
                 key = f"{version.meta['table']['singular']}_key"
-                for described in version.meta["objects"]:
-                    view = view_of(connection, table.name, key, described, types)
-                    found.append((connection, described["object"], table.name, view))
-        return found
+                for obj in version.meta["objects"]:
+                    view = view_of(connection, table.name, key, obj, types)
+                    views.append((connection, obj["object"], table.name, view))
+        return views
 
     def _view(self, view: View) -> None:
         target = f"{_SCHEMA}.{quoted(view.schema)}.{quoted(view.name)}"
@@ -358,11 +360,11 @@ class _Build:
             for version in table.versions:
                 read.setdefault(connection_of(version), set()).add(table.name)
         rules = Consistency(self.engine, f"{_DATABASE}.crm", read)
-        found = rules.findings(one for one in self.derived if one.is_bridge)
-        return [*found, *zone_findings(self.crms, self.published)]
+        findings = rules.findings(table for table in self.derived if table.is_bridge)
+        return [*findings, *zone_findings(self.crms, self.published)]
 
     def _currencies(self) -> dict[str, str]:
-        """Return the main currency by exchange rates."""
+        """Return the main currency of each connection according to its exchange rates."""
         return dict(
             self.engine.rows(
                 f"SELECT connection, min(currency) FROM {_DATABASE}.crm.exchange_rates WHERE is_main "

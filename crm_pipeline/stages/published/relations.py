@@ -1,4 +1,4 @@
-"""Which tables a release publishes, and the SQL that unions them over connections."""
+"""The tables that a release publishes, and the SQL that unions them over connections."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +11,12 @@ from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
 PREFIX = "normalized/"
-_LATER = 6
-"""Where a field of a version's meta has what few fields have, such as options."""
+_MORE_INDEX = 6
+"""Index in a field of a version's meta at which rare properties follow, such as options."""
 
 
 @dataclass(frozen=True)
-class Found:
+class LookedUp:
     """A column whose values are looked up in another table, see `model.table.Lookup`.
 
     Attributes:
@@ -29,23 +29,23 @@ class Found:
 
     @property
     def value(self) -> str:
-        """SQL for the value: what the row has itself, else what was found."""
+        """SQL for the value: the row's own value, else the one looked up."""
         return f"coalesce(t.{quoted(self.column)}, {self._alias}.value)"
 
     @property
     def join(self) -> str:
-        """SQL that joins what is looked up; at most one row for each of the table's."""
-        one = self.lookup
-        listed = f"connection, {quoted(one.name)}"
+        """SQL that joins the looked-up value; it gives at most one row for each row of the table."""
+        lookup = self.lookup
+        listed = f"connection, {quoted(lookup.name)}"
         parts = " UNION ALL BY NAME ".join(
-            f"SELECT {listed}, {quoted(one.value)} AS value FROM {Tables.relation(version)}"
+            f"SELECT {listed}, {quoted(lookup.value)} AS value FROM {Tables.relation(version)}"
             for version in self.versions
         )
         on = (
             f"{self._alias}.connection = t.connection AND "
-            f"{self._alias}.{quoted(one.name)} = t.{quoted(one.by)}"
+            f"{self._alias}.{quoted(lookup.name)} = t.{quoted(lookup.by)}"
         )
-        # Where two stages have one name, nothing is found rather than the wrong one.
+        # Where two stages with one name have different values, either could be wrong: the value stays NULL.
         only = "CASE WHEN count(DISTINCT value) = 1 THEN min(value) END"
         grouped = f"SELECT {listed}, {only} AS value FROM ({parts}) GROUP BY ALL"
         return f" LEFT JOIN ({grouped}) {self._alias} ON {on}"
@@ -61,16 +61,17 @@ class PublishedTable:
 
     Attributes:
         columns: name, type and description of each column.
-        found: the columns that are looked up in other tables.
-        finish: how others are made of several tables, and `needed` those tables.
-        accounts: the main currency of each connection whose account tells it.
+        looked_up: the columns that are looked up in other tables.
+        finish: how further columns are computed from several tables.
+        needed: the tables that `finish` needs.
+        accounts: the main currency of each connection whose account states it.
     """
 
     name: str
     description: str
     columns: tuple[tuple[str, str, str], ...]
     versions: tuple[TableVersion, ...]
-    found: tuple[Found, ...] = ()
+    looked_up: tuple[LookedUp, ...] = ()
     finish: Finish | None = None
     needed: Mapping[str, "PublishedTable"] = field(default_factory=dict)
     accounts: tuple[tuple[str, str], ...] = ()
@@ -87,12 +88,12 @@ class PublishedTable:
 
     @property
     def identity(self) -> str:
-        """A text that changes with anything that the rows are made of."""
-        found = [version for one in self.found for version in one.versions]
+        """A text that changes when any source of the rows changes."""
+        others = [version for column in self.looked_up for version in column.versions]
         needed = [version for table in self.needed.values() for version in table.versions]
-        versions = [*self.versions, *found, *needed]
-        told = [f"{connection}={currency}" for connection, currency in self.accounts]
-        return ",".join((*(version.version for version in versions), *told))
+        versions = [*self.versions, *others, *needed]
+        currencies = [f"{connection}={currency}" for connection, currency in self.accounts]
+        return ",".join((*(version.version for version in versions), *currencies))
 
     @property
     def all_rows(self) -> str:
@@ -114,25 +115,25 @@ class PublishedTable:
         return any(version.rows != version.meta["live"] for version in self.versions)
 
     def _sql(self, condition: str, versions: Sequence[TableVersion]) -> str:
-        taken = {one.column: one.value for one in self.found}
+        values = {column.column: column.value for column in self.looked_up}
         listed = ", ".join(
-            f"{taken[name]} AS {quoted(name)}" if name in taken else f"t.{quoted(name)}"
+            f"{values[name]} AS {quoted(name)}" if name in values else f"t.{quoted(name)}"
             for name, _, _ in self.columns
         )
-        source = f"({self._union(versions)}) t{''.join(one.join for one in self.found)}"
+        joins = "".join(column.join for column in self.looked_up)
+        source = f"({self._union(versions)}) t{joins}"
         rows = f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
         return rows if self.finish is None else self._finished(rows, self.finish)
 
     def _finished(self, rows: str, finish: Finish) -> str:
         sources = {name: table.all_rows for name, table in self.needed.items()}
         options = self._options(finish.by) if finish.by else ()
-        accounts = _values(("connection", "currency"), self.accounts)
-        told = {
+        own = {
             "rows": rows,
             "options": _values(("connection", "object", "value", "label"), options),
-            "accounts": accounts,
+            "accounts": _values(("connection", "currency"), self.accounts),
         }
-        return finish.sql({**sources, **told}, [quoted(name) for name, _, _ in self.columns])
+        return finish.sql({**sources, **own}, [quoted(name) for name, _, _ in self.columns])
 
     def _union(self, versions: Sequence[TableVersion]) -> str:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
@@ -141,14 +142,14 @@ class PublishedTable:
         return " UNION ALL BY NAME ".join(parts)
 
     def _options(self, column: str) -> list[tuple[str, str, str, str]]:
-        """Return what people call the values of the pick list that feeds a column."""
+        """Return connection, object, value and label of the pick lists that feed a column."""
         return [
             (connection_of(version), described["object"], value, label)
             for version in self.versions
             for described in version.meta["objects"]
             for entry in described["fields"]
-            if entry[4] == column and len(entry) > _LATER
-            for value, label in dict(entry[_LATER].get("options", ())).items()
+            if entry[4] == column and len(entry) > _MORE_INDEX
+            for value, label in dict(entry[_MORE_INDEX].get("options", ())).items()
         ]
 
 
@@ -159,7 +160,7 @@ def _values(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
             f"SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS {name}' for name in names)} WHERE false"
         )
     listed = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
-    return f"SELECT * FROM (VALUES {listed}) told({', '.join(names)})"
+    return f"SELECT * FROM (VALUES {listed}) listed({', '.join(names)})"
 
 
 def connection_of(version: TableVersion) -> str:
@@ -175,12 +176,12 @@ def connection_named(table: str) -> str:
 def published_tables(
     tables: Tables, release: Release, currencies: Mapping[str, str] | None = None
 ) -> list[PublishedTable]:
-    """Return the tables of a release: all common ones, be they empty, then the custom objects.
+    """Return the tables of a release: all common ones, even if empty, then those of custom objects.
 
     Args:
-        tables: where the versions are.
-        release: names them.
-        currencies: the main currency of each connection whose account tells it.
+        tables: with the versions.
+        release: names the versions.
+        currencies: the main currency of each connection whose account states it.
     """
     versions: dict[str, list[TableVersion]] = {name: [] for name in TABLES}
     for name in tables.names(PREFIX, release):
@@ -188,16 +189,16 @@ def published_tables(
         table = _table_of(version, release) if version is not None else None
         if version is not None and table is not None:
             versions.setdefault(table, []).append(version)
-    plain = {name: _published(name, found, versions) for name, found in versions.items()}
+    plain = {name: _published(name, own, versions) for name, own in versions.items()}
     accounts = tuple(sorted((currencies or {}).items()))
     return [_finished(table, plain, accounts) for table in plain.values()]
 
 
 def _table_of(version: TableVersion, release: Release) -> str | None:
-    """Return the table of schema `crm` that holds the rows of a version; None where another has taken its place.
+    """Return the table of schema `crm` that holds the rows of a version; None where a newer version replaces it.
 
-    Before there was a table of ours, an object's own table could have its name: it is published under the one that
-    the object's table gets when it is built again, until then.
+    Versions from before a common table existed may have its name, though they are of a custom object. Until such an
+    object is built again, it is published under the name that its table will get then.
     """
     name = version.name.rsplit("/", 1)[1]
     common = TABLES.get(name)
@@ -219,8 +220,8 @@ def _finished(
     if finish is None or not table.versions:
         return table
     needed = {name: others[name] for name in finish.needs}
-    known = accounts if "exchange_rates" in finish.needs else ()
-    return replace(table, finish=finish, needed=needed, accounts=known)
+    used = accounts if "exchange_rates" in finish.needs else ()
+    return replace(table, finish=finish, needed=needed, accounts=used)
 
 
 def _published(
@@ -229,13 +230,13 @@ def _published(
     common = TABLES.get(name)
     if common is not None:
         columns = tuple((c.name, c.type, c.description) for c in common.columns)
-        found = tuple(
-            Found(c.name, c.lookup, holding)
+        looked_up = tuple(
+            LookedUp(c.name, c.lookup, holding)
             for c in common.columns
             if c.lookup and (holding := _holding(c.lookup, others[c.lookup.table]))
         )
-        return PublishedTable(name, common.description, columns, tuple(versions), found)
-    # Connections may spell a column differently, which to DuckDB is one.
+        return PublishedTable(name, common.description, columns, tuple(versions), looked_up)
+    # Connections may differ in the case of a column's name, which DuckDB ignores.
     described: dict[str, tuple[str, str, str]] = {}
     kinds: dict[str, set[str]] = {}
     for version in versions:
@@ -243,7 +244,7 @@ def _published(
             described.setdefault(column["name"].lower(), _column(column))
             kinds.setdefault(column["name"].lower(), set()).add(column["type"])
     columns = tuple(
-        # Connections may disagree on the type of a custom field; text holds them all.
+        # Connections may disagree on the type of a custom field; text can hold any of them.
         (c, kind if len(kinds[c.lower()]) == 1 else "VARCHAR", about)
         for c, kind, about in described.values()
     )
@@ -251,10 +252,10 @@ def _published(
 
 
 def _holding(lookup: Lookup, versions: Sequence[TableVersion]) -> tuple[TableVersion, ...]:
-    """Return the versions in which a look-up can find something.
+    """Return the versions in which a look-up can find values.
 
-    Those of earlier releases may lack its columns. Where no field feeds the name that it goes by, joining would only
-    cost.
+    Versions of earlier releases may lack its columns. In versions where no field feeds the looked-up name a join
+    would be wasted.
     """
     needed = {lookup.name, lookup.value}
     able = (v for v in versions if needed <= {column["name"] for column in v.meta["columns"]})

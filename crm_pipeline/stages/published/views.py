@@ -1,7 +1,7 @@
-"""Views that show an object as people know it: one column per source field under its human name.
+"""Views of objects as people know them: one column per source field, under its label.
 
-Their SQL is read by the DuckDB of whoever opens the file: it calls only what 1.2 knows as
-well, and nothing depends on the time zone of a session.
+The SQL of a view runs in the DuckDB that opens the file. So it uses only functions that DuckDB 1.2 has, and does not
+depend on the time zone of the session.
 """
 
 import json
@@ -25,10 +25,10 @@ class ViewColumn:
     """One column of a view.
 
     Attributes:
-        column: of the table; None where the value stands in `custom`.
-        sql: the value.
-        cast: where that is a text that the view casts, the value under the name `sql`.
-        lost: for such a one, whether there is a text that does not fit.
+        column: the column of the table; None where the value is in `custom`.
+        sql: selects the value.
+        cast: where the view casts a text, the SQL of the cast; `sql` is the name of its result.
+        lost: where the view casts a text, the condition that the text does not fit.
     """
 
     name: str
@@ -42,26 +42,26 @@ class ViewColumn:
 
     @property
     def comment(self) -> str:
-        """What the column is, for people."""
+        """The description of the column."""
         return f"{shown(self.label)}: source field {shown(self.field)} ({shown(self.type)})."
 
 
 @dataclass(frozen=True)
-class _Beside:
-    """A column with the name of what the ids of another column are of."""
+class _NameColumn:
+    """A column with the names of the records whose ids are in another column."""
 
     name: str
     table: str
     key: str
-    place: int
+    index: int
 
     @property
     def sql(self) -> str:
-        return quoted(f"view.name.{self.place}")
+        return quoted(f"view.name.{self.index}")
 
     @property
     def join(self) -> str:
-        key, own = quoted(f"view.key.{self.place}"), TABLES[self.table].key
+        key, own = quoted(f"view.key.{self.index}"), TABLES[self.table].key
         both = " UNION ALL ".join(
             f"SELECT {quoted(own)} AS {key}, {quoted(_NAMES[self.table])} AS {self.sql} FROM crm.{quoted(name)}"
             for name in (self.table, f"{self.table}{DELETED_SUFFIX}")
@@ -75,7 +75,7 @@ class View:
 
     Attributes:
         columns: one for each field.
-        more: what the others are, by name.
+        more: the descriptions of the other columns, by name.
     """
 
     schema: str
@@ -87,45 +87,46 @@ class View:
 
 
 def view_of(
-    connection: str, table: str, key: str, described: Mapping[str, Any], types: Mapping[str, str]
+    connection: str, table: str, key: str, description: Mapping[str, Any], types: Mapping[str, str]
 ) -> View:
-    """Make the view of an object.
+    """Return the view of an object.
 
     Args:
         connection: the connection that the object belongs to.
         table: the table of schema `crm` that holds the rows.
         key: its key column.
-        described: an entry of `objects` in the version's meta: object, label, view, fields.
-        types: column -> type of the table.
+        description: an entry of `objects` in the version's meta: object, label, view, fields.
+        types: the type of each column of the table.
     """
     types = {name.lower(): kind for name, kind in types.items()}
-    fields = described["fields"]
-    names = described.get("names") or ViewNames(Named(f[0], f[1]) for f in fields).listed
+    fields = description["fields"]
+    names = description.get("names") or ViewNames(Named(f[0], f[1]) for f in fields).listed
     layout = Layout((f[0],) for f in fields if _type(f[4], types) is None)
     columns = [
-        _column(place, name, f, types, layout, described.get("time_zone", ""))
-        for place, (name, f) in enumerate(zip(names, fields, strict=True))
+        _column(index, name, f, types, layout, description.get("time_zone", ""))
+        for index, (name, f) in enumerate(zip(names, fields, strict=True))
     ]
-    beside = _beside(connection, columns, described.get("beside", {}), types)
+    name_columns = _name_columns(connection, columns, description.get("beside", {}), types)
     more = {
-        one.name: f"{TABLES[one.table].singular} of the column before." for one in beside.values()
+        added.name: f"{TABLES[added.table].singular} of the column before."
+        for added in name_columns.values()
     }
     listed = []
     for column in columns:
         listed.append((column.name, column.sql))
-        if (one := beside.get(column.field)) is not None:
-            listed.append((one.name, one.sql))
+        if (added := name_columns.get(column.field)) is not None:
+            listed.append((added.name, added.sql))
     if marked := _unconverted(columns, types):
         listed.append((UNCONVERTED, marked))
         more[UNCONVERTED] = "Columns of the row that are NULL because their text did not fit them."
     listed.append((KEY, quoted(key)))
-    obj = described["object"]
+    obj = description["object"]
     selected = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in listed)
-    joined = "".join(one.join for one in beside.values())
+    joined = "".join(added.join for added in name_columns.values())
     return View(
         schema=f"crm_{connection}",
-        name=described["view"],
-        comment=f"{shown(described['label'])} ({obj}) of {connection}, live records, by its own field "
+        name=description["view"],
+        comment=f"{shown(description['label'])} ({obj}) of {connection}, live records, by its own field "
         f"names; {KEY} joins crm.{table}.{key}.",
         columns=tuple(columns),
         sql=f"SELECT {selected} FROM {_rows(connection, table, obj, columns, layout)}{joined}",
@@ -147,15 +148,15 @@ def _rows(
     return f"(SELECT *, {typed} FROM {rows})" if typed else rows
 
 
-def _column(  # noqa: PLR0917 - its place and what is known of it
-    place: int,
+def _column(  # noqa: PLR0917 - its position and its description
+    index: int,
     name: str,
-    described: Sequence[Any],
+    description: Sequence[Any],
     types: Mapping[str, str],
     layout: Layout,
     zone: str,
 ) -> ViewColumn:
-    api_name, label, kind, common_type, column, scale, *more = described
+    api_name, label, kind, common_type, column, scale, *more = description
     field = Field.from_dict(
         {
             **(more[0] if more else {}),
@@ -167,25 +168,26 @@ def _column(  # noqa: PLR0917 - its place and what is known of it
         }
     )
     made = ViewColumn(name, api_name, label, kind, column, "")
-    kind_there = _type(column, types)
-    if column is None or kind_there is None:
+    table_type = _type(column, types)
+    if column is None or table_type is None:
         made, text = replace(made, column=None), layout.text(_CUSTOM, (api_name,))
     elif column == "merged_into":
         return replace(made, sql="regexp_replace(merged_into, '^[^:]*:[^:]*:', '')")
-    elif kind_there != "VARCHAR" or column == "source_id" or column.endswith("_source_id"):
+    elif table_type != "VARCHAR" or column == "source_id" or column.endswith("_source_id"):
         return replace(made, sql=quoted(column))
     else:
         text = quoted(column)
     wanted = column_type(field)
     if wanted == "VARCHAR":
-        found = f"{column}_label" if column and f"{column}_label" in types else ""
+        label_column = f"{column}_label" if column and f"{column}_label" in types else ""
         value = _value(field, text)
-        # Of a stage that is not looked up, the label is what the CRM calls it.
-        is_own = found and not field.multiple
+        # A label that equals the name was not looked up: the pick list's label counts then.
+        is_own = label_column and not field.multiple
         return replace(
-            made, sql=f"coalesce(nullif({quoted(found)}, {text}), {value})" if is_own else value
+            made,
+            sql=f"coalesce(nullif({quoted(label_column)}, {text}), {value})" if is_own else value,
         )
-    value = quoted(f"view.{place}")
+    value = quoted(f"view.{index}")
     unless = is_nothing(text, wanted, field.nothing)
     is_lost = f"{text} IS NOT NULL AND {value} IS NULL"
     return replace(
@@ -204,16 +206,16 @@ def _cast(text: str, wanted: str, field: Field, zone: str) -> str:
 
 
 def _unconverted(columns: Sequence[ViewColumn], types: Mapping[str, str]) -> str:
-    """Return SQL for the columns of a row whose text did not fit; "" where every text does."""
-    told = {
+    """Return SQL for the names of a row's columns whose text did not fit; "" where every text fits."""
+    view_names = {
         c.field: c.name
         for c in columns
         if not c.cast and _type(c.column, types) not in {None, "VARCHAR"}
     }
     lost = ", ".join(f"CASE WHEN {c.lost} THEN {literal(c.name)} END" for c in columns if c.lost)
     parts = []
-    if told and UNCONVERTED in types:
-        named = f"list_transform({UNCONVERTED}, lambda f: {_among(told, 'f')})"
+    if view_names and UNCONVERTED in types:
+        named = f"list_transform({UNCONVERTED}, lambda f: {_lookup(view_names, 'f')})"
         parts.append(f"coalesce({named}, []::VARCHAR[])")
     if lost:
         parts.append(f"[{lost}]")
@@ -223,25 +225,25 @@ def _unconverted(columns: Sequence[ViewColumn], types: Mapping[str, str]) -> str
     return f"nullif(list_filter({listed}, lambda c: c IS NOT NULL), []::VARCHAR[])"
 
 
-def _beside(
+def _name_columns(
     connection: str,
     columns: Sequence[ViewColumn],
-    described: Mapping[str, Sequence[str]],
+    description: Mapping[str, Sequence[str]],
     types: Mapping[str, str],
-) -> dict[str, _Beside]:
-    """Return the columns with names, by the field whose ids they are of."""
-    found = {}
-    for place, column in enumerate(columns):
-        if column.field not in described:
+) -> dict[str, _NameColumn]:
+    """Return the columns with names of records, by the field that has the records' ids."""
+    added = {}
+    for index, column in enumerate(columns):
+        if column.field not in description:
             continue
-        name, table, obj = described[column.field]
+        name, table, obj = description[column.field]
         key = f"{(column.column or '').removesuffix('_source_id')}_key"
         if column.column is not None and key in types:
-            found[column.field] = _Beside(name, table, quoted(key), place)
+            added[column.field] = _NameColumn(name, table, quoted(key), index)
         elif obj:
             made = f"{literal(f'{connection}:{obj}:')} || {column.sql}"
-            found[column.field] = _Beside(name, table, f"({made})", place)
-    return found
+            added[column.field] = _NameColumn(name, table, f"({made})", index)
+    return added
 
 
 def _type(column: str | None, types: Mapping[str, str]) -> str | None:
@@ -264,11 +266,11 @@ def _value(field: Field, text: str) -> str:
 def _label(field: Field, value: str) -> str:
     if not field.options:
         return value
-    return f"coalesce({_among(dict(field.options), value)}, {value})"
+    return f"coalesce({_lookup(dict(field.options), value)}, {value})"
 
 
-def _among(named: Mapping[str, str], value: str) -> str:
+def _lookup(named: Mapping[str, str], value: str) -> str:
     """Return SQL for the name of a value, NULL where it has none."""
-    # One constant: as a list of pairs, a thousand pick lists would take a query seconds to plan.
+    # A single constant: with lists of pairs, a query over a thousand pick lists would take seconds to plan.
     constant = literal(json.dumps(dict(named), ensure_ascii=False))
     return f"({constant}::JSON::MAP(VARCHAR, VARCHAR))[{value}]"

@@ -1,7 +1,7 @@
-"""From a connector to landing: one window of one object, counted on both sides."""
+"""Read one window of one object from a connector into landing, and compare the counts of both sides."""
 
 from crm_pipeline.stages.raw.account import opened
-from crm_pipeline.stages.raw.description import fields_told
+from crm_pipeline.stages.raw.description import fields_text
 from crm_pipeline.stages.raw.extract import extract, planned
 from crm_pipeline.stages.raw.extraction import Extraction
 from crm_pipeline.stages.raw.facts import note_account
@@ -12,11 +12,11 @@ from crm_pipeline.stages.raw.remarks import (
     doubted_ids,
     doubted_reads,
     outstanding_cure,
-    outstanding_told,
+    outstanding_text,
     refused_description,
     remarks_of,
     shrink_cure,
-    shrink_told,
+    shrink_text,
 )
 from crm_pipeline.stages.raw.task import Mode
 
@@ -30,17 +30,17 @@ __all__ = [
     "doubted_ids",
     "doubted_reads",
     "extract",
-    "fields_told",
+    "fields_text",
     "note_account",
     "opened",
     "outstanding_cure",
-    "outstanding_told",
+    "outstanding_text",
     "pace",
     "planned",
     "probe",
     "refused_description",
     "remarks_of",
     "shrink_cure",
-    "shrink_told",
+    "shrink_text",
     "upkeep",
 ]

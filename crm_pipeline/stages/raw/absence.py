@@ -1,7 +1,7 @@
-"""What the absence of records from a whole read may mean: pure counting over ids.
+"""Count the records that are absent from a whole read, by their ids.
 
 A vendor that lists fewer records than before may have deleted them, or may not show them to this login
-any more; an empty list looks like both. So a read that has lost too many is judged by more than itself,
+any more; an empty list looks the same in both cases. So a read that lacks too many needs further evidence,
 see `snapshot.py`.
 """
 
@@ -23,14 +23,13 @@ _NONE = pa.chunked_array([], pa.string())
 
 @dataclass(frozen=True)
 class Loss:
-    """Records that there were and that a whole read does not hold.
+    """Records that were alive before a whole read and are absent from it.
 
     Attributes:
-        before: how many there were.
-        missing: the ids of those that are not in the read. A record that was set aside is in it, where its id
-            can be told.
-        part: which of the vendor's lists they stood in; "" for all of them.
-        is_empty: nothing came at all.
+        before: the number of records alive before.
+        missing: the ids of those that are absent. A quarantined record is not absent if its id could be read.
+        part: the list of the vendor that held them; "" for all lists.
+        is_empty: the read returned no record at all.
     """
 
     before: int
@@ -40,33 +39,33 @@ class Loss:
 
     @property
     def is_all(self) -> bool:
-        """Whether nothing of what there was is left."""
+        """Whether all earlier records are missing."""
         return len(self.missing) == self.before
 
     def is_too_much(self, bounds: ShrinkBounds) -> bool:
-        """Say whether it needs a better reason than a list."""
+        """Say whether so many are missing that the vendor's list alone is not believed."""
         lost = len(self.missing)
         if self.is_empty:
             return lost > 0 if not self.part else lost >= bounds.rows
         return bounds.exceeded(lost, self.before)
 
-    def sample(self, most: int) -> list[str]:
-        """Return some of the missing ids, from all over."""
+    def sample(self, limit: int) -> list[str]:
+        """Return some of the missing ids, spread over their whole range."""
         ids: list[str] = pc.sort_indices(self.missing).to_pylist()
-        count = min(most, len(ids))
+        count = min(limit, len(ids))
         return [str(self.missing[ids[n * len(ids) // count]]) for n in range(count)]
 
 
 def live(batches: Sequence[Manifest], rejects: Iterable[Reject] = ()) -> dict[str, pa.ChunkedArray]:
-    """Return the ids of the records that batches leave alive, by the list that they stood in last.
+    """Return the ids of the records that are alive after batches, by the list that held them last.
 
-    Of several versions of a record the one that landed last counts. Records of which only versions were
-    read that had to be set aside are alive as well; of their list nothing is known ("").
+    Of several versions of a record the one that landed last counts. Records of which all versions were
+    quarantined are alive as well; their list is not known ("").
     """
-    named = pa.chunked_array([_ids(rejects)])
+    rejected_ids = pa.chunked_array([_ids(rejects)])
     tables = [_keys(batch, order) for order, batch in enumerate(batches)]
     if not tables:
-        return {"": named} if len(named) else {}
+        return {"": rejected_ids} if len(rejected_ids) else {}
     last = (
         pa.concat_tables(tables)
         .group_by("_source_id", use_threads=False)
@@ -76,44 +75,45 @@ def live(batches: Sequence[Manifest], rejects: Iterable[Reject] = ()) -> dict[st
     parts: dict[str, list[int]] = {}
     for order, batch in enumerate(batches):
         parts.setdefault(batch.part, []).append(order)
-    found = {
+    rows_of = {
         part: alive.filter(pc.is_in(alive.column("order_last"), pa.array(orders, pa.int32())))
         for part, orders in parts.items()
     }
-    ids = {part: rows.column("_source_id") for part, rows in found.items() if rows.num_rows}
-    unlanded = _without(named, last.column("_source_id"))
+    ids = {part: rows.column("_source_id") for part, rows in rows_of.items() if rows.num_rows}
+    unlanded = _without(rejected_ids, last.column("_source_id"))
     return {**ids, "": joined([ids.get("", _NONE), unlanded])} if len(unlanded) else ids
 
 
 def losses(
     before: Mapping[str, pa.ChunkedArray], now: Sequence[Manifest], rejects: Sequence[Reject] = ()
 ) -> list[Loss]:
-    """Return what a whole read has lost, in all and from each list that there is beside others.
+    """Return what a whole read lacks: first of all lists together, then of each list if there are several.
 
     Args:
-        before: the records that there were, by list.
+        before: the ids of the records alive before, by list.
         now: the batches of the read.
-        rejects: the records of the read that were set aside.
+        rejects: the quarantined records of the read.
     """
     landed = [_keys(batch, 0).column("_source_id") for batch in now]
-    here = joined([*landed, pa.chunked_array([_ids(rejects)])])
-    everything = joined(before.values())
-    found = [_loss(everything, here, "", is_empty=not (len(here) or rejects))]
+    present_ids = joined([*landed, pa.chunked_array([_ids(rejects)])])
+    all_ids = joined(before.values())
+    losses_found = [_loss(all_ids, present_ids, "", is_empty=not (len(present_ids) or rejects))]
     present = {batch.part for batch in now}
     if len(before) > 1:
-        # Another list may hold what left one; then nothing of it is missing.
-        found += [
-            _loss(ids, here, part, is_empty=part not in present)
+        # A record that left a list is not missing if another list holds it.
+        losses_found += [
+            _loss(ids, present_ids, part, is_empty=part not in present)
             for part, ids in before.items()
             if part
         ]
-    return found
+    return losses_found
 
 
-def too_much(found: Iterable[Loss], bounds: ShrinkBounds) -> list[Loss]:
-    """Return the losses that need a better reason than a list, first those of which nothing is left."""
+def too_much(losses_found: Iterable[Loss], bounds: ShrinkBounds) -> list[Loss]:
+    """Return the losses that need further evidence, those of empty reads first."""
     return sorted(
-        (loss for loss in found if loss.is_too_much(bounds)), key=lambda loss: not loss.is_empty
+        (loss for loss in losses_found if loss.is_too_much(bounds)),
+        key=lambda loss: not loss.is_empty,
     )
 
 
@@ -123,8 +123,10 @@ def joined(arrays: Iterable[pa.ChunkedArray]) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.string())
 
 
-def _loss(before: pa.ChunkedArray, here: pa.ChunkedArray, part: str, *, is_empty: bool) -> Loss:
-    return Loss(len(before), _without(before, here), part, is_empty)
+def _loss(
+    before: pa.ChunkedArray, present_ids: pa.ChunkedArray, part: str, *, is_empty: bool
+) -> Loss:
+    return Loss(len(before), _without(before, present_ids), part, is_empty)
 
 
 def _without(ids: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -132,8 +134,8 @@ def _without(ids: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _ids(rejects: Iterable[Reject]) -> pa.Array:
-    """Return the ids of records that were set aside, as far as they can be told."""
-    return pa.array(sorted({one.source_id for one in rejects} - {""}), pa.string())
+    """Return the ids of quarantined records, as far as they could be read."""
+    return pa.array(sorted({reject.source_id for reject in rejects} - {""}), pa.string())
 
 
 def _keys(batch: Manifest, order: int) -> pa.Table:

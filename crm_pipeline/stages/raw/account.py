@@ -1,4 +1,4 @@
-"""Opening an account with everything it needs: secrets, tokens, limiter, clock."""
+"""Open an account with everything it needs: secrets, tokens, rate limiter, clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +25,11 @@ def opened(
     clock: Clock | None = None,
     retry: RetryPolicy | None = None,
 ) -> Iterator[Account]:
-    """Open a connection's account; closing flushes what was counted.
+    """Open a connection's account; on closing, the counted calls are flushed.
 
     Raises:
         UnknownName: there is no such connection.
-        ConfigError: its login cannot work.
+        ConfigError: the login of the connection cannot work.
     """
     connection = settings.connection(name)
     time = clock or SystemClock()

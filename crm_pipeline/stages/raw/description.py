@@ -1,8 +1,9 @@
-"""Is the description of an object believed? One that lost most of its fields or all choices may be a lost sight.
+"""Check whether the description of an object is believed: lost fields or choices may be lost permissions.
 
-Records that are read without a field lack it for good: nothing moves their stamps when the field is shown
-again. Without a field that tells deleted records from live ones, deleted ones would come back. So such a read does not take place, until the fields are back or a person says that they are gone.
-Choices are kept from the description of before, see `stages/normalized/sources.py`.
+Records that are read without a field lack it for good, because their modification times do not move when
+the field is visible again. Without the field that marks deleted records, deleted records would come back.
+So the object is not read until the fields are back, or until a person accepts that they are gone. Lost
+choices are taken from the earlier description, see `stages/normalized/sources.py`.
 """
 
 from crm_pipeline.kernel.errors import ContractError
@@ -14,11 +15,11 @@ from crm_pipeline.store.landing.acceptance import Refused
 _NAMED = 5
 
 
-def believed(task: Task, schema: Schema) -> Task:
-    """Return the task, with what has to be said about a description.
+def check_description(task: Task, schema: Schema) -> Task:
+    """Return the task, with a warning where fields have lost their choices.
 
     Raises:
-        ContractError: it lost too many fields; nothing was read.
+        ContractError: the description lost too many fields; nothing was read.
     """
     commits = task.landing.windows(task.connection, task.obj.name)
     if not commits or commits[-1].schema_fingerprint == schema.fingerprint:
@@ -27,7 +28,7 @@ def believed(task: Task, schema: Schema) -> Task:
     before = task.landing.schema(task.connection, task.obj.name, last.schema_fingerprint)
     lost = lost_fields(before, schema)
     folder = task.landing.folder(task.connection, task.obj.name)
-    is_doubtful = task.bounds.exceeded(len(lost), len(before.fields)) or task.decisive & set(lost)
+    is_doubtful = task.bounds.exceeded(len(lost), len(before.fields)) or task.essential & set(lost)
     if is_doubtful and not acceptance.is_schema_accepted(
         folder, schema.fingerprint, last.committed_at
     ):
@@ -39,19 +40,19 @@ def believed(task: Task, schema: Schema) -> Task:
     bare = without_choices(before, schema)
     if bare:
         names = _listed([field.name for field in bare])
-        task = task.warned(
+        task = task.with_warning(
             f"{len(bare)} fields list no choices any more ({names}): the labels of before stay."
         )
     return task
 
 
 def lost_fields(before: Schema, now: Schema) -> list[str]:
-    """Return the fields that a description does not have any more."""
+    """Return the names of the fields that a description does not have any more."""
     return [name for name in before.names if name not in now.by_name]
 
 
 def without_choices(before: Schema, now: Schema) -> list[Field]:
-    """Return the fields that had choices, are what they were, and list none now."""
+    """Return the fields that have the type of before, had choices, and list none now."""
     return [
         field
         for field in now.fields
@@ -62,8 +63,8 @@ def without_choices(before: Schema, now: Schema) -> list[Field]:
     ]
 
 
-def fields_told(refused: Refused) -> str:
-    """Say in a sentence what a description lacks."""
+def fields_text(refused: Refused) -> str:
+    """Return a sentence that says how many fields a description lacks."""
     return (
         f"its description lacks {refused.lost} of {refused.fields} fields: that is not believed, and nothing is "
         "read"
@@ -71,7 +72,7 @@ def fields_told(refused: Refused) -> str:
 
 
 def fields_cure(connection: str, obj: str) -> str:
-    """Say what to do about a description that is not believed."""
+    """Return what to do about a description that is not believed."""
     return (
         f"Give the login its permissions back (`crm-pipeline check {connection}`). If the fields really are gone: "
         f"`crm-pipeline accept-shrink {connection} {obj}`."

@@ -1,8 +1,8 @@
 """Extract one object: choose the window, read it, land it, count it, commit it.
 
 A window counts only when it was read to its end and the vendor's count agrees; otherwise nothing of
-it is kept and the error says what differed. What a process left that was killed while the vendor
-worked for it is gone on with.
+it is kept and the error says what differed. A window is resumed if its process was killed while a job
+ran at the vendor.
 """
 
 from collections.abc import Callable
@@ -21,21 +21,21 @@ from crm_pipeline.kernel.errors import (
 )
 from crm_pipeline.model.schema import Schema, changes
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.stages.raw.description import believed
+from crm_pipeline.stages.raw.description import check_description
 from crm_pipeline.stages.raw.extraction import Extraction, joined
-from crm_pipeline.stages.raw.pages import KnownIn, Tally, land
-from crm_pipeline.stages.raw.permissions import sight_at_first
+from crm_pipeline.stages.raw.pages import SeenIn, Tally, land
+from crm_pipeline.stages.raw.permissions import initial_sight
 from crm_pipeline.stages.raw.rejection import refuse_many_rejects
-from crm_pipeline.stages.raw.snapshot import Verdict, is_sight_due, judged
+from crm_pipeline.stages.raw.snapshot import Verdict, evaluate_snapshot, is_sight_due
 from crm_pipeline.stages.raw.task import Mode, Progress, Task, due
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.store.landing.records import SeenVersions
 from crm_pipeline.store.landing.window import Counts, WindowWriter
 
-# A field may vanish, late commits may disturb a count, a job may go, all between two requests.
+# Between two requests a field may vanish, a late commit may disturb a count, a job may be deleted.
 _ATTEMPTS = 2
-_PASSING = (UnknownField, CountMismatch, ReadLost)
+_TRANSIENT = (UnknownField, CountMismatch, ReadLost)
 
 
 def extract(
@@ -56,22 +56,22 @@ def extract(
             watermark less the look-back to the vendor's present.
         mode: `range` lands everything again, `refresh` only what has not landed.
         landing: where to.
-        on_progress: told `(records so far, records expected)` after each page.
+        on_progress: called with `(records so far, records expected)` after each page.
 
     Raises:
         CountMismatch: the vendor's count and ours differ; nothing was committed.
         ContractError: the description of the object lost too many fields; nothing was read.
-        VendorError: the vendor's refusal; nothing was committed.
+        VendorError: the vendor refused; nothing was committed.
     """
-    task, span = due(Task.begun(account, obj, mode, landing, on_progress), window)
-    resumed = _resumed(task, span)
+    task, window = due(Task.start(account, obj, mode, landing, on_progress), window)
+    resumed = _resumed(task, window)
     if resumed is None:
-        return _whole(task, span)
-    if span.to_at <= resumed.window.to_at:
+        return _attempts(task, window)
+    if window.to_at <= resumed.window.to_at:
         return resumed
     overlap = resumed.window.to_at - task.lookback
-    start = max(overlap, span.from_at) if span.from_at else overlap
-    return joined(resumed, _whole(replace(task, mode="refresh"), Window(start, span.to_at)))
+    start = max(overlap, window.from_at) if window.from_at else overlap
+    return joined(resumed, _attempts(replace(task, mode="refresh"), Window(start, window.to_at)))
 
 
 def planned(
@@ -83,63 +83,63 @@ def planned(
     landing: Landing,
 ) -> Plan:
     """Return how `extract` would read now, with the same arguments; reads no records."""
-    return account.plan(obj, due(Task.begun(account, obj, mode, landing), window)[1])
+    return account.plan(obj, due(Task.start(account, obj, mode, landing), window)[1])
 
 
-def _whole(task: Task, span: Window) -> Extraction:
+def _attempts(task: Task, window: Window) -> Extraction:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _attempt(task, span)
-        except _PASSING:
+            return _attempt(task, window)
+        except _TRANSIENT:
             if attempt == _ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
 
 
-def _attempt(task: Task, span: Window) -> Extraction:
+def _attempt(task: Task, window: Window) -> Extraction:
     before = task.account.usage
-    plan = task.account.plan(task.obj, span)
-    task = believed(task, plan.schema)
+    plan = task.account.plan(task.obj, window)
+    task = check_description(task, plan.schema)
     purpose = task.purpose(plan.vendor_count)
     writer = task.landing.begin(
-        task.connection, task.obj.name, span, plan.schema, purpose=purpose, reader=task.reader
+        task.connection, task.obj.name, window, plan.schema, purpose=purpose, reader=task.reader
     )
     return _read(task, plan, writer, before)
 
 
-def _resumed(task: Task, span: Window) -> Extraction | None:
-    """Finish a window that another process left, if it is one of those asked for now."""
-    for left in task.landing.interrupted(task.connection, task.obj.name):
-        if not task.fits(left, span):
+def _resumed(task: Task, window: Window) -> Extraction | None:
+    """Finish an interrupted window of another process, if it is part of the window to read now."""
+    for interrupted in task.landing.interrupted(task.connection, task.obj.name):
+        if not task.fits(interrupted, window):
             continue
         before = task.account.usage
-        plan = task.account.plan(task.obj, left.window)
-        if plan.complete or plan.schema.fingerprint != left.schema_fingerprint:
+        plan = task.account.plan(task.obj, interrupted.window)
+        if plan.complete or plan.schema.fingerprint != interrupted.schema_fingerprint:
             continue
-        # The job's records are of the moment when it was made, and so is the count to compare with.
+        # The job's records are as of its creation, so they are compared with the count of that moment.
         plan = replace(
             plan,
-            vendor_count=left.purpose["vendor_count"],
+            vendor_count=interrupted.purpose["vendor_count"],
             reason=f"{plan.reason}; resumed, the job of an earlier run was still there",
         )
         writer = task.landing.resume(
-            task.connection, task.obj.name, left, plan.schema, reader=task.reader
+            task.connection, task.obj.name, interrupted, plan.schema, reader=task.reader
         )
         if writer is None:
             continue
         try:
-            return _read(task.going_on(left), plan, writer, before)
-        except (*_PASSING, JobFailed, ProtocolError, MalformedAnswer):
-            return None  # nothing of it was kept: it is read anew
+            return _read(task.resumed(interrupted), plan, writer, before)
+        except (*_TRANSIENT, JobFailed, ProtocolError, MalformedAnswer):
+            return None  # nothing of it was kept: it is read again
     return None
 
 
-def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extraction:
+def _read(task: Task, plan: Plan, writer: WindowWriter, usage_before: Usage) -> Extraction:
     before = task.landing.latest_schema(task.connection, task.obj.name)
     with writer:
-        sight, used = _sight(task, plan, used)
-        known = _known(task, plan, writer.window)
-        tally = land(task.account.pages(plan, writer.checkpoint), writer, known, _told(task, plan))
+        sight, usage_before = _sight(task, plan, usage_before)
+        pages = task.account.pages(plan, writer.checkpoint)
+        tally = land(pages, writer, _seen_in(task, plan, writer.window), _progress(task, plan))
         refuse_many_rejects(task.account.connection, plan.object, writer.quarantined, tally.read)
         counted = task.account.count(plan)
         _reconcile(task, plan, tally.read - tally.uncounted, counted)
@@ -151,43 +151,45 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, used: Usage) -> Extracti
             complete=plan.complete,
             route="+".join(sorted(tally.routes)) or plan.route,
             reason=plan.reason,
-            calls=task.account.usage.calls - used.calls,
-            cost=task.account.usage.cost - used.cost,
+            calls=task.account.usage.calls - usage_before.calls,
+            cost=task.account.usage.cost - usage_before.cost,
             planned_cost=plan.cost or None,
             notes=tally.notes,
             present=task.present.at,
         )
-        verdict = judged(task, plan, writer, sight) if plan.complete else Verdict()
+        verdict = evaluate_snapshot(task, plan, writer, sight) if plan.complete else Verdict()
         if verdict.evidence:
             counts = replace(counts, reason=f"{counts.reason}; {verdict.evidence}")
-        if verdict.stands is None:
+        if verdict.same_as is None:
             writer.commit(replace(counts, shrink=verdict.shrink, sight=verdict.sight))
         task.account.forget(writer.checkpoint)
-    return _described(
+    return _extraction(
         task, plan, writer=writer, tally=tally, counts=counts, before=before, verdict=verdict
     )
 
 
-def _sight(task: Task, plan: Plan, used: Usage) -> tuple[str, Usage]:
-    """Return what the login sees when a whole read begins, and what was used with that: it is no call of the read."""
+def _sight(task: Task, plan: Plan, usage_before: Usage) -> tuple[str, Usage]:
+    """Return what the login sees when a whole read starts, and the usage after asking: the read is not charged for it."""
     if not plan.complete or not is_sight_due(task):
-        return "", used
+        return "", usage_before
     before = task.account.usage
-    sight = sight_at_first(task.account)
+    sight = initial_sight(task.account)
     after = task.account.usage
     calls, cost = after.calls - before.calls, after.cost - before.cost
-    return sight, replace(used, calls=used.calls + calls, cost=used.cost + cost)
+    return sight, replace(
+        usage_before, calls=usage_before.calls + calls, cost=usage_before.cost + cost
+    )
 
 
-def _told(task: Task, plan: Plan) -> Callable[[int], None]:
-    def told(records: int) -> None:
+def _progress(task: Task, plan: Plan) -> Callable[[int], None]:
+    def on_records(records: int) -> None:
         if task.on_progress is not None:
             task.on_progress(records, plan.vendor_count)
 
-    return told
+    return on_records
 
 
-def _described(
+def _extraction(
     task: Task,
     plan: Plan,
     *,
@@ -197,14 +199,14 @@ def _described(
     before: Schema | None,
     verdict: Verdict,
 ) -> Extraction:
-    stands = verdict.stands
-    landed = 0 if stands else tally.landed
-    set_aside = 0 if stands else writer.quarantined
+    same_as = verdict.same_as
+    landed = 0 if same_as else tally.landed
+    quarantined = 0 if same_as else writer.quarantined
     return Extraction(
         connection=task.connection,
         object=task.obj.name,
         window=writer.window,
-        window_id=stands or writer.window_id,
+        window_id=same_as or writer.window_id,
         route=counts.route,
         reason=counts.reason,
         records=landed,
@@ -212,7 +214,7 @@ def _described(
         known=tally.read - landed - writer.quarantined,
         deleted=tally.deleted,
         quarantined=writer.quarantined,
-        bytes=0 if stands else sum(manifest.bytes for manifest in writer.manifests),
+        bytes=0 if same_as else sum(manifest.bytes for manifest in writer.manifests),
         calls=counts.calls,
         planned_calls=plan.calls,
         cost=counts.cost,
@@ -223,7 +225,7 @@ def _described(
         vendor_count_before=counts.vendor_count_before,
         reconciled=None if counts.vendor_count is None else True,
         uncounted=counts.uncounted,
-        changed=landed + set_aside > 0,
+        changed=landed + quarantined > 0,
         schema=plan.schema,
         schema_changes=changes(before, plan.schema) if before else [],
         watermark=task.landing.watermark(task.connection, task.obj.name),
@@ -234,25 +236,25 @@ def _described(
     )
 
 
-def _known(task: Task, plan: Plan, span: Window) -> KnownIn:
-    """Return what looks up the versions that have landed, for pages of a shape."""
-    since = None if task.mode == "range" or plan.complete else span.from_at
+def _seen_in(task: Task, plan: Plan, window: Window) -> SeenIn:
+    """Return a function that returns the versions that have landed, for pages of a shape."""
+    since = None if task.mode == "range" or plan.complete else window.from_at
 
     @cache  # by the shape that pages really have: Bulk may fall back to REST
-    def known(shape: Shape) -> SeenVersions | None:
+    def seen_in(shape: Shape) -> SeenVersions | None:
         if since is None:
             return None
-        found = task.landing.seen_versions(task.connection, plan.object, since, shape)
-        return None if found.is_empty() else found
+        seen = task.landing.seen_versions(task.connection, plan.object, since, shape)
+        return None if seen.is_empty() else seen
 
-    return known
+    return seen_in
 
 
 def _reconcile(task: Task, plan: Plan, read: int, counted: int | None) -> None:
     """Compare what was read with the vendor's counts before and after.
 
     Records that are edited during the read leave the window, so any number between the two counts
-    is right; anything else means that rows were missed or invented.
+    is right. Any other number means that records were missed or read twice.
     """
     if counted is None or plan.vendor_count is None:
         return
@@ -263,11 +265,11 @@ def _reconcile(task: Task, plan: Plan, read: int, counted: int | None) -> None:
             f"by {plan.route}, but the vendor counts {counted:,} ({plan.vendor_count:,} before "
             "reading).",
             cure="Nothing of this window was kept. Run it again; if it persists, try another route "
-            f"({_others(plan)}) and report the difference.",
+            f"({_other_routes(plan)}) and report the difference.",
         )
 
 
-def _others(plan: Plan) -> str:
-    """Name the routes that were not taken."""
+def _other_routes(plan: Plan) -> str:
+    """Return the names of the other routes that could be taken."""
     names = [r.name for r in plan.routes if not r.impediment and r.name != plan.route]
     return " or ".join(f"'route: {name}'" for name in names) or "there is none yet"

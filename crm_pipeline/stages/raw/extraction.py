@@ -1,4 +1,4 @@
-"""What one extraction did, as its callers and Dagster's metadata tell it."""
+"""The result of one extraction, for its callers and for Dagster's metadata."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,21 +13,21 @@ from crm_pipeline.store.landing.manifest import Shrink
 
 @dataclass(frozen=True)
 class Extraction:
-    """What one extraction did.
+    """The result of one extraction.
 
     Attributes:
-        window_id: the committed window; for an unchanged snapshot the one that still stands.
+        window_id: of the committed window; for an unchanged snapshot that of the earlier window.
         records: rows landed; `read` = `records` + `known` + `quarantined`.
         known: rows that an earlier window had landed already (the look-back overlap).
-        cost: of the calls in the vendor's `unit`; the plan's estimates beside it.
+        cost: of the calls in the vendor's `unit`; the plan's estimates are beside it.
         vendor_count: the vendor's count after reading; `vendor_count_before` before reading.
-        uncounted: of those read, what the vendor's counts leave out.
-        reconciled: the counts agree; None where the vendor does not count.
-        changed: something landed.
+        uncounted: records that were read and that the vendor does not count.
+        reconciled: whether the counts agree; None where the vendor does not count.
+        changed: whether something landed.
         months: landed rows by month of modification.
-        sample: a few raw records, unmasked; whoever shows them masks them.
-        warnings: what somebody has to know, or to do something about.
-        shrink: why what this whole read does not hold stays alive; None where it is deleted.
+        sample: a few raw records, unmasked; callers mask them before they show them.
+        warnings: texts for whoever looks at the run.
+        shrink: why records that are absent from this whole read stay alive; None where they are deleted.
     """
 
     connection: str
@@ -63,7 +63,7 @@ class Extraction:
 
 
 def joined(first: Extraction, second: Extraction) -> Extraction:
-    """Return one account of two windows that were read one after the other."""
+    """Return the result of two windows that were read one after the other."""
     return replace(
         second,
         window=Window(first.window.from_at, second.window.to_at),

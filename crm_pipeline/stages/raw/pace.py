@@ -1,4 +1,4 @@
-"""What automation of a connection costs a day, reckoned from its connector, its limits and what has landed."""
+"""Estimate what automation of a connection costs a day, from its connector, its limits and what has landed."""
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.registry import connector
@@ -10,13 +10,13 @@ from crm_pipeline.store.landing.looks import ConnectionLooks
 
 
 def pace(settings: Settings, account: Account, landing: Landing, looks: ConnectionLooks) -> Pace:
-    """Return how often a connection is asked and read, and what that costs; asks nothing of the vendor.
+    """Return how often a connection is probed and read, and what that costs; makes no call.
 
     Args:
-        settings: name the connections that share the limit.
+        settings: with the connections that share the limit.
         account: of the connection.
-        landing: knows what a read of a whole object has cost.
-        looks: remember the vendor's limit.
+        landing: with the cost of earlier whole reads.
+        looks: with the limit that the vendor stated last.
     """
     connection = account.connection
     group = connection.limit_group
@@ -31,11 +31,11 @@ def pace(settings: Settings, account: Account, landing: Landing, looks: Connecti
 
 
 def upkeep(account: Account, obj: ObjectSettings, landing: Landing) -> Upkeep:
-    """Return what an object costs where nothing changes; what is read whole costs that each time."""
+    """Return what an object costs where nothing changes; a whole read costs the same each time."""
     least = account.upkeep(obj)
     try:
         commits = landing.windows(account.connection.name, obj.name)
-    except CorruptFile:  # whoever reads the object says so
+    except CorruptFile:  # reported when the object is read
         return least
     if not commits or not commits[-1].complete:
         return least
@@ -43,7 +43,7 @@ def upkeep(account: Account, obj: ObjectSettings, landing: Landing) -> Upkeep:
     return Upkeep(0, max(least.refresh, last))
 
 
-def _limit(known: DayLimit | None, remembered: int | None) -> DayLimit | None:
-    if known is None or known.is_stated or remembered is None:
-        return known
-    return DayLimit(remembered, is_stated=True)
+def _limit(configured: DayLimit | None, stated: int | None) -> DayLimit | None:
+    if configured is None or configured.is_stated or stated is None:
+        return configured
+    return DayLimit(stated, is_stated=True)

@@ -1,4 +1,4 @@
-"""Page after page into the batches of a window; while some are parsed, others are downloaded."""
+"""Write pages into the batches of a window; some are parsed while others are downloaded."""
 
 import atexit
 import gc
@@ -20,14 +20,14 @@ from crm_pipeline.store.landing.records import SeenVersions, raw_names, warm_up
 from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline.wire.decoding import UNREADABLE
 
-KnownIn = Callable[[Shape], SeenVersions | None]
+SeenIn = Callable[[Shape], SeenVersions | None]
 _PARSERS = 2
 _SAMPLE_ROWS = 5
 
 
 @dataclass
 class Tally:
-    """What was read and landed so far; of `read`, `uncounted` are not in the vendor's count."""
+    """Numbers of records read and landed so far; `uncounted` is the part of `read` that the vendor does not count."""
 
     read: int = 0
     landed: int = 0
@@ -38,7 +38,7 @@ class Tally:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def add(self, page: "Tally") -> None:
-        """Count a page."""
+        """Add the numbers of a page."""
         self.read += page.read
         self.landed += page.landed
         self.deleted += page.deleted
@@ -49,15 +49,18 @@ class Tally:
 
 
 def land(
-    pages: Iterator[Page], writer: WindowWriter, known: KnownIn, told: Callable[[int], None]
+    pages: Iterator[Page],
+    writer: WindowWriter,
+    seen_in: SeenIn,
+    on_records: Callable[[int], None],
 ) -> Tally:
-    """Write pages and return what they held, with those that a writer before this one has done.
+    """Write pages; return the numbers of their records, including pages that an earlier writer has done.
 
     Args:
-        pages: asked for one after the other, from this thread.
+        pages: taken one after the other, from this thread.
         writer: of the window.
-        known: what has landed already, by the shape of a page.
-        told: is told the number of records so far.
+        seen_in: returns the versions that have landed already, by the shape of a page.
+        on_records: called with the number of records so far.
     """
     _settle_memory()
     tally = Tally()
@@ -70,18 +73,18 @@ def land(
         ended, rest = wait(running, return_when=when)
         for future in ended:
             tally.add(future.result())
-        told(tally.read)
+        on_records(tally.read)
         return rest
 
     with ExitStack() as stack:
         parsers = stack.enter_context(ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse"))
-        # A read that ends early ends its lanes now: whoever closes the account must not find them asking.
+        # A read that ends early stops its workers now: they must not send requests while the account is closed.
         if isinstance(pages, Generator):
             stack.callback(pages.close)
-        # While the vendor works on its first answer. What fails here fails again where it is told.
+        # Runs while the vendor works on its first response. An error here comes again in `_write`, and is raised there.
         parsers.submit(warm_up, writer.hasher)
         for page in pages:
-            running.add(parsers.submit(_write, page, writer, known(page.shape)))
+            running.add(parsers.submit(_write, page, writer, seen_in(page.shape)))
             if len(running) >= _PARSERS:
                 running = collect(FIRST_COMPLETED)
         collect(ALL_COMPLETED)
@@ -90,22 +93,22 @@ def land(
 
 @cache
 def _settle_memory() -> None:
-    """Take what is loaded by now, some 100,000 objects of libraries, out of collections of garbage, once a process.
+    """Exclude the objects loaded so far, some 100,000 of libraries, from garbage collection, once per process.
 
-    Each record is a few objects more, and each full collection would look at all the others again: a
-    tenth of the time that pages of JSON take.
+    Each record adds a few objects, and each full collection would visit all the others again: a tenth of
+    the time that pages of JSON take.
     """
     gc.freeze()
-    # At its end DuckDB counts what was left behind, and prints pages about it.
+    # Without this DuckDB prints pages about objects that are left at exit.
     atexit.register(gc.unfreeze)
 
 
-def _write(page: Page, writer: WindowWriter, known: SeenVersions | None) -> Tally:
+def _write(page: Page, writer: WindowWriter, seen: SeenVersions | None) -> Tally:
     tally = Tally(routes={page.route}, notes=dict(page.notes))
 
-    def news() -> Iterator[pa.RecordBatch]:
+    def unseen() -> Iterator[pa.RecordBatch]:
         for batch in page.batches():
-            rest = known.rest_of(batch, writer.hasher) if known else batch
+            rest = seen.rest_of(batch, writer.hasher) if seen else batch
             tally.read += batch.num_rows
             tally.landed += rest.num_rows
             tally.deleted += pc.sum(rest.column("_deleted")).as_py() or 0
@@ -114,7 +117,7 @@ def _write(page: Page, writer: WindowWriter, known: SeenVersions | None) -> Tall
             yield rest
 
     written = writer.write(
-        news(),
+        unseen(),
         shape=page.shape,
         route=page.route,
         extracted_at=page.extracted_at,
@@ -149,7 +152,7 @@ def _write(page: Page, writer: WindowWriter, known: SeenVersions | None) -> Tall
 
 
 def _sample(batch: pa.RecordBatch, rows: int) -> list[dict[str, Any]]:
-    """Return records for a preview; one with a number that Python cannot hold is not shown."""
+    """Return records for a preview, without those that have a number that Python cannot hold."""
     shown = []
     for row in batch.slice(0, rows).select(raw_names(batch)).to_pylist():
         with suppress(*UNREADABLE):

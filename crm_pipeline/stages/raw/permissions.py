@@ -1,4 +1,4 @@
-"""What a login may see, as a short text that changes when that does, and whether the check-up finds it in order."""
+"""The permissions of a login, as a fingerprint, and whether the check finds them in order."""
 
 from weakref import WeakKeyDictionary
 
@@ -9,34 +9,37 @@ from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.kernel.identity import fingerprint
 
 _log = structlog.get_logger(__name__)
-# Findings that are about other things than permissions.
-_OTHERS = frozenset({"budget", "pace", "clock", "version"})
+# Findings of the check that are not about permissions.
+_OTHER_CHECKS = frozenset({"budget", "pace", "clock", "version"})
 
-_FIRST = WeakKeyDictionary[Account, str]()
+_INITIAL = WeakKeyDictionary[Account, str]()
 
 
-def sight_at_first(account: Account) -> str:
-    """Return what it was when it was asked for first, so that one run over many objects asks once.
+def initial_sight(account: Account) -> str:
+    """Return the fingerprint of the first request for it, so that one run over many objects asks once.
 
-    What is taken from the login's sight meanwhile does not count as seen by this.
+    It does not follow permissions that the login loses during the run.
     """
-    if account not in _FIRST:
-        _FIRST[account] = sight_of(account)
-    return _FIRST[account]
+    if account not in _INITIAL:
+        _INITIAL[account] = sight_of(account)
+    return _INITIAL[account]
 
 
 def sight_of(account: Account) -> str:
-    """Return what stands for what a login may see; "" where that is not known. One or two calls."""
+    """Return a fingerprint of what a login may see; "" where that is not known. Costs one or two calls."""
     try:
-        told = account.sight() if isinstance(account, TellsSight) else account.identity()
+        visible = account.sight() if isinstance(account, TellsSight) else account.identity()
     except CrmError as error:
         _log.info("what the login sees is not known", reason=error.message)
         return ""
     # Not the text itself: it may name a person.
-    return fingerprint(told) if told else ""
+    return fingerprint(visible) if visible else ""
 
 
 def is_healthy(account: Account) -> bool:
-    """Say whether the check-up finds nothing wrong with what a login may do; costs the calls of `check`."""
-    findings = account.check().findings
-    return all(one.level != "fail" for one in findings if one.what not in _OTHERS)
+    """Say whether the check finds nothing wrong with a login's permissions; costs the calls of `check`."""
+    return all(
+        finding.level != "fail"
+        for finding in account.check().findings
+        if finding.what not in _OTHER_CHECKS
+    )

@@ -1,11 +1,12 @@
-"""The present that a window may end at: three witnesses, none of whom is believed alone.
+"""Determine the present at the vendor, which is the latest end of a window.
 
-Our clock, the vendor's (the `Date` of its answers) and the newest stamp that it has written may each be
-wrong, in either direction. An end that comes too early costs that something is read twice; one that comes
-too late loses what is changed up to then. So the earlier of the two clocks counts. Where they are some
-seconds apart the records are asked: a vendor that has written a stamp has lived to see that moment, so the
-end may move up to it, though never past the later clock. With one witness wrong, whichever it is, the end
-never lies behind the vendor's true present. Clocks further apart than a look-back are told of.
+Three sources may each be wrong, in either direction: our clock, the vendor's clock (the `Date` of its
+responses), and the newest modification time that the vendor has written. A window that ends too early is
+partly read twice. One that ends too late loses the changes that are made up to its end. So the earlier of
+the two clocks counts. Where the clocks are some seconds apart, the newest modification time is asked for:
+the vendor has reached that moment, so the end moves up to it, but never past the later clock. With any one
+source wrong, the end is never later than the vendor's true present. A warning tells of clocks that are
+further apart than a look-back.
 """
 
 import threading
@@ -23,28 +24,28 @@ from crm_pipeline.store.landing import Landing
 
 _log = structlog.get_logger(__name__)
 _SECOND = timedelta(seconds=1)
-# Clocks that are nearer need nobody to judge between them: what is edited now is read the next time anyway.
+# Clocks that are nearer need no third source: what is edited now is read the next time anyway.
 _NEAR = timedelta(seconds=5)
-# Of this process: a run opens the account anew for each object, and what differs is the same for all of them.
+# Per process: a run opens the account again for each object, and would warn of the same clocks each time.
 _warned: set[str] = set()
 _warning = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Present:
-    """What time it can be at the vendor.
+    """The time at the vendor.
 
     Attributes:
         at: the latest moment that a window may end at.
         own, vendor: the two clocks.
-        newest: the newest stamp of the vendor's records; None where it was not asked for, or says nothing.
+        newest_modified_at: of the vendor's records; None where it was not asked for, or is of no use.
         is_doubtful: the clocks differ by more than can be explained.
     """
 
     at: datetime
     own: datetime
     vendor: datetime
-    newest: datetime | None = None
+    newest_modified_at: datetime | None = None
     is_doubtful: bool = False
 
     def __str__(self) -> str:
@@ -68,7 +69,7 @@ class Present:
         return CLOCK_CURE
 
     def _proves(self, clock: datetime) -> bool:
-        return self.newest is not None and self.newest >= clock
+        return self.newest_modified_at is not None and self.newest_modified_at >= clock
 
     def _why(self) -> str:
         end = f"windows end at {format_instant(self.at)}"
@@ -81,54 +82,59 @@ def choose(
     own: datetime,
     vendor: datetime,
     tolerance: timedelta,
-    newest: Callable[[], datetime | None],
+    newest_modified_at: Callable[[], datetime | None],
 ) -> Present:
     """Return the present that may be counted on.
 
     Args:
         own: our clock.
-        vendor: the vendor's, as it tells it.
-        tolerance: by how much they may differ.
-        newest: asks for the newest stamp of the vendor's records; called only where the clocks differ.
+        vendor: the vendor's clock, as its responses state it.
+        tolerance: by how much the clocks may differ.
+        newest_modified_at: requests the newest modification time of the vendor's records; called only where
+            the clocks differ.
     """
     own, vendor = (at.replace(microsecond=0) for at in (own, vendor))
     earlier, later = sorted((own, vendor))
     if later - earlier <= _NEAR:
         return Present(earlier, own, vendor)
-    stamp, is_doubtful = newest(), later - earlier > tolerance
-    # One that is later than both clocks is a mistake of its own, such as a due date.
-    if stamp is None or stamp <= earlier or stamp > later + tolerance:
+    newest, is_doubtful = newest_modified_at(), later - earlier > tolerance
+    # A time later than both clocks is an error in the data, such as a due date.
+    if newest is None or newest <= earlier or newest > later + tolerance:
         return Present(earlier, own, vendor, is_doubtful=is_doubtful)
-    # The second of the newest record is part of the window, or it would wait for the next one.
-    at = min(later, stamp.replace(microsecond=0) + _SECOND)
-    return Present(at, own, vendor, stamp, is_doubtful)
+    # The window includes the second of the newest record, which would otherwise wait for the next window.
+    at = min(later, newest.replace(microsecond=0) + _SECOND)
+    return Present(at, own, vendor, newest, is_doubtful)
 
 
 def present_of(account: Account, obj: str, landing: Landing) -> Present:
-    """Return the present for a window of an object; a doubtful one is logged, once for a connection."""
+    """Return the present for a window of an object; doubtful clocks are logged, once per connection."""
     tolerance = tolerated(account.connection.lookback_s)
     vendor = account.vendor_now()
     own = landing.clock.now()
-    found = choose(own, vendor, tolerance, lambda: _newest(account, obj, landing, min(own, vendor)))
-    if found.is_doubtful:
-        _warn(account.connection.name, found)
-    return found
+    present = choose(
+        own, vendor, tolerance, lambda: _newest_modified_at(account, obj, landing, min(own, vendor))
+    )
+    if present.is_doubtful:
+        _warn(account.connection.name, present)
+    return present
 
 
-def _warn(connection: str, found: Present) -> None:
+def _warn(connection: str, present: Present) -> None:
     with _warning:
         if connection in _warned:
             return
         _warned.add(connection)
-    _log.warning("clocks differ", connection=connection, what=str(found), cure=found.cure)
+    _log.warning("clocks differ", connection=connection, what=str(present), cure=present.cure)
 
 
-def _newest(account: Account, obj: str, landing: Landing, since: datetime) -> datetime | None:
-    """Ask for the newest stamp since a moment; None where that cannot be had."""
+def _newest_modified_at(
+    account: Account, obj: str, landing: Landing, since: datetime
+) -> datetime | None:
+    """Request the newest modification time since a moment; return None where the vendor does not state it."""
     try:
         schema = landing.latest_schema(account.connection.name, obj) or account.describe(obj)
         return account.probe_changes(schema, since)[1]
     except CrmError as error:
-        # Without it the end only comes earlier. What stands in the way stops the read itself, and is told there.
+        # Without it the window only ends earlier. The cause stops the read as well, and is reported there.
         _log.info("no newest record", connection=account.connection.name, reason=error.message)
         return None

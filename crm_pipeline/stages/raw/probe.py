@@ -1,8 +1,8 @@
-"""A cheap question before a refresh: has anything changed since the watermark?
+"""Probe cheaply before a refresh whether anything has changed since the watermark.
 
-One call an object. It compares the vendor's number of records changed in the look-back span, and
-their newest stamp, with what landed; it never moves a watermark. Each object is judged by itself: one that
-cannot be asked about says nothing about the others.
+The probe costs one call per object. It compares the vendor's number of records that changed since the
+look-back, and their newest modification time, with what landed. It never moves a watermark. An object that
+cannot be probed does not affect the others.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.looks import Looks, error_text
 
-# Whatever object is asked about, these would be the answer.
-_OF_THE_ACCOUNT = (
+# Errors that every object of the account would give.
+_ACCOUNT_ERRORS = (
     AuthFailed,
     BudgetExhausted,
     ConfigError,
@@ -37,11 +37,13 @@ _OF_THE_ACCOUNT = (
 
 @dataclass(frozen=True)
 class News:
-    """Something that the vendor has and landing has not.
+    """Changes of one object that have not landed.
 
     Attributes:
         since: where a refresh would start to read.
-        changed: records that the vendor counts from there; `landed` those that are here.
+        changed: number of records changed since then at the vendor.
+        landed: number of those that have landed.
+        newest: newest modification time at the vendor.
     """
 
     object: str
@@ -60,7 +62,7 @@ class News:
 
 @dataclass(frozen=True)
 class Failed:
-    """An object that could not be asked about, and why."""
+    """An object that could not be probed, and why."""
 
     object: str
     error: str
@@ -68,12 +70,12 @@ class Failed:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a probe saw.
+    """The result of a probe.
 
     Attributes:
-        asked: objects that were asked about, and answered.
+        asked: objects that were probed.
         unread: objects without a watermark: a backfill has to come first.
-        failed: objects that could not be asked about.
+        failed: objects that could not be probed.
     """
 
     news: tuple[News, ...]
@@ -91,7 +93,7 @@ class _Round:
 
     @property
     def answered(self) -> dict[str, bool]:
-        """The objects that were asked about, and whether nothing of them had changed."""
+        """Whether an object is unchanged, by object."""
         return {obj: obj not in self.news for obj in self.asked}
 
 
@@ -101,27 +103,27 @@ def probe(
     landing: Landing,
     looks: Looks | None = None,
 ) -> Probe:
-    """Ask the vendor about each object that has a watermark; snapshots are not asked about.
+    """Ask the vendor about each object that has a watermark, except snapshots.
 
     Args:
         account: the opened account.
         objects: to ask about.
-        landing: what is here.
-        looks: where it is noted what came of it, if anywhere.
+        landing: with what landed.
+        looks: where the outcome is stored, if anywhere.
 
     Raises:
-        CrmError: the account cannot be had at all: the login is refused, the network is gone, the budget is
-            spent. A failed probe is not "nothing new".
+        CrmError: the account cannot be reached at all: the login is refused, the network is gone, the budget
+            is spent. A failed probe does not mean "nothing new".
     """
     name, seen = account.connection.name, _Round()
     try:
-        for wanted in objects:
-            _ask(account, wanted.name, landing, seen)
+        for obj in objects:
+            _ask(account, obj.name, landing, seen)
     except CrmError as error:
         if looks is not None:
-            # What was asked before has been answered all the same.
-            left = {wanted.name: error for wanted in objects if wanted.name not in seen.asked}
-            looks.probed(name, seen.answered, {**left, **seen.failed})
+            # Outcomes of objects asked before the error are kept.
+            unasked = {obj.name: error for obj in objects if obj.name not in seen.asked}
+            looks.probed(name, seen.answered, {**unasked, **seen.failed})
         raise
     if looks is not None:
         looks.probed(name, seen.answered, seen.failed)
@@ -134,7 +136,7 @@ def probe(
 
 
 def _ask(account: Account, obj: str, landing: Landing, seen: _Round) -> None:
-    """Ask about one object; only what concerns the whole account is raised."""
+    """Ask about one object; raise only errors of the whole account."""
     name = account.connection.name
     try:
         watermark = landing.watermark(name, obj)
@@ -144,11 +146,11 @@ def _ask(account: Account, obj: str, landing: Landing, seen: _Round) -> None:
         if landing.windows(name, obj)[-1].complete:
             return
         news = _news(account, obj, watermark, landing)
-    except _OF_THE_ACCOUNT:
+    except _ACCOUNT_ERRORS:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever one object answers, the others are asked
+    except Exception as error:  # noqa: BLE001 - any error of one object, the others are still asked
         if isinstance(error, Retriable) and not seen.asked and not seen.failed:
-            _greet(account, error)
+            _check_vendor_responds(account, error)
         seen.failed[obj] = error
         return
     seen.asked.append(obj)
@@ -156,18 +158,18 @@ def _ask(account: Account, obj: str, landing: Landing, seen: _Round) -> None:
         seen.news[obj] = news
 
 
-def _greet(account: Account, error: Retriable) -> None:
-    """Find out whether it is the object or the vendor that does not answer.
+def _check_vendor_responds(account: Account, error: Retriable) -> None:
+    """Check whether the vendor responds at all, or only the object fails.
 
     Raises:
-        Retriable: the vendor.
+        Retriable: the vendor does not respond.
     """
     try:
         account.identity()
-    except (*_OF_THE_ACCOUNT, Retriable):
+    except (*_ACCOUNT_ERRORS, Retriable):
         raise error from None
     except VendorError:
-        return  # it answers, whatever it says
+        return  # an error response is a response
 
 
 def _news(account: Account, obj: str, watermark: datetime, landing: Landing) -> News | None:
@@ -178,7 +180,7 @@ def _news(account: Account, obj: str, watermark: datetime, landing: Landing) -> 
     changed, newest = account.probe_changes(schema, since)
     landed, newest_landed = landing.landed_since(name, obj, since)
     is_newer = newest is not None and (newest_landed is None or newest > newest_landed)
-    # Fewer than landed is no news: records leave the span when they are hard-deleted or edited.
+    # Fewer than landed is no change: records leave the range when they are hard-deleted or edited.
     if changed > landed or is_newer:
         return News(obj, since, changed, landed, newest)
     return None

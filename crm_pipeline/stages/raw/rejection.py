@@ -1,23 +1,23 @@
-"""When so many records cannot be read that the fault is not with the records."""
+"""Refuse a window of which so many records cannot be read that the fault is not with the records."""
 
 from crm_pipeline.kernel.errors import TooManyRejects
 from crm_pipeline.settings import Connection
 
 FEW = 10
-"""So many may be set aside in any window, however small it is."""
+"""Number of records that may be quarantined in any window, however small it is."""
 
 
 def refuse_many_rejects(connection: Connection, obj: str, rejected: int, read: int) -> None:
-    """Refuse a window of which more was set aside than the connection allows.
+    """Refuse a window of which more records are quarantined than the connection allows.
 
     Args:
-        connection: whose object it is; it says the greatest share.
+        connection: of the object; it sets the greatest share.
         obj: the object.
-        rejected: records that were set aside.
-        read: all records of the window, those included.
+        rejected: number of quarantined records.
+        read: number of all records of the window, including the quarantined ones.
 
     Raises:
-        TooManyRejects: they are too many; nothing of the window is kept.
+        TooManyRejects: too many are quarantined; nothing of the window is kept.
     """
     share = connection.quarantine_share
     if rejected <= max(FEW, share * read):

@@ -1,4 +1,4 @@
-"""What a person has to know about an object as it stands, read from landing alone."""
+"""Remarks on the state of an object that a person has to know, read from landing alone."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,8 +7,8 @@ from shlex import quote
 from crm_pipeline.connectors.vendor_clock import duration
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.identity import path_name
-from crm_pipeline.stages.raw.description import fields_cure, fields_told
-from crm_pipeline.stages.raw.snapshot import Past
+from crm_pipeline.stages.raw.description import fields_cure, fields_text
+from crm_pipeline.stages.raw.snapshot import SnapshotHistory
 from crm_pipeline.stages.raw.task import set_back
 from crm_pipeline.store.landing import Landing, acceptance
 from crm_pipeline.store.landing.acceptance import Refused
@@ -20,11 +20,12 @@ _UNNOTICED = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Remark:
-    """One thing to know.
+    """A remark on an object.
 
     Attributes:
-        kind: in a word: `watermark`, `shrink`, `unnamed`, `fields`, `quarantine`.
-        text: what it is; `cure` what to do.
+        kind: one of `watermark`, `shrink`, `unnamed`, `fields`, `quarantine`.
+        text: the state of the object.
+        cure: what to do about it.
     """
 
     kind: str
@@ -36,7 +37,7 @@ class Remark:
 
 
 def remarks_of(landing: Landing, connection: str, obj: str) -> list[Remark]:
-    """Return what there is to know about an object; nothing where all is well."""
+    """Return the remarks on an object; none where all is well."""
     return [
         *_of_watermark(landing, connection, obj),
         *_of_shrink(landing, connection, obj),
@@ -46,36 +47,36 @@ def remarks_of(landing: Landing, connection: str, obj: str) -> list[Remark]:
     ]
 
 
-def shrink_told(shrink: Shrink) -> str:
-    """Say in a sentence what a whole read lacked."""
-    place = f"the list '{shrink.part}'" if shrink.part else "the read"
+def shrink_text(shrink: Shrink) -> str:
+    """Return a sentence that says what a whole read lacks."""
+    part = f"the list '{shrink.part}'" if shrink.part else "the read"
     if shrink.is_empty and shrink.missing == shrink.before:
-        held = f"{place} was empty, and there were {shrink.before:,} records"
+        text = f"{part} was empty, and there were {shrink.before:,} records"
     else:
-        held = f"{place} lacks {shrink.missing:,} of {shrink.before:,} records"
+        text = f"{part} lacks {shrink.missing:,} of {shrink.before:,} records"
     if shrink.rows > shrink.missing:
-        held = f"{held} ({shrink.rows:,} are missing in all)"
-    return f"{held}: that is not believed, they stay alive"
+        text = f"{text} ({shrink.rows:,} are missing in all)"
+    return f"{text}: that is not believed, they stay alive"
 
 
 def doubted_reads(landing: Landing, connection: str, obj: str) -> tuple[WindowCommit, ...]:
-    """Return the whole reads since the last believed one that nobody believes, in order."""
-    return Past.of(landing.windows(connection, obj)).doubted
+    """Return the whole reads since the last believed one that are not believed, in order."""
+    return SnapshotHistory.of(landing.windows(connection, obj)).doubted
 
 
 def doubted_ids(landing: Landing, connection: str, obj: str) -> list[str]:
-    """Return the ids of the records whose absence from the last such read nobody believes.
+    """Return the ids of the records that the last such read lacks.
 
     Raises:
         CorruptFile: what landed since the last believed read is damaged.
     """
-    past = Past.of(landing.windows(connection, obj))
-    landing.check(past.batches)
-    return past.missing_ids(landing)
+    history = SnapshotHistory.of(landing.windows(connection, obj))
+    landing.check(history.batches)
+    return history.missing_ids(landing)
 
 
 def refused_description(landing: Landing, connection: str, obj: str) -> Refused | None:
-    """Return the description of an object that nobody believes, if nothing was read since."""
+    """Return the description of an object that is not believed, if nothing was read since."""
     commits = landing.windows(connection, obj)
     if not commits:
         return None
@@ -91,24 +92,24 @@ def _of_shrink(landing: Landing, connection: str, obj: str) -> list[Remark]:
     return [
         Remark(
             "shrink",
-            f"{shrink_told(last.shrink)} since {first.committed_at:%Y-%m-%d %H:%M} UTC.",
+            f"{shrink_text(last.shrink)} since {first.committed_at:%Y-%m-%d %H:%M} UTC.",
             shrink_cure(connection, obj),
         )
     ]
 
 
 def _of_unnamed(landing: Landing, connection: str, obj: str) -> list[Remark]:
-    good = Past.of(landing.windows(connection, obj)).good
+    good = SnapshotHistory.of(landing.windows(connection, obj)).good
     if good is None or not good.unproven:
         return []
-    place = landing.quarantine(connection, obj)
+    folder = landing.quarantine(connection, obj)
     return [
         Remark(
             "unnamed",
-            f"of the records of {good.committed_at:%Y-%m-%d %H:%M} UTC {good.unproven:,} cannot be read, and nobody "
-            "knows which they are: nothing that the read lacks is taken for deleted.",
-            f"They are in {place}, with the reason and their bytes; correct them in the CRM. A release that can "
-            "read them does so by itself.",
+            f"{good.unproven:,} records of the read of {good.committed_at:%Y-%m-%d %H:%M} UTC cannot be read, nor can "
+            "their ids: so no record that the read lacks counts as deleted.",
+            f"They are in {folder}, with the reason and their bytes; correct them in the CRM. A later version of the "
+            "pipeline that can read them does so by itself.",
         )
     ]
 
@@ -119,7 +120,7 @@ def _of_fields(landing: Landing, connection: str, obj: str) -> list[Remark]:
         return []
     since = f"{refused.refused_at:%Y-%m-%d %H:%M} UTC"
     return [
-        Remark("fields", f"{fields_told(refused)} ({since}).", fields_cure(connection, obj)),
+        Remark("fields", f"{fields_text(refused)} ({since}).", fields_cure(connection, obj)),
     ]
 
 
@@ -128,12 +129,12 @@ def _of_quarantine(landing: Landing, connection: str, obj: str) -> list[Remark]:
     if not missing.records:
         return []
     return [
-        Remark("quarantine", f"{outstanding_told(missing)}.", outstanding_cure(connection, obj))
+        Remark("quarantine", f"{outstanding_text(missing)}.", outstanding_cure(connection, obj))
     ]
 
 
-def outstanding_told(missing: Outstanding) -> str:
-    """Say in a sentence which records are missing because they could not be read."""
+def outstanding_text(missing: Outstanding) -> str:
+    """Return a sentence that says how many records are missing because they could not be read."""
     since = f" since {missing.since:%Y-%m-%d %H:%M} UTC" if missing.since else ""
     records = "1 record is" if missing.records == 1 else f"{missing.records:,} records are"
     reasons = "; ".join(f"{reason}: {count:,}" for reason, count in missing.reasons.items())
@@ -141,17 +142,17 @@ def outstanding_told(missing: Outstanding) -> str:
 
 
 def outstanding_cure(connection: str, obj: str) -> str:
-    """Say what to do about records that cannot be read."""
+    """Return what to do about records that cannot be read."""
     again = f"crm-pipeline backfill {connection} --object {quote(obj)}"
     return (
-        f"data/quarantine/{path_name(connection)}/{path_name(obj)} has them as received. Mend them in the CRM, and "
-        f"the next refresh reads them; if something between has spoilt them, `{again}` does. A release that can "
-        "read more takes them by itself."
+        f"data/quarantine/{path_name(connection)}/{path_name(obj)} has them as received. Correct them in the CRM: the "
+        f"next refresh reads them. If they are right in the CRM and were spoilt on the way, read them again with "
+        f"`{again}`. A later version of the pipeline that can read them does so by itself."
     )
 
 
 def shrink_cure(connection: str, obj: str) -> str:
-    """Say what to do about a read that is not believed."""
+    """Return what to do about a read that is not believed."""
     return (
         f"See whether the login still sees all of them (`crm-pipeline check {connection}`). If they really are "
         f"deleted: `crm-pipeline accept-shrink {connection} {obj}`."

@@ -1,12 +1,16 @@
-"""Snapshots: objects that are read whole each time. Does a reading say anything new, and is it believed?
+"""Snapshots are objects that are read whole each time: compare a read with the earlier ones and decide whether to believe it.
 
-What is absent from a whole read is deleted, so a read that lost far more than people delete is not
-believed by itself: a login that may not see records any more gets the same list, with the same count.
-It takes what that fault cannot fake. The vendor says of the missing ids that they were deleted; or the
-same is read again a cadence later while the login sees what it saw at the last good read, but never of
-nothing; or a person says so (`crm-pipeline accept-shrink`). Until then its records land, and what they
-lack stays alive. A record that had to be set aside is no absent one where its id can be told; where it
-cannot, the read proves no absence at all.
+Records that are absent from a whole read are deleted. A read that lacks far more records than people delete
+needs further evidence, because a login that lost permissions gets the same list, with the same count.
+One of these counts as evidence:
+
+* the vendor confirms that the missing ids were deleted;
+* a read a cadence later lacks the same records, is not empty, and the login has the permissions that it had
+  at the last good read;
+* a person accepts it (`crm-pipeline accept-shrink`).
+
+Until then the records of the read land, and the missing ones stay alive. A quarantined record is not absent
+if its id could be read; if it could not, the read proves no absence at all.
 """
 
 from collections.abc import Sequence
@@ -28,35 +32,35 @@ from crm_pipeline.store.landing.manifest import Manifest, Shrink, WindowCommit
 from crm_pipeline.store.landing.window import WindowWriter
 
 _log = structlog.get_logger(__name__)
-# So many of the missing ids are asked about, and every one has to be confirmed.
+# Number of missing ids that the vendor is asked about; it has to confirm each of them.
 _SAMPLE = 20
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a whole read is worth.
+    """What follows from a whole read.
 
     Attributes:
-        stands: the id of the committed window that says the same; None where this one is new.
-        shrink: why what it does not hold is not taken for deleted; None where it is.
-        evidence: what made a read believable that lost too much; "" where it did not.
-        sight: stands for what the login could see at a read that is believed.
+        same_as: the id of the committed window that has the same records; None where this one differs.
+        shrink: why records that it lacks do not count as deleted; None where they do.
+        evidence: why a read is believed that lacks too many records; "" where it lacks few.
+        sight: the fingerprint of the login's permissions at a read that is believed.
     """
 
-    stands: str | None = None
+    same_as: str | None = None
     shrink: Shrink | None = None
     evidence: str = ""
     sight: str = ""
 
 
 @dataclass(frozen=True)
-class Past:
+class SnapshotHistory:
     """The whole reads of an object so far.
 
     Attributes:
         good: the last one that is believed; None where there is none.
-        doubted: those after it that are not, in order.
-        since: all commits from the last one on that proves absence: what is alive is in there.
+        doubted: the later ones, which are not believed, in order.
+        since: all commits from the last one that proves absence; they hold all live records.
     """
 
     good: WindowCommit | None
@@ -64,80 +68,85 @@ class Past:
     since: tuple[WindowCommit, ...]
 
     @classmethod
-    def of(cls, commits: Sequence[WindowCommit]) -> "Past":
-        """Return it, from the commits in order."""
-        proof = max((n for n, one in enumerate(commits) if one.proves_absence), default=0)
+    def of(cls, commits: Sequence[WindowCommit]) -> "SnapshotHistory":
+        """Return the history, from the commits in order."""
+        proof = max((n for n, commit in enumerate(commits) if commit.proves_absence), default=0)
         good = max(
-            (n for n, one in enumerate(commits) if one.complete and one.is_believed), default=None
+            (n for n, commit in enumerate(commits) if commit.complete and commit.is_believed),
+            default=None,
         )
         return cls(
             None if good is None else commits[good],
-            tuple(one for one in commits[good or 0 :] if not one.is_believed),
+            tuple(commit for commit in commits[good or 0 :] if not commit.is_believed),
             tuple(commits[proof:]),
         )
 
     @property
     def batches(self) -> tuple[Manifest, ...]:
-        """What landed since all that is alive was read last."""
-        return tuple(batch for one in self.since for batch in one.batches)
+        """The batches of the commits in `since`."""
+        return tuple(batch for commit in self.since for batch in commit.batches)
 
     def missing_ids(self, landing: Landing) -> list[str]:
-        """Return the ids of the records that there were and that the last doubted read does not hold."""
+        """Return the ids of the earlier records that the last doubted read lacks."""
         if not self.doubted:
             return []
         last = self.doubted[-1]
-        before = [one for one in self.since if one.window_id != last.window_id]
-        rejects = [reject for one in before for reject in landing.rejects(one)]
-        batches = [batch for one in before for batch in one.batches]
+        before = [commit for commit in self.since if commit.window_id != last.window_id]
+        rejects = [reject for commit in before for reject in landing.rejects(commit)]
+        batches = [batch for commit in before for batch in commit.batches]
         whole = losses(live(batches, rejects), last.batches, landing.rejects(last))[0]
-        return [str(one) for one in whole.missing.to_pylist()]
+        return [str(source_id) for source_id in whole.missing.to_pylist()]
 
 
 def is_sight_due(task: Task) -> bool:
-    """Say whether a whole read has to begin with what the login sees.
+    """Say whether a whole read has to start with the fingerprint of the login's permissions.
 
-    That is where the last good one is not told by it, and where what is missing may be confirmed.
+    That is so where the last good read has none, and where a read is not believed yet.
     """
-    past = Past.of(task.landing.windows(task.connection, task.obj.name))
-    return past.good is None or bool(past.doubted) or task.landing.is_sight_due(past.good)
+    history = SnapshotHistory.of(task.landing.windows(task.connection, task.obj.name))
+    return history.good is None or bool(history.doubted) or task.landing.is_sight_due(history.good)
 
 
-def judged(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Verdict:
-    """Judge a whole read before its commit, by what there was before.
+def evaluate_snapshot(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Verdict:
+    """Compare a whole read with the earlier ones before its commit, and return what follows.
 
     Args:
         task: the extraction.
         plan: of the read.
         writer: holds what was read.
-        sight: stands for what the login could see when the read began: what is taken from its sight
-            meanwhile must not count as seen. "" where it was not asked for, see `is_sight_due`.
+        sight: the fingerprint of the login's permissions when the read started: permissions that are lost
+            during the read must not count. "" where it was not requested, see `is_sight_due`.
 
     Raises:
         CorruptFile: what landed since the last good read is damaged.
     """
-    past = Past.of(task.landing.windows(writer.connection, writer.object))
-    task.landing.check(past.batches)
-    if past.good is not None and not past.doubted and _is_same(task.landing, past.good, writer):
+    history = SnapshotHistory.of(task.landing.windows(writer.connection, writer.object))
+    task.landing.check(history.batches)
+    if (
+        history.good is not None
+        and not history.doubted
+        and _is_same(task.landing, history.good, writer)
+    ):
         if sight:
-            task.landing.note_sight(past.good, sight)
-        return Verdict(stands=past.good.window_id)
-    found = _losses(task.landing, past.since, writer)
-    lost = too_much(found, task.bounds)
+            task.landing.note_sight(history.good, sight)
+        return Verdict(same_as=history.good.window_id)
+    all_losses = _losses(task.landing, history.since, writer)
+    lost = too_much(all_losses, task.bounds)
     if not lost:
         return Verdict(sight=sight)
-    told = "; ".join(map(_told, lost))
-    evidence = _said_by_vendor(task, lost) or _said_twice(
-        task, plan, past, writer, lost=lost, sight=sight
+    text = "; ".join(map(_loss_text, lost))
+    evidence = _confirmed_by_vendor(task, lost) or _confirmed_by_earlier_read(
+        task, plan, history, writer, lost=lost, sight=sight
     )
     if evidence:
-        return Verdict(evidence=f"{told}, and {evidence}", sight=sight)
-    if past.doubted and _is_same(task.landing, past.doubted[-1], writer):
-        return Verdict(past.doubted[-1].window_id, past.doubted[-1].shrink)
+        return Verdict(evidence=f"{text}, and {evidence}", sight=sight)
+    if history.doubted and _is_same(task.landing, history.doubted[-1], writer):
+        return Verdict(history.doubted[-1].window_id, history.doubted[-1].shrink)
     _log.warning(
         "a whole read is not believed",
         connection=task.connection,
         object=task.obj.name,
-        what=told,
+        what=text,
         cure=f"See `crm-pipeline status` and `crm-pipeline check {task.connection}`.",
     )
     worst = lost[0]
@@ -147,29 +156,29 @@ def judged(task: Task, plan: Plan, writer: WindowWriter, sight: str = "") -> Ver
             len(worst.missing),
             worst.part,
             worst.is_empty,
-            in_all=len(found[0].missing),
+            in_all=len(all_losses[0].missing),
         )
     )
 
 
 def _losses(landing: Landing, before: Sequence[WindowCommit], writer: WindowWriter) -> list[Loss]:
-    """Return what a read has lost of what commits hold, that of all lists first."""
-    there = live(
-        [batch for one in before for batch in one.batches],
-        [reject for one in before for reject in landing.rejects(one)],
+    """Return which of the records of commits a read lacks, those of all lists first."""
+    alive = live(
+        [batch for commit in before for batch in commit.batches],
+        [reject for commit in before for reject in landing.rejects(commit)],
     )
-    return losses(there, writer.manifests, landing.rejects(writer))
+    return losses(alive, writer.manifests, landing.rejects(writer))
 
 
-def _said_by_vendor(task: Task, lost: Sequence[Loss]) -> str:
-    """Ask the vendor about some of the missing records; return what it says, "" if that is not enough."""
+def _confirmed_by_vendor(task: Task, lost: Sequence[Loss]) -> str:
+    """Ask the vendor about some of the missing records; return its confirmation, or "" where it gives none."""
     if not isinstance(task.account, ConfirmsDeleted):
         return ""
     asked = sorted({key for loss in lost for key in loss.sample(_SAMPLE)})
     try:
         confirmed = task.account.confirm_deleted(task.obj.name, asked)
     except CrmError as error:
-        # No answer is no confirmation: the read lands all the same, unbelieved.
+        # An error is no confirmation: the read lands and is not believed.
         _log.info(
             "missing records could not be asked about",
             connection=task.connection,
@@ -182,62 +191,62 @@ def _said_by_vendor(task: Task, lost: Sequence[Loss]) -> str:
     return f"the vendor says of {len(asked)} of them, all that it was asked about, that they are deleted"
 
 
-def _said_twice(
+def _confirmed_by_earlier_read(
     task: Task,
     plan: Plan,
-    past: Past,
+    history: SnapshotHistory,
     writer: WindowWriter,
     *,
     lost: Sequence[Loss],
     sight: str,
 ) -> str:
-    """Look for an earlier read that lost the same; return what that says, "" where there is none."""
-    if past.good is None or any(loss.is_empty for loss in lost):
+    """Look for an earlier read that lacks the same records; return a sentence on it, or "" where there is none."""
+    if history.good is None or any(loss.is_empty for loss in lost):
         return ""
-    # Where nothing of the last good read is left it may be another account that is read.
-    if _losses(task.landing, [past.good], writer)[0].is_all:
+    # If all records of the last good read are missing, the login may be that of another account.
+    if _losses(task.landing, [history.good], writer)[0].is_all:
         return ""
     period = Cadence.parse(task.account.connection.cadence).longest
-    for one in past.doubted:
-        is_nothing = one.shrink is None or one.shrink.is_empty
-        if is_nothing or _since(task, one) < period:
+    for commit in history.doubted:
+        is_empty = commit.shrink is None or commit.shrink.is_empty
+        if is_empty or _age(task, commit) < period:
             continue
-        if too_much(_losses(task.landing, [one], writer), task.bounds):
-            continue  # since then even more is gone
-        if not _sees_the_same(task, plan, past.good, sight):
+        if too_much(_losses(task.landing, [commit], writer), task.bounds):
+            continue  # since then even more is missing
+        if not _sees_the_same(task, plan, history.good, sight):
             return ""
-        at = f"{one.committed_at:%Y-%m-%d %H:%M} UTC"
-        return f"a read of {at} had lost them too, with the same permissions"
+        at = f"{commit.committed_at:%Y-%m-%d %H:%M} UTC"
+        return f"a read of {at} lacked them too, with the same permissions"
     return ""
 
 
-def _since(task: Task, one: WindowCommit) -> timedelta:
-    """Return how long ago a read was, by the slower of our clock and what the vendor's side shows."""
-    passed = task.landing.clock.now() - one.committed_at
-    return passed if one.present is None else min(passed, task.present.at - one.present)
+def _age(task: Task, commit: WindowCommit) -> timedelta:
+    """Return how long ago a read was: the smaller of the time by our clock and the time at the vendor."""
+    passed = task.landing.clock.now() - commit.committed_at
+    return passed if commit.present is None else min(passed, task.present.at - commit.present)
 
 
 def _sees_the_same(task: Task, plan: Plan, good: WindowCommit, sight: str) -> bool:
-    """Say whether the login sees all fields, and may see all records, that it could at the last good read."""
+    """Say whether the login sees the fields, and has the permissions, of the last good read."""
     then = task.landing.schema(task.connection, task.obj.name, good.schema_fingerprint)
     if not set(then.names) <= set(plan.schema.names):
         return False
-    is_known = bool(sight) and sight == task.landing.sight(good)
-    return is_known and sight == sight_of(task.account) and is_healthy(task.account)
+    is_unchanged = bool(sight) and sight == task.landing.sight(good)
+    return is_unchanged and sight == sight_of(task.account) and is_healthy(task.account)
 
 
-def _told(loss: Loss) -> str:
-    place = f" of the list '{loss.part}'" if loss.part else ""
-    return f"{len(loss.missing):,} of {loss.before:,} records{place} are missing"
+def _loss_text(loss: Loss) -> str:
+    part = f" of the list '{loss.part}'" if loss.part else ""
+    return f"{len(loss.missing):,} of {loss.before:,} records{part} are missing"
 
 
 def _is_same(landing: Landing, commit: WindowCommit, writer: WindowWriter) -> bool:
-    """Say whether a committed read holds the same records as the one that is being written."""
+    """Say whether a committed read has the same records as the one that is being written."""
     if commit.schema_fingerprint != writer.schema.fingerprint:
         return False
     records = sum(manifest.records for manifest in writer.manifests)
-    held = (commit.records, commit.quarantined, commit.unnamed if commit.quarantined else 0)
-    if held != (records, writer.quarantined, writer.unnamed):
+    committed = (commit.records, commit.quarantined, commit.unnamed if commit.quarantined else 0)
+    if committed != (records, writer.quarantined, writer.unnamed):
         return False
     if records and not _contents(commit.batches).equals(_contents(writer.manifests)):
         return False
@@ -249,7 +258,7 @@ def _rejected(landing: Landing, window: WindowCommit | WindowWriter) -> list[str
 
 
 def _contents(manifests: Sequence[Manifest]) -> pa.Table:
-    """Return ids, hashes and deletion marks of the records, whatever their order was."""
+    """Return ids, hashes and deletion marks of the records, sorted."""
     columns = ["_source_id", "_record_hash", "_deleted"]
     tables = [pq.read_table(manifest.path, columns=columns) for manifest in manifests]
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in columns])

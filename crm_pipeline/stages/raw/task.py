@@ -1,4 +1,4 @@
-"""What one extraction is about: whose object, in which mode, and the span of time that is due."""
+"""The task of one extraction: account, object, mode, and the window that has to be read now."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from crm_pipeline.store.landing.watermark import Edge
 Mode = Literal["range", "refresh"]
 Progress = Callable[[int, int | None], None]
 
-_DECISIVE = frozenset({"source_id", "is_deleted", "modified_at"})
+_ESSENTIAL = frozenset({"source_id", "is_deleted", "modified_at"})
 _log = structlog.get_logger(__name__)
 
 
@@ -31,8 +31,8 @@ class Task:
     """One extraction.
 
     Attributes:
-        present: what no window of it may end behind; asked for before anything was read.
-        warnings: what whoever looks at the run has to know.
+        present: the latest end that a window of it may have; determined before anything is read.
+        warnings: texts for whoever looks at the run.
     """
 
     account: Account
@@ -44,7 +44,7 @@ class Task:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def begun(
+    def start(
         cls,
         account: Account,
         obj: ObjectSettings,
@@ -52,7 +52,7 @@ class Task:
         landing: Landing,
         on_progress: Progress | None = None,
     ) -> Self:
-        """Return a task that begins now."""
+        """Return a task that starts now."""
         present = present_of(account, obj.name, landing)
         warnings = (f"{present}. {present.cure}",) if present.is_doubtful else ()
         return cls(account, obj, mode, landing, present, on_progress, warnings)
@@ -64,60 +64,62 @@ class Task:
 
     @property
     def reader(self) -> int:
-        """The version of the rules by which records are told apart now."""
+        """The version of the connector's current rules for the keys of records."""
         return connector(self.account.connection.vendor).keys.version
 
     @property
-    def decisive(self) -> frozenset[str]:
-        """The fields without which records, their changes or their deletions are not told apart."""
+    def essential(self) -> frozenset[str]:
+        """The fields that hold ids, modification times and deletion marks."""
         entries = connector(self.account.connection.vendor).mapping
         own = [entry for entry in entries if entry.object == self.obj.name]
         chosen = own or [entry for entry in entries if entry.object == ANY_OBJECT]
         fields = (field for entry in chosen if entry.is_own for field in entry.fields)
-        return frozenset(f.source for f in fields if f.column in _DECISIVE and not f.at)
+        return frozenset(f.source for f in fields if f.column in _ESSENTIAL and not f.at)
 
     @property
     def lookback(self) -> timedelta:
-        """How much is read twice, because vendors commit late."""
+        """How much time before the watermark is read again, because vendors commit late."""
         return timedelta(seconds=self.account.connection.lookback_s)
 
     @property
     def bounds(self) -> ShrinkBounds:
-        """How much a whole read may lose and still be believed."""
+        """How many records a whole read may lack and still be believed."""
         return self.account.connection.shrink_bounds
 
-    def warned(self, text: str) -> Self:
-        """Return it with one more warning, which is logged."""
+    def with_warning(self, text: str) -> Self:
+        """Log a warning, and return the task with it."""
         _log.warning(text, connection=self.connection, object=self.obj.name)
         return replace(self, warnings=(*self.warnings, text))
 
     def purpose(self, vendor_count: int | None) -> dict[str, Any]:
-        """Return what whoever goes on with a window has to know again."""
+        """Return what another process needs to resume a window of this task."""
         return {
             "mode": self.mode,
             "vendor_count": vendor_count,
             "present": format_instant(self.present.at),
         }
 
-    def going_on(self, left: Interrupted) -> Self:
-        """Return it as the task of a window that another process has begun."""
-        then = parse_instant(left.purpose["present"])
-        return replace(self, mode=left.purpose["mode"], present=replace(self.present, at=then))
+    def resumed(self, interrupted: Interrupted) -> Self:
+        """Return the task with the mode and the present of a window that another process started."""
+        then = parse_instant(interrupted.purpose["present"])
+        return replace(
+            self, mode=interrupted.purpose["mode"], present=replace(self.present, at=then)
+        )
 
-    def fits(self, left: Interrupted, span: Window) -> bool:
-        """Say whether a window that another process left is one of those asked for now."""
+    def fits(self, interrupted: Interrupted, window: Window) -> bool:
+        """Say whether an interrupted window of another process is part of the window to read now."""
         return (
-            left.kind == "window"
-            and left.purpose.get("mode") in {"range", self.mode}
-            # Without it nobody knows whether its end was in the future: it is read anew.
-            and "present" in left.purpose
-            and left.window.from_at == span.from_at
-            and left.window.to_at <= span.to_at
+            interrupted.kind == "window"
+            and interrupted.purpose.get("mode") in {"range", self.mode}
+            # Without it nobody knows whether its end was in the future: the window is read again.
+            and "present" in interrupted.purpose
+            and interrupted.window.from_at == window.from_at
+            and interrupted.window.to_at <= window.to_at
         )
 
 
 def due(task: Task, window: Window | None) -> tuple[Task, Window]:
-    """Return what is to be read now, and the task with what has to be said about it.
+    """Return the window to read now, and the task with the warnings about it.
 
     Args:
         task: the extraction.
@@ -129,7 +131,7 @@ def due(task: Task, window: Window | None) -> tuple[Task, Window]:
         return task, Window(start, max(end, start) if start else end)
     edge = task.landing.edge(task.connection, task.obj.name, present=now)
     if edge.is_set_back:
-        task = task.warned(set_back(edge))
+        task = task.with_warning(set_back(edge))
     if edge.at is None:
         return task, Window(None, now)
     start = edge.at - task.lookback
@@ -137,7 +139,7 @@ def due(task: Task, window: Window | None) -> tuple[Task, Window]:
 
 
 def set_back(edge: Edge) -> str:
-    """Say in a sentence that a watermark is set back, and how much is read again for it."""
+    """Return a sentence that says how far a watermark is set back, and how much is read again."""
     assert edge.claimed is not None
     claimed = (
         f"a window was committed up to {format_instant(edge.claimed)}, beyond what it can have read"

@@ -158,7 +158,7 @@ def test_rows_without_an_id_are_counted_once(things):
     things.put(("", HALF), (None, good("x")), ("1", good("y")), ("2", HALF))
     done = things.normalize("thing")
     assert done.version.meta["reasons"] == {
-        "the record carries no id": 2,
+        "the record has no id": 2,
         "the record holds half a surrogate pair": 1,
     }
     assert (done.landed, done.rows) == (4, 1)

@@ -77,7 +77,7 @@ def test_a_change_of_it_alone_is_published_at_most_hourly(contacts):
 def test_who_waits_for_it_sees_a_change_at_once(contacts):
     """A run of the command line publishes a new error, and a remark, without waiting an hour."""
     contacts.looks.probed("acme", {}, {"Contact": ValueError("gone")})
-    at_once = {"waits": timedelta(0)}
+    at_once = {"min_age": timedelta(0)}
     assert contacts.publish(freshness=contacts.fresh(), **at_once).changed
     assert not contacts.publish(freshness=contacts.fresh(), **at_once).changed
     remarked = [replace(one, remarks=("Look.",)) for one in contacts.fresh()]
@@ -87,7 +87,7 @@ def test_who_waits_for_it_sees_a_change_at_once(contacts):
 
 def test_a_table_that_is_held_back_is_told(contacts):
     """Objects name the tables that they feed with their live rows; a refusal of one is a change of that state."""
-    at_once = {"waits": timedelta(0)}
+    at_once = {"min_age": timedelta(0)}
 
     def fresh():
         looks = contacts.looks.at("acme")

@@ -10,7 +10,7 @@ from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw import refused_description
-from crm_pipeline.stages.raw.description import believed
+from crm_pipeline.stages.raw.description import check_description
 from crm_pipeline.store.landing.window import Counts
 
 WHOLE = Schema("owners", "Owners", tuple(Field(f"f{n}", "x", "string") for n in range(40)))
@@ -28,20 +28,20 @@ def test_a_description_is_believed_until_another_is_read(org) -> None:
     """When the fields were back and are lost again, that is another loss; whatever the clock said meanwhile."""
     obj, landing = SimpleNamespace(name="owners"), org.landing
     task: Any = SimpleNamespace(
-        landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds(), decisive=frozenset()
+        landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds(), essential=frozenset()
     )
     for _ in range(2):
         read(org, WHOLE)
         org.clock.advance(60)
         with pytest.raises(ContractError):
-            believed(task, LESS)
+            check_description(task, LESS)
         assert refused_description(landing, "acme", "owners") is not None
         org.clock.advance(-7200)
         landing.accept_schema("acme", "owners", LESS.fingerprint)
         org.clock.advance(7200)
         assert refused_description(landing, "acme", "owners") is None
         for _ in range(2):
-            assert believed(task, LESS) is task
+            assert check_description(task, LESS) is task
             read(org, LESS)
 
 
@@ -50,12 +50,12 @@ def test_the_field_that_tells_deletions_is_not_given_up_lightly(org) -> None:
     obj, landing = SimpleNamespace(name="owners"), org.landing
     read(org, WHOLE)
     task: Any = SimpleNamespace(
-        landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds(), decisive={"f7"}
+        landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds(), essential={"f7"}
     )
     without = {name: Schema("owners", "Owners", _without(name)) for name in ("f7", "f8")}
-    assert believed(task, without["f8"]) is task
+    assert check_description(task, without["f8"]) is task
     with pytest.raises(ContractError, match=r"1 of 40 fields are not described any more \(f7\)"):
-        believed(task, without["f7"])
+        check_description(task, without["f7"])
 
 
 def _without(name: str) -> tuple[Field, ...]:

@@ -85,7 +85,7 @@ def test_a_read_that_was_begun_in_the_future(harness: Harness) -> None:
     """A window that an older version left half read is not gone on with: its end may lie in the future."""
     with harness.account() as account:
         obj = harness.settings.connection("demo").object("Contact")
-        task = Task.begun(account, obj, "range", harness.landing)
+        task = Task.start(account, obj, "range", harness.landing)
     span = Window(None, harness.clock.now())
 
     def left(purpose: Mapping[str, Any]) -> Interrupted:
@@ -102,4 +102,4 @@ def test_a_read_that_was_begun_in_the_future(harness: Harness) -> None:
     assert not task.fits(left({"mode": "range", "vendor_count": 1}), span)
     noted = left(task.purpose(1))
     assert task.fits(noted, span)
-    assert task.going_on(noted).present.at == task.present.at
+    assert task.resumed(noted).present.at == task.present.at

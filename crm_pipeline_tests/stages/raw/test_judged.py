@@ -13,9 +13,9 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.shrinkage import ShrinkBounds
-from crm_pipeline.stages.raw import remarks_of, shrink_told
-from crm_pipeline.stages.raw.permissions import sight_at_first, sight_of
-from crm_pipeline.stages.raw.snapshot import Verdict, judged
+from crm_pipeline.stages.raw import remarks_of, shrink_text
+from crm_pipeline.stages.raw.permissions import initial_sight, sight_of
+from crm_pipeline.stages.raw.snapshot import Verdict, evaluate_snapshot
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import records
 from crm_pipeline.store.landing.rejects import Reject
@@ -103,8 +103,8 @@ def read(
             writer.write([batch], shape="json", route="list", extracted_at=at, part=name)
         writer.quarantine(rejects, shape="json", extracted_at=org.clock.now())
         plan: Any = SimpleNamespace(schema=OWNERS)
-        verdict = judged(task, plan, writer, sight_of(task.account))
-        if verdict.stands is None:
+        verdict = evaluate_snapshot(task, plan, writer, sight_of(task.account))
+        if verdict.same_as is None:
             writer.commit(Counts(complete=True, shrink=verdict.shrink, sight=verdict.sight))
     return verdict
 
@@ -168,8 +168,8 @@ def test_nothing_but_records_that_cannot_be_read(owners) -> None:
 def test_another_record_that_cannot_be_read_is_another_read(owners) -> None:
     """As many of them are not the same ones."""
     read(owners, ids=ALL, rejects=[NAMELESS])
-    assert read(owners, ids=ALL, rejects=[NAMELESS]).stands is not None
-    assert read(owners, ids=ALL, rejects=[Reject("bad", b"{")]).stands is None
+    assert read(owners, ids=ALL, rejects=[NAMELESS]).same_as is not None
+    assert read(owners, ids=ALL, rejects=[Reject("bad", b"{")]).same_as is None
 
 
 def test_records_that_were_set_aside_count_when_they_are_missing(owners) -> None:
@@ -204,7 +204,7 @@ def test_reads_of_before_such_records_were_told_apart(owners) -> None:
     files.write_json(path, record)
     owners.landing._commits.clear()
     assert alive(owners, Rules()) == set(ALL)
-    assert read(owners, ids=range(90), rejects=[NAMED]).stands is None
+    assert read(owners, ids=range(90), rejects=[NAMED]).same_as is None
 
 
 def test_files_with_such_records_that_are_gone(owners) -> None:
@@ -215,7 +215,7 @@ def test_files_with_such_records_that_are_gone(owners) -> None:
     for path in owners.landing.quarantine("acme", "owners").glob("????-??/*"):
         path.unlink()
     assert alive(owners) == set(ALL)
-    assert read(owners, ids=rest, rejects=[NAMED]).stands is None
+    assert read(owners, ids=rest, rejects=[NAMED]).same_as is None
     assert alive(owners) == set(range(99))
 
 
@@ -239,7 +239,7 @@ def test_reads_that_say_the_same_say_what_the_login_sees(owners, before: str) ->
     """A commit of an older version knew nothing of it, or a scope was added since: what it saw at the last good
     read counts, though that landed nothing."""
     read(owners, ids=ALL, login=Login(before))
-    assert read(owners, ids=ALL).stands is not None
+    assert read(owners, ids=ALL).same_as is not None
     assert read(owners, ids=range(60)).shrink is not None
     assert read(owners, ids=range(60)).shrink is None
     assert alive(owners) == set(range(60))
@@ -278,9 +278,9 @@ def test_records_that_came_back_take_doubt_away(owners) -> None:
 def test_one_run_asks_once_what_the_login_sees() -> None:
     """Whatever the number of objects; what changes meanwhile is not what it saw when it began."""
     login: Any = Login()
-    first = sight_at_first(login)
+    first = initial_sight(login)
     login.told = "less"
-    assert sight_at_first(login) == first != sight_of(login)
+    assert initial_sight(login) == first != sight_of(login)
     assert login.asked == 2
 
 
@@ -293,7 +293,7 @@ def test_a_list_that_keeps_one_record(owners) -> None:
     shrink = read(owners, live=range(20, 1000), archived=[1000]).shrink
     assert shrink is not None
     assert (shrink.part, shrink.missing, shrink.before, shrink.rows) == ("archived", 149, 150, 169)
-    assert "'archived' lacks 149 of 150 records (169 are missing in all)" in shrink_told(shrink)
+    assert "'archived' lacks 149 of 150 records (169 are missing in all)" in shrink_text(shrink)
 
 
 def test_an_empty_list_among_losses_is_not_confirmed_by_a_second_read(owners) -> None:

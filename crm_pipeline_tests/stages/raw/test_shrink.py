@@ -163,7 +163,7 @@ def test_the_same_a_cadence_later_is_believed(org: Harness) -> None:
     org.advance(60)
     done = read(org)
     assert done.shrink is None
-    assert "a read of 2026-11-23 10:01 UTC had lost them too" in done.reason
+    assert "a read of 2026-11-23 10:01 UTC lacked them too" in done.reason
     assert alive(org) == left
 
 
